@@ -1,0 +1,10 @@
+"""Send a numbered message every two seconds."""
+
+from random import randrange
+
+from rtdemo import Client, producer
+
+
+@producer(every=2)
+def message(client: Client) -> str:
+    return f"{client.label} Message {randrange(1000)}"

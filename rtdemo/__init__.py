@@ -1,0 +1,14 @@
+"""Put Python on a live web page over WebSocket and Server-Sent Events, side by side.
+
+A plugin needs only what this package offers here.
+"""
+
+__version__ = "0.1.0"
+
+from rtdemo.client import Client
+from rtdemo.hookspecs import hookimpl
+from rtdemo.message import Message
+from rtdemo.producers import Producer, producer
+from rtdemo.reasons import Reason
+
+__all__ = ["Client", "Message", "Producer", "Reason", "__version__", "hookimpl", "producer"]

@@ -1,0 +1,6 @@
+"""Run `python -m rtdemo`."""
+
+from rtdemo.cli import main
+
+if __name__ == "__main__":
+    main()

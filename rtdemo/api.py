@@ -1,0 +1,101 @@
+"""Answer the questions about the server: time, statistics, producers, health."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+from aiohttp import hdrs, web
+
+from rtdemo import __version__, message
+from rtdemo.client import TRANSPORTS
+from rtdemo.keys import HUB, STARTED
+from rtdemo.schedule import Schedule
+
+_PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+
+
+def setup(app: web.Application) -> None:
+    """Add the API to the application."""
+    app.router.add_get("/api/time", server_time)
+    app.router.add_get("/api/stats", stats)
+    app.router.add_get("/api/producers", producers)
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/readyz", ready)
+
+
+def _json(content: object) -> web.Response:
+    body = msgspec.json.encode(content)
+    headers = {hdrs.CACHE_CONTROL: "no-store"}
+    return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+async def server_time(request: web.Request) -> web.Response:
+    """Answer `GET /api/time` with `{"now": ms}`, for the clock offset."""
+    return _json({"now": message.now()})
+
+
+async def stats(request: web.Request) -> web.Response:
+    """Answer `GET /api/stats`: what is open now, and what was counted since the start."""
+    hub = request.app[HUB]
+    traffic = hub.traffic
+    return _json(
+        {
+            "version": __version__,
+            "uptime": round(asyncio.get_running_loop().time() - request.app[STARTED].at, 3),
+            "cpu": round(time.process_time(), 3),
+            "connections": {name: hub.count(name) for name in TRANSPORTS},
+            "messages": {name: traffic[name].messages for name in TRANSPORTS},
+            "bytes": {name: traffic[name].bytes for name in TRANSPORTS},
+            "drops": {name: traffic[name].drops for name in TRANSPORTS},
+            "received": {name: traffic[name].received for name in TRANSPORTS},
+            "tooSlow": {name: traffic[name].too_slow for name in TRANSPORTS},
+            "tickLag": _tick_lag(hub.schedule),
+            "tasks": len(asyncio.all_tasks()),
+            "timers": hub.schedule.ticks,
+        }
+    )
+
+
+def _tick_lag(schedule: Schedule) -> dict[str, float | int | None]:
+    lag = schedule.lag
+    points: dict[str, float | int | None] = {}
+    for name, percent in _PERCENTILES.items():
+        seconds = lag.percentile(percent)
+        points[name] = None if seconds is None else round(seconds * 1000, 3)
+    maximum = round(lag.maximum * 1000, 3) if lag.count else None
+    return {**points, "max": maximum, "count": lag.count, "skipped": schedule.skipped}
+
+
+async def producers(request: web.Request) -> web.Response:
+    """Answer `GET /api/producers`: each producer with its plugin and its account."""
+    accounts = request.app[HUB].plugins.roster.accounts
+    return _json(
+        [
+            {
+                "name": account.producer.name,
+                "plugin": account.plugin,
+                "transports": account.producer.transports,
+                "shared": False,
+                "period": account.producer.every,
+                "state": account.state,
+                "runs": account.runs,
+                "failures": account.failures,
+                "lastError": account.last_error,
+            }
+            for account in accounts
+        ]
+    )
+
+
+async def alive(request: web.Request) -> web.Response:
+    """Answer `GET /healthz`: the process runs and its loop turns."""
+    return web.Response(text="ok\n")
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Answer `GET /readyz`: 200 while new connections are welcome, 503 while draining."""
+    if request.app[HUB].draining:
+        return web.Response(status=503, text="draining\n")
+    return web.Response(text="ok\n")

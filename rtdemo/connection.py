@@ -1,0 +1,163 @@
+"""Send to one client: number, stamp, encode, write, without ever waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rtdemo import message as messages
+from rtdemo.client import Client
+from rtdemo.feed import Feed
+from rtdemo.message import Message
+from rtdemo.reasons import Reason
+from rtdemo.schedule import Clock, Timer
+from rtdemo.traffic import Traffic
+from rtdemo.wire import WireFormat
+
+OUTBOX_LIMIT = 256 * 1024
+"""Bytes that may wait for a client in its transport's buffer."""
+PATIENCE = 10.0
+"""Seconds for which the outbox may stay over its limit."""
+
+
+class Outbox(Protocol):
+    """The part of an `asyncio.Transport` that a connection writes to."""
+
+    def write(self, data: bytes, /) -> None:
+        """Take bytes at once."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return the bytes that the peer has not taken yet."""
+        ...
+
+    def is_closing(self) -> bool:
+        """Tell whether nothing more can be written."""
+        ...
+
+
+class Connection:
+    """Send messages to one client and end once, for one reason.
+
+    The transport's own buffer is the outbox. While it holds over 256 KiB, periodic messages are
+    dropped and counted; over it for 10 s the connection ends as too slow.
+
+    Arguments:
+        client: who is at the other end.
+        outbox: where finished bytes go.
+        wire_format: makes them from a message's JSON.
+        hang_up: called once with the reason when the server ends the connection.
+        traffic: the counters of its transport.
+        clock: for the patience with a full outbox.
+
+    Attributes:
+        reason: why it ended; None while it is open.
+        feeds: the producers at work for it.
+        sent: messages written.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_hang_up",
+        "_outbox",
+        "_seq",
+        "_stall",
+        "_traffic",
+        "_wire_format",
+        "client",
+        "feeds",
+        "opened_at",
+        "reason",
+        "sent",
+    )
+
+    def __init__(
+        self,
+        client: Client,
+        outbox: Outbox,
+        wire_format: WireFormat,
+        hang_up: Callable[[Reason], object],
+        traffic: Traffic,
+        clock: Clock,
+    ) -> None:
+        self.client = client
+        self.feeds: list[Feed] = []
+        self.reason: Reason | None = None
+        self.sent = 0
+        self.opened_at = clock.time()
+        self._outbox = outbox
+        self._wire_format = wire_format
+        self._hang_up = hang_up
+        self._traffic = traffic
+        self._clock = clock
+        self._seq: dict[str, int] = {}
+        self._stall: Timer | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the outbox is over its limit."""
+        return not self._outbox.is_closing() and (self._outbox.get_write_buffer_size() > OUTBOX_LIMIT)
+
+    def send(self, producer: str, content: str | Message, periodic: bool = True) -> bool:
+        """Write one message of a producer; return whether it was written.
+
+        Arguments:
+            producer: whose message it is; its `seq` goes up even where the message is dropped, so
+                that the client can see the gap.
+            content: a text, or a `Message` whose other fields are kept.
+            periodic: it may be dropped while the outbox is full. A reply may not: the transport
+                reads nothing more from a client whose outbox is full, which bounds it.
+
+        Raises:
+            UnicodeEncodeError: when the text has a lone surrogate.
+        """
+        if self.reason is not None or self._outbox.is_closing():
+            return False
+        seq = self._seq.get(producer, 0) + 1
+        stamp = messages.now()
+        if isinstance(content, str):
+            message = Message(content, stamp, producer, seq)
+        else:
+            message = content.sent(stamp, producer, seq)
+        data = self._wire_format(messages.encode(message))
+        self._seq[producer] = seq
+        if self._must_drop(periodic):
+            self._traffic.drops += 1
+            return False
+        self._outbox.write(data)
+        self.sent += 1
+        self._traffic.messages += 1
+        self._traffic.bytes += len(data)
+        return True
+
+    def end(self, reason: Reason) -> None:
+        """End the connection from the server's side; only the first reason counts."""
+        if self.reason is None:
+            self.closed(reason)
+            self._hang_up(reason)
+
+    def closed(self, reason: Reason) -> None:
+        """Note that the connection ended; only the first reason counts."""
+        if self.reason is None:
+            self.reason = reason
+        for feed in self.feeds:
+            feed.stop()
+        self.feeds.clear()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _must_drop(self, periodic: bool) -> bool:
+        if self._outbox.get_write_buffer_size() <= OUTBOX_LIMIT:
+            if self._stall is not None:
+                self._stall.cancel()
+                self._stall = None
+            return False
+        if self._stall is None:
+            self._stall = self._clock.call_at(self._clock.time() + PATIENCE, self._out_of_patience)
+        return periodic
+
+    def _out_of_patience(self) -> None:
+        self._stall = None
+        if self.is_full:
+            self._traffic.too_slow += 1
+            self.end(Reason.TOO_SLOW)

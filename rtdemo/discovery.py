@@ -1,0 +1,115 @@
+"""Find plugins: bundled ones, installed distributions, a folder, files named by hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from rtdemo.errors import PluginError
+from rtdemo.paths import bundled
+
+ENTRY_POINT_GROUP = "rtdemo"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Say where a plugin lies and how to load it.
+
+    Arguments:
+        name: the file's stem or the entry point's name.
+        origin: what a person is told of the place.
+        load: imports it; may raise anything.
+    """
+
+    name: str
+    origin: str
+    load: Callable[[], object]
+
+
+def discover(plugins_dir: str, files: Iterable[Path]) -> tuple[list[Source], list[str]]:
+    """Return the plugins to load in the order of discovery; a later one replaces one of its name.
+
+    Arguments:
+        plugins_dir: a folder of plugin files; empty means ./plugins where it exists.
+        files: plugin files, the strongest.
+
+    Returns:
+        The sources, and a line for each replacement.
+    """
+    found: dict[str, Source] = {}
+    replaced = []
+    for source in _all(plugins_dir, files):
+        earlier = found.get(source.name)
+        if earlier is not None and earlier.origin != source.origin:
+            replaced.append(f"plugin {source.name!r}: {source.origin} replaces {earlier.origin}")
+        found[source.name] = source
+    return list(found.values()), replaced
+
+
+def load(source: Source) -> object:
+    """Import a plugin.
+
+    Raises:
+        PluginError: for whatever its import raises, with the place in the plugin's own code.
+    """
+    try:
+        return source.load()
+    except (Exception, SystemExit) as error:
+        raise PluginError(source.name, source.origin, _one_line(error)) from error
+
+
+def _all(plugins_dir: str, files: Iterable[Path]) -> Iterator[Source]:
+    yield from _folder(bundled("plugins"))
+    yield from map(_entry_point, sorted(entry_points(group=ENTRY_POINT_GROUP)))
+    if plugins_dir or Path("plugins").is_dir():
+        yield from _folder(Path(plugins_dir or "plugins"))
+    yield from map(_file, files)
+
+
+def _folder(folder: Path) -> Iterator[Source]:
+    for path in sorted(folder.glob("*.py")):
+        if not path.name.startswith("_"):
+            yield _file(path)
+
+
+def _file(path: Path) -> Source:
+    path = path.resolve()
+    return Source(path.stem, str(path), partial(_import_file, path))
+
+
+def _entry_point(point: EntryPoint) -> Source:
+    distribution = point.dist
+    origin = f"{distribution.name} {distribution.version}" if distribution else point.value
+    return Source(point.name, origin, point.load)
+
+
+def _import_file(path: Path) -> ModuleType:
+    # Not a child of the package `rtdemo.plugins`: that exists in a wheel only.
+    name = f"rtdemo_plugins.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("a plugin file ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    # dataclasses and pickle look a module up by its name while it is imported.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {type(error).__name__}: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"line {frames[-1].lineno} of {Path(frames[-1].filename).name}: " if frames else ""
+    return where + " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,78 @@
+"""Define every error that reaches a person, each as one line: what, where, what to do.
+
+* `RtdemoError`: ends a command with `exit_code`
+    * `SettingError`: a flag, variable or `.env` line with a value that is not allowed
+    * `ListenError`: a site's address cannot be opened
+    * `PluginError`: a plugin cannot be loaded; the others go on
+    * `ProducerError`: a producer is declared wrongly
+* `Refused`: an HTTP answer given before a stream begins; never ends a command
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class RtdemoError(Exception):
+    """Base of the errors that end a command."""
+
+    exit_code = 1
+
+
+class SettingError(RtdemoError):
+    """Report a setting whose value is not allowed.
+
+    Attributes:
+        source: where the value came from, such as `--port` or `PORT in .env`.
+    """
+
+    exit_code = 2
+
+    def __init__(self, flag: str, variable: str, value: object, allowed: str, source: str) -> None:
+        self.flag, self.variable = flag, variable
+        self.value, self.allowed, self.source = value, allowed, source
+
+    def __str__(self) -> str:
+        names = f"{self.flag} (environment: {self.variable})"
+        return f"{names}: {self.value!r} from {self.source} is not allowed; give {self.allowed}"
+
+
+class ListenError(RtdemoError):
+    """Report an address that cannot be listened on, and the setting that moves it."""
+
+    def __init__(self, host: str, port: int, flag: str, variable: str, cause: OSError) -> None:
+        self.host, self.port, self.flag, self.variable, self.cause = host, port, flag, variable, cause
+
+    def __str__(self) -> str:
+        where = f"port {self.port} on {self.host or 'every interface'}"
+        why = (self.cause.strerror or str(self.cause)).lower()
+        names = f"{self.flag} (environment: {self.variable})"
+        return f"cannot listen on {where}: {why}; choose another with {names}"
+
+
+class PluginError(RtdemoError):
+    """Report a plugin that cannot be loaded, where it lies and what is wrong with it."""
+
+    def __init__(self, plugin: str, origin: str, problem: str) -> None:
+        self.plugin, self.origin, self.problem = plugin, origin, problem
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin!r} ({self.origin}): {self.problem}"
+
+
+class ProducerError(RtdemoError):
+    """Report a producer that is declared wrongly."""
+
+
+class Refused(Exception):
+    """Answer a request with a status and one line of text.
+
+    Arguments:
+        status: HTTP status, 400 to 599.
+        sentence: what is wrong and what to do, without the line's end.
+        headers: further response headers, such as `Retry-After`.
+    """
+
+    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence, self.headers = status, sentence, dict(headers or {})

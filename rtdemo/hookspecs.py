@@ -1,0 +1,35 @@
+"""Specify the hooks that a plugin may implement."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+
+import pluggy
+
+from rtdemo.client import Client
+from rtdemo.producers import Producer
+from rtdemo.reasons import Reason
+
+PROJECT = "rtdemo"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def producers(client: Client) -> Iterable[Producer] | None:
+    """Return private producers for this connection; asked at each connect."""
+
+
+@hookspec
+def receive(client: Client, text: str) -> str | Awaitable[str | None] | None:
+    """Answer a client's text; every plugin is asked, and each reply is sent."""
+
+
+@hookspec
+def connected(client: Client) -> None:
+    """Learn that a client is connected."""
+
+
+@hookspec
+def disconnected(client: Client, reason: Reason) -> None:
+    """Learn that a client is gone, and why."""

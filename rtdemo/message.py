@@ -1,0 +1,38 @@
+"""Define the message: one JSON object, the same on both transports."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+
+class Message(msgspec.Struct, omit_defaults=True, frozen=True):
+    """Carry one text to a client. The connection fills in when, by whom and which.
+
+    Arguments:
+        message: the text.
+        sent_at: milliseconds since the epoch as it is handed to the transport.
+        producer: the producer's name.
+        seq: counts that producer's messages, per connection, from 1.
+        client: the client's id, in the welcome only.
+    """
+
+    message: str
+    sent_at: float = msgspec.field(default=0.0, name="sentAt")
+    producer: str = ""
+    seq: int = 0
+    client: str | None = None
+
+    def sent(self, at: float, producer: str, seq: int) -> Message:
+        """Return this message stamped and numbered."""
+        return msgspec.structs.replace(self, sent_at=at, producer=producer, seq=seq)
+
+
+def now() -> float:
+    """Return milliseconds since the epoch with whole microseconds as a fraction."""
+    return time.time_ns() // 1000 / 1000
+
+
+encode = msgspec.json.Encoder().encode
+"""Encode a message as UTF-8 JSON; every line break and NUL in it comes out escaped."""

@@ -1,0 +1,159 @@
+"""Run the server: open the sites, print where they are, and close everything in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from aiohttp import web
+
+from rtdemo.application import create_app
+from rtdemo.discovery import discover
+from rtdemo.hub import Hub
+from rtdemo.keys import Sites, Started
+from rtdemo.listen import bind
+from rtdemo.plugin_manager import PluginManager
+from rtdemo.schedule import Clock, LoopClock, Schedule
+from rtdemo.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DRAIN_GRACE = 2.5
+"""Seconds for clients to close; with what follows, the process ends within 5 s of its signal."""
+SHUTDOWN_TIMEOUT = 0.5
+IDLE_TIMEOUT = 75.0
+"""Seconds for which a connection may wait between requests, or take for its first."""
+BACKLOG = 4096
+
+_EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - only compared with, to show a name
+
+
+class Server:
+    """Serve the application on its sites, from `start` to `stop`.
+
+    Arguments:
+        settings: what `settings.load` built.
+        files: plugin files, loaded after all others.
+        clock: where the producers' ticks stand; the running loop by default.
+
+    Attributes:
+        plugins: what was loaded.
+        hub: who is connected.
+    """
+
+    def __init__(
+        self, settings: Settings, files: Iterable[Path] = (), clock: Clock | None = None
+    ) -> None:
+        self.settings = settings
+        self._files = list(files)
+        self._clock = clock
+        self._sites = Sites()
+        self._runner: web.AppRunner | None = None
+        self.plugins: PluginManager
+        self.hub: Hub
+
+    @property
+    def web_url(self) -> str:
+        """The page's address, such as `http://localhost:3000`."""
+        return f"http://{_shown(self.settings.host)}:{self._sites.web}"
+
+    @property
+    def websocket_url(self) -> str:
+        """The WebSocket's address: its own site's, or /ws on the web site."""
+        if self._sites.websocket is None:
+            return f"ws://{_shown(self.settings.host)}:{self._sites.web}/ws"
+        return f"ws://{_shown(self.settings.websocket_host)}:{self._sites.websocket}/"
+
+    async def start(self) -> None:
+        """Load the plugins and open the sites.
+
+        Raises:
+            PluginError: when one fails to load and `strict_plugins` is set.
+            ListenError: when an address cannot be opened.
+        """
+        loop = asyncio.get_running_loop()
+        clock = self._clock or LoopClock(loop)
+        self.plugins = PluginManager(clock.time)
+        self._load_plugins()
+        self.hub = Hub(self.plugins, Schedule(clock))
+        app = create_app(self.settings, self.hub, self._sites, Started(loop.time()))
+        # Cancellation is how a stream's handler learns that its client is gone.
+        self._runner = web.AppRunner(
+            app,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=IDLE_TIMEOUT,
+            shutdown_timeout=SHUTDOWN_TIMEOUT,
+        )
+        await self._runner.setup()
+        try:
+            await self._open_sites(self._runner)
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+
+    def _load_plugins(self) -> None:
+        sources, replaced = discover(self.settings.plugins_dir, self._files)
+        for line in replaced:
+            log.info("%s", line)
+        without = set(self.settings.without)
+        for name in sorted(without - {source.name for source in sources}):
+            log.warning("--without %s: there is no plugin of this name", name)
+        errors = self.plugins.load(s for s in sources if s.name not in without)
+        for error in errors:
+            if self.settings.strict_plugins:
+                raise error
+            log.error("%s; it is left out", error)
+
+    async def _open_sites(self, runner: web.AppRunner) -> None:
+        settings = self.settings
+        wanted = [("", settings.host, settings.port)]
+        if not settings.single_site:
+            wanted.append(("websocket_", settings.websocket_host, settings.websocket_port))
+        opened = []
+        for prefix, host, port in wanted:
+            sockets = bind(prefix, host, port)
+            opened.append(sockets[0].getsockname()[1])
+            for sock in sockets:
+                await web.SockSite(runner, sock, backlog=BACKLOG).start()
+        self._sites.web = opened[0]
+        self._sites.websocket = opened[1] if len(opened) > 1 else None
+
+    async def stop(self) -> None:
+        """Refuse new connections, end the open ones, and let go of everything."""
+        if self._runner is None:
+            return
+        for site in list(self._runner.sites):
+            await site.stop()
+        await self.hub.drain(DRAIN_GRACE)
+        await self._runner.cleanup()
+        self.hub.schedule.close()
+        self._runner = None
+
+    async def run(self) -> None:
+        """Serve until SIGINT or SIGTERM."""
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Not aiohttp's own handling: under asyncio.run it exits with 1.
+            loop.add_signal_handler(number, stopping.set)
+        await self.start()
+        self._announce()
+        await stopping.wait()
+        log.info("stopping: closing %d connections", len(self.hub))
+        await self.stop()
+
+    def _announce(self) -> None:
+        print(f"rtdemo: page, SSE, API  {self.web_url}/")
+        print(f"rtdemo: WebSocket       {self.websocket_url}")
+        names = ", ".join(plugin.name for plugin in self.plugins.plugins)
+        print(f"rtdemo: plugins         {names or 'none'}", flush=True)
+
+
+def _shown(host: str) -> str:
+    if host in _EVERY_INTERFACE:
+        return "localhost"
+    return f"[{host}]" if ":" in host else host

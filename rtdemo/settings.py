@@ -1,0 +1,193 @@
+"""Declare every setting once: its name, type, range, default and help.
+
+Flags, environment variables, `.env` lines, `rtdemo serve --help` and docs/settings.md are all read
+off `Settings`. A flag wins over the environment, the environment over `.env`, `.env` over the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta
+
+from rtdemo.errors import SettingError
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+def _about(help_text: str, env: str | None = None) -> Meta:
+    return Meta(description=help_text, extra={"env": env})
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hold what a server is started with; built by `load`, or directly in tests."""
+
+    host: Annotated[
+        str, _about("Address of the web site: page, SSE, API. Empty: every interface.", "HOST")
+    ] = ""
+    port: Annotated[Port, _about("Port of the web site. 0 takes a free one.", "PORT")] = 3000
+    websocket_host: Annotated[
+        str,
+        _about("Address of the WebSocket site. Empty: every interface.", "WEBSOCKET_HOST"),
+    ] = ""
+    websocket_port: Annotated[
+        Port, _about("Port of the WebSocket site. 0 takes a free one.", "WEBSOCKET_PORT")
+    ] = 3001
+    single_site: Annotated[
+        bool, _about("Open only the web site; the page then uses /ws on its own origin.")
+    ] = False
+    plugins_dir: Annotated[
+        str, _about("Folder with plugin files. Default: ./plugins where it exists.")
+    ] = ""
+    without: Annotated[
+        tuple[str, ...], _about("Leave out the plugins of these names, separated by commas.")
+    ] = ()
+    strict_plugins: Annotated[
+        bool, _about("Refuse to start when a plugin fails to load, instead of skipping it.")
+    ] = False
+    allow_origin: Annotated[
+        tuple[str, ...],
+        _about("Further origins whose pages may connect, such as https://example.org."),
+    ] = ()
+    heartbeat: Annotated[
+        float,
+        Meta(ge=1, le=600),
+        _about("Seconds between pings on an idle connection. Proxies often cut at 30 to 60."),
+    ] = 25.0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        _about("Least severe log line to write. Message contents appear only at debug.", "LOG_LEVEL"),
+    ] = "info"
+    log_format: Annotated[Literal["text", "json"], _about("Form of a log line.")] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Describe one field of `Settings` to the command line and the documentation."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    variable: str
+
+    @property
+    def flag(self) -> str:
+        """The command line's flag, such as `--websocket-port`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def kind(self) -> type:
+        """The Python type of the value: `int`, `float`, `bool`, `str` or `tuple`."""
+        bare = _bare(self.type)
+        return type(get_args(bare)[0]) if get_origin(bare) is Literal else get_origin(bare) or bare
+
+    @property
+    def allowed(self) -> str:
+        """What may be given, as the end of a sentence."""
+        bare = _bare(self.type)
+        if get_origin(bare) is Literal:
+            return "one of " + ", ".join(get_args(bare))
+        low, high = _bound(self.type, "ge"), _bound(self.type, "le")
+        words = {
+            bool: "1 or 0",
+            int: f"a whole number from {low} to {high}",
+            float: f"a number from {low} to {high}",
+            tuple: "names separated by commas",
+        }
+        return words.get(self.kind, "text")
+
+    def convert(self, text: object, source: str) -> Any:
+        """Return the value that `text` stands for, or raise `SettingError`."""
+        value: object = text
+        if self.kind is tuple and isinstance(text, str):
+            value = [part.strip() for part in text.split(",") if part.strip()]
+        elif isinstance(text, str) and get_origin(_bare(self.type)) is Literal:
+            value = text.lower()
+        try:
+            return msgspec.convert(value, self.type, strict=False)
+        except msgspec.ValidationError as error:
+            raise self.error(text, source) from error
+
+    def error(self, value: object, source: str, allowed: str | None = None) -> SettingError:
+        """Return the error that names this setting, the value, and what is allowed."""
+        return SettingError(self.flag, self.variable, value, allowed or self.allowed, source)
+
+
+def _bare(annotated: Any) -> Any:
+    return get_args(annotated)[0] if get_origin(annotated) is Annotated else annotated
+
+
+def _bound(annotated: Any, name: str) -> Any:
+    bounds = (getattr(meta, name) for meta in get_args(annotated)[1:] if isinstance(meta, Meta))
+    return next((bound for bound in bounds if bound is not None), None)
+
+
+def _describe(field: msgspec.structs.FieldInfo, annotated: Any) -> Setting:
+    metas = [meta for meta in get_args(annotated)[1:] if isinstance(meta, Meta)]
+    about = next(meta for meta in metas if meta.description)
+    variable = (about.extra or {}).get("env") or f"RTDEMO_{field.name.upper()}"
+    return Setting(field.name, annotated, field.default, about.description or "", variable)
+
+
+def _all() -> dict[str, Setting]:
+    hints = get_type_hints(Settings, include_extras=True)
+    return {f.name: _describe(f, hints[f.name]) for f in msgspec.structs.fields(Settings)}
+
+
+SETTINGS: Mapping[str, Setting] = _all()
+
+
+def load(
+    flags: Mapping[str, object], environ: Mapping[str, str], dotenv: Path = Path(".env")
+) -> Settings:
+    """Build the settings from flags, environment and a `.env` file, in this order of strength.
+
+    Arguments:
+        flags: by field name; None means that the flag was not given.
+        environ: environment variables; an empty one counts as not given.
+        dotenv: a file of `NAME=value` lines; it need not exist.
+
+    Raises:
+        SettingError: for the first value that is not allowed.
+    """
+    file = {name: text for name, text in dotenv_values(dotenv).items() if text}
+    values: dict[str, Any] = {}
+    for name, setting in SETTINGS.items():
+        if (given := flags.get(name)) is not None:
+            values[name] = setting.convert(given, setting.flag)
+        elif given := environ.get(setting.variable):
+            values[name] = setting.convert(given, "the environment")
+        elif given := file.get(setting.variable):
+            values[name] = setting.convert(given, str(dotenv))
+    settings = Settings(**values)
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    two_sites = not settings.single_site
+    if two_sites and settings.port == settings.websocket_port != 0:
+        allowed = f"a port other than the web site's {settings.port}, or --single-site"
+        raise SETTINGS["websocket_port"].error(settings.websocket_port, "the settings", allowed)
+    if settings.plugins_dir and not Path(settings.plugins_dir).is_dir():
+        raise SETTINGS["plugins_dir"].error(settings.plugins_dir, "the settings", "a folder that exists")
+
+
+def reference() -> str:
+    """Return the table of docs/settings.md, in Markdown."""
+    rows = ["| flag | variable | default | allowed | what |", "|---|---|---|---|---|"]
+    for setting in SETTINGS.values():
+        default = "" if setting.default in ("", ()) else f"`{_plain(setting.default)}`"
+        cells = (f"`{setting.flag}`", f"`{setting.variable}`", default, setting.allowed, setting.help)
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def _plain(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)

@@ -1,0 +1,1 @@
+"""Speak the two transports."""

@@ -1,0 +1,64 @@
+"""Start the real server on free ports, with time that tests move, and connect clients to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtdemo.server import Server
+from rtdemo.settings import Settings
+from rtdemo.testing import VirtualClock
+from tests.peers import CONNECT, Peer
+
+Start = Callable[..., Awaitable[Server]]
+Connect = Callable[..., Awaitable[Peer]]
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Time that passes only when the test says so."""
+    return VirtualClock(start=1000.0)
+
+
+@pytest.fixture
+async def start(clock: VirtualClock) -> AsyncIterator[Start]:
+    """Start a server: `await start(files=[...], single_site=True, ...)`; it dies with the test."""
+    servers: list[Server] = []
+
+    async def started(files: tuple[Path, ...] = (), real_time: bool = False, **changes: Any) -> Server:
+        local = {"host": "127.0.0.1", "websocket_host": "127.0.0.1", "port": 0, "websocket_port": 0}
+        server = Server(Settings(**{**local, **changes}), files, None if real_time else clock)
+        await server.start()
+        servers.append(server)
+        return server
+
+    yield started
+    for server in servers:
+        await server.stop()
+
+
+@pytest.fixture
+async def server(start: Start) -> Server:
+    """Serve the built-in plugins."""
+    return await start()
+
+
+@pytest.fixture(params=["websocket", "sse"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Both transports: the promise is the same."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Connect a client: `await connect(server, transport, "speed=2")`; it leaves with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def connected(server: Server, transport: str, query: str = "") -> Peer:
+            return await stack.enter_async_context(CONNECT[transport](server, query))
+
+        yield connected

@@ -1,0 +1,242 @@
+"""Peers that die, stall or flood: whatever they do stays with them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from rtdemo.connection import OUTBOX_LIMIT, PATIENCE
+from rtdemo.reasons import Reason
+from rtdemo.server import Server
+from rtdemo.testing import VirtualClock
+from tests.conftest import Connect, Start
+from tests.peers import Ended, eventually
+
+PATHS = {"websocket": ("websocket", "/"), "sse": ("web", "/api/sse")}
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
+
+class RawPeer:
+    """A client made of a socket, which reads, leaves or dies as told."""
+
+    def __init__(self, server: Server, transport: str, receive_buffer: int | None = None) -> None:
+        site, self.path = PATHS[transport]
+        self.port = getattr(server._sites, site)
+        self.headers = UPGRADE if transport == "websocket" else ""
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.setblocking(False)
+
+    async def connect(self) -> RawPeer:
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(self.socket, ("127.0.0.1", self.port))
+        request = f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{self.headers}\r\n"
+        await loop.sock_sendall(self.socket, request.encode())
+        answer = b""
+        while b"established" not in answer:
+            answer += await loop.sock_recv(self.socket, 4096)
+        return self
+
+    def leave(self, by_reset: bool) -> None:
+        if by_reset:
+            # Linger of zero seconds: close sends RST.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    async def read_to_end(self) -> bytes:
+        data = b""
+        while chunk := await asyncio.get_running_loop().sock_recv(self.socket, 1 << 20):
+            data += chunk
+        return data
+
+
+@pytest.fixture
+def reasons(monkeypatch: pytest.MonkeyPatch) -> list[Reason | None]:
+    """The reasons for which connections ended, in order."""
+    seen: list[Reason | None] = []
+    original = __import__("rtdemo.hub").hub.Hub.leave
+
+    def leave(hub: object, connection: object, reason: Reason) -> None:
+        original(hub, connection, reason)
+        seen.append(connection.reason)  # type: ignore[attr-defined]  # a Connection
+
+    monkeypatch.setattr("rtdemo.hub.Hub.leave", leave)
+    return seen
+
+
+@pytest.fixture
+def small_send_buffer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the kernel take little for a peer that does not read, so that the outbox fills at once."""
+    from rtdemo import server
+
+    original = server.bind
+
+    def bind(*arguments: object) -> list[socket.socket]:
+        sockets = original(*arguments)  # type: ignore[arg-type]  # passed on
+        for sock in sockets:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return sockets
+
+    monkeypatch.setattr(server, "bind", bind)
+    yield
+
+
+async def test_500_clients_come_and_go_half_by_reset(server: Server, transport: str) -> None:
+    """Whoever leaves, cleanly or not, takes connection, ticks and tasks along."""
+    tasks = len(asyncio.all_tasks())
+    peers = [await RawPeer(server, transport).connect() for _ in range(500)]
+    assert len(server.hub) == 500
+    assert server.hub.schedule.ticks == 1000
+    for number, peer in enumerate(peers):
+        peer.leave(by_reset=number % 2 == 0)
+    await eventually(lambda: len(server.hub) == 0)
+    await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
+    assert server.hub.schedule.ticks == 0
+
+
+@pytest.mark.usefixtures("small_send_buffer")
+async def test_client_that_does_not_read_is_dropped_then_ended(
+    start: Start, connect: Connect, clock: VirtualClock, transport: str, reasons: list[Reason | None]
+) -> None:
+    """Its outbox stays bounded, its messages are counted as drops, and it ends as too slow."""
+    server = await start()
+    reader = await connect(server, transport)
+    slow = await RawPeer(server, transport, receive_buffer=4096).connect()
+    (connection,) = [c for c in server.hub._connections.values() if c.client.id != reader.welcome["client"]]
+    while not connection.is_full:
+        connection.send("message", "x" * 10_000)
+        await asyncio.sleep(0)
+    clock.advance(PATIENCE - 0.1)
+    assert server.hub.traffic[connection.client.transport].drops > 0
+    assert connection._outbox.get_write_buffer_size() < OUTBOX_LIMIT + 20_000
+    assert len(server.hub) == 2
+    clock.advance(0.2)
+    await eventually(lambda: reasons == [Reason.TOO_SLOW])
+    slow.leave(by_reset=False)
+    await reader.say("hello")
+    while (await reader.receive())["producer"] != "echo":
+        pass
+
+
+@pytest.mark.usefixtures("small_send_buffer")
+async def test_flood_of_texts_is_answered_and_bounded(start: Start) -> None:
+    """A client that talks and does not listen is read no further than its outbox holds."""
+    server = await start()
+    peer = await RawPeer(server, "websocket", receive_buffer=4096).connect()
+    (connection,) = server.hub._connections.values()
+    frame = b"\x81\xfe" + struct.pack("!H", 60_000) + bytes(4) + b"x" * 60_000
+    loop = asyncio.get_running_loop()
+    flood = asyncio.ensure_future(loop.sock_sendall(peer.socket, frame * 500))
+    await eventually(lambda: connection.is_full)
+    answered = server.hub.traffic["websocket"].received
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert server.hub.traffic["websocket"].received <= answered + 1
+    assert connection._outbox.get_write_buffer_size() < OUTBOX_LIMIT + 70_000
+    # Once it listens, nothing that was taken is missing.
+    reading = asyncio.ensure_future(read_echoes(peer, 500))
+    await flood
+    assert await reading == 500
+    peer.leave(by_reset=True)
+
+
+async def read_echoes(peer: RawPeer, count: int) -> int:
+    loop, seen, tail = asyncio.get_running_loop(), 0, b""
+    while seen < count:
+        data = tail + await loop.sock_recv(peer.socket, 1 << 20)
+        seen += data.count(b'"Echo: ')
+        tail = data[-6:]
+    return seen
+
+
+@pytest.mark.usefixtures("small_send_buffer")
+async def test_post_is_put_off_while_the_stream_is_full(start: Start, clock: VirtualClock) -> None:
+    """An SSE client that does not read its replies is told to come back, not answered without end."""
+    import httpx
+
+    server = await start()
+    peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
+    (connection,) = server.hub._connections.values()
+    while not connection.is_full:
+        connection.send("message", "x" * 10_000)
+        await asyncio.sleep(0)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        answer = await http.post("/api/messages", params={"client": connection.client.id}, content=b"x")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    peer.leave(by_reset=True)
+
+
+async def test_texts_before_a_sudden_end_still_count(server: Server, reasons: list[Reason | None]) -> None:
+    """What a client sent before its connection was lost is received."""
+    peer = await RawPeer(server, "websocket").connect()
+    frames = b"".join(bytes([0x81, 0x81, 0, 0, 0, 0]) + str(n).encode() for n in range(10))
+    peer.socket.send(frames)
+    peer.leave(by_reset=False)
+    await eventually(lambda: len(reasons) == 1)
+    assert reasons == [Reason.CONNECTION_LOST]
+    assert server.hub.traffic["websocket"].received == 10
+
+
+async def test_reasons_of_an_end(server: Server, connect: Connect, reasons: list[Reason | None]) -> None:
+    """A close frame is leaving, a lost connection is lost, and a stream is left by hanging up."""
+    socket_peer = await connect(server, "websocket")
+    await socket_peer.leave()
+    await eventually(lambda: len(reasons) == 1)
+    (await RawPeer(server, "websocket").connect()).leave(by_reset=True)
+    await eventually(lambda: len(reasons) == 2)
+    (await RawPeer(server, "sse").connect()).leave(by_reset=True)
+    await eventually(lambda: len(reasons) == 3)
+    assert reasons == [Reason.CLIENT_LEFT, Reason.CONNECTION_LOST, Reason.CLIENT_LEFT]
+
+
+async def test_shutdown_tells_everyone(start: Start, connect: Connect, transport: str) -> None:
+    """WebSocket closes with 1001; the stream ends after the time to come back, a different one each."""
+    server = await start()
+    peer = await connect(server, transport)
+    raw = await RawPeer(server, transport).connect()
+    stopping = asyncio.ensure_future(server.stop())
+    with pytest.raises(Ended) as ended:
+        while True:
+            await peer.receive()
+    assert ended.value.code == {"websocket": 1001, "sse": None}[transport]
+    if transport == "sse":
+        data = await raw.read_to_end()
+        assert b"retry: " in data
+        assert data.endswith(b"0\r\n\r\n")
+    raw.leave(by_reset=False)
+    await stopping
+
+
+@pytest.mark.usefixtures("small_send_buffer")
+async def test_shutdown_waits_for_nobody_who_does_not_read(start: Start, transport: str) -> None:
+    """Clients whose outbox is full are cut; stop returns (the time is bounded by the grace)."""
+    server = await start()
+    peers = [await RawPeer(server, transport, receive_buffer=4096).connect() for _ in range(20)]
+    for connection in list(server.hub._connections.values()):
+        while not connection.is_full:
+            connection.send("message", "x" * 10_000)
+            await asyncio.sleep(0)
+    await server.stop()
+    assert len(server.hub) == 0
+    for peer in peers:
+        peer.leave(by_reset=False)
+
+
+async def test_new_streams_are_refused_while_draining(server: Server) -> None:
+    """A connection that is kept alive gets 503 and when to come back; /readyz says draining."""
+    import httpx
+
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        server.hub.draining = True
+        ready = await http.get("/readyz")
+        stream = await http.get("/api/sse")
+    assert (ready.status_code, ready.text) == (503, "draining\n")
+    assert (stream.status_code, stream.headers["Retry-After"]) == (503, "2")

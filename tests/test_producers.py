@@ -1,0 +1,92 @@
+"""Declaring producers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rtdemo import Client, Producer, producer
+from rtdemo.errors import ProducerError
+
+CLIENT = Client("sse")
+
+
+def test_decorator_names_it_after_the_function() -> None:
+    """A declared function is a producer and can still be called."""
+
+    @producer(every=1.5)
+    def dice() -> str:
+        return "six"
+
+    assert isinstance(dice, Producer)
+    assert (dice.name, dice.every, dice.transports) == ("dice", 1.5, ("websocket", "sse"))
+    assert dice() == "six"
+    assert dice.run(CLIENT) == "six"
+
+
+def test_bare_decorator_runs_once() -> None:
+    """Without a period a producer runs at connect."""
+
+    @producer
+    def hello(client: Client) -> str:
+        return client.transport
+
+    assert hello.every is None
+    assert hello.run(CLIENT) == "sse"
+
+
+def test_default_arguments_are_not_asked_for() -> None:
+    """Only what has no default is needed; `client` is always given."""
+
+    @producer
+    def greet(client: Client | None = None, word: str = "hi") -> str:
+        return f"{word} {client.transport if client else None}"
+
+    assert greet.run(CLIENT) == "hi sse"
+
+
+@pytest.mark.parametrize("every", [0, -1, 0.009, float("nan"), float("inf"), "2", True])
+def test_period_must_be_a_number_of_seconds(every: Any) -> None:
+    """The line names the producer, the value and the least period."""
+    with pytest.raises(ProducerError, match=r"'p'.*0\.01 or more"):
+        Producer("p", lambda: "x", every=every)
+
+
+@pytest.mark.parametrize("transports", [["smoke"], [], "sse"])
+def test_transports_must_exist(transports: Any) -> None:
+    """The line says which there are."""
+    with pytest.raises(ProducerError, match="websocket, sse"):
+        Producer("p", lambda: "x", transports=transports)
+
+
+def test_other_arguments_are_refused() -> None:
+    """A producer takes nothing or `client`."""
+    with pytest.raises(ProducerError, match=r"takes \(socket, room\); it may take nothing or client"):
+
+        @producer
+        def bad(socket: object, room: object) -> str:
+            return "x"
+
+
+@pytest.mark.parametrize("name", ["", " ", "a,b"])
+def test_name_must_fit_in_a_query(name: str) -> None:
+    """`?producers=a,b` separates names by commas."""
+    with pytest.raises(ProducerError, match="name"):
+        Producer(name, lambda: "x")
+
+
+def test_what_is_not_callable_is_refused() -> None:
+    """The line says what was given."""
+    with pytest.raises(ProducerError, match="42 is not a function"):
+        Producer("p", 42)  # type: ignore[arg-type]  # the mistake under test
+
+
+def test_client_hides_its_secret() -> None:
+    """Logs show eight digits of the id; repr none."""
+    client = Client("websocket", "10.0.0.1", query={"ticket": "t0p"})
+    assert len(client.id) == 32
+    assert client.id not in repr(client)
+    assert "t0p" not in repr(client)
+    assert str(client) == f"websocket client {client.id[:8]}"
+    assert client.label == "WebSocket"

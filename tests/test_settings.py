@@ -1,0 +1,79 @@
+"""Settings: one declaration, four sources, and one line for a bad value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rtdemo.errors import SettingError
+from rtdemo.settings import SETTINGS, Settings, load, reference
+
+
+def test_defaults() -> None:
+    """Without a source, every setting has its default."""
+    assert load({}, {}, Path("/nowhere")) == Settings()
+
+
+def test_flag_over_environment_over_dotenv(tmp_path: Path) -> None:
+    """The stronger source wins, setting by setting."""
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("PORT=1\nWEBSOCKET_PORT=2\nLOG_LEVEL=error\n")
+    environ = {"PORT": "11", "WEBSOCKET_PORT": "12"}
+    settings = load({"port": "21"}, environ, dotenv)
+    assert (settings.port, settings.websocket_port, settings.log_level) == (21, 12, "error")
+
+
+def test_empty_variable_counts_as_not_given() -> None:
+    """`PORT= python -m rtdemo` means the default."""
+    assert load({}, {"PORT": ""}, Path("/nowhere")).port == 3000
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("RTDEMO_SINGLE_SITE", "1", "single_site", True),
+        ("RTDEMO_SINGLE_SITE", "false", "single_site", False),
+        ("RTDEMO_WITHOUT", "echo, status", "without", ("echo", "status")),
+        ("RTDEMO_HEARTBEAT", "2.5", "heartbeat", 2.5),
+        ("LOG_LEVEL", "DEBUG", "log_level", "debug"),
+    ],
+)
+def test_text_becomes_the_setting_s_type(variable: str, text: str, field: str, value: object) -> None:
+    """Variables are text; settings are not."""
+    assert getattr(load({}, {variable: text}, Path("/nowhere")), field) == value
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "words"),
+    [
+        ({"port": "70000"}, {}, ["--port", "PORT", "70000", "0 to 65535"]),
+        ({}, {"PORT": "abc"}, ["--port", "PORT", "abc", "whole number", "the environment"]),
+        ({"heartbeat": "0"}, {}, ["--heartbeat", "RTDEMO_HEARTBEAT", "1 to 600"]),
+        ({"log_format": "xml"}, {}, ["--log-format", "one of text, json"]),
+        ({}, {"RTDEMO_SINGLE_SITE": "maybe"}, ["RTDEMO_SINGLE_SITE", "maybe", "1 or 0"]),
+        ({"port": "4000", "websocket_port": "4000"}, {}, ["--websocket-port", "--single-site"]),
+        ({"plugins_dir": "/nowhere"}, {}, ["--plugins-dir", "RTDEMO_PLUGINS_DIR", "/nowhere"]),
+    ],
+)
+def test_bad_value_is_one_line(flags: dict[str, str], environ: dict[str, str], words: list[str]) -> None:
+    """It names the flag, the variable, the value, and what is allowed."""
+    with pytest.raises(SettingError) as caught:
+        load(flags, environ, Path("/nowhere"))
+    line = str(caught.value)
+    assert "\n" not in line
+    assert [word for word in words if word not in line] == []
+    assert caught.value.exit_code == 2
+
+
+def test_single_site_may_share_the_number() -> None:
+    """With one site there is no second port to collide with."""
+    settings = load({"port": "4000", "websocket_port": "4000", "single_site": True}, {}, Path("/nowhere"))
+    assert settings.single_site
+
+
+def test_reference_is_up_to_date() -> None:
+    """docs/settings.md holds the table that the declarations give (`make docs` writes it)."""
+    text = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
+    assert reference() in text
+    assert all(setting.variable in text for setting in SETTINGS.values())
