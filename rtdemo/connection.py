@@ -120,10 +120,11 @@ class Connection:
             message = content.sent(stamp, producer, seq)
         data = self._wire_format(messages.encode(message))
         self._seq[producer] = seq
-        if self._must_drop(periodic):
+        if self._is_over() and periodic:
             self._traffic.drops += 1
             return False
         self._outbox.write(data)
+        self._is_over()
         self.sent += 1
         self._traffic.messages += 1
         self._traffic.bytes += len(data)
@@ -146,7 +147,8 @@ class Connection:
             self._stall.cancel()
             self._stall = None
 
-    def _must_drop(self, periodic: bool) -> bool:
+    def _is_over(self) -> bool:
+        """Compare the outbox with its limit, and begin or end the patience with it."""
         if self._outbox.get_write_buffer_size() <= OUTBOX_LIMIT:
             if self._stall is not None:
                 self._stall.cancel()
@@ -154,7 +156,7 @@ class Connection:
             return False
         if self._stall is None:
             self._stall = self._clock.call_at(self._clock.time() + PATIENCE, self._out_of_patience)
-        return periodic
+        return True
 
     def _out_of_patience(self) -> None:
         self._stall = None

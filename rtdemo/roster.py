@@ -31,7 +31,9 @@ class Roster:
     def declare(self, plugin: str, producer: Producer) -> Supervisor | None:
         """Enter a producer of a plugin's module; None, and told, where its name is taken."""
         owner = self._owner(producer)
-        account = self._enter(plugin, producer) if owner is None else self._taken(plugin, producer, owner)
+        account = (
+            self._enter(plugin, producer) if owner is None else self._taken(plugin, producer, owner)
+        )
         if account is not None:
             self._declared.add(account)
         return account
@@ -60,7 +62,9 @@ class Roster:
 
     def _enter(self, plugin: str, producer: Producer) -> Supervisor | None:
         if len(self._entries) >= MAX_PRODUCERS * 2:
-            self._tell_once(plugin, "", f"more than {MAX_PRODUCERS} producers; further ones are left out")
+            self._tell_once(
+                plugin, "", f"more than {MAX_PRODUCERS} producers; further ones are left out"
+            )
             return None
         account = Supervisor(plugin, producer, self._time)
         for transport in producer.transports:
@@ -68,7 +72,9 @@ class Roster:
         return account
 
     def _taken(self, plugin: str, producer: Producer, owner: Supervisor) -> None:
-        sentence = f"producer {producer.name!r} is left out: plugin {owner.plugin!r} has one of that name"
+        sentence = (
+            f"producer {producer.name!r} is left out: plugin {owner.plugin!r} has one of that name"
+        )
         self._tell_once(plugin, producer.name, sentence + "; rename one")
 
     def _tell_once(self, plugin: str, name: str, sentence: str) -> None:

@@ -76,7 +76,9 @@ class SsePeer:
     async def receive(self) -> Fields:
         """Return the next event's message."""
         async for event in self._events:
-            return dict(json.loads(event.data))
+            # A block without data dispatches nothing (WHATWG HTML 9.2.6); httpx-sse hands it out.
+            if event.data:
+                return dict(json.loads(event.data))
         raise Ended
 
     async def say(self, text: str) -> None:

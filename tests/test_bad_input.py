@@ -193,14 +193,18 @@ ORIGINS = [
 
 
 @pytest.mark.parametrize(("origin", "allowed"), ORIGINS)
-async def test_foreign_origin_is_refused(start: Start, connect: Connect, origin: str, allowed: bool) -> None:
+async def test_foreign_origin_is_refused(
+    start: Start, connect: Connect, origin: str, allowed: bool
+) -> None:
     """The same host on any of our ports and what --allow-origin names; nobody else (RFC 6454)."""
     server = await start(allow_origin=("https://friend.example",))
     origin = origin.format(web=server._sites.web, websocket=server._sites.websocket)
     headers = {"Origin": origin}
     peer = await connect(server, "sse")
     async with httpx.AsyncClient(base_url=server.web_url, headers=headers) as http:
-        posted = await http.post("/api/messages", params={"client": peer.welcome["client"]}, content=b"x")
+        posted = await http.post(
+            "/api/messages", params={"client": peer.welcome["client"]}, content=b"x"
+        )
         async with http.stream("GET", "/api/sse") as stream:
             readable = stream.headers.get("Access-Control-Allow-Origin") == origin
     assert (posted.status_code, readable) == ((202, True) if allowed else (403, False))

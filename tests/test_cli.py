@@ -56,7 +56,9 @@ async def announced(process: Process) -> tuple[str, str, str]:
     """Return the two addresses and the plugins that the start prints."""
     assert process.stdout
     lines = [(await process.stdout.readline()).decode() for _ in range(3)]
-    page, websocket, plugins = (line.split(maxsplit=2 if "page" not in line else 4)[-1] for line in lines)
+    page, websocket, plugins = (
+        line.split(maxsplit=2 if "page" not in line else 4)[-1] for line in lines
+    )
     return page.strip(), websocket.strip(), plugins.removeprefix("plugins").strip()
 
 
@@ -155,7 +157,9 @@ async def test_port_of_the_environment_and_procfile(run: Run) -> None:
 async def test_json_log_has_one_object_a_line_and_no_contents(run: Run, tmp_path: Path) -> None:
     """Connect and disconnect are told with their facts; what clients say is not, nor their id."""
     (tmp_path / ".env").write_text("RTDEMO_LOG_FORMAT=json\n")
-    (tmp_path / "bad.py").write_text("from rtdemo import producer\n@producer\ndef bad(): raise OSError('x')")
+    (tmp_path / "bad.py").write_text(
+        "from rtdemo import producer\n@producer\ndef bad(): raise OSError('x')"
+    )
     process = await run("serve", "bad.py", *FREE)
     _, url, _ = await announced(process)
     async with websockets.connect(url) as ws:

@@ -21,7 +21,9 @@ def test_below_zero_counts_as_zero() -> None:
     assert histogram.percentile(50) == 0.0
 
 
-@given(st.lists(st.floats(min_value=1e-5, max_value=1e5), min_size=1), st.sampled_from([50, 95, 99, 100]))
+@given(
+    st.lists(st.floats(min_value=1e-5, max_value=1e5), min_size=1), st.sampled_from([50, 95, 99, 100])
+)
 def test_percentile_is_within_its_bucket(durations: list[float], percent: int) -> None:
     """The figure is within 6.25 % (and a microsecond) of the true one."""
     histogram = Histogram()

@@ -29,7 +29,9 @@ def test_port_in_use_names_port_flag_and_variable(prefix: str, flag: str) -> Non
         with pytest.raises(ListenError) as caught:
             bind(prefix, "127.0.0.1", port)
     line = str(caught.value)
-    assert [word for word in (str(port), flag, flag[2:].upper().replace("-", "_")) if word not in line] == []
+    assert [
+        word for word in (str(port), flag, flag[2:].upper().replace("-", "_")) if word not in line
+    ] == []
     assert caught.value.exit_code == 1
 
 

@@ -20,7 +20,13 @@ def test_fields_on_the_wire_in_order() -> None:
 def test_welcome_tells_the_client() -> None:
     """Stamping keeps what the plugin set."""
     fields = json.loads(message.encode(Message("hello", client="abc").sent(5.0, "welcome", 1)))
-    assert fields == {"message": "hello", "sentAt": 5.0, "producer": "welcome", "seq": 1, "client": "abc"}
+    assert fields == {
+        "message": "hello",
+        "sentAt": 5.0,
+        "producer": "welcome",
+        "seq": 1,
+        "client": "abc",
+    }
 
 
 def test_now_is_milliseconds_with_microseconds() -> None:

@@ -74,11 +74,15 @@ def test_checkout_finds_its_own_plugins_once() -> None:
 
 def test_installed_distribution_is_found(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry point of the group `rtdemo` is a plugin, shown with its version."""
-    write(elsewhere, "rtdemo_weather", "from rtdemo import producer\n@producer\ndef sky(): return 'blue'")
+    write(
+        elsewhere, "rtdemo_weather", "from rtdemo import producer\n@producer\ndef sky(): return 'blue'"
+    )
     info = elsewhere / "rtdemo_weather-1.2.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rtdemo-weather\nVersion: 1.2\n")
-    (info / "entry_points.txt").write_text("[rtdemo]\nweather = rtdemo_weather\nbroken = rtdemo_absent\n")
+    (info / "entry_points.txt").write_text(
+        "[rtdemo]\nweather = rtdemo_weather\nbroken = rtdemo_absent\n"
+    )
     monkeypatch.syspath_prepend(str(elsewhere))
     sources = found()
     assert sources["weather"].origin == "rtdemo-weather 1.2"
@@ -95,9 +99,15 @@ def test_installed_distribution_is_found(elsewhere: Path, monkeypatch: pytest.Mo
         ("x = 1\nraise ValueError('no\\nway')", ["line 2 of bad.py", "ValueError: no way"]),
         ("import sys; sys.exit(3)", ["SystemExit"]),
         ("from rtdemo import producer\n@producer(every=-1)\ndef p(): ...", ["'p'", "every=-1"]),
-        ("from rtdemo import hookimpl\n@hookimpl\ndef recieve(client, text): ...", ["'recieve'", "'receive'"]),
+        (
+            "from rtdemo import hookimpl\n@hookimpl\ndef recieve(client, text): ...",
+            ["'recieve'", "'receive'"],
+        ),
         ("from rtdemo import hookimpl\n@hookimpl\ndef receive(client, txt): ...", ["receive", "txt"]),
-        ("from rtdemo import hookimpl\n@hookimpl(wrapper=True)\ndef connected(client): yield", ["wrapper"]),
+        (
+            "from rtdemo import hookimpl\n@hookimpl(wrapper=True)\ndef connected(client): yield",
+            ["wrapper"],
+        ),
     ],
 )
 def test_broken_plugin_is_one_line_and_the_others_load(
@@ -112,7 +122,7 @@ def test_broken_plugin_is_one_line_and_the_others_load(
     assert "\n" not in line
     assert [word for word in ("'bad'", str(bad), *words) if word not in line] == []
     assert [plugin.name for plugin in manager.plugins] == ["good"]
-    assert not [impl for impl in manager._pluggy.hook.receive.get_hookimpls()]
+    assert manager._pluggy.hook.receive.get_hookimpls() == []
 
 
 def test_module_is_not_left_behind_after_an_error(manager: PluginManager, tmp_path: Path) -> None:

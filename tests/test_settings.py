@@ -68,7 +68,9 @@ def test_bad_value_is_one_line(flags: dict[str, str], environ: dict[str, str], w
 
 def test_single_site_may_share_the_number() -> None:
     """With one site there is no second port to collide with."""
-    settings = load({"port": "4000", "websocket_port": "4000", "single_site": True}, {}, Path("/nowhere"))
+    settings = load(
+        {"port": "4000", "websocket_port": "4000", "single_site": True}, {}, Path("/nowhere")
+    )
     assert settings.single_site
 
 

@@ -67,7 +67,9 @@ async def test_picked_producers_only(
     assert {f["producer"] for f in await receive(peer, count)} == {"status"}
 
 
-@pytest.mark.parametrize("text", ["hello", "", "ünï ✓ 𝄞", "line\nbreak\r\n\0end", "x" * 65536, '{"a": 1}'])
+@pytest.mark.parametrize(
+    "text", ["hello", "", "ünï ✓ 𝄞", "line\nbreak\r\n\0end", "x" * 65536, '{"a": 1}']
+)
 async def test_echo(server: Server, connect: Connect, transport: str, text: str) -> None:
     """Any text up to 64 KiB comes back as it was."""
     peer = await connect(server, transport)
@@ -161,7 +163,9 @@ async def test_failing_plugin_leaves_the_rest_alone(
 ) -> None:
     """A producer that raises costs neither the connection nor another producer's message."""
     bad = tmp_path / "bad.py"
-    bad.write_text("from rtdemo import producer\n@producer(every=0.5)\ndef bad(): raise RuntimeError('x')\n")
+    bad.write_text(
+        "from rtdemo import producer\n@producer(every=0.5)\ndef bad(): raise RuntimeError('x')\n"
+    )
     broken = tmp_path / "broken.py"
     broken.write_text("def broken(:\n")
     server = await start(files=(bad, broken))
@@ -222,7 +226,14 @@ async def test_stats_of_an_idle_server(server: Server) -> None:
     """Without a tick there is no lag to tell."""
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         stats = (await http.get("/api/stats")).json()
-    assert stats["tickLag"] == {"p50": None, "p95": None, "p99": None, "max": None, "count": 0, "skipped": 0}
+    assert stats["tickLag"] == {
+        "p50": None,
+        "p95": None,
+        "p99": None,
+        "max": None,
+        "count": 0,
+        "skipped": 0,
+    }
 
 
 async def test_page_time_and_health(server: Server) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Iterator
 
+import httpx
 import pytest
 
-from rtdemo.connection import OUTBOX_LIMIT, PATIENCE
+from rtdemo import listen
+from rtdemo import server as server_module
+from rtdemo.connection import OUTBOX_LIMIT, PATIENCE, Connection
+from rtdemo.hub import Hub
 from rtdemo.reasons import Reason
 from rtdemo.server import Server
 from rtdemo.testing import VirtualClock
@@ -62,31 +65,28 @@ class RawPeer:
 def reasons(monkeypatch: pytest.MonkeyPatch) -> list[Reason | None]:
     """The reasons for which connections ended, in order."""
     seen: list[Reason | None] = []
-    original = __import__("rtdemo.hub").hub.Hub.leave
+    original = Hub.leave
 
-    def leave(hub: object, connection: object, reason: Reason) -> None:
+    def leave(hub: Hub, connection: Connection, reason: Reason) -> None:
         original(hub, connection, reason)
-        seen.append(connection.reason)  # type: ignore[attr-defined]  # a Connection
+        seen.append(connection.reason)
 
-    monkeypatch.setattr("rtdemo.hub.Hub.leave", leave)
+    monkeypatch.setattr(Hub, "leave", leave)
     return seen
 
 
 @pytest.fixture
-def small_send_buffer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_send_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the kernel take little for a peer that does not read, so that the outbox fills at once."""
-    from rtdemo import server
+    original = listen.bind
 
-    original = server.bind
-
-    def bind(*arguments: object) -> list[socket.socket]:
-        sockets = original(*arguments)  # type: ignore[arg-type]  # passed on
+    def bind(prefix: str, host: str, port: int) -> list[socket.socket]:
+        sockets = original(prefix, host, port)
         for sock in sockets:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return sockets
 
-    monkeypatch.setattr(server, "bind", bind)
-    yield
+    monkeypatch.setattr(server_module, "bind", bind)
 
 
 async def test_500_clients_come_and_go_half_by_reset(server: Server, transport: str) -> None:
@@ -110,7 +110,9 @@ async def test_client_that_does_not_read_is_dropped_then_ended(
     server = await start()
     reader = await connect(server, transport)
     slow = await RawPeer(server, transport, receive_buffer=4096).connect()
-    (connection,) = [c for c in server.hub._connections.values() if c.client.id != reader.welcome["client"]]
+    (connection,) = [
+        c for c in server.hub._connections.values() if c.client.id != reader.welcome["client"]
+    ]
     while not connection.is_full:
         connection.send("message", "x" * 10_000)
         await asyncio.sleep(0)
@@ -160,8 +162,6 @@ async def read_echoes(peer: RawPeer, count: int) -> int:
 @pytest.mark.usefixtures("small_send_buffer")
 async def test_post_is_put_off_while_the_stream_is_full(start: Start, clock: VirtualClock) -> None:
     """An SSE client that does not read its replies is told to come back, not answered without end."""
-    import httpx
-
     server = await start()
     peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
     (connection,) = server.hub._connections.values()
@@ -174,7 +174,9 @@ async def test_post_is_put_off_while_the_stream_is_full(start: Start, clock: Vir
     peer.leave(by_reset=True)
 
 
-async def test_texts_before_a_sudden_end_still_count(server: Server, reasons: list[Reason | None]) -> None:
+async def test_texts_before_a_sudden_end_still_count(
+    server: Server, reasons: list[Reason | None]
+) -> None:
     """What a client sent before its connection was lost is received."""
     peer = await RawPeer(server, "websocket").connect()
     frames = b"".join(bytes([0x81, 0x81, 0, 0, 0, 0]) + str(n).encode() for n in range(10))
@@ -232,8 +234,6 @@ async def test_shutdown_waits_for_nobody_who_does_not_read(start: Start, transpo
 
 async def test_new_streams_are_refused_while_draining(server: Server) -> None:
     """A connection that is kept alive gets 503 and when to come back; /readyz says draining."""
-    import httpx
-
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         server.hub.draining = True
         ready = await http.get("/readyz")

@@ -1,0 +1,192 @@
+// @ts-check
+/**
+ * One side of the comparison: its state, its figures, its last messages. Knows no page; a panel shows it.
+ * @module side
+ */
+import { Exchange } from "./exchange.js";
+import { clip, oneLine } from "./format.js";
+import { parse } from "./message.js";
+import { Recent } from "./recent.js";
+import { Stats } from "./stats.js";
+
+/** @typedef {import("./clock.js").Clock} Clock */
+/** @typedef {import("./transport.js").Transport} Transport */
+/** @typedef {import("./transport.js").TransportEvents} TransportEvents */
+/**
+ * @typedef {"idle" | "connecting" | "connected" | "stalled" | "reconnecting" | "refused" | "lost" | "disconnected"} State
+ */
+
+const SLOW_MS = 5_000;
+const STALLED_MS = 10_000;
+const TICK_MS = 1_000;
+
+/** @type {ReadonlySet<State>} */
+const ACTIVE = new Set(["connecting", "connected", "stalled", "reconnecting"]);
+/** @type {ReadonlySet<State>} */
+const OPEN = new Set(["connected", "stalled"]);
+
+export class Side {
+  /** @type {State} */
+  state = "idle";
+  sentence;
+  /** Whether the sentence is about something that went wrong without changing the state. */
+  fault = false;
+  /** What became of the last text, where it went wrong. */
+  sending = "";
+  stats = new Stats();
+  recent = new Recent();
+  exchange = new Exchange();
+  /** @type {string | null} */
+  client = null;
+  #clock;
+  #changed;
+  #transport;
+  #since = 0;
+  #heard = 0;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #timer;
+
+  /**
+   * @param {(events: TransportEvents) => Transport} transport
+   * @param {Clock} clock
+   * @param {() => void} changed called after whatever a panel shows may have changed
+   */
+  constructor(transport, clock, changed) {
+    this.#clock = clock;
+    this.#changed = changed;
+    this.#transport = transport({
+      opened: () => this.#opened(),
+      message: (data, at) => this.#message(data, at),
+      reconnecting: (sentence) => this.#broke(sentence),
+      refused: (sentence) => this.#end("refused", sentence),
+      lost: (sentence) => this.#end("lost", sentence),
+    });
+    this.sentence = `Connect opens ${this.#transport.address}`;
+  }
+
+  /** Whether Disconnect has something to do. */
+  get active() {
+    return ACTIVE.has(this.state);
+  }
+
+  /** Whether Send has somewhere to go. */
+  get open() {
+    return OPEN.has(this.state);
+  }
+
+  connect() {
+    if (this.active) return;
+    this.stats.ledger.begin();
+    this.#since = performance.now();
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#become("connecting", `Waiting for ${this.#transport.address} to answer.`);
+    this.#transport.connect();
+  }
+
+  disconnect() {
+    if (!this.active) return;
+    this.#transport.disconnect();
+    this.#end("disconnected", "You closed it. Connect opens it again.");
+  }
+
+  /** Clear figures and messages; the connection goes on. */
+  reset() {
+    this.stats.reset();
+    this.recent.clear();
+    this.exchange.reset();
+    this.sending = "";
+    this.#changed();
+  }
+
+  /** @param {string} text */
+  async send(text) {
+    this.sending = "";
+    let sent;
+    try {
+      sent = this.exchange.begin(text, performance.now());
+      await this.#transport.send(text, this.client);
+    } catch (error) {
+      if (sent !== undefined) this.exchange.failed(sent);
+      this.sending = error instanceof Error ? error.message : String(error);
+    }
+    this.#changed();
+  }
+
+  #opened() {
+    const now = performance.now();
+    const back = this.state === "reconnecting";
+    if (!back) this.stats.opening = now - this.#since;
+    this.#heard = now;
+    this.stats.ledger.begin();
+    const seconds = ((now - this.#since) / 1000).toFixed(1);
+    this.#become("connected", back ? `Back after ${seconds} s, by the browser's own retry.` : "Messages arrive as they are made.");
+  }
+
+  /**
+   * @param {unknown} data
+   * @param {number} at
+   */
+  #message(data, at) {
+    this.#heard = at;
+    if (this.state === "stalled") this.#become("connected", "Messages arrive again.");
+    const message = parse(data);
+    if (message === null) {
+      this.stats.unreadable += 1;
+      const start = typeof data === "string" ? `It begins “${clip(oneLine(data), 40)}”.` : "It is not text.";
+      this.fault = true;
+      this.sentence = `A message could not be read and was left out. ${start}`;
+    } else {
+      this.#keep(message, at);
+    }
+    this.#changed();
+  }
+
+  /**
+   * @param {import("./message.js").Message} message
+   * @param {number} at
+   */
+  #keep(message, at) {
+    const server = this.#clock.at(at);
+    this.stats.record(message, server && { value: server.time - message.sentAt, error: server.error });
+    this.recent.add(message);
+    this.exchange.arrived(message, at);
+    this.client = message.client ?? this.client;
+  }
+
+  /** @param {string} sentence */
+  #broke(sentence) {
+    if (this.state !== "reconnecting") this.#since = performance.now();
+    this.client = null;
+    this.exchange.end();
+    this.#become("reconnecting", sentence);
+  }
+
+  /**
+   * @param {State} state
+   * @param {string} sentence
+   */
+  #end(state, sentence) {
+    clearInterval(this.#timer);
+    this.client = null;
+    this.exchange.end();
+    this.#become(state, sentence);
+  }
+
+  #tick() {
+    const now = performance.now();
+    if (this.state === "connecting" && now - this.#since > SLOW_MS) this.#become("connecting", this.#transport.slow);
+    if (this.state === "connected" && now - this.#heard > STALLED_MS) this.#become("stalled", this.#transport.stalled);
+    if (this.exchange.expire(now)) this.#changed();
+  }
+
+  /**
+   * @param {State} state
+   * @param {string} sentence
+   */
+  #become(state, sentence) {
+    this.state = state;
+    this.sentence = sentence;
+    this.fault = false;
+    this.#changed();
+  }
+}

@@ -1,0 +1,90 @@
+// @ts-check
+/**
+ * The Server-Sent Events transport: EventSource down, POST up.
+ * @module sse
+ */
+import { clip, oneLine } from "./format.js";
+import { serverAnswers } from "./transport.js";
+
+/** @typedef {import("./transport.js").Transport} Transport */
+/** @typedef {import("./transport.js").TransportEvents} TransportEvents */
+
+/** @implements {Transport} */
+export class SseTransport {
+  slow = "No answer yet. Over HTTP/1.1 a browser opens six streams to one origin: close other tabs of it.";
+  stalled = "Nothing has arrived for 10 s. If a proxy is in between, see that it does not buffer.";
+  /** @type {EventSource | null} */
+  #source = null;
+  #events;
+
+  /**
+   * @param {URL} url
+   * @param {TransportEvents} events
+   */
+  constructor(url, events) {
+    this.address = url.href;
+    this.#events = events;
+  }
+
+  connect() {
+    const source = new EventSource(this.address);
+    this.#source = source;
+    let opened = false;
+    source.onopen = () => {
+      opened = true;
+      this.#events.opened();
+    };
+    source.onmessage = ({ data }) => this.#events.message(data, performance.now());
+    source.onerror = () => this.#broken(source, opened);
+  }
+
+  disconnect() {
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  /**
+   * @param {string} text
+   * @param {string | null} client
+   */
+  async send(text, client) {
+    if (client === null) throw new Error("Not sent: the stream has not named this client yet.");
+    const url = new URL("/api/messages", this.address);
+    url.searchParams.set("client", client);
+    const response = await fetch(url, { method: "POST", body: text }).catch(() => null);
+    if (response === null) throw new Error("Not sent: nothing answers the POST. Is the server running?");
+    if (response.ok) return;
+    const words = clip(oneLine((await response.text()).trim()), 120);
+    throw new Error(`Not sent: the server answered ${response.status}. ${words}`);
+  }
+
+  /**
+   * EventSource tells no reason: it either tries again by itself or has given up (readyState CLOSED).
+   * @param {EventSource} source
+   * @param {boolean} opened
+   */
+  #broken(source, opened) {
+    if (source !== this.#source) return;
+    if (opened && source.readyState === EventSource.CONNECTING) {
+      this.#events.reconnecting("The stream broke. The browser tries again by itself until you press Disconnect.");
+      return;
+    }
+    source.close();
+    void this.#explain(source, opened);
+  }
+
+  /**
+   * @param {EventSource} source
+   * @param {boolean} opened
+   */
+  async #explain(source, opened) {
+    const alive = await serverAnswers();
+    if (this.#source !== source) return;
+    this.#source = null;
+    const sentence = alive
+      ? "The server answers but refused the stream. It may be at its limit; its log says why."
+      : `Nothing answers at ${this.address}. Is the server running, and is that port open?`;
+    if (opened) this.#events.lost(`The browser gave up. ${sentence}`);
+    else this.#events.refused(sentence);
+  }
+}

@@ -1,0 +1,56 @@
+// @ts-check
+/**
+ * What WebSocket and SSE have in common: the interface that a side knows them by.
+ * @module transport
+ */
+
+/**
+ * @typedef {object} TransportEvents
+ * @property {() => void} opened
+ * @property {(data: unknown, at: number) => void} message the data as it came, and performance.now()
+ * @property {(sentence: string) => void} reconnecting it broke, and comes back by itself
+ * @property {(sentence: string) => void} refused it never opened
+ * @property {(sentence: string) => void} lost it broke, and stays so
+ */
+
+/**
+ * @typedef {object} Transport
+ * @property {string} address what it connects to, for people
+ * @property {string} slow what to look at when no answer comes
+ * @property {string} stalled what to look at when messages stop
+ * @property {() => void} connect
+ * @property {() => void} disconnect no event follows
+ * @property {(text: string, client: string | null) => Promise<void>} send rejects with a sentence
+ */
+
+const HEALTH_TIMEOUT_MS = 3_000;
+
+/**
+ * Ask whether the server that sent this page is alive. Neither WebSocket nor EventSource tells a page why it could not
+ * connect; this at least tells "down" from "refused".
+ * @returns {Promise<boolean>}
+ */
+export async function serverAnswers() {
+  try {
+    const signal = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
+    const response = await fetch("/healthz", { cache: "no-store", signal });
+    return response.ok;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Take over from the page's address what every connection understands: ?producers= and ?speed=.
+ * @param {URL} url
+ * @param {string} search location.search
+ * @returns {URL}
+ */
+export function withChoices(url, search) {
+  const given = new URLSearchParams(search);
+  for (const name of ["producers", "speed"]) {
+    const value = given.get(name);
+    if (value !== null) url.searchParams.set(name, value);
+  }
+  return url;
+}

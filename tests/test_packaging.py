@@ -1,0 +1,92 @@
+"""What is shipped works where it is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FREE = ("--host", "127.0.0.1", "--port", "0", "--websocket-host", "127.0.0.1", "--websocket-port", "0")
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist of a clean copy, and the wheel that is built from it."""
+    base = tmp_path_factory.mktemp("dist")
+    copy = base / "copy"
+    unwanted = shutil.ignore_patterns(
+        ".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"
+    )
+    shutil.copytree(ROOT, copy, ignore=unwanted)
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(base / "out"), str(copy)]
+    subprocess.run(command, check=True, capture_output=True)
+    return base / "out"
+
+
+def unpacked(archive: Path, target: Path) -> Path:
+    if archive.suffix == ".whl":
+        zipfile.ZipFile(archive).extractall(target)
+        return target
+    with tarfile.open(archive) as tar:
+        tar.extractall(target, filter="data")
+    (inside,) = target.iterdir()
+    return inside
+
+
+@pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz"])
+async def test_installed_elsewhere_it_lists_its_plugins_and_serves(
+    dist: Path, tmp_path: Path, pattern: str
+) -> None:
+    """From another folder, wheel and sdist find their plugins, templates and static files."""
+    (archive,) = dist.glob(pattern)
+    path = unpacked(archive, tmp_path / "site")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "rtdemo", *FREE),
+        cwd=elsewhere,
+        env={k: v for k, v in os.environ.items() if k not in ("PORT", "HOST")}
+        | {"PYTHONPATH": str(path)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout
+        lines = [(await process.stdout.readline()).decode() for _ in range(3)]
+        assert lines[2].split(maxsplit=2)[2].strip() == "echo, message, status, welcome"
+        async with httpx.AsyncClient(base_url=lines[0].split()[-1]) as http:
+            page = await http.get("/")
+            assert "WebSocket" in page.text
+            assert (await http.get("/static/app.js")).status_code == 200
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+
+
+def test_sdist_has_what_a_packager_needs(dist: Path) -> None:
+    """Tests, documentation, licence and locks are in the sdist."""
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = {name.partition("/")[2] for name in tar.getnames()}
+    wanted = {"LICENSE", "CHANGELOG.md", "Makefile", "Procfile", "requirements.txt", "setup.cfg"}
+    wanted |= {"tests/conftest.py", "docs/settings.md", "plugins/echo.py", "templates/index.html"}
+    assert wanted - names == set()
+
+
+def test_locks_hold_hashes_and_no_address() -> None:
+    """Every requirement is pinned with a hash; no registry is named."""
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        text = (ROOT / name).read_text()
+        assert "://" not in text
+        pins = [line for line in text.splitlines() if "==" in line]
+        assert pins
+        assert all(line.endswith("\\") for line in pins)
+    assert (ROOT / ".python-version").read_text().strip() == "3.11"
