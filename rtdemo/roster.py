@@ -31,9 +31,10 @@ class Roster:
     def declare(self, plugin: str, producer: Producer) -> Supervisor | None:
         """Enter a producer of a plugin's module; None, and told, where its name is taken."""
         owner = self._owner(producer)
-        account = (
-            self._enter(plugin, producer) if owner is None else self._taken(plugin, producer, owner)
-        )
+        if owner is not None:
+            self._tell_taken(plugin, producer, owner)
+            return None
+        account = self._enter(plugin, producer)
         if account is not None:
             self._declared.add(account)
         return account
@@ -45,7 +46,8 @@ class Roster:
             return self._enter(plugin, producer)
         if owner.plugin == plugin and owner not in self._declared:
             return owner
-        return self._taken(plugin, producer, owner)
+        self._tell_taken(plugin, producer, owner)
+        return None
 
     def names(self, transport: Transport) -> list[str]:
         """Return the names that are known on a transport."""
@@ -71,7 +73,7 @@ class Roster:
             self._entries[producer.name, transport] = account
         return account
 
-    def _taken(self, plugin: str, producer: Producer, owner: Supervisor) -> None:
+    def _tell_taken(self, plugin: str, producer: Producer, owner: Supervisor) -> None:
         sentence = (
             f"producer {producer.name!r} is left out: plugin {owner.plugin!r} has one of that name"
         )

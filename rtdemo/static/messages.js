@@ -70,7 +70,8 @@ export class MessageList {
 
   /** @param {Message[]} messages newest first */
   paint(messages) {
-    if (this.held && messages.length > 0) return;
+    if (messages.length === 0) this.held = false;
+    if (this.held) return;
     this.#rows.forEach((row, index) => {
       row.show(messages[index] ?? null);
       // One stop for the Tab key; the arrow keys go on from there.

@@ -76,7 +76,7 @@ export class Side {
 
   connect() {
     if (this.active) return;
-    this.stats.ledger.begin();
+    this.sending = "";
     this.#since = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#become("connecting", `Waiting for ${this.#transport.address} to answer.`);
@@ -118,8 +118,9 @@ export class Side {
     if (!back) this.stats.opening = now - this.#since;
     this.#heard = now;
     this.stats.ledger.begin();
-    const seconds = ((now - this.#since) / 1000).toFixed(1);
-    this.#become("connected", back ? `Back after ${seconds} s, by the browser's own retry.` : "Messages arrive as they are made.");
+    const away = ((now - this.#since) / 1000).toFixed(1);
+    const sentence = back ? `Back after ${away} s, by the browser's own retry.` : "Messages arrive as they are made.";
+    this.#become("connected", sentence);
   }
 
   /**

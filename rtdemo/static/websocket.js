@@ -85,7 +85,8 @@ export class WebSocketTransport {
     this.#socket = null;
     this.#events.refused(
       alive
-        ? `${this.address} did not open, though the page's server answers. Can that port be reached, or did its log note a refusal?`
+        ? `${this.address} did not open, though the page's server answers.` +
+            " Can that port be reached, or did its log note a refusal?"
         : `Nothing answers at ${this.address}. Is the server running, and is that port open?`,
     );
   }
