@@ -31,5 +31,6 @@ export function closing(code, reason = "") {
   const sentence = SENTENCES[code];
   const quoted = reason !== "" && (sentence === undefined || OPEN.has(code));
   const words = quoted ? ` It says: “${clip(oneLine(reason), 80)}”.` : "";
-  return `${sentence ?? "The server closed the connection."}${words} Code ${code}. It stays closed until you press Connect.`;
+  const ended = sentence ?? "The server closed the connection.";
+  return `${ended}${words} Code ${code}. It stays closed until you press Connect.`;
 }

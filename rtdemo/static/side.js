@@ -12,9 +12,8 @@ import { Stats } from "./stats.js";
 /** @typedef {import("./clock.js").Clock} Clock */
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
-/**
- * @typedef {"idle" | "connecting" | "connected" | "stalled" | "reconnecting" | "refused" | "lost" | "disconnected"} State
- */
+/** @typedef {"idle" | "connecting" | "connected" | "stalled" | "reconnecting"} Going */
+/** @typedef {Going | "refused" | "lost" | "disconnected"} State */
 
 const SLOW_MS = 5_000;
 const STALLED_MS = 10_000;

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Explanations of figures. CSS shows them on hover and on focus; this lets Escape put them away, as WCAG 2.2, success criterion
- * 1.4.13 asks, until the pointer or the focus moves on.
+ * Explanations of figures. CSS shows them on hover and on focus; this lets Escape put them away until the pointer or the
+ * focus moves on, as success criterion 1.4.13 of WCAG 2.2 asks.
  * @module tooltips
  */
 

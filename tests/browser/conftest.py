@@ -1,0 +1,141 @@
+"""Open a real server's page in Chromium; a test fails where the browser complained of anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+
+from rtdemo.server import Server
+from rtdemo.settings import Settings
+from tests.browser.panel import Panel
+
+Serve = Callable[..., Awaitable[Server]]
+Open = Callable[..., Awaitable[Page]]
+
+PATIENCE_MS = 15_000
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+)
+FLOOD = """
+from rtdemo import producer
+
+@producer(every=0.01)
+def flood():
+    return "a hundred a second"
+"""
+
+
+class Faults(list[str]):
+    """What the browser complained about: errors, warnings, exceptions, violations of the policy."""
+
+    def forgive(self, part: str) -> None:
+        """Take out the complaints that a test provokes; there must be at least one."""
+        rest = [fault for fault in self if part not in fault]
+        assert len(rest) < len(self), f"nothing complained of {part!r}: {self}"
+        self[:] = rest
+
+    def note(self, message: ConsoleMessage) -> None:
+        """Keep what is worse than information."""
+        if message.type in {"error", "warning"}:
+            self.append(message.text)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium: RTDEMO_CHROMIUM, the one on the path, or playwright's own."""
+    expect.set_options(timeout=PATIENCE_MS)
+    path = os.environ.get("RTDEMO_CHROMIUM") or shutil.which("chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def serve() -> AsyncIterator[Serve]:
+    """Start servers with plugin files and settings of the test's choice; they die with the test."""
+    servers: list[Server] = []
+
+    async def served(files: tuple[Path, ...] = (), **changes: Any) -> Server:
+        local = {"host": "127.0.0.1", "websocket_host": "127.0.0.1", "port": 0, "websocket_port": 0}
+        server = Server(Settings(**{**local, **changes}), files)
+        await server.start()
+        servers.append(server)
+        return server
+
+    yield served
+    for server in servers:
+        await server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def server(serve: Serve) -> Server:
+    """Serve the built-in plugins."""
+    return await serve()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def flooded(serve: Serve, tmp_path: Path) -> Server:
+    """Serve a hundred messages a second beside the built-in ones."""
+    plugin = tmp_path / "flood.py"
+    plugin.write_text(FLOOD)
+    return await serve(files=(plugin,))
+
+
+@pytest.fixture
+def faults() -> Faults:
+    """What the page's browser complained about so far."""
+    return Faults()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser, server: Server, faults: Faults) -> AsyncIterator[Open]:
+    """Open pages: an address, a server, and what a browser context takes, such as a viewport."""
+    contexts: list[BrowserContext] = []
+    served = server
+
+    async def opened(address: str = "/", server: Server = served, **options: Any) -> Page:
+        context = await browser.new_context(**options)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        page = await context.new_page()
+        page.on("console", faults.note)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        await page.goto(f"{server.web_url}{address}")
+        await expect(page.locator(".sentence").first).not_to_be_empty()
+        return page
+
+    yield opened
+    for context in contexts:
+        await context.close()
+    assert faults == [], "the browser complained"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(open_page: Open) -> Page:
+    """Open the page of the built-in server."""
+    return await open_page()
+
+
+@pytest.fixture(params=["websocket", "sse"])
+def side(request: pytest.FixtureRequest) -> str:
+    """Both sides: the promise is the same."""
+    return str(request.param)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def panel(page: Page, side: str) -> Panel:
+    """One side's panel on the page."""
+    return Panel(page, side)

@@ -1,0 +1,77 @@
+"""One panel of the page, as a reader sees it."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from playwright.async_api import Locator, Page, WebSocketRoute, expect
+
+
+class Panel:
+    """Name the parts of one side."""
+
+    def __init__(self, page: Page, side: str) -> None:
+        self.page = page
+        self.side = side
+        self.root = page.locator(f"section.{side}")
+        self.rows = self.root.locator("li")
+        self.texts = self.root.locator("li .text")
+        self.sentence = self.part("sentence")
+        self.box = self.root.get_by_role("textbox")
+
+    def part(self, name: str) -> Locator:
+        """Find a part by the name that the template gives it."""
+        return self.root.locator(f'[data-part="{name}"]')
+
+    async def press(self, name: str) -> None:
+        """Press a button of this panel by its visible word."""
+        await self.root.get_by_role("button", name=name).first.click()
+
+    async def connect(self) -> None:
+        """Connect and wait for the welcome."""
+        await self.press("Connect")
+        await self.becomes("connected")
+        await expect(self.texts.filter(has_text="connection established")).to_have_count(1)
+
+    async def connect_and_flood(self, count: int) -> None:
+        """Connect and wait until so many messages have been counted."""
+        await self.press("Connect")
+        await self.received(count)
+
+    async def becomes(self, state: str) -> None:
+        """Wait for a state, shown in the word and in the colour alike."""
+        await expect(self.part("state")).to_have_text(state)
+        await expect(self.root).to_have_attribute("data-state", state)
+
+    async def say(self, text: str) -> None:
+        """Type a text and send it."""
+        await self.box.fill(text)
+        await self.press("Send")
+
+    async def received(self, at_least: int) -> None:
+        """Wait until so many messages have been counted."""
+        await self.page.wait_for_function(
+            """([side, least]) => {
+                const figure = document.querySelector(`.${side} [data-part="received"]`);
+                return Number(figure.textContent.replaceAll(",", "")) >= least;
+            }""",
+            arg=[self.side, at_least],
+        )
+
+
+NONE = "\N{EN DASH}"
+"""Stands where there is no figure yet."""
+FIGURE = re.compile(r"^\d[\d,]*(\.\d)?$")
+
+
+async def play_websocket(page: Page) -> list[WebSocketRoute]:
+    """Answer the page's WebSockets from the test; each one that it opens joins the list."""
+    sockets: list[WebSocketRoute] = []
+    pattern = re.compile(r"^ws://")
+    await page.route_web_socket(pattern, partial(_accept, sockets))
+    return sockets
+
+
+def _accept(sockets: list[WebSocketRoute], socket: WebSocketRoute) -> None:
+    sockets.append(socket)

@@ -1,0 +1,158 @@
+"""What goes wrong, and what the page then says."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from rtdemo.server import Server
+from tests.browser.conftest import Faults, Open
+from tests.browser.panel import NONE, Panel, play_websocket
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_nothing_answers(page: Page, server: Server, panel: Panel, faults: Faults) -> None:
+    """A connect to a server that is gone says where nothing answers and what to look at."""
+    address = server.websocket_url if panel.side == "websocket" else f"{server.web_url}/api/sse"
+    await server.stop()
+    await panel.press("Connect")
+    await panel.becomes("refused")
+    await expect(panel.sentence).to_have_text(
+        f"Nothing answers at {address}. Is the server running, and is that port open?"
+    )
+    await expect(panel.part("connect")).to_be_enabled()
+    faults.forgive("ERR_")
+
+
+async def test_refused(open_page: Open, side: str, faults: Faults) -> None:
+    """A refusal by a server that is alive is not called an absence."""
+    panel = Panel(await open_page("/?speed=1000"), side)
+    await panel.press("Connect")
+    await panel.becomes("refused")
+    await expect(panel.sentence).to_contain_text("server answers")
+    await expect(panel.sentence).to_contain_text("log")
+    faults.forgive("400")
+
+
+async def test_the_server_goes_away(page: Page, server: Server, faults: Faults) -> None:
+    """At the server's shutdown WebSocket says 1001 and waits for Connect; SSE tries again by itself."""
+    websocket, sse = Panel(page, "websocket"), Panel(page, "sse")
+    await websocket.connect()
+    await sse.connect()
+    await server.stop()
+    await websocket.becomes("lost")
+    await expect(websocket.sentence).to_contain_text("Code 1001")
+    await expect(websocket.sentence).to_contain_text("until you press Connect")
+    await expect(websocket.part("connect")).to_be_enabled()
+    await sse.becomes("reconnecting")
+    await expect(sse.sentence).to_contain_text("tries again by itself")
+    await sse.press("Disconnect")
+    await sse.becomes("disconnected")
+    # Whether the browser retried before that is its own affair.
+    faults[:] = [fault for fault in faults if "ERR_CONNECTION_REFUSED" not in fault]
+
+
+async def test_sse_comes_back(page: Page) -> None:
+    """A stream that breaks is opened again by the browser, and the panel says how long it was gone."""
+
+    async def broken(route: Route) -> None:
+        await route.fulfill(content_type="text/event-stream", body="retry: 10\n\n")
+
+    await page.route("**/api/sse*", broken, times=1)
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await expect(panel.sentence).to_contain_text("Back after")
+    await panel.becomes("connected")
+
+
+async def test_sse_gives_up(page: Page, faults: Faults) -> None:
+    """A retry that is answered with an error ends EventSource for good; the panel says so."""
+    await page.route("**/api/sse*", lambda route: route.fulfill(status=503, body="draining"))
+    await page.route(
+        "**/api/sse*",
+        lambda route: route.fulfill(content_type="text/event-stream", body="retry: 10\n\n"),
+        times=1,
+    )
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await panel.becomes("lost")
+    await expect(panel.sentence).to_contain_text("gave up")
+    faults.forgive("503")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "sentence"),
+    [
+        (1008, "too many messages", "It says: “too many messages”. Code 1008."),
+        (1011, "", "its log has it. Code 1011."),
+        (1013, "", "read too slowly"),
+        (4000, "<b>why</b>", "It says: “<b>why</b>”. Code 4000."),
+    ],
+)
+async def test_close_codes(page: Page, code: int, reason: str, sentence: str) -> None:
+    """Each way in which the server ends a connection has its sentence."""
+    sockets = await play_websocket(page)
+    panel = Panel(page, "websocket")
+    await panel.press("Connect")
+    await panel.becomes("connected")
+    await sockets[0].close(code=code, reason=reason)
+    await panel.becomes("lost")
+    await expect(panel.sentence).to_contain_text(sentence)
+
+
+async def test_too_big(page: Page, faults: Faults) -> None:
+    """Over 64 KiB the socket ends with 1009, the POST is refused, and both say so."""
+    websocket, sse = Panel(page, "websocket"), Panel(page, "sse")
+    for panel in (websocket, sse):
+        await panel.connect()
+        await panel.say("x" * (64 * 1024 + 1))
+    await websocket.becomes("lost")
+    await expect(websocket.sentence).to_contain_text("64 KiB is the most. Code 1009.")
+    await expect(sse.part("sending")).to_contain_text("Not sent: the server answered 413.")
+    await sse.becomes("connected")
+    await sse.say("short")
+    await expect(sse.texts.filter(has_text="Echo: short")).to_have_count(1)
+    await expect(sse.part("sending")).to_contain_text("Goes by POST")
+    faults.forgive("413")
+
+
+async def test_silence(open_page: Open, side: str) -> None:
+    """A connection on which nothing arrives for ten seconds is stalled until something does."""
+    page = await open_page("/?producers=welcome")
+    await page.clock.install()
+    panel = Panel(page, side)
+    await panel.connect()
+    await page.clock.fast_forward(9_000)
+    await panel.becomes("connected")
+    await page.clock.fast_forward(3_000)
+    await panel.becomes("stalled")
+    await panel.say("anybody there?")
+    await panel.becomes("connected")
+
+
+async def test_no_answer_yet(page: Page) -> None:
+    """A stream that does not open hints at the browser's limit, and can be given up."""
+    await page.route("**/api/sse*", lambda _route: None)
+    await page.clock.install()
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await panel.becomes("connecting")
+    await page.clock.fast_forward(7_000)
+    await expect(panel.sentence).to_contain_text("six streams")
+    await panel.press("Disconnect")
+    await panel.becomes("disconnected")
+
+
+async def test_no_reply(page: Page) -> None:
+    """A text without a reply is given up after ten seconds, and no round trip is made up."""
+    await play_websocket(page)
+    await page.clock.install()
+    panel = Panel(page, "websocket")
+    await panel.press("Connect")
+    await panel.becomes("connected")
+    await panel.say("hello")
+    await expect(panel.part("round-trip-note")).to_have_text("waiting for reply")
+    await page.clock.fast_forward(12_000)
+    await expect(panel.part("round-trip-note")).to_have_text("no reply in 10 s")
+    await expect(panel.part("round-trip")).to_have_text(NONE)
