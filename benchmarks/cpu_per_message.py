@@ -12,7 +12,6 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -44,13 +43,14 @@ def load(server: Running, transport: Transport, options: argparse.Namespace) -> 
     return Result(**counted)
 
 
-def measure(options: argparse.Namespace) -> Iterator[Figures]:
-    """Yield the figures of every window, the servers in turns."""
+def measure(options: argparse.Namespace, windows: list[Figures]) -> None:
+    """Add the figures of every window to a list, the servers in turns."""
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
         for transport in options.transport:
             for name in options.server:
-                yield measure_one(name, transport, options)
+                found = measure_one(name, transport, options)
+                windows.append(found)
 
 
 def measure_one(name: ServerName, transport: Transport, options: argparse.Namespace) -> Figures:
@@ -138,15 +138,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, leave)
     allow_open_files(options.connections + SPARE_FILES)
     print(HEADING, file=sys.stderr)
+    windows: list[Figures] = []
+    failure = ""
     try:
-        windows = list(measure(options))
+        measure(options, windows)
     except (RuntimeError, subprocess.TimeoutExpired) as error:
-        raise SystemExit(str(error)) from None
+        failure = str(error)
     comparisons = [compare(windows, transport) for transport in options.transport]
     if options.json:
         print(json.dumps(report(options, windows, comparisons), indent=2))
     else:
         print("\nmedians", HEADING, *comparisons, sep="\n")
+    if failure:
+        raise SystemExit(f"stopped early: {failure}")
     if options.check and not all(one.reached for one in comparisons):
         raise SystemExit(1)
 

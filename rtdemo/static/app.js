@@ -5,7 +5,7 @@
  */
 import { Clock, probe } from "./clock.js";
 import { margin } from "./format.js";
-import { oncePerFrame, part, write } from "./page.js";
+import { gathered, part, write } from "./page.js";
 import { Panel } from "./panel.js";
 import { Side } from "./side.js";
 import { SseTransport } from "./sse.js";
@@ -19,7 +19,7 @@ const addresses = {
   sse: withChoices(new URL("/api/sse", location.href), location.search),
 };
 
-const repaint = oncePerFrame(paint);
+const repaint = gathered(paint);
 const clock = new Clock(() => probe("/api/time"), repaint);
 const sides = [
   new Side((events) => new WebSocketTransport(addresses.websocket, events), clock, repaint),

@@ -195,16 +195,21 @@ async def test_websocket_address(page: Page) -> None:
     ]
 
 
-async def test_once_per_frame(page: Page) -> None:
-    """However often it is asked, the page is painted once a frame."""
+async def test_wishes_to_paint_are_gathered(page: Page) -> None:
+    """However often it is asked, the page is painted once, later, and again when asked again."""
     body = """
         let painted = 0;
-        const ask = m.oncePerFrame(() => { painted += 1; });
-        for (let i = 0; i < 100; i += 1) ask();
-        const before = painted;
-        await new Promise(requestAnimationFrame);
-        ask();
-        await new Promise(requestAnimationFrame);
-        return [before, painted];
+        let shown = () => {};
+        const ask = m.gathered(() => { painted += 1; shown(); });
+        const paint = () => new Promise((resolve) => { shown = resolve; });
+        const counts = [];
+        for (let round = 0; round < 2; round += 1) {
+            for (let i = 0; i < 100; i += 1) ask();
+            counts.push(painted);
+            await paint();
+            await new Promise(requestAnimationFrame);
+            counts.push(painted);
+        }
+        return counts;
     """
-    assert await run(page, "page", body) == [0, 2]
+    assert await run(page, "page", body) == [0, 1, 1, 2]
