@@ -8,7 +8,18 @@ __version__ = "0.1.0"
 from rtdemo.client import Client
 from rtdemo.hookspecs import hookimpl
 from rtdemo.message import Message
+from rtdemo.options import Option, Secret
 from rtdemo.producers import Producer, producer
 from rtdemo.reasons import Reason
 
-__all__ = ["Client", "Message", "Producer", "Reason", "__version__", "hookimpl", "producer"]
+__all__ = [
+    "Client",
+    "Message",
+    "Option",
+    "Producer",
+    "Reason",
+    "Secret",
+    "__version__",
+    "hookimpl",
+    "producer",
+]

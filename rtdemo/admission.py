@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from urllib.parse import SplitResult, urlsplit
+import secrets
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
 from rtdemo.client import Client, Transport
 from rtdemo.errors import Refused
-from rtdemo.hub import Selection
 from rtdemo.keys import HUB, SETTINGS, SITES
+from rtdemo.selection import Selection, SelectionError, read_producers, read_speed
 
-SLOWEST, FASTEST = 0.1, 20.0
 RETRY_AFTER = 2
 """Seconds after which a client that met a draining server may try again."""
 
+_FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -28,40 +29,52 @@ def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection
     if request.app[HUB].draining:
         raise Refused(503, "the server is going away; try again", {"Retry-After": str(RETRY_AFTER)})
     client = Client(transport, request.remote or "", query=dict(request.query))
-    return client, selection(request, transport)
+    return client, selection(request, client)
 
 
-def selection(request: web.Request, transport: Transport) -> Selection:
+def selection(request: web.Request, client: Client) -> Selection:
     """Read `?producers=a,b` and `?speed=2`.
 
     Raises:
         Refused: 400 with the names that exist, or the speeds that may be given.
     """
     query = request.query
-    producers = None
-    if "producers" in query:
-        producers = _names(query["producers"], request.app[HUB].plugins.roster.names(transport))
-    return Selection(producers, _speed(query["speed"]) if "speed" in query else 1.0)
-
-
-def _names(text: str, known: list[str]) -> frozenset[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise Refused(
-            400, f"producers: there is no {unknown[0][:100]!r}; there are {', '.join(known) or 'none'}"
-        )
-    return frozenset(names)
-
-
-def _speed(text: str) -> float:
+    names = [name.strip() for name in query.get("producers", "").split(",") if name.strip()]
     try:
-        speed = float(text)
+        speed = read_speed(query["speed"]) if "speed" in query else 1.0
+        if "producers" not in query:
+            return Selection(None, speed)
+        return Selection(read_producers(names, request.app[HUB].plugins.names(client)), speed)
+    except SelectionError as error:
+        raise Refused(400, str(error)) from error
+
+
+def check_admin(request: web.Request) -> None:
+    """Let in who may administer: the token's holder, or without a token this machine's own users.
+
+    A proxy on the same host is not a local user: what it forwards has its headers.
+
+    Raises:
+        Refused: 401 without the token where one is set, 403 from elsewhere where none is.
+    """
+    check_origin(request)
+    token = request.app[SETTINGS].admin_token
+    if token:
+        given = request.headers.get(hdrs.AUTHORIZATION, "")
+        if not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            challenge = {"WWW-Authenticate": "Bearer"}
+            raise Refused(401, "send the admin token as Authorization: Bearer", challenge)
+    elif not is_local(request):
+        raise Refused(403, "only this machine may do that; set --admin-token to allow it from elsewhere")
+
+
+def is_local(request: web.Request) -> bool:
+    """Tell whether a request comes from this machine and through no proxy."""
+    try:
+        address = ip_address(request.remote or "")
     except ValueError:
-        speed = math.nan
-    if not SLOWEST <= speed <= FASTEST:
-        raise Refused(400, f"speed: {text[:100]!r} is not a number from {SLOWEST} to {FASTEST:g}")
-    return speed
+        return False
+    return address.is_loopback and not any(name in request.headers for name in _FORWARDING)
 
 
 def check_origin(request: web.Request) -> None:
@@ -76,18 +89,19 @@ def check_origin(request: web.Request) -> None:
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None or origin in request.app[SETTINGS].allow_origin:
         return
-    if not _is_own(urlsplit(origin), request):
+    if not _is_own(origin, request):
         raise Refused(403, f"origin {origin[:200]!r} may not connect; allow it with --allow-origin")
 
 
-def _is_own(origin: SplitResult, request: web.Request) -> bool:
+def _is_own(given: str, request: web.Request) -> bool:
     """Compare with the address that the request was sent to: the same host, its port or one of ours.
 
     The page on the web site's port opens its socket on the WebSocket site's. Behind a proxy that
     ends TLS the scheme is not known here, so both defaults stand for a port that is not written.
     """
     try:
-        host, origin_port = urlsplit(f"//{request.host}"), origin.port
+        origin, host = urlsplit(given), urlsplit(f"//{request.host}")
+        origin_port = origin.port
         host_port = host.port
     except ValueError:
         return False

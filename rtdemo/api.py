@@ -9,9 +9,12 @@ import msgspec
 from aiohttp import hdrs, web
 
 from rtdemo import __version__, message
+from rtdemo.admission import check_admin
 from rtdemo.client import TRANSPORTS
+from rtdemo.errors import Refused
 from rtdemo.keys import HUB, STARTED
 from rtdemo.schedule import Schedule
+from rtdemo.supervisor import Supervisor
 
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 
@@ -21,6 +24,8 @@ def setup(app: web.Application) -> None:
     app.router.add_get("/api/time", server_time)
     app.router.add_get("/api/stats", stats)
     app.router.add_get("/api/producers", producers)
+    app.router.add_post("/api/producers/{name}/enable", enable)
+    app.router.add_get("/api/plugins", plugins)
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
 
@@ -70,21 +75,49 @@ def _tick_lag(schedule: Schedule) -> dict[str, float | int | None]:
 
 async def producers(request: web.Request) -> web.Response:
     """Answer `GET /api/producers`: each producer with its plugin and its account."""
-    accounts = request.app[HUB].plugins.roster.accounts
+    return _json([_shown(account) for account in request.app[HUB].plugins.roster.accounts])
+
+
+def _shown(account: Supervisor) -> dict[str, object]:
+    producer = account.producer
+    return {
+        "name": producer.name,
+        "plugin": account.plugin,
+        "transports": producer.transports,
+        "shared": producer.shared,
+        "always": producer.always,
+        "stream": producer.is_stream,
+        "period": producer.every,
+        "state": account.state,
+        "runs": account.runs,
+        "failures": account.failures,
+        "blocked": account.blocked,
+        "lastError": account.last_error,
+    }
+
+
+async def enable(request: web.Request) -> web.Response:
+    """Take `POST /api/producers/NAME/enable`: let a producer run again at once.
+
+    Raises:
+        Refused: 401 or 403 for who may not, 404 where there is no producer of the name.
+    """
+    check_admin(request)
+    name = request.match_info["name"]
+    accounts = request.app[HUB].plugins.roster.find(name)
+    if not accounts:
+        raise Refused(404, f"there is no producer {name[:100]!r}")
+    for account in accounts:
+        account.enable()
+    return _json([_shown(account) for account in accounts])
+
+
+async def plugins(request: web.Request) -> web.Response:
+    """Answer `GET /api/plugins`: what is loaded, from where, and the error of its last reload."""
     return _json(
         [
-            {
-                "name": account.producer.name,
-                "plugin": account.plugin,
-                "transports": account.producer.transports,
-                "shared": False,
-                "period": account.producer.every,
-                "state": account.state,
-                "runs": account.runs,
-                "failures": account.failures,
-                "lastError": account.last_error,
-            }
-            for account in accounts
+            {"name": plugin.name, "origin": plugin.origin, "error": plugin.error}
+            for plugin in request.app[HUB].plugins.plugins
         ]
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from rtdemo import api, pages
+from rtdemo.control import MAX_TEXT
 from rtdemo.errors import Refused
 from rtdemo.hub import Hub
 from rtdemo.keys import HUB, SETTINGS, SITES, STARTED, Sites, Started
@@ -15,8 +16,6 @@ from rtdemo.settings import Settings
 from rtdemo.transports import sse, websocket
 
 log = logging.getLogger(__name__)
-
-MAX_BODY = 64 * 1024
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,7 +28,7 @@ _SENTENCES = {
 
 def create_app(settings: Settings, hub: Hub, sites: Sites, started: Started) -> web.Application:
     """Build the one application that both sites serve."""
-    app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_TEXT)
     app[SETTINGS] = settings
     app[HUB] = hub
     app[SITES] = sites
@@ -53,11 +52,25 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        allowed = error.headers.get(hdrs.ALLOW, "")
-        sentence = _SENTENCES.get(error.status, error.text or error.reason).format(
-            path=request.path[:200], method=request.method, allowed=allowed
-        )
-        return _line(error.status, sentence, {hdrs.ALLOW: allowed} if allowed else {})
+        return _told(request, error)
+    except ConnectionError:
+        # The peer asked and was gone before the answer; nobody will read this one.
+        return web.Response(status=499, reason="Client Closed Request")
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path[:200])
+        return _line(500, "the server failed; its log says why", {})
+
+
+def _told(request: web.Request, error: web.HTTPException) -> web.Response:
+    allowed = error.headers.get(hdrs.ALLOW, "")
+    template = _SENTENCES.get(error.status)
+    # Only our own sentences are templates: aiohttp's hold what the client sent.
+    sentence = (
+        template.format(path=request.path[:200], method=request.method, allowed=allowed)
+        if template
+        else error.text or error.reason
+    )
+    return _line(error.status, sentence, {hdrs.ALLOW: allowed} if allowed else {})
 
 
 @web.middleware

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from rtdemo.feed import Feed
 from rtdemo.message import Message
 from rtdemo.reasons import Reason
 from rtdemo.schedule import Clock, Timer
+from rtdemo.selection import Selection
 from rtdemo.traffic import Traffic
 from rtdemo.wire import WireFormat
 
@@ -52,7 +54,9 @@ class Connection:
     Attributes:
         reason: why it ended; None while it is open.
         feeds: the producers at work for it.
+        selection: what the client asked for.
         sent: messages written.
+        speaking: held while a text of the client is received.
     """
 
     __slots__ = (
@@ -67,7 +71,9 @@ class Connection:
         "feeds",
         "opened_at",
         "reason",
+        "selection",
         "sent",
+        "speaking",
     )
 
     def __init__(
@@ -81,8 +87,10 @@ class Connection:
     ) -> None:
         self.client = client
         self.feeds: list[Feed] = []
+        self.selection = Selection()
         self.reason: Reason | None = None
         self.sent = 0
+        self.speaking = asyncio.Lock()
         self.opened_at = clock.time()
         self._outbox = outbox
         self._wire_format = wire_format
@@ -120,15 +128,31 @@ class Connection:
             message = content.sent(stamp, producer, seq)
         data = self._wire_format(messages.encode(message))
         self._seq[producer] = seq
-        if self._is_over() and periodic:
-            self._traffic.drops += 1
+        if self._is_over() and self._is_too_much(periodic):
             return False
+        self._write(data)
+        return True
+
+    def forward(self, encode: Callable[[WireFormat], bytes]) -> None:
+        """Write one shared message; a client that is too slow for it is ended, and may resume.
+
+        Arguments:
+            encode: gives the finished bytes of a wire format, made once for all connections.
+        """
+        if self.reason is not None or self._outbox.is_closing():
+            return
+        if self._is_over():
+            self._traffic.too_slow += 1
+            self.end(Reason.TOO_SLOW)
+        else:
+            self._write(encode(self._wire_format))
+
+    def _write(self, data: bytes) -> None:
         self._outbox.write(data)
         self._is_over()
         self.sent += 1
         self._traffic.messages += 1
         self._traffic.bytes += len(data)
-        return True
 
     def end(self, reason: Reason) -> None:
         """End the connection from the server's side; only the first reason counts."""
@@ -158,8 +182,20 @@ class Connection:
             self._stall = self._clock.call_at(self._clock.time() + PATIENCE, self._out_of_patience)
         return True
 
+    def _is_too_much(self, periodic: bool) -> bool:
+        """Count what a full outbox does not take; replies without end are as bad as not reading."""
+        if periodic:
+            self._traffic.drops += 1
+            return True
+        if self._outbox.get_write_buffer_size() <= OUTBOX_LIMIT * 4:
+            return False
+        self._traffic.too_slow += 1
+        self.end(Reason.TOO_SLOW)
+        return True
+
     def _out_of_patience(self) -> None:
         self._stall = None
-        if self.is_full:
+        # One that is closing and still full will not get any further by itself.
+        if self.is_full or self._outbox.is_closing():
             self._traffic.too_slow += 1
             self.end(Reason.TOO_SLOW)

@@ -8,12 +8,16 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
+from packaging.requirements import Requirement
+
+from rtdemo import __version__
 from rtdemo.errors import PluginError
-from rtdemo.paths import bundled
+from rtdemo.guard import one_line
+from rtdemo.paths import PACKAGE, bundled
 
 ENTRY_POINT_GROUP = "rtdemo"
 
@@ -26,11 +30,13 @@ class Source:
         name: the file's stem or the entry point's name.
         origin: what a person is told of the place.
         load: imports it; may raise anything.
+        version: its distribution's; empty for a file.
     """
 
     name: str
     origin: str
     load: Callable[[], object]
+    version: str = ""
 
 
 def discover(plugins_dir: str, files: Iterable[Path]) -> tuple[list[Source], list[str]]:
@@ -51,6 +57,12 @@ def discover(plugins_dir: str, files: Iterable[Path]) -> tuple[list[Source], lis
             replaced.append(f"plugin {source.name!r}: {source.origin} replaces {earlier.origin}")
         found[source.name] = source
     return list(found.values()), replaced
+
+
+def plugin_folders(plugins_dir: str, files: Iterable[Path]) -> set[Path]:
+    """Return the folders in which plugin files may change."""
+    folder = Path(plugins_dir or "plugins")
+    return {bundled("plugins"), folder.resolve(), *(path.resolve().parent for path in files)}
 
 
 def load(source: Source) -> object:
@@ -86,8 +98,19 @@ def _file(path: Path) -> Source:
 
 def _entry_point(point: EntryPoint) -> Source:
     distribution = point.dist
-    origin = f"{distribution.name} {distribution.version}" if distribution else point.value
-    return Source(point.name, origin, point.load)
+    if distribution is None:
+        return Source(point.name, point.value, point.load)
+    version = distribution.version
+    origin = f"{distribution.name} {version}"
+    return Source(point.name, origin, partial(_load_entry_point, point, distribution), version)
+
+
+def _load_entry_point(point: EntryPoint, distribution: Distribution) -> object:
+    for text in distribution.requires or ():
+        requirement = Requirement(text)
+        if requirement.name == "rtdemo" and not requirement.specifier.contains(__version__):
+            raise ImportError(f"needs rtdemo{requirement.specifier}; this is {__version__}")
+    return point.load()
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -110,6 +133,14 @@ def _import_file(path: Path) -> ModuleType:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {type(error).__name__}: {error.msg}"
-    frames = traceback.extract_tb(error.__traceback__)
+    # The plugin's own line, not the decorator's; a dataclass's __init__ is in "<string>".
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and Path(frame.filename).parent != PACKAGE
+    ]
     where = f"line {frames[-1].lineno} of {Path(frames[-1].filename).name}: " if frames else ""
-    return where + " ".join(f"{type(error).__name__}: {error}".split())
+    hint = ""
+    if isinstance(error, ImportError) and error.name == "rtdemo":
+        hint = f"; does it need a newer rtdemo than {__version__}?"
+    return where + one_line(error) + hint

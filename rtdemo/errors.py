@@ -2,6 +2,7 @@
 
 * `RtdemoError`: ends a command with `exit_code`
     * `SettingError`: a flag, variable or `.env` line with a value that is not allowed
+    * `DotenvError`: a `.env` file cannot be read
     * `ListenError`: a site's address cannot be opened
     * `PluginError`: a plugin cannot be loaded; the others go on
     * `ProducerError`: a producer is declared wrongly
@@ -11,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 
 class RtdemoError(Exception):
@@ -37,6 +39,18 @@ class SettingError(RtdemoError):
         return f"{names}: {self.value!r} from {self.source} is not allowed; give {self.allowed}"
 
 
+class DotenvError(RtdemoError):
+    """Report a `.env` file that cannot be read."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path, cause: Exception) -> None:
+        self.path, self.cause = path, cause
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read: {self.cause}; it is UTF-8 text of NAME=value lines"
+
+
 class ListenError(RtdemoError):
     """Report an address that cannot be listened on, and the setting that moves it."""
 
@@ -51,10 +65,15 @@ class ListenError(RtdemoError):
 
 
 class PluginError(RtdemoError):
-    """Report a plugin that cannot be loaded, where it lies and what is wrong with it."""
+    """Report a plugin that cannot be loaded, where it lies and what is wrong with it.
+
+    Attributes:
+        untouched: whether it failed before anything of an earlier one of its name was taken down.
+    """
 
     def __init__(self, plugin: str, origin: str, problem: str) -> None:
         self.plugin, self.origin, self.problem = plugin, origin, problem
+        self.untouched = False
 
     def __str__(self) -> str:
         return f"plugin {self.plugin!r} ({self.origin}): {self.problem}"

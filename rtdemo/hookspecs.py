@@ -21,6 +21,11 @@ def producers(client: Client) -> Iterable[Producer] | None:
 
 
 @hookspec
+def shared_producers() -> Iterable[Producer] | None:
+    """Return producers that run once for everyone; asked once, at start."""
+
+
+@hookspec
 def receive(client: Client, text: str) -> str | Awaitable[str | None] | None:
     """Answer a client's text; every plugin is asked, and each reply is sent."""
 

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
+from rtdemo import control, feeds
 from rtdemo.client import TRANSPORTS, Client, Transport
 from rtdemo.connection import Connection, Outbox
-from rtdemo.feed import Feed
 from rtdemo.plugin_manager import PluginManager
 from rtdemo.reasons import Reason
 from rtdemo.schedule import Schedule
+from rtdemo.selection import Selection, SelectionError
+from rtdemo.shared import Shared
 from rtdemo.traffic import Traffic
 from rtdemo.wire import WireFormat
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Say what a client asked for.
-
-    Arguments:
-        producers: the names that it picked; None picks all.
-        speed: multiplies the rate of its private producers, 0.1 to 20.
-    """
-
-    producers: Collection[str] | None = None
-    speed: float = 1.0
 
 
 class Hub:
@@ -42,6 +31,7 @@ class Hub:
 
     Attributes:
         traffic: counters by transport.
+        shared: the producers that run once for everyone.
         draining: whether it is sending everyone away and takes nobody new.
     """
 
@@ -51,6 +41,7 @@ class Hub:
         self.traffic: dict[Transport, Traffic] = {name: Traffic() for name in TRANSPORTS}
         self.draining = False
         self._connections: dict[str, Connection] = {}
+        self.shared = Shared(plugins, schedule, self._connections.values)
         self._empty = asyncio.Event()
 
     def __len__(self) -> int:
@@ -69,14 +60,21 @@ class Hub:
         client = connection.client
         self._connections[client.id] = connection
         log.info("%s connected from %s", client, client.remote, extra=_facts(client))
-        self.plugins.connected(client)
-        for producer, supervisor in self.plugins.producers_for(client):
-            picked = selection.producers is None or producer.name in selection.producers
-            if not (picked or producer.always):
-                continue
-            feed = Feed(producer, supervisor, client, partial(connection.send, producer.name))
-            connection.feeds.append(feed)
-            feed.start(self.schedule, selection.speed)
+        connection.selection = selection
+        self.plugins.hooks.connected(client)
+        feeds.begin(connection, self.plugins.producers_for(client), self.schedule)
+
+    def select(self, connection: Connection, selection: Selection) -> None:
+        """Change what a client receives, without reconnecting."""
+        offered = self.plugins.producers_for(connection.client)
+        feeds.select(connection, offered, self.schedule, selection)
+
+    def swap(self, plugin: str) -> None:
+        """Put a plugin's new producers to work in place of its old ones, on every connection."""
+        for connection in list(self._connections.values()):
+            offered = self.plugins.producers_for(connection.client)
+            feeds.swap(connection, offered, self.schedule, plugin)
+        self.shared.swap(plugin)
 
     def leave(self, connection: Connection, reason: Reason) -> None:
         """Let a connection go and stop its producers; one that ended keeps its own reason."""
@@ -92,9 +90,15 @@ class Hub:
             reason,
             seconds,
             connection.sent,
-            extra=_facts(client) | {"reason": reason.text, "code": reason.code, "seconds": seconds},
+            extra=_facts(client)
+            | {
+                "reason": reason.text,
+                "code": reason.code,
+                "seconds": seconds,
+                "messages": connection.sent,
+            },
         )
-        self.plugins.disconnected(client, reason)
+        self.plugins.hooks.disconnected(client, reason)
         if not self._connections:
             self._empty.set()
 
@@ -103,7 +107,20 @@ class Hub:
         client = connection.client
         self.traffic[client.transport].received += 1
         log.debug("%s says %r", client, text)
-        await self.plugins.receive(client, text, partial(connection.send, periodic=False))
+        wanted = control.read(text)
+        if wanted is not None:
+            connection.send(control.KEY, self._obey(connection, wanted), periodic=False)
+            return
+        await self.plugins.hooks.receive(client, text, partial(connection.send, periodic=False))
+
+    def _obey(self, connection: Connection, wanted: Mapping[str, Any]) -> str:
+        known = self.plugins.names(connection.client)
+        try:
+            selection = control.change(connection.selection, wanted, known)
+        except SelectionError as error:
+            return control.refusal(error)
+        self.select(connection, selection)
+        return control.answer(selection)
 
     async def drain(self, grace: float) -> None:
         """End every connection as going away and wait until all have left.
@@ -112,6 +129,7 @@ class Hub:
             grace: seconds to wait; whoever is left then is the transport's to cut.
         """
         self.draining = True
+        self.shared.stop()
         if not self._connections:
             return
         self._empty.clear()

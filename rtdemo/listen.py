@@ -32,25 +32,33 @@ def bind(prefix: str, host: str, port: int) -> list[socket.socket]:
                 if port != 0 or error.errno != errno.EADDRINUSE:
                     raise
         return _bind_all(host, port)
+    except UnicodeError as error:
+        setting = SETTINGS[f"{prefix}host"]
+        cause = OSError("is no host name")
+        raise ListenError(host, port, setting.flag, setting.variable, cause) from error
     except OSError as error:
-        name = f"{prefix}host" if isinstance(error, socket.gaierror) else f"{prefix}port"
-        setting = SETTINGS[name]
+        is_host = isinstance(error, socket.gaierror) or error.errno in _NO_SUCH_FAMILY
+        setting = SETTINGS[prefix + ("host" if is_host else "port")]
         raise ListenError(host, port, setting.flag, setting.variable, error) from error
 
 
 def _bind_all(host: str, port: int) -> list[socket.socket]:
     addresses = _addresses(host, port)
     sockets: list[socket.socket] = []
+    lacking: OSError | None = None
     try:
         for family, address in addresses:
             try:
                 sockets.append(_bind_one(family, (address[0], port, *address[2:])))
             except OSError as error:
                 # Every interface means those that there are: a machine may lack IPv6.
-                if host or error.errno not in _NO_SUCH_FAMILY or address is addresses[0][1]:
+                if host or error.errno not in _NO_SUCH_FAMILY:
                     raise
+                lacking = error
             else:
                 port = sockets[0].getsockname()[1]
+        if not sockets and lacking is not None:
+            raise lacking
     except OSError:
         for sock in sockets:
             sock.close()

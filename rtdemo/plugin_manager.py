@@ -1,167 +1,168 @@
-"""Hold the loaded plugins and call their hooks, each call guarded from the others."""
+"""Hold the loaded plugins: load them, replace them while they run, list what they produce."""
 
 from __future__ import annotations
 
-import asyncio
-import difflib
-import inspect
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
-import pluggy
-
-from rtdemo import hookspecs
+from rtdemo import options
 from rtdemo.client import Client
 from rtdemo.discovery import Source, load
-from rtdemo.errors import PluginError
+from rtdemo.errors import PluginError, ProducerError
+from rtdemo.hooks import Hooks
+from rtdemo.options import Option
 from rtdemo.producers import Producer
-from rtdemo.reasons import Reason
 from rtdemo.roster import Roster
-from rtdemo.supervisor import TRACEBACK_EVERY, Supervisor
+from rtdemo.settings import environment
+from rtdemo.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
-
-RECEIVE_TIMEOUT = 10.0
 
 Supervised = tuple[Producer, Supervisor]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Plugin:
-    """Name a loaded plugin and the place that it came from."""
+    """Describe a loaded plugin.
+
+    Arguments:
+        name: a file's stem or an entry point's name.
+        origin: where it came from.
+        version: its distribution's; empty for a file.
+        module: what was imported.
+        hooks: the names of those that it implements.
+        options: the settings that it declares.
+        producers: those that its module declares.
+        error: one line on a reload that failed, while what was loaded before goes on.
+    """
 
     name: str
     origin: str
+    version: str
+    module: object
+    hooks: list[str] = field(default_factory=list)
+    options: dict[str, Option[object]] = field(default_factory=dict)
+    producers: list[Supervised] = field(default_factory=list)
+    error: str | None = None
 
 
 class PluginManager:
-    """Register plugins, list their producers and call their hooks.
-
-    A hook that raises is logged with its traceback the first time and then every hundredth, and
-    the other plugins' answers still count.
+    """Register plugins and list their producers.
 
     Arguments:
         time: seconds on a monotonic clock, for the producers' back-off.
+        environ: where plugins' own settings are read from; by default as the server's are.
 
     Attributes:
-        plugins: what was loaded.
-        roster: every producer that is known.
+        hooks: calls what the plugins implement.
+        roster: every producer that is known, with its account.
     """
 
-    def __init__(self, time: Callable[[], float]) -> None:
+    def __init__(self, time: Callable[[], float], environ: Mapping[str, str] | None = None) -> None:
+        self.hooks = Hooks()
         self.roster = Roster(time)
-        self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
-        self._pluggy.add_hookspecs(hookspecs)
-        self._declared: list[Supervised] = []
-        self._failures: Counter[tuple[str, str]] = Counter()
-        self.plugins: list[Plugin] = []
+        self._environ = environment() if environ is None else environ
+        self._plugins: dict[str, Plugin] = {}
+        self._from_hooks: list[Supervised] = []
+
+    @property
+    def plugins(self) -> list[Plugin]:
+        """What is loaded, in the order in which it was."""
+        return list(self._plugins.values())
 
     def load(self, sources: Iterable[Source]) -> list[PluginError]:
         """Load and register plugins; return the errors of those that were left out."""
         errors = []
         for source in sources:
             try:
-                self.register(load(source), source.name, source.origin)
+                self.register(load(source), source.name, source.origin, source.version)
             except PluginError as error:
                 errors.append(error)
         return errors
 
-    def register(self, module: object, name: str, origin: str) -> None:
-        """Register a plugin's hooks and the producers that its module declares.
+    def register(self, module: object, name: str, origin: str, version: str = "") -> None:
+        """Register a plugin's hooks, settings and the producers that its module declares.
 
         Raises:
-            PluginError: when a hook's name or arguments are not as specified.
+            PluginError: when a hook or a setting is not as specified.
         """
+        if not hasattr(module, "__dict__"):
+            kind = type(module).__name__
+            raise PluginError(name, origin, f"is of type {kind}; a plugin is a module or an object")
+        plugin = Plugin(name, origin, version, module, options=options.declared(module))
         try:
-            self._pluggy.register(module, name)
-            self._check_hooks(module)
-        except (ValueError, pluggy.PluginValidationError) as error:
-            self._pluggy.unregister(name=name)
-            sentence = " ".join(str(error).split())
-            raise PluginError(name, origin, sentence) from error
-        self.plugins.append(Plugin(name, origin))
-        declared = [value for value in vars(module).values() if isinstance(value, Producer)]
-        for producer in declared:
+            for option_name, option in plugin.options.items():
+                option.read(name, option_name, self._environ)
+            plugin.hooks = self.hooks.register(module, name)
+        except (ValueError, ProducerError) as error:
+            raise PluginError(name, origin, str(error)) from error
+        self._plugins[name] = plugin
+        for producer in (p for p in vars(module).values() if isinstance(p, Producer)):
             account = self.roster.declare(name, producer)
             if account is not None:
-                self._declared.append((producer, account))
-        if not declared and not self._pluggy.get_hookcallers(module):
+                plugin.producers.append((producer, account))
+        if not plugin.producers and not plugin.hooks:
             log.warning("plugin %r (%s) has no producer and no hook", name, origin)
 
-    def _check_hooks(self, module: object) -> None:
-        known = [name for name, caller in vars(self._pluggy.hook).items() if _is_specified(caller)]
-        for caller in self._pluggy.get_hookcallers(module) or ():
-            if not _is_specified(caller):
-                near = difflib.get_close_matches(caller.name, known, 1, 0.0)
-                raise ValueError(f"there is no hook {caller.name!r}; did you mean {near[0]!r}?")
-            for implementation in caller.get_hookimpls():
-                if implementation.hookwrapper or implementation.wrapper:
-                    raise ValueError(f"hook {caller.name!r} may not be a wrapper")
+    def unregister(self, name: str) -> Plugin | None:
+        """Forget a plugin and its producers; their feeds are the hub's to stop."""
+        plugin = self._plugins.pop(name, None)
+        if plugin is not None:
+            self.hooks.unregister(name)
+            self.roster.forget(name)
+            self._from_hooks = [pair for pair in self._from_hooks if pair[1].plugin != name]
+        return plugin
+
+    def replace(self, source: Source) -> None:
+        """Load a plugin anew in place of the one of its name; where that fails, the old one stays.
+
+        Raises:
+            PluginError: what is wrong with the new one; `Plugin.error` keeps it.
+        """
+        old = self._plugins.get(source.name)
+        try:
+            module = load(source)
+            self.unregister(source.name)
+            self.register(module, source.name, source.origin, source.version)
+        except PluginError as error:
+            if old is not None:
+                error.untouched = source.name in self._plugins
+                if not error.untouched:
+                    self.register(old.module, old.name, old.origin, old.version)
+                self._plugins[source.name].error = error.problem
+            raise
+
+    def names(self, client: Client) -> list[str]:
+        """Return the names of the producers that a client may pick."""
+        pairs = self.producers_for(client) + self.shared
+        return sorted({p.name for p, _ in pairs if client.transport in p.transports})
 
     def producers_for(self, client: Client) -> list[Supervised]:
-        """Return the private producers of a connection, declared ones first."""
-        found = list(self._declared)
-        for plugin, answer in self._call("producers", client=client):
-            for producer in self._guarded(plugin, "producers", partial(list, answer or ())) or ():
-                account = self.roster.meet(plugin, producer)
-                if account is not None:
-                    found.append((producer, account))
-        return [pair for pair in found if client.transport in pair[0].transports]
+        """Return the private producers of a connection: first what always runs, as a welcome does."""
+        found = [pair for pair in self._declared() if not pair[0].shared]
+        names: set[str] = set()
+        for plugin, producer in self.hooks.producers(client):
+            account = None if producer.name in names else self.roster.meet(plugin, producer)
+            if account is not None:
+                names.add(producer.name)
+                found.append((producer, account))
+        here = [pair for pair in found if client.transport in pair[0].transports]
+        return sorted(here, key=lambda pair: not pair[0].always)
 
-    def connected(self, client: Client) -> None:
-        """Tell every plugin that a client is connected."""
-        for _ in self._call("connected", client=client):
-            pass
+    @property
+    def shared(self) -> list[Supervised]:
+        """The producers that run once for everyone, declared ones first."""
+        return [pair for pair in self._declared() if pair[0].shared] + self._from_hooks
 
-    def disconnected(self, client: Client, reason: Reason) -> None:
-        """Tell every plugin that a client is gone."""
-        for _ in self._call("disconnected", client=client, reason=reason):
-            pass
+    def ask_shared(self, plugin: str | None = None) -> None:
+        """Ask the hook `shared_producers`, of all plugins or of one that was loaded anew."""
+        for name, producer in self.hooks.shared_producers():
+            if plugin not in (None, name):
+                continue
+            account = self.roster.declare(name, producer) if producer.shared else None
+            if account is not None:
+                self._from_hooks.append((producer, account))
 
-    async def receive(self, client: Client, text: str, reply: Callable[[str, str], object]) -> None:
-        """Ask every plugin for its reply to a client's text, and pass each on as it comes.
-
-        Arguments:
-            reply: takes the plugin's name and the text.
-        """
-        for plugin, answer in self._call("receive", client=client, text=text):
-            try:
-                if inspect.isawaitable(answer):
-                    async with asyncio.timeout(RECEIVE_TIMEOUT):
-                        answer = await answer
-                if isinstance(answer, str):
-                    reply(plugin, answer)
-                elif answer is not None:
-                    raise TypeError(f"returned {type(answer).__name__}; a reply is str or None")
-            except Exception as error:
-                self._tell(plugin, "receive", error)
-
-    def _call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
-        # Not `hook(...)`: there one plugin's exception costs all the others' answers.
-        # pluggy calls the last one of its list first.
-        for implementation in reversed(getattr(self._pluggy.hook, hook).get_hookimpls()):
-            given = [arguments[name] for name in implementation.argnames]
-            call = partial(implementation.function, *given)
-            answer = self._guarded(implementation.plugin_name, hook, call)
-            yield implementation.plugin_name, answer
-
-    def _guarded(self, plugin: str, hook: str, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except Exception as error:
-            self._tell(plugin, hook, error)
-            return None
-
-    def _tell(self, plugin: str, hook: str, error: Exception) -> None:
-        self._failures[plugin, hook] += 1
-        if self._failures[plugin, hook] % TRACEBACK_EVERY == 1:
-            sentence = f"{type(error).__name__}: {error}"
-            log.error("hook %r of plugin %r failed: %s", hook, plugin, sentence, exc_info=error)
-
-
-def _is_specified(caller: object) -> bool:
-    return isinstance(caller, pluggy.HookCaller) and caller.spec is not None
+    def _declared(self) -> Iterable[Supervised]:
+        return (pair for plugin in self._plugins.values() for pair in plugin.producers)

@@ -28,8 +28,3 @@ class Reason(Enum):
 
     def __str__(self) -> str:
         return f"{self.text} ({self.code})"
-
-    @classmethod
-    def of_code(cls, code: int) -> Reason:
-        """Return the reason that a close code stands for; an unknown one is a client's own."""
-        return next((reason for reason in cls if reason.code == code), cls.CLIENT_LEFT)

@@ -49,9 +49,18 @@ class Roster:
         self._tell_taken(plugin, producer, owner)
         return None
 
-    def names(self, transport: Transport) -> list[str]:
-        """Return the names that are known on a transport."""
-        return sorted(name for name, where in self._entries if where == transport)
+    def forget(self, plugin: str) -> None:
+        """Drop a plugin's producers and accounts, so that its next ones start afresh."""
+        gone = {account for account in self._entries.values() if account.plugin == plugin}
+        self._entries = {key: kept for key, kept in self._entries.items() if kept not in gone}
+        self._declared -= gone
+        self._told = {told for told in self._told if told[0] != plugin}
+        for account in gone:
+            account.close()
+
+    def find(self, name: str) -> list[Supervisor]:
+        """Return the accounts of a name: one, or one for each transport."""
+        return [account for account in self.accounts if account.producer.name == name]
 
     @property
     def accounts(self) -> list[Supervisor]:

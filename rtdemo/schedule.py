@@ -92,6 +92,7 @@ class Lane:
         self._queue: deque[Tick] = deque()
         self._dead = 0
         self._timer: Timer | None = None
+        self._serving = False
 
     def __len__(self) -> int:
         return len(self._queue) - self._dead
@@ -100,7 +101,7 @@ class Lane:
         """Run `callback` every period from now on, first in one period."""
         tick = Tick(self, self._clock.time() + self.period, callback)
         self._enqueue(tick)
-        if self._timer is None:
+        if self._timer is None and not self._serving:
             self._wait()
         return tick
 
@@ -138,6 +139,7 @@ class Lane:
 
     def _serve(self) -> None:
         self._timer = None
+        self._serving = True
         horizon = self._clock.time() + GRAIN
         try:
             for _ in range(SLICE):
@@ -145,6 +147,7 @@ class Lane:
                     break
                 self._run_head()
         finally:
+            self._serving = False
             if not self._queue:
                 self._schedule.drop(self)
             elif self._queue[0].due <= horizon:

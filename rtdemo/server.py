@@ -11,11 +11,12 @@ from pathlib import Path
 from aiohttp import web
 
 from rtdemo.application import create_app
-from rtdemo.discovery import discover
+from rtdemo.discovery import Source, discover, plugin_folders
 from rtdemo.hub import Hub
 from rtdemo.keys import Sites, Started
 from rtdemo.listen import bind
 from rtdemo.plugin_manager import PluginManager
+from rtdemo.reloading import Reloader
 from rtdemo.schedule import Clock, LoopClock, Schedule
 from rtdemo.settings import Settings
 
@@ -52,6 +53,7 @@ class Server:
         self._clock = clock
         self._sites = Sites()
         self._runner: web.AppRunner | None = None
+        self._watching: asyncio.Future[None] | None = None
         self.plugins: PluginManager
         self.hub: Hub
 
@@ -94,6 +96,16 @@ class Server:
         except BaseException:
             await self._runner.cleanup()
             raise
+        self.plugins.ask_shared()
+        self.hub.shared.start()
+        if self.settings.reload:
+            reloader = Reloader(self.hub, self._discover)
+            folders = plugin_folders(self.settings.plugins_dir, self._files)
+            self._watching = asyncio.ensure_future(reloader.watch(folders))
+
+    def _discover(self) -> list[Source]:
+        sources, _ = discover(self.settings.plugins_dir, self._files)
+        return [source for source in sources if source.name not in self.settings.without]
 
     def _load_plugins(self) -> None:
         sources, replaced = discover(self.settings.plugins_dir, self._files)
@@ -126,6 +138,9 @@ class Server:
         """Refuse new connections, end the open ones, and let go of everything."""
         if self._runner is None:
             return
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait({self._watching})
         for site in list(self._runner.sites):
             await site.stop()
         await self.hub.drain(DRAIN_GRACE)

@@ -6,16 +6,18 @@ off `Settings`. A flag wins over the environment, the environment over `.env`, `
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta
 
-from rtdemo.errors import SettingError
+from rtdemo.errors import DotenvError, SettingError
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
@@ -54,6 +56,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[str, ...],
         _about("Further origins whose pages may connect, such as https://example.org."),
     ] = ()
+    reload: Annotated[
+        bool, _about("Load plugin files anew as they change, without dropping a connection.")
+    ] = False
+    admin_token: Annotated[
+        str,
+        _about("Token that lets `Authorization: Bearer` administer; without one only this machine may."),
+    ] = ""
     heartbeat: Annotated[
         float,
         Meta(ge=1, le=600),
@@ -156,7 +165,7 @@ def load(
     Raises:
         SettingError: for the first value that is not allowed.
     """
-    file = {name: text for name, text in dotenv_values(dotenv).items() if text}
+    file = read_dotenv(dotenv)
     values: dict[str, Any] = {}
     for name, setting in SETTINGS.items():
         if (given := flags.get(name)) is not None:
@@ -170,11 +179,33 @@ def load(
     return settings
 
 
+def environment(dotenv: Path = Path(".env")) -> dict[str, str]:
+    """Return the environment's variables over those of a `.env` file."""
+    return read_dotenv(dotenv) | dict(os.environ)
+
+
+def read_dotenv(dotenv: Path) -> dict[str, str]:
+    """Return the lines of a `.env` file that give a value; none where there is no file.
+
+    Raises:
+        DotenvError: when it cannot be read.
+    """
+    try:
+        return {name: text for name, text in dotenv_values(dotenv).items() if text}
+    except (OSError, UnicodeError) as error:
+        raise DotenvError(dotenv, error) from error
+
+
 def _check_together(settings: Settings) -> None:
     two_sites = not settings.single_site
     if two_sites and settings.port == settings.websocket_port != 0:
         allowed = f"a port other than the web site's {settings.port}, or --single-site"
         raise SETTINGS["websocket_port"].error(settings.websocket_port, "the settings", allowed)
+    for origin in settings.allow_origin:
+        parts = urlsplit(origin)
+        if not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
+            allowed = "scheme://host or scheme://host:port, separated by commas"
+            raise SETTINGS["allow_origin"].error(origin, "the settings", allowed)
     if settings.plugins_dir and not Path(settings.plugins_dir).is_dir():
         raise SETTINGS["plugins_dir"].error(settings.plugins_dir, "the settings", "a folder that exists")
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from time import perf_counter
 from typing import Any
 
+import msgspec
+
+from rtdemo.backoff import Backoff
 from rtdemo.client import Client
+from rtdemo.guard import one_line, raise_if_stopped
 from rtdemo.message import Message
 from rtdemo.producers import Producer
+from rtdemo.stopwatch import Timed
+from rtdemo.threads import Threads
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY = 1.0
-LAST_RETRY = 30.0
+FAILURES_TO_DISABLE = 20
+BLOCKING = 0.1
+"""Seconds for which one step may keep the loop from everyone else."""
 TRACEBACK_EVERY = 100
+THREADS = 4
 
 Emit = Callable[[str | Message], object]
 
@@ -23,86 +34,216 @@ Emit = Callable[[str | Message], object]
 class Supervisor:
     """Keep the account of one producer and run it for whoever receives it.
 
-    A run that raises is counted and puts the producer's next runs off, by 1 s after the first
-    failure in a row and twice as long after each further one, up to 30 s.
+    A run that raises, returns rubbish or takes too long is counted and puts the next runs for the
+    same receiver off, by 1 s to 30 s; one that blocks the loop, from the second in a row on, those
+    for all. After 20 rounds of failure without a success in between the producer is disabled until
+    `enable` or a reload.
 
     Arguments:
         plugin: the name of the plugin that the producer is from.
         producer: what is run; `producers` hooks may give a new object of its name at each connect.
         time: seconds on a monotonic clock.
+
+    Attributes:
+        runs: how often it ran; of an async generator, how much it yielded.
+        failures: runs that raised, returned rubbish or took too long.
+        blocked: runs that kept the loop for over 100 ms.
+        last_error: one line on the last of these.
     """
 
     def __init__(self, plugin: str, producer: Producer, time: Callable[[], float]) -> None:
         self.plugin = plugin
         self.producer = producer
-        self.runs = 0
-        self.failures = 0
+        self.runs = self.failures = self.blocked = 0
         self.last_error: str | None = None
         self._time = time
-        self._in_a_row = 0
-        self._resume_at = 0.0
+        self._rounds = Backoff()
+        self._blocked_in_a_row = 0
+        self._held_until = 0.0
         self._told = False
+        self._threads = Threads(THREADS) if producer.thread else None
 
     @property
     def state(self) -> str:
-        """`running`, or `backing off` between a failure and the next success."""
-        return "backing off" if self._in_a_row else "running"
+        """`running`, `backing off`, `failed` (what runs at connect only), or `disabled`."""
+        if not self._rounds.in_a_row:
+            return "running"
+        if self._rounds.in_a_row >= FAILURES_TO_DISABLE:
+            return "disabled"
+        once = self.producer.every is None and not self.producer.is_stream
+        return "failed" if once else "backing off"
 
-    def run(self, run: Callable[[Client], Any], client: Client, emit: Emit) -> Awaitable[None] | None:
-        """Run once and emit what comes; return what is left to await, if anything.
+    def may_run(self, backoff: Backoff) -> bool:
+        """Tell whether it may run now for the receiver whose back-off this is."""
+        if not backoff.in_a_row and not self._held_until:
+            return True
+        if backoff.epoch != self._rounds.epoch:
+            backoff.reset()
+            backoff.epoch = self._rounds.epoch
+        return self._time() >= max(backoff.resume_at, self._held_until)
+
+    def enable(self) -> None:
+        """Let it run again at once for everyone, as if it had not failed."""
+        self._rounds.reset()
+        self._rounds.epoch += 1
+        self._blocked_in_a_row = 0
+        self._held_until = 0.0
+
+    def close(self) -> None:
+        """Let its threads go."""
+        if self._threads is not None:
+            self._threads.close()
+
+    def run(
+        self, producer: Producer, client: Client | None, emit: Emit, backoff: Backoff
+    ) -> Coroutine[Any, Any, None] | None:
+        """Run a function once and emit what comes; return what is left to await, if anything.
 
         Arguments:
-            run: the producer's `run`.
-            client: whom it runs for.
+            producer: whose function runs.
+            client: whom it runs for; None where it is shared.
             emit: takes the text or `Message`; an error that it raises is the producer's.
+            backoff: the receiver's.
         """
-        if self._in_a_row and self._time() < self._resume_at:
+        if not self.may_run(backoff):
             return None
         self.runs += 1
+        started = perf_counter()
         try:
-            content = run(client)
+            if self._threads is not None:
+                return self._await_thread(self._threads.run(producer.run, client), emit, backoff)
+            content = producer.run(client)
             if type(content) is not str and inspect.isawaitable(content):
-                return self._finish(content, emit)
+                return self._await(content, emit, backoff)
             self._deliver(content, emit)
-        except Exception as error:
-            self._failed(error)
+        except BaseException as error:  # SystemExit too: one plugin does not end the server
+            self._failed(error, backoff)
+            return None
+        self._succeeded(perf_counter() - started, backoff)
         return None
 
-    async def _finish(self, awaitable: Awaitable[Any], emit: Emit) -> None:
+    async def stream(
+        self, producer: Producer, client: Client | None, emit: Emit, backoff: Backoff
+    ) -> bool:
+        """Emit what an async generator yields until it ends; return whether it ended well."""
+        slowest = _Slowest()
+        iterator = producer.run(client)
         try:
-            self._deliver(await awaitable, emit)
+            while True:
+                content = await Timed(iterator.__anext__(), slowest.note)
+                self.runs += 1
+                self._deliver(content, emit)
+                self._succeeded(slowest.take(), backoff)
+                # A generator that never waits would keep the loop for itself.
+                await asyncio.sleep(0)
+        except StopAsyncIteration:
+            return True
+        except BaseException as error:
+            raise_if_stopped(error)
+            self._failed(error, backoff)
+            return False
+        finally:
+            await iterator.aclose()
+
+    async def _await(self, awaitable: Awaitable[Any], emit: Emit, backoff: Backoff) -> None:
+        slowest = _Slowest()
+        scope = asyncio.timeout(self.producer.timeout)
+        timed = Timed(awaitable, slowest.note) if inspect.iscoroutine(awaitable) else awaitable
+        try:
+            async with scope:
+                content = await timed
+            self._deliver(content, emit)
+        except BaseException as error:
+            raise_if_stopped(error)
+            self._failed(self._too_long() if scope.expired() else error, backoff)
+        else:
+            self._succeeded(slowest.take(), backoff)
+
+    async def _await_thread(self, future: asyncio.Future[Any], emit: Emit, backoff: Backoff) -> None:
+        done, _ = await asyncio.wait({future}, timeout=self.producer.timeout)
+        if not done:
+            self._failed(self._too_long(), backoff)
+            # A thread cannot be stopped: wait for it, so that its producer never runs twice at once.
+            await asyncio.wait({future})
+            future.exception()
+            return
+        try:
+            self._deliver(future.result(), emit)
         except Exception as error:
-            self._failed(error)
+            self._failed(error, backoff)
+        else:
+            self._succeeded(0.0, backoff)
+
+    def _too_long(self) -> TimeoutError:
+        return TimeoutError(f"took over {self.producer.timeout:g} s")
 
     def _deliver(self, content: object, emit: Emit) -> None:
-        if isinstance(content, str | Message):
+        if type(content) is str or isinstance(content, str | Message):
             emit(content)
+        elif isinstance(content, Mapping):
+            emit(msgspec.json.encode(content).decode())
         elif content is not None:
             kind = type(content).__name__
-            raise TypeError(f"returned {kind}; a producer returns str, Message or None")
-        if self._in_a_row:
+            raise TypeError(f"returned {kind}; a producer returns str, dict, Message or None")
+
+    def _succeeded(self, seconds: float, backoff: Backoff) -> None:
+        if backoff.in_a_row:
+            backoff.reset()
+        if seconds > BLOCKING:
+            self._has_blocked(seconds)
+        elif self._rounds.in_a_row or self._blocked_in_a_row:
             self._recovered()
 
-    def _failed(self, error: Exception) -> None:
+    def _has_blocked(self, seconds: float) -> None:
+        self.blocked += 1
+        self.last_error = f"blocked the loop for {seconds * 1000:.0f} ms"
+        # A machine that was busy elsewhere makes an innocent run slow once, hardly twice in a row.
+        self._blocked_in_a_row += 1
+        if self._blocked_in_a_row > 1:
+            self._count_round()
+            self._held_until = max(self._held_until, self._rounds.resume_at)
+        if self.blocked % TRACEBACK_EVERY == 1:
+            self._tell("everyone waited; use thread=True or await", None)
+
+    def _failed(self, error: BaseException, backoff: Backoff) -> None:
         self.failures += 1
-        self.last_error = f"{type(error).__name__}: {error}"
-        # Runs for other clients that were under way at the first failure say nothing new.
-        if not self._in_a_row or self._time() >= self._resume_at:
-            self._in_a_row += 1
-            wait = min(FIRST_RETRY * 2 ** min(self._in_a_row - 1, 10), LAST_RETRY)
-            self._resume_at = self._time() + wait
+        self.last_error = one_line(error)
+        backoff.failed(self._time())
+        self._count_round()
         if self.failures % TRACEBACK_EVERY == 1:
-            self._told = True
-            log.warning(
-                "producer %r of plugin %r failed: %s; it is tried again after 1 to 30 s",
-                self.producer.name,
-                self.plugin,
-                self.last_error,
-                exc_info=error,
-            )
+            self._tell("it is tried again after 1 to 30 s", error)
+
+    def _count_round(self) -> None:
+        before = self._rounds.in_a_row
+        self._rounds.failed(self._time())
+        if before < self._rounds.in_a_row == FAILURES_TO_DISABLE:
+            self._held_until = math.inf
+            self._tell(f"it is disabled after {FAILURES_TO_DISABLE} in a row, until enabled", None)
+
+    def _tell(self, what_follows: str, error: BaseException | None) -> None:
+        self._told = True
+        name, plugin = self.producer.name, self.plugin
+        words = (name, plugin, self.last_error, what_follows)
+        log.warning("producer %r of plugin %r: %s; %s", *words, exc_info=error)
 
     def _recovered(self) -> None:
-        self._in_a_row = 0
+        self._rounds.reset()
+        self._blocked_in_a_row = 0
+        self._held_until = 0.0
         if self._told:
             self._told = False
             log.info("producer %r of plugin %r works again", self.producer.name, self.plugin)
+
+
+class _Slowest:
+    """Keep the longest of several durations until it is taken."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def note(self, seconds: float) -> None:
+        self._seconds = max(self._seconds, seconds)
+
+    def take(self) -> float:
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds

@@ -11,9 +11,10 @@ import pytest
 from rtdemo import wire
 from rtdemo.client import Client, Transport
 from rtdemo.discovery import discover
-from rtdemo.hub import Hub, Selection
+from rtdemo.hub import Hub
 from rtdemo.plugin_manager import PluginManager
 from rtdemo.schedule import Schedule
+from rtdemo.selection import Selection
 from rtdemo.testing import VirtualClock
 
 CONNECTIONS = 1000
@@ -37,6 +38,7 @@ class Sink:
         return False
 
 
+@pytest.mark.timeout(900)
 async def test_hour_at_1000_connections(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every WebSocket connection gets exactly 1,800 messages and 1,200 statuses, evenly spaced."""
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from rtdemo import Client, Producer, hookimpl, hookspecs
+from rtdemo.backoff import Backoff
 from rtdemo.discovery import Source, discover
 from rtdemo.errors import PluginError
 from rtdemo.plugin_manager import PluginManager
@@ -89,7 +90,7 @@ def test_installed_distribution_is_found(elsewhere: Path, monkeypatch: pytest.Mo
     manager = PluginManager(lambda: 0.0)
     (error,) = manager.load([sources["weather"], sources["broken"]])
     assert "plugin 'broken' (rtdemo-weather 1.2)" in str(error)
-    assert manager.roster.names("sse") == ["sky"]
+    assert manager.names(Client("sse")) == ["sky"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_broken_plugin_is_one_line_and_the_others_load(
     assert "\n" not in line
     assert [word for word in ("'bad'", str(bad), *words) if word not in line] == []
     assert [plugin.name for plugin in manager.plugins] == ["good"]
-    assert manager._pluggy.hook.receive.get_hookimpls() == []
+    assert manager.hooks._pluggy.hook.receive.get_hookimpls() == []
 
 
 def test_module_is_not_left_behind_after_an_error(manager: PluginManager, tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_hooked_producers_keep_one_account(manager: PluginManager) -> None:
     manager.register(Rooms(), "rooms", "here")
     for remote in ("a", "b"):
         ((producer, account),) = manager.producers_for(Client("sse", remote))
-        account.run(producer.run, Client("sse", remote), lambda _: None)
+        account.run(producer, Client("sse", remote), lambda _: None, Backoff())
     (account,) = manager.roster.accounts
     assert (account.producer.name, account.runs) == ("room 0", 2)
 
@@ -251,10 +252,10 @@ async def test_hook_that_raises_costs_nobody_else_the_answer(
     replies: list[tuple[str, str]] = []
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
-            manager.connected(client)
+            manager.hooks.connected(client)
             assert [p.name for p, _ in manager.producers_for(client)] == ["room 0"]
-            await manager.receive(client, "hi", lambda *reply: replies.append(reply))
-            manager.disconnected(client, Reason.CLIENT_LEFT)
+            await manager.hooks.receive(client, "hi", lambda *reply: replies.append(reply))
+            manager.hooks.disconnected(client, Reason.CLIENT_LEFT)
     assert replies == [("up", "HI")] * 3
     assert rooms.seen == [("connected", client), ("disconnected", Reason.CLIENT_LEFT)] * 3
     assert len(caplog.records) == 5
@@ -268,7 +269,9 @@ def test_plugin_of_a_taken_name_is_refused(manager: PluginManager) -> None:
         manager.register(Rooms(), "rooms", "there")
 
 
-@pytest.mark.parametrize("hook", ["producers", "receive", "connected", "disconnected"])
+@pytest.mark.parametrize(
+    "hook", ["producers", "shared_producers", "receive", "connected", "disconnected"]
+)
 def test_every_hook_is_specified_in_one_line(hook: str) -> None:
     """A hook is one line of docstring."""
     doc = getattr(hookspecs, hook).__doc__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -58,6 +60,44 @@ def test_transports_must_exist(transports: Any) -> None:
     """The line says which there are."""
     with pytest.raises(ProducerError, match="websocket, sse"):
         Producer("p", lambda: "x", transports=transports)
+
+
+async def stream() -> AsyncIterator[str]:
+    yield "x"
+
+
+def plain() -> Iterator[str]:
+    yield "x"
+
+
+async def coroutine() -> str:
+    return "x"
+
+
+def for_client(client: Client) -> str:
+    return client.remote
+
+
+BAD_TRAITS: list[tuple[Any, dict[str, Any], str]] = [
+    (plain, {"every": 1}, "plain generator; make it async"),
+    (stream, {"every": 1}, "async generator, which has no every"),
+    (stream, {"thread": True}, "thread=True is for functions that are not async"),
+    (coroutine, {"thread": True}, "thread=True is for functions that are not async"),
+    (coroutine, {"shared": True}, "give it every=SECONDS"),
+    (for_client, {"shared": True, "every": 1}, "takes nothing"),
+    (coroutine, {"timeout": 0}, "timeout=0 must be"),
+    (coroutine, {"every": 1, "jitter": 1}, "jitter=1 must be 0 or more seconds and less than every"),
+    (coroutine, {"jitter": 0.5}, "less than every"),
+    (coroutine, {"every": 1, "jitter": -1}, "jitter=-1"),
+]
+
+
+@pytest.mark.parametrize(("function", "traits", "words"), BAD_TRAITS)
+def test_traits_that_do_not_go_together(function: Any, traits: dict[str, Any], words: str) -> None:
+    """The line names the producer and the mend."""
+    with pytest.raises(ProducerError, match=re.escape(words)) as caught:
+        Producer("p", function, **traits)
+    assert "'p'" in str(caught.value)
 
 
 def test_other_arguments_are_refused() -> None:

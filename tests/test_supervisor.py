@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,8 +16,9 @@ import pytest
 from rtdemo import Client, Message, Producer
 from rtdemo.feed import Feed
 from rtdemo.schedule import Schedule
-from rtdemo.supervisor import Emit, Supervisor
+from rtdemo.supervisor import THREADS, Emit, Supervisor
 from rtdemo.testing import VirtualClock
+from rtdemo.threads import Threads
 
 CLIENT = Client("sse")
 
@@ -21,33 +26,35 @@ CLIENT = Client("sse")
 class Bench:
     """Run one function as a producer on a virtual clock."""
 
-    def __init__(self, clock: VirtualClock, function: Any, every: float | None = 1.0) -> None:
+    def __init__(
+        self, clock: VirtualClock, function: Any, every: float | None = 1.0, **traits: Any
+    ) -> None:
         self.clock = clock
         self.schedule = Schedule(clock)
         self.emitted: list[str | Message] = []
-        self.producer = Producer("p", function, every=every)
+        self.producer = Producer("p", function, every=every, **traits)
         self.supervisor = Supervisor("plugin", self.producer, clock.time)
 
     def feed(self, emit: Emit | None = None) -> Feed:
-        feed = Feed(self.producer, self.supervisor, CLIENT, emit or self.emitted.append)
-        feed.start(self.schedule, 1.0)
+        feed = Feed(self.producer, self.supervisor, CLIENT, emit or self.emitted.append, self.schedule)
+        feed.start(1.0)
         return feed
 
 
 def test_text_messages_and_none(clock: VirtualClock) -> None:
-    """Text and messages are emitted, None is nothing this time."""
-    contents = iter(["one", None, Message("two")])
+    """Text and messages are emitted, a dict as JSON text, None is nothing this time."""
+    contents = iter(["one", None, Message("two"), {"a": 1}])
     bench = Bench(clock, lambda: next(contents))
     bench.feed()
-    clock.advance(3)
-    assert bench.emitted == ["one", Message("two")]
-    assert (bench.supervisor.runs, bench.supervisor.failures) == (3, 0)
+    clock.advance(4)
+    assert bench.emitted == ["one", Message("two"), '{"a":1}']
+    assert (bench.supervisor.runs, bench.supervisor.failures) == (4, 0)
 
 
 def test_speed_divides_the_period(clock: VirtualClock) -> None:
     """At twice the speed twice as many come."""
     bench = Bench(clock, lambda: "x")
-    Feed(bench.producer, bench.supervisor, CLIENT, bench.emitted.append).start(bench.schedule, 2.0)
+    bench.feed().retime(2.0)
     clock.advance(3)
     assert len(bench.emitted) == 6
 
@@ -91,7 +98,7 @@ def test_traceback_is_logged_once_and_recovery_too(
     assert bench.supervisor.state == "running"
 
 
-@pytest.mark.parametrize("rubbish", [42, b"bytes", {"a": 1}])
+@pytest.mark.parametrize("rubbish", [42, b"bytes", [1]])
 def test_rubbish_is_a_failure(clock: VirtualClock, rubbish: object) -> None:
     """What is not text, a message or None is counted against the producer."""
     bench = Bench(clock, lambda: rubbish)
@@ -154,22 +161,264 @@ async def test_stop_cancels_the_run_under_way(clock: VirtualClock) -> None:
     assert bench.supervisor.failures == 0
 
 
-async def test_many_runs_failing_together_count_as_one_in_a_row(clock: VirtualClock) -> None:
-    """A thousand clients' runs under way do not drive the back-off to its end at once."""
-    release = asyncio.Event()
+async def test_rounds_of_many_clients_count_as_one(clock: VirtualClock) -> None:
+    """A thousand clients' failures at once do not disable a producer, as twenty rounds would."""
 
-    async def fail() -> str:
-        await release.wait()
+    def fail() -> str:
         raise RuntimeError("broken")
 
     bench = Bench(clock, fail)
     for _ in range(1000):
         bench.feed()
     clock.advance(1)
-    release.set()
-    while bench.supervisor.failures < 1000:
+    assert bench.supervisor.failures == 1000
+    assert bench.supervisor.state == "backing off"
+
+
+def test_failure_for_one_client_is_nobody_else_s(clock: VirtualClock) -> None:
+    """A producer that raises for one client goes on at its pace for the others."""
+    other = Client("sse", query={"room": "1"})
+    bench = Bench(clock, lambda client: client.query["room"])
+    bench.feed()
+    Feed(bench.producer, bench.supervisor, other, bench.emitted.append, bench.schedule).start(1.0)
+    clock.advance(10)
+    assert bench.emitted == ["1"] * 10
+    assert bench.supervisor.failures == 4, "at 1, 2, 4 and 8 s"
+
+
+async def settle(condition: Callable[[], object]) -> None:
+    """Let the loop turn until a condition holds; pytest's time limit ends a wait in vain."""
+    while not condition():
         await asyncio.sleep(0)
-    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), StopIteration()]
+)
+@pytest.mark.parametrize("kind", ["sync", "async", "thread", "stream"])
+async def test_whatever_it_raises_is_its_own_failure(
+    clock: VirtualClock, kind: str, error: BaseException
+) -> None:
+    """Not even SystemExit or a cancellation of its own ends more than the producer's run."""
+
+    def sync() -> str:
+        raise error
+
+    async def asynchronous() -> str:
+        raise error
+
+    async def stream() -> AsyncIterator[str]:
+        if error:
+            raise error
+        yield "never"
+
+    function = {"sync": sync, "thread": sync, "async": asynchronous, "stream": stream}[kind]
+    every = None if kind == "stream" else 1.0
+    bench = Bench(clock, function, every, thread=kind == "thread")
+    feed = bench.feed()
     clock.advance(1)
-    assert bench.supervisor.runs > 1000, "tried again after one second, not after thirty"
-    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+    await settle(lambda: bench.supervisor.failures == 1)
+    assert bench.supervisor.state == "backing off"
+    feed.stop()
+    bench.supervisor.close()
+
+
+async def test_async_run_that_hangs_is_cut_at_its_timeout(clock: VirtualClock) -> None:
+    """A run over its timeout fails and is cancelled; the next one is put off."""
+
+    async def hang() -> str:
+        await asyncio.Event().wait()
+        return "never"
+
+    bench = Bench(clock, hang, timeout=0.01)
+    bench.feed()
+    clock.advance(1)
+    await settle(lambda: bench.supervisor.failures == 1)
+    assert bench.supervisor.last_error == "TimeoutError: took over 0.01 s"
+
+
+async def test_thread_run_that_hangs_is_never_doubled(clock: VirtualClock) -> None:
+    """A thread cannot be cut: its producer fails, and waits for it before it runs again."""
+    release, running = threading.Event(), []
+
+    def hang() -> str:
+        running.append(1)
+        release.wait()
+        return "late"
+
+    bench = Bench(clock, hang, thread=True, timeout=0.01)
+    feed = bench.feed()
+    clock.advance(1)
+    await settle(lambda: bench.supervisor.failures == 1)
+    clock.advance(60)
+    await asyncio.sleep(0)
+    assert len(running) == 1
+    release.set()
+    await settle(lambda: feed._task is None)
+    clock.advance(31)
+    await settle(lambda: bench.emitted == ["late"])
+    bench.supervisor.close()
+
+
+async def test_threads_are_few(clock: VirtualClock) -> None:
+    """However many clients a blocking producer has, it runs in a handful of threads."""
+    gate, names = threading.Event(), set()
+
+    def work() -> str:
+        gate.wait()
+        names.add(threading.current_thread().name + str(threading.get_ident()))
+        return "done"
+
+    bench = Bench(clock, work, thread=True)
+    feeds = [bench.feed() for _ in range(50)]
+    clock.advance(1)
+    gate.set()
+    await settle(lambda: len(bench.emitted) == 50)
+    assert len(names) <= THREADS
+    for feed in feeds:
+        feed.stop()
+    bench.supervisor.close()
+
+
+async def test_too_many_waiting_for_a_thread_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind functions that hang, the queue has a bound."""
+    monkeypatch.setattr("rtdemo.threads.MAX_WAITING", 2)
+    release, threads = threading.Event(), Threads(1)
+    futures = [threads.run(release.wait) for _ in range(3)]
+    with pytest.raises(RuntimeError, match="wait for a thread"):
+        threads.run(release.wait)
+    release.set()
+    await asyncio.gather(*futures)
+    threads.close()
+
+
+async def test_async_generator_runs_from_connect_on(clock: VirtualClock) -> None:
+    """What it yields is sent; when it ends well it is not started again."""
+
+    async def stream() -> AsyncIterator[object]:
+        for content in ("one", None, {"n": 2}):
+            yield content
+
+    bench = Bench(clock, stream, None)
+    feed = bench.feed()
+    await settle(lambda: feed._task is None)
+    clock.advance(60)
+    assert bench.emitted == ["one", '{"n":2}']
+    assert bench.supervisor.runs == 3
+
+
+async def test_async_generator_that_fails_starts_again_after_its_back_off(clock: VirtualClock) -> None:
+    """It is tried again after a second, and closed before."""
+    closed: list[int] = []
+
+    async def stream() -> AsyncIterator[str]:
+        try:
+            yield "one"
+            raise OSError("gone")
+        finally:
+            closed.append(1)
+
+    bench = Bench(clock, stream, None)
+    feed = bench.feed()
+    await settle(lambda: feed._task is None)
+    assert (bench.emitted, bench.supervisor.last_error, closed) == (["one"], "OSError: gone", [1])
+    clock.advance(1)
+    await settle(lambda: bench.emitted == ["one", "one"])
+    feed.stop()
+    await settle(lambda: feed._task is None)
+
+
+async def test_stopping_closes_the_generator(clock: VirtualClock) -> None:
+    """A client that leaves lets the generator run its finally."""
+    closed = asyncio.Event()
+
+    async def stream() -> AsyncIterator[str]:
+        try:
+            yield "one"
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    bench = Bench(clock, stream, None)
+    feed = bench.feed()
+    await settle(lambda: bench.emitted)
+    feed.stop()
+    await closed.wait()
+    assert bench.supervisor.failures == 0
+
+
+def test_jitter_puts_each_run_off_by_less_than_it(clock: VirtualClock) -> None:
+    """Runs come within the jitter after they are due, and the period does not drift."""
+    times: list[float] = []
+    bench = Bench(clock, lambda: times.append(clock.now - 1000), every=1.0, jitter=0.5)
+    bench.feed()
+    clock.advance(100.6)
+    assert len(times) == 100
+    late = [time - due for due, time in enumerate(times, 1)]
+    assert all(0 <= delay <= 0.5 for delay in late)
+    assert max(late) - min(late) > 0.1
+
+
+def spin(seconds: float) -> str:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+    return "late"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_blocking_is_named_and_from_the_second_time_put_off(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture, is_async: bool
+) -> None:
+    """A run that keeps the loop for over 100 ms still sends; two in a row back off."""
+
+    async def block() -> str:
+        await asyncio.sleep(0)
+        return spin(0.11)
+
+    bench = Bench(clock, block if is_async else lambda: spin(0.11))
+    feed = bench.feed()
+    for run in range(1, 4):
+        clock.advance(1)
+        await settle(partial(lambda n: len(bench.emitted) == n and feed._task is None, run))
+    assert bench.emitted == ["late"] * 3
+    clock.advance(1)
+    assert bench.supervisor.runs == 3, "the back-off is 2 s by now"
+    assert (bench.supervisor.blocked, bench.supervisor.state) == (3, "backing off")
+    assert "blocked the loop for" in caplog.text
+    assert "'p' of plugin 'plugin'" in caplog.text
+
+
+def test_twenty_failures_in_a_row_disable_it_until_enabled(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It runs no more by itself; enabled, it runs at once and recovers."""
+    broken = True
+
+    def flaky() -> str:
+        if broken:
+            raise RuntimeError("broken")
+        return "fine"
+
+    bench = Bench(clock, flaky)
+    bench.feed()
+    clock.advance(3600)
+    assert (bench.supervisor.state, bench.supervisor.failures) == ("disabled", 20)
+    assert "disabled after 20 in a row" in caplog.text
+    broken = False
+    clock.advance(3600)
+    assert bench.emitted == []
+    bench.supervisor.enable()
+    clock.advance(1)
+    assert (bench.supervisor.state, bench.emitted) == ("running", ["fine"])
+
+
+def test_what_runs_at_connect_only_fails(clock: VirtualClock) -> None:
+    """Nobody's further run is waited for: its state is failed until the next connect."""
+
+    def fail() -> str:
+        raise RuntimeError("broken")
+
+    bench = Bench(clock, fail, every=None)
+    bench.feed()
+    assert bench.supervisor.state == "failed"

@@ -7,16 +7,20 @@ import { Exchange } from "./exchange.js";
 import { clip, oneLine } from "./format.js";
 import { parse } from "./message.js";
 import { Recent } from "./recent.js";
+import { sameProducers } from "./selection.js";
+import { patience, silence } from "./silence.js";
 import { Stats } from "./stats.js";
 
 /** @typedef {import("./clock.js").Clock} Clock */
+/** @typedef {import("./control.js").Control} Control */
+/** @typedef {import("./producers.js").Producer} Producer */
+/** @typedef {import("./selection.js").Selection} Selection */
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 /** @typedef {"idle" | "connecting" | "connected" | "stalled" | "reconnecting"} Going */
 /** @typedef {Going | "refused" | "lost" | "disconnected"} State */
 
 const SLOW_MS = 5_000;
-const STALLED_MS = 10_000;
 const TICK_MS = 1_000;
 
 /** @type {ReadonlySet<State>} */
@@ -40,6 +44,7 @@ export class Side {
   #clock;
   #changed;
   #transport;
+  #telling = false;
   #since = 0;
   #heard = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -48,10 +53,12 @@ export class Side {
   /**
    * @param {(events: TransportEvents) => Transport} transport
    * @param {Clock} clock
+   * @param {Control} control what it receives
    * @param {() => void} changed called after whatever a panel shows may have changed
    */
-  constructor(transport, clock, changed) {
+  constructor(transport, clock, control, changed) {
     this.#clock = clock;
+    this.control = control;
     this.#changed = changed;
     this.#transport = transport({
       opened: () => this.#opened(),
@@ -60,7 +67,7 @@ export class Side {
       refused: (sentence) => this.#end("refused", sentence),
       lost: (sentence) => this.#end("lost", sentence),
     });
-    this.sentence = `Connect opens ${this.#transport.address}`;
+    this.sentence = this.#invitation;
   }
 
   /** Whether Disconnect has something to do. */
@@ -76,6 +83,7 @@ export class Side {
   connect() {
     if (this.active) return;
     this.sending = "";
+    this.control.dialled();
     this.#since = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#become("connecting", `Waiting for ${this.#transport.address} to answer.`);
@@ -111,12 +119,53 @@ export class Side {
     this.#changed();
   }
 
+  /**
+   * Choose what this side receives: at once where it is connected, and at every connect from now on.
+   * @param {Selection} selection
+   */
+  choose(selection) {
+    if (!sameProducers(selection, this.control.chosen)) this.stats.ledger.resume();
+    this.control.choose(selection);
+    if (this.state === "idle") this.sentence = this.#invitation;
+    void this.#tell();
+    this.#changed();
+  }
+
+  /**
+   * Learn which producers there are.
+   * @param {Producer[]} producers
+   */
+  learn(producers) {
+    this.stats.ledger.shared = new Set(producers.filter(({ shared }) => shared).map(({ name }) => name));
+  }
+
+  /** Tell the open connection what was chosen: one message after the other, since posts may overtake each other. */
+  async #tell() {
+    if (this.#telling || !this.open) return;
+    this.#telling = true;
+    try {
+      for (let text = this.control.next(); text !== null; text = this.control.next()) {
+        await this.#transport.send(text, this.client);
+      }
+    } catch (error) {
+      this.control.failed(error instanceof Error ? error.message : String(error));
+      this.#changed();
+    } finally {
+      this.#telling = false;
+    }
+  }
+
+  get #invitation() {
+    return `Connect opens ${this.#transport.address}`;
+  }
+
   #opened() {
     const now = performance.now();
     const back = this.state === "reconnecting";
     if (!back) this.stats.opening = now - this.#since;
     this.#heard = now;
     this.stats.ledger.begin();
+    this.control.opened();
     const away = ((now - this.#since) / 1000).toFixed(1);
     const sentence = back ? `Back after ${away} s, by the browser's own retry.` : "Messages arrive as they are made.";
     this.#become("connected", sentence);
@@ -146,11 +195,16 @@ export class Side {
    * @param {number} at
    */
   #keep(message, at) {
+    // The answer to a switch or to the slider is no part of what is compared: neither counted, timed nor listed. Its
+    // number is followed, so that a lost one shows and the next is no gap.
+    if (this.control.answered(message)) return this.stats.ledger.enter(message);
     const server = this.#clock.at(at);
     this.stats.record(message, server && { value: server.time - message.sentAt, error: server.error });
     this.recent.add(message);
     this.exchange.arrived(message, at);
-    this.client = message.client ?? this.client;
+    if (message.client === null) return;
+    this.client = message.client;
+    void this.#tell();
   }
 
   /** @param {string} sentence */
@@ -175,7 +229,10 @@ export class Side {
   #tick() {
     const now = performance.now();
     if (this.state === "connecting" && now - this.#since > SLOW_MS) this.#become("connecting", this.#transport.slow);
-    if (this.state === "connected" && now - this.#heard > STALLED_MS) this.#become("stalled", this.#transport.stalled);
+    const { chosen } = this.control;
+    if (this.state === "connected" && now - this.#heard > patience(chosen)) {
+      this.#become("stalled", silence(chosen, this.#transport.stalled));
+    }
     if (this.exchange.expire(now)) this.#changed();
   }
 

@@ -12,18 +12,24 @@ import { serverAnswers } from "./transport.js";
 /** @implements {Transport} */
 export class SseTransport {
   slow = "No answer yet. Over HTTP/1.1 a browser opens six streams to one origin: close other tabs of it.";
-  stalled = "Nothing has arrived for 10 s. If a proxy is in between, see that it does not buffer.";
+  stalled = "If a proxy is in between, see that it does not buffer.";
   /** @type {EventSource | null} */
   #source = null;
   #events;
 
+  #address;
+
   /**
-   * @param {URL} url
+   * @param {() => string} address asked at each connect
    * @param {TransportEvents} events
    */
-  constructor(url, events) {
-    this.address = url.href;
+  constructor(address, events) {
+    this.#address = address;
     this.#events = events;
+  }
+
+  get address() {
+    return this.#address();
   }
 
   connect() {

@@ -35,6 +35,8 @@ export class Ledger {
   unchecked = 0;
   /** @type {Map<string, { seq: number, shared: boolean }>} */
   #last = new Map();
+  /** @type {ReadonlySet<string>} names of shared producers, whose messages may come without a position */
+  shared = new Set();
 
   /** Forget the private numbers, which start at 1 with every connection. Shared ones go on. */
   begin() {
@@ -43,10 +45,17 @@ export class Ledger {
     }
   }
 
+  /** Follow shared producers from wherever they are next: while one is switched off, its numbers go on. */
+  resume() {
+    for (const [producer, { shared }] of this.#last) {
+      if (shared) this.#last.delete(producer);
+    }
+  }
+
   /** @param {Message} message */
   enter({ producer, seq, id }) {
     if (seq === null) return;
-    const shared = id !== null;
+    const shared = id !== null || this.shared.has(producer);
     const last = this.#last.get(producer)?.seq ?? (shared ? seq - 1 : 0);
     if (!this.#last.has(producer) && this.#last.size >= FOLLOWED) {
       this.unchecked += 1;

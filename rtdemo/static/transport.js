@@ -15,9 +15,9 @@
 
 /**
  * @typedef {object} Transport
- * @property {string} address what it connects to, for people
+ * @property {string} address what the next connect opens
  * @property {string} slow what to look at when no answer comes
- * @property {string} stalled what to look at when messages stop
+ * @property {string} stalled what to look at when messages stop, after how long that has been
  * @property {() => void} connect
  * @property {() => void} disconnect no event follows
  * @property {(text: string, client: string | null) => Promise<void>} send rejects with a sentence
@@ -38,19 +38,4 @@ export async function serverAnswers() {
   } catch {
     return false;
   }
-}
-
-/**
- * Take over from the page's address what every connection understands: ?producers= and ?speed=.
- * @param {URL} url
- * @param {string} search location.search
- * @returns {URL}
- */
-export function withChoices(url, search) {
-  const given = new URLSearchParams(search);
-  for (const name of ["producers", "speed"]) {
-    const value = given.get(name);
-    if (value !== null) url.searchParams.set(name, value);
-  }
-  return url;
 }

@@ -23,18 +23,24 @@ export function websocketUrl(page, port) {
 /** @implements {Transport} */
 export class WebSocketTransport {
   slow = "No answer yet. A firewall may drop this port, or a proxy may not pass the upgrade on.";
-  stalled = "Nothing has arrived for 10 s. If the network changed, Disconnect and Connect.";
+  stalled = "If the network changed, Disconnect and Connect.";
   /** @type {WebSocket | null} */
   #socket = null;
   #events;
 
+  #address;
+
   /**
-   * @param {URL} url
+   * @param {() => string} address asked at each connect
    * @param {TransportEvents} events
    */
-  constructor(url, events) {
-    this.address = url.href;
+  constructor(address, events) {
+    this.#address = address;
     this.#events = events;
+  }
+
+  get address() {
+    return this.#address();
   }
 
   connect() {

@@ -16,6 +16,10 @@ from rtdemo.errors import Refused
 from rtdemo.keys import HUB, SETTINGS
 from rtdemo.reasons import Reason
 
+BODY_TIMEOUT = 30.0
+"""Seconds for a POST's body to arrive."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds for a client to read the end of its stream, after which it is cut."""
 RETRY_MS = (1000, 5000)
 """Bounds of the pause after which clients of a server that went away come back, spread out."""
 
@@ -27,12 +31,16 @@ async def stream(request: web.Request) -> web.StreamResponse:
     response = EventSourceResponse(ping_interval=request.app[SETTINGS].heartbeat, sep="\n")
     # no-transform: boxes in between that compress would hold events back (RFC 9111 section 5.2.2.6).
     response.headers[hdrs.CACHE_CONTROL] = "no-cache, no-transform"
+    if request.version < HttpVersion11:
+        # Without chunks only the connection's end tells where the stream ends.
+        response.headers[hdrs.CONNECTION] = "close"
     _allow_reading(request, response)
     writer = await response.prepare(request)
     transport = request.transport
     if writer is None or transport is None:
+        response.stop_streaming()
         return response
-    transport.set_write_buffer_limits(high=OUTBOX_LIMIT)
+    transport.set_write_buffer_limits(high=OUTBOX_LIMIT, low=OUTBOX_LIMIT)
     wire_format = wire.sse_chunk if request.version >= HttpVersion11 else wire.sse_event
     loop = asyncio.get_running_loop()
     scope = asyncio.timeout(None)
@@ -44,7 +52,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
             hub.join(connection, selection)
             await response.wait()
     except TimeoutError:
-        await _finish(response, transport, connection.reason)
+        await _finish(response, transport, connection)
     except asyncio.CancelledError:
         # The client closed the TCP connection: that is how one leaves a stream.
         connection.closed(Reason.CLIENT_LEFT)
@@ -56,13 +64,14 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 async def _finish(
-    response: EventSourceResponse, transport: asyncio.Transport, reason: Reason | None
+    response: EventSourceResponse, transport: asyncio.Transport, connection: Connection
 ) -> None:
     response.force_close()
-    if reason is Reason.GOING_AWAY and not transport.get_write_buffer_size():
+    if connection.reason is Reason.GOING_AWAY and not connection.is_full:
         await response.write(wire.sse_retry(random.randint(*RETRY_MS)))
+        # Who does not read would keep the end of the stream waiting.
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, transport.abort)
     else:
-        # Who does not read would keep the end of the stream, and this handler, waiting.
         transport.abort()
 
 
@@ -86,15 +95,29 @@ async def receive(request: web.Request) -> web.Response:
     """
     check_origin(request)
     connection = _speaker(request)
-    body = await request.read()
+    text = await _body(request)
+    # One text at a time, as over a socket: replies come in order, and what they add is bounded.
+    async with connection.speaking:
+        if connection.is_full:
+            wait = {"Retry-After": str(RETRY_AFTER)}
+            raise Refused(503, "the client reads its stream too slowly", wait)
+        await request.app[HUB].receive(connection, text)
+    response = web.Response(status=202)
+    _allow_reading(request, response)
+    return response
+
+
+async def _body(request: web.Request) -> str:
     try:
-        text = body.decode()
+        async with asyncio.timeout(BODY_TIMEOUT):
+            body = await request.read()
+        return body.decode()
+    except TimeoutError as error:
+        raise Refused(408, f"the body did not arrive in {BODY_TIMEOUT:g} s") from error
     except UnicodeDecodeError as error:
         raise Refused(400, f"the body is not UTF-8: byte {error.start} cannot be read") from error
-    if connection.is_full:
-        raise Refused(503, "the client reads its stream too slowly", {"Retry-After": str(RETRY_AFTER)})
-    await request.app[HUB].receive(connection, text)
-    return web.Response(status=202)
+    except web.RequestPayloadError as error:
+        raise Refused(400, f"the body cannot be read: {error}") from error
 
 
 def _speaker(request: web.Request) -> Connection:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from struct import pack
+from urllib.parse import urlsplit
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
 
 from rtdemo import wire
 from rtdemo.admission import admit, check_origin
 from rtdemo.connection import OUTBOX_LIMIT, Connection
+from rtdemo.control import MAX_TEXT
 from rtdemo.errors import Refused
 from rtdemo.hub import Hub
 from rtdemo.keys import HUB, SETTINGS, SITES
 from rtdemo.reasons import Reason
 
-MAX_MESSAGE = 64 * 1024
+HEAR_OUT_TIMEOUT = 2.0
+"""Seconds for plugins to take what a client sent before its connection was lost."""
 CLOSE_TIMEOUT = 2.0
 """Seconds for the peer's own close frame, after which its connection is cut."""
 DRAIN_TIMEOUT = 1.0
 """Seconds for which a peer that broke the protocol may read why."""
 
-_NEVER_SENT = {1004, 1005, 1006, 1015}
-"""Close codes that no endpoint may put in a frame (RFC 6455 section 7.4.1)."""
+_NEVER_SENT = {1006}
+"""Of the close codes that no endpoint may send (RFC 6455 section 7.4.1), what aiohttp lets pass."""
 _NO_CODE = 0
 _BROKEN = {
     reason.code: reason
@@ -39,9 +44,21 @@ class Socket(web.WebSocketResponse):
 
     Attributes:
         broken: why this side gave up on the peer, once it did.
+        on_broken: called with the reason before the close frame; nothing is to follow that.
     """
 
     broken: Reason | None = None
+    on_broken: Callable[[Reason], object] | None = None
+
+    async def next(self) -> WSMessage:
+        """Return the next message that is no ping or pong; answer pings while the peer is there."""
+        while True:
+            message = await self.receive()
+            if message.type is WSMsgType.PING:
+                with suppress(ConnectionError):
+                    await self.pong(message.data)
+            elif message.type is not WSMsgType.PONG:
+                return message
 
     async def close(
         self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
@@ -49,8 +66,14 @@ class Socket(web.WebSocketResponse):
         """Send a close frame and wait for the peer's, or after an error for its end."""
         if code in _BROKEN and self.broken is None and not self.closed:
             self.broken = _BROKEN[code]
+            if self.on_broken is not None:
+                self.on_broken(self.broken)
             await self._part(code, message or self.broken.text.encode())
         return await super().close(code=code, message=message, drain=drain)
+
+    async def answer(self, code: int) -> None:
+        """Answer the peer's close frame with its own code; what it says of us is not our verdict."""
+        await super().close(code=code or WSCloseCode.OK, drain=False)
 
     async def _part(self, code: int, message: bytes) -> None:
         transport = self._req.transport if self._req is not None else None
@@ -75,39 +98,100 @@ async def socket(request: web.Request) -> web.StreamResponse:
     ws = Socket(
         timeout=CLOSE_TIMEOUT,
         autoclose=False,
+        autoping=False,
         heartbeat=request.app[SETTINGS].heartbeat,
         # Compression would cost 120 KiB a connection instead of 14.
         compress=False,
         # aiohttp refuses a message that reaches its limit; ours may reach it.
-        max_msg_size=MAX_MESSAGE + 1,
+        max_msg_size=MAX_TEXT + 1,
     )
     await ws.prepare(request)
     transport = request.transport
     if transport is None:
         return ws
-    transport.set_write_buffer_limits(high=OUTBOX_LIMIT)
+    # Writing resumes as soon as the outbox is within its limit again: above it, patience ends it.
+    transport.set_write_buffer_limits(high=OUTBOX_LIMIT, low=OUTBOX_LIMIT)
     loop, hub = asyncio.get_running_loop(), request.app[HUB]
     scope = asyncio.timeout(None)
     connection = hub.connection(
         client, transport, wire.websocket_frame, lambda _reason: scope.reschedule(loop.time())
     )
+    ws.on_broken = connection.closed
+    hearing = _Hearing(ws, hub, connection)
     try:
         async with scope:
             hub.join(connection, selection)
-            await _serve(ws, hub, connection, request)
+            connection.closed(await hearing.listen(request.writer.drain))
     except TimeoutError:
-        # The server ends it: the close frame goes behind whatever waits in the outbox.
-        reason = connection.reason or Reason.SERVER_ERROR
-        await ws.close(code=reason.code, message=reason.text.encode(), drain=False)
+        connection.closed(Reason.SERVER_ERROR)
     except asyncio.CancelledError:
-        connection.closed(ws.broken or Reason.CONNECTION_LOST)
-        await _hear_out(ws, hub, connection)
+        # The TCP connection is gone, and what it brought before is still to be heard.
+        connection.closed(await hearing.hear_out())
         raise
     finally:
         hub.leave(connection, Reason.SERVER_ERROR)
         if request.transport is not None:
             loop.call_later(CLOSE_TIMEOUT, transport.abort)
+    if not ws.closed:
+        # The server ends it: the close frame goes behind whatever waits in the outbox.
+        reason = connection.reason or Reason.SERVER_ERROR
+        await ws.close(code=reason.code, message=reason.text.encode(), drain=False)
     return ws
+
+
+class _Hearing:
+    """Take a client's texts in their order, each whole, also when it leaves in the middle."""
+
+    def __init__(self, ws: Socket, hub: Hub, connection: Connection) -> None:
+        self._ws = ws
+        self._hub = hub
+        self._connection = connection
+        self._text: asyncio.Task[None] | None = None
+
+    async def listen(self, drain: Callable[[], Awaitable[None]]) -> Reason:
+        """Take texts until the connection ends; return why it did."""
+        while self._connection.reason is None:
+            message = await self._ws.next()
+            reason = await self._take(message)
+            if reason is not None:
+                return reason
+            if self._connection.is_full:
+                # Read nothing more from a client that does not read its replies.
+                await drain()
+            # A client that floods waits for everyone else's turn after each message.
+            await asyncio.sleep(0)
+        return self._connection.reason
+
+    async def hear_out(self) -> Reason:
+        """Finish the text under way and take those that are parsed and waiting; return the end."""
+        task = asyncio.current_task()
+        if self._ws.broken is not None or task is None:
+            return self._ws.broken or Reason.CONNECTION_LOST
+        task.uncancel()
+        try:
+            async with asyncio.timeout(HEAR_OUT_TIMEOUT):
+                if self._text is not None:
+                    await self._text
+                while True:
+                    reason = await self._take(await self._ws.next())
+                    if reason is not None:
+                        return reason
+        except TimeoutError:
+            return Reason.CONNECTION_LOST
+
+    async def _take(self, message: WSMessage) -> Reason | None:
+        """Take one message; return the reason where the connection ends with it."""
+        text = await _read(self._ws, message)
+        if text is None:
+            return _reason(self._ws, message)
+        # A task of its own, so that the client's leaving does not cut a plugin off half-way.
+        self._text = asyncio.ensure_future(self._hub.receive(self._connection, text))
+        try:
+            await asyncio.shield(self._text)
+        finally:
+            if self._text.done():
+                self._text = None
+        return None
 
 
 def check_handshake(request: web.Request) -> None:
@@ -123,8 +207,10 @@ def check_handshake(request: web.Request) -> None:
         and "upgrade" in headers.get(hdrs.CONNECTION, "").lower()
     )
     if is_upgrade and headers.get(hdrs.SEC_WEBSOCKET_VERSION) == "13":
+        if not headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
+            raise Refused(400, "Sec-WebSocket-Key is not 16 bytes in Base64")
         return
-    page = f"http://{_hostname(request)}:{request.app[SITES].web}/"
+    page = f"http://{_page_host(request)}/"
     raise Refused(
         426,
         f"only WebSocket (version 13) is spoken here; the page is at {page}",
@@ -132,24 +218,17 @@ def check_handshake(request: web.Request) -> None:
     )
 
 
-def _hostname(request: web.Request) -> str:
-    host = request.url.host or "localhost"
-    return f"[{host}]" if ":" in host else host
-
-
-async def _serve(ws: Socket, hub: Hub, connection: Connection, request: web.Request) -> None:
-    while connection.reason is None:
-        message = await ws.receive()
-        text = await _read(ws, message)
-        if text is None:
-            connection.closed(_reason(ws, message))
-            return
-        await hub.receive(connection, text)
-        if connection.is_full:
-            # Read nothing more from a client that does not read its replies.
-            await request.writer.drain()
-        # A client that floods waits for everyone else's turn after each message.
-        await asyncio.sleep(0)
+def _page_host(request: web.Request) -> str:
+    """Return where the page is: on the web site as it was asked for, else on the web site's port."""
+    sites = request.app[SITES]
+    try:
+        asked = urlsplit(f"//{request.host}")
+        host, port = asked.hostname or "localhost", asked.port
+    except ValueError:
+        host, port = "localhost", sites.websocket
+    if port != sites.websocket:
+        return request.host
+    return f"[{host}]:{sites.web}" if ":" in host else f"{host}:{sites.web}"
 
 
 async def _read(ws: Socket, message: WSMessage) -> str | None:
@@ -164,8 +243,9 @@ async def _read(ws: Socket, message: WSMessage) -> str | None:
     elif message.type is WSMsgType.CLOSE:
         code = message.data
         if code in _NEVER_SENT or (code != _NO_CODE and not 1000 <= code < 5000):
-            code = Reason.PROTOCOL_ERROR.code
-        await ws.close(code=code or WSCloseCode.OK, drain=False)
+            await ws.close(code=Reason.PROTOCOL_ERROR.code)
+        else:
+            await ws.answer(code)
     return None
 
 
@@ -173,18 +253,3 @@ def _reason(ws: Socket, message: WSMessage) -> Reason:
     if ws.broken is not None:
         return ws.broken
     return Reason.CLIENT_LEFT if message.type is WSMsgType.CLOSE else Reason.CONNECTION_LOST
-
-
-async def _hear_out(ws: Socket, hub: Hub, connection: Connection) -> None:
-    """Take the texts that a client sent before it went; they are parsed and waiting."""
-    task = asyncio.current_task()
-    if ws.broken is not None or task is None:
-        return
-    task.uncancel()
-    async with asyncio.timeout(CLOSE_TIMEOUT):
-        message = await ws.receive()
-        while message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-            text = await _read(ws, message)
-            if text is not None:
-                await hub.receive(connection, text)
-            message = await ws.receive()

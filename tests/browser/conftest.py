@@ -12,8 +12,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
+from rtdemo.schedule import Clock
 from rtdemo.server import Server
 from rtdemo.settings import Settings
+from rtdemo.testing import VirtualClock
 from tests.browser.panel import Panel
 
 Serve = Callable[..., Awaitable[Server]]
@@ -34,6 +36,23 @@ from rtdemo import producer
 @producer(every=0.01)
 def flood():
     return "a hundred a second"
+"""
+
+MARKUP = "<img src=x onerror='window.injected = 1'>"
+SHAKY = f"""
+from rtdemo import producer
+
+@producer(every=1)
+def shaky():
+    raise ValueError("{MARKUP} " + "and so on " * 30)
+
+@producer
+def greeting():
+    raise KeyError("name")
+
+@producer(every=5, transports=["websocket"])
+def steady():
+    return "steady"
 """
 
 
@@ -65,12 +84,12 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def serve() -> AsyncIterator[Serve]:
-    """Start servers with plugin files and settings of the test's choice; they die with the test."""
+    """Start servers with files, a clock and settings of the test's choice; they die with the test."""
     servers: list[Server] = []
 
-    async def served(files: tuple[Path, ...] = (), **changes: Any) -> Server:
+    async def served(files: tuple[Path, ...] = (), clock: Clock | None = None, **changes: Any) -> Server:
         local = {"host": "127.0.0.1", "websocket_host": "127.0.0.1", "port": 0, "websocket_port": 0}
-        server = Server(Settings(**{**local, **changes}), files)
+        server = Server(Settings(**{**local, **changes}), files, clock)
         await server.start()
         servers.append(server)
         return server
@@ -92,6 +111,26 @@ async def flooded(serve: Serve, tmp_path: Path) -> Server:
     plugin = tmp_path / "flood.py"
     plugin.write_text(FLOOD)
     return await serve(files=(plugin,))
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Time that passes only when the test says so."""
+    return VirtualClock(start=1000.0)
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    """A file with producers of which two are broken."""
+    path = tmp_path / "trouble.py"
+    path.write_text(SHAKY)
+    return path
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def troubled(serve: Serve, clock: VirtualClock, plugin: Path) -> Server:
+    """Serve them beside the built-in ones."""
+    return await serve(clock=clock, files=(plugin,))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Help tests: time that passes only when told to."""
+"""Tell a time that passes only when told to."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ class VirtualClock:
         """Return the seconds shown."""
         return self.now
 
+    @property
+    def next_due(self) -> float | None:
+        """The instant of the next callback; None where nothing waits."""
+        while self._queue and self._queue[0][2].callback is None:
+            heapq.heappop(self._queue)
+        return self._queue[0][0] if self._queue else None
+
     def call_at(self, when: float, callback: Callable[[], object]) -> VirtualTimer:
         """Call back when `advance` passes an instant."""
         timer = VirtualTimer(callback)
@@ -48,13 +55,16 @@ class VirtualClock:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, stopping at each callback that is due."""
-        end = self.now + seconds
+        self.advance_to(self.now + seconds)
+
+    def advance_to(self, end: float) -> None:
+        """Let time pass up to an instant, stopping at each callback that is due."""
         while self._queue and self._queue[0][0] <= end:
             when, _, timer = heapq.heappop(self._queue)
             self.now = max(self.now, when)
             if timer.callback is not None:
                 timer.callback()
-        self.now = end
+        self.now = max(self.now, end)
 
     def stall(self, seconds: float) -> None:
         """Let time pass without calling back, as a blocked loop does."""

@@ -1,0 +1,59 @@
+"""Poll an HTTP endpoint and show what changes, over one connection that is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+
+from rtdemo import Option, producer
+
+URL = Option(str, help="What to poll, such as https://example.org/status.json.")
+EVERY = Option(float, 10.0, "Seconds between two polls.")
+TIMEOUT = Option(float, 5.0, "Seconds that an answer may take.")
+
+LIMIT = 64 * 1024
+"""Bytes of the answer that are shown."""
+
+
+async def text_of(response: ClientResponse) -> str:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > LIMIT:
+            raise ValueError(f"the answer is over {LIMIT // 1024} KiB")
+    return body.decode(response.get_encoding(), "replace")
+
+
+class Latest:
+    """Keep what was sent last, for clients that come later."""
+
+    text = ""
+
+
+latest = Latest()
+
+
+@producer
+def poll_http_latest() -> str | None:
+    return latest.text or None
+
+
+@producer(shared=True)
+async def poll_http() -> AsyncIterator[str]:
+    etag = ""
+    async with ClientSession(timeout=ClientTimeout(total=TIMEOUT.value), raise_for_status=True) as http:
+        while True:
+            headers = {"If-None-Match": etag} if etag else {}
+            try:
+                async with http.get(URL.value, headers=headers) as response:
+                    # 304 Not Modified has no body (RFC 9110, section 15.4.5).
+                    text = latest.text if response.status == 304 else await text_of(response)
+                    etag = response.headers.get("ETag", "")
+            except (ClientError, TimeoutError, ValueError) as error:
+                # An endpoint may be away for hours: that is news too, told once. Not by its URL or
+                # the error's text, which quotes it: a URL may hold a key, and this goes on a page.
+                text, etag = f"not available: {getattr(error, 'status', type(error).__name__)}", ""
+            if text != latest.text:
+                latest.text = text
+                yield text
+            await asyncio.sleep(EVERY.value)

@@ -1,0 +1,41 @@
+"""Replay a CSV file at the pace at which it was recorded, or faster, from its start for each client."""
+
+import asyncio
+import csv
+from collections.abc import AsyncIterator, Generator
+from contextlib import closing
+from pathlib import Path
+
+from rtdemo import Option, producer
+
+PATH = Option(str, help="The CSV file; its first line names the columns.")
+COLUMN = Option(str, "seconds", "The column that says when a row was recorded, in seconds.")
+SPEED = Option(float, 1.0, "How many times as fast as it was recorded.")
+
+Row = dict[str, str]
+
+
+def timed(path: Path, column: str) -> Generator[tuple[float, Row]]:
+    """Give each row with the seconds since the first one."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        first = None
+        for row in rows:
+            try:
+                seconds = float(row[column])
+            except (KeyError, TypeError, ValueError) as error:
+                where = f"{path.name}, line {rows.line_num}"
+                raise ValueError(f"{where}: no number of seconds in column {column!r}") from error
+            first = seconds if first is None else first
+            yield seconds - first, row
+
+
+@producer
+async def replay_csv() -> AsyncIterator[Row]:
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    with closing(timed(Path(PATH.value), COLUMN.value)) as rows:
+        for seconds, row in rows:
+            # Each row is due by the start, not by the row before, so no delay adds up.
+            await asyncio.sleep(max(0.0, started + seconds / SPEED.value - clock()))
+            yield row

@@ -1,0 +1,44 @@
+"""Show how busy this machine is: load average, CPU and memory, with the standard library alone."""
+
+import os
+from pathlib import Path
+
+from rtdemo import producer
+
+PROC = Path("/proc")
+
+
+class Cpu:
+    """Tell how busy the processors were since the last question."""
+
+    def __init__(self) -> None:
+        self.busy, self.total = self._read()
+
+    def _read(self) -> tuple[int, int]:
+        # user nice system idle iowait irq softirq steal; guest time is in user already (proc(5)).
+        ticks = [int(number) for number in (PROC / "stat").read_text().split()[1:9]]
+        return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+    def percent(self) -> float:
+        """Return the share of the time that was not idle."""
+        before = self.busy, self.total
+        self.busy, self.total = self._read()
+        return 100 * (self.busy - before[0]) / max(1, self.total - before[1])
+
+
+def memory_percent() -> float:
+    lines = (line.split() for line in (PROC / "meminfo").read_text().splitlines())
+    kib = {words[0]: int(words[1]) for words in lines}
+    return 100 * (1 - kib["MemAvailable:"] / kib["MemTotal:"])
+
+
+# Only Linux has /proc; elsewhere the load average stands alone.
+cpu = Cpu() if (PROC / "stat").exists() else None
+
+
+@producer(every=2, shared=True)
+def system_load() -> dict[str, float]:
+    load = {"load": round(os.getloadavg()[0], 2)}
+    if cpu is None:
+        return load
+    return load | {"cpu": round(cpu.percent(), 1), "memory": round(memory_percent(), 1)}

@@ -1,0 +1,169 @@
+"""Start the real server for a test, on a free port and with time that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import aiohttp
+
+from rtdemo.client import Transport
+from rtdemo.discovery import Source, discover
+from rtdemo.paths import bundled
+from rtdemo.producers import Function, Producer
+from rtdemo.server import Server
+from rtdemo.settings import Settings
+from rtdemo.testing import peers
+from rtdemo.testing.clock import VirtualClock
+from rtdemo.testing.cork import Cork
+from rtdemo.testing.peers import Peer
+from rtdemo.testing.run import as_producer
+
+Plugin = str | Path | ModuleType | Producer | Function
+
+START = 1000.0
+"""Seconds that the clock shows at first."""
+TURNS = 8
+"""Turns of the loop in which an async run that waits for nothing outside comes to its end."""
+
+
+class LiveServer:
+    """Hold a server that runs, its clock and its clients.
+
+    Attributes:
+        server: the real one.
+        clock: moves only by `advance`.
+    """
+
+    def __init__(self, server: Server, clock: VirtualClock, session: aiohttp.ClientSession) -> None:
+        self.server = server
+        self.clock = clock
+        self._session = session
+        self._peers: list[Peer] = []
+        self._cork = Cork(server.hub)
+
+    async def connect(self, transport: Transport = "websocket", query: str = "") -> Peer:
+        """Connect a client; it leaves with the server at the latest.
+
+        Arguments:
+            transport: `"websocket"` or `"sse"`.
+            query: such as `speed=2&producers=dice`.
+
+        Raises:
+            AssertionError: with the server's status and sentence, when it refuses.
+        """
+        addresses: dict[Transport, str] = {
+            "websocket": self.server.websocket_url,
+            "sse": f"{self.server.web_url}/api/sse",
+        }
+        peer = await peers.connect(self._session, transport, addresses, query)
+        self._peers.append(peer)
+        return peer
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, stopping at each tick, until every client has what was sent to it.
+
+        Async runs that wait for nothing outside come to their end on the way. `asyncio.sleep` and
+        threads take real time here; `run_producer` makes that virtual too.
+        """
+        end = self.clock.now + seconds
+        step_by_step = self._has_async_runs
+        while (due := self.clock.next_due) is not None and due <= end:
+            with self._cork.put_in():
+                while due is not None and due <= end:
+                    self.clock.advance_to(due)
+                    due = self.clock.next_due
+                    if step_by_step or self._cork.is_full:
+                        break
+            await self._settle()
+        self.clock.advance_to(end)
+        await self._settle()
+
+    @property
+    def _has_async_runs(self) -> bool:
+        producers = [account.producer for account in self.server.plugins.roster.accounts]
+        return any(p.thread or inspect.iscoroutinefunction(p.function) for p in producers)
+
+    async def _settle(self) -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        # A turn is all that it takes: what was sent lies in the sockets already.
+        while any(map(self._is_behind, self._peers)):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    def _is_behind(self, peer: Peer) -> bool:
+        connection = self.server.hub.find(peer.welcome.client or "")
+        return connection is not None and peer.is_open and peer.count < connection.sent
+
+    def add(self, plugin: Plugin) -> None:
+        """Load one more plugin, for whoever connects from now on.
+
+        Raises:
+            PluginError: one line on what is wrong with it.
+        """
+        plugins = self.server.plugins
+        source = _source(plugin)
+        plugins.replace(source)
+        plugins.ask_shared(source.name)
+        self.server.hub.shared.start()
+
+    async def leave_all(self) -> None:
+        """Let every client leave."""
+        for peer in self._peers:
+            await peer.leave()
+
+
+@asynccontextmanager
+async def serve(
+    *plugins: Plugin, built_in: Iterable[str] = ("welcome", "echo"), **settings: Any
+) -> AsyncIterator[LiveServer]:
+    """Start a server on 127.0.0.1 and a free port, for as long as the context lasts.
+
+    Use it as `async with serve(dice) as server: ...`. Neither installed plugins nor those of
+    ./plugins are loaded.
+
+    Arguments:
+        plugins: a file, an imported module, a producer, or a function.
+        built_in: which of the bundled plugins run beside them; clients need `welcome`.
+        settings: such as `single_site=True`, by the names of `Settings`.
+
+    Raises:
+        PluginError: one line on a plugin that cannot be loaded.
+    """
+    folder = str(bundled("plugins"))
+    found, _ = discover(folder, [])
+    without = tuple({source.name for source in found} - set(built_in))
+    local: dict[str, Any] = {"host": "127.0.0.1", "websocket_host": "127.0.0.1"}
+    given = {**local, "port": 0, "websocket_port": 0, "plugins_dir": folder, "without": without}
+    clock = VirtualClock(START)
+    server = Server(Settings(**{**given, **settings}), clock=clock)
+    await server.start()
+    try:
+        timeout = aiohttp.ClientTimeout(total=None)
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+            live = LiveServer(server, clock, session)
+            for plugin in plugins:
+                live.add(plugin)
+            try:
+                yield live
+            finally:
+                await live.leave_all()
+    finally:
+        await server.stop()
+
+
+def _source(plugin: Plugin) -> Source:
+    if isinstance(plugin, str | Path):
+        path = Path(plugin).resolve()
+        return next(source for source in discover("", [path])[0] if source.origin == str(path))
+    if isinstance(plugin, ModuleType):
+        name = plugin.__name__.rpartition(".")[2]
+        return Source(name, getattr(plugin, "__file__", None) or name, lambda: plugin)
+    producer = as_producer(plugin)
+    return Source(producer.name, "test", lambda: SimpleNamespace(producer=producer))

@@ -1,0 +1,137 @@
+"""What the producers' section computes, called in the browser as the page calls it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.test_modules import run
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_selection(page: Page) -> None:
+    """A choice goes into the address and into a control message; all switched on is no pick."""
+    body = """
+        const start = m.selectionFrom("?producers=a,b&speed=2&x=y");
+        const none = m.switched(m.switched(start, "a", false, ["a", "b"]), "b", false, ["a", "b"]);
+        const all = m.switched(none, "a", true, ["a"]);
+        const address = (selection) => m.addressFor(new URL("http://h/api/sse"), selection).href;
+        return [
+            m.selectionFrom(""),
+            m.switched(m.selectionFrom(""), "b", false, ["a", "b", "c"]).producers,
+            [address(start), address(none), address(all), address(m.selectionFrom(""))],
+            m.command(none),
+            m.same(start, { producers: ["b", "a"], speed: "2.0" }),
+            [m.same(start, all), m.same(all, all)],
+        ];
+    """
+    assert await run(page, "selection", body) == [
+        {"producers": None, "speed": "1"},
+        ["a", "c"],
+        [
+            "http://h/api/sse?producers=a%2Cb&speed=2",
+            "http://h/api/sse?producers=&speed=2",
+            "http://h/api/sse?speed=2",
+            "http://h/api/sse",
+        ],
+        '{"rtdemo":{"producers":[],"speed":2}}',
+        True,
+        [False, True],
+    ]
+
+
+async def test_control_answers(page: Page) -> None:
+    """Only whole answers count; a lost message is told again, a late refusal undoes nothing newer."""
+    body = """
+        const { readAnswer } = await import("/static/selection.js");
+        const found = ["{", "7", "{}", '{"speed": 1}'].map(readAnswer);
+        const control = new m.Control({ producers: null, speed: "1" });
+        const say = (message) => control.answered({ producer: "rtdemo", message });
+        control.opened();
+        found.push(control.next());
+        control.choose({ producers: [], speed: "1" });
+        found.push(control.next() !== null, control.next());
+        control.failed("cut");
+        found.push(control.refusal, control.next() !== null);
+        control.choose({ producers: ["a"], speed: "1" });
+        control.next();
+        found.push(say('{"error": "no"}'), control.chosen.producers);
+        found.push(say('{"error": "no"}'), control.chosen.producers);
+        found.push(say('{"error": "no"}'), say('{"producers": [], "speed": 3.0}'), control.chosen);
+        return found;
+    """
+    assert await run(page, "control", body) == [
+        *(None, None, None, None, None),
+        *(True, None),
+        *("cut", True),
+        *(True, ["a"]),
+        *(True, None),
+        *(False, False, {"producers": [], "speed": "3"}),
+    ]
+
+
+async def test_rate_stops(page: Page) -> None:
+    """The slider goes from a tenth to twenty times; other speeds stand at the nearest stop by ratio."""
+    body = """
+        const stops = ["1", "2.5", "0.01", "1000", "x"].map((speed) => m.STOPS[m.nearestStop(speed)]);
+        return [m.STOPS[0], m.STOPS.at(-1), ...stops];
+    """
+    assert await run(page, "rate", body) == ["0.1", "20", "1", "3", "0.1", "20", "1"]
+
+
+async def test_gathering_producers(page: Page) -> None:
+    """A name that stands once for each transport is one producer, as bad as its worse account."""
+    body = """
+        const account = (transport, rest) => ({
+            name: "p", plugin: "q", shared: false, always: false, stream: false, period: null,
+            state: "running", runs: 2, failures: 0, blocked: 1, transports: [transport], ...rest,
+        });
+        const accounts = [
+            account("websocket", { period: 2, state: "disabled", failures: 3, lastError: "E\\n1" }),
+            account("sse", {}),
+            account("sse", { name: "s", period: 0.01, shared: true }),
+        ];
+        const [one, two] = m.gather(accounts);
+        const { name, state, runs, failures, blocked, error } = one;
+        return [
+            [name, state, runs, failures, blocked, error],
+            [m.timing(one, "websocket", "3"), m.timing(one, "sse", "3"), m.timing(two, "sse", "3")],
+            [m.timing(two, "websocket", "3"), m.switchableNames([one, two], "websocket")],
+        ];
+    """
+    assert await run(page, "producers", body) == [
+        ["p", "disabled", 4, 3, 2, "WebSocket: E␊1"],
+        ["every 667 ms", "at connect", "every 10 ms"],
+        ["SSE only", ["p"]],
+    ]
+
+
+async def test_silence(page: Page) -> None:
+    """Ten seconds are long at the usual rate, a hundred at a tenth of it; a pick is named as a cause."""
+    body = """
+        const at = (speed, producers = null) => m.silence({ speed, producers }, "Look there.");
+        return [at("1"), at("20"), at("0.1"), at("x"), at("1", [])];
+    """
+    ten = "Nothing has arrived for 10 s. Look there."
+    assert await run(page, "silence", body) == [
+        *(ten, ten, ten.replace("10 s", "100 s"), ten),
+        "Nothing has arrived for 10 s from the producers that are switched on."
+        " Switch on more of them below.",
+    ]
+
+
+async def test_switched_off_numbers_are_no_gap(page: Page) -> None:
+    """A shared producer's numbers go on while it is switched off; a private one's gap is a gap."""
+    body = """
+        const ledger = new m.Ledger();
+        ledger.shared = new Set(["all"]);
+        ledger.enter({ producer: "all", seq: 40, id: null });
+        ledger.enter({ producer: "own", seq: 1, id: null });
+        ledger.resume();
+        ledger.enter({ producer: "all", seq: 90, id: null });
+        const before = ledger.missing;
+        ledger.enter({ producer: "own", seq: 3, id: null });
+        return [before, ledger.missing, ledger.repeated];
+    """
+    assert await run(page, "stats", body) == [0, 1, 0]

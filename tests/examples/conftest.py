@@ -1,0 +1,27 @@
+"""Start the real server with one of the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from rtdemo.server import Server
+from tests.conftest import Start
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+Serve = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+def serve(start: Start, monkeypatch: pytest.MonkeyPatch) -> Serve:
+    """Serve an example with its settings: `await serve("tail_file", PATH="x.log")`."""
+
+    async def served(name: str, **settings: object) -> Server:
+        for setting, value in settings.items():
+            monkeypatch.setenv(f"RTDEMO_{name.upper()}_{setting}", str(value))
+        return await start(files=(EXAMPLES / f"{name}.py",), strict_plugins=True)
+
+    return served

@@ -1,0 +1,90 @@
+"""examples/replay_csv.py: a recording at its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from examples import replay_csv
+from rtdemo.options import declared
+from rtdemo.testing import run_producer
+from tests.conftest import Connect
+from tests.examples.conftest import Serve
+from tests.peers import eventually
+
+RECORDING = "seconds,speed,note\n100,3.5,start\n100.5,4.25,\n103,0,stop\n"
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "ride.csv"
+    path.write_text(RECORDING)
+    return path
+
+
+async def test_each_client_gets_the_whole_recording(
+    serve: Serve, connect: Connect, transport: str, recording: Path
+) -> None:
+    """Each row is a JSON object with the columns' names; it ends well with the file."""
+    server = await serve("replay_csv", PATH=recording, SPEED=1e6)
+    for _ in range(2):
+        peer = await connect(server, transport, "producers=replay_csv")
+        rows = [json.loads((await peer.receive())["message"]) for _ in range(3)]
+        assert rows[0] == {"seconds": "100", "speed": "3.5", "note": "start"}
+        assert [row["seconds"] for row in rows] == ["100", "100.5", "103"]
+    (account,) = server.plugins.roster.find("replay_csv")
+    assert (account.state, account.failures) == ("running", 0)
+
+
+@pytest.mark.parametrize(("speed", "sent_at"), [("1", [0, 500, 3000]), ("2", [0, 250, 1500])])
+def test_rows_come_at_their_own_pace(recording: Path, speed: str, sent_at: list[float]) -> None:
+    """Half a second after the first comes the second; at twice the speed, a quarter."""
+    environ = {"RTDEMO_REPLAY_CSV_PATH": str(recording), "RTDEMO_REPLAY_CSV_SPEED": speed}
+    for name, option in declared(replay_csv).items():
+        option.read("replay_csv", name, environ)
+    sent = run_producer(replay_csv.replay_csv, seconds=10)
+    assert [message.sent_at for message in sent] == sent_at
+
+
+def test_time_counts_from_the_first_row(recording: Path) -> None:
+    """A recording may begin at any number of seconds, such as those since 1970."""
+    assert [seconds for seconds, _ in replay_csv.timed(recording, "seconds")] == [0.0, 0.5, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (RECORDING + "soon,1,x\n", "ride.csv, line 5: no number of seconds in column 'seconds'"),
+        ("time,speed\n1,2\n", "ride.csv, line 2: no number of seconds in column 'seconds'"),
+    ],
+)
+async def test_row_without_a_time_is_named(
+    serve: Serve, connect: Connect, recording: Path, text: str, words: str
+) -> None:
+    """`/api/producers` shows the file and the line; the connection goes on."""
+    recording.write_text(text)
+    server = await serve("replay_csv", PATH=recording, SPEED=1e6)
+    peer = await connect(server, "websocket", "producers=replay_csv")
+    (account,) = server.plugins.roster.find("replay_csv")
+    await eventually(lambda: account.failures)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        listed = {p["name"]: p for p in (await http.get("/api/producers")).json()}
+    assert words in listed["replay_csv"]["lastError"]
+    await peer.say("still there?")
+    while (reply := await peer.receive())["producer"] != "echo":
+        pass
+    assert reply["message"] == "Echo: still there?"
+
+
+async def test_empty_recording_ends_at_once(serve: Serve, connect: Connect, recording: Path) -> None:
+    """Nothing recorded is nothing to replay, and no error."""
+    recording.write_text("seconds\n")
+    server = await serve("replay_csv", PATH=recording)
+    await connect(server, "sse", "producers=replay_csv")
+    (account,) = server.plugins.roster.find("replay_csv")
+    await eventually(lambda: not any("Supervisor.stream" in repr(t) for t in asyncio.all_tasks()))
+    assert (account.runs, account.failures) == (0, 0)

@@ -1,0 +1,164 @@
+"""examples/tail_file.py: a growing file, rotated and truncated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.tail_file import CHUNK, Tail
+from tests.conftest import Connect
+from tests.examples.conftest import Serve
+from tests.peers import eventually
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A file with one line."""
+    path = tmp_path / "app.log"
+    path.write_text("first\n")
+    return path
+
+
+@pytest.fixture
+def tail(log: Path) -> Iterator[Tail]:
+    """One that follows from the beginning and has read the one line."""
+    tail = Tail(log, from_beginning=True)
+    assert everything(tail) == ["first"]
+    yield tail
+    tail.file.close()
+
+
+def append(path: Path, data: str | bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def everything(tail: Tail, looks: int = 4) -> list[str]:
+    return [line for _ in range(looks) for line in tail.look()]
+
+
+async def test_lines_reach_the_client_from_where_it_came(
+    serve: Serve, connect: Connect, transport: str, log: Path
+) -> None:
+    """From the end; through a rotation, to the last line of the old file and the first of the new."""
+    server = await serve("tail_file", PATH=log, EVERY=0.001)
+    peer = await connect(server, transport, "producers=tail_file")
+    append(log, "second\n")
+    assert (await peer.receive())["message"] == "second"
+    old = log.rename(log.with_suffix(".1"))
+    append(old, "last of the old\n")
+    log.write_text("first of the new\n")
+    messages = [(await peer.receive())["message"] for _ in range(2)]
+    assert messages == ["last of the old", "first of the new"]
+
+
+async def test_each_client_reads_from_the_beginning(serve: Serve, connect: Connect, log: Path) -> None:
+    """Who comes later misses nothing, and disturbs nobody."""
+    server = await serve("tail_file", PATH=log, EVERY=0.001, BEGINNING=1)
+    peers = [await connect(server, t, "producers=tail_file") for t in ("websocket", "sse")]
+    assert [(await peer.receive())["message"] for peer in peers] == ["first", "first"]
+    append(log, "second\n")
+    assert [(await peer.receive())["message"] for peer in peers] == ["second", "second"]
+
+
+async def test_file_is_closed_when_its_client_leaves(
+    serve: Serve, connect: Connect, transport: str, log: Path
+) -> None:
+    """A producer that holds something lets it go with its client."""
+    server = await serve("tail_file", PATH=log, EVERY=0.001)
+    peer = await connect(server, transport, "producers=tail_file")
+    append(log, "second\n")
+    await peer.receive()
+    assert log.resolve() in open_files()
+    await peer.leave()
+    await eventually(lambda: log.resolve() not in open_files())
+
+
+def open_files() -> set[Path]:
+    return {link.resolve() for link in Path("/proc/self/fd").iterdir()}
+
+
+def test_line_counts_once_it_is_finished(tail: Tail, log: Path) -> None:
+    """A half line waits for its other half, also where a character was cut in two."""
+    append(log, "grü".encode()[:3])
+    assert everything(tail) == []
+    append(log, "grün\r\nnext".encode()[3:])
+    assert everything(tail) == ["grün"]
+    append(log, "\n\n")
+    assert everything(tail) == ["next", ""]
+
+
+def test_rotated_file_is_read_to_its_end(tail: Tail, log: Path) -> None:
+    """What is still written to the old one comes, its unfinished last line too; then the new one."""
+    old = log.rename(log.with_suffix(".1"))
+    append(old, "second\n")
+    assert everything(tail) == ["second"], "no new file yet: wait"
+    append(old, "third\nunfinished")
+    log.write_text("new\n")
+    assert everything(tail) == ["third", "unfinished", "new"]
+    log.rename(log.with_suffix(".2"))
+    log.write_text("newer\n")
+    assert everything(tail) == ["newer"]
+
+
+def test_rotated_file_that_is_large_is_read_to_its_end(tail: Tail, log: Path) -> None:
+    """However many looks that takes."""
+    append(log, "x\n" * CHUNK)
+    log.rename(log.with_suffix(".1"))
+    log.write_text("new\n")
+    assert everything(tail) == ["x"] * CHUNK + ["new"]
+
+
+def test_replaced_file_that_is_gone_again_is_waited_for(
+    tail: Tail, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between seeing the new file and opening it, it may be rotated as well."""
+    log.rename(log.with_suffix(".1"))
+    log.write_text("new\n")
+
+    def vanish(_: Tail) -> bool:
+        log.unlink(missing_ok=True)
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tail, "_is_replaced", vanish)
+        assert everything(tail) == []
+    log.write_text("newer\n")
+    assert everything(tail) == ["newer"]
+
+
+def test_truncated_file_is_read_anew(tail: Tail, log: Path) -> None:
+    """As `copytruncate` does it; half a line from before is dropped."""
+    append(log, "half a li")
+    assert everything(tail) == []
+    log.write_text("new\n")
+    assert everything(tail) == ["new"]
+
+
+@pytest.mark.parametrize("from_beginning", [True, False])
+def test_file_that_does_not_exist_yet(tmp_path: Path, from_beginning: bool) -> None:
+    """It is waited for, and all of it is new."""
+    path = tmp_path / "later.log"
+    tail = Tail(path, from_beginning)
+    assert everything(tail) == []
+    path.write_text("here\n")
+    assert everything(tail) == ["here"]
+    tail.file.close()
+
+
+def test_large_file_comes_in_pieces(tail: Tail, log: Path) -> None:
+    """A look reads 64 KiB at the most; no line is lost between two."""
+    lines = [f"line {n}" for n in range(20_000)]
+    append(log, "\n".join(lines) + "\n")
+    looks = [tail.look() for _ in range(6)]
+    assert [line for look in looks for line in look] == lines
+    assert max(sum(len(line) + 1 for line in look) for look in looks) <= CHUNK + len(lines[-1])
+
+
+def test_line_without_end_is_cut(tail: Tail, log: Path) -> None:
+    """What waits for a line's end is bounded."""
+    append(log, b"x" * (2 * CHUNK + 5) + b"\n\xff\n")
+    assert [len(line) for line in everything(tail)] == [CHUNK, CHUNK, 5, 1]
+    assert len(tail.rest) == 0

@@ -1,0 +1,275 @@
+"""Each test is named for what somebody tried, and shows that it stays with them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+
+from rtdemo.connection import OUTBOX_LIMIT
+from rtdemo.reasons import Reason
+from rtdemo.server import Server
+from rtdemo.testing import VirtualClock
+from tests.conftest import Connect, Start
+from tests.faults.test_faults import UPGRADE, RawPeer, fill, reasons, small_send_buffer
+from tests.peers import eventually
+
+__all__ = ["reasons", "small_send_buffer"]
+
+MASK = bytes(4)
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + MASK + payload
+
+
+async def raw_request(port: int, request: str) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request.encode("latin-1"))
+    answer = await reader.read(4096)
+    writer.close()
+    await writer.wait_closed()
+    return answer.decode("latin-1")
+
+
+MALFORMED = {
+    "a template as the key": ("/", "Host: h\r\n" + UPGRADE.replace("AAAA", "{path:>300000000}"), 400),
+    "a template that is no key of ours": ("/", "Host: h\r\n" + UPGRADE.replace("AAAA", "{foo}"), 400),
+    "a key that is not ASCII": ("/", "Host: h\r\n" + UPGRADE.replace("AAAA", "\xe9"), 400),
+    "a port that is no number": ("/", "Host: h:x\r\n", 426),
+    "a port out of range": ("/", "Host: h:99999\r\n", 426),
+    "an origin that is no URL": ("/", "Host: h\r\nOrigin: http://[x\r\n" + UPGRADE, 403),
+    "a bad speed": ("/?speed=0", "Host: h\r\n" + UPGRADE, 400),
+    "an unknown producer": ("/?producers=nix", "Host: h\r\n" + UPGRADE, 400),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+async def test_malformed_handshake_is_one_line_and_no_traceback(
+    server: Server, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a client sends is never taken for more than text."""
+    path, headers, status = MALFORMED[name]
+    port = server._sites.websocket
+    assert port
+    answer = await raw_request(port, f"GET {path} HTTP/1.1\r\n{headers}\r\n")
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} "), answer
+    assert body.count("\n") == 1
+    assert len(body) < 1000
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_post_that_is_not_what_it_says_is_400(server: Server, connect: Connect) -> None:
+    """A body that cannot be decompressed is the client's mistake."""
+    peer = await connect(server, "sse")
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        answer = await http.post(
+            "/api/messages",
+            params={"client": peer.welcome["client"]},
+            content=b"no gzip",
+            headers={"Content-Encoding": "gzip"},
+        )
+    assert (answer.status_code, answer.text.count("\n")) == (400, 1)
+
+
+async def test_breaking_the_protocol_takes_no_message_from_others(
+    server: Server, connect: Connect, clock: VirtualClock
+) -> None:
+    """Between a broken peer's close frame and its end, nothing is written, and nobody is put off."""
+    bystander = await connect(server, "websocket", "producers=message")
+    broken = await RawPeer(server, "websocket").connect()
+    broken.socket.send(b"\x81\xff" + struct.pack("!Q", 1 << 20) + MASK)
+    await eventually(lambda: server.hub.schedule.ticks == 1)
+    clock.advance(10)
+    assert [(await bystander.receive())["seq"] for _ in range(5)] == [1, 2, 3, 4, 5]
+    assert all(account.failures == 0 for account in server.plugins.roster.accounts)
+    broken.leave(by_reset=True)
+
+
+async def test_talking_while_the_server_stops_still_gets_1001(server: Server) -> None:
+    """The close code is the reason's, whatever the handler was doing."""
+    async with websockets.connect(server.websocket_url) as socket:
+        await socket.recv()
+        for _ in range(200):
+            await socket.send("x")
+        stopping = asyncio.ensure_future(server.stop())
+        with pytest.raises(websockets.ConnectionClosedOK) as closed:
+            while True:
+                await socket.recv()
+        await stopping
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1001
+
+
+@pytest.mark.parametrize("by_reset", [True, False])
+async def test_ping_in_the_last_bytes_costs_no_text(
+    server: Server, reasons: list[Reason | None], caplog: pytest.LogCaptureFixture, by_reset: bool
+) -> None:
+    """A pong that nobody takes is no error."""
+    peer = await RawPeer(server, "websocket").connect()
+    peer.socket.send(frame(1, b"a") + frame(9, b"") + frame(1, b"b"))
+    await eventually(lambda: server.hub.traffic["websocket"].received == 2 or not by_reset)
+    peer.leave(by_reset)
+    await eventually(lambda: reasons == [Reason.CONNECTION_LOST])
+    assert server.hub.traffic["websocket"].received == 2
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_asking_and_leaving_at_once_leaves_no_traceback(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two hundred who do not wait for the answer are nobody's error."""
+    tasks = len(asyncio.all_tasks())
+    for number in range(200):
+        peer = RawPeer(server, "sse" if number % 2 else "websocket")
+        await asyncio.get_running_loop().sock_connect(peer.socket, ("127.0.0.1", peer.port))
+        peer.socket.send(f"GET {peer.path} HTTP/1.1\r\nHost: h\r\n{peer.headers}\r\n".encode())
+        peer.leave(by_reset=number % 4 < 2)
+    await eventually(lambda: len(asyncio.all_tasks()) <= tasks and len(server.hub) == 0)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+SLOW = """
+import asyncio
+from rtdemo import hookimpl
+heard = []
+
+@hookimpl
+async def receive(client, text):
+    await asyncio.sleep(0.01)
+    if text == "cancel":
+        raise asyncio.CancelledError
+    if text == "exit":
+        raise SystemExit(3)
+    heard.append(text)
+    return "x" * 10_000
+"""
+
+
+@pytest.fixture
+async def slow(start: Start, tmp_path: Path) -> Server:
+    """A server whose plugin takes its time over each text."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    return await start(files=(tmp_path / "slow.py",), without=("echo",))
+
+
+def heard(server: Server) -> list[str]:
+    (plugin,) = [plugin for plugin in server.plugins.plugins if plugin.name == "slow"]
+    texts: list[str] = vars(plugin.module)["heard"]
+    return texts
+
+
+async def test_leaving_amid_a_slow_plugin_loses_no_text(
+    slow: Server, reasons: list[Reason | None]
+) -> None:
+    """The text under way is finished, those behind it are taken, and the close frame is seen."""
+    peer = await RawPeer(slow, "websocket").connect()
+    peer.socket.send(b"".join(frame(1, str(n).encode()) for n in range(5)) + frame(8, b"\x03\xe8"))
+    peer.leave(by_reset=False)
+    await eventually(lambda: len(reasons) == 1)
+    assert heard(slow) == ["0", "1", "2", "3", "4"]
+    assert reasons == [Reason.CLIENT_LEFT]
+
+
+async def test_plugin_that_cancels_or_exits_ends_no_connection(
+    slow: Server, connect: Connect, transport: str
+) -> None:
+    """Both are the plugin's failure, and the next text is taken."""
+    peer = await connect(slow, transport)
+    for text in ("cancel", "exit", "fine"):
+        await peer.say(text)
+    assert (await peer.receive())["producer"] == "slow"
+    assert heard(slow) == ["fine"]
+
+
+@pytest.mark.usefixtures("small_send_buffer")
+async def test_posting_in_parallel_does_not_overfill_a_stream(start: Start, tmp_path: Path) -> None:
+    """However many POSTs come at once, what waits for a client that does not read has a bound."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    server = await start(files=(tmp_path / "slow.py",), without=("echo",))
+    peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
+    (connection,) = server.hub._connections.values()
+    path = f"/api/messages?client={connection.client.id}"
+    async with httpx.AsyncClient(base_url=server.web_url, timeout=60) as http:
+        answers = await asyncio.gather(*(http.post(path, content=b"x") for _ in range(90)))
+    assert {answer.status_code for answer in answers} == {202, 503}
+    assert connection._outbox.get_write_buffer_size() < OUTBOX_LIMIT + 20_000
+    peer.leave(by_reset=True)
+
+
+async def test_replies_without_end_end_the_connection(
+    server: Server, reasons: list[Reason | None]
+) -> None:
+    """Replies are not dropped, but four times the limit is too slow."""
+    peer = await RawPeer(server, "websocket", receive_buffer=4096).connect()
+    (connection,) = server.hub._connections.values()
+    while connection.send("filler", "x" * 100_000, periodic=False):
+        pass
+    await eventually(lambda: reasons == [Reason.TOO_SLOW])
+    peer.leave(by_reset=True)
+
+
+@pytest.mark.usefixtures("small_send_buffer")
+async def test_stream_with_a_backlog_is_ended_whole_at_shutdown(start: Start) -> None:
+    """What waits within the limit, the time to come back, and the end of the body still come."""
+    server = await start()
+    peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
+    (connection,) = server.hub._connections.values()
+    for _ in range(10):
+        connection.send("filler", "x" * 10_000)
+    stopping = asyncio.ensure_future(server.stop())
+    data = await peer.read_to_end()
+    assert data.count(b'"filler"') == 10
+    assert b"retry: " in data
+    assert data.endswith(b"0\r\n\r\n")
+    peer.leave(by_reset=False)
+    await stopping
+
+
+@pytest.mark.usefixtures("small_send_buffer")
+async def test_peer_that_answers_no_ping_and_reads_nothing_is_gone(
+    start: Start, reasons: list[Reason | None], clock: VirtualClock
+) -> None:
+    """A heartbeat's end comes through also where the outbox is full."""
+    server = await start(heartbeat=1)
+    peer = await RawPeer(server, "websocket", receive_buffer=4096).connect()
+    (connection,) = server.hub._connections.values()
+    await fill(connection)
+    peer.socket.send(frame(1, b"x"))
+    await eventually(lambda: connection._outbox.is_closing())
+    clock.advance(10)
+    await eventually(lambda: len(reasons) == 1)
+    peer.leave(by_reset=False)
+
+
+async def test_welcome_comes_before_whatever_else_runs_at_connect(
+    start: Start, connect: Connect, transport: str, tmp_path: Path
+) -> None:
+    """A plugin that takes a built-in's place does not take its turn."""
+    (tmp_path / "echo.py").write_text(
+        "from rtdemo import producer\n@producer\ndef hello(): return 'hi'\n"
+    )
+    server = await start(files=(tmp_path / "echo.py",))
+    peer = await connect(server, transport)
+    assert peer.welcome["producer"] == "welcome"
+    assert (await peer.receive())["message"] == "hi"
+
+
+async def test_times_to_come_back_differ(start: Start) -> None:
+    """Clients of a server that stops do not all come back at once."""
+    server = await start()
+    peers = [await RawPeer(server, "sse").connect() for _ in range(20)]
+    stopping = asyncio.ensure_future(server.stop())
+    ends = [await peer.read_to_end() for peer in peers]
+    retries = {data.partition(b"retry: ")[2].partition(b"\n")[0] for data in ends}
+    assert len(retries) > 10
+    assert all(1000 <= int(retry) <= 5000 for retry in retries)
+    for peer in peers:
+        peer.leave(by_reset=False)
+    await stopping

@@ -1,0 +1,21 @@
+"""Plugins and examples need only what `rtdemo` offers."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted([*ROOT.glob("plugins/*.py"), *ROOT.glob("examples/*.py")])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_only_the_package_itself_is_imported(path: Path) -> None:
+    """No module below `rtdemo`, and nothing of the network library's server."""
+    tree = ast.parse(path.read_text())
+    modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules += [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
+    assert "rtdemo" in modules
+    assert not [name for name in modules if name.startswith(("rtdemo.", "aiohttp.web"))]
