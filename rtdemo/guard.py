@@ -22,8 +22,11 @@ def raise_if_stopped(error: BaseException) -> None:
 
 def one_line(error: BaseException) -> str:
     """Return an error's type and sentence without line breaks, 300 characters at the most."""
-    # What a plugin raises may hold anything, lone surrogates included.
-    text = str(error).encode(errors="backslashreplace").decode()
+    # What a plugin raises may hold anything, lone surrogates included, or raise itself.
+    try:
+        text = str(error)[:1000].encode(errors="backslashreplace").decode()
+    except Exception as second:
+        text = f"its text cannot be had: {type(second).__name__}"
     sentence = " ".join(text.split())
     name = type(error).__name__
     return (f"{name}: {sentence}" if sentence else name)[:300]

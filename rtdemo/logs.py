@@ -7,6 +7,9 @@ import sys
 from datetime import UTC, datetime
 
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
+
+from rtdemo.guard import one_line
 
 _FACTS = ("client", "transport", "remote", "reason", "code", "seconds", "messages")
 
@@ -35,6 +38,19 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
+class BadRequestFilter(logging.Filter):
+    """Turn aiohttp's tracebacks over what is no HTTP, or nobody's any more, into one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change such a record; let every record pass."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError | ConnectionError):
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.msg, record.args = f"bad request: {one_line(error)}", ()
+            record.exc_info = None
+        return True
+
+
 def setup(level: str, form: str) -> None:
     """Send everything from `level` upwards to standard error.
 
@@ -45,6 +61,7 @@ def setup(level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("aiohttp.server").addFilter(BadRequestFilter())
     # It warns of every client that offers a subprotocol, which any client may.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

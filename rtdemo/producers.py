@@ -55,6 +55,8 @@ class Producer:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip() or "," in self.name:
             raise ProducerError(f"producer name {self.name!r} must be text without a comma")
+        if not self.name.isprintable():
+            raise ProducerError(f"producer name {self.name!r} must be printable")
         if not callable(self.function):
             raise self._error(f"{self.function!r} is not a function")
         set_field = partial(object.__setattr__, self)

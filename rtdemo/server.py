@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 DRAIN_GRACE = 2.5
 """Seconds for clients to close; with what follows, the process ends within 5 s of its signal."""
 SHUTDOWN_TIMEOUT = 0.5
+EXIT_LIMIT = 4.5
+"""Seconds after the signal at which the process ends in any case."""
 IDLE_TIMEOUT = 75.0
 """Seconds for which a connection may wait between requests, or take for its first."""
 BACKLOG = 4096
@@ -87,6 +91,8 @@ class Server:
             app,
             handler_cancellation=True,
             access_log=None,
+            # A body of 500 KB can unpack to 500 MB, and would be unpacked for any path.
+            auto_decompress=False,
             keepalive_timeout=IDLE_TIMEOUT,
             shutdown_timeout=SHUTDOWN_TIMEOUT,
         )
@@ -158,6 +164,7 @@ class Server:
         await self.start()
         self._announce()
         await stopping.wait()
+        _exit_in_time()
         log.info("stopping: closing %d connections", len(self.hub))
         await self.stop()
 
@@ -166,6 +173,13 @@ class Server:
         print(f"rtdemo: WebSocket       {self.websocket_url}")
         names = ", ".join(plugin.name for plugin in self.plugins.plugins)
         print(f"rtdemo: plugins         {names or 'none'}", flush=True)
+
+
+def _exit_in_time() -> None:
+    """End the process at its limit, whatever a plugin's thread or task still does."""
+    watchdog = threading.Timer(EXIT_LIMIT, os._exit, (0,))
+    watchdog.daemon = True
+    watchdog.start()
 
 
 def _shown(host: str) -> str:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +23,8 @@ def serve(files: tuple[Path, ...], **given: object) -> None:
     settings = load(given, os.environ)
     flags.check_files(files)
     logs.setup(settings.log_level, settings.log_format)
-    runner = asyncio.Runner(loop_factory=_loop_factory())
-    try:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(Server(settings, files).run())
-    finally:
-        _leave_threads()
-        runner.close()
-
-
-def _leave_threads() -> None:
-    """End the process here where a plugin's thread still runs: closing would wait for it."""
-    others = [t for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
-    if others and sys.exc_info()[0] is None:
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
 
 
 def _loop_factory() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 
 from aiohttp import hdrs, web
@@ -16,10 +17,13 @@ from rtdemo.errors import Refused
 from rtdemo.keys import HUB, SETTINGS
 from rtdemo.reasons import Reason
 
+log = logging.getLogger(__name__)
+
 BODY_TIMEOUT = 30.0
 """Seconds for a POST's body to arrive."""
 CLOSE_TIMEOUT = 2.0
 """Seconds for a client to read the end of its stream, after which it is cut."""
+_NO_STREAM = "client: no event stream with this id is open; connect again"
 RETRY_MS = (1000, 5000)
 """Bounds of the pause after which clients of a server that went away come back, spread out."""
 
@@ -53,6 +57,10 @@ async def stream(request: web.Request) -> web.StreamResponse:
             await response.wait()
     except TimeoutError:
         await _finish(response, transport, connection)
+    except Exception:
+        log.exception("%s: the server failed", client)
+        connection.closed(Reason.SERVER_ERROR)
+        transport.abort()
     except asyncio.CancelledError:
         # The client closed the TCP connection: that is how one leaves a stream.
         connection.closed(Reason.CLIENT_LEFT)
@@ -98,6 +106,8 @@ async def receive(request: web.Request) -> web.Response:
     text = await _body(request)
     # One text at a time, as over a socket: replies come in order, and what they add is bounded.
     async with connection.speaking:
+        if connection.reason is not None:
+            raise Refused(404, _NO_STREAM)
         if connection.is_full:
             wait = {"Retry-After": str(RETRY_AFTER)}
             raise Refused(503, "the client reads its stream too slowly", wait)
@@ -108,6 +118,8 @@ async def receive(request: web.Request) -> web.Response:
 
 
 async def _body(request: web.Request) -> str:
+    if hdrs.CONTENT_ENCODING in request.headers:
+        raise Refused(415, "send the body as it is, without Content-Encoding")
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             body = await request.read()
@@ -126,5 +138,5 @@ def _speaker(request: web.Request) -> Connection:
         raise Refused(400, "client: give the id that the welcome message told, as ?client=ID")
     connection = request.app[HUB].find(client_id)
     if connection is None or connection.client.transport != "sse":
-        raise Refused(404, "client: no event stream with this id is open; connect again")
+        raise Refused(404, _NO_STREAM)
     return connection

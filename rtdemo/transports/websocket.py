@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from struct import pack
@@ -18,6 +19,8 @@ from rtdemo.errors import Refused
 from rtdemo.hub import Hub
 from rtdemo.keys import HUB, SETTINGS, SITES
 from rtdemo.reasons import Reason
+
+log = logging.getLogger(__name__)
 
 HEAR_OUT_TIMEOUT = 2.0
 """Seconds for plugins to take what a client sent before its connection was lost."""
@@ -49,16 +52,6 @@ class Socket(web.WebSocketResponse):
 
     broken: Reason | None = None
     on_broken: Callable[[Reason], object] | None = None
-
-    async def next(self) -> WSMessage:
-        """Return the next message that is no ping or pong; answer pings while the peer is there."""
-        while True:
-            message = await self.receive()
-            if message.type is WSMsgType.PING:
-                with suppress(ConnectionError):
-                    await self.pong(message.data)
-            elif message.type is not WSMsgType.PONG:
-                return message
 
     async def close(
         self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
@@ -124,6 +117,9 @@ async def socket(request: web.Request) -> web.StreamResponse:
             connection.closed(await hearing.listen(request.writer.drain))
     except TimeoutError:
         connection.closed(Reason.SERVER_ERROR)
+    except Exception:
+        log.exception("%s: the server failed", client)
+        connection.closed(Reason.SERVER_ERROR)
     except asyncio.CancelledError:
         # The TCP connection is gone, and what it brought before is still to be heard.
         connection.closed(await hearing.hear_out())
@@ -151,7 +147,7 @@ class _Hearing:
     async def listen(self, drain: Callable[[], Awaitable[None]]) -> Reason:
         """Take texts until the connection ends; return why it did."""
         while self._connection.reason is None:
-            message = await self._ws.next()
+            message = await self._ws.receive()
             reason = await self._take(message)
             if reason is not None:
                 return reason
@@ -173,7 +169,7 @@ class _Hearing:
                 if self._text is not None:
                     await self._text
                 while True:
-                    reason = await self._take(await self._ws.next())
+                    reason = await self._take(await self._ws.receive())
                     if reason is not None:
                         return reason
         except TimeoutError:
@@ -181,6 +177,12 @@ class _Hearing:
 
     async def _take(self, message: WSMessage) -> Reason | None:
         """Take one message; return the reason where the connection ends with it."""
+        if message.type is WSMsgType.PING:
+            with suppress(ConnectionError):
+                await self._ws.pong(message.data)
+            return None
+        if message.type is WSMsgType.PONG:
+            return None
         text = await _read(self._ws, message)
         if text is None:
             return _reason(self._ws, message)
@@ -204,7 +206,7 @@ def check_handshake(request: web.Request) -> None:
     is_upgrade = (
         request.method == hdrs.METH_GET
         and headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"
-        and "upgrade" in headers.get(hdrs.CONNECTION, "").lower()
+        and "upgrade" in ",".join(headers.getall(hdrs.CONNECTION, [])).lower()
     )
     if is_upgrade and headers.get(hdrs.SEC_WEBSOCKET_VERSION) == "13":
         if not headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():

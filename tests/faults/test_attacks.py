@@ -65,8 +65,8 @@ async def test_malformed_handshake_is_one_line_and_no_traceback(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-async def test_post_that_is_not_what_it_says_is_400(server: Server, connect: Connect) -> None:
-    """A body that cannot be decompressed is the client's mistake."""
+async def test_compressed_post_is_415(server: Server, connect: Connect) -> None:
+    """A compressed body is not unpacked: half a megabyte could become five hundred."""
     peer = await connect(server, "sse")
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.post(
@@ -75,7 +75,7 @@ async def test_post_that_is_not_what_it_says_is_400(server: Server, connect: Con
             content=b"no gzip",
             headers={"Content-Encoding": "gzip"},
         )
-    assert (answer.status_code, answer.text.count("\n")) == (400, 1)
+    assert (answer.status_code, answer.text.count("\n")) == (415, 1)
 
 
 async def test_breaking_the_protocol_takes_no_message_from_others(
@@ -259,6 +259,41 @@ async def test_welcome_comes_before_whatever_else_runs_at_connect(
     peer = await connect(server, transport)
     assert peer.welcome["producer"] == "welcome"
     assert (await peer.receive())["message"] == "hi"
+
+
+async def test_flood_of_pings_lets_others_take_their_turn(server: Server, connect: Connect) -> None:
+    """Between two pings of one client, another's text is answered."""
+    bystander = await connect(server, "websocket")
+    peer = await RawPeer(server, "websocket").connect()
+    peer.socket.send(frame(9, b"") * 5000)
+    await bystander.say("still there?")
+    assert (await bystander.receive())["message"] == "Echo: still there?"
+    pongs = await asyncio.get_running_loop().sock_recv(peer.socket, 1 << 20)
+    assert len(pongs) < 5000 * 2, "the flood is not answered to its end first"
+    peer.leave(by_reset=True)
+
+
+async def test_error_of_the_server_is_1011(
+    server: Server, transport: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client is told, the log says why once, and nobody else notices."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(server.plugins, "producers_for", fail)
+    if transport == "websocket":
+        async with websockets.connect(server.websocket_url) as socket:
+            with pytest.raises(websockets.ConnectionClosedError) as closed:
+                await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1011
+    else:
+        async with httpx.AsyncClient(base_url=server.web_url) as http:
+            with pytest.raises(httpx.HTTPError):
+                await http.get("/api/sse")
+    await eventually(lambda: len(server.hub) == 0)
+    assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
 async def test_times_to_come_back_differ(start: Start) -> None:
