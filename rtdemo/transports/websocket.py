@@ -7,17 +7,16 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from struct import pack
-from urllib.parse import urlsplit
 
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from rtdemo import wire
 from rtdemo.admission import admit, check_origin
 from rtdemo.connection import OUTBOX_LIMIT, Connection
 from rtdemo.control import MAX_TEXT
-from rtdemo.errors import Refused
+from rtdemo.handshake import check_handshake
 from rtdemo.hub import Hub
-from rtdemo.keys import HUB, SETTINGS, SITES
+from rtdemo.keys import HUB, SETTINGS
 from rtdemo.reasons import Reason
 
 log = logging.getLogger(__name__)
@@ -194,43 +193,6 @@ class _Hearing:
             if self._text.done():
                 self._text = None
         return None
-
-
-def check_handshake(request: web.Request) -> None:
-    """Let only a WebSocket handshake of version 13 pass (RFC 6455 section 4.2.1).
-
-    Raises:
-        Refused: 426 with the headers that say what to ask for, and where the page is.
-    """
-    headers = request.headers
-    is_upgrade = (
-        request.method == hdrs.METH_GET
-        and headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"
-        and "upgrade" in ",".join(headers.getall(hdrs.CONNECTION, [])).lower()
-    )
-    if is_upgrade and headers.get(hdrs.SEC_WEBSOCKET_VERSION) == "13":
-        if not headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
-            raise Refused(400, "Sec-WebSocket-Key is not 16 bytes in Base64")
-        return
-    page = f"http://{_page_host(request)}/"
-    raise Refused(
-        426,
-        f"only WebSocket (version 13) is spoken here; the page is at {page}",
-        {hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", hdrs.SEC_WEBSOCKET_VERSION: "13"},
-    )
-
-
-def _page_host(request: web.Request) -> str:
-    """Return where the page is: on the web site as it was asked for, else on the web site's port."""
-    sites = request.app[SITES]
-    try:
-        asked = urlsplit(f"//{request.host}")
-        host, port = asked.hostname or "localhost", asked.port
-    except ValueError:
-        host, port = "localhost", sites.websocket
-    if port != sites.websocket:
-        return request.host
-    return f"[{host}]:{sites.web}" if ":" in host else f"{host}:{sites.web}"
 
 
 async def _read(ws: Socket, message: WSMessage) -> str | None:
