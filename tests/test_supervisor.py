@@ -249,7 +249,7 @@ async def test_thread_run_that_hangs_is_never_doubled(clock: VirtualClock) -> No
     bench = Bench(clock, hang, thread=True, timeout=0.01)
     feed = bench.feed()
     clock.advance(1)
-    await settle(lambda: bench.supervisor.failures == 1)
+    await settle(lambda: running and bench.supervisor.failures == 1)
     clock.advance(60)
     await asyncio.sleep(0)
     assert len(running) == 1
