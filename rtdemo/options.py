@@ -44,7 +44,7 @@ class Option(Generic[T]):
         help: one sentence on what it is for.
     """
 
-    def __init__(self, type: type[T], default: T = _UNSET, help: str = "") -> None:  # noqa: A002
+    def __init__(self, type: type[T], default: T = _UNSET, help: str = "") -> None:  # noqa: A002 - argparse and click call them so
         self.type = type
         self.default = default
         self.help = help

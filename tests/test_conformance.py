@@ -1,4 +1,8 @@
-"""The conformance kit finds what it says that it finds."""
+"""The conformance kit finds what it says that it finds.
+
+Its asyncio sleeps are in virtual time and wait for nothing; the one real sleep, 0.11 s, is the
+fault that the kit must find.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What authors' tests stand on: virtual time, one producer, a real server."""
+"""What authors' tests stand on: virtual time, one producer, a real server.
+
+Its sleeps are in virtual time: that is what is tested, and none of them waits.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +111,7 @@ def test_run_cancels_what_is_left_and_closes() -> None:
                 await asyncio.sleep(1)
 
     async def main() -> int:
-        main.task = asyncio.ensure_future(resist())  # type: ignore[attr-defined]
+        main.task = asyncio.ensure_future(resist())  # type: ignore[attr-defined]  # a place to keep it
         await asyncio.sleep(5)
         return 7
 

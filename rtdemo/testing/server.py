@@ -93,7 +93,7 @@ class LiveServer:
         for _ in range(TURNS):
             await asyncio.sleep(0)
         # A turn is all that it takes: what was sent lies in the sockets already.
-        while any(map(self._is_behind, self._peers)):  # noqa: ASYNC110
+        while any(map(self._is_behind, self._peers)):  # noqa: ASYNC110 - no event: it is sockets
             await asyncio.sleep(0)
 
     def _is_behind(self, peer: Peer) -> bool:
