@@ -4,9 +4,14 @@
     * `SettingError`: a flag, variable or `.env` line with a value that is not allowed
     * `DotenvError`: a `.env` file cannot be read
     * `ListenError`: a site's address cannot be opened
+    * `EngineError`: the log's engine cannot be reached or used
     * `PluginError`: a plugin cannot be loaded; the others go on
     * `ProducerError`: a producer is declared wrongly
 * `Refused`: an HTTP answer given before a stream begins; never ends a command
+* what an engine answers to a message instead of its position:
+    * `Unavailable`: it is away
+    * `NotLeading`: another server runs the shared producers by now
+    * `KeyReused`: the idempotency key came with other messages before
 """
 
 from __future__ import annotations
@@ -64,6 +69,16 @@ class ListenError(RtdemoError):
         return f"cannot listen on {where}: {why}; choose another with {names}"
 
 
+class EngineError(RtdemoError):
+    """Report an engine that cannot be reached or used, and what to do; without its password."""
+
+    def __init__(self, url: str, problem: str, mend: str) -> None:
+        self.url, self.problem, self.mend = url, problem, mend
+
+    def __str__(self) -> str:
+        return f"engine {self.url}: {self.problem}; {self.mend}"
+
+
 class PluginError(RtdemoError):
     """Report a plugin that cannot be loaded, where it lies and what is wrong with it.
 
@@ -95,3 +110,15 @@ class Refused(Exception):
     def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(sentence)
         self.status, self.sentence, self.headers = status, sentence, dict(headers or {})
+
+
+class Unavailable(Exception):
+    """Say that a message was not accepted, or may not have been, because the engine is away."""
+
+
+class NotLeading(Exception):
+    """Refuse what only the leader may publish: another server leads by now."""
+
+
+class KeyReused(Exception):
+    """Refuse an idempotency key that came before with other messages."""

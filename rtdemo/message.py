@@ -16,6 +16,9 @@ class Message(msgspec.Struct, omit_defaults=True, frozen=True):
         producer: the producer's name.
         seq: counts that producer's messages, per connection, from 1.
         client: the client's id, in the welcome only.
+        id: the position in the log, of a shared message; in the welcome and in `resume` the one
+            behind which the client goes on.
+        lost: whether messages before it are lost to the client, in `resume` only.
     """
 
     message: str
@@ -23,10 +26,28 @@ class Message(msgspec.Struct, omit_defaults=True, frozen=True):
     producer: str = ""
     seq: int = 0
     client: str | None = None
+    id: str | None = None
+    lost: bool = False
 
     def sent(self, at: float, producer: str, seq: int) -> Message:
         """Return this message stamped and numbered."""
         return msgspec.structs.replace(self, sent_at=at, producer=producer, seq=seq)
+
+    def logged(self, at: float, producer: str, seq: int, position: str) -> Message:
+        """Return this message as it stands in the log."""
+        return msgspec.structs.replace(self, sent_at=at, producer=producer, seq=seq, id=position)
+
+
+class Broadcast(msgspec.Struct, frozen=True):
+    """Answer a client's text with a message to everyone, through the log.
+
+    Arguments:
+        message: the text.
+        producer: under whose name; the plugin's by default.
+    """
+
+    message: str
+    producer: str = ""
 
 
 def now() -> float:

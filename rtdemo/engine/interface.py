@@ -1,0 +1,97 @@
+"""Define what an engine does: number messages, keep them, hand them to every server, elect a leader."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rtdemo.client import TRANSPORTS, Transport
+from rtdemo.engine.log import Entry, Log
+from rtdemo.message import Message
+from rtdemo.position import Position
+
+KEY_SECONDS = 600.0
+"""For so long an idempotency key is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Hold a message on its way into the log.
+
+    Arguments:
+        message: its text and further fields; stamped and numbered by the engine.
+        producer: under whose name.
+        transports: where it is sent.
+    """
+
+    message: Message
+    producer: str
+    transports: tuple[Transport, ...] = TRANSPORTS
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Take what an engine has to tell; nothing here waits.
+
+    Arguments:
+        deliver: takes each entry once, in order, after it was appended to the log.
+        restarted: the log could not be followed and goes on elsewhere: what lies between is lost.
+        lead: called with True when this server is to run the shared producers, and with False when
+            it no longer is.
+    """
+
+    deliver: Callable[[Entry], object]
+    restarted: Callable[[], object]
+    lead: Callable[[bool], object]
+
+
+class Engine(Protocol):
+    """Number shared messages, keep them, and hand them to every server of the deployment.
+
+    Attributes:
+        log: this server's copy of the newest messages, complete up to its `last`: history is read
+            from it at once, whatever becomes of the engine.
+        state: `ready`, or in a few words why nothing can be published.
+        name: `memory` or `redis`.
+    """
+
+    log: Log
+    name: str
+
+    @property
+    def state(self) -> str:
+        """`ready`, or why nothing can be published."""
+        ...
+
+    async def subscribe(self, subscriber: Subscriber) -> None:
+        """Load the log and follow it until closed.
+
+        Raises:
+            EngineError: when it cannot be reached, in one line.
+        """
+
+    def publish(
+        self, drafts: Sequence[Draft], key: str = "", leading: bool = False
+    ) -> asyncio.Future[list[Position]]:
+        """Put messages into the log, all or none, next to each other.
+
+        Arguments:
+            drafts: in the order in which they are to stand.
+            key: an idempotency key: what came with it in the last ten minutes is not published
+                again, and has the same positions.
+            leading: publish only while this server leads.
+
+        Returns:
+            The positions, once they are in the log. It fails with `Unavailable`, `NotLeading` or
+            `KeyReused`, never with anything else; an `Unavailable` may have come too late.
+        """
+        ...
+
+    async def knows(self, position: Position) -> bool:
+        """Tell whether a position ahead of this server's copy exists, as after a change of server."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; give up leading, so that another server takes over at once."""
