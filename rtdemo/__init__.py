@@ -7,12 +7,13 @@ __version__ = "0.1.0"
 
 from rtdemo.client import Client
 from rtdemo.hookspecs import hookimpl
-from rtdemo.message import Message
+from rtdemo.message import Broadcast, Message
 from rtdemo.options import Option, Secret
 from rtdemo.producers import Producer, producer
 from rtdemo.reasons import Reason
 
 __all__ = [
+    "Broadcast",
     "Client",
     "Message",
     "Option",

@@ -32,6 +32,15 @@ def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection
     return client, selection(request, client)
 
 
+def last_event_id(request: web.Request) -> str | None:
+    """Return the position behind which a client wants to go on; None where it names none.
+
+    The header wins: a browser's own retry sends it, with the address of its first connect.
+    """
+    given = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
+    return given or None
+
+
 def selection(request: web.Request, client: Client) -> Selection:
     """Read `?producers=a,b` and `?speed=2`.
 
@@ -44,28 +53,41 @@ def selection(request: web.Request, client: Client) -> Selection:
         speed = read_speed(query["speed"]) if "speed" in query else 1.0
         if "producers" not in query:
             return Selection(None, speed)
-        return Selection(read_producers(names, request.app[HUB].plugins.names(client)), speed)
+        return Selection(read_producers(names, request.app[HUB].names(client)), speed)
     except SelectionError as error:
         raise Refused(400, str(error)) from error
 
 
 def check_admin(request: web.Request) -> None:
-    """Let in who may administer: the token's holder, or without a token this machine's own users.
+    """Let in who may administer.
+
+    Raises:
+        Refused: as `check_token` says.
+    """
+    check_token(request, "admin", request.app[SETTINGS].admin_token)
+
+
+def check_token(request: web.Request, kind: str, token: str) -> None:
+    """Let in a token's holder, or where no token is set this machine's own users.
 
     A proxy on the same host is not a local user: what it forwards has its headers.
+
+    Arguments:
+        kind: of the setting `--KIND-token`.
 
     Raises:
         Refused: 401 without the token where one is set, 403 from elsewhere where none is.
     """
     check_origin(request)
-    token = request.app[SETTINGS].admin_token
     if token:
         given = request.headers.get(hdrs.AUTHORIZATION, "")
         if not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
             challenge = {"WWW-Authenticate": "Bearer"}
-            raise Refused(401, "send the admin token as Authorization: Bearer", challenge)
+            raise Refused(401, f"send the {kind} token as Authorization: Bearer", challenge)
     elif not is_local(request):
-        raise Refused(403, "only this machine may do that; set --admin-token to allow it from elsewhere")
+        raise Refused(
+            403, f"only this machine may do that; set --{kind}-token to allow it from elsewhere"
+        )
 
 
 def is_local(request: web.Request) -> bool:

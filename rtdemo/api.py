@@ -12,6 +12,7 @@ from rtdemo import __version__, message
 from rtdemo.admission import check_admin
 from rtdemo.client import TRANSPORTS
 from rtdemo.errors import Refused
+from rtdemo.hub import Hub
 from rtdemo.keys import HUB, STARTED
 from rtdemo.schedule import Schedule
 from rtdemo.supervisor import Supervisor
@@ -56,6 +57,9 @@ async def stats(request: web.Request) -> web.Response:
             "drops": {name: traffic[name].drops for name in TRANSPORTS},
             "received": {name: traffic[name].received for name in TRANSPORTS},
             "tooSlow": {name: traffic[name].too_slow for name in TRANSPORTS},
+            "resumes": {name: traffic[name].resumes for name in TRANSPORTS},
+            "lost": {name: traffic[name].lost for name in TRANSPORTS},
+            "log": _log(hub),
             "tickLag": _tick_lag(hub.schedule),
             "tasks": len(asyncio.all_tasks()),
             "timers": hub.schedule.ticks,
@@ -73,9 +77,42 @@ def _tick_lag(schedule: Schedule) -> dict[str, float | int | None]:
     return {**points, "max": maximum, "count": lag.count, "skipped": schedule.skipped}
 
 
+def _log(hub: Hub) -> dict[str, object]:
+    log = hub.engine.log
+    return {
+        "engine": hub.engine.name,
+        "state": hub.engine.state,
+        "leading": hub.shared.leading,
+        "position": str(log.last),
+        "messages": len(log),
+        "bytes": log.bytes,
+    }
+
+
 async def producers(request: web.Request) -> web.Response:
-    """Answer `GET /api/producers`: each producer with its plugin and its account."""
-    return _json([_shown(account) for account in request.app[HUB].plugins.roster.accounts])
+    """Answer `GET /api/producers`: each with its plugin and its account, and what is published."""
+    hub = request.app[HUB]
+    accounts = hub.plugins.roster.accounts
+    names = {account.producer.name for account in accounts}
+    published = [name for name in hub.published if name not in names]
+    return _json([_shown(account) for account in accounts] + [_name(hub, name) for name in published])
+
+
+def _name(hub: Hub, name: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "plugin": name if name in hub.plugins.speakers else "",
+        "transports": TRANSPORTS,
+        "shared": True,
+        "always": False,
+        "stream": True,
+        "period": None,
+        "state": "running",
+        "runs": hub.engine.log.seq(name),
+        "failures": 0,
+        "blocked": 0,
+        "lastError": None,
+    }
 
 
 def _shown(account: Supervisor) -> dict[str, object]:
@@ -131,4 +168,6 @@ async def ready(request: web.Request) -> web.Response:
     """Answer `GET /readyz`: 200 while new connections are welcome, 503 while draining."""
     if request.app[HUB].draining:
         return web.Response(status=503, text="draining\n")
-    return web.Response(text="ok\n")
+    state = request.app[HUB].engine.state
+    # Still ready: private producers go on, and every server behind a balancer has the same engine.
+    return web.Response(text="ok\n" if state == "ready" else f"ok, without shared messages: {state}\n")

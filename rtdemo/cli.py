@@ -9,6 +9,7 @@ import click
 from rtdemo import __version__
 from rtdemo.commands.flags import DefaultGroup
 from rtdemo.commands.plugins import plugins
+from rtdemo.commands.publish import publish
 from rtdemo.commands.serve import serve
 from rtdemo.errors import RtdemoError
 
@@ -27,6 +28,7 @@ def rtdemo() -> None:
 
 rtdemo.add_command(serve)
 rtdemo.add_command(plugins)
+rtdemo.add_command(publish)
 
 
 def main() -> None:

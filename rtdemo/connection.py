@@ -8,8 +8,10 @@ from typing import Protocol
 
 from rtdemo import message as messages
 from rtdemo.client import Client
+from rtdemo.engine.log import Entry
 from rtdemo.feed import Feed
 from rtdemo.message import Message
+from rtdemo.position import Position
 from rtdemo.reasons import Reason
 from rtdemo.schedule import Clock, Timer
 from rtdemo.selection import Selection
@@ -54,6 +56,8 @@ class Connection:
     Attributes:
         reason: why it ended; None while it is open.
         feeds: the producers at work for it.
+        offset: of the newest entry of the log that it was sent, or passed over as not picked.
+        replaying: whether it is still being sent what it missed.
         selection: what the client asked for.
         sent: messages written.
         speaking: held while a text of the client is received.
@@ -61,6 +65,7 @@ class Connection:
 
     __slots__ = (
         "_clock",
+        "_epoch",
         "_hang_up",
         "_outbox",
         "_seq",
@@ -69,8 +74,10 @@ class Connection:
         "_wire_format",
         "client",
         "feeds",
+        "offset",
         "opened_at",
         "reason",
+        "replaying",
         "selection",
         "sent",
         "speaking",
@@ -90,6 +97,8 @@ class Connection:
         self.selection = Selection()
         self.reason: Reason | None = None
         self.sent = 0
+        self.offset = 0
+        self.replaying = False
         self.speaking = asyncio.Lock()
         self.opened_at = clock.time()
         self._outbox = outbox
@@ -97,6 +106,7 @@ class Connection:
         self._hang_up = hang_up
         self._traffic = traffic
         self._clock = clock
+        self._epoch = ""
         self._seq: dict[str, int] = {}
         self._stall: Timer | None = None
 
@@ -123,25 +133,45 @@ class Connection:
         seq = self._seq.get(producer, 0) + 1
         stamp = messages.now()
         if isinstance(content, str):
-            message = Message(content, stamp, producer, seq)
+            data = self._wire_format(messages.encode(Message(content, stamp, producer, seq)))
         else:
             message = content.sent(stamp, producer, seq)
-        data = self._wire_format(messages.encode(message))
+            if message.client is not None:
+                message = message.placed(str(self.position))
+            data = self._wire_format(messages.encode(message), message.id)
         self._seq[producer] = seq
         if self._is_over() and self._is_too_much(periodic):
             return False
         self._write(data)
         return True
 
-    def forward(self, encode: Callable[[WireFormat], bytes]) -> None:
-        """Write one shared message; a client that is too slow for it is ended, and may resume.
+    @property
+    def position(self) -> Position:
+        """The place in the log behind which it goes on."""
+        return Position(self._epoch, self.offset)
+
+    def stand(self, position: Position) -> None:
+        """Go on behind a place in the log."""
+        self._epoch, self.offset = position
+
+    def lose(self, last: Position, sentence: str) -> None:
+        """Tell the client that messages are lost to it, and go on behind the log's last."""
+        self.stand(last)
+        self._traffic.lost += 1
+        self.send("resume", Message(sentence, id=str(last), lost=True), periodic=False)
+
+    def forward(self, entry: Entry, encode: Callable[[WireFormat], bytes], picked: bool) -> None:
+        """Write the log's entry behind `offset`; a live client too slow for it may come back and resume.
 
         Arguments:
+            entry: the next one: in order and nothing twice, or it is not for this call.
             encode: gives the finished bytes of a wire format, made once for all connections.
+            picked: whether the client asked for it; else it is passed over.
         """
-        if self.reason is not None or self._outbox.is_closing():
+        self.offset = entry.position.offset
+        if not picked or self.reason is not None or self._outbox.is_closing():
             return
-        if self._is_over():
+        if self._is_over() and not self.replaying:
             self._traffic.too_slow += 1
             self.end(Reason.TOO_SLOW)
         else:

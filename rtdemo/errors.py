@@ -5,6 +5,7 @@
     * `DotenvError`: a `.env` file cannot be read
     * `ListenError`: a site's address cannot be opened
     * `EngineError`: the log's engine cannot be reached or used
+    * `PublishError`: a server did not take a message
     * `PluginError`: a plugin cannot be loaded; the others go on
     * `ProducerError`: a producer is declared wrongly
 * `Refused`: an HTTP answer given before a stream begins; never ends a command
@@ -77,6 +78,16 @@ class EngineError(RtdemoError):
 
     def __str__(self) -> str:
         return f"engine {self.url}: {self.problem}; {self.mend}"
+
+
+class PublishError(RtdemoError):
+    """Report a message that a server did not take."""
+
+    def __init__(self, url: str, problem: str, mend: str) -> None:
+        self.url, self.problem, self.mend = url, problem, mend
+
+    def __str__(self) -> str:
+        return f"{self.url} {self.problem}; {self.mend}"
 
 
 class PluginError(RtdemoError):

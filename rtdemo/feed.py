@@ -7,7 +7,7 @@ from random import uniform
 
 from rtdemo.backoff import FIRST_RETRY, Backoff
 from rtdemo.client import Client
-from rtdemo.producers import MINIMUM_PERIOD, Producer
+from rtdemo.producers import MINIMUM_PERIOD, Producer, Series
 from rtdemo.schedule import Schedule, Tick, Timer
 from rtdemo.supervisor import Emit, Supervisor
 
@@ -18,7 +18,7 @@ class Feed:
     Arguments:
         producer: what runs.
         supervisor: keeps its account.
-        client: whom it runs for; None where it is shared.
+        client: whom it runs for; where it is shared, what numbers its messages.
         emit: takes each text or `Message`.
         schedule: where its ticks stand.
     """
@@ -40,7 +40,7 @@ class Feed:
         self,
         producer: Producer,
         supervisor: Supervisor,
-        client: Client | None,
+        client: Client | Series | None,
         emit: Emit,
         schedule: Schedule,
     ) -> None:
@@ -55,21 +55,22 @@ class Feed:
         self._delay: Timer | None = None
         self._task: asyncio.Task[bool | None] | None = None
 
-    def start(self, speed: float, at_connect: bool = True) -> None:
+    def start(self, speed: float, at_connect: bool = True, first: float | None = None) -> None:
         """Begin: after the first period, or at once where there is none.
 
         Arguments:
             speed: divides the period.
             at_connect: whether what runs once, at connect, runs now.
+            first: seconds until the first run, where that is not the period.
         """
         if self.producer.every is not None:
-            self.retime(speed)
+            self.retime(speed, first)
         elif self.producer.is_stream:
             self._iterate()
         elif at_connect:
             self._run()
 
-    def retime(self, speed: float) -> None:
+    def retime(self, speed: float, first: float | None = None) -> None:
         """Run at another speed from now on; what has no period goes on as it was."""
         if self.producer.every is None:
             return
@@ -78,7 +79,7 @@ class Feed:
             self._tick.cancel()
         run = self._run_later if self.producer.jitter else self._run
         period = max(self.producer.every / speed, MINIMUM_PERIOD)
-        self._tick = self._schedule.every(period, run)
+        self._tick = self._schedule.every(period, run, first)
 
     def stop(self) -> None:
         """Never run again, and cancel a run that is under way."""

@@ -7,7 +7,7 @@ import difflib
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,13 @@ import pluggy
 from rtdemo import hookspecs
 from rtdemo.client import Client
 from rtdemo.guard import one_line, raise_if_stopped
+from rtdemo.message import Broadcast
 from rtdemo.producers import Producer
 from rtdemo.reasons import Reason
 
 log = logging.getLogger(__name__)
+
+Reply = Callable[[str, str | Broadcast], Awaitable[None]]
 
 RECEIVE_TIMEOUT = 10.0
 TRACEBACK_EVERY = 100
@@ -86,21 +89,22 @@ class Hooks:
         for _ in self._call("disconnected", client=client, reason=reason):
             pass
 
-    async def receive(self, client: Client, text: str, reply: Callable[[str, str], object]) -> None:
+    async def receive(self, client: Client, text: str, reply: Reply) -> None:
         """Ask every plugin for its reply to a client's text, and pass each on as it comes.
 
         Arguments:
-            reply: takes the plugin's name and the text.
+            reply: takes the plugin's name, and the text or the `Broadcast`.
         """
         for plugin, answer in self._call("receive", client=client, text=text):
             try:
                 if inspect.isawaitable(answer):
                     async with asyncio.timeout(RECEIVE_TIMEOUT):
                         answer = await answer
-                if isinstance(answer, str):
-                    reply(plugin, answer)
+                if isinstance(answer, (str, Broadcast)):
+                    await reply(plugin, answer)
                 elif answer is not None:
-                    raise TypeError(f"returned {type(answer).__name__}; a reply is str or None")
+                    kind = type(answer).__name__
+                    raise TypeError(f"returned {kind}; a reply is str, Broadcast or None")
             except BaseException as error:
                 raise_if_stopped(error)
                 self._tell(plugin, "receive", error)

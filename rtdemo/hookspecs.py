@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Iterable
 import pluggy
 
 from rtdemo.client import Client
+from rtdemo.message import Broadcast
 from rtdemo.producers import Producer
 from rtdemo.reasons import Reason
+
+Answer = str | Broadcast | None
 
 PROJECT = "rtdemo"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -26,7 +29,7 @@ def shared_producers() -> Iterable[Producer] | None:
 
 
 @hookspec
-def receive(client: Client, text: str) -> str | Awaitable[str | None] | None:
+def receive(client: Client, text: str) -> Answer | Awaitable[Answer]:
     """Answer a client's text; every plugin is asked, and each reply is sent."""
 
 

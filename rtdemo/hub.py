@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from rtdemo import control, feeds
 from rtdemo.client import TRANSPORTS, Client, Transport
 from rtdemo.connection import Connection, Outbox
+from rtdemo.engine.interface import Draft, Engine, Subscriber
+from rtdemo.errors import Unavailable
+from rtdemo.fanout import GONE, Fanout, Resume
+from rtdemo.guard import one_line
+from rtdemo.message import Broadcast, Message
 from rtdemo.plugin_manager import PluginManager
+from rtdemo.position import Position, parse
 from rtdemo.reasons import Reason
 from rtdemo.schedule import Schedule
 from rtdemo.selection import Selection, SelectionError
-from rtdemo.shared import Shared
+from rtdemo.shared import Shared, check
 from rtdemo.traffic import Traffic
 from rtdemo.wire import WireFormat
 
 log = logging.getLogger(__name__)
+
+PUBLISH_TIMEOUT = 2.0
+"""Seconds for the engine to take a message, after which its sender is told that it is away."""
 
 
 class Hub:
@@ -28,6 +37,8 @@ class Hub:
     Arguments:
         plugins: the loaded plugins.
         schedule: where the producers' ticks stand.
+        engine: keeps the log of shared messages.
+        names: under which one may publish besides the producers', before the first message.
 
     Attributes:
         traffic: counters by transport.
@@ -35,13 +46,22 @@ class Hub:
         draining: whether it is sending everyone away and takes nobody new.
     """
 
-    def __init__(self, plugins: PluginManager, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        plugins: PluginManager,
+        schedule: Schedule,
+        engine: Engine,
+        names: Collection[str] = (),
+    ) -> None:
         self.plugins = plugins
         self.schedule = schedule
+        self.engine = engine
+        self._names = names
         self.traffic: dict[Transport, Traffic] = {name: Traffic() for name in TRANSPORTS}
         self.draining = False
         self._connections: dict[str, Connection] = {}
-        self.shared = Shared(plugins, schedule, self._connections.values)
+        self.shared = Shared(plugins, schedule, engine)
+        self._fanout = Fanout(engine.log, self._connections.values, plugins.is_always)
         self._empty = asyncio.Event()
 
     def __len__(self) -> int:
@@ -55,14 +75,64 @@ class Hub:
         """Return the connection of a client, by its secret id."""
         return self._connections.get(client_id)
 
-    def join(self, connection: Connection, selection: Selection) -> None:
-        """Take a connection in and start its producers; what runs at connect is sent at once."""
+    async def open(self) -> None:
+        """Follow the log from now on.
+
+        Raises:
+            EngineError: when the engine cannot be reached.
+        """
+        fanout = self._fanout
+        await self.engine.subscribe(Subscriber(fanout.deliver, fanout.restarted, self.shared.lead))
+
+    def names(self, client: Client) -> list[str]:
+        """Return what a client may pick: producers, and names under which something is published."""
+        return sorted({*self.plugins.names(client), *self.plugins.speakers, *self.published})
+
+    @property
+    def published(self) -> list[str]:
+        """The names of what comes into the log from outside, or by a plugin's `Broadcast`."""
+        return list(dict.fromkeys([*self._names, *self.engine.log.producers]))
+
+    async def resume(self, text: str | None) -> Resume | None:
+        """Find the position that a client gave; None where it gave none."""
+        if text is None:
+            return None
+        position, last = parse(text), self.engine.log.last
+        if position is None or position.epoch != last.epoch or position.offset <= last.offset:
+            return Resume(position)
+        return Resume(position, await self.engine.knows(position))
+
+    def join(self, connection: Connection, selection: Selection, resume: Resume | None = None) -> None:
+        """Take a connection in, start its producers, and send it what it missed.
+
+        What runs at connect is sent at once, then the history behind `resume`, then what comes.
+        """
         client = connection.client
+        is_lost = self._fanout.place(connection, resume)
         self._connections[client.id] = connection
         log.info("%s connected from %s", client, client.remote, extra=_facts(client))
         connection.selection = selection
         self.plugins.hooks.connected(client)
         feeds.begin(connection, self.plugins.producers_for(client), self.schedule)
+        if resume is not None:
+            self.traffic[client.transport].resumes += 1
+        if is_lost:
+            connection.lose(self.engine.log.last, GONE)
+        else:
+            self._fanout.catch_up(connection)
+
+    def publish(self, drafts: Sequence[Draft], key: str = "") -> asyncio.Future[list[Position]]:
+        """Put messages into the log, for everyone.
+
+        Arguments:
+            key: an idempotency key, as `Engine.publish` says.
+
+        Raises:
+            ValueError: when one is too big or no Unicode text.
+        """
+        for draft in drafts:
+            check(draft.message)
+        return self.engine.publish(drafts, key)
 
     def select(self, connection: Connection, selection: Selection) -> None:
         """Change what a client receives, without reconnecting."""
@@ -111,10 +181,21 @@ class Hub:
         if wanted is not None:
             connection.send(control.KEY, self._obey(connection, wanted), periodic=False)
             return
-        await self.plugins.hooks.receive(client, text, partial(connection.send, periodic=False))
+        await self.plugins.hooks.receive(client, text, partial(self._reply, connection))
+
+    async def _reply(self, connection: Connection, plugin: str, answer: str | Broadcast) -> None:
+        if isinstance(answer, str):
+            connection.send(plugin, answer, periodic=False)
+            return
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
+                await self.publish([Draft(Message(answer.message), answer.producer or plugin)])
+        except (ValueError, Unavailable, TimeoutError) as error:
+            why = one_line(error) if isinstance(error, ValueError) else "the log is away; say it again"
+            connection.send(plugin, f"Not sent to everyone: {why}", periodic=False)
 
     def _obey(self, connection: Connection, wanted: Mapping[str, Any]) -> str:
-        known = self.plugins.names(connection.client)
+        known = self.names(connection.client)
         try:
             selection = control.change(connection.selection, wanted, known)
         except SelectionError as error:

@@ -33,6 +33,10 @@ class Message(msgspec.Struct, omit_defaults=True, frozen=True):
         """Return this message stamped and numbered."""
         return msgspec.structs.replace(self, sent_at=at, producer=producer, seq=seq)
 
+    def placed(self, position: str) -> Message:
+        """Return this message with a place in the log."""
+        return msgspec.structs.replace(self, id=position)
+
     def logged(self, at: float, producer: str, seq: int, position: str) -> Message:
         """Return this message as it stands in the log."""
         return msgspec.structs.replace(self, sent_at=at, producer=producer, seq=seq, id=position)

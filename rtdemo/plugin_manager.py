@@ -138,6 +138,15 @@ class PluginManager:
         pairs = self.producers_for(client) + self.shared
         return sorted({p.name for p, _ in pairs if client.transport in p.transports})
 
+    @property
+    def speakers(self) -> list[str]:
+        """The plugins that answer clients: what they broadcast has their names."""
+        return [plugin.name for plugin in self.plugins if "receive" in plugin.hooks]
+
+    def is_always(self, producer: str) -> bool:
+        """Tell whether a shared producer's messages go also to who did not pick it."""
+        return any(p.always and p.name == producer for p, _ in self.shared)
+
     def producers_for(self, client: Client) -> list[Supervised]:
         """Return the private producers of a connection: first what always runs, as a welcome does."""
         found = [pair for pair in self._declared() if not pair[0].shared]

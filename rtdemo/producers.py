@@ -18,18 +18,33 @@ Function = Callable[..., Content | Awaitable[Content] | AsyncIterator[Content]]
 MINIMUM_PERIOD = 0.01
 
 
+class Series:
+    """Number the messages of one shared producer.
+
+    Attributes:
+        next: the number of the message that its next run makes, 1 or more.
+    """
+
+    __slots__ = ("next",)
+
+    def __init__(self, following: int) -> None:
+        self.next = following
+
+
 @dataclass(frozen=True, eq=False)
 class Producer:
     """Name a function as a source of messages.
 
     Arguments:
         name: what its messages carry as `producer`; unique among producers of one transport.
-        function: sync, async or an async generator; takes nothing or `client`; returns (or yields)
-            text, a dict (sent as JSON text), a `Message`, or None for nothing this time.
+        function: sync, async or an async generator; takes nothing, or `client`, or where it is shared
+            `seq`; returns (or yields) text, a dict (sent as JSON text), a `Message`, or None for
+            nothing this time.
         every: seconds between two runs, 0.01 or more; without it a function runs once, at connect.
             An async generator has none: it runs from connect on.
         transports: where it runs; both by default.
-        shared: run it once for all clients, not once for each; then it takes no `client`.
+        shared: run it once for the whole deployment, not once for each client; `seq` is then the
+            number of the message that it makes, which goes on whichever server runs it.
         thread: run it in a thread, because it blocks.
         jitter: seconds, less than `every`, by which each run is put off at random.
         timeout: seconds after which an async run, or one in a thread, counts as failed.
@@ -50,7 +65,7 @@ class Producer:
     timeout: float = 10.0
     always: bool = False
     is_stream: bool = field(init=False, repr=False)
-    run: Callable[[Client | None], Any] = field(init=False, repr=False)
+    run: Callable[[Client | Series | None], Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip() or "," in self.name:
@@ -100,7 +115,7 @@ class Producer:
         if not _at_least(0, self.jitter) or (self.jitter and self.jitter >= (self.every or 0)):
             raise self._error(f"jitter={self.jitter!r} must be 0 or more seconds and less than every")
 
-    def _bind(self) -> Callable[[Client | None], Any]:
+    def _bind(self) -> Callable[[Client | Series | None], Any]:
         function = self.function
         try:
             parameters = inspect.signature(function).parameters.values()
@@ -110,7 +125,9 @@ class Producer:
         if not needed:
             return lambda _client: function()
         if self.shared:
-            raise self._error("is shared: it runs for nobody in particular and takes nothing")
+            if [p.name for p in needed] == ["seq"]:
+                return lambda series: function(seq=series.next if isinstance(series, Series) else 1)
+            raise self._error("is shared: it runs for nobody in particular; it takes nothing or seq")
         if [p.name for p in needed] == ["client"]:
             is_first = next(iter(parameters)) is needed[0] and needed[0].kind != needed[0].KEYWORD_ONLY
             return function if is_first else lambda client: function(client=client)
@@ -120,7 +137,7 @@ class Producer:
 
 def _is_needed(parameter: inspect.Parameter) -> bool:
     variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    return not variadic and (parameter.default is parameter.empty or parameter.name == "client")
+    return not variadic and (parameter.default is parameter.empty or parameter.name in ("client", "seq"))
 
 
 def _at_least(least: float, number: object) -> bool:

@@ -97,11 +97,16 @@ class Lane:
     def __len__(self) -> int:
         return len(self._queue) - self._dead
 
-    def add(self, callback: Callable[[], object]) -> Tick:
-        """Run `callback` every period from now on, first in one period."""
-        tick = Tick(self, self._clock.time() + self.period, callback)
+    def add(self, callback: Callable[[], object], first: float | None = None) -> Tick:
+        """Run `callback` every period from now on, first in `first` seconds or in one period."""
+        tick = Tick(self, self._clock.time() + (self.period if first is None else first), callback)
         self._enqueue(tick)
-        if self._timer is None and not self._serving:
+        if self._serving:
+            return tick
+        if self._queue[0] is tick and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
             self._wait()
         return tick
 
@@ -190,12 +195,12 @@ class Schedule:
         self.skipped = 0
         self._lanes: dict[float, Lane] = {}
 
-    def every(self, period: float, callback: Callable[[], object]) -> Tick:
-        """Run `callback` each `period` seconds, first in one period."""
+    def every(self, period: float, callback: Callable[[], object], first: float | None = None) -> Tick:
+        """Run `callback` each `period` seconds, first in one period or in `first` seconds."""
         lane = self._lanes.get(period)
         if lane is None:
             lane = self._lanes[period] = Lane(self, period)
-        return lane.add(callback)
+        return lane.add(callback, first)
 
     @property
     def ticks(self) -> int:

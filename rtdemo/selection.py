@@ -29,7 +29,11 @@ class Selection:
 
     def picks(self, producer: Producer) -> bool:
         """Tell whether a producer runs for the client."""
-        return producer.always or self.producers is None or producer.name in self.producers
+        return producer.always or self.names(producer.name)
+
+    def names(self, producer: str) -> bool:
+        """Tell whether a name is among those that were picked."""
+        return self.producers is None or producer in self.producers
 
 
 def read_speed(given: object) -> float:

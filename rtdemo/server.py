@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from rtdemo import engines
 from rtdemo.application import create_app
 from rtdemo.discovery import Source, discover, plugin_folders
 from rtdemo.hub import Hub
@@ -84,7 +85,9 @@ class Server:
         clock = self._clock or LoopClock(loop)
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
-        self.hub = Hub(self.plugins, Schedule(clock))
+        self.hub = Hub(
+            self.plugins, Schedule(clock), engines.create(self.settings), self.settings.publish_names
+        )
         app = create_app(self.settings, self.hub, self._sites, Started(loop.time()))
         # Cancellation is how a stream's handler learns that its client is gone.
         self._runner = web.AppRunner(
@@ -97,13 +100,14 @@ class Server:
             shutdown_timeout=SHUTDOWN_TIMEOUT,
         )
         await self._runner.setup()
+        self.plugins.ask_shared()
         try:
+            await self.hub.open()
             await self._open_sites(self._runner)
         except BaseException:
+            await self.hub.engine.close()
             await self._runner.cleanup()
             raise
-        self.plugins.ask_shared()
-        self.hub.shared.start()
         if self.settings.reload:
             reloader = Reloader(self.hub, self._discover)
             folders = plugin_folders(self.settings.plugins_dir, self._files)
@@ -151,6 +155,7 @@ class Server:
             await site.stop()
         await self.hub.drain(DRAIN_GRACE)
         await self._runner.cleanup()
+        await self.hub.engine.close()
         self.hub.schedule.close()
         self._runner = None
 

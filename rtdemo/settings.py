@@ -63,6 +63,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         _about("Token that lets `Authorization: Bearer` administer; without one only this machine may."),
     ] = ""
+    publish_token: Annotated[
+        str,
+        _about("Token that lets `Authorization: Bearer` publish; without one only this machine may."),
+    ] = ""
+    publish_names: Annotated[
+        tuple[str, ...],
+        _about("Names that clients may pick before anything is published under them."),
+    ] = ()
+    engine: Annotated[
+        str,
+        _about("Keeper of the log: memory, or redis://... for several servers.", "REDIS_URL"),
+    ] = "memory"
+    engine_optional: Annotated[
+        bool, _about("Start with a log of this server's own where the engine cannot be reached.")
+    ] = False
+    redis_prefix: Annotated[
+        str, _about("Begins every key in Redis; two deployments on one Redis need two.")
+    ] = "rtdemo"
+    history_count: Annotated[
+        int, Meta(ge=1, le=1_000_000), _about("Shared messages that are kept for those who come back.")
+    ] = 10_000
+    history_bytes: Annotated[
+        int, Meta(ge=1024, le=1 << 30), _about("Bytes of shared messages that are kept.")
+    ] = 16 * 1024 * 1024
+    history_seconds: Annotated[
+        float, Meta(ge=1, le=604_800), _about("Seconds for which shared messages are kept.")
+    ] = 3600.0
     heartbeat: Annotated[
         float,
         Meta(ge=1, le=600),
@@ -70,7 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 25.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        _about("Least severe log line to write. Message contents appear only at debug.", "LOG_LEVEL"),
+        _about("Least severe log line to write; message contents only at debug.", "LOG_LEVEL"),
     ] = "info"
     log_format: Annotated[Literal["text", "json"], _about("Form of a log line.")] = "text"
 

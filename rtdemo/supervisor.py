@@ -16,18 +16,15 @@ from rtdemo.backoff import Backoff
 from rtdemo.client import Client
 from rtdemo.guard import one_line, raise_if_stopped
 from rtdemo.message import Message
-from rtdemo.producers import Producer
+from rtdemo.producers import Producer, Series
 from rtdemo.stopwatch import Timed
 from rtdemo.threads import Threads
 
 log = logging.getLogger(__name__)
 
 FAILURES_TO_DISABLE = 20
-BLOCKING = 0.1
-"""Seconds for which one step may keep the loop from everyone else."""
-TRACEBACK_EVERY = 100
-THREADS = 4
-
+BLOCKING = 0.1  # seconds for which one step may keep the loop from everyone else
+TRACEBACK_EVERY, THREADS = 100, 4
 Emit = Callable[[str | Message], object]
 
 
@@ -95,13 +92,13 @@ class Supervisor:
             self._threads.close()
 
     def run(
-        self, producer: Producer, client: Client | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
     ) -> Coroutine[Any, Any, None] | None:
         """Run a function once and emit what comes; return what is left to await, if anything.
 
         Arguments:
             producer: whose function runs.
-            client: whom it runs for; None where it is shared.
+            client: whom it runs for; where it is shared, what numbers its messages.
             emit: takes the text or `Message`; an error that it raises is the producer's.
             backoff: the receiver's.
         """
@@ -126,7 +123,7 @@ class Supervisor:
         return None
 
     async def stream(
-        self, producer: Producer, client: Client | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
     ) -> bool:
         """Emit what an async generator yields until it ends; return whether it ended well."""
         slowest = _Slowest()

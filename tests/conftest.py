@@ -30,7 +30,14 @@ async def start(clock: VirtualClock) -> AsyncIterator[Start]:
     servers: list[Server] = []
 
     async def started(files: tuple[Path, ...] = (), real_time: bool = False, **changes: Any) -> Server:
-        local = {"host": "127.0.0.1", "websocket_host": "127.0.0.1", "port": 0, "websocket_port": 0}
+        local: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "websocket_host": "127.0.0.1",
+            "port": 0,
+            "websocket_port": 0,
+        }
+        # Most tests count what one connection gets; those of shared messages ask for it.
+        local["without"] = ("broadcast",)
         server = Server(Settings(**{**local, **changes}), files, None if real_time else clock)
         await server.start()
         servers.append(server)
@@ -43,7 +50,7 @@ async def start(clock: VirtualClock) -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def server(start: Start) -> Server:
-    """Serve the built-in plugins."""
+    """Serve the built-in plugins that are private."""
     return await start()
 
 

@@ -101,7 +101,7 @@ async def test_two_plugins_of_one_name_and_a_broken_one(run: Run, tmp_path: Path
     (folder / "echo.py").write_text("from rtdemo import producer\n@producer\ndef hi(): return 'hi'\n")
     (folder / "broken.py").write_text("def broken(:\n")
     process = await run(*FREE, "--plugins-dir", str(folder), "--without", "status,nix")
-    assert (await announced(process))[2] == "echo, message, welcome"
+    assert (await announced(process))[2] == "broadcast, chat, echo, message, welcome"
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
     log = err.decode()
@@ -120,7 +120,7 @@ async def test_signal_ends_it_with_0(run: Run, number: signal.Signals) -> None:
     """Clients of both transports are told, and the process is gone within 5 s."""
     process = await run(*FREE)
     page, url, plugins = await announced(process)
-    assert plugins == "echo, message, status, welcome"
+    assert plugins == "broadcast, chat, echo, message, status, welcome"
     async with websockets.connect(url) as ws, httpx.AsyncClient(base_url=page) as http:
         await ws.recv()
         async with http.stream("GET", "/api/sse") as stream:

@@ -32,13 +32,17 @@ class Outbox:
         return self.closing
 
 
+def plain(payload: bytes, position: str | None = None) -> bytes:
+    return payload
+
+
 class Rig:
     def __init__(self, clock: VirtualClock) -> None:
         self.outbox = Outbox()
         self.hung_up: list[Reason] = []
         self.traffic = Traffic()
         self.connection = Connection(
-            Client("sse"), self.outbox, bytes, self.hung_up.append, self.traffic, clock
+            Client("sse"), self.outbox, plain, self.hung_up.append, self.traffic, clock
         )
 
     def messages(self) -> list[dict[str, Any]]:

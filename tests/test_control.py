@@ -51,7 +51,7 @@ REFUSED: list[tuple[object, str]] = [
     ({"speed": 1000}, "0.1 to 20"),
     ({"speed": None}, "0.1 to 20"),
     ({"speed": True}, "0.1 to 20"),
-    ({"producers": ["nix"]}, "there are message, status, welcome"),
+    ({"producers": ["nix"]}, "there are chat, echo, message, status, welcome"),
     ({"producers": "message"}, "a list of names"),
     ({"producers": [["x"]]}, "there is no"),
     ({"dance": 1}, "there is no control 'dance'"),
@@ -99,7 +99,7 @@ async def test_shared_producer_runs_once_for_everyone(
         "@hookimpl\ndef shared_producers():\n"
         "    yield Producer('weather', lambda: 'sun', every=5, shared=True, transports=['sse'])\n"
     )
-    server = await start(files=(plugin,), without=("message", "status"))
+    server = await start(files=(plugin,), without=("message", "status", "broadcast"))
     clock.advance(5)
     peers = [await connect(server, t) for t in ("websocket", "sse")]
     other = await connect(server, "websocket", "producers=welcome")

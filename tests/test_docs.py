@@ -33,7 +33,7 @@ COMMANDS = [
     for line in block.commands
     for command in line.split(" && ")
 ]
-TEXTS = ("shout hello", "is anybody there?")
+TEXTS = ("shout hello", "is anybody there?", "bravo")
 """Texts of a client that make each `receive` in the documentation answer."""
 
 

@@ -11,6 +11,7 @@ import pytest
 from rtdemo import wire
 from rtdemo.client import Client, Transport
 from rtdemo.discovery import discover
+from rtdemo.engine.memory import MemoryEngine
 from rtdemo.hub import Hub
 from rtdemo.plugin_manager import PluginManager
 from rtdemo.schedule import Schedule
@@ -45,7 +46,7 @@ async def test_hour_at_1000_connections(monkeypatch: pytest.MonkeyPatch, tmp_pat
     clock = VirtualClock()
     plugins = PluginManager(clock.time)
     assert plugins.load(discover("", [])[0]) == []
-    hub = Hub(plugins, Schedule(clock))
+    hub = Hub(plugins, Schedule(clock), MemoryEngine())
     sinks = [join(hub, clock, "websocket") for _ in range(CONNECTIONS)]
     clock.advance(3600)
     counts = Counter(tuple((p, len(t)) for p, t in sink.times.items()) for sink in sinks)

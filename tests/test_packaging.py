@@ -61,7 +61,7 @@ async def test_installed_elsewhere_it_lists_its_plugins_and_serves(
     try:
         assert process.stdout
         lines = [(await process.stdout.readline()).decode() for _ in range(3)]
-        assert lines[2].split(maxsplit=2)[2].strip() == "echo, message, status, welcome"
+        assert lines[2].split(maxsplit=2)[2].strip() == "broadcast, chat, echo, message, status, welcome"
         async with httpx.AsyncClient(base_url=lines[0].split()[-1]) as http:
             page = await http.get("/")
             assert "WebSocket" in page.text

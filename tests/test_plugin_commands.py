@@ -106,7 +106,7 @@ BAD = [
     (["new", "echo"], 2, ["'echo' is a built-in plugin"]),
     (["new", "there"], 2, ["rtdemo-there exists"]),
     (["check"], 2, ["PATH"]),
-    (["check", "nowhere"], 2, ["'nowhere'", "echo, message, status, welcome"]),
+    (["check", "nowhere"], 2, ["'nowhere'", "broadcast, chat, echo, message, status, welcome"]),
     (["check", "rtdemo-there"], 2, ["rtdemo-there", "[project.entry-points.rtdemo]"]),
     (["check", "broken"], 2, ["pyproject.toml cannot be read"]),
 ]

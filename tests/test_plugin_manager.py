@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -20,7 +21,7 @@ from rtdemo.reasons import Reason
 from rtdemo.roster import MAX_PRODUCERS
 from rtdemo.testing import VirtualClock
 
-BUILT_IN = {"echo", "message", "status", "welcome"}
+BUILT_IN = {"broadcast", "chat", "echo", "message", "status", "welcome"}
 
 
 @pytest.fixture
@@ -249,12 +250,16 @@ async def test_hook_that_raises_costs_nobody_else_the_answer(
     rooms, client = Rooms(), Client("websocket")
     for name, plugin in (("rooms", rooms), ("bad", Failing()), ("int", Rubbish()), ("up", Answering())):
         manager.register(plugin, name, "here")
-    replies: list[tuple[str, str]] = []
+    replies: list[tuple[str, object]] = []
+
+    async def reply(*given: object) -> None:
+        replies.append(cast("tuple[str, object]", given))
+
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             manager.hooks.connected(client)
             assert [p.name for p, _ in manager.producers_for(client)] == ["room 0"]
-            await manager.hooks.receive(client, "hi", lambda *reply: replies.append(reply))
+            await manager.hooks.receive(client, "hi", reply)
             manager.hooks.disconnected(client, Reason.CLIENT_LEFT)
     assert replies == [("up", "HI")] * 3
     assert rooms.seen == [("connected", client), ("disconnected", Reason.CLIENT_LEFT)] * 3

@@ -26,7 +26,7 @@ def dice(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def served(start: Start, dice: Path) -> Server:
-    return await start(files=(dice,), without=("message", "status"))
+    return await start(files=(dice,), without=("message", "status", "broadcast"))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from rtdemo.feed import Feed
 from rtdemo.guard import one_line
 from rtdemo.message import Message
 from rtdemo.paths import PACKAGE
-from rtdemo.producers import Producer
+from rtdemo.producers import Producer, Series
 from rtdemo.schedule import Schedule
 from rtdemo.supervisor import Emit, Supervisor
 from rtdemo.testing.loop import VirtualTimeLoop
@@ -36,14 +36,14 @@ class Account(Supervisor):
         self._loop = loop
 
     def run(
-        self, producer: Producer, client: Client | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
     ) -> Coroutine[Any, Any, None] | None:
         """Run a function once; time stands still while it is in a thread."""
         rest = super().run(producer, client, emit, backoff)
         return self._hold(rest) if rest is not None and producer.thread else rest
 
     async def stream(
-        self, producer: Producer, client: Client | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
     ) -> bool:
         """Iterate over an async generator and note its end."""
         self.ended = await super().stream(producer, client, emit, backoff)
@@ -78,7 +78,7 @@ class Bench:
         self.account = Account(producer, self.loop)
         self.sent: list[Message] = []
         self.late = 0
-        self._client = None if producer.shared else client
+        self._client = Series(1) if producer.shared else client
         self._limit = limit
         self._schedule = Schedule(self.loop)
         self._feeds: list[Feed] = []
@@ -113,6 +113,8 @@ class Bench:
         if size > self._limit:
             raise ValueError(f"sent {size} bytes; a message has {self._limit} at the most")
         self.sent.append(message)
+        if isinstance(self._client, Series):
+            self._client.next = len(self.sent) + 1
 
 
 def describe(error: BaseException) -> str:

@@ -163,9 +163,9 @@ class SsePeer(Peer):
         async for chunk in self._stream.content.iter_any():
             *blocks, rest = (rest + chunk).split(b"\n\n")
             for block in blocks:
-                # The server writes each message as one data line; pings and retry have none.
+                # The server begins each message with its one data line; pings and retry have none.
                 if block.startswith(b"data: "):
-                    yield block[6:]
+                    yield block.partition(b"\n")[0][6:]
 
     async def _close(self) -> None:
         self._stream.close()

@@ -11,7 +11,7 @@ from aiohttp.http import HttpVersion11
 from aiohttp_sse import EventSourceResponse
 
 from rtdemo import wire
-from rtdemo.admission import RETRY_AFTER, admit, check_origin
+from rtdemo.admission import RETRY_AFTER, admit, check_origin, last_event_id
 from rtdemo.connection import OUTBOX_LIMIT, Connection
 from rtdemo.errors import Refused
 from rtdemo.keys import HUB, SETTINGS
@@ -32,6 +32,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Answer `GET /api/sse` with events until the client leaves or the server ends it."""
     hub = request.app[HUB]
     client, selection = admit(request, "sse")
+    resume = await hub.resume(last_event_id(request))
     response = EventSourceResponse(ping_interval=request.app[SETTINGS].heartbeat, sep="\n")
     # no-transform: boxes in between that compress would hold events back (RFC 9111 section 5.2.2.6).
     response.headers[hdrs.CACHE_CONTROL] = "no-cache, no-transform"
@@ -53,7 +54,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     )
     try:
         async with scope:
-            hub.join(connection, selection)
+            hub.join(connection, selection, resume)
             await response.wait()
     except TimeoutError:
         await _finish(response, transport, connection)

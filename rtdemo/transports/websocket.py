@@ -11,7 +11,7 @@ from struct import pack
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from rtdemo import wire
-from rtdemo.admission import admit, check_origin
+from rtdemo.admission import admit, check_origin, last_event_id
 from rtdemo.connection import OUTBOX_LIMIT, Connection
 from rtdemo.control import MAX_TEXT
 from rtdemo.handshake import check_handshake
@@ -87,6 +87,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_handshake(request)
     check_origin(request)
     client, selection = admit(request, "websocket")
+    resume = await request.app[HUB].resume(last_event_id(request))
     ws = Socket(
         timeout=CLOSE_TIMEOUT,
         autoclose=False,
@@ -112,7 +113,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     hearing = _Hearing(ws, hub, connection)
     try:
         async with scope:
-            hub.join(connection, selection)
+            hub.join(connection, selection, resume)
             connection.closed(await hearing.listen(request.writer.drain))
     except TimeoutError:
         connection.closed(Reason.SERVER_ERROR)
