@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from aiohttp import hdrs, web
@@ -60,6 +62,7 @@ async def stats(request: web.Request) -> web.Response:
             "resumes": {name: traffic[name].resumes for name in TRANSPORTS},
             "lost": {name: traffic[name].lost for name in TRANSPORTS},
             "log": _log(hub),
+            "servers": _servers(hub),
             "tickLag": _tick_lag(hub.schedule),
             "tasks": len(asyncio.all_tasks()),
             "timers": hub.schedule.ticks,
@@ -87,6 +90,14 @@ def _log(hub: Hub) -> dict[str, object]:
         "messages": len(log),
         "bytes": log.bytes,
     }
+
+
+def _servers(hub: Hub) -> dict[str, object]:
+    """Return the open connections on each server of the deployment, and in all."""
+    own: Mapping[str, Any] = {name: hub.count(name) for name in TRANSPORTS}
+    by_server: dict[str, Mapping[str, Any]] = {**hub.engine.servers, hub.engine.server: own}
+    total = {name: sum(int(told.get(name, 0)) for told in by_server.values()) for name in TRANSPORTS}
+    return {"count": len(by_server), "connections": total, "byServer": by_server}
 
 
 async def producers(request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 
-from rtdemo import api, pages, publishing
+from rtdemo import api, metrics, pages, publishing
 from rtdemo.control import MAX_TEXT
 from rtdemo.errors import Refused
 from rtdemo.hub import Hub
@@ -37,6 +37,7 @@ def create_app(settings: Settings, hub: Hub, sites: Sites, started: Started) -> 
     app.router.add_get("/api/sse", sse.stream, allow_head=False)
     app.router.add_post("/api/messages", sse.receive)
     api.setup(app)
+    metrics.setup(app)
     publishing.setup(app)
     pages.setup(app)
     app.on_response_prepare.append(_add_headers)

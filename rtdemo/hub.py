@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from rtdemo import control, feeds
@@ -15,6 +16,7 @@ from rtdemo.engine.interface import Draft, Engine, Subscriber
 from rtdemo.errors import Unavailable
 from rtdemo.fanout import GONE, Fanout, Resume
 from rtdemo.guard import one_line
+from rtdemo.histogram import Histogram
 from rtdemo.message import Broadcast, Message
 from rtdemo.plugin_manager import PluginManager
 from rtdemo.position import Position, parse
@@ -43,6 +45,7 @@ class Hub:
     Attributes:
         traffic: counters by transport.
         shared: the producers that run once for everyone.
+        publish_latency: seconds from a publication from outside to its answer by the engine.
         draining: whether it is sending everyone away and takes nobody new.
     """
 
@@ -62,6 +65,7 @@ class Hub:
         self._connections: dict[str, Connection] = {}
         self.shared = Shared(plugins, schedule, engine)
         self._fanout = Fanout(engine.log, self._connections.values, plugins.is_always)
+        self.publish_latency = Histogram()
         self._empty = asyncio.Event()
 
     def __len__(self) -> int:
@@ -82,6 +86,7 @@ class Hub:
             EngineError: when the engine cannot be reached.
         """
         fanout = self._fanout
+        self.engine.tell(lambda: {name: self.count(name) for name in TRANSPORTS})
         await self.engine.subscribe(Subscriber(fanout.deliver, fanout.restarted, self.shared.lead))
 
     def names(self, client: Client) -> list[str]:
@@ -132,7 +137,10 @@ class Hub:
         """
         for draft in drafts:
             check(draft.message)
-        return self.engine.publish(drafts, key)
+        began = perf_counter()
+        future = self.engine.publish(drafts, key)
+        future.add_done_callback(lambda _: self.publish_latency.record(perf_counter() - began))
+        return future
 
     def select(self, connection: Connection, selection: Selection) -> None:
         """Change what a client receives, without reconnecting."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from rtdemo.hub import Hub
+from rtdemo.looplag import LoopLag
 from rtdemo.settings import Settings
 
 
@@ -30,9 +31,10 @@ class Sites:
 
 @dataclass
 class Started:
-    """Remember when the server started, in seconds on the loop's clock."""
+    """Remember when the server started, in seconds on the loop's clock, and how late its loop was."""
 
-    at: float = field(default=0.0)
+    at: float = 0.0
+    loop_lag: LoopLag = field(default_factory=LoopLag)
 
 
 HUB = web.AppKey("HUB", Hub)

@@ -18,6 +18,7 @@ from rtdemo.discovery import Source, discover, plugin_folders
 from rtdemo.hub import Hub
 from rtdemo.keys import Sites, Started
 from rtdemo.listen import bind
+from rtdemo.looplag import LoopLag
 from rtdemo.plugin_manager import PluginManager
 from rtdemo.reloading import Reloader
 from rtdemo.schedule import Clock, LoopClock, Schedule
@@ -59,6 +60,7 @@ class Server:
         self._sites = Sites()
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Future[None] | None = None
+        self._loop_lag: LoopLag
         self.plugins: PluginManager
         self.hub: Hub
 
@@ -85,10 +87,11 @@ class Server:
         clock = self._clock or LoopClock(loop)
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
-        self.hub = Hub(
-            self.plugins, Schedule(clock), engines.create(self.settings), self.settings.publish_names
-        )
-        app = create_app(self.settings, self.hub, self._sites, Started(loop.time()))
+        engine = await engines.create(self.settings)
+        self.hub = Hub(self.plugins, Schedule(clock), engine, self.settings.publish_names)
+        started = Started(loop.time())
+        app = create_app(self.settings, self.hub, self._sites, started)
+        self._loop_lag = started.loop_lag
         # Cancellation is how a stream's handler learns that its client is gone.
         self._runner = web.AppRunner(
             app,
@@ -108,6 +111,7 @@ class Server:
             await self.hub.engine.close()
             await self._runner.cleanup()
             raise
+        self._loop_lag.start()
         if self.settings.reload:
             reloader = Reloader(self.hub, self._discover)
             folders = plugin_folders(self.settings.plugins_dir, self._files)
@@ -156,6 +160,7 @@ class Server:
         await self.hub.drain(DRAIN_GRACE)
         await self._runner.cleanup()
         await self.hub.engine.close()
+        self._loop_lag.stop()
         self.hub.schedule.close()
         self._runner = None
 

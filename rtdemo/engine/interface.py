@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from rtdemo.client import TRANSPORTS, Transport
 from rtdemo.engine.log import Entry, Log
@@ -55,10 +55,20 @@ class Engine(Protocol):
             from it at once, whatever becomes of the engine.
         state: `ready`, or in a few words why nothing can be published.
         name: `memory` or `redis`.
+        server: this server's name among the others.
     """
 
     log: Log
     name: str
+    server: str
+
+    @property
+    def servers(self) -> Mapping[str, Mapping[str, Any]]:
+        """What each server of the deployment told of itself, by name; empty where it is alone."""
+        ...
+
+    def tell(self, presence: Callable[[], Mapping[str, object]]) -> None:
+        """Have the other servers told of this one."""
 
     @property
     def state(self) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rtdemo import message as messages
 from rtdemo.engine.interface import KEY_SECONDS, Draft, Subscriber
@@ -32,6 +33,12 @@ class MemoryEngine:
         self._subscriber: Subscriber | None = None
         # The newest last: (what came with the key, its positions, when).
         self._keys: OrderedDict[str, tuple[list[Draft], list[Position], float]] = OrderedDict()
+
+    servers: Mapping[str, Mapping[str, Any]] = {}
+    server = ""
+
+    def tell(self, presence: Callable[[], Mapping[str, object]]) -> None:
+        """Tell nobody: there is nobody else."""
 
     async def subscribe(self, subscriber: Subscriber) -> None:
         """Hand every message to the subscriber, and let it lead."""

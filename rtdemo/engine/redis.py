@@ -1,0 +1,229 @@
+"""Share the log among several servers through one Redis stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from random import uniform
+from secrets import token_hex
+from typing import Any
+
+import msgspec
+
+from rtdemo import message as messages
+from rtdemo.engine import link
+from rtdemo.engine.heart import Heart
+from rtdemo.engine.interface import Draft, Subscriber
+from rtdemo.engine.log import Entry, Limits, Log, entry
+from rtdemo.engine.outbound import Outbound
+from rtdemo.guard import one_line
+from rtdemo.message import Message
+from rtdemo.position import Position
+
+log = logging.getLogger(__name__)
+
+READ = 500
+"""Entries that one answer may hold."""
+BLOCK = 1.0
+"""Seconds for which Redis keeps a reader waiting; then it is seen whether the log is the same."""
+SLICE = 32
+"""Entries that are delivered before the loop gets its turn."""
+FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0
+"""Seconds between two tries to reach Redis, doubling, with jitter."""
+
+
+class RedisEngine:
+    """Number messages in Redis, one step each, and follow the stream with one blocking reader.
+
+    Each server keeps a copy of the newest messages, so that history costs Redis nothing however
+    many clients come back. A stream's entry has its offset as id.
+
+    Arguments:
+        url: `redis://`, `rediss://` or `unix://`.
+        prefix: begins every key; two deployments on one Redis need two.
+        limits: of the log, there and here.
+        now: milliseconds since the epoch.
+        server: a name that no other server has.
+    """
+
+    name = "redis"
+
+    def __init__(
+        self,
+        url: str,
+        prefix: str = "rtdemo",
+        limits: Limits | None = None,
+        now: Callable[[], float] = messages.now,
+        server: str | None = None,
+    ) -> None:
+        self.log = Log(limits, now)
+        self.server = server or token_hex(4)
+        self._url = url
+        self._keys = link.Keys(prefix)
+        self._commands = link.connect(url)
+        self._blocking = link.connect(url, BLOCK + link.TIMEOUT)
+        self._beating = link.connect(url)
+        self._outbound = Outbound(self._commands, self._keys, self.log, self.server, now, self._away)
+        self._subscriber: Subscriber | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._away_since: float | None = None
+        self.state = "not started"
+        self.heart = Heart(self._beating, self._keys, self.server, self._lead)
+        self._outbound.refused = lambda: self.heart.lead(False)
+
+    async def reach(self) -> None:
+        """See whether Redis is there and fit.
+
+        Raises:
+            EngineError: when it cannot be reached or used.
+        """
+        await link.check(self._commands, self._url)
+
+    async def subscribe(self, subscriber: Subscriber) -> None:
+        """Load the log and follow it until closed.
+
+        Raises:
+            EngineError: when Redis cannot be reached or used.
+        """
+        try:
+            await self._load()
+        except link.FAULTS as error:
+            raise link.explain(self._url, error) from error
+        self._subscriber = subscriber
+        self.state = "ready"
+        for work in (self._follow(), self._outbound.work(), self.heart.beat()):
+            self._tasks.append(asyncio.ensure_future(work))
+
+    def publish(
+        self, drafts: Sequence[Draft], key: str = "", leading: bool = False
+    ) -> asyncio.Future[list[Position]]:
+        """Queue messages for Redis; they come back, to be delivered, by the reader."""
+        return self._outbound.put(drafts, key, leading, self.state)
+
+    async def knows(self, position: Position) -> bool:
+        """Tell whether a position ahead of this server's copy exists."""
+        try:
+            last = await self._last()
+        except link.FAULTS:
+            # It cannot be told: calling it lost would be a guess, and waiting for it costs nothing.
+            return position.epoch == self.log.last.epoch
+        return position.epoch == last.epoch and position.offset <= last.offset
+
+    async def close(self) -> None:
+        """Stop everything and give up leading."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._outbound.fail("the server is stopping")
+        if self._tasks and self.state == "ready":
+            await self.heart.stop()
+        self._tasks.clear()
+        self.state = "closed"
+        for redis in (self._commands, self._blocking, self._beating):
+            with suppress(*link.FAULTS):
+                await redis.aclose()
+
+    @property
+    def servers(self) -> Mapping[str, Mapping[str, Any]]:
+        """What each living server told of itself, by name; up to 2 s old."""
+        return self.heart.others
+
+    def tell(self, presence: Callable[[], Mapping[str, object]]) -> None:
+        """Have the other servers told of this one."""
+        self.heart.tell = presence
+
+    def _lead(self, leading: bool) -> None:
+        if self._subscriber is not None:
+            self._subscriber.lead(leading)
+
+    def _away(self, error: Exception) -> None:
+        self.state = f"redis is away: {one_line(error)}"
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            log.warning("%s; trying again", self.state)
+        self._outbound.fail(self.state)
+
+    def _back(self) -> None:
+        self.state = "ready"
+        if self._away_since is not None:
+            log.info("redis is back after %.1f s", time.monotonic() - self._away_since)
+            self._away_since = None
+
+    async def _last(self) -> Position:
+        epoch, offset = await self._commands.hmget(self._keys.meta, ["epoch", "offset"])
+        return Position(epoch or "", int(offset or 0))
+
+    async def _load(self) -> None:
+        """Take over what Redis holds, from its oldest entry on."""
+        await self._outbound.ensure_epoch()
+        last = await self._last()
+        oldest = await self._commands.xrange(self._keys.log, count=1)
+        base = int(oldest[0][0].partition("-")[0]) - 1 if oldest else last.offset
+        self.log.restart(Position(last.epoch, base))
+        for name, seq in (await self._commands.hgetall(self._keys.numbers)).items():
+            self.log.number(name, int(seq))
+        while found := await self._commands.xrange(
+            self._keys.log, min=f"{self.log.last.offset + 1}-0", count=READ
+        ):
+            for made in map(_entry, found):
+                self.log.append(made)
+
+    async def _follow(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            link.raise_if_cancelled()
+            try:
+                await self._read()
+                self._back()
+                pause = FIRST_PAUSE
+            except link.FAULTS as error:
+                self._away(error)
+                await asyncio.sleep(uniform(pause / 2, pause))
+                pause = min(pause * 2, LAST_PAUSE)
+            except Exception:
+                # A bug, or somebody else's entry in our stream: no reason to stop for good.
+                log.exception("reading the log failed; trying again")
+                await asyncio.sleep(LAST_PAUSE)
+
+    async def _read(self) -> None:
+        # Before it blocks: what is not the same log is not to be read behind our offset.
+        last = await self._last()
+        if last.epoch != self.log.last.epoch or last.offset < self.log.last.offset:
+            return await self._restart()
+        behind = {self._keys.log: f"{self.log.last.offset}-0"}
+        answer = await self._blocking.xread(behind, count=READ, block=int(BLOCK * 1000))
+        found = [_entry(raw) for raw in answer[0][1]] if answer else []
+        if not found and last.offset > self.log.last.offset:
+            return await self._restart()
+        for index, made in enumerate(found):
+            if made.position != Position(self.log.last.epoch, self.log.last.offset + 1):
+                return await self._restart()
+            self.log.append(made)
+            if self._subscriber is not None:
+                self._subscriber.deliver(made)
+            if index % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+        return None
+
+    async def _restart(self) -> None:
+        """Go on with the log that Redis has now; what lies between is lost."""
+        await self._outbound.ensure_epoch()
+        last = await self._last()
+        oldest = await self._commands.xrange(self._keys.log, count=1)
+        base = int(oldest[0][0].partition("-")[0]) - 1 if oldest else last.offset
+        log.warning("the log goes on at %s instead of %s", Position(last.epoch, base), self.log.last)
+        self.log.restart(Position(last.epoch, base))
+        if self._subscriber is not None:
+            self._subscriber.restarted()
+
+
+def _entry(raw: tuple[str, dict[str, Any]]) -> Entry:
+    identifier, fields = raw
+    position = Position(fields["epoch"], int(identifier.partition("-")[0]))
+    message = msgspec.json.decode(fields["message"], type=Message)
+    transports = tuple(fields["transports"].split(","))
+    sent_at = float(fields["sent_at"])
+    return entry(message, fields["producer"], int(fields["seq"]), position, sent_at, transports)

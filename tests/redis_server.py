@@ -1,0 +1,68 @@
+"""A real Redis on a free port, which dies with the test."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import socket
+from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RedisServer:
+    """Start, stop, freeze and restart `redis-server`, with its data or without."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.options = options
+        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def start(self) -> None:
+        binary = shutil.which("redis-server") or shutil.which("valkey-server")
+        assert binary, "redis-server is missing: apt-get install redis-server"
+        self.process = await asyncio.create_subprocess_exec(
+            *(binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+            *("--appendonly", "yes", "--appendfsync", "always", "--save", "", *self.options),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            if b"eady to accept connections" in line:
+                return
+        raise AssertionError("redis-server did not start")
+
+    async def stop(self) -> None:
+        """Kill it."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        if self.process is not None:
+            await self.process.communicate()
+            self.process = None
+
+    def freeze(self) -> None:
+        """Let it keep its connections and answer nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def forget(self) -> None:
+        """Delete its data; it must not run."""
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
