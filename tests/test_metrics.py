@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -46,6 +49,15 @@ async def test_metrics_are_those_of_the_server(
     assert samples["rtdemo_publish_seconds_count", ""] == 1
     assert samples["rtdemo_tick_lag_seconds_bucket", "+Inf"] == 3
     assert samples["rtdemo_tick_lag_seconds_bucket", "5.0"] == 3
+
+
+async def test_dashboard_asks_for_metrics_that_there_are(server: Server) -> None:
+    """Every name in deploy/grafana.json is one that /metrics gives."""
+    dashboard = (Path(__file__).parent.parent / "deploy" / "grafana.json").read_text()
+    asked = set(re.findall(r"rtdemo_\w+", dashboard))
+    given = {name for name, _ in await read(server)}
+    assert len(asked) > 10
+    assert asked <= given
 
 
 def test_histogram_counts_up_to_each_bound() -> None:

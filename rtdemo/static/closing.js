@@ -22,6 +22,17 @@ const SENTENCES = {
 /** Codes whose sentence leaves open what happened, so that the server's own words help. */
 const OPEN = new Set([1008, 1011]);
 
+/** After these a further try would end as this one did. */
+const FINAL = new Set([1002, 1003, 1007, 1008, 1009]);
+
+/**
+ * Tell whether it is no use to try again.
+ * @param {number} code
+ */
+export function isFinal(code) {
+  return FINAL.has(code);
+}
+
 /**
  * Say why it ended and what to do.
  * @param {number} code
@@ -32,5 +43,5 @@ export function closing(code, reason = "") {
   const quoted = reason !== "" && (sentence === undefined || OPEN.has(code));
   const words = quoted ? ` It says: “${clip(oneLine(reason), 80)}”.` : "";
   const ended = sentence ?? "The server closed the connection.";
-  return `${ended}${words} Code ${code}. It stays closed until you press Connect.`;
+  return `${ended}${words} Code ${code}.`;
 }

@@ -11,6 +11,7 @@
  * @property {string} producer who made it; empty where the server names none
  * @property {number | null} seq counts the producer's messages from 1
  * @property {string | null} id the position in the log; only a shared message has one
+ * @property {boolean} lost whether messages before it are lost; only `resume` says so
  * @property {string | null} client this connection's id; only the welcome has one
  */
 
@@ -22,7 +23,7 @@
 export function parse(data) {
   const object = decode(data);
   if (object === null) return null;
-  const { message, sentAt, producer, seq, id, client } = object;
+  const { message, sentAt, producer, seq, id, lost, client } = object;
   if (typeof message !== "string" || typeof sentAt !== "number") return null;
   return {
     message,
@@ -30,6 +31,7 @@ export function parse(data) {
     producer: typeof producer === "string" ? producer : "",
     seq: typeof seq === "number" && Number.isSafeInteger(seq) ? seq : null,
     id: typeof id === "string" ? id : null,
+    lost: lost === true,
     client: typeof client === "string" ? client : null,
   };
 }

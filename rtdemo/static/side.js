@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * One side of the comparison: its state, its figures, its last messages. Knows no page; a panel shows it.
+ * One side: its state, figures and last messages. Knows no page; a panel shows it.
  * @module side
  */
 import { Exchange } from "./exchange.js";
@@ -32,9 +32,9 @@ export class Side {
   /** @type {State} */
   state = "idle";
   sentence;
-  /** Whether the sentence is about something that went wrong without changing the state. */
+  /** Whether the sentence is about a fault that did not change the state. */
   fault = false;
-  /** What became of the last text, where it went wrong. */
+  /** What went wrong with the last text. */
   sending = "";
   stats = new Stats();
   recent = new Recent();
@@ -70,12 +70,10 @@ export class Side {
     this.sentence = this.#invitation;
   }
 
-  /** Whether Disconnect has something to do. */
   get active() {
     return ACTIVE.has(this.state);
   }
 
-  /** Whether Send has somewhere to go. */
   get open() {
     return OPEN.has(this.state);
   }
@@ -83,6 +81,7 @@ export class Side {
   connect() {
     if (this.active) return;
     this.sending = "";
+    this.#transport.position = null;
     this.control.dialled();
     this.#since = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
@@ -167,7 +166,7 @@ export class Side {
     this.stats.ledger.begin();
     this.control.opened();
     const away = ((now - this.#since) / 1000).toFixed(1);
-    const sentence = back ? `Back after ${away} s, by the browser's own retry.` : "Messages arrive as they are made.";
+    const sentence = back ? `Back after ${away} s.` : "Messages arrive as they are made.";
     this.#become("connected", sentence);
   }
 
@@ -199,6 +198,7 @@ export class Side {
     // number is followed, so that a lost one shows and the next is no gap.
     if (this.control.answered(message)) return this.stats.ledger.enter(message);
     const server = this.#clock.at(at);
+    if (message.id !== null) this.#transport.position = message.id;
     this.stats.record(message, server && { value: server.time - message.sentAt, error: server.error });
     this.recent.add(message);
     this.exchange.arrived(message, at);

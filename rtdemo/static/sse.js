@@ -13,6 +13,8 @@ import { serverAnswers } from "./transport.js";
 export class SseTransport {
   slow = "No answer yet. Over HTTP/1.1 a browser opens six streams to one origin: close other tabs of it.";
   stalled = "If a proxy is in between, see that it does not buffer.";
+  /** EventSource keeps the last event id by itself. @type {string | null} */
+  position = null;
   /** @type {EventSource | null} */
   #source = null;
   #events;

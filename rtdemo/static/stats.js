@@ -26,15 +26,23 @@ export class Mean {
 /** Producers whose numbering is followed at once; messages of further ones are counted, not checked. */
 export const FOLLOWED = 200;
 
+/** Numbers that are awaited after a gap; what comes later than that counts as repeated. */
+const AWAITED = 1_000;
+
 /**
- * Follows each producer's numbering: a jump means that messages are missing.
+ * Follows each producer's numbering: a jump means that messages are missing, until they come late.
  */
 export class Ledger {
   missing = 0;
   repeated = 0;
+  late = 0;
+  /** How often the server said that messages are lost. */
+  told = 0;
   unchecked = 0;
   /** @type {Map<string, { seq: number, shared: boolean }>} */
   #last = new Map();
+  /** @type {Set<string>} producer and number of what is missing */
+  #awaited = new Set();
   /** @type {ReadonlySet<string>} names of shared producers, whose messages may come without a position */
   shared = new Set();
 
@@ -53,27 +61,53 @@ export class Ledger {
   }
 
   /** @param {Message} message */
-  enter({ producer, seq, id }) {
+  enter({ producer, seq, id, client, lost }) {
+    if (lost) {
+      this.told += 1;
+      this.resume();
+    }
     if (seq === null) return;
-    const shared = id !== null || this.shared.has(producer);
+    // The welcome's position is the client's, and so is that of what says that messages are lost.
+    const shared = (id !== null && !client && !lost) || this.shared.has(producer);
     const last = this.#last.get(producer)?.seq ?? (shared ? seq - 1 : 0);
     if (!this.#last.has(producer) && this.#last.size >= FOLLOWED) {
       this.unchecked += 1;
-      return;
+    } else if (seq <= last) {
+      this.#again(`${producer} ${seq}`);
+    } else {
+      this.#await(producer, last + 1, seq);
+      this.#last.set(producer, { seq, shared });
     }
-    if (seq <= last) {
+  }
+
+  /**
+   * @param {string} producer
+   * @param {number} first
+   * @param {number} end one behind the last that is missing
+   */
+  #await(producer, first, end) {
+    this.missing += end - first;
+    for (let seq = first; seq < end && this.#awaited.size < AWAITED; seq += 1) this.#awaited.add(`${producer} ${seq}`);
+  }
+
+  /** @param {string} key */
+  #again(key) {
+    if (!this.#awaited.delete(key)) {
       this.repeated += 1;
       return;
     }
-    this.missing += seq - last - 1;
-    this.#last.set(producer, { seq, shared });
+    this.missing -= 1;
+    this.late += 1;
   }
 
   /** Start the counts again; the numbering is still followed. */
   reset() {
     this.missing = 0;
     this.repeated = 0;
+    this.late = 0;
+    this.told = 0;
     this.unchecked = 0;
+    this.#awaited.clear();
   }
 }
 
@@ -119,7 +153,9 @@ export class Stats {
 export function completeness({ received, unreadable, ledger }) {
   const faults = [
     ledger.missing && `${ledger.missing} missing`,
+    ledger.told && `lost ${ledger.told}×`,
     ledger.repeated && `${ledger.repeated} repeated`,
+    ledger.late && `${ledger.late} out of order`,
     unreadable && `${unreadable} unreadable`,
   ].filter(Boolean);
   if (faults.length > 0) return faults.join(", ");

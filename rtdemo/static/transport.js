@@ -18,6 +18,7 @@
  * @property {string} address what the next connect opens
  * @property {string} slow what to look at when no answer comes
  * @property {string} stalled what to look at when messages stop, after how long that has been
+ * @property {string | null} position behind which a connection that comes back goes on
  * @property {() => void} connect
  * @property {() => void} disconnect no event follows
  * @property {(text: string, client: string | null) => Promise<void>} send rejects with a sentence

@@ -1,9 +1,11 @@
 // @ts-check
 /**
- * The WebSocket transport.
+ * The WebSocket transport. A connection that broke is opened again, as EventSource does by nature, and goes on behind the
+ * last position that was seen.
  * @module websocket
  */
-import { closing } from "./closing.js";
+import { Backoff } from "./backoff.js";
+import { closing, isFinal } from "./closing.js";
 import { serverAnswers } from "./transport.js";
 
 /** @typedef {import("./transport.js").Transport} Transport */
@@ -24,8 +26,13 @@ export function websocketUrl(page, port) {
 export class WebSocketTransport {
   slow = "No answer yet. A firewall may drop this port, or a proxy may not pass the upgrade on.";
   stalled = "If the network changed, Disconnect and Connect.";
+  /** @type {string | null} */
+  position = null;
   /** @type {WebSocket | null} */
   #socket = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retry;
+  #backoff = new Backoff();
   #events;
 
   #address;
@@ -44,23 +51,12 @@ export class WebSocketTransport {
   }
 
   connect() {
-    const socket = this.#create();
-    if (socket === null) return;
-    this.#socket = socket;
-    let opened = false;
-    socket.onopen = () => {
-      opened = true;
-      this.#events.opened();
-    };
-    socket.onmessage = ({ data }) => this.#events.message(data, performance.now());
-    socket.onclose = ({ code, reason }) => {
-      if (!opened) return void this.#explain(socket);
-      this.#socket = null;
-      this.#events.lost(closing(code, reason));
-    };
+    this.#backoff.reset();
+    this.#open(this.address, (socket) => void this.#explain(socket));
   }
 
   disconnect() {
+    clearTimeout(this.#retry);
     const socket = this.#socket;
     if (socket === null) return;
     this.#socket = null;
@@ -74,14 +70,61 @@ export class WebSocketTransport {
     this.#socket.send(text);
   }
 
-  /** @returns {WebSocket | null} */
-  #create() {
+  /**
+   * @param {string} address
+   * @param {(socket: WebSocket) => void} failed called where it closes before it was open
+   */
+  #open(address, failed) {
+    const socket = this.#create(address);
+    if (socket === null) return;
+    this.#socket = socket;
+    let opened = false;
+    socket.onopen = () => {
+      opened = true;
+      this.#events.opened();
+    };
+    socket.onmessage = ({ data }) => {
+      this.#backoff.reset();
+      this.#events.message(data, performance.now());
+    };
+    socket.onclose = ({ code, reason }) => {
+      if (opened) this.#broken(code, reason);
+      else failed(socket);
+    };
+  }
+
+  /**
+   * @param {string} address
+   * @returns {WebSocket | null}
+   */
+  #create(address) {
     try {
-      return new WebSocket(this.address);
+      return new WebSocket(address);
     } catch (error) {
-      this.#events.refused(`The browser will not open ${this.address}: ${error}`);
+      this.#events.refused(`The browser will not open ${address}: ${error}`);
       return null;
     }
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  #broken(code, reason) {
+    this.#socket = null;
+    if (isFinal(code)) this.#events.lost(`${closing(code, reason)} It stays closed until you press Connect.`);
+    else this.#again(closing(code, reason));
+  }
+
+  /** @param {string} why */
+  #again(why) {
+    const wait = this.#backoff.next();
+    this.#events.reconnecting(`${why} Trying again in ${(wait / 1000).toFixed(1)} s, until you press Disconnect.`);
+    this.#retry = setTimeout(() => {
+      const address = new URL(this.address);
+      if (this.position !== null) address.searchParams.set("last_event_id", this.position);
+      this.#open(address.href, () => this.#again("It did not open again."));
+    }, wait);
   }
 
   /** @param {WebSocket} socket */

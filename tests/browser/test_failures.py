@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from rtdemo import Message, Reason
+from rtdemo.engine.interface import Draft
 from rtdemo.server import Server
-from tests.browser.conftest import Faults, Open
+from tests.browser.conftest import Faults, Open, Serve
 from tests.browser.panel import NONE, Panel, play_websocket
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -36,15 +38,15 @@ async def test_refused(open_page: Open, side: str, faults: Faults) -> None:
 
 
 async def test_the_server_goes_away(page: Page, server: Server, faults: Faults) -> None:
-    """At the server's shutdown WebSocket says 1001 and waits for Connect; SSE tries again by itself."""
+    """At the server's shutdown both say so and try again by themselves, until told not to."""
     websocket, sse = Panel(page, "websocket"), Panel(page, "sse")
     await websocket.connect()
     await sse.connect()
     await server.stop()
-    await websocket.becomes("lost")
-    await expect(websocket.sentence).to_contain_text("Code 1001")
-    await expect(websocket.sentence).to_contain_text("until you press Connect")
-    await expect(websocket.part("connect")).to_be_enabled()
+    await websocket.becomes("reconnecting")
+    await expect(websocket.sentence).to_contain_text("until you press Disconnect")
+    await websocket.press("Disconnect")
+    await websocket.becomes("disconnected")
     await sse.becomes("reconnecting")
     await expect(sse.sentence).to_contain_text("tries again by itself")
     await sse.press("Disconnect")
@@ -84,21 +86,45 @@ async def test_sse_gives_up(page: Page, faults: Faults) -> None:
 @pytest.mark.parametrize(
     ("code", "reason", "sentence"),
     [
-        (1008, "too many messages", "It says: “too many messages”. Code 1008."),
-        (1011, "", "its log has it. Code 1011."),
+        (1008, "too many messages", "It says: “too many messages”. Code 1008. It stays closed"),
+        (1011, "", "its log has it. Code 1011. Trying again"),
         (1013, "", "read too slowly"),
-        (4000, "<b>why</b>", "It says: “<b>why</b>”. Code 4000."),
+        (4000, "<b>why</b>", "It says: “<b>why</b>”. Code 4000. Trying again"),
     ],
 )
 async def test_close_codes(page: Page, code: int, reason: str, sentence: str) -> None:
-    """Each way in which the server ends a connection has its sentence."""
+    """Each way in which the server ends a connection has its sentence, and what follows."""
     sockets = await play_websocket(page)
     panel = Panel(page, "websocket")
     await panel.press("Connect")
     await panel.becomes("connected")
+    await page.clock.install()
     await sockets[0].close(code=code, reason=reason)
-    await panel.becomes("lost")
+    await panel.becomes("lost" if "stays" in sentence else "reconnecting")
     await expect(panel.sentence).to_contain_text(sentence)
+
+
+async def test_coming_back_for_what_was_missed(open_page: Open, serve: Serve, side: str) -> None:
+    """A cut connection comes back by itself, gets each message once, and the ledger says so."""
+    server = await serve()
+    panel = Panel(await open_page(server=server), side)
+    await panel.connect()
+    await publish(server, "before")
+    await expect(panel.texts.filter(has_text="before")).to_have_count(1)
+    for connection in list(server.hub._connections.values()):
+        connection.end(Reason.GOING_AWAY)
+    await panel.becomes("reconnecting")
+    await publish(server, "meanwhile")
+    await panel.becomes("connected")
+    await publish(server, "after")
+    for text in ("meanwhile", "after"):
+        await expect(panel.texts.filter(has_text=text)).to_have_count(1)
+    await expect(panel.part("received-note")).to_have_text("none missing")
+    assert server.hub.traffic["sse" if side == "sse" else "websocket"].resumes == 1
+
+
+async def publish(server: Server, text: str) -> None:
+    await server.hub.publish([Draft(Message(text), "news")])
 
 
 async def test_too_big(page: Page, faults: Faults) -> None:

@@ -102,6 +102,36 @@ async def test_a_new_connection_keeps_shared_numbers(page: Page) -> None:
     assert await run(page, "stats", body) == [2, 0]
 
 
+async def test_the_ledger_tells_late_from_repeated_and_lost(page: Page) -> None:
+    """What comes after its successor was out of order, not missing; a lost log begins anew."""
+    body = """
+        const ledger = new m.Ledger();
+        const enter = (seq, more) => ledger.enter({ producer: "all", seq, id: `e-${seq}`, ...more });
+        for (const seq of [1, 4, 2, 2, 5]) enter(seq, {});
+        const first = [ledger.missing, ledger.late, ledger.repeated, ledger.told];
+        ledger.enter({ producer: "resume", seq: 1, id: "f-0", lost: true });
+        enter(1, {});
+        return [...first, ledger.missing, ledger.repeated, ledger.told];
+    """
+    assert await run(page, "stats", body) == [1, 1, 1, 0, 1, 1, 1]
+
+
+async def test_backoff_doubles_up_to_its_bound(page: Page) -> None:
+    """From 0.5 s to 30 s, half of it by chance, and from the start again after a success."""
+    body = """
+        const found = [];
+        for (const chance of [0, 1]) {
+            const backoff = new m.Backoff(() => chance);
+            for (let i = 0; i < 9; i += 1) found.push(backoff.next());
+            backoff.reset();
+            found.push(backoff.next());
+        }
+        return found;
+    """
+    most = [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000, 500]
+    assert await run(page, "backoff", body) == [ms / 2 for ms in most] + most
+
+
 async def test_clock_reading(page: Page) -> None:
     """A probe bounds the offset by half its round trip; the bound grows by 15 ppm."""
     body = """
@@ -170,12 +200,13 @@ async def test_exchange(page: Page) -> None:
 
 
 async def test_closing(page: Page) -> None:
-    """Each close code has a sentence with its number and what to do."""
+    """Each close code has its sentence with its number; a fault of the protocol is final."""
     codes = [1000, 1001, 1002, 1003, 1006, 1007, 1008, 1009, 1011, 1013, 4999]
-    body = f"return {codes}.map((code) => m.closing(code))"
-    sentences = await run(page, "closing", body)
+    sentences = await run(page, "closing", f"return {codes}.map((code) => m.closing(code))")
+    final = await run(page, "closing", f"return {codes}.filter((code) => m.isFinal(code))")
+    assert final == [1002, 1003, 1007, 1008, 1009]
     assert len(set(sentences)) == 11
-    assert all("Code " in sentence and "press Connect" in sentence for sentence in sentences)
+    assert all("Code " in sentence for sentence in sentences)
 
 
 async def test_websocket_address(page: Page) -> None:
