@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,11 +12,14 @@ from rtdemo import __version__, message
 from rtdemo.admission import check_admin
 from rtdemo.client import TRANSPORTS
 from rtdemo.errors import Refused
+from rtdemo.gathering import gather
 from rtdemo.hub import Hub
-from rtdemo.keys import HUB, STARTED
-from rtdemo.schedule import Schedule
-from rtdemo.supervisor import Supervisor
+from rtdemo.keys import HUB, SIBLINGS
+from rtdemo.siblings import is_from_sibling
+from rtdemo.statistics import Account, Statistics, shown
+from rtdemo.traffic import COUNTERS
 
+_SHOWN = {counter: counter for counter in COUNTERS} | {"too_slow": "tooSlow"}
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 
 
@@ -45,47 +46,46 @@ async def server_time(request: web.Request) -> web.Response:
 
 
 async def stats(request: web.Request) -> web.Response:
-    """Answer `GET /api/stats`: what is open now, and what was counted since the start."""
+    """Answer `GET /api/stats`: what is open, and what all workers counted since the start."""
     hub = request.app[HUB]
-    traffic = hub.traffic
+    total = await gather(request.app)
     return _json(
         {
             "version": __version__,
-            "uptime": round(asyncio.get_running_loop().time() - request.app[STARTED].at, 3),
-            "cpu": round(time.process_time(), 3),
-            "connections": {name: hub.count(name) for name in TRANSPORTS},
-            "messages": {name: traffic[name].messages for name in TRANSPORTS},
-            "bytes": {name: traffic[name].bytes for name in TRANSPORTS},
-            "drops": {name: traffic[name].drops for name in TRANSPORTS},
-            "received": {name: traffic[name].received for name in TRANSPORTS},
-            "tooSlow": {name: traffic[name].too_slow for name in TRANSPORTS},
-            "resumes": {name: traffic[name].resumes for name in TRANSPORTS},
-            "lost": {name: traffic[name].lost for name in TRANSPORTS},
-            "log": _log(hub),
+            "workers": total.workers,
+            "uptime": round(total.uptime, 3),
+            "cpu": round(total.cpu, 3),
+            "connections": total.connections,
+            **{shown: _by_transport(total, counter) for counter, shown in _SHOWN.items()},
+            "log": _log(hub, total),
             "servers": _servers(hub),
-            "tickLag": _tick_lag(hub.schedule),
-            "tasks": len(asyncio.all_tasks()),
-            "timers": hub.schedule.ticks,
+            "tickLag": _tick_lag(total),
+            "tasks": total.tasks,
+            "timers": total.timers,
         }
     )
 
 
-def _tick_lag(schedule: Schedule) -> dict[str, float | int | None]:
-    lag = schedule.lag
+def _by_transport(total: Statistics, counter: str) -> dict[str, int]:
+    return {name: getattr(total.traffic[name], counter) for name in TRANSPORTS}
+
+
+def _tick_lag(total: Statistics) -> dict[str, float | int | None]:
+    lag = total.tick_lag
     points: dict[str, float | int | None] = {}
     for name, percent in _PERCENTILES.items():
         seconds = lag.percentile(percent)
         points[name] = None if seconds is None else round(seconds * 1000, 3)
     maximum = round(lag.maximum * 1000, 3) if lag.count else None
-    return {**points, "max": maximum, "count": lag.count, "skipped": schedule.skipped}
+    return {**points, "max": maximum, "count": lag.count, "skipped": total.skipped}
 
 
-def _log(hub: Hub) -> dict[str, object]:
+def _log(hub: Hub, total: Statistics) -> dict[str, object]:
     log = hub.engine.log
     return {
         "engine": hub.engine.name,
         "state": hub.engine.state,
-        "leading": hub.shared.leading,
+        "leading": total.leading,
         "position": str(log.last),
         "messages": len(log),
         "bytes": log.bytes,
@@ -103,61 +103,42 @@ def _servers(hub: Hub) -> dict[str, object]:
 async def producers(request: web.Request) -> web.Response:
     """Answer `GET /api/producers`: each with its plugin and its account, and what is published."""
     hub = request.app[HUB]
-    accounts = hub.plugins.roster.accounts
-    names = {account.producer.name for account in accounts}
+    accounts = (await gather(request.app)).producers
+    names = {account.name for account in accounts}
     published = [name for name in hub.published if name not in names]
-    return _json([_shown(account) for account in accounts] + [_name(hub, name) for name in published])
+    return _json(accounts + [_name(hub, name) for name in published])
 
 
-def _name(hub: Hub, name: str) -> dict[str, object]:
-    return {
-        "name": name,
-        "plugin": name if name in hub.plugins.speakers else "",
-        "transports": TRANSPORTS,
-        "shared": True,
-        "always": False,
-        "stream": True,
-        "period": None,
-        "state": "running",
-        "runs": hub.engine.log.seq(name),
-        "failures": 0,
-        "blocked": 0,
-        "lastError": None,
-    }
-
-
-def _shown(account: Supervisor) -> dict[str, object]:
-    producer = account.producer
-    return {
-        "name": producer.name,
-        "plugin": account.plugin,
-        "transports": producer.transports,
-        "shared": producer.shared,
-        "always": producer.always,
-        "stream": producer.is_stream,
-        "period": producer.every,
-        "state": account.state,
-        "runs": account.runs,
-        "failures": account.failures,
-        "blocked": account.blocked,
-        "lastError": account.last_error,
-    }
+def _name(hub: Hub, name: str) -> Account:
+    return Account(
+        name=name,
+        plugin=name if name in hub.plugins.speakers else "",
+        transports=TRANSPORTS,
+        shared=True,
+        always=False,
+        stream=True,
+        period=None,
+        state="running",
+        runs=hub.engine.log.seq(name),
+    )
 
 
 async def enable(request: web.Request) -> web.Response:
-    """Take `POST /api/producers/NAME/enable`: let a producer run again at once.
+    """Take `POST /api/producers/NAME/enable`: let a producer run again at once, on every worker.
 
     Raises:
         Refused: 401 or 403 for who may not, 404 where there is no producer of the name.
     """
-    check_admin(request)
+    if not is_from_sibling(request):
+        check_admin(request)
+        await request.app[SIBLINGS].ask("POST", request.path_qs)
     name = request.match_info["name"]
     accounts = request.app[HUB].plugins.roster.find(name)
     if not accounts:
         raise Refused(404, f"there is no producer {name[:100]!r}")
     for account in accounts:
         account.enable()
-    return _json([_shown(account) for account in accounts])
+    return _json([shown(account) for account in accounts])
 
 
 async def plugins(request: web.Request) -> web.Response:

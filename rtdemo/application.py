@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 
-from rtdemo import api, metrics, pages, publishing
+from rtdemo import api, gathering, metrics, pages, publishing
 from rtdemo.control import MAX_TEXT
 from rtdemo.errors import Refused
 from rtdemo.hub import Hub
-from rtdemo.keys import HUB, SETTINGS, SITES, STARTED, Sites, Started
+from rtdemo.keys import HUB, SETTINGS, SIBLINGS, SITES, STARTED, Sites, Started
 from rtdemo.settings import Settings
+from rtdemo.siblings import Siblings
 from rtdemo.transports import sse, websocket
 
 log = logging.getLogger(__name__)
@@ -26,17 +27,21 @@ _SENTENCES = {
 }
 
 
-def create_app(settings: Settings, hub: Hub, sites: Sites, started: Started) -> web.Application:
+def create_app(
+    settings: Settings, hub: Hub, sites: Sites, started: Started, siblings: Siblings
+) -> web.Application:
     """Build the one application that both sites serve."""
     app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_TEXT)
     app[SETTINGS] = settings
     app[HUB] = hub
+    app[SIBLINGS] = siblings
     app[SITES] = sites
     app[STARTED] = started
     app.router.add_get("/ws", websocket.socket, allow_head=False)
     app.router.add_get("/api/sse", sse.stream, allow_head=False)
     app.router.add_post("/api/messages", sse.receive)
     api.setup(app)
+    gathering.setup(app)
     metrics.setup(app)
     publishing.setup(app)
     pages.setup(app)

@@ -4,43 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 _SUB_BITS = 3
 _SUB = 1 << _SUB_BITS
 _BUCKETS = 40 * _SUB
 
 
-class Histogram:
+def _empty() -> list[int]:
+    return [0] * _BUCKETS
+
+
+class Histogram(msgspec.Struct):
     """Record durations from a microsecond up to days.
 
     Each power of two is cut in eight, so a bucket's middle is within 6.25 % of what fell in it;
     hdrhistogram was measured at 0.7 µs a record, this at 0.2.
     """
 
-    __slots__ = ("_counts", "count", "maximum", "total")
-
-    def __init__(self) -> None:
-        self._counts = [0] * _BUCKETS
-        self.count = 0
-        self.maximum = 0.0
-        self.total = 0.0
+    counts: list[int] = msgspec.field(default_factory=_empty)
+    count: int = 0
+    maximum: float = 0.0
+    total: float = 0.0
 
     def record(self, seconds: float) -> None:
         """Count one duration; below zero counts as zero."""
         micros = int(seconds * 1e6) if seconds > 0 else 0
         shift = micros.bit_length() - _SUB_BITS - 1
         index = micros if shift < 0 else (shift << _SUB_BITS) + (micros >> shift)
-        self._counts[min(index, _BUCKETS - 1)] += 1
+        self.counts[min(index, _BUCKETS - 1)] += 1
         self.count += 1
         self.total += seconds
         if seconds > self.maximum:
             self.maximum = seconds
+
+    def add(self, other: Histogram) -> None:
+        """Count what another one has recorded, too."""
+        self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
+        self.count += other.count
+        self.maximum = max(self.maximum, other.maximum)
+        self.total += other.total
 
     def cumulative(self, bounds: Iterable[float]) -> list[tuple[float, int]]:
         """Return with each of ascending bounds, in seconds, how many records lie up to it."""
         found, seen, index = [], 0, 0
         for bound in bounds:
             while index < _BUCKETS and _middle(index) <= bound * 1e6:
-                seen += self._counts[index]
+                seen += self.counts[index]
                 index += 1
             found.append((bound, seen))
         return found
@@ -51,7 +61,7 @@ class Histogram:
             return None
         wanted = max(1, round(self.count * percent / 100))
         seen = 0
-        for index, count in enumerate(self._counts):
+        for index, count in enumerate(self.counts):
             seen += count
             if seen >= wanted:
                 return min(_middle(index) / 1e6, self.maximum)

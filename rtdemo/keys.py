@@ -9,6 +9,7 @@ from aiohttp import web
 from rtdemo.hub import Hub
 from rtdemo.looplag import LoopLag
 from rtdemo.settings import Settings
+from rtdemo.siblings import Siblings
 
 
 @dataclass
@@ -39,5 +40,6 @@ class Started:
 
 HUB = web.AppKey("HUB", Hub)
 SETTINGS = web.AppKey("SETTINGS", Settings)
+SIBLINGS = web.AppKey("SIBLINGS", Siblings)
 SITES = web.AppKey("SITES", Sites)
 STARTED = web.AppKey("STARTED", Started)

@@ -1,9 +1,7 @@
-"""Show the counters to Prometheus. They are read when it asks, so that counting costs nothing more."""
+"""Show the statistics to Prometheus; they are taken when it asks, so that counting costs no more."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterable
 
 from aiohttp import web
@@ -18,10 +16,11 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from rtdemo.client import TRANSPORTS
+from rtdemo.gathering import gather
 from rtdemo.histogram import Histogram
 from rtdemo.hub import Hub
-from rtdemo.keys import HUB, STARTED
-from rtdemo.looplag import LoopLag
+from rtdemo.keys import HUB
+from rtdemo.statistics import Statistics
 
 BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds; upper bounds of the histograms' buckets."""
@@ -48,60 +47,55 @@ def setup(app: web.Application) -> None:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Answer `GET /metrics` in the Prometheus text format."""
-    started = request.app[STARTED]
-    uptime = asyncio.get_running_loop().time() - started.at
+    """Answer `GET /metrics` in the Prometheus text format, for all workers together."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collected(request.app[HUB], started.loop_lag, uptime))
+    registry.register(_Collected(request.app[HUB], await gather(request.app)))
     body = generate_latest(registry)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 class _Collected(Collector):
-    """Read everything off the hub."""
+    """Give statistics as metrics; of the log, what this server has of it."""
 
-    def __init__(self, hub: Hub, loop_lag: LoopLag, uptime: float) -> None:
+    def __init__(self, hub: Hub, total: Statistics) -> None:
         self._hub = hub
-        self._loop_lag = loop_lag
-        self._uptime = uptime
+        self._total = total
 
     def collect(self) -> Iterable[Metric]:
         """Give every metric."""
+        total = self._total
         yield from self._by_transport()
         yield from self._by_producer()
         yield from self._log()
-        yield _gauge("uptime_seconds", "Seconds since the start.", self._uptime)
-        yield _counter("cpu_seconds", "CPU time of the process.", time.process_time())
-        schedule = self._hub.schedule
-        yield _histogram("tick_lag_seconds", "How late producers' ticks ran.", schedule.lag)
-        yield _counter("ticks_skipped", "Ticks left out, late by whole periods.", schedule.skipped)
-        yield _histogram("loop_lag_seconds", "How late the event loop was.", self._loop_lag.lag)
+        yield _gauge("workers", "Processes that were added up.", total.workers)
+        yield _gauge("uptime_seconds", "Seconds since the start.", total.uptime)
+        yield _counter("cpu_seconds", "CPU time.", total.cpu)
+        yield _histogram("tick_lag_seconds", "How late producers' ticks ran.", total.tick_lag)
+        yield _counter("ticks_skipped", "Ticks left out, late by whole periods.", total.skipped)
+        yield _histogram("loop_lag_seconds", "How late the event loop was.", total.loop_lag)
 
     def _by_transport(self) -> Iterable[Metric]:
         connections = GaugeMetricFamily("rtdemo_connections", "Open connections.", labels=["transport"])
         for transport in TRANSPORTS:
-            connections.add_metric([transport], self._hub.count(transport))
+            connections.add_metric([transport], self._total.connections[transport])
         yield connections
         for name, about in _COUNTERS.items():
             family = CounterMetricFamily(f"rtdemo_{name}", about, labels=["transport"])
             for transport in TRANSPORTS:
-                family.add_metric([transport], getattr(self._hub.traffic[transport], name))
+                family.add_metric([transport], getattr(self._total.traffic[transport], name))
             yield family
 
     def _by_producer(self) -> Iterable[Metric]:
-        accounts = self._hub.plugins.roster.accounts
         for name, about in _ACCOUNT.items():
             labels = ["producer", "plugin", "transports"]
             family = CounterMetricFamily(f"rtdemo_producer_{name}", about, labels=labels)
-            for account in accounts:
-                transports = "+".join(account.producer.transports)
-                family.add_metric(
-                    [account.producer.name, account.plugin, transports], getattr(account, name)
-                )
+            for account in self._total.producers:
+                transports = "+".join(account.transports)
+                family.add_metric([account.name, account.plugin, transports], getattr(account, name))
             yield family
 
     def _log(self) -> Iterable[Metric]:
-        hub, engine = self._hub, self._hub.engine
+        engine, total = self._hub.engine, self._total
         state = GaugeMetricFamily(
             "rtdemo_engine_ready", "1 while shared messages can be published.", labels=["engine"]
         )
@@ -109,10 +103,10 @@ class _Collected(Collector):
         yield state
         yield _gauge("log_messages", "Shared messages held.", len(engine.log))
         yield _gauge("log_bytes", "Bytes of shared messages held.", engine.log.bytes)
-        yield _gauge("leading", "1 where the shared producers run here.", float(hub.shared.leading))
-        yield _counter("unpublished", "Shared messages that were not taken.", hub.shared.unpublished)
+        yield _gauge("leading", "1 where the shared producers run here.", float(total.leading))
+        yield _counter("unpublished", "Shared messages that were not taken.", total.unpublished)
         about = "From a message's publication here to its position."
-        yield _histogram("publish_seconds", about, hub.publish_latency)
+        yield _histogram("publish_seconds", about, total.publish)
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

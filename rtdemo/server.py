@@ -16,13 +16,15 @@ from rtdemo import engines
 from rtdemo.application import create_app
 from rtdemo.discovery import Source, discover, plugin_folders
 from rtdemo.hub import Hub
+from rtdemo.inherited import Inheritance
 from rtdemo.keys import Sites, Started
-from rtdemo.listen import bind
+from rtdemo.listen import bind, sites
 from rtdemo.looplag import LoopLag
 from rtdemo.plugin_manager import PluginManager
 from rtdemo.reloading import Reloader
 from rtdemo.schedule import Clock, LoopClock, Schedule
 from rtdemo.settings import Settings
+from rtdemo.siblings import Siblings
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Server:
         settings: what `settings.load` built.
         files: plugin files, loaded after all others.
         clock: where the producers' ticks stand; the running loop by default.
+        heir: of a worker, what it got from its parent.
 
     Attributes:
         plugins: what was loaded.
@@ -52,15 +55,21 @@ class Server:
     """
 
     def __init__(
-        self, settings: Settings, files: Iterable[Path] = (), clock: Clock | None = None
+        self,
+        settings: Settings,
+        files: Iterable[Path] = (),
+        clock: Clock | None = None,
+        heir: Inheritance | None = None,
     ) -> None:
         self.settings = settings
         self._files = list(files)
         self._clock = clock
+        self._heir = heir
         self._sites = Sites()
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Future[None] | None = None
         self._loop_lag: LoopLag
+        self._siblings: Siblings
         self.plugins: PluginManager
         self.hub: Hub
 
@@ -90,7 +99,8 @@ class Server:
         engine = await engines.create(self.settings)
         self.hub = Hub(self.plugins, Schedule(clock), engine, self.settings.publish_names)
         started = Started(loop.time())
-        app = create_app(self.settings, self.hub, self._sites, started)
+        self._siblings = Siblings(Path(self._heir.folder) if self._heir is not None else None)
+        app = create_app(self.settings, self.hub, self._sites, started, self._siblings)
         self._loop_lag = started.loop_lag
         # Cancellation is how a stream's handler learns that its client is gone.
         self._runner = web.AppRunner(
@@ -135,16 +145,15 @@ class Server:
             log.error("%s; it is left out", error)
 
     async def _open_sites(self, runner: web.AppRunner) -> None:
-        settings = self.settings
-        wanted = [("", settings.host, settings.port)]
-        if not settings.single_site:
-            wanted.append(("websocket_", settings.websocket_host, settings.websocket_port))
         opened = []
-        for prefix, host, port in wanted:
-            sockets = bind(prefix, host, port)
+        given = self._heir.open() if self._heir is not None else None
+        for prefix, host, port in sites(self.settings):
+            sockets = given[prefix] if given is not None else bind(prefix, host, port)
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
                 await web.SockSite(runner, sock, backlog=BACKLOG).start()
+        if self._siblings.own is not None:
+            await web.UnixSite(runner, self._siblings.own).start()
         self._sites.web = opened[0]
         self._sites.websocket = opened[1] if len(opened) > 1 else None
 
@@ -157,6 +166,7 @@ class Server:
             await asyncio.wait({self._watching})
         for site in list(self._runner.sites):
             await site.stop()
+        self._siblings.close()
         await self.hub.drain(DRAIN_GRACE)
         await self._runner.cleanup()
         await self.hub.engine.close()
@@ -172,7 +182,11 @@ class Server:
             # Not aiohttp's own handling: under asyncio.run it exits with 1.
             loop.add_signal_handler(number, stopping.set)
         await self.start()
-        self._announce()
+        if self._heir is None or self._heir.announce:
+            self._announce()
+        if self._heir is not None:
+            self._heir.on_orphaned(stopping.set)
+            self._heir.tell_ready()
         await stopping.wait()
         _exit_in_time()
         log.info("stopping: closing %d connections", len(self.hub))

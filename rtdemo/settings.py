@@ -8,172 +8,103 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta
 
-from rtdemo.errors import DotenvError, SettingError
+from rtdemo.errors import DotenvError
+from rtdemo.setting import Setting, about, describe
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-
-
-def _about(help_text: str, env: str | None = None) -> Meta:
-    return Meta(description=help_text, extra={"env": env})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hold what a server is started with; built by `load`, or directly in tests."""
 
     host: Annotated[
-        str, _about("Address of the web site: page, SSE, API. Empty: every interface.", "HOST")
+        str, about("Address of the web site: page, SSE, API. Empty: every interface.", "HOST")
     ] = ""
-    port: Annotated[Port, _about("Port of the web site. 0 takes a free one.", "PORT")] = 3000
+    port: Annotated[Port, about("Port of the web site. 0 takes a free one.", "PORT")] = 3000
     websocket_host: Annotated[
         str,
-        _about("Address of the WebSocket site. Empty: every interface.", "WEBSOCKET_HOST"),
+        about("Address of the WebSocket site. Empty: every interface.", "WEBSOCKET_HOST"),
     ] = ""
     websocket_port: Annotated[
-        Port, _about("Port of the WebSocket site. 0 takes a free one.", "WEBSOCKET_PORT")
+        Port, about("Port of the WebSocket site. 0 takes a free one.", "WEBSOCKET_PORT")
     ] = 3001
     single_site: Annotated[
-        bool, _about("Open only the web site; the page then uses /ws on its own origin.")
+        bool, about("Open only the web site; the page then uses /ws on its own origin.")
     ] = False
     plugins_dir: Annotated[
-        str, _about("Folder with plugin files. Default: ./plugins where it exists.")
+        str, about("Folder with plugin files. Default: ./plugins where it exists.")
     ] = ""
     without: Annotated[
-        tuple[str, ...], _about("Leave out the plugins of these names, separated by commas.")
+        tuple[str, ...], about("Leave out the plugins of these names, separated by commas.")
     ] = ()
     strict_plugins: Annotated[
-        bool, _about("Refuse to start when a plugin fails to load, instead of skipping it.")
+        bool, about("Refuse to start when a plugin fails to load, instead of skipping it.")
     ] = False
     allow_origin: Annotated[
         tuple[str, ...],
-        _about("Further origins whose pages may connect, such as https://example.org."),
+        about("Further origins whose pages may connect, such as https://example.org."),
     ] = ()
+    workers: Annotated[int, Meta(ge=0, le=256), about("Processes that serve; 0 is one a core.")] = 1
+    isolated_workers: Annotated[
+        bool, about("Let each of several workers have a log of its own, without Redis.")
+    ] = False
     reload: Annotated[
-        bool, _about("Load plugin files anew as they change, without dropping a connection.")
+        bool, about("Load plugin files anew as they change, without dropping a connection.")
     ] = False
     admin_token: Annotated[
         str,
-        _about("Token that lets `Authorization: Bearer` administer; without one only this machine may."),
+        about("Token that lets `Authorization: Bearer` administer; without one only this machine may."),
     ] = ""
     publish_token: Annotated[
         str,
-        _about("Token that lets `Authorization: Bearer` publish; without one only this machine may."),
+        about("Token that lets `Authorization: Bearer` publish; without one only this machine may."),
     ] = ""
     publish_names: Annotated[
         tuple[str, ...],
-        _about("Names that clients may pick before anything is published under them."),
+        about("Names that clients may pick before anything is published under them."),
     ] = ()
     engine: Annotated[
         str,
-        _about("Keeper of the log: memory, or redis://... for several servers.", "REDIS_URL"),
+        about("Keeper of the log: memory, or redis://... for several servers.", "REDIS_URL"),
     ] = "memory"
     engine_optional: Annotated[
-        bool, _about("Start with a log of this server's own where the engine cannot be reached.")
+        bool, about("Start with a log of this server's own where the engine cannot be reached.")
     ] = False
     redis_prefix: Annotated[
-        str, _about("Begins every key in Redis; two deployments on one Redis need two.")
+        str, about("Begins every key in Redis; two deployments on one Redis need two.")
     ] = "rtdemo"
     history_count: Annotated[
-        int, Meta(ge=1, le=1_000_000), _about("Shared messages that are kept for those who come back.")
+        int, Meta(ge=1, le=1_000_000), about("Shared messages that are kept for those who come back.")
     ] = 10_000
     history_bytes: Annotated[
-        int, Meta(ge=1024, le=1 << 30), _about("Bytes of shared messages that are kept.")
+        int, Meta(ge=1024, le=1 << 30), about("Bytes of shared messages that are kept.")
     ] = 16 * 1024 * 1024
     history_seconds: Annotated[
-        float, Meta(ge=1, le=604_800), _about("Seconds for which shared messages are kept.")
+        float, Meta(ge=1, le=604_800), about("Seconds for which shared messages are kept.")
     ] = 3600.0
     heartbeat: Annotated[
         float,
         Meta(ge=1, le=600),
-        _about("Seconds between pings on an idle connection. Proxies often cut at 30 to 60."),
+        about("Seconds between pings on an idle connection. Proxies often cut at 30 to 60."),
     ] = 25.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        _about("Least severe log line to write; message contents only at debug.", "LOG_LEVEL"),
+        about("Least severe log line to write; message contents only at debug.", "LOG_LEVEL"),
     ] = "info"
-    log_format: Annotated[Literal["text", "json"], _about("Form of a log line.")] = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Describe one field of `Settings` to the command line and the documentation."""
-
-    name: str
-    type: Any
-    default: Any
-    help: str
-    variable: str
-
-    @property
-    def flag(self) -> str:
-        """The command line's flag, such as `--websocket-port`."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def kind(self) -> type:
-        """The Python type of the value: `int`, `float`, `bool`, `str` or `tuple`."""
-        bare = _bare(self.type)
-        return type(get_args(bare)[0]) if get_origin(bare) is Literal else get_origin(bare) or bare
-
-    @property
-    def allowed(self) -> str:
-        """What may be given, as the end of a sentence."""
-        bare = _bare(self.type)
-        if get_origin(bare) is Literal:
-            return "one of " + ", ".join(get_args(bare))
-        low, high = _bound(self.type, "ge"), _bound(self.type, "le")
-        words = {
-            bool: "1 or 0",
-            int: f"a whole number from {low} to {high}",
-            float: f"a number from {low} to {high}",
-            tuple: "names separated by commas",
-        }
-        return words.get(self.kind, "text")
-
-    def convert(self, text: object, source: str) -> Any:
-        """Return the value that `text` stands for, or raise `SettingError`."""
-        value: object = text
-        if self.kind is tuple and isinstance(text, str):
-            value = [part.strip() for part in text.split(",") if part.strip()]
-        elif isinstance(text, str) and get_origin(_bare(self.type)) is Literal:
-            value = text.lower()
-        try:
-            return msgspec.convert(value, self.type, strict=False)
-        except msgspec.ValidationError as error:
-            raise self.error(text, source) from error
-
-    def error(self, value: object, source: str, allowed: str | None = None) -> SettingError:
-        """Return the error that names this setting, the value, and what is allowed."""
-        return SettingError(self.flag, self.variable, value, allowed or self.allowed, source)
-
-
-def _bare(annotated: Any) -> Any:
-    return get_args(annotated)[0] if get_origin(annotated) is Annotated else annotated
-
-
-def _bound(annotated: Any, name: str) -> Any:
-    bounds = (getattr(meta, name) for meta in get_args(annotated)[1:] if isinstance(meta, Meta))
-    return next((bound for bound in bounds if bound is not None), None)
-
-
-def _describe(field: msgspec.structs.FieldInfo, annotated: Any) -> Setting:
-    metas = [meta for meta in get_args(annotated)[1:] if isinstance(meta, Meta)]
-    about = next(meta for meta in metas if meta.description)
-    variable = (about.extra or {}).get("env") or f"RTDEMO_{field.name.upper()}"
-    return Setting(field.name, annotated, field.default, about.description or "", variable)
+    log_format: Annotated[Literal["text", "json"], about("Form of a log line.")] = "text"
 
 
 def _all() -> dict[str, Setting]:
     hints = get_type_hints(Settings, include_extras=True)
-    return {f.name: _describe(f, hints[f.name]) for f in msgspec.structs.fields(Settings)}
+    return {f.name: describe(f, hints[f.name]) for f in msgspec.structs.fields(Settings)}
 
 
 SETTINGS: Mapping[str, Setting] = _all()
@@ -228,6 +159,9 @@ def _check_together(settings: Settings) -> None:
     if two_sites and settings.port == settings.websocket_port != 0:
         allowed = f"a port other than the web site's {settings.port}, or --single-site"
         raise SETTINGS["websocket_port"].error(settings.websocket_port, "the settings", allowed)
+    if settings.workers != 1 and settings.engine == "memory" and not settings.isolated_workers:
+        allowed = "1, or --engine redis://... for a log that all share, or --isolated-workers"
+        raise SETTINGS["workers"].error(settings.workers, "the settings", allowed)
     for origin in settings.allow_origin:
         parts = urlsplit(origin)
         if not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":

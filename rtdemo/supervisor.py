@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 FAILURES_TO_DISABLE = 20
 BLOCKING = 0.1  # seconds for which one step may keep the loop from everyone else
 TRACEBACK_EVERY, THREADS = 100, 4
+STATES = ("running", "backing off", "failed", "disabled")  # from best to worst
 Emit = Callable[[str | Message], object]
 
 
@@ -62,7 +63,7 @@ class Supervisor:
 
     @property
     def state(self) -> str:
-        """`running`, `backing off`, `failed` (what runs at connect only), or `disabled`."""
+        """One of `STATES`; what runs at connect only is `failed` where others back off."""
         if not self._rounds.in_a_row:
             return "running"
         if self._rounds.in_a_row >= FAILURES_TO_DISABLE:

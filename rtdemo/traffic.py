@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 
-class Traffic:
+
+class Traffic(msgspec.Struct):
     """Add up messages, bytes and drops of one transport since the start.
 
-    Attributes:
+    Arguments:
         messages: messages written.
         bytes: bytes of these messages with their framing.
         drops: periodic messages left out because a client's outbox was full.
@@ -16,13 +18,18 @@ class Traffic:
         lost: how often a client was told that messages are lost to it.
     """
 
-    __slots__ = ("bytes", "drops", "lost", "messages", "received", "resumes", "too_slow")
+    messages: int = 0
+    bytes: int = 0
+    drops: int = 0
+    received: int = 0
+    too_slow: int = 0
+    resumes: int = 0
+    lost: int = 0
 
-    def __init__(self) -> None:
-        self.messages = 0
-        self.bytes = 0
-        self.drops = 0
-        self.received = 0
-        self.too_slow = 0
-        self.resumes = 0
-        self.lost = 0
+    def add(self, other: Traffic) -> None:
+        """Count what another one has counted, too."""
+        for name in COUNTERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+COUNTERS = Traffic.__struct_fields__

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from rtdemo.settings import SETTINGS, Setting
+from rtdemo.setting import Setting
+from rtdemo.settings import SETTINGS
 
 FILES = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 """The plugin files of a command."""

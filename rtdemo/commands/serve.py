@@ -9,22 +9,28 @@ from typing import Any
 
 import click
 
-from rtdemo import logs
+from rtdemo import inherited, logs
 from rtdemo.commands import flags
 from rtdemo.server import Server
 from rtdemo.settings import load
+from rtdemo.spawner import command
+from rtdemo.workers import Workers
 
 
 @click.command()
 @flags.FILES
 @flags.options()
-def serve(files: tuple[Path, ...], **given: object) -> None:
+def serve(files: tuple[Path, ...], **given: object) -> int:
     """Serve the page and its streams, with the plugin FILES besides those that are found."""
     settings = load(given, os.environ)
     flags.check_files(files)
     logs.setup(settings.log_level, settings.log_format)
+    heir = inherited.read(os.environ)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(Server(settings, files).run())
+        if settings.workers != 1 and heir is None:
+            return runner.run(Workers(settings, command()).run())
+        runner.run(Server(settings, files, heir=heir).run())
+        return 0
 
 
 def _loop_factory() -> Any:

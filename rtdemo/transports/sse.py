@@ -14,8 +14,9 @@ from rtdemo import wire
 from rtdemo.admission import RETRY_AFTER, admit, check_origin, last_event_id
 from rtdemo.connection import OUTBOX_LIMIT, Connection
 from rtdemo.errors import Refused
-from rtdemo.keys import HUB, SETTINGS
+from rtdemo.keys import HUB, SETTINGS, SIBLINGS
 from rtdemo.reasons import Reason
+from rtdemo.siblings import is_from_sibling
 
 log = logging.getLogger(__name__)
 
@@ -99,11 +100,23 @@ def _allow_reading(request: web.Request, response: web.StreamResponse) -> None:
 async def receive(request: web.Request) -> web.Response:
     """Take `POST /api/messages?client=ID`: the body is that client speaking.
 
+    Its stream may be another worker's, who is then asked to hear it.
+
     Raises:
         Refused: 400, 403, 404, or 503 while the client's stream is full.
     """
     check_origin(request)
     connection = _speaker(request)
+    if connection is None:
+        response = await _by_a_sibling(request)
+    else:
+        await _hear(request, connection)
+        response = web.Response(status=202)
+    _allow_reading(request, response)
+    return response
+
+
+async def _hear(request: web.Request, connection: Connection) -> None:
     text = await _body(request)
     # One text at a time, as over a socket: replies come in order, and what they add is bounded.
     async with connection.speaking:
@@ -113,9 +126,18 @@ async def receive(request: web.Request) -> web.Response:
             wait = {"Retry-After": str(RETRY_AFTER)}
             raise Refused(503, "the client reads its stream too slowly", wait)
         await request.app[HUB].receive(connection, text)
-    response = web.Response(status=202)
-    _allow_reading(request, response)
-    return response
+
+
+async def _by_a_sibling(request: web.Request) -> web.Response:
+    siblings = request.app[SIBLINGS]
+    if siblings.own is None or is_from_sibling(request):
+        raise Refused(404, _NO_STREAM)
+    text = await _body(request)
+    for answer in await siblings.ask("POST", request.path_qs, text.encode()):
+        if answer.status != 404:
+            wait = {"Retry-After": str(RETRY_AFTER)} if answer.status == 503 else {}
+            return web.Response(status=answer.status, body=answer.body, headers=wait)
+    raise Refused(404, _NO_STREAM)
 
 
 async def _body(request: web.Request) -> str:
@@ -133,11 +155,11 @@ async def _body(request: web.Request) -> str:
         raise Refused(400, f"the body cannot be read: {error}") from error
 
 
-def _speaker(request: web.Request) -> Connection:
+def _speaker(request: web.Request) -> Connection | None:
     client_id = request.query.get("client")
     if not client_id:
         raise Refused(400, "client: give the id that the welcome message told, as ?client=ID")
     connection = request.app[HUB].find(client_id)
-    if connection is None or connection.client.transport != "sse":
+    if connection is not None and connection.client.transport != "sse":
         raise Refused(404, _NO_STREAM)
     return connection

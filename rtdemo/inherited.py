@@ -1,0 +1,89 @@
+"""Hand listening sockets from the parent process to its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from rtdemo.errors import RtdemoError
+
+VARIABLE = "RTDEMO_WORKER"
+"""Environment variable that tells a process that it is a worker; its parent sets it."""
+
+
+class Inheritance(msgspec.Struct, frozen=True):
+    """Hold what a worker gets from its parent, as numbers of open files.
+
+    Arguments:
+        sockets: the listening sockets of each site, by its settings' prefix.
+        parent: a pipe that ends with the parent.
+        ready: a pipe to write to once the worker serves.
+        folder: where the workers listen for each other.
+        announce: whether the worker prints where it serves.
+    """
+
+    sockets: dict[str, list[int]]
+    parent: int
+    ready: int
+    folder: str
+    announce: bool
+
+    def open(self) -> dict[str, list[socket.socket]]:
+        """Return the sockets."""
+        return {
+            prefix: [socket.socket(fileno=number) for number in numbers]
+            for prefix, numbers in self.sockets.items()
+        }
+
+    def on_orphaned(self, call: Callable[[], object]) -> None:
+        """Have something called once the parent has ended, however: nobody replaces this worker then."""
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            loop.remove_reader(self.parent)
+            call()
+
+        loop.add_reader(self.parent, ended)
+
+    def tell_ready(self) -> None:
+        """Tell the parent that connections are served from now on."""
+        os.write(self.ready, b"1")
+        os.close(self.ready)
+
+
+def read(environ: Mapping[str, str]) -> Inheritance | None:
+    """Return what this process inherited; None where it is no worker.
+
+    Raises:
+        RtdemoError: when the variable was set by somebody else.
+    """
+    text = environ.get(VARIABLE)
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=Inheritance)
+    except msgspec.DecodeError as error:
+        raise RtdemoError(f"{VARIABLE} is set by a server for its workers; unset it") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    """Hold both ends of a pipe."""
+
+    read: int
+    write: int
+
+    def close(self) -> None:
+        """Close both ends."""
+        os.close(self.read)
+        os.close(self.write)
+
+
+def pipe() -> Pipe:
+    """Open a pipe."""
+    return Pipe(*os.pipe())

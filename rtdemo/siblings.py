@@ -1,0 +1,82 @@
+"""Ask the other workers of the same parent, so that whichever answers speaks for all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+PATIENCE = 1.0
+"""Seconds for a sibling's answer; one that stands still is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Hold a sibling's answer."""
+
+    status: int
+    body: bytes
+
+
+class Siblings:
+    """Reach the workers that share a folder, each by a socket of its own there.
+
+    Only the user who runs them may open the folder: who comes by such a socket is one of them.
+
+    Arguments:
+        folder: None where this server is the only one.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    @property
+    def own(self) -> Path | None:
+        """Where this worker is to listen for the others."""
+        return socket_of(self._folder, os.getpid()) if self._folder is not None else None
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> list[Answer]:
+        """Send a request to every other worker and return the answers that came in time."""
+        asked = (self._ask(sibling, method, path, body) for sibling in self._others())
+        return [answer for answer in await asyncio.gather(*asked) if answer is not None]
+
+    def close(self) -> None:
+        """Be gone from the folder; the last one out removes it, should the parent have died."""
+        if self._folder is not None and self.own is not None:
+            self.own.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._folder.rmdir()
+
+    def _others(self) -> Iterable[Path]:
+        found = sorted(self._folder.glob("*.sock")) if self._folder is not None else []
+        return (path for path in found if path != self.own)
+
+    async def _ask(self, sibling: Path, method: str, path: str, body: bytes) -> Answer | None:
+        connector = aiohttp.UnixConnector(str(sibling))
+        timeout = aiohttp.ClientTimeout(total=PATIENCE)
+        try:
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
+                http.request(method, f"http://worker{path}", data=body) as answer,
+            ):
+                return Answer(answer.status, await answer.read())
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return None
+
+
+def is_from_sibling(request: web.Request) -> bool:
+    """Tell whether another worker asks."""
+    transport = request.transport
+    name = transport.get_extra_info("sockname") if transport is not None else None
+    return isinstance(name, str) and bool(name)
+
+
+def socket_of(folder: Path, pid: int) -> Path:
+    """Return where a worker listens for the others."""
+    return folder / f"{pid}.sock"

@@ -1,0 +1,127 @@
+"""Start worker processes on sockets of their own, and end them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from rtdemo import inherited
+from rtdemo.inherited import Inheritance
+from rtdemo.listen import bind, sites
+from rtdemo.settings import Settings
+from rtdemo.siblings import socket_of
+
+STOPPING = 10.0
+"""Seconds for a worker to end after SIGTERM; it ends itself in less."""
+
+Sockets = dict[str, list[socket.socket]]
+Process = asyncio.subprocess.Process
+
+
+class Spawner:
+    """Start and end worker processes.
+
+    Arguments:
+        command: what a worker is started with.
+        addresses: host and port by the prefix of their settings.
+        folder: where the workers listen for each other.
+        alive: the reading end of a pipe that ends with this process.
+    """
+
+    def __init__(
+        self, command: list[str], addresses: dict[str, tuple[str, int]], folder: Path, alive: int
+    ) -> None:
+        self._command = command
+        self._addresses = addresses
+        self._folder = folder
+        self._alive = alive
+
+    def bind(self) -> Sockets:
+        """Bind further sockets to the addresses.
+
+        Raises:
+            ListenError: when one cannot be opened.
+        """
+        return {
+            prefix: bind(prefix, host, port, shared=True)
+            for prefix, (host, port) in self._addresses.items()
+        }
+
+    async def spawn(self, sockets: Sockets, announce: bool) -> tuple[Process, int | None]:
+        """Start a worker and wait until it serves; return its exit code where it ended instead."""
+        ready = inherited.pipe()
+        numbers = {prefix: [s.fileno() for s in given] for prefix, given in sockets.items()}
+        heir = Inheritance(numbers, self._alive, ready.write, str(self._folder), announce)
+        files = [*(number for given in numbers.values() for number in given), self._alive, ready.write]
+        environ = {**os.environ, inherited.VARIABLE: msgspec.json.encode(heir).decode()}
+        process: Process | None = None
+        try:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command, pass_fds=files, env=environ
+                )
+            finally:
+                os.close(ready.write)
+            served = await _readable(ready.read)
+        except asyncio.CancelledError:
+            await self.end(process)
+            raise
+        finally:
+            os.close(ready.read)
+        return process, None if served else await process.wait()
+
+    def forget(self, process: Process) -> None:
+        """Remove what a worker that is gone left behind."""
+        socket_of(self._folder, process.pid).unlink(missing_ok=True)
+
+    async def end(self, process: Process | None) -> None:
+        """Ask a worker to end and see that it does."""
+        if process is None:
+            return
+        if process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(STOPPING):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        self.forget(process)
+
+
+async def _readable(number: int) -> bool:
+    """Wait until a pipe has something to read, or ends; return whether it had."""
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(number, news.set)
+    try:
+        await news.wait()
+    finally:
+        loop.remove_reader(number)
+    return bool(os.read(number, 1))
+
+
+def free_addresses(settings: Settings) -> dict[str, tuple[str, int]]:
+    """Return the sites' hosts and ports, by the prefix of their settings, once seen to be free.
+
+    Sockets that share a port by intent would share it with a stranger's too.
+
+    Raises:
+        ListenError: when one is in use.
+    """
+    found = {}
+    for prefix, host, port in sites(settings):
+        alone = bind(prefix, host, port)
+        found[prefix] = (host, alone[0].getsockname()[1])
+        for sock in alone:
+            sock.close()
+    return found
+
+
+def command() -> list[str]:
+    """Return what starts this very command again."""
+    return [sys.executable, "-m", "rtdemo", *sys.argv[1:]]

@@ -1,0 +1,58 @@
+"""Two servers on one Redis behind HAProxy, with a shared producer that ticks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from tests.cluster.process import Process, rtdemo
+from tests.cluster.proxies import haproxy
+from tests.redis_server import RedisServer
+
+TICKER = """
+from rtdemo import producer
+
+@producer(every=0.2, shared=True)
+def ticker(seq):
+    return f"tick {seq}"
+"""
+
+
+class Deployment:
+    """Hold the parts, each of which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "redis").mkdir()
+        (folder / "ticker.py").write_text(TICKER)
+        self.redis = RedisServer(folder / "redis")
+        arguments = (str(folder / "ticker.py"), "--engine", self.redis.url)
+        self.servers = [rtdemo(folder, name, *arguments) for name in ("one", "two")]
+        self.proxy = haproxy(folder, [server.port for server in self.servers])
+
+    async def leader(self, http: aiohttp.ClientSession) -> Process:
+        """Return the server that runs the shared producers, once there is one."""
+        while True:
+            for server in self.servers:
+                async with http.get(f"{server.url}/api/stats") as answer:
+                    if (await answer.json())["log"]["leading"]:
+                        return server
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def deployment(folder: Path) -> AsyncIterator[Deployment]:
+    """Start it for the block."""
+    made = Deployment(folder)
+    try:
+        await made.redis.start()
+        for process in (*made.servers, made.proxy):
+            await process.start()
+        yield made
+    finally:
+        for process in (made.proxy, *made.servers):
+            await process.kill()
+        await made.redis.stop()

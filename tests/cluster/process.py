@@ -1,0 +1,81 @@
+"""Run programs that die with the test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+
+from tests.redis_server import free_port
+
+
+class Process:
+    """Start, kill and freeze one program that listens on a port of loopback.
+
+    Arguments:
+        command: what to run.
+        port: where it answers over HTTP.
+        log: file for what it says.
+        environ: variables beside this process's own.
+    """
+
+    def __init__(
+        self, command: list[str], port: int, log: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.command = command
+        self.port = port
+        self.log = log
+        self.environ = {**os.environ, **(environ or {})}
+        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command, stdout=log, stderr=log, env=self.environ
+            )
+        async with aiohttp.ClientSession() as http:
+            while self.process.returncode is None:
+                try:
+                    async with http.get(f"{self.url}/healthz") as answer:
+                        if answer.status == 200:
+                            return
+                except (aiohttp.ClientError, OSError):
+                    pass
+                await asyncio.sleep(0.02)
+        raise AssertionError(f"{self.command[0]} ended: {self.log.read_text()[-2000:]}")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(number)
+
+    async def kill(self) -> None:
+        """End it without a word."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+    async def stop(self) -> int:
+        """Ask it to end; return its code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.terminate()
+        return await self.process.wait()
+
+
+def rtdemo(folder: Path, name: str, *arguments: str) -> Process:
+    """Return a server of this project with one site on a free port."""
+    port = free_port()
+    command = [sys.executable, "-m", "rtdemo", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--single-site", "--log-level", "warning", *arguments]
+    return Process(command, port, folder / f"{name}.log")

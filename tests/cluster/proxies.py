@@ -1,0 +1,52 @@
+"""HAProxy and nginx as deploy/ sets them up, on other ports."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tests.cluster.process import Process
+from tests.redis_server import free_port
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def haproxy(folder: Path, ports: list[int]) -> Process:
+    """Return HAProxy with deploy/haproxy.cfg in front of two servers."""
+    port = free_port()
+    config = folder / "haproxy.cfg"
+    config.write_text(_on_ports((DEPLOY / "haproxy.cfg").read_text(), port, ports))
+    return Process([_binary("haproxy"), "-db", "-f", str(config)], port, folder / "haproxy.log")
+
+
+def nginx(folder: Path, ports: list[int]) -> Process:
+    """Return nginx with deploy/nginx.conf in front of two servers."""
+    port = free_port()
+    config = folder / "nginx.conf"
+    text = _on_ports((DEPLOY / "nginx.conf").read_text(), port, ports)
+    # What only a test needs: one process in the foreground that writes nowhere else.
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind}; "
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = text.replace("http {", f"http {{\n    access_log off; {temporary}", 1)
+    text = text.replace("worker_processes auto;", "worker_processes 1;", 1)
+    config.write_text(f"daemon off; pid {folder}/nginx.pid; error_log stderr;\n{text}")
+    return Process([_binary("nginx"), "-c", str(config), "-p", str(folder)], port, folder / "nginx.log")
+
+
+def _on_ports(text: str, port: int, ports: list[int]) -> str:
+    for shown, real in (
+        ("0.0.0.0:8080", port),
+        ("127.0.0.1:3000", ports[0]),
+        ("127.0.0.1:3002", ports[1]),
+    ):
+        assert text.count(shown) == 1, shown
+        text = text.replace(shown, f"127.0.0.1:{real}")
+    return text
+
+
+def _binary(name: str) -> str:
+    found = shutil.which(name) or shutil.which(f"/usr/sbin/{name}")
+    assert found, f"{name} is missing: apt-get install {name}"
+    return found

@@ -1,0 +1,202 @@
+"""What can happen to a deployment while clients of both transports follow its log.
+
+Tests do short runs; `python -m tests.cluster.scenarios chaos --clients 200 --seconds 60` does a long
+one and prints the ledgers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.cluster.crowd import Report, Watch, all_connected, watch
+from tests.cluster.deployment import TICKER, Deployment, deployment
+from tests.cluster.ledger import Client
+from tests.cluster.process import Process, rtdemo
+from tests.redis_server import RedisServer
+
+Reports = dict[str, Report]
+
+
+async def chaos(
+    folder: Path, number: int = 200, seconds: float = 60.0, away: float = 10.0, flush: bool = False
+) -> Reports:
+    """Kill a server, take Redis away and bring it back, and cut connections at random.
+
+    Arguments:
+        number: clients of each transport.
+        seconds: in all; a server is killed at a sixth of them, Redis at a half.
+        away: seconds for which Redis is gone.
+        flush: whether it comes back without its data.
+    """
+    async with (
+        deployment(folder) as parts,
+        watch(parts.proxy.url, parts.servers[1].url, number) as watching,
+    ):
+        cutting = asyncio.ensure_future(_cut(watching.clients, seconds / number / 4))
+        await _disturb(parts, seconds, away, flush)
+        cutting.cancel()
+        return await watching.finish()
+
+
+async def _disturb(parts: Deployment, seconds: float, away: float, flush: bool) -> None:
+    await asyncio.sleep(seconds / 6)
+    await parts.servers[0].kill()
+    await asyncio.sleep(seconds / 6)
+    await parts.servers[0].start()
+    await asyncio.sleep(seconds / 6)
+    await parts.redis.stop()
+    await asyncio.sleep(away)
+    if flush:
+        parts.redis.forget()
+    await parts.redis.start()
+    await asyncio.sleep(max(0.0, seconds / 2 - away))
+
+
+async def _cut(clients: list[Client], pause: float) -> None:
+    while True:
+        random.choice(clients).cut()
+        await asyncio.sleep(random.uniform(0, 2 * pause))
+
+
+async def paused_leader(folder: Path, number: int = 50, seconds: float = 15.0) -> tuple[Reports, float]:
+    """Stop the leader for a while, and let it go on as if nothing had been.
+
+    Returns:
+        What the ledgers say, and the longest time between two ticks of the shared producer.
+    """
+    async with deployment(folder) as parts, aiohttp.ClientSession() as http:
+        leader = await parts.leader(http)
+        other = next(server for server in parts.servers if server is not leader)
+        async with watch(parts.proxy.url, other.url, number) as watching:
+            await asyncio.sleep(2)
+            leader.signal(signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+            leader.signal(signal.SIGCONT)
+            await asyncio.sleep(2)
+            return await watching.finish(), _longest_gap(watching.clients)
+
+
+def _longest_gap(clients: list[Client]) -> float:
+    ticks = {
+        int(text.split()[1]): client.ledger.sent_at[position] / 1000
+        for client in clients
+        for position, text in client.ledger.texts.items()
+        if text.startswith("tick ")
+    }
+    numbers = sorted(ticks)
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)), "the producer's count has a gap"
+    return max(ticks[number + 1] - ticks[number] for number in numbers[:-1])
+
+
+Step = Callable[[Process, Watch], Awaitable[None]]
+
+
+async def workers(folder: Path, step: Step, number: int = 50, count: int = 2) -> Reports:
+    """Let one server with several workers, on one Redis, go through a step."""
+    (folder / "redis").mkdir()
+    (folder / "ticker.py").write_text(TICKER)
+    redis = RedisServer(folder / "redis")
+    arguments = (str(folder / "ticker.py"), "--engine", redis.url, "--workers", str(count))
+    server = rtdemo(folder, "server", *arguments)
+    try:
+        await redis.start()
+        await server.start()
+        async with aiohttp.ClientSession() as http:
+            while (await stats(server, http))["workers"] < count:
+                await asyncio.sleep(0.05)
+        async with watch(server.url, server.url, number) as watching:
+            await step(server, watching)
+            return await watching.finish()
+    finally:
+        await server.stop()
+        await redis.stop()
+
+
+def children(server: Process) -> list[int]:
+    """Return the processes that a server has started."""
+    assert server.process is not None
+    pid = server.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def stats(server: Process, http: aiohttp.ClientSession) -> Any:
+    """Return what `/api/stats` answers."""
+    async with http.get(f"{server.url}/api/stats") as answer:
+        return await answer.json()
+
+
+async def kill_a_worker(server: Process, watching: Watch) -> None:
+    """Kill one without a word; wait until there is another and all clients are back."""
+    before = set(children(server))
+    os.kill(min(before), signal.SIGKILL)
+    while len(children(server)) < len(before) or set(children(server)) == before:
+        await asyncio.sleep(0.05)
+    while (await stats(server, watching.http))["workers"] < len(before):
+        await asyncio.sleep(0.05)
+    await all_connected(watching.clients)
+
+
+async def replace_workers(server: Process, watching: Watch) -> None:
+    """Replace all, one by one; wait until all clients are back."""
+    before = set(children(server))
+    server.signal(signal.SIGHUP)
+    while before & set(children(server)) or len(children(server)) != len(before):
+        await asyncio.sleep(0.05)
+    await all_connected(watching.clients)
+
+
+def _print(reports: Reports) -> None:
+    for transport, found in reports.items():
+        print(transport, " ".join(f"{name}={value}" for name, value in asdict(found).items()))
+
+
+async def _run(options: argparse.Namespace, folder: Path) -> None:
+    if options.scenario == "chaos":
+        _print(await chaos(folder, options.clients, options.seconds, options.away, options.flush))
+    elif options.scenario == "paused-leader":
+        reports, gap = await paused_leader(folder, options.clients, options.seconds)
+        _print(reports)
+        print(f"longest time between two ticks: {gap:.2f} s; their period is 0.2 s")
+    else:
+
+        async def told(server: Process, watching: Watch) -> None:
+            await asyncio.sleep(3)
+            spread = (await stats(server, watching.http))["servers"]
+            print("spread:", *(f"{name}: {told}" for name, told in spread["byServer"].items()))
+            for step in (kill_a_worker, replace_workers):
+                refused = sum(client.ledger.refused for client in watching.clients)
+                before = children(server)
+                await step(server, watching)
+                refused = sum(client.ledger.refused for client in watching.clients) - refused
+                print(f"{step.__name__}: {before} -> {children(server)}; {refused} tries refused")
+
+        _print(await workers(folder, told, options.clients, options.workers))
+
+
+def main() -> None:
+    """Run one scenario and print what the ledgers say."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenario", choices=["chaos", "paused-leader", "workers"])
+    parser.add_argument("--clients", type=int, default=200, help="of each transport")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--away", type=float, default=10.0, help="seconds for which Redis is gone")
+    parser.add_argument("--flush", action="store_true", help="Redis comes back without its data")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_run(options, Path(folder)))
+
+
+if __name__ == "__main__":
+    main()

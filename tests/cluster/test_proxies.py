@@ -1,0 +1,74 @@
+"""deploy/haproxy.cfg and deploy/nginx.conf do what they are for: real ones, in front of two servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import httpx_sse
+import pytest
+import websockets
+
+from tests.cluster import proxies
+from tests.cluster.process import Process, rtdemo
+
+
+@pytest.fixture
+async def servers(tmp_path: Path) -> AsyncIterator[list[Process]]:
+    made = [rtdemo(tmp_path, name, "--without", "broadcast") for name in ("one", "two")]
+    for server in made:
+        await server.start()
+    yield made
+    for server in made:
+        await server.kill()
+
+
+@pytest.fixture(params=["haproxy", "nginx"])
+async def proxy(
+    request: pytest.FixtureRequest, servers: list[Process], tmp_path: Path
+) -> AsyncIterator[Process]:
+    made: Process = getattr(proxies, request.param)(tmp_path, [server.port for server in servers])
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_messages_come_as_they_are_sent(proxy: Process) -> None:
+    """The welcome over both transports at once, and the client is spoken to and heard."""
+    async with websockets.connect(f"{proxy.url.replace('http', 'ws')}/ws") as socket:
+        assert json.loads(await socket.recv())["message"] == "WebSocket connection established"
+        await socket.send("hello")
+        assert json.loads(await socket.recv())["message"] == "Echo: hello"
+    async with (
+        httpx.AsyncClient(base_url=proxy.url) as http,
+        httpx_sse.aconnect_sse(http, "GET", "/api/sse") as stream,
+    ):
+        events = stream.aiter_sse()
+        welcome = (await anext(events)).json()
+        assert welcome["message"] == "SSE connection established"
+        # Several: each has to find the server that holds the stream.
+        for number in range(4):
+            said = await http.post(f"/api/messages?client={welcome['client']}", content=str(number))
+            assert said.status_code == 202
+            assert (await anext(events)).json()["message"] == f"Echo: {number}"
+
+
+async def test_page_is_served_through_it(proxy: Process) -> None:
+    async with httpx.AsyncClient(base_url=proxy.url) as http:
+        page = await http.get("/")
+        module = await http.get("/static/app.js")
+        publish = await http.post("/api/publish", json={"message": "x"})
+    assert (page.status_code, module.status_code) == (200, 200)
+    assert "/static/app.js" in page.text
+    # A proxy on the same host is no local user.
+    assert publish.status_code == 403
+
+
+async def test_clients_of_a_dead_server_find_the_other(proxy: Process, servers: list[Process]) -> None:
+    """With one server killed, whoever comes is served."""
+    await servers[0].kill()
+    for _ in range(6):
+        async with websockets.connect(f"{proxy.url.replace('http', 'ws')}/ws") as socket:
+            assert "established" in await socket.recv()

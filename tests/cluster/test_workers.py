@@ -1,0 +1,205 @@
+"""Several processes behind one address, as a person starts and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import httpx_sse
+import pytest
+
+from tests.cluster.process import Process, rtdemo
+from tests.cluster.scenarios import children, stats
+from tests.redis_server import free_port
+
+FAILING = """
+from rtdemo import producer
+
+@producer(every=0.01)
+def failing():
+    raise ValueError("no")
+"""
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def server(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Process]:
+    """Two workers, each with a log of its own."""
+    (tmp_path / "failing.py").write_text(FAILING)
+    started = rtdemo(
+        tmp_path, "server", str(tmp_path / "failing.py"), "--workers", "2", "--isolated-workers"
+    )
+    started.environ["TMPDIR"] = str(tmp_path)
+    await started.start()
+    while (await stats(started, http))["workers"] < 2:
+        await asyncio.sleep(0.02)
+    yield started
+    started.signal(signal.SIGCONT)
+    await started.kill()
+
+
+async def test_whichever_answers_speaks_for_all(server: Process, http: aiohttp.ClientSession) -> None:
+    """Connections, runs and failures are those of both, in JSON and for Prometheus."""
+    async with AsyncExitStack() as stack:
+        for _ in range(20):
+            await stack.enter_async_context(http.get(f"{server.url}/api/sse"))
+        for _ in range(8):
+            # Each on a connection of its own, so that both workers are asked.
+            async with aiohttp.ClientSession() as asking:
+                assert (await stats(server, asking))["connections"] == {"websocket": 0, "sse": 20}
+                async with asking.get(f"{server.url}/metrics") as answer:
+                    text = await answer.text()
+                assert 'rtdemo_connections{transport="sse"} 20.0' in text
+                assert "rtdemo_workers 2.0" in text
+
+
+async def test_posts_find_the_worker_that_has_the_stream(server: Process) -> None:
+    """What an SSE client says is heard, whichever worker its POST reaches."""
+    async with (
+        httpx.AsyncClient(base_url=server.url) as http,
+        httpx_sse.aconnect_sse(http, "GET", "/api/sse") as stream,
+    ):
+        events = stream.aiter_sse()
+        client = (await anext(events)).json()["client"]
+        said = [f"text {number}" for number in range(8)]
+        for text in said:
+            # Each on a connection of its own, so that both workers are asked.
+            async with httpx.AsyncClient(base_url=server.url) as posting:
+                answer = await posting.post(f"/api/messages?client={client}", content=text)
+            assert answer.status_code == 202
+        heard: list[str] = []
+        while len(heard) < len(said):
+            message = (await anext(events)).json()
+            if message["producer"] == "echo":
+                heard.append(message["message"])
+        assert heard == [f"Echo: {text}" for text in said]
+        unknown = await http.post("/api/messages?client=nobody", content="hello")
+        assert unknown.status_code == 404
+
+
+async def test_enable_reaches_every_worker(server: Process, http: aiohttp.ClientSession) -> None:
+    """A producer that one of them has disabled runs on all again."""
+    async with AsyncExitStack() as stack:
+        for _ in range(12):
+            await stack.enter_async_context(http.get(f"{server.url}/api/sse"))
+
+        async def account() -> dict[str, Any]:
+            async with http.get(f"{server.url}/api/producers") as answer:
+                found = await answer.json()
+            return next(told for told in found if told["name"] == "failing")
+
+        while (await account())["failures"] < 2:
+            await asyncio.sleep(0.02)
+        assert (await account())["lastError"] == "ValueError: no"
+        async with http.post(f"{server.url}/api/producers/failing/enable") as answer:
+            assert answer.status == 200
+
+
+async def test_only_workers_are_answered_about_one(server: Process, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{server.url}/api/worker") as answer:
+        assert answer.status == 404
+
+
+async def test_sigterm_ends_all(server: Process, tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    """Every client is told that the server goes away, and nothing is left behind."""
+    pids = children(server)
+    sockets = [await http.ws_connect(f"{server.url}/ws") for _ in range(8)]
+    ending = asyncio.ensure_future(server.stop())
+    codes = []
+    for socket in sockets:
+        while (await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+            pass
+        codes.append(socket.close_code)
+    assert codes == [1001] * 8
+    assert await ending == 0
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    assert list(tmp_path.glob("rtdemo-*")) == []
+
+
+async def test_workers_end_with_a_parent_that_is_killed(server: Process, tmp_path: Path) -> None:
+    """Nobody would replace them; their folder goes with the last."""
+    pids = children(server)
+    await server.kill()
+    while any(_runs(pid) for pid in pids) or list(tmp_path.glob("rtdemo-*")):
+        await asyncio.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def test_worker_that_stands_still_keeps_nobody_waiting(
+    server: Process, http: aiohttp.ClientSession
+) -> None:
+    """It is left out of the sum."""
+    frozen = children(server)[0]
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        answered = None
+        while answered is None:
+            # The kernel may have given this connection to the one that stands still.
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as asking:
+                try:
+                    answered = await stats(server, asking)
+                except TimeoutError:
+                    continue
+        assert answered["workers"] == 1
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+
+
+async def started(tmp_path: Path, *arguments: str, **environ: str) -> tuple[int | None, str]:
+    """Start a server that cannot, and return its exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rtdemo", "--host", "127.0.0.1", "--single-site", *arguments),
+        cwd=tmp_path,
+        env={**os.environ, **environ},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    return process.returncode, err.decode()
+
+
+async def test_start_that_fails_is_told_once(tmp_path: Path) -> None:
+    """Not once by each worker, and with the code that one process would end with."""
+    with_redis = ("--workers", "3", "--engine", f"redis://127.0.0.1:{free_port()}")
+    code, err = await started(tmp_path, "--port", "0", *with_redis)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "--engine-optional" in err
+    taken = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    code, err = await started(tmp_path, "--port", str(port), *with_redis)
+    taken.close()
+    assert (code, err.count("\n")) == (1, 1)
+    assert str(port) in err
+
+
+async def test_several_workers_want_one_log(tmp_path: Path) -> None:
+    """Without Redis they are refused with the reason, unless each may have its own."""
+    code, err = await started(tmp_path, "--port", "0", "--workers", "2")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--isolated-workers" in err
+    assert "--engine redis://" in err
+
+
+async def test_variable_of_the_workers_set_by_hand(tmp_path: Path) -> None:
+    code, err = await started(tmp_path, "--port", "0", RTDEMO_WORKER="1")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "unset it" in err
