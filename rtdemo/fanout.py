@@ -9,13 +9,15 @@ from itertools import islice
 
 from rtdemo.connection import Connection
 from rtdemo.engine.log import Entry, Log
+from rtdemo.news import News
 from rtdemo.position import Position
-from rtdemo.wire import WireFormat
 
 SLICE = 64
 """Connections that are served before the loop gets its turn."""
 BATCH = 64
 """Entries that are read from the log at once."""
+TOGETHER = 64 * 1024
+"""Bytes of JSON that go in one write, a quarter of what an outbox may hold; a single one may be more."""
 PACE = 0.02
 """Seconds between two looks whether a client that is catching up took what it was sent."""
 
@@ -34,24 +36,6 @@ class Resume:
 
     position: Position | None
     ahead: bool = False
-
-
-class Encoded:
-    """Hold an entry and its bytes in each wire format in use."""
-
-    __slots__ = ("_bytes", "entry")
-
-    def __init__(self, entry: Entry) -> None:
-        self.entry = entry
-        self._bytes: dict[WireFormat, bytes] = {}
-
-    def encode(self, wire_format: WireFormat) -> bytes:
-        """Return the finished bytes, made once for all connections."""
-        data = self._bytes.get(wire_format)
-        if data is None:
-            data = wire_format(self.entry.payload, str(self.entry.position))
-            self._bytes[wire_format] = data
-        return data
 
 
 class Fanout:
@@ -76,7 +60,7 @@ class Fanout:
         self._connections = connections
         self._always = always
         self._swept = log.last.offset
-        self._news: list[Encoded] = []
+        self._news: News | None = None
         self._rest: Iterator[Connection] | None = None
 
     def deliver(self, _entry: Entry) -> None:
@@ -109,48 +93,47 @@ class Fanout:
             if not log.holds(connection.position):
                 connection.lose(log.last, GONE)
                 break
-            for entry in log.after(connection.offset, BATCH):
-                if connection.is_full:
-                    asyncio.get_running_loop().call_later(PACE, self.catch_up, connection)
-                    return
-                self._forward(connection, Encoded(entry))
+            if connection.is_full:
+                asyncio.get_running_loop().call_later(PACE, self.catch_up, connection)
+                return
+            connection.forward(self._next(connection.offset))
         connection.replaying = False
 
     def _begin(self) -> None:
         log = self._log
         if log.last.offset == self._swept:
             return
-        entries = (
-            log.after(self._swept, BATCH) if log.holds(Position(log.last.epoch, self._swept)) else []
-        )
-        self._news = [Encoded(entry) for entry in entries]
+        known = log.holds(Position(log.last.epoch, self._swept))
+        self._news = self._next(self._swept) if known else None
         self._rest = iter(list(self._connections()))
         self._sweep()
 
     def _sweep(self) -> None:
         if self._rest is None:
             return
-        start = self._swept
-        served = 0
-        for connection in islice(self._rest, SLICE):
-            served += 1
+        start, news, last = self._swept, self._news, self._log.last.offset
+        slice_ = list(islice(self._rest, SLICE))
+        for connection in slice_:
             if connection.replaying:
                 continue
-            if connection.offset == start and self._news:
-                for encoded in self._news:
-                    self._forward(connection, encoded)
-            elif connection.offset < self._log.last.offset:
+            if connection.offset == start and news is not None:
+                connection.forward(news)
+            elif connection.offset < last:
                 self.catch_up(connection)
-        if served == SLICE:
+        if len(slice_) == SLICE:
             asyncio.get_running_loop().call_soon(self._sweep)
             return
         self._rest = None
-        self._swept = self._news[-1].entry.position.offset if self._news else self._log.last.offset
+        self._swept = self._news.last if self._news else self._log.last.offset
         self._begin()
 
-    def _forward(self, connection: Connection, encoded: Encoded) -> None:
-        entry = encoded.entry
-        picked = connection.client.transport in entry.transports and (
-            connection.selection.names(entry.producer) or self._always(entry.producer)
-        )
-        connection.forward(entry, encoded.encode, picked)
+    def _next(self, offset: int) -> News:
+        """Return the entries behind an offset that go in one write: one at least, and not many."""
+        found: list[tuple[Entry, bool]] = []
+        size = 0
+        for entry in self._log.after(offset, BATCH):
+            size += len(entry.payload)
+            if found and size > TOGETHER:
+                break
+            found.append((entry, self._always(entry.producer)))
+        return News(found)

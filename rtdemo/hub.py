@@ -11,13 +11,14 @@ from typing import Any
 
 from rtdemo import control, feeds
 from rtdemo.client import TRANSPORTS, Client, Transport
-from rtdemo.connection import Connection, Outbox
+from rtdemo.connection import Connection
 from rtdemo.engine.interface import Draft, Engine, Subscriber
 from rtdemo.errors import Unavailable
 from rtdemo.fanout import GONE, Fanout, Resume
 from rtdemo.guard import one_line
 from rtdemo.histogram import Histogram
 from rtdemo.message import Broadcast, Message
+from rtdemo.outbox import Outbox
 from rtdemo.plugin_manager import PluginManager
 from rtdemo.position import Position, parse
 from rtdemo.reasons import Reason

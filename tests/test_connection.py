@@ -22,8 +22,9 @@ class Outbox:
         self.waiting = 0
         self.closing = False
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
         self.written.append(data)
+        return self.waiting > 0
 
     def get_write_buffer_size(self) -> int:
         return self.waiting
@@ -65,8 +66,8 @@ def test_seq_counts_by_producer(rig: Rig) -> None:
 
 def test_full_outbox_drops_periodic_messages_and_shows_the_gap(rig: Rig) -> None:
     """A dropped message is counted and its number is used up."""
-    rig.connection.send("a", "first")
     rig.outbox.waiting = OUTBOX_LIMIT + 1
+    assert rig.connection.send("a", "what fills it")
     assert not rig.connection.send("a", "dropped")
     assert rig.connection.is_full
     rig.outbox.waiting = 0

@@ -28,9 +28,10 @@ class Sink:
         self.clock = clock
         self.times: dict[bytes, list[float]] = {b"message": [], b"status": [], b"welcome": []}
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
         producer = data[data.rindex(b'"producer":"') + 12 :].split(b'"', 1)[0]
         self.times[producer].append(self.clock.now)
+        return False
 
     def get_write_buffer_size(self) -> int:
         return 0

@@ -27,7 +27,7 @@ from rtdemo.traffic import Traffic
 
 
 def plain(payload: bytes, position: str | None = None) -> bytes:
-    return payload
+    return payload + b"\n"
 
 
 class Receiver:
@@ -42,8 +42,9 @@ class Receiver:
         self.connection: Connection | None = None
         self.joins: list[tuple[int, Position, bool]] = []
 
-    def write(self, data: bytes) -> None:
-        self.got.append(json.loads(data))
+    def write(self, data: bytes) -> bool:
+        self.got += [json.loads(line) for line in data.splitlines()]
+        return not self.room
 
     def get_write_buffer_size(self) -> int:
         return 0 if self.room else OUTBOX_LIMIT + 1

@@ -160,6 +160,7 @@ async def test_slow_client_is_ended_and_may_resume(
     peer = await connect(server, transport)
     (connection,) = server.hub._connections.values()
     connection._outbox = Full()
+    connection._is_over()  # as the write did that has filled it
     await publish(server, "1")
     assert connection.reason is not None
     assert connection.reason.code == 1013
@@ -170,7 +171,7 @@ async def test_slow_client_is_ended_and_may_resume(
 class Full:
     """A transport whose peer reads nothing."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
         raise AssertionError("nothing is to be written")
 
     def get_write_buffer_size(self) -> int:

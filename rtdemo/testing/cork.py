@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from rtdemo.client import Client
-from rtdemo.connection import Connection, Outbox
+from rtdemo.connection import Connection
 from rtdemo.hub import Hub
+from rtdemo.outbox import Outbox
 from rtdemo.reasons import Reason
 from rtdemo.wire import WireFormat
 
@@ -68,16 +69,17 @@ class _CorkedOutbox:
         self._size = 0
         self.is_closing = outbox.is_closing
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
         if not self._cork.is_in:
-            self._outbox.write(data)
-            return
+            waits: bool = self._outbox.write(data)
+            return waits
         if not self._held:
             self._cork.hold(self)
         self._held.append(data)
         self._size += len(data)
         if self._size > ENOUGH:
             self._cork.is_full = True
+        return True
 
     def get_write_buffer_size(self) -> int:
         waiting: int = self._outbox.get_write_buffer_size()

@@ -15,6 +15,7 @@ from rtdemo.admission import RETRY_AFTER, admit, check_origin, last_event_id
 from rtdemo.connection import OUTBOX_LIMIT, Connection
 from rtdemo.errors import Refused
 from rtdemo.keys import HUB, SETTINGS, SIBLINGS
+from rtdemo.outbox import SocketOutbox
 from rtdemo.reasons import Reason
 from rtdemo.siblings import is_from_sibling
 
@@ -51,7 +52,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     loop = asyncio.get_running_loop()
     scope = asyncio.timeout(None)
     connection = hub.connection(
-        client, transport, wire_format, lambda _reason: scope.reschedule(loop.time())
+        client, SocketOutbox(transport), wire_format, lambda _reason: scope.reschedule(loop.time())
     )
     try:
         async with scope:

@@ -17,6 +17,7 @@ from rtdemo.control import MAX_TEXT
 from rtdemo.handshake import check_handshake
 from rtdemo.hub import Hub
 from rtdemo.keys import HUB, SETTINGS
+from rtdemo.outbox import SocketOutbox
 from rtdemo.reasons import Reason
 
 log = logging.getLogger(__name__)
@@ -106,8 +107,9 @@ async def socket(request: web.Request) -> web.StreamResponse:
     transport.set_write_buffer_limits(high=OUTBOX_LIMIT, low=OUTBOX_LIMIT)
     loop, hub = asyncio.get_running_loop(), request.app[HUB]
     scope = asyncio.timeout(None)
+    outbox = SocketOutbox(transport)
     connection = hub.connection(
-        client, transport, wire.websocket_frame, lambda _reason: scope.reschedule(loop.time())
+        client, outbox, wire.websocket_frame, lambda _reason: scope.reschedule(loop.time())
     )
     ws.on_broken = connection.closed
     hearing = _Hearing(ws, hub, connection)
