@@ -44,6 +44,8 @@ def last_event_id(request: web.Request) -> str | None:
 def selection(request: web.Request, client: Client) -> Selection:
     """Read `?producers=a,b` and `?speed=2`.
 
+    Who comes back may have picked names that this log does not know yet, or no longer.
+
     Raises:
         Refused: 400 with the names that exist, or the speeds that may be given.
     """
@@ -53,7 +55,8 @@ def selection(request: web.Request, client: Client) -> Selection:
         speed = read_speed(query["speed"]) if "speed" in query else 1.0
         if "producers" not in query:
             return Selection(None, speed)
-        return Selection(read_producers(names, request.app[HUB].names(client)), speed)
+        known = request.app[HUB].names(client) if last_event_id(request) is None else names
+        return Selection(read_producers(names, known), speed)
     except SelectionError as error:
         raise Refused(400, str(error)) from error
 

@@ -135,7 +135,7 @@ class Connection:
             data = self._wire_format(messages.encode(Message(content, stamp, producer, seq)))
         else:
             message = content.sent(stamp, producer, seq)
-            if message.client is not None:
+            if message.client is not None and self.position is not None:
                 message = message.placed(str(self.position))
             data = self._wire_format(messages.encode(message), message.id)
         self._seq[producer] = seq
@@ -145,9 +145,9 @@ class Connection:
         return True
 
     @property
-    def position(self) -> Position:
-        """The place in the log behind which it goes on."""
-        return Position(self._epoch, self.offset)
+    def position(self) -> Position | None:
+        """The place in the log behind which it goes on; None while it has none."""
+        return Position(self._epoch, self.offset) if self._epoch else None
 
     def stand(self, position: Position) -> None:
         """Go on behind a place in the log."""

@@ -14,13 +14,13 @@ from rtdemo.client import TRANSPORTS, Client, Transport
 from rtdemo.connection import Connection
 from rtdemo.engine.interface import Draft, Engine, Subscriber
 from rtdemo.errors import Unavailable
-from rtdemo.fanout import GONE, Fanout, Resume
+from rtdemo.fanout import Fanout
 from rtdemo.guard import one_line
 from rtdemo.histogram import Histogram
 from rtdemo.message import Broadcast, Message
 from rtdemo.outbox import Outbox
 from rtdemo.plugin_manager import PluginManager
-from rtdemo.position import Position, parse
+from rtdemo.position import Position
 from rtdemo.reasons import Reason
 from rtdemo.schedule import Schedule
 from rtdemo.selection import Selection, SelectionError
@@ -65,7 +65,7 @@ class Hub:
         self.draining = False
         self._connections: dict[str, Connection] = {}
         self.shared = Shared(plugins, schedule, engine)
-        self._fanout = Fanout(engine.log, self._connections.values, plugins.is_always)
+        self._fanout = Fanout(engine.log, engine.lags, self._connections.values, plugins.is_always)
         self.publish_latency = Histogram()
         self._empty = asyncio.Event()
 
@@ -88,7 +88,10 @@ class Hub:
         """
         fanout = self._fanout
         self.engine.tell(lambda: {name: self.count(name) for name in TRANSPORTS})
-        await self.engine.subscribe(Subscriber(fanout.deliver, fanout.restarted, self.shared.lead))
+        await self.engine.subscribe(
+            Subscriber(fanout.deliver, fanout.checked, fanout.restarted, self.shared.lead)
+        )
+        fanout.start()
 
     def names(self, client: Client) -> list[str]:
         """Return what a client may pick: producers, and names under which something is published."""
@@ -99,33 +102,26 @@ class Hub:
         """The names of what comes into the log from outside, or by a plugin's `Broadcast`."""
         return list(dict.fromkeys([*self._names, *self.engine.log.producers]))
 
-    async def resume(self, text: str | None) -> Resume | None:
-        """Find the position that a client gave; None where it gave none."""
-        if text is None:
-            return None
-        position, last = parse(text), self.engine.log.last
-        if position is None or position.epoch != last.epoch or position.offset <= last.offset:
-            return Resume(position)
-        return Resume(position, await self.engine.knows(position))
-
-    def join(self, connection: Connection, selection: Selection, resume: Resume | None = None) -> None:
+    def join(
+        self, connection: Connection, selection: Selection, last_event_id: str | None = None
+    ) -> None:
         """Take a connection in, start its producers, and send it what it missed.
 
-        What runs at connect is sent at once, then the history behind `resume`, then what comes.
+        What runs at connect is sent at once, then the history behind `last_event_id`, then what comes.
+
+        Arguments:
+            last_event_id: the position that its client has reached; None where it is new.
         """
         client = connection.client
-        is_lost = self._fanout.place(connection, resume)
+        self._fanout.place(connection, last_event_id)
         self._connections[client.id] = connection
         log.info("%s connected from %s", client, client.remote, extra=_facts(client))
         connection.selection = selection
         self.plugins.hooks.connected(client)
         feeds.begin(connection, self.plugins.producers_for(client), self.schedule)
-        if resume is not None:
+        if last_event_id is not None:
             self.traffic[client.transport].resumes += 1
-        if is_lost:
-            connection.lose(self.engine.log.last, GONE)
-        else:
-            self._fanout.catch_up(connection)
+        self._fanout.begin(connection)
 
     def publish(self, drafts: Sequence[Draft], key: str = "") -> asyncio.Future[list[Position]]:
         """Put messages into the log, for everyone.
@@ -137,7 +133,7 @@ class Hub:
             ValueError: when one is too big or no Unicode text.
         """
         for draft in drafts:
-            check(draft.message)
+            check(draft)
         began = perf_counter()
         future = self.engine.publish(drafts, key)
         future.add_done_callback(lambda _: self.publish_latency.record(perf_counter() - began))
@@ -160,6 +156,7 @@ class Hub:
         client = connection.client
         if self._connections.pop(client.id, None) is None:
             return
+        self._fanout.leave(connection)
         connection.closed(reason)
         reason = connection.reason or reason
         seconds = self.schedule.clock.time() - connection.opened_at

@@ -21,14 +21,19 @@ MINIMUM_PERIOD = 0.01
 class Series:
     """Number the messages of one shared producer.
 
-    Attributes:
-        next: the number of the message that its next run makes, 1 or more.
+    Arguments:
+        following: gives the number of the message that its next run makes, 1 or more.
     """
 
-    __slots__ = ("next",)
+    __slots__ = ("_following",)
 
-    def __init__(self, following: int) -> None:
-        self.next = following
+    def __init__(self, following: Callable[[], int]) -> None:
+        self._following = following
+
+    @property
+    def next(self) -> int:
+        """The number of the message that its next run makes, as far as is known."""
+        return self._following()
 
 
 @dataclass(frozen=True, eq=False)

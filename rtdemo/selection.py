@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from rtdemo.producers import Producer
 
 SLOWEST, FASTEST = 0.1, 20.0
+TOLD = 50
+"""Names that a refusal tells."""
 
 
 class SelectionError(ValueError):
@@ -63,6 +65,7 @@ def read_producers(names: Iterable[object], known: Iterable[str]) -> frozenset[s
     picked = list(names)
     unknown = [name for name in picked if name not in known]
     if unknown:
-        there_are = ", ".join(known) or "none"
+        more = f" and {len(known) - TOLD} more" if len(known) > TOLD else ""
+        there_are = ", ".join(known[:TOLD]) + more or "none"
         raise SelectionError(f"producers: there is no {str(unknown[0])[:100]!r}; there are {there_are}")
     return frozenset(map(str, picked))

@@ -36,6 +36,8 @@ EXIT_LIMIT = 4.5
 IDLE_TIMEOUT = 75.0
 """Seconds for which a connection may wait between requests, or take for its first."""
 BACKLOG = 4096
+MAX_HEADER = 32 * 1024
+"""Bytes of a request line or a header."""
 
 _EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - only compared with, to show a name
 
@@ -111,6 +113,9 @@ class Server:
             auto_decompress=False,
             keepalive_timeout=IDLE_TIMEOUT,
             shutdown_timeout=SHUTDOWN_TIMEOUT,
+            # A `last_event_id` of any length is answered by us, with what it means.
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
         )
         await self._runner.setup()
         self.plugins.ask_shared()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
+from collections.abc import Callable
 from functools import partial
 
 from rtdemo import message as messages
 from rtdemo.engine.interface import Draft, Engine
+from rtdemo.engine.log import Log
 from rtdemo.feed import Feed
 from rtdemo.message import Message
 from rtdemo.plugin_manager import PluginManager
@@ -20,6 +23,8 @@ log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 64 * 1024
 """Bytes of a shared message's JSON: with a few of them the outbox of every client would be full."""
+MAX_NAME = 100
+"""Characters of the name under which something is published."""
 
 
 class Shared:
@@ -78,9 +83,9 @@ class Shared:
         self._feeds.clear()
 
     def _feed(self, producer: Producer, supervisor: Supervisor) -> Feed:
-        series = Series(self._engine.log.seq(producer.name) + 1)
-        emit = partial(self._publish, producer, series)
-        return Feed(producer, supervisor, series, emit, self._schedule)
+        numbering = Numbering(self._engine.log, producer.name)
+        emit = partial(self._publish, producer, numbering)
+        return Feed(producer, supervisor, Series(numbering.following), emit, self._schedule)
 
     def _first(self, producer: Producer) -> float | None:
         before = self._engine.log.sent_at(producer.name)
@@ -88,32 +93,76 @@ class Shared:
             return None
         return min(max(0.0, producer.every - (messages.now() - before) / 1000), producer.every)
 
-    def _publish(self, producer: Producer, series: Series, content: str | Message) -> None:
+    def _publish(self, producer: Producer, numbering: Numbering, content: str | Message) -> None:
         message = content if isinstance(content, Message) else Message(content)
-        check(message)
-        future = self._engine.publish(
-            [Draft(message, producer.name, tuple(producer.transports))], leading=True
-        )
-        # Where it fails, this number is not the next one's, and that the log knows.
-        series.next = max(series.next, self._engine.log.seq(producer.name)) + 1
-        future.add_done_callback(partial(self._published, producer, series))
+        draft = Draft(message, producer.name, tuple(producer.transports))
+        check(draft)
+        numbering.follow(self._engine.publish([draft], leading=True), self._failed)
 
-    def _published(
-        self, producer: Producer, series: Series, future: asyncio.Future[list[Position]]
+    def _failed(self, producer: str, error: BaseException | None) -> None:
+        self.unpublished += 1
+        log.debug("shared producer %r: not published: %r", producer, error)
+
+
+class Numbering:
+    """Tell which number a shared producer's next message will have.
+
+    The log's own number is behind by what is on its way there, and by what is in it and did not come
+    back to this server yet. A message whose fate is not known counts once it comes back.
+
+    Arguments:
+        log: this server's copy.
+        producer: its name.
+    """
+
+    def __init__(self, log: Log, producer: str) -> None:
+        self._log = log
+        self._producer = producer
+        self._on_the_way = 0
+        self._taken: deque[Position] = deque()
+
+    def following(self) -> int:
+        """Return the number."""
+        last = self._log.last
+        while self._taken and (self._taken[0].epoch != last.epoch or self._taken[0] <= last):
+            self._taken.popleft()
+        return self._log.seq(self._producer) + self._on_the_way + len(self._taken) + 1
+
+    def follow(
+        self,
+        answer: asyncio.Future[list[Position]],
+        failed: Callable[[str, BaseException | None], object],
     ) -> None:
-        if future.cancelled() or (error := future.exception()) is not None:
-            self.unpublished += 1
-            series.next = self._engine.log.seq(producer.name) + 1
-            if not future.cancelled():
-                log.debug("shared producer %r: not published: %r", producer.name, error)
+        """Count a message until it is in the log.
+
+        Arguments:
+            failed: called with the producer's name and the error where it was not taken.
+        """
+
+        def answered(answer: asyncio.Future[list[Position]]) -> None:
+            self._on_the_way -= 1
+            if answer.cancelled() or answer.exception() is not None:
+                failed(self._producer, None if answer.cancelled() else answer.exception())
+            else:
+                self._taken.extend(answer.result())
+
+        self._on_the_way += 1
+        if answer.done():
+            answered(answer)
+        else:
+            answer.add_done_callback(answered)
 
 
-def check(message: Message) -> None:
+def check(draft: Draft) -> None:
     """Refuse a message that the log cannot take.
 
     Raises:
-        ValueError: when its JSON is over 64 KiB, or it has a lone surrogate (UnicodeEncodeError).
+        ValueError: when its JSON is over 64 KiB, it has a lone surrogate (UnicodeEncodeError), or its
+            producer's name is none.
     """
-    size = len(messages.encode(message))
+    size = len(messages.encode(draft.message))
     if size > MAX_MESSAGE:
         raise ValueError(f"a shared message of {size} bytes; at most {MAX_MESSAGE} are taken")
+    name = draft.producer
+    if not name.strip() or not name.isprintable() or "," in name or len(name) > MAX_NAME:
+        raise ValueError(f"producer name {name[:MAX_NAME]!r} must be printable text without a comma")

@@ -67,6 +67,17 @@ class RedisServer:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
+    def backup(self) -> Path:
+        """Copy its data as they are now."""
+        copy = self.folder.with_name("backup")
+        shutil.copytree(self.folder, copy)
+        return copy
+
+    def restore(self, backup: Path) -> None:
+        """Put a copy in place of its data; it must not run."""
+        self.forget()
+        shutil.copytree(backup, self.folder, dirs_exist_ok=True)
+
     def forget(self) -> None:
         """Delete its data; it must not run."""
         shutil.rmtree(self.folder)

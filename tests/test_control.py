@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtdemo import control
+from rtdemo.selection import SelectionError, read_producers
 from rtdemo.server import Server
 from rtdemo.testing import VirtualClock
 from tests.conftest import Connect, Start
@@ -54,6 +55,7 @@ REFUSED: list[tuple[object, str]] = [
     ({"producers": ["nix"]}, "there are chat, echo, message, status, welcome"),
     ({"producers": "message"}, "a list of names"),
     ({"producers": [["x"]]}, "there is no"),
+    ({"producers": ["nix"]}, "there is no 'nix'"),
     ({"dance": 1}, "there is no control 'dance'"),
     ({}, "there are speed, producers"),
     (7, "there are speed, producers"),
@@ -111,3 +113,11 @@ async def test_shared_producer_runs_once_for_everyone(
     assert await ask(other, producers=["news"]) == {"producers": ["news"], "speed": 1.0}
     clock.advance(5)
     assert (await other.receive())["message"] == "3"
+
+
+def test_refusal_tells_some_names_of_many() -> None:
+    """However many were published under, the answer stays short."""
+    with pytest.raises(SelectionError) as refused:
+        read_producers(["nix"], [f"name {n:05}" for n in range(10_000)])
+    assert "name 00049 and 9950 more" in str(refused.value)
+    assert len(str(refused.value)) < 1000

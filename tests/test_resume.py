@@ -102,6 +102,41 @@ async def test_position_that_is_gone_is_told(
     assert server.hub.traffic["websocket" if transport == "websocket" else "sse"].lost == 1
 
 
+@pytest.mark.parametrize("by", ["address", "header"])
+async def test_position_of_ten_kilobytes_is_told_as_any_other(server: Server, by: str) -> None:
+    """It is an answer of ours, not of the HTTP parser."""
+    rubbish = "9" * 10_240
+    query = f"?last_event_id={rubbish}" if by == "address" else ""
+    headers = {"Last-Event-ID": rubbish} if by == "header" else {}
+    async with (
+        httpx.AsyncClient(base_url=server.web_url) as http,
+        http.stream("GET", f"/api/sse{query}", headers=headers) as stream,
+    ):
+        assert stream.status_code == 200
+        lines = (line async for line in stream.aiter_lines() if line.startswith("data: "))
+        await anext(lines)
+        assert json.loads((await anext(lines)).removeprefix("data: "))["lost"] is True
+
+
+async def test_welcome_before_a_word_of_loss_names_no_position(
+    server: Server, connect: Connect, transport: str
+) -> None:
+    """Who is cut between the two comes back with the old position, and is told again."""
+    peer = await connect(server, transport, "last_event_id=ff-3")
+    assert "id" not in peer.welcome
+    assert (await peer.receive())["lost"] is True
+
+
+async def test_who_comes_back_may_have_picked_what_is_not_known_any_more(
+    server: Server, connect: Connect, transport: str
+) -> None:
+    """After a restart of the server, a browser that was refused would give up for good."""
+    peer = await connect(server, transport, "producers=news&last_event_id=ff-3")
+    assert (await peer.receive())["lost"] is True
+    await publish(server, "1")
+    assert await texts(peer, 1) == ["1"]
+
+
 async def test_what_the_log_let_go_is_told_as_lost(
     start: Start, connect: Connect, transport: str
 ) -> None:

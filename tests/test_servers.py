@@ -104,6 +104,49 @@ async def test_position_ahead_of_a_server_s_copy_is_waited_for(
     assert await shared(peer, 1) == ["2"]
 
 
+async def test_position_that_exists_nowhere_is_told_after_all(
+    pair: list[Server], connect: Connect, redis_server: RedisServer, transport: str
+) -> None:
+    """Of the future, or of another log; also where it was claimed while Redis was away."""
+    one, _ = pair
+    await publish(one, "1")
+    epoch = one.hub.engine.log.last.epoch
+    claims = [f"{epoch}-9999", "ff-3"]
+    peers = [await connect(one, transport, f"last_event_id={claim}") for claim in claims]
+    await redis_server.stop()
+    await eventually(lambda: "away" in one.hub.engine.state)
+    peers += [await connect(one, transport, f"last_event_id={claim}") for claim in claims]
+    gone = await connect(one, transport, f"last_event_id={claims[0]}")
+    await gone.leave()
+    await redis_server.start()
+    for peer in peers:
+        told = await peer.receive()
+        assert (told["producer"], told["lost"]) == ("resume", True)
+    await patiently(one, "2")
+    assert [await shared(peer, 1) for peer in peers] == [["2"]] * 4
+    assert one.hub._fanout._unsure == {}
+
+
+async def test_who_was_told_of_a_new_log_elsewhere_is_not_told_again(
+    pair: list[Server], connect: Connect, transport: str
+) -> None:
+    """It comes to a server that has not noticed the flush yet, and gets nothing twice."""
+    one, other = pair
+    await publish(one, "old")
+    engine: Any = other.hub.engine
+    await eventually(lambda: other.hub.engine.log.last.offset == 1)
+    engine._tasks[0].cancel()
+    await asyncio.wait({engine._tasks[0]})
+    await engine._commands.flushall()
+    await eventually(lambda: one.hub.engine.log.last.offset == 0)
+    await patiently(one, "1")
+    await eventually(lambda: one.hub.engine.log.last.offset == 1)
+    peer = await connect(other, transport, f"last_event_id={one.hub.engine.log.last}")
+    engine._tasks[0] = asyncio.ensure_future(engine._follow())
+    await publish(one, "2")
+    assert await shared(peer, 1) == ["2"]
+
+
 async def test_while_redis_is_away_private_messages_go_on(
     pair: list[Server], connect: Connect, clock: VirtualClock, redis_server: RedisServer, transport: str
 ) -> None:

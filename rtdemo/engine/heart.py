@@ -57,6 +57,9 @@ class Heart:
                 await self._present()
             except FAULTS as error:
                 log.debug("no heartbeat: %r", error)
+            except Exception:
+                # A bug, or what another version told of itself: the lease is still to be renewed.
+                log.exception("a heartbeat failed")
             if time.monotonic() >= self._until:
                 self.lead(False)
             await asyncio.sleep(BEAT)

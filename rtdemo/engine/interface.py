@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol
 
+from rtdemo import message as messages
 from rtdemo.client import TRANSPORTS, Transport
 from rtdemo.engine.log import Entry, Log
 from rtdemo.message import Message
@@ -31,18 +33,28 @@ class Draft:
     transports: tuple[Transport, ...] = TRANSPORTS
 
 
+def fingerprint(drafts: Sequence[Draft]) -> str:
+    """Return what tells messages from others that come under the same idempotency key."""
+    whole = sha256()
+    for draft in drafts:
+        whole.update(draft.producer.encode() + b"\0" + messages.encode(draft.message) + b"\0")
+    return whole.hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Subscriber:
     """Take what an engine has to tell; nothing here waits.
 
     Arguments:
         deliver: takes each entry once, in order, after it was appended to the log.
+        checked: called each second with the end of the log, where this server's copy may lag behind.
         restarted: the log could not be followed and goes on elsewhere: what lies between is lost.
         lead: called with True when this server is to run the shared producers, and with False when
             it no longer is.
     """
 
     deliver: Callable[[Entry], object]
+    checked: Callable[[Position], object]
     restarted: Callable[[], object]
     lead: Callable[[bool], object]
 
@@ -54,11 +66,13 @@ class Engine(Protocol):
         log: this server's copy of the newest messages, complete up to its `last`: history is read
             from it at once, whatever becomes of the engine.
         state: `ready`, or in a few words why nothing can be published.
+        lags: whether other servers may have sent what this copy does not hold yet.
         name: `memory` or `redis`.
         server: this server's name among the others.
     """
 
     log: Log
+    lags: bool
     name: str
     server: str
 
@@ -97,10 +111,6 @@ class Engine(Protocol):
             The positions, once they are in the log. It fails with `Unavailable`, `NotLeading` or
             `KeyReused`, never with anything else; an `Unavailable` may have come too late.
         """
-        ...
-
-    async def knows(self, position: Position) -> bool:
-        """Tell whether a position ahead of this server's copy exists, as after a change of server."""
         ...
 
     async def close(self) -> None:

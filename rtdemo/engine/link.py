@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,6 +42,7 @@ class Keys:
         base = "{" + prefix + "}"
         self.meta = f"{base}:meta"
         self.numbers = f"{base}:numbers"
+        self.names = f"{base}:names"
         self.log = f"{base}:log"
         self.leader = f"{base}:leader"
         self.servers = f"{base}:servers"
@@ -106,7 +108,7 @@ async def check(redis: Redis, url: str) -> None:
         version = str((await redis.info("server"))["redis_version"])
     except FAULTS as error:
         raise explain(url, error) from error
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
         raise EngineError(shown(url), f"Redis {version} is too old", "streams need 5.0 or later")
 
 

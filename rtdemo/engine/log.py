@@ -69,6 +69,7 @@ class Log:
 
     Attributes:
         last: the position of the newest entry, or that before the first.
+        newest: the newest entry, also where it is too old to be held; None where none came yet.
         bytes: JSON held.
     """
 
@@ -80,6 +81,7 @@ class Log:
     ) -> None:
         self.limits = limits or Limits()
         self.last = Position(epoch or new_epoch(), 0)
+        self.newest: Entry | None = None
         self.bytes = 0
         self._now = now
         self._entries: deque[Entry] = deque()
@@ -118,6 +120,7 @@ class Log:
         if entry.position != wanted:
             raise ValueError(f"{entry.position} does not follow {self.last}")
         self._entries.append(entry)
+        self.newest = entry
         self.last = entry.position
         self.bytes += len(entry.payload)
         self.number(entry.producer, entry.seq, entry.sent_at)
@@ -128,11 +131,14 @@ class Log:
         if last.epoch != self.last.epoch:
             self._newest.clear()
         self._entries.clear()
+        self.newest = None
         self.bytes = 0
         self.last = last
 
-    def holds(self, position: Position) -> bool:
+    def holds(self, position: Position | None) -> bool:
         """Tell whether everything behind a position is still held."""
+        if position is None:
+            return False
         self._expire()
         oldest = self.last.offset - len(self._entries)
         return position.epoch == self.last.epoch and oldest <= position.offset <= self.last.offset

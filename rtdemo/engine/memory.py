@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rtdemo import message as messages
-from rtdemo.engine.interface import KEY_SECONDS, Draft, Subscriber
+from rtdemo.engine.interface import KEY_SECONDS, Draft, Subscriber, fingerprint
 from rtdemo.engine.log import Limits, Log, entry
-from rtdemo.errors import KeyReused
+from rtdemo.errors import KeyReused, Unavailable
 from rtdemo.position import Position
 
-MAX_KEYS = 10_000
+MAX_KEYS = 100_000
+"""Idempotency keys that are remembered, at some 300 bytes each; one more is refused until one is old."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Hold what came with an idempotency key, and when."""
+
+    print: str
+    positions: list[Position]
+    at: float
 
 
 class MemoryEngine:
@@ -25,14 +36,15 @@ class MemoryEngine:
     """
 
     name = "memory"
+    lags = False
     state = "ready"
 
     def __init__(self, limits: Limits | None = None, now: Callable[[], float] = messages.now) -> None:
         self.log = Log(limits, now)
         self._now = now
         self._subscriber: Subscriber | None = None
-        # The newest last: (what came with the key, its positions, when).
-        self._keys: OrderedDict[str, tuple[list[Draft], list[Position], float]] = OrderedDict()
+        # The newest last.
+        self._keys: OrderedDict[str, _Known] = OrderedDict()
 
     servers: Mapping[str, Mapping[str, Any]] = {}
     server = ""
@@ -50,21 +62,20 @@ class MemoryEngine:
     ) -> asyncio.Future[list[Position]]:
         """Append messages and deliver them; the future is done already."""
         future: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
+        what = fingerprint(drafts) if key else ""
         known = self._known(key)
-        if known is None:
+        if known is not None and known.print != what:
+            future.set_exception(KeyReused())
+        elif known is not None:
+            future.set_result(known.positions)
+        elif key and len(self._keys) >= MAX_KEYS:
+            future.set_exception(Unavailable(f"{MAX_KEYS} idempotency keys are remembered; wait"))
+        else:
             positions = [self._append(draft) for draft in drafts]
             if key:
-                self._keys[key] = (list(drafts), positions, self._now())
+                self._keys[key] = _Known(what, positions, self._now())
             future.set_result(positions)
-        elif known[0] == list(drafts):
-            future.set_result(known[1])
-        else:
-            future.set_exception(KeyReused())
         return future
-
-    async def knows(self, position: Position) -> bool:
-        """Tell that nothing is ahead of the log."""
-        return False
 
     async def close(self) -> None:
         """Deliver nothing more."""
@@ -80,11 +91,8 @@ class MemoryEngine:
             self._subscriber.deliver(made)
         return position
 
-    def _known(self, key: str) -> tuple[list[Draft], list[Position], float] | None:
+    def _known(self, key: str) -> _Known | None:
         oldest_allowed = self._now() - KEY_SECONDS * 1000
-        while self._keys:
-            oldest = next(iter(self._keys))
-            if self._keys[oldest][2] >= oldest_allowed and len(self._keys) <= MAX_KEYS:
-                break
-            del self._keys[oldest]
+        while self._keys and next(iter(self._keys.values())).at < oldest_allowed:
+            self._keys.popitem(last=False)
         return self._keys.get(key) if key else None

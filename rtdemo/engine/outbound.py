@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
 from rtdemo import message as messages
 from rtdemo.engine import scripts
-from rtdemo.engine.interface import KEY_SECONDS, Draft
+from rtdemo.engine.interface import KEY_SECONDS, Draft, fingerprint
 from rtdemo.engine.link import FAULTS, Keys, Redis, raise_if_cancelled
-from rtdemo.engine.log import Log
+from rtdemo.engine.log import FOLLOWED, Log
 from rtdemo.errors import KeyReused, NotLeading, Unavailable
 from rtdemo.guard import one_line
 from rtdemo.position import Position, new_epoch
 
+log = logging.getLogger(__name__)
+
 WAITING = 1000
-"""Publications that may wait for Redis; each is 100 messages of 64 KiB at the most."""
+"""Publications that may wait for Redis; each has 64 KiB at the most."""
 TOGETHER = 64
 """Publications that go in one round trip."""
+UNREACHED = 2**53 - 1
+"""An offset that no log has."""
 
 Answer = asyncio.Future[list[Position]]
 
@@ -96,19 +100,31 @@ class Outbound:
                 for publication in together:
                     _fail(publication.answer, Unavailable(one_line(error)))
                 self._away(error)
+            except Exception:
+                # A bug costs these messages, not all that are still to come.
+                log.exception("publishing failed")
+                for publication in together:
+                    _fail(publication.answer, Unavailable("the server failed; its log says why"))
             finally:
                 for publication in together:
                     _fail(publication.answer, Unavailable("the server is stopping"))
 
-    async def ensure_epoch(self) -> None:
-        """Begin a log where Redis has none, or only an older state of ours."""
-        command = self._command(Publication([], "", False, asyncio.get_running_loop().create_future()))
-        await self._redis.eval(*command)
+    async def ensure_epoch(self, afresh: bool = False) -> None:
+        """Begin a log where Redis has none, or only an older state of ours.
+
+        Arguments:
+            afresh: also where it has gone on from there, if nobody has begun a new one meanwhile.
+        """
+        reached = self._log.last
+        if afresh:
+            reached = Position(reached.epoch, UNREACHED)
+        nothing = Publication([], "", False, asyncio.get_running_loop().create_future())
+        await self._redis.eval(*self._command(nothing, reached))
 
     async def _hand_over(self, together: list[Publication]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for publication in together:
-            pipeline.eval(*self._command(publication))
+            pipeline.eval(*self._command(publication, self._log.last))
         results = await pipeline.execute(raise_on_error=False)
         for publication, result in zip(together, results, strict=True):
             if isinstance(result, Exception):
@@ -127,7 +143,7 @@ class Outbound:
             offsets = range(first, first + len(publication.drafts))
             publication.answer.set_result([Position(epoch, offset) for offset in offsets])
 
-    def _command(self, publication: Publication) -> tuple[str | int | float, ...]:
+    def _command(self, publication: Publication, reached: Position) -> tuple[str | int | float, ...]:
         keys, limits, now = self._keys, self._log.limits, self._now()
         names = (
             keys.meta,
@@ -135,26 +151,18 @@ class Outbound:
             keys.log,
             keys.leader,
             keys.idempotency(publication.key),
+            keys.names,
         )
         who = self._server if publication.leading else ""
         oldest = now - limits.seconds * 1000
-        head = (new_epoch(), *self._log.last, who, _print(publication), int(KEY_SECONDS * 1000))
-        bounds = (limits.count, limits.bytes, oldest)
+        what = fingerprint(publication.drafts) if publication.key else ""
+        head = (new_epoch(), *reached, who, what, int(KEY_SECONDS * 1000))
+        bounds = (limits.count, limits.bytes, oldest, FOLLOWED)
         flat: list[str | int | float] = []
         for draft in publication.drafts:
             message = messages.encode(draft.message).decode()
             flat += [draft.producer, message, repr(now), ",".join(draft.transports)]
         return (scripts.PUBLISH, len(names), *names, *head, *bounds, *flat)
-
-
-def _print(publication: Publication) -> str:
-    """Return what tells messages from others under the same idempotency key."""
-    if not publication.key:
-        return ""
-    whole = sha256()
-    for draft in publication.drafts:
-        whole.update(draft.producer.encode() + b"\0" + messages.encode(draft.message) + b"\0")
-    return whole.hexdigest()
 
 
 def _fail(answer: Answer, error: Exception) -> None:

@@ -50,6 +50,7 @@ class RedisEngine:
     """
 
     name = "redis"
+    lags = True
 
     def __init__(
         self,
@@ -70,6 +71,8 @@ class RedisEngine:
         self._subscriber: Subscriber | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._away_since: float | None = None
+        # After a fault Redis may be another, or restored from an older state.
+        self._in_doubt = False
         self.state = "not started"
         self.heart = Heart(self._beating, self._keys, self.server, self._lead)
         self._outbound.refused = lambda: self.heart.lead(False)
@@ -102,15 +105,6 @@ class RedisEngine:
     ) -> asyncio.Future[list[Position]]:
         """Queue messages for Redis; they come back, to be delivered, by the reader."""
         return self._outbound.put(drafts, key, leading, self.state)
-
-    async def knows(self, position: Position) -> bool:
-        """Tell whether a position ahead of this server's copy exists."""
-        try:
-            last = await self._last()
-        except link.FAULTS:
-            # It cannot be told: calling it lost would be a guess, and waiting for it costs nothing.
-            return position.epoch == self.log.last.epoch
-        return position.epoch == last.epoch and position.offset <= last.offset
 
     async def close(self) -> None:
         """Stop everything and give up leading."""
@@ -157,19 +151,18 @@ class RedisEngine:
         return Position(epoch or "", int(offset or 0))
 
     async def _load(self) -> None:
-        """Take over what Redis holds, from its oldest entry on."""
+        """Take over what Redis holds, from its oldest entry on, while others publish and it trims."""
         await self._outbound.ensure_epoch()
-        last = await self._last()
-        oldest = await self._commands.xrange(self._keys.log, count=1)
-        base = int(oldest[0][0].partition("-")[0]) - 1 if oldest else last.offset
-        self.log.restart(Position(last.epoch, base))
+        self.log.restart(await self._last())
         for name, seq in (await self._commands.hgetall(self._keys.numbers)).items():
             self.log.number(name, int(seq))
-        while found := await self._commands.xrange(
-            self._keys.log, min=f"{self.log.last.offset + 1}-0", count=READ
-        ):
+        behind = 0
+        while found := await self._commands.xrange(self._keys.log, f"{behind + 1}-0", count=READ):
             for made in map(_entry, found):
+                if made.position != _following(self.log.last):
+                    self.log.restart(Position(made.position.epoch, made.position.offset - 1))
                 self.log.append(made)
+            behind = self.log.last.offset
 
     async def _follow(self) -> None:
         pause = FIRST_PAUSE
@@ -180,6 +173,7 @@ class RedisEngine:
                 self._back()
                 pause = FIRST_PAUSE
             except link.FAULTS as error:
+                self._in_doubt = True
                 self._away(error)
                 await asyncio.sleep(uniform(pause / 2, pause))
                 pause = min(pause * 2, LAST_PAUSE)
@@ -193,13 +187,19 @@ class RedisEngine:
         last = await self._last()
         if last.epoch != self.log.last.epoch or last.offset < self.log.last.offset:
             return await self._restart()
+        if self._in_doubt and not await self._has_ours():
+            # Restored from an older state, it has gone on with offsets that were given before.
+            return await self._restart(afresh=True)
+        self._in_doubt = False
+        if self._subscriber is not None:
+            self._subscriber.checked(last)
         behind = {self._keys.log: f"{self.log.last.offset}-0"}
         answer = await self._blocking.xread(behind, count=READ, block=int(BLOCK * 1000))
         found = [_entry(raw) for raw in answer[0][1]] if answer else []
         if not found and last.offset > self.log.last.offset:
             return await self._restart()
         for index, made in enumerate(found):
-            if made.position != Position(self.log.last.epoch, self.log.last.offset + 1):
+            if made.position != _following(self.log.last):
                 return await self._restart()
             self.log.append(made)
             if self._subscriber is not None:
@@ -208,16 +208,30 @@ class RedisEngine:
                 await asyncio.sleep(0)
         return None
 
-    async def _restart(self) -> None:
-        """Go on with the log that Redis has now; what lies between is lost."""
-        await self._outbound.ensure_epoch()
+    async def _has_ours(self) -> bool:
+        """Tell whether Redis has our newest entry as we have it, or let it go since."""
+        newest = self.log.newest
+        if newest is None:
+            return True
+        identifier = f"{newest.position.offset}-0"
+        found = await self._commands.xrange(self._keys.log, identifier, identifier)
+        return not found or _entry(found[0]) == newest
+
+    async def _restart(self, afresh: bool = False) -> None:
+        """Go on with the log that Redis has now, or with a new one; what lies between is lost."""
+        await self._outbound.ensure_epoch(afresh)
         last = await self._last()
         oldest = await self._commands.xrange(self._keys.log, count=1)
         base = int(oldest[0][0].partition("-")[0]) - 1 if oldest else last.offset
         log.warning("the log goes on at %s instead of %s", Position(last.epoch, base), self.log.last)
         self.log.restart(Position(last.epoch, base))
+        self._in_doubt = False
         if self._subscriber is not None:
             self._subscriber.restarted()
+
+
+def _following(position: Position) -> Position:
+    return Position(position.epoch, position.offset + 1)
 
 
 def _entry(raw: tuple[str, dict[str, Any]]) -> Entry:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 PUBLISH = """
 -- Number messages and append them, all or none.
--- KEYS: meta, numbers, log, leader, idempotency key
+-- KEYS: meta, numbers, log, leader, idempotency key, names by when they last published
 -- ARGV: 1 a fresh epoch, 2 and 3 the epoch and offset that the caller has reached,
 --       4 the caller where it must lead, 5 what the key came with, 6 ms for which the key holds,
---       7 to 9 bounds of the log: count, bytes, oldest ms; then four a message:
+--       7 to 10 bounds: messages, bytes, oldest ms, names; then four a message:
 --       producer, JSON, ms at which it is sent, transports.
 if ARGV[4] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[4] then return {'lead'} end
 if ARGV[5] ~= '' then
@@ -19,17 +19,23 @@ local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = tonumber(redis.call('HGET', KEYS[1], 'offset') or '0')
 -- Restored from an older state, Redis would give offsets a second time.
 if not epoch or (epoch == ARGV[2] and offset < tonumber(ARGV[3])) then
-  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[6])
   epoch, offset = ARGV[1], 0
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', 0, 'bytes', 0)
 end
 local first, bytes = offset + 1, 0
-for at = 10, #ARGV, 4 do
+for at = 11, #ARGV, 4 do
   offset = offset + 1
   local seq = redis.call('HINCRBY', KEYS[2], ARGV[at], 1)
+  redis.call('ZADD', KEYS[6], offset, ARGV[at])
   bytes = bytes + #ARGV[at + 1]
   redis.call('XADD', KEYS[3], string.format('%d-0', offset), 'epoch', epoch, 'producer', ARGV[at],
     'seq', seq, 'message', ARGV[at + 1], 'sent_at', ARGV[at + 2], 'transports', ARGV[at + 3])
+end
+for _ = tonumber(ARGV[10]) + 1, redis.call('ZCARD', KEYS[6]) do
+  local forgotten = redis.call('ZRANGE', KEYS[6], 0, 0)[1]
+  redis.call('ZREM', KEYS[6], forgotten)
+  redis.call('HDEL', KEYS[2], forgotten)
 end
 if offset >= first then
   redis.call('HSET', KEYS[1], 'offset', string.format('%d', offset))

@@ -78,7 +78,7 @@ class Bench:
         self.account = Account(producer, self.loop)
         self.sent: list[Message] = []
         self.late = 0
-        self._client = Series(1) if producer.shared else client
+        self._client = Series(lambda: len(self.sent) + 1) if producer.shared else client
         self._limit = limit
         self._schedule = Schedule(self.loop)
         self._feeds: list[Feed] = []
@@ -113,8 +113,6 @@ class Bench:
         if size > self._limit:
             raise ValueError(f"sent {size} bytes; a message has {self._limit} at the most")
         self.sent.append(message)
-        if isinstance(self._client, Series):
-            self._client.next = len(self.sent) + 1
 
 
 def describe(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from rtdemo.keys import HUB, SETTINGS, SIBLINGS
 from rtdemo.outbox import SocketOutbox
 from rtdemo.reasons import Reason
 from rtdemo.siblings import is_from_sibling
+from rtdemo.transports.ending import interrupting
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,6 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Answer `GET /api/sse` with events until the client leaves or the server ends it."""
     hub = request.app[HUB]
     client, selection = admit(request, "sse")
-    resume = await hub.resume(last_event_id(request))
     response = EventSourceResponse(ping_interval=request.app[SETTINGS].heartbeat, sep="\n")
     # no-transform: boxes in between that compress would hold events back (RFC 9111 section 5.2.2.6).
     response.headers[hdrs.CACHE_CONTROL] = "no-cache, no-transform"
@@ -49,14 +49,11 @@ async def stream(request: web.Request) -> web.StreamResponse:
         return response
     transport.set_write_buffer_limits(high=OUTBOX_LIMIT, low=OUTBOX_LIMIT)
     wire_format = wire.sse_chunk if request.version >= HttpVersion11 else wire.sse_event
-    loop = asyncio.get_running_loop()
     scope = asyncio.timeout(None)
-    connection = hub.connection(
-        client, SocketOutbox(transport), wire_format, lambda _reason: scope.reschedule(loop.time())
-    )
+    connection = hub.connection(client, SocketOutbox(transport), wire_format, interrupting(scope))
     try:
         async with scope:
-            hub.join(connection, selection, resume)
+            hub.join(connection, selection, last_event_id(request))
             await response.wait()
     except TimeoutError:
         await _finish(response, transport, connection)

@@ -19,6 +19,7 @@ from rtdemo.hub import Hub
 from rtdemo.keys import HUB, SETTINGS
 from rtdemo.outbox import SocketOutbox
 from rtdemo.reasons import Reason
+from rtdemo.transports.ending import interrupting
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,6 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_handshake(request)
     check_origin(request)
     client, selection = admit(request, "websocket")
-    resume = await request.app[HUB].resume(last_event_id(request))
     ws = Socket(
         timeout=CLOSE_TIMEOUT,
         autoclose=False,
@@ -108,14 +108,12 @@ async def socket(request: web.Request) -> web.StreamResponse:
     loop, hub = asyncio.get_running_loop(), request.app[HUB]
     scope = asyncio.timeout(None)
     outbox = SocketOutbox(transport)
-    connection = hub.connection(
-        client, outbox, wire.websocket_frame, lambda _reason: scope.reschedule(loop.time())
-    )
+    connection = hub.connection(client, outbox, wire.websocket_frame, interrupting(scope))
     ws.on_broken = connection.closed
     hearing = _Hearing(ws, hub, connection)
     try:
         async with scope:
-            hub.join(connection, selection, resume)
+            hub.join(connection, selection, last_event_id(request))
             connection.closed(await hearing.listen(request.writer.drain))
     except TimeoutError:
         connection.closed(Reason.SERVER_ERROR)

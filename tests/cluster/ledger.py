@@ -50,11 +50,15 @@ class Ledger:
         if position is None:
             return
         if "client" in message:
-            self.last = self.last or position
+            # A browser keeps the welcome's id as its last: another one would hide what lies between.
+            self.missing += self.last not in (None, position)
+            self.last = position
         elif message.get("lost"):
             self.told += 1
             self.last = position
         else:
+            # Also what came before a word of loss is not to come again.
+            self.repeated += position in self.texts and self.last is not None and position > self.last
             self._count(position)
             self.texts[position] = message["message"]
             self.sent_at[position] = message["sentAt"]

@@ -88,12 +88,14 @@ async def paused_leader(folder: Path, number: int = 50, seconds: float = 15.0) -
 
 
 def _longest_gap(clients: list[Client]) -> float:
-    ticks = {
-        int(text.split()[1]): client.ledger.sent_at[position] / 1000
+    places = {
+        (position, int(text.split()[1])): client.ledger.sent_at[position] / 1000
         for client in clients
         for position, text in client.ledger.texts.items()
         if text.startswith("tick ")
     }
+    ticks = {number: at for (_, number), at in places.items()}
+    assert len(ticks) == len(places), "a number was said twice"
     numbers = sorted(ticks)
     assert numbers == list(range(numbers[0], numbers[-1] + 1)), "the producer's count has a gap"
     return max(ticks[number + 1] - ticks[number] for number in numbers[:-1])

@@ -36,6 +36,12 @@ def test_ledger_sees_what_it_is_for() -> None:
     ledger.take({"message": "gone", "id": "c-9", "lost": True})
     ledger.take({"message": "c-10", "id": "c-10", "sentAt": 1.0})
     assert (ledger.missing, ledger.told, ledger.last) == (3, 1, Position("c", 10))
+    ledger.take({"message": "gone", "id": "c-5", "lost": True})
+    ledger.take({"message": "c-10", "id": "c-10", "sentAt": 1.0})
+    # c-6 to c-9 are missing then, and c-10 has come before.
+    assert (ledger.repeated, ledger.missing) == (3, 7)
+    ledger.take({"client": "c", "id": "c-12"})
+    assert ledger.missing == 8
 
 
 async def test_nothing_is_missed_while_everything_breaks(tmp_path: Path) -> None:

@@ -23,11 +23,14 @@ class Listening:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.got: list[Entry] = []
+        self.ends: list[Position] = []
         self.restarts = 0
         self.leading: list[bool] = []
 
     async def subscribe(self) -> None:
-        await self.engine.subscribe(Subscriber(self.got.append, self._restarted, self.leading.append))
+        await self.engine.subscribe(
+            Subscriber(self.got.append, self.ends.append, self._restarted, self.leading.append)
+        )
 
     def _restarted(self) -> None:
         self.restarts += 1

@@ -88,12 +88,3 @@ async def test_the_only_server_leads_and_may_publish_as_the_leader(make: Make) -
     listening = await make()
     await eventually(lambda: listening.leads)
     assert len(await listening.say("x", leading=True)) == 1
-
-
-async def test_position_ahead_is_known_only_where_it_exists(make: Make) -> None:
-    """The future is not."""
-    listening = await make()
-    (position,) = await listening.say("x")
-    await eventually(lambda: listening.got)
-    assert not await listening.engine.knows(Position(position.epoch, position.offset + 5))
-    assert not await listening.engine.knows(Position("ff", 1))

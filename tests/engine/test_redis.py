@@ -13,6 +13,7 @@ from rtdemo.engine.log import Limits
 from rtdemo.engine.redis import RedisEngine
 from rtdemo.errors import EngineError, NotLeading, Unavailable
 from rtdemo.position import Position
+from tests.certificate import self_signed
 from tests.engine.conftest import Listening, Make, drafts
 from tests.peers import eventually
 from tests.redis_server import RedisServer, free_port
@@ -110,6 +111,101 @@ async def test_older_state_never_gives_an_offset_twice(join: Make, redis_server:
     (position,) = await listening.say("3")
     assert position.epoch != listening.got[0].position.epoch
     await eventually(lambda: listening.restarts == 1)
+
+
+async def test_offsets_that_were_given_twice_are_told_to_everyone(
+    join: Make, redis_server: RedisServer
+) -> None:
+    """Redis comes back from an older state, and one who was not there goes on with the same offsets.
+
+    Who had the other messages there finds out, and everybody is told.
+    """
+    ahead = await join()
+    await ahead.say("1", "2")
+    await eventually(lambda: len(ahead.got) == 2)
+    backup = redis_server.backup()
+    await ahead.say("3", "4")
+    await eventually(lambda: len(ahead.got) == 4)
+    await redis_server.stop()
+    await eventually(lambda: "away" in ahead.engine.state)
+    engine = ahead.engine
+    assert isinstance(engine, RedisEngine)
+    # It is not the first to find Redis back.
+    engine._tasks[0].cancel()
+    await asyncio.wait({engine._tasks[0]})
+    redis_server.restore(backup)
+    await redis_server.start()
+    fresh = await join()
+    assert fresh.engine.log.last.offset == 2
+    await fresh.say("other 3", "other 4", "other 5")
+    await eventually(lambda: len(fresh.got) == 3)
+    assert fresh.got[0].position == ahead.got[2].position
+    engine._tasks[0] = asyncio.ensure_future(engine._follow())
+    await eventually(lambda: ahead.restarts == fresh.restarts == 1)
+    (after,) = await ahead.say("6")
+    assert after.epoch != ahead.got[0].position.epoch
+    await eventually(lambda: ahead.got[-1] == fresh.got[-1])
+
+
+async def test_servers_start_while_others_publish_into_a_full_log(join: Make) -> None:
+    """What is trimmed while it loads is no reason to fail, and leaves no gap."""
+    small = Limits(count=20)
+    writer = await join(limits=small)
+    running = True
+
+    async def publish() -> None:
+        while running:
+            await writer.say(*map(str, range(10)))
+
+    publishing = asyncio.ensure_future(publish())
+    await eventually(lambda: len(writer.got) > 40)
+    for _ in range(40):
+        started = await join(limits=small)
+        log = started.engine.log
+        held = log.after(log.last.offset - len(log), 100)
+        offsets = [made.position.offset for made in held]
+        assert offsets == list(range(offsets[0], offsets[0] + len(offsets)))
+        await started.engine.close()
+    running = False
+    await publishing
+
+
+async def test_end_of_the_log_is_told_again_and_again(join: Make) -> None:
+    """So that whoever claims to be behind it can be told better."""
+    listening = await join()
+    (position,) = await listening.say("x")
+    await eventually(lambda: listening.ends.count(position) >= 2)
+
+
+async def test_failing_of_our_own_stops_nothing(
+    join: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be sent fails alone; a heartbeat that fails is followed by another."""
+    listening = await join()
+    engine = listening.engine
+    assert isinstance(engine, RedisEngine)
+    with pytest.raises(Unavailable, match="its log says why"):
+        await engine.publish(drafts("x", producer="lone \ud800"))
+    await eventually(lambda: listening.leads)
+    monkeypatch.setattr(engine.heart, "_renew", lambda: 1 / 0)
+    await eventually(lambda: "a heartbeat failed" in caplog.text)
+    monkeypatch.undo()
+    await listening.say("well")
+    await eventually(lambda: len(listening.got) == 1)
+    assert not any(task.done() for task in engine._tasks)
+
+
+async def test_numbering_is_bounded(join: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names that published longest ago are forgotten, here and in Redis."""
+    monkeypatch.setattr("rtdemo.engine.outbound.FOLLOWED", 3)
+    listening = await join()
+    engine = listening.engine
+    assert isinstance(engine, RedisEngine)
+    for name in "abcad":
+        await engine.publish(drafts("x", producer=name))
+    assert sorted(await engine._commands.hkeys(engine._keys.numbers)) == ["a", "c", "d"]
+    await eventually(lambda: len(listening.got) == 5)
+    assert [made.seq for made in listening.got] == [1, 1, 1, 2, 1]
 
 
 async def test_server_that_fell_behind_the_log_is_told(join: Make) -> None:
@@ -286,5 +382,58 @@ async def test_start_without_the_password(tmp_path: Path) -> None:
         assert "redis://:PASSWORD@" in await start_error(server.url)
         wrong = server.url.replace("://", "://:s3cret@")
         assert "redis://:PASSWORD@" in await start_error(wrong)
+    finally:
+        await server.stop()
+
+
+async def test_start_at_a_redis_that_is_too_old() -> None:
+    """Streams came with 5.0; a version of letters is no reason to fail."""
+    for version, words in (("4.0.9", "Redis 4.0.9 is too old"), ("7.2-rc1", "")):
+        async with asyncio.timeout(5), resp(info=f"redis_version:{version}\r\n") as port:
+            if words:
+                assert words in await start_error(f"redis://127.0.0.1:{port}/0")
+            else:
+                engine = RedisEngine(f"redis://127.0.0.1:{port}/0")
+                await engine.reach()
+                await engine.close()
+
+
+@asynccontextmanager
+async def resp(info: str) -> AsyncIterator[int]:
+    """Something that speaks as Redis does, and answers INFO and nothing else of interest."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readline():
+            words = []
+            for _ in range(int(head[1:])):
+                size = int((await reader.readline())[1:])
+                words.append((await reader.readexactly(size + 2))[:-2].upper())
+            body = f"${len(info)}\r\n{info}\r\n".encode()
+            writer.write(body if words[0] == b"INFO" else b"+OK\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_redis_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """rediss:// works with a certificate that is trusted, and says in one line where it is not."""
+    made = self_signed(tmp_path)
+    port = free_port()
+    files = ("--tls-cert-file", str(made.certificate), "--tls-key-file", str(made.key))
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder, "--tls-port", str(port), *files, "--tls-auth-clients", "no")
+    await server.start()
+    try:
+        url = f"rediss://localhost:{port}/0"
+        assert "certificate verify failed" in (await start_error(url)).lower()
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.certificate))
+        listening = Listening(RedisEngine(url))
+        await listening.subscribe()
+        await listening.say("secret")
+        await eventually(lambda: len(listening.got) == 1)
+        await listening.engine.close()
     finally:
         await server.stop()

@@ -17,7 +17,7 @@ from rtdemo.server import Server
 from rtdemo.testing import VirtualClock
 from tests.conftest import Connect, Start
 from tests.faults.test_faults import UPGRADE, RawPeer, fill, reasons, small_send_buffer
-from tests.peers import eventually
+from tests.peers import Ended, eventually
 
 __all__ = ["reasons", "small_send_buffer"]
 
@@ -175,6 +175,24 @@ async def test_leaving_amid_a_slow_plugin_loses_no_text(
     await eventually(lambda: len(reasons) == 1)
     assert heard(slow) == ["0", "1", "2", "3", "4"]
     assert reasons == [Reason.CLIENT_LEFT]
+
+
+async def test_server_that_stops_while_a_lost_client_is_heard_out_sends_all_others_away(
+    slow: Server, connect: Connect
+) -> None:
+    """What one left behind is finished; nobody is left without a close frame."""
+    other = await connect(slow, "websocket")
+    peer = await RawPeer(slow, "websocket").connect()
+    peer.socket.send(b"".join(frame(1, str(n).encode()) for n in range(30)))
+    await eventually(lambda: heard(slow) != [])
+    (lost,) = (c for name, c in slow.hub._connections.items() if name != other.welcome["client"])
+    peer.leave(by_reset=True)
+    await eventually(lost._outbox.is_closing)
+    await slow.stop()
+    with pytest.raises(Ended) as ended:
+        while True:
+            await other.receive()
+    assert ended.value.code == 1001
 
 
 async def test_plugin_that_cancels_or_exits_ends_no_connection(
