@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,6 +50,13 @@ class Inheritance(msgspec.Struct, frozen=True):
             call()
 
         loop.add_reader(self.parent, ended)
+
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether the parent has ended."""
+        looking = select.poll()
+        looking.register(self.parent, select.POLLIN)
+        return bool(looking.poll(0))
 
     def tell_ready(self) -> None:
         """Tell the parent that connections are served from now on."""

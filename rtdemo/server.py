@@ -171,7 +171,7 @@ class Server:
             await asyncio.wait({self._watching})
         for site in list(self._runner.sites):
             await site.stop()
-        self._siblings.close()
+        self._siblings.close(orphaned=self._heir is not None and self._heir.is_orphaned)
         await self.hub.drain(DRAIN_GRACE)
         await self._runner.cleanup()
         await self.hub.engine.close()

@@ -46,12 +46,13 @@ class Siblings:
         asked = (self._ask(sibling, method, path, body) for sibling in self._others())
         return [answer for answer in await asyncio.gather(*asked) if answer is not None]
 
-    def close(self) -> None:
-        """Be gone from the folder; the last one out removes it, should the parent have died."""
+    def close(self, orphaned: bool = False) -> None:
+        """Be gone from the folder; where the parent has died, the last one out removes it."""
         if self._folder is not None and self.own is not None:
             self.own.unlink(missing_ok=True)
-            with suppress(OSError):
-                self._folder.rmdir()
+            if orphaned:
+                with suppress(OSError):
+                    self._folder.rmdir()
 
     def _others(self) -> Iterable[Path]:
         found = sorted(self._folder.glob("*.sock")) if self._folder is not None else []

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,21 @@ async def test_workers_end_with_a_parent_that_is_killed(server: Process, tmp_pat
     await server.kill()
     while any(_runs(pid) for pid in pids) or list(tmp_path.glob("rtdemo-*")):
         await asyncio.sleep(0.02)
+
+
+async def test_workers_that_all_end_are_replaced(server: Process, http: aiohttp.ClientSession) -> None:
+    """The folder in which they listen for each other stays while the parent lives."""
+    before = children(server)
+    for pid in before:
+        os.kill(pid, signal.SIGTERM)
+    while len(set(children(server)) - set(before)) < 2 or any(_runs(pid) for pid in before):
+        await asyncio.sleep(0.02)
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(aiohttp.ClientError):
+                if (await stats(server, http))["workers"] == 2:
+                    break
+            await asyncio.sleep(0.02)
 
 
 def _runs(pid: int) -> bool:
