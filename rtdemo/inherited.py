@@ -6,7 +6,7 @@ import asyncio
 import os
 import select
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 
 import msgspec
@@ -33,6 +33,12 @@ class Inheritance(msgspec.Struct, frozen=True):
     ready: int
     folder: str
     announce: bool
+
+    @property
+    def files(self) -> list[int]:
+        """Every file that is handed over."""
+        sockets = [number for numbers in self.sockets.values() for number in numbers]
+        return [*sockets, self.parent, self.ready]
 
     def open(self) -> dict[str, list[socket.socket]]:
         """Return the sockets."""
@@ -64,19 +70,24 @@ class Inheritance(msgspec.Struct, frozen=True):
         os.close(self.ready)
 
 
-def read(environ: Mapping[str, str]) -> Inheritance | None:
+def take(environ: MutableMapping[str, str]) -> Inheritance | None:
     """Return what this process inherited; None where it is no worker.
+
+    It goes no further: a program that a plugin starts would keep the ports after the stop.
 
     Raises:
         RtdemoError: when the variable was set by somebody else.
     """
-    text = environ.get(VARIABLE)
+    text = environ.pop(VARIABLE, "")
     if not text:
         return None
     try:
-        return msgspec.json.decode(text, type=Inheritance)
-    except msgspec.DecodeError as error:
+        heir = msgspec.json.decode(text, type=Inheritance)
+        for number in heir.files:
+            os.set_inheritable(number, False)
+    except (msgspec.DecodeError, OSError) as error:
         raise RtdemoError(f"{VARIABLE} is set by a server for its workers; unset it") from error
+    return heir
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,13 +57,12 @@ class Spawner:
         ready = inherited.pipe()
         numbers = {prefix: [s.fileno() for s in given] for prefix, given in sockets.items()}
         heir = Inheritance(numbers, self._alive, ready.write, str(self._folder), announce)
-        files = [*(number for given in numbers.values() for number in given), self._alive, ready.write]
         environ = {**os.environ, inherited.VARIABLE: msgspec.json.encode(heir).decode()}
         process: Process | None = None
         try:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *self._command, pass_fds=files, env=environ
+                    *self._command, pass_fds=heir.files, env=environ
                 )
             finally:
                 os.close(ready.write)

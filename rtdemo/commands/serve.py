@@ -25,7 +25,7 @@ def serve(files: tuple[Path, ...], **given: object) -> int:
     settings = load(given, os.environ)
     flags.check_files(files)
     logs.setup(settings.log_level, settings.log_format)
-    heir = inherited.read(os.environ)
+    heir = inherited.take(os.environ)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         if settings.workers != 1 and heir is None:
             return runner.run(Workers(settings, command()).run())

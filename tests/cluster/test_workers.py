@@ -28,6 +28,16 @@ def failing():
     raise ValueError("no")
 """
 
+STARTS = """
+import subprocess
+
+subprocess.run(
+    'ls -l /proc/self/fd > "$TOLD.$$"; echo "${RTDEMO_WORKER:-none}" >> "$TOLD.$$"; mv "$TOLD.$$" "$TOLD"',
+    shell=True,
+    close_fds=False,
+)
+"""
+
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
@@ -214,7 +224,24 @@ async def test_several_workers_want_one_log(tmp_path: Path) -> None:
     assert "--engine redis://" in err
 
 
-async def test_variable_of_the_workers_set_by_hand(tmp_path: Path) -> None:
-    code, err = await started(tmp_path, "--port", "0", RTDEMO_WORKER="1")
+@pytest.mark.parametrize(
+    "text", ["1", '{"sockets":{},"parent":999,"ready":999,"folder":"","announce":false}']
+)
+async def test_variable_of_the_workers_set_by_hand(tmp_path: Path, text: str) -> None:
+    code, err = await started(tmp_path, "--port", "0", RTDEMO_WORKER=text)
     assert (code, err.count("\n")) == (1, 1)
     assert "unset it" in err
+
+
+async def test_what_a_plugin_starts_inherits_nothing(tmp_path: Path) -> None:
+    """A program that outlives the server holds none of its files, and takes itself for no worker."""
+    (tmp_path / "starts.py").write_text(STARTS)
+    server = rtdemo(
+        tmp_path, "server", str(tmp_path / "starts.py"), "--workers", "2", "--isolated-workers"
+    )
+    server.environ["TOLD"] = str(tmp_path / "told")
+    await server.start()
+    assert await server.stop() == 0
+    *files, variable = (tmp_path / "told").read_text().splitlines()
+    assert [file for file in files if "socket:" in file or "pipe:" in file] == []
+    assert variable == "none"
