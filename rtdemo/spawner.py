@@ -11,13 +11,18 @@ from pathlib import Path
 import msgspec
 
 from rtdemo import inherited
+from rtdemo.errors import RtdemoError
 from rtdemo.inherited import Inheritance
 from rtdemo.listen import bind, sites
 from rtdemo.settings import Settings
 from rtdemo.siblings import socket_of
 
+STARTING = 30.0
+"""Seconds for a worker to serve after it was started."""
 STOPPING = 10.0
 """Seconds for a worker to end after SIGTERM; it ends itself in less."""
+ABORTING = 2.0
+"""Seconds to end for one that does not serve yet: nobody is connected to it."""
 
 Sockets = dict[str, list[socket.socket]]
 Process = asyncio.subprocess.Process
@@ -53,7 +58,11 @@ class Spawner:
         }
 
     async def spawn(self, sockets: Sockets, announce: bool) -> tuple[Process, int | None]:
-        """Start a worker and wait until it serves; return its exit code where it ended instead."""
+        """Start a worker and wait until it serves; return its exit code where it ended instead.
+
+        Raises:
+            RtdemoError: when it does neither within 30 s; it is ended then.
+        """
         ready = inherited.pipe()
         numbers = {prefix: [s.fileno() for s in given] for prefix, given in sockets.items()}
         heir = Inheritance(numbers, self._alive, ready.write, str(self._folder), announce)
@@ -66,9 +75,13 @@ class Spawner:
                 )
             finally:
                 os.close(ready.write)
-            served = await _readable(ready.read)
+            async with asyncio.timeout(STARTING):
+                served = await _readable(ready.read)
+        except TimeoutError as error:
+            await self.end(process, ABORTING)
+            raise RtdemoError(f"a worker did not serve within {STARTING:g} s and was ended") from error
         except asyncio.CancelledError:
-            await self.end(process)
+            await self.end(process, ABORTING)
             raise
         finally:
             os.close(ready.read)
@@ -78,14 +91,14 @@ class Spawner:
         """Remove what a worker that is gone left behind."""
         socket_of(self._folder, process.pid).unlink(missing_ok=True)
 
-    async def end(self, process: Process | None) -> None:
-        """Ask a worker to end and see that it does."""
+    async def end(self, process: Process | None, patience: float = STOPPING) -> None:
+        """Ask a worker to end and see that it does, after so many seconds by force."""
         if process is None:
             return
         if process.returncode is None:
             process.terminate()
             try:
-                async with asyncio.timeout(STOPPING):
+                async with asyncio.timeout(patience):
                     await process.wait()
             except TimeoutError:
                 process.kill()

@@ -65,25 +65,30 @@ class Workers:
         return code
 
     async def _serve(self) -> int:
-        keeping: list[asyncio.Task[None]] = []
+        serving = asyncio.ensure_future(self._keep())
+        stopping = asyncio.ensure_future(self._stopping.wait())
         try:
-            # The first alone: what keeps it from starting would be told once by each.
-            code = await self._slots[0].start(announce=True)
-            if code is not None:
-                return code
-            keeping = [asyncio.ensure_future(slot.keep()) for slot in self._slots]
-            await self._stopping.wait()
-            return 0
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return serving.result() if serving.done() else 0
         finally:
-            tasks = [*keeping, *([self._replacing] if self._replacing else [])]
+            tasks = [serving, stopping, *([self._replacing] if self._replacing else [])]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(*(slot.stop() for slot in self._slots))
 
+    async def _keep(self) -> int:
+        # The first alone: what keeps it from starting would be told once by each.
+        code = await self._slots[0].start(announce=True)
+        if code is None:
+            await asyncio.gather(*(slot.keep() for slot in self._slots))
+        return code or 0
+
     def _replace_all(self) -> None:
         if self._replacing is None or self._replacing.done():
             self._replacing = asyncio.ensure_future(self._replace_one_by_one())
+        else:
+            log.warning("the workers are being replaced already; send SIGHUP again once they are")
 
     async def _replace_one_by_one(self) -> None:
         log.info("replacing %d workers, one by one", len(self._slots))
@@ -95,7 +100,7 @@ class Workers:
 
 
 class Slot:
-    """Keep one worker on one set of sockets.
+    """Keep one worker on one set of sockets; whoever starts or ends one holds the lock.
 
     Arguments:
         number: counts the slots from 0.
@@ -107,9 +112,45 @@ class Slot:
         self._spawner = spawner
         self._sockets: Sockets | None = None
         self._process: Process | None = None
+        self._leaving: Process | None = None
+        self._lock = asyncio.Lock()
 
     async def start(self, announce: bool = False) -> int | None:
-        """Start a worker and make it this slot's once it serves; return its code where it ended."""
+        """Start the first worker; return its code where it ended instead of serving.
+
+        Raises:
+            RtdemoError: when it does not serve in time.
+            ListenError: when an address cannot be opened.
+        """
+        async with self._lock:
+            return await self._start(announce)
+
+    async def keep(self) -> None:
+        """Start a worker wherever there is none, until cancelled."""
+        backoff, loop = Backoff(), asyncio.get_running_loop()
+        while True:
+            is_there = await self._fill()
+            began = loop.time()
+            if is_there and not await self._died():
+                continue
+            if is_there and loop.time() - began >= STEADY:
+                backoff.reset()
+                continue
+            backoff.failed(loop.time())
+            if backoff.in_a_row > 1:
+                await self._yield_sockets()
+            await asyncio.sleep(max(0.0, backoff.resume_at - loop.time()))
+
+    async def replace(self) -> bool:
+        """Start a successor and then let the worker go; return whether it started."""
+        async with self._lock:
+            self._leaving = self._process
+            if not await self._try_start():
+                return False
+            await self._spawner.end(self._leaving)
+            return True
+
+    async def _start(self, announce: bool = False) -> int | None:
         if self._sockets is None:
             self._sockets = self._spawner.bind()
         process, code = await self._spawner.spawn(self._sockets, announce)
@@ -118,49 +159,41 @@ class Slot:
             log.info("worker %d is process %d", self.number, process.pid)
         return code
 
-    async def keep(self) -> None:
-        """Replace the worker whenever it dies, until cancelled."""
-        backoff, loop = Backoff(), asyncio.get_running_loop()
-        while True:
-            began, process = loop.time(), self._process
-            if process is None:
-                code = await self._start_again()
-            else:
-                code = await process.wait()
-            if self._process is not process:
-                continue
-            if process is not None:
-                log.error("worker %d (process %d) %s", self.number, process.pid, _ended(code))
-                self._spawner.forget(process)
-                self._process = None
-            if process is not None and loop.time() - began >= STEADY:
-                backoff.reset()
-                continue
-            backoff.failed(loop.time())
-            if backoff.in_a_row > 1:
-                # Meanwhile the kernel is to spread connections over the others.
-                self._close()
-            await asyncio.sleep(max(0.0, backoff.resume_at - loop.time()))
-
-    async def _start_again(self) -> int | None:
+    async def _try_start(self) -> bool:
         try:
-            return await self.start()
+            return await self._start() is None
         except (RtdemoError, OSError) as error:
             log.error("worker %d cannot start: %s", self.number, error)  # noqa: TRY400 - one line
-            return None
-
-    async def replace(self) -> bool:
-        """Start a successor and then let the worker go; return whether it started."""
-        before = self._process
-        if await self._start_again() is not None or self._process is before:
             return False
-        await self._spawner.end(before)
-        return True
+
+    async def _fill(self) -> bool:
+        """Start a worker where there is none; return whether there is one then."""
+        async with self._lock:
+            return self._process is not None or await self._try_start()
+
+    async def _died(self) -> bool:
+        """Wait until the worker is gone; return whether it died, and was not replaced."""
+        process = self._process
+        code = await process.wait() if process is not None else None
+        async with self._lock:
+            if process is None or self._process is not process:
+                return False
+            log.error("worker %d (process %d) %s", self.number, process.pid, _ended(code))
+            self._spawner.forget(process)
+            self._process = None
+            return True
+
+    async def _yield_sockets(self) -> None:
+        """Have the kernel spread connections over the other workers."""
+        async with self._lock:
+            if self._process is None:
+                self._close()
 
     async def stop(self) -> None:
         """Let the worker go, and the sockets."""
-        process, self._process = self._process, None
-        await self._spawner.end(process)
+        # Both, where a worker is being replaced.
+        processes, self._process = {self._process, self._leaving}, None
+        await asyncio.gather(*(self._spawner.end(process) for process in processes))
         self._close()
 
     def _close(self) -> None:

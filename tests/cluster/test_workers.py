@@ -28,11 +28,18 @@ def failing():
     raise ValueError("no")
 """
 
+HANGS = """
+import pathlib, time
+
+pathlib.Path("hangs").touch()
+time.sleep(60)
+"""
 STARTS = """
 import subprocess
 
 subprocess.run(
-    'ls -l /proc/self/fd > "$TOLD.$$"; echo "${RTDEMO_WORKER:-none}" >> "$TOLD.$$"; mv "$TOLD.$$" "$TOLD"',
+    'new="$TOLD.$$"; ls -l /proc/self/fd > "$new"; echo "${RTDEMO_WORKER:-none}" >> "$new"'
+    '; mv "$new" "$TOLD"',
     shell=True,
     close_fds=False,
 )
@@ -214,6 +221,22 @@ async def test_start_that_fails_is_told_once(tmp_path: Path) -> None:
     taken.close()
     assert (code, err.count("\n")) == (1, 1)
     assert str(port) in err
+
+
+async def test_sigterm_during_the_start_ends_it(tmp_path: Path) -> None:
+    """Also where a plugin keeps the first worker from serving."""
+    (tmp_path / "hanging.py").write_text(HANGS)
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rtdemo", "serve", "hanging.py", "--host", "127.0.0.1", "--port", "0"),
+        *("--single-site", "--workers", "2", "--isolated-workers"),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    while not (tmp_path / "hangs").exists():
+        await asyncio.sleep(0.02)
+    server.terminate()
+    async with asyncio.timeout(5):
+        assert await server.wait() == 0
 
 
 async def test_several_workers_want_one_log(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""One slot for workers, whatever becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rtdemo import inherited, spawner, workers
+from rtdemo.spawner import Spawner
+from rtdemo.workers import Slot
+from tests.peers import eventually
+
+WORKER = """
+import json, os, time
+
+heir = json.loads(os.environ["RTDEMO_WORKER"])
+while os.path.exists(heir["folder"] + "/hold"):
+    time.sleep(0.01)
+os.write(heir["ready"], b"1")
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+async def slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Slot]:
+    """A slot that is kept, of workers that serve once there is no file `hold`."""
+    monkeypatch.setattr(workers, "STEADY", 0.0)
+    alive = inherited.pipe()
+    command = [sys.executable, "-c", WORKER]
+    slot = Slot(0, Spawner(command, {"": ("127.0.0.1", 0)}, tmp_path, alive.read))
+    assert await slot.start() is None
+    keeping = asyncio.ensure_future(slot.keep())
+    yield slot
+    keeping.cancel()
+    await asyncio.wait({keeping})
+    await slot.stop()
+    alive.close()
+
+
+def children() -> set[int]:
+    found = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return {int(pid) for pid in found if not _is_zombie(pid)}
+
+
+def _is_zombie(pid: str) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+async def test_worker_that_dies_while_it_is_replaced_has_one_successor(
+    slot: Slot, tmp_path: Path
+) -> None:
+    (first,) = children()
+    (tmp_path / "hold").touch()
+    replacing = asyncio.ensure_future(slot.replace())
+    await eventually(lambda: len(children()) == 2)
+    os.kill(first, signal.SIGKILL)
+    await eventually(lambda: first not in children())
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+    assert len(children()) == 1
+    (tmp_path / "hold").unlink()
+    assert await replacing
+    (second,) = children()
+    os.kill(second, signal.SIGKILL)
+    await eventually(lambda: len(children()) == 1 and second not in children())
+
+
+async def test_successor_that_does_not_serve_is_given_up(
+    slot: Slot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is ended and told in one line; the worker goes on, and the next try may do better."""
+    monkeypatch.setattr(spawner, "STARTING", 0.1)
+    before = children()
+    (tmp_path / "hold").touch()
+    with caplog.at_level(logging.ERROR):
+        assert not await slot.replace()
+    assert [record.getMessage() for record in caplog.records] == [
+        "worker 0 cannot start: a worker did not serve within 0.1 s and was ended"
+    ]
+    assert children() == before
+    monkeypatch.undo()
+    (tmp_path / "hold").unlink()
+    assert await slot.replace()
+    assert len(children()) == 1
+    assert children() != before
