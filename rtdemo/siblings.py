@@ -13,15 +13,17 @@ import aiohttp
 from aiohttp import web
 
 PATIENCE = 1.0
-"""Seconds for a sibling's answer; one that stands still is left out."""
+"""Seconds for what a sibling answers at once; one that stands still is left out."""
+HEARING = 30.0
+"""Seconds for a sibling to hear a text: plugins may take 10 s each, and texts before it come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hold a sibling's answer."""
+    """Hold a sibling's answer; 504 stands for none in time, 404 for one that is gone."""
 
     status: int
-    body: bytes
+    body: bytes = b""
 
 
 class Siblings:
@@ -41,10 +43,33 @@ class Siblings:
         """Where this worker is to listen for the others."""
         return socket_of(self._folder, os.getpid()) if self._folder is not None else None
 
-    async def ask(self, method: str, path: str, body: bytes = b"") -> list[Answer]:
+    async def ask(self, method: str, path: str) -> list[Answer]:
         """Send a request to every other worker and return the answers that came in time."""
-        asked = (self._ask(sibling, method, path, body) for sibling in self._others())
-        return [answer for answer in await asyncio.gather(*asked) if answer is not None]
+        asked = (self._ask(sibling, method, path, b"", PATIENCE) for sibling in self._others())
+        return [answer for answer in await asyncio.gather(*asked) if answer.status != 504]
+
+    async def hand_over(self, path: str, body: bytes) -> Answer:
+        """Post what concerns one of the other workers, which the rest answer with 404.
+
+        Returns:
+            That worker's answer; 504 where one did not answer in time; else 404.
+        """
+        asked = [
+            asyncio.ensure_future(self._ask(sibling, "POST", path, body, HEARING))
+            for sibling in self._others()
+        ]
+        found = Answer(404)
+        try:
+            for coming in asyncio.as_completed(asked):
+                answer = await coming
+                if answer.status not in (404, 504):
+                    return answer
+                found = max(found, answer, key=lambda answer: answer.status)
+            return found
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
 
     def close(self, orphaned: bool = False) -> None:
         """Be gone from the folder; where the parent has died, the last one out removes it."""
@@ -58,17 +83,20 @@ class Siblings:
         found = sorted(self._folder.glob("*.sock")) if self._folder is not None else []
         return (path for path in found if path != self.own)
 
-    async def _ask(self, sibling: Path, method: str, path: str, body: bytes) -> Answer | None:
+    async def _ask(self, sibling: Path, method: str, path: str, body: bytes, patience: float) -> Answer:
         connector = aiohttp.UnixConnector(str(sibling))
-        timeout = aiohttp.ClientTimeout(total=PATIENCE)
+        timeout = aiohttp.ClientTimeout(total=patience)
         try:
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
                 http.request(method, f"http://worker{path}", data=body) as answer,
             ):
                 return Answer(answer.status, await answer.read())
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return None
+        except TimeoutError:
+            return Answer(504)
+        except (aiohttp.ClientError, OSError):
+            # It is gone, and what it had with it.
+            return Answer(404)
 
 
 def is_from_sibling(request: web.Request) -> bool:

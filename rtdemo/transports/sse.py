@@ -101,7 +101,8 @@ async def receive(request: web.Request) -> web.Response:
     Its stream may be another worker's, who is then asked to hear it.
 
     Raises:
-        Refused: 400, 403, 404, or 503 while the client's stream is full.
+        Refused: 400, 403, 404, 503 while the client's stream is full, or 504 where another worker
+            does not answer.
     """
     check_origin(request)
     connection = _speaker(request)
@@ -131,11 +132,13 @@ async def _by_a_sibling(request: web.Request) -> web.Response:
     if siblings.own is None or is_from_sibling(request):
         raise Refused(404, _NO_STREAM)
     text = await _body(request)
-    for answer in await siblings.ask("POST", request.path_qs, text.encode()):
-        if answer.status != 404:
-            wait = {"Retry-After": str(RETRY_AFTER)} if answer.status == 503 else {}
-            return web.Response(status=answer.status, body=answer.body, headers=wait)
-    raise Refused(404, _NO_STREAM)
+    answer = await siblings.hand_over(request.path_qs, text.encode())
+    wait = {"Retry-After": str(RETRY_AFTER)} if answer.status in (503, 504) else {}
+    if answer.status == 404:
+        raise Refused(404, _NO_STREAM)
+    if answer.status == 504:
+        raise Refused(504, "a worker does not answer; it may or may not have heard the text", wait)
+    return web.Response(status=answer.status, body=answer.body, headers=wait)
 
 
 async def _body(request: web.Request) -> str:

@@ -28,6 +28,16 @@ def failing():
     raise ValueError("no")
 """
 
+SLOW = """
+import asyncio
+from rtdemo import hookimpl
+
+@hookimpl
+async def receive(client, text):
+    if text == "slow":
+        await asyncio.sleep(1.5)
+        return "done"
+"""
 HANGS = """
 import pathlib, time
 
@@ -56,8 +66,12 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 async def server(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Process]:
     """Two workers, each with a log of its own."""
     (tmp_path / "failing.py").write_text(FAILING)
+    (tmp_path / "slow.py").write_text(SLOW)
     started = rtdemo(
-        tmp_path, "server", str(tmp_path / "failing.py"), "--workers", "2", "--isolated-workers"
+        tmp_path,
+        "server",
+        *(str(tmp_path / "failing.py"), str(tmp_path / "slow.py")),
+        *("--workers", "2", "--isolated-workers"),
     )
     started.environ["TMPDIR"] = str(tmp_path)
     await started.start()
@@ -105,6 +119,28 @@ async def test_posts_find_the_worker_that_has_the_stream(server: Process) -> Non
         assert heard == [f"Echo: {text}" for text in said]
         unknown = await http.post("/api/messages?client=nobody", content="hello")
         assert unknown.status_code == 404
+
+
+async def test_plugin_may_take_its_time_whichever_worker_a_post_reaches(server: Process) -> None:
+    """It is not cut in the middle, and the answer waits for it as on the stream's own worker."""
+    async with (
+        httpx.AsyncClient(base_url=server.url) as http,
+        httpx_sse.aconnect_sse(http, "GET", "/api/sse?producers=slow") as stream,
+    ):
+        events = stream.aiter_sse()
+        client = (await anext(events)).json()["client"]
+
+        async def post() -> int:
+            async with httpx.AsyncClient(base_url=server.url, timeout=20) as posting:
+                return (await posting.post(f"/api/messages?client={client}", content="slow")).status_code
+
+        assert await asyncio.gather(*(post() for _ in range(4))) == [202] * 4
+        heard: list[str] = []
+        while len(heard) < 4:
+            message = (await anext(events)).json()
+            if message["producer"] == "slow":
+                heard.append(message["message"])
+        assert heard == ["done"] * 4
 
 
 async def test_enable_reaches_every_worker(server: Process, http: aiohttp.ClientSession) -> None:
