@@ -92,14 +92,18 @@ class Server:
 
         Raises:
             PluginError: when one fails to load and `strict_plugins` is set.
+            EngineError: when the engine cannot be used.
             ListenError: when an address cannot be opened.
         """
         loop = asyncio.get_running_loop()
         clock = self._clock or LoopClock(loop)
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
-        engine = await engines.create(self.settings)
-        self.hub = Hub(self.plugins, Schedule(clock), engine, self.settings.publish_names)
+        self.plugins.ask_shared()
+        names = self.settings.publish_names
+        self.hub = await engines.open_hub(
+            self.settings, lambda engine: Hub(self.plugins, Schedule(clock), engine, names)
+        )
         started = Started(loop.time())
         self._siblings = Siblings(Path(self._heir.folder) if self._heir is not None else None)
         app = create_app(self.settings, self.hub, self._sites, started, self._siblings)
@@ -117,10 +121,8 @@ class Server:
             max_line_size=MAX_HEADER,
             max_field_size=MAX_HEADER,
         )
-        await self._runner.setup()
-        self.plugins.ask_shared()
         try:
-            await self.hub.open()
+            await self._runner.setup()
             await self._open_sites(self._runner)
         except BaseException:
             await self.hub.engine.close()

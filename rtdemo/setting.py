@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -11,9 +12,13 @@ from msgspec import Meta
 from rtdemo.errors import SettingError
 
 
-def about(help_text: str, env: str | None = None) -> Meta:
-    """Return what stands beside a type: its help, and its variable where that is not RTDEMO_NAME."""
-    return Meta(description=help_text, extra={"env": env})
+def about(help_text: str, env: str | None = None, urls: str | None = None) -> Meta:
+    """Return what stands beside a type: its help, and its variable where that is not RTDEMO_NAME.
+
+    Arguments:
+        urls: of one that holds a URL, what is allowed; the URL's password is not shown then.
+    """
+    return Meta(description=help_text, extra={"env": env, "urls": urls})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,7 @@ class Setting:
     default: Any
     help: str
     variable: str
+    urls: str | None = None
 
     @property
     def flag(self) -> str:
@@ -41,6 +47,8 @@ class Setting:
     def allowed(self) -> str:
         """What may be given, as the end of a sentence."""
         bare = _bare(self.type)
+        if self.urls is not None:
+            return self.urls
         if get_origin(bare) is Literal:
             return "one of " + ", ".join(get_args(bare))
         low, high = _bound(self.type, "ge"), _bound(self.type, "le")
@@ -66,7 +74,13 @@ class Setting:
 
     def error(self, value: object, source: str, allowed: str | None = None) -> SettingError:
         """Return the error that names this setting, the value, and what is allowed."""
-        return SettingError(self.flag, self.variable, value, allowed or self.allowed, source)
+        shown = _without_password(str(value)) if self.urls is not None else value
+        return SettingError(self.flag, self.variable, shown, allowed or self.allowed, source)
+
+
+def _without_password(url: str) -> str:
+    # By no parser: this one may be no URL at all, and its query may hold the password, too.
+    return re.sub(r"^(\w+:/*)?.*@", r"\1***@", url).partition("?")[0]
 
 
 def _bare(annotated: Any) -> Any:
@@ -87,5 +101,6 @@ def describe(field: msgspec.structs.FieldInfo, annotated: Any) -> Setting:
     """
     metas = [meta for meta in get_args(annotated)[1:] if isinstance(meta, Meta)]
     said = next(meta for meta in metas if meta.description)
-    variable = (said.extra or {}).get("env") or f"RTDEMO_{field.name.upper()}"
-    return Setting(field.name, annotated, field.default, said.description or "", variable)
+    extra = said.extra or {}
+    variable = extra["env"] or f"RTDEMO_{field.name.upper()}"
+    return Setting(field.name, annotated, field.default, said.description or "", variable, extra["urls"])

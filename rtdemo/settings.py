@@ -73,10 +73,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ()
     engine: Annotated[
         str,
-        about("Keeper of the log: memory, or redis://... for several servers.", "REDIS_URL"),
+        Meta(pattern=r"^(memory$|(?i:redis|rediss|unix)://)"),
+        about(
+            "Keeper of the log: memory, or redis://... for several servers.",
+            "REDIS_URL",
+            urls="memory, redis://..., rediss://... or unix://...",
+        ),
     ] = "memory"
     engine_optional: Annotated[
-        bool, about("Start with a log of this server's own where the engine cannot be reached.")
+        bool, about("Start with a log of this server's own where the engine cannot be used.")
     ] = False
     redis_prefix: Annotated[
         str, about("Begins every key in Redis; two deployments on one Redis need two.")
@@ -162,6 +167,9 @@ def _check_together(settings: Settings) -> None:
     if settings.workers != 1 and settings.engine == "memory" and not settings.isolated_workers:
         allowed = "1, or --engine redis://... for a log that all share, or --isolated-workers"
         raise SETTINGS["workers"].error(settings.workers, "the settings", allowed)
+    if settings.workers != 1 and settings.engine_optional and not settings.isolated_workers:
+        allowed = "0 with several workers, who would not share one log, or --isolated-workers"
+        raise SETTINGS["engine_optional"].error("1", "the settings", allowed)
     for origin in settings.allow_origin:
         parts = urlsplit(origin)
         if not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":

@@ -10,7 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
+from rtdemo.errors import EngineError
 from rtdemo.server import Server
 from rtdemo.testing import VirtualClock
 from tests.conftest import Connect, Start
@@ -228,3 +230,14 @@ async def test_start_without_redis(start: Start) -> None:
     assert code == 0
     assert "shared messages stay on this server" in warned
     assert "s3cret" not in err + warned
+
+
+async def test_start_on_a_redis_that_takes_nothing(redis_server: RedisServer, start: Start) -> None:
+    """A read-only replica is no engine; optional, the server starts alone."""
+    async with Redis.from_url(redis_server.url) as redis:
+        await redis.replicaof("127.0.0.1", free_port())
+    with pytest.raises(EngineError, match="read only"):
+        await start(engine=redis_server.url)
+    server = await start(engine=redis_server.url, engine_optional=True)
+    assert server.hub.engine.name == "memory"
+    assert (await publish(server, "1")).status_code == 200

@@ -53,6 +53,15 @@ def test_text_becomes_the_setting_s_type(variable: str, text: str, field: str, v
         ({"log_format": "xml"}, {}, ["--log-format", "one of text, json"]),
         ({}, {"RTDEMO_SINGLE_SITE": "maybe"}, ["RTDEMO_SINGLE_SITE", "maybe", "1 or 0"]),
         ({"port": "4000", "websocket_port": "4000"}, {}, ["--websocket-port", "--single-site"]),
+        (
+            {"engine": "foo"},
+            {},
+            ["--engine", "REDIS_URL", "'foo'", "memory, redis://..., rediss://... or"],
+        ),
+        ({}, {"REDIS_URL": "http://u:s3cret@h"}, ["--engine", "'http://***@h'", "the environment"]),
+        ({"engine": ":s3cret@h:6379"}, {}, ["'***@h:6379'"]),
+        ({"engine": "redis:/h?password=s3cret"}, {}, ["'redis:/h'"]),
+        ({"workers": "2", "engine": "redis://h", "engine_optional": "1"}, {}, ["--isolated-workers"]),
         ({"plugins_dir": "/nowhere"}, {}, ["--plugins-dir", "RTDEMO_PLUGINS_DIR", "/nowhere"]),
     ],
 )
@@ -63,7 +72,21 @@ def test_bad_value_is_one_line(flags: dict[str, str], environ: dict[str, str], w
     line = str(caught.value)
     assert "\n" not in line
     assert [word for word in words if word not in line] == []
+    assert "s3cret" not in line
     assert caught.value.exit_code == 2
+
+
+def test_isolated_workers_may_do_without_the_engine() -> None:
+    """Each has a log of its own in any case."""
+    given = {"workers": "2", "engine_optional": "1", "isolated_workers": "1", "engine": "redis://h"}
+    assert load(given, {}, Path("/nowhere")).engine_optional
+
+
+@pytest.mark.parametrize(
+    "url", ["memory", "redis://h", "rediss://:p@h:1/0", "unix:///tmp/s", "REDIS://h"]
+)
+def test_engines_that_there_are(url: str) -> None:
+    assert load({"engine": url}, {}, Path("/nowhere")).engine == url
 
 
 def test_single_site_may_share_the_number() -> None:
