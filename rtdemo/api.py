@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 from aiohttp import hdrs, web
 
@@ -58,7 +55,7 @@ async def stats(request: web.Request) -> web.Response:
             "connections": total.connections,
             **{shown: _by_transport(total, counter) for counter, shown in _SHOWN.items()},
             "log": _log(hub, total),
-            "servers": _servers(hub),
+            "servers": _servers(hub, total),
             "tickLag": _tick_lag(total),
             "tasks": total.tasks,
             "timers": total.timers,
@@ -92,10 +89,9 @@ def _log(hub: Hub, total: Statistics) -> dict[str, object]:
     }
 
 
-def _servers(hub: Hub) -> dict[str, object]:
+def _servers(hub: Hub, gathered: Statistics) -> dict[str, object]:
     """Return the open connections on each server of the deployment, and in all."""
-    own: Mapping[str, Any] = {name: hub.count(name) for name in TRANSPORTS}
-    by_server: dict[str, Mapping[str, Any]] = {**hub.engine.servers, hub.engine.server: own}
+    by_server = {**hub.engine.servers, **gathered.servers}
     total = {name: sum(int(told.get(name, 0)) for told in by_server.values()) for name in TRANSPORTS}
     return {"count": len(by_server), "connections": total, "byServer": by_server}
 

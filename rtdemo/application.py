@@ -11,9 +11,10 @@ from rtdemo import api, gathering, metrics, pages, publishing
 from rtdemo.control import MAX_TEXT
 from rtdemo.errors import Refused
 from rtdemo.hub import Hub
-from rtdemo.keys import HUB, SETTINGS, SIBLINGS, SITES, STARTED, Sites, Started
+from rtdemo.keys import HUB, SETTINGS, SIBLINGS, SITES, STARTED, TALLY, Sites, Started
 from rtdemo.settings import Settings
 from rtdemo.siblings import Siblings
+from rtdemo.tally import Tally
 from rtdemo.transports import sse, websocket
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ _SENTENCES = {
 
 
 def create_app(
-    settings: Settings, hub: Hub, sites: Sites, started: Started, siblings: Siblings
+    settings: Settings, hub: Hub, sites: Sites, started: Started, siblings: Siblings, tally: Tally
 ) -> web.Application:
     """Build the one application that both sites serve."""
     app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_TEXT)
@@ -37,6 +38,7 @@ def create_app(
     app[SIBLINGS] = siblings
     app[SITES] = sites
     app[STARTED] = started
+    app[TALLY] = tally
     app.router.add_get("/ws", websocket.socket, allow_head=False)
     app.router.add_get("/api/sse", sse.stream, allow_head=False)
     app.router.add_post("/api/messages", sse.receive)

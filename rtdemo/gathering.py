@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from rtdemo import statistics
-from rtdemo.keys import HUB, SIBLINGS, STARTED
+from rtdemo.keys import HUB, SIBLINGS, STARTED, TALLY
 from rtdemo.siblings import is_from_sibling
 from rtdemo.statistics import Statistics
 
@@ -22,19 +22,34 @@ def setup(app: web.Application) -> None:
 
 
 async def gather(app: web.Application) -> Statistics:
-    """Return the statistics of this server and of every other worker of its parent."""
+    """Return the statistics of this server and of every other worker of its parent.
+
+    Of those that are gone, or do not answer, it has what they had counted.
+    """
+    # First: who is gone by the time of the answers is among these.
+    noted = app[TALLY].read()
     total = own(app)
+    noted.pop(total.worker, None)
     for answer in await app[SIBLINGS].ask("GET", PATH):
         if answer.status == 200:
-            total.add(statistics.read(answer.body))
+            told = statistics.read(answer.body)
+            noted.pop(told.worker, None)
+            total.add(told)
+    known = {account.key for account in total.producers}
+    for past in (counted.past() for counted in noted.values()):
+        # A producer that nobody has any more is not to be listed.
+        past.producers = [account for account in past.producers if account.key in known]
+        total.add(past)
     return total
 
 
 def own(app: web.Application) -> Statistics:
-    """Return the statistics of this process alone."""
+    """Return the statistics of this process alone, and note them."""
     started = app[STARTED]
     uptime = asyncio.get_running_loop().time() - started.at
-    return statistics.take(app[HUB], uptime, started.loop_lag.lag)
+    counted = statistics.take(app[HUB], uptime, started.loop_lag.lag)
+    app[TALLY].note(counted)
+    return counted
 
 
 async def worker(request: web.Request) -> web.Response:

@@ -24,7 +24,8 @@ class Inheritance(msgspec.Struct, frozen=True):
         sockets: the listening sockets of each site, by its settings' prefix.
         parent: a pipe that ends with the parent.
         ready: a pipe to write to once the worker serves.
-        folder: where the workers listen for each other.
+        folder: where the workers listen for each other and note what they count.
+        since: when the parent started, by `time.monotonic`.
         announce: whether the worker prints where it serves.
     """
 
@@ -32,6 +33,7 @@ class Inheritance(msgspec.Struct, frozen=True):
     parent: int
     ready: int
     folder: str
+    since: float
     announce: bool
 
     @property

@@ -10,6 +10,7 @@ from rtdemo.hub import Hub
 from rtdemo.looplag import LoopLag
 from rtdemo.settings import Settings
 from rtdemo.siblings import Siblings
+from rtdemo.tally import Tally
 
 
 @dataclass
@@ -43,3 +44,4 @@ SETTINGS = web.AppKey("SETTINGS", Settings)
 SIBLINGS = web.AppKey("SIBLINGS", Siblings)
 SITES = web.AppKey("SITES", Sites)
 STARTED = web.AppKey("STARTED", Started)
+TALLY = web.AppKey("TALLY", Tally)

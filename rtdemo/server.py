@@ -7,12 +7,13 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from aiohttp import web
 
-from rtdemo import engines
+from rtdemo import engines, gathering
 from rtdemo.application import create_app
 from rtdemo.discovery import Source, discover, plugin_folders
 from rtdemo.hub import Hub
@@ -25,6 +26,7 @@ from rtdemo.reloading import Reloader
 from rtdemo.schedule import Clock, LoopClock, Schedule
 from rtdemo.settings import Settings
 from rtdemo.siblings import Siblings
+from rtdemo.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -104,9 +106,13 @@ class Server:
         self.hub = await engines.open_hub(
             self.settings, lambda engine: Hub(self.plugins, Schedule(clock), engine, names)
         )
-        started = Started(loop.time())
-        self._siblings = Siblings(Path(self._heir.folder) if self._heir is not None else None)
-        app = create_app(self.settings, self.hub, self._sites, started, self._siblings)
+        folder, age = None, 0.0
+        if self._heir is not None:
+            folder, age = Path(self._heir.folder), time.monotonic() - self._heir.since
+        started = Started(loop.time() - age)
+        self._siblings = Siblings(folder)
+        tally = Tally(folder)
+        app = create_app(self.settings, self.hub, self._sites, started, self._siblings, tally)
         self._loop_lag = started.loop_lag
         # Cancellation is how a stream's handler learns that its client is gone.
         self._runner = web.AppRunner(
@@ -173,9 +179,13 @@ class Server:
             await asyncio.wait({self._watching})
         for site in list(self._runner.sites):
             await site.stop()
-        self._siblings.close(orphaned=self._heir is not None and self._heir.is_orphaned)
+        orphaned = self._heir is not None and self._heir.is_orphaned
+        self._siblings.close(orphaned)
         await self.hub.drain(DRAIN_GRACE)
         await self._runner.cleanup()
+        if not orphaned and self._runner.app is not None:
+            # The parent adds it to what those that are gone had counted.
+            gathering.own(self._runner.app)
         await self.hub.engine.close()
         self._loop_lag.stop()
         self.hub.schedule.close()

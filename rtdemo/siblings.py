@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
 import aiohttp
 from aiohttp import web
@@ -75,9 +75,8 @@ class Siblings:
         """Be gone from the folder; where the parent has died, the last one out removes it."""
         if self._folder is not None and self.own is not None:
             self.own.unlink(missing_ok=True)
-            if orphaned:
-                with suppress(OSError):
-                    self._folder.rmdir()
+            if orphaned and not any(self._others()):
+                rmtree(self._folder, ignore_errors=True)
 
     def _others(self) -> Iterable[Path]:
         found = sorted(self._folder.glob("*.sock")) if self._folder is not None else []

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from rtdemo.inherited import Inheritance
 from rtdemo.listen import bind, sites
 from rtdemo.settings import Settings
 from rtdemo.siblings import socket_of
+from rtdemo.tally import Tally
 
 STARTING = 30.0
 """Seconds for a worker to serve after it was started."""
@@ -45,6 +47,7 @@ class Spawner:
         self._addresses = addresses
         self._folder = folder
         self._alive = alive
+        self._since = time.monotonic()
 
     def bind(self) -> Sockets:
         """Bind further sockets to the addresses.
@@ -65,7 +68,8 @@ class Spawner:
         """
         ready = inherited.pipe()
         numbers = {prefix: [s.fileno() for s in given] for prefix, given in sockets.items()}
-        heir = Inheritance(numbers, self._alive, ready.write, str(self._folder), announce)
+        folder = str(self._folder)
+        heir = Inheritance(numbers, self._alive, ready.write, folder, self._since, announce)
         environ = {**os.environ, inherited.VARIABLE: msgspec.json.encode(heir).decode()}
         process: Process | None = None
         try:
@@ -88,8 +92,9 @@ class Spawner:
         return process, None if served else await process.wait()
 
     def forget(self, process: Process) -> None:
-        """Remove what a worker that is gone left behind."""
+        """Remove what a worker that is gone left behind, but for what it counted."""
         socket_of(self._folder, process.pid).unlink(missing_ok=True)
+        Tally(self._folder).close(process.pid)
 
     async def end(self, process: Process | None, patience: float = STOPPING) -> None:
         """Ask a worker to end and see that it does, after so many seconds by force."""

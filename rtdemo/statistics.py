@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -31,6 +33,11 @@ class Account(msgspec.Struct, rename="camel"):
     blocked: int = 0
     last_error: str | None = None
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells a producer from others."""
+        return (self.name, self.plugin, self.transports)
+
     def add(self, other: Account) -> None:
         """Count what another worker's account of the same producer has; the worst state is shown."""
         self.runs += other.runs
@@ -44,16 +51,19 @@ class Statistics(msgspec.Struct, kw_only=True):
     """Hold counters since the start and what is open now.
 
     Arguments:
-        uptime: seconds; of several workers, the oldest's.
+        worker: its process.
+        uptime: seconds; of several workers, their parent's.
         cpu: seconds of CPU time.
         timers: ticks that stand in the schedule.
         skipped: ticks left out, late by whole periods.
         unpublished: shared messages that the engine did not take.
         leading: whether the shared producers run here.
         publish: from a publication to its position.
+        servers: open connections by the name that a server has in the engine.
         workers: how many were added up.
     """
 
+    worker: int
     uptime: float
     cpu: float
     tasks: int
@@ -67,7 +77,24 @@ class Statistics(msgspec.Struct, kw_only=True):
     loop_lag: Histogram
     publish: Histogram
     producers: list[Account]
+    servers: dict[str, Any]
     workers: int = 1
+
+    def past(self) -> Statistics:
+        """Return what was counted, of one that is gone or does not answer, without what is open."""
+        for account in self.producers:
+            account.state, account.last_error = STATES[0], None
+        nothing: dict[Transport, int] = dict.fromkeys(TRANSPORTS, 0)
+        return msgspec.structs.replace(
+            self,
+            uptime=0.0,
+            tasks=0,
+            timers=0,
+            leading=False,
+            connections=nothing,
+            servers={},
+            workers=0,
+        )
 
     def add(self, other: Statistics) -> None:
         """Count what another worker has counted, too."""
@@ -81,14 +108,13 @@ class Statistics(msgspec.Struct, kw_only=True):
         self.tick_lag.add(other.tick_lag)
         self.loop_lag.add(other.loop_lag)
         self.publish.add(other.publish)
+        self.servers |= other.servers
         self._add_producers(other.producers)
 
     def _add_producers(self, others: Iterable[Account]) -> None:
-        known = {
-            (account.name, account.plugin, account.transports): account for account in self.producers
-        }
+        known = {account.key: account for account in self.producers}
         for other in others:
-            mine = known.get((other.name, other.plugin, other.transports))
+            mine = known.get(other.key)
             if mine is None:
                 self.producers.append(other)
             else:
@@ -97,7 +123,9 @@ class Statistics(msgspec.Struct, kw_only=True):
 
 def take(hub: Hub, uptime: float, loop_lag: Histogram) -> Statistics:
     """Return a server's own statistics: a copy, to which others' can be added."""
+    connections = {name: hub.count(name) for name in TRANSPORTS}
     counted = Statistics(
+        worker=os.getpid(),
         uptime=uptime,
         cpu=time.process_time(),
         tasks=len(asyncio.all_tasks()),
@@ -105,12 +133,13 @@ def take(hub: Hub, uptime: float, loop_lag: Histogram) -> Statistics:
         skipped=hub.schedule.skipped,
         unpublished=hub.shared.unpublished,
         leading=hub.shared.leading,
-        connections={name: hub.count(name) for name in TRANSPORTS},
+        connections=connections,
         traffic=hub.traffic,
         tick_lag=hub.schedule.lag,
         loop_lag=loop_lag,
         publish=hub.publish_latency,
         producers=[shown(account) for account in hub.plugins.roster.accounts],
+        servers={hub.engine.server or str(os.getpid()): connections},
     )
     return read(msgspec.json.encode(counted))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -90,7 +91,10 @@ async def test_whichever_answers_speaks_for_all(server: Process, http: aiohttp.C
         for _ in range(8):
             # Each on a connection of its own, so that both workers are asked.
             async with aiohttp.ClientSession() as asking:
-                assert (await stats(server, asking))["connections"] == {"websocket": 0, "sse": 20}
+                told = await stats(server, asking)
+                assert told["connections"] == {"websocket": 0, "sse": 20}
+                assert told["servers"]["connections"] == {"websocket": 0, "sse": 20}
+                assert told["servers"]["count"] == 2
                 async with asking.get(f"{server.url}/metrics") as answer:
                     text = await answer.text()
                 assert 'rtdemo_connections{transport="sse"} 20.0' in text
@@ -230,6 +234,49 @@ async def test_worker_that_stands_still_keeps_nobody_waiting(
         assert answered["workers"] == 1
     finally:
         os.kill(frozen, signal.SIGCONT)
+
+
+async def counted(server: Process) -> float:
+    """Return the messages of /metrics, once a worker answers that does not stand still."""
+    while True:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as asking:
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with asking.get(f"{server.url}/metrics") as answer:
+                    text = await answer.text()
+                found = re.search(r'^rtdemo_messages_total{transport="sse"} (\S+)', text, re.MULTILINE)
+                assert found is not None
+                return float(found[1])
+
+
+async def test_no_sum_falls_whatever_becomes_of_a_worker(
+    server: Process, http: aiohttp.ClientSession
+) -> None:
+    """One that stands still, is killed, or is replaced has counted for good."""
+    async with AsyncExitStack() as stack:
+        for _ in range(20):
+            await stack.enter_async_context(http.get(f"{server.url}/api/sse?speed=20"))
+        while await counted(server) < 200:
+            await asyncio.sleep(0.05)
+    while (await stats(server, http))["connections"]["sse"]:
+        await asyncio.sleep(0.02)
+    before, (paused, killed) = await counted(server), children(server)
+    uptime = (await stats(server, http))["uptime"]
+    os.kill(paused, signal.SIGSTOP)
+    assert await counted(server) == before
+    os.kill(paused, signal.SIGCONT)
+    os.kill(killed, signal.SIGKILL)
+    while killed in children(server):
+        await asyncio.sleep(0.02)
+    assert await counted(server) == before
+    while len(children(server)) < 2:
+        await asyncio.sleep(0.02)
+    old = set(children(server))
+    server.signal(signal.SIGHUP)
+    while old & set(children(server)):
+        await asyncio.sleep(0.02)
+    assert await counted(server) == before
+    async with aiohttp.ClientSession() as asking:
+        assert (await stats(server, asking))["uptime"] > uptime
 
 
 async def started(tmp_path: Path, *arguments: str, **environ: str) -> tuple[int | None, str]:
