@@ -33,7 +33,6 @@ class Heart:
 
     Attributes:
         tell: gives what the other servers are to know of this one.
-        others: what each living server told, this one included, by name.
         is_leading: as far as is known here; Redis decides at each message.
     """
 
@@ -45,8 +44,14 @@ class Heart:
         self._until = 0.0
         self._told = 0.0
         self.tell: Callable[[], Mapping[str, object]] = dict
-        self.others: dict[str, dict[str, object]] = {}
+        self._others: dict[str, dict[str, object]] = {}
         self.is_leading = False
+
+    @property
+    def others(self) -> dict[str, dict[str, object]]:
+        """What each living server told, this one included, by name; nothing once that is old."""
+        # While Redis is away it expires nobody.
+        return self._others if time.monotonic() < self._told + PRESENCE else {}
 
     async def beat(self) -> None:
         """Renew until cancelled."""
@@ -103,4 +108,4 @@ class Heart:
         )
         self._told = now
         pairs = zip(flat[::2], flat[1::2], strict=True)
-        self.others = {name: msgspec.json.decode(text) for name, text in pairs}
+        self._others = {name: msgspec.json.decode(text) for name, text in pairs}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rtdemo.engine.heart import PRESENCE
 from rtdemo.engine.log import Limits
 from rtdemo.engine.redis import RedisEngine
 from rtdemo.errors import EngineError, NotLeading, Unavailable
@@ -290,6 +291,18 @@ async def test_leader_without_redis_stops_leading(join: Make, redis_server: Redi
     await eventually(lambda: not listening.leads)
     await redis_server.start()
     await eventually(lambda: listening.leads)
+
+
+async def test_servers_are_forgotten_while_redis_is_away(join: Make, redis_server: RedisServer) -> None:
+    """Who lives cannot be known then: what was told expires as it does in Redis."""
+    listening = await join()
+    assert isinstance(listening.engine, RedisEngine)
+    heart = listening.engine.heart
+    await eventually(lambda: list(heart.others) == [listening.engine.server])
+    await redis_server.stop()
+    heart._told -= PRESENCE
+    assert heart.others == {}
+    assert listening.engine.servers == {}
 
 
 async def test_servers_know_of_each_other(join: Make) -> None:
