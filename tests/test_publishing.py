@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from typing import Any
 
@@ -125,18 +126,69 @@ async def test_command_publishes_a_text_or_the_lines_of_a_pipe(server: Server, c
     assert [m["id"] for m in got] == (out + piped).split()
 
 
+async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Speak, but not HTTP."""
+    await reader.read(65536)
+    writer.write(b"SSH-2.0-other\r\n")
+    writer.close()
+
+
 async def test_command_says_why_it_failed(start: Start) -> None:
     """One line and exit code 1: a refusal, nobody there, a server that is another."""
     server = await start(publish_token="s3cret")
+    other = await asyncio.start_server(greet, "127.0.0.1", 0)
     for address, words in (
         (server.web_url, "401: send the publish token"),
         (f"{server.web_url}/nowhere", "404"),
         ("localhost:3000", "is no address of a server"),
+        ("http://localhost:abc", "is no address of a server"),
+        ("http://[::1", "is no address of a server"),
+        ("http://a b", "cannot be asked over HTTP"),
+        (f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}", "cannot be asked over HTTP"),
     ):
         code, out, err = await run("x", "--to", address)
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert words in err
+    other.close()
     assert (await run("x", "--to", server.web_url, "--token", "s3cret"))[0] == 0
+
+
+async def test_pipe_waits_for_a_server_that_is_away() -> None:
+    """Each line goes out until it is taken, under one key, and that is said once; a refusal ends it."""
+    answers = iter([503, 503, 0, 502, 503, 503, 200, 200, 400])
+    asked: list[tuple[str, str]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        key, length = (re.findall(rf"{name}: (\S+)", head)[0] for name in ("key", "content-length"))
+        asked.append((json.loads(await reader.readexactly(int(length)))["message"], key))
+        if status := next(answers):
+            body = b'{"positions": ["a-1"]}'
+            writer.write(f"HTTP/1.0 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    hurried = (
+        "from rtdemo import cli; from rtdemo.commands import publish as p; p.LAST_PAUSE = 0; cli.main()"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", hurried, "publish", "-", "--to", url),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate(b"one\ntwo\nthree\nfour\n")
+    server.close()
+    assert process.returncode == 1
+    assert out.split() == [b"a-1", b"a-1"]
+    assert [text for text, _ in asked] == ["one"] * 7 + ["two", "three"]
+    assert len({key for _, key in asked}) == 3
+    told = err.decode().splitlines()
+    assert len(told) == 2
+    assert "503" in told[0]
+    assert "trying again" in told[0]
+    assert "400" in told[1]
 
 
 async def test_statistics_tell_the_log(server: Server, clock: VirtualClock) -> None:
