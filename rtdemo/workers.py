@@ -144,10 +144,12 @@ class Slot:
     async def replace(self) -> bool:
         """Start a successor and then let the worker go; return whether it started."""
         async with self._lock:
-            self._leaving = self._process
+            before = self._process
             if not await self._try_start():
                 return False
-            await self._spawner.end(self._leaving)
+            self._leaving = before
+            await self._spawner.end(before)
+            self._leaving = None
             return True
 
     async def _start(self, announce: bool = False) -> int | None:
