@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 from aiohttp import web
@@ -31,7 +32,8 @@ async def gather(app: web.Application) -> Statistics:
     total = own(app)
     noted.pop(total.worker, None)
     for answer in await app[SIBLINGS].ask("GET", PATH):
-        if answer.status == 200:
+        # During SIGHUP one may be of another version, and is left out like one that is silent.
+        with suppress(msgspec.DecodeError):
             told = statistics.read(answer.body)
             noted.pop(told.worker, None)
             total.add(told)

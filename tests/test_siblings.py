@@ -68,3 +68,16 @@ async def test_silence_is_not_taken_for_a_stream_that_is_gone(
         answer = await http.post("/api/messages?client=somebody", content="hi")
     assert (answer.status_code, answer.headers.get("Retry-After")) == (504, "2"), answer.text
     server._siblings._folder = None
+
+
+async def test_sibling_of_another_version_is_left_out(
+    start: Start, sibling: Sibling, tmp_path: Path
+) -> None:
+    """SIGHUP may bring one whose statistics are others; whoever asks is answered all the same."""
+    server: Server = await start(single_site=True)
+    server._siblings._folder = tmp_path
+    await sibling(200)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        answer = await http.get("/api/stats")
+    assert (answer.status_code, answer.json()["workers"]) == (200, 1)
+    server._siblings._folder = None
