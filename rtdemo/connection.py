@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from rtdemo import message as messages
+from rtdemo.brake import Brake
 from rtdemo.client import Client
 from rtdemo.feed import Feed
 from rtdemo.message import Message
@@ -184,6 +185,12 @@ class Connection:
         traffic = self._traffic
         traffic.messages += messages
         traffic.bytes += len(data)
+
+    def brake(self) -> Brake:
+        """Return what holds its bytes back on purpose; it stands before the outbox from now on."""
+        if not isinstance(self._outbox, Brake):
+            self._outbox = Brake(self._outbox, self._clock, lambda: self.reason is not None)
+        return self._outbox
 
     def end(self, reason: Reason) -> None:
         """End the connection from the server's side; only the first reason counts."""

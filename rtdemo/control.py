@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from rtdemo import breaks
+from rtdemo.breaks import BREAKS
+from rtdemo.connection import Connection
 from rtdemo.selection import Selection, SelectionError, read_producers, read_speed
 
 MAX_TEXT = 64 * 1024
 """Bytes of a text that a client may send, over either transport."""
 KEY = "rtdemo"
 """A JSON object with this one key is a control message; its answer has this producer's name."""
+BREAK = "break"
+"""The control that breaks the connection it comes over, where the lab is on."""
 
 
 def read(text: str) -> Mapping[str, Any] | None:
@@ -42,7 +47,7 @@ def change(selection: Selection, wanted: Mapping[str, Any], known: list[str]) ->
     unknown = [key for key in wanted if key not in ("speed", "producers")]
     if unknown or not wanted:
         name = str(unknown[0])[:100] if unknown else ""
-        raise SelectionError(f"there is no control {name!r}; there are speed, producers")
+        raise SelectionError(f"there is no control {name!r}; there are speed, producers, break")
     producers, speed = selection.producers, selection.speed
     if "speed" in wanted:
         speed = read_speed(wanted["speed"])
@@ -54,13 +59,50 @@ def change(selection: Selection, wanted: Mapping[str, Any], known: list[str]) ->
     return Selection(producers, speed)
 
 
-def answer(selection: Selection) -> str:
-    """Return the text that tells a client what it receives from now on."""
-    producers = selection.producers
-    picked = None if producers is None else sorted(producers)
-    return msgspec.json.encode({"producers": picked, "speed": selection.speed}).decode()
+def read_break(wanted: Mapping[str, Any], allowed: Iterable[str]) -> str:
+    """Return by which name a control message asks for its connection to be broken.
+
+    Arguments:
+        allowed: the names that there are; none where the lab is off.
+
+    Raises:
+        SelectionError: where it is none of them, or asks for something else besides.
+    """
+    names = list(allowed)
+    if not names:
+        raise SelectionError("break: the lab is off; start the server with --lab")
+    if len(wanted) > 1 or wanted[BREAK] not in names:
+        raise SelectionError(f"break: give one of {', '.join(names)}, and nothing else with it")
+    return str(wanted[BREAK])
 
 
-def refusal(error: SelectionError) -> str:
-    """Return the text that tells a client why nothing changed."""
-    return msgspec.json.encode({"error": str(error)}).decode()
+def obey(
+    connection: Connection,
+    wanted: Mapping[str, Any],
+    known: list[str],
+    select: Callable[[Selection], object],
+    lab: bool,
+) -> None:
+    """Do what a control message asks for and answer it; a break comes after its answer.
+
+    Arguments:
+        known: the names of the producers that exist.
+        select: changes what the connection receives.
+        lab: whether it may be broken.
+    """
+    try:
+        if BREAK in wanted:
+            name = read_break(wanted, BREAKS if lab else ())
+            _answer(connection, breaks.answer(name))
+            breaks.apply(name, connection)
+            return
+        selection = change(connection.selection, wanted, known)
+        select(selection)
+        picked = None if selection.producers is None else sorted(selection.producers)
+        _answer(connection, {"producers": picked, "speed": selection.speed})
+    except SelectionError as error:
+        _answer(connection, {"error": str(error)})
+
+
+def _answer(connection: Connection, content: Mapping[str, object]) -> None:
+    connection.send(KEY, msgspec.json.encode(content).decode(), periodic=False)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any
 
 from rtdemo import control, feeds
 from rtdemo.client import TRANSPORTS, Client, Transport
@@ -23,7 +22,7 @@ from rtdemo.plugin_manager import PluginManager
 from rtdemo.position import Position
 from rtdemo.reasons import Reason
 from rtdemo.schedule import Schedule
-from rtdemo.selection import Selection, SelectionError
+from rtdemo.selection import Selection
 from rtdemo.shared import Shared, check
 from rtdemo.traffic import Traffic
 from rtdemo.wire import WireFormat
@@ -42,6 +41,7 @@ class Hub:
         schedule: where the producers' ticks stand.
         engine: keeps the log of shared messages.
         names: under which one may publish besides the producers', before the first message.
+        lab: whether clients may break their own connections.
 
     Attributes:
         traffic: counters by transport.
@@ -56,11 +56,13 @@ class Hub:
         schedule: Schedule,
         engine: Engine,
         names: Collection[str] = (),
+        lab: bool = False,
     ) -> None:
         self.plugins = plugins
         self.schedule = schedule
         self.engine = engine
         self._names = names
+        self._lab = lab
         self.traffic: dict[Transport, Traffic] = {name: Traffic() for name in TRANSPORTS}
         self.draining = False
         self._connections: dict[str, Connection] = {}
@@ -185,7 +187,8 @@ class Hub:
         log.debug("%s says %r", client, text)
         wanted = control.read(text)
         if wanted is not None:
-            connection.send(control.KEY, self._obey(connection, wanted), periodic=False)
+            select = partial(self.select, connection)
+            control.obey(connection, wanted, self.names(client), select, self._lab)
             return
         await self.plugins.hooks.receive(client, text, partial(self._reply, connection))
 
@@ -199,15 +202,6 @@ class Hub:
         except (ValueError, Unavailable, TimeoutError) as error:
             why = one_line(error) if isinstance(error, ValueError) else "the log is away; say it again"
             connection.send(plugin, f"Not sent to everyone: {why}", periodic=False)
-
-    def _obey(self, connection: Connection, wanted: Mapping[str, Any]) -> str:
-        known = self.names(connection.client)
-        try:
-            selection = control.change(connection.selection, wanted, known)
-        except SelectionError as error:
-            return control.refusal(error)
-        self.select(connection, selection)
-        return control.answer(selection)
 
     async def drain(self, grace: float) -> None:
         """End every connection as going away and wait until all have left.

@@ -102,9 +102,9 @@ class Server:
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
         self.plugins.ask_shared()
-        names = self.settings.publish_names
+        names, lab = self.settings.publish_names, self.settings.lab
         self.hub = await engines.open_hub(
-            self.settings, lambda engine: Hub(self.plugins, Schedule(clock), engine, names)
+            self.settings, lambda engine: Hub(self.plugins, Schedule(clock), engine, names, lab)
         )
         folder, age = None, 0.0
         if self._heir is not None:

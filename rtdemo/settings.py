@@ -59,6 +59,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reload: Annotated[
         bool, about("Load plugin files anew as they change, without dropping a connection.")
     ] = False
+    lab: Annotated[
+        bool, about("Let clients break their own connection for a try: cut, stop, delay.")
+    ] = False
+    probes: Annotated[bool, about("Answer `rtdemo doctor` under /api/probe/.")] = True
+    production: Annotated[
+        bool, about("Switch off what is for trying things, whatever else is set: --lab, --reload.")
+    ] = False
     admin_token: Annotated[
         str,
         about("Token that lets `Authorization: Bearer` administer; without one only this machine may."),
@@ -139,6 +146,8 @@ def load(
             values[name] = setting.convert(given, str(dotenv))
     settings = Settings(**values)
     _check_together(settings)
+    if settings.production:
+        return msgspec.structs.replace(settings, lab=False, reload=False)
     return settings
 
 

@@ -57,8 +57,9 @@ REFUSED: list[tuple[object, str]] = [
     ({"producers": [["x"]]}, "there is no"),
     ({"producers": ["nix"]}, "there is no 'nix'"),
     ({"dance": 1}, "there is no control 'dance'"),
-    ({}, "there are speed, producers"),
-    (7, "there are speed, producers"),
+    ({}, "there are speed, producers, break"),
+    (7, "there are speed, producers, break"),
+    ({"break": "cut"}, "start the server with --lab"),
 ]
 
 

@@ -131,6 +131,9 @@ async def socket(request: web.Request) -> web.StreamResponse:
     if not ws.closed:
         # The server ends it: the close frame goes behind whatever waits in the outbox.
         reason = connection.reason or Reason.SERVER_ERROR
+        if reason.code in _NEVER_SENT:
+            # Cut on purpose: the peer is to see its connection gone without a word.
+            transport.abort()
         await ws.close(code=reason.code, message=reason.text.encode(), drain=False)
     return ws
 
