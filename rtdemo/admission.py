@@ -16,7 +16,8 @@ from rtdemo.selection import Selection, SelectionError, read_producers, read_spe
 RETRY_AFTER = 2
 """Seconds after which a client that met a draining server may try again."""
 
-_FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+"""Headers by which a proxy tells of itself."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -99,7 +100,7 @@ def is_local(request: web.Request) -> bool:
         address = ip_address(request.remote or "")
     except ValueError:
         return False
-    return address.is_loopback and not any(name in request.headers for name in _FORWARDING)
+    return address.is_loopback and not any(name in request.headers for name in FORWARDING)
 
 
 def check_origin(request: web.Request) -> None:

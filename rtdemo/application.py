@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 
-from rtdemo import api, gathering, metrics, pages, publishing
+from rtdemo import api, gathering, metrics, pages, probe, publishing
 from rtdemo.control import MAX_TEXT
 from rtdemo.errors import Refused
 from rtdemo.hub import Hub
@@ -45,6 +45,7 @@ def create_app(
     api.setup(app)
     gathering.setup(app)
     metrics.setup(app)
+    probe.setup(app)
     publishing.setup(app)
     pages.setup(app)
     app.on_response_prepare.append(_add_headers)

@@ -44,6 +44,7 @@ class Connection:
         feeds: the producers at work for it.
         offset: of the newest entry of the log that it was sent, or passed over as not picked.
         replaying: whether it is still being sent what it missed.
+        route: tells what it comes through, where its transport knows.
         sent: messages written.
         speaking: held while a text of the client is received.
     """
@@ -65,6 +66,7 @@ class Connection:
         "opened_at",
         "reason",
         "replaying",
+        "route",
         "sent",
         "speaking",
     )
@@ -84,6 +86,7 @@ class Connection:
         self.sent = 0
         self.offset = 0
         self.replaying = False
+        self.route: Callable[[], object] | None = None
         self.speaking = asyncio.Lock()
         self.opened_at = clock.time()
         self._outbox = outbox

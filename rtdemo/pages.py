@@ -9,7 +9,7 @@ import jinja2
 from aiohttp import hdrs, web
 
 from rtdemo import __version__
-from rtdemo.keys import SITES
+from rtdemo.keys import SETTINGS, SITES
 from rtdemo.paths import PACKAGE, bundled
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -36,7 +36,13 @@ def setup(app: web.Application) -> None:
 
 async def index(request: web.Request) -> web.Response:
     """Answer `GET /` with the page."""
-    context = {"version": __version__, "websocket_port": _websocket_port(request)}
+    settings = request.app[SETTINGS]
+    context = {
+        "version": __version__,
+        "websocket_port": _websocket_port(request),
+        "lab": settings.lab,
+        "probes": settings.probes,
+    }
     response = aiohttp_jinja2.render_template("index.html", request, context)
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["Referrer-Policy"] = "no-referrer"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from functools import partial
 
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 from aiohttp_sse import EventSourceResponse
 
-from rtdemo import wire
+from rtdemo import route, wire
 from rtdemo.admission import RETRY_AFTER, admit, check_origin, last_event_id
 from rtdemo.connection import OUTBOX_LIMIT, Connection
 from rtdemo.errors import Refused
@@ -35,13 +36,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Answer `GET /api/sse` with events until the client leaves or the server ends it."""
     hub = request.app[HUB]
     client, selection = admit(request, "sse")
-    response = EventSourceResponse(ping_interval=request.app[SETTINGS].heartbeat, sep="\n")
-    # no-transform: boxes in between that compress would hold events back (RFC 9111 section 5.2.2.6).
-    response.headers[hdrs.CACHE_CONTROL] = "no-cache, no-transform"
-    if request.version < HttpVersion11:
-        # Without chunks only the connection's end tells where the stream ends.
-        response.headers[hdrs.CONNECTION] = "close"
-    _allow_reading(request, response)
+    response = event_stream(request, request.app[SETTINGS].heartbeat)
     writer = await response.prepare(request)
     transport = request.transport
     if writer is None or transport is None:
@@ -51,6 +46,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     wire_format = wire.sse_chunk if request.version >= HttpVersion11 else wire.sse_event
     scope = asyncio.timeout(None)
     connection = hub.connection(client, SocketOutbox(transport), wire_format, interrupting(scope))
+    connection.route = partial(route.of, request, "sse", response.headers.get(hdrs.CONTENT_ENCODING))
     try:
         async with scope:
             hub.join(connection, selection, last_event_id(request))
@@ -68,6 +64,22 @@ async def stream(request: web.Request) -> web.StreamResponse:
     finally:
         hub.leave(connection, Reason.CONNECTION_LOST)
         response.stop_streaming()
+    return response
+
+
+def event_stream(request: web.Request, heartbeat: float) -> EventSourceResponse:
+    """Return the response that a stream of events begins with.
+
+    Arguments:
+        heartbeat: seconds between the comments that keep it open.
+    """
+    response = EventSourceResponse(ping_interval=heartbeat, sep="\n")
+    # no-transform: boxes in between that compress would hold events back (RFC 9111 section 5.2.2.6).
+    response.headers[hdrs.CACHE_CONTROL] = "no-cache, no-transform"
+    if request.version < HttpVersion11:
+        # Without chunks only the connection's end tells where the stream ends.
+        response.headers[hdrs.CONNECTION] = "close"
+    _allow_reading(request, response)
     return response
 
 

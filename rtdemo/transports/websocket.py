@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from struct import pack
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from rtdemo import wire
+from rtdemo import route, wire
 from rtdemo.admission import admit, check_origin, last_event_id
 from rtdemo.connection import OUTBOX_LIMIT, Connection
 from rtdemo.control import MAX_TEXT
@@ -109,6 +110,8 @@ async def socket(request: web.Request) -> web.StreamResponse:
     scope = asyncio.timeout(None)
     outbox = SocketOutbox(transport)
     connection = hub.connection(client, outbox, wire.websocket_frame, interrupting(scope))
+    compression = "permessage-deflate" if ws.compress else None
+    connection.route = partial(route.of, request, "websocket", compression)
     ws.on_broken = connection.closed
     hearing = _Hearing(ws, hub, connection)
     try:

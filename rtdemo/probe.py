@@ -1,0 +1,182 @@
+"""Answer the questions of `rtdemo doctor` and of the page about the path between them and this server.
+
+Under /api/probe/; `--no-probes` switches it off. Nothing here reaches another connection, and what it
+costs is bounded: by how often an address may ask, how many streams there are, and how long they last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import msgspec
+from aiohttp import WSMsgType, hdrs, web
+
+from rtdemo import message, route, wire
+from rtdemo.admission import check_origin
+from rtdemo.control import MAX_TEXT
+from rtdemo.errors import Refused
+from rtdemo.handshake import check_handshake
+from rtdemo.keys import HUB, SETTINGS, SIBLINGS
+from rtdemo.limits import TokenBuckets
+from rtdemo.siblings import is_from_sibling
+from rtdemo.transports.sse import event_stream
+
+PREFIX = "/api/probe/"
+BURST, RATE = 120, 2.0
+"""Requests that an address may make at once, and how many come back a second."""
+STREAMS = 64
+"""Streams and sockets that are open at once, of everybody."""
+LONGEST = 600.0
+"""Seconds for which one may last."""
+_LIMITS = {
+    "count": (1, 100),
+    "every": (0, 10_000),
+    "size": (0, MAX_TEXT),
+    "after": (0, int(LONGEST)),
+}
+
+
+@dataclass
+class _Allowance:
+    """Bound what probes cost."""
+
+    requests: TokenBuckets = field(default_factory=lambda: TokenBuckets(BURST, RATE, time.monotonic))
+    streams: int = 0
+
+
+_ALLOWANCE = web.AppKey("_ALLOWANCE", _Allowance)
+
+
+def setup(app: web.Application) -> None:
+    """Add the routes to the application."""
+    app[_ALLOWANCE] = _Allowance()
+    app.router.add_get(f"{PREFIX}request", seen)
+    app.router.add_get(f"{PREFIX}connection", connection)
+    app.router.add_get(f"{PREFIX}events", events, allow_head=False)
+    app.router.add_get(f"{PREFIX}ws", socket, allow_head=False)
+
+
+def _check(request: web.Request) -> None:
+    """Let a probe pass.
+
+    Raises:
+        Refused: 404 where probes are off, 429 for an address that asks too often.
+    """
+    if not request.app[SETTINGS].probes:
+        raise Refused(404, "the probes are off; start the server with --probes")
+    wait = request.app[_ALLOWANCE].requests.take(request.remote or "")
+    if wait:
+        later = {"Retry-After": str(int(wait) + 1)}
+        raise Refused(429, f"too many probes from {request.remote}; wait", later)
+
+
+@asynccontextmanager
+async def _lasting(request: web.Request) -> AsyncIterator[None]:
+    """Count a stream while it lasts, and end it at its limit."""
+    allowance = request.app[_ALLOWANCE]
+    if allowance.streams >= STREAMS:
+        raise Refused(429, f"{STREAMS} probes are open; wait", {"Retry-After": "5"})
+    allowance.streams += 1
+    try:
+        async with asyncio.timeout(LONGEST):
+            yield
+    except TimeoutError:
+        pass
+    finally:
+        allowance.streams -= 1
+
+
+def _json(content: object) -> web.Response:
+    headers = {hdrs.CACHE_CONTROL: "no-store"}
+    body = msgspec.json.encode(content)
+    return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def _seen(request: web.Request) -> dict[str, object]:
+    return {
+        "method": request.method,
+        "path": request.path_qs,
+        "http": route.version(request),
+        "scheme": request.scheme,
+        "remote": request.remote,
+        "headers": route.headers(request),
+        "forwarding": route.forwarding(request),
+        "now": message.now(),
+    }
+
+
+async def seen(request: web.Request) -> web.Response:
+    """Answer `GET /api/probe/request` with the request as it arrived; secrets are not shown."""
+    _check(request)
+    return _json(_seen(request))
+
+
+async def connection(request: web.Request) -> web.Response:
+    """Answer `GET /api/probe/connection?client=ID` with what that client's connection came through.
+
+    Raises:
+        Refused: 404 where no such client is connected.
+    """
+    from_sibling = is_from_sibling(request)
+    if not from_sibling:
+        _check(request)
+    found = request.app[HUB].find(request.query.get("client", ""))
+    if found is not None and found.route is not None:
+        return _json(found.route())
+    if not from_sibling:
+        for answer in await request.app[SIBLINGS].ask("GET", request.path_qs):
+            if answer.status == 200:
+                return web.Response(body=answer.body, content_type="application/json")
+    raise Refused(404, "client: nobody is connected under this id")
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    low, high = _LIMITS[name]
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and low <= int(text[:9]) <= high):
+        raise Refused(400, f"{name}: {text[:100]!r} is not a whole number from {low} to {high}")
+    return int(text)
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """Answer `GET /api/probe/events` with a stream that says nothing but what it is asked for.
+
+    `?after=` seconds of silence come first (0 to 600), then `count` events (1 to 100), `every` so
+    many milliseconds, each with `size` further characters (0 to 65536). Its headers are those of
+    /api/sse: what lies between treats both alike.
+    """
+    _check(request)
+    count, every = _number(request, "count", 1), _number(request, "every", 200) / 1000
+    size, after = _number(request, "size", 0), _number(request, "after", 0)
+    response = event_stream(request, heartbeat=2 * LONGEST)
+    async with _lasting(request):
+        await response.prepare(request)
+        # The head goes out with the first byte of the body.
+        await response.write(b":\n\n")
+        await asyncio.sleep(after)
+        for number in range(1, count + 1):
+            event = {"n": number, "sentAt": message.now(), "filling": "x" * size}
+            await response.write(wire.sse_event(msgspec.json.encode(event)))
+            await asyncio.sleep(every if number < count else 0)
+    response.stop_streaming()
+    return response
+
+
+async def socket(request: web.Request) -> web.StreamResponse:
+    """Serve `GET /api/probe/ws`: tell the handshake as it arrived, then echo each text; never ping."""
+    check_handshake(request)
+    check_origin(request)
+    _check(request)
+    ws = web.WebSocketResponse(compress=False, max_msg_size=MAX_TEXT + 1)
+    async with _lasting(request):
+        await ws.prepare(request)
+        await ws.send_bytes(msgspec.json.encode(_seen(request)))
+        async for said in ws:
+            if said.type is WSMsgType.TEXT:
+                await ws.send_str(said.data)
+    await ws.close()
+    return ws
