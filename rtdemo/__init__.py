@@ -5,6 +5,7 @@ A plugin needs only what this package offers here.
 
 __version__ = "0.1.0"
 
+from rtdemo.checks import Check, Finding
 from rtdemo.client import Client
 from rtdemo.hookspecs import hookimpl
 from rtdemo.message import Broadcast, Message
@@ -14,7 +15,9 @@ from rtdemo.reasons import Reason
 
 __all__ = [
     "Broadcast",
+    "Check",
     "Client",
+    "Finding",
     "Message",
     "Option",
     "Producer",

@@ -11,6 +11,7 @@ from rtdemo.commands.flags import DefaultGroup
 from rtdemo.commands.plugins import plugins
 from rtdemo.commands.publish import publish
 from rtdemo.commands.serve import serve
+from rtdemo.commands.tail import tail
 from rtdemo.errors import RtdemoError
 
 INTERRUPTED = 130
@@ -29,6 +30,7 @@ def rtdemo() -> None:
 rtdemo.add_command(serve)
 rtdemo.add_command(plugins)
 rtdemo.add_command(publish)
+rtdemo.add_command(tail)
 
 
 def main() -> None:

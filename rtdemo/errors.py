@@ -6,6 +6,8 @@
     * `ListenError`: a site's address cannot be opened
     * `EngineError`: the log's engine cannot be reached or used
     * `PublishError`: a server did not take a message
+    * `AddressError`: what was given is no address of a server
+    * `ServerError`: a server is not there, or does not do as a client of the lab needs
     * `PluginError`: a plugin cannot be loaded; the others go on
     * `ProducerError`: a producer is declared wrongly
 * `Refused`: an HTTP answer given before a stream begins; never ends a command
@@ -85,6 +87,36 @@ class PublishError(RtdemoError):
 
     def __init__(self, url: str, problem: str, mend: str) -> None:
         self.url, self.problem, self.mend = url, problem, mend
+
+    def __str__(self) -> str:
+        return f"{self.url} {self.problem}; {self.mend}"
+
+
+class AddressError(RtdemoError):
+    """Report an address that cannot be used, and what can."""
+
+    exit_code = 2
+
+    def __init__(self, given: str, problem: str) -> None:
+        self.given, self.problem = given, problem
+
+    def __str__(self) -> str:
+        wanted = "http://host:port for rtdemo, ws://... for a WebSocket, http://host/path for a stream"
+        return f"{self.given[:200]!r} {self.problem}; give {wanted}"
+
+
+class ServerError(RtdemoError):
+    """Report a server that is not there or answers otherwise than was needed.
+
+    Attributes:
+        again: whether a later try may go better.
+        wait: seconds that the server asks a client to wait; None where it does not say.
+    """
+
+    def __init__(
+        self, url: str, problem: str, mend: str, again: bool = False, wait: float | None = None
+    ) -> None:
+        self.url, self.problem, self.mend, self.again, self.wait = url, problem, mend, again, wait
 
     def __str__(self) -> str:
         return f"{self.url} {self.problem}; {self.mend}"

@@ -9,11 +9,12 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
 from rtdemo import hookspecs
+from rtdemo.checks import Check
 from rtdemo.client import Client
 from rtdemo.guard import one_line, raise_if_stopped
 from rtdemo.message import Broadcast
@@ -22,6 +23,7 @@ from rtdemo.reasons import Reason
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Reply = Callable[[str, str | Broadcast], Awaitable[None]]
 
 RECEIVE_TIMEOUT = 10.0
@@ -73,11 +75,15 @@ class Hooks:
 
     def producers(self, client: Client) -> Iterator[tuple[str, Producer]]:
         """Ask for a connection's private producers; give each with its plugin's name."""
-        yield from self._listed("producers", client=client)
+        yield from self._listed("producers", Producer, client=client)
 
     def shared_producers(self) -> Iterator[tuple[str, Producer]]:
         """Ask for the producers that run once for everyone."""
-        yield from self._listed("shared_producers")
+        yield from self._listed("shared_producers", Producer)
+
+    def checks(self) -> Iterator[tuple[str, Check]]:
+        """Ask for the checks that are added to those of `rtdemo doctor`."""
+        yield from self._listed("checks", Check)
 
     def connected(self, client: Client) -> None:
         """Tell every plugin that a client is connected."""
@@ -109,14 +115,14 @@ class Hooks:
                 raise_if_stopped(error)
                 self._tell(plugin, "receive", error)
 
-    def _listed(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Producer]]:
+    def _listed(self, hook: str, wanted: type[T], **arguments: Any) -> Iterator[tuple[str, T]]:
         for plugin, answer in self._call(hook, **arguments):
-            for producer in self._guarded(plugin, hook, partial(list, answer or ())) or ():
-                if isinstance(producer, Producer):
-                    yield plugin, producer
+            for given in self._guarded(plugin, hook, partial(list, answer or ())) or ():
+                if isinstance(given, wanted):
+                    yield plugin, given
                 else:
-                    kind = type(producer).__name__
-                    self._tell(plugin, hook, TypeError(f"gave {kind}; it gives Producer objects"))
+                    kind, name = type(given).__name__, wanted.__name__
+                    self._tell(plugin, hook, TypeError(f"gave {kind}; it gives {name} objects"))
 
     def _call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
         # pluggy calls the last one of its list first.

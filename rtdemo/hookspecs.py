@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Iterable
 
 import pluggy
 
+from rtdemo.checks import Check
 from rtdemo.client import Client
 from rtdemo.message import Broadcast
 from rtdemo.producers import Producer
@@ -41,3 +42,8 @@ def connected(client: Client) -> None:
 @hookspec
 def disconnected(client: Client, reason: Reason) -> None:
     """Learn that a client is gone, and why."""
+
+
+@hookspec
+def checks() -> Iterable[Check] | None:
+    """Return checks that `rtdemo doctor` makes besides its own."""

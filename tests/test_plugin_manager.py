@@ -275,7 +275,7 @@ def test_plugin_of_a_taken_name_is_refused(manager: PluginManager) -> None:
 
 
 @pytest.mark.parametrize(
-    "hook", ["producers", "shared_producers", "receive", "connected", "disconnected"]
+    "hook", ["producers", "shared_producers", "receive", "connected", "disconnected", "checks"]
 )
 def test_every_hook_is_specified_in_one_line(hook: str) -> None:
     """A hook is one line of docstring."""

@@ -80,7 +80,7 @@ async def test_silence_comes_first_and_holds_no_place_when_its_client_leaves(ser
 
 @pytest.mark.parametrize(
     "query",
-    ["count=0", "count=101", "every=-1", "size=65537", "after=601", "after=x", "count=" + "9" * 99],
+    ["count=0", "count=101", "every=-1", "size=65537", "after=601", "after=x", "count=999999999999"],
 )
 async def test_what_cannot_be_asked_for(server: Server, query: str) -> None:
     """One line with what is allowed."""
@@ -122,11 +122,13 @@ async def test_who_asks_too_often_waits(server: Server) -> None:
 async def test_streams_are_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than there may be is refused, over either transport."""
     monkeypatch.setattr(probe, "STREAMS", 1)
-    async with httpx.AsyncClient(base_url=server.web_url) as http:
-        async with http.stream("GET", "/api/probe/events?after=600"):
-            assert (await http.get("/api/probe/events")).status_code == 429
-            with pytest.raises(websockets.InvalidStatus):
-                await websockets.connect(server.web_url.replace("http", "ws") + "/api/probe/ws")
+    async with (
+        httpx.AsyncClient(base_url=server.web_url) as http,
+        http.stream("GET", "/api/probe/events?after=600"),
+    ):
+        assert (await http.get("/api/probe/events")).status_code == 429
+        with pytest.raises(websockets.InvalidStatus):
+            await websockets.connect(server.web_url.replace("http", "ws") + "/api/probe/ws")
 
 
 @pytest.mark.parametrize("path", ["request", "events", "connection?client=x", "ws"])

@@ -1,0 +1,99 @@
+"""Understand the address of a server: where its WebSocket, its event stream and its API are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
+
+from rtdemo.client import TRANSPORTS, Transport
+from rtdemo.errors import AddressError
+
+_SECURE = {"http": False, "ws": False, "https": True, "wss": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Hold where a server is.
+
+    `http://host:3000` is an rtdemo server: SSE at /api/sse, WebSocket at /ws, and the API.
+    `ws://host/any` is one WebSocket, `http://host/path` one event stream, of whatever server.
+
+    Arguments:
+        origin: scheme, host and port, such as `http://localhost:3000`.
+        host: without its port, without brackets.
+        port: of TCP.
+        secure: whether TLS is spoken.
+        streams: the URL of each transport that is there.
+        is_whole: whether it names a server and not one stream.
+    """
+
+    origin: str
+    host: str
+    port: int
+    secure: bool
+    streams: Mapping[Transport, str]
+    is_whole: bool
+
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        """What can be connected to."""
+        return tuple(name for name in TRANSPORTS if name in self.streams)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the server shares this machine, and so its clock."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost" or self.host.endswith(".localhost")
+
+    def stream(self, transport: Transport, query: Mapping[str, str | None] | None = None) -> str:
+        """Return the URL of a transport with a query; parameters that are None are left out.
+
+        Raises:
+            AddressError: where the address names only the other transport.
+        """
+        if transport not in self.streams:
+            only = ", ".join(self.transports)
+            raise AddressError(self.origin, f"was given as {only}, so there is no {transport}")
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        parts = urlsplit(self.streams[transport])
+        return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(given))))))
+
+
+def parse(text: str) -> Address:
+    """Read an address as a person gives it; `http://` may be left out.
+
+    Raises:
+        AddressError: what is wrong with it.
+    """
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise AddressError(text, f"cannot be read ({error})") from error
+    if parts.scheme not in _SECURE:
+        raise AddressError(text, f"has the scheme {parts.scheme!r}")
+    if not host or any(character.isspace() for character in text):
+        raise AddressError(text, "names no host")
+    if parts.username is not None:
+        raise AddressError(text, "has a user name in it, which is not sent")
+    secure = _SECURE[parts.scheme]
+    return _address(parts, host, port or (443 if secure else 80), secure)
+
+
+def _address(parts: SplitResult, host: str, port: int, secure: bool) -> Address:
+    http, ws = ("https", "wss") if secure else ("http", "ws")
+    is_whole = parts.scheme == http and parts.path in ("", "/") and not parts.query
+    streams: dict[Transport, str]
+    if is_whole:
+        streams = {
+            "websocket": f"{ws}://{parts.netloc}/ws",
+            "sse": f"{http}://{parts.netloc}/api/sse",
+        }
+    else:
+        given = urlunsplit(parts._replace(fragment=""))
+        streams = {"websocket" if parts.scheme == ws else "sse": given}
+    return Address(f"{http}://{parts.netloc}", host, port, secure, streams, is_whole)

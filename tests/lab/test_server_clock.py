@@ -1,0 +1,46 @@
+"""How well the server's clock is known."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from rtdemo import message
+from rtdemo.lab import address, server_clock
+from rtdemo.lab.server_clock import Reading, choose
+from rtdemo.server import Server
+
+
+async def test_offset_is_within_its_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the server's clock is 3 s ahead."""
+    real = time.time_ns
+    monkeypatch.setattr(message.time, "time_ns", lambda: real() + 3_000_000_000)  # type: ignore[attr-defined]
+    reading = await server_clock.measure(address.parse(server.web_url))
+    assert reading is not None
+    truth = real() / 1e6 + 3000 - server_clock.now()
+    # Reading the two clocks here takes a moment too.
+    assert abs(reading.offset - truth) <= reading.error + 0.05
+    assert reading.error < 100
+
+
+async def test_nobody_there_leaves_what_was_known() -> None:
+    """And nothing where nothing was."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        there = address.parse(f"http://127.0.0.1:{probe.getsockname()[1]}")
+        kept = Reading(1.0, 1.0, 0.0)
+        assert await server_clock.measure(there, kept) is kept
+        assert await server_clock.measure(there) is None
+
+
+def test_surer_reading_wins_unless_both_cannot_be_true() -> None:
+    """An old one ages; after a clock was set only the fresh one counts."""
+    kept = Reading(offset=10.0, error=1.0, at=0.0)
+    assert choose(None, kept) is kept
+    assert choose(kept, Reading(10.5, 0.5, 1.0)).error == 0.5
+    assert choose(kept, Reading(10.5, 2.0, 1.0)) is kept
+    assert choose(kept, Reading(500.0, 2.0, 1.0)).offset == 500.0
+    an_hour = 3_600_000.0
+    assert choose(kept, Reading(10.5, 20.0, an_hour)).error == 20.0
