@@ -6,8 +6,9 @@ BIN := .venv/bin
 .PHONY: run test check format lock docs clean
 .DELETE_ON_ERROR:
 
+# With the lab, which is for trying things; ARGS="--no-lab" goes without.
 run: .venv/run.stamp
-	@exec $(BIN)/python -m rtdemo $(ARGS)
+	@RTDEMO_LAB=$${RTDEMO_LAB-1} exec $(BIN)/python -m rtdemo $(ARGS)
 
 test: .venv/dev.stamp
 	@exec $(BIN)/python -m pytest $(ARGS)

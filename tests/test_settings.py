@@ -97,6 +97,14 @@ def test_single_site_may_share_the_number() -> None:
     assert settings.single_site
 
 
+def test_production_switches_off_what_is_for_trying_things() -> None:
+    """Whatever flag or variable asks for it."""
+    given = {"lab": True, "reload": True}
+    settings = load({**given, "production": True}, {"RTDEMO_LAB": "1"}, Path("/nowhere"))
+    assert (settings.lab, settings.reload) == (False, False)
+    assert (load(given, {}, Path("/nowhere")).lab, Settings().lab) == (True, False)
+
+
 def test_reference_is_up_to_date() -> None:
     """docs/settings.md holds the table that the declarations give (`make docs` writes it)."""
     text = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
