@@ -125,6 +125,23 @@ async def test_posts_find_the_worker_that_has_the_stream(server: Process) -> Non
         assert unknown.status_code == 404
 
 
+async def test_route_of_a_connection_is_told_whichever_worker_is_asked(server: Process) -> None:
+    """With the process that holds it, which is the same each time."""
+    async with (
+        httpx.AsyncClient(base_url=server.url) as http,
+        httpx_sse.aconnect_sse(http, "GET", "/api/sse") as stream,
+    ):
+        events = stream.aiter_sse()
+        client = (await anext(events)).json()["client"]
+        processes = set()
+        for _ in range(8):
+            async with httpx.AsyncClient(base_url=server.url) as asking:
+                answer = await asking.get(f"/api/probe/connection?client={client}")
+                processes.add(answer.json()["process"])
+        assert processes < set(children(server))
+        assert len(processes) == 1
+
+
 async def test_plugin_may_take_its_time_whichever_worker_a_post_reaches(server: Process) -> None:
     """It is not cut in the middle, and the answer waits for it as on the stream's own worker."""
     async with (
