@@ -7,6 +7,7 @@ import sys
 import click
 
 from rtdemo import __version__
+from rtdemo.commands.doctor import doctor
 from rtdemo.commands.flags import DefaultGroup
 from rtdemo.commands.plugins import plugins
 from rtdemo.commands.publish import publish
@@ -31,6 +32,7 @@ rtdemo.add_command(serve)
 rtdemo.add_command(plugins)
 rtdemo.add_command(publish)
 rtdemo.add_command(tail)
+rtdemo.add_command(doctor)
 
 
 def main() -> None:

@@ -30,3 +30,8 @@ def one_line(error: BaseException) -> str:
     sentence = " ".join(text.split())
     name = type(error).__name__
     return (f"{name}: {sentence}" if sentence else name)[:300]
+
+
+def printable(text: str) -> str:
+    """Escape what would move a terminal's cursor or worse: text may come from anybody."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -32,6 +32,8 @@ STREAMS = 64
 """Streams and sockets that are open at once, of everybody."""
 LONGEST = 600.0
 """Seconds for which one may last."""
+SUBPROTOCOL = "rtdemo.probe"
+"""What the socket agrees to speak with who offers it."""
 _LIMITS = {
     "count": (1, 100),
     "every": (0, 10_000),
@@ -105,6 +107,7 @@ def _seen(request: web.Request) -> dict[str, object]:
         "remote": request.remote,
         "headers": route.headers(request),
         "forwarding": route.forwarding(request),
+        "heartbeat": request.app[SETTINGS].heartbeat,
         "now": message.now(),
     }
 
@@ -171,7 +174,9 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_handshake(request)
     check_origin(request)
     _check(request)
-    ws = web.WebSocketResponse(compress=False, max_msg_size=MAX_TEXT + 1)
+    ws = web.WebSocketResponse(
+        compress=False, protocols=[SUBPROTOCOL], max_msg_size=MAX_TEXT + 1
+    )
     async with _lasting(request):
         await ws.prepare(request)
         await ws.send_bytes(msgspec.json.encode(_seen(request)))

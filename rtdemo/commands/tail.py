@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from rtdemo.client import TRANSPORTS, Transport
+from rtdemo.guard import printable
 from rtdemo.lab import address as addresses
 from rtdemo.lab.address import Address
 from rtdemo.lab.following import Follower
@@ -63,10 +64,5 @@ def shown(text: str) -> str:
         message = msgspec.json.decode(text, type=Message)
         at = datetime.fromtimestamp(message.sent_at / 1000).isoformat(" ", "milliseconds")[11:]
     except (msgspec.DecodeError, ValueError, OverflowError, OSError):
-        return _printable(text)
-    return f"{at}  {_printable(message.producer):<12}  {_printable(message.message)}"
-
-
-def _printable(text: str) -> str:
-    """Escape what would move the cursor or worse: a message may come from anybody."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return printable(text)
+    return f"{at}  {printable(message.producer):<12}  {printable(message.message)}"

@@ -1,0 +1,126 @@
+"""See what becomes of a request on its way to the server, and of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from urllib.parse import urljoin
+
+from rtdemo.checks import Finding
+from rtdemo.lab.doctor import fixes
+from rtdemo.lab.doctor.outcome import FAULTS, CannotRun, decode, describe, first_line
+from rtdemo.lab.doctor.path import PROBE, TIMEOUT, Path
+from rtdemo.lab.doctor.reach import speaks_tls
+
+_MODULE = re.compile(r"""<script[^>]+src=["']([^"']+)""")
+
+
+async def learn(path: Path) -> None:
+    """Ask the server how this request arrived, and so learn what it is and what lies before it.
+
+    Raises:
+        CannotRun: where no HTTP is spoken, or behind TLS only.
+    """
+    asked = f"{PROBE}request" if path.address.is_whole else "/"
+    try:
+        async with asyncio.timeout(TIMEOUT), path.http.get(path.url(asked)) as answer:
+            text = await answer.text(errors="replace")
+    except FAULTS as error:
+        await _refuse_tls(path)
+        raise CannotRun(f"{path.address.origin} speaks no HTTP: {describe(error)}") from error
+    if answer.status == 400:
+        await _refuse_tls(path)
+    version = answer.version
+    headers = {name: ", ".join(answer.headers.getall(name)) for name in answer.headers}
+    path.answered = (f"{version.major}.{version.minor}" if version else "?", headers)
+    told = decode(text)
+    if not path.address.is_whole:
+        path.there = {"stream"}
+    elif answer.status == 200 and isinstance(told, dict) and isinstance(told.get("headers"), dict):
+        path.seen = told
+        path.there = {"page", "stream", "rtdemo", "probes"}
+    elif answer.status == 429 or (answer.status == 404 and "--probes" in text):
+        path.why = first_line(text)
+        path.there = {"page", "stream", "rtdemo"}
+    else:
+        path.why = f"GET {asked} was answered {answer.status}"
+        path.there = {"page"}
+    path.there.update(path.address.transports)
+    path.proxy = fixes.recognise(headers, path.seen.get("headers", {}))
+
+
+async def _refuse_tls(path: Path) -> None:
+    if not path.address.secure and await speaks_tls(path):
+        secure = path.address.origin.replace("http", "https", 1)
+        raise CannotRun(f"{path.address.origin} speaks TLS; give {secure}")
+
+
+def server(path: Path, left_out: list[str]) -> Finding:
+    """Say what the server is and what lies before it."""
+    behind = f" behind {path.proxy or 'a proxy'}" if is_proxied(path) else ""
+    untested = f"; not tested: {', '.join(left_out)}" if left_out else ""
+    if not path.address.is_whole:
+        return Finding("warn", f"one stream, of whatever server{behind}{untested}")
+    if "rtdemo" not in path.there:
+        return Finding("warn", f"no rtdemo: {path.why}{behind}{untested}")
+    if path.why:
+        return Finding("warn", f"rtdemo{behind}, but {path.why}{untested}")
+    return Finding("ok", f"rtdemo{behind}" if behind else "rtdemo; no proxy can be seen")
+
+
+def is_proxied(path: Path) -> bool:
+    """Tell whether anything shows that a proxy lies between."""
+    told = path.seen.get("forwarding") or path.seen.get("http") == "1.0" or not _keeps_host(path)
+    return bool(path.proxy or (path.seen and told))
+
+
+def _keeps_host(path: Path) -> bool:
+    sent = path.address.origin.partition("://")[2]
+    return _arrived(path).get("host", "") == sent
+
+
+def _arrived(path: Path) -> dict[str, str]:
+    return {name.lower(): value for name, value in path.seen.get("headers", {}).items()}
+
+
+async def version(path: Path) -> Finding:
+    """Tell the HTTP version on both sides of what lies between."""
+    shown = {"h2": "HTTP/2 offered to browsers", "http/1.1": "HTTP/1.1 agreed in TLS"}
+    here = shown.get(path.alpn or "", f"HTTP/{path.answered[0]} from here")
+    if not path.seen:
+        return Finding("ok", here)
+    arrived = path.seen.get("http")
+    seen = f"{here}, HTTP/{arrived} as it arrives at rtdemo"
+    return Finding("warn", seen, path.fix("version")) if arrived == "1.0" else Finding("ok", seen)
+
+
+async def headers(path: Path) -> Finding:
+    """Compare the headers that arrived with those that were sent."""
+    told = ", ".join(path.seen.get("forwarding", []))
+    if not is_proxied(path):
+        return Finding("ok", "arrived as they were sent; no forwarding header")
+    seen, mends = [f"forwarding: {told or 'none'}"], []
+    if not _keeps_host(path):
+        seen.append(f"Host rewritten to {_arrived(path).get('host', 'nothing')!r}")
+        mends.append(path.fix("host", origin=path.address.origin))
+    if not told:
+        mends.append(path.fix("forwarding"))
+    return Finding("warn" if mends else "ok", "; ".join(seen), " and ".join(mends))
+
+
+async def page(path: Path) -> Finding:
+    """Load the page and its first module."""
+    async with path.http.get(path.url("/")) as answer:
+        text = await answer.text(errors="replace")
+    if answer.status != 200 or answer.content_type != "text/html":
+        return Finding("fail", f"answered {answer.status}, {answer.content_type}: {first_line(text)}")
+    module = _MODULE.search(text)
+    if module is None:
+        verdict = "fail" if "rtdemo" in path.there else "ok"
+        return Finding(verdict, f"{len(text)} characters of HTML, no script in it")
+    async with path.http.get(urljoin(str(answer.url), module[1])) as script:
+        kind = script.content_type
+    if script.status != 200 or "javascript" not in kind:
+        fix = f"let the proxy forward {module[1]} too"
+        return Finding("fail", f"its module {module[1]} is answered {script.status}, {kind}", fix)
+    return Finding("ok", f"200 with its module {module[1]}")

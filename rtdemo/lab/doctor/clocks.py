@@ -1,0 +1,63 @@
+"""Compare clocks, and tell latency by them."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+from rtdemo.checks import Finding
+from rtdemo.client import Transport
+from rtdemo.lab import server_clock
+from rtdemo.lab.doctor.outcome import NotTested, StreamError
+from rtdemo.lab.doctor.path import Path
+from rtdemo.lab.doctor.sockets import open_probe
+from rtdemo.lab.server_clock import now
+
+FAR = 1000.0
+"""Milliseconds from which two clocks are wrong enough to say so."""
+ECHOES = 10
+
+
+async def offset(path: Path) -> Finding:
+    """Tell how the server's clock stands to this one's."""
+    reading = await server_clock.measure(path.address)
+    if reading is None:
+        raise NotTested("/api/time tells no time, or not to whom does not trust its certificate")
+    path.clock = reading
+    ahead = reading.offset + now() - time.time_ns() / 1e6
+    side = "ahead of" if ahead >= 0 else "behind"
+    seen = f"{abs(ahead):.1f} ms {side} this one, ± {reading.error:.1f} ms"
+    if abs(ahead) - reading.error > FAR:
+        return Finding("warn", seen, path.fix("clock"))
+    return Finding("ok", seen)
+
+
+async def latency(path: Path, transport: Transport) -> Finding:
+    """Tell one-way latency by `sentAt`, and over WebSocket the round trip."""
+    told = [_one_way(path, transport)]
+    if transport == "websocket":
+        trips = []
+        async with open_probe(path) as (socket, _):
+            for number in range(ECHOES):
+                sent = now()
+                await socket.send_str(str(number))
+                await socket.receive_str(timeout=5)
+                trips.append(now() - sent)
+        told.insert(0, f"round trip {median(trips):.1f} ms (median of {ECHOES})")
+    return Finding("ok", ", ".join(told))
+
+
+def _one_way(path: Path, transport: Transport) -> str:
+    times = path.watches[transport].times
+    if transport == "websocket" and path.no_websocket:
+        raise NotTested("no WebSocket can be opened")
+    if not times:
+        raise StreamError(path.watches[transport].ended or "no message came")
+    if path.clock is None:
+        return "one way not told: the clocks are not compared"
+    latest = max(arrived for arrived, _ in times)
+    error = path.clock.error_at(latest)
+    value = median(arrived + path.clock.offset - sent for arrived, sent in times)
+    if value <= error:
+        return f"one way under {max(value, 0) + error:.1f} ms (median of {len(times)})"
+    return f"one way {value:.1f} ± {error:.1f} ms (median of {len(times)})"

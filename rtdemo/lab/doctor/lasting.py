@@ -1,0 +1,142 @@
+"""Examine how long a connection lasts: silent, and with messages."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import aiohttp
+
+from rtdemo.checks import Finding
+from rtdemo.client import Transport
+from rtdemo.lab.doctor.outcome import FAULTS, NotTested, StreamError
+from rtdemo.lab.doctor.path import PROBE, Path
+from rtdemo.lab.doctor.sockets import open_probe
+from rtdemo.lab.doctor.streams import events
+from rtdemo.lab.server_clock import now
+
+PATIENCE = 5.0
+"""Seconds by which what is expected after a silence may be late."""
+PARTS = 8
+"""Into how many parts a silence is split to find where a silent drop begins."""
+_NARROW = 1.2
+"""How many times the heartbeat a limit has to be, not to hang on a late one."""
+_ROUND_UP = 60
+
+Silence = Callable[[Path, float], Awaitable[bool]]
+
+
+class Cut(Exception):
+    """Say that a silent connection was cut.
+
+    Attributes:
+        after: seconds of silence.
+    """
+
+    def __init__(self, after: float) -> None:
+        super().__init__(after)
+        self.after = after
+
+
+async def _silent_events(path: Path, seconds: float) -> bool:
+    """Return whether an event comes through behind a silence.
+
+    Raises:
+        Cut: where the stream ends before.
+    """
+    began = None
+    stream = events(path.http, path.url(f"{PROBE}events?after={math.ceil(seconds)}"))
+    try:
+        async with aclosing(stream), asyncio.timeout(math.ceil(seconds) + PATIENCE):
+            async for event in stream:
+                if event is not None:
+                    return True
+                began = now()
+    except TimeoutError:
+        return False
+    except FAULTS:
+        if began is None:
+            raise
+        raise Cut((now() - began) / 1000) from None
+    return False
+
+
+async def _silent_socket(path: Path, seconds: float) -> bool:
+    """Return whether a text comes back behind a silence.
+
+    Raises:
+        Cut: where the socket ends before.
+    """
+    async with open_probe(path) as (socket, _):
+        began = now()
+        try:
+            frame = await socket.receive(seconds)
+        except TimeoutError:
+            await socket.send_str("after a silence")
+            try:
+                frame = await socket.receive(PATIENCE)
+            except TimeoutError:
+                return False
+        if frame.type is aiohttp.WSMsgType.TEXT:
+            return True
+        raise Cut((now() - began) / 1000)
+
+
+_SILENCES: dict[Transport, Silence] = {"sse": _silent_events, "websocket": _silent_socket}
+
+
+async def idle(path: Path, transport: Transport) -> Finding:
+    """Find after which silence the connection is cut, and whether the heartbeat comes before."""
+    silence = _SILENCES[transport]
+    try:
+        if await silence(path, path.idle):
+            if path.idle < path.heartbeat:
+                seen = f"no cut in {path.idle} s, but rtdemo may be silent for {path.heartbeat:g} s"
+                return Finding("warn", seen, f"look longer: --idle {math.ceil(path.heartbeat * 2)}")
+            return Finding("ok", f"no cut in {path.idle} s of silence")
+    except Cut as cut:
+        return _judged(path, cut.after, f"cut after {cut.after:.1f} s of silence")
+    passed, failed = await _bisect(path, silence)
+    return _judged(path, passed, f"dropped without a word between {passed:g} and {failed:g} s of silence")
+
+
+async def _bisect(path: Path, silence: Silence) -> tuple[float, float]:
+    """Return the longest silence that something came through behind, and the shortest where not.
+
+    All at once: one after the other, a silence of 75 s would take minutes.
+    """
+    tried = [path.idle * part / PARTS for part in range(1, PARTS)]
+    came = await asyncio.gather(*(silence(path, seconds) for seconds in tried), return_exceptions=True)
+    passed = [seconds for seconds, result in zip(tried, came, strict=True) if result is True]
+    longest = max(passed, default=0.0)
+    return longest, min([s for s in tried if s > longest], default=float(path.idle))
+
+
+def _judged(path: Path, limit: float, seen: str) -> Finding:
+    heartbeat = path.heartbeat
+    seen += f"; rtdemo says something every {heartbeat:g} s"
+    if limit >= heartbeat * _NARROW:
+        return Finding("ok", seen)
+    wanted = max(_ROUND_UP, math.ceil(heartbeat * 2))
+    fix = path.fix("idle", limit=wanted, lower=max(1, math.floor(limit / 2)))
+    return Finding("warn" if limit > heartbeat else "fail", seen, fix)
+
+
+async def life(path: Path, transport: Transport) -> Finding:
+    """Tell how long a normal stream lived; the run is over."""
+    if transport == "websocket" and path.no_websocket:
+        raise NotTested("no WebSocket can be opened")
+    watch = path.watches[transport]
+    if watch.opened is None:
+        if watch.ended:
+            raise StreamError(watch.ended)
+        return Finding("warn", "open, but no message came: nothing to judge by")
+    if not watch.ended:
+        lived = (now() - watch.opened) / 1000
+        return Finding("ok", f"lived the whole {lived:.0f} s of this run, {watch.messages} messages")
+    lived = (watch.ended_at - watch.opened) / 1000
+    quiet = (watch.ended_at - watch.heard) / 1000
+    seen = f"{watch.ended} after {lived:.1f} s, {watch.messages} messages; the last {quiet:.1f} s before"
+    return Finding("fail", seen, path.fix("life"))

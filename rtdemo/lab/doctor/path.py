@@ -1,0 +1,87 @@
+"""Hold what the checks share: the address, how to ask there, and what has been learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from rtdemo.client import Transport
+from rtdemo.lab.address import Address
+from rtdemo.lab.doctor import fixes
+from rtdemo.lab.doctor.watch import Watch
+from rtdemo.lab.server_clock import Reading
+
+TIMEOUT = 10.0
+"""Seconds for an answer to begin."""
+PROBE = "/api/probe/"
+
+
+@dataclass
+class Path:
+    """Hold the path that is examined.
+
+    Arguments:
+        address: where it leads.
+        idle: seconds of silence to look at.
+        there: what can be tested: `page`, `stream`, `sse`, `websocket`, `rtdemo`, `probes`.
+        trusted: whether the certificate is; else nothing more is asked of it.
+        alpn: the protocol that was chosen in TLS, such as `h2`; None without TLS.
+        seen: a request as it arrived at the server; empty where the server does not tell.
+        answered: version and headers of its answer, as `1.1` and a mapping.
+        proxy: by name; empty where none is recognised.
+        why: what keeps the probes from being asked.
+        no_websocket: why no WebSocket can be opened; empty where one can.
+        clock: how the server's clock stands to this one's.
+        watches: the normal streams, open from the beginning of the run.
+
+    Attributes:
+        http: whose connections are used; without a total timeout.
+    """
+
+    http: aiohttp.ClientSession = field(init=False)
+
+    address: Address
+    idle: int
+    there: set[str] = field(default_factory=set)
+    trusted: bool = True
+    alpn: str | None = None
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    answered: tuple[str, Mapping[str, str]] = ("", {})
+    proxy: str = ""
+    why: str = ""
+    no_websocket: str = ""
+    clock: Reading | None = None
+    watches: dict[Transport, Watch] = field(default_factory=dict)
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds after which the server says something on an idle connection."""
+        return float(self.seen.get("heartbeat", 25.0))
+
+    def has(self, needs: str) -> bool:
+        """Tell whether all is there that a check needs, named with blanks between."""
+        return set(needs.split()) <= self.there
+
+    def session(self) -> aiohttp.ClientSession:
+        """Return connections of their own."""
+        connector = aiohttp.TCPConnector(limit=0, ssl=self.trusted)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT)
+        # HAProxy keeps a client on its server by a cookie.
+        jar = aiohttp.CookieJar(unsafe=True)
+        return aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar)
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path on the server."""
+        return self.address.origin + path
+
+    @property
+    def probe_socket(self) -> str:
+        """The URL of the WebSocket that echoes."""
+        return self.url(f"{PROBE}ws").replace("http", "ws", 1)
+
+    def fix(self, symptom: str, **figures: float | str) -> str:
+        """Return what mends a symptom, for the proxy that was seen."""
+        return fixes.fix(symptom, self.proxy, **figures)

@@ -1,0 +1,93 @@
+"""Examine whether a client that was cut gets what it missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from rtdemo.checks import Finding
+from rtdemo.client import Transport
+from rtdemo.lab.doctor.outcome import NotTested, StreamError
+from rtdemo.lab.doctor.path import Path
+from rtdemo.lab.doctor.streams import texts
+from rtdemo.lab.doctor.watch import Watch, place_of, read
+from rtdemo.message import Message
+from rtdemo.position import Position
+
+MISSED_WITHIN = 6.0
+"""Seconds to wait for a shared message: the built-in broadcast sends one every 5 s."""
+BACK_WITHIN = 10.0
+"""Seconds for what was missed to come."""
+
+
+async def resume(path: Path, transport: Transport) -> Finding:
+    """Drop one client without a close, and see it come back for what another one saw meanwhile."""
+    if transport == "websocket" and path.no_websocket:
+        raise NotTested("no WebSocket can be opened")
+    place = await _drop(path, transport)
+    try:
+        async with asyncio.timeout(MISSED_WITHIN):
+            missed = list(await _staying(path).shared_behind(place))
+    except TimeoutError:
+        missed = []
+    async with asyncio.timeout(BACK_WITHIN):
+        welcome, came = await _back(path, transport, place, len(missed))
+    if place_of(welcome) != place:
+        return Finding("fail", "the position does not arrive: it came back as new", path.fix("resume"))
+    if not missed:
+        return Finding("warn", f"position accepted; no shared message came in {MISSED_WITHIN:g} s to miss")
+    if came != missed:
+        seen = f"missed {_list(missed)}, got {_list(came)}"
+        return Finding("fail", seen, path.fix("resume"))
+    return Finding("ok", f"{len(missed)} missed while away, and got exactly that")
+
+
+def _staying(path: Path) -> Watch:
+    for watch in path.watches.values():
+        if watch.opened is not None and not watch.ended:
+            return watch
+    raise NotTested("no stream stays open to compare with")
+
+
+async def _drop(path: Path, transport: Transport) -> Position:
+    """Connect, and be gone without a word; return the position that the welcome told."""
+    # Of its own: when its connections are closed, no WebSocket says goodbye.
+    async with path.session() as http:
+        stream = texts(http, transport, path.address.stream(transport))
+        async with asyncio.timeout(BACK_WITHIN):
+            place = place_of(await _message(stream))
+        await http.close()
+        await stream.aclose()
+    if place is None:
+        raise NotTested("the welcome tells no position")
+    return place
+
+
+async def _back(
+    path: Path, transport: Transport, place: Position, count: int
+) -> tuple[Message, list[Position]]:
+    """Come back; return the welcome and the positions of as many shared messages as were missed."""
+    stream = texts(path.http, transport, path.address.stream(transport), str(place))
+    async with aclosing(stream):
+        welcome = await _message(stream)
+        came: list[Position] = []
+        while len(came) < count:
+            message = await _message(stream)
+            if message.lost:
+                raise StreamError(f"was told that messages are lost: {message.message}")
+            found = place_of(message)
+            if found is not None:
+                came.append(found)
+    return welcome, came
+
+
+async def _message(stream: AsyncGenerator[str, None]) -> Message:
+    message = read(await anext(stream))
+    if message is None:
+        raise StreamError("sends no messages of rtdemo")
+    return message
+
+
+def _list(places: list[Position]) -> str:
+    return ", ".join(str(place.offset) for place in places) or "nothing"

@@ -1,0 +1,87 @@
+"""Examine WebSockets: the upgrade, what is negotiated in it, size."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from rtdemo.checks import Finding
+from rtdemo.lab.doctor.outcome import TOO_MANY, NotTested, check_status, decode, first_line
+from rtdemo.lab.doctor.path import TIMEOUT, Path
+
+Socket = aiohttp.ClientWebSocketResponse
+SUBPROTOCOL = "rtdemo.probe"
+LARGE = 64 * 1024
+"""Bytes of the largest message that rtdemo takes."""
+
+
+async def upgrade(path: Path) -> Finding:
+    """Ask for a WebSocket and see what is answered instead (RFC 6455 section 4.1)."""
+    url = path.address.stream("websocket").replace("ws", "http", 1)
+    asked = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
+    }
+    async with asyncio.timeout(TIMEOUT), path.http.get(url, headers=asked) as answer:
+        if answer.status == TOO_MANY:
+            await check_status(answer)
+        if answer.status == 101:
+            return Finding("ok", "101 Switching Protocols")
+        line = first_line(await answer.text(errors="replace"))
+    path.no_websocket = f"{answer.status} {answer.reason} instead of 101"
+    return Finding("fail", f"{path.no_websocket}: {line}", path.fix("upgrade"))
+
+
+@asynccontextmanager
+async def open_probe(path: Path, **how: Any) -> AsyncIterator[tuple[Socket, dict[str, Any]]]:
+    """Open the WebSocket that echoes; give it, and its handshake as it arrived.
+
+    Raises:
+        NotTested: where no WebSocket can be opened.
+    """
+    if path.no_websocket:
+        raise NotTested("no WebSocket can be opened")
+    timeout = aiohttp.ClientWSTimeout(ws_close=1.0)
+    try:
+        async with path.http.ws_connect(path.probe_socket, timeout=timeout, **how) as socket:
+            yield socket, dict(decode(await socket.receive_bytes(timeout=TIMEOUT)))
+    except aiohttp.WSServerHandshakeError as error:
+        if error.status == TOO_MANY:
+            raise NotTested("rate-limited") from error
+        raise
+
+
+async def negotiated(path: Path) -> Finding:
+    """See whether what a client offers arrives, and what is agreed."""
+    async with open_probe(path, protocols=(SUBPROTOCOL,), compress=15) as (socket, seen):
+        arrived = {name.lower(): value for name, value in seen["headers"].items()}
+        protocol, compress = socket.protocol, socket.compress
+    offered = arrived.get("sec-websocket-extensions", "")
+    told = [
+        f"subprotocol {'agreed' if protocol == SUBPROTOCOL else 'lost'}",
+        f"permessage-deflate {'arrives' if 'permessage-deflate' in offered else 'is taken out on the way'}"
+        + (", agreed by something in between" if compress else ", not agreed: rtdemo does not compress"),
+    ]
+    if protocol != SUBPROTOCOL:
+        return Finding("fail", "; ".join(told), path.fix("negotiation"))
+    return Finding("warn" if compress else "ok", "; ".join(told))
+
+
+async def large(path: Path) -> Finding:
+    """Send a text of 64 KiB and take it back."""
+    text = "x" * LARGE
+    async with open_probe(path) as (socket, _):
+        await socket.send_str(text)
+        back = await socket.receive(15)
+    if back.type is not aiohttp.WSMsgType.TEXT or back.data != text:
+        seen = f"a text of {LARGE} bytes did not come back ({back.type.name.lower()})"
+        return Finding("fail", seen, path.fix("large"))
+    return Finding("ok", f"a text of {LARGE} bytes went there and came back")
