@@ -174,9 +174,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_handshake(request)
     check_origin(request)
     _check(request)
-    ws = web.WebSocketResponse(
-        compress=False, protocols=[SUBPROTOCOL], max_msg_size=MAX_TEXT + 1
-    )
+    ws = web.WebSocketResponse(compress=False, protocols=[SUBPROTOCOL], max_msg_size=MAX_TEXT + 1)
     async with _lasting(request):
         await ws.prepare(request)
         await ws.send_bytes(msgspec.json.encode(_seen(request)))

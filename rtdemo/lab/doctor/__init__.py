@@ -1,1 +1,1 @@
-"""Examine the path to a server: is it fit for WebSocket and SSE, and what mends it where it is not?"""
+"""Examine the path to a server: whether it is fit for both transports, and what mends it."""

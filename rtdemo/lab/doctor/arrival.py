@@ -6,9 +6,9 @@ import asyncio
 import re
 from urllib.parse import urljoin
 
-from rtdemo.checks import Finding
+from rtdemo.checks import Finding, Verdict
 from rtdemo.lab.doctor import fixes
-from rtdemo.lab.doctor.outcome import FAULTS, CannotRun, decode, describe, first_line
+from rtdemo.lab.doctor.outcome import FAULTS, CannotRunError, decode, describe, first_line
 from rtdemo.lab.doctor.path import PROBE, TIMEOUT, Path
 from rtdemo.lab.doctor.reach import speaks_tls
 
@@ -19,7 +19,7 @@ async def learn(path: Path) -> None:
     """Ask the server how this request arrived, and so learn what it is and what lies before it.
 
     Raises:
-        CannotRun: where no HTTP is spoken, or behind TLS only.
+        CannotRunError: where no HTTP is spoken, or behind TLS only.
     """
     asked = f"{PROBE}request" if path.address.is_whole else "/"
     try:
@@ -27,12 +27,12 @@ async def learn(path: Path) -> None:
             text = await answer.text(errors="replace")
     except FAULTS as error:
         await _refuse_tls(path)
-        raise CannotRun(f"{path.address.origin} speaks no HTTP: {describe(error)}") from error
+        raise CannotRunError(f"{path.address.origin} speaks no HTTP: {describe(error)}") from error
     if answer.status == 400:
         await _refuse_tls(path)
+    headers = [(name.decode(), value.decode(errors="replace")) for name, value in answer.raw_headers]
     version = answer.version
-    headers = {name: ", ".join(answer.headers.getall(name)) for name in answer.headers}
-    path.answered = (f"{version.major}.{version.minor}" if version else "?", headers)
+    path.answered = f"{version.major}.{version.minor}" if version else "?"
     told = decode(text)
     if not path.address.is_whole:
         path.there = {"stream"}
@@ -52,7 +52,7 @@ async def learn(path: Path) -> None:
 async def _refuse_tls(path: Path) -> None:
     if not path.address.secure and await speaks_tls(path):
         secure = path.address.origin.replace("http", "https", 1)
-        raise CannotRun(f"{path.address.origin} speaks TLS; give {secure}")
+        raise CannotRunError(f"{path.address.origin} speaks TLS; give {secure}")
 
 
 def server(path: Path, left_out: list[str]) -> Finding:
@@ -86,7 +86,7 @@ def _arrived(path: Path) -> dict[str, str]:
 async def version(path: Path) -> Finding:
     """Tell the HTTP version on both sides of what lies between."""
     shown = {"h2": "HTTP/2 offered to browsers", "http/1.1": "HTTP/1.1 agreed in TLS"}
-    here = shown.get(path.alpn or "", f"HTTP/{path.answered[0]} from here")
+    here = shown.get(path.alpn or "", f"HTTP/{path.answered} from here")
     if not path.seen:
         return Finding("ok", here)
     arrived = path.seen.get("http")
@@ -116,7 +116,7 @@ async def page(path: Path) -> Finding:
         return Finding("fail", f"answered {answer.status}, {answer.content_type}: {first_line(text)}")
     module = _MODULE.search(text)
     if module is None:
-        verdict = "fail" if "rtdemo" in path.there else "ok"
+        verdict: Verdict = "fail" if "rtdemo" in path.there else "ok"
         return Finding(verdict, f"{len(text)} characters of HTML, no script in it")
     async with path.http.get(urljoin(str(answer.url), module[1])) as script:
         kind = script.content_type

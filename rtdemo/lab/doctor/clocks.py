@@ -8,7 +8,7 @@ from statistics import median
 from rtdemo.checks import Finding
 from rtdemo.client import Transport
 from rtdemo.lab import server_clock
-from rtdemo.lab.doctor.outcome import NotTested, StreamError
+from rtdemo.lab.doctor.outcome import NotTestedError, StreamError
 from rtdemo.lab.doctor.path import Path
 from rtdemo.lab.doctor.sockets import open_probe
 from rtdemo.lab.server_clock import now
@@ -22,7 +22,7 @@ async def offset(path: Path) -> Finding:
     """Tell how the server's clock stands to this one's."""
     reading = await server_clock.measure(path.address)
     if reading is None:
-        raise NotTested("/api/time tells no time, or not to whom does not trust its certificate")
+        raise NotTestedError("/api/time tells no time, or not to whom does not trust its certificate")
     path.clock = reading
     ahead = reading.offset + now() - time.time_ns() / 1e6
     side = "ahead of" if ahead >= 0 else "behind"
@@ -50,7 +50,7 @@ async def latency(path: Path, transport: Transport) -> Finding:
 def _one_way(path: Path, transport: Transport) -> str:
     times = path.watches[transport].times
     if transport == "websocket" and path.no_websocket:
-        raise NotTested("no WebSocket can be opened")
+        raise NotTestedError("no WebSocket can be opened")
     if not times:
         raise StreamError(path.watches[transport].ended or "no message came")
     if path.clock is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, aclosing
 
-from rtdemo.checks import Finding
+from rtdemo.checks import Finding, Verdict
 from rtdemo.lab.doctor.outcome import TOO_MANY, check_status, decode
 from rtdemo.lab.doctor.path import PROBE, Path
 from rtdemo.lab.doctor.streams import AS_A_BROWSER, events
@@ -15,6 +15,8 @@ SILENCE = 2
 """Seconds between a stream's first byte and its event."""
 COUNT, EVERY = 5, 200
 """Events, and the ms between them."""
+HELD = 100.0
+"""Milliseconds from which an event counts as held back: HAProxy does for 200 unless told otherwise."""
 LARGE = 64 * 1024
 """Bytes of the largest message that rtdemo takes."""
 TABS = 7
@@ -49,12 +51,15 @@ async def buffering(path: Path) -> Finding:
                 late.append(now() - decode(event.data.decode())["sentAt"])
             if len(late) == COUNT:
                 break
-    # Clocks differ by the same for all; what varies is how long each was held.
-    held = max(late) - min(late)
-    sent = f"{COUNT} events {EVERY} ms apart"
-    if held > EVERY * (COUNT - 1) / 2:
-        return Finding("fail", f"{sent} were held back, up to {held:.0f} ms", path.fix("buffering"))
-    return Finding("ok", f"{sent} came with {held:.1f} ms of difference")
+    # The clocks' difference is in all of them alike, and the last is hardly late: whoever holds back
+    # lets go at the stream's end. A stall of this machine makes one late; a proxy two or more.
+    at_least_two = sorted(late)[-2] - min(late)
+    sent = f"of {COUNT} events {EVERY} ms apart"
+    if at_least_two < HELD:
+        return Finding("ok", f"{sent} none was held back ({max(late) - min(late):.1f} ms of difference)")
+    verdict: Verdict = "fail" if at_least_two > 1.5 * EVERY else "warn"
+    seen = f"{sent} two or more were held back for {at_least_two:.0f} ms or more"
+    return Finding(verdict, seen, path.fix("buffering"))
 
 
 async def compression(path: Path) -> Finding:

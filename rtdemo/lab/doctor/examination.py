@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -20,10 +21,11 @@ from rtdemo.lab.doctor import (
     reach,
     sockets,
 )
-from rtdemo.lab.doctor.outcome import CannotRun, NotTested, describe
+from rtdemo.lab.doctor.outcome import CannotRunError, NotTestedError, describe
 from rtdemo.lab.doctor.path import Path
 from rtdemo.lab.doctor.report import Report
 from rtdemo.lab.doctor.resume import resume
+from rtdemo.lab.doctor.streams import OPENING
 from rtdemo.lab.doctor.watch import Watch
 
 LIMIT = 30.0
@@ -69,7 +71,9 @@ ROWS = (
     Row("WebSocket offers", sockets.negotiated, "probes"),
     Row("WebSocket 64 KiB", sockets.large, "probes"),
     Row("WebSocket idle cut", partial(lasting.idle, transport="websocket"), "probes", "meanwhile"),
-    Row("WebSocket life", partial(lasting.life, transport="websocket"), "stream websocket", "at the end"),
+    Row(
+        "WebSocket life", partial(lasting.life, transport="websocket"), "stream websocket", "at the end"
+    ),
     Row("WebSocket resume", partial(resume, transport="websocket"), "rtdemo", "meanwhile"),
     Row("WebSocket latency", partial(clocks.latency, transport="websocket"), "probes", "at the end"),
     Row("clock", clocks.offset, "rtdemo"),
@@ -113,7 +117,10 @@ class Examination:
         self._path = Path(address, idle)
         self._report = report
         self._progress = progress
-        self._rows = [*ROWS, *(Row(c.name, partial(_of_plugin, check=c), when="meanwhile") for c in checks)]
+        self._rows = [
+            *ROWS,
+            *(Row(c.name, partial(_of_plugin, check=c), when="meanwhile") for c in checks),
+        ]
 
     async def run(self) -> None:
         """Make every check that can be made; what is found until a cancellation stays in the report."""
@@ -142,7 +149,7 @@ class Examination:
         """Make a check without which there is nothing to examine; tell whether there is."""
         try:
             self._report.add(row.name, await row.run(self._path))
-        except CannotRun as error:
+        except CannotRunError as error:
             self._report.could_run = False
             self._report.add(row.name, Finding("fail", str(error)))
         return self._report.could_run
@@ -152,14 +159,19 @@ class Examination:
         if UPGRADE in self._rows:
             # First: what needs a WebSocket asks whether there is one.
             await self._make(UPGRADE)
-        path.watches = {name: Watch(name, path.address.stream(name)) for name in path.address.transports}
+        if path.has("stream"):
+            path.watches = {n: Watch(n, path.address.stream(n)) for n in path.address.transports}
         watching = [group.create_task(watch.run(path.http)) for watch in path.watches.values()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OPENING):
+                await asyncio.gather(*(watch.begun() for watch in path.watches.values()))
         waiting = [group.create_task(self._make(row)) for row in self._due("meanwhile")]
+        # However early the silent ones are cut, the normal streams are watched for as long.
+        waiting.append(group.create_task(asyncio.sleep(path.idle if watching else 0)))
         for row in self._due("in turn"):
             if row is not UPGRADE:
                 await self._make(row)
-        if waiting:
-            await asyncio.wait(waiting)
+        await asyncio.wait(waiting)
         for row in self._due("at the end"):
             await self._make(row)
         for task in watching:
@@ -178,7 +190,7 @@ async def _found(row: Row, path: Path) -> Finding:
     try:
         async with asyncio.timeout(LIMIT if row.when == "in turn" else None):
             return await row.run(path)
-    except NotTested as error:
+    except NotTestedError as error:
         return Finding("warn", f"not tested: {error}")
     except Exception as error:
         return Finding("fail", describe(error))

@@ -7,8 +7,7 @@ bytes, developers.cloudflare.com/fundamentals/reference/connection-limits).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 SIGNS = (
     ("cloudflare", "Cloudflare"),
@@ -63,7 +62,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "Cloudflare": "set a compression rule that leaves out /api/sse",
     },
     "upgrade": {
-        "": "let the proxy pass on Upgrade and Connection, which end at each hop (RFC 9110 section 7.6.1)",
+        "": "let the proxy pass on Upgrade and Connection, which end at each hop unless set again",
         "nginx": "`proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
         'proxy_set_header Connection "upgrade";`',
         "HAProxy": f"{_OF_ITSELF}, such as `http-request del-header Upgrade`",
@@ -126,25 +125,27 @@ def fix(symptom: str, proxy: str, **figures: float | str) -> str:
     if proxy and proxy in known:
         line = f"{proxy}: {known[proxy]}"
     else:
-        examples = [] if proxy else [f"{name}: {known[name]}" for name in ("nginx", "HAProxy") if name in known]
+        examples = (
+            [] if proxy else [f"{name}: {known[name]}" for name in ("nginx", "HAProxy") if name in known]
+        )
         line = "; ".join([known[""], *examples])
     return line % figures
 
 
-def recognise(answered: Mapping[str, str], arrived: Mapping[str, Any]) -> str:
+def recognise(answered: Sequence[tuple[str, str]], arrived: Mapping[str, str]) -> str:
     """Return the name of the proxy that an answer came through; empty where none is recognised.
 
     Arguments:
-        answered: headers of the answer.
-        arrived: headers of the request as the server saw them.
+        answered: headers of the answer, as they were written.
+        arrived: headers of the request, as they arrived at the server.
     """
-    names = {name.lower() for name in (*answered, *arrived)}
-    if "cf-ray" in names:
+    headers = [*answered, *arrived.items()]
+    if any(name.lower() == "cf-ray" for name, _ in headers):
         return "Cloudflare"
-    values = {**answered, **arrived}
-    told = " ".join(str(v) for name, v in values.items() if name.lower() in ("server", "via")).lower()
+    told = " ".join(value for name, value in headers if name.lower() in ("server", "via")).lower()
     for sign, proxy in SIGNS:
         if sign in told:
             return proxy
-    # HAProxy alone of these sends every header's name in small letters, over HTTP/1.1 too.
-    return "HAProxy" if arrived and all(name == name.lower() for name in arrived) else ""
+    # HAProxy tells nothing of itself, but writes the names of aiohttp's headers in small letters.
+    small = all(name == name.lower() for name, _ in answered)
+    return "HAProxy" if small and "aiohttp" in told else ""

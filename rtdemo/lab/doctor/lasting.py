@@ -11,7 +11,7 @@ import aiohttp
 
 from rtdemo.checks import Finding
 from rtdemo.client import Transport
-from rtdemo.lab.doctor.outcome import FAULTS, NotTested, StreamError
+from rtdemo.lab.doctor.outcome import FAULTS, NotTestedError, StreamError
 from rtdemo.lab.doctor.path import PROBE, Path
 from rtdemo.lab.doctor.sockets import open_probe
 from rtdemo.lab.doctor.streams import events
@@ -28,7 +28,7 @@ _ROUND_UP = 60
 Silence = Callable[[Path, float], Awaitable[bool]]
 
 
-class Cut(Exception):
+class CutError(Exception):
     """Say that a silent connection was cut.
 
     Attributes:
@@ -44,7 +44,7 @@ async def _silent_events(path: Path, seconds: float) -> bool:
     """Return whether an event comes through behind a silence.
 
     Raises:
-        Cut: where the stream ends before.
+        CutError: where the stream ends before.
     """
     began = None
     stream = events(path.http, path.url(f"{PROBE}events?after={math.ceil(seconds)}"))
@@ -59,7 +59,7 @@ async def _silent_events(path: Path, seconds: float) -> bool:
     except FAULTS:
         if began is None:
             raise
-        raise Cut((now() - began) / 1000) from None
+        raise CutError((now() - began) / 1000) from None
     return False
 
 
@@ -67,7 +67,7 @@ async def _silent_socket(path: Path, seconds: float) -> bool:
     """Return whether a text comes back behind a silence.
 
     Raises:
-        Cut: where the socket ends before.
+        CutError: where the socket ends before.
     """
     async with open_probe(path) as (socket, _):
         began = now()
@@ -81,7 +81,7 @@ async def _silent_socket(path: Path, seconds: float) -> bool:
                 return False
         if frame.type is aiohttp.WSMsgType.TEXT:
             return True
-        raise Cut((now() - began) / 1000)
+        raise CutError((now() - began) / 1000)
 
 
 _SILENCES: dict[Transport, Silence] = {"sse": _silent_events, "websocket": _silent_socket}
@@ -96,10 +96,12 @@ async def idle(path: Path, transport: Transport) -> Finding:
                 seen = f"no cut in {path.idle} s, but rtdemo may be silent for {path.heartbeat:g} s"
                 return Finding("warn", seen, f"look longer: --idle {math.ceil(path.heartbeat * 2)}")
             return Finding("ok", f"no cut in {path.idle} s of silence")
-    except Cut as cut:
+    except CutError as cut:
         return _judged(path, cut.after, f"cut after {cut.after:.1f} s of silence")
     passed, failed = await _bisect(path, silence)
-    return _judged(path, passed, f"dropped without a word between {passed:g} and {failed:g} s of silence")
+    return _judged(
+        path, passed, f"dropped without a word between {passed:g} and {failed:g} s of silence"
+    )
 
 
 async def _bisect(path: Path, silence: Silence) -> tuple[float, float]:
@@ -127,7 +129,7 @@ def _judged(path: Path, limit: float, seen: str) -> Finding:
 async def life(path: Path, transport: Transport) -> Finding:
     """Tell how long a normal stream lived; the run is over."""
     if transport == "websocket" and path.no_websocket:
-        raise NotTested("no WebSocket can be opened")
+        raise NotTestedError("no WebSocket can be opened")
     watch = path.watches[transport]
     if watch.opened is None:
         if watch.ended:

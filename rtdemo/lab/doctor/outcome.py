@@ -12,11 +12,11 @@ from rtdemo.guard import one_line
 TOO_MANY = 429
 
 
-class CannotRun(Exception):
+class CannotRunError(Exception):
     """Say that there is nothing to examine."""
 
 
-class NotTested(Exception):
+class NotTestedError(Exception):
     """Say why something could not be tested; its check becomes a warning."""
 
 
@@ -44,14 +44,14 @@ async def check_status(answer: aiohttp.ClientResponse, wanted: int = 200) -> Non
     """Let an answer of the wanted status pass.
 
     Raises:
-        NotTested: where the server answers probes less often.
+        NotTestedError: where the server answers probes less often.
         StreamError: for any other.
     """
     if answer.status == wanted:
         return
     line = first_line(await answer.text(errors="replace"))
     if answer.status == TOO_MANY:
-        raise NotTested(f"rate-limited: {line}")
+        raise NotTestedError(f"rate-limited: {line}")
     raise StreamError(f"answered {answer.status}: {line}")
 
 

@@ -30,7 +30,7 @@ class Path:
         trusted: whether the certificate is; else nothing more is asked of it.
         alpn: the protocol that was chosen in TLS, such as `h2`; None without TLS.
         seen: a request as it arrived at the server; empty where the server does not tell.
-        answered: version and headers of its answer, as `1.1` and a mapping.
+        answered: HTTP version of its answer, such as `1.1`.
         proxy: by name; empty where none is recognised.
         why: what keeps the probes from being asked.
         no_websocket: why no WebSocket can be opened; empty where one can.
@@ -49,7 +49,7 @@ class Path:
     trusted: bool = True
     alpn: str | None = None
     seen: Mapping[str, Any] = field(default_factory=dict)
-    answered: tuple[str, Mapping[str, str]] = ("", {})
+    answered: str = ""
     proxy: str = ""
     why: str = ""
     no_websocket: str = ""

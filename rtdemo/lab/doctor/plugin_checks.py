@@ -28,7 +28,9 @@ async def make(check: Check, url: str) -> Finding:
         return Finding("fail", one_line(error))
     if isinstance(found, Finding) and found.verdict in VERDICTS:
         return found
-    return Finding("fail", f"returned {type(found).__name__}; a check returns a Finding, ok, warn or fail")
+    return Finding(
+        "fail", f"returned {type(found).__name__}; a check returns a Finding, ok, warn or fail"
+    )
 
 
 def _run(check: Check, url: str) -> Any:

@@ -9,7 +9,7 @@ import time
 
 from rtdemo.checks import Finding
 from rtdemo.guard import one_line
-from rtdemo.lab.doctor.outcome import CannotRun
+from rtdemo.lab.doctor.outcome import CannotRunError
 from rtdemo.lab.doctor.path import TIMEOUT, Path
 
 WARNED = 21
@@ -22,7 +22,7 @@ async def name(path: Path) -> Finding:
     """Look the host's name up.
 
     Raises:
-        CannotRun: where it has no address.
+        CannotRunError: where it has no address.
     """
     host, port = path.address.host, path.address.port
     started = time.perf_counter()
@@ -30,7 +30,9 @@ async def name(path: Path) -> Finding:
         async with asyncio.timeout(TIMEOUT):
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError) as error:
-        raise CannotRun(f"{host} has no address ({one_line(error)}); is it written right?") from error
+        raise CannotRunError(
+            f"{host} has no address ({one_line(error)}); is it written right?"
+        ) from error
     took = (time.perf_counter() - started) * 1000
     addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
     if addresses == [host]:
@@ -42,7 +44,7 @@ async def port(path: Path) -> Finding:
     """Connect to the port.
 
     Raises:
-        CannotRun: where nothing answers.
+        CannotRunError: where nothing answers.
     """
     where = path.address
     started = time.perf_counter()
@@ -51,7 +53,9 @@ async def port(path: Path) -> Finding:
             _, writer = await asyncio.open_connection(where.host, where.port)
     except (OSError, TimeoutError) as error:
         why = one_line(error) if str(error) else f"nothing in {TIMEOUT:g} s"
-        raise CannotRun(f"{where.origin} cannot be reached ({why}); is the server running?") from error
+        raise CannotRunError(
+            f"{where.origin} cannot be reached ({why}); is the server running?"
+        ) from error
     took = (time.perf_counter() - started) * 1000
     peer = writer.get_extra_info("peername")
     writer.close()
@@ -62,7 +66,7 @@ async def tls(path: Path) -> Finding:
     """Shake hands, trust the certificate or not, and count its days.
 
     Raises:
-        CannotRun: where the port speaks no TLS.
+        CannotRunError: where the port speaks no TLS.
     """
     try:
         secured = await _handshake(path, trusting=False)
@@ -99,7 +103,7 @@ async def _handshake(path: Path, trusting: bool) -> ssl.SSLObject:
     except (OSError, TimeoutError) as error:
         where = path.address.origin
         plain = where.replace("https", "http", 1)
-        raise CannotRun(
+        raise CannotRunError(
             f"{where} fails at TLS ({one_line(error)}); if it speaks none, give {plain}"
         ) from error
 

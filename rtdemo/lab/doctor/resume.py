@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from rtdemo.checks import Finding
 from rtdemo.client import Transport
-from rtdemo.lab.doctor.outcome import NotTested, StreamError
+from rtdemo.lab.doctor.outcome import NotTestedError, StreamError
 from rtdemo.lab.doctor.path import Path
 from rtdemo.lab.doctor.streams import texts
 from rtdemo.lab.doctor.watch import Watch, place_of, read
@@ -24,7 +24,7 @@ BACK_WITHIN = 10.0
 async def resume(path: Path, transport: Transport) -> Finding:
     """Drop one client without a close, and see it come back for what another one saw meanwhile."""
     if transport == "websocket" and path.no_websocket:
-        raise NotTested("no WebSocket can be opened")
+        raise NotTestedError("no WebSocket can be opened")
     place = await _drop(path, transport)
     try:
         async with asyncio.timeout(MISSED_WITHIN):
@@ -36,7 +36,9 @@ async def resume(path: Path, transport: Transport) -> Finding:
     if place_of(welcome) != place:
         return Finding("fail", "the position does not arrive: it came back as new", path.fix("resume"))
     if not missed:
-        return Finding("warn", f"position accepted; no shared message came in {MISSED_WITHIN:g} s to miss")
+        return Finding(
+            "warn", f"position accepted; no shared message came in {MISSED_WITHIN:g} s to miss"
+        )
     if came != missed:
         seen = f"missed {_list(missed)}, got {_list(came)}"
         return Finding("fail", seen, path.fix("resume"))
@@ -47,7 +49,7 @@ def _staying(path: Path) -> Watch:
     for watch in path.watches.values():
         if watch.opened is not None and not watch.ended:
             return watch
-    raise NotTested("no stream stays open to compare with")
+    raise NotTestedError("no stream stays open to compare with")
 
 
 async def _drop(path: Path, transport: Transport) -> Position:
@@ -60,7 +62,7 @@ async def _drop(path: Path, transport: Transport) -> Position:
         await http.close()
         await stream.aclose()
     if place is None:
-        raise NotTested("the welcome tells no position")
+        raise NotTestedError("the welcome tells no position")
     return place
 
 

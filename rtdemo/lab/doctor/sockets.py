@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from rtdemo.checks import Finding
-from rtdemo.lab.doctor.outcome import TOO_MANY, NotTested, check_status, decode, first_line
+from rtdemo.lab.doctor.outcome import TOO_MANY, NotTestedError, check_status, decode, first_line
 from rtdemo.lab.doctor.path import TIMEOUT, Path
 
 Socket = aiohttp.ClientWebSocketResponse
@@ -45,17 +45,17 @@ async def open_probe(path: Path, **how: Any) -> AsyncIterator[tuple[Socket, dict
     """Open the WebSocket that echoes; give it, and its handshake as it arrived.
 
     Raises:
-        NotTested: where no WebSocket can be opened.
+        NotTestedError: where no WebSocket can be opened.
     """
     if path.no_websocket:
-        raise NotTested("no WebSocket can be opened")
+        raise NotTestedError("no WebSocket can be opened")
     timeout = aiohttp.ClientWSTimeout(ws_close=1.0)
     try:
         async with path.http.ws_connect(path.probe_socket, timeout=timeout, **how) as socket:
             yield socket, dict(decode(await socket.receive_bytes(timeout=TIMEOUT)))
     except aiohttp.WSServerHandshakeError as error:
         if error.status == TOO_MANY:
-            raise NotTested("rate-limited") from error
+            raise NotTestedError("rate-limited") from error
         raise
 
 
@@ -64,15 +64,12 @@ async def negotiated(path: Path) -> Finding:
     async with open_probe(path, protocols=(SUBPROTOCOL,), compress=15) as (socket, seen):
         arrived = {name.lower(): value for name, value in seen["headers"].items()}
         protocol, compress = socket.protocol, socket.compress
-    offered = arrived.get("sec-websocket-extensions", "")
-    told = [
-        f"subprotocol {'agreed' if protocol == SUBPROTOCOL else 'lost'}",
-        f"permessage-deflate {'arrives' if 'permessage-deflate' in offered else 'is taken out on the way'}"
-        + (", agreed by something in between" if compress else ", not agreed: rtdemo does not compress"),
-    ]
+    offer = "arrives" if "deflate" in arrived.get("sec-websocket-extensions", "") else "is taken out"
+    answer = "agreed by something in between" if compress else "not agreed: rtdemo does not compress"
+    told = f"permessage-deflate {offer}, {answer}"
     if protocol != SUBPROTOCOL:
-        return Finding("fail", "; ".join(told), path.fix("negotiation"))
-    return Finding("warn" if compress else "ok", "; ".join(told))
+        return Finding("fail", f"subprotocol lost; {told}", path.fix("negotiation"))
+    return Finding("warn" if compress else "ok", f"subprotocol agreed; {told}")
 
 
 async def large(path: Path) -> Finding:

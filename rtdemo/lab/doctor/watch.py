@@ -11,7 +11,7 @@ import msgspec
 
 from rtdemo import position
 from rtdemo.client import Transport
-from rtdemo.lab.doctor.outcome import FAULTS, NotTested, StreamError, describe
+from rtdemo.lab.doctor.outcome import FAULTS, NotTestedError, StreamError, describe
 from rtdemo.lab.doctor.streams import texts
 from rtdemo.lab.server_clock import now
 from rtdemo.message import Message
@@ -55,10 +55,16 @@ class Watch:
             async with aclosing(texts(http, self.transport, self.url)) as stream:
                 async for text in stream:
                     self._take(text)
-        except (*FAULTS, NotTested) as error:
+        except (*FAULTS, NotTestedError) as error:
             self.ended = describe(error) or str(error)
             self.ended_at = now()
             self._changed.set()
+
+    async def begun(self) -> None:
+        """Wait until its first message came, or it ended."""
+        while self.opened is None and not self.ended:
+            self._changed.clear()
+            await self._changed.wait()
 
     async def shared_behind(self, place: Position) -> list[Position]:
         """Wait for shared messages behind a place in the log; return their positions."""

@@ -1,0 +1,84 @@
+"""`rtdemo doctor` on seven real set-ups: each verdict is right, and each fix that it prints mends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.doctor.runs import Findings, before_and_after
+
+OK: dict[str, str] = {}
+NO_WEBSOCKET = {
+    "WebSocket upgrade": "fail",
+    "WebSocket offers": "warn",
+    "WebSocket 64 KiB": "warn",
+    "WebSocket idle cut": "warn",
+    "WebSocket life": "warn",
+    "WebSocket resume": "warn",
+    "WebSocket latency": "warn",
+}
+SETUPS = {
+    "": OK,
+    "nginx_default.conf": NO_WEBSOCKET
+    | {"HTTP version": "warn", "headers": "warn", "origin rule": "fail"},
+    "nginx_gzip.conf": {"SSE compression": "warn"},
+    "nginx_read_timeout.conf": {"SSE idle cut": "fail", "WebSocket idle cut": "fail"},
+    "nginx_no_upgrade.conf": NO_WEBSOCKET,
+    # Its idle limit of the client's side does not hold while it answers, as on an event stream.
+    "haproxy_client_timeout.cfg": {"WebSocket idle cut": "fail", "SSE buffering": "warn"},
+    "haproxy_well_set.cfg": OK,
+}
+"""What each set-up has to be told, with its verdict; everything else is ok."""
+SEEN = {
+    ("nginx_default.conf", "HTTP version"): "HTTP/1.0 as it arrives",
+    ("nginx_default.conf", "WebSocket upgrade"): "426 Upgrade Required instead of 101: only WebSocket",
+    ("nginx_default.conf", "headers"): "Host rewritten to '127.0.0.1:",
+    ("nginx_default.conf", "server"): "rtdemo behind nginx",
+    ("nginx_gzip.conf", "SSE compression"): "gzip",
+    ("nginx_read_timeout.conf", "SSE idle cut"): "cut after 5.",
+    ("nginx_read_timeout.conf", "WebSocket idle cut"): "cut after 5.",
+    ("haproxy_client_timeout.cfg", "WebSocket idle cut"): "cut after 5.",
+    ("haproxy_client_timeout.cfg", "server"): "rtdemo behind HAProxy",
+    ("haproxy_client_timeout.cfg", "SSE buffering"): "two or more were held back for 2",
+    ("haproxy_well_set.cfg", "server"): "rtdemo behind HAProxy",
+    ("", "server"): "no proxy can be seen",
+    ("", "SSE life"): "lived the whole 8 s",
+    ("", "SSE resume"): "got exactly that",
+    ("", "WebSocket resume"): "got exactly that",
+}
+
+Tried = dict[str, tuple[Findings, Findings]]
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Tried:
+    """All of them at once: a run waits most of its time."""
+    return asyncio.run(before_and_after(tmp_path_factory.mktemp("setups"), SETUPS))
+
+
+def faults(findings: Findings) -> dict[str, str]:
+    return {name: result.verdict for name, result in findings.items() if result.verdict != "ok"}
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_verdicts_are_right(tried: Tried, setup: str) -> None:
+    """Every fault is told, and none that is not there."""
+    before, _ = tried[setup]
+    assert faults(before) == SETUPS[setup], before
+    assert len(before) == 24
+
+
+@pytest.mark.parametrize("setup", [name for name, wanted in SETUPS.items() if wanted])
+def test_fixes_mend(tried: Tried, setup: str) -> None:
+    """With the directives that were printed, and nothing else changed, all is well."""
+    before, after = tried[setup]
+    without = [n for n, r in before.items() if r.verdict != "ok" and not r.fix]
+    assert all("not tested" in before[name].seen for name in without)
+    assert faults(after) == {}, after
+
+
+@pytest.mark.parametrize(("setup", "check"), SEEN)
+def test_what_was_seen_is_told(tried: Tried, setup: str, check: str) -> None:
+    """With its figures."""
+    assert SEEN[setup, check] in tried[setup][0][check].seen
