@@ -8,7 +8,7 @@ from statistics import median
 from rtdemo.checks import Finding
 from rtdemo.client import Transport
 from rtdemo.lab import server_clock
-from rtdemo.lab.doctor.outcome import NotTestedError, StreamError
+from rtdemo.lab.doctor.outcome import NotTestedError
 from rtdemo.lab.doctor.path import Path
 from rtdemo.lab.doctor.sockets import open_probe
 from rtdemo.lab.server_clock import now
@@ -34,25 +34,24 @@ async def offset(path: Path) -> Finding:
 
 async def latency(path: Path, transport: Transport) -> Finding:
     """Tell one-way latency by `sentAt`, and over WebSocket the round trip."""
-    told = [_one_way(path, transport)]
-    if transport == "websocket":
-        trips = []
-        async with open_probe(path) as (socket, _):
-            for number in range(ECHOES):
-                sent = now()
-                await socket.send_str(str(number))
-                await socket.receive_str(timeout=5)
-                trips.append(now() - sent)
-        told.insert(0, f"round trip {median(trips):.1f} ms (median of {ECHOES})")
-    return Finding("ok", ", ".join(told))
+    if transport == "sse":
+        return Finding("ok", _one_way(path, transport))
+    trips: list[float] = []
+    async with open_probe(path) as (socket, _):
+        for number in range(ECHOES):
+            sent = now()
+            await socket.send_str(str(number))
+            await socket.receive_str(timeout=5)
+            trips.append(now() - sent)
+    there_and_back = f"round trip {median(trips):.1f} ms (median of {ECHOES})"
+    return Finding("ok", f"{there_and_back}, {_one_way(path, transport)}")
 
 
 def _one_way(path: Path, transport: Transport) -> str:
-    times = path.watches[transport].times
-    if transport == "websocket" and path.no_websocket:
-        raise NotTestedError("no WebSocket can be opened")
+    watch = path.watches[transport]
+    times = watch.times
     if not times:
-        raise StreamError(path.watches[transport].ended or "no message came")
+        raise watch.error or NotTestedError("no message came")
     if path.clock is None:
         return "one way not told: the clocks are not compared"
     latest = max(arrived for arrived, _ in times)

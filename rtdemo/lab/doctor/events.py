@@ -15,6 +15,8 @@ SILENCE = 2
 """Seconds between a stream's first byte and its event."""
 COUNT, EVERY = 5, 200
 """Events, and the ms between them."""
+TRIES = 2
+"""How often that is seen once more where it looks bad."""
 HELD = 100.0
 """Milliseconds from which an event counts as held back: HAProxy does for 200 unless told otherwise."""
 LARGE = 64 * 1024
@@ -43,23 +45,32 @@ async def first_byte(path: Path) -> Finding:
 
 async def buffering(path: Path) -> Finding:
     """See whether events come when they are sent."""
+    # A proxy that holds back does so each time; a machine that was busy elsewhere does not.
+    tries = 0
+    while (held := await _held(path)) >= HELD and tries < TRIES:
+        tries += 1
+    sent = f"of {COUNT} events {EVERY} ms apart"
+    if held < HELD:
+        return Finding("ok", f"{sent} none was held back")
+    verdict: Verdict = "fail" if held > 1.5 * EVERY else "warn"
+    return Finding(verdict, f"{sent} some were held back for {held:.0f} ms", path.fix("buffering"))
+
+
+async def _held(path: Path) -> float:
+    """Return for how many ms events are held back; the longest alone does not count.
+
+    The clocks' difference is in all of them alike, and the last is hardly late: whoever holds back
+    lets go at the stream's end.
+    """
     url = path.url(f"{PROBE}events?count={COUNT}&every={EVERY}")
-    late = []
+    late: list[float] = []
     async with aclosing(events(path.http, url)) as stream, asyncio.timeout(15):
         async for event in stream:
             if event is not None:
                 late.append(now() - decode(event.data.decode())["sentAt"])
             if len(late) == COUNT:
                 break
-    # The clocks' difference is in all of them alike, and the last is hardly late: whoever holds back
-    # lets go at the stream's end. A stall of this machine makes one late; a proxy two or more.
-    at_least_two = sorted(late)[-2] - min(late)
-    sent = f"of {COUNT} events {EVERY} ms apart"
-    if at_least_two < HELD:
-        return Finding("ok", f"{sent} none was held back ({max(late) - min(late):.1f} ms of difference)")
-    verdict: Verdict = "fail" if at_least_two > 1.5 * EVERY else "warn"
-    seen = f"{sent} two or more were held back for {at_least_two:.0f} ms or more"
-    return Finding(verdict, seen, path.fix("buffering"))
+    return sorted(late)[-2] - min(late)
 
 
 async def compression(path: Path) -> Finding:
@@ -90,7 +101,7 @@ async def large(path: Path) -> Finding:
 async def seven(path: Path) -> Finding:
     """Open as many streams as seven tabs do, and ask something beside them."""
     url = path.url(f"{PROBE}events?after=30")
-    async with AsyncExitStack() as open_streams:
+    async with AsyncExitStack() as open_streams, asyncio.timeout(5):
         answers = await asyncio.gather(
             *(open_streams.enter_async_context(path.http.get(url)) for _ in range(TABS))
         )
@@ -98,7 +109,7 @@ async def seven(path: Path) -> Finding:
             if answer.status == TOO_MANY:
                 await check_status(answer)
         refused = [str(answer.status) for answer in answers if answer.status != 200]
-        async with asyncio.timeout(5), path.http.get(path.url("/api/time")) as beside:
+        async with path.http.get(path.url("/api/time")) as beside:
             await beside.read()
     if refused:
         seen = f"{len(refused)} of {TABS} streams were refused ({', '.join(sorted(set(refused)))})"

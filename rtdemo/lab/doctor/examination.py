@@ -25,11 +25,13 @@ from rtdemo.lab.doctor.outcome import CannotRunError, NotTestedError, describe
 from rtdemo.lab.doctor.path import Path
 from rtdemo.lab.doctor.report import Report
 from rtdemo.lab.doctor.resume import resume
-from rtdemo.lab.doctor.streams import OPENING
 from rtdemo.lab.doctor.watch import Watch
 
 LIMIT = 30.0
 """Seconds that a check may take which does not wait on purpose."""
+
+BEGINNING = 5.0
+"""Seconds for the normal streams to begin, before the others do."""
 
 When = Literal["in turn", "meanwhile", "at the end"]
 Run = Callable[[Path], Awaitable[Finding]]
@@ -163,7 +165,7 @@ class Examination:
             path.watches = {n: Watch(n, path.address.stream(n)) for n in path.address.transports}
         watching = [group.create_task(watch.run(path.http)) for watch in path.watches.values()]
         with suppress(TimeoutError):
-            async with asyncio.timeout(OPENING):
+            async with asyncio.timeout(BEGINNING):
                 await asyncio.gather(*(watch.begun() for watch in path.watches.values()))
         waiting = [group.create_task(self._make(row)) for row in self._due("meanwhile")]
         # However early the silent ones are cut, the normal streams are watched for as long.
@@ -188,9 +190,11 @@ class Examination:
 async def _found(row: Row, path: Path) -> Finding:
     """Make a check; whatever it meets is a finding."""
     try:
-        async with asyncio.timeout(LIMIT if row.when == "in turn" else None):
+        async with asyncio.timeout(None if row.when == "meanwhile" else LIMIT):
             return await row.run(path)
     except NotTestedError as error:
         return Finding("warn", f"not tested: {error}")
     except Exception as error:
-        return Finding("fail", describe(error))
+        # What does not come on a stream is held back: nothing else takes as long.
+        is_held = isinstance(error, TimeoutError) and row.name.startswith("SSE ")
+        return Finding("fail", describe(error), path.fix("buffering") if is_held else "")

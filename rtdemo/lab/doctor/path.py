@@ -67,7 +67,8 @@ class Path:
 
     def session(self) -> aiohttp.ClientSession:
         """Return connections of their own."""
-        connector = aiohttp.TCPConnector(limit=0, ssl=self.trusted)
+        # Kept for a moment only: one that a box in between has forgotten would hang.
+        connector = aiohttp.TCPConnector(limit=0, ssl=self.trusted, keepalive_timeout=1.0)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT)
         # HAProxy keeps a client on its server by a cookie.
         jar = aiohttp.CookieJar(unsafe=True)

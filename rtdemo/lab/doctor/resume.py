@@ -47,7 +47,7 @@ async def resume(path: Path, transport: Transport) -> Finding:
 
 def _staying(path: Path) -> Watch:
     for watch in path.watches.values():
-        if watch.opened is not None and not watch.ended:
+        if watch.opened is not None and watch.error is None:
             return watch
     raise NotTestedError("no stream stays open to compare with")
 

@@ -51,8 +51,13 @@ async def open_probe(path: Path, **how: Any) -> AsyncIterator[tuple[Socket, dict
         raise NotTestedError("no WebSocket can be opened")
     timeout = aiohttp.ClientWSTimeout(ws_close=1.0)
     try:
-        async with path.http.ws_connect(path.probe_socket, timeout=timeout, **how) as socket:
-            yield socket, dict(decode(await socket.receive_bytes(timeout=TIMEOUT)))
+        async with (
+            asyncio.timeout(TIMEOUT) as opening,
+            path.http.ws_connect(path.probe_socket, timeout=timeout, **how) as socket,
+        ):
+            seen = dict(decode(await socket.receive_bytes()))
+            opening.reschedule(None)
+            yield socket, seen
     except aiohttp.WSServerHandshakeError as error:
         if error.status == TOO_MANY:
             raise NotTestedError("rate-limited") from error

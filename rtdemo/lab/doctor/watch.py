@@ -11,7 +11,7 @@ import msgspec
 
 from rtdemo import position
 from rtdemo.client import Transport
-from rtdemo.lab.doctor.outcome import FAULTS, NotTestedError, StreamError, describe
+from rtdemo.lab.doctor.outcome import FAULTS, NotTestedError, describe
 from rtdemo.lab.doctor.streams import texts
 from rtdemo.lab.server_clock import now
 from rtdemo.message import Message
@@ -32,7 +32,8 @@ class Watch:
         opened: when its first text came, in ms of `server_clock.now()`; None while there is none.
         heard: when its last one came.
         messages: how many came.
-        ended: how it ended; empty while it is open.
+        error: how it ended; None while it is open.
+        ended: when.
         times: when messages came and were sent, each by its own clock, in ms.
         shared: the positions of shared messages, the latest last.
     """
@@ -43,11 +44,17 @@ class Watch:
         self.opened: float | None = None
         self.heard = now()
         self.messages = 0
-        self.ended = ""
-        self.ended_at = 0.0
+        self.error: Exception | None = None
+        self.ended = 0.0
         self.times: deque[tuple[float, float]] = deque(maxlen=KEPT)
         self.shared: deque[Position] = deque(maxlen=KEPT)
         self._changed = asyncio.Event()
+
+    @property
+    def lived(self) -> float:
+        """Seconds since its first message, up to its end."""
+        end = self.ended if self.error else now()
+        return (end - self.opened) / 1000 if self.opened is not None else 0.0
 
     async def run(self, http: aiohttp.ClientSession) -> None:
         """Read it until it ends or this is cancelled."""
@@ -56,13 +63,13 @@ class Watch:
                 async for text in stream:
                     self._take(text)
         except (*FAULTS, NotTestedError) as error:
-            self.ended = describe(error) or str(error)
-            self.ended_at = now()
+            self.error = error
+            self.ended = now()
             self._changed.set()
 
     async def begun(self) -> None:
         """Wait until its first message came, or it ended."""
-        while self.opened is None and not self.ended:
+        while self.opened is None and self.error is None:
             self._changed.clear()
             await self._changed.wait()
 
@@ -71,8 +78,8 @@ class Watch:
         while not (found := [p for p in self.shared if p.offset > place.offset]):
             self._changed.clear()
             await self._changed.wait()
-            if self.ended:
-                raise StreamError(f"the stream that stays {self.ended}")
+            if self.error is not None:
+                raise NotTestedError(f"the stream to compare with {describe(self.error)}")
         return found
 
     def _take(self, text: str) -> None:
