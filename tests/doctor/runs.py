@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from rtdemo.checks import Check
 from rtdemo.lab import address
@@ -24,12 +25,16 @@ Findings = dict[str, Result]
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[Server]:
-    """Serve the built-in plugins, in real time."""
-    folder = str(bundled("plugins"))
-    server = Server(
-        Settings(host="127.0.0.1", port=0, single_site=True, heartbeat=HEARTBEAT, plugins_dir=folder)
-    )
+async def served(often: bool = False, **changes: Any) -> AsyncIterator[Server]:
+    """Serve the built-in plugins, in real time.
+
+    Arguments:
+        often: whether shared messages come more often than theirs.
+    """
+    local: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "single_site": True}
+    local |= {"heartbeat": HEARTBEAT, "plugins_dir": str(bundled("plugins"))}
+    files = [Path(__file__).parent / "often.py"] if often else []
+    server = Server(Settings(**{**local, **changes}), files)
     await server.start()
     try:
         yield server

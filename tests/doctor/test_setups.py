@@ -1,13 +1,14 @@
-"""`rtdemo doctor` on seven real set-ups: each verdict is right, and each fix that it prints mends."""
+"""`rtdemo doctor` on real set-ups: each verdict is right, and each fix that it prints mends."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pytest
 
-from tests.doctor.runs import Findings, before_and_after
+from tests.doctor import conftest
+from tests.doctor.conftest import Waited
+from tests.doctor.runs import Findings
 
 OK: dict[str, str] = {}
 NO_WEBSOCKET = {
@@ -19,7 +20,7 @@ NO_WEBSOCKET = {
     "WebSocket resume": "warn",
     "WebSocket latency": "warn",
 }
-SETUPS = {
+WANTED = {
     "": OK,
     "nginx_default.conf": NO_WEBSOCKET
     | {"HTTP version": "warn", "headers": "warn", "origin rule": "fail"},
@@ -72,25 +73,28 @@ SEEN = {
 Tried = dict[str, tuple[Findings, Findings]]
 
 
-@pytest.fixture(scope="module")
-def tried(tmp_path_factory: pytest.TempPathFactory) -> Tried:
-    """All of them at once: a run waits most of its time."""
-    return asyncio.run(before_and_after(tmp_path_factory.mktemp("setups"), SETUPS))
+@pytest.fixture
+def tried(waited: Waited) -> Tried:
+    return waited.setups
+
+
+def test_each_set_up_is_told_of() -> None:
+    assert set(WANTED) == set(conftest.SETUPS)
 
 
 def faults(findings: Findings) -> dict[str, str]:
     return {name: result.verdict for name, result in findings.items() if result.verdict != "ok"}
 
 
-@pytest.mark.parametrize("setup", SETUPS)
+@pytest.mark.parametrize("setup", WANTED)
 def test_verdicts_are_right(tried: Tried, setup: str) -> None:
     """Every fault is told, and none that is not there."""
     before, _ = tried[setup]
-    assert faults(before) == SETUPS[setup], before
+    assert faults(before) == WANTED[setup], before
     assert len(before) == 24
 
 
-@pytest.mark.parametrize("setup", [name for name, wanted in SETUPS.items() if wanted])
+@pytest.mark.parametrize("setup", [name for name, wanted in WANTED.items() if wanted])
 def test_fixes_mend(tried: Tried, setup: str) -> None:
     """With the directives that were printed, and nothing else changed, all is well."""
     before, after = tried[setup]

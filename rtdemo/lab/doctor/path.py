@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,7 +69,8 @@ class Path:
     def session(self) -> aiohttp.ClientSession:
         """Return connections of their own."""
         # Kept for a moment only: one that a box in between has forgotten would hang.
-        connector = aiohttp.TCPConnector(limit=0, ssl=self.trusted, keepalive_timeout=1.0)
+        context = ssl.create_default_context() if self.trusted else False
+        connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=1.0)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT)
         # HAProxy keeps a client on its server by a cookie.
         jar = aiohttp.CookieJar(unsafe=True)

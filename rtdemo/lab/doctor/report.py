@@ -26,7 +26,7 @@ class Result(msgspec.Struct, frozen=True):
     fix: str
 
 
-class Report(msgspec.Struct):
+class Report(msgspec.Struct, rename="camel"):
     """Hold a run.
 
     Arguments:
