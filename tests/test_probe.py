@@ -28,7 +28,7 @@ async def test_request_is_told_as_it_arrived(server: Server) -> None:
     answer = await get(server, "request?a=b", **secrets, X_Test="1", Via="1.1 box")
     seen: dict[str, Any] = answer.json()
     assert (seen["method"], seen["path"], seen["http"]) == ("GET", "/api/probe/request?a=b", "1.1")
-    assert seen["forwarding"] == ["Via"]
+    assert (seen["forwarding"], seen["heartbeat"]) == (["Via"], 25.0)
     told = {name.title(): value for name, value in seen["headers"].items()}
     assert (told["X_Test"], told["Authorization"], told["Cookie"]) == ("1", "(not shown)", "(not shown)")
     assert "Bearer x" not in answer.text
@@ -92,9 +92,13 @@ async def test_what_cannot_be_asked_for(server: Server, query: str) -> None:
 async def test_socket_tells_its_handshake_and_sends_back(server: Server) -> None:
     """Up to 64 KiB, as it came."""
     url = server.web_url.replace("http", "ws") + "/api/probe/ws"
-    async with websockets.connect(url, additional_headers={"X-Test": "1"}) as socket:
+    offered = websockets.Subprotocol(probe.SUBPROTOCOL)
+    async with websockets.connect(
+        url, additional_headers={"X-Test": "1"}, subprotocols=[offered]
+    ) as socket:
         seen = json.loads(await socket.recv())
         assert seen["headers"]["X-Test"] == "1"
+        assert socket.subprotocol == probe.SUBPROTOCOL
         text = "ü" * 32_768
         await socket.send(text)
         assert await socket.recv() == text

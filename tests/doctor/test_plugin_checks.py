@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rtdemo import Check, Finding
+from rtdemo.discovery import discover
 from rtdemo.lab.doctor import plugin_checks
 from rtdemo.lab.doctor.plugin_checks import make
+from rtdemo.plugin_manager import PluginManager
+from tests.doctor.runs import served
+from tests.markdown import blocks
 
 OK = Finding("ok", "seen")
 
@@ -71,3 +76,21 @@ async def test_what_goes_wrong_is_a_failed_check(
     found = await make(Check("mine", run), "http://h")
     assert found.verdict == "fail"
     assert seen in found.seen
+
+
+async def test_example_of_the_documentation_finds(tmp_path: Path) -> None:
+    """It is asked for its checks as every plugin is, and sees what is there."""
+    (example,) = (block for block in blocks("plugins.md", "python") if block.name == "metrics_closed.py")
+    file = tmp_path / example.name
+    file.write_text(example.text)
+    manager = PluginManager(lambda: 0.0)
+    assert (
+        manager.load([source for source in discover("", [file])[0] if source.origin == str(file)]) == []
+    )
+    [(plugin, check)] = manager.hooks.checks()
+    async with served() as server:
+        found = await make(check, server.web_url)
+        closed = await make(check, f"{server.web_url}/nothing")
+    assert (plugin, check.name) == ("metrics_closed", "metrics")
+    assert (found.verdict, found.seen) == ("warn", "anybody can read /metrics")
+    assert closed == Finding("ok", "answered 404")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from rtdemo import probe
+from rtdemo import message, probe
 from rtdemo.lab.doctor import reach
 from tests.doctor import proxies
 from tests.doctor.runs import examine, findings, served
@@ -177,3 +177,18 @@ async def test_probes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {result.verdict for result in limited} == {"warn"}
     assert report.exit_code == again.exit_code == 0
     assert "rtdemo, but too many probes from 127.0.0.1" in findings(again)["server"].seen
+
+
+async def test_clock_that_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is warned of, and latency allows for it."""
+    real = message.now
+    monkeypatch.setattr(message, "now", lambda: real() + 3000)
+    async with served(often=True) as server:
+        monkeypatch.setattr(server.hub.engine, "_now", message.now)
+        found = findings(await examine(server.web_url, idle=1))
+    assert found["clock"].verdict == "warn"
+    assert re.match(r"(2999|300\d)\.\d ms ahead of this one, ± ", found["clock"].seen)
+    for transport in ("SSE", "WebSocket"):
+        told = re.search(r"one way (under )?(\d+\.\d)", found[f"{transport} latency"].seen)
+        assert told is not None
+        assert float(told[2]) < 2000
