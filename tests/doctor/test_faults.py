@@ -16,8 +16,8 @@ def found(waited: Waited) -> dict[str, Findings]:
 @pytest.mark.parametrize(
     ("box", "check", "seen", "fix"),
     [
-        ("forgets", "SSE idle cut", "dropped without a word between 1 and 1.5 s of silence", "raise"),
-        ("forgets", "WebSocket idle cut", "dropped without a word between 1.5 and 2 s", "raise"),
+        ("forgets", "SSE idle cut", "dropped without a word between 1 and 2 s of silence", "raise"),
+        ("forgets", "WebSocket idle cut", "dropped without a word between 1 and 2 s", "raise"),
         ("cuts by age", "SSE life", "was cut after ", "by their age"),
         ("cuts by age", "WebSocket life", "was cut after ", "by their age"),
         ("takes out Last-Event-ID", "SSE resume", "came back as new", "Last-Event-ID"),

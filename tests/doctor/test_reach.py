@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -116,20 +116,40 @@ async def test_certificate_that_ends_soon(tmp_path: Path, monkeypatch: pytest.Mo
     assert "`http2 on;`" in found["SSE seven streams"].fix
 
 
+@asynccontextmanager
+async def stranger(
+    path: str, answer: Callable[[web.Request], Awaitable[web.Response]]
+) -> AsyncIterator[str]:
+    """Serve one path; give the server's address."""
+    app = web.Application()
+    app.router.add_get(path, answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_redirect_to_another_address() -> None:
+    """That is the one to examine."""
+
+    async def secure(request: web.Request) -> web.Response:
+        raise web.HTTPMovedPermanently(f"https://h.example{request.path}")
+
+    async with stranger("/{path:.*}", secure) as url:
+        report = await examine(url)
+    assert report.exit_code == 2
+    assert "redirects to https://h.example; give that" in report.checks[-1].seen
+
+
 async def test_server_that_is_not_rtdemo() -> None:
     """One line says so and what is left out; what can be tested is."""
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(text="<p>hello</p>", content_type="text/html")
 
-    app = web.Application()
-    app.router.add_get("/", page)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    report = await examine(f"http://127.0.0.1:{runner.addresses[0][1]}")
-    await runner.cleanup()
+    async with stranger("/", page) as url:
+        report = await examine(url)
     found = findings(report)
     assert list(found) == ["DNS", "TCP", "server", "HTTP version", "page"]
     assert found["server"].verdict == "warn"

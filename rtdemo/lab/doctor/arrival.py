@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from rtdemo.checks import Finding, Verdict
 from rtdemo.lab.doctor import fixes
@@ -23,13 +23,15 @@ async def learn(path: Path) -> None:
     """
     asked = f"{PROBE}request" if path.address.is_whole else "/"
     try:
-        async with asyncio.timeout(TIMEOUT), path.http.get(path.url(asked)) as answer:
+        asking = path.http.get(path.url(asked), allow_redirects=False)
+        async with asyncio.timeout(TIMEOUT), asking as answer:
             text = await answer.text(errors="replace")
     except FAULTS as error:
         await _refuse_tls(path)
         raise CannotRunError(f"{path.address.origin} speaks no HTTP: {describe(error)}") from error
     if answer.status == 400:
         await _refuse_tls(path)
+    _refuse_redirect(path, answer.headers.get("Location", ""))
     headers = [(name.decode(), value.decode(errors="replace")) for name, value in answer.raw_headers]
     version = answer.version
     path.answered = f"{version.major}.{version.minor}" if version else "?"
@@ -47,6 +49,13 @@ async def learn(path: Path) -> None:
         path.there = {"page"}
     path.there.update(path.address.transports)
     path.proxy = fixes.recognise(headers, path.seen.get("headers", {}))
+
+
+def _refuse_redirect(path: Path, location: str) -> None:
+    there = urlsplit(location)
+    origin = f"{there.scheme}://{there.netloc}"
+    if there.netloc and origin != path.address.origin:
+        raise CannotRunError(f"{path.address.origin} redirects to {origin}; give that")
 
 
 async def _refuse_tls(path: Path) -> None:

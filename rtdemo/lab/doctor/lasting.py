@@ -27,7 +27,7 @@ _NARROW = 1.2
 """How many times the heartbeat a limit has to be, not to hang on a late one."""
 _ROUND_UP = 60
 
-Silence = Callable[[Path, float], Awaitable[bool]]
+Silence = Callable[[Path, int], Awaitable[bool]]
 
 
 class CutError(Exception):
@@ -42,22 +42,22 @@ class CutError(Exception):
         self.after = after
 
 
-async def _silent_events(path: Path, seconds: float) -> bool:
+async def _silent_events(path: Path, seconds: int) -> bool:
     """Return whether an event comes through behind a silence.
 
     Raises:
         CutError: where the stream ends before.
     """
     began = None
-    stream = events(path.http, path.url(f"{PROBE}events?after={math.ceil(seconds)}"))
+    stream = events(path.http, path.url(f"{PROBE}events?after={seconds}"))
     try:
-        async with aclosing(stream), asyncio.timeout(math.ceil(seconds) + PATIENCE):
+        async with aclosing(stream), asyncio.timeout(seconds + PATIENCE):
             async for event in stream:
                 if event is not None:
                     return True
                 began = now()
     except TimeoutError:
-        return False
+        pass
     except FAULTS:
         if began is None:
             raise
@@ -65,7 +65,7 @@ async def _silent_events(path: Path, seconds: float) -> bool:
     return False
 
 
-async def _silent_socket(path: Path, seconds: float) -> bool:
+async def _silent_socket(path: Path, seconds: int) -> bool:
     """Return whether a text comes back behind a silence.
 
     Raises:
@@ -105,21 +105,19 @@ async def idle(path: Path, transport: Transport) -> Finding:
             return Finding("warn", seen)
         return _judged(path, cut.after, f"cut after {cut.after:.1f} s of silence")
     passed, failed = await _bisect(path, silence)
-    return _judged(
-        path, passed, f"dropped without a word between {passed:g} and {failed:g} s of silence"
-    )
+    seen = f"dropped without a word between {passed} and {failed} s of silence"
+    return _judged(path, passed, seen)
 
 
-async def _bisect(path: Path, silence: Silence) -> tuple[float, float]:
+async def _bisect(path: Path, silence: Silence) -> tuple[int, int]:
     """Return the longest silence that something came through behind, and the shortest where not.
 
     All at once: one after the other, a silence of 75 s would take minutes.
     """
-    tried = [path.idle * part / PARTS for part in range(1, PARTS)]
+    tried = sorted({math.ceil(path.idle * part / PARTS) for part in range(1, PARTS)} - {path.idle})
     came = await asyncio.gather(*(silence(path, seconds) for seconds in tried), return_exceptions=True)
-    passed = [seconds for seconds, result in zip(tried, came, strict=True) if result is True]
-    longest = max(passed, default=0.0)
-    return longest, min([s for s in tried if s > longest], default=float(path.idle))
+    passed = max((s for s, result in zip(tried, came, strict=True) if result is True), default=0)
+    return passed, min((s for s in tried if s > passed), default=path.idle)
 
 
 def _judged(path: Path, limit: float, seen: str) -> Finding:

@@ -28,7 +28,7 @@ class Path:
         address: where it leads.
         idle: seconds of silence to look at.
         there: what can be tested: `page`, `stream`, `sse`, `websocket`, `rtdemo`, `probes`.
-        trusted: whether the certificate is; else nothing more is asked of it.
+        trusted: whether the certificate is; where not, it is looked at no more.
         alpn: the protocol that was chosen in TLS, such as `h2`; None without TLS.
         seen: a request as it arrived at the server; empty where the server does not tell.
         answered: HTTP version of its answer, such as `1.1`.
@@ -43,7 +43,6 @@ class Path:
     """
 
     http: aiohttp.ClientSession = field(init=False)
-
     address: Address
     idle: int
     there: set[str] = field(default_factory=set)

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from rtdemo.checks import Finding
-from rtdemo.lab.doctor.outcome import TOO_MANY, NotTestedError, check_status, decode, first_line
+from rtdemo.lab.doctor.outcome import TOO_MANY, NotTestedError, decode, first_line
 from rtdemo.lab.doctor.path import TIMEOUT, Path
 
 Socket = aiohttp.ClientWebSocketResponse
@@ -30,10 +30,13 @@ async def upgrade(path: Path) -> Finding:
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
     }
-    async with asyncio.timeout(TIMEOUT), path.http.get(url, headers=asked) as answer:
-        if answer.status == TOO_MANY:
-            await check_status(answer)
+    path.no_websocket = "no answer"
+    async with (
+        asyncio.timeout(TIMEOUT),
+        path.http.get(url, headers=asked, allow_redirects=False) as answer,
+    ):
         if answer.status == 101:
+            path.no_websocket = ""
             return Finding("ok", "101 Switching Protocols")
         line = first_line(await answer.text(errors="replace"))
     path.no_websocket = f"{answer.status} {answer.reason} instead of 101"

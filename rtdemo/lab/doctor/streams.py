@@ -60,6 +60,7 @@ async def texts(
             async for event in stream:
                 if event is not None:
                     yield event.data.decode(errors="replace")
+        return
     params = {"last_event_id": position} if position else {}
     timeout = aiohttp.ClientWSTimeout(ws_close=1.0)
     async with (
