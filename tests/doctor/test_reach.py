@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,7 @@ from tests.redis_server import free_port
 @asynccontextmanager
 async def behind_tls(folder: Path, port: int, days: int = 90, http2: bool = True) -> AsyncIterator[str]:
     """Put nginx with a certificate of its own in front of a server; give its address."""
-    name = ("-subj", "/CN=rtdemo", "-addext", "subjectAltName=IP:127.0.0.1")
-    files = ("-keyout", "key.pem", "-out", "certificate.pem", "-days", str(days))
-    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *name)
-    made = await asyncio.create_subprocess_exec(*command, cwd=folder, stderr=asyncio.subprocess.DEVNULL)
-    assert await made.wait() == 0
+    await certify(folder, datetime.now(UTC) + timedelta(days=days, hours=1))
     process = proxies.proxy(folder, "nginx_tls.conf", port, [])
     config = folder / "nginx_tls.conf"
     if not http2:
@@ -39,6 +36,30 @@ async def behind_tls(folder: Path, port: int, days: int = 90, http2: bool = True
     finally:
         program.terminate()
         await program.wait()
+
+
+async def certify(folder: Path, end: datetime) -> None:
+    """Sign a certificate by itself that ends then."""
+    (folder / "index.txt").touch()
+    (folder / "serial").write_text("01")
+    request = (
+        "req",
+        "-new",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "request.pem",
+    )
+    sign = ("ca", "-batch", "-config", str(proxies.SETUPS / "authority.cnf"), "-selfsign")
+    files = ("-keyfile", "key.pem", "-in", "request.pem", "-out", "certificate.pem")
+    dates = ("-startdate", "20200101000000Z", "-enddate", f"{end:%Y%m%d%H%M%S}Z")
+    for arguments in ((*request, "-subj", "/CN=rtdemo"), (*sign, *files, *dates)):
+        quiet = asyncio.subprocess.DEVNULL
+        made = await asyncio.create_subprocess_exec("openssl", *arguments, cwd=folder, stderr=quiet)
+        assert await made.wait() == 0
 
 
 def port_of(url: str) -> int:
@@ -197,6 +218,16 @@ async def test_probes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {result.verdict for result in limited} == {"warn"}
     assert report.exit_code == again.exit_code == 0
     assert "rtdemo, but too many probes from 127.0.0.1" in findings(again)["server"].seen
+
+
+async def test_certificate_that_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails, with what to do about that."""
+    async with served(often=True) as server, behind_tls(tmp_path, port_of(server.web_url), -1) as url:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        found = findings(await examine(url, idle=1))
+    assert found["TLS"].verdict == "fail"
+    assert "certificate has expired" in found["TLS"].seen
+    assert "`nginx -s reload`" in found["TLS"].fix
 
 
 async def test_clock_that_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:

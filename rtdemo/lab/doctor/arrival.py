@@ -22,8 +22,8 @@ async def learn(path: Path) -> None:
         CannotRunError: where no HTTP is spoken, or behind TLS only.
     """
     asked = f"{PROBE}request" if path.address.is_whole else "/"
+    asking = path.http.get(path.url(asked), allow_redirects=False)
     try:
-        asking = path.http.get(path.url(asked), allow_redirects=False)
         async with asyncio.timeout(TIMEOUT), asking as answer:
             text = await answer.text(errors="replace")
     except FAULTS as error:
@@ -32,23 +32,28 @@ async def learn(path: Path) -> None:
     if answer.status == 400:
         await _refuse_tls(path)
     _refuse_redirect(path, answer.headers.get("Location", ""))
-    headers = [(name.decode(), value.decode(errors="replace")) for name, value in answer.raw_headers]
+    path.host = answer.request_info.headers["Host"]
     version = answer.version
     path.answered = f"{version.major}.{version.minor}" if version else "?"
+    _identify(path, answer.status, text)
+    headers = [(name.decode(), value.decode(errors="replace")) for name, value in answer.raw_headers]
+    path.proxy = fixes.recognise(headers, path.seen.get("headers", {}))
+
+
+def _identify(path: Path, status: int, text: str) -> None:
     told = decode(text)
     if not path.address.is_whole:
         path.there = {"stream"}
-    elif answer.status == 200 and isinstance(told, dict) and isinstance(told.get("headers"), dict):
+    elif status == 200 and isinstance(told, dict) and isinstance(told.get("headers"), dict):
         path.seen = told
         path.there = {"page", "stream", "rtdemo", "probes"}
-    elif answer.status == 429 or (answer.status == 404 and "--probes" in text):
+    elif status == 429 or (status == 404 and "--probes" in text):
         path.why = first_line(text)
         path.there = {"page", "stream", "rtdemo"}
     else:
-        path.why = f"GET {asked} was answered {answer.status}"
+        path.why = f"GET {PROBE}request was answered {status}"
         path.there = {"page"}
     path.there.update(path.address.transports)
-    path.proxy = fixes.recognise(headers, path.seen.get("headers", {}))
 
 
 def _refuse_redirect(path: Path, location: str) -> None:
@@ -84,8 +89,7 @@ def is_proxied(path: Path) -> bool:
 
 
 def _keeps_host(path: Path) -> bool:
-    sent = path.address.origin.partition("://")[2]
-    return _arrived(path).get("host", "") == sent
+    return _arrived(path).get("host") == path.host
 
 
 def _arrived(path: Path) -> dict[str, str]:

@@ -30,6 +30,7 @@ class Path:
         there: what can be tested: `page`, `stream`, `sse`, `websocket`, `rtdemo`, `probes`.
         trusted: whether the certificate is; where not, it is looked at no more.
         alpn: the protocol that was chosen in TLS, such as `h2`; None without TLS.
+        host: what was sent as Host.
         seen: a request as it arrived at the server; empty where the server does not tell.
         answered: HTTP version of its answer, such as `1.1`.
         proxy: by name; empty where none is recognised.
@@ -48,6 +49,7 @@ class Path:
     there: set[str] = field(default_factory=set)
     trusted: bool = True
     alpn: str | None = None
+    host: str = ""
     seen: Mapping[str, Any] = field(default_factory=dict)
     answered: str = ""
     proxy: str = ""

@@ -17,15 +17,18 @@ VERDICTS = ("ok", "warn", "fail")
 
 async def make(check: Check, url: str) -> Finding:
     """Return what a plugin's check found; what it raises, or that it hangs, is a failed check."""
+    # In a daemon thread, async or not: one that hangs keeps nothing else from its end.
+    thread = Threads(1)
     try:
         async with asyncio.timeout(LIMIT) as limit:
-            # In a daemon thread, async or not: one that hangs keeps nothing else from its end.
-            found = await Threads(1).run(_run, check, url)
+            found = await thread.run(_run, check, url)
     except BaseException as error:
         raise_if_stopped(error)
         if limit.expired():
             return Finding("fail", f"came to no end in {LIMIT:g} s")
         return Finding("fail", one_line(error))
+    finally:
+        thread.close()
     if isinstance(found, Finding) and found.verdict in VERDICTS:
         return found
     return Finding(

@@ -1,0 +1,48 @@
+"""The fix fits the proxy that was seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtdemo.lab.doctor.fixes import FIXES, fix, recognise
+
+PROXIES = ("nginx", "HAProxy", "Caddy", "Heroku", "Cloudflare")
+
+
+@pytest.mark.parametrize(
+    ("answered", "arrived", "proxy"),
+    [
+        ([("Server", "nginx/1.22.1")], {}, "nginx"),
+        ([("Server", "openresty")], {}, "nginx"),
+        ([("server", "Python/3.11 aiohttp/3.14.5")], {}, "HAProxy"),
+        ([("Server", "Python/3.11 aiohttp/3.14.5")], {"Host": "h"}, ""),
+        ([("server", "uvicorn")], {}, ""),
+        ([("Server", "Caddy"), ("Server", "Python/3.11 aiohttp/3.14.5")], {}, "Caddy"),
+        ([("Via", "1.1 Caddy")], {}, "Caddy"),
+        ([("Server", "Heroku")], {}, "Heroku"),
+        ([("Server", "Python/3.11 aiohttp/3.14.5")], {"Via": "1.1 vegur"}, "Heroku"),
+        ([("Server", "cloudflare")], {}, "Cloudflare"),
+        ([("Server", "nginx"), ("CF-RAY", "8f0")], {}, "Cloudflare"),
+        ([], {}, ""),
+    ],
+)
+def test_proxy_is_recognised(
+    answered: list[tuple[str, str]], arrived: dict[str, str], proxy: str
+) -> None:
+    """By what it writes into answers and requests; the outermost where there are several."""
+    assert recognise(answered, arrived) == proxy
+
+
+@pytest.mark.parametrize("symptom", FIXES)
+@pytest.mark.parametrize("proxy", [*PROXIES, ""])
+def test_every_symptom_has_a_line(symptom: str, proxy: str) -> None:
+    """Of the proxy itself where it has one; of nginx and HAProxy where none is recognised."""
+    line = fix(symptom, proxy, limit=60, lower=2, origin="http://h")
+    assert "\n" not in line
+    assert "%" not in line
+    assert line.count("`") % 2 == 0
+    named = {name for name in PROXIES if f"{name}: " in line}
+    if proxy:
+        assert named == ({proxy} if proxy in FIXES[symptom] else set())
+    else:
+        assert named == {"nginx", "HAProxy"} & set(FIXES[symptom])
