@@ -10,7 +10,13 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def middlebox(
-    server: str, *, without: str = "", forgets: float = 0, life: float = 0, largest: int = 0
+    server: str,
+    *,
+    without: str = "",
+    forgets: float = 0,
+    life: float = 0,
+    largest: int = 0,
+    back: str = "",
 ) -> AsyncIterator[str]:
     """Forward TCP to a server's address, with a fault; give the box's own address.
 
@@ -18,6 +24,7 @@ async def middlebox(
         without: a header that it takes out of requests.
         forgets: seconds of silence behind which it forwards nothing more and says nothing.
         life: seconds after which it cuts a connection.
+        back: another server's address, to which it brings those who come back.
         largest: bytes of what it reads at once, from which it cuts the connection.
     """
     port = int(server.rpartition(":")[2])
@@ -38,7 +45,11 @@ async def middlebox(
             await writer.drain()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+        first = await reader.read(1 << 16)
+        is_back = bool(back) and re.search(rb"(?i)last.event.id", first)
+        there = int(back.rpartition(":")[2]) if is_back else port
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", there)
+        there_writer.write(header.sub(b"", first) if header else first)
         heard = [asyncio.get_running_loop().time()]
         pumps = [
             asyncio.ensure_future(pump(reader, there_writer, heard)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.doctor.conftest import Waited
-from tests.doctor.runs import Findings
+from tests.doctor.middlebox import middlebox
+from tests.doctor.runs import Findings, examine, findings, served
 
 
 @pytest.fixture
@@ -33,3 +34,17 @@ def test_fault_is_told(found: dict[str, Findings], box: str, check: str, seen: s
     assert result.verdict == "fail", result
     assert seen in result.seen
     assert fix in result.fix
+
+
+async def test_servers_that_share_no_log() -> None:
+    """Who comes back to another one is lost there; what mends it is told, and no proxy is blamed."""
+    async with (
+        served(often=True) as first,
+        served(often=True) as second,
+        middlebox(first.web_url, back=second.web_url) as url,
+    ):
+        found = findings(await examine(url, idle=1))
+    for check in ("SSE resume", "WebSocket resume"):
+        assert found[check].verdict == "fail"
+        assert "whose log does not have the position" in found[check].seen
+        assert "share one log: rtdemo serve --engine redis://HOST" in found[check].fix

@@ -94,6 +94,9 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "nginx": "take out `proxy_set_header Last-Event-ID` and `proxy_pass_request_headers off`",
         "HAProxy": "take out `http-request del-header Last-Event-ID`",
     },
+    "log": {
+        "": "let all servers at this address share one log: rtdemo serve --engine redis://HOST",
+    },
     "large": {
         "": "find what limits the size of a message; rtdemo itself takes 64 KiB",
     },

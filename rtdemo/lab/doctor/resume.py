@@ -21,6 +21,18 @@ BACK_WITHIN = 10.0
 """Seconds for what was missed to come."""
 
 
+class AsNewError(Exception):
+    """Say why a client that came back is taken for a new one.
+
+    Attributes:
+        symptom: of the fix.
+    """
+
+    def __init__(self, seen: str, symptom: str) -> None:
+        super().__init__(seen)
+        self.symptom = symptom
+
+
 async def resume(path: Path, transport: Transport) -> Finding:
     """Drop one client without a close, and see it come back for what another one saw meanwhile."""
     if transport == "websocket" and path.no_websocket:
@@ -31,14 +43,14 @@ async def resume(path: Path, transport: Transport) -> Finding:
             missed = list(await _staying(path).shared_behind(place))
     except TimeoutError:
         missed = []
-    async with asyncio.timeout(BACK_WITHIN):
-        welcome, came = await _back(path, transport, place, len(missed))
-    if place_of(welcome) != place:
-        return Finding("fail", "the position does not arrive: it came back as new", path.fix("resume"))
+    try:
+        async with asyncio.timeout(BACK_WITHIN):
+            came = await _back(path, transport, place, len(missed))
+    except AsNewError as error:
+        return Finding("fail", str(error), path.fix(error.symptom))
     if not missed:
-        return Finding(
-            "warn", f"position accepted; no shared message came in {MISSED_WITHIN:g} s to miss"
-        )
+        seen = f"position accepted; no shared message came in {MISSED_WITHIN:g} s to miss"
+        return Finding("warn", seen)
     if came != missed:
         seen = f"missed {_list(missed)}, got {_list(came)}"
         return Finding("fail", seen, path.fix("resume"))
@@ -66,22 +78,26 @@ async def _drop(path: Path, transport: Transport) -> Position:
     return place
 
 
-async def _back(
-    path: Path, transport: Transport, place: Position, count: int
-) -> tuple[Message, list[Position]]:
-    """Come back; return the welcome and the positions of as many shared messages as were missed."""
+async def _back(path: Path, transport: Transport, place: Position, count: int) -> list[Position]:
+    """Come back; return the positions of as many shared messages as were missed.
+
+    Raises:
+        AsNewError: where the server does not go on behind the position.
+    """
     stream = texts(path.http, transport, path.address.stream(transport), str(place))
     async with aclosing(stream):
         welcome = await _message(stream)
+        # A server that knows nothing of the position says so at once.
+        if place_of(welcome) != place and (await _message(stream)).lost:
+            raise AsNewError("came back to a server whose log does not have the position", "log")
+        if place_of(welcome) != place:
+            raise AsNewError("came back as new: the position does not arrive", "resume")
         came: list[Position] = []
         while len(came) < count:
-            message = await _message(stream)
-            if message.lost:
-                raise StreamError(f"was told that messages are lost: {message.message}")
-            found = place_of(message)
+            found = place_of(await _message(stream))
             if found is not None:
                 came.append(found)
-    return welcome, came
+    return came
 
 
 async def _message(stream: AsyncGenerator[str, None]) -> Message:

@@ -75,7 +75,7 @@ class Watch:
 
     async def shared_behind(self, place: Position) -> list[Position]:
         """Wait for shared messages behind a place in the log; return their positions."""
-        while not (found := [p for p in self.shared if p.offset > place.offset]):
+        while not (found := [p for p in self.shared if p.epoch == place.epoch and p > place]):
             self._changed.clear()
             await self._changed.wait()
             if self.error is not None:
