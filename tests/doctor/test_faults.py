@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rtdemo.lab.doctor import resume
 from tests.doctor.conftest import Waited
 from tests.doctor.middlebox import middlebox
 from tests.doctor.runs import Findings, examine, findings, served
@@ -48,3 +49,13 @@ async def test_servers_that_share_no_log() -> None:
         assert found[check].verdict == "fail"
         assert "whose log does not have the position" in found[check].seen
         assert "share one log: rtdemo serve --engine redis://HOST" in found[check].fix
+
+
+async def test_nothing_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a shared message the position alone is tried, and a warning says so."""
+    monkeypatch.setattr(resume, "MISSED_WITHIN", 0.3)
+    async with served(without=("broadcast",)) as server:
+        found = findings(await examine(server.web_url, idle=1))
+    for check in ("SSE resume", "WebSocket resume"):
+        assert found[check].verdict == "warn"
+        assert "position accepted; no shared message came in 0.3 s" in found[check].seen
