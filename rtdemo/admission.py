@@ -95,12 +95,29 @@ def check_token(request: web.Request, kind: str, token: str) -> None:
 
 
 def is_local(request: web.Request) -> bool:
-    """Tell whether a request comes from this machine and through no proxy."""
+    """Tell whether a request comes from this machine, through no proxy, and to this machine by name.
+
+    A page of any site may have its own name lead here (DNS rebinding); then the browser asks from
+    this machine, with an origin that is the host's.
+    """
+    forwarded = any(name in request.headers for name in FORWARDING)
+    return not forwarded and _is_loopback(request.remote or "") and _is_loopback(_host(request))
+
+
+def _host(request: web.Request) -> str:
     try:
-        address = ip_address(request.remote or "")
+        return urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
     except ValueError:
         return False
-    return address.is_loopback and not any(name in request.headers for name in FORWARDING)
 
 
 def check_origin(request: web.Request) -> None:

@@ -21,6 +21,8 @@ from rtdemo.wire import WireFormat
 
 OUTBOX_LIMIT = 256 * 1024
 """Bytes that may wait for a client in its transport's buffer."""
+PASSED_OVER = 1000
+"""Entries of the log that a client did not pick, after which it is told where it stands."""
 PATIENCE = 10.0
 """Seconds for which the outbox may stay over its limit."""
 
@@ -49,27 +51,13 @@ class Connection:
         speaking: held while a text of the client is received.
     """
 
+    # fmt: off
     __slots__ = (
-        "_audience",
-        "_clock",
-        "_epoch",
-        "_hang_up",
-        "_outbox",
-        "_selection",
-        "_seq",
-        "_stall",
-        "_traffic",
-        "_wire_format",
-        "client",
-        "feeds",
-        "offset",
-        "opened_at",
-        "reason",
-        "replaying",
-        "route",
-        "sent",
-        "speaking",
+        "_audience", "_clock", "_epoch", "_hang_up", "_outbox", "_selection", "_seq", "_stall",
+        "_told", "_traffic", "_wire_format", "client", "feeds", "offset", "opened_at", "reason",
+        "replaying", "route", "sent", "speaking",
     )
+    # fmt: on
 
     def __init__(
         self,
@@ -84,7 +72,7 @@ class Connection:
         self.feeds: list[Feed] = []
         self.reason: Reason | None = None
         self.sent = 0
-        self.offset = 0
+        self.offset = self._told = 0
         self.replaying = False
         self.route: Callable[[], object] | None = None
         self.speaking = asyncio.Lock()
@@ -156,6 +144,7 @@ class Connection:
     def stand(self, position: Position) -> None:
         """Go on behind a place in the log."""
         self._epoch, self.offset = position
+        self._told = self.offset
 
     def lose(self, last: Position, sentence: str) -> None:
         """Tell the client that messages are lost to it, and go on behind the log's last."""
@@ -173,13 +162,28 @@ class Connection:
         self.offset = news.last
         data, messages = news.part(self._audience)
         is_closing = self._outbox.is_closing  # faster than by attribute, as in SocketOutbox
-        if not messages or self.reason is not None or is_closing():
+        if self.reason is not None or is_closing():
             return
+        if not messages:
+            if news.last - self._told >= PASSED_OVER:
+                self._tell_position()
+            return
+        self._told = news.last
         if self._stall is not None and self._is_over() and not self.replaying:
             self._traffic.too_slow += 1
             self.end(Reason.TOO_SLOW)
         else:
             self._write(data, messages)
+
+    def _tell_position(self) -> None:
+        """Tell a client that picked what is quiet how far the log went on meanwhile.
+
+        It would come back with a position that is long gone, and be told of a loss that is none.
+        """
+        position = str(self.position)
+        text = messages.encode({"position": position}).decode()
+        if self.send("rtdemo", Message(text, id=position)):
+            self._told = self.offset
 
     def _write(self, data: bytes, messages: int = 1) -> None:
         if self._outbox.write(data):

@@ -83,13 +83,14 @@ class Fanout:
         That comes after the welcome, which then names no position: who is cut before it comes back
         with the old one, and is told again.
         """
-        if connection.position is None:
-            connection.lose(self._log.last, GONE)
-        elif self._log.holds(connection.position):
+        position = connection.position
+        if self._log.holds(position):
             self.catch_up(connection)
-        else:
+        elif self._may_exist(position):
             connection.replaying = True
             self._unsure[connection] = False
+        else:
+            connection.lose(self._log.last, GONE)
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
@@ -115,10 +116,11 @@ class Fanout:
         last = self._log.last
         for connection in list(self._connections()):
             position = connection.position
-            if position is None or position.epoch != last.epoch or position.offset < last.offset:
+            same = position is not None and position.epoch == last.epoch
+            if position is None or not same or position.offset < last.offset:
                 self._unsure.pop(connection, None)
                 connection.replaying = False
-                connection.lose(last, RESTARTED)
+                connection.lose(last, GONE if same else RESTARTED)
 
     def catch_up(self, connection: Connection) -> None:
         """Send a connection what it missed: a piece now, and the rest piece by piece, as it reads."""
@@ -138,9 +140,12 @@ class Fanout:
         else:
             connection.replaying = False
 
-    def _may_exist(self, position: Position) -> bool:
+    def _may_exist(self, position: Position | None) -> bool:
+        """Tell whether other servers may know a position that is none of this copy's."""
+        if position is None or not self._lags:
+            return False
         last = self._log.last
-        return self._lags and (position.epoch != last.epoch or position.offset > last.offset)
+        return position.epoch != last.epoch or position.offset > last.offset
 
     def _settle(self, end: Position | None) -> None:
         """Send on whose position the log has reached; with the log's end, tell whose does not exist.
@@ -152,14 +157,12 @@ class Fanout:
             if self._log.holds(position):
                 del self._unsure[connection]
                 self.catch_up(connection)
+            elif not self._may_exist(position) or (asked and not _exists(position, end)):
+                del self._unsure[connection]
+                connection.replaying = False
+                connection.lose(self._log.last, GONE)
             elif end is not None:
-                exists = position is not None and position.epoch == end.epoch and position <= end
-                if asked and not exists:
-                    del self._unsure[connection]
-                    connection.replaying = False
-                    connection.lose(self._log.last, GONE)
-                else:
-                    self._unsure[connection] = True
+                self._unsure[connection] = True
 
     def _next_round(self) -> bool:
         """Prepare a sweep with what is new; return whether there is anything."""
@@ -222,3 +225,10 @@ class Fanout:
         if len(self._made) > KEPT:
             self._made.popitem(last=False)
         return news
+
+
+def _exists(position: Position | None, end: Position | None) -> bool:
+    """Tell whether a position is up to the end of its log, as far as the end is known."""
+    if position is None or end is None:
+        return end is None
+    return position.epoch == end.epoch and position.offset <= end.offset

@@ -10,6 +10,9 @@ from rtdemo.client import Transport
 from rtdemo.engine.log import Entry
 from rtdemo.wire import WireFormat
 
+AUDIENCES = 16
+"""Kinds of connections whose bytes are kept with the news; more are put together for each connection."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audience:
@@ -44,26 +47,39 @@ class News:
         last: the offset of the last entry.
     """
 
-    __slots__ = ("_entries", "_parts", "last")
+    __slots__ = ("_encoded", "_entries", "_parts", "last")
 
     def __init__(self, entries: Sequence[tuple[Entry, bool]]) -> None:
         self.last = entries[-1][0].position.offset
         self._entries = entries
+        self._encoded: dict[WireFormat, list[bytes]] = {}
         self._parts: dict[Audience, tuple[bytes, int]] = {}
 
     def part(self, audience: Audience) -> tuple[bytes, int]:
-        """Return the bytes for an audience and how many messages they are, made once."""
+        """Return the bytes for an audience and how many messages they are, made once for many."""
         try:
             return self._parts[audience]
         except KeyError:
-            part = self._parts[audience] = self._make(audience)
+            part = self._make(audience)
+            # Anybody may pick names that nobody else picks; what each gets is not kept for all.
+            if len(self._parts) < AUDIENCES:
+                self._parts[audience] = part
             return part
 
     def _make(self, audience: Audience) -> tuple[bytes, int]:
         picked, transport = audience.producers, audience.transport
         wanted = [
-            audience.wire_format(entry.payload, str(entry.position))
-            for entry, always in self._entries
+            encoded
+            for encoded, (entry, always) in zip(
+                self._in(audience.wire_format), self._entries, strict=True
+            )
             if transport in entry.transports and (picked is None or always or entry.producer in picked)
         ]
         return b"".join(wanted), len(wanted)
+
+    def _in(self, wire_format: WireFormat) -> list[bytes]:
+        if wire_format not in self._encoded:
+            self._encoded[wire_format] = [
+                wire_format(entry.payload, str(entry.position)) for entry, _ in self._entries
+            ]
+        return self._encoded[wire_format]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from typing import Protocol
+
+NOT_SENT = getattr(socket, "TCP_NOTSENT_LOWAT", 0)
+NOT_SENT_BYTES = 64 * 1024
+"""Bytes that wait in the kernel without having been sent."""
 
 
 class Outbox(Protocol):
@@ -39,6 +44,10 @@ class SocketOutbox:
     def __init__(self, transport: asyncio.Transport) -> None:
         sock = transport.get_extra_info("socket")
         plain = transport.get_extra_info("sslcontext") is None
+        if sock is not None and sock.family != socket.AF_UNIX and NOT_SENT:
+            # Else the kernel holds megabytes for a slow reader, and is writable again only when a third
+            # of them is read: 1 MB at 100 kB/s outlasts every patience with a full outbox.
+            sock.setsockopt(socket.IPPROTO_TCP, NOT_SENT, NOT_SENT_BYTES)
         self._file = sock.fileno() if sock is not None and plain else -1
         self._write = transport.write
         self.get_write_buffer_size = transport.get_write_buffer_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from rtdemo import fanout
 from rtdemo.client import Client
-from rtdemo.connection import OUTBOX_LIMIT, Connection
+from rtdemo.connection import OUTBOX_LIMIT, PASSED_OVER, Connection
 from rtdemo.engine import memory
 from rtdemo.engine.interface import KEY_SECONDS, Draft
 from rtdemo.engine.log import Limits, Log, entry
@@ -22,6 +23,7 @@ from rtdemo.engine.memory import MemoryEngine
 from rtdemo.errors import KeyReused, Unavailable
 from rtdemo.fanout import SLICE, Fanout
 from rtdemo.message import Message
+from rtdemo.news import AUDIENCES
 from rtdemo.position import Position, new_epoch, parse
 from rtdemo.reasons import Reason
 from rtdemo.selection import Selection
@@ -74,7 +76,9 @@ class Receiver:
     def is_closing(self) -> bool:
         return False
 
-    def connect(self, server: Server, claimed: str | None) -> None:
+    def connect(
+        self, server: Server, claimed: str | None, meanwhile: Callable[[], object] = lambda: None
+    ) -> None:
         client = Client("sse")
         connection = Connection(client, self, plain, self.ended, Traffic(), VirtualClock())
         connection.selection = Selection(self.picks)
@@ -84,6 +88,7 @@ class Receiver:
         if connection.position is not None:
             # The welcome.
             self.at = connection.position
+        meanwhile()
         server.fanout.begin(connection)
 
     def ended(self, reason: Reason) -> None:
@@ -178,12 +183,14 @@ class LogMachine(RuleBasedStateMachine):
     def cut(self, who: int) -> None:
         self.receivers[who].cut()
 
-    @rule(who=st.integers(0, 3), where=st.integers(0, 1))
-    def come_back(self, who: int, where: int) -> None:
+    @rule(who=st.integers(0, 3), where=st.integers(0, 1), seconds=st.sampled_from([0, 0, 70]))
+    def come_back(self, who: int, where: int, seconds: int = 0) -> None:
+        """While a plugin that learns of it takes its time, in which the log may expire."""
         receiver = self.receivers[who]
         if receiver.connection is None:
             claimed = None if receiver.at is None else str(receiver.at)
-            self.run(lambda: receiver.connect(self.servers[where], claimed))
+            pause = partial(self.pass_time, seconds)
+            self.run(lambda: receiver.connect(self.servers[where], claimed, pause))
 
     @rule(who=st.integers(0, 3), count=st.integers(0, 12))
     def move(self, who: int, count: int) -> None:
@@ -434,6 +441,50 @@ async def test_news_that_are_gone_before_they_are_sent_leave_nobody_behind(
     await turns(20)
     positions = {receiver.connection and receiver.connection.offset for receiver in receivers}
     assert positions == {engine.log.last.offset}
+
+
+async def test_position_that_expires_at_the_connect_is_told_as_gone(
+    engine: MemoryEngine, server: Server
+) -> None:
+    """Not waited for: nobody else has it."""
+    await say(engine, "1")
+    receiver = Receiver(None)
+    later = engine.log._now() + 1e9
+
+    def pass_time() -> None:
+        engine.log._now = lambda: later
+
+    receiver.connect(server, str(Position(engine.log.last.epoch, 0)), pass_time)
+    assert [got["lost"] for got in receiver.got] == [True]
+    assert server.fanout._unsure == {}
+
+
+async def test_what_few_pick_is_not_kept_for_all(engine: MemoryEngine, server: Server) -> None:
+    """However many pick names that nobody else does, the bytes that are kept are bounded."""
+    await say(engine, "x" * 1000)
+    start = str(Position(engine.log.last.epoch, 0))
+    for number in range(AUDIENCES * 2):
+        receiver = Receiver(frozenset({"a", f"name {number}"}))
+        receiver.connect(server, start)
+        assert len(receiver.got) == 1
+    ((_, news),) = server.fanout._made.values()
+    assert len(news._parts) == AUDIENCES
+    assert len(news._encoded) == 1
+
+
+async def test_who_picked_what_is_quiet_is_told_where_it_stands(
+    engine: MemoryEngine, server: Server
+) -> None:
+    """Else it would come back from far behind, and be told of a loss that is none."""
+    receiver = Receiver(frozenset({"quiet"}))
+    receiver.connect(server, None)
+    for number in range(PASSED_OVER + 10):
+        await say(engine, str(number))
+        server.fanout.deliver(engine.log.after(number, 1)[0])
+    (told,) = receiver.got
+    assert told["producer"] == "rtdemo"
+    assert told["id"] == json.loads(told["message"])["position"]
+    assert parse(told["id"]) == Position(engine.log.last.epoch, PASSED_OVER)
 
 
 async def test_a_connection_that_cannot_be_served_keeps_nothing_from_others(

@@ -12,7 +12,9 @@ import pytest
 from rtdemo import listen
 from rtdemo import server as server_module
 from rtdemo.connection import OUTBOX_LIMIT, PATIENCE, Connection
+from rtdemo.engine.interface import Draft
 from rtdemo.hub import Hub
+from rtdemo.message import Message
 from rtdemo.reasons import Reason
 from rtdemo.server import Server
 from rtdemo.testing import VirtualClock
@@ -243,3 +245,26 @@ async def test_new_streams_are_refused_while_draining(server: Server) -> None:
         stream = await http.get("/api/sse")
     assert (ready.status_code, ready.text) == (503, "draining\n")
     assert (stream.status_code, stream.headers["Retry-After"]) == (503, "2")
+
+
+async def test_who_reads_steadily_is_not_too_slow(
+    start: Start, clock: VirtualClock, transport: str
+) -> None:
+    """A history of megabytes at the pace of a bad line: the kernel does not hide that it is read."""
+    server = await start(history_bytes=1 << 24)
+    first = server.hub.engine.log.last
+    drafts = [Draft(Message("x" * 60_000), "news")]
+    for _ in range(100):
+        await server.hub.publish(drafts)
+    peer = RawPeer(server, transport, receive_buffer=128 * 1024)
+    peer.path += f"?last_event_id={first}"
+    await peer.connect()
+    (connection,) = server.hub._connections.values()
+    loop = asyncio.get_running_loop()
+    for _ in range(20):
+        for _ in range(4):
+            await loop.sock_recv(peer.socket, 64 * 1024)
+        await asyncio.sleep(0.01)
+        clock.advance(PATIENCE / 2)
+        assert connection.reason is None
+    peer.leave(by_reset=True)
