@@ -1,11 +1,17 @@
 // @ts-check
 /**
- * Wires the page: the clock, two sides, two panels, the producers, and the buttons for both.
+ * Wires the page: the clock, two sides, two panels, the charts, the verdict, the producers, and the buttons for both.
  * @module app
  */
+import { Attention } from "./attention.js";
+import { Charts } from "./charts.js";
 import { Clock, probe } from "./clock.js";
+import { schedule as scheduleOf } from "./comparable.js";
 import { Control } from "./control.js";
+import { ExportPanel } from "./export_panel.js";
+import { ConnectionFacts } from "./facts.js";
 import { margin } from "./format.js";
+import { Judge } from "./judge.js";
 import { gathered, part, write } from "./page.js";
 import { Panel } from "./panel.js";
 import { ProducersPanel } from "./producers_panel.js";
@@ -13,11 +19,22 @@ import { Roster } from "./roster.js";
 import { selectionFrom } from "./selection.js";
 import { Side } from "./side.js";
 import { SseTransport } from "./sse.js";
+import { Tabs } from "./tabs.js";
+import { Timing } from "./timing.js";
 import { startTooltips } from "./tooltips.js";
+import { Toolbar } from "./toolbar.js";
+import { VerdictPanel } from "./verdict_panel.js";
+import { View } from "./view.js";
 import { WebSocketTransport, websocketUrl } from "./websocket.js";
 
-const port = document.documentElement.dataset.websocketPort ?? "";
-const urls = { websocket: websocketUrl(location, port), sse: new URL("/api/sse", location.href) };
+/** How often the charts move on while nothing arrives. */
+const MOVE_MS = 250;
+
+const { dataset } = document.documentElement;
+const urls = {
+  websocket: websocketUrl(location, dataset.websocketPort ?? ""),
+  sse: new URL("/api/sse", location.href),
+};
 const start = selectionFrom(location.search);
 const controls = { websocket: new Control(start), sse: new Control(start) };
 const address = {
@@ -27,57 +44,79 @@ const address = {
 
 const repaint = gathered(paint);
 const clock = new Clock(() => probe("/api/time"), repaint);
-const websocket = new Side(
-  (events) => new WebSocketTransport(address.websocket, events),
-  clock,
-  controls.websocket,
-  repaint,
-);
-const sse = new Side((events) => new SseTransport(address.sse, events), clock, controls.sse, repaint);
-const sides = [websocket, sse];
-const panels = ["websocket", "sse"].map((name, index) => new Panel(part(document, name), sides[index], repaint));
+const attention = new Attention(seen);
+const timing = new Timing(urls.sse.pathname, repaint);
+const tabs = new Tabs(new BroadcastChannel("rtdemo-streams"));
+const reader = { clock, attention };
+const sides = {
+  websocket: new Side(
+    (events) => new WebSocketTransport(address.websocket, events),
+    reader,
+    controls.websocket,
+    repaint,
+  ),
+  sse: new Side((events) => new SseTransport(address.sse, events, timing, tabs), reader, controls.sse, repaint),
+};
+const { websocket, sse } = sides;
+const pair = [websocket, sse];
 const roster = new Roster(listed);
-const producers = new ProducersPanel(part(document, "producers"), { websocket, sse }, roster, repaint);
+const facts = { websocket: new ConnectionFacts(repaint), sse: new ConnectionFacts(repaint) };
+const schedule = () => {
+  return scheduleOf(roster.producers ?? [], { websocket: controls.websocket.chosen, sse: controls.sse.chosen });
+};
+const judge = new Judge([websocket.measuring.recording, sse.measuring.recording], schedule, repaint);
+const view = new View(location.search);
+const verdict = new VerdictPanel(part(document, "verdict"), sides, facts, timing, judge, schedule);
+const views = [
+  new Panel(part(document, "websocket"), websocket, () => "", repaint),
+  new Panel(part(document, "sse"), sse, () => timing.line, repaint),
+  new Charts(document, sides, view, clock, repaint),
+  new Toolbar(document, pair, view, repaint),
+  verdict,
+  new ExportPanel(part(document, "verdict"), sides, view, clock, verdict),
+  new ProducersPanel(part(document, "producers"), sides, roster, repaint),
+];
 /** @type {(string | null)[]} */
 let clients = [];
-const both = part(document, "both");
-
-function bothActive() {
-  return sides.every(({ active }) => active);
-}
 
 /** A plugin may offer a connection producers of its own, which the list has only then. */
 function refreshAfterConnect() {
-  const now = sides.map(({ client }) => client);
+  const now = pair.map(({ client }) => client);
   if (now.some((client, index) => client !== null && client !== clients[index])) void roster.refresh();
   clients = now;
 }
 
 function listed() {
-  for (const side of sides) side.learn(roster.producers ?? []);
+  for (const side of pair) side.learn(roster.producers ?? []);
+  repaint();
+}
+
+/**
+ * @param {boolean} hidden
+ * @param {number} at
+ */
+function seen(hidden, at) {
+  for (const { measuring } of pair) measuring.seen(hidden, at);
   repaint();
 }
 
 function paint() {
-  for (const panel of panels) panel.paint();
-  producers.paint();
+  if (dataset.probes === "yes") {
+    facts.websocket.follow(websocket.client);
+    facts.sse.follow(sse.client);
+  }
+  for (const each of views) each.paint();
   refreshAfterConnect();
-  write(both, bothActive() ? "Disconnect both" : "Connect both");
   const now = clock.at(performance.now());
   write(part(document, "clock"), now === null ? "not known yet" : `known to ± ${margin(now.error)} ms`);
 }
 
-both.addEventListener("click", () => {
-  const active = bothActive();
-  for (const side of sides) {
-    if (active) side.disconnect();
-    else side.connect();
-  }
-});
-part(document, "reset-both").addEventListener("click", () => {
-  for (const side of sides) side.reset();
-});
 startTooltips(document);
 clock.start();
 roster.start();
+judge.start();
+setInterval(() => {
+  if (!document.hidden && pair.some(({ active }) => active)) repaint();
+}, MOVE_MS);
+if (document.hidden) seen(true, 0);
 repaint();

@@ -66,6 +66,7 @@ export class Clock {
   #probe;
   #changed;
   #measuring = false;
+  #settled = false;
   #measuredAt = -Infinity;
 
   /**
@@ -78,12 +79,13 @@ export class Clock {
   }
 
   /**
-   * Tell the server's time at a moment.
+   * Tell the server's time at a moment. Within the first round of probes it is not told: the first probes are the
+   * loosest, since the connection is new, and the error of a percentile is that of its worst sample.
    * @param {number} at performance.now()
    * @returns {{ time: number, error: number } | null} null while unknown
    */
   at(at) {
-    if (this.#reading === null) return null;
+    if (this.#reading === null || !this.#settled) return null;
     return { time: at + this.#reading.offset, error: errorAt(this.#reading, at) };
   }
 
@@ -102,6 +104,8 @@ export class Clock {
       if (this.#reading === null) this.#measuredAt = -Infinity;
     } finally {
       this.#measuring = false;
+      this.#settled = this.#reading !== null;
+      this.#changed();
     }
   }
 

@@ -3,16 +3,20 @@
  * The view of one side: writes what changed, and hands clicks on.
  * @module panel
  */
-import { count, milliseconds, reading } from "./format.js";
+import { FiguresView } from "./figures_view.js";
 import { MessageList } from "./messages.js";
 import { part, write } from "./page.js";
-import { completeness } from "./stats.js";
 
+/** @typedef {import("./breaks.js").Break} Break */
 /** @typedef {import("./side.js").Side} Side */
+
+/** @type {Break[]} */
+const BREAKS = ["cut", "stop", "delay"];
 
 export class Panel {
   #root;
   #side;
+  #figures;
   #list;
   /** @type {string} */
   #announced = "idle";
@@ -20,15 +24,18 @@ export class Panel {
   /**
    * @param {HTMLElement} root
    * @param {Side} side
+   * @param {() => string} parts says what the connection's time was spent on; empty where the browser never tells
    * @param {() => void} changed called when the panel itself wants to be painted
    */
-  constructor(root, side, changed) {
+  constructor(root, side, parts, changed) {
     this.#root = root;
     this.#side = side;
+    this.#figures = new FiguresView(root, side, parts);
     this.#list = new MessageList(part(root, "messages"), changed);
     this.#press("connect", () => side.connect());
     this.#press("disconnect", () => side.disconnect());
     this.#press("reset", () => side.reset());
+    for (const kind of this.#breaks) this.#press(kind, () => side.break(kind));
     part(root, "form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -37,7 +44,7 @@ export class Panel {
 
   /** Write what the side knows now. */
   paint() {
-    const { state, sentence, fault, active, open, recent, sending } = this.#side;
+    const { state, sentence, fault, active, open, recent, speech } = this.#side;
     this.#root.dataset.state = state;
     this.#write("state", state);
     this.#write("sentence", sentence);
@@ -46,25 +53,29 @@ export class Panel {
     this.#enable("connect", !active);
     this.#enable("disconnect", active);
     this.#enable("send", open);
-    this.#write("sending", sending || (part(this.#root, "sending").dataset.hint ?? ""));
-    part(this.#root, "sending").classList.toggle("fault", sending !== "");
-    this.#figures();
+    this.#write("sending", speech.sending || (part(this.#root, "sending").dataset.hint ?? ""));
+    part(this.#root, "sending").classList.toggle("fault", speech.sending !== "");
+    this.#figures.paint();
+    this.#paintBreaks();
     this.#list.paint(recent.messages);
     this.#write("held", this.#list.held ? "held while you read; Esc lets go" : "newest first");
     part(this.#root, "empty").hidden = recent.messages.length > 0;
   }
 
-  #figures() {
-    const { stats, exchange } = this.#side;
-    const latency = reading(stats.latency.value, stats.error.value);
-    this.#write("received", count(stats.received));
-    this.#write("received-note", completeness(stats));
-    this.#write("latency-prefix", latency.prefix);
-    this.#write("latency", latency.value);
-    this.#write("latency-note", latency.note);
-    this.#write("opening", milliseconds(stats.opening));
-    this.#write("round-trip", milliseconds(exchange.roundTrip));
-    this.#write("round-trip-note", exchange.note);
+  /** The server may offer none: then a sentence stands where the buttons would. */
+  get #breaks() {
+    return BREAKS.filter((kind) => this.#root.querySelector(`[data-part="${kind}"]`) !== null);
+  }
+
+  #paintBreaks() {
+    const { open, measuring } = this.#side;
+    const { kind: lasting, refusal } = measuring.breaks;
+    const offered = this.#breaks;
+    for (const kind of offered) this.#enable(kind, open && (lasting === null || (lasting === kind && kind === "delay")));
+    if (offered.length === 0) return;
+    part(this.#root, "delay").setAttribute("aria-pressed", String(lasting === "delay"));
+    this.#write("breaking", refusal || (part(this.#root, "breaking").dataset.hint ?? ""));
+    part(this.#root, "breaking").classList.toggle("fault", refusal !== "");
   }
 
   /**
@@ -83,7 +94,7 @@ export class Panel {
     if (!(box instanceof HTMLInputElement)) return;
     box.focus();
     if (box.value === "" || !this.#side.open) return;
-    void this.#side.send(box.value);
+    void this.#side.speech.say(box.value);
     // Typing replaces it, Enter sends it again.
     box.select();
   }

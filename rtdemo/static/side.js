@@ -3,16 +3,19 @@
  * One side: its state, figures and last messages. Knows no page; a panel shows it.
  * @module side
  */
-import { Exchange } from "./exchange.js";
 import { clip, oneLine } from "./format.js";
+import { utf8Length } from "./framing.js";
+import { Measuring } from "./measuring.js";
 import { parse } from "./message.js";
 import { Recent } from "./recent.js";
 import { sameProducers } from "./selection.js";
 import { patience, silence } from "./silence.js";
-import { Stats } from "./stats.js";
+import { Speech } from "./speech.js";
 
-/** @typedef {import("./clock.js").Clock} Clock */
+/** @typedef {import("./breaks.js").Break} Break */
 /** @typedef {import("./control.js").Control} Control */
+/** @typedef {import("./measuring.js").Reader} Reader */
+/** @typedef {import("./message.js").Message} Message */
 /** @typedef {import("./producers.js").Producer} Producer */
 /** @typedef {import("./selection.js").Selection} Selection */
 /** @typedef {import("./transport.js").Transport} Transport */
@@ -34,17 +37,11 @@ export class Side {
   sentence;
   /** Whether the sentence is about a fault that did not change the state. */
   fault = false;
-  /** What went wrong with the last text. */
-  sending = "";
-  stats = new Stats();
   recent = new Recent();
-  exchange = new Exchange();
   /** @type {string | null} */
   client = null;
-  #clock;
   #changed;
   #transport;
-  #telling = false;
   #since = 0;
   #heard = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -52,12 +49,12 @@ export class Side {
 
   /**
    * @param {(events: TransportEvents) => Transport} transport
-   * @param {Clock} clock
+   * @param {Reader} reader what it measures by
    * @param {Control} control what it receives
    * @param {() => void} changed called after whatever a panel shows may have changed
    */
-  constructor(transport, clock, control, changed) {
-    this.#clock = clock;
+  constructor(transport, reader, control, changed) {
+    this.measuring = new Measuring(reader);
     this.control = control;
     this.#changed = changed;
     this.#transport = transport({
@@ -67,6 +64,7 @@ export class Side {
       refused: (sentence) => this.#end("refused", sentence),
       lost: (sentence) => this.#end("lost", sentence),
     });
+    this.speech = new Speech((text) => this.#transport.send(text, this.client), control, changed);
     this.sentence = this.#invitation;
   }
 
@@ -78,9 +76,13 @@ export class Side {
     return OPEN.has(this.state);
   }
 
+  get ledger() {
+    return this.measuring.stats.ledger;
+  }
+
   connect() {
     if (this.active) return;
-    this.sending = "";
+    this.speech.sending = "";
     this.#transport.position = null;
     this.control.dialled();
     this.#since = performance.now();
@@ -97,24 +99,21 @@ export class Side {
 
   /** Clear figures and messages; the connection goes on. */
   reset() {
-    this.stats.reset();
+    this.measuring.reset(performance.now());
     this.recent.clear();
-    this.exchange.reset();
-    this.sending = "";
+    this.speech.reset();
     this.#changed();
   }
 
-  /** @param {string} text */
-  async send(text) {
-    this.sending = "";
-    let sent;
-    try {
-      sent = this.exchange.begin(text, performance.now());
-      await this.#transport.send(text, this.client);
-    } catch (error) {
-      if (sent !== undefined) this.exchange.failed(sent);
-      this.sending = error instanceof Error ? error.message : String(error);
-    }
+  /**
+   * Break this connection for a try, or let a delayed one go on.
+   * @param {Break} kind
+   */
+  break(kind) {
+    if (!this.open) return;
+    const { breaks } = this.measuring;
+    const text = breaks.press(kind, performance.now());
+    void this.speech.ask(text, (sentence) => breaks.failed(sentence, performance.now()));
     this.#changed();
   }
 
@@ -123,10 +122,10 @@ export class Side {
    * @param {Selection} selection
    */
   choose(selection) {
-    if (!sameProducers(selection, this.control.chosen)) this.stats.ledger.resume();
+    if (!sameProducers(selection, this.control.chosen)) this.ledger.resume();
     this.control.choose(selection);
     if (this.state === "idle") this.sentence = this.#invitation;
-    void this.#tell();
+    this.#tell();
     this.#changed();
   }
 
@@ -135,23 +134,11 @@ export class Side {
    * @param {Producer[]} producers
    */
   learn(producers) {
-    this.stats.ledger.shared = new Set(producers.filter(({ shared }) => shared).map(({ name }) => name));
+    this.ledger.shared = new Set(producers.filter(({ shared }) => shared).map(({ name }) => name));
   }
 
-  /** Tell the open connection what was chosen: one message after the other, since posts may overtake each other. */
-  async #tell() {
-    if (this.#telling || !this.open) return;
-    this.#telling = true;
-    try {
-      for (let text = this.control.next(); text !== null; text = this.control.next()) {
-        await this.#transport.send(text, this.client);
-      }
-    } catch (error) {
-      this.control.failed(error instanceof Error ? error.message : String(error));
-      this.#changed();
-    } finally {
-      this.#telling = false;
-    }
+  #tell() {
+    if (this.open) void this.speech.tell();
   }
 
   get #invitation() {
@@ -161,9 +148,8 @@ export class Side {
   #opened() {
     const now = performance.now();
     const back = this.state === "reconnecting";
-    if (!back) this.stats.opening = now - this.#since;
+    this.measuring.opened(now, back ? null : now - this.#since);
     this.#heard = now;
-    this.stats.ledger.begin();
     this.control.opened();
     const away = ((now - this.#since) / 1000).toFixed(1);
     const sentence = back ? `Back after ${away} s.` : "Messages arrive as they are made.";
@@ -179,39 +165,42 @@ export class Side {
     if (this.state === "stalled") this.#become("connected", "Messages arrive again.");
     const message = parse(data);
     if (message === null) {
-      this.stats.unreadable += 1;
+      this.measuring.stats.unreadable += 1;
       const start = typeof data === "string" ? `It begins “${clip(oneLine(data), 40)}”.` : "It is not text.";
       this.fault = true;
       this.sentence = `A message could not be read and was left out. ${start}`;
     } else {
-      this.#keep(message, at);
+      this.#keep(message, at, utf8Length(String(data)));
     }
     this.#changed();
   }
 
   /**
-   * @param {import("./message.js").Message} message
+   * @param {Message} message
    * @param {number} at
+   * @param {number} payload bytes
    */
-  #keep(message, at) {
-    // The answer to a switch or to the slider is no part of what is compared: neither counted, timed nor listed. Its
+  #keep(message, at, payload) {
+    // The answer to a switch, a slider or a break is no part of what is compared: neither counted, timed nor listed. Its
     // number is followed, so that a lost one shows and the next is no gap.
-    if (this.control.answered(message)) return this.stats.ledger.enter(message);
-    const server = this.#clock.at(at);
+    const answered = this.control.answered(message) || this.measuring.answered(message, at);
+    if (answered) return this.ledger.enter(message);
     if (message.id !== null) this.#transport.position = message.id;
-    this.stats.record(message, server && { value: server.time - message.sentAt, error: server.error });
+    this.measuring.take(message, at, payload, this.#transport.wireBytes(payload, message.id));
     this.recent.add(message);
-    this.exchange.arrived(message, at);
+    this.speech.exchange.arrived(message, at);
     if (message.client === null) return;
     this.client = message.client;
-    void this.#tell();
+    this.#tell();
   }
 
   /** @param {string} sentence */
   #broke(sentence) {
-    if (this.state !== "reconnecting") this.#since = performance.now();
+    const now = performance.now();
+    if (this.state !== "reconnecting") this.#since = now;
+    this.measuring.broke(now);
     this.client = null;
-    this.exchange.end();
+    this.speech.exchange.end();
     this.#become("reconnecting", sentence);
   }
 
@@ -221,19 +210,21 @@ export class Side {
    */
   #end(state, sentence) {
     clearInterval(this.#timer);
+    this.measuring.ended(performance.now());
     this.client = null;
-    this.exchange.end();
+    this.speech.exchange.end();
     this.#become(state, sentence);
   }
 
   #tick() {
     const now = performance.now();
-    if (this.state === "connecting" && now - this.#since > SLOW_MS) this.#become("connecting", this.#transport.slow);
+    if (this.state === "connecting" && now - this.#since > SLOW_MS) this.#become("connecting", this.#transport.slow());
     const { chosen } = this.control;
     if (this.state === "connected" && now - this.#heard > patience(chosen)) {
       this.#become("stalled", silence(chosen, this.#transport.stalled));
     }
-    if (this.exchange.expire(now)) this.#changed();
+    const expired = [this.speech.exchange.expire(now), this.measuring.breaks.expire(now)];
+    if (expired.includes(true)) this.#changed();
   }
 
   /**

@@ -4,34 +4,59 @@
  * @module sse
  */
 import { clip, oneLine } from "./format.js";
+import { sseBytes } from "./framing.js";
+import { crowded } from "./tabs.js";
 import { serverAnswers } from "./transport.js";
 
+/** @typedef {import("./tabs.js").Tabs} Tabs */
+/** @typedef {import("./timing.js").Timing} Timing */
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 
 /** @implements {Transport} */
 export class SseTransport {
-  slow = "No answer yet. Over HTTP/1.1 a browser opens six streams to one origin: close other tabs of it.";
   stalled = "If a proxy is in between, see that it does not buffer.";
   /** EventSource keeps the last event id by itself. @type {string | null} */
   position = null;
   /** @type {EventSource | null} */
   #source = null;
   #events;
-
   #address;
+  #timing;
+  #tabs;
 
   /**
    * @param {() => string} address asked at each connect
    * @param {TransportEvents} events
+   * @param {Timing} timing
+   * @param {Tabs} tabs
    */
-  constructor(address, events) {
+  constructor(address, events, timing, tabs) {
     this.#address = address;
     this.#events = events;
+    this.#timing = timing;
+    this.#tabs = tabs;
   }
 
   get address() {
     return this.#address();
+  }
+
+  /** Asked every second while no answer comes, this calls the roll of the other tabs for the next time. */
+  slow() {
+    this.#tabs.call();
+    return (
+      crowded(this.#tabs.others, this.#timing.protocol) ??
+      "No answer yet. Over HTTP/1.1 a browser opens six streams to one origin: close other tabs of it."
+    );
+  }
+
+  /**
+   * @param {number} payload
+   * @param {string | null} id
+   */
+  wireBytes(payload, id) {
+    return sseBytes(payload, id, this.#timing.protocol);
   }
 
   connect() {
@@ -40,6 +65,7 @@ export class SseTransport {
     let opened = false;
     source.onopen = () => {
       opened = true;
+      this.#tabs.holds = true;
       this.#events.opened();
     };
     source.onmessage = ({ data }) => this.#events.message(data, performance.now());
@@ -47,6 +73,7 @@ export class SseTransport {
   }
 
   disconnect() {
+    this.#tabs.holds = false;
     this.#source?.close();
     this.#source = null;
   }
@@ -73,6 +100,7 @@ export class SseTransport {
    */
   #broken(source, opened) {
     if (source !== this.#source) return;
+    this.#tabs.holds = false;
     if (opened && source.readyState === EventSource.CONNECTING) {
       this.#events.reconnecting("The stream broke. The browser tries again by itself until you press Disconnect.");
       return;

@@ -119,6 +119,8 @@ export class Stats {
   /** The mean of the readings' error bounds is a bound on the error of their mean. */
   error = new Mean();
   ledger = new Ledger();
+  /** How often the connection came back by itself. */
+  reconnects = 0;
   /** @type {number | null} milliseconds from the click to the open connection */
   opening = null;
 
@@ -142,6 +144,7 @@ export class Stats {
     this.latency = new Mean();
     this.error = new Mean();
     this.opening = null;
+    this.reconnects = 0;
     this.ledger.reset();
   }
 }

@@ -16,9 +16,10 @@
 /**
  * @typedef {object} Transport
  * @property {string} address what the next connect opens
- * @property {string} slow what to look at when no answer comes
+ * @property {() => string} slow what to look at when no answer comes; asked every second until it does
  * @property {string} stalled what to look at when messages stop, after how long that has been
  * @property {string | null} position behind which a connection that comes back goes on
+ * @property {(payload: number, id: string | null) => number} wireBytes of a message, framing and all
  * @property {() => void} connect
  * @property {() => void} disconnect no event follows
  * @property {(text: string, client: string | null) => Promise<void>} send rejects with a sentence

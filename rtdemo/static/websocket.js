@@ -6,6 +6,7 @@
  */
 import { Backoff } from "./backoff.js";
 import { closing, isFinal } from "./closing.js";
+import { websocketBytes } from "./framing.js";
 import { serverAnswers } from "./transport.js";
 
 /** @typedef {import("./transport.js").Transport} Transport */
@@ -24,7 +25,6 @@ export function websocketUrl(page, port) {
 
 /** @implements {Transport} */
 export class WebSocketTransport {
-  slow = "No answer yet. A firewall may drop this port, or a proxy may not pass the upgrade on.";
   stalled = "If the network changed, Disconnect and Connect.";
   /** @type {string | null} */
   position = null;
@@ -48,6 +48,15 @@ export class WebSocketTransport {
 
   get address() {
     return this.#address();
+  }
+
+  slow() {
+    return "No answer yet. A firewall may drop this port, or a proxy may not pass the upgrade on.";
+  }
+
+  /** @param {number} payload */
+  wireBytes(payload) {
+    return websocketBytes(payload);
   }
 
   connect() {

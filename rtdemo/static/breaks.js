@@ -1,0 +1,139 @@
+// @ts-check
+/**
+ * Breaks that the reader causes: what is asked of the server, and which messages belong to it. Knows no network.
+ *
+ * A break lasts from the button until the connection delivers normally again: until a message comes that the server
+ * made after it let go. Both moments are the server's own (`sentAt`), so no clock error is in this.
+ * @module breaks
+ */
+
+/** @typedef {import("./message.js").Message} Message */
+/** @typedef {import("./spans.js").Spans} Spans */
+/** @typedef {"cut" | "stop" | "delay"} Break */
+
+/** After a delay ends, what was delayed is still on its way for so long. */
+const DELAY_MS = 250;
+const PATIENCE_MS = 10_000;
+
+export class Breaks {
+  /** @type {Break | null} the one that lasts */
+  kind = null;
+  /** Why nothing was broken; empty where there was no such refusal. */
+  refusal = "";
+  #spans;
+  /** Messages with no later `sentAt` belong to a break. */
+  #release = -Infinity;
+  /** @type {number | null} performance.now() when an answer was asked for that has not come */
+  #asked = null;
+
+  /** @param {Spans} spans */
+  constructor(spans) {
+    this.#spans = spans;
+  }
+
+  /**
+   * Begin a break, or end a delay.
+   * @param {Break} kind
+   * @param {number} at performance.now()
+   * @returns {string} the control message that asks for it
+   */
+  press(kind, at) {
+    this.refusal = "";
+    this.#asked = at;
+    const ends = this.kind === "delay" && kind === "delay";
+    if (!ends) this.#begin(kind, at);
+    return JSON.stringify({ rtdemo: { break: ends ? "none" : kind } });
+  }
+
+  /**
+   * See whether a message is the answer to a break; one that somebody typed counts as pressed.
+   * @param {Message} message
+   * @param {number} at performance.now()
+   */
+  answered({ producer, message, sentAt }, at) {
+    if (producer !== "rtdemo") return false;
+    const { break: kind, seconds, error } = fields(message);
+    if (typeof error === "string" && this.#asked !== null) {
+      this.failed(error, at);
+      return true;
+    }
+    if (typeof kind !== "string") return false;
+    this.#asked = null;
+    if (kind === "cut" || kind === "stop" || kind === "delay") this.#begin(kind, at);
+    if (kind === "stop") this.#release = sentAt + (Number(seconds) || 0) * 1000;
+    if (kind === "none") this.#release = sentAt + DELAY_MS;
+    return true;
+  }
+
+  /**
+   * A new connection was welcomed: what the server did to the old one is over.
+   * @param {Message} message
+   */
+  welcomed({ sentAt }) {
+    this.#asked = null;
+    if (this.kind !== null) this.#release = sentAt;
+  }
+
+  /**
+   * Tell whether a message belongs to a break; one that does not ends it.
+   * @param {Message} message
+   * @param {number} at performance.now()
+   */
+  marks({ sentAt }, at) {
+    if (sentAt <= this.#release) return true;
+    this.end(at);
+    return false;
+  }
+
+  /**
+   * It could not be asked for, or was refused.
+   * @param {string} sentence
+   * @param {number} at performance.now()
+   */
+  failed(sentence, at) {
+    this.refusal = sentence;
+    this.#release = -Infinity;
+    this.end(at);
+  }
+
+  /**
+   * Give up on an answer that does not come.
+   * @param {number} now performance.now()
+   * @returns {boolean} whether one was awaited for too long
+   */
+  expire(now) {
+    if (this.#asked === null || now - this.#asked < PATIENCE_MS) return false;
+    this.failed("The server has not answered in 10 s.", now);
+    return true;
+  }
+
+  /** @param {number} at performance.now() */
+  end(at) {
+    if (this.kind !== null) this.#spans.close(this.kind, at);
+    this.kind = null;
+    this.#asked = null;
+  }
+
+  /**
+   * @param {Break} kind
+   * @param {number} at
+   */
+  #begin(kind, at) {
+    if (this.kind !== null && this.kind !== kind) this.#spans.close(this.kind, at);
+    this.kind = kind;
+    this.#release = Infinity;
+    this.#spans.open(kind, at);
+  }
+}
+
+/**
+ * @param {string} text
+ * @returns {Record<string, unknown>}
+ */
+function fields(text) {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,134 @@
+// @ts-check
+/**
+ * The view of the pictures: a strip for each side and both histograms, on one scale. Each is drawn where something that
+ * it shows has changed, and only then.
+ * @module charts
+ */
+import { largest } from "./columns.js";
+import { milliseconds } from "./format.js";
+import { topDecade } from "./latency_scale.js";
+import { drawOverlay } from "./overlay.js";
+import { part } from "./page.js";
+import { words } from "./spans.js";
+import { GUTTER, drawStrip } from "./strip.js";
+import { Surface } from "./surface.js";
+
+/** @typedef {import("./clock.js").Clock} Clock */
+/** @typedef {import("./histogram.js").Histogram} Histogram */
+/** @typedef {import("./producers.js").TransportName} TransportName */
+/** @typedef {import("./side.js").Side} Side */
+/** @typedef {import("./view.js").View} View */
+
+/** @type {TransportName[]} */
+const NAMES = ["websocket", "sse"];
+/** @type {Record<TransportName, string>} */
+const LABELS = { websocket: "WebSocket", sse: "SSE" };
+
+/** Spans that a description names. */
+const TOLD = 3;
+
+export class Charts {
+  #sides;
+  #view;
+  #clock;
+  #strips;
+  #overlay;
+  /** @type {Map<Surface, string>} what each picture shows */
+  #drawn = new Map();
+  /** When a connection was last active: without one, time stands still. */
+  #lively = 0;
+  #top = topDecade(0);
+
+  /**
+   * @param {Document} document
+   * @param {Record<TransportName, Side>} sides
+   * @param {View} view
+   * @param {Clock} clock
+   * @param {() => void} changed called when the charts want to be painted
+   */
+  constructor(document, sides, view, clock, changed) {
+    this.#sides = sides;
+    this.#view = view;
+    this.#clock = clock;
+    this.#strips = NAMES.map((name) => new Surface(part(part(document, name), "strip"), changed));
+    this.#overlay = new Surface(part(document, "overlay"), changed);
+  }
+
+  /** Draw what has changed. */
+  paint() {
+    const now = performance.now();
+    if (NAMES.some((name) => this.#sides[name].active)) this.#lively = now;
+    const { from, to } = this.#view.range(this.#lively, this.#strips[0].columns - GUTTER);
+    if (this.#view.paused === null) {
+      const rings = NAMES.map((name) => this.#sides[name].measuring.recording.ring);
+      this.#top = topDecade(Math.max(...rings.map((ring) => largest(ring, from))));
+    }
+    NAMES.forEach((name, index) => this.#paintStrip(this.#strips[index], name, from, to));
+    this.#paintOverlay();
+  }
+
+  /**
+   * @param {Surface} surface
+   * @param {TransportName} side
+   * @param {number} from
+   * @param {number} to
+   */
+  #paintStrip(surface, side, from, to) {
+    const { recording, spans } = this.#sides[side].measuring;
+    const { paused } = this.#view;
+    const total = paused === null ? `${recording.ring.total} ${spans.state}` : "";
+    if (!this.#isOld(surface, `${from} ${to} ${this.#top} ${paused} ${total}`)) return;
+    const context = surface.begin();
+    const error = this.#clock.at(paused ?? to)?.error ?? null;
+    const end = paused === null ? "now" : "paused";
+    const scene = { ring: recording.ring, spans: spans.list, from, to, top: this.#top, error, end, side };
+    drawStrip(context, surface.width, surface.height, { ...scene, palette: surface.palette });
+    surface.describe(this.#description(side, to));
+  }
+
+  #paintOverlay() {
+    const curves = NAMES.map((side) => {
+      return { side, name: LABELS[side], histogram: this.#sides[side].measuring.recording.histogram };
+    });
+    const paused = this.#view.paused !== null;
+    const counts = paused ? "paused" : curves.map(({ histogram }) => histogram.count).join(" ");
+    if (!this.#isOld(this.#overlay, counts)) return;
+    const context = this.#overlay.begin();
+    const { width, height, palette } = this.#overlay;
+    const top = topDecade(Math.max(...curves.map(({ histogram }) => histogram.max ?? 0)));
+    drawOverlay(context, width, height, { curves, top, palette });
+    const told = curves.map(({ name, histogram }) => `${name}: ${figures(histogram)}`);
+    this.#overlay.describe(`Both histograms of latency. ${told.join(". ")}.`);
+  }
+
+  /**
+   * @param {Surface} surface
+   * @param {string} shown
+   */
+  #isOld(surface, shown) {
+    const key = `${surface.age} ${devicePixelRatio} ${shown}`;
+    if (this.#drawn.get(surface) === key) return false;
+    this.#drawn.set(surface, key);
+    return true;
+  }
+
+  /**
+   * Say in words what a strip shows.
+   * @param {TransportName} side
+   * @param {number} now
+   */
+  #description(side, now) {
+    const { recording, spans } = this.#sides[side].measuring;
+    const span = this.#view.window === 60 ? "minute" : "ten minutes";
+    const happened = spans.list.slice(-TOLD).map((each) => words(each, now));
+    const told = happened.length === 0 ? "" : ` What happened: ${happened.join(", ")}.`;
+    return `${LABELS[side]} latency over the last ${span}: ${figures(recording.histogram)}.${told}`;
+  }
+}
+
+/** @param {Histogram} histogram */
+function figures(histogram) {
+  if (histogram.count === 0) return "no messages yet";
+  const [p50, p99] = [50, 99].map((percent) => milliseconds(histogram.percentile(percent)));
+  return `${histogram.count} messages, p50 ${p50} ms, p99 ${p99} ms, largest ${milliseconds(histogram.max)} ms`;
+}

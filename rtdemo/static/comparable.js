@@ -1,0 +1,129 @@
+// @ts-check
+/**
+ * Which messages can be compared: those that both sides get from the same producers on the same schedule, in the blocks of
+ * time in which both had some. Pure.
+ * @module comparable
+ */
+import { seeded } from "./random.js";
+import { sortSamples } from "./resampling.js";
+
+/** @typedef {import("./producers.js").Producer} Producer */
+/** @typedef {import("./producers.js").TransportName} TransportName */
+/** @typedef {import("./recording.js").Recording} Recording */
+/** @typedef {import("./resampling.js").Sorted} Sorted */
+/** @typedef {import("./selection.js").Selection} Selection */
+
+/** Samples of a side that are looked at; of more, so many are drawn by chance. */
+export const MOST = 16_384;
+
+const BLOCK_MS = 1_000;
+
+/**
+ * @typedef {object} Schedule
+ * @property {string[]} names of the producers that run alike on both
+ * @property {string[]} others those that run on both, but not alike
+ * @property {number} block milliseconds: a block that has a message of the most frequent producer
+ */
+
+/**
+ * Find the producers that both sides receive on the same schedule.
+ * @param {Producer[]} producers
+ * @param {{ websocket: Selection, sse: Selection }} chosen
+ * @returns {Schedule}
+ */
+export function schedule(producers, { websocket, sse }) {
+  const both = producers.filter((producer) => received(producer, "websocket", websocket) && received(producer, "sse", sse));
+  const speed = Number(websocket.speed);
+  const alike = both.filter(({ shared, on }) => {
+    const period = on.websocket?.period ?? null;
+    return shared || (period !== null && period === on.sse?.period && speed === Number(sse.speed));
+  });
+  const others = both.filter((producer) => !alike.includes(producer)).map(({ name }) => name);
+  const periods = alike.map(({ shared, on }) => ((on.websocket?.period ?? 0) / (shared ? 1 : speed)) * 1000);
+  const shortest = Math.min(...periods.filter(Boolean));
+  const block = Number.isFinite(shortest) ? Math.max(BLOCK_MS, shortest) : BLOCK_MS;
+  return { names: alike.map(({ name }) => name), others, block };
+}
+
+/**
+ * Tell whether a connection gets a producer's messages again and again, not only at its beginning.
+ * @param {Producer} producer
+ * @param {TransportName} transport
+ * @param {Selection} selection
+ */
+function received({ name, shared, on }, transport, { producers }) {
+  const account = on[transport];
+  if (account === null) return false;
+  const repeats = shared || account.stream || account.period !== null;
+  return repeats && (account.always || (producers?.includes(name) ?? true));
+}
+
+/**
+ * Sum up what the compared messages carry.
+ * @param {Recording} recording
+ * @param {Schedule} schedule
+ * @returns {{ mean: number | null, producers: string[] }} mean bytes of JSON, and whose they are
+ */
+export function payload({ names, payload: { messages, bytes } }, { names: wanted }) {
+  const numbers = [...names.keys()].filter((number) => wanted.includes(names[number]) && messages[number] > 0);
+  const sum = (/** @type {Float64Array} */ of) => numbers.reduce((all, number) => all + of[number], 0);
+  const producers = numbers.map((number) => names[number]).sort();
+  return { mean: numbers.length === 0 ? null : sum(bytes) / sum(messages), producers };
+}
+
+/**
+ * @typedef {object} Pair
+ * @property {Sorted} websocket
+ * @property {Sorted} sse
+ * @property {number} blocks of time in which both have samples
+ */
+
+/**
+ * Take the samples of both sides that can be compared.
+ * @param {Recording} websocket
+ * @param {Recording} sse
+ * @param {Schedule} schedule
+ * @returns {Pair}
+ */
+export function pair(websocket, sse, { names, block }) {
+  const random = seeded(1);
+  const [first, second] = [websocket, sse].map((recording) => pick(recording, new Set(names), block, random));
+  const common = [...new Set(first.block)].filter((number) => second.known.has(number));
+  const numbers = new Map(common.slice(-65_535).map((number, index) => [number, index]));
+  return { websocket: sorted(first, numbers), sse: sorted(second, numbers), blocks: numbers.size };
+}
+
+/** @typedef {{ latency: number[], block: number[], known: Set<number> }} Picked */
+
+/**
+ * @param {Recording} recording
+ * @param {Set<string>} names
+ * @param {number} length of a block, milliseconds
+ * @param {() => number} random
+ * @returns {Picked}
+ */
+function pick({ ring, names: numbered }, names, length, random) {
+  const wanted = numbered.map((name) => names.has(name));
+  const share = MOST / Math.max(1, ring.length);
+  const latency = [];
+  const block = [];
+  for (let index = 0; index < ring.length; index += 1) {
+    const slot = ring.slot(index);
+    if (ring.flags[slot] !== 0 || !wanted[ring.producer[slot]] || (share < 1 && random() >= share)) continue;
+    latency.push(ring.latency[slot]);
+    block.push(Math.floor(ring.at[slot] / length));
+  }
+  return { latency, block, known: new Set(block) };
+}
+
+/**
+ * @param {Picked} picked
+ * @param {Map<number, number>} numbers of the blocks that both have
+ */
+function sorted({ latency, block }, numbers) {
+  const kept = block.map((number) => numbers.get(number) ?? -1);
+  return sortSamples(
+    latency.filter((_, index) => kept[index] >= 0),
+    kept.filter((number) => number >= 0),
+  );
+}

@@ -1,0 +1,126 @@
+// @ts-check
+/**
+ * Whether like is compared with like, line by line. Pure: facts are handed in.
+ * @module parity
+ */
+import { clip, oneLine } from "./format.js";
+
+/** @typedef {import("./comparable.js").Schedule} Schedule */
+
+/**
+ * @typedef {object} Facts what GET /api/probe/connection says of a connection
+ * @property {string} server
+ * @property {number} process
+ * @property {string} http
+ * @property {boolean} tls
+ * @property {boolean | null} noDelay
+ * @property {string | null} compression
+ * @property {string[]} forwarding names of headers that a proxy added
+ */
+
+/**
+ * @typedef {object} Evidence
+ * @property {Facts | null} websocket
+ * @property {Facts | null} sse
+ * @property {string} protocol what this page's own requests speak, as Resource Timing names it
+ * @property {Schedule} schedule
+ * @property {[string, string]} speeds of WebSocket and SSE
+ * @property {[number | null, number | null]} payload mean bytes of JSON of the compared messages
+ * @property {boolean} same whether both received the same producers of them
+ */
+
+/** @typedef {"ok" | "not told" | "failed"} Result */
+/** @typedef {{ name: string, result: Result, words: string }} Line */
+
+/** Payloads that differ by less are the same. */
+const ALIKE = 0.02;
+
+/**
+ * Audit what is compared.
+ * @param {Evidence} evidence
+ * @returns {Line[]}
+ */
+export function audit(evidence) {
+  const { websocket, sse } = evidence;
+  return [
+    both("Same process", websocket, sse, ({ server, process }) => `process ${process} of server ${server}`),
+    payloadLine(evidence),
+    scheduleLine(evidence),
+    both("TCP_NODELAY", websocket, sse, ({ noDelay }) => noDelay && "on", "off"),
+    both("Compression", websocket, sse, ({ compression }) => compression ?? "none"),
+    both("HTTP version", websocket, sse, ({ http, tls }) => `HTTP/${http}${tls ? " over TLS" : ""} at the server`),
+    proxyLine(evidence),
+  ];
+}
+
+/**
+ * Say what makes a comparison void.
+ * @param {Line[]} lines
+ */
+export function failures(lines) {
+  return lines.filter(({ result }) => result === "failed").map(({ words }) => words);
+}
+
+/**
+ * Compare one fact of both connections.
+ * @param {string} name
+ * @param {Facts | null} websocket
+ * @param {Facts | null} sse
+ * @param {(facts: Facts) => string | boolean | null} fact null where the server could not tell
+ * @param {string} [no] what false is called
+ * @returns {Line}
+ */
+function both(name, websocket, sse, fact, no = "") {
+  if (websocket === null || sse === null) return { name, result: "not told", words: "connect both, and the server tells" };
+  const [one, other] = [websocket, sse].map(fact);
+  if (one === null || other === null) return { name, result: "not told", words: "the server cannot tell" };
+  const [said, saidOther] = [one, other].map((value) => oneLine(clip(String(value || no), 80)));
+  if (said === saidOther) return { name, result: "ok", words: `${said}, both` };
+  return { name, result: "failed", words: `WebSocket has ${said}, SSE ${saidOther}` };
+}
+
+/**
+ * @param {Evidence} evidence
+ * @returns {Line}
+ */
+function payloadLine({ payload: [websocket, sse], same }) {
+  const name = "Same payload";
+  if (websocket === null || sse === null) return { name, result: "not told", words: "no messages to compare yet" };
+  const sizes = `${websocket.toFixed(1)} and ${sse.toFixed(1)} bytes of JSON a message`;
+  if (same) return { name, result: "ok", words: `the same producers: ${sizes}` };
+  const alike = Math.abs(websocket - sse) <= ALIKE * Math.max(websocket, sse);
+  return { name, result: alike ? "ok" : "failed", words: `${sizes}${alike ? "" : ", from different producers"}` };
+}
+
+/**
+ * @param {Evidence} evidence
+ * @returns {Line}
+ */
+function scheduleLine({ schedule: { names, others }, speeds: [websocket, sse] }) {
+  const name = "Same schedule";
+  if (Number(websocket) !== Number(sse)) {
+    return { name, result: "failed", words: `WebSocket runs at ${websocket}× and SSE at ${sse}×` };
+  }
+  if (names.length === 0) return { name, result: "failed", words: "no producer runs on both in the same period" };
+  const aside = others.length === 0 ? "" : `; ${list(others)} left aside, whose periods differ`;
+  return { name, result: "ok", words: `only ${list(names)} compared${aside}` };
+}
+
+/** @param {string[]} names */
+function list(names) {
+  return oneLine(clip(names.join(", "), 80));
+}
+
+/**
+ * A proxy shows in the headers that it adds, and where this page speaks another version of HTTP than the server hears.
+ * @param {Evidence} evidence
+ * @returns {Line}
+ */
+function proxyLine({ websocket, sse, protocol }) {
+  const name = "Proxy in between";
+  const seen = ({ forwarding }) => forwarding.map((header) => oneLine(clip(header, 40))).join(", ") || "none seen";
+  const line = both(name, websocket, sse, seen);
+  if (line.result !== "ok" || sse === null || !/^(h2|h3)/.test(protocol)) return line;
+  if (sse.http.startsWith(protocol[1])) return line;
+  return { ...line, words: `${line.words}; it speaks ${protocol} to this page, HTTP/${sse.http} to the server` };
+}

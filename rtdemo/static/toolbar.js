@@ -1,0 +1,59 @@
+// @ts-check
+/**
+ * The buttons for both sides: connect, reset, and which part of the past the charts show.
+ * @module toolbar
+ */
+import { part, write } from "./page.js";
+import { WINDOWS } from "./view.js";
+
+/** @typedef {import("./side.js").Side} Side */
+/** @typedef {import("./view.js").View} View */
+
+export class Toolbar {
+  #root;
+  #sides;
+  #view;
+
+  /**
+   * @param {Document} root
+   * @param {Side[]} sides
+   * @param {View} view
+   * @param {() => void} changed called when the charts want to be painted
+   */
+  constructor(root, sides, view, changed) {
+    this.#root = root;
+    this.#sides = sides;
+    this.#view = view;
+    const press = (/** @type {string} */ name, /** @type {() => void} */ action) => {
+      part(root, name).addEventListener("click", () => {
+        action();
+        changed();
+      });
+    };
+    press("both", () => this.#connectOrDisconnect());
+    press("reset-both", () => sides.forEach((side) => side.reset()));
+    press("pause", () => view.toggle(performance.now()));
+    for (const seconds of WINDOWS) press(`window-${seconds}`, () => (view.window = seconds));
+  }
+
+  /** Write what the buttons would do now. */
+  paint() {
+    write(part(this.#root, "both"), this.#allActive ? "Disconnect both" : "Connect both");
+    part(this.#root, "pause").setAttribute("aria-pressed", String(this.#view.paused !== null));
+    for (const seconds of WINDOWS) {
+      part(this.#root, `window-${seconds}`).setAttribute("aria-pressed", String(this.#view.window === seconds));
+    }
+  }
+
+  get #allActive() {
+    return this.#sides.every(({ active }) => active);
+  }
+
+  #connectOrDisconnect() {
+    const active = this.#allActive;
+    for (const side of this.#sides) {
+      if (active) side.disconnect();
+      else side.connect();
+    }
+  }
+}
