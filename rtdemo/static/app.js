@@ -27,8 +27,11 @@ import { VerdictPanel } from "./verdict_panel.js";
 import { View } from "./view.js";
 import { WebSocketTransport, websocketUrl } from "./websocket.js";
 
-/** How often the charts move on while nothing arrives. */
-const MOVE_MS = 250;
+/**
+ * How far apart two paintings are. One costs a browser without a graphics card 5 to 15 ms, in which no message is taken:
+ * twenty a second held up every fifth message of 100 a second, and p95 told of nothing else.
+ */
+const PACE_MS = 250;
 
 const { dataset } = document.documentElement;
 const urls = {
@@ -42,7 +45,7 @@ const address = {
   sse: () => controls.sse.address(urls.sse),
 };
 
-const repaint = gathered(paint);
+const repaint = gathered(paint, PACE_MS);
 const clock = new Clock(() => probe("/api/time"), repaint);
 const attention = new Attention(seen);
 const timing = new Timing(urls.sse.pathname, repaint);
@@ -68,9 +71,9 @@ const judge = new Judge([websocket.measuring.recording, sse.measuring.recording]
 const view = new View(location.search);
 const verdict = new VerdictPanel(part(document, "verdict"), sides, facts, timing, judge, schedule);
 const views = [
+  new Charts(document, sides, view, clock, repaint),
   new Panel(part(document, "websocket"), websocket, () => "", repaint),
   new Panel(part(document, "sse"), sse, () => timing.line, repaint),
-  new Charts(document, sides, view, clock, repaint),
   new Toolbar(document, pair, view, repaint),
   verdict,
   new ExportPanel(part(document, "verdict"), sides, view, clock, verdict),
@@ -117,6 +120,6 @@ roster.start();
 judge.start();
 setInterval(() => {
   if (!document.hidden && pair.some(({ active }) => active)) repaint();
-}, MOVE_MS);
+}, PACE_MS);
 if (document.hidden) seen(true, 0);
 repaint();

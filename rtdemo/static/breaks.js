@@ -11,8 +11,6 @@
 /** @typedef {import("./spans.js").Spans} Spans */
 /** @typedef {"cut" | "stop" | "delay"} Break */
 
-/** After a delay ends, what was delayed is still on its way for so long. */
-const DELAY_MS = 250;
 const PATIENCE_MS = 10_000;
 
 export class Breaks {
@@ -61,7 +59,7 @@ export class Breaks {
     this.#asked = null;
     if (kind === "cut" || kind === "stop" || kind === "delay") this.#begin(kind, at);
     if (kind === "stop") this.#release = sentAt + (Number(seconds) || 0) * 1000;
-    if (kind === "none") this.#release = sentAt + DELAY_MS;
+    if (kind === "none") this.#release = sentAt;
     return true;
   }
 

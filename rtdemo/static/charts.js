@@ -58,7 +58,7 @@ export class Charts {
   paint() {
     const now = performance.now();
     if (NAMES.some((name) => this.#sides[name].active)) this.#lively = now;
-    const { from, to } = this.#view.range(this.#lively, this.#strips[0].columns - GUTTER);
+    const { from, to } = this.#view.range(this.#lively, this.#strips[0].width - GUTTER);
     if (this.#view.paused === null) {
       const rings = NAMES.map((name) => this.#sides[name].measuring.recording.ring);
       this.#top = topDecade(Math.max(...rings.map((ring) => largest(ring, from))));

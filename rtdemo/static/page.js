@@ -35,17 +35,21 @@ const GATHER_MS = 40;
  * message would hold up the second, and so count as its latency: it made WebSocket look 5 ms slower than SSE. While the
  * page is hidden the browser runs no frames, so nothing is painted, and the first frame after shows the latest.
  * @param {() => void} paint
+ * @param {number} pace least milliseconds between two calls
  * @returns {() => void} asks for a call
  */
-export function gathered(paint) {
+export function gathered(paint, pace) {
   let asked = false;
+  let painted = -Infinity;
   const run = () => {
     asked = false;
+    painted = performance.now();
     paint();
   };
   return () => {
     if (asked) return;
     asked = true;
-    setTimeout(() => requestAnimationFrame(run), GATHER_MS);
+    const wait = Math.max(GATHER_MS, painted + pace - performance.now());
+    setTimeout(() => requestAnimationFrame(run), wait);
   };
 }

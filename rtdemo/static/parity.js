@@ -43,7 +43,7 @@ const ALIKE = 0.02;
 export function audit(evidence) {
   const { websocket, sse } = evidence;
   return [
-    both("Same process", websocket, sse, ({ server, process }) => `process ${process} of server ${server}`),
+    both("Same process", websocket, sse, ({ server, process }) => `process ${process}${server && ` of server ${server}`}`),
     payloadLine(evidence),
     scheduleLine(evidence),
     both("TCP_NODELAY", websocket, sse, ({ noDelay }) => noDelay && "on", "off"),

@@ -129,8 +129,8 @@ function drawFloor(context, plot, { error, palette }, y) {
   context.fillRect(plot.left, line, plot.width, plot.top + plot.height - line);
   context.globalAlpha = 1;
   context.fillStyle = palette.quiet;
-  context.textAlign = "right";
-  context.fillText(`clock ± ${margin(error)} ms`, plot.left + plot.width - 4, line - 4);
+  context.textAlign = "left";
+  context.fillText(`clock ± ${margin(error)} ms`, plot.left + 4, plot.top + plot.height - 4);
 }
 
 /**

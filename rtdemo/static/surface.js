@@ -35,31 +35,29 @@ export class Surface {
       this.age += 1;
       changed();
     };
-    new ResizeObserver(renew).observe(element);
+    // Asking the element for its size would lay out the page at every painting.
+    new ResizeObserver(([{ contentRect }]) => {
+      this.width = contentRect.width;
+      this.height = contentRect.height;
+      renew();
+    }).observe(element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", renew);
   }
 
   /** Wipe it, at the size and the resolution that it is shown at now. */
   begin() {
-    const { clientWidth, clientHeight } = this.#canvas;
+    const { width, height } = this;
     const ratio = devicePixelRatio || 1;
-    this.width = clientWidth;
-    this.height = clientHeight;
-    const [across, down] = [Math.round(clientWidth * ratio), Math.round(clientHeight * ratio)];
+    const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
     // Setting a size, even the same, costs a new buffer.
     if (this.#canvas.width !== across || this.#canvas.height !== down) {
       this.#canvas.width = across;
       this.#canvas.height = down;
     }
     this.#context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    this.#context.clearRect(0, 0, clientWidth, clientHeight);
+    this.#context.clearRect(0, 0, width, height);
     this.#context.globalAlpha = 1;
     return this.#context;
-  }
-
-  /** How many columns of pixels it shows. */
-  get columns() {
-    return this.#canvas.clientWidth;
   }
 
   /** Tell screen readers what it shows. @param {string} text */

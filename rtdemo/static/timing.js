@@ -75,6 +75,6 @@ export class Timing {
     if (this.stream !== null) return `last stream: ${partsLine(this.stream)}`;
     const record = navigation();
     const parts = record === null ? null : partsOf(record);
-    return parts === null ? "told when the stream ends" : `when it ends; this page: ${partsLine(parts)}`;
+    return parts === null ? "told when the stream ends" : `this page: ${partsLine(parts)}`;
   }
 }

@@ -60,5 +60,6 @@ function ahead(value) {
 
 /** @param {number} value */
 function amount(value) {
-  return value < 1 ? String(Number(value.toFixed(2))) : milliseconds(value);
+  if (value > 0 && value < 0.01) return "under 0.01";
+  return value < 1 ? value.toFixed(2) : milliseconds(value);
 }

@@ -231,7 +231,7 @@ async def test_wishes_to_paint_are_gathered(page: Page) -> None:
     body = """
         let painted = 0;
         let shown = () => {};
-        const ask = m.gathered(() => { painted += 1; shown(); });
+        const ask = m.gathered(() => { painted += 1; shown(); }, 0);
         const paint = () => new Promise((resolve) => { shown = resolve; });
         const counts = [];
         for (let round = 0; round < 2; round += 1) {
