@@ -37,6 +37,7 @@ export class Charts {
   #drawn = new Map();
   /** When a connection was last active: without one, time stands still. */
   #lively = 0;
+  #active = false;
   #top = topDecade(0);
 
   /**
@@ -57,7 +58,10 @@ export class Charts {
   /** Draw what has changed. */
   paint() {
     const now = performance.now();
-    if (NAMES.some((name) => this.#sides[name].active)) this.#lively = now;
+    const active = NAMES.some((name) => this.#sides[name].active);
+    // The picture has the moment of the end on it, too.
+    if (active || this.#active) this.#lively = now;
+    this.#active = active;
     const { from, to } = this.#view.range(this.#lively, this.#strips[0].width - GUTTER);
     if (this.#view.paused === null) {
       const rings = NAMES.map((name) => this.#sides[name].measuring.recording.ring);

@@ -36,20 +36,24 @@ const GATHER_MS = 40;
  * page is hidden the browser runs no frames, so nothing is painted, and the first frame after shows the latest.
  * @param {() => void} paint
  * @param {number} pace least milliseconds between two calls
- * @returns {() => void} asks for a call
+ * @returns {(soon?: boolean) => void} asks for a call; soon, as for a new state, it does not wait for its pace
  */
 export function gathered(paint, pace) {
-  let asked = false;
+  let due = Infinity;
   let painted = -Infinity;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   const run = () => {
-    asked = false;
+    due = Infinity;
     painted = performance.now();
     paint();
   };
-  return () => {
-    if (asked) return;
-    asked = true;
-    const wait = Math.max(GATHER_MS, painted + pace - performance.now());
-    setTimeout(() => requestAnimationFrame(run), wait);
+  return (soon = false) => {
+    const now = performance.now();
+    const wait = soon ? GATHER_MS : Math.min(pace, Math.max(GATHER_MS, painted + pace - now));
+    if (due <= now + wait) return;
+    due = now + wait;
+    clearTimeout(timer);
+    timer = setTimeout(() => requestAnimationFrame(run), wait);
   };
 }

@@ -51,7 +51,7 @@ export class Side {
    * @param {(events: TransportEvents) => Transport} transport
    * @param {Reader} reader what it measures by
    * @param {Control} control what it receives
-   * @param {() => void} changed called after whatever a panel shows may have changed
+   * @param {(soon?: boolean) => void} changed called after whatever a panel shows may have changed; soon for a new state
    */
   constructor(transport, reader, control, changed) {
     this.measuring = new Measuring(reader);
@@ -235,6 +235,6 @@ export class Side {
     this.state = state;
     this.sentence = sentence;
     this.fault = false;
-    this.#changed();
+    this.#changed(true);
   }
 }

@@ -73,5 +73,6 @@ export class Spans {
  * @param {number} now performance.now()
  */
 export function words({ kind, from, to }, now) {
+  if (kind === "closed" && to === null) return "closed";
   return `${WORDS[kind]} ${(((to ?? now) - from) / 1000).toFixed(1)} s`;
 }

@@ -27,10 +27,11 @@ import { words } from "./spans.js";
  */
 
 const FONT = "11px system-ui, sans-serif";
-/** Pixels: the names of the scale, two lines of words above, the times below. */
+/** Pixels: the names of the scale, three lines of words above, the times below. */
 export const GUTTER = 46;
 const LANE = 17;
-const HEAD = 2 * LANE + 4;
+const LANES = 3;
+const HEAD = LANES * LANE + 4;
 const FOOT = 18;
 
 const columns = new Columns();
@@ -157,23 +158,25 @@ function drawSamples(context, plot, { ring, from, to, side, palette }, y, counte
 }
 
 /**
- * Write what happened, the latest first; where there is no room the band alone tells.
+ * Write what happened, the latest first, each on the lowest line that has room; where none has, the band alone tells.
  * @param {CanvasRenderingContext2D} context
  * @param {number} width
  * @param {Scene} scene
  * @param {Place} x
  */
 function drawWords(context, width, { spans, to, palette }, x) {
-  const free = [width, width];
+  const free = new Array(LANES).fill(width);
   context.textAlign = "left";
   for (const span of spans.toReversed()) {
-    const lane = span.kind === "cut" || span.kind === "stop" || span.kind === "delay" ? 0 : 1;
     const text = words(span, to);
-    const left = Math.min(x(span.from), width - context.measureText(text).width);
+    const [start, end] = [x(span.from), x(span.to ?? to)];
+    const length = context.measureText(text).width;
+    const left = Math.min(start, width - length);
+    const lane = free.findLastIndex((room) => Math.max(left + length, end) <= room);
+    if (lane < 0) continue;
     const foot = (lane + 1) * LANE;
     context.fillStyle = colour(span, palette);
-    context.fillRect(x(span.from), foot, Math.max(2, x(span.to ?? to) - x(span.from)), 2);
-    if (left + context.measureText(text).width > free[lane]) continue;
+    context.fillRect(start, foot, Math.max(2, end - start), 2);
     context.fillText(text, left, foot - 4);
     free[lane] = left - 8;
   }

@@ -18,7 +18,7 @@ export class Toolbar {
    * @param {Document} root
    * @param {Side[]} sides
    * @param {View} view
-   * @param {() => void} changed called when the charts want to be painted
+   * @param {(soon?: boolean) => void} changed called after each press
    */
   constructor(root, sides, view, changed) {
     this.#root = root;
@@ -27,7 +27,7 @@ export class Toolbar {
     const press = (/** @type {string} */ name, /** @type {() => void} */ action) => {
       part(root, name).addEventListener("click", () => {
         action();
-        changed();
+        changed(true);
       });
     };
     press("both", () => this.#connectOrDisconnect());

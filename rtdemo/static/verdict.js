@@ -35,22 +35,25 @@ export function verdict({ blocks, samples, median, tail }, unlike) {
   if (blocks < BLOCKS || median === null) {
     return `Too few messages yet: ${blocks} of the ${BLOCKS} stretches of time that a verdict needs.`;
   }
-  const rare = tail === null ? "" : ` At p99, ${claim(tail)}.`;
-  const sentence = claim(median);
+  const rare = tail === null ? "" : ` At p99, ${claim(tail, "")}.`;
+  const sentence = claim(median, " at the median");
   return `${sentence[0].toUpperCase()}${sentence.slice(1)}.${rare}`;
 }
 
-/** @param {Interval} interval */
-function claim({ low, middle, high }) {
+/**
+ * @param {Interval} interval
+ * @param {string} where
+ */
+function claim({ low, middle, high }, where) {
   if (low <= 0 && high >= 0) {
     return `no difference can be told (WebSocket is between ${ahead(low)} and ${ahead(high)}, 95 % interval)`;
   }
   const name = middle < 0 ? "WebSocket" : "SSE";
   const [least, most] = [Math.abs(low), Math.abs(high)].sort((one, other) => one - other);
   if (Math.abs(middle) < RESOLUTION_MS) {
-    return `${name} is faster by less than the ${RESOLUTION_MS} ms that this browser's timer can tell`;
+    return `${name} is faster${where} by less than the ${RESOLUTION_MS} ms that this browser's timer can tell`;
   }
-  return `${name} is ${amount(Math.abs(middle))} ms faster (${amount(least)} to ${amount(most)} ms, 95 % interval)`;
+  return `${name} is ${amount(Math.abs(middle))} ms faster${where} (${amount(least)} to ${amount(most)} ms, 95 % interval)`;
 }
 
 /** @param {number} value WebSocket minus SSE, milliseconds */

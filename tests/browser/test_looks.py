@@ -130,6 +130,8 @@ async def test_no_sideways_scrolling(open_page: Open, width: int) -> None:
     await panel.connect()
     await panel.say("w" * 2000)
     await expect(panel.texts.filter(has_text="Echo: www")).to_have_count(1)
+    # Left of everything, so that the pointer shows no other.
+    await page.mouse.move(0, 400)
     for term in await page.locator("button.term").all():
         await term.focus()
         over = await page.evaluate("document.documentElement.scrollWidth - innerWidth")

@@ -1,0 +1,193 @@
+"""The charts: what they draw, when they draw it, and what they say to those who do not see them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from rtdemo.server import Server
+from tests.browser.conftest import Open
+from tests.browser.panel import NONE, Panel
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+LOOK = """(canvas) => {
+    const { width, height } = canvas;
+    const copy = Object.assign(document.createElement("canvas"), { width, height });
+    const context = copy.getContext("2d", { willReadFrequently: true });
+    context.drawImage(canvas, 0, 0);
+    const { data } = context.getImageData(0, 0, width, height);
+    const count = {};
+    let sum = 0;
+    for (let i = 0; i < data.length; i += 4) {
+        if (data[i + 3] === 0) continue;
+        sum = (sum * 31 + data[i] + data[i + 1] * 3 + data[i + 2] * 7 + i) % 1000000007;
+        const key = data[i + 3] < 255 ? "other" : [data[i], data[i + 1], data[i + 2]].join();
+        count[key] = (count[key] ?? 0) + 1;
+    }
+    return { sum, count };
+}"""
+BLUE, GREEN, GREY = "29,95,208", "20,117,65", "98,98,93"
+DARK_GREEN = "95,206,147"
+
+
+async def looked(canvas: Locator) -> Any:
+    """Return what a canvas shows: a sum of its pixels, and how many there are of each colour."""
+    return await canvas.evaluate(LOOK)
+
+
+async def drawn(page: Page, canvas: Locator, colour: str, least: int) -> None:
+    """Wait until a canvas has so many pixels of a colour."""
+    while (await looked(canvas))["count"].get(colour, 0) < least:
+        await page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+def strip(page: Page, side: str) -> Locator:
+    """Find a side's strip."""
+    return Panel(page, side).part("strip")
+
+
+async def test_messages_are_drawn_in_their_colour(page: Page, side: str) -> None:
+    """A strip has its side's colour once messages arrived, and the other strip has not."""
+    other = "sse" if side == "websocket" else "websocket"
+    colour = {"websocket": BLUE, "sse": GREEN}
+    before = (await looked(strip(page, side)))["count"]
+    assert colour[side] not in before
+    await Panel(page, side).connect()
+    await drawn(page, strip(page, side), colour[side], 9)
+    assert colour[other] not in (await looked(strip(page, other)))["count"]
+    await drawn(page, page.locator('[data-part="overlay"]'), colour[side], 100)
+
+
+async def test_pause_holds_the_pictures(open_page: Open, flooded: Server) -> None:
+    """While paused no pixel changes and counting goes on; going on shows what came meanwhile."""
+    page = await open_page(server=flooded)
+    panel = Panel(page, "sse")
+    await panel.connect_and_flood(100)
+    pause = page.get_by_role("button", name="Pause the charts")
+    await pause.click()
+    await expect(pause).to_have_attribute("aria-pressed", "true")
+    await page.wait_for_function(
+        "() => !document.querySelector('.sse canvas').getAttribute('aria-label').includes(': no')"
+    )
+    held = [(await looked(canvas))["sum"] for canvas in await page.locator("canvas").all()]
+    await panel.received(400)
+    assert [(await looked(canvas))["sum"] for canvas in await page.locator("canvas").all()] == held
+    await pause.click()
+    await expect(pause).to_have_attribute("aria-pressed", "false")
+    while (await looked(strip(page, "sse")))["sum"] == held[1]:
+        await page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+async def test_zoom(open_page: Open) -> None:
+    """One minute or ten: the same messages take a tenth of the width, and a link says which."""
+    page = await open_page("/?producers=message&speed=20&window=600")
+    ten = page.get_by_role("button", name="Show the last ten minutes")
+    one = page.get_by_role("button", name="Show the last minute")
+    await expect(ten).to_have_attribute("aria-pressed", "true")
+    await Panel(page, "websocket").connect_and_flood(60)
+    await page.get_by_role("button", name="Disconnect WebSocket").click()
+    await Panel(page, "websocket").becomes("disconnected")
+    await drawn(page, strip(page, "websocket"), BLUE, 9)
+    narrow = (await looked(strip(page, "websocket")))["count"][BLUE]
+    await one.click()
+    await drawn(page, strip(page, "websocket"), BLUE, 3 * narrow)
+    await expect(one).to_have_attribute("aria-pressed", "true")
+    await expect(ten).to_have_attribute("aria-pressed", "false")
+
+
+async def test_nothing_is_drawn_without_need(page: Page) -> None:
+    """Without a connection time stands still, and however often the page is painted no picture is."""
+    await expect(strip(page, "sse")).to_have_attribute("aria-label", "SSE latency over the last minute: no messages yet.")
+    await page.evaluate(
+        """() => {
+            window.wiped = 0;
+            const wipe = CanvasRenderingContext2D.prototype.clearRect;
+            CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+                window.wiped += 1;
+                wipe.apply(this, box);
+            };
+        }"""
+    )
+    reset = page.get_by_role("button", name="Reset both")
+    for _ in range(5):
+        await reset.click()
+        await page.evaluate("() => new Promise((done) => setTimeout(() => requestAnimationFrame(done), 300))")
+    assert await page.evaluate("window.wiped") == 0
+    await page.get_by_role("button", name="Show the last ten minutes").click()
+    await page.wait_for_function("() => window.wiped >= 2")
+
+
+async def test_a_strip_is_as_sharp_as_the_screen(open_page: Open) -> None:
+    """Two pixels of the canvas to one of the page on such a screen, also after the window's size changed."""
+    page = await open_page(device_scale_factor=2, viewport={"width": 1280, "height": 800})
+    for width in (1280, 500):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await page.wait_for_function(
+            """() => [...document.querySelectorAll("canvas")].every(
+                (canvas) => Math.abs(canvas.width - 2 * canvas.clientWidth) <= 2
+                    && Math.abs(canvas.height - 2 * canvas.clientHeight) <= 2)"""
+        )
+
+
+async def test_dark(page: Page) -> None:
+    """The colours follow the reader's scheme at once."""
+    await Panel(page, "sse").connect()
+    await drawn(page, strip(page, "sse"), GREEN, 9)
+    await page.emulate_media(color_scheme="dark")
+    await drawn(page, strip(page, "sse"), DARK_GREEN, 9)
+    assert GREEN not in (await looked(strip(page, "sse")))["count"]
+
+
+async def test_pictures_are_told_in_words(page: Page, side: str) -> None:
+    """Each picture is an image whose name states the figures and what happened."""
+    panel = Panel(page, side)
+    await panel.connect()
+    await expect(strip(page, side)).to_have_role("img")
+    label = {"websocket": "WebSocket", "sse": "SSE"}[side]
+    for canvas in (strip(page, side), page.locator('[data-part="overlay"]')):
+        await expect(canvas).to_have_accessible_name(figures(label))
+    await panel.press("Disconnect")
+    await expect(strip(page, side)).to_have_accessible_name(happened("closed"))
+
+
+def figures(label: str) -> re.Pattern[str]:
+    return re.compile(rf"{label}.*: \d+ messages, p50 [\d.,-]+ ms, p99 [\d.,-]+ ms, largest [\d.,-]+ ms")
+
+
+def happened(what: str) -> re.Pattern[str]:
+    return re.compile(rf"What happened: .*{what}")
+
+
+HIDE = """(hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+async def test_hidden_samples_are_left_out(open_page: Open, flooded: Server, side: str) -> None:
+    """What arrives in a hidden tab is drawn in grey, counted aside, and in no figure."""
+    page = await open_page(server=flooded)
+    panel, colour = Panel(page, side), {"websocket": BLUE, "sse": GREEN}[side]
+    await expect(page.locator('[data-part="clock"]')).to_contain_text("known to")
+    grey = (await looked(strip(page, side)))["count"][GREY]
+    await page.evaluate(HIDE, True)
+    await panel.connect_and_flood(60)
+    await drawn(page, strip(page, side), GREY, grey + 9)
+    assert colour not in (await looked(strip(page, side)))["count"]
+    await expect(panel.part("p50")).to_have_text(NONE)
+    await expect(panel.part("latency")).to_have_text(NONE)
+    await page.evaluate(HIDE, False)
+    await drawn(page, strip(page, side), colour, 9)
+    await expect(strip(page, side)).to_have_accessible_name(happened("tab hidden: "))
+    await panel.press("Disconnect")
+    await panel.becomes("disconnected")
+    left = await panel.part("left-out").inner_text()
+    assert re.fullmatch(r"\d+ while the tab was hidden", left)
+    label = await strip(page, side).get_attribute("aria-label") or ""
+    counted = int(label.split(": ")[1].split()[0])
+    received = int((await panel.part("received").inner_text()).replace(",", ""))
+    assert int(left.split()[0]) + counted == received

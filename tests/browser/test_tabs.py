@@ -1,0 +1,67 @@
+"""Several tabs of one origin: who holds an event stream, and what the seventh is told."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from rtdemo.server import Server
+from tests.browser.panel import Panel
+from tests.browser.test_modules import run
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_roll_call(page: Page) -> None:
+    """Only who holds a stream answers; who stops answering, as a crashed tab does, is forgotten."""
+    body = """
+        const channels = [];
+        const channel = () => {
+            const own = { onmessage: null, postMessage: (data) => {
+                for (const each of channels) if (each !== own) each.onmessage?.({ data });
+            } };
+            channels.push(own);
+            return own;
+        };
+        let now = 0;
+        const tabs = Array.from({ length: 8 }, () => new m.Tabs(channel(), () => now));
+        const [asker, ...others] = tabs;
+        asker.call();
+        const found = [asker.others];
+        for (const tab of others.slice(0, 6)) tab.holds = true;
+        asker.call();
+        asker.call();
+        found.push(asker.others, m.crowded(asker.others, "h2"));
+        found.push(m.crowded(asker.others, "http/1.1").startsWith("6 other tabs hold an event stream"));
+        channels[1].onmessage = null;
+        others[1].holds = false;
+        for (let i = 0; i < 4; i += 1) { now += 1000; asker.call(); }
+        found.push(asker.others, m.crowded(asker.others, "http/1.1"));
+        channels[0].onmessage({ data: null });
+        channels[0].onmessage({ data: { holder: 7 } });
+        for (let i = 0; i < 200; i += 1) channels[0].onmessage({ data: { holder: `x${i}` } });
+        found.push(asker.others);
+        return found;
+    """
+    assert await run(page, "tabs", body) == [0, 6, None, True, 4, None, 50]
+
+
+async def test_the_seventh_tab(browser: Browser, server: Server) -> None:
+    """Six tabs hold a stream; the seventh is told so, and goes on by itself when one lets go."""
+    context = await browser.new_context()
+    try:
+        pages = [await context.new_page() for _ in range(7)]
+        await asyncio.gather(*(page.goto(server.web_url) for page in pages))
+        panels = [Panel(page, "sse") for page in pages]
+        for panel in panels[:6]:
+            await panel.connect()
+        last = panels[6]
+        await last.press("Connect")
+        await expect(last.sentence).to_contain_text("6 other tabs hold an event stream of this origin")
+        await expect(last.sentence).to_contain_text("Close one of them")
+        await pages[0].close()
+        await last.becomes("connected")
+    finally:
+        await context.close()
