@@ -5,7 +5,7 @@
  * @module charts
  */
 import { largest } from "./columns.js";
-import { milliseconds } from "./format.js";
+import { stated } from "./format.js";
 import { topDecade } from "./latency_scale.js";
 import { drawOverlay } from "./overlay.js";
 import { part } from "./page.js";
@@ -92,7 +92,8 @@ export class Charts {
 
   #paintOverlay() {
     const curves = NAMES.map((side) => {
-      return { side, name: LABELS[side], histogram: this.#sides[side].measuring.recording.histogram };
+      const { histogram, error } = this.#sides[side].measuring.recording;
+      return { side, name: LABELS[side], histogram, error };
     });
     const paused = this.#view.paused !== null;
     const counts = paused ? "paused" : curves.map(({ histogram }) => histogram.count).join(" ");
@@ -101,7 +102,7 @@ export class Charts {
     const { width, height, palette } = this.#overlay;
     const top = topDecade(Math.max(...curves.map(({ histogram }) => histogram.max ?? 0)));
     drawOverlay(context, width, height, { curves, top, palette });
-    const told = curves.map(({ name, histogram }) => `${name}: ${figures(histogram)}`);
+    const told = curves.map(({ name, histogram, error }) => `${name}: ${figures(histogram, error)}`);
     this.#overlay.describe(`Both histograms of latency. ${told.join(". ")}.`);
   }
 
@@ -126,13 +127,16 @@ export class Charts {
     const span = this.#view.window === 60 ? "minute" : "ten minutes";
     const happened = spans.list.slice(-TOLD).map((each) => words(each, now));
     const told = happened.length === 0 ? "" : ` What happened: ${happened.join(", ")}.`;
-    return `${LABELS[side]} latency over the last ${span}: ${figures(recording.histogram)}.${told}`;
+    return `${LABELS[side]} latency over the last ${span}: ${figures(recording.histogram, recording.error)}.${told}`;
   }
 }
 
-/** @param {Histogram} histogram */
-function figures(histogram) {
+/**
+ * @param {Histogram} histogram
+ * @param {number | null} error
+ */
+function figures(histogram, error) {
   if (histogram.count === 0) return "no messages yet";
-  const [p50, p99] = [50, 99].map((percent) => milliseconds(histogram.percentile(percent)));
-  return `${histogram.count} messages, p50 ${p50} ms, p99 ${p99} ms, largest ${milliseconds(histogram.max)} ms`;
+  const [p50, p99] = [50, 99].map((percent) => stated(histogram.percentile(percent), error));
+  return `${histogram.count} messages, p50 ${p50}, p99 ${p99}, largest ${stated(histogram.max, error)}`;
 }

@@ -49,6 +49,16 @@ export function reading(value, error) {
 }
 
 /**
+ * Write a reading in running text, with its unit.
+ * @param {number | null} value milliseconds
+ * @param {number | null} error milliseconds, plus or minus
+ */
+export function stated(value, error) {
+  const { prefix, value: figure } = reading(value, error);
+  return `${prefix} ${figure} ms`.trim();
+}
+
+/**
  * Write the local time of day with milliseconds.
  * @param {number} at milliseconds since the epoch
  */

@@ -3,13 +3,13 @@
  * The picture of both histograms, one over the other: which share of the messages took how long.
  * @module overlay
  */
-import { milliseconds } from "./format.js";
+import { stated } from "./format.js";
 import { BUCKETS, edge } from "./histogram.js";
 import { decades, place } from "./latency_scale.js";
 
 /** @typedef {import("./histogram.js").Histogram} Histogram */
 /** @typedef {import("./surface.js").Palette} Palette */
-/** @typedef {{ name: string, side: "websocket" | "sse", histogram: Histogram }} Curve */
+/** @typedef {{ name: string, side: "websocket" | "sse", histogram: Histogram, error: number | null }} Curve */
 
 const FONT = "11px system-ui, sans-serif";
 const HEAD = 40;
@@ -107,11 +107,11 @@ function drawCurve(context, plot, shares, highest, colour, x) {
  * @param {Palette} palette
  * @param {(value: number) => number} x
  */
-function drawMedian(context, plot, { name, side, histogram }, index, palette, x) {
+function drawMedian(context, plot, { name, side, histogram, error }, index, palette, x) {
   const median = histogram.percentile(50);
   if (median === null) return;
   const at = x(median);
-  const text = `${name} p50 ${milliseconds(median)} ms`;
+  const text = `${name} p50 ${stated(median, error)}`;
   const line = (index + 1) * 16;
   context.fillStyle = palette[side];
   context.fillRect(Math.round(at), line + 4, 1, plot.top + plot.height - line - 4);

@@ -28,7 +28,7 @@ import { words } from "./spans.js";
 
 const FONT = "11px system-ui, sans-serif";
 /** Pixels: the names of the scale, three lines of words above, the times below. */
-export const GUTTER = 46;
+export const GUTTER = 52;
 const LANE = 17;
 const LANES = 3;
 const HEAD = LANES * LANE + 4;

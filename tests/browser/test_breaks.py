@@ -15,7 +15,7 @@ from tests.browser.test_charts import happened, strip
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-LATENCY = re.compile(r"largest ([\d.,]+) ms")
+LATENCY = re.compile(r"largest (?:under )?([\d.,]+) ms")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

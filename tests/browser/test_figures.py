@@ -76,12 +76,18 @@ async def test_the_ledger_is_told(page: Page) -> None:
 
 async def test_the_parts_of_connecting(page: Page) -> None:
     """A stream's parts are the browser's own record once it ended; a WebSocket has none, and that is said."""
-    await expect(Panel(page, "websocket").part("parts")).to_have_text(re.compile("browsers tell no parts"))
+    await expect(Panel(page, "websocket").part("parts")).to_have_text(
+        re.compile("browsers tell no parts")
+    )
     panel = Panel(page, "sse")
-    await expect(panel.part("parts")).to_have_text(re.compile(r"^this page: DNS \d.* first byte \d+(\.\d)? ms$"))
+    await expect(panel.part("parts")).to_have_text(
+        re.compile(r"^this page: DNS \d.* first byte \d+(\.\d)? ms$")
+    )
     await panel.connect()
     await panel.press("Disconnect")
-    await expect(panel.part("parts")).to_have_text(re.compile(r"^last stream: DNS \d.* first byte \d+(\.\d)? ms$"))
+    await expect(panel.part("parts")).to_have_text(
+        re.compile(r"^last stream: DNS \d.* first byte \d+(\.\d)? ms$")
+    )
 
 
 async def test_a_verdict_is_reached(open_page: Open, flooded: Server) -> None:
@@ -197,7 +203,9 @@ async def test_copying_the_link(open_page: Open) -> None:
     await copy.click()
     await expect(note).to_have_text("Copied.")
     assert await page.evaluate("navigator.clipboard.readText()") == f"{page.url.split('?')[0]}"
-    await page.evaluate("navigator.clipboard.writeText = async () => { throw new Error('no'); }")
+    await page.evaluate(
+        "() => { navigator.clipboard.writeText = async () => { throw new Error('no'); }; }"
+    )
     await copy.click()
     await expect(note).to_contain_text("The link is selected")
     await expect(page.get_by_role("textbox", name="Link to these settings")).to_be_focused()

@@ -72,7 +72,9 @@ PAYLOADS = ["", "ascii", "ü€😀 \ud7ff\ue000", "x" * 125, "x" * 126, "é" * 
 
 @pytest.mark.parametrize("text", PAYLOADS, ids=lambda text: f"{len(text.encode())} bytes")
 @pytest.mark.parametrize("position", [None, "1a2b-417"])
-async def test_bytes_are_those_that_the_server_writes(page: Page, text: str, position: str | None) -> None:
+async def test_bytes_are_those_that_the_server_writes(
+    page: Page, text: str, position: str | None
+) -> None:
     """A message counts for as many bytes as the server's own encoder makes of it, on both transports."""
     payload = text.encode()
     body = f"""
