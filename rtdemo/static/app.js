@@ -65,7 +65,8 @@ const pair = [websocket, sse];
 const roster = new Roster(listed);
 const facts = { websocket: new ConnectionFacts(repaint), sse: new ConnectionFacts(repaint) };
 const schedule = () => {
-  return scheduleOf(roster.producers ?? [], { websocket: controls.websocket.chosen, sse: controls.sse.chosen });
+  const chosen = { websocket: controls.websocket.chosen, sse: controls.sse.chosen };
+  return roster.producers === null ? null : scheduleOf(roster.producers, chosen);
 };
 const judge = new Judge([websocket.measuring.recording, sse.measuring.recording], schedule, repaint);
 const view = new View(location.search);

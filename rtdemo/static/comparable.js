@@ -61,10 +61,10 @@ function received({ name, shared, on }, transport, { producers }) {
 /**
  * Sum up what the compared messages carry.
  * @param {Recording} recording
- * @param {Schedule} schedule
+ * @param {string[]} wanted names of the producers that are compared
  * @returns {{ mean: number | null, producers: string[] }} mean bytes of JSON, and whose they are
  */
-export function payload({ names, payload: { messages, bytes } }, { names: wanted }) {
+export function payload({ names, payload: { messages, bytes } }, wanted) {
   const numbers = [...names.keys()].filter((number) => wanted.includes(names[number]) && messages[number] > 0);
   const sum = (/** @type {Float64Array} */ of) => numbers.reduce((all, number) => all + of[number], 0);
   const producers = numbers.map((number) => names[number]).sort();

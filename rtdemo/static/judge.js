@@ -12,6 +12,8 @@ import { BLOCKS, TAIL } from "./verdict.js";
 /** @typedef {import("./verdict.js").Findings} Findings */
 
 const EVERY_MS = 2_000;
+/** Judged again once there are so many times the samples: less would not change it, and a long run costs no more. */
+const MORE = 1.03;
 /** A slice delays a message by no more than this. */
 const SLICE_MS = 4;
 
@@ -25,11 +27,11 @@ export class Judge {
   #schedule;
   #changed;
   #working = false;
-  #judged = "";
+  #judged = { samples: 0, names: "" };
 
   /**
    * @param {[Recording, Recording]} recordings of WebSocket and SSE
-   * @param {() => Schedule} schedule
+   * @param {() => Schedule | null} schedule null while the list of producers is not known
    * @param {() => void} changed called after each finding
    */
   constructor(recordings, schedule, changed) {
@@ -46,9 +48,13 @@ export class Judge {
   /** Judge what there is, unless it was judged, or is being judged. */
   look() {
     const schedule = this.#schedule();
-    const state = this.#recordings.map(({ histogram }) => histogram.count).join(" ") + schedule.names.join();
-    if (this.#working || document.hidden || state === this.#judged) return;
-    this.#judged = state;
+    if (schedule === null) return;
+    const samples = Math.min(...this.#recordings.map(({ histogram }) => histogram.count));
+    const names = schedule.names.join();
+    const last = this.#judged;
+    const same = names === last.names && samples >= last.samples && samples <= last.samples * MORE;
+    if (this.#working || document.hidden || same) return;
+    this.#judged = { samples, names };
     this.#working = true;
     const work = judge(this.#recordings, schedule);
     const slice = () => {

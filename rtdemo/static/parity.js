@@ -23,7 +23,7 @@ import { clip, oneLine } from "./format.js";
  * @property {Facts | null} websocket
  * @property {Facts | null} sse
  * @property {string} protocol what this page's own requests speak, as Resource Timing names it
- * @property {Schedule} schedule
+ * @property {Schedule | null} schedule null while the list of producers is not known
  * @property {[string, string]} speeds of WebSocket and SSE
  * @property {[number | null, number | null]} payload mean bytes of JSON of the compared messages
  * @property {boolean} same whether both received the same producers of them
@@ -96,13 +96,15 @@ function payloadLine({ payload: [websocket, sse], same }) {
  * @param {Evidence} evidence
  * @returns {Line}
  */
-function scheduleLine({ schedule: { names, others }, speeds: [websocket, sse] }) {
+function scheduleLine({ schedule, speeds: [websocket, sse] }) {
   const name = "Same schedule";
+  if (schedule === null) return { name, result: "not told", words: "the server has not told its producers" };
+  const { names, others } = schedule;
   if (Number(websocket) !== Number(sse)) {
     return { name, result: "failed", words: `WebSocket runs at ${websocket}× and SSE at ${sse}×` };
   }
   if (names.length === 0) return { name, result: "failed", words: "no producer runs on both in the same period" };
-  const aside = others.length === 0 ? "" : `; ${list(others)} left aside, whose periods differ`;
+  const aside = others.length === 0 ? "" : `; left aside as unlike: ${list(others)}`;
   return { name, result: "ok", words: `only ${list(names)} compared${aside}` };
 }
 

@@ -37,18 +37,31 @@ export function sortSamples(latency, block) {
 }
 
 /**
- * Tell a quantile of samples of which each counts as often as its block.
+ * Count the samples of each block.
  * @param {Sorted} sorted
+ * @param {number} blocks
+ */
+function sizes({ block }, blocks) {
+  const counts = new Uint32Array(blocks);
+  for (const number of block) counts[number] += 1;
+  return counts;
+}
+
+/**
+ * Tell a quantile of samples of which each counts as often as its block. It is walked to from the nearer end.
+ * @param {Sorted} sorted
+ * @param {Uint32Array} counts samples of each block
  * @param {Uint16Array} weights by block
  * @param {number} share 0.5 is the median
  */
-export function quantile({ latency, block }, weights, share) {
-  let all = 0;
-  for (let index = 0; index < block.length; index += 1) all += weights[block[index]];
-  let rank = Math.max(1, Math.ceil(all * share));
-  for (let index = 0; index < block.length; index += 1) {
-    rank -= weights[block[index]];
-    if (rank <= 0) return latency[index];
+function quantile({ latency, block }, counts, weights, share) {
+  const all = counts.reduce((sum, count, number) => sum + count * weights[number], 0);
+  const rank = Math.max(1, Math.ceil(all * share));
+  const [step, start, steps] = share > 0.5 ? [-1, block.length - 1, all - rank + 1] : [1, 0, rank];
+  let left = steps;
+  for (let index = start; index >= 0 && index < block.length; index += step) {
+    left -= weights[block[index]];
+    if (left <= 0) return latency[index];
   }
   return NaN;
 }
@@ -65,7 +78,8 @@ export function quantile({ latency, block }, weights, share) {
 export function* difference(first, second, blocks, share, seed = 20_251_122) {
   const random = seeded(seed);
   const weights = new Uint16Array(blocks).fill(1);
-  const apart = () => quantile(first, weights, share) - quantile(second, weights, share);
+  const [one, other] = [sizes(first, blocks), sizes(second, blocks)];
+  const apart = () => quantile(first, one, weights, share) - quantile(second, other, weights, share);
   const middle = apart();
   const drawn = new Float64Array(DRAWS);
   for (let draw = 0; draw < DRAWS; draw += 1) {

@@ -33,7 +33,7 @@ export class VerdictPanel {
    * @param {Record<TransportName, ConnectionFacts>} facts
    * @param {Timing} timing
    * @param {Judge} judge
-   * @param {() => Schedule} schedule
+   * @param {() => Schedule | null} schedule null while the list of producers is not known
    */
   constructor(root, sides, facts, timing, judge, schedule) {
     this.#root = root;
@@ -48,7 +48,9 @@ export class VerdictPanel {
   paint() {
     const { findings } = this.#judge;
     this.lines = audit(this.#evidence());
-    this.sentence = verdict(findings, findings.samples > 0 ? failures(this.lines) : []);
+    // Before both have messages nothing is compared, and so nothing is void.
+    const both = Object.values(this.#sides).every(({ measuring }) => measuring.recording.ring.length > 0);
+    this.sentence = verdict(findings, both ? failures(this.lines) : []);
     write(part(this.#root, "verdict-sentence"), this.sentence);
     const rows = this.#root.querySelectorAll("[data-part='audit'] li");
     this.lines.forEach((line, index) => paintLine(/** @type {HTMLElement} */ (rows[index]), line));
@@ -57,7 +59,7 @@ export class VerdictPanel {
   #evidence() {
     const { websocket, sse } = this.#sides;
     const schedule = this.#schedule();
-    const [one, other] = [websocket, sse].map(({ measuring }) => payload(measuring.recording, schedule));
+    const [one, other] = [websocket, sse].map(({ measuring }) => payload(measuring.recording, schedule?.names ?? []));
     return {
       websocket: this.#facts.websocket.told,
       sse: this.#facts.sse.told,

@@ -101,9 +101,8 @@ async def test_zoom(open_page: Open) -> None:
 
 async def test_nothing_is_drawn_without_need(page: Page) -> None:
     """Without a connection time stands still, and however often the page is painted no picture is."""
-    await expect(strip(page, "sse")).to_have_attribute(
-        "aria-label", "SSE latency over the last minute: no messages yet."
-    )
+    nothing = "SSE latency over the last minute: no messages yet."
+    await expect(strip(page, "sse")).to_have_accessible_name(nothing)
     await page.evaluate(
         """() => {
             window.wiped = 0;
@@ -115,18 +114,17 @@ async def test_nothing_is_drawn_without_need(page: Page) -> None:
         }"""
     )
     reset = page.get_by_role("button", name="Reset both")
+    await page.clock.install()
     for _ in range(5):
         await reset.click()
-        await page.evaluate(
-            "() => new Promise((done) => setTimeout(() => requestAnimationFrame(done), 300))"
-        )
+        await page.clock.run_for(1_000)
     assert await page.evaluate("window.wiped") == 0
     await page.get_by_role("button", name="Show the last ten minutes").click()
     await page.wait_for_function("() => window.wiped >= 2")
 
 
 async def test_a_strip_is_as_sharp_as_the_screen(open_page: Open) -> None:
-    """Two pixels of the canvas to one of the page on such a screen, also after the window's size changed."""
+    """Two pixels of the canvas to one of the page on such a screen, also after a resize."""
     page = await open_page(device_scale_factor=2, viewport={"width": 1280, "height": 800})
     for width in (1280, 500):
         await page.set_viewport_size({"width": width, "height": 800})

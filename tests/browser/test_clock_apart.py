@@ -52,7 +52,7 @@ async def shifted(tmp_path: Path) -> AsyncIterator[Process]:
 async def test_latency_is_true_though_the_clocks_are_apart(
     shifted: Process, open_page: Open, side: str
 ) -> None:
-    """The median is within its error of the truth, tens of ms at most; Date.now() - sentAt is 3 s off."""
+    """The median is within its error of the truth, and Date.now() - sentAt is 3 s off."""
     page = await open_page("/?producers=tenth", server=Served(shifted.url))
     await page.evaluate(
         """() => {

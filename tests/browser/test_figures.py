@@ -22,7 +22,7 @@ TAKEN = ("p50", "p95", "p99", "max", "jitter", "rate", "bytes")
 
 
 async def test_every_figure_has_a_value_and_a_meaning(panel: Panel) -> None:
-    """Percentiles, jitter, rate, bytes and reconnects stand there after a few seconds, and explain themselves."""
+    """Percentiles, jitter, rate, bytes and reconnects come within seconds and explain themselves."""
     for name in TAKEN:
         await expect(panel.part(name)).to_have_text(NONE)
     await panel.connect()
@@ -75,7 +75,7 @@ async def test_the_ledger_is_told(page: Page) -> None:
 
 
 async def test_the_parts_of_connecting(page: Page) -> None:
-    """A stream's parts are the browser's own record once it ended; a WebSocket has none, and that is said."""
+    """A stream's parts are the browser's own record of it; a WebSocket has none, and that is said."""
     await expect(Panel(page, "websocket").part("parts")).to_have_text(
         re.compile("browsers tell no parts")
     )
@@ -100,7 +100,7 @@ async def test_a_verdict_is_reached(open_page: Open, flooded: Server) -> None:
     await page.get_by_role("button", name="Connect both").click()
     for line in await audit.all():
         await expect(line).to_have_attribute("data-result", "ok")
-    await expect(audit.nth(2)).to_contain_text("flood compared; status left aside")
+    await expect(audit.nth(2)).to_contain_text("flood compared; left aside as unlike: status")
     await expect(sentence).to_contain_text("of the 20 stretches of time")
     await expect(sentence).to_contain_text("95 % interval", timeout=60_000)
 
@@ -112,7 +112,11 @@ async def test_other_speeds_are_not_comparable(page: Page) -> None:
     await Panel(page, "sse").say('{"rtdemo": {"speed": 5}}')
     line = page.get_by_role("listitem").filter(has_text="Same schedule")
     await expect(line).to_have_attribute("data-result", "failed")
-    await expect(line).to_contain_text(re.compile("WebSocket runs at 1.* and SSE at 5"))
+    reason = re.compile("WebSocket runs at 1.* and SSE at 5")
+    await expect(line).to_contain_text(reason)
+    sentence = page.locator('[data-part="verdict-sentence"]')
+    await expect(sentence).to_contain_text("Not comparable: ")
+    await expect(sentence).to_contain_text(reason)
 
 
 async def test_probes_that_are_off_are_not_asked(open_page: Open, serve: Serve) -> None:

@@ -20,7 +20,7 @@ SETTLED = ["idle", "connected", "disconnected"]
 UNSETTLED = ["connecting", "stalled", "reconnecting", "refused", "lost"]
 TEXTS = (
     "h1, h2, .quiet, .sentence, .state, .number, .unit, .note, .label, .direction span, .empty,"
-    " .term, .tip, button, th, td, .log time, .log .text"
+    " .term, .tip, button, th, td, .log time, .log .text, .answer, .words, .result, .line dd, .take label"
 )
 
 
@@ -45,7 +45,7 @@ async def test_landmarks_and_table(page: Page) -> None:
     """The page has its landmarks, and the comparison is a table although it is laid out as a grid."""
     for role in ("banner", "main"):
         await expect(page.get_by_role(role)).to_have_count(1)
-    for name in ("WebSocket", "Server-Sent Events", "Producers", "How they differ"):
+    for name in ("WebSocket", "Server-Sent Events", "Verdict", "Producers", "How they differ"):
         await expect(page.get_by_role("region", name=name, exact=True)).to_have_count(1)
     table = page.get_by_role("table", name="How they differ")
     await expect(table.get_by_role("columnheader")).to_have_count(3)

@@ -21,12 +21,18 @@ RECORDINGS = """
         for (let i = 0; i < count; i += 1) {
             const value = 2 + Math.sin(i / 50) + random() + shift;
             recording.record({
-                at: i * every, latency: { value, error: 0.2 }, payload: 80, bytes: 90, producer, flags: 0,
+                at: i * every, latency: { value, error: 0.2 },
+                payload: 80, bytes: 90, producer, flags: 0,
             });
         }
         return recording;
     };
-    const finish = (work) => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
+    const finish = (work) => {
+        for (;;) {
+            const { done, value } = work.next();
+            if (done) return value;
+        }
+    };
     const schedule = { names: ["p"], others: [], block: 1000 };
 """
 
@@ -110,15 +116,16 @@ async def test_verdict_sentences(page: Page) -> None:
             m.verdict({ blocks: 30, samples: 300, median: { low, middle, high }, tail: null }, unlike);
         return [
             say(-0.3, -0.05, 0.2), say(-0.09, -0.06, -0.03), say(1, 2.5, 120), say(-2, -1, -0.001),
-            say(1, 2, 3, ["WebSocket runs at 2× and SSE at 1×"]),
+            say(1, 2, 3, ["a reason", "and another"]),
         ];
     """
     assert await run(page, "verdict", body) == [
-        "No difference can be told (WebSocket is between 0.30 ms faster and 0.20 ms slower, 95 % interval).",
+        "No difference can be told"
+        " (WebSocket is between 0.30 ms faster and 0.20 ms slower, 95 % interval).",
         "WebSocket is faster at the median by less than the 0.1 ms that this browser's timer can tell.",
         "SSE is 2.5 ms faster at the median (1.0 to 120 ms, 95 % interval).",
         "WebSocket is 1.0 ms faster at the median (under 0.01 to 2.0 ms, 95 % interval).",
-        "Not comparable: WebSocket runs at 2× and SSE at 1×.",
+        "Not comparable: a reason; and another.",
     ]
 
 
@@ -126,7 +133,9 @@ async def test_only_what_runs_alike_is_compared(page: Page) -> None:
     """Same period and same rate on both sides, or one run for all; picks count, welcomes do not."""
     body = """
         const account = (period, rest) => ({ period, stream: false, always: false, ...rest });
-        const producer = (name, websocket, sse, shared = false) => ({ name, shared, on: { websocket, sse } });
+        const producer = (name, websocket, sse, shared = false) => {
+            return { name, shared, on: { websocket, sse } };
+        };
         const producers = [
             producer("message", account(2), account(2)),
             producer("status", account(3), account(5)),
@@ -139,7 +148,8 @@ async def test_only_what_runs_alike_is_compared(page: Page) -> None:
         const at = (websocket, sse) => m.schedule(producers, { websocket, sse });
         const fast = { producers: null, speed: "20" };
         return [
-            at(all, all), at(fast, fast).block, at(all, fast).names, at({ producers: ["status"], speed: "1" }, all),
+            at(all, all), at(fast, fast).block, at(all, fast).names,
+            at({ producers: ["status"], speed: "1" }, all),
             m.schedule([], { websocket: all, sse: all }),
         ];
     """
@@ -154,10 +164,12 @@ async def test_only_what_runs_alike_is_compared(page: Page) -> None:
 
 PARITY = """
     const facts = {
-        server: "", process: 7, http: "1.1", tls: false, noDelay: true, compression: null, forwarding: [],
+        server: "", process: 7, http: "1.1", tls: false,
+        noDelay: true, compression: null, forwarding: [],
     };
     const evidence = {
-        websocket: facts, sse: facts, protocol: "http/1.1", same: true, speeds: ["1", "1"], payload: [80, 80],
+        websocket: facts, sse: facts, protocol: "http/1.1",
+        same: true, speeds: ["1", "1"], payload: [80, 80],
         schedule: { names: ["message"], others: ["status"], block: 1000 },
     };
     const lines = (changes) => m.audit({ ...evidence, ...changes });
@@ -173,7 +185,7 @@ async def test_parity_of_what_is_alike(page: Page) -> None:
     assert [line["words"] for line in found] == [
         "process 7, both",
         "the same producers: 80.0 and 80.0 bytes of JSON a message",
-        "only message compared; status left aside, whose periods differ",
+        "only message compared; left aside as unlike: status",
         "on, both",
         "none, both",
         "HTTP/1.1 at the server, both",
@@ -211,6 +223,7 @@ async def test_parity_says_what_is_not_told(page: Page) -> None:
         return [
             dumb.map(({ result }) => result), other({ noDelay: null })[3].result,
             lines({ same: false, payload: [80, 81] })[1].result,
+            lines({ schedule: null })[2].result,
             lines({ protocol: "h2" })[6].words,
         ];
     """
@@ -218,5 +231,6 @@ async def test_parity_says_what_is_not_told(page: Page) -> None:
         ["not told", "not told", "ok", *["not told"] * 4],
         "not told",
         "ok",
+        "not told",
         "none seen, both; it speaks h2 to this page, HTTP/1.1 to the server",
     ]
