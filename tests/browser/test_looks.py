@@ -20,7 +20,8 @@ SETTLED = ["idle", "connected", "disconnected"]
 UNSETTLED = ["connecting", "stalled", "reconnecting", "refused", "lost"]
 TEXTS = (
     "h1, h2, .quiet, .sentence, .state, .number, .unit, .note, .label, .direction span, .empty,"
-    " .term, .tip, button, th, td, .log time, .log .text, .answer, .words, .result, .line dd, .take label"
+    " .term, .tip, button, th, td, .log time, .log .text,"
+    " .answer, .words, .result, .line dd, .take label"
 )
 
 

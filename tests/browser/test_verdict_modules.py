@@ -79,7 +79,8 @@ async def test_it_can_be_computed_again(page: Page) -> None:
 
 async def test_too_few_are_said(page: Page) -> None:
     """Without twenty blocks that both sides have there is no interval."""
-    _, sentence = await judged(page, "[recorded(7, 9, 150), recorded(8, 0, 150)]")
+    findings, sentence = await judged(page, "[recorded(7, 9, 150), recorded(8, 0, 150)]")
+    assert findings["median"] is None
     assert sentence == "Too few messages yet: 15 of the 20 stretches of time that a verdict needs."
     _, sentence = await judged(page, '[recorded(7, 9, 900), recorded(8, 0, 900, "q")]')
     assert sentence == "Connect both, and this line says which is faster here."
