@@ -9,6 +9,7 @@ import { stated } from "./format.js";
 import { topDecade } from "./latency_scale.js";
 import { drawOverlay } from "./overlay.js";
 import { part } from "./page.js";
+import { LABELS } from "./producers.js";
 import { words } from "./spans.js";
 import { GUTTER, drawStrip } from "./strip.js";
 import { Surface } from "./surface.js";
@@ -21,8 +22,6 @@ import { Surface } from "./surface.js";
 
 /** @type {TransportName[]} */
 const NAMES = ["websocket", "sse"];
-/** @type {Record<TransportName, string>} */
-const LABELS = { websocket: "WebSocket", sse: "SSE" };
 
 /** Spans that a description names. */
 const TOLD = 3;

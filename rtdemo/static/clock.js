@@ -22,8 +22,8 @@ const PROBES = 10;
 const REPEAT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 5_000;
 
-/** What performance.now() is rounded to, so that it tells no page too much. */
-const RESOLUTION_MS = globalThis.crossOriginIsolated ? 0.005 : 0.1;
+/** What performance.now() is rounded to, so that it tells no page too much (HR-Time, section 7.1). */
+export const RESOLUTION_MS = globalThis.crossOriginIsolated ? 0.005 : 0.1;
 
 /**
  * Turn a probe's three times into a reading.

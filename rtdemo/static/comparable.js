@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Which messages can be compared: those that both sides get from the same producers on the same schedule, in the blocks of
- * time in which both had some. Pure.
+ * Which messages can be compared: those that both sides get from the same producers on the same schedule, in the blocks
+ * of time in which both had some. Pure.
  * @module comparable
  */
 import { seeded } from "./random.js";
@@ -32,7 +32,9 @@ const BLOCK_MS = 1_000;
  * @returns {Schedule}
  */
 export function schedule(producers, { websocket, sse }) {
-  const both = producers.filter((producer) => received(producer, "websocket", websocket) && received(producer, "sse", sse));
+  const both = producers
+    .filter((producer) => received(producer, "websocket", websocket))
+    .filter((producer) => received(producer, "sse", sse));
   const speed = Number(websocket.speed);
   const alike = both.filter(({ shared, on }) => {
     const period = on.websocket?.period ?? null;

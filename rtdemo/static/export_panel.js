@@ -34,9 +34,12 @@ export class ExportPanel {
     this.#view = view;
     this.#clock = clock;
     this.#verdict = verdict;
-    part(root, "csv").addEventListener("click", () => save("csv", "text/csv", csv(this.#recordings, performance.timeOrigin)));
-    part(root, "json").addEventListener("click", () => save("json", "application/json", [JSON.stringify(this.#run())]));
-    part(root, "copy").addEventListener("click", () => void this.#copy());
+    const press = (/** @type {string} */ name, /** @type {() => void} */ action) => {
+      part(root, name).addEventListener("click", action);
+    };
+    press("csv", () => save("csv", "text/csv", csv(this.#recordings, performance.timeOrigin)));
+    press("json", () => save("json", "application/json", [JSON.stringify(this.#run())]));
+    press("copy", () => void this.#copy());
   }
 
   /** Write the link as the settings are now. */
@@ -69,7 +72,8 @@ export class ExportPanel {
     const now = performance.now();
     const sides = Object.entries(this.#sides).map(([name, { measuring, control }]) => {
       const samples = table(measuring.recording, performance.timeOrigin);
-      return [name, { settings: control.chosen, figures: figures(measuring, now), spans: measuring.spans.list, samples }];
+      const { list: spans } = measuring.spans;
+      return [name, { settings: control.chosen, figures: figures(measuring, now), spans, samples }];
     });
     return {
       format: "rtdemo page run",

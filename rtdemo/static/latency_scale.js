@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The one scale on which every latency is drawn: logarithmic, from 0.1 ms to a power of ten, so that 1 ms and the seconds
- * of a break fit on one picture and a new maximum seldom moves anything. Pure.
+ * The one scale on which every latency is drawn: logarithmic, from 0.1 ms to a power of ten, so that 1 ms and the
+ * seconds of a break fit on one picture, and a new maximum seldom moves anything. Pure.
  * @module latency_scale
  */
 
@@ -39,5 +39,5 @@ export function place(value, top) {
  */
 export function decades(top) {
   const values = Array.from({ length: top - FOOT_DECADE + 1 }, (_, index) => 10 ** (index + FOOT_DECADE));
-  return values.map((value) => ({ value, name: value < 1000 ? `${value < 1 ? value.toFixed(1) : value} ms` : `${value / 1000} s` }));
+  return values.map((value) => ({ value, name: value < 1000 ? `${Number(value.toFixed(1))} ms` : `${value / 1000} s` }));
 }

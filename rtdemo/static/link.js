@@ -13,7 +13,7 @@ import { addressFor, same } from "./selection.js";
  * @param {Selection} websocket
  * @param {Selection} sse
  * @param {number} window seconds that the charts show
- * @returns {{ href: string, whole: boolean }} whole is false where the sides differ, since a link has one choice for both
+ * @returns {{ href: string, whole: boolean }} whole is false where the sides differ: a link has one choice for both
  */
 export function settingsLink(page, websocket, sse, window) {
   const url = addressFor(new URL(page.pathname, page.origin), websocket);

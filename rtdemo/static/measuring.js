@@ -73,15 +73,6 @@ export class Measuring {
   }
 
   /**
-   * See whether a message is the answer to a break.
-   * @param {Message} message
-   * @param {number} at performance.now()
-   */
-  answered(message, at) {
-    return this.breaks.answered(message, at);
-  }
-
-  /**
    * @param {Message} message
    * @param {number} at performance.now() at its arrival
    * @param {number} payload bytes of its JSON

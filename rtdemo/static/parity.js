@@ -25,7 +25,7 @@ import { clip, oneLine } from "./format.js";
  * @property {string} protocol what this page's own requests speak, as Resource Timing names it
  * @property {Schedule | null} schedule null while the list of producers is not known
  * @property {[string, string]} speeds of WebSocket and SSE
- * @property {[number | null, number | null]} payload mean bytes of JSON of the compared messages
+ * @property {[number | null, number | null]} payload mean bytes of JSON, of the compared messages
  * @property {boolean} same whether both received the same producers of them
  */
 
@@ -43,7 +43,7 @@ const ALIKE = 0.02;
 export function audit(evidence) {
   const { websocket, sse } = evidence;
   return [
-    both("Same process", websocket, sse, ({ server, process }) => `process ${process}${server && ` of server ${server}`}`),
+    both("Same process", websocket, sse, ({ server, process }) => `process ${process}${server && ` of ${server}`}`),
     payloadLine(evidence),
     scheduleLine(evidence),
     both("TCP_NODELAY", websocket, sse, ({ noDelay }) => noDelay && "on", "off"),
@@ -58,7 +58,7 @@ export function audit(evidence) {
  * @param {Line[]} lines
  */
 export function failures(lines) {
-  return lines.filter(({ result }) => result === "failed").map(({ words }) => words);
+  return lines.filter(({ result }) => result === "failed").map(({ name, words }) => `${words} (${name})`);
 }
 
 /**
@@ -71,7 +71,7 @@ export function failures(lines) {
  * @returns {Line}
  */
 function both(name, websocket, sse, fact, no = "") {
-  if (websocket === null || sse === null) return { name, result: "not told", words: "connect both, and the server tells" };
+  if (websocket === null || sse === null) return { name, result: "not told", words: "told once both are connected" };
   const [one, other] = [websocket, sse].map(fact);
   if (one === null || other === null) return { name, result: "not told", words: "the server cannot tell" };
   const [said, saidOther] = [one, other].map((value) => oneLine(clip(String(value || no), 80)));
@@ -120,8 +120,7 @@ function list(names) {
  */
 function proxyLine({ websocket, sse, protocol }) {
   const name = "Proxy in between";
-  const seen = ({ forwarding }) => forwarding.map((header) => oneLine(clip(header, 40))).join(", ") || "none seen";
-  const line = both(name, websocket, sse, seen);
+  const line = both(name, websocket, sse, ({ forwarding }) => forwarding.join(", ") || "none seen");
   if (line.result !== "ok" || sse === null || !/^(h2|h3)/.test(protocol)) return line;
   if (sse.http.startsWith(protocol[1])) return line;
   return { ...line, words: `${line.words}; it speaks ${protocol} to this page, HTTP/${sse.http} to the server` };

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Chance that can be repeated: the same seed draws the same numbers, so that a run's verdict can be computed again. Pure.
+ * Chance that can be repeated: the same seed draws the same numbers, and a run's verdict can be computed again. Pure.
  * @module random
  */
 

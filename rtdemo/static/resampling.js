@@ -2,9 +2,9 @@
 /**
  * How sure a difference is: a block bootstrap (Künsch 1989), paired between the transports.
  *
- * Messages near each other in time are slow together, so not they are drawn again and again but whole blocks of time, the
- * same ones for both sides. Each side's samples are sorted once; a quantile of a draw is then one walk over them, each
- * counting as often as its block was drawn. Pure.
+ * Messages near each other in time are slow together, so not they are drawn again and again but whole blocks of time,
+ * the same ones for both sides. Each side's samples are sorted once; a quantile of a draw is then one walk over them,
+ * each counting as often as its block was drawn. Pure.
  * @module resampling
  */
 import { seeded } from "./random.js";
@@ -21,8 +21,8 @@ export const DRAWS = 400;
  */
 
 /**
- * Sort samples by their latency. As one number of latency and block, so that the browser's own sort takes 2 ms for 16,384
- * and not the 20 of one that calls back.
+ * Sort samples by their latency. As one number of latency and block, since the browser's own sort of numbers is several
+ * times as fast as one that calls back.
  * @param {ArrayLike<number>} latency milliseconds; told apart to the microsecond
  * @param {ArrayLike<number>} block below 65,536
  * @returns {Sorted}

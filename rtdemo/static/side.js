@@ -183,7 +183,7 @@ export class Side {
   #keep(message, at, payload) {
     // The answer to a switch, a slider or a break is no part of what is compared: neither counted, timed nor listed. Its
     // number is followed, so that a lost one shows and the next is no gap.
-    const answered = this.control.answered(message) || this.measuring.answered(message, at);
+    const answered = this.control.answered(message) || this.measuring.breaks.answered(message, at);
     if (answered) return this.ledger.enter(message);
     if (message.id !== null) this.#transport.position = message.id;
     this.measuring.take(message, at, payload, this.#transport.wireBytes(payload, message.id));

@@ -3,6 +3,7 @@
  * Which is faster here, in one sentence that claims no more than was measured. Pure.
  * @module verdict
  */
+import { RESOLUTION_MS } from "./clock.js";
 import { milliseconds } from "./format.js";
 
 /** @typedef {import("./resampling.js").Interval} Interval */
@@ -20,9 +21,6 @@ export const BLOCKS = 20;
 
 /** Messages of either side of which ten are above p99. */
 export const TAIL = 1_000;
-
-/** What performance.now() is rounded to (HR-Time, section 7.1): 0.1 ms, or 0.005 where the page is isolated. */
-export const RESOLUTION_MS = globalThis.crossOriginIsolated ? 0.005 : 0.1;
 
 /**
  * Say which is faster.
@@ -53,7 +51,8 @@ function claim({ low, middle, high }, where) {
   if (Math.abs(middle) < RESOLUTION_MS) {
     return `${name} is faster${where} by less than the ${RESOLUTION_MS} ms that this browser's timer can tell`;
   }
-  return `${name} is ${amount(Math.abs(middle))} ms faster${where} (${amount(least)} to ${amount(most)} ms, 95 % interval)`;
+  const interval = `${amount(least)} to ${amount(most)} ms, 95 % interval`;
+  return `${name} is ${amount(Math.abs(middle))} ms faster${where} (${interval})`;
 }
 
 /** @param {number} value WebSocket minus SSE, milliseconds */
