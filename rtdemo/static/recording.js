@@ -3,6 +3,7 @@
  * What one side measured: its samples, and the figures of those that count. Pure: what arrives is handed in.
  * @module recording
  */
+import { count } from "./format.js";
 import { Histogram } from "./histogram.js";
 import { Jitter } from "./jitter.js";
 import { BROKEN, HIDDEN, Ring, UNTIMED } from "./ring.js";
@@ -124,9 +125,9 @@ export class Recording {
  */
 export function leftOut({ left: { hidden, broken, untimed } }) {
   const reasons = [
-    broken && `${broken} during a break of yours`,
-    hidden && `${hidden} while the tab was hidden`,
-    untimed && `${untimed} before the clock was known`,
+    broken && `${count(broken)} during a break of yours`,
+    hidden && `${count(hidden)} while the tab was hidden`,
+    untimed && `${count(untimed)} before the clock was known`,
   ].filter(Boolean);
   return reasons.length === 0 ? "none" : reasons.join(", ");
 }

@@ -58,6 +58,7 @@ export function drawStrip(context, width, height, { spans, ...rest }) {
   drawFloor(context, plot, scene, y);
   drawSamples(context, plot, scene, y, false);
   drawSamples(context, plot, scene, y, true);
+  nameFloor(context, plot, scene);
   drawWords(context, width, scene, x);
 }
 
@@ -129,9 +130,23 @@ function drawFloor(context, plot, { error, palette }, y) {
   context.globalAlpha = 0.55;
   context.fillRect(plot.left, line, plot.width, plot.top + plot.height - line);
   context.globalAlpha = 1;
+}
+
+/**
+ * Say what the line is, on paper of its own so that it can be read over any samples.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plot} plot
+ * @param {Scene} scene
+ */
+function nameFloor(context, plot, { error, palette }) {
+  if (error === null) return;
+  const text = `clock ± ${margin(error)} ms`;
+  const foot = plot.top + plot.height;
+  context.fillStyle = palette.paper;
+  context.fillRect(plot.left, foot - 15, context.measureText(text).width + 8, 14);
   context.fillStyle = palette.quiet;
   context.textAlign = "left";
-  context.fillText(`clock ± ${margin(error)} ms`, plot.left + 4, plot.top + plot.height - 4);
+  context.fillText(text, plot.left + 4, foot - 4);
 }
 
 /**
