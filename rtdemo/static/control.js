@@ -14,6 +14,14 @@ import { addressFor, command, readAnswer, same } from "./selection.js";
 /** The producer of the server's answers to control messages. */
 const ANSWERS = "rtdemo";
 
+/**
+ * See whether a message only tells how far the log went on, to a client that gets little of it.
+ * @param {Message} message
+ */
+export function tellsPosition({ producer, id }) {
+  return producer === ANSWERS && id !== null;
+}
+
 export class Control {
   /** @type {Selection} */
   chosen;

@@ -3,6 +3,7 @@
  * One side: its state, figures and last messages. Knows no page; a panel shows it.
  * @module side
  */
+import { tellsPosition } from "./control.js";
 import { clip, oneLine } from "./format.js";
 import { utf8Length } from "./framing.js";
 import { Measuring } from "./measuring.js";
@@ -184,8 +185,9 @@ export class Side {
     // The answer to a switch, a slider or a break is no part of what is compared: neither counted, timed nor listed. Its
     // number is followed, so that a lost one shows and the next is no gap.
     const answered = this.control.answered(message) || this.measuring.breaks.answered(message, at);
-    if (answered) return this.ledger.enter(message);
     if (message.id !== null) this.#transport.position = message.id;
+    // So is what tells a side that picked little how far the log went on.
+    if (answered || tellsPosition(message)) return this.ledger.enter({ ...message, id: null });
     this.measuring.take(message, at, payload, this.#transport.wireBytes(payload, message.id));
     this.recent.add(message);
     this.speech.exchange.arrived(message, at);

@@ -74,6 +74,28 @@ async def test_the_ledger_is_told(page: Page) -> None:
     await expect(panel.part("ledger")).to_have_text("2 lost, 1 repeated, 1 out of order")
 
 
+async def test_a_word_of_where_it_stands_is_no_message(page: Page) -> None:
+    """It is neither counted nor listed; the next connection goes on behind it."""
+    sockets = await play_websocket(page)
+    panel = Panel(page, "websocket")
+    await panel.press("Connect")
+    await panel.becomes("connected")
+    said = {"message": "x", "sentAt": 0, "producer": "p", "seq": 1}
+    told = {"message": '{"position":"ab-1000"}', "sentAt": 0, "producer": "rtdemo", "id": "ab-1000"}
+    sockets[0].send(json.dumps({**told, "seq": 1}))
+    sockets[0].send(json.dumps(said))
+    await expect(panel.part("received")).to_have_text("1")
+    await sockets[0].close(code=1011)
+    await panel.becomes("connected")
+    await expect(panel.part("reconnects")).to_have_text("1")
+    assert "last_event_id=ab-1000" in sockets[1].url
+    # Its number begins anew with the connection, as any other private one.
+    sockets[1].send(json.dumps({**told, "seq": 1}))
+    sockets[1].send(json.dumps(said))
+    await expect(panel.part("received")).to_have_text("2")
+    await expect(panel.part("ledger")).to_have_text("0 lost, 0 repeated, 0 out of order")
+
+
 async def test_the_parts_of_connecting(page: Page) -> None:
     """A stream's parts are the browser's own record of it; a WebSocket has none, and that is said."""
     await expect(Panel(page, "websocket").part("parts")).to_have_text(
