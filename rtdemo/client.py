@@ -9,7 +9,7 @@ from typing import Literal
 
 Transport = Literal["websocket", "sse"]
 TRANSPORTS: tuple[Transport, ...] = ("websocket", "sse")
-_LABELS: Mapping[Transport, str] = {"websocket": "WebSocket", "sse": "SSE"}
+LABELS: Mapping[Transport, str] = {"websocket": "WebSocket", "sse": "SSE"}
 
 
 def new_id() -> str:
@@ -38,7 +38,7 @@ class Client:
     @property
     def label(self) -> str:
         """The transport as people write it: `WebSocket` or `SSE`."""
-        return _LABELS[self.transport]
+        return LABELS[self.transport]
 
     @property
     def tag(self) -> str:

@@ -8,6 +8,8 @@
     * `PublishError`: a server did not take a message
     * `AddressError`: what was given is no address of a server
     * `ServerError`: a server is not there, or does not do as a client of the lab needs
+    * `FileError`: a file of results cannot be read or written
+    * `LimitError`: this machine does not allow so many open files
     * `PluginError`: a plugin cannot be loaded; the others go on
     * `ProducerError`: a producer is declared wrongly
 * `Refused`: an HTTP answer given before a stream begins; never ends a command
@@ -120,6 +122,27 @@ class ServerError(RtdemoError):
 
     def __str__(self) -> str:
         return f"{self.url} {self.problem}; {self.mend}"
+
+
+class FileError(RtdemoError):
+    """Report a file of results that cannot be read or written, and why."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path, self.problem = path, problem
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.problem}"
+
+
+class LimitError(RtdemoError):
+    """Report that more open files are needed than may be had."""
+
+    def __init__(self, wanted: int, allowed: int) -> None:
+        self.wanted, self.allowed = wanted, allowed
+
+    def __str__(self) -> str:
+        what = f"{self.wanted} open files are needed and {self.allowed} are allowed"
+        return f"{what}; give fewer connections, or raise `ulimit -Hn`"
 
 
 class PluginError(RtdemoError):

@@ -40,6 +40,11 @@ class EventParser:
         self._type = ""
         self._begun = False
 
+    @property
+    def is_between_events(self) -> bool:
+        """Whether what comes next begins an event."""
+        return self._begun and not (self._rest or self._data or self._type)
+
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that end in these bytes.
 

@@ -72,7 +72,7 @@ class Follower:
                         self._heard(text)
                         yield text
             except _FAULTS as error:
-                await self._wait(_explain(self._url, error))
+                await self._wait(explain(self._url, error))
             except ServerError as error:
                 await self._wait(error)
 
@@ -151,7 +151,8 @@ def refusal(url: str, status: int, body: str, headers: Any) -> ServerError:
     return ServerError(url, problem, "see its log", again=status in _LATER, wait=wait)
 
 
-def _explain(url: str, error: Exception) -> ServerError:
+def explain(url: str, error: Exception) -> ServerError:
+    """Return what went wrong on the way to a server as an error that says what to do."""
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return refusal(url, error.status, error.message, error.headers or {})
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError):

@@ -1,0 +1,133 @@
+"""Keep when messages were sent and when they came: nothing else is done while they come."""
+
+from __future__ import annotations
+
+import re
+from array import array
+
+import msgspec
+
+MAX_MESSAGES = 3_000_000
+"""That one process keeps, at 24 bytes each; what comes after them is counted and left out."""
+MAX_STREAMS = 200_000
+NO_SEQ = -1.0
+LATEST = 1e15
+"""Milliseconds since the epoch beyond which a `sentAt` is no instant."""
+_DIGIT = re.compile(r"\d")
+
+
+class Received(msgspec.Struct):
+    """Read of a message what is measured; any server's that has `sentAt` will do."""
+
+    sent_at: float | None = msgspec.field(default=None, name="sentAt")
+    producer: str | None = None
+    seq: float = NO_SEQ
+    id: str | None = None
+    client: str | None = None
+    message: object = None
+
+
+_decode = msgspec.json.Decoder(Received).decode
+
+
+class Stream:
+    """Hold the messages of one producer on one connection.
+
+    Attributes:
+        sent: milliseconds of the server's clock.
+        arrived: milliseconds of `server_clock.now`.
+        seq: that producer's numbers; below zero where it gives none.
+        is_shared: whether they have a place in the log.
+    """
+
+    __slots__ = ("arrived", "is_shared", "sent", "seq")
+
+    def __init__(self) -> None:
+        self.sent = array("d")
+        self.arrived = array("d")
+        self.seq = array("d")
+        self.is_shared = False
+
+
+class Inbox:
+    """Hold the streams of one connection.
+
+    Attributes:
+        streams: by the producer's name, or by the text up to its first digit where none is named.
+        client: the id that the welcome told.
+        payload_bytes: of JSON, in the window.
+    """
+
+    __slots__ = ("_arrivals", "client", "payload_bytes", "streams")
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+        self.streams: dict[str, Stream] = {}
+        self.client = ""
+        self.payload_bytes = 0
+
+    def take(self, payload: bytes, at: float) -> None:
+        """Keep a message that came at an instant of `server_clock.now`."""
+        arrivals = self._arrivals
+        try:
+            message = _decode(payload)
+        except msgspec.DecodeError:
+            arrivals.unread += 1
+            return
+        if message.client:
+            self.client = message.client
+        if message.sent_at is None or abs(message.sent_at) > LATEST:
+            arrivals.unread += 1
+            return
+        self.payload_bytes += len(payload)
+        name = message.producer or group(message.message)
+        stream = self.streams.get(name)
+        if not arrivals.room_for(is_new=stream is None):
+            return
+        if stream is None:
+            stream = self.streams[name] = Stream()
+        stream.is_shared = message.id is not None
+        stream.sent.append(message.sent_at)
+        stream.arrived.append(at)
+        stream.seq.append(message.seq)
+
+
+class Arrivals:
+    """Hold what one process received.
+
+    Attributes:
+        inboxes: of all connections.
+        unread: payloads that are no object with `sentAt`.
+        left_out: messages over the bound.
+    """
+
+    def __init__(self) -> None:
+        self.inboxes: list[Inbox] = []
+        self.unread = 0
+        self.left_out = 0
+        self._kept = 0
+        self._streams = 0
+
+    def open(self) -> Inbox:
+        """Return the inbox of a new connection."""
+        inbox = Inbox(self)
+        self.inboxes.append(inbox)
+        return inbox
+
+    def room_for(self, is_new: bool) -> bool:
+        """Take the room for one message, where there is some.
+
+        Arguments:
+            is_new: whether it begins a stream.
+        """
+        if self._kept >= MAX_MESSAGES or (is_new and self._streams >= MAX_STREAMS):
+            self.left_out += 1
+            return False
+        self._kept += 1
+        self._streams += is_new
+        return True
+
+
+def group(text: object) -> str:
+    """Return what stands for the producer of a message that names none."""
+    return _DIGIT.split(text, maxsplit=1)[0].strip() if isinstance(text, str) else ""

@@ -1,0 +1,55 @@
+"""Say what makes a run doubtful: a busy client, a busy machine, connections that ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rtdemo.client import LABELS
+from rtdemo.lab.bench.latencies import merged
+from rtdemo.lab.bench.result import Round, Run
+
+BUSY = 0.85
+"""Share of a core from which on a process that measures is late itself."""
+NOISE = 0.25
+"""Cores that others may use."""
+LAG = 0.001
+"""Seconds; less than that is not the client's fault."""
+
+
+def note(run: Run) -> None:
+    """Add the warnings that a run deserves, one line each."""
+    found: Counter[str] = Counter()
+    for one in run.rounds:
+        found.update(_doubts(one))
+    rounds = len(run.rounds)
+    run.warnings += [f"{words} (in {times} of {rounds} rounds)" for words, times in found.items()]
+    names = sorted({name for one in run.rounds for name in one.figures.irregular})
+    if names:
+        shown = ", ".join(repr(name[:30]) for name in names[:5])
+        run.notes.append(f"no due instants, since they come at no regular period: {shown}")
+    if any(one.figures.whole for one in run.rounds):
+        run.notes.append("sentAt has whole milliseconds: latencies are known to ± 0.5 ms at best")
+
+
+def _doubts(one: Round) -> list[str]:
+    label = LABELS[one.transport]
+    found = []
+    if any(cost.share > BUSY for cost in one.costs):
+        found.append(f"{label}: the client was the bottleneck, it used over {BUSY:.0%} of a core")
+    elif _is_late(one):
+        found.append(f"{label}: the client was the bottleneck, its loop was late by a quarter of the p99")
+    if one.others is not None and one.others > NOISE:
+        found.append(f"{label}: other processes used over {NOISE:.0%} of a core meanwhile")
+    for why, times in one.ended.items():
+        found.append(f"{label}: {times} connections ended on the way: {why[:100]}")
+    if one.unread:
+        found.append(f"{label}: some messages were no JSON objects with `sentAt`, and are not measured")
+    if one.left_out:
+        found.append(f"{label}: {one.left_out} messages over the bound of a process are not measured")
+    return found
+
+
+def _is_late(one: Round) -> bool:
+    lag = merged(cost.lag for cost in one.costs).percentile(99)
+    p99 = merged(block.sent for block in one.figures.blocks).percentile(99)
+    return lag is not None and p99 is not None and lag > LAG and lag > p99 / 4

@@ -1,0 +1,113 @@
+"""Tell when messages were due, from when they were sent and how regularly.
+
+A server that stalls sends late, and its `sentAt` is late with it: latency from `sentAt` shows nothing
+(coordinated omission). So the instants at which a stream's messages were due are taken from its
+period, and each that got no message counts with the wait until the next one, as HdrHistogram corrects
+for an expected interval.
+
+All instants and periods are milliseconds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from math import ceil, floor
+from statistics import median
+
+GROUP = 0.1
+"""Share of a period within which messages count as equally punctual."""
+EARLY = 0.02
+"""Share of a period that a message may come before its tick: rtdemo's clock has a grain of 1 ms."""
+REGULAR = 0.6
+"""Share of gaps that must be of one length, or there is no period to speak of."""
+MIN_GAPS = 3
+MIN_PERIOD = 1.0
+"""Milliseconds; what comes faster has no instants that a clock of milliseconds could tell apart."""
+
+
+def anchor(sent: Sequence[float], period: float) -> float:
+    """Return an instant at which a message was due: the earliest of the largest punctual group.
+
+    Not the earliest of all: after a stall a message may lie anywhere between two ticks.
+    """
+    base = sent[0]
+    phases = sorted((at - base) % period for at in sent)
+    around = phases + [phase + period for phase in phases]
+    width = period * GROUP
+    counts = [bisect_right(around, phase + width) - place for place, phase in enumerate(phases)]
+    return base + phases[counts.index(max(counts))]
+
+
+def ticks(sent: Sequence[float], period: float, start: float) -> list[int]:
+    """Return which tick each message answers, counted from `start`.
+
+    From the last backwards, so that a burst after a stall gets one tick each, the stalled ones, and a
+    server that leaves ticks out (as rtdemo does) leaves them without a message.
+    """
+    found: list[int] = []
+    for at in reversed(sent):
+        tick = floor((at - start) / period + EARLY)
+        found.append(min(tick, found[-1] - 1) if found else tick)
+    return found[::-1]
+
+
+def period(streams: Iterable[Sequence[float]]) -> float | None:
+    """Estimate the period of streams of one kind; None where they are not regular.
+
+    The median gap is refined by the regression of the instants on their ticks, within each stream.
+    """
+    kept = [list(stream) for stream in streams if len(stream) > 1]
+    gaps = [late - early for stream in kept for early, late in zip(stream, stream[1:], strict=False)]
+    if len(gaps) < MIN_GAPS or sum(gaps) <= 0:
+        return None
+    mean = sum(gaps) / len(gaps)
+    # The short gaps of a burst, which make up for a stall, say nothing of the period.
+    apart = [gap for gap in gaps if gap > mean * GROUP]
+    middle = median(apart)
+    alike = sum(abs(gap - middle) <= middle * 0.2 for gap in apart)
+    if alike < REGULAR * len(apart) or middle < MIN_PERIOD:
+        return None
+    return _slope(kept, middle)
+
+
+def _slope(streams: Sequence[Sequence[float]], near: float) -> float:
+    above = below = 0.0
+    for stream in streams:
+        at = [0.0]
+        for early, late in zip(stream, stream[1:], strict=False):
+            at.append(at[-1] + round((late - early) / near))
+        mean_at, mean_sent = sum(at) / len(at), sum(stream) / len(stream)
+        above += sum((a - mean_at) * (s - mean_sent) for a, s in zip(at, stream, strict=True))
+        below += sum((a - mean_at) ** 2 for a in at)
+    return above / below if below and above > 0 else near
+
+
+def waits(
+    sent: Sequence[float],
+    arrived: Sequence[float],
+    period: float,
+    window: tuple[float, float],
+    end: float,
+) -> list[tuple[float, float, bool]]:
+    """Return for each instant in a window at which a message of a stream was due: it, the wait, whether it came.
+
+    Arguments:
+        sent, arrived: of its messages in order, on one clock.
+        period: of the stream.
+        window: from (inclusive) and to (exclusive), on that clock.
+        end: instant up to which messages were taken; whatever did not come waits until then.
+    """
+    start = anchor(sent, period)
+    answered = ticks(sent, period, start)
+    found: list[tuple[float, float, bool]] = []
+    place = 0
+    # Before its first message nothing is known of a stream.
+    first, after = (ceil((at - start) / period) for at in window)
+    for tick in range(max(answered[0], first), after):
+        place = bisect_left(answered, tick, place)
+        came = arrived[place] if place < len(answered) else end
+        due = start + tick * period
+        found.append((due, came - due, place < len(answered) and answered[place] == tick))
+    return found
+

@@ -1,0 +1,168 @@
+"""Work out, once a window is over, what its messages show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import ceil
+
+import msgspec
+
+from rtdemo.lab.bench import due
+from rtdemo.lab.bench.arrivals import Arrivals, Stream
+from rtdemo.lab.bench.latencies import Latencies
+from rtdemo.lab.bench.plan import DRAIN, Go
+
+MAX_NAMES = 20
+WHOLE = 0.5
+"""Milliseconds that a `sentAt` without a fraction is moved by: it lies anywhere in its millisecond."""
+
+
+class Block(msgspec.Struct, rename="camel"):
+    """Hold the latencies of one second, from `sentAt` by arrival and from the due instant by that."""
+
+    sent: Latencies = msgspec.field(default_factory=Latencies)
+    due: Latencies = msgspec.field(default_factory=Latencies)
+
+
+class Figures(msgspec.Struct, rename="camel"):
+    """Hold what the connections of one process, or of all, showed in a window.
+
+    Arguments:
+        blocks: one a second; empty of latencies where the server's clock is not known.
+        messages: that came in the window.
+        due, kept: how many were due in it, and of these came.
+        lost, repeated: by the producers' own numbers, since the connections opened.
+        numbered: messages with such a number.
+        jitter: milliseconds (RFC 3550 section 6.4.1), the mean over streams.
+        streams: that have a jitter.
+        periods: milliseconds by producer, of those with due instants.
+        irregular: producers without.
+        whole: whether `sentAt` has no fraction anywhere.
+    """
+
+    blocks: list[Block]
+    messages: int = 0
+    due: int = 0
+    kept: int = 0
+    lost: int = 0
+    repeated: int = 0
+    numbered: int = 0
+    jitter: float = 0.0
+    streams: int = 0
+    periods: dict[str, float] = msgspec.field(default_factory=dict)
+    irregular: list[str] = msgspec.field(default_factory=list)
+    whole: bool = False
+
+    def add(self, other: Figures) -> None:
+        """Count what another process received, too."""
+        for mine, its in zip(self.blocks, other.blocks, strict=True):
+            mine.sent.add(its.sent)
+            mine.due.add(its.due)
+        streams = self.streams + other.streams
+        if streams:
+            self.jitter = (self.jitter * self.streams + other.jitter * other.streams) / streams
+        for name in ("messages", "due", "kept", "lost", "repeated", "numbered", "streams"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.periods |= other.periods
+        self.irregular = sorted({*self.irregular, *other.irregular} - self.periods.keys())[:MAX_NAMES]
+        self.whole = self.whole or other.whole
+
+
+def work_out(arrivals: Arrivals, periods: Mapping[str, float], go: Go, offset: float | None) -> Figures:
+    """Return the figures of a window.
+
+    Arguments:
+        arrivals: of one process.
+        periods: milliseconds by producer that the server told.
+        go: when the window was.
+        offset: the server's time minus `server_clock.now`, in milliseconds; None where it is not known.
+    """
+    figures = Figures([Block() for _ in range(ceil(go.seconds))])
+    by_name: dict[str, list[Stream]] = {}
+    for inbox in arrivals.inboxes:
+        for name, stream in inbox.streams.items():
+            by_name.setdefault(name, []).append(stream)
+    streams = [stream for kind in by_name.values() for stream in kind]
+    figures.whole = bool(streams) and all(at.is_integer() for stream in streams for at in stream.sent)
+    for stream in streams:
+        _count(figures, stream)
+    for name, kind in sorted(by_name.items()):
+        private = [stream for stream in kind if not stream.is_shared]
+        period = periods.get(name) or due.period(stream.sent for stream in private)
+        if period is not None and private:
+            figures.periods[name] = period
+        elif any(len(stream.sent) > 1 for stream in kind):
+            figures.irregular = [*figures.irregular, name][:MAX_NAMES]
+    _measure(figures, by_name, go, offset)
+    return figures
+
+
+def _count(figures: Figures, stream: Stream) -> None:
+    numbers = [seq for seq in stream.seq if seq >= 0]
+    figures.numbered += len(numbers)
+    highest = None
+    for seq in numbers:
+        if highest is not None and seq <= highest:
+            figures.repeated += 1
+            continue
+        if highest is not None:
+            figures.lost += int(seq - highest) - 1
+        highest = seq
+
+
+def _measure(
+    figures: Figures, by_name: Mapping[str, Iterable[Stream]], go: Go, offset: float | None
+) -> None:
+    first, after = go.start, go.start + go.seconds * 1000
+    moved = WHOLE if figures.whole else 0.0
+    # Without an offset the fastest message counts as taking no time, for the count alone.
+    shift = moved - (offset if offset is not None else _fastest(by_name))
+    jitters = []
+    for name, kind in by_name.items():
+        for stream in kind:
+            sent = [at + shift for at in stream.sent]
+            inside = [
+                (came, came - at)
+                for at, came in zip(sent, stream.arrived, strict=True)
+                if first <= came < after
+            ]
+            figures.messages += len(inside)
+            if len(inside) > 1:
+                jitters.append(jitter([took for _, took in inside]))
+            if offset is not None:
+                for came, took in inside:
+                    figures.blocks[int((came - first) / 1000)].sent.record(took / 1000)
+            if name in figures.periods and not stream.is_shared:
+                waits = due.waits(
+                    sent, stream.arrived, figures.periods[name], (first, after), after + DRAIN * 1000
+                )
+                figures.due += len(waits)
+                figures.kept += sum(kept for _, _, kept in waits)
+                if offset is not None:
+                    for at, wait, _ in waits:
+                        figures.blocks[int((at - first) / 1000)].due.record(wait / 1000)
+    figures.streams = len(jitters)
+    figures.jitter = sum(jitters) / len(jitters) if jitters else 0.0
+
+
+def _fastest(by_name: Mapping[str, Iterable[Stream]]) -> float:
+    return max(
+        (
+            at - came
+            for kind in by_name.values()
+            for stream in kind
+            for at, came in zip(stream.sent, stream.arrived, strict=True)
+        ),
+        default=0.0,
+    )
+
+
+def jitter(transits: Iterable[float]) -> float:
+    """Return the interarrival jitter of messages by their transit times (RFC 3550 section 6.4.1)."""
+    found = 0.0
+    previous = None
+    for transit in transits:
+        if previous is not None:
+            found += (abs(transit - previous) - found) / 16
+        previous = transit
+    return found

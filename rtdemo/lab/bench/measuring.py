@@ -1,0 +1,137 @@
+"""Carry a whole run out: find the server, measure the transports in turns, note what was seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import aiohttp
+import msgspec
+
+from rtdemo.client import LABELS, Transport
+from rtdemo.errors import ServerError
+from rtdemo.lab.address import Address
+from rtdemo.lab.bench import doubts, inspection, parity, rounds
+from rtdemo.lab.bench.answers import Ready
+from rtdemo.lab.bench.own_server import own_server
+from rtdemo.lab.bench.plan import order
+from rtdemo.lab.bench.result import Run
+from rtdemo.lab.bench.subject import Subject
+from rtdemo.route import Route
+
+WARM_UP = 10
+"""Connections before memory is measured, so that what is loaded once is not told of each."""
+SHORTEST = 1.0
+"""Seconds that a window must have lasted to count."""
+
+Progress = Callable[[str, int, int], object]
+"""Takes what is done now, the number of the round and of how many."""
+
+
+async def measure(run: Run, address: Address | None, progress: Progress) -> None:
+    """Add to a run what is measured; Ctrl-C leaves it with what was until then.
+
+    Arguments:
+        address: None for a server of our own.
+
+    Raises:
+        ServerError: where a server is not there or sends nothing.
+    """
+    try:
+        await _measure(run, address, progress)
+    except asyncio.CancelledError:
+        run.cut_short = True
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+    finally:
+        doubts.note(run)
+
+
+async def _measure(run: Run, address: Address | None, progress: Progress) -> None:
+    memory: dict[Transport, float | None] = {}
+    if address is None:
+        for transport in run.settings.transports:
+            progress(f"memory, {LABELS[transport]}", 0, 0)
+            memory[transport] = await _memory(run, transport)
+        run.memory_is_clean = True
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        there = address or await stack.enter_async_context(own_server())
+        subject = await _subject(run, http, there)
+        routes: dict[Transport, Route | None] = {}
+        try:
+            await _rounds(run, subject, http, routes, progress)
+        finally:
+            by_transport = {name: run.of(name) for name in run.transports}
+            run.parity = parity.audit(subject.offered, routes, by_transport)
+            for one in run.rounds:
+                one.memory = memory.get(one.transport, one.memory)
+
+
+async def _memory(run: Run, transport: Transport) -> float | None:
+    """Return the memory for each connection of a server that had none of either transport before."""
+    async with aiohttp.ClientSession() as http, own_server() as there:
+        subject = await _subject(run, http, there)
+        await rounds.memory(subject, transport, min(WARM_UP, run.settings.connections))
+        return await rounds.memory(subject, transport, run.settings.connections)
+
+
+async def _subject(run: Run, http: aiohttp.ClientSession, address: Address) -> Subject:
+    settings = run.settings
+    offered = await inspection.offers(http, address)
+    chosen = inspection.choose(offered, settings.transports, settings.producers, address.origin)
+    subject = Subject(address, offered, settings, chosen)
+    subject.find_processes()
+    await subject.look_at_clock()
+    server = f"rtdemo {offered.version}" if offered.version else "no rtdemo"
+    run.environment = msgspec.structs.replace(run.environment, server=server)
+    run.notes = _notes(subject)
+    return subject
+
+
+def _notes(subject: Subject) -> list[str]:
+    notes = []
+    if subject.producers:
+        left_out = inspection.left_out(
+            subject.offered, subject.settings.transports, subject.producers
+        )
+        words = f"; left out: {', '.join(left_out)}" if left_out else ""
+        notes.append(f"measured producers: {subject.producers}{words}")
+    if subject.clock is None:
+        notes.append(
+            "one-way latency is not told: the server is on another machine and has no /api/time,"
+            " so that its clock is not known here"
+        )
+    return notes
+
+
+async def _rounds(
+    run: Run,
+    subject: Subject,
+    http: aiohttp.ClientSession,
+    routes: dict[Transport, Route | None],
+    progress: Progress,
+) -> None:
+    turns = order(run.settings.transports, run.settings.rounds)
+    for number, transport in enumerate(turns, 1):
+        progress(LABELS[transport], number, len(turns))
+
+        async def opened(ready: Ready, transport: Transport = transport) -> None:
+            if transport not in routes and ready.client:
+                routes[transport] = await inspection.route(http, subject.address, ready.client)
+            if ready.problem:
+                run.warnings.append(f"a connection did not open: {ready.problem}")
+
+        found, was_cut = await rounds.measure(subject, transport, opened)
+        if not was_cut or found.seconds >= SHORTEST:
+            run.rounds.append(found)
+        if was_cut:
+            run.cut_short = True
+            return
+        if not found.figures.messages:
+            run.rounds.pop()
+            what = f"sent no message with `sentAt` within {found.seconds:g} s"
+            url = subject.address.stream(transport)
+            raise ServerError(url, what, "does it send any by itself, and is --seconds long enough?")

@@ -1,0 +1,85 @@
+"""Say what a run does, and what each of its processes is told.
+
+A process that measures (`worker.py`) reads a `Plan`, opens its connections and answers `Ready`; it
+reads `Go` and counts for the window; it reads a `Settlement` and answers its `Figures`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from rtdemo.client import TRANSPORTS, Transport
+
+MAX_CONNECTIONS = 20_000
+MAX_SECONDS = 600.0
+MAX_ROUNDS = 50
+MAX_PROCESSES = 64
+SETTLE = 1.0
+"""Seconds between the last connection and the window."""
+DRAIN = 1.0
+"""Seconds after the window for what was due in it."""
+
+
+class RunSettings(msgspec.Struct, rename="camel", frozen=True):
+    """Hold what a person asked for.
+
+    Arguments:
+        connections: open at once.
+        seconds: of each round's window.
+        rounds: of each transport.
+        speed: multiplies the rates of private producers.
+        processes: that measure.
+        producers: names, separated by commas; empty for whatever the server sends.
+    """
+
+    connections: int = 100
+    seconds: float = 10.0
+    rounds: int = 3
+    speed: float = 1.0
+    transports: tuple[Transport, ...] = TRANSPORTS
+    processes: int = 1
+    producers: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Tell a process what to connect to.
+
+    Arguments:
+        url: of the stream, with its query.
+        connections: that this process opens.
+        at_once: openings in flight.
+        periods: seconds by producer, where the server tells them; others are estimated.
+    """
+
+    url: str
+    transport: Transport
+    connections: int
+    at_once: int
+    periods: dict[str, float]
+
+
+class Go(msgspec.Struct, frozen=True):
+    """Tell when the window is; `start` in milliseconds of `server_clock.now`."""
+
+    start: float
+    seconds: float
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """Tell the server's time minus `server_clock.now`, in milliseconds; None where nobody knows it."""
+
+    offset: float | None
+
+
+def order(transports: tuple[Transport, ...], rounds: int) -> list[Transport]:
+    """Return the transports' turns, every other pair turned about, so that drift cancels (ABBA)."""
+    turns: list[Transport] = []
+    for number in range(rounds):
+        turns.extend(transports if number % 2 == 0 else transports[::-1])
+    return turns
+
+
+def shares(connections: int, processes: int) -> list[int]:
+    """Return how many connections each process opens."""
+    base, more = divmod(connections, processes)
+    return [base + (number < more) for number in range(processes)]

@@ -1,0 +1,97 @@
+"""Start the processes that measure and talk to them; whoever starts them never measures itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import msgspec
+
+from rtdemo.errors import ServerError
+from rtdemo.lab.bench.plan import Plan
+from rtdemo.lab.bench.answers import MAX_LINE
+
+MAX_ANSWER = 64 * 1024 * 1024
+END_TIMEOUT = 5.0
+
+T = TypeVar("T")
+
+
+class Processes:
+    """Say the same to several processes, and hear what each answers."""
+
+    def __init__(self, url: str, started: list[asyncio.subprocess.Process]) -> None:
+        self._url = url
+        self._started = started
+
+    def say(self, contents: Iterable[msgspec.Struct]) -> None:
+        """Say one line to each."""
+        for process, content in zip(self._started, contents, strict=True):
+            line = msgspec.json.encode(content)
+            if process.stdin is None or len(line) >= MAX_LINE:
+                raise ValueError("a line that no process could read")
+            process.stdin.write(line + b"\n")
+
+    def say_all(self, content: msgspec.Struct) -> None:
+        """Say one line to all."""
+        self.say([content] * len(self._started))
+
+    async def hear(self, kind: type[T], seconds: float) -> list[T]:
+        """Return what each answers.
+
+        Raises:
+            ServerError: where one says nothing in time, or has died.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return [await self._line(process, kind) for process in self._started]
+        except (TimeoutError, msgspec.DecodeError) as error:
+            problem = f"could not be measured: a process said nothing within {seconds:.0f} s"
+            if isinstance(error, msgspec.DecodeError):
+                problem = "could not be measured: a process died"
+            raise ServerError(self._url, problem, "give fewer connections with -n") from error
+
+    @staticmethod
+    async def _line(process: asyncio.subprocess.Process, kind: type[T]) -> T:
+        if process.stdout is None:
+            raise ValueError("a process without an output")
+        return msgspec.json.decode(await process.stdout.readline(), type=kind)
+
+
+@asynccontextmanager
+async def processes(plans: Iterable[Plan]) -> AsyncIterator[Processes]:
+    """Start a process for each plan and tell it; all are gone afterwards."""
+    plans = list(plans)
+    started: list[asyncio.subprocess.Process] = []
+    try:
+        for _ in plans:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "rtdemo.lab.bench.worker"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=MAX_ANSWER,
+                # Ctrl-C is for whoever asked: that one ends the measurement.
+                start_new_session=True,
+            )
+            started.append(process)
+        these = Processes(plans[0].url, started)
+        these.say(plans)
+        yield these
+    finally:
+        for process in started:
+            await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_TIMEOUT):
+            await process.wait()
+    if process.returncode is None:
+        process.kill()
+        await process.wait()

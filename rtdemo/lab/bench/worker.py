@@ -1,0 +1,190 @@
+"""Measure: one process with its share of the connections, told what to do by lines of JSON.
+
+`python -m rtdemo.lab.bench.worker`; see `plan.py` and `answers.py` for what is said. When its standard input ends it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import sys
+import time
+from collections import Counter
+from typing import TypeVar
+
+import msgspec
+
+from rtdemo.lab import server_clock
+from rtdemo.lab.bench.answers import MAX_LINE, Cost, Outcome, Ready
+from rtdemo.lab.bench.arrivals import Arrivals
+from rtdemo.lab.bench.connection import Connection, Target, connect, target
+from rtdemo.lab.bench.figures import work_out
+from rtdemo.lab.bench.latencies import Latencies
+from rtdemo.lab.bench.plan import DRAIN, Go, Plan, Settlement
+
+OPEN_TIMEOUT = 30.0
+"""Seconds for one connection."""
+WELCOME_WAIT = 1.0
+LOOK = 0.02
+"""Seconds between two looks at how late the loop is."""
+TIMER_GRAIN = 0.001
+"""Seconds to which loops round their timers up; that much is not lag."""
+
+T = TypeVar("T")
+
+
+class LoopLag:
+    """Look at short intervals how late a timer fires."""
+
+    def __init__(self) -> None:
+        self.lag = Latencies()
+        self._loop = asyncio.get_running_loop()
+        self._wait()
+
+    def _wait(self) -> None:
+        self._due = time.perf_counter() + LOOK
+        self._timer = self._loop.call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        self.lag.record(time.perf_counter() - self._due - TIMER_GRAIN)
+        self._wait()
+
+    def stop(self) -> Latencies:
+        """Look no more."""
+        self._timer.cancel()
+        return self.lag
+
+
+class Lines:
+    """Read and write lines of JSON on the standard streams."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    async def read(self, kind: type[T]) -> T:
+        """Return the next line; EOFError where there is none."""
+        line = await self._reader.readline()
+        if not line:
+            raise EOFError
+        return msgspec.json.decode(line, type=kind)
+
+    @staticmethod
+    def write(content: object) -> None:
+        """Write a line."""
+        sys.stdout.buffer.write(msgspec.json.encode(content) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+async def _open(aim: Target, plan: Plan, arrivals: Arrivals) -> tuple[list[Connection], str]:
+    gate = asyncio.Semaphore(plan.at_once)
+
+    async def one() -> Connection:
+        async with gate, asyncio.timeout(OPEN_TIMEOUT):
+            return await connect(aim, arrivals.open())
+
+    found = await asyncio.gather(*(one() for _ in range(plan.connections)), return_exceptions=True)
+    problem = next((_sentence(error) for error in found if isinstance(error, BaseException)), "")
+    return [one for one in found if isinstance(one, Connection)], problem
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"does not answer within {OPEN_TIMEOUT:g} s"
+    return str(error) or type(error).__name__
+
+
+def _ready(connections: list[Connection], problem: str) -> Ready:
+    steps: dict[str, Latencies] = {}
+    for connection in connections:
+        total = sum(connection.steps.values())
+        for step, took in [*connection.steps.items(), ("total", total)]:
+            steps.setdefault(step, Latencies()).record(took / 1000)
+    client = next((c.inbox.client for c in connections if c.inbox.client), "")
+    return Ready(steps, len(connections), problem, client)
+
+
+async def _window(
+    connections: list[Connection], go: Go, cut: asyncio.Future[Settlement]
+) -> tuple[Go, Cost, int, int]:
+    """Wait for the window to pass, or to be cut.
+
+    Returns: the window as it was, its cost, the bytes and the JSON bytes that came in it.
+    """
+    await _until(go.start, cut)
+    lag = LoopLag()
+    cpu = time.process_time()
+    before = [(c.bytes, c.inbox.payload_bytes) for c in connections]
+    await _until(go.start + go.seconds * 1000, cut)
+    passed = max(0.0, min(go.seconds, (server_clock.now() - go.start) / 1000))
+    used = time.process_time() - cpu
+    after = [(c.bytes, c.inbox.payload_bytes) for c in connections]
+    received, payload = (
+        sum(now) - sum(then) for now, then in zip(zip(*after), zip(*before), strict=True)
+    )
+    share = used / passed if passed else 0.0
+    return Go(go.start, passed), Cost(used, share, lag.stop()), received, payload
+
+
+async def _until(at: float, cut: asyncio.Future[Settlement]) -> None:
+    await asyncio.wait({cut}, timeout=max(0.0, (at - server_clock.now()) / 1000))
+
+
+async def _welcomes(connections: list[Connection]) -> None:
+    """Wait a little for what servers say first; some say nothing."""
+    deadline = time.perf_counter() + WELCOME_WAIT
+    while time.perf_counter() < deadline and any("welcome" not in c.steps for c in connections):
+        await asyncio.sleep(LOOK)
+
+
+async def run(lines: Lines) -> None:
+    """Measure one round."""
+    plan = await lines.read(Plan)
+    arrivals = Arrivals()
+    try:
+        aim = await target(plan.url, plan.transport)
+    except OSError as error:
+        lines.write(Ready({}, 0, _sentence(error)))
+        return
+    connections, problem = await _open(aim, plan, arrivals)
+    await _welcomes(connections)
+    lines.write(_ready(connections, problem))
+    go = await lines.read(Go)
+    # Nothing cyclic is made while messages come; a collection would look like latency.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    # A settlement that comes early cuts the window, and so does the end of whoever asked.
+    settlement = asyncio.ensure_future(lines.read(Settlement))
+    go, cost, received, payload = await _window(connections, go, settlement)
+    await asyncio.wait({settlement}, timeout=DRAIN)
+    ended = Counter(c.ended for c in connections if c.ended is not None)
+    for connection in connections:
+        connection.close()
+    figures = work_out(arrivals, plan.periods, go, (await settlement).offset)
+    lines.write(
+        Outcome(go.seconds, figures, cost, received, payload, dict(ended), arrivals.unread, arrivals.left_out)
+    )
+
+
+async def _main() -> None:
+    reader = asyncio.StreamReader(limit=MAX_LINE)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    # Whoever asked is gone when the lines end.
+    with contextlib.suppress(EOFError):
+        await run(Lines(reader))
+
+
+def main() -> None:
+    """Run on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(_main())
+    else:
+        uvloop.run(_main())
+
+
+if __name__ == "__main__":
+    main()
