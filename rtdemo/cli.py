@@ -8,6 +8,7 @@ import click
 
 from rtdemo import __version__
 from rtdemo.commands.doctor import doctor
+from rtdemo.commands.bench import bench
 from rtdemo.commands.flags import DefaultGroup
 from rtdemo.commands.plugins import plugins
 from rtdemo.commands.publish import publish
@@ -33,6 +34,7 @@ rtdemo.add_command(plugins)
 rtdemo.add_command(publish)
 rtdemo.add_command(tail)
 rtdemo.add_command(doctor)
+rtdemo.add_command(bench)
 
 
 def main() -> None:

@@ -1,0 +1,159 @@
+"""Lay out what a run measured as rows, the same for the terminal and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rtdemo.lab.bench import metrics, verdict
+from rtdemo.lab.bench.comparison import compare
+from rtdemo.lab.bench.latencies import merged
+from rtdemo.lab.bench.metrics import METRICS, Basis
+from rtdemo.lab.bench.result import Round, Run
+
+NOTHING = "–"
+PERCENTILES = ("p50", "p95", "p99", "p99.9")
+_STEPS = {"tcp": "TCP", "tls": "TLS", "answer": "first byte", "welcome": "welcome", "total": "in all"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """Hold one figure of each transport.
+
+    Arguments:
+        figures: as text, in the order of the run's transports.
+        difference: of the second to the first; empty where it is not told.
+        about: what it means, in one sentence.
+    """
+
+    label: str
+    unit: str
+    figures: tuple[str, ...]
+    difference: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Hold rows under a heading."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+def sections(run: Run) -> list[Section]:
+    """Return what there is to tell."""
+    found = [
+        Section("Latency from the instant it was due", _latency(run, "due")),
+        Section("Latency from sentAt", _latency(run, "sent")),
+        Section("Delivery", _delivery(run)),
+        Section("Connecting", _connecting(run)),
+        Section("Server", _server(run)),
+    ]
+    return [section for section in found if any(_has_figures(row) for row in section.rows)]
+
+
+def _has_figures(row: Row) -> bool:
+    return any(figure != NOTHING for figure in row.figures)
+
+
+def _rounds(run: Run) -> list[Sequence[Round]]:
+    return [run.of(transport) for transport in run.transports]
+
+
+def number(value: float | None) -> str:
+    """Return a figure with as many digits as it deserves."""
+    if value is None:
+        return NOTHING
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def _latency(run: Run, basis: Basis) -> tuple[Row, ...]:
+    whole = [metrics.latencies(rounds, basis) for rounds in _rounds(run)]
+    is_headline = basis == metrics.basis(run.rounds)
+    rows = []
+    for name in PERCENTILES:
+        percent = METRICS[name].percent or 0.0
+        values = [metrics.percentile(one, percent) for one in whole]
+        least = metrics.ENOUGH.get(percent, 1)
+        about = f"{percent:g} % of the messages came at least this fast."
+        if None in values:
+            about += f" It takes {least:,} messages to tell."
+        difference = _difference(run, name) if is_headline else ""
+        rows.append(Row(name, "ms", tuple(map(number, values)), difference, about))
+    most = tuple(number(one.maximum * 1000 if one.counts else None) for one in whole)
+    return (*rows, Row("max", "ms", most, about="The slowest of all."))
+
+
+def _difference(run: Run, name: str) -> str:
+    if len(run.transports) < 2:
+        return ""
+    found = compare(name, *_rounds(run))
+    if found is None:
+        return ""
+    return verdict.interval(found) if found.is_told else "not told"
+
+
+def _metric(run: Run, name: str, about: str) -> Row:
+    metric = METRICS[name]
+    values = tuple(number(metrics.mean(rounds, metric)) for rounds in _rounds(run))
+    return Row(metric.label, metric.unit, values, _difference(run, name), about)
+
+
+def _each(run: Run, value: Callable[[Round], float | None]) -> tuple[str, ...]:
+    found = []
+    for rounds in _rounds(run):
+        values = [one for each in rounds if (one := value(each)) is not None]
+        found.append(number(sum(values) / len(values) if values else None))
+    return tuple(found)
+
+
+def _delivery(run: Run) -> tuple[Row, ...]:
+    rate = _each(run, lambda one: one.figures.messages / one.seconds if one.seconds else None)
+    return (
+        Row("messages", "a second", rate, about="That came on all connections together."),
+        _metric(run, "rate", "Of the messages that were due in the window, how many came."),
+        _metric(run, "loss", "By the gaps in each producer's numbers."),
+        _metric(run, "jitter", "How uneven transit is (RFC 3550, section 6.4.1), the mean of all streams."),
+        _metric(run, "bytes", "On the wire with framing, before TLS, heartbeats included."),
+    )
+
+
+def _connecting(run: Run) -> tuple[Row, ...]:
+    rows = []
+    for step, label in _STEPS.items():
+        whole = [
+            merged(one.steps[step] for one in rounds if step in one.steps) for rounds in _rounds(run)
+        ]
+        if not any(one.counts for one in whole):
+            continue
+        for name in ("p50", "p99"):
+            values = (metrics.percentile(one, METRICS[name].percent or 0.0) for one in whole)
+            rows.append(
+                Row(f"{label}, {name}", "ms", tuple(map(number, values)), about=_STEP_ABOUT[step])
+            )
+    return tuple(row for row in rows if _has_figures(row))
+
+
+_STEP_ABOUT = {
+    "tcp": "From the start until TCP is connected.",
+    "tls": "From there until TLS is agreed on.",
+    "answer": "From the request until the head of the answer.",
+    "welcome": "From there until the first message.",
+    "total": "From the start until the first message; many connections open at once.",
+}
+
+
+def _server(run: Run) -> tuple[Row, ...]:
+    memory = _each(run, lambda one: None if one.memory is None else one.memory / 1024)
+    about = "Growth of resident memory while the connections opened, divided by their number."
+    if not run.memory_is_clean:
+        about += " More than that, rather: memory that earlier connections left is used again."
+    return (
+        _metric(run, "cpu", "User and system, of the server's processes; loopback's share included."),
+        Row("memory a connection", "KiB", memory, about=about),
+    )

@@ -1,0 +1,126 @@
+"""Say in one sentence what a comparison found, and hold a run against what was allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rtdemo.client import LABELS, Transport
+from rtdemo.lab.bench.comparison import MIN_ROUNDS, Difference, compare
+from rtdemo.lab.bench.metrics import METRICS, basis
+from rtdemo.lab.bench.result import Round, Run
+
+HEADLINE = ("p99", "p50")
+_LIMIT = re.compile(r"(?P<metric>[a-z0-9.]+)(?P<sign>[+-])(?P<number>\d+(?:\.\d+)?)%")
+_FROM = {"due": "from the instant it was due", "sent": "from sentAt"}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Hold by how much a figure may get worse.
+
+    Arguments:
+        metric: its name in METRICS.
+        percent: of the old figure; of `rate` and `loss`, percentage points.
+    """
+
+    metric: str
+    percent: float
+
+    def __str__(self) -> str:
+        return f"{self.metric}{'+' if METRICS[self.metric].more_is_worse else '-'}{self.percent:g}%"
+
+
+def limit(text: str) -> Limit:
+    """Read a limit such as `p99+20%`.
+
+    Raises:
+        ValueError: what would be one.
+    """
+    found = _LIMIT.fullmatch(text.strip())
+    metric = METRICS.get(found["metric"]) if found else None
+    if found is None or metric is None or (found["sign"] == "+") is not metric.more_is_worse:
+        names = ", ".join(name for name, one in METRICS.items() if one.more_is_worse)
+        raise ValueError(f"{text!r} is no limit; give rate-N%, or NAME+N% with one of {names}")
+    return Limit(found["metric"], float(found["number"]))
+
+
+def between(run: Run) -> str:
+    """Return the verdict on the two transports of a run; empty where there is one alone."""
+    if len(run.transports) < 2:
+        return ""
+    if failed := [line for line in run.parity if line.state == "failed"]:
+        return f"Not comparable: {'; '.join(f'{one.name}: {one.words}' for one in failed)}."
+    first, second = run.transports
+    return sentence(LABELS[first], run.of(first), LABELS[second], run.of(second))
+
+
+def against(old: Run, new: Run, transport: Transport) -> str:
+    """Return the verdict on a transport of two runs."""
+    label = LABELS[transport]
+    return sentence(f"{label} before", old.of(transport), f"{label} now", new.of(transport))
+
+
+def sentence(first: str, one: Sequence[Round], second: str, other: Sequence[Round]) -> str:
+    """Return whether two sides differ in latency, by the first figure of HEADLINE that does."""
+    if min(len(one), len(other)) < MIN_ROUNDS:
+        return f"No difference can be told between {first} and {second}: that takes two rounds of each."
+    found = [d for name in HEADLINE if (d := compare(name, one, other)) is not None]
+    if not found:
+        return f"No difference can be told between {first} and {second}: latency is not known well enough."
+    told = next((d for d in found if d.is_told), None)
+    since = _FROM[basis([*one, *other])]
+    if told is None:
+        figures = "; ".join(f"{d.metric} {interval(d)}, {d.why_not}" for d in found)
+        return f"No difference can be told between {first} and {second} ({figures})."
+    way = "higher" if told.change > 0 else "lower"
+    change, low, high = (f"{100 * abs(share):.0f}" for share in (told.change, told.low, told.high))
+    bounds = f"{low} to {high}" if told.change > 0 else f"{high} to {low}"
+    return (
+        f"{second}'s {told.metric} is {change} % {way} than {first}'s (95 % interval {bounds} %):"
+        f" {told.second:.3g} ms against {told.first:.3g} ms {since}."
+    )
+
+
+def interval(difference: Difference) -> str:
+    """Return a change with its interval, such as `+3 % (−2 to +9)`."""
+    scale, unit = (1, " points") if METRICS[difference.metric].in_points else (100, " %")
+    change, low, high = (
+        scale * figure for figure in (difference.change, difference.low, difference.high)
+    )
+    places = 0 if max(map(abs, (change, low, high))) >= 10 else 1
+    return f"{change:+.{places}f}{unit} ({low:+.{places}f} to {high:+.{places}f})".replace("-", "−")
+
+
+def hold(limits: Sequence[Limit], old: Run, new: Run) -> tuple[list[str], list[str]]:
+    """Return a sentence for each limit that is exceeded beyond chance, and for each that could not be held."""
+    over, unheld = [], []
+    for transport in new.transports:
+        for one in limits:
+            found = compare(one.metric, old.of(transport), new.of(transport))
+            label = LABELS[transport]
+            if found is None:
+                unheld.append(f"{label}: {one} could not be held: both runs must tell the figure, in two rounds")
+            elif found.is_told and _is_over(one, found):
+                over.append(f"{label}: {METRICS[one.metric].label} {interval(found)} is over {one}")
+    return over, unheld
+
+
+def _is_over(one: Limit, found: Difference) -> bool:
+    metric = METRICS[one.metric]
+    allowed = one.percent if metric.in_points else one.percent / 100
+    return found.low > allowed if metric.more_is_worse else -found.high > allowed
+
+
+def unlike(old: Run, new: Run) -> list[str]:
+    """Return in what two runs were not made alike."""
+    names = {"connections": "-n", "speed": "--speed", "producers": "--producers"}
+    found = [
+        f"the old run had {flag} {getattr(old.settings, name)!s}, this one {getattr(new.settings, name)!s}"
+        for name, flag in names.items()
+        if getattr(old.settings, name) != getattr(new.settings, name)
+    ]
+    if old.environment.system != new.environment.system or old.environment.cores != new.environment.cores:
+        found.append("the old run was made on another machine")
+    return [f"{words}: the difference may come from that" for words in found]
