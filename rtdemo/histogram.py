@@ -77,4 +77,3 @@ class Histogram(msgspec.Struct):
             if seen >= wanted:
                 return min(middle(index), self.maximum)
         return self.maximum  # pragma: no cover - the counts add up to `count`
-

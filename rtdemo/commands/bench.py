@@ -29,7 +29,7 @@ SPARE_FILES = 256
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-class LimitType(click.ParamType):
+class LimitType(click.ParamType[Limit]):
     """Read a limit of --fail-if."""
 
     name = "limit"
@@ -85,7 +85,9 @@ class LimitType(click.ParamType):
     help="That measure. Default: one for each 2,000 connections, up to the cores.",
 )
 @click.option("--json", "json_file", type=FILE, help="Write everything that was measured to a file.")
-@click.option("--html", "html_file", type=FILE, help="Write a report to look at, one self-contained page.")
+@click.option(
+    "--html", "html_file", type=FILE, help="Write a report to look at, one self-contained page."
+)
 @click.option("--compare", type=FILE, help="Compare with a run that --json wrote.")
 @click.option(
     "--fail-if",
@@ -165,4 +167,3 @@ def _tell(run: Run, old: Run | None, limits: tuple[Limit, ...]) -> list[str]:
     if run.rounds:
         terminal.show(run, old)
     return exceeded
-

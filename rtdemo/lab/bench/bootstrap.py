@@ -31,7 +31,7 @@ def resample(
     rounds: Sequence[Sequence[T]], statistic: Callable[[list[T]], Sequence[float]], seed: int = SEED
 ) -> list[Sequence[float]]:
     """Return a statistic of 1,000 draws of rounds, and of blocks within them."""
-    chance = Random(seed)  # noqa: S311 - a draw, no secret
+    chance = Random(seed)
     found = []
     for _ in range(RESAMPLES):
         drawn = chance.choices(rounds, k=len(rounds))

@@ -6,11 +6,11 @@ that they keep their size on a small screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
-from rtdemo.client import LABELS, Transport
+from rtdemo.client import Transport
 from rtdemo.histogram import middle
 from rtdemo.lab.bench import metrics
 from rtdemo.lab.bench.latencies import Latencies
@@ -67,7 +67,9 @@ class Scale:
     @property
     def labels(self) -> list[Label]:
         """Return the decades."""
-        return [Label(self.height(10.0**power), _duration(power)) for power in range(self.low, self.high + 1)]
+        return [
+            Label(self.height(10.0**power), _duration(power)) for power in range(self.low, self.high + 1)
+        ]
 
 
 def _duration(power: int) -> str:
@@ -77,10 +79,11 @@ def _duration(power: int) -> str:
 
 
 def scale(found: Iterable[Latencies]) -> Scale:
-    """Return the decades that hold all of these latencies."""
-    met = [middle(index) * 1000 for one in found for index in one.counts]
-    low = floor(log10(min(max(min(met), LEAST), MOST / 10)))
-    return Scale(low, max(low + 1, ceil(log10(min(max(met), MOST)))))
+    """Return the decades that hold all of these latencies but the fastest 2 %."""
+    met = [percentile * 1000 for one in found for p in (2, 100) if (percentile := one.percentile(p))]
+    low = floor(log10(min(max(min(met, default=LEAST), LEAST), MOST / 10)))
+    high = ceil(log10(min(max(met, default=LEAST), MOST)))
+    return Scale(low, max(low + 1, high))
 
 
 def plots(run: Run) -> list[Plot]:
@@ -101,18 +104,20 @@ def _curve(whole: dict[Transport, Latencies], common: Scale) -> Plot:
         return 100.0 if share >= 1 else min(100.0, -100 * log10(1 - share) / depth)
 
     lines = [Line(transport, _steps(one, across, common)) for transport, one in whole.items()]
-    ticks = [Label(across(percent / 100), name) for percent, name in _NINES if across(percent / 100) <= 96]
+    ticks = [
+        Label(across(percent / 100), name) for percent, name in _NINES if across(percent / 100) <= 96
+    ]
     about = "Each line is a transport: so many of its messages came within so long. Right is rarer."
     return Plot("Latency by percentile", about, lines, [*ticks, Label(100.0, "max")], common.labels)
 
 
-def _steps(one: Latencies, across: object, common: Scale) -> str:
+def _steps(one: Latencies, across: Callable[[float], float], common: Scale) -> str:
     seen, count, points = 0, len(one), []
     for index in sorted(one.counts):
         y = 100 - common.height(middle(index) * 1000)
-        start = across(seen / count)  # type: ignore[operator]
+        start = across(seen / count)
         seen += one.counts[index]
-        points += [f"{start:.2f},{y:.2f}", f"{across(seen / count):.2f},{y:.2f}"]  # type: ignore[operator]
+        points += [f"{start:.2f},{y:.2f}", f"{across(seen / count):.2f},{y:.2f}"]
     return "M" + " L".join(points)
 
 
@@ -120,10 +125,10 @@ def _seconds(run: Run, basis: Basis, common: Scale) -> Plot:
     total = sum(len(one.figures.blocks) for one in run.rounds)
     lines: list[Line] = []
     labels, borders, at = [], [], 0
-    for one in run.rounds:
+    for number, one in enumerate(run.rounds, 1):
         count = len(one.figures.blocks)
         lines += _round(one, basis, common, at, total)
-        labels.append(Label(100 * (at + count / 2) / total, LABELS[one.transport]))
+        labels.append(Label(100 * (at + count / 2) / total, str(number)))
         at += count
         borders.append(100 * at / total)
     about = "Round by round, second by second: the line is p50, the shade reaches up to p99."

@@ -96,7 +96,9 @@ def _as_share(
 ) -> Difference:
     # Latencies differ by factors, so the interval is taken of the logarithm of their ratio.
     ratio = _log_ratio(one, other)
-    low, high = bootstrap.interval(ratio, (_log_ratio(a, b) for a, b in zip(*draws, strict=True)), rounds)
+    low, high = bootstrap.interval(
+        ratio, (_log_ratio(a, b) for a, b in zip(*draws, strict=True)), rounds
+    )
     return Difference(
         name, one, other, exp(ratio) - 1, exp(low) - 1, exp(high) - 1, _spans_zero(low, high)
     )
@@ -117,6 +119,4 @@ def _checked(found: Difference, metric: Metric) -> Difference:
 
 
 def _untold(found: Difference, why: str) -> Difference:
-    return Difference(
-        found.metric, found.first, found.second, found.change, found.low, found.high, why
-    )
+    return Difference(found.metric, found.first, found.second, found.change, found.low, found.high, why)

@@ -53,7 +53,9 @@ async def target(url: str, transport: Transport) -> Target:
     secure = parts.scheme in ("https", "wss")
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    head = f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: rtdemo-bench\r\n{_ASKED[transport]}"
+    head = (
+        f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: rtdemo-bench\r\n{_ASKED[transport]}"
+    )
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for number, (family, _, _, _, at) in enumerate(found, 1):
@@ -83,6 +85,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         opened: done once the answer's head is there.
+        welcomed: done once the first message is.
         steps: milliseconds of connecting, by step: tcp, tls, answer, welcome.
         bytes: received since the head, before TLS.
         ended: why it ended; None while it is open.
@@ -90,6 +93,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, transport: Transport, inbox: Inbox) -> None:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.welcomed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.steps: dict[str, float] = {}
         self.bytes = 0
         self.inbox = inbox
@@ -98,7 +102,6 @@ class Connection(asyncio.Protocol):
         self._head = b""
         self._reader: StreamReader | None = None
         self._since = 0.0
-        self._silent = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way to the server."""
@@ -125,9 +128,9 @@ class Connection(asyncio.Protocol):
             return
         for payload in payloads:
             self.inbox.take(payload, at)
-        if payloads and self._silent:
-            self._silent = False
+        if payloads and not self.welcomed.done():
             self.steps["welcome"] = at - self._since
+            self.welcomed.set_result(None)
 
     def _take_head(self, data: bytes, at: float) -> bytes:
         self._head += data
@@ -138,7 +141,8 @@ class Connection(asyncio.Protocol):
             return b""
         first, *lines = head.split(b"\r\n")
         fields = {
-            name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(b":") for line in lines)
         }
         if problem := self._problem(first, fields):
             self._end(problem)
@@ -171,6 +175,7 @@ class Connection(asyncio.Protocol):
             self.ended = why
         if not self.opened.done():
             self.opened.set_exception(ConnectionError(why))
+        self.welcomed.cancel()
         self._transport.abort()
 
     def close(self) -> None:

@@ -37,7 +37,9 @@ def _doubts(one: Round) -> list[str]:
     if any(cost.share > BUSY for cost in one.costs):
         found.append(f"{label}: the client was the bottleneck, it used over {BUSY:.0%} of a core")
     elif _is_late(one):
-        found.append(f"{label}: the client was the bottleneck, its loop was late by a quarter of the p99")
+        found.append(
+            f"{label}: the client was the bottleneck, its loop was late by a quarter of the p99"
+        )
     if one.others is not None and one.others > NOISE:
         found.append(f"{label}: other processes used over {NOISE:.0%} of a core meanwhile")
     for why, times in one.ended.items():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from math import ceil, floor
 from statistics import median
 
@@ -58,7 +59,7 @@ def period(streams: Iterable[Sequence[float]]) -> float | None:
     The median gap is refined by the regression of the instants on their ticks, within each stream.
     """
     kept = [list(stream) for stream in streams if len(stream) > 1]
-    gaps = [late - early for stream in kept for early, late in zip(stream, stream[1:], strict=False)]
+    gaps = [late - early for stream in kept for early, late in pairwise(stream)]
     if len(gaps) < MIN_GAPS or sum(gaps) <= 0:
         return None
     mean = sum(gaps) / len(gaps)
@@ -75,7 +76,7 @@ def _slope(streams: Sequence[Sequence[float]], near: float) -> float:
     above = below = 0.0
     for stream in streams:
         at = [0.0]
-        for early, late in zip(stream, stream[1:], strict=False):
+        for early, late in pairwise(stream):
             at.append(at[-1] + round((late - early) / near))
         mean_at, mean_sent = sum(at) / len(at), sum(stream) / len(stream)
         above += sum((a - mean_at) * (s - mean_sent) for a, s in zip(at, stream, strict=True))
@@ -90,7 +91,7 @@ def waits(
     window: tuple[float, float],
     end: float,
 ) -> list[tuple[float, float, bool]]:
-    """Return for each instant in a window at which a message of a stream was due: it, the wait, whether it came.
+    """Return the instants in a window at which messages were due, with the wait and whether it came.
 
     Arguments:
         sent, arrived: of its messages in order, on one clock.
@@ -110,4 +111,3 @@ def waits(
         due = start + tick * period
         found.append((due, came - due, place < len(answered) and answered[place] == tick))
     return found
-

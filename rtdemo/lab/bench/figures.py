@@ -86,6 +86,25 @@ def work_out(arrivals: Arrivals, periods: Mapping[str, float], go: Go, offset: f
     figures.whole = bool(streams) and all(at.is_integer() for stream in streams for at in stream.sent)
     for stream in streams:
         _count(figures, stream)
+    _schedule(figures, by_name, periods)
+    moved = WHOLE if figures.whole else 0.0
+    # Without an offset the fastest message counts as taking no time, for the count alone.
+    shift = moved - (offset if offset is not None else _fastest(streams))
+    window = Window(go, shift, is_told=offset is not None)
+    jitters = [
+        found
+        for name, kind in by_name.items()
+        for stream in kind
+        if (found := window.count(figures, stream, figures.periods.get(name))) is not None
+    ]
+    figures.streams = len(jitters)
+    figures.jitter = sum(jitters) / len(jitters) if jitters else 0.0
+    return figures
+
+
+def _schedule(
+    figures: Figures, by_name: Mapping[str, Iterable[Stream]], periods: Mapping[str, float]
+) -> None:
     for name, kind in sorted(by_name.items()):
         private = [stream for stream in kind if not stream.is_shared]
         period = periods.get(name) or due.period(stream.sent for stream in private)
@@ -93,8 +112,6 @@ def work_out(arrivals: Arrivals, periods: Mapping[str, float], go: Go, offset: f
             figures.periods[name] = period
         elif any(len(stream.sent) > 1 for stream in kind):
             figures.irregular = [*figures.irregular, name][:MAX_NAMES]
-    _measure(figures, by_name, go, offset)
-    return figures
 
 
 def _count(figures: Figures, stream: Stream) -> None:
@@ -110,49 +127,50 @@ def _count(figures: Figures, stream: Stream) -> None:
         highest = seq
 
 
-def _measure(
-    figures: Figures, by_name: Mapping[str, Iterable[Stream]], go: Go, offset: float | None
-) -> None:
-    first, after = go.start, go.start + go.seconds * 1000
-    moved = WHOLE if figures.whole else 0.0
-    # Without an offset the fastest message counts as taking no time, for the count alone.
-    shift = moved - (offset if offset is not None else _fastest(by_name))
-    jitters = []
-    for name, kind in by_name.items():
-        for stream in kind:
-            sent = [at + shift for at in stream.sent]
-            inside = [
-                (came, came - at)
-                for at, came in zip(sent, stream.arrived, strict=True)
-                if first <= came < after
-            ]
-            figures.messages += len(inside)
-            if len(inside) > 1:
-                jitters.append(jitter([took for _, took in inside]))
-            if offset is not None:
-                for came, took in inside:
-                    figures.blocks[int((came - first) / 1000)].sent.record(took / 1000)
-            if name in figures.periods and not stream.is_shared:
-                waits = due.waits(
-                    sent, stream.arrived, figures.periods[name], (first, after), after + DRAIN * 1000
-                )
-                figures.due += len(waits)
-                figures.kept += sum(kept for _, _, kept in waits)
-                if offset is not None:
-                    for at, wait, _ in waits:
-                        figures.blocks[int((at - first) / 1000)].due.record(wait / 1000)
-    figures.streams = len(jitters)
-    figures.jitter = sum(jitters) / len(jitters) if jitters else 0.0
+class Window:
+    """Map the server's clock to this one's and instants to the seconds of a window.
+
+    Arguments:
+        go: when it was.
+        shift: milliseconds to add to the server's time.
+        is_told: whether that is known, so that latencies mean something.
+    """
+
+    def __init__(self, go: Go, shift: float, is_told: bool) -> None:
+        self.first, self.after = go.start, go.start + go.seconds * 1000
+        self.shift, self.is_told = shift, is_told
+
+    def count(self, figures: Figures, stream: Stream, period: float | None) -> float | None:
+        """Add what a stream shows in the window; return its jitter, if it has one."""
+        sent = [at + self.shift for at in stream.sent]
+        transits = self._arrivals(figures, sent, stream)
+        if period is not None and not stream.is_shared:
+            span = (self.first, self.after)
+            waits = due.waits(sent, stream.arrived, period, span, self.after + DRAIN * 1000)
+            figures.due += len(waits)
+            figures.kept += sum(came for _, _, came in waits)
+            for at, wait, _ in waits if self.is_told else ():
+                self._block(figures, at).due.record(wait / 1000)
+        return jitter(transits) if len(transits) > 1 else None
+
+    def _arrivals(self, figures: Figures, sent: Iterable[float], stream: Stream) -> list[float]:
+        transits = []
+        for at, came in zip(sent, stream.arrived, strict=True):
+            if self.first <= came < self.after:
+                transits.append(came - at)
+                if self.is_told:
+                    self._block(figures, came).sent.record((came - at) / 1000)
+        figures.messages += len(transits)
+        return transits
+
+    def _block(self, figures: Figures, at: float) -> Block:
+        # Rounding may put the last instant of all just behind the last block.
+        return figures.blocks[min(len(figures.blocks) - 1, int((at - self.first) / 1000))]
 
 
-def _fastest(by_name: Mapping[str, Iterable[Stream]]) -> float:
+def _fastest(streams: Iterable[Stream]) -> float:
     return max(
-        (
-            at - came
-            for kind in by_name.values()
-            for stream in kind
-            for at, came in zip(stream.sent, stream.arrived, strict=True)
-        ),
+        (at - came for stream in streams for at, came in zip(stream.sent, stream.arrived, strict=True)),
         default=0.0,
     )
 

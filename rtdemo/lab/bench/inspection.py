@@ -54,9 +54,7 @@ class Offers(msgspec.Struct, frozen=True):
     def common(self, transports: Sequence[Transport]) -> list[str]:
         """Return the private producers that all of these transports have with one period."""
         first, *others = (self.periods(transport) for transport in transports)
-        return [
-            name for name, period in first.items() if all(o.get(name) == period for o in others)
-        ]
+        return [name for name, period in first.items() if all(o.get(name) == period for o in others)]
 
 
 async def offers(http: aiohttp.ClientSession, address: Address) -> Offers:

@@ -107,7 +107,7 @@ def _descriptors() -> Iterator[Path]:
 
 def _target(link: Path) -> str:
     try:
-        return os.readlink(link)
+        return str(link.readlink())
     except OSError:
         return ""
 

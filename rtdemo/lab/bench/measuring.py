@@ -58,7 +58,7 @@ async def _measure(run: Run, address: Address | None, progress: Progress) -> Non
         run.memory_is_clean = True
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        there = address or await stack.enter_async_context(own_server())
+        there = address if address is not None else await stack.enter_async_context(own_server())
         subject = await _subject(run, http, there)
         routes: dict[Transport, Route | None] = {}
         try:
@@ -94,9 +94,7 @@ async def _subject(run: Run, http: aiohttp.ClientSession, address: Address) -> S
 def _notes(subject: Subject) -> list[str]:
     notes = []
     if subject.producers:
-        left_out = inspection.left_out(
-            subject.offered, subject.settings.transports, subject.producers
-        )
+        left_out = inspection.left_out(subject.offered, subject.settings.transports, subject.producers)
         words = f"; left out: {', '.join(left_out)}" if left_out else ""
         notes.append(f"measured producers: {subject.producers}{words}")
     if subject.clock is None:

@@ -73,7 +73,10 @@ METRICS: Mapping[str, Metric] = {
         in_points=True,
     ),
     "bytes": Metric(
-        "bytes a message", "B", value=lambda one: _ratio(one.bytes, one.figures.messages), resolution=0.005
+        "bytes a message",
+        "B",
+        value=lambda one: _ratio(one.bytes, one.figures.messages),
+        resolution=0.005,
     ),
     "cpu": Metric(
         "server CPU a message",

@@ -17,13 +17,18 @@ _Told = Callable[[Route], object]
 _ROUTE: Mapping[str, tuple[_Told, Callable[[Route], str]]] = {
     "TCP_NODELAY": (lambda r: r.no_delay, lambda r: {True: "on", False: "off", None: "?"}[r.no_delay]),
     "compression": (lambda r: r.compression, lambda r: r.compression or "none"),
-    "HTTP version": (lambda r: (r.http, r.tls), lambda r: f"HTTP/{r.http}{' over TLS' if r.tls else ''}"),
+    "HTTP version": (
+        lambda r: (r.http, r.tls),
+        lambda r: f"HTTP/{r.http}{' over TLS' if r.tls else ''}",
+    ),
     "proxy": (lambda r: r.forwarding, lambda r: ", ".join(r.forwarding) or "none seen"),
 }
 
 
 def audit(
-    offered: Offers, routes: Mapping[Transport, Route | None], rounds: Mapping[Transport, Sequence[Round]]
+    offered: Offers,
+    routes: Mapping[Transport, Route | None],
+    rounds: Mapping[Transport, Sequence[Round]],
 ) -> list[Line]:
     """Return the lines; none where there is nothing to compare.
 

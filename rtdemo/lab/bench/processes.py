@@ -12,8 +12,8 @@ from typing import TypeVar
 import msgspec
 
 from rtdemo.errors import ServerError
-from rtdemo.lab.bench.plan import Plan
 from rtdemo.lab.bench.answers import MAX_LINE
+from rtdemo.lab.bench.plan import Plan
 
 MAX_ANSWER = 64 * 1024 * 1024
 END_TIMEOUT = 5.0

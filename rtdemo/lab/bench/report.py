@@ -5,7 +5,7 @@ from __future__ import annotations
 import jinja2
 
 from rtdemo.client import LABELS
-from rtdemo.lab.bench import charts, terminal
+from rtdemo.lab.bench import charts, verdict
 from rtdemo.lab.bench.result import Run
 from rtdemo.lab.bench.summary import sections
 from rtdemo.paths import bundled
@@ -27,7 +27,8 @@ def page(run: Run, old: Run | None = None) -> bytes:
     text = environment.get_template("report.html").render(
         run=run,
         labels=LABELS,
-        sentences=terminal.sentences(run, old),
+        verdicts=verdict.verdicts(run, old),
+        errors=verdict.errors(run),
         plots=charts.plots(run),
         sections=sections(run),
     )

@@ -10,11 +10,11 @@ import msgspec
 
 from rtdemo.client import Transport
 from rtdemo.errors import FileError
+from rtdemo.lab.bench.answers import Cost
 from rtdemo.lab.bench.figures import Figures
 from rtdemo.lab.bench.latencies import Latencies
 from rtdemo.lab.bench.machine import Environment
 from rtdemo.lab.bench.plan import RunSettings
-from rtdemo.lab.bench.answers import Cost
 
 FORMAT = "rtdemo-bench"
 VERSION = 1

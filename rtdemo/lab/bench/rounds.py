@@ -25,7 +25,9 @@ WORKING_OUT = 300.0
 """Seconds to work the figures of a window out."""
 
 
-async def connect(subject: Subject, these: Processes, transport: Transport, connections: int) -> list[Ready]:
+async def connect(
+    subject: Subject, these: Processes, transport: Transport, connections: int
+) -> list[Ready]:
     """Wait until the connections are open.
 
     Raises:

@@ -47,7 +47,12 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the text messages that end in these bytes."""
-        if not self._rest and data[0] == _FINAL_TEXT and len(data) > 1 and data[1] + 2 == len(data) < 128:
+        if (
+            not self._rest
+            and data[0] == _FINAL_TEXT
+            and len(data) > 1
+            and data[1] + 2 == len(data) < 128
+        ):
             return [data[2:]]
         data = self._rest + data
         payloads, at = [], 0

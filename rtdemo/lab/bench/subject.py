@@ -10,7 +10,7 @@ from rtdemo.lab import server_clock
 from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine
 from rtdemo.lab.bench.inspection import Offers
-from rtdemo.lab.bench.plan import RunSettings, Plan, shares
+from rtdemo.lab.bench.plan import Plan, RunSettings, shares
 from rtdemo.lab.server_clock import Reading
 
 AT_ONCE = 100

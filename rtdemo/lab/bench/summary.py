@@ -11,7 +11,9 @@ from rtdemo.lab.bench.latencies import merged
 from rtdemo.lab.bench.metrics import METRICS, Basis
 from rtdemo.lab.bench.result import Round, Run
 
-NOTHING = "–"
+NOTHING = "-"
+_DUE = "So many percent of the messages came at least this fast. A server that stalls cannot hide it."
+_SENT = "The same, from when the server says that it sent: what network and client add."
 PERCENTILES = ("p50", "p95", "p99", "p99.9")
 _STEPS = {"tcp": "TCP", "tls": "TLS", "answer": "first byte", "welcome": "welcome", "total": "in all"}
 
@@ -35,17 +37,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """Hold rows under a heading."""
+    """Hold rows under a heading; `about` says what it means."""
 
     title: str
     rows: tuple[Row, ...]
+    about: str = ""
 
 
 def sections(run: Run) -> list[Section]:
     """Return what there is to tell."""
     found = [
-        Section("Latency from the instant it was due", _latency(run, "due")),
-        Section("Latency from sentAt", _latency(run, "sent")),
+        Section("Latency from the instant it was due", _latency(run, "due"), _DUE),
+        Section("Latency from sentAt", _latency(run, "sent"), _SENT),
         Section("Delivery", _delivery(run)),
         Section("Connecting", _connecting(run)),
         Section("Server", _server(run)),
@@ -69,7 +72,9 @@ def number(value: float | None) -> str:
         return "0"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
+    return (
+        f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
+    )
 
 
 def _latency(run: Run, basis: Basis) -> tuple[Row, ...]:
@@ -79,14 +84,13 @@ def _latency(run: Run, basis: Basis) -> tuple[Row, ...]:
     for name in PERCENTILES:
         percent = METRICS[name].percent or 0.0
         values = [metrics.percentile(one, percent) for one in whole]
-        least = metrics.ENOUGH.get(percent, 1)
-        about = f"{percent:g} % of the messages came at least this fast."
+        about = ""
         if None in values:
-            about += f" It takes {least:,} messages to tell."
+            about = f"Not told: it takes {metrics.ENOUGH.get(percent, 1):,} messages."
         difference = _difference(run, name) if is_headline else ""
         rows.append(Row(name, "ms", tuple(map(number, values)), difference, about))
     most = tuple(number(one.maximum * 1000 if one.counts else None) for one in whole)
-    return (*rows, Row("max", "ms", most, about="The slowest of all."))
+    return (*rows, Row("max", "ms", most))
 
 
 def _difference(run: Run, name: str) -> str:
@@ -118,7 +122,9 @@ def _delivery(run: Run) -> tuple[Row, ...]:
         Row("messages", "a second", rate, about="That came on all connections together."),
         _metric(run, "rate", "Of the messages that were due in the window, how many came."),
         _metric(run, "loss", "By the gaps in each producer's numbers."),
-        _metric(run, "jitter", "How uneven transit is (RFC 3550, section 6.4.1), the mean of all streams."),
+        _metric(
+            run, "jitter", "How uneven transit is (RFC 3550, section 6.4.1), the mean of all streams."
+        ),
         _metric(run, "bytes", "On the wire with framing, before TLS, heartbeats included."),
     )
 
@@ -133,9 +139,8 @@ def _connecting(run: Run) -> tuple[Row, ...]:
             continue
         for name in ("p50", "p99"):
             values = (metrics.percentile(one, METRICS[name].percent or 0.0) for one in whole)
-            rows.append(
-                Row(f"{label}, {name}", "ms", tuple(map(number, values)), about=_STEP_ABOUT[step])
-            )
+            about = _STEP_ABOUT[step] if name == "p50" else ""
+            rows.append(Row(f"{label}, {name}", "ms", tuple(map(number, values)), about=about))
     return tuple(row for row in rows if _has_figures(row))
 
 

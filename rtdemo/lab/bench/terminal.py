@@ -27,10 +27,12 @@ def show(run: Run, old: Run | None = None) -> None:
         console = Console(highlight=False, width=PIPE_WIDTH, color_system=None)
     console.print(_heading(run), soft_wrap=True)
     console.print(_table(run))
-    for line in sentences(run, old):
+    for line in verdict.verdicts(run, old) + verdict.errors(run):
         console.print(Text(line), style="bold", soft_wrap=True)
     for audited in run.parity:
-        console.print(Text(f"  {_STATES[audited.state]:<8}  {audited.name}: {audited.words}"), soft_wrap=True)
+        console.print(
+            Text(f"  {_STATES[audited.state]:<8}  {audited.name}: {audited.words}"), soft_wrap=True
+        )
     for note in run.notes:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     for warning in run.warnings:
@@ -59,14 +61,3 @@ def _table(run: Run) -> Table:
         for row in section.rows:
             table.add_row(f"  {row.label}", *row.figures, row.unit, row.difference)
     return table
-
-
-def sentences(run: Run, old: Run | None) -> list[str]:
-    """Return the verdicts, the error of latencies first."""
-    errors = [one.clock_error for one in run.rounds if one.clock_error is not None]
-    found = [f"Latencies are right to ± {max(errors):.2g} ms and 1.6 %."] if errors else []
-    if sentence := verdict.between(run):
-        found.append(sentence)
-    if old is not None:
-        found += [verdict.against(old, run, transport) for transport in run.transports if old.of(transport)]
-    return found

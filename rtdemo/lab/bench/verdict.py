@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rtdemo.client import LABELS, Transport
+from rtdemo.histogram import RESOLUTION
 from rtdemo.lab.bench.comparison import MIN_ROUNDS, Difference, compare
 from rtdemo.lab.bench.metrics import METRICS, basis
 from rtdemo.lab.bench.result import Round, Run
 
+MINUS = "\N{MINUS SIGN}"
 HEADLINE = ("p99", "p50")
 _LIMIT = re.compile(r"(?P<metric>[a-z0-9.]+)(?P<sign>[+-])(?P<number>\d+(?:\.\d+)?)%")
 _FROM = {"due": "from the instant it was due", "sent": "from sentAt"}
@@ -46,6 +48,23 @@ def limit(text: str) -> Limit:
     return Limit(found["metric"], float(found["number"]))
 
 
+def verdicts(run: Run, old: Run | None) -> list[str]:
+    """Return a sentence on each comparison, that with an earlier run first."""
+    both = [name for name in run.transports if old is not None and old.of(name)]
+    found = [against(old, run, transport) for transport in both if old is not None]
+    return [*found, *filter(None, [between(run)])]
+
+
+def errors(run: Run) -> list[str]:
+    """Return how far latencies may be off."""
+    known = [one.clock_error for one in run.rounds if one.clock_error is not None]
+    return (
+        [f"Latencies are right to ± {max(known):.2g} ms and {RESOLUTION:.1%}.".replace("%", " %")]
+        if known
+        else []
+    )
+
+
 def between(run: Run) -> str:
     """Return the verdict on the two transports of a run; empty where there is one alone."""
     if len(run.transports) < 2:
@@ -68,12 +87,14 @@ def sentence(first: str, one: Sequence[Round], second: str, other: Sequence[Roun
         return f"No difference can be told between {first} and {second}: that takes two rounds of each."
     found = [d for name in HEADLINE if (d := compare(name, one, other)) is not None]
     if not found:
-        return f"No difference can be told between {first} and {second}: latency is not known well enough."
+        return (
+            f"No difference can be told between {first} and {second}: latency is not known well enough."
+        )
     told = next((d for d in found if d.is_told), None)
     since = _FROM[basis([*one, *other])]
     if told is None:
-        figures = "; ".join(f"{d.metric} {interval(d)}, {d.why_not}" for d in found)
-        return f"No difference can be told between {first} and {second} ({figures})."
+        figures = "; ".join(f"{d.metric} {interval(d)}, and {d.why_not}" for d in found)
+        return f"No difference can be told between {first} and {second}: {figures}."
     way = "higher" if told.change > 0 else "lower"
     change, low, high = (f"{100 * abs(share):.0f}" for share in (told.change, told.low, told.high))
     bounds = f"{low} to {high}" if told.change > 0 else f"{high} to {low}"
@@ -84,24 +105,26 @@ def sentence(first: str, one: Sequence[Round], second: str, other: Sequence[Roun
 
 
 def interval(difference: Difference) -> str:
-    """Return a change with its interval, such as `+3 % (−2 to +9)`."""
+    """Return a change with its interval, such as `+3 % (-2 to +9)`."""
     scale, unit = (1, " points") if METRICS[difference.metric].in_points else (100, " %")
     change, low, high = (
         scale * figure for figure in (difference.change, difference.low, difference.high)
     )
     places = 0 if max(map(abs, (change, low, high))) >= 10 else 1
-    return f"{change:+.{places}f}{unit} ({low:+.{places}f} to {high:+.{places}f})".replace("-", "−")
+    return f"{change:+.{places}f}{unit} ({low:+.{places}f} to {high:+.{places}f})".replace("-", MINUS)
 
 
 def hold(limits: Sequence[Limit], old: Run, new: Run) -> tuple[list[str], list[str]]:
-    """Return a sentence for each limit that is exceeded beyond chance, and for each that could not be held."""
+    """Return a sentence for each limit that is exceeded beyond chance, and for each not to be held."""
     over, unheld = [], []
     for transport in new.transports:
         for one in limits:
             found = compare(one.metric, old.of(transport), new.of(transport))
             label = LABELS[transport]
             if found is None:
-                unheld.append(f"{label}: {one} could not be held: both runs must tell the figure, in two rounds")
+                unheld.append(
+                    f"{label}: {one} could not be held: both runs must tell the figure, in two rounds"
+                )
             elif found.is_told and _is_over(one, found):
                 over.append(f"{label}: {METRICS[one.metric].label} {interval(found)} is over {one}")
     return over, unheld
@@ -117,10 +140,13 @@ def unlike(old: Run, new: Run) -> list[str]:
     """Return in what two runs were not made alike."""
     names = {"connections": "-n", "speed": "--speed", "producers": "--producers"}
     found = [
-        f"the old run had {flag} {getattr(old.settings, name)!s}, this one {getattr(new.settings, name)!s}"
+        f"the old run had {flag} {before}, this one {now}"
         for name, flag in names.items()
-        if getattr(old.settings, name) != getattr(new.settings, name)
+        if (before := getattr(old.settings, name)) != (now := getattr(new.settings, name))
     ]
-    if old.environment.system != new.environment.system or old.environment.cores != new.environment.cores:
+    if (
+        old.environment.system != new.environment.system
+        or old.environment.cores != new.environment.cores
+    ):
         found.append("the old run was made on another machine")
     return [f"{words}: the difference may come from that" for words in found]

@@ -1,6 +1,7 @@
 """Measure: one process with its share of the connections, told what to do by lines of JSON.
 
-`python -m rtdemo.lab.bench.worker`; see `plan.py` and `answers.py` for what is said. When its standard input ends it ends.
+`python -m rtdemo.lab.bench.worker`; see `plan.py` and `answers.py` for what is said. It ends with
+its standard input.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from rtdemo.lab.bench.plan import DRAIN, Go, Plan, Settlement
 OPEN_TIMEOUT = 30.0
 """Seconds for one connection."""
 WELCOME_WAIT = 1.0
+"""Seconds for what servers say first; some say nothing."""
 LOOK = 0.02
 """Seconds between two looks at how late the loop is."""
 TIMER_GRAIN = 0.001
@@ -114,27 +116,22 @@ async def _window(
     await _until(go.start, cut)
     lag = LoopLag()
     cpu = time.process_time()
-    before = [(c.bytes, c.inbox.payload_bytes) for c in connections]
+    before = _received(connections)
     await _until(go.start + go.seconds * 1000, cut)
     passed = max(0.0, min(go.seconds, (server_clock.now() - go.start) / 1000))
     used = time.process_time() - cpu
-    after = [(c.bytes, c.inbox.payload_bytes) for c in connections]
-    received, payload = (
-        sum(now) - sum(then) for now, then in zip(zip(*after), zip(*before), strict=True)
-    )
+    received, payload = (now - then for now, then in zip(_received(connections), before, strict=True))
     share = used / passed if passed else 0.0
     return Go(go.start, passed), Cost(used, share, lag.stop()), received, payload
 
 
+def _received(connections: list[Connection]) -> tuple[int, int]:
+    payload = sum(connection.inbox.payload_bytes for connection in connections)
+    return sum(connection.bytes for connection in connections), payload
+
+
 async def _until(at: float, cut: asyncio.Future[Settlement]) -> None:
     await asyncio.wait({cut}, timeout=max(0.0, (at - server_clock.now()) / 1000))
-
-
-async def _welcomes(connections: list[Connection]) -> None:
-    """Wait a little for what servers say first; some say nothing."""
-    deadline = time.perf_counter() + WELCOME_WAIT
-    while time.perf_counter() < deadline and any("welcome" not in c.steps for c in connections):
-        await asyncio.sleep(LOOK)
 
 
 async def run(lines: Lines) -> None:
@@ -147,7 +144,8 @@ async def run(lines: Lines) -> None:
         lines.write(Ready({}, 0, _sentence(error)))
         return
     connections, problem = await _open(aim, plan, arrivals)
-    await _welcomes(connections)
+    if connections:
+        await asyncio.wait([c.welcomed for c in connections], timeout=WELCOME_WAIT)
     lines.write(_ready(connections, problem))
     go = await lines.read(Go)
     # Nothing cyclic is made while messages come; a collection would look like latency.
@@ -163,7 +161,9 @@ async def run(lines: Lines) -> None:
         connection.close()
     figures = work_out(arrivals, plan.periods, go, (await settlement).offset)
     lines.write(
-        Outcome(go.seconds, figures, cost, received, payload, dict(ended), arrivals.unread, arrivals.left_out)
+        Outcome(
+            go.seconds, figures, cost, received, payload, dict(ended), arrivals.unread, arrivals.left_out
+        )
     )
 
 
