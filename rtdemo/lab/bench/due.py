@@ -10,11 +10,12 @@ All instants and periods are milliseconds.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import ceil, floor
 from statistics import median
+from typing import NamedTuple
 
 GROUP = 0.1
 """Share of a period within which messages count as equally punctual."""
@@ -40,17 +41,37 @@ def anchor(sent: Sequence[float], period: float) -> float:
     return base + phases[counts.index(max(counts))]
 
 
-def ticks(sent: Sequence[float], period: float, start: float) -> list[int]:
-    """Return which tick each message answers, counted from `start`.
+class Schedule(NamedTuple):
+    """Say which tick each message answers, and where the grid of ticks lies from that message on."""
 
-    From the last backwards, so that a burst after a stall gets one tick each, the stalled ones, and a
-    server that leaves ticks out (as rtdemo does) leaves them without a message.
+    ticks: list[int]
+    starts: list[float]
+
+
+def schedule(sent: Sequence[float], period: float, is_fixed: bool) -> Schedule:
+    """Return the schedule that a stream kept.
+
+    From the last message backwards, so that a burst after a stall gets one tick each, the stalled ones,
+    and a server that leaves ticks out (as rtdemo does) leaves them without a message.
+
+    Arguments:
+        is_fixed: whether deadlines are a period after deadlines, so that a late message puts off none
+            after it. Elsewhere, as with Node's setInterval, they are a period after the last message:
+            then one that is early for all later ones shows that the grid moved after it.
     """
-    found: list[int] = []
+    start = anchor(sent, period) if is_fixed else sent[-1]
+    ticks: list[int] = []
+    starts: list[float] = []
     for at in reversed(sent):
-        tick = floor((at - start) / period + EARLY)
-        found.append(min(tick, found[-1] - 1) if found else tick)
-    return found[::-1]
+        exact = (at - start) / period
+        tick = floor(exact + EARLY)
+        nearest = round(exact)
+        if not is_fixed and exact < nearest and (not ticks or nearest < ticks[-1]):
+            start += (exact - nearest) * period
+            tick = nearest
+        ticks.append(min(tick, ticks[-1] - 1) if ticks else tick)
+        starts.append(start)
+    return Schedule(ticks[::-1], starts[::-1])
 
 
 def period(streams: Iterable[Sequence[float]]) -> float | None:
@@ -88,26 +109,26 @@ def waits(
     sent: Sequence[float],
     arrived: Sequence[float],
     period: float,
+    is_fixed: bool,
     window: tuple[float, float],
     end: float,
 ) -> list[tuple[float, float, bool]]:
     """Return the instants in a window at which messages were due, with the wait and whether it came.
 
     Arguments:
-        sent, arrived: of its messages in order, on one clock.
-        period: of the stream.
+        sent, arrived: of a stream's messages in order, on one clock.
+        period, is_fixed: of its schedule.
         window: from (inclusive) and to (exclusive), on that clock.
         end: instant up to which messages were taken; whatever did not come waits until then.
     """
-    start = anchor(sent, period)
-    answered = ticks(sent, period, start)
+    ticks, starts = schedule(sent, period, is_fixed)
     found: list[tuple[float, float, bool]] = []
-    place = 0
-    # Before its first message nothing is known of a stream.
-    first, after = (ceil((at - start) / period) for at in window)
-    for tick in range(max(answered[0], first), after):
-        place = bisect_left(answered, tick, place)
-        came = arrived[place] if place < len(answered) else end
-        due = start + tick * period
-        found.append((due, came - due, place < len(answered) and answered[place] == tick))
+    # Before its first message nothing is known of a stream; behind the last there may be more due.
+    for place, start in enumerate([starts[0], *starts]):
+        first, after = (ceil((at - start) / period) for at in window)
+        begin = max(first, ticks[place - 1] + 1 if place else ticks[0])
+        came = arrived[place] if place < len(ticks) else end
+        for tick in range(begin, min(after, ticks[place] + 1) if place < len(ticks) else after):
+            due = start + tick * period
+            found.append((due, came - due, place < len(ticks) and tick == ticks[place]))
     return found

@@ -95,7 +95,8 @@ def work_out(arrivals: Arrivals, periods: Mapping[str, float], go: Go, offset: f
         found
         for name, kind in by_name.items()
         for stream in kind
-        if (found := window.count(figures, stream, figures.periods.get(name))) is not None
+        if (found := window.count(figures, stream, figures.periods.get(name), name in periods))
+        is not None
     ]
     figures.streams = len(jitters)
     figures.jitter = sum(jitters) / len(jitters) if jitters else 0.0
@@ -140,13 +141,20 @@ class Window:
         self.first, self.after = go.start, go.start + go.seconds * 1000
         self.shift, self.is_told = shift, is_told
 
-    def count(self, figures: Figures, stream: Stream, period: float | None) -> float | None:
-        """Add what a stream shows in the window; return its jitter, if it has one."""
+    def count(
+        self, figures: Figures, stream: Stream, period: float | None, is_fixed: bool
+    ) -> float | None:
+        """Add what a stream shows in the window; return its jitter, if it has one.
+
+        Arguments:
+            period, is_fixed: of its schedule; None where it has none.
+        """
         sent = [at + self.shift for at in stream.sent]
         transits = self._arrivals(figures, sent, stream)
         if period is not None and not stream.is_shared:
             span = (self.first, self.after)
-            waits = due.waits(sent, stream.arrived, period, span, self.after + DRAIN * 1000)
+            end = self.after + DRAIN * 1000
+            waits = due.waits(sent, stream.arrived, period, is_fixed, span, end)
             figures.due += len(waits)
             figures.kept += sum(came for _, _, came in waits)
             for at, wait, _ in waits if self.is_told else ():

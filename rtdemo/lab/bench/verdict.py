@@ -14,6 +14,7 @@ from rtdemo.lab.bench.result import Round, Run
 
 MINUS = "\N{MINUS SIGN}"
 HEADLINE = ("p99", "p50")
+"""What is compared in words, the first that is known: one question, or chance has two tries."""
 _LIMIT = re.compile(r"(?P<metric>[a-z0-9.]+)(?P<sign>[+-])(?P<number>\d+(?:\.\d+)?)%")
 _FROM = {"due": "from the instant it was due", "sent": "from sentAt"}
 
@@ -82,19 +83,18 @@ def against(old: Run, new: Run, transport: Transport) -> str:
 
 
 def sentence(first: str, one: Sequence[Round], second: str, other: Sequence[Round]) -> str:
-    """Return whether two sides differ in latency, by the first figure of HEADLINE that does."""
+    """Return whether two sides differ in latency."""
     if min(len(one), len(other)) < MIN_ROUNDS:
         return f"No difference can be told between {first} and {second}: that takes two rounds of each."
-    found = [d for name in HEADLINE if (d := compare(name, one, other)) is not None]
-    if not found:
+    told = next((d for name in HEADLINE if (d := compare(name, one, other)) is not None), None)
+    if told is None:
         return (
             f"No difference can be told between {first} and {second}: latency is not known well enough."
         )
-    told = next((d for d in found if d.is_told), None)
-    since = _FROM[basis([*one, *other])]
-    if told is None:
-        figures = "; ".join(f"{d.metric} {interval(d)}, and {d.why_not}" for d in found)
+    if not told.is_told:
+        figures = f"{told.metric} {interval(told)}, and {told.why_not}"
         return f"No difference can be told between {first} and {second}: {figures}."
+    since = _FROM[basis([*one, *other])]
     way = "higher" if told.change > 0 else "lower"
     change, low, high = (f"{100 * abs(share):.0f}" for share in (told.change, told.low, told.high))
     bounds = f"{low} to {high}" if told.change > 0 else f"{high} to {low}"
