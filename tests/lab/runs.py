@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from rtdemo.client import TRANSPORTS, Transport
+from rtdemo.lab.bench.answers import Received
 from rtdemo.lab.bench.figures import Block, Figures
 from rtdemo.lab.bench.latencies import Latencies
 from rtdemo.lab.bench.machine import Environment
@@ -35,8 +36,7 @@ def a_round(transport: Transport, level: float, seed: int, messages: int = 200) 
         connections=100,
         steps={"tcp": latencies(0.001, 0.002), "total": latencies(0.003, 0.004)},
         figures=figures,
-        bytes=100 * messages * 10,
-        payload_bytes=95 * messages * 10,
+        received=Received(messages * 10, 100 * messages * 10, 95 * messages * 10),
         clock_error=0.05,
         costs=[],
         server_cpu=0.00002 * messages * 10,

@@ -41,13 +41,38 @@ class Cost(msgspec.Struct, rename="camel"):
     lag: Latencies
 
 
+class Received(msgspec.Struct, rename="camel"):
+    """Count what came between two instants; a loop that is late is late for all three alike.
+
+    Arguments:
+        bytes: with framing, before TLS.
+        payload_bytes: of the messages' JSON.
+    """
+
+    messages: int = 0
+    bytes: int = 0
+    payload_bytes: int = 0
+
+    def since(self, earlier: Received) -> Received:
+        """Return what came in between."""
+        return Received(
+            self.messages - earlier.messages,
+            self.bytes - earlier.bytes,
+            self.payload_bytes - earlier.payload_bytes,
+        )
+
+    def add(self, other: Received) -> None:
+        """Count what came elsewhere, too."""
+        self.messages += other.messages
+        self.bytes += other.bytes
+        self.payload_bytes += other.payload_bytes
+
+
 class Outcome(msgspec.Struct, rename="camel"):
     """Tell what a process measured.
 
     Arguments:
         seconds: that the window took.
-        bytes: that came in the window, with framing, before TLS.
-        payload_bytes: of the JSON in it.
         ended: how many connections ended on the way, by reason.
         unread: payloads without `sentAt`.
         left_out: messages over the bound.
@@ -56,8 +81,7 @@ class Outcome(msgspec.Struct, rename="camel"):
     seconds: float
     figures: Figures
     cost: Cost
-    bytes: int
-    payload_bytes: int
+    received: Received
     ended: dict[str, int]
     unread: int
     left_out: int

@@ -16,7 +16,7 @@ LATEST = 1e15
 _DIGIT = re.compile(r"\d")
 
 
-class Received(msgspec.Struct):
+class Message(msgspec.Struct):
     """Read of a message what is measured; any server's that has `sentAt` will do."""
 
     sent_at: float | None = msgspec.field(default=None, name="sentAt")
@@ -27,7 +27,7 @@ class Received(msgspec.Struct):
     message: object = None
 
 
-_decode = msgspec.json.Decoder(Received).decode
+_decode = msgspec.json.Decoder(Message).decode
 
 
 class Stream:
@@ -55,16 +55,16 @@ class Inbox:
     Attributes:
         streams: by the producer's name, or by the text up to its first digit where none is named.
         client: the id that the welcome told.
-        payload_bytes: of JSON, in the window.
+        messages, payload_bytes: how many with `sentAt` came, and their JSON.
     """
 
-    __slots__ = ("_arrivals", "client", "payload_bytes", "streams")
+    __slots__ = ("_arrivals", "client", "messages", "payload_bytes", "streams")
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
         self.streams: dict[str, Stream] = {}
         self.client = ""
-        self.payload_bytes = 0
+        self.messages = self.payload_bytes = 0
 
     def take(self, payload: bytes, at: float) -> None:
         """Keep a message that came at an instant of `server_clock.now`."""
@@ -79,6 +79,7 @@ class Inbox:
         if message.sent_at is None or abs(message.sent_at) > LATEST:
             arrivals.unread += 1
             return
+        self.messages += 1
         self.payload_bytes += len(payload)
         name = message.producer or group(message.message)
         stream = self.streams.get(name)

@@ -12,6 +12,7 @@ BUSY = 0.85
 """Share of a core from which on a process that measures is late itself."""
 NOISE = 0.25
 """Cores that others may use."""
+NO_RTDEMO = "no rtdemo"
 LAG = 0.001
 """Seconds; less than that is not the client's fault."""
 
@@ -27,6 +28,10 @@ def note(run: Run) -> None:
     if names:
         shown = ", ".join(repr(name[:30]) for name in names[:5])
         run.notes.append(f"no due instants, since they come at no regular period: {shown}")
+    if run.environment.server == NO_RTDEMO and any(one.figures.periods for one in run.rounds):
+        periods = {name: ms for one in run.rounds for name, ms in sorted(one.figures.periods.items())}
+        shown = ", ".join(f"{name[:30]!r} {ms:.4g} ms" for name, ms in list(periods.items())[:5])
+        run.notes.append(f"periods estimated from sentAt: {shown}")
     if any(one.figures.whole for one in run.rounds):
         run.notes.append("sentAt has whole milliseconds: latencies are known to ± 0.5 ms at best")
 

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import ceil, floor
+from statistics import fmean as mean
 from statistics import median
 from typing import NamedTuple
 
@@ -77,20 +78,22 @@ def schedule(sent: Sequence[float], period: float, is_fixed: bool) -> Schedule:
 def period(streams: Iterable[Sequence[float]]) -> float | None:
     """Estimate the period of streams of one kind; None where they are not regular.
 
-    The median gap is refined by the regression of the instants on their ticks, within each stream.
+    It is the gap that most have, or less where the regression of the instants on their ticks says so.
     """
     kept = [list(stream) for stream in streams if len(stream) > 1]
     gaps = [late - early for stream in kept for early, late in pairwise(stream)]
     if len(gaps) < MIN_GAPS or sum(gaps) <= 0:
         return None
-    mean = sum(gaps) / len(gaps)
     # The short gaps of a burst, which make up for a stall, say nothing of the period.
-    apart = [gap for gap in gaps if gap > mean * GROUP]
+    apart = [gap for gap in gaps if gap > mean(gaps) * GROUP]
     middle = median(apart)
     alike = sum(abs(gap - middle) <= middle * 0.2 for gap in apart)
     if alike < REGULAR * len(apart) or middle < MIN_PERIOD:
         return None
-    return _slope(kept, middle)
+    typical = mean(gap for gap in apart if abs(gap - middle) <= max(MIN_PERIOD, middle * 0.01))
+    # A schedule that each late message puts off is longer in all than from tick to tick. One that is
+    # taken a little too short does no harm: then the grid moves on with every message.
+    return min(_slope(kept, middle), typical)
 
 
 def _slope(streams: Sequence[Sequence[float]], near: float) -> float:

@@ -85,7 +85,7 @@ async def _subject(run: Run, http: aiohttp.ClientSession, address: Address) -> S
     subject = Subject(address, offered, settings, chosen)
     subject.find_processes()
     await subject.look_at_clock()
-    server = f"rtdemo {offered.version}" if offered.version else "no rtdemo"
+    server = f"rtdemo {offered.version}" if offered.version else doubts.NO_RTDEMO
     run.environment = msgspec.structs.replace(run.environment, server=server)
     run.notes = _notes(subject)
     return subject

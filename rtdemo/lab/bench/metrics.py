@@ -75,7 +75,7 @@ METRICS: Mapping[str, Metric] = {
     "bytes": Metric(
         "bytes a message",
         "B",
-        value=lambda one: _ratio(one.bytes, one.figures.messages),
+        value=lambda one: _ratio(one.received.bytes, one.received.messages),
         resolution=0.005,
     ),
     "cpu": Metric(

@@ -77,10 +77,10 @@ def _process(offered: Offers, routes: Mapping[Transport, Route | None]) -> Line:
 def _payload(rounds: Mapping[Transport, Sequence[Round]]) -> Line:
     means = {}
     for transport, those in rounds.items():
-        messages = sum(one.figures.messages for one in those)
+        messages = sum(one.received.messages for one in those)
         if not messages:
             return Line("same payload", "not told", "nothing came")
-        means[transport] = sum(one.payload_bytes for one in those) / messages
+        means[transport] = sum(one.received.payload_bytes for one in those) / messages
     apart = max(means.values()) / min(means.values()) - 1
     words = {transport: f"{mean:.0f} bytes" for transport, mean in means.items()}
     return _line("same payload", "ok" if apart <= PAYLOAD_TOLERANCE else "failed", words)

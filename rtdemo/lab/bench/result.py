@@ -10,7 +10,7 @@ import msgspec
 
 from rtdemo.client import Transport
 from rtdemo.errors import FileError
-from rtdemo.lab.bench.answers import Cost
+from rtdemo.lab.bench.answers import Cost, Received
 from rtdemo.lab.bench.figures import Figures
 from rtdemo.lab.bench.latencies import Latencies
 from rtdemo.lab.bench.machine import Environment
@@ -38,7 +38,7 @@ class Round(msgspec.Struct, rename="camel"):
         seconds: of the window.
         connections: that were open.
         steps: of connecting.
-        bytes, payload_bytes: that came, with framing and of JSON alone.
+        received: messages and bytes.
         clock_error: milliseconds by which latencies may be off; None where they are not told.
         costs: of each process that measured.
         server_cpu: seconds; None where the server is elsewhere.
@@ -54,8 +54,7 @@ class Round(msgspec.Struct, rename="camel"):
     connections: int
     steps: dict[str, Latencies]
     figures: Figures
-    bytes: int
-    payload_bytes: int
+    received: Received
     clock_error: float | None
     costs: list[Cost]
     server_cpu: float | None = None

@@ -109,6 +109,7 @@ def _round(transport: Transport, ready: list[Ready], outcomes: list[Outcome]) ->
     first, *others = outcomes
     for outcome in others:
         first.figures.add(outcome.figures)
+        first.received.add(outcome.received)
     steps: dict[str, Latencies] = {}
     for one in ready:
         for step, took in one.steps.items():
@@ -122,8 +123,7 @@ def _round(transport: Transport, ready: list[Ready], outcomes: list[Outcome]) ->
         connections=sum(one.opened for one in ready),
         steps=steps,
         figures=first.figures,
-        bytes=sum(outcome.bytes for outcome in outcomes),
-        payload_bytes=sum(outcome.payload_bytes for outcome in outcomes),
+        received=first.received,
         clock_error=None,
         costs=[outcome.cost for outcome in outcomes],
         ended=dict(ended),

@@ -154,11 +154,17 @@ _STEP_ABOUT = {
 
 
 def _server(run: Run) -> tuple[Row, ...]:
-    memory = _each(run, lambda one: None if one.memory is None else one.memory / 1024)
     about = "Growth of resident memory while the connections opened, divided by their number."
+    memory = tuple(map(number, (_memory(rounds) for rounds in _rounds(run))))
     if not run.memory_is_clean:
-        about += " More than that, rather: memory that earlier connections left is used again."
+        about += " At the least: memory that earlier connections left is used again."
+        memory = tuple(one if one == NOTHING else f"≥ {one}" for one in memory)
     return (
         _metric(run, "cpu", "User and system, of the server's processes; loopback's share included."),
         Row("memory a connection", "KiB", memory, about=about),
     )
+
+
+def _memory(rounds: Sequence[Round]) -> float | None:
+    """Return the most that a round showed, in KiB."""
+    return max((one.memory / 1024 for one in rounds if one.memory is not None), default=None)

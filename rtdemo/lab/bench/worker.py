@@ -17,7 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from rtdemo.lab import server_clock
-from rtdemo.lab.bench.answers import MAX_LINE, Cost, Outcome, Ready
+from rtdemo.lab.bench.answers import MAX_LINE, Cost, Outcome, Ready, Received
 from rtdemo.lab.bench.arrivals import Arrivals
 from rtdemo.lab.bench.connection import Connection, Target, connect, target
 from rtdemo.lab.bench.figures import work_out
@@ -108,10 +108,10 @@ def _ready(connections: list[Connection], problem: str) -> Ready:
 
 async def _window(
     connections: list[Connection], go: Go, cut: asyncio.Future[Settlement]
-) -> tuple[Go, Cost, int, int]:
+) -> tuple[Go, Cost, Received]:
     """Wait for the window to pass, or to be cut.
 
-    Returns: the window as it was, its cost, the bytes and the JSON bytes that came in it.
+    Returns: the window as it was, its cost, and what came in it.
     """
     await _until(go.start, cut)
     lag = LoopLag()
@@ -120,14 +120,18 @@ async def _window(
     await _until(go.start + go.seconds * 1000, cut)
     passed = max(0.0, min(go.seconds, (server_clock.now() - go.start) / 1000))
     used = time.process_time() - cpu
-    received, payload = (now - then for now, then in zip(_received(connections), before, strict=True))
+    received = _received(connections).since(before)
     share = used / passed if passed else 0.0
-    return Go(go.start, passed), Cost(used, share, lag.stop()), received, payload
+    return Go(go.start, passed), Cost(used, share, lag.stop()), received
 
 
-def _received(connections: list[Connection]) -> tuple[int, int]:
-    payload = sum(connection.inbox.payload_bytes for connection in connections)
-    return sum(connection.bytes for connection in connections), payload
+def _received(connections: list[Connection]) -> Received:
+    found = Received()
+    for connection in connections:
+        found.messages += connection.inbox.messages
+        found.bytes += connection.bytes
+        found.payload_bytes += connection.inbox.payload_bytes
+    return found
 
 
 async def _until(at: float, cut: asyncio.Future[Settlement]) -> None:
@@ -154,17 +158,16 @@ async def run(lines: Lines) -> None:
     gc.disable()
     # A settlement that comes early cuts the window, and so does the end of whoever asked.
     settlement = asyncio.ensure_future(lines.read(Settlement))
-    go, cost, received, payload = await _window(connections, go, settlement)
+    go, cost, received = await _window(connections, go, settlement)
     await asyncio.wait({settlement}, timeout=DRAIN)
     ended = Counter(c.ended for c in connections if c.ended is not None)
     for connection in connections:
         connection.close()
     figures = work_out(arrivals, plan.periods, go, (await settlement).offset)
-    lines.write(
-        Outcome(
-            go.seconds, figures, cost, received, payload, dict(ended), arrivals.unread, arrivals.left_out
-        )
+    outcome = Outcome(
+        go.seconds, figures, cost, received, dict(ended), arrivals.unread, arrivals.left_out
     )
+    lines.write(outcome)
 
 
 async def _main() -> None:
