@@ -24,10 +24,11 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.process import allow_open_files, group_cpu_seconds, machine_busy_seconds
+from benchmarks.process import allow_open_files, group_cpu_seconds
 from benchmarks.servers import HOST, ROOT, free_ports, wait_for_answer
 from benchmarks.streams import Opening, Tally, request_bytes
 from benchmarks.workload import Transport
+from rtdemo.lab.bench.machine import busy_seconds
 
 SERVERS = ("node ws", "rtdemo", "rtdemo, redis", "rtdemo, sse")
 PRODUCER = "bench"
@@ -155,7 +156,7 @@ async def measure(server: str, options: argparse.Namespace) -> Window:
         transport: Transport = "sse" if server == "rtdemo, sse" else "websocket"
         await connect(tally, transport, port, path, options.connections)
         await asyncio.sleep(2)
-        cpu, client, machine, began = 0.0, time.process_time(), machine_busy_seconds(), time.monotonic()
+        cpu, client, machine, began = 0.0, time.process_time(), busy_seconds(), time.monotonic()
         before = sum(map(group_cpu_seconds, groups))
         for number in range(options.messages):
             everyone = loop.create_future()
@@ -168,7 +169,7 @@ async def measure(server: str, options: argparse.Namespace) -> Window:
         cpu = sum(map(group_cpu_seconds, groups)) - before
         seconds = time.monotonic() - began
         client = time.process_time() - client
-        machine = machine_busy_seconds() - machine
+        machine = busy_seconds() - machine
     window.cpu = cpu * 1e6 / (options.messages * options.connections)
     window.client = client / seconds * 100
     window.others = max(0.0, machine - client - cpu) / seconds * 100

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, replace
 
 import uvloop
 
-from benchmarks.process import allow_open_files, group_cpu_seconds, machine_busy_seconds
+from benchmarks.process import allow_open_files, group_cpu_seconds
 from benchmarks.streams import Opening, Tally, request_bytes
 from benchmarks.workload import TRANSPORTS, Transport
+from rtdemo.lab.bench.machine import busy_seconds
 
 HOST = "127.0.0.1"  # loopback only: this client is for the server beside it
 MAX_CONNECTIONS = 19_000
@@ -75,9 +76,7 @@ def read(tally: Tally, group: int | None) -> Reading:
         group: the process group of the server; None leaves its CPU time out.
     """
     server_cpu = group_cpu_seconds(group) if group is not None else 0.0
-    return Reading(
-        time.perf_counter(), server_cpu, time.process_time(), machine_busy_seconds(), replace(tally)
-    )
+    return Reading(time.perf_counter(), server_cpu, time.process_time(), busy_seconds(), replace(tally))
 
 
 def difference(transport: Transport, connections: int, first: Reading, last: Reading) -> Result:

@@ -1,9 +1,12 @@
 """What the kernel knows of a process: its CPU time, and how many files it may open."""
 
 import os
-import resource
 import time
 from pathlib import Path
+
+from rtdemo.errors import LimitError
+from rtdemo.lab.bench import machine
+from rtdemo.lab.bench.machine import busy_seconds
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 STAT_STATE, STAT_GROUP, STAT_UTIME, STAT_STIME = (
@@ -37,14 +40,6 @@ def group_cpu_seconds(group: int) -> float:
     return ticks / TICKS_PER_SECOND
 
 
-def machine_busy_seconds() -> float:
-    """Return the CPU seconds used on all cores since the machine started, with stolen time."""
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
-        int, Path("/proc/stat").read_text().split()[1:9]
-    )
-    return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND
-
-
 def wait_until_quiet(share: float, limit: float) -> None:
     """Return once the machine used less than a share of one core for a second, or at the limit.
 
@@ -54,9 +49,9 @@ def wait_until_quiet(share: float, limit: float) -> None:
     """
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
-        before = machine_busy_seconds()
+        before = busy_seconds()
         time.sleep(1.0)
-        if machine_busy_seconds() - before < share:
+        if busy_seconds() - before < share:
             return
 
 
@@ -66,12 +61,7 @@ def allow_open_files(wanted: int) -> None:
     Arguments:
         wanted: how many files must be allowed.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= wanted or soft == resource.RLIM_INFINITY:
-        return
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise SystemExit(
-            f"{wanted} open files are needed and {hard} are allowed:"
-            " ask for fewer --connections or raise `ulimit -Hn`"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    try:
+        machine.allow_open_files(wanted)
+    except LimitError as error:
+        raise SystemExit(str(error)) from error

@@ -215,17 +215,17 @@ async def test_a_server_that_says_nothing(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-async def test_interrupted_it_tells_what_was_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_interrupted_it_tells_what_was_measured(tmp_path: Path, number: signal.Signals) -> None:
     """The window that was under way included, in the files too."""
     file = tmp_path / "run.json"
     async with plugin_server(tmp_path) as url:
         process = await start(
             url, *("-n", 2, "--seconds", 60, "--speed", 20, "--transport", "sse"), *("--json", file)
         )
-        await streams(url, 2)
-        # The window begins a second after the last connection; what is cut before counts for nothing.
-        await asyncio.sleep(4)
-        process.send_signal(signal.SIGINT)
+        # 20 a second; a window that is cut before it lasted a second counts for nothing.
+        await delivered(url, 80)
+        process.send_signal(number)
         done = await finish(process)
     assert (done.code, done.err) == (130, "")
     assert "CUT SHORT" in done.out
@@ -239,17 +239,20 @@ async def test_interrupted_it_tells_what_was_measured(tmp_path: Path) -> None:
 async def test_interrupted_before_anything_it_says_nothing(tmp_path: Path) -> None:
     """And leaves no server behind."""
     process = await start("-n", 1, "--seconds", 60)
-    await asyncio.sleep(0)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    async with asyncio.timeout(30):
+        while not (server := children.read_text().split()):
+            await asyncio.sleep(0.02)
     process.send_signal(signal.SIGINT)
     done = await finish(process)
-    assert done.out == ""
-    assert done.code in (130, -signal.SIGINT)
+    assert (done.code, done.out, done.err) == (130, "", "")
+    assert not any(Path("/proc", pid).exists() for pid in server)
 
 
-async def streams(url: str, count: int) -> None:
-    """Wait until so many streams are open."""
-    async with httpx.AsyncClient() as http, asyncio.timeout(30):
-        while (await http.get(f"{url}/api/stats")).json()["connections"]["sse"] < count:
+async def delivered(url: str, count: int) -> None:
+    """Wait until a server has sent so much over SSE."""
+    async with httpx.AsyncClient() as http, asyncio.timeout(60):
+        while (await http.get(f"{url}/api/stats")).json()["messages"]["sse"] < count:
             await asyncio.sleep(0.05)
 
 
@@ -264,6 +267,15 @@ async def test_a_file_that_cannot_be_written_comes_after_the_table(tmp_path: Pat
     assert done.code == 1
     assert done.err == "rtdemo: /dev/full cannot be written: No space left on device\n"
     assert "rate kept" in done.out
+
+
+@pytest.mark.parametrize("scheme", ["https", "wss"])
+async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
+    """Here since the server speaks none."""
+    async with plugin_server(tmp_path) as url:
+        done = await bench(url.replace("http", scheme), "-n", 1)
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert "SSL" in done.err
 
 
 @pytest.mark.parametrize(

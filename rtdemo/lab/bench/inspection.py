@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,12 @@ from rtdemo.lab.following import explain
 from rtdemo.route import Route
 
 TIMEOUT = aiohttp.ClientTimeout(total=10)
-_FAULTS = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
+_FAULTS = (aiohttp.ClientError, OSError, TimeoutError)
+_FOREIGN = (
+    *(aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError),
+    *(json.JSONDecodeError, UnicodeDecodeError, msgspec.ValidationError, KeyError, TypeError),
+)
+"""What a server answers that is no rtdemo, to whom the question means nothing."""
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -70,9 +76,7 @@ async def offers(http: aiohttp.ClientSession, address: Address) -> Offers:
             return Offers()
         producers = msgspec.convert(found, tuple[Offer, ...])
         return Offers(str(stats["version"]), int(stats["workers"]), producers)
-    except (msgspec.ValidationError, KeyError, TypeError):
-        return Offers()
-    except aiohttp.ClientPayloadError:
+    except _FOREIGN:
         return Offers()
     except _FAULTS as error:
         raise explain(address.origin, error) from error
@@ -91,7 +95,7 @@ async def route(http: aiohttp.ClientSession, address: Address, client: str) -> R
     try:
         found = await _get(http, f"{address.origin}/api/probe/connection?client={client}")
         return None if found is None else msgspec.convert(found, Route)
-    except (*_FAULTS, msgspec.ValidationError):
+    except (*_FAULTS, *_FOREIGN):
         return None
 
 

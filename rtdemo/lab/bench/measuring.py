@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -30,7 +31,7 @@ Progress = Callable[[str, int, int], object]
 
 
 async def measure(run: Run, address: Address | None, progress: Progress) -> None:
-    """Add to a run what is measured; Ctrl-C leaves it with what was until then.
+    """Add to a run what is measured; Ctrl-C or SIGTERM leaves it with what was until then.
 
     Arguments:
         address: None for a server of our own.
@@ -38,13 +39,16 @@ async def measure(run: Run, address: Address | None, progress: Progress) -> None
     Raises:
         ServerError: where a server is not there or sends nothing.
     """
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a run is a task")
+    # As asyncio does on SIGINT: our own server must not outlive us.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         await _measure(run, address, progress)
     except asyncio.CancelledError:
         run.cut_short = True
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
+        task.uncancel()
     finally:
         doubts.note(run)
 
@@ -116,11 +120,16 @@ async def _rounds(
     for number, transport in enumerate(turns, 1):
         progress(LABELS[transport], number, len(turns))
 
-        async def opened(ready: Ready, transport: Transport = transport) -> None:
-            if transport not in routes and ready.client:
-                routes[transport] = await inspection.route(http, subject.address, ready.client)
-            if ready.problem:
-                run.warnings.append(f"a connection did not open: {ready.problem}")
+        async def opened(ready: list[Ready], transport: Transport = transport) -> None:
+            client = next((one.client for one in ready if one.client), "")
+            if transport not in routes and client:
+                routes[transport] = await inspection.route(http, subject.address, client)
+            missing = run.settings.connections - sum(one.opened for one in ready)
+            if missing:
+                problem = next(one.problem for one in ready if one.problem)
+                run.warnings.append(
+                    f"{LABELS[transport]}: {missing} connections did not open: {problem}"
+                )
 
         found, was_cut = await rounds.measure(subject, transport, opened)
         if not was_cut or found.seconds >= SHORTEST:

@@ -55,7 +55,7 @@ def _each(subject: Subject, before: int, ready: list[Ready]) -> float | None:
 
 
 async def measure(
-    subject: Subject, transport: Transport, opened: Callable[[Ready], Awaitable[object]]
+    subject: Subject, transport: Transport, opened: Callable[[list[Ready]], Awaitable[object]]
 ) -> tuple[Round, bool]:
     """Measure a transport for one window.
 
@@ -69,7 +69,7 @@ async def measure(
     async with processes(subject.plans(transport, wanted)) as these:
         ready = await connect(subject, these, transport, wanted)
         each = _each(subject, before, ready)
-        await opened(next((one for one in ready if one.client), ready[0]))
+        await opened(ready)
         await subject.look_at_clock()
         go = Go(server_clock.now() + SETTLE * 1000, subject.settings.seconds)
         these.say_all(go)
