@@ -1,25 +1,19 @@
-"""`rtdemo bench` as a person runs it, against servers that behave and servers that do not."""
+"""`rtdemo bench` as a person runs it, and what it sees that others do not."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-import httpx
 import msgspec
 import pytest
 import websockets
 
 from rtdemo.lab.bench import metrics, result
 from rtdemo.lab.bench.result import Run
-from tests.cluster.process import rtdemo
+from tests.lab.bench_command import bench, plugin_server, refuse_http
 
 SKEW = "import time\nreal = time.time_ns\ntime.time_ns = lambda: real() + 3_000_000_000\n"
 STALL = """
@@ -34,44 +28,6 @@ def connected(client):
     if not stalling:
         stalling.append(asyncio.get_running_loop().call_later(1.0, stall))
 """
-
-
-class Done(NamedTuple):
-    """What a command left."""
-
-    code: int | None
-    out: str
-    err: str
-
-
-async def start(*arguments: object) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rtdemo", "bench", *map(str, arguments)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-async def finish(process: asyncio.subprocess.Process) -> Done:
-    out, err = await asyncio.wait_for(process.communicate(), 100)
-    return Done(process.returncode, out.decode(), err.decode())
-
-
-async def bench(*arguments: object) -> Done:
-    return await finish(await start(*arguments))
-
-
-@asynccontextmanager
-async def plugin_server(folder: Path, plugin: str = "") -> AsyncIterator[str]:
-    """A server of its own process with a plugin."""
-    file = folder / "extra.py"
-    file.write_text(plugin)
-    server = rtdemo(folder, "server", str(file))
-    await server.start()
-    try:
-        yield server.url
-    finally:
-        await server.kill()
 
 
 def p50(run: Run, transport: str) -> float:
@@ -189,112 +145,3 @@ async def test_any_server_with_sent_at(tmp_path: Path, period: float) -> None:
     assert one.figures.periods["Reading"] == pytest.approx(20, rel=0.1)
     assert one.figures.due == pytest.approx(150, abs=20)
     assert "no rtdemo" in done.out
-
-
-def refuse_http(
-    connection: websockets.ServerConnection, request: websockets.Request
-) -> websockets.Response | None:
-    """Answer the questions to rtdemo as a WebSocket server that has no pages."""
-    return connection.respond(404, "nothing\n") if request.path.startswith("/api") else None
-
-
-async def test_a_server_that_says_nothing(tmp_path: Path) -> None:
-    """It is told after the round, and no file is written."""
-
-    async def listen(socket: websockets.ServerConnection) -> None:
-        await socket.wait_closed()
-
-    file = tmp_path / "run.json"
-    async with websockets.serve(listen, "127.0.0.1", 0, process_request=refuse_http) as server:
-        port = server.sockets[0].getsockname()[1]
-        done = await bench(
-            f"ws://127.0.0.1:{port}/", *("-n", 2, "--seconds", 1, "--rounds", 1), *("--json", file)
-        )
-    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
-    assert "sent no message with `sentAt` within 1 s" in done.err
-    assert not file.exists()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_interrupted_it_tells_what_was_measured(tmp_path: Path, number: signal.Signals) -> None:
-    """The window that was under way included, in the files too."""
-    file = tmp_path / "run.json"
-    async with plugin_server(tmp_path) as url:
-        process = await start(
-            url, *("-n", 2, "--seconds", 60, "--speed", 20, "--transport", "sse"), *("--json", file)
-        )
-        # 20 a second; a window that is cut before it lasted a second counts for nothing.
-        await delivered(url, 80)
-        process.send_signal(number)
-        done = await finish(process)
-    assert (done.code, done.err) == (130, "")
-    assert "CUT SHORT" in done.out
-    run = result.read(file)
-    assert run.cut_short
-    [one] = run.rounds
-    assert 1 <= one.seconds < 60
-    assert one.figures.messages > 0
-
-
-async def test_interrupted_before_anything_it_says_nothing(tmp_path: Path) -> None:
-    """And leaves no server behind."""
-    process = await start("-n", 1, "--seconds", 60)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    async with asyncio.timeout(30):
-        while not (server := children.read_text().split()):
-            await asyncio.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    done = await finish(process)
-    assert (done.code, done.out, done.err) == (130, "", "")
-    assert not any(Path("/proc", pid).exists() for pid in server)
-
-
-async def delivered(url: str, count: int) -> None:
-    """Wait until a server has sent so much over SSE."""
-    async with httpx.AsyncClient() as http, asyncio.timeout(60):
-        while (await http.get(f"{url}/api/stats")).json()["messages"]["sse"] < count:
-            await asyncio.sleep(0.05)
-
-
-async def test_a_file_that_cannot_be_written_comes_after_the_table(tmp_path: Path) -> None:
-    """What was measured for minutes is printed all the same."""
-    async with plugin_server(tmp_path) as url:
-        done = await bench(
-            url,
-            *("-n", 1, "--seconds", 1, "--rounds", 1, "--speed", 20, "--transport", "sse"),
-            *("--json", "/dev/full"),
-        )
-    assert done.code == 1
-    assert done.err == "rtdemo: /dev/full cannot be written: No space left on device\n"
-    assert "rate kept" in done.out
-
-
-@pytest.mark.parametrize("scheme", ["https", "wss"])
-async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
-    """Here since the server speaks none."""
-    async with plugin_server(tmp_path) as url:
-        done = await bench(url.replace("http", scheme), "-n", 1)
-    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
-    assert "SSL" in done.err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["http://127.0.0.1:1"], 1, "is the server running?"),
-        (["ws://127.0.0.1:1/"], 1, "is the server running?"),
-        (["ftp://x"], 2, "has the scheme 'ftp'"),
-        (["ws://127.0.0.1:1", "--transport", "sse"], 2, "there is no sse"),
-        (["-n", "20001"], 2, "1<=x<=20000"),
-        (["--seconds", "601"], 2, "600"),
-        (["--fail-if", "p99+20%"], 2, "give --compare, too"),
-        (["--compare", __file__, "--fail-if", "p98+20%"], 2, "is no limit; give"),
-        (["--compare", __file__], 1, "is no run file"),
-        (["--compare", "/missing"], 1, "cannot be read"),
-    ],
-)
-async def test_what_cannot_be_is_one_line(arguments: list[str], code: int, words: str) -> None:
-    """On standard error, with an exit code."""
-    done = await bench(*arguments)
-    assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
-    assert words in done.err

@@ -10,6 +10,7 @@ import msgspec
 MAX_MESSAGES = 3_000_000
 """That one process keeps, at 24 bytes each; what comes after them is counted and left out."""
 MAX_STREAMS = 200_000
+MAX_NAME = 100
 NO_SEQ = -1.0
 LATEST = 1e15
 """Milliseconds since the epoch beyond which a `sentAt` is no instant."""
@@ -20,11 +21,12 @@ class Message(msgspec.Struct):
     """Read of a message what is measured; any server's that has `sentAt` will do."""
 
     sent_at: float | None = msgspec.field(default=None, name="sentAt")
-    producer: str | None = None
-    seq: float = NO_SEQ
-    id: str | None = None
-    client: str | None = None
+    # Of other servers these may be anything.
     message: object = None
+    producer: object = None
+    seq: object = None
+    id: object = None
+    client: object = None
 
 
 _decode = msgspec.json.Decoder(Message).decode
@@ -74,14 +76,14 @@ class Inbox:
         except msgspec.DecodeError:
             arrivals.unread += 1
             return
-        if message.client:
+        if isinstance(message.client, str):
             self.client = message.client
         if message.sent_at is None or abs(message.sent_at) > LATEST:
             arrivals.unread += 1
             return
         self.messages += 1
         self.payload_bytes += len(payload)
-        name = message.producer or group(message.message)
+        name = message.producer if isinstance(message.producer, str) else group(message.message)
         stream = self.streams.get(name)
         if not arrivals.room_for(is_new=stream is None):
             return
@@ -90,7 +92,7 @@ class Inbox:
         stream.is_shared = message.id is not None
         stream.sent.append(message.sent_at)
         stream.arrived.append(at)
-        stream.seq.append(message.seq)
+        stream.seq.append(message.seq if isinstance(message.seq, int | float) else NO_SEQ)
 
 
 class Arrivals:
@@ -131,4 +133,4 @@ class Arrivals:
 
 def group(text: object) -> str:
     """Return what stands for the producer of a message that names none."""
-    return _DIGIT.split(text, maxsplit=1)[0].strip() if isinstance(text, str) else ""
+    return _DIGIT.split(text, maxsplit=1)[0][:MAX_NAME].strip() if isinstance(text, str) else ""

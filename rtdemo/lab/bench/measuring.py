@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 import aiohttp
 import msgspec
@@ -109,6 +110,24 @@ def _notes(subject: Subject) -> list[str]:
     return notes
 
 
+async def _opened(
+    run: Run,
+    subject: Subject,
+    http: aiohttp.ClientSession,
+    routes: dict[Transport, Route | None],
+    transport: Transport,
+    ready: list[Ready],
+) -> None:
+    """Note how connecting went, and the first time through what a connection came."""
+    client = next((one.client for one in ready if one.client), "")
+    if transport not in routes and client:
+        routes[transport] = await inspection.route(http, subject.address, client)
+    missing = run.settings.connections - sum(one.opened for one in ready)
+    if missing:
+        problem = next(one.problem for one in ready if one.problem)
+        run.warnings.append(f"{LABELS[transport]}: {missing} connections did not open: {problem}")
+
+
 async def _rounds(
     run: Run,
     subject: Subject,
@@ -120,17 +139,7 @@ async def _rounds(
     for number, transport in enumerate(turns, 1):
         progress(LABELS[transport], number, len(turns))
 
-        async def opened(ready: list[Ready], transport: Transport = transport) -> None:
-            client = next((one.client for one in ready if one.client), "")
-            if transport not in routes and client:
-                routes[transport] = await inspection.route(http, subject.address, client)
-            missing = run.settings.connections - sum(one.opened for one in ready)
-            if missing:
-                problem = next(one.problem for one in ready if one.problem)
-                run.warnings.append(
-                    f"{LABELS[transport]}: {missing} connections did not open: {problem}"
-                )
-
+        opened = partial(_opened, run, subject, http, routes, transport)
         found, was_cut = await rounds.measure(subject, transport, opened)
         if not was_cut or found.seconds >= SHORTEST:
             run.rounds.append(found)

@@ -13,7 +13,7 @@ from rtdemo.client import Transport
 from rtdemo.lab.event_stream import EventParser
 
 MAX_FRAME = 4 * 1024 * 1024
-_TEXT, _CONTINUATION, _CLOSE, _PING = 0x1, 0x0, 0x8, 0x9
+_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING = 0x0, 0x1, 0x2, 0x8, 0x9
 _FINAL_TEXT = 0x81
 _MASKED_PONG, _MASKED_CLOSE = 0x8A, 0x88
 _ZERO_KEY = b"\0\0\0\0"
@@ -46,7 +46,7 @@ class FrameReader:
         self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the text messages that end in these bytes."""
+        """Return the messages that end in these bytes, texts or binary."""
         if (
             not self._rest
             and data[0] == _FINAL_TEXT
@@ -72,9 +72,7 @@ class FrameReader:
             self._write(bytes((_MASKED_CLOSE, 0x80 | len(body))) + _ZERO_KEY + body)
             code = int.from_bytes(body[:2]) if len(body) > 1 else 1005
             raise ValueError(f"the server closed with code {code}")
-        elif kind in (_TEXT, _CONTINUATION):
-            if kind == _TEXT:
-                self._parts = []
+        elif kind in (_CONTINUATION, _TEXT, _BINARY):
             self._parts.append(body)
             if sum(map(len, self._parts)) > MAX_FRAME:
                 raise ValueError(f"a message of over {MAX_FRAME} bytes")

@@ -1,0 +1,59 @@
+"""Run `rtdemo bench` against servers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import websockets
+
+from tests.cluster.process import rtdemo
+
+
+class Done(NamedTuple):
+    """What a command left."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+async def start(*arguments: object) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rtdemo", "bench", *map(str, arguments)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def finish(process: asyncio.subprocess.Process) -> Done:
+    out, err = await asyncio.wait_for(process.communicate(), 100)
+    return Done(process.returncode, out.decode(), err.decode())
+
+
+async def bench(*arguments: object) -> Done:
+    return await finish(await start(*arguments))
+
+
+@asynccontextmanager
+async def plugin_server(folder: Path, plugin: str = "") -> AsyncIterator[str]:
+    """A server of its own process with a plugin."""
+    file = folder / "extra.py"
+    file.write_text(plugin)
+    server = rtdemo(folder, "server", str(file))
+    await server.start()
+    try:
+        yield server.url
+    finally:
+        await server.kill()
+
+
+def refuse_http(
+    connection: websockets.ServerConnection, request: websockets.Request
+) -> websockets.Response | None:
+    """Answer the questions to rtdemo as a WebSocket server that has no pages."""
+    return connection.respond(404, "nothing\n") if request.path.startswith("/api") else None
