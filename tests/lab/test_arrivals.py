@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -16,7 +17,7 @@ AHEAD = 3_000.0
 """Milliseconds by which the server's clock is ahead."""
 
 
-def received(*messages: tuple[float, float, dict[str, object]]) -> Arrivals:
+def received(*messages: tuple[float, float, Mapping[str, object]]) -> Arrivals:
     """One connection's: sent and arrived, on this clock, and the other fields."""
     found = Arrivals()
     inbox = found.open()

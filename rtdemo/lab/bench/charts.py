@@ -14,7 +14,7 @@ from rtdemo.client import Transport
 from rtdemo.histogram import middle
 from rtdemo.lab.bench import metrics
 from rtdemo.lab.bench.latencies import Latencies
-from rtdemo.lab.bench.metrics import Basis
+from rtdemo.lab.bench.metrics import FROM, Basis
 from rtdemo.lab.bench.result import Round, Run
 
 LEAST, MOST = 0.01, 1e6
@@ -79,8 +79,8 @@ def _duration(power: int) -> str:
 
 
 def scale(found: Iterable[Latencies]) -> Scale:
-    """Return the decades that hold all of these latencies but the fastest 2 %."""
-    met = [percentile * 1000 for one in found for p in (2, 100) if (percentile := one.percentile(p))]
+    """Return the decades that hold all of these latencies but the fastest 10 %."""
+    met = [percentile * 1000 for one in found for p in (10, 100) if (percentile := one.percentile(p))]
     low = floor(log10(min(max(min(met, default=LEAST), LEAST), MOST / 10)))
     high = ceil(log10(min(max(met, default=LEAST), MOST)))
     return Scale(low, max(low + 1, high))
@@ -93,10 +93,10 @@ def plots(run: Run) -> list[Plot]:
     if not all(one.counts for one in whole.values()):
         return []
     common = scale(whole.values())
-    return [_curve(whole, common), _seconds(run, basis, common)]
+    return [_curve(whole, basis, common), _seconds(run, basis, common)]
 
 
-def _curve(whole: dict[Transport, Latencies], common: Scale) -> Plot:
+def _curve(whole: dict[Transport, Latencies], basis: Basis, common: Scale) -> Plot:
     depth = min(_MAX_DEPTH, max(log10(len(one)) for one in whole.values()))
     depth = max(2.0, depth)
 
@@ -107,7 +107,7 @@ def _curve(whole: dict[Transport, Latencies], common: Scale) -> Plot:
     ticks = [
         Label(across(percent / 100), name) for percent, name in _NINES if across(percent / 100) <= 96
     ]
-    about = "Each line is a transport: so many of its messages came within so long. Right is rarer."
+    about = f"So many of the messages came within so long {FROM[basis]}. Right is rarer."
     return Plot("Latency by percentile", about, lines, [*ticks, Label(100.0, "max")], common.labels)
 
 

@@ -12,6 +12,7 @@ from rtdemo.lab.bench.latencies import Latencies, merged
 from rtdemo.lab.bench.result import Round
 
 Basis = Literal["due", "sent"]
+FROM: Mapping[Basis, str] = {"due": "from the instant it was due", "sent": "from sentAt"}
 ENOUGH: Mapping[float, int] = {99.9: 10_000, 99.0: 100}
 """Samples below which a percentile is not told: ten must lie beyond the one in a thousand."""
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from rtdemo.client import LABELS, Transport
 from rtdemo.histogram import RESOLUTION
 from rtdemo.lab.bench.comparison import MIN_ROUNDS, Difference, compare
-from rtdemo.lab.bench.metrics import METRICS, basis
+from rtdemo.lab.bench.metrics import FROM, METRICS, basis
 from rtdemo.lab.bench.result import Round, Run
 
 MINUS = "\N{MINUS SIGN}"
 HEADLINE = ("p99", "p50")
 """What is compared in words, the first that is known: one question, or chance has two tries."""
 _LIMIT = re.compile(r"(?P<metric>[a-z0-9.]+)(?P<sign>[+-])(?P<number>\d+(?:\.\d+)?)%")
-_FROM = {"due": "from the instant it was due", "sent": "from sentAt"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def sentence(first: str, one: Sequence[Round], second: str, other: Sequence[Roun
     if not told.is_told:
         figures = f"{told.metric} {interval(told)}, and {told.why_not}"
         return f"No difference can be told between {first} and {second}: {figures}."
-    since = _FROM[basis([*one, *other])]
+    since = FROM[basis([*one, *other])]
     way = "higher" if told.change > 0 else "lower"
     change, low, high = (f"{100 * abs(share):.0f}" for share in (told.change, told.low, told.high))
     bounds = f"{low} to {high}" if told.change > 0 else f"{high} to {low}"
