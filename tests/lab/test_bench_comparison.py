@@ -129,6 +129,19 @@ def test_a_limit_that_cannot_be_held_is_told() -> None:
     assert unheld[0].startswith("SSE: cpu+10% could not be held")
 
 
+def test_runs_on_a_busy_machine_do_not_compare() -> None:
+    """The difference may be that of the others; what goes over the wire compares all the same."""
+    old, new = a_run({"sse": 2.0}), a_run({"sse": 9.0})
+    for one in new.rounds:
+        one.others = 1.5
+        one.received.bytes *= 2
+    assert verdict.against(old, new, "sse").endswith("used 0.00 cores then and 1.50 now.")
+    limits = [verdict.limit("p99+20%"), verdict.limit("bytes+20%")]
+    [over], [unheld] = verdict.hold(limits, old, new)
+    assert over.startswith("SSE: bytes a message +100 %")
+    assert unheld.startswith("SSE: p99+20% could not be held: other processes")
+
+
 def test_runs_that_were_made_otherwise_are_told() -> None:
     """Other settings may be the whole difference."""
     old, new = a_run({"sse": 2.0}), a_run({"sse": 2.0})

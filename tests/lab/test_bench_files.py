@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -56,6 +57,13 @@ def test_a_file_is_whole_or_not_there(run: Run, tmp_path: Path) -> None:
     """What cannot be written leaves nothing behind, and a device is no file to replace."""
     with pytest.raises(FileError, match="cannot be written"):
         result.write(tmp_path / "no" / "run.json", b"x")
+    whole, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(FileError, match="cannot be written"):
+            result.write(tmp_path / "run.json", b"x" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (whole, hard))
     with pytest.raises(FileError, match="No space left"):
         result.write(Path("/dev/full"), b"x")
     result.write(Path("/dev/null"), b"x")

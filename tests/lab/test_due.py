@@ -58,11 +58,28 @@ def test_only_the_window_counts() -> None:
 
 def test_the_anchor_is_no_message_that_came_after_a_stall() -> None:
     """Though its phase may be before all others'."""
-    punctual = [1000 + P * n + n % 3 for n in range(8)]
-    assert due.anchor([*punctual, 1875.0], P) % P == pytest.approx(0.0)
+    punctual = [1000 + P * n + n % 3 for n in range(9)]
+    for stalled in (940.0, 895.0):
+        assert due.anchor([stalled, *punctual], P) % P == pytest.approx(0.0)
 
 
-@given(st.integers(12, 40), st.floats(0, 1e6), st.integers(0, 8), st.floats(1, 450), st.booleans())
+def test_a_grid_that_moves_is_followed() -> None:
+    """As with Node's setInterval: what came late puts off the rest, and is late alone."""
+    sent = [0.0, 100.0, 260.0, 360.0, 460.0, 563.0, 663.0]
+    found = due.waits(sent, sent, P, False, (0, 700), 700)
+    assert [(round(wait), came) for _, wait, came in found] == [
+        (wait, True) for wait in (0, 0, 60, 0, 0, 3, 0)
+    ]
+
+
+def test_a_late_message_moves_no_grid_to_which_later_ones_return() -> None:
+    """Though nobody told the period."""
+    sent = [0.0, 100.0, 240.0, 300.0, 550.0, 550.0, 600.0]
+    found = due.waits(sent, sent, P, False, (0, 700), 700)
+    assert [round(wait) for _, wait, _ in found] == [0, 0, 40, 0, 150, 50, 0]
+
+
+@given(st.integers(14, 40), st.floats(0, 1e6), st.integers(0, 8), st.floats(1, 450), st.booleans())
 def test_any_stall_is_found_again(
     count: int, start: float, stall: int, length: float, catches_up: bool
 ) -> None:

@@ -6,12 +6,11 @@ from collections import Counter
 
 from rtdemo.client import LABELS
 from rtdemo.lab.bench.latencies import merged
+from rtdemo.lab.bench.metrics import NOISE
 from rtdemo.lab.bench.result import Round, Run
 
 BUSY = 0.85
 """Share of a core from which on a process that measures is late itself."""
-NOISE = 0.25
-"""Cores that others may use."""
 NO_RTDEMO = "no rtdemo"
 LAG = 0.001
 """Seconds; less than that is not the client's fault."""

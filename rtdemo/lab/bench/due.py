@@ -18,10 +18,8 @@ from statistics import fmean as mean
 from statistics import median
 from typing import NamedTuple
 
-GROUP = 0.1
-"""Share of a period within which messages count as equally punctual."""
-EARLY = 0.02
-"""Share of a period that a message may come before its tick: rtdemo's clock has a grain of 1 ms."""
+PUNCTUAL = 0.1
+"""Share of a period by which messages may differ and count as equally punctual, and may come early."""
 REGULAR = 0.6
 """Share of gaps that must be of one length, or there is no period to speak of."""
 MIN_GAPS = 3
@@ -32,14 +30,16 @@ MIN_PERIOD = 1.0
 def anchor(sent: Sequence[float], period: float) -> float:
     """Return an instant at which a message was due: the earliest of the largest punctual group.
 
-    Not the earliest of all: after a stall a message may lie anywhere between two ticks.
+    Not the earliest of all: after a stall a message may lie anywhere between two ticks. Nor one that
+    stands a little before the group by such an accident, so a tenth of the group may be earlier.
     """
     base = sent[0]
     phases = sorted((at - base) % period for at in sent)
     around = phases + [phase + period for phase in phases]
-    width = period * GROUP
+    width = period * PUNCTUAL
     counts = [bisect_right(around, phase + width) - place for place, phase in enumerate(phases)]
-    return base + phases[counts.index(max(counts))]
+    most = counts.index(max(counts))
+    return base + around[most + counts[most] // 10]
 
 
 class Schedule(NamedTuple):
@@ -63,15 +63,18 @@ def schedule(sent: Sequence[float], period: float, is_fixed: bool) -> Schedule:
     start = anchor(sent, period) if is_fixed else sent[-1]
     ticks: list[int] = []
     starts: list[float] = []
+    later = sent[-1]
     for at in reversed(sent):
         exact = (at - start) / period
-        tick = floor(exact + EARLY)
-        nearest = round(exact)
+        tick = floor(exact + PUNCTUAL)
+        # Less than two periods apart nothing lies in between.
+        nearest = ticks[-1] - 1 if ticks and later - at < 2 * period else round(exact)
         if not is_fixed and exact < nearest and (not ticks or nearest < ticks[-1]):
             start += (exact - nearest) * period
             tick = nearest
         ticks.append(min(tick, ticks[-1] - 1) if ticks else tick)
         starts.append(start)
+        later = at
     return Schedule(ticks[::-1], starts[::-1])
 
 
@@ -85,7 +88,7 @@ def period(streams: Iterable[Sequence[float]]) -> float | None:
     if len(gaps) < MIN_GAPS or sum(gaps) <= 0:
         return None
     # The short gaps of a burst, which make up for a stall, say nothing of the period.
-    apart = [gap for gap in gaps if gap > mean(gaps) * GROUP]
+    apart = [gap for gap in gaps if gap > mean(gaps) * PUNCTUAL]
     middle = median(apart)
     alike = sum(abs(gap - middle) <= middle * 0.2 for gap in apart)
     if alike < REGULAR * len(apart) or middle < MIN_PERIOD:

@@ -151,7 +151,7 @@ class Window:
         """
         sent = [at + self.shift for at in stream.sent]
         transits = self._arrivals(figures, sent, stream)
-        if period is not None and not stream.is_shared:
+        if period is not None:
             span = (self.first, self.after)
             end = self.after + DRAIN * 1000
             waits = due.waits(sent, stream.arrived, period, is_fixed, span, end)

@@ -13,6 +13,8 @@ from rtdemo.lab.bench.result import Round
 
 Basis = Literal["due", "sent"]
 FROM: Mapping[Basis, str] = {"due": "from the instant it was due", "sent": "from sentAt"}
+NOISE = 0.25
+"""Cores that other processes may use."""
 ENOUGH: Mapping[float, int] = {99.9: 10_000, 99.0: 100}
 """Samples below which a percentile is not told: ten must lie beyond the one in a thousand."""
 
@@ -29,6 +31,7 @@ class Metric:
         resolution: the smallest difference that could be told, as a share, or in points.
         in_points: whether differences are told in percentage points, not as a share.
         more_is_worse: which way harms.
+        needs_quiet: whether other processes at work change it, so that runs at two times do not compare.
     """
 
     label: str
@@ -38,6 +41,7 @@ class Metric:
     resolution: float = 2 * RESOLUTION
     in_points: bool = False
     more_is_worse: bool = True
+    needs_quiet: bool = True
 
 
 def _ratio(above: float | None, below: float, times: float = 1.0) -> float | None:
@@ -72,12 +76,14 @@ METRICS: Mapping[str, Metric] = {
         value=lambda one: _ratio(one.figures.lost, one.figures.lost + one.figures.numbered, 100),
         resolution=0.01,
         in_points=True,
+        needs_quiet=False,
     ),
     "bytes": Metric(
         "bytes a message",
         "B",
         value=lambda one: _ratio(one.received.bytes, one.received.messages),
         resolution=0.005,
+        needs_quiet=False,
     ),
     "cpu": Metric(
         "server CPU a message",
@@ -116,3 +122,9 @@ def mean(rounds: Sequence[Round], metric: Metric) -> float | None:
     """Return the mean of a figure over the rounds that have it."""
     values = [value for one in rounds if (value := metric.value(one)) is not None]
     return sum(values) / len(values) if values else None
+
+
+def disturbance(rounds: Sequence[Round]) -> float:
+    """Return the cores that other processes used meanwhile; 0 where that is not known."""
+    known = [one.others for one in rounds if one.others is not None]
+    return sum(known) / len(known) if known else 0.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rtdemo.client import LABELS, Transport
 from rtdemo.histogram import RESOLUTION
 from rtdemo.lab.bench.comparison import MIN_ROUNDS, Difference, compare
-from rtdemo.lab.bench.metrics import FROM, METRICS, basis
+from rtdemo.lab.bench.metrics import FROM, METRICS, NOISE, basis, disturbance
 from rtdemo.lab.bench.result import Round, Run
 
 MINUS = "\N{MINUS SIGN}"
@@ -78,7 +78,18 @@ def between(run: Run) -> str:
 def against(old: Run, new: Run, transport: Transport) -> str:
     """Return the verdict on a transport of two runs."""
     label = LABELS[transport]
-    return sentence(f"{label} before", old.of(transport), f"{label} now", new.of(transport))
+    first, second = old.of(transport), new.of(transport)
+    if why := disturbed(first, second):
+        return f"No difference can be told between {label} before and {label} now: {why}."
+    return sentence(f"{label} before", first, f"{label} now", second)
+
+
+def disturbed(old: Sequence[Round], new: Sequence[Round]) -> str:
+    """Return why runs made at two times do not compare: in one run turns make up for that."""
+    before, now = disturbance(old), disturbance(new)
+    if max(before, now) <= NOISE:
+        return ""
+    return f"other processes used {before:.2f} cores then and {now:.2f} now"
 
 
 def sentence(first: str, one: Sequence[Round], second: str, other: Sequence[Round]) -> str:
@@ -118,12 +129,13 @@ def hold(limits: Sequence[Limit], old: Run, new: Run) -> tuple[list[str], list[s
     over, unheld = [], []
     for transport in new.transports:
         for one in limits:
-            found = compare(one.metric, old.of(transport), new.of(transport))
+            first, second = old.of(transport), new.of(transport)
+            found = compare(one.metric, first, second)
+            why = disturbed(first, second) if METRICS[one.metric].needs_quiet else ""
             label = LABELS[transport]
-            if found is None:
-                unheld.append(
-                    f"{label}: {one} could not be held: both runs must tell the figure, in two rounds"
-                )
+            if found is None or why:
+                why = why or "both runs must tell the figure, in two rounds"
+                unheld.append(f"{label}: {one} could not be held: {why}")
             elif found.is_told and _is_over(one, found):
                 over.append(f"{label}: {METRICS[one.metric].label} {interval(found)} is over {one}")
     return over, unheld
