@@ -121,6 +121,10 @@ def test_two_processes_are_added_up() -> None:
     one.add(other)
     assert (one.messages, one.due, one.kept, one.jitter) == (20, 20, 20, 3.0)
     assert len(one.blocks[0].due) == 20
+    longer = shown(ticking())
+    longer.blocks.append(longer.blocks[0])
+    one.add(longer)
+    assert [len(block.due) for block in one.blocks] == [30, 10]
 
 
 def test_jitter_by_the_formula() -> None:

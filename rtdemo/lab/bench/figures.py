@@ -55,7 +55,9 @@ class Figures(msgspec.Struct, rename="camel"):
 
     def add(self, other: Figures) -> None:
         """Count what another process received, too."""
-        for mine, its in zip(self.blocks, other.blocks, strict=True):
+        # A window that was cut ends in each process by itself, perhaps on two sides of a second.
+        self.blocks += [Block() for _ in other.blocks[len(self.blocks) :]]
+        for mine, its in zip(self.blocks, other.blocks, strict=False):
             mine.sent.add(its.sent)
             mine.due.add(its.due)
         streams = self.streams + other.streams

@@ -86,7 +86,7 @@ def _latency(run: Run, basis: Basis) -> tuple[Row, ...]:
         values = [metrics.percentile(one, percent) for one in whole]
         about = ""
         if None in values:
-            about = f"Not told: it takes {metrics.ENOUGH.get(percent, 1):,} messages."
+            about = f"not told: it takes {metrics.ENOUGH.get(percent, 1):,} messages."
         difference = _difference(run, name) if is_headline else ""
         rows.append(Row(name, "ms", tuple(map(number, values)), difference, about))
     most = tuple(number(one.maximum * 1000 if one.counts else None) for one in whole)

@@ -9,7 +9,7 @@ from rich.text import Text
 from rtdemo.client import LABELS, Transport
 from rtdemo.lab.bench import verdict
 from rtdemo.lab.bench.result import Run
-from rtdemo.lab.bench.summary import sections
+from rtdemo.lab.bench.summary import NOTHING, sections
 
 _COLOURS: dict[Transport, str] = {"websocket": "blue", "sse": "green"}
 _STATES = {"ok": "ok", "not told": "not told", "failed": "FAILED"}
@@ -54,10 +54,11 @@ def _table(run: Run) -> Table:
     for transport in run.transports:
         table.add_column(LABELS[transport], justify="right", style=_COLOURS[transport])
     table.add_column("")
-    if len(run.transports) > 1:
-        table.add_column(f"{LABELS[run.transports[1]]} to {LABELS[run.transports[0]]}")
+    both = run.transports[::-1] if len(run.transports) > 1 else []
+    table.add_column(" to ".join(LABELS[transport] for transport in both))
     for section in sections(run):
         table.add_row(Text(section.title, style="bold"))
         for row in section.rows:
-            table.add_row(f"  {row.label}", *row.figures, row.unit, row.difference)
+            reason = row.about if NOTHING in row.figures else ""
+            table.add_row(f"  {row.label}", *row.figures, row.unit, row.difference or reason)
     return table
