@@ -18,11 +18,13 @@ LAG = 0.001
 
 def note(run: Run) -> None:
     """Add the warnings that a run deserves, one line each."""
-    found: Counter[str] = Counter()
-    for one in run.rounds:
-        found.update(_doubts(one))
-    rounds = len(run.rounds)
-    run.warnings += [f"{words} (in {times} of {rounds} rounds)" for words, times in found.items()]
+    for transport in run.transports:
+        rounds = run.of(transport)
+        found = Counter(words for one in rounds for words in _doubts(one))
+        run.warnings += [
+            f"{LABELS[transport]}: {words} (in {times} of {len(rounds)} rounds)"
+            for words, times in found.items()
+        ]
     names = sorted({name for one in run.rounds for name in one.figures.irregular})
     if names:
         shown = ", ".join(repr(name[:30]) for name in names[:5])
@@ -36,22 +38,19 @@ def note(run: Run) -> None:
 
 
 def _doubts(one: Round) -> list[str]:
-    label = LABELS[one.transport]
     found = []
     if any(cost.share > BUSY for cost in one.costs):
-        found.append(f"{label}: the client was the bottleneck, it used over {BUSY:.0%} of a core")
+        found.append(f"the client was the bottleneck, it used over {BUSY:.0%} of a core")
     elif _is_late(one):
-        found.append(
-            f"{label}: the client was the bottleneck, its loop was late by a quarter of the p99"
-        )
+        found.append("the client was the bottleneck, its loop was late by a quarter of the p99")
     if one.others is not None and one.others > NOISE:
-        found.append(f"{label}: other processes used over {NOISE:.0%} of a core meanwhile")
+        found.append(f"other processes used over {NOISE:.0%} of a core meanwhile")
     for why, times in one.ended.items():
-        found.append(f"{label}: {times} connections ended on the way: {why[:100]}")
+        found.append(f"{times} connections ended on the way: {why[:100]}")
     if one.unread:
-        found.append(f"{label}: some messages were no JSON objects with `sentAt`, and are not measured")
+        found.append("some messages were no JSON objects with `sentAt`, and are not measured")
     if one.left_out:
-        found.append(f"{label}: {one.left_out} messages over the bound of a process are not measured")
+        found.append(f"{one.left_out} messages over the bound of a process are not measured")
     return found
 
 
