@@ -105,7 +105,7 @@ def _curve(whole: dict[Transport, Latencies], basis: Basis, common: Scale) -> Pl
 
     lines = [Line(transport, _steps(one, across, common)) for transport, one in whole.items()]
     ticks = [
-        Label(across(percent / 100), name) for percent, name in _NINES if across(percent / 100) <= 96
+        Label(across(percent / 100), name) for percent, name in _NINES if across(percent / 100) <= 86
     ]
     about = f"So many of the messages came within so long {FROM[basis]}. Right is rarer."
     return Plot("Latency by percentile", about, lines, [*ticks, Label(100.0, "max")], common.labels)
