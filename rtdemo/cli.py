@@ -7,8 +7,8 @@ import sys
 import click
 
 from rtdemo import __version__
-from rtdemo.commands.doctor import doctor
 from rtdemo.commands.bench import bench
+from rtdemo.commands.doctor import doctor
 from rtdemo.commands.flags import DefaultGroup
 from rtdemo.commands.plugins import plugins
 from rtdemo.commands.publish import publish
