@@ -36,13 +36,15 @@ export function margin(value) {
 }
 
 /**
- * Write a reading and its error. A reading smaller than its error is not a figure but a bound.
+ * Write a reading and its error. A reading smaller than its error is not a figure but a bound, and one that is before the
+ * sending by more than the error means that a clock was set meanwhile.
  * @param {number | null} value milliseconds
  * @param {number | null} error milliseconds, plus or minus
  * @returns {{ prefix: string, value: string, note: string }}
  */
 export function reading(value, error) {
   if (value === null || error === null) return { prefix: "", value: NONE, note: "no reading yet" };
+  if (value < -error) return { prefix: "", value: NONE, note: "a clock was set" };
   if (value > error) return { prefix: "", value: milliseconds(value), note: `± ${margin(error)} ms` };
   const bound = Math.max(value + error, error);
   return { prefix: "under", value: margin(bound), note: "below clock error" };
