@@ -20,15 +20,15 @@ def _cut(connection: Connection) -> None:
 
 
 def _stop(connection: Connection) -> None:
-    connection.brake().stop(STOP)
+    connection.throttle().stop(STOP)
 
 
 def _delay(connection: Connection) -> None:
-    connection.brake().delay = DELAY
+    connection.throttle().delay = DELAY
 
 
 def _mend(connection: Connection) -> None:
-    connection.brake().release()
+    connection.throttle().release()
 
 
 BREAKS: Mapping[str, _Break] = {

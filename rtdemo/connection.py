@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from rtdemo import message as messages
-from rtdemo.brake import Brake
 from rtdemo.client import Client
 from rtdemo.feed import Feed
 from rtdemo.message import Message
@@ -16,6 +15,7 @@ from rtdemo.position import Position
 from rtdemo.reasons import Reason
 from rtdemo.schedule import Clock, Timer
 from rtdemo.selection import Selection
+from rtdemo.throttle import Throttle
 from rtdemo.traffic import Traffic
 from rtdemo.wire import WireFormat
 
@@ -193,10 +193,10 @@ class Connection:
         traffic.messages += messages
         traffic.bytes += len(data)
 
-    def brake(self) -> Brake:
+    def throttle(self) -> Throttle:
         """Return what holds its bytes back on purpose; it stands before the outbox from now on."""
-        if not isinstance(self._outbox, Brake):
-            self._outbox = Brake(self._outbox, self._clock, lambda: self.reason is not None)
+        if not isinstance(self._outbox, Throttle):
+            self._outbox = Throttle(self._outbox, self._clock, lambda: self.reason is not None)
         return self._outbox
 
     def end(self, reason: Reason) -> None:

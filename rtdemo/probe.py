@@ -7,7 +7,9 @@ costs is bounded: by how often an address may ask, how many streams there are, a
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +17,7 @@ from dataclasses import dataclass, field
 import msgspec
 from aiohttp import WSMsgType, hdrs, web
 
-from rtdemo import message, route, wire
+from rtdemo import arrived, message, wire
 from rtdemo.admission import check_origin
 from rtdemo.control import MAX_TEXT
 from rtdemo.errors import Refused
@@ -30,10 +32,15 @@ BURST, RATE = 120, 2.0
 """Requests that an address may make at once, and how many come back a second."""
 STREAMS = 64
 """Streams and sockets that are open at once, of everybody."""
+STREAMS_OF_ONE = 24
+"""Of one address, or of all who come through one proxy; doctor needs up to 22."""
 LONGEST = 600.0
 """Seconds for which one may last."""
 SUBPROTOCOL = "rtdemo.probe"
 """What the socket agrees to speak with who offers it."""
+ECHOES = 200
+"""Texts that one socket sends back; doctor needs some twelve."""
+_FORM = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)
 _LIMITS = {
     "count": (1, 100),
     "every": (0, 10_000),
@@ -47,7 +54,7 @@ class _Allowance:
     """Bound what probes cost."""
 
     requests: TokenBuckets = field(default_factory=lambda: TokenBuckets(BURST, RATE, time.monotonic))
-    streams: int = 0
+    streams: Counter[str] = field(default_factory=Counter)
 
 
 _ALLOWANCE = web.AppKey("_ALLOWANCE", _Allowance)
@@ -79,17 +86,19 @@ def _check(request: web.Request) -> None:
 @asynccontextmanager
 async def _lasting(request: web.Request) -> AsyncIterator[None]:
     """Count a stream while it lasts, and end it at its limit."""
-    allowance = request.app[_ALLOWANCE]
-    if allowance.streams >= STREAMS:
-        raise Refused(429, f"{STREAMS} probes are open; wait", {"Retry-After": "5"})
-    allowance.streams += 1
+    streams, remote = request.app[_ALLOWANCE].streams, request.remote or ""
+    if streams.total() >= STREAMS or streams[remote] >= STREAMS_OF_ONE:
+        raise Refused(429, f"{streams[remote]} probes of {remote} are open; wait", {"Retry-After": "5"})
+    streams[remote] += 1
     try:
         async with asyncio.timeout(LONGEST):
             yield
     except TimeoutError:
         pass
     finally:
-        allowance.streams -= 1
+        streams[remote] -= 1
+        # What is not there counts as 0, and does not grow with the addresses that ever asked.
+        streams += Counter()
 
 
 def _json(content: object) -> web.Response:
@@ -101,19 +110,19 @@ def _json(content: object) -> web.Response:
 def _seen(request: web.Request) -> dict[str, object]:
     return {
         "method": request.method,
-        "path": request.path_qs,
-        "http": route.version(request),
+        "path": request.path,
+        "http": arrived.version(request),
         "scheme": request.scheme,
         "remote": request.remote,
-        "headers": route.headers(request),
-        "forwarding": route.forwarding(request),
+        "headers": arrived.headers(request),
+        "forwarding": arrived.forwarding(request),
         "heartbeat": request.app[SETTINGS].heartbeat,
         "now": message.now(),
     }
 
 
 async def seen(request: web.Request) -> web.Response:
-    """Answer `GET /api/probe/request` with the request as it arrived; secrets are not shown."""
+    """Answer `GET /api/probe/request` with the request as it arrived, without what may be secret."""
     _check(request)
     return _json(_seen(request))
 
@@ -140,7 +149,7 @@ async def connection(request: web.Request) -> web.Response:
 def _number(request: web.Request, name: str, default: int) -> int:
     low, high = _LIMITS[name]
     text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdecimal() and low <= int(text[:9]) <= high):
+    if not (_FORM.fullmatch(text) and low <= int(text) <= high):
         raise Refused(400, f"{name}: {text[:100]!r} is not a whole number from {low} to {high}")
     return int(text)
 
@@ -152,6 +161,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     many milliseconds, each with `size` further characters (0 to 65536). Its headers are those of
     /api/sse: what lies between treats both alike.
     """
+    check_origin(request)
     _check(request)
     count, every = _number(request, "count", 1), _number(request, "every", 200) / 1000
     size, after = _number(request, "size", 0), _number(request, "after", 0)
@@ -170,7 +180,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def socket(request: web.Request) -> web.StreamResponse:
-    """Serve `GET /api/probe/ws`: tell the handshake as it arrived, then echo each text; never ping."""
+    """Serve `GET /api/probe/ws`: tell the handshake as it arrived, then echo 200 texts; never ping."""
     check_handshake(request)
     check_origin(request)
     _check(request)
@@ -178,8 +188,12 @@ async def socket(request: web.Request) -> web.StreamResponse:
     async with _lasting(request):
         await ws.prepare(request)
         await ws.send_bytes(msgspec.json.encode(_seen(request)))
-        async for said in ws:
-            if said.type is WSMsgType.TEXT:
-                await ws.send_str(said.data)
+        for _ in range(ECHOES):
+            said = await ws.receive()
+            if said.type is not WSMsgType.TEXT:
+                break
+            await ws.send_str(said.data)
+            # A client that floods waits for everyone else's turn after each text.
+            await asyncio.sleep(0)
     await ws.close()
     return ws

@@ -1,19 +1,10 @@
-"""Tell what a request or a connection came through, as far as this end can see."""
+"""Say what a connection came through, as its server tells it."""
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Mapping
-
 import msgspec
-from aiohttp import hdrs, web
 
-from rtdemo.admission import FORWARDING
 from rtdemo.client import Transport
-from rtdemo.keys import HUB
-
-_SECRET = (hdrs.AUTHORIZATION, hdrs.COOKIE, hdrs.PROXY_AUTHORIZATION)
 
 
 class Route(msgspec.Struct, rename="camel", frozen=True):
@@ -38,44 +29,3 @@ class Route(msgspec.Struct, rename="camel", frozen=True):
     compression: str | None
     forwarding: list[str]
     remote: str
-
-
-def of(request: web.Request, transport: Transport, compression: str | None) -> Route:
-    """Return the route of an open connection."""
-    return Route(
-        server=request.app[HUB].engine.server,
-        process=os.getpid(),
-        transport=transport,
-        http=version(request),
-        tls=request.secure,
-        no_delay=_no_delay(request),
-        compression=compression,
-        forwarding=forwarding(request),
-        remote=request.remote or "",
-    )
-
-
-def version(request: web.Request) -> str:
-    """Return the HTTP version of a request as it arrived, such as `1.1`."""
-    return f"{request.version.major}.{request.version.minor}"
-
-
-def forwarding(request: web.Request) -> list[str]:
-    """Return the names of the headers by which a proxy tells of itself."""
-    return [name for name in FORWARDING if name in request.headers]
-
-
-def headers(request: web.Request) -> Mapping[str, str]:
-    """Return the headers that arrived, without what is secret in them."""
-    shown = dict[str, str]()
-    for name in dict.fromkeys(request.headers):
-        secret = name.title() in _SECRET
-        shown[name] = "(not shown)" if secret else ", ".join(request.headers.getall(name))
-    return shown
-
-
-def _no_delay(request: web.Request) -> bool | None:
-    sock = request.get_extra_info("socket")
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return None
-    return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rtdemo.brake import Brake
 from rtdemo.breaks import DELAY, STOP
 from rtdemo.server import Server
 from rtdemo.testing import VirtualClock
+from rtdemo.throttle import Throttle
 from tests.conftest import Connect, Start
 from tests.peers import Ended, Peer, eventually
 
@@ -76,10 +76,10 @@ async def test_stop_holds_everything_and_then_gives_it_in_order(
     assert [(await other.receive())["seq"] for _ in range(4)] == [1, 2, 3, 4]
     connection = lab.hub.find(peer.welcome["client"])
     assert connection is not None
-    assert connection.brake().get_write_buffer_size() > 0
+    assert connection.throttle().get_write_buffer_size() > 0
     clock.advance(1)
     assert [(await peer.receive())["seq"] for _ in range(5)] == [1, 2, 3, 4, 5]
-    assert connection.brake().get_write_buffer_size() == 0
+    assert connection.throttle().get_write_buffer_size() == 0
 
 
 async def test_delay_lasts_until_it_is_taken_back(
@@ -91,13 +91,13 @@ async def test_delay_lasts_until_it_is_taken_back(
     connection = lab.hub.find(peer.welcome["client"])
     assert connection is not None
     clock.advance(1)
-    assert connection.brake().get_write_buffer_size() > 0
+    assert connection.throttle().get_write_buffer_size() > 0
     clock.advance(DELAY)
     assert (await peer.receive())["seq"] == 1
     clock.advance(0.75)
     await peer.say(json.dumps({"rtdemo": {"break": "none"}}))
     assert [(await peer.receive())["producer"] for _ in range(2)] == ["second", "rtdemo"]
-    assert connection.brake().get_write_buffer_size() == 0
+    assert connection.throttle().get_write_buffer_size() == 0
 
 
 @pytest.mark.parametrize("wanted", [{"break": "x"}, {"break": None}, {"break": "cut", "speed": 2}])
@@ -138,27 +138,27 @@ async def test_what_is_held_is_bounded_as_for_any_slow_client(
 def test_held_bytes_of_a_connection_that_ended_are_dropped() -> None:
     """A close frame may be out already, and nothing may follow it."""
     clock, sink, over = VirtualClock(), Sink(), False
-    brake = Brake(sink, clock, lambda: over)
-    brake.stop(1)
-    brake.write(b"held")
+    throttle = Throttle(sink, clock, lambda: over)
+    throttle.stop(1)
+    throttle.write(b"held")
     over = True
     clock.advance(2)
     assert sink.got == []
-    assert brake.get_write_buffer_size() == 0
+    assert throttle.get_write_buffer_size() == 0
 
 
 def test_a_second_stop_counts_from_its_own_beginning() -> None:
     """What was held already waits for it too, and all of it comes in order."""
     clock, sink = VirtualClock(), Sink()
-    brake = Brake(sink, clock, lambda: False)
-    brake.stop(5)
-    brake.write(b"1")
+    throttle = Throttle(sink, clock, lambda: False)
+    throttle.stop(5)
+    throttle.write(b"1")
     clock.advance(3)
-    brake.stop(5)
-    brake.write(b"2")
+    throttle.stop(5)
+    throttle.write(b"2")
     clock.advance(4)
     assert sink.got == []
     clock.advance(1)
     assert sink.got == [b"1", b"2"]
-    brake.write(b"3")
+    throttle.write(b"3")
     assert sink.got[-1] == b"3"

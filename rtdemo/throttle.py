@@ -9,7 +9,7 @@ from rtdemo.outbox import Outbox
 from rtdemo.schedule import Clock, Timer
 
 
-class Brake:
+class Throttle:
     """Stand before an outbox and pass bytes on late, in their order.
 
     What is held counts as waiting: the outbox's limits apply as to a client that reads slowly.
