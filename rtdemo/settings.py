@@ -16,6 +16,7 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta
 
+from rtdemo import redis_url
 from rtdemo.errors import DotenvError
 from rtdemo.setting import Setting, about, describe
 
@@ -173,6 +174,8 @@ def _check_together(settings: Settings) -> None:
     if two_sites and settings.port == settings.websocket_port != 0:
         allowed = f"a port other than the web site's {settings.port}, or --single-site"
         raise SETTINGS["websocket_port"].error(settings.websocket_port, "the settings", allowed)
+    if settings.engine != "memory":
+        _check_engine(settings.engine)
     if settings.workers != 1 and settings.engine == "memory" and not settings.isolated_workers:
         allowed = "1, or --engine redis://... for a log that all share, or --isolated-workers"
         raise SETTINGS["workers"].error(settings.workers, "the settings", allowed)
@@ -186,6 +189,14 @@ def _check_together(settings: Settings) -> None:
             raise SETTINGS["allow_origin"].error(origin, "the settings", allowed)
     if settings.plugins_dir and not Path(settings.plugins_dir).is_dir():
         raise SETTINGS["plugins_dir"].error(settings.plugins_dir, "the settings", "a folder that exists")
+
+
+def _check_engine(url: str) -> None:
+    setting = SETTINGS["engine"]
+    try:
+        redis_url.check(url)
+    except ValueError as error:
+        raise setting.error(url, "the settings", f"{setting.allowed} ({error})") from error
 
 
 def reference() -> str:

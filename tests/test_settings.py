@@ -110,3 +110,44 @@ def test_reference_is_up_to_date() -> None:
     text = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
     assert reference() in text
     assert all(setting.variable in text for setting in SETTINGS.values())
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://localhost?protocol=3", "'protocol' cannot be set here, only db"),
+        ("redis://localhost?socket_timeout=1", "'socket_timeout'"),
+        ("rediss://localhost?ssl_cert_reqs=none&decode_responses=false", "'decode_responses'"),
+        ("redis://localhost?ssl_cert_reqs=none", "'ssl_cert_reqs'"),
+        ("redis://localhost?foo", "'foo'"),
+        ("redis://localhost/abc", "database is no number"),
+        ("redis://localhost/1/2", "database is no number"),
+        ("redis://localhost?db=x", "database is no number"),
+        ("redis://[::1", "host or port"),
+        ("redis://localhost:99999", "host or port"),
+        ("redis://localhost:0", "port 0"),
+        ("redis://:s3cret#1@localhost", "host or port"),
+        ("redis://s3cret#1@localhost", "%23"),
+    ],
+)
+def test_url_of_a_redis_sets_nothing_that_the_engine_relies_on(url: str, words: str) -> None:
+    """Its client would let the URL win."""
+    with pytest.raises(SettingError) as caught:
+        load({"engine": url}, {}, Path("/nowhere"))
+    assert caught.value.exit_code == 2
+    assert words in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://:s3cret@[::1]:6380/2",
+        "redis://localhost/?db=3",
+        "rediss://u:s3cret@localhost:6380/0?ssl_cert_reqs=none&ssl_ca_certs=/ca.pem",
+        "unix:///run/redis.sock?db=1&password=s3cret",
+    ],
+)
+def test_url_of_a_redis(url: str) -> None:
+    assert load({"engine": url}, {}, Path("/nowhere")).engine == url

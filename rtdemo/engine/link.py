@@ -17,6 +17,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from rtdemo import redis_url
 from rtdemo.errors import EngineError
 from rtdemo.guard import one_line
 
@@ -26,7 +27,6 @@ TIMEOUT = 1.5
 """Seconds for an answer: a publisher is told within 2 that Redis is away."""
 OLDEST = (5, 0)
 """The first version with streams."""
-_SCHEMES = ("redis", "rediss", "unix")
 _OPTIONAL = "start it, or start without with --engine-optional"
 _WHERE = "check --engine (environment: REDIS_URL)"
 
@@ -69,8 +69,7 @@ def connect(url: str, timeout: float = TIMEOUT) -> Redis:
         EngineError: when the URL is none.
     """
     try:
-        if urlsplit(url).scheme not in _SCHEMES:
-            raise ValueError("the URL does not begin with redis://, rediss:// or unix://")
+        redis_url.check(url)
         return Client.from_url(
             url,
             decode_responses=True,

@@ -352,7 +352,7 @@ async def start_error(url: str) -> str:
     ("url", "words"),
     [
         ("http://localhost", "begin with redis://"),
-        ("redis://:s3cret@localhost:x/0", "could not be cast"),
+        ("redis://:s3cret@localhost:x/0", "host or port"),
         ("redis://[::1", "cannot be read"),
         ("redis://u:s3cret@no-such-host.invalid/0", "engine-optional"),
         (f"redis://:s3cret@127.0.0.1:{free_port()}/0", "Connect call failed"),
