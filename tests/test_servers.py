@@ -173,6 +173,35 @@ async def test_while_redis_is_away_private_messages_go_on(
     assert await shared(late, 1) == ["2"]
 
 
+async def test_redis_that_refuses_writes_is_told(
+    pair: list[Server], redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also by who does not lead, and where nobody publishes; once in the log, until it takes one."""
+
+    async def states() -> list[str]:
+        told = []
+        for server in pair:
+            async with httpx.AsyncClient(base_url=server.web_url) as http:
+                ready = (await http.get("/readyz")).text
+                state = (await http.get("/api/stats")).json()["log"]["state"]
+                assert state == "ready" or state in ready
+                told.append(state)
+        return told
+
+    async with Redis.from_url(redis_server.url) as redis:
+        await redis.config_set("min-replicas-to-write", 1)
+        while not all("redis refuses writes: " in state for state in await states()):
+            await asyncio.sleep(0.05)
+        assert (await publish(pair[0], "1")).status_code == 503
+        warned = [line.getMessage() for line in caplog.records if "refuses" in line.getMessage()]
+        assert len(warned) == 2
+        assert "script" not in warned[0]
+        await redis.config_set("min-replicas-to-write", 0)
+    await patiently(pair[0], "1")
+    while await states() != ["ready", "ready"]:
+        await asyncio.sleep(0.05)
+
+
 async def test_flushed_redis_is_told_to_every_client(
     pair: list[Server], connect: Connect, redis_server: RedisServer, transport: str
 ) -> None:
@@ -232,8 +261,13 @@ async def test_start_without_redis(start: Start) -> None:
     assert "s3cret" not in err + warned
 
 
-async def test_start_on_a_redis_that_takes_nothing(redis_server: RedisServer, start: Start) -> None:
-    """A read-only replica is no engine; optional, the server starts alone."""
+@pytest.mark.parametrize("holds", ["nothing", "a log"])
+async def test_start_on_a_redis_that_takes_nothing(
+    redis_server: RedisServer, start: Start, holds: str
+) -> None:
+    """A read-only replica is no engine, whatever it holds; optional, the server starts alone."""
+    if holds == "a log":
+        await patiently(await start(engine=redis_server.url), "1")
     async with Redis.from_url(redis_server.url) as redis:
         await redis.replicaof("127.0.0.1", free_port())
     with pytest.raises(EngineError, match="read only"):

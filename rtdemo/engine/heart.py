@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from rtdemo.engine import scripts
+from rtdemo.engine.health import Health
 from rtdemo.engine.link import FAULTS, Keys, Redis, raise_if_cancelled
 
 log = logging.getLogger(__name__)
@@ -30,17 +32,21 @@ class Heart:
         keys: their names.
         server: this server's name.
         lead: called with True and False as this server begins and ceases to lead.
+        health: told whether Redis takes what is written.
 
     Attributes:
         tell: gives what the other servers are to know of this one.
         is_leading: as far as is known here; Redis decides at each message.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, server: str, lead: Callable[[bool], object]) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, server: str, lead: Callable[[bool], object], health: Health
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._server = server
         self._lead = lead
+        self._health = health
         self._until = 0.0
         self._told = 0.0
         self.tell: Callable[[], Mapping[str, object]] = dict
@@ -60,6 +66,8 @@ class Heart:
             try:
                 await self._renew()
                 await self._present()
+            except ResponseError as error:
+                self._health.refused(error)
             except FAULTS as error:
                 log.debug("no heartbeat: %r", error)
             except Exception:
@@ -95,11 +103,12 @@ class Heart:
         held = await self._redis.eval(scripts.LEASE, 1, self._keys.leader, self._server, milliseconds)
         if held:
             self._until = asked + LEASE
+            self._health.wrote()
         self.lead(bool(held))
 
     async def _present(self) -> None:
         now = time.monotonic()
-        if now < self._told + PRESENCE / 3:
+        if now < self._told + PRESENCE / 3 and not self._health.unwritten:
             return
         names = (self._keys.servers, self._keys.seen)
         what = msgspec.json.encode(self.tell()).decode()
@@ -107,5 +116,6 @@ class Heart:
             scripts.PRESENCE, 2, *names, self._server, what, int(PRESENCE * 1000)
         )
         self._told = now
+        self._health.wrote()
         pairs = zip(flat[::2], flat[1::2], strict=True)
         self._others = {name: msgspec.json.decode(text) for name, text in pairs}

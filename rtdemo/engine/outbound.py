@@ -7,8 +7,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from redis.exceptions import ResponseError
+
 from rtdemo import message as messages
 from rtdemo.engine import scripts
+from rtdemo.engine.health import READY, Health
 from rtdemo.engine.interface import KEY_SECONDS, Draft, fingerprint
 from rtdemo.engine.link import FAULTS, Keys, Redis, raise_if_cancelled
 from rtdemo.engine.log import FOLLOWED, Log
@@ -47,9 +50,10 @@ class Outbound:
         log: this server's copy.
         server: this server's name, as in the lease.
         now: milliseconds since the epoch.
-        away: called with the error when Redis does not take something.
+        health: told whether Redis takes what is written.
 
     Attributes:
+        away: called with the error when Redis cannot be reached.
         refused: called when Redis says that another server leads.
     """
 
@@ -60,22 +64,23 @@ class Outbound:
         log: Log,
         server: str,
         now: Callable[[], float],
-        away: Callable[[Exception], object],
+        health: Health,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._log = log
         self._server = server
         self._now = now
-        self._away = away
+        self._health = health
         self._waiting: asyncio.Queue[Publication] = asyncio.Queue(WAITING)
+        self.away: Callable[[Exception], object] = lambda error: None
         self.refused: Callable[[], object] = lambda: None
 
-    def put(self, drafts: Sequence[Draft], key: str, leading: bool, state: str) -> Answer:
+    def put(self, drafts: Sequence[Draft], key: str, leading: bool) -> Answer:
         """Queue messages; where nothing can be published, the answer has failed already."""
         answer: Answer = asyncio.get_running_loop().create_future()
-        if state != "ready":
-            answer.set_exception(Unavailable(state))
+        if self._health.state != READY:
+            answer.set_exception(Unavailable(self._health.state))
         elif self._waiting.full():
             answer.set_exception(Unavailable(f"{WAITING} publications wait for redis"))
         else:
@@ -99,7 +104,7 @@ class Outbound:
             except FAULTS as error:
                 for publication in together:
                     _fail(publication.answer, Unavailable(one_line(error)))
-                self._away(error)
+                self.away(error)
             except Exception:
                 # A bug costs these messages, not all that are still to come.
                 log.exception("publishing failed")
@@ -127,7 +132,10 @@ class Outbound:
             pipeline.eval(*self._command(publication, self._log.last))
         results = await pipeline.execute(raise_on_error=False)
         for publication, result in zip(together, results, strict=True):
-            if isinstance(result, Exception):
+            if isinstance(result, ResponseError):
+                self._health.refused(result)
+                _fail(publication.answer, Unavailable(self._health.state))
+            elif isinstance(result, Exception):
                 _fail(publication.answer, Unavailable(one_line(result)))
             else:
                 self._settle(publication, result)

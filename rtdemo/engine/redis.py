@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from random import uniform
@@ -15,6 +14,7 @@ import msgspec
 
 from rtdemo import message as messages
 from rtdemo.engine import link
+from rtdemo.engine.health import READY, Health
 from rtdemo.engine.heart import Heart
 from rtdemo.engine.interface import Draft, Subscriber
 from rtdemo.engine.log import Entry, Limits, Log, entry
@@ -67,15 +67,20 @@ class RedisEngine:
         self._commands = link.connect(url)
         self._blocking = link.connect(url, BLOCK + link.TIMEOUT)
         self._beating = link.connect(url)
-        self._outbound = Outbound(self._commands, self._keys, self.log, self.server, now, self._away)
+        self._health = Health()
+        self._outbound = Outbound(self._commands, self._keys, self.log, self.server, now, self._health)
         self._subscriber: Subscriber | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._away_since: float | None = None
         # After a fault Redis may be another, or restored from an older state.
         self._in_doubt = False
-        self.state = "not started"
-        self.heart = Heart(self._beating, self._keys, self.server, self._lead)
+        self.heart = Heart(self._beating, self._keys, self.server, self._lead, self._health)
+        self._outbound.away = self._away
         self._outbound.refused = lambda: self.heart.lead(False)
+
+    @property
+    def state(self) -> str:
+        """`ready`, or why nothing can be published."""
+        return self._health.state
 
     async def reach(self) -> None:
         """See whether Redis is there and fit.
@@ -96,7 +101,7 @@ class RedisEngine:
         except link.FAULTS as error:
             raise link.explain(self._url, error) from error
         self._subscriber = subscriber
-        self.state = "ready"
+        self._health.read()
         for work in (self._follow(), self._outbound.work(), self.heart.beat()):
             self._tasks.append(asyncio.ensure_future(work))
 
@@ -104,7 +109,7 @@ class RedisEngine:
         self, drafts: Sequence[Draft], key: str = "", leading: bool = False
     ) -> asyncio.Future[list[Position]]:
         """Queue messages for Redis; they come back, to be delivered, by the reader."""
-        return self._outbound.put(drafts, key, leading, self.state)
+        return self._outbound.put(drafts, key, leading)
 
     async def close(self) -> None:
         """Stop everything and give up leading."""
@@ -112,10 +117,10 @@ class RedisEngine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._outbound.fail("the server is stopping")
-        if self._tasks and self.state == "ready":
+        if self._tasks and self.state == READY:
             await self.heart.stop()
         self._tasks.clear()
-        self.state = "closed"
+        self._health.unread = "closed"
         for redis in (self._commands, self._blocking, self._beating):
             with suppress(*link.FAULTS):
                 await redis.aclose()
@@ -134,17 +139,8 @@ class RedisEngine:
             self._subscriber.lead(leading)
 
     def _away(self, error: Exception) -> None:
-        self.state = f"redis is away: {one_line(error)}"
-        if self._away_since is None:
-            self._away_since = time.monotonic()
-            log.warning("%s; trying again", self.state)
+        self._health.lost(f"redis is away: {one_line(error)}")
         self._outbound.fail(self.state)
-
-    def _back(self) -> None:
-        self.state = "ready"
-        if self._away_since is not None:
-            log.info("redis is back after %.1f s", time.monotonic() - self._away_since)
-            self._away_since = None
 
     async def _last(self) -> Position:
         epoch, offset = await self._commands.hmget(self._keys.meta, ["epoch", "offset"])
@@ -170,7 +166,7 @@ class RedisEngine:
             link.raise_if_cancelled()
             try:
                 await self._read()
-                self._back()
+                self._health.read()
                 pause = FIRST_PAUSE
             except link.FAULTS as error:
                 self._in_doubt = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PUBLISH = """
--- Number messages and append them, all or none.
+-- Number messages and append them, all or none; of none it is seen whether Redis takes writes.
 -- KEYS: meta, numbers, log, leader, idempotency key, names by when they last published
 -- ARGV: 1 a fresh epoch, 2 and 3 the epoch and offset that the caller has reached,
 --       4 the caller where it must lead, 5 what the key came with, 6 ms for which the key holds,
@@ -37,8 +37,8 @@ for _ = tonumber(ARGV[10]) + 1, redis.call('ZCARD', KEYS[6]) do
   redis.call('ZREM', KEYS[6], forgotten)
   redis.call('HDEL', KEYS[2], forgotten)
 end
+redis.call('HSET', KEYS[1], 'offset', string.format('%d', offset))
 if offset >= first then
-  redis.call('HSET', KEYS[1], 'offset', string.format('%d', offset))
   bytes = redis.call('HINCRBY', KEYS[1], 'bytes', bytes)
   local count = redis.call('XLEN', KEYS[3])
   while count > 1 do
