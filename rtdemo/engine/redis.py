@@ -10,17 +10,15 @@ from random import uniform
 from secrets import token_hex
 from typing import Any
 
-import msgspec
-
 from rtdemo import message as messages
-from rtdemo.engine import link
+from rtdemo.engine import link, stream
 from rtdemo.engine.health import READY, Health
 from rtdemo.engine.heart import Heart
 from rtdemo.engine.interface import Draft, Subscriber
-from rtdemo.engine.log import Entry, Limits, Log, entry
+from rtdemo.engine.log import Limits, Log
 from rtdemo.engine.outbound import Outbound
+from rtdemo.engine.stream import ForeignEntryError
 from rtdemo.guard import one_line
-from rtdemo.message import Message
 from rtdemo.position import Position
 
 log = logging.getLogger(__name__)
@@ -149,12 +147,20 @@ class RedisEngine:
     async def _load(self) -> None:
         """Take over what Redis holds, from its oldest entry on, while others publish and it trims."""
         await self._outbound.ensure_epoch()
+        while True:
+            try:
+                return await self._copy()
+            except ForeignEntryError as error:
+                log.warning("%s; a new log begins", error)
+                await self._outbound.ensure_epoch(afresh=True)
+
+    async def _copy(self) -> None:
         self.log.restart(await self._last())
         for name, seq in (await self._commands.hgetall(self._keys.numbers)).items():
             self.log.number(name, int(seq))
         behind = 0
         while found := await self._commands.xrange(self._keys.log, f"{behind + 1}-0", count=READ):
-            for made in map(_entry, found):
+            for made in map(stream.read, found):
                 if made.position != _following(self.log.last):
                     self.log.restart(Position(made.position.epoch, made.position.offset - 1))
                 self.log.append(made)
@@ -165,7 +171,7 @@ class RedisEngine:
         while True:
             link.raise_if_cancelled()
             try:
-                await self._read()
+                await self._read_or_restart()
                 self._health.read()
                 pause = FIRST_PAUSE
             except link.FAULTS as error:
@@ -173,10 +179,18 @@ class RedisEngine:
                 self._away(error)
                 await asyncio.sleep(uniform(pause / 2, pause))
                 pause = min(pause * 2, LAST_PAUSE)
-            except Exception:
-                # A bug, or somebody else's entry in our stream: no reason to stop for good.
+            except Exception as error:
+                # A bug is no reason to stop for good.
                 log.exception("reading the log failed; trying again")
+                self._health.lost(f"the log cannot be read: {one_line(error)}")
                 await asyncio.sleep(LAST_PAUSE)
+
+    async def _read_or_restart(self) -> None:
+        try:
+            await self._read()
+        except ForeignEntryError as error:
+            log.warning("%s", error)
+            await self._restart(afresh=True)
 
     async def _read(self) -> None:
         # Before it blocks: what is not the same log is not to be read behind our offset.
@@ -191,10 +205,10 @@ class RedisEngine:
             self._subscriber.checked(last)
         behind = {self._keys.log: f"{self.log.last.offset}-0"}
         answer = await self._blocking.xread(behind, count=READ, block=int(BLOCK * 1000))
-        found = [_entry(raw) for raw in answer[0][1]] if answer else []
+        found = answer[0][1] if answer else []
         if not found and last.offset > self.log.last.offset:
             return await self._restart()
-        for index, made in enumerate(found):
+        for index, made in enumerate(map(stream.read, found)):
             if made.position != _following(self.log.last):
                 return await self._restart()
             self.log.append(made)
@@ -211,7 +225,7 @@ class RedisEngine:
             return True
         identifier = f"{newest.position.offset}-0"
         found = await self._commands.xrange(self._keys.log, identifier, identifier)
-        return not found or _entry(found[0]) == newest
+        return not found or stream.read(found[0]) == newest
 
     async def _restart(self, afresh: bool = False) -> None:
         """Go on with the log that Redis has now, or with a new one; what lies between is lost."""
@@ -219,21 +233,16 @@ class RedisEngine:
         last = await self._last()
         oldest = await self._commands.xrange(self._keys.log, count=1)
         base = int(oldest[0][0].partition("-")[0]) - 1 if oldest else last.offset
+        if last.epoch == self.log.last.epoch and base < self.log.last.offset:
+            # Not trimmed, but with a hole, which would be met again and again.
+            return await self._restart(afresh=True)
         log.warning("the log goes on at %s instead of %s", Position(last.epoch, base), self.log.last)
         self.log.restart(Position(last.epoch, base))
         self._in_doubt = False
         if self._subscriber is not None:
             self._subscriber.restarted()
+        return None
 
 
 def _following(position: Position) -> Position:
     return Position(position.epoch, position.offset + 1)
-
-
-def _entry(raw: tuple[str, dict[str, Any]]) -> Entry:
-    identifier, fields = raw
-    position = Position(fields["epoch"], int(identifier.partition("-")[0]))
-    message = msgspec.json.decode(fields["message"], type=Message)
-    transports = tuple(fields["transports"].split(","))
-    sent_at = float(fields["sent_at"])
-    return entry(message, fields["producer"], int(fields["seq"]), position, sent_at, transports)
