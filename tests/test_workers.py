@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo import inherited, spawner, workers
+from rtdemo import backoff, inherited, spawner
+from rtdemo import slot as slots
+from rtdemo.slot import Slot
 from rtdemo.spawner import Spawner
-from rtdemo.workers import Slot
 from tests.peers import eventually
 
 WORKER = """
@@ -31,7 +32,7 @@ time.sleep(60)
 @pytest.fixture
 async def slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Slot]:
     """A slot that is kept, of workers that serve once there is no file `hold`."""
-    monkeypatch.setattr(workers, "STEADY", 0.0)
+    monkeypatch.setattr(slots, "STEADY", 0.0)
     alive = inherited.pipe()
     command = [sys.executable, "-c", WORKER]
     slot = Slot(0, Spawner(command, {"": ("127.0.0.1", 0)}, tmp_path, alive.read))
@@ -90,3 +91,25 @@ async def test_successor_that_does_not_serve_is_given_up(
     assert await slot.replace()
     assert len(children()) == 1
     assert children() != before
+
+
+async def test_signal_without_a_name_ends_one_worker_alone(
+    slot: Slot, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as a real-time signal."""
+    (first,) = children()
+    os.kill(first, signal.SIGRTMIN + 3)
+    await eventually(lambda: len(children()) == 1 and first not in children())
+    assert f"process {first}) was ended by signal {signal.SIGRTMIN + 3}" in caplog.text
+
+
+async def test_bug_in_the_keeping_is_told_and_the_worker_kept(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (first,) = children()
+    monkeypatch.setattr(backoff, "FIRST_RETRY", 0.01)
+    with monkeypatch.context() as patched:
+        patched.setattr(slot._spawner, "forget", lambda process: 1 / 0)
+        os.kill(first, signal.SIGKILL)
+        await eventually(lambda: "keeping worker 0 failed; trying again" in caplog.text)
+    await eventually(lambda: len(children()) == 1 and first not in children())

@@ -1,0 +1,142 @@
+"""Keep one worker process at work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from rtdemo.backoff import Backoff
+from rtdemo.errors import RtdemoError
+from rtdemo.spawner import Process, Sockets, Spawner
+
+log = logging.getLogger(__name__)
+
+STEADY = 10.0
+"""Seconds after which a worker that dies is replaced at once."""
+
+
+class Slot:
+    """Keep one worker on one set of sockets; whoever starts or ends one holds the lock.
+
+    Arguments:
+        number: counts the slots from 0.
+        spawner: starts its workers.
+    """
+
+    def __init__(self, number: int, spawner: Spawner) -> None:
+        self.number = number
+        self._spawner = spawner
+        self._sockets: Sockets | None = None
+        self._process: Process | None = None
+        self._leaving: Process | None = None
+        self._lock = asyncio.Lock()
+
+    async def start(self, announce: bool = False) -> int | None:
+        """Start the first worker; return its code where it ended instead of serving.
+
+        Raises:
+            RtdemoError: when it does not serve in time.
+            ListenError: when an address cannot be opened.
+        """
+        async with self._lock:
+            return await self._start(announce)
+
+    async def keep(self) -> None:
+        """Start a worker wherever there is none, until cancelled."""
+        backoff, loop = Backoff(), asyncio.get_running_loop()
+        while True:
+            try:
+                is_well = await self._fill_and_wait()
+            except Exception:
+                # A bug here is no reason to end the workers of all slots.
+                log.exception("keeping worker %d failed; trying again", self.number)
+                is_well = False
+            if is_well:
+                backoff.reset()
+                continue
+            backoff.failed(loop.time())
+            if backoff.in_a_row > 1:
+                await self._yield_sockets()
+            await asyncio.sleep(max(0.0, backoff.resume_at - loop.time()))
+
+    async def _fill_and_wait(self) -> bool:
+        """Have a worker until it is gone; return whether it was replaced, or had served for long."""
+        loop = asyncio.get_running_loop()
+        if not await self._fill():
+            return False
+        began = loop.time()
+        return not await self._died() or loop.time() - began >= STEADY
+
+    async def replace(self) -> bool:
+        """Start a successor and then let the worker go; return whether it started."""
+        async with self._lock:
+            before = self._process
+            if not await self._try_start():
+                return False
+            self._leaving = before
+            await self._spawner.end(before)
+            self._leaving = None
+            return True
+
+    async def _start(self, announce: bool = False) -> int | None:
+        if self._sockets is None:
+            self._sockets = self._spawner.bind()
+        process, code = await self._spawner.spawn(self._sockets, announce)
+        if code is None:
+            self._process = process
+            log.info("worker %d is process %d", self.number, process.pid)
+        return code
+
+    async def _try_start(self) -> bool:
+        try:
+            return await self._start() is None
+        except (RtdemoError, OSError) as error:
+            log.error("worker %d cannot start: %s", self.number, error)  # noqa: TRY400 - one line
+            return False
+
+    async def _fill(self) -> bool:
+        """Start a worker where there is none; return whether there is one then."""
+        async with self._lock:
+            return self._process is not None or await self._try_start()
+
+    async def _died(self) -> bool:
+        """Wait until the worker is gone; return whether it died, and was not replaced."""
+        process = self._process
+        code = await process.wait() if process is not None else None
+        async with self._lock:
+            if process is None or self._process is not process:
+                return False
+            log.error("worker %d (process %d) %s", self.number, process.pid, _ended(code))
+            self._spawner.forget(process)
+            self._process = None
+            return True
+
+    async def _yield_sockets(self) -> None:
+        """Have the kernel spread connections over the other workers."""
+        async with self._lock:
+            if self._process is None:
+                self._close()
+
+    async def stop(self) -> None:
+        """Let the worker go, and the sockets."""
+        # Both, where a worker is being replaced.
+        processes, self._process = {self._process, self._leaving}, None
+        await asyncio.gather(*(self._spawner.end(process) for process in processes))
+        self._close()
+
+    def _close(self) -> None:
+        for sockets in (self._sockets or {}).values():
+            for sock in sockets:
+                sock.close()
+        self._sockets = None
+
+
+def _ended(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"ended with {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        # Real-time signals have a number alone.
+        return f"was ended by signal {-code}"
