@@ -192,12 +192,16 @@ class Server:
         self._runner = None
 
     async def run(self) -> None:
-        """Serve until SIGINT or SIGTERM."""
+        """Serve until SIGINT, SIGTERM or the terminal's SIGHUP; a worker's parent minds the last."""
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             # Not aiohttp's own handling: under asyncio.run it exits with 1.
             loop.add_signal_handler(number, stopping.set)
+        # Under nohup it is ignored already.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            # Not SIG_IGN: what a plugin starts would inherit it.
+            loop.add_signal_handler(signal.SIGHUP, stopping.set if self._heir is None else _ignore)
         await self.start()
         if self._heir is None or self._heir.announce:
             self._announce()
@@ -214,6 +218,10 @@ class Server:
         print(f"rtdemo: WebSocket       {self.websocket_url}")
         names = ", ".join(plugin.name for plugin in self.plugins.plugins)
         print(f"rtdemo: plugins         {names or 'none'}", flush=True)
+
+
+def _ignore() -> None:
+    """Do nothing about a signal."""
 
 
 def _exit_in_time() -> None:

@@ -86,6 +86,11 @@ class Slot:
         if code is None:
             self._process = process
             log.info("worker %d is process %d", self.number, process.pid)
+        elif code <= 0:
+            # With another code it said why itself.
+            log.error(
+                "worker %d (process %d) %s while it started", self.number, process.pid, _ended(code)
+            )
         return code
 
     async def _try_start(self) -> bool:

@@ -78,7 +78,8 @@ class Workers:
         code = await self._slots[0].start(announce=True)
         if code is None:
             await asyncio.gather(*(slot.keep() for slot in self._slots))
-        return code or 0
+        # A signal's number, negative, is no exit code.
+        return 1 if code and code < 0 else code or 0
 
     def _replace_all(self) -> None:
         if self._replacing is None or self._replacing.done():

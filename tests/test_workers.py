@@ -113,3 +113,16 @@ async def test_bug_in_the_keeping_is_told_and_the_worker_kept(
         os.kill(first, signal.SIGKILL)
         await eventually(lambda: "keeping worker 0 failed; trying again" in caplog.text)
     await eventually(lambda: len(children()) == 1 and first not in children())
+
+
+async def test_successor_that_is_killed_while_it_starts_is_told(
+    slot: Slot, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = children()
+    (tmp_path / "hold").touch()
+    replacing = asyncio.ensure_future(slot.replace())
+    await eventually(lambda: len(children()) == 2)
+    (successor,) = children() - before
+    os.kill(successor, signal.SIGKILL)
+    assert not await replacing
+    assert f"worker 0 (process {successor}) was ended by SIGKILL while it started" in caplog.text

@@ -203,6 +203,47 @@ async def test_sigterm_ends_all(server: Process, tmp_path: Path, http: aiohttp.C
     assert list(tmp_path.glob("rtdemo-*")) == []
 
 
+async def test_terminal_that_closes_cuts_nobody(
+    server: Process, tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    """Its SIGHUP reaches the workers, too: they leave it to their parent, which replaces them."""
+    before = children(server)
+    socket = await http.ws_connect(f"{server.url}/ws")
+    for pid in before:
+        os.kill(pid, signal.SIGHUP)
+    server.signal(signal.SIGHUP)
+    while (await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+        pass
+    assert socket.close_code == 1001
+    while len(set(children(server)) - set(before)) < 2 or set(children(server)) & set(before):
+        await asyncio.sleep(0.02)
+    assert "was ended by" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+async def test_one_process_drains_as_its_terminal_closes(
+    tmp_path: Path, http: aiohttp.ClientSession, nohup: bool
+) -> None:
+    """Unless nohup had it ignored."""
+    server = rtdemo(tmp_path, "server")
+    if nohup:
+        server.command[:0] = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
+    await server.start()
+    socket = await http.ws_connect(f"{server.url}/ws")
+    server.signal(signal.SIGHUP)
+    if nohup:
+        await socket.send_str("still there?")
+        while "still there?" not in str((await socket.receive()).data):
+            pass
+        await server.stop()
+        return
+    while (await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+        pass
+    assert socket.close_code == 1001
+    assert server.process is not None
+    assert await server.process.wait() == 0
+
+
 async def test_workers_end_with_a_parent_that_is_killed(server: Process, tmp_path: Path) -> None:
     """Nobody would replace them; their folder goes with the last."""
     pids = children(server)
