@@ -45,7 +45,7 @@ class Siblings:
 
     async def ask(self, method: str, path: str) -> list[Answer]:
         """Send a request to every other worker and return the answers that came in time."""
-        asked = (self._ask(sibling, method, path, b"", PATIENCE) for sibling in self._others())
+        asked = (ask(sibling, method, path, b"", PATIENCE) for sibling in self._others())
         return [answer for answer in await asyncio.gather(*asked) if answer.status != 504]
 
     async def hand_over(self, path: str, body: bytes) -> Answer:
@@ -55,7 +55,7 @@ class Siblings:
             That worker's answer; 504 where one did not answer in time; else 404.
         """
         asked = [
-            asyncio.ensure_future(self._ask(sibling, "POST", path, body, HEARING))
+            asyncio.ensure_future(ask(sibling, "POST", path, body, HEARING))
             for sibling in self._others()
         ]
         found = Answer(404)
@@ -82,20 +82,22 @@ class Siblings:
         found = sorted(self._folder.glob("*.sock")) if self._folder is not None else []
         return (path for path in found if path != self.own)
 
-    async def _ask(self, sibling: Path, method: str, path: str, body: bytes, patience: float) -> Answer:
-        connector = aiohttp.UnixConnector(str(sibling))
-        timeout = aiohttp.ClientTimeout(total=patience)
-        try:
-            async with (
-                aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
-                http.request(method, f"http://worker{path}", data=body) as answer,
-            ):
-                return Answer(answer.status, await answer.read())
-        except TimeoutError:
-            return Answer(504)
-        except (aiohttp.ClientError, OSError):
-            # It is gone, and what it had with it.
-            return Answer(404)
+
+async def ask(worker: Path, method: str, path: str, body: bytes, patience: float) -> Answer:
+    """Send a request to the worker that listens on a socket file; give up after so many seconds."""
+    connector = aiohttp.UnixConnector(str(worker))
+    timeout = aiohttp.ClientTimeout(total=patience)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
+            http.request(method, f"http://worker{path}", data=body) as answer,
+        ):
+            return Answer(answer.status, await answer.read())
+    except TimeoutError:
+        return Answer(504)
+    except (aiohttp.ClientError, OSError):
+        # It is gone, and what it had with it.
+        return Answer(404)
 
 
 def is_from_sibling(request: web.Request) -> bool:

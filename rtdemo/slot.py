@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 
+from rtdemo import spawner
 from rtdemo.backoff import Backoff
 from rtdemo.errors import RtdemoError
 from rtdemo.spawner import Process, Sockets, Spawner
@@ -108,14 +109,32 @@ class Slot:
     async def _died(self) -> bool:
         """Wait until the worker is gone; return whether it died, and was not replaced."""
         process = self._process
-        code = await process.wait() if process is not None else None
+        how = await self._end_of(process) if process is not None else ""
         async with self._lock:
             if process is None or self._process is not process:
                 return False
-            log.error("worker %d (process %d) %s", self.number, process.pid, _ended(code))
+            log.error("worker %d (process %d) %s", self.number, process.pid, how)
             self._spawner.forget(process)
             self._process = None
             return True
+
+    async def _end_of(self, process: Process) -> str:
+        """Wait until a worker ends, or kill it where it stands still; return how it ended."""
+        ending = asyncio.ensure_future(process.wait())
+        watching = asyncio.ensure_future(self._spawner.stands_still(process))
+        try:
+            await asyncio.wait({ending, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                return _ended(ending.result())
+            watching.result()
+            # What stands still does not hear SIGTERM.
+            process.kill()
+            await ending
+            return f"did not answer for {spawner.ASKING * spawner.SILENT:g} s and was killed"
+        finally:
+            for task in (ending, watching):
+                task.cancel()
+            await asyncio.gather(ending, watching, return_exceptions=True)
 
     async def _yield_sockets(self) -> None:
         """Have the kernel spread connections over the other workers."""

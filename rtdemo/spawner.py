@@ -16,7 +16,7 @@ from rtdemo.errors import RtdemoError
 from rtdemo.inherited import Inheritance
 from rtdemo.listen import bind, sites
 from rtdemo.settings import Settings
-from rtdemo.siblings import socket_of
+from rtdemo.siblings import ask, socket_of
 from rtdemo.tally import Tally
 
 STARTING = 30.0
@@ -25,6 +25,10 @@ STOPPING = 10.0
 """Seconds for a worker to end after SIGTERM; it ends itself in less."""
 ABORTING = 2.0
 """Seconds to end for one that does not serve yet: nobody is connected to it."""
+ASKING = 2.0
+"""Seconds for a worker to say that it is alive, and between two times that it is asked."""
+SILENT = 5
+"""Times in a row that a worker is asked in vain before it counts as standing still: after 10 s."""
 
 Sockets = dict[str, list[socket.socket]]
 Process = asyncio.subprocess.Process
@@ -90,6 +94,16 @@ class Spawner:
         finally:
             os.close(ready.read)
         return process, None if served else await process.wait()
+
+    async def stands_still(self, process: Process) -> None:
+        """Return once a worker has not answered for 10 s, though it listens; else go on for ever."""
+        worker, in_vain = socket_of(self._folder, process.pid), 0
+        # Counted, not timed: where this process stood still itself, it has asked but once.
+        while in_vain < SILENT:
+            started = time.monotonic()
+            answer = await ask(worker, "GET", "/healthz", b"", ASKING)
+            in_vain = 0 if answer.status == 200 or not worker.exists() else in_vain + 1
+            await asyncio.sleep(max(0.0, started + ASKING - time.monotonic()))
 
     def forget(self, process: Process) -> None:
         """Remove what a worker that is gone left behind, but for what it counted."""

@@ -19,13 +19,21 @@ from rtdemo.spawner import Spawner
 from tests.peers import eventually
 
 WORKER = """
-import json, os, time
+import json, os, socket, time
 
 heir = json.loads(os.environ["RTDEMO_WORKER"])
 while os.path.exists(heir["folder"] + "/hold"):
     time.sleep(0.01)
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(f"{heir['folder']}/{os.getpid()}.sock")
+listening.listen()
 os.write(heir["ready"], b"1")
-time.sleep(60)
+for _ in range(1000):
+    asking, _ = listening.accept()
+    asking.recv(1000)
+    open(heir["folder"] + "/asked", "a").write(".")
+    asking.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 0\\r\\n\\r\\n")
+    asking.close()
 """
 
 
@@ -33,6 +41,7 @@ time.sleep(60)
 async def slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Slot]:
     """A slot that is kept, of workers that serve once there is no file `hold`."""
     monkeypatch.setattr(slots, "STEADY", 0.0)
+    monkeypatch.setattr(spawner, "ASKING", 0.1)
     alive = inherited.pipe()
     command = [sys.executable, "-c", WORKER]
     slot = Slot(0, Spawner(command, {"": ("127.0.0.1", 0)}, tmp_path, alive.read))
@@ -51,7 +60,10 @@ def children() -> set[int]:
 
 
 def _is_zombie(pid: str) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 async def test_worker_that_dies_while_it_is_replaced_has_one_successor(
@@ -126,3 +138,17 @@ async def test_successor_that_is_killed_while_it_starts_is_told(
     os.kill(successor, signal.SIGKILL)
     assert not await replacing
     assert f"worker 0 (process {successor}) was ended by SIGKILL while it started" in caplog.text
+
+
+async def test_worker_that_stands_still_is_replaced(
+    slot: Slot, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that answers is left alone; the log has one line."""
+    (first,) = children()
+    asked = tmp_path / "asked"
+    await eventually(lambda: asked.exists() and asked.stat().st_size > spawner.SILENT + 1)
+    assert children() == {first}
+    os.kill(first, signal.SIGSTOP)
+    await eventually(lambda: len(children()) == 1 and first not in children())
+    lines = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
+    assert lines == [f"worker 0 (process {first}) did not answer for 0.5 s and was killed"]
