@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import select
 import socket
@@ -12,6 +13,10 @@ from dataclasses import dataclass
 import msgspec
 
 from rtdemo.errors import RtdemoError
+from rtdemo.listen import sites
+from rtdemo.settings import Settings
+
+log = logging.getLogger(__name__)
 
 VARIABLE = "RTDEMO_WORKER"
 """Environment variable that tells a process that it is a worker; its parent sets it."""
@@ -22,6 +27,7 @@ class Inheritance(msgspec.Struct, frozen=True):
 
     Arguments:
         sockets: the listening sockets of each site, by its settings' prefix.
+        addresses: the host and port that the parent's settings gave each of them.
         parent: a pipe that ends with the parent.
         ready: a pipe to write to once the worker serves.
         folder: where the workers listen for each other and note what they count.
@@ -30,6 +36,7 @@ class Inheritance(msgspec.Struct, frozen=True):
     """
 
     sockets: dict[str, list[int]]
+    addresses: dict[str, tuple[str, int]]
     parent: int
     ready: int
     folder: str
@@ -48,6 +55,16 @@ class Inheritance(msgspec.Struct, frozen=True):
             prefix: [socket.socket(fileno=number) for number in numbers]
             for prefix, numbers in self.sockets.items()
         }
+
+    def settled(self, settings: Settings) -> Settings:
+        """Return settings with the parent's addresses, whose sockets these are."""
+        if {prefix: (host, port) for prefix, host, port in sites(settings)} == self.addresses:
+            return settings
+        log.warning("the addresses are the parent's; restart to change them")
+        changes: dict[str, object] = {"single_site": len(self.addresses) == 1}
+        for prefix, (host, port) in self.addresses.items():
+            changes |= {f"{prefix}host": host, f"{prefix}port": port}
+        return msgspec.structs.replace(settings, **changes)
 
     def on_orphaned(self, call: Callable[[], object]) -> None:
         """Have something called once the parent has ended, however: nobody replaces this worker then."""

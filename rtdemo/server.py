@@ -65,7 +65,7 @@ class Server:
         clock: Clock | None = None,
         heir: Inheritance | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings = heir.settled(settings) if heir is not None else settings
         self._files = list(files)
         self._clock = clock
         self._heir = heir

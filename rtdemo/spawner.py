@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import stat
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -31,6 +33,7 @@ SILENT = 5
 """Times in a row that a worker is asked in vain before it counts as standing still: after 10 s."""
 
 Sockets = dict[str, list[socket.socket]]
+Addresses = dict[str, tuple[str, int]]
 Process = asyncio.subprocess.Process
 
 
@@ -39,15 +42,22 @@ class Spawner:
 
     Arguments:
         command: what a worker is started with.
-        addresses: host and port by the prefix of their settings.
+        given: host and port by the prefix of their settings, as these have them.
+        addresses: the same with the port that was found where any would do.
         folder: where the workers listen for each other.
         alive: the reading end of a pipe that ends with this process.
     """
 
     def __init__(
-        self, command: list[str], addresses: dict[str, tuple[str, int]], folder: Path, alive: int
+        self,
+        command: list[str],
+        given: Addresses,
+        addresses: Addresses,
+        folder: Path,
+        alive: int,
     ) -> None:
         self._command = command
+        self._given = given
         self._addresses = addresses
         self._folder = folder
         self._alive = alive
@@ -70,10 +80,11 @@ class Spawner:
         Raises:
             RtdemoError: when it does neither within 30 s; it is ended then.
         """
+        self._ensure_folder()
         ready = inherited.pipe()
         numbers = {prefix: [s.fileno() for s in given] for prefix, given in sockets.items()}
         folder = str(self._folder)
-        heir = Inheritance(numbers, self._alive, ready.write, folder, self._since, announce)
+        heir = Inheritance(numbers, self._given, self._alive, ready.write, folder, self._since, announce)
         environ = {**os.environ, inherited.VARIABLE: msgspec.json.encode(heir).decode()}
         process: Process | None = None
         try:
@@ -94,6 +105,18 @@ class Spawner:
         finally:
             os.close(ready.read)
         return process, None if served else await process.wait()
+
+    def _ensure_folder(self) -> None:
+        """Make the workers' folder again where somebody tidied it away.
+
+        Raises:
+            RtdemoError: when somebody else has made one of its name.
+        """
+        with suppress(FileExistsError):
+            self._folder.mkdir(0o700)
+        found = self._folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise RtdemoError(f"{self._folder} is somebody else's; restart to have another one")
 
     async def stands_still(self, process: Process) -> None:
         """Return once a worker has not answered for 10 s, though it listens; else go on for ever."""
@@ -136,7 +159,7 @@ async def _readable(number: int) -> bool:
     return bool(os.read(number, 1))
 
 
-def free_addresses(settings: Settings) -> dict[str, tuple[str, int]]:
+def free_addresses(settings: Settings) -> Addresses:
     """Return the sites' hosts and ports, by the prefix of their settings, once seen to be free.
 
     Sockets that share a port by intent would share it with a stranger's too.

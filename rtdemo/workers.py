@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rtdemo import inherited
+from rtdemo.listen import sites
 from rtdemo.settings import Settings
 from rtdemo.slot import Slot
 from rtdemo.spawner import Spawner, free_addresses
@@ -54,7 +55,8 @@ class Workers:
         addresses = free_addresses(self._settings)
         alive = inherited.pipe()
         with TemporaryDirectory(prefix="rtdemo-", ignore_cleanup_errors=True) as folder:
-            spawner = Spawner(self._command, addresses, Path(folder), alive.read)
+            given = {prefix: (host, port) for prefix, host, port in sites(self._settings)}
+            spawner = Spawner(self._command, given, addresses, Path(folder), alive.read)
             self._slots = [Slot(number, spawner) for number in range(self._count)]
             code = await self._serve()
         alive.close()

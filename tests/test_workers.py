@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -44,7 +46,8 @@ async def slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(spawner, "ASKING", 0.1)
     alive = inherited.pipe()
     command = [sys.executable, "-c", WORKER]
-    slot = Slot(0, Spawner(command, {"": ("127.0.0.1", 0)}, tmp_path, alive.read))
+    addresses = {"": ("127.0.0.1", 0)}
+    slot = Slot(0, Spawner(command, addresses, addresses, tmp_path / "workers", alive.read))
     assert await slot.start() is None
     keeping = asyncio.ensure_future(slot.keep())
     yield slot
@@ -70,7 +73,7 @@ async def test_worker_that_dies_while_it_is_replaced_has_one_successor(
     slot: Slot, tmp_path: Path
 ) -> None:
     (first,) = children()
-    (tmp_path / "hold").touch()
+    (tmp_path / "workers/hold").touch()
     replacing = asyncio.ensure_future(slot.replace())
     await eventually(lambda: len(children()) == 2)
     os.kill(first, signal.SIGKILL)
@@ -78,7 +81,7 @@ async def test_worker_that_dies_while_it_is_replaced_has_one_successor(
     for _ in range(20):
         await asyncio.sleep(0.01)
     assert len(children()) == 1
-    (tmp_path / "hold").unlink()
+    (tmp_path / "workers/hold").unlink()
     assert await replacing
     (second,) = children()
     os.kill(second, signal.SIGKILL)
@@ -91,7 +94,7 @@ async def test_successor_that_does_not_serve_is_given_up(
     """It is ended and told in one line; the worker goes on, and the next try may do better."""
     monkeypatch.setattr(spawner, "STARTING", 0.1)
     before = children()
-    (tmp_path / "hold").touch()
+    (tmp_path / "workers/hold").touch()
     with caplog.at_level(logging.ERROR):
         assert not await slot.replace()
     assert [record.getMessage() for record in caplog.records] == [
@@ -99,7 +102,7 @@ async def test_successor_that_does_not_serve_is_given_up(
     ]
     assert children() == before
     monkeypatch.undo()
-    (tmp_path / "hold").unlink()
+    (tmp_path / "workers/hold").unlink()
     assert await slot.replace()
     assert len(children()) == 1
     assert children() != before
@@ -131,7 +134,7 @@ async def test_successor_that_is_killed_while_it_starts_is_told(
     slot: Slot, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = children()
-    (tmp_path / "hold").touch()
+    (tmp_path / "workers/hold").touch()
     replacing = asyncio.ensure_future(slot.replace())
     await eventually(lambda: len(children()) == 2)
     (successor,) = children() - before
@@ -145,10 +148,28 @@ async def test_worker_that_stands_still_is_replaced(
 ) -> None:
     """One that answers is left alone; the log has one line."""
     (first,) = children()
-    asked = tmp_path / "asked"
+    asked = tmp_path / "workers/asked"
     await eventually(lambda: asked.exists() and asked.stat().st_size > spawner.SILENT + 1)
     assert children() == {first}
     os.kill(first, signal.SIGSTOP)
     await eventually(lambda: len(children()) == 1 and first not in children())
     lines = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
     assert lines == [f"worker 0 (process {first}) did not answer for 0.5 s and was killed"]
+
+
+async def test_folder_that_was_tidied_away_is_made_again(slot: Slot, tmp_path: Path) -> None:
+    folder = tmp_path / "workers"
+    shutil.rmtree(folder)
+    assert await slot.replace()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert len(list(folder.glob("*.sock"))) == 1
+
+
+async def test_folder_of_somebody_else_is_not_taken(
+    slot: Slot, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who may write there could pass for one of the workers."""
+    shutil.rmtree(tmp_path / "workers")
+    (tmp_path / "workers").symlink_to("/")
+    assert not await slot.replace()
+    assert "somebody else's; restart" in caplog.text

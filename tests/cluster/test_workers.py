@@ -244,6 +244,36 @@ async def test_one_process_drains_as_its_terminal_closes(
     assert await server.process.wait() == 0
 
 
+@pytest.mark.parametrize("line", ["RTDEMO_SINGLE_SITE=0", "PORT=1", "HOST=::1"])
+async def test_addresses_stay_the_parent_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """Other settings change on SIGHUP; of these it is told that they do not."""
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    lines = ["HOST=127.0.0.1", f"PORT={port}", "RTDEMO_SINGLE_SITE=1", "LOG_LEVEL=warning"]
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("\n".join(lines))
+    command = [sys.executable, "-m", "rtdemo", "--workers", "2", "--isolated-workers"]
+    here = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    server = Process(command, port, tmp_path / "server.log", here)
+    await server.start()
+    before = children(server)
+    while len(before) < 2:
+        before = children(server)
+        await asyncio.sleep(0.02)
+    dotenv.write_text("\n".join([*lines, line]))
+    server.signal(signal.SIGHUP)
+    while set(children(server)) & set(before):
+        await asyncio.sleep(0.02)
+    async with aiohttp.ClientSession() as http, http.get(f"{server.url}/healthz") as answer:
+        assert answer.status == 200
+    assert await server.stop() == 0
+    said = server.log.read_text()
+    assert "the addresses are the parent's; restart to change them" in said
+    assert "Traceback" not in said
+
+
 async def test_workers_end_with_a_parent_that_is_killed(server: Process, tmp_path: Path) -> None:
     """Nobody would replace them; their folder goes with the last."""
     pids = children(server)
