@@ -157,19 +157,34 @@ async def test_command_says_why_it_failed(start: Start) -> None:
     server = await start(publish_token="s3cret")
     other = await asyncio.start_server(greet, "127.0.0.1", 0)
     for address, words in (
-        (server.web_url, "401: send the publish token"),
-        (f"{server.web_url}/nowhere", "404"),
+        (
+            server.web_url,
+            "401: send the publish token as Authorization: Bearer; the message was not taken\n",
+        ),
+        (f"{server.web_url}/nowhere", "; the message was not taken\n"),
         ("localhost:3000", "is no address of a server"),
         ("http://localhost:abc", "is no address of a server"),
         ("http://[::1", "is no address of a server"),
         ("http://a b", "cannot be asked over HTTP"),
-        (f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}", "cannot be asked over HTTP"),
+        (f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}", "as far as is known"),
     ):
         code, out, err = await run("x", "--to", address)
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert words in err
     other.close()
     assert (await run("x", "--to", server.web_url, "--token", "s3cret"))[0] == 0
+
+
+async def test_command_reaches_this_machine_without_a_proxy(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment's proxy would look for it on its own."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    port = server.web_url.rpartition(":")[2]
+    for host in ("localhost", "127.0.0.1"):
+        code, _, err = await run("x", "--to", f"http://{host}:{port}")
+        assert (code, err) == (0, "")
 
 
 async def test_pipe_waits_for_a_server_that_is_away() -> None:

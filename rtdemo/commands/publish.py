@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterable
 from contextlib import suppress
 from http.client import HTTPException, IncompleteRead
+from ipaddress import ip_address
 from itertools import count
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -27,7 +28,8 @@ TRIES = 5
 LAST_PAUSE = 5.0
 """Seconds between two tries at the most; they begin with a half and double."""
 _LATER = (429, 502, 503, 504)
-_MEND = "the message was not taken, as far as is known"
+_REFUSED = "the message was not taken"
+_MEND = f"{_REFUSED}, as far as is known"
 
 
 class _AwayError(Exception):
@@ -89,7 +91,7 @@ def _patiently(url: str, request: urllib.request.Request, tries: int | None) -> 
     """
     for number in count(1):
         try:
-            return _post(url, request)
+            return _post(url, request, is_first=number == 1)
         except _AwayError as error:
             if number == tries:
                 raise PublishError(url, str(error), _MEND) from error
@@ -99,9 +101,19 @@ def _patiently(url: str, request: urllib.request.Request, tries: int | None) -> 
     raise AssertionError  # pragma: no cover - it counts for ever
 
 
-def _post(url: str, request: urllib.request.Request) -> str:
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Return what asks, through the environment's proxy, which would not reach this machine."""
+    host = urlsplit(url).hostname or ""
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - as above
+        is_here = ip_address(host).is_loopback
+    except ValueError:
+        is_here = host == "localhost"
+    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_here else []))
+
+
+def _post(url: str, request: urllib.request.Request, is_first: bool) -> str:
+    try:
+        with _opener(url).open(request, timeout=TIMEOUT) as answer:
             text = answer.read()
     except urllib.error.HTTPError as error:
         with suppress(OSError, HTTPException):
@@ -109,7 +121,9 @@ def _post(url: str, request: urllib.request.Request) -> str:
         problem = f"answered {error.code}: {error.msg}"
         if error.code in _LATER:
             raise _AwayError(problem) from error
-        raise PublishError(url, problem, _MEND) from error
+        # Certain, unless an earlier try had arrived.
+        is_refused = is_first and 400 <= error.code < 500
+        raise PublishError(url, problem, _REFUSED if is_refused else _MEND) from error
     except (OSError, IncompleteRead) as error:
         cause = getattr(error, "reason", error)
         problem = str(cause or error) or type(cause).__name__
