@@ -27,7 +27,7 @@ TIMEOUT = 1.5
 """Seconds for an answer: a publisher is told within 2 that Redis is away."""
 OLDEST = (5, 0)
 """The first version with streams."""
-_OPTIONAL = "start it, or start without with --engine-optional"
+_OPTIONAL = "start it; one process, not several workers, may do without: --engine-optional"
 _WHERE = "check --engine (environment: REDIS_URL)"
 
 
