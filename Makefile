@@ -30,7 +30,7 @@ docs: .venv/dev.stamp
 # The locks hold hashes and no address; run this after a change of the dependencies.
 lock: .venv/dev.stamp
 	$(BIN)/python -m pip install -q uv
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-annotate --no-header pyproject.toml --group build -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-annotate --no-header pyproject.toml --group dev -o requirements-dev.txt
 
 clean:
@@ -42,13 +42,13 @@ clean:
 	@$(PYTHON) -m venv .venv || { echo "venv is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 
-.venv/run.stamp: requirements.txt .venv/python.stamp
+.venv/run.stamp: requirements.txt pyproject.toml setup.cfg .venv/python.stamp
 	@echo "Setting up .venv ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/dev.stamp: requirements-dev.txt pyproject.toml setup.cfg .venv/run.stamp
+.venv/dev.stamp: requirements-dev.txt .venv/run.stamp
 	@echo "Setting up .venv for tests ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
