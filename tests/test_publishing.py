@@ -159,7 +159,7 @@ async def test_command_says_why_it_failed(start: Start) -> None:
     for address, words in (
         (
             server.web_url,
-            "401: send the publish token as Authorization: Bearer; the message was not taken\n",
+            "send the publish token as Authorization: Bearer; the message was not taken\n",
         ),
         (f"{server.web_url}/nowhere", "; the message was not taken\n"),
         ("localhost:3000", "is no address of a server"),
