@@ -71,6 +71,16 @@ async def test_installed_elsewhere_it_lists_its_plugins_and_serves(
         assert await process.wait() == 0
 
 
+def test_wheel_has_every_module_and_template(dist: Path) -> None:
+    """A package that setup.cfg does not list is left out without a word."""
+    (archive,) = dist.glob("*.whl")
+    shipped = set(zipfile.ZipFile(archive).namelist())
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "rtdemo").rglob("*.py")}
+    templates = {f"rtdemo/templates/{path.name}" for path in (ROOT / "templates").iterdir()}
+    assert len(modules) > 100
+    assert (modules | templates) - shipped == set()
+
+
 def test_sdist_has_what_a_packager_needs(dist: Path) -> None:
     """Tests, documentation, licence and locks are in the sdist."""
     (archive,) = dist.glob("*.tar.gz")
