@@ -16,8 +16,8 @@ from rtdemo.producers import Producer
 from rtdemo.schedule import GRAIN
 from rtdemo.supervisor import Supervisor
 from rtdemo.testing import loop as virtual
-from rtdemo.testing.bench import Bench, describe
 from rtdemo.testing.loop import TimeStandsStillError, VirtualTimeLoop
+from rtdemo.testing.trial import Trial, describe
 
 RUNS = 100
 MAX_MESSAGE = 64 * 1024
@@ -150,23 +150,23 @@ class _Examination:
 
     async def _examine(self) -> None:
         entries = _Entries()
-        bench = Bench(entries.watch(self._producer), self._client, MAX_MESSAGE)
-        await self._run_often(bench)
+        trial = Trial(entries.watch(self._producer), self._client, MAX_MESSAGE)
+        await self._run_often(trial)
         if entries.doubled:
             raise Fault("ran twice at once for one client", "report this: rtdemo must not do that")
-        await self._leave(bench)
-        bench = Bench(self._producer, self._client, MAX_MESSAGE)
-        bench.start()
+        await self._leave(trial)
+        trial = Trial(self._producer, self._client, MAX_MESSAGE)
+        trial.start()
         # Leave in the middle of a run, where there is a middle.
         await asyncio.sleep((self._producer.every or 0.0) + self._producer.jitter + GRAIN)
-        await self._leave(bench)
+        await self._leave(trial)
 
-    async def _run_often(self, bench: Bench) -> None:
-        producer, account, started = bench.producer, bench.account, perf_counter()
+    async def _run_often(self, trial: Trial) -> None:
+        producer, account, started = trial.producer, trial.account, perf_counter()
         once = producer.every is None and not producer.is_stream
         span = LONGEST if producer.is_stream else RUNS * ((producer.every or 1.0) + producer.timeout)
         end = self.loop.time() + span
-        bench.start()
+        trial.start()
         while account.runs < RUNS and not account.ended and self.loop.time() < end:
             await asyncio.sleep(producer.every or 1.0)
             self._runs = account.runs
@@ -175,24 +175,24 @@ class _Examination:
             if perf_counter() - started > REAL_SECONDS:
                 break
             if once:
-                bench.start()
+                trial.start()
         self._runs = account.runs
-        self._judge(bench)
+        self._judge(trial)
 
-    def _judge(self, bench: Bench) -> None:
-        if bench.account.errors:
-            raise _fault(bench.account.errors[0], bench.producer)
-        if bench.account.blocked >= BLOCKED:
-            raise Fault(str(bench.account.last_error), "use thread=True, or await what it waits for")
+    def _judge(self, trial: Trial) -> None:
+        if trial.account.errors:
+            raise _fault(trial.account.errors[0], trial.producer)
+        if trial.account.blocked >= BLOCKED:
+            raise Fault(str(trial.account.last_error), "use thread=True, or await what it waits for")
 
-    async def _leave(self, bench: Bench) -> None:
+    async def _leave(self, trial: Trial) -> None:
         mine = {asyncio.current_task()}
-        bench.stop()
+        trial.stop()
         await asyncio.sleep(QUIET)
-        self._judge(bench)
+        self._judge(trial)
         left = asyncio.all_tasks() - mine
         names = [getattr(task.get_coro(), "__qualname__", str(task)) for task in left]
-        if bench.late or any(name.startswith(("Account.", "Supervisor.")) for name in names):
+        if trial.late or any(name.startswith(("Account.", "Supervisor.")) for name in names):
             problem = "goes on after its client has left"
             raise Fault(problem, "let asyncio.CancelledError pass, and await nothing long in `finally`")
         if names:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import msgspec
 from aiohttp import WSMsgType, hdrs, web
 
-from rtdemo import arrived, message, wire
+from rtdemo import message, observed, wire
 from rtdemo.admission import check_origin
 from rtdemo.control import MAX_TEXT
 from rtdemo.errors import Refused
@@ -111,11 +111,11 @@ def _seen(request: web.Request) -> dict[str, object]:
     return {
         "method": request.method,
         "path": request.path,
-        "http": arrived.version(request),
+        "http": observed.version(request),
         "scheme": request.scheme,
         "remote": request.remote,
-        "headers": arrived.headers(request),
-        "forwarding": arrived.forwarding(request),
+        "headers": observed.headers(request),
+        "forwarding": observed.forwarding(request),
         "heartbeat": request.app[SETTINGS].heartbeat,
         "now": message.now(),
     }

@@ -15,7 +15,7 @@ from rtdemo.message import Message
 from rtdemo.producers import Function, Producer
 from rtdemo.schedule import GRAIN
 from rtdemo.testing import loop as virtual
-from rtdemo.testing.bench import Bench, describe
+from rtdemo.testing.trial import Trial, describe
 
 T = TypeVar("T")
 
@@ -34,9 +34,9 @@ class Sent(list[Message]):
         state: `running`, `backing off`, `failed` or `disabled`, at the end.
     """
 
-    def __init__(self, bench: Bench) -> None:
-        super().__init__(bench.sent)
-        account = bench.account
+    def __init__(self, trial: Trial) -> None:
+        super().__init__(trial.sent)
+        account = trial.account
         self.runs, self.failures = account.runs, account.failures
         self.last_error, self.state = account.last_error, account.state
 
@@ -98,20 +98,20 @@ def as_producer(given: Producer | Function) -> Producer:
 
 
 async def _run(producer: Producer, seconds: float, client: Client, speed: float, keep: bool) -> Sent:
-    bench = Bench(producer, client)
-    bench.start(speed)
+    trial = Trial(producer, client)
+    trial.start(speed)
     # A grain more: what is due at the very end comes before, whatever the sum of periods rounds to.
     await asyncio.sleep(seconds + GRAIN)
-    bench.stop()
-    account = bench.account
+    trial.stop()
+    account = trial.account
     if keep:
-        return Sent(bench)
+        return Sent(trial)
     if account.errors:
         error = account.errors[0]
         raise ProducerFailedError(f"producer {producer.name!r}: {describe(error)}") from error
     if account.state != "running":
         raise ProducerFailedError(f"producer {producer.name!r}: {account.last_error}")
-    return Sent(bench)
+    return Sent(trial)
 
 
 def _outside_loop(work: Callable[[], T]) -> T:

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 from aiohttp_sse import EventSourceResponse
 
-from rtdemo import arrived, wire
+from rtdemo import observed, wire
 from rtdemo.admission import RETRY_AFTER, admit, check_origin, last_event_id
 from rtdemo.connection import OUTBOX_LIMIT, Connection
 from rtdemo.errors import Refused
@@ -46,7 +46,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     wire_format = wire.sse_chunk if request.version >= HttpVersion11 else wire.sse_event
     scope = asyncio.timeout(None)
     connection = hub.connection(client, SocketOutbox(transport), wire_format, interrupting(scope))
-    connection.route = partial(arrived.of, request, "sse", response.headers.get(hdrs.CONTENT_ENCODING))
+    connection.route = partial(observed.of, request, "sse", response.headers.get(hdrs.CONTENT_ENCODING))
     try:
         async with scope:
             hub.join(connection, selection, last_event_id(request))

@@ -11,7 +11,7 @@ from struct import pack
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from rtdemo import arrived, wire
+from rtdemo import observed, wire
 from rtdemo.admission import admit, check_origin, last_event_id
 from rtdemo.connection import OUTBOX_LIMIT, Connection
 from rtdemo.control import MAX_TEXT
@@ -111,7 +111,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     outbox = SocketOutbox(transport)
     connection = hub.connection(client, outbox, wire.websocket_frame, interrupting(scope))
     compression = "permessage-deflate" if ws.compress else None
-    connection.route = partial(arrived.of, request, "websocket", compression)
+    connection.route = partial(observed.of, request, "websocket", compression)
     ws.on_broken = connection.closed
     hearing = _Hearing(ws, hub, connection)
     try:

@@ -58,7 +58,7 @@ class Account(Supervisor):
         super()._failed(error, backoff)
 
 
-class Bench:
+class Trial:
     """Put one producer to work on the running `VirtualTimeLoop`.
 
     Arguments:
