@@ -6,7 +6,7 @@
 import { NONE, count, milliseconds, reading } from "./format.js";
 import { part, write } from "./page.js";
 import { leftOut } from "./recording.js";
-import { completeness } from "./stats.js";
+import { completeness, ledgerLine } from "./stats.js";
 
 /** @typedef {import("./side.js").Side} Side */
 
@@ -60,8 +60,7 @@ export class FiguresView {
 
   #lines() {
     const { stats, recording } = this.#side.measuring;
-    const { missing, repeated, late } = stats.ledger;
-    this.#write("ledger", `${count(missing)} lost, ${count(repeated)} repeated, ${count(late)} out of order`);
+    this.#write("ledger", ledgerLine(stats));
     this.#write("left-out", leftOut(recording));
     const parts = this.#parts();
     if (parts !== "") this.#write("parts", parts);

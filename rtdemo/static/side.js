@@ -85,6 +85,8 @@ export class Side {
     if (this.active) return;
     this.speech.sending = "";
     this.#transport.position = null;
+    // Without a position nothing of the log is owed.
+    this.ledger.resume();
     this.control.dialled();
     this.#since = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);

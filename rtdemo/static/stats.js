@@ -3,6 +3,7 @@
  * The numbers of one side. Pure: what arrives is handed in, nothing is looked up.
  * @module stats
  */
+import { count } from "./format.js";
 
 /** @typedef {import("./message.js").Message} Message */
 
@@ -26,7 +27,7 @@ export class Mean {
 /** Producers whose numbering is followed at once; messages of further ones are counted, not checked. */
 export const FOLLOWED = 200;
 
-/** Numbers that are awaited after a gap; what comes later than that counts as repeated. */
+/** Numbers that are awaited after gaps, the latest; what else comes late counts as repeated. */
 const AWAITED = 1_000;
 
 /**
@@ -41,8 +42,8 @@ export class Ledger {
   unchecked = 0;
   /** @type {Map<string, { seq: number, shared: boolean }>} */
   #last = new Map();
-  /** @type {Set<string>} producer and number of what is missing */
-  #awaited = new Set();
+  /** @type {Map<string, boolean>} producer and number of what is missing, and whether it is counted */
+  #awaited = new Map();
   /** @type {ReadonlySet<string>} names of shared producers, whose messages may come without a position */
   shared = new Set();
 
@@ -87,27 +88,31 @@ export class Ledger {
    */
   #await(producer, first, end) {
     this.missing += end - first;
-    for (let seq = first; seq < end && this.#awaited.size < AWAITED; seq += 1) this.#awaited.add(`${producer} ${seq}`);
+    for (let seq = Math.max(first, end - AWAITED); seq < end; seq += 1) this.#awaited.set(`${producer} ${seq}`, true);
+    for (const key of this.#awaited.keys()) {
+      if (this.#awaited.size <= AWAITED) break;
+      this.#awaited.delete(key);
+    }
   }
 
   /** @param {string} key */
   #again(key) {
-    if (!this.#awaited.delete(key)) {
-      this.repeated += 1;
-      return;
-    }
+    const counted = this.#awaited.get(key);
+    this.#awaited.delete(key);
+    if (counted === undefined) this.repeated += 1;
+    if (counted !== true) return;
     this.missing -= 1;
     this.late += 1;
   }
 
-  /** Start the counts again; the numbering is still followed. */
+  /** Start the counts again. The numbering is still followed, and what fills an older gap counts for nothing. */
   reset() {
     this.missing = 0;
     this.repeated = 0;
     this.late = 0;
     this.told = 0;
     this.unchecked = 0;
-    this.#awaited.clear();
+    for (const key of this.#awaited.keys()) this.#awaited.set(key, false);
   }
 }
 
@@ -150,17 +155,38 @@ export class Stats {
 }
 
 /**
+ * List how often each thing went wrong, in words; the three that the producers' numbers tell come first.
+ * @param {Stats} stats
+ */
+function account({ unreadable, ledger: { missing, repeated, late, told, unchecked } }) {
+  return [
+    { times: missing, words: `${count(missing)} lost` },
+    { times: repeated, words: `${count(repeated)} repeated` },
+    { times: late, words: `${count(late)} out of order` },
+    { times: told, words: `told of losses ${count(told)}×` },
+    { times: unchecked, words: `${count(unchecked)} not checked` },
+    { times: unreadable, words: `${count(unreadable)} unreadable` },
+  ];
+}
+
+/** What the numbers tell stands in the ledger even where it is zero. */
+const ALWAYS = 3;
+
+/**
+ * Say what the ledger counts.
+ * @param {Stats} stats
+ */
+export function ledgerLine(stats) {
+  const lines = account(stats).filter(({ times }, index) => index < ALWAYS || times > 0);
+  return lines.map(({ words }) => words).join(", ");
+}
+
+/**
  * Say in a few words whether all messages arrived.
  * @param {Stats} stats
  */
-export function completeness({ received, unreadable, ledger }) {
-  const faults = [
-    ledger.missing && `${ledger.missing} missing`,
-    ledger.told && `lost ${ledger.told}×`,
-    ledger.repeated && `${ledger.repeated} repeated`,
-    ledger.late && `${ledger.late} out of order`,
-    unreadable && `${unreadable} unreadable`,
-  ].filter(Boolean);
-  if (faults.length > 0) return faults.join(", ");
-  return received === 0 ? "none yet" : "none missing";
+export function completeness(stats) {
+  const faults = account(stats).filter(({ times }) => times > 0);
+  if (faults.length > 0) return faults.map(({ words }) => words).join(", ");
+  return stats.received === 0 ? "none yet" : "none missing";
 }

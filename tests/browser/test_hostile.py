@@ -122,7 +122,7 @@ async def test_gaps_and_repetitions_are_counted(page: Page) -> None:
         sockets[0].send(envelope("x", seq=seq))
     # A shared producer has a past; it is followed from where it is.
     sockets[0].send(envelope("y", producer="shared", seq=900, id="e-900"))
-    await expect(panel.part("received-note")).to_have_text("2 missing, 1 repeated")
+    await expect(panel.part("received-note")).to_have_text("2 lost, 1 repeated")
 
 
 async def test_the_list_is_bounded(open_page: Open, flooded: Server, side: str) -> None:

@@ -64,7 +64,7 @@ async def test_mean_and_reset(page: Page) -> None:
         return [...before, stats.received, stats.latency.value, m.completeness(stats)];
     """
     found = await run(page, "stats", body)
-    assert found == [3, 2, pytest.approx(0.3), "3 missing", 1, None, "none missing"]
+    assert found == [3, 2, pytest.approx(0.3), "3 lost", 1, None, "none missing"]
 
 
 async def test_recent_is_bounded(page: Page) -> None:
