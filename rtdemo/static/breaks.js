@@ -2,8 +2,9 @@
 /**
  * Breaks that the reader causes: what is asked of the server, and which messages belong to it. Knows no network.
  *
- * A break lasts from the button until the connection delivers normally again: until a message comes that the server
- * made after it let go. Both moments are the server's own (`sentAt`), so no clock error is in this.
+ * A break lasts from the server's answer until the connection delivers normally again: until a message comes that the
+ * server made after it let go. Both moments are the server's own (`sentAt`), so no clock error is in this. What was asked
+ * for and not answered is no break, and one whose end was asked for and not answered goes on.
  * @module breaks
  */
 
@@ -21,7 +22,7 @@ export class Breaks {
   #spans;
   /** Messages with no later `sentAt` belong to a break. */
   #release = -Infinity;
-  /** @type {number | null} performance.now() when an answer was asked for that has not come */
+  /** @type {{ kind: Break | "none", at: number } | null} what was asked for, when, while no answer came */
   #asked = null;
 
   /** @param {Spans} spans */
@@ -29,18 +30,22 @@ export class Breaks {
     this.#spans = spans;
   }
 
+  /** Whether an answer is awaited. */
+  get asking() {
+    return this.#asked !== null;
+  }
+
   /**
-   * Begin a break, or end a delay.
+   * Ask for a break, or for the end of a delay.
    * @param {Break} kind
    * @param {number} at performance.now()
    * @returns {string} the control message that asks for it
    */
   press(kind, at) {
     this.refusal = "";
-    this.#asked = at;
-    const ends = this.kind === "delay" && kind === "delay";
-    if (!ends) this.#begin(kind, at);
-    return JSON.stringify({ rtdemo: { break: ends ? "none" : kind } });
+    const asked = this.kind === "delay" && kind === "delay" ? "none" : kind;
+    this.#asked = { kind: asked, at };
+    return JSON.stringify({ rtdemo: { break: asked } });
   }
 
   /**
@@ -51,8 +56,8 @@ export class Breaks {
   answered({ producer, message, sentAt }, at) {
     if (producer !== "rtdemo") return false;
     const { break: kind, seconds, error } = fields(message);
-    if (typeof error === "string" && this.#asked !== null) {
-      this.failed(error, at);
+    if (typeof error === "string" && this.asking) {
+      this.failed(error);
       return true;
     }
     if (typeof kind !== "string") return false;
@@ -61,6 +66,15 @@ export class Breaks {
     if (kind === "stop") this.#release = sentAt + (Number(seconds) || 0) * 1000;
     if (kind === "none") this.#release = sentAt;
     return true;
+  }
+
+  /**
+   * The connection broke: a cut may have taken its own answer with it.
+   * @param {number} at performance.now()
+   */
+  broke(at) {
+    if (this.#asked?.kind === "cut") this.#begin("cut", at);
+    this.#asked = null;
   }
 
   /**
@@ -79,19 +93,17 @@ export class Breaks {
    */
   marks({ sentAt }, at) {
     if (sentAt <= this.#release) return true;
-    this.end(at);
+    this.#over(at);
     return false;
   }
 
   /**
-   * It could not be asked for, or was refused.
+   * It could not be asked for, or was refused: all is as it was before.
    * @param {string} sentence
-   * @param {number} at performance.now()
    */
-  failed(sentence, at) {
+  failed(sentence) {
     this.refusal = sentence;
-    this.#release = -Infinity;
-    this.end(at);
+    this.#asked = null;
   }
 
   /**
@@ -100,16 +112,24 @@ export class Breaks {
    * @returns {boolean} whether one was awaited for too long
    */
   expire(now) {
-    if (this.#asked === null || now - this.#asked < PATIENCE_MS) return false;
-    this.failed("The server has not answered in 10 s.", now);
+    if (this.#asked === null || now - this.#asked.at < PATIENCE_MS) return false;
+    this.failed("The server has not answered in 10 s.");
     return true;
   }
 
-  /** @param {number} at performance.now() */
+  /**
+   * The connection ended, and with it whatever was done to it.
+   * @param {number} at performance.now()
+   */
   end(at) {
+    this.#over(at);
+    this.#asked = null;
+  }
+
+  /** @param {number} at */
+  #over(at) {
     if (this.kind !== null) this.#spans.close(this.kind, at);
     this.kind = null;
-    this.#asked = null;
   }
 
   /**

@@ -47,6 +47,7 @@ export class Measuring {
    * @param {number} now performance.now()
    */
   broke(now) {
+    this.breaks.broke(now);
     this.spans.open("away", now);
     this.recording.interrupt();
   }

@@ -69,9 +69,10 @@ export class Panel {
 
   #paintBreaks() {
     const { open, measuring } = this.#side;
-    const { kind: lasting, refusal } = measuring.breaks;
+    const { kind: lasting, asking, refusal } = measuring.breaks;
     const offered = this.#breaks;
-    for (const kind of offered) this.#enable(kind, open && (lasting === null || (lasting === kind && kind === "delay")));
+    const can = (/** @type {Break} */ kind) => lasting === null || (lasting === kind && kind === "delay");
+    for (const kind of offered) this.#enable(kind, open && !asking && can(kind));
     if (offered.length === 0) return;
     part(this.#root, "delay").setAttribute("aria-pressed", String(lasting === "delay"));
     this.#write("breaking", refusal || (part(this.#root, "breaking").dataset.hint ?? ""));

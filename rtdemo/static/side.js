@@ -116,7 +116,7 @@ export class Side {
     if (!this.open) return;
     const { breaks } = this.measuring;
     const text = breaks.press(kind, performance.now());
-    void this.speech.ask(text, (sentence) => breaks.failed(sentence, performance.now()));
+    void this.speech.ask(text, (sentence) => breaks.failed(sentence));
     this.#changed();
   }
 

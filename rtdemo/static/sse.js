@@ -13,6 +13,8 @@ import { serverAnswers } from "./transport.js";
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 
+const SEND_TIMEOUT_MS = 10_000;
+
 /** @implements {Transport} */
 export class SseTransport {
   stalled = "If a proxy is in between, see that it does not buffer.";
@@ -86,7 +88,8 @@ export class SseTransport {
     if (client === null) throw new Error("Not sent: the stream has not named this client yet.");
     const url = new URL("/api/messages", this.address);
     url.searchParams.set("client", client);
-    const response = await fetch(url, { method: "POST", body: text }).catch(() => null);
+    const signal = AbortSignal.timeout(SEND_TIMEOUT_MS);
+    const response = await fetch(url, { method: "POST", body: text, signal }).catch(() => null);
     if (response === null) throw new Error("Not sent: nothing answers the POST. Is the server running?");
     if (response.ok) return;
     const words = clip(oneLine((await response.text()).trim()), 120);

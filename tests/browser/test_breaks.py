@@ -6,7 +6,7 @@ import re
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from rtdemo.server import Server
 from tests.browser.conftest import Faults, Open, Serve
@@ -125,3 +125,41 @@ async def test_a_refused_break_is_told(open_page: Open, serve: Serve, server: Se
     await expect(panel.part("breaking")).to_contain_text("the lab is off")
     await expect(panel.part("cut")).to_be_enabled()
     await panel.becomes("connected")
+
+
+async def test_an_end_that_fails_leaves_the_delay(open_page: Open, faults: Faults) -> None:
+    """The server goes on delaying, so the button stays pressed and what comes is left out."""
+    panel = await steady(open_page, "sse")
+    delay = panel.part("delay")
+    await delay.click()
+    await expect(panel.part("left-out")).to_contain_text(re.compile(r"^\d\d during a break"))
+    await panel.page.route("**/api/messages*", lambda route: route.abort())
+    await delay.click()
+    await expect(panel.part("breaking")).to_contain_text("Not sent")
+    await expect(delay).to_have_attribute("aria-pressed", "true")
+    await expect(delay).to_be_enabled()
+    counted = int((await panel.part("received").inner_text()).replace(",", ""))
+    await panel.received(counted + 10)
+    assert await largest(panel) < 250
+    await panel.page.unroute("**/api/messages*")
+    await delay.click()
+    await expect(delay).to_have_attribute("aria-pressed", "false")
+    faults.forgive("ERR_FAILED")
+
+
+async def test_what_was_not_asked_is_no_break(open_page: Open) -> None:
+    """While the browser holds the request back nothing was cut: no span, and every message counts."""
+    panel = await steady(open_page, "sse")
+    held: list[Route] = []
+    await panel.page.route("**/api/messages*", lambda route: held.append(route))
+    await panel.press("Cut")
+    for name in ("cut", "stop", "delay"):
+        await expect(panel.part(name)).to_be_disabled()
+    counted = int((await panel.part("received").inner_text()).replace(",", ""))
+    await panel.received(counted + 10)
+    await expect(panel.part("left-out")).to_have_text("none")
+    await expect(strip(panel.page, "sse")).not_to_have_accessible_name(re.compile("you cut it"))
+    await expect(panel.part("breaking")).to_contain_text("Not sent", timeout=20_000)
+    await expect(panel.part("cut")).to_be_enabled()
+    await expect(panel.part("left-out")).to_have_text("none")
+    await held[0].abort()

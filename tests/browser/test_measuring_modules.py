@@ -176,6 +176,7 @@ async def test_a_break_lasts_until_all_is_normal(page: Page) -> None:
             breaks.answered({ producer: "rtdemo", message: JSON.stringify(fields), sentAt }, 0);
         const marks = (sentAt) => breaks.marks({ sentAt }, sentAt);
         const found = [marks(1), JSON.parse(breaks.press("stop", 10)).rtdemo.break, marks(2)];
+        found.push(breaks.kind, breaks.asking, spans.isOpen("stop"));
         found.push(answer({ break: "stop", seconds: 5 }, 100), marks(5100), spans.isOpen("stop"));
         found.push(marks(5101), spans.isOpen("stop"), breaks.kind, marks(4000));
         breaks.press("delay", 6000);
@@ -186,12 +187,14 @@ async def test_a_break_lasts_until_all_is_normal(page: Page) -> None:
         breaks.press("cut", 10_000);
         found.push(answer({ error: "off" }, 10_001), breaks.refusal, marks(10_002));
         breaks.press("cut", 11_000);
+        breaks.broke(11_100);
         breaks.welcomed({ sentAt: 12_000 });
         found.push(marks(11_500), marks(12_000), marks(12_001));
         return found;
     """
     assert await run(page, "breaks", body) == [
-        *(False, "stop", True),
+        *(False, "stop", False),
+        *(None, True, False),
         *(True, True, True),
         *(False, False, None, True),
         *(True, "none", True),
@@ -208,10 +211,10 @@ async def test_a_break_without_an_answer_is_given_up(page: Page) -> None:
         const breaks = new m.Breaks(new Spans());
         breaks.press("cut", 0);
         const expired = [breaks.expire(9_999), breaks.expire(10_000)];
-        return [...expired, breaks.kind, breaks.refusal, breaks.marks({ sentAt: 1 }, 1)];
+        return [...expired, breaks.asking, breaks.kind, breaks.refusal, breaks.marks({ sentAt: 1 }, 1)];
     """
     assert await run(page, "breaks", body) == [
-        *(False, True, None, "The server has not answered in 10 s.", False)
+        *(False, True, False, None, "The server has not answered in 10 s.", False)
     ]
 
 
