@@ -62,7 +62,7 @@ const sides = {
 };
 const { websocket, sse } = sides;
 const pair = [websocket, sse];
-const roster = new Roster(listed);
+const roster = new Roster(listed, () => tabs.reason(timing.protocol));
 const facts = { websocket: new ConnectionFacts(repaint), sse: new ConnectionFacts(repaint) };
 const schedule = () => {
   const chosen = { websocket: controls.websocket.chosen, sse: controls.sse.chosen };

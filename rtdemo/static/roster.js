@@ -24,11 +24,16 @@ export class Roster {
   /** How many producers are not shown. */
   hidden = 0;
   #changed;
+  #crowd;
   #asking = false;
 
-  /** @param {() => void} changed called after each answer, and each missing one */
-  constructor(changed) {
+  /**
+   * @param {() => void} changed called after each answer, and each missing one
+   * @param {() => Promise<string | null>} crowd says where other tabs are why nothing is answered
+   */
+  constructor(changed, crowd) {
     this.#changed = changed;
+    this.#crowd = crowd;
   }
 
   /** Ask now, unless an answer is on its way. What does not come leaves what was known. */
@@ -43,7 +48,7 @@ export class Roster {
       this.errors = plugins.filter(({ error }) => error).map(reloadError);
       this.fault = "";
     } catch {
-      this.fault = "The server does not answer, so this list may be old. It is asked again every 2 s.";
+      this.fault = `${await this.#silence()} This list may be old; it is asked for every 2 s.`;
     } finally {
       this.#asking = false;
       this.#changed();
@@ -56,15 +61,20 @@ export class Roster {
    * @returns {Promise<string>} why it does not; empty where it does
    */
   async enable(name) {
+    const failed = `${oneLine(clip(name, 40))} was not enabled:`;
     try {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
       const response = await fetch(`/api/producers/${encodeURIComponent(name)}/enable`, { method: "POST", signal });
       const line = response.ok ? "" : clip(oneLine((await response.text()).trim()), 200);
       await this.refresh();
-      return response.ok ? "" : `${name} was not enabled: the server answered ${response.status}. ${line}`;
+      return response.ok ? "" : `${failed} the server answered ${response.status}. ${line}`;
     } catch {
-      return `${name} was not enabled: the server does not answer.`;
+      return `${failed} no answer. ${await this.#silence()}`;
     }
+  }
+
+  async #silence() {
+    return (await this.#crowd()) ?? "The server does not answer.";
   }
 
   /** Ask now, and every 2 s while somebody looks. */

@@ -12,6 +12,7 @@ import { Recent } from "./recent.js";
 import { sameProducers } from "./selection.js";
 import { patience, silence } from "./silence.js";
 import { Speech } from "./speech.js";
+import { ACTIVE, OPEN } from "./state.js";
 
 /** @typedef {import("./breaks.js").Break} Break */
 /** @typedef {import("./control.js").Control} Control */
@@ -19,18 +20,12 @@ import { Speech } from "./speech.js";
 /** @typedef {import("./message.js").Message} Message */
 /** @typedef {import("./producers.js").Producer} Producer */
 /** @typedef {import("./selection.js").Selection} Selection */
+/** @typedef {import("./state.js").State} State */
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
-/** @typedef {"idle" | "connecting" | "connected" | "stalled" | "reconnecting"} Going */
-/** @typedef {Going | "refused" | "lost" | "disconnected"} State */
 
 const SLOW_MS = 5_000;
 const TICK_MS = 1_000;
-
-/** @type {ReadonlySet<State>} */
-const ACTIVE = new Set(["connecting", "connected", "stalled", "reconnecting"]);
-/** @type {ReadonlySet<State>} */
-const OPEN = new Set(["connected", "stalled"]);
 
 export class Side {
   /** @type {State} */
@@ -61,7 +56,7 @@ export class Side {
     this.#transport = transport({
       opened: () => this.#opened(),
       message: (data, at) => this.#message(data, at),
-      reconnecting: (sentence) => this.#broke(sentence),
+      reconnecting: (why, next) => this.#broke(why, next),
       refused: (sentence) => this.#end("refused", sentence),
       lost: (sentence) => this.#end("lost", sentence),
     });
@@ -198,14 +193,19 @@ export class Side {
     this.#tell();
   }
 
-  /** @param {string} sentence */
-  #broke(sentence) {
+  /**
+   * @param {string} why
+   * @param {string} next
+   */
+  #broke(why, next) {
     const now = performance.now();
-    if (this.state !== "reconnecting") this.#since = now;
+    const first = this.state !== "reconnecting";
+    if (first) this.#since = now;
     this.measuring.broke(now);
+    const cut = first && this.measuring.breaks.kind === "cut";
     this.client = null;
     this.speech.exchange.end();
-    this.#become("reconnecting", sentence);
+    this.#become("reconnecting", `${cut ? "You cut it." : why} ${next}`.trim());
   }
 
   /**
@@ -222,13 +222,19 @@ export class Side {
 
   #tick() {
     const now = performance.now();
-    if (this.state === "connecting" && now - this.#since > SLOW_MS) this.#become("connecting", this.#transport.slow());
+    if (now - this.#since > SLOW_MS) this.#wonder();
     const { chosen } = this.control;
     if (this.state === "connected" && now - this.#heard > patience(chosen)) {
       this.#become("stalled", silence(chosen, this.#transport.stalled));
     }
     const expired = [this.speech.exchange.expire(now), this.measuring.breaks.expire(now)];
     if (expired.includes(true)) this.#changed();
+  }
+
+  /** Say why it may take so long to open. */
+  #wonder() {
+    if (this.state === "connecting") this.#become("connecting", this.#transport.slow());
+    if (this.state === "reconnecting") this.#become("reconnecting", this.#transport.away() ?? this.sentence);
   }
 
   /**

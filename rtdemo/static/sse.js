@@ -48,9 +48,15 @@ export class SseTransport {
   slow() {
     this.#tabs.call();
     return (
-      crowded(this.#tabs.others, this.#timing.protocol) ??
+      crowded(this.#tabs, this.#timing.protocol) ??
       "No answer yet. Over HTTP/1.1 a browser opens six streams to one origin: close other tabs of it."
     );
+  }
+
+  /** Calls the roll as well: a stream that comes back needs a connection like any other. */
+  away() {
+    this.#tabs.call();
+    return crowded(this.#tabs, this.#timing.protocol);
   }
 
   /**
@@ -90,7 +96,10 @@ export class SseTransport {
     url.searchParams.set("client", client);
     const signal = AbortSignal.timeout(SEND_TIMEOUT_MS);
     const response = await fetch(url, { method: "POST", body: text, signal }).catch(() => null);
-    if (response === null) throw new Error("Not sent: nothing answers the POST. Is the server running?");
+    if (response === null) {
+      const reason = await this.#tabs.reason(this.#timing.protocol);
+      throw new Error(`Not sent. ${reason ?? "Nothing answers the POST. Is the server running?"}`);
+    }
     if (response.ok) return;
     const words = clip(oneLine((await response.text()).trim()), 120);
     throw new Error(`Not sent: the server answered ${response.status}. ${words}`);
@@ -105,7 +114,7 @@ export class SseTransport {
     if (source !== this.#source) return;
     this.#tabs.holds = false;
     if (opened && source.readyState === EventSource.CONNECTING) {
-      this.#events.reconnecting("The stream broke. The browser tries again by itself until you press Disconnect.");
+      this.#events.reconnecting("The stream broke.", "The browser tries again by itself until you press Disconnect.");
       return;
     }
     source.close();

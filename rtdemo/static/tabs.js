@@ -13,13 +13,16 @@ export const MOST = 6;
 /** An answer counts for so long: three calls, since a busy tab may miss one. */
 const FRESH_MS = 3_000;
 
+/** How long answers to a call are waited for. */
+const ANSWER_MS = 300;
+
 /** Tabs that are remembered. */
 const KNOWN = 50;
 
 /**
  * @typedef {object} Channel what BroadcastChannel has of use here
  * @property {(message: unknown) => void} postMessage
- * @property {((event: { data: any }) => void) | null} onmessage
+ * @property {((event: MessageEvent) => void) | null} onmessage
  */
 
 export class Tabs {
@@ -55,6 +58,16 @@ export class Tabs {
     return this.#holders.size;
   }
 
+  /**
+   * Ask whether the other tabs are why a request got no answer.
+   * @param {string} protocol as Resource Timing names it
+   */
+  async reason(protocol) {
+    this.call();
+    await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
+    return crowded(this, protocol);
+  }
+
   /** @param {any} data another version of this page may send anything */
   #heard(data) {
     if (data?.call === true && this.holds) this.#channel.postMessage({ holder: this.#name });
@@ -63,15 +76,16 @@ export class Tabs {
 }
 
 /**
- * Say why a stream gets no answer, where the other tabs are the reason.
- * @param {number} others tabs that hold a stream
+ * Say why a request gets no answer, where streams hold every connection to this origin.
+ * @param {{ others: number, holds: boolean }} tabs
  * @param {string} protocol as Resource Timing names it
- * @returns {string | null} null where they are not
+ * @returns {string | null} null where they do not
  */
-export function crowded(others, protocol) {
-  if (others < MOST || !protocol.startsWith("http/1")) return null;
+export function crowded({ others, holds }, protocol) {
+  if (others + Number(holds) < MOST || !protocol.startsWith("http/1")) return null;
+  const who = holds ? `This tab and ${others} others` : `${others} other tabs`;
   return (
-    `${others} other tabs hold an event stream of this origin, and over HTTP/1.1 a browser opens no more than ${MOST}` +
-    " connections to one. Close one of them or press Disconnect there, and this one goes on by itself."
+    `${who} hold an event stream of this origin, as many as a browser opens over HTTP/1.1.` +
+    " Close one of them or press Disconnect there."
   );
 }

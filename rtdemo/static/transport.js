@@ -8,7 +8,7 @@
  * @typedef {object} TransportEvents
  * @property {() => void} opened
  * @property {(data: unknown, at: number) => void} message the data as it came, and performance.now()
- * @property {(sentence: string) => void} reconnecting it broke, and comes back by itself
+ * @property {(why: string, next: string) => void} reconnecting it broke, and comes back by itself
  * @property {(sentence: string) => void} refused it never opened
  * @property {(sentence: string) => void} lost it broke, and stays so
  */
@@ -17,6 +17,7 @@
  * @typedef {object} Transport
  * @property {string} address what the next connect opens
  * @property {() => string} slow what to look at when no answer comes; asked every second until it does
+ * @property {() => string | null} away why it may not come back; asked every second while it has not
  * @property {string} stalled what to look at when messages stop, after how long that has been
  * @property {string | null} position behind which a connection that comes back goes on
  * @property {(payload: number, id: string | null) => number} wireBytes of a message, framing and all

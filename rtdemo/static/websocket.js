@@ -23,6 +23,9 @@ export function websocketUrl(page, port) {
   return new URL(port === "" ? `${scheme}//${page.host}/ws` : `${scheme}//${page.hostname}:${port}/`);
 }
 
+/** A retry that has no answer after so long is given up. */
+const RETRY_MS = 10_000;
+
 /** @implements {Transport} */
 export class WebSocketTransport {
   stalled = "If the network changed, Disconnect and Connect.";
@@ -54,6 +57,10 @@ export class WebSocketTransport {
     return "No answer yet. A firewall may drop this port, or a proxy may not pass the upgrade on.";
   }
 
+  away() {
+    return null;
+  }
+
   /** @param {number} payload */
   wireBytes(payload) {
     return websocketBytes(payload);
@@ -66,6 +73,11 @@ export class WebSocketTransport {
 
   disconnect() {
     clearTimeout(this.#retry);
+    this.#drop();
+  }
+
+  /** Let go of the socket; it says no more. */
+  #drop() {
     const socket = this.#socket;
     if (socket === null) return;
     this.#socket = null;
@@ -90,6 +102,7 @@ export class WebSocketTransport {
     let opened = false;
     socket.onopen = () => {
       opened = true;
+      clearTimeout(this.#retry);
       this.#events.opened();
     };
     socket.onmessage = ({ data }) => {
@@ -97,6 +110,7 @@ export class WebSocketTransport {
       this.#events.message(data, performance.now());
     };
     socket.onclose = ({ code, reason }) => {
+      clearTimeout(this.#retry);
       if (opened) this.#broken(code, reason);
       else failed(socket);
     };
@@ -128,12 +142,20 @@ export class WebSocketTransport {
   /** @param {string} why */
   #again(why) {
     const wait = this.#backoff.next();
-    this.#events.reconnecting(`${why} Trying again in ${(wait / 1000).toFixed(1)} s, until you press Disconnect.`);
+    this.#events.reconnecting(why, `Trying again in ${(wait / 1000).toFixed(1)} s, until you press Disconnect.`);
+    this.#retry = setTimeout(() => this.#reopen(), wait);
+  }
+
+  /** Go on behind the last position. */
+  #reopen() {
+    this.#events.reconnecting("", "Opening it again; Disconnect gives up.");
+    const address = new URL(this.address);
+    if (this.position !== null) address.searchParams.set("last_event_id", this.position);
     this.#retry = setTimeout(() => {
-      const address = new URL(this.address);
-      if (this.position !== null) address.searchParams.set("last_event_id", this.position);
-      this.#open(address.href, () => this.#again("It did not open again."));
-    }, wait);
+      this.#drop();
+      this.#again("No answer in 10 s.");
+    }, RETRY_MS);
+    this.#open(address.href, () => this.#again("It did not open again."));
   }
 
   /** @param {WebSocket} socket */

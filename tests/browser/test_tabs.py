@@ -33,12 +33,12 @@ async def test_roll_call(page: Page) -> None:
         for (const tab of others.slice(0, 6)) tab.holds = true;
         asker.call();
         asker.call();
-        found.push(asker.others, m.crowded(asker.others, "h2"));
-        found.push(m.crowded(asker.others, "http/1.1").startsWith("6 other tabs hold an event stream"));
+        found.push(asker.others, m.crowded(asker, "h2"));
+        found.push(m.crowded(asker, "http/1.1").startsWith("6 other tabs hold an event stream"));
         channels[1].onmessage = null;
         others[1].holds = false;
         for (let i = 0; i < 4; i += 1) { now += 1000; asker.call(); }
-        found.push(asker.others, m.crowded(asker.others, "http/1.1"));
+        found.push(asker.others, m.crowded(asker, "http/1.1"));
         channels[0].onmessage({ data: null });
         channels[0].onmessage({ data: { holder: 7 } });
         for (let i = 0; i < 200; i += 1) channels[0].onmessage({ data: { holder: `x${i}` } });

@@ -1,0 +1,141 @@
+"""What the page says while a connection is away, and that saying it moves nothing."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+
+from rtdemo import Reason
+from rtdemo.server import Server
+from tests.browser.conftest import Faults, Open, Serve
+from tests.browser.panel import Panel, play_websocket
+from tests.browser.test_modules import run
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SENTENCES = """async () => {
+    const [{ closing }, { crowded }, { silence }] = await Promise.all(
+        ["closing", "tabs", "silence"].map((name) => import(`/static/${name}.js`)),
+    );
+    const next = "Trying again in 30.0 s, until you press Disconnect.";
+    const sentences = [1000, 1001, 1006, 1011, 1013].map((code) => `${closing(code)} ${next}`);
+    for (const tabs of [{ others: 6, holds: false }, { others: 5, holds: true }]) {
+        sentences.push(crowded(tabs, "http/1.1"));
+    }
+    sentences.push(silence({ producers: ["a"], speed: "1" }, ""));
+    const element = document.querySelector('.websocket [data-part="sentence"]');
+    const before = element.getBoundingClientRect().height;
+    return sentences.filter((sentence) => {
+        element.textContent = sentence;
+        return element.getBoundingClientRect().height > before;
+    });
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_a_sentence_moves_nothing(open_page: Open, width: int) -> None:
+    """There is room for the longest of them, at a desk and on a phone."""
+    page = await open_page(viewport={"width": width, "height": 800})
+    assert await page.evaluate(SENTENCES) == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_a_break_moves_nothing(open_page: Open, server: Server, width: int) -> None:
+    """A connection that is lost and comes back leaves everything below its sentence where it was."""
+    page = await open_page(viewport={"width": width, "height": 800})
+    panel = Panel(page, "websocket")
+    await panel.connect()
+    before = await panel.part("strip").bounding_box()
+    for connection in list(server.hub._connections.values()):
+        connection.end(Reason.CONNECTION_LOST)
+    await expect(panel.sentence).to_contain_text("Code 1006")
+    assert await panel.part("strip").bounding_box() == before
+    await panel.becomes("connected")
+    assert await panel.part("strip").bounding_box() == before
+
+
+async def test_your_own_cut_is_no_fault_of_the_network(
+    open_page: Open, serve: Serve, side: str, faults: Faults
+) -> None:
+    """Who pressed Cut is told so, and not asked whether the network is there."""
+    panel = Panel(await open_page(server=await serve(lab=True)), side)
+    await panel.connect()
+    said = panel.page.evaluate(
+        """(side) => new Promise((resolve) => {
+            const element = document.querySelector(`.${side} [data-part="sentence"]`);
+            new MutationObserver(() => resolve(element.textContent)).observe(element, { childList: true });
+        })""",
+        side,
+    )
+    await panel.press("Cut")
+    assert (await said).startswith("You cut it. ")
+    faults[:] = [fault for fault in faults if "ERR_" not in fault]
+
+
+async def test_a_retry_that_hangs_is_given_up(page: Page) -> None:
+    """While it opens the page says so; after ten seconds without an answer it tries later."""
+    sockets = await play_websocket(page)
+    panel = Panel(page, "websocket")
+    await panel.press("Connect")
+    await panel.becomes("connected")
+    await page.evaluate(
+        """() => {
+            window.made = 0;
+            window.WebSocket = class extends EventTarget {
+                constructor() { super(); window.made += 1; }
+                close() {}
+            };
+        }"""
+    )
+    await page.clock.install()
+    await sockets[0].close(code=1011)
+    await expect(panel.sentence).to_contain_text("Trying again in")
+    await page.clock.fast_forward(600)
+    await expect(panel.sentence).to_have_text("Opening it again; Disconnect gives up.")
+    await page.clock.fast_forward(10_000)
+    await expect(panel.sentence).to_contain_text("No answer in 10 s. Trying again in")
+    await page.clock.fast_forward(1_100)
+    await expect(panel.sentence).to_contain_text("Opening it again")
+    assert await page.evaluate("window.made") == 2
+
+
+CROWD = """
+    const channel = { onmessage: null, postMessage({ call }) {
+        if (call) for (let i = 0; i < 5; i += 1) this.onmessage({ data: { holder: `tab ${i}` } });
+    } };
+    const { Tabs } = await import("/static/tabs.js");
+    const tabs = new Tabs(channel);
+    tabs.holds = true;
+"""
+
+
+async def test_a_full_browser_is_the_reason(page: Page) -> None:
+    """With six streams open whatever else gets no answer says so, instead of doubting the server."""
+    body = CROWD + """
+        window.fetch = async () => { throw new TypeError("no"); };
+        const { SseTransport } = await import("/static/sse.js");
+        const { Roster } = await import("/static/roster.js");
+        const crowd = () => tabs.reason("http/1.1");
+        const roster = new Roster(() => {}, crowd);
+        const transport = new SseTransport(() => location.href, {}, { protocol: "http/1.1" }, tabs);
+        await roster.refresh();
+        const sent = await transport.send("x", "id").catch(({ message }) => message);
+        return [roster.fault, await roster.enable("a\\nb"), sent, transport.away()];
+    """
+    reason = "This tab and 5 others hold an event stream of this origin"
+    fault, enabled, sent, away = await run(page, "tabs", body)
+    assert fault.startswith(reason)
+    assert enabled.startswith(f"a\N{SYMBOL FOR LINE FEED}b was not enabled: ")
+    assert reason in enabled
+    assert sent.startswith(f"Not sent. {reason}")
+    assert away.startswith(reason)
+
+
+async def test_an_empty_browser_is_not_the_reason(page: Page) -> None:
+    """One stream fewer, or HTTP/2, and the old sentences stand."""
+    body = CROWD + """
+        const found = [await tabs.reason("h2")];
+        tabs.holds = false;
+        return [...found, await tabs.reason("http/1.1")];
+    """
+    assert await run(page, "tabs", body) == [None, None]
