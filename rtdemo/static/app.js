@@ -63,7 +63,8 @@ const sides = {
 const { websocket, sse } = sides;
 const pair = [websocket, sse];
 const roster = new Roster(listed, () => tabs.reason(timing.protocol));
-const facts = { websocket: new ConnectionFacts(repaint), sse: new ConnectionFacts(repaint) };
+const probes = dataset.probes === "yes";
+const facts = { websocket: new ConnectionFacts(probes, repaint), sse: new ConnectionFacts(probes, repaint) };
 const schedule = () => {
   const chosen = { websocket: controls.websocket.chosen, sse: controls.sse.chosen };
   return roster.producers === null ? null : scheduleOf(roster.producers, chosen);
@@ -105,10 +106,8 @@ function seen(hidden, at) {
 }
 
 function paint() {
-  if (dataset.probes === "yes") {
-    facts.websocket.follow(websocket.client);
-    facts.sse.follow(sse.client);
-  }
+  facts.websocket.follow(websocket.client);
+  facts.sse.follow(sse.client);
   for (const each of views) each.paint();
   refreshAfterConnect();
   const now = clock.at(performance.now());

@@ -6,6 +6,7 @@
  */
 import { seeded } from "./random.js";
 import { sortSamples } from "./resampling.js";
+import { sameSpeed } from "./selection.js";
 
 /** @typedef {import("./producers.js").Producer} Producer */
 /** @typedef {import("./producers.js").TransportName} TransportName */
@@ -38,7 +39,7 @@ export function schedule(producers, { websocket, sse }) {
   const speed = Number(websocket.speed);
   const alike = both.filter(({ shared, on }) => {
     const period = on.websocket?.period ?? null;
-    return shared || (period !== null && period === on.sse?.period && speed === Number(sse.speed));
+    return shared || (period !== null && period === on.sse?.period && sameSpeed(websocket.speed, sse.speed));
   });
   const others = both.filter((producer) => !alike.includes(producer)).map(({ name }) => name);
   const periods = alike.map(({ shared, on }) => ((on.websocket?.period ?? 0) / (shared ? 1 : speed)) * 1000);
@@ -61,16 +62,35 @@ function received({ name, shared, on }, transport, { producers }) {
 }
 
 /**
+ * Name the producers that both sides had messages of, such as count.
+ * @param {Recording} websocket
+ * @param {Recording} sse
+ * @param {string[]} wanted
+ */
+export function common(websocket, sse, wanted) {
+  const had = (/** @type {Recording} */ { names, payload: { messages } }, /** @type {string} */ name) =>
+    (messages[names.indexOf(name)] ?? 0) > 0;
+  return wanted.filter((name) => had(websocket, name) && had(sse, name));
+}
+
+/**
+ * @typedef {object} Payload
+ * @property {number} mean bytes of JSON; each producer counts alike, however many messages it had
+ * @property {number} least messages of a producer
+ */
+
+/**
  * Sum up what the compared messages carry.
  * @param {Recording} recording
- * @param {string[]} wanted names of the producers that are compared
- * @returns {{ mean: number | null, producers: string[] }} mean bytes of JSON, and whose they are
+ * @param {string[]} wanted producers that it had messages of
+ * @returns {Payload | null} null where there are none
  */
 export function payload({ names, payload: { messages, bytes } }, wanted) {
-  const numbers = [...names.keys()].filter((number) => wanted.includes(names[number]) && messages[number] > 0);
-  const sum = (/** @type {Float64Array} */ of) => numbers.reduce((all, number) => all + of[number], 0);
-  const producers = numbers.map((number) => names[number]).sort();
-  return { mean: numbers.length === 0 ? null : sum(bytes) / sum(messages), producers };
+  if (wanted.length === 0) return null;
+  const numbers = wanted.map((name) => names.indexOf(name));
+  const means = numbers.map((number) => bytes[number] / messages[number]);
+  const mean = means.reduce((sum, each) => sum + each, 0) / means.length;
+  return { mean, least: Math.min(...numbers.map((number) => messages[number])) };
 }
 
 /**
@@ -89,9 +109,10 @@ export function payload({ names, payload: { messages, bytes } }, wanted) {
  */
 export function pair(websocket, sse, { names, block }) {
   const random = seeded(1);
-  const [first, second] = [websocket, sse].map((recording) => pick(recording, new Set(names), block, random));
-  const common = [...new Set(first.block)].filter((number) => second.known.has(number));
-  const numbers = new Map(common.slice(-65_535).map((number, index) => [number, index]));
+  const both = new Set(common(websocket, sse, names));
+  const [first, second] = [websocket, sse].map((recording) => pick(recording, both, block, random));
+  const shared = [...new Set(first.block)].filter((number) => second.known.has(number));
+  const numbers = new Map(shared.slice(-65_535).map((number, index) => [number, index]));
   return { websocket: sorted(first, numbers), sse: sorted(second, numbers), blocks: numbers.size };
 }
 

@@ -8,26 +8,43 @@
 
 const TIMEOUT_MS = 5_000;
 
+/** How soon it is asked again where there was no answer. */
+const RETRY_MS = 5_000;
+
 export class ConnectionFacts {
   /** @type {Facts | null} null where nothing was told */
   told = null;
   /** @type {string | null} */
   #client = null;
+  #again = Infinity;
+  #offered;
   #changed;
 
-  /** @param {() => void} changed */
-  constructor(changed) {
+  /**
+   * @param {boolean} offered whether the server's probes are switched on
+   * @param {() => void} changed
+   */
+  constructor(offered, changed) {
+    this.#offered = offered;
     this.#changed = changed;
   }
 
+  /** Why nothing is told. */
+  get untold() {
+    if (!this.#offered) return "the server's probes are switched off";
+    return this.#client === null ? "told once both are connected" : "the server has not told yet";
+  }
+
   /**
-   * Learn which connection is open. What is known of the last one stands until the next is, so that a cut does not blank
+   * Learn which connection is open; called again and again. What is known of the last one stands until the next is, so that a cut does not blank
    * the audit.
    * @param {string | null} client its id
    */
   follow(client) {
-    if (client === null || client === this.#client) return;
+    if (!this.#offered || client === null) return;
+    if (client === this.#client && performance.now() < this.#again) return;
     this.#client = client;
+    this.#again = Infinity;
     void this.#ask(client);
   }
 
@@ -35,6 +52,7 @@ export class ConnectionFacts {
   async #ask(client) {
     const facts = await read(client).catch(() => null);
     if (client !== this.#client) return;
+    if (facts === null) this.#again = performance.now() + RETRY_MS;
     this.told = facts;
     this.#changed();
   }

@@ -5,7 +5,7 @@
  */
 import { pair } from "./comparable.js";
 import { difference } from "./resampling.js";
-import { BLOCKS, TAIL } from "./verdict.js";
+import { BLOCKS } from "./verdict.js";
 
 /** @typedef {import("./comparable.js").Schedule} Schedule */
 /** @typedef {import("./recording.js").Recording} Recording */
@@ -18,7 +18,7 @@ const MORE = 1.03;
 const SLICE_MS = 4;
 
 /** @type {Findings} */
-const NOTHING = { blocks: 0, samples: 0, median: null, tail: null };
+const NOTHING = { blocks: 0, samples: 0, median: null };
 
 export class Judge {
   /** @type {Findings} */
@@ -93,6 +93,5 @@ export function* judge([one, other], schedule) {
   if (blocks < BLOCKS) return { ...NOTHING, blocks, samples };
   yield;
   const median = yield* difference(websocket, sse, blocks, 0.5);
-  const tail = samples < TAIL ? null : yield* difference(websocket, sse, blocks, 0.99);
-  return { blocks, samples, median, tail };
+  return { blocks, samples, median };
 }

@@ -4,7 +4,9 @@
  * @module parity
  */
 import { clip, oneLine } from "./format.js";
+import { sameSpeed } from "./selection.js";
 
+/** @typedef {import("./comparable.js").Payload} Payload */
 /** @typedef {import("./comparable.js").Schedule} Schedule */
 
 /**
@@ -25,15 +27,18 @@ import { clip, oneLine } from "./format.js";
  * @property {string} protocol what this page's own requests speak, as Resource Timing names it
  * @property {Schedule | null} schedule null while the list of producers is not known
  * @property {[string, string]} speeds of WebSocket and SSE
- * @property {[number | null, number | null]} payload mean bytes of JSON, of the compared messages
- * @property {boolean} same whether both received the same producers of them
+ * @property {[Payload | null, Payload | null]} payload of the producers that both received
+ * @property {string} untold why the facts are not told, where they are not
  */
 
 /** @typedef {"ok" | "not told" | "failed"} Result */
 /** @typedef {{ name: string, result: Result, words: string }} Line */
 
-/** Payloads that differ by less are the same. */
-const ALIKE = 0.02;
+/** Payloads of the same producers that differ by more are not the same: more than a transport's name makes of it. */
+const APART = 0.25;
+
+/** Messages of each producer without which sizes that change say nothing. */
+const SETTLED = 20;
 
 /**
  * Audit what is compared.
@@ -41,14 +46,13 @@ const ALIKE = 0.02;
  * @returns {Line[]}
  */
 export function audit(evidence) {
-  const { websocket, sse } = evidence;
   return [
-    both("Same process", websocket, sse, ({ server, process }) => `process ${process}${server && ` of ${server}`}`),
+    both("Same process", evidence, ({ server, process }) => `process ${process}${server && ` of ${server}`}`),
     payloadLine(evidence),
     scheduleLine(evidence),
-    both("TCP_NODELAY", websocket, sse, ({ noDelay }) => noDelay && "on", "off"),
-    both("Compression", websocket, sse, ({ compression }) => compression ?? "none"),
-    both("HTTP version", websocket, sse, ({ http, tls }) => `HTTP/${http}${tls ? " over TLS" : ""} at the server`),
+    both("TCP_NODELAY", evidence, ({ noDelay }) => noDelay && "on", "off"),
+    both("Compression", evidence, ({ compression }) => compression ?? "none"),
+    both("HTTP version", evidence, ({ http, tls }) => `HTTP/${http}${tls ? " over TLS" : ""} at the server`),
     proxyLine(evidence),
   ];
 }
@@ -64,14 +68,13 @@ export function failures(lines) {
 /**
  * Compare one fact of both connections.
  * @param {string} name
- * @param {Facts | null} websocket
- * @param {Facts | null} sse
+ * @param {Evidence} evidence
  * @param {(facts: Facts) => string | boolean | null} fact null where the server could not tell
  * @param {string} [no] what false is called
  * @returns {Line}
  */
-function both(name, websocket, sse, fact, no = "") {
-  if (websocket === null || sse === null) return { name, result: "not told", words: "told once both are connected" };
+function both(name, { websocket, sse, untold }, fact, no = "") {
+  if (websocket === null || sse === null) return { name, result: "not told", words: untold };
   const [one, other] = [websocket, sse].map(fact);
   if (one === null || other === null) return { name, result: "not told", words: "the server cannot tell" };
   const [said, saidOther] = [one, other].map((value) => oneLine(clip(String(value || no), 80)));
@@ -83,13 +86,13 @@ function both(name, websocket, sse, fact, no = "") {
  * @param {Evidence} evidence
  * @returns {Line}
  */
-function payloadLine({ payload: [websocket, sse], same }) {
+function payloadLine({ payload: [websocket, sse] }) {
   const name = "Same payload";
-  if (websocket === null || sse === null) return { name, result: "not told", words: "no messages to compare yet" };
-  const sizes = `${websocket.toFixed(1)} and ${sse.toFixed(1)} bytes of JSON a message`;
-  if (same) return { name, result: "ok", words: `the same producers: ${sizes}` };
-  const alike = Math.abs(websocket - sse) <= ALIKE * Math.max(websocket, sse);
-  return { name, result: alike ? "ok" : "failed", words: `${sizes}${alike ? "" : ", from different producers"}` };
+  if (websocket === null || sse === null) return { name, result: "not told", words: "no producer's messages on both yet" };
+  const [one, other] = [websocket.mean, sse.mean];
+  const words = `${one.toFixed(1)} and ${other.toFixed(1)} bytes of JSON a message, of the same producers`;
+  if (Math.abs(one - other) <= APART * Math.max(one, other)) return { name, result: "ok", words };
+  return { name, result: Math.min(websocket.least, sse.least) < SETTLED ? "not told" : "failed", words };
 }
 
 /**
@@ -100,7 +103,7 @@ function scheduleLine({ schedule, speeds: [websocket, sse] }) {
   const name = "Same schedule";
   if (schedule === null) return { name, result: "not told", words: "the server has not told its producers" };
   const { names, others } = schedule;
-  if (Number(websocket) !== Number(sse)) {
+  if (!sameSpeed(websocket, sse)) {
     return { name, result: "failed", words: `WebSocket runs at ${websocket}× and SSE at ${sse}×` };
   }
   if (names.length === 0) return { name, result: "failed", words: "no producer runs on both in the same period" };
@@ -118,9 +121,10 @@ function list(names) {
  * @param {Evidence} evidence
  * @returns {Line}
  */
-function proxyLine({ websocket, sse, protocol }) {
+function proxyLine(evidence) {
+  const { sse, protocol } = evidence;
   const name = "Proxy in between";
-  const line = both(name, websocket, sse, ({ forwarding }) => forwarding.join(", ") || "none seen");
+  const line = both(name, evidence, ({ forwarding }) => forwarding.join(", ") || "none seen");
   if (line.result !== "ok" || sse === null || !/^(h2|h3)/.test(protocol)) return line;
   if (sse.http.startsWith(protocol[1])) return line;
   return { ...line, words: `${line.words}; it speaks ${protocol} to this page, HTTP/${sse.http} to the server` };

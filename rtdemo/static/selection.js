@@ -64,7 +64,16 @@ export function readAnswer(text) {
  * @param {Selection} other
  */
 export function same(one, other) {
-  return Number(one.speed) === Number(other.speed) && sameProducers(one, other);
+  return sameSpeed(one.speed, other.speed) && sameProducers(one, other);
+}
+
+/**
+ * What is no number, and so refused, is alike as text.
+ * @param {string} one
+ * @param {string} other
+ */
+export function sameSpeed(one, other) {
+  return one === other || Number(one) === Number(other);
 }
 
 /**

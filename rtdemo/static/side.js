@@ -80,7 +80,6 @@ export class Side {
     if (this.active) return;
     this.speech.sending = "";
     this.#transport.position = null;
-    // Without a position nothing of the log is owed.
     this.ledger.resume();
     this.control.dialled();
     this.#since = performance.now();

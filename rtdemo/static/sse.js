@@ -6,7 +6,7 @@
 import { clip, oneLine } from "./format.js";
 import { sseBytes } from "./framing.js";
 import { crowded } from "./tabs.js";
-import { serverAnswers } from "./transport.js";
+import { diagnosis } from "./transport.js";
 
 /** @typedef {import("./tabs.js").Tabs} Tabs */
 /** @typedef {import("./timing.js").Timing} Timing */
@@ -126,12 +126,10 @@ export class SseTransport {
    * @param {boolean} opened
    */
   async #explain(source, opened) {
-    const alive = await serverAnswers();
+    const silent = "The server answers but refused the stream. It may be at its limit; its log says why.";
+    const sentence = await diagnosis(source.url, silent);
     if (this.#source !== source) return;
     this.#source = null;
-    const sentence = alive
-      ? "The server answers but refused the stream. It may be at its limit; its log says why."
-      : `Nothing answers at ${this.address}. Is the server running, and is that port open?`;
     if (opened) this.#events.lost(`The browser gave up. ${sentence}`);
     else this.#events.refused(sentence);
   }

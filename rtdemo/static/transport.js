@@ -3,6 +3,7 @@
  * What WebSocket and SSE have in common: the interface that a side knows them by.
  * @module transport
  */
+import { clip, oneLine } from "./format.js";
 
 /**
  * @typedef {object} TransportEvents
@@ -26,19 +27,44 @@
  * @property {(text: string, client: string | null) => Promise<void>} send rejects with a sentence
  */
 
-const HEALTH_TIMEOUT_MS = 3_000;
+const TIMEOUT_MS = 3_000;
 
 /**
- * Ask whether the server that sent this page is alive. Neither WebSocket nor EventSource tells a page why it could not
- * connect; this at least tells "down" from "refused".
- * @returns {Promise<boolean>}
+ * Find out why a connection did not open, since neither WebSocket nor EventSource tells a page.
+ * @param {string} address of the connection
+ * @param {string} silent what to say where the server answers, but gives no reason
+ * @returns {Promise<string>} a sentence
  */
-export async function serverAnswers() {
+export async function diagnosis(address, silent) {
+  if (!(await serverAnswers())) return `Nothing answers at ${address}. Is the server running, and is that port open?`;
+  const words = await refusal(address).catch(() => "");
+  return words === "" ? silent : `The server refuses it: ${words}`;
+}
+
+/** Ask whether the server that sent this page is alive. */
+async function serverAnswers() {
   try {
-    const signal = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
-    const response = await fetch("/healthz", { cache: "no-store", signal });
+    const response = await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
     return response.ok;
   } catch {
     return false;
+  }
+}
+
+/**
+ * Ask for the same as a stream, which both transports are refused for alike, and read what a refusal says.
+ * @param {string} address
+ * @returns {Promise<string>} empty where there is none
+ */
+async function refusal(address) {
+  const url = new URL("/api/sse", location.href);
+  url.search = new URL(address).search;
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+  try {
+    const response = await fetch(url, { cache: "no-store", signal });
+    return response.status >= 400 && response.status < 500 ? clip(oneLine((await response.text()).trim()), 160) : "";
+  } finally {
+    stop.abort();
   }
 }

@@ -3,11 +3,12 @@
  * The view of the verdict and of the audit beside it.
  * @module verdict_panel
  */
-import { payload } from "./comparable.js";
+import { common, payload } from "./comparable.js";
 import { part, write } from "./page.js";
 import { audit, failures } from "./parity.js";
-import { verdict } from "./verdict.js";
+import { verdict, waiting } from "./verdict.js";
 
+/** @typedef {import("./comparable.js").Payload} Payload */
 /** @typedef {import("./comparable.js").Schedule} Schedule */
 /** @typedef {import("./facts.js").ConnectionFacts} ConnectionFacts */
 /** @typedef {import("./judge.js").Judge} Judge */
@@ -49,8 +50,11 @@ export class VerdictPanel {
     const { findings } = this.#judge;
     this.lines = audit(this.#evidence());
     // Before both have messages nothing is compared, and so nothing is void.
-    const both = Object.values(this.#sides).every(({ measuring }) => measuring.recording.ring.length > 0);
-    this.sentence = verdict(findings, both ? failures(this.lines) : []);
+    const sides = Object.values(this.#sides);
+    const recordings = sides.map(({ measuring }) => measuring.recording);
+    const both = recordings.every(({ ring }) => ring.length > 0);
+    const wait = waiting(recordings, sides.every(({ open }) => open));
+    this.sentence = verdict(findings, both ? failures(this.lines) : [], wait);
     write(part(this.#root, "verdict-sentence"), this.sentence);
     const rows = this.#root.querySelectorAll("[data-part='audit'] li");
     this.lines.forEach((line, index) => paintLine(/** @type {HTMLElement} */ (rows[index]), line));
@@ -59,15 +63,17 @@ export class VerdictPanel {
   #evidence() {
     const { websocket, sse } = this.#sides;
     const schedule = this.#schedule();
-    const [one, other] = [websocket, sse].map(({ measuring }) => payload(measuring.recording, schedule?.names ?? []));
+    const [one, other] = [websocket.measuring.recording, sse.measuring.recording];
+    const names = common(one, other, schedule?.names ?? []);
+    const silent = this.#facts.websocket.told === null ? this.#facts.websocket : this.#facts.sse;
     return {
       websocket: this.#facts.websocket.told,
       sse: this.#facts.sse.told,
       protocol: this.#timing.protocol,
       schedule,
       speeds: /** @type {[string, string]} */ ([websocket.control.chosen.speed, sse.control.chosen.speed]),
-      payload: /** @type {[number | null, number | null]} */ ([one.mean, other.mean]),
-      same: one.producers.join() === other.producers.join(),
+      payload: /** @type {[Payload | null, Payload | null]} */ ([payload(one, names), payload(other, names)]),
+      untold: silent.untold,
     };
   }
 }

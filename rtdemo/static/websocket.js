@@ -7,7 +7,7 @@
 import { Backoff } from "./backoff.js";
 import { closing, isFinal } from "./closing.js";
 import { websocketBytes } from "./framing.js";
-import { serverAnswers } from "./transport.js";
+import { diagnosis } from "./transport.js";
 
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
@@ -160,14 +160,12 @@ export class WebSocketTransport {
 
   /** @param {WebSocket} socket */
   async #explain(socket) {
-    const alive = await serverAnswers();
+    const silent =
+      `${this.address} did not open, though the page's server answers.` +
+      " Can that port be reached, or did its log note a refusal?";
+    const sentence = await diagnosis(this.address, silent);
     if (this.#socket !== socket) return;
     this.#socket = null;
-    this.#events.refused(
-      alive
-        ? `${this.address} did not open, though the page's server answers.` +
-            " Can that port be reached, or did its log note a refusal?"
-        : `Nothing answers at ${this.address}. Is the server running, and is that port open?`,
-    );
+    this.#events.refused(sentence);
   }
 }

@@ -28,13 +28,26 @@ async def test_nothing_answers(page: Page, server: Server, panel: Panel, faults:
 
 
 async def test_refused(open_page: Open, side: str, faults: Faults) -> None:
-    """A refusal by a server that is alive is not called an absence."""
-    panel = Panel(await open_page("/?speed=1000"), side)
+    """A refusal is told in the server's own words, whatever the transport hides of them."""
+    page = await open_page("/?speed=abc")
+    await expect(page.locator("#link-note")).to_be_empty()
+    panel = Panel(page, side)
     await panel.press("Connect")
     await panel.becomes("refused")
-    await expect(panel.sentence).to_contain_text("server answers")
-    await expect(panel.sentence).to_contain_text("log")
+    await expect(panel.sentence).to_contain_text("The server refuses it: ")
+    await expect(panel.sentence).to_contain_text("speed: 'abc' is not a number from 0.1 to 20")
     faults.forgive("400")
+
+
+async def test_refused_without_a_word(page: Page, faults: Faults) -> None:
+    """Where the server has no words for it, its log is pointed to."""
+    await page.route("**/api/sse*", lambda route: route.fulfill(status=503, body="draining"))
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await panel.becomes("refused")
+    await expect(panel.sentence).to_contain_text("The server answers but refused the stream.")
+    await expect(panel.sentence).to_contain_text("log")
+    faults.forgive("503")
 
 
 async def test_the_server_goes_away(page: Page, server: Server, faults: Faults) -> None:

@@ -124,6 +124,7 @@ async def test_a_verdict_is_reached(open_page: Open, flooded: Server) -> None:
         await expect(line).to_have_attribute("data-result", "ok")
     await expect(audit.nth(2)).to_contain_text("flood compared; left aside as unlike: status")
     await expect(sentence).to_contain_text("of the 20 stretches of time")
+    await expect(sentence).not_to_contain_text("Connect both")
     await expect(sentence).to_contain_text("95 % interval", timeout=60_000)
 
 
@@ -146,9 +147,20 @@ async def test_probes_that_are_off_are_not_asked(open_page: Open, serve: Serve) 
     page = await open_page(server=await serve(probes=False))
     await Panel(page, "sse").connect()
     await Panel(page, "websocket").connect()
-    await expect(page.get_by_role("listitem").filter(has_text="TCP_NODELAY")).to_have_attribute(
-        "data-result", "not told"
-    )
+    line = page.get_by_role("listitem").filter(has_text="TCP_NODELAY")
+    await expect(line).to_have_attribute("data-result", "not told")
+    await expect(line).to_contain_text("the server's probes are switched off")
+
+
+async def test_a_probe_that_fails_is_asked_again(page: Page, faults: Faults) -> None:
+    """One answer that was lost does not leave the audit without it for good."""
+    await page.route("**/api/probe/connection*", lambda route: route.abort(), times=2)
+    for side in ("websocket", "sse"):
+        await Panel(page, side).connect()
+    line = page.get_by_role("listitem").filter(has_text="TCP_NODELAY")
+    await expect(line).to_contain_text("the server has not told yet")
+    await expect(line).to_have_attribute("data-result", "ok")
+    faults.forgive("ERR_FAILED")
 
 
 async def saved(page: Page, name: str, folder: Path) -> str:
