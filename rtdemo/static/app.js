@@ -74,8 +74,8 @@ const view = new View(location.search);
 const verdict = new VerdictPanel(part(document, "verdict"), sides, facts, timing, judge, schedule);
 const views = [
   new Charts(document, sides, view, clock, repaint),
-  new Panel(part(document, "websocket"), websocket, () => "", repaint),
-  new Panel(part(document, "sse"), sse, () => timing.line, repaint),
+  new Panel(part(document, "websocket"), websocket, () => "", view, repaint),
+  new Panel(part(document, "sse"), sse, () => timing.line, view, repaint),
   new Toolbar(document, pair, view, repaint),
   verdict,
   new ExportPanel(part(document, "verdict"), sides, view, clock, verdict),
@@ -92,7 +92,8 @@ function refreshAfterConnect() {
 }
 
 function listed() {
-  for (const side of pair) side.learn(roster.producers ?? []);
+  websocket.learn(roster.producers ?? [], "websocket");
+  sse.learn(roster.producers ?? [], "sse");
   repaint();
 }
 

@@ -16,8 +16,10 @@ import { Surface } from "./surface.js";
 
 /** @typedef {import("./clock.js").Clock} Clock */
 /** @typedef {import("./histogram.js").Histogram} Histogram */
+/** @typedef {import("./overlay.js").Curve} Curve */
 /** @typedef {import("./producers.js").TransportName} TransportName */
 /** @typedef {import("./side.js").Side} Side */
+/** @typedef {import("./spans.js").Span} Span */
 /** @typedef {import("./view.js").View} View */
 
 /** @type {TransportName[]} */
@@ -37,6 +39,11 @@ export class Charts {
   /** When a connection was last active: without one, time stands still. */
   #lively = 0;
   #active = false;
+  #held = false;
+  /** @type {Curve[]} */
+  #curves = [];
+  /** @type {number | null} what the clock may be wrong by */
+  #error = null;
   #top = topDecade(0);
 
   /**
@@ -62,12 +69,26 @@ export class Charts {
     if (active || this.#active) this.#lively = now;
     this.#active = active;
     const { from, to } = this.#view.range(this.#lively, this.#strips[0].width - GUTTER);
-    if (this.#view.paused === null) {
-      const rings = NAMES.map((name) => this.#sides[name].measuring.recording.ring);
-      this.#top = topDecade(Math.max(...rings.map((ring) => largest(ring, from))));
-    }
+    this.#hold(to);
+    const rings = NAMES.map((name) => this.#sides[name].measuring.recording.ring);
+    this.#top = topDecade(Math.max(...rings.map((ring) => largest(ring, from, to))));
     NAMES.forEach((name, index) => this.#paintStrip(this.#strips[index], name, from, to));
     this.#paintOverlay();
+  }
+
+  /**
+   * Take what is shown: as it is now, or as it was at the Pause.
+   * @param {number} to
+   */
+  #hold(to) {
+    const paused = this.#view.paused !== null;
+    if (paused && this.#held) return;
+    this.#held = paused;
+    this.#error = this.#clock.at(to)?.error ?? null;
+    this.#curves = NAMES.map((side) => {
+      const { histogram, error } = this.#sides[side].measuring.recording;
+      return { side, name: LABELS[side], histogram: paused ? histogram.copy() : histogram, error };
+    });
   }
 
   /**
@@ -82,18 +103,15 @@ export class Charts {
     const total = paused === null ? `${recording.ring.total} ${spans.state}` : "";
     if (!this.#isOld(surface, `${from} ${to} ${this.#top} ${paused} ${total}`)) return;
     const context = surface.begin();
-    const error = this.#clock.at(paused ?? to)?.error ?? null;
     const end = paused === null ? "now" : "paused";
-    const scene = { ring: recording.ring, spans: spans.list, from, to, top: this.#top, error, end, side };
+    const known = spans.until(to);
+    const scene = { ring: recording.ring, spans: known, from, to, top: this.#top, error: this.#error, end, side };
     drawStrip(context, surface.width, surface.height, { ...scene, palette: surface.palette });
-    surface.describe(this.#description(side, to));
+    surface.describe(this.#description(side, known, to));
   }
 
   #paintOverlay() {
-    const curves = NAMES.map((side) => {
-      const { histogram, error } = this.#sides[side].measuring.recording;
-      return { side, name: LABELS[side], histogram, error };
-    });
+    const curves = this.#curves;
     const paused = this.#view.paused !== null;
     const counts = paused ? "paused" : curves.map(({ histogram }) => histogram.count).join(" ");
     if (!this.#isOld(this.#overlay, counts)) return;
@@ -119,14 +137,15 @@ export class Charts {
   /**
    * Say in words what a strip shows.
    * @param {TransportName} side
+   * @param {Span[]} spans
    * @param {number} now
    */
-  #description(side, now) {
-    const { recording, spans } = this.#sides[side].measuring;
+  #description(side, spans, now) {
+    const { histogram, error } = this.#curves[NAMES.indexOf(side)];
     const span = this.#view.window === 60 ? "minute" : "ten minutes";
-    const happened = spans.list.slice(-TOLD).map((each) => words(each, now));
+    const happened = spans.slice(-TOLD).map((each) => words(each, now));
     const told = happened.length === 0 ? "" : ` What happened: ${happened.join(", ")}.`;
-    return `${LABELS[side]} latency over the last ${span}: ${figures(recording.histogram, recording.error)}.${told}`;
+    return `${LABELS[side]} latency over the last ${span}: ${figures(histogram, error)}.${told}`;
   }
 }
 
@@ -136,6 +155,9 @@ export class Charts {
  */
 function figures(histogram, error) {
   if (histogram.count === 0) return "no messages yet";
-  const [p50, p99] = [50, 99].map((percent) => stated(histogram.percentile(percent), error));
-  return `${histogram.count} messages, p50 ${p50}, p99 ${p99}, largest ${stated(histogram.max, error)}`;
+  const told = [50, 99].flatMap((percent) => {
+    const value = histogram.percentile(percent);
+    return value === null ? [] : [`p${percent} ${stated(value, error)}`];
+  });
+  return [`${histogram.count} messages`, ...told, `largest ${stated(histogram.max, error)}`].join(", ");
 }

@@ -54,13 +54,14 @@ export class Columns {
 }
 
 /**
- * Find the largest latency since a moment.
+ * Find the largest latency between two moments.
  * @param {Ring} ring
  * @param {number} from performance.now()
+ * @param {number} to
  */
-export function largest(ring, from) {
+export function largest(ring, from, to) {
   let max = 0;
-  for (let index = ring.since(from); index < ring.length; index += 1) {
+  for (let index = ring.since(from), end = ring.since(to); index < end; index += 1) {
     const latency = ring.latency[ring.slot(index)];
     if (latency > max) max = latency;
   }

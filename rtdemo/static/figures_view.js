@@ -4,6 +4,7 @@
  * @module figures_view
  */
 import { NONE, count, milliseconds, reading } from "./format.js";
+import { needed } from "./histogram.js";
 import { part, write } from "./page.js";
 import { leftOut } from "./recording.js";
 import { completeness, ledgerLine } from "./stats.js";
@@ -43,7 +44,11 @@ export class FiguresView {
 
   #distribution() {
     const { histogram, error } = this.#side.measuring.recording;
-    for (const percent of [50, 95, 99]) this.#reading(`p${percent}`, histogram.percentile(percent), error);
+    for (const percent of [50, 95, 99]) {
+      this.#reading(`p${percent}`, histogram.percentile(percent), error);
+      const least = needed(percent);
+      if (histogram.count < least && percent > 50) this.#write(`p${percent}-note`, `from ${least} messages on`);
+    }
     this.#reading("max", histogram.max, error);
   }
 

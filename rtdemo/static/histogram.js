@@ -21,6 +21,14 @@ export function edge(bucket) {
   return FIRST * GROWTH ** bucket;
 }
 
+/**
+ * Tell of how many values a percentile is one of them, and not a guess at more than there were.
+ * @param {number} percent
+ */
+export function needed(percent) {
+  return percent <= 50 ? 1 : Math.ceil(100 / (100 - percent));
+}
+
 export class Histogram {
   counts = new Uint32Array(BUCKETS);
   /** Values under FIRST, negative ones among them. */
@@ -40,10 +48,10 @@ export class Histogram {
   /**
    * Tell the value that so many percent do not exceed: the nearest rank, as the middle of its bucket.
    * @param {number} percent
-   * @returns {number | null} null before the first value
+   * @returns {number | null} null while there are too few values
    */
   percentile(percent) {
-    if (this.max === null) return null;
+    if (this.max === null || this.count < needed(percent)) return null;
     let rank = Math.max(1, Math.ceil((this.count * percent) / 100)) - this.below;
     if (rank <= 0) return Math.min(0, this.max);
     for (let bucket = 0; bucket < BUCKETS; bucket += 1) {
@@ -51,6 +59,12 @@ export class Histogram {
       if (rank <= 0) return Math.min(edge(bucket + 0.5), this.max);
     }
     return this.max;
+  }
+
+  /** Keep what there is now. */
+  copy() {
+    const { counts, below, count, max } = this;
+    return Object.assign(new Histogram(), { counts: counts.slice(), below, count, max });
   }
 
   /** Forget all values. */

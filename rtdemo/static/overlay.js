@@ -31,8 +31,8 @@ export function drawOverlay(context, width, height, { curves, top, palette }) {
   drawScale(context, plot, top, palette, x);
   const shares = curves.map(({ histogram }) => sharesOf(histogram));
   const highest = Math.max(...shares.flat(), Number.EPSILON);
-  curves.forEach(({ side }, index) => {
-    drawCurve(context, plot, shares[index], highest, palette[side], x);
+  curves.forEach(({ side, histogram }, index) => {
+    if (histogram.count > 0) drawCurve(context, plot, shares[index], highest, palette[side], x);
   });
   curves.forEach((curve, index) => drawMedian(context, plot, curve, index, palette, x));
 }

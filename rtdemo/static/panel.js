@@ -25,16 +25,20 @@ export class Panel {
    * @param {HTMLElement} root
    * @param {Side} side
    * @param {() => string} parts says what the connection's time was spent on; empty where the browser never tells
+   * @param {import("./view.js").View} view whose pause ends with a Reset
    * @param {() => void} changed called when the panel itself wants to be painted
    */
-  constructor(root, side, parts, changed) {
+  constructor(root, side, parts, view, changed) {
     this.#root = root;
     this.#side = side;
     this.#figures = new FiguresView(root, side, parts);
     this.#list = new MessageList(part(root, "messages"), changed);
     this.#press("connect", () => side.connect());
     this.#press("disconnect", () => side.disconnect());
-    this.#press("reset", () => side.reset());
+    this.#press("reset", () => {
+      view.paused = null;
+      side.reset();
+    });
     for (const kind of this.#breaks) this.#press(kind, () => side.break(kind));
     part(root, "form").addEventListener("submit", (event) => {
       event.preventDefault();

@@ -10,7 +10,7 @@ import { Measuring } from "./measuring.js";
 import { parse } from "./message.js";
 import { Recent } from "./recent.js";
 import { sameProducers } from "./selection.js";
-import { patience, silence } from "./silence.js";
+import { Silence } from "./silence.js";
 import { Speech } from "./speech.js";
 import { ACTIVE, OPEN } from "./state.js";
 
@@ -37,6 +37,7 @@ export class Side {
   /** @type {string | null} */
   client = null;
   #changed;
+  #silence = new Silence();
   #transport;
   #since = 0;
   #heard = 0;
@@ -129,8 +130,10 @@ export class Side {
   /**
    * Learn which producers there are.
    * @param {Producer[]} producers
+   * @param {import("./producers.js").TransportName} name of this side
    */
-  learn(producers) {
+  learn(producers, name) {
+    this.#silence.learn(producers, name);
     this.ledger.shared = new Set(producers.filter(({ shared }) => shared).map(({ name }) => name));
   }
 
@@ -148,9 +151,8 @@ export class Side {
     this.measuring.opened(now, back ? null : now - this.#since);
     this.#heard = now;
     this.control.opened();
-    const away = ((now - this.#since) / 1000).toFixed(1);
-    const sentence = back ? `Back after ${away} s.` : "Messages arrive as they are made.";
-    this.#become("connected", sentence);
+    const away = `Back after ${((now - this.#since) / 1000).toFixed(1)} s.`;
+    this.#become("connected", back ? away : "Messages arrive as they are made.");
   }
 
   /**
@@ -178,11 +180,9 @@ export class Side {
    * @param {number} payload bytes
    */
   #keep(message, at, payload) {
-    // The answer to a switch, a slider or a break is no part of what is compared: neither counted, timed nor listed. Its
-    // number is followed, so that a lost one shows and the next is no gap.
+    // The answer to a switch, a slider or a break is neither counted, timed nor listed. Its number is followed.
     const answered = this.control.answered(message) || this.measuring.breaks.answered(message, at);
     if (message.id !== null) this.#transport.position = message.id;
-    // So is what tells a side that picked little how far the log went on.
     if (answered || tellsPosition(message)) return this.ledger.enter({ ...message, id: null });
     this.measuring.take(message, at, payload, this.#transport.wireBytes(payload, message.id));
     this.recent.add(message);
@@ -223,8 +223,8 @@ export class Side {
     const now = performance.now();
     if (now - this.#since > SLOW_MS) this.#wonder();
     const { chosen } = this.control;
-    if (this.state === "connected" && now - this.#heard > patience(chosen)) {
-      this.#become("stalled", silence(chosen, this.#transport.stalled));
+    if (this.state === "connected" && now - this.#heard > this.#silence.patience(chosen)) {
+      this.#become("stalled", this.#silence.sentence(chosen, this.#transport.stalled));
     }
     const expired = [this.speech.exchange.expire(now), this.measuring.breaks.expire(now)];
     if (expired.includes(true)) this.#changed();

@@ -56,6 +56,16 @@ export class Spans {
     return this.list.some((span) => span.kind === kind && span.to === null);
   }
 
+  /**
+   * Tell what was known at a moment: what ended later still lasted.
+   * @param {number} moment performance.now()
+   * @returns {Span[]}
+   */
+  until(moment) {
+    const begun = this.list.filter(({ from }) => from < moment);
+    return begun.map((span) => ({ ...span, to: span.to !== null && span.to > moment ? null : span.to }));
+  }
+
   /** What there is, in so few characters that it can be compared often. */
   get state() {
     return `${this.list.length} ${this.list.at(-1)?.from} ${this.list.filter(({ to }) => to === null).length}`;

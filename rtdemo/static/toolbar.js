@@ -31,7 +31,10 @@ export class Toolbar {
       });
     };
     press("both", () => this.#connectOrDisconnect());
-    press("reset-both", () => sides.forEach((side) => side.reset()));
+    press("reset-both", () => {
+      view.paused = null;
+      sides.forEach((side) => side.reset());
+    });
     press("pause", () => view.toggle(performance.now()));
     for (const seconds of WINDOWS) press(`window-${seconds}`, () => (view.window = seconds));
   }

@@ -1,4 +1,4 @@
-"""What the ledger says of a side's messages: nothing that was not owed, and everything that went wrong."""
+"""What the ledger says of a side's messages: nothing that was not owed, all that went wrong."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tests.browser.panel import Panel, play_websocket
 from tests.browser.test_modules import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def said(seq: int, **more: object) -> str:
@@ -34,7 +36,7 @@ async def test_nothing_was_owed_while_disconnected(page: Page) -> None:
 
 
 async def test_the_ledger_leaves_nothing_out(page: Page) -> None:
-    """What the server said is lost, and what could not be read, stands in the line and under the count alike."""
+    """What the server said is lost, and what could not be read, stands in both lines."""
     sockets = await play_websocket(page)
     panel = Panel(page, "websocket")
     await panel.press("Connect")
@@ -43,13 +45,13 @@ async def test_the_ledger_leaves_nothing_out(page: Page) -> None:
     sockets[0].send(said(1, producer="resume", lost=True))
     sockets[0].send("no JSON")
     await expect(panel.part("ledger")).to_have_text(
-        "0 lost, 0 repeated, 0 out of order, told of losses 1×, 1 unreadable"
+        f"0 lost, 0 repeated, 0 out of order, told of losses 1{TIMES}, 1 unreadable"
     )
-    await expect(panel.part("received-note")).to_have_text("told of losses 1×, 1 unreadable")
+    await expect(panel.part("received-note")).to_have_text(f"told of losses 1{TIMES}, 1 unreadable")
 
 
 async def test_one_account_for_both_lines(page: Page) -> None:
-    """Every count of the ledger is in both; the line has the three that the numbers tell even at zero."""
+    """Every count of the ledger is in both; the line has three of them even at zero."""
     body = """
         const stats = new m.Stats();
         const before = [m.completeness(stats), m.ledgerLine(stats)];
@@ -58,7 +60,7 @@ async def test_one_account_for_both_lines(page: Page) -> None:
         return [...before, m.completeness(stats), m.ledgerLine(stats)];
     """
     all_of_it = (
-        "1,200 lost, 2 repeated, 3 out of order, told of losses 4×, 5 not checked, 6 unreadable"
+        f"1,200 lost, 2 repeated, 3 out of order, told of losses 4{TIMES}, 5 not checked, 6 unreadable"
     )
     assert await run(page, "stats", body) == [
         "none yet",
@@ -69,7 +71,7 @@ async def test_one_account_for_both_lines(page: Page) -> None:
 
 
 async def test_a_gap_from_before_reset_is_not_counted(page: Page) -> None:
-    """What fills it is neither repeated nor out of order; what comes once more after that is repeated."""
+    """What fills it is neither repeated nor out of order; what comes once more is repeated."""
     body = """
         const ledger = new m.Ledger();
         const enter = (seq) => ledger.enter({ producer: "p", seq, id: null });

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
+from tests.browser.conftest import Faults
+from tests.browser.panel import Panel
 from tests.browser.test_modules import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -16,7 +18,8 @@ PARITY = """
     };
     const evidence = {
         websocket: facts, sse: facts, protocol: "http/1.1",
-        speeds: ["1", "1"], payload: [{ mean: 80, least: 99 }, { mean: 80, least: 99 }], untold: "why not",
+        speeds: ["1", "1"], untold: "why not",
+        payload: [{ mean: 80, least: 99 }, { mean: 80, least: 99 }],
         schedule: { names: ["message"], others: ["status"], block: 1000 },
     };
     const lines = (changes) => m.audit({ ...evidence, ...changes });
@@ -86,3 +89,14 @@ async def test_parity_says_what_is_not_told(page: Page) -> None:
         "not told",
         "none seen, both; it speaks h2 to this page, HTTP/1.1 to the server",
     ]
+
+
+async def test_a_probe_that_fails_is_asked_again(page: Page, faults: Faults) -> None:
+    """One answer that was lost does not leave the audit without it for good."""
+    await page.route("**/api/probe/connection*", lambda route: route.abort(), times=2)
+    for side in ("websocket", "sse"):
+        await Panel(page, side).connect()
+    line = page.get_by_role("listitem").filter(has_text="TCP_NODELAY")
+    await expect(line).to_contain_text("the server has not told yet")
+    await expect(line).to_have_attribute("data-result", "ok")
+    faults.forgive("ERR_FAILED")

@@ -110,7 +110,8 @@ async def test_gathering_producers(page: Page) -> None:
 async def test_silence(page: Page) -> None:
     """Ten seconds are long at the usual rate, a hundred at a tenth of it; a pick is named as a cause."""
     body = """
-        const at = (speed, producers = null) => m.silence({ speed, producers }, "Look there.");
+        const silence = new m.Silence();
+        const at = (speed, producers = null) => silence.sentence({ speed, producers }, "Look there.");
         return [at("1"), at("20"), at("0.1"), at("x"), at("1", [])];
     """
     ten = "Nothing has arrived for 10 s. Look there."
@@ -135,3 +136,22 @@ async def test_switched_off_numbers_are_no_gap(page: Page) -> None:
         return [before, ledger.missing, ledger.repeated];
     """
     assert await run(page, "stats", body) == [0, 1, 0]
+
+
+async def test_patience_knows_the_producers(page: Page) -> None:
+    """What speaks once a minute has not stalled after ten seconds; a stream may speak at any time."""
+    body = """
+        const account = (period, stream = false) => ({ period, stream, always: false, shared: false });
+        const producer = (name, websocket, sse) => ({ name, shared: false, on: { websocket, sse } });
+        const silence = new m.Silence();
+        const all = { producers: null, speed: "1" };
+        const found = [silence.patience(all)];
+        const fast = producer("fast", account(2), account(2));
+        silence.learn([producer("slow", account(60), null), fast], "websocket");
+        const slow = { producers: ["slow"], speed: "1" };
+        found.push(silence.patience(all), silence.patience(slow));
+        found.push(silence.patience({ ...slow, speed: "2" }));
+        silence.learn([producer("own", account(null, true), null)], "websocket");
+        return [...found, silence.patience({ producers: ["own"], speed: "0.1" })];
+    """
+    assert await run(page, "silence", body) == [10_000, 10_000, 90_000, 45_000, 100_000]

@@ -14,7 +14,7 @@ from tests.browser.test_modules import run
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SENTENCES = """async () => {
-    const [{ closing }, { crowded }, { silence }] = await Promise.all(
+    const [{ closing }, { crowded }, { Silence }] = await Promise.all(
         ["closing", "tabs", "silence"].map((name) => import(`/static/${name}.js`)),
     );
     const next = "Trying again in 30.0 s, until you press Disconnect.";
@@ -22,7 +22,7 @@ SENTENCES = """async () => {
     for (const tabs of [{ others: 6, holds: false }, { others: 5, holds: true }]) {
         sentences.push(crowded(tabs, "http/1.1"));
     }
-    sentences.push(silence({ producers: ["a"], speed: "1" }, ""));
+    sentences.push(new Silence().sentence({ producers: ["a"], speed: "1" }, ""));
     const element = document.querySelector('.websocket [data-part="sentence"]');
     const before = element.getBoundingClientRect().height;
     return sentences.filter((sentence) => {
@@ -63,7 +63,8 @@ async def test_your_own_cut_is_no_fault_of_the_network(
     said = panel.page.evaluate(
         """(side) => new Promise((resolve) => {
             const element = document.querySelector(`.${side} [data-part="sentence"]`);
-            new MutationObserver(() => resolve(element.textContent)).observe(element, { childList: true });
+            const watch = new MutationObserver(() => resolve(element.textContent));
+            watch.observe(element, { childList: true });
         })""",
         side,
     )
@@ -111,7 +112,9 @@ CROWD = """
 
 async def test_a_full_browser_is_the_reason(page: Page) -> None:
     """With six streams open whatever else gets no answer says so, instead of doubting the server."""
-    body = CROWD + """
+    body = (
+        CROWD
+        + """
         window.fetch = async () => { throw new TypeError("no"); };
         const { SseTransport } = await import("/static/sse.js");
         const { Roster } = await import("/static/roster.js");
@@ -122,10 +125,11 @@ async def test_a_full_browser_is_the_reason(page: Page) -> None:
         const sent = await transport.send("x", "id").catch(({ message }) => message);
         return [roster.fault, await roster.enable("a\\nb"), sent, transport.away()];
     """
+    )
     reason = "This tab and 5 others hold an event stream of this origin"
     fault, enabled, sent, away = await run(page, "tabs", body)
     assert fault.startswith(reason)
-    assert enabled.startswith(f"a\N{SYMBOL FOR LINE FEED}b was not enabled: ")
+    assert enabled.startswith("a\N{SYMBOL FOR LINE FEED}b was not enabled: ")
     assert reason in enabled
     assert sent.startswith(f"Not sent. {reason}")
     assert away.startswith(reason)
@@ -133,9 +137,12 @@ async def test_a_full_browser_is_the_reason(page: Page) -> None:
 
 async def test_an_empty_browser_is_not_the_reason(page: Page) -> None:
     """One stream fewer, or HTTP/2, and the old sentences stand."""
-    body = CROWD + """
+    body = (
+        CROWD
+        + """
         const found = [await tabs.reason("h2")];
         tabs.holds = false;
         return [...found, await tabs.reason("http/1.1")];
     """
+    )
     assert await run(page, "tabs", body) == [None, None]

@@ -71,7 +71,7 @@ async def test_a_shift_is_found_with_its_sign(page: Page, shift: float, faster: 
 
 
 async def test_what_other_connections_would_refute_names_nobody(page: Page) -> None:
-    """However narrow its interval, a difference under the floor may be that of one pair of connections."""
+    """However narrow its interval, a difference under the floor may be of one pair of connections."""
     findings, sentence = await judged(page, "[recorded(7, 0.4, 2000), recorded(7, 0, 2000)]")
     assert 0.2 < findings["median"]["low"] < 0.5
     assert sentence.startswith("No difference can be told (WebSocket is between 0.")
@@ -117,7 +117,7 @@ async def test_many_samples_are_bounded(page: Page) -> None:
 
 
 async def test_verdict_sentences(page: Page) -> None:
-    """A winner is named only where the whole interval is beyond the floor; what is unlike is not compared."""
+    """A winner needs the whole interval beyond the floor; what is unlike is not compared."""
     body = """
         const say = (low, middle, high, unlike = []) =>
             m.verdict({ blocks: 30, samples: 300, median: { low, middle, high } }, unlike, "");
@@ -153,8 +153,9 @@ async def test_why_nothing_is_compared_yet(page: Page) -> None:
         const none = new Recording();
         const [known, unknown] = [recorded({ value: 1, error: 1 }, 0), recorded(null, 4)];
         return [
-            m.waiting([none, none], false), m.waiting([none, none], true), m.waiting([known, none], true),
-            m.waiting([known, unknown], true), m.waiting([known, recorded({ value: 1, error: 1 }, 2)], true),
+            m.waiting([none, none], false), m.waiting([none, none], true),
+            m.waiting([known, none], true), m.waiting([known, unknown], true),
+            m.waiting([known, recorded({ value: 1, error: 1 }, 2)], true),
         ];
     """
     closed, early, one_sided, clockless, left_out = await run(page, "verdict", body)
@@ -172,11 +173,13 @@ async def test_only_what_both_had_is_compared(page: Page) -> None:
         RECORDINGS
         + """
         const [one, other] = [recorded(7, 0, 2000, "p"), recorded(8, 0, 2000, "p")];
+        const latency = { value: 1, error: 0.2 };
         const record = (recording, payload, producer) =>
-            recording.record({ at: 3, latency: { value: 1, error: 0.2 }, payload, bytes: 9, producer, flags: 0 });
+            recording.record({ at: 3, latency, payload, bytes: 9, producer, flags: 0 });
         for (let i = 0; i < 50; i += 1) record(one, 500, "q");
         const names = ["p", "q"];
-        const found = [m.common(one, other, names), m.payload(one, ["p"]), m.payload(one, names), m.payload(one, [])];
+        const found = [m.common(one, other, names)];
+        for (const wanted of [["p"], names, []]) found.push(m.payload(one, wanted));
         const pair = m.pair(one, other, { names, others: [], block: 1000 });
         return [...found, pair.websocket.block.length, m.common(one, one, names)];
     """
