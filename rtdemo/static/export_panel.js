@@ -5,7 +5,7 @@
  */
 import { settingsLink } from "./link.js";
 import { part, write } from "./page.js";
-import { VERSION, csv, figures, table } from "./run.js";
+import { VERSION, csv, dated, figures, table } from "./run.js";
 
 /** @typedef {import("./clock.js").Clock} Clock */
 /** @typedef {import("./producers.js").TransportName} TransportName */
@@ -72,7 +72,7 @@ export class ExportPanel {
     const now = performance.now();
     const sides = Object.entries(this.#sides).map(([name, { measuring, control }]) => {
       const samples = table(measuring.recording, performance.timeOrigin);
-      const { list: spans } = measuring.spans;
+      const spans = dated(measuring.spans.list, performance.timeOrigin);
       return [name, { settings: control.chosen, figures: figures(measuring, now), spans, samples }];
     });
     return {
@@ -82,7 +82,6 @@ export class ExportPanel {
       at: new Date().toISOString(),
       url: this.#link.href,
       userAgent: navigator.userAgent,
-      timeOrigin: performance.timeOrigin,
       clockError: this.#clock.at(now)?.error ?? null,
       verdict: this.#verdict.sentence,
       parity: this.#verdict.lines,

@@ -3,7 +3,7 @@
  * A run as others can read it: every sample that is kept, the figures, and what they were measured with. Pure.
  * @module run
  */
-import { BROKEN, HIDDEN } from "./ring.js";
+import { BROKEN, HIDDEN, UNTIMED } from "./ring.js";
 
 /** @typedef {import("./recording.js").Recording} Recording */
 /** @typedef {import("./measuring.js").Measuring} Measuring */
@@ -12,7 +12,7 @@ import { BROKEN, HIDDEN } from "./ring.js";
 /** Of the form; a reader of another version refuses it. */
 export const VERSION = 1;
 
-const COLUMNS = ["at", "latency", "error", "bytes", "producer", "hidden", "broken"];
+const COLUMNS = ["at", "latency", "error", "bytes", "producer", "hidden", "broken", "untimed"];
 
 /**
  * Sum up one side.
@@ -55,6 +55,7 @@ export function* rows({ ring, names }, origin) {
       names[ring.producer[slot]] ?? "",
       (ring.flags[slot] & HIDDEN) > 0,
       (ring.flags[slot] & BROKEN) > 0,
+      (ring.flags[slot] & UNTIMED) > 0,
     ];
   }
 }
@@ -95,4 +96,17 @@ function cell(value) {
  */
 export function table(recording, origin) {
   return { columns: COLUMNS, rows: [...rows(recording, origin)] };
+}
+
+/**
+ * Write spans in the samples' time: milliseconds since the epoch.
+ * @param {import("./spans.js").Span[]} list
+ * @param {number} origin
+ */
+export function dated(list, origin) {
+  return list.map(({ kind, from, to }) => ({
+    kind,
+    from: rounded(origin + from),
+    to: to === null ? null : rounded(origin + to),
+  }));
 }
