@@ -22,7 +22,7 @@ from rtdemo.lab.bench.result import Run
 from rtdemo.lab.bench.verdict import Limit
 
 INTERRUPTED = 130
-EXCEEDED = 1
+EXCEEDED, UNHELD = 1, 3
 EACH = 2000
 """Connections that one process reads with ease."""
 SPARE_FILES = 256
@@ -94,7 +94,8 @@ class LimitType(click.ParamType[Limit]):
     "limits",
     type=LimitType(),
     multiple=True,
-    help="With --compare: exit 1 where a figure got worse by more than this beyond chance, as p99+20%.",
+    help="With --compare: exit 1 where a figure got worse by more than this beyond chance, as p99+20%, "
+    "and 3 where that cannot be told.",
 )
 def bench(
     url: str | None,
@@ -119,16 +120,22 @@ def bench(
     at = datetime.now(UTC).isoformat(timespec="seconds")
     run = Run(at, url or "own server", machine.environment(""), settings)
     failure = _measure(run, address)
-    exceeded = _tell(run, old, limits)
+    exceeded, unheld = verdict.hold(limits, old, run) if old is not None else ([], [])
+    if old is not None:
+        run.warnings += verdict.unlike(old, run)
+    if run.rounds:
+        terminal.show(run, old)
     if json_file is not None and run.rounds:
         result.write(json_file, msgspec.json.encode(run))
     if html_file is not None and run.rounds:
         result.write(html_file, report.page(run, old))
     if failure is not None:
         raise failure
-    for sentence in exceeded:
+    for sentence in (*exceeded, *unheld):
         click.echo(f"rtdemo: {sentence}", err=True)
-    return INTERRUPTED if run.cut_short else EXCEEDED if exceeded else 0
+    if run.cut_short:
+        return INTERRUPTED
+    return EXCEEDED if exceeded else UNHELD if unheld else 0
 
 
 def _settings(
@@ -156,14 +163,3 @@ def _measure(run: Run, address: Address | None) -> RtdemoError | None:
         except RtdemoError as error:
             return error
     return None
-
-
-def _tell(run: Run, old: Run | None, limits: tuple[Limit, ...]) -> list[str]:
-    """Print the run; return what exceeds its limit."""
-    exceeded: list[str] = []
-    if old is not None:
-        exceeded, unheld = verdict.hold(limits, old, run)
-        run.warnings += verdict.unlike(old, run) + unheld
-    if run.rounds:
-        terminal.show(run, old)
-    return exceeded

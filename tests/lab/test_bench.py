@@ -69,7 +69,7 @@ async def test_both_transports_of_a_server_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_figure_that_got_worse_fails(tmp_path: Path) -> None:
-    """With --fail-if beside --compare; one that did not passes."""
+    """With --fail-if beside --compare; one that did not passes, and one that is not known does neither."""
     file = tmp_path / "run.json"
     quick = ("-n", 6, "--seconds", 1, "--rounds", 2, "--speed", 20, "--transport", "sse")
     assert (await bench(*quick, "--json", file)).code == 0
@@ -84,6 +84,12 @@ async def test_a_figure_that_got_worse_fails(tmp_path: Path) -> None:
     assert done.err.endswith("is over bytes+50%\n")
     assert "between SSE before and SSE now" in done.out or "SSE now's p99" in done.out
     assert (await bench(*compared, "bytes+150%")).code == 0
+    for one in run.rounds:
+        one.received.messages = 0
+    file.write_bytes(msgspec.json.encode(run))
+    done = await bench(*compared, "bytes+50%")
+    why = "both runs must tell the figure, in two rounds"
+    assert (done.code, done.err) == (3, f"rtdemo: SSE: bytes+50% could not be held: {why}\n")
 
 
 async def test_a_clock_that_is_3_s_ahead_is_seen_through(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from rtdemo.lab.bench.result import Round, Run
 MINUS = "\N{MINUS SIGN}"
 HEADLINE = ("p99", "p50")
 """What is compared in words, the first that is known: one question, or chance has two tries."""
+FAR = 3
+"""Times a limit beyond which a change is no other program's doing."""
 _LIMIT = re.compile(r"(?P<metric>[a-z0-9.]+)(?P<sign>[+-])(?P<number>\d+(?:\.\d+)?)%")
 
 
@@ -133,17 +135,17 @@ def hold(limits: Sequence[Limit], old: Run, new: Run) -> tuple[list[str], list[s
             found = compare(one.metric, first, second)
             why = disturbed(first, second) if METRICS[one.metric].needs_quiet else ""
             label = LABELS[transport]
-            if found is None or why:
+            if found is not None and found.is_told and _is_over(one, found, FAR if why else 1):
+                over.append(f"{label}: {METRICS[one.metric].label} {interval(found)} is over {one}")
+            elif found is None or why:
                 why = why or "both runs must tell the figure, in two rounds"
                 unheld.append(f"{label}: {one} could not be held: {why}")
-            elif found.is_told and _is_over(one, found):
-                over.append(f"{label}: {METRICS[one.metric].label} {interval(found)} is over {one}")
     return over, unheld
 
 
-def _is_over(one: Limit, found: Difference) -> bool:
+def _is_over(one: Limit, found: Difference, times: float) -> bool:
     metric = METRICS[one.metric]
-    allowed = one.percent if metric.in_points else one.percent / 100
+    allowed = times * (one.percent if metric.in_points else one.percent / 100)
     return found.low > allowed if metric.more_is_worse else -found.high > allowed
 
 
