@@ -7,6 +7,19 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+STREAM = b"Content-Type: text/event-stream"
+
+
+async def forward(
+    writer: asyncio.StreamWriter, data: bytes, header: re.Pattern[bytes] | None, holds: float
+) -> None:
+    """Write what came, without a header, or later."""
+    if holds:
+        asyncio.get_running_loop().call_later(holds, writer.write, data)
+        return
+    writer.write(header.sub(b"", data) if header else data)
+    await writer.drain()
+
 
 @asynccontextmanager
 async def middlebox(
@@ -16,6 +29,7 @@ async def middlebox(
     forgets: float = 0,
     life: float = 0,
     largest: int = 0,
+    holds: float = 0,
     back: str = "",
 ) -> AsyncIterator[str]:
     """Forward TCP to a server's address, with a fault; give the box's own address.
@@ -24,6 +38,7 @@ async def middlebox(
         without: a header that it takes out of requests.
         forgets: seconds of silence behind which it forwards nothing more and says nothing.
         life: seconds after which it cuts a connection.
+        holds: seconds for which it holds each piece of an event stream back.
         back: another server's address, to which it brings those who come back.
         largest: bytes of what it reads at once, from which it cuts the connection.
     """
@@ -34,6 +49,7 @@ async def middlebox(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: list[float]
     ) -> None:
         loop = asyncio.get_running_loop()
+        is_held = False
         while data := await reader.read(1 << 20):
             silence = loop.time() - heard[0]
             if forgets and silence > forgets:
@@ -41,8 +57,8 @@ async def middlebox(
             heard[0] = loop.time()
             if largest and len(data) > largest:
                 break
-            writer.write(header.sub(b"", data) if header else data)
-            await writer.drain()
+            is_held |= STREAM in data
+            await forward(writer, data, header, holds if is_held else 0)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.read(1 << 16)

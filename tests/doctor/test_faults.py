@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from rtdemo.lab.doctor import resume
+from rtdemo.lab.doctor import events, resume
+from rtdemo.lab.server_clock import Reading
 from tests.doctor.conftest import Waited
 from tests.doctor.middlebox import middlebox
 from tests.doctor.runs import Findings, examine, findings, served
@@ -35,6 +38,25 @@ def test_fault_is_told(found: dict[str, Findings], box: str, check: str, seen: s
     assert result.verdict == "fail", result
     assert seen in result.seen
     assert fix in result.fix
+
+
+async def test_events_that_are_all_held_alike() -> None:
+    """Are late by the server's clock, though each as much as the others; the WebSocket is not."""
+    async with served(often=True) as server, middlebox(server.web_url, holds=1.0) as url:
+        found = findings(await examine(url, idle=1))
+    assert found["SSE buffering"].verdict == "fail"
+    assert re.search(r"5 were held back, for up to 1\d\d\d ms", found["SSE buffering"].seen)
+    assert found["SSE latency"].verdict == "warn"
+    assert re.search(r"over WebSocket one way is \d+\.\d ms", found["SSE latency"].seen)
+    assert found["SSE latency"].fix
+
+
+def test_one_event_that_is_stuck_counts() -> None:
+    """The last one too; and without a clock only what is later than another."""
+    arrived = [(1.0, 0.0), (201.0, 200.0), (401.0, 400.0), (601.0, 600.0), (1_700.0, 800.0)]
+    ahead = [(came - 3_000, sent) for came, sent in arrived]
+    assert events.lateness(ahead, Reading(3_000, 0.5, 0.0))[-1] == pytest.approx(899.5, abs=0.1)
+    assert events.lateness(ahead, None) == [0, 0, 0, 0, 899]
 
 
 async def test_servers_that_share_no_log() -> None:

@@ -8,6 +8,7 @@ from statistics import median
 from rtdemo.checks import Finding
 from rtdemo.client import Transport
 from rtdemo.lab import server_clock
+from rtdemo.lab.doctor.events import HELD
 from rtdemo.lab.doctor.outcome import NotTestedError
 from rtdemo.lab.doctor.path import Path
 from rtdemo.lab.doctor.sockets import open_probe
@@ -39,7 +40,9 @@ async def latency(path: Path, transport: Transport) -> Finding:
     """Tell one-way latency by `sentAt`, and over WebSocket the round trip."""
     path.clock = await server_clock.measure(path.address, path.clock)
     if transport == "sse":
-        return Finding("ok", _one_way(path, transport))
+        held = _behind(path)
+        seen = _one_way(path, transport)
+        return Finding("warn", seen + held, path.fix("buffering")) if held else Finding("ok", seen)
     trips: list[float] = []
     async with open_probe(path) as (socket, _):
         for number in range(ECHOES):
@@ -51,15 +54,35 @@ async def latency(path: Path, transport: Transport) -> Finding:
     return Finding("ok", f"{there_and_back}, {_one_way(path, transport)}")
 
 
+def _transit(path: Path, transport: Transport) -> tuple[float, float, int] | None:
+    """Return the median one way, how far that may be off, both in ms, and of how many messages it is.
+
+    None where nothing came or the clocks are not compared.
+    """
+    watch = path.watches.get(transport)
+    times = list(watch.times)[-LATEST:] if watch is not None else []
+    if not times or path.clock is None:
+        return None
+    error = path.clock.error + abs(path.clock.at - times[0][0]) * server_clock.DRIFT
+    return median(arrived + path.clock.offset - sent for arrived, sent in times), error, len(times)
+
+
+def _behind(path: Path) -> str:
+    """Say how far SSE is behind the WebSocket; nothing where that is within what may be."""
+    sse, websocket = _transit(path, "sse"), _transit(path, "websocket")
+    if sse is None or websocket is None or sse[0] - websocket[0] <= HELD + sse[1]:
+        return ""
+    return f"; over WebSocket one way is {max(websocket[0], 0):.1f} ms"
+
+
 def _one_way(path: Path, transport: Transport) -> str:
     watch = path.watches[transport]
-    times = list(watch.times)[-LATEST:]
-    if not times:
+    if not watch.times:
         raise watch.error or NotTestedError("no message came")
-    if path.clock is None:
+    found = _transit(path, transport)
+    if found is None:
         return "one way not told: the clocks are not compared"
-    error = path.clock.error + abs(path.clock.at - times[0][0]) * server_clock.DRIFT
-    value = median(arrived + path.clock.offset - sent for arrived, sent in times)
+    value, error, count = found
     if value <= error:
-        return f"one way under {max(value, 0) + error:.1f} ms (median of {len(times)})"
-    return f"one way {value:.1f} ± {error:.1f} ms (median of {len(times)})"
+        return f"one way under {max(value, 0) + error:.1f} ms (median of {count})"
+    return f"one way {value:.1f} ± {error:.1f} ms (median of {count})"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 
 from rtdemo.checks import Finding, Verdict
+from rtdemo.lab import server_clock
 from rtdemo.lab.doctor.outcome import TOO_MANY, check_status, decode
 from rtdemo.lab.doctor.path import PROBE, Path
 from rtdemo.lab.doctor.streams import AS_A_BROWSER, events
-from rtdemo.lab.server_clock import now
+from rtdemo.lab.server_clock import Reading, now
 
 SILENCE = 2
 """Seconds between a stream's first byte and its event."""
@@ -45,32 +47,43 @@ async def first_byte(path: Path) -> Finding:
 
 async def buffering(path: Path) -> Finding:
     """See whether events come when they are sent."""
+    path.clock = await server_clock.measure(path.address, path.clock)
     # A proxy that holds back does so each time; a machine that was busy elsewhere does not.
     tries = 0
-    while (held := await _held(path)) >= HELD and tries < TRIES:
+    while max(late := lateness(await _arrivals(path), path.clock)) >= HELD and tries < TRIES:
         tries += 1
     sent = f"of {COUNT} events {EVERY} ms apart"
-    if held < HELD:
-        return Finding("ok", f"{sent} none was held back")
-    verdict: Verdict = "fail" if held > 1.5 * EVERY else "warn"
-    return Finding(verdict, f"{sent} some were held back for {held:.0f} ms", path.fix("buffering"))
+    if max(late) < HELD:
+        alike = "" if path.clock else " longer than another; the clocks are not compared"
+        return Finding("ok", f"{sent} none was held back{alike}")
+    verdict: Verdict = "fail" if max(late) > 1.5 * EVERY else "warn"
+    held = f"{sum(one >= HELD for one in late)} were held back, for up to {max(late):.0f} ms"
+    return Finding(verdict, f"{sent} {held}", path.fix("buffering"))
 
 
-async def _held(path: Path) -> float:
-    """Return for how many ms events are held back; the longest alone does not count.
-
-    The clocks' difference is in all of them alike, and the last is hardly late: whoever holds back
-    lets go at the stream's end.
-    """
+async def _arrivals(path: Path) -> list[tuple[float, float]]:
+    """Return when events came and were sent, each by its own clock, in ms."""
     url = path.url(f"{PROBE}events?count={COUNT}&every={EVERY}")
-    late: list[float] = []
+    found: list[tuple[float, float]] = []
     async with aclosing(events(path.http, url)) as stream, asyncio.timeout(15):
         async for event in stream:
             if event is not None:
-                late.append(now() - decode(event.data.decode())["sentAt"])
-            if len(late) == COUNT:
+                found.append((now(), decode(event.data.decode())["sentAt"]))
+            if len(found) == COUNT:
                 break
-    return sorted(late)[-2] - min(late)
+    return found
+
+
+def lateness(arrivals: Sequence[tuple[float, float]], clock: Reading | None) -> list[float]:
+    """Return for how many ms each event was held back at the least.
+
+    By the server's clock, less its error, which is half a round trip: what the way takes is in that.
+    Where the clock is not known, against the fastest event, so that what holds all alike is not seen.
+    """
+    if clock is None:
+        fastest = min(came - sent for came, sent in arrivals)
+        return [came - sent - fastest for came, sent in arrivals]
+    return [came + clock.offset - sent - clock.error_at(came) for came, sent in arrivals]
 
 
 async def compression(path: Path) -> Finding:
