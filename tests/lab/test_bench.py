@@ -69,7 +69,7 @@ async def test_both_transports_of_a_server_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_figure_that_got_worse_fails(tmp_path: Path) -> None:
-    """With --fail-if beside --compare; one that did not passes, and one that is not known does neither."""
+    """With --fail-if beside --compare; one that did not passes, one that is not known does neither."""
     file = tmp_path / "run.json"
     quick = ("-n", 6, "--seconds", 1, "--rounds", 2, "--speed", 20, "--transport", "sse")
     assert (await bench(*quick, "--json", file)).code == 0
@@ -151,3 +151,22 @@ async def test_any_server_with_sent_at(tmp_path: Path, period: float) -> None:
     assert one.figures.periods["Reading"] == pytest.approx(20, rel=0.1)
     assert one.figures.due == pytest.approx(150, abs=20)
     assert "no rtdemo" in done.out
+
+
+async def test_connections_that_received_nothing_are_warned_of() -> None:
+    """Of a server that sends to every other one, all that is due comes there."""
+    connected = []
+
+    async def talk(socket: websockets.ServerConnection) -> None:
+        connected.append(socket)
+        if len(connected) % 2:
+            await socket.wait_closed()
+        while True:
+            await asyncio.sleep(0.02)
+            await socket.send(json.dumps({"message": "x", "sentAt": time.time() * 1000}))
+
+    async with websockets.serve(talk, "127.0.0.1", 0, process_request=refuse_http) as server:
+        port = server.sockets[0].getsockname()[1]
+        done = await bench(f"ws://127.0.0.1:{port}/", *("-n", 4, "--seconds", 1, "--rounds", 1))
+    assert done.code == 0
+    assert "WebSocket: 2 of 4 connections received nothing (in 1 of 1 rounds)" in done.out

@@ -11,8 +11,10 @@ from rtdemo.lab.bench import due
 P = 100.0
 
 
-def waits(sent: list[float], window: tuple[float, float], end: float) -> list[tuple[float, float, bool]]:
-    return due.waits(sent, sent, P, True, window, end)
+def waits(
+    sent: list[float], window: tuple[float, float], end: float, is_told: bool = True
+) -> list[tuple[float, float, bool]]:
+    return due.waits(sent, sent, P, is_told, window, end)
 
 
 def test_punctual_messages_wait_for_nothing() -> None:
@@ -49,11 +51,28 @@ def test_what_never_comes_waits_until_the_end() -> None:
 
 
 def test_only_the_window_counts() -> None:
-    """From its begin, without its end; before its first message a stream was not due."""
+    """From its begin, without its end."""
     sent = [P * n for n in range(10)]
     assert [at for at, _, _ in waits(sent, (250, 500), 1000)] == [300, 400]
-    assert [at for at, _, _ in waits([300.0, 400.0], (0, 500), 1000)] == [300, 400]
     assert [at for at, _, _ in waits(sent, (200, 400), 1000)] == [200, 300]
+
+
+def test_what_was_due_before_a_streams_first_message_did_not_come() -> None:
+    """Where the server told the period; where it is estimated, nothing is known of that time."""
+    found = waits([300.0, 400.0], (0, 500), 1000)
+    assert found == [
+        *[(0, 300, False), (100, 200, False), (200, 100, False)],
+        *[(300, 0, True), (400, 0, True)],
+    ]
+    assert [at for at, _, _ in waits([300.0, 400.0], (0, 500), 1000, False)] == [300, 400]
+
+
+def test_a_connection_that_got_nothing_kept_nothing() -> None:
+    """A tick each period, from the window's beginning on, each until the end."""
+    assert waits([], (50, 350), 1000) == [
+        *[(50, 950, False), (150, 850, False), (250, 750, False)],
+    ]
+    assert waits([], (50, 350), 1000, False) == []
 
 
 def test_the_anchor_is_no_message_that_came_after_a_stall() -> None:

@@ -45,6 +45,8 @@ def _doubts(one: Round) -> list[str]:
         found.append("the client was the bottleneck, its loop was late by a quarter of the p99")
     if one.others is not None and one.others > NOISE:
         found.append(f"other processes used over {NOISE:.0%} of a core meanwhile")
+    if one.figures.mute:
+        found.append(f"{one.figures.mute} of {one.connections} connections received nothing")
     for why, times in one.ended.items():
         found.append(f"{times} connections ended on the way: {why[:100]}")
     if one.unread:

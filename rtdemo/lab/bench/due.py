@@ -115,7 +115,7 @@ def waits(
     sent: Sequence[float],
     arrived: Sequence[float],
     period: float,
-    is_fixed: bool,
+    is_told: bool,
     window: tuple[float, float],
     end: float,
 ) -> list[tuple[float, float, bool]]:
@@ -123,18 +123,30 @@ def waits(
 
     Arguments:
         sent, arrived: of a stream's messages in order, on one clock.
-        period, is_fixed: of its schedule.
+        period: of its schedule.
+        is_told: whether the server told that; then its deadlines are fixed, and a message was due
+            before the first that came, too. Elsewhere nothing is known of that time.
         window: from (inclusive) and to (exclusive), on that clock.
         end: instant up to which messages were taken; whatever did not come waits until then.
     """
-    ticks, starts = schedule(sent, period, is_fixed)
+    if not sent:
+        return _silent(period, window, end) if is_told else []
+    ticks, starts = schedule(sent, period, is_fixed=is_told)
     found: list[tuple[float, float, bool]] = []
-    # Before its first message nothing is known of a stream; behind the last there may be more due.
+    # Behind the last message there may be more due.
     for place, start in enumerate([starts[0], *starts]):
         first, after = (ceil((at - start) / period) for at in window)
-        begin = max(first, ticks[place - 1] + 1 if place else ticks[0])
+        known = first if is_told else ticks[0]
+        begin = max(first, ticks[place - 1] + 1 if place else known)
         came = arrived[place] if place < len(ticks) else end
         for tick in range(begin, min(after, ticks[place] + 1) if place < len(ticks) else after):
             due = start + tick * period
             found.append((due, came - due, place < len(ticks) and tick == ticks[place]))
     return found
+
+
+def _silent(period: float, window: tuple[float, float], end: float) -> list[tuple[float, float, bool]]:
+    """Return what was due of a stream that said nothing: as many as must lie in the window."""
+    begin, after = window
+    instants = (begin + period * tick for tick in range(floor((after - begin) / period)))
+    return [(due, end - due, False) for due in instants]

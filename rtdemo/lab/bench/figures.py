@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from math import ceil
 
 import msgspec
 
 from rtdemo.lab.bench import due
-from rtdemo.lab.bench.arrivals import Arrivals, Stream
+from rtdemo.lab.bench.arrivals import Arrivals, Inbox, Stream
 from rtdemo.lab.bench.latencies import Latencies
 from rtdemo.lab.bench.plan import DRAIN, Go
 
@@ -35,6 +36,7 @@ class Figures(msgspec.Struct, rename="camel"):
         numbered: messages with such a number.
         jitter: milliseconds (RFC 3550 section 6.4.1), the mean over streams.
         streams: that have a jitter.
+        mute: connections on which nothing came in the window.
         periods: milliseconds by producer, of those with due instants.
         irregular: producers without.
         whole: whether `sentAt` has no fraction anywhere.
@@ -49,6 +51,7 @@ class Figures(msgspec.Struct, rename="camel"):
     numbered: int = 0
     jitter: float = 0.0
     streams: int = 0
+    mute: int = 0
     periods: dict[str, float] = msgspec.field(default_factory=dict)
     irregular: list[str] = msgspec.field(default_factory=list)
     whole: bool = False
@@ -63,7 +66,7 @@ class Figures(msgspec.Struct, rename="camel"):
         streams = self.streams + other.streams
         if streams:
             self.jitter = (self.jitter * self.streams + other.jitter * other.streams) / streams
-        for name in ("messages", "due", "kept", "lost", "repeated", "numbered", "streams"):
+        for name in ("messages", "due", "kept", "lost", "repeated", "numbered", "streams", "mute"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.periods |= other.periods
         self.irregular = sorted({*self.irregular, *other.irregular} - self.periods.keys())[:MAX_NAMES]
@@ -82,10 +85,14 @@ def work_out(arrivals: Arrivals, periods: Mapping[str, float], go: Go, offset: f
     figures = Figures([Block() for _ in range(ceil(go.seconds))])
     by_name: dict[str, list[Stream]] = {}
     for inbox in arrivals.inboxes:
+        # What the server says that it sends was due on every connection, whatever came there.
+        for name in periods:
+            inbox.streams.setdefault(name, Stream())
         for name, stream in inbox.streams.items():
             by_name.setdefault(name, []).append(stream)
     streams = [stream for kind in by_name.values() for stream in kind]
-    figures.whole = bool(streams) and all(at.is_integer() for stream in streams for at in stream.sent)
+    instants = [at for stream in streams for at in stream.sent]
+    figures.whole = bool(instants) and all(at.is_integer() for at in instants)
     for stream in streams:
         _count(figures, stream)
     _schedule(figures, by_name, periods)
@@ -100,6 +107,7 @@ def work_out(arrivals: Arrivals, periods: Mapping[str, float], go: Go, offset: f
         if (found := window.count(figures, stream, figures.periods.get(name), name in periods))
         is not None
     ]
+    figures.mute = sum(not window.has_any(inbox) for inbox in arrivals.inboxes)
     figures.streams = len(jitters)
     figures.jitter = sum(jitters) / len(jitters) if jitters else 0.0
     return figures
@@ -143,20 +151,28 @@ class Window:
         self.first, self.after = go.start, go.start + go.seconds * 1000
         self.shift, self.is_told = shift, is_told
 
+    def has_any(self, inbox: Inbox) -> bool:
+        """Tell whether anything came on a connection in the window."""
+        return any(
+            bisect_left(stream.arrived, self.first) < bisect_left(stream.arrived, self.after)
+            for stream in inbox.streams.values()
+        )
+
     def count(
-        self, figures: Figures, stream: Stream, period: float | None, is_fixed: bool
+        self, figures: Figures, stream: Stream, period: float | None, is_told: bool
     ) -> float | None:
         """Add what a stream shows in the window; return its jitter, if it has one.
 
         Arguments:
-            period, is_fixed: of its schedule; None where it has none.
+            period: of its schedule; None where it has none.
+            is_told: whether the server told that.
         """
         sent = [at + self.shift for at in stream.sent]
         transits = self._arrivals(figures, sent, stream)
         if period is not None:
             span = (self.first, self.after)
             end = self.after + DRAIN * 1000
-            waits = due.waits(sent, stream.arrived, period, is_fixed, span, end)
+            waits = due.waits(sent, stream.arrived, period, is_told, span, end)
             figures.due += len(waits)
             figures.kept += sum(came for _, _, came in waits)
             for at, wait, _ in waits if self.is_told else ():

@@ -78,8 +78,11 @@ class Subject:
             "speed": f"{speed:g}" if speed != 1 else None,
         }
         url = self.address.stream(transport, query)
+        picked = self.producers.split(",")
         periods = {
-            name: seconds * 1000 / speed for name, seconds in self.offered.periods(transport).items()
+            name: seconds * 1000 / speed
+            for name, seconds in self.offered.periods(transport).items()
+            if not self.producers or name in picked
         }
         processes = min(self.settings.processes, connections)
         at_once = max(1, AT_ONCE // processes)

@@ -150,6 +150,7 @@ async def run(lines: Lines) -> None:
         lines.write(Ready({}, 0, _sentence(error)))
         return
     connections, problem = await _open(aim, plan, arrivals)
+    arrivals.inboxes = [connection.inbox for connection in connections]
     if connections:
         await asyncio.wait([c.welcomed for c in connections], timeout=WELCOME_WAIT)
     lines.write(_ready(connections, problem))
