@@ -61,13 +61,34 @@ def test_shared_messages_are_not_due() -> None:
     assert (figures.due, figures.messages, figures.irregular) == (0, 20, ["p"])
 
 
-def test_gaps_in_the_numbers_are_lost_messages() -> None:
-    """And what comes again or late is repeated, not lost."""
-    numbers = [1, 2, 5, 4, 5, 6]
+def test_connections_that_get_nothing_keep_nothing() -> None:
+    """Of a told producer; where the period is estimated they are counted, to be warned of."""
+    found = ticking()
+    found.open()
+    figures = shown(found)
+    assert (figures.due, figures.kept, figures.mute, len(figures.blocks[0].due)) == (20, 10, 1, 20)
+    figures = work_out(found, {}, GO, AHEAD + 0.25)
+    assert (figures.due, figures.kept, figures.mute) == (10, 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "lost", "repeated", "disordered"),
+    [
+        ([1, 2, 5, 4, 5, 6], 1, 1, 1),
+        ([2, 1, 4, 3, 6, 5], 0, 0, 3),
+        ([1, 2, 3], 0, 0, 0),
+        ([7, 7, 9], 1, 1, 0),
+        ([10**400, True, "x", 1, 3], 1, 0, 0),
+    ],
+)
+def test_the_ledger_by_the_producers_numbers(
+    numbers: list[object], lost: int, repeated: int, disordered: int
+) -> None:
+    """Lost is what never came; what came late is out of order, and what came again repeated."""
     figures = shown(
-        received(*((10_000.0 + n, 10_001.0 + n, {"producer": "q", "seq": n}) for n in numbers))
+        received(*((10_000.0 + n, 10_001.0, {"producer": "q", "seq": s}) for n, s in enumerate(numbers)))
     )
-    assert (figures.lost, figures.repeated, figures.numbered) == (2, 2, 6)
+    assert (figures.lost, figures.repeated, figures.disordered) == (lost, repeated, disordered)
 
 
 def test_whole_milliseconds_are_moved_to_their_middle() -> None:

@@ -12,6 +12,8 @@ MAX_MESSAGES = 3_000_000
 MAX_STREAMS = 200_000
 MAX_NAME = 100
 NO_SEQ = -1.0
+EXACT = 2**53
+"""Numbers from which on not each can be told from the next."""
 LATEST = 1e15
 """Milliseconds since the epoch beyond which a `sentAt` is no instant."""
 _DIGIT = re.compile(r"\d")
@@ -92,7 +94,7 @@ class Inbox:
         stream.is_shared = message.id is not None
         stream.sent.append(message.sent_at)
         stream.arrived.append(at)
-        stream.seq.append(message.seq if isinstance(message.seq, int | float) else NO_SEQ)
+        stream.seq.append(_number(message.seq))
 
 
 class Arrivals:
@@ -129,6 +131,13 @@ class Arrivals:
         self._kept += 1
         self._streams += is_new
         return True
+
+
+def _number(seq: object) -> float:
+    """Return a producer's number, which other servers may write as anything."""
+    if type(seq) is int and 0 <= seq < EXACT:
+        return seq
+    return seq if type(seq) is float and 0 <= seq < EXACT and seq.is_integer() else NO_SEQ
 
 
 def group(text: object) -> str:

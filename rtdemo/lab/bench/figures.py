@@ -14,6 +14,7 @@ from rtdemo.lab.bench.latencies import Latencies
 from rtdemo.lab.bench.plan import DRAIN, Go
 
 MAX_NAMES = 20
+_SUMS = ("messages", "due", "kept", "lost", "repeated", "disordered", "numbered", "streams", "mute")
 WHOLE = 0.5
 """Milliseconds that a `sentAt` without a fraction is moved by: it lies anywhere in its millisecond."""
 
@@ -32,7 +33,8 @@ class Figures(msgspec.Struct, rename="camel"):
         blocks: one a second; empty of latencies where the server's clock is not known.
         messages: that came in the window.
         due, kept: how many were due in it, and of these came.
-        lost, repeated: by the producers' own numbers, since the connections opened.
+        lost, repeated, disordered: by the producers' own numbers, since the connections opened; what
+            came late is not lost.
         numbered: messages with such a number.
         jitter: milliseconds (RFC 3550 section 6.4.1), the mean over streams.
         streams: that have a jitter.
@@ -48,6 +50,7 @@ class Figures(msgspec.Struct, rename="camel"):
     kept: int = 0
     lost: int = 0
     repeated: int = 0
+    disordered: int = 0
     numbered: int = 0
     jitter: float = 0.0
     streams: int = 0
@@ -66,7 +69,7 @@ class Figures(msgspec.Struct, rename="camel"):
         streams = self.streams + other.streams
         if streams:
             self.jitter = (self.jitter * self.streams + other.jitter * other.streams) / streams
-        for name in ("messages", "due", "kept", "lost", "repeated", "numbered", "streams", "mute"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.periods |= other.periods
         self.irregular = sorted({*self.irregular, *other.irregular} - self.periods.keys())[:MAX_NAMES]
@@ -127,15 +130,17 @@ def _schedule(
 
 def _count(figures: Figures, stream: Stream) -> None:
     numbers = [seq for seq in stream.seq if seq >= 0]
-    figures.numbered += len(numbers)
-    highest = None
+    if not numbers:
+        return
+    seen: set[float] = set()
+    highest = numbers[0]
     for seq in numbers:
-        if highest is not None and seq <= highest:
-            figures.repeated += 1
-            continue
-        if highest is not None:
-            figures.lost += int(seq - highest) - 1
-        highest = seq
+        figures.disordered += seq < highest and seq not in seen
+        seen.add(seq)
+        highest = max(highest, seq)
+    figures.numbered += len(numbers)
+    figures.repeated += len(numbers) - len(seen)
+    figures.lost += int(highest - min(seen)) + 1 - len(seen)
 
 
 class Window:

@@ -121,12 +121,19 @@ def _delivery(run: Run) -> tuple[Row, ...]:
     return (
         Row("messages", "a second", rate, about="That came on all connections together."),
         _metric(run, "rate", "Of the messages that were due in the window, how many came."),
-        _metric(run, "loss", "By the gaps in each producer's numbers."),
+        _metric(run, "loss", "By each producer's numbers: those that never came."),
+        _ledger(run, "repeated", lambda one: one.figures.repeated),
+        _ledger(run, "out of order", lambda one: one.figures.disordered),
         _metric(
             run, "jitter", "How uneven transit is (RFC 3550, section 6.4.1), the mean of all streams."
         ),
         _metric(run, "bytes", "On the wire with framing, before TLS, heartbeats included."),
     )
+
+
+def _ledger(run: Run, label: str, value: Callable[[Round], int]) -> Row:
+    counts = _each(run, lambda one: value(one) if one.figures.numbered else None)
+    return Row(label, "a round", counts, about="By each producer's numbers, of all connections.")
 
 
 def _connecting(run: Run) -> tuple[Row, ...]:
