@@ -33,6 +33,11 @@ def note(run: Run) -> None:
         periods = {name: ms for one in run.rounds for name, ms in sorted(one.figures.periods.items())}
         shown = ", ".join(f"{name[:30]!r} {ms:.4g} ms" for name, ms in list(periods.items())[:5])
         run.notes.append(f"periods estimated from sentAt: {shown}")
+    if any(one.clock_is_assumed and one.clock_error is None for one in run.rounds):
+        run.notes.append(
+            "one-way latency is not told: messages came before they were sent by this machine's clock,"
+            " so that the server has another, and it has no /api/time"
+        )
     if any(one.figures.whole for one in run.rounds):
         run.notes.append("sentAt has whole milliseconds: latencies are known to ± 0.5 ms at best")
 

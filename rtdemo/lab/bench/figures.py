@@ -38,6 +38,7 @@ class Figures(msgspec.Struct, rename="camel"):
         numbered: messages with such a number.
         jitter: milliseconds (RFC 3550 section 6.4.1), the mean over streams.
         streams: that have a jitter.
+        earliest: milliseconds that the fastest message took; below zero where the clocks are apart.
         mute: connections on which nothing came in the window.
         periods: milliseconds by producer, of those with due instants.
         irregular: producers without.
@@ -55,9 +56,14 @@ class Figures(msgspec.Struct, rename="camel"):
     jitter: float = 0.0
     streams: int = 0
     mute: int = 0
+    earliest: float | None = None
     periods: dict[str, float] = msgspec.field(default_factory=dict)
     irregular: list[str] = msgspec.field(default_factory=list)
     whole: bool = False
+
+    def untell(self) -> None:
+        """Forget the latencies: the clock that they were told by is another."""
+        self.blocks = [Block() for _ in self.blocks]
 
     def add(self, other: Figures) -> None:
         """Count what another process received, too."""
@@ -71,6 +77,8 @@ class Figures(msgspec.Struct, rename="camel"):
             self.jitter = (self.jitter * self.streams + other.jitter * other.streams) / streams
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        known = [at for at in (self.earliest, other.earliest) if at is not None]
+        self.earliest = min(known, default=None)
         self.periods |= other.periods
         self.irregular = sorted({*self.irregular, *other.irregular} - self.periods.keys())[:MAX_NAMES]
         self.whole = self.whole or other.whole
@@ -192,6 +200,10 @@ class Window:
                 if self.is_told:
                     self._block(figures, came).sent.record((came - at) / 1000)
         figures.messages += len(transits)
+        if self.is_told and transits:
+            fastest = min(transits)
+            known = figures.earliest
+            figures.earliest = fastest if known is None else min(known, fastest)
         return transits
 
     def _block(self, figures: Figures, at: float) -> Block:

@@ -60,7 +60,6 @@ async def _measure(run: Run, address: Address | None, progress: Progress) -> Non
         for transport in run.settings.transports:
             progress(f"memory, {LABELS[transport]}", 0, 0)
             memory[transport] = await _memory(run, transport)
-        run.memory_is_clean = True
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         there = address if address is not None else await stack.enter_async_context(own_server())
@@ -72,7 +71,7 @@ async def _measure(run: Run, address: Address | None, progress: Progress) -> Non
             by_transport = {name: run.of(name) for name in run.transports}
             run.parity = parity.audit(subject.offered, routes, by_transport)
             for one in run.rounds:
-                one.memory = memory.get(one.transport, one.memory)
+                one.memory = memory.get(one.transport)
 
 
 async def _memory(run: Run, transport: Transport) -> float | None:
@@ -121,7 +120,11 @@ async def _opened(
     """Note how connecting went, and the first time through what a connection came."""
     client = next((one.client for one in ready if one.client), "")
     if transport not in routes and client:
-        routes[transport] = await inspection.route(http, subject.address, client)
+        route = routes[transport] = await inspection.route(http, subject.address, client)
+        if route is not None:
+            subject.check_processes(route)
+        if subject.why_untold and not any(subject.why_untold in note for note in run.notes):
+            run.notes.append(f"server CPU and memory are not told: {subject.why_untold}")
     missing = run.settings.connections - sum(one.opened for one in ready)
     if missing:
         problem = next(one.problem for one in ready if one.problem)

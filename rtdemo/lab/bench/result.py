@@ -40,10 +40,11 @@ class Round(msgspec.Struct, rename="camel"):
         steps: of connecting.
         received: messages and bytes.
         clock_error: milliseconds by which latencies may be off; None where they are not told.
+        clock_is_assumed: whether this machine's stood for the server's, which tells no time.
         costs: of each process that measured.
-        server_cpu: seconds; None where the server is elsewhere.
-        memory: bytes that the server holds for each connection; None as above.
-        others: cores that all other processes used; None as above.
+        server_cpu: seconds; None where the server's processes are not known.
+        memory: bytes that the server holds for each connection; None where it is not bench's own.
+        others: cores that all other processes used; None where the server's are not known.
         ended: connections that ended on the way, by reason.
         unread: payloads without `sentAt`.
         left_out: messages over the bound.
@@ -63,6 +64,7 @@ class Round(msgspec.Struct, rename="camel"):
     ended: dict[str, int] = msgspec.field(default_factory=dict)
     unread: int = 0
     left_out: int = 0
+    clock_is_assumed: bool = False
 
 
 class Run(msgspec.Struct, rename="camel"):
@@ -72,7 +74,6 @@ class Run(msgspec.Struct, rename="camel"):
         at: when it began, ISO 8601.
         target: the server's address, or `own server`.
         cut_short: whether it was interrupted.
-        memory_is_clean: whether each memory figure is of a server that had no connection before.
     """
 
     at: str
@@ -82,7 +83,6 @@ class Run(msgspec.Struct, rename="camel"):
     format: str = FORMAT
     version: int = VERSION
     cut_short: bool = False
-    memory_is_clean: bool = False
     parity: list[Line] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
     warnings: list[str] = msgspec.field(default_factory=list)

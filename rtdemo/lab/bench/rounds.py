@@ -11,16 +11,19 @@ from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench import machine
 from rtdemo.lab.bench.answers import Outcome, Ready
-from rtdemo.lab.bench.figures import WHOLE
+from rtdemo.lab.bench.figures import WHOLE, Figures
 from rtdemo.lab.bench.latencies import Latencies
 from rtdemo.lab.bench.plan import SETTLE, Go, Settlement
 from rtdemo.lab.bench.processes import Processes, processes
 from rtdemo.lab.bench.result import Round
 from rtdemo.lab.bench.subject import Subject, Usage
+from rtdemo.lab.server_clock import Reading
 
 OPENING = 60.0
 OPENING_EACH = 0.05
 """Seconds for all connections to open, and besides for each."""
+SLEWED = 1.0
+"""Milliseconds by which a clock that is being set may move within a round."""
 WORKING_OUT = 300.0
 """Seconds to work the figures of a window out."""
 
@@ -65,10 +68,8 @@ async def measure(
     Returns: the round, and whether it was cut short by a cancellation, which then is over.
     """
     wanted = subject.settings.connections
-    before = machine.resident_bytes(subject.pids)
     async with processes(subject.plans(transport, wanted)) as these:
         ready = await connect(subject, these, transport, wanted)
-        each = _each(subject, before, ready)
         await opened(ready)
         await subject.look_at_clock()
         go = Go(server_clock.now() + SETTLE * 1000, subject.settings.seconds)
@@ -79,14 +80,28 @@ async def measure(
         these.say_all(Settlement(None if clock is None else clock.offset))
         outcomes = await these.hear(Outcome, WORKING_OUT)
     found = _round(transport, ready, outcomes)
-    found.memory = each
     if clock is not None:
-        found.clock_error = clock.error_at(go.start + go.seconds * 1000) + WHOLE * found.figures.whole
+        _tell_clock(found, clock, go.start + go.seconds * 1000, subject.clock_is_assumed)
     if subject.pids:
         found.server_cpu = used.server
         cost = used.own + used.server + sum(cost.cpu for cost in found.costs)
         found.others = max(0.0, (used.machine - cost) / found.seconds) if found.seconds else None
     return found, was_cut
+
+
+def _tell_clock(found: Round, clock: Reading, at: float, is_assumed: bool) -> None:
+    """Note how far the clock may be off; where it was assumed and cannot be, latency is not told."""
+    found.clock_is_assumed = is_assumed
+    if is_assumed and is_refuted(clock, found.figures, at):
+        found.figures.untell()
+    else:
+        found.clock_error = clock.error_at(at) + WHOLE * found.figures.whole
+
+
+def is_refuted(clock: Reading, figures: Figures, at: float) -> bool:
+    """Tell whether messages came before they were sent, by more than a clock may be off."""
+    error = clock.error_at(at) + WHOLE + SLEWED
+    return figures.earliest is not None and figures.earliest < -error
 
 
 async def _pass(subject: Subject, go: Go) -> tuple[Usage, bool]:

@@ -12,6 +12,7 @@ from rtdemo.lab.bench import machine
 from rtdemo.lab.bench.inspection import Offers
 from rtdemo.lab.bench.plan import Plan, RunSettings, shares
 from rtdemo.lab.server_clock import Reading
+from rtdemo.route import Route
 
 AT_ONCE = 100
 """Openings in flight, of all processes: under the 128 that many servers let wait."""
@@ -42,6 +43,8 @@ class Subject:
     Attributes:
         clock: how its clock stands to this one's; None where nobody knows.
         pids: its processes, where they are on this machine.
+        clock_is_assumed: whether nobody told its time, and this machine's stands for it.
+        why_untold: why nothing is told of its processes, though some listen here.
     """
 
     address: Address
@@ -50,12 +53,24 @@ class Subject:
     producers: str
     clock: Reading | None = None
     pids: set[int] = field(default_factory=set)
+    clock_is_assumed: bool = False
+    why_untold: str = ""
     _is_mute: bool = False
 
     def find_processes(self) -> None:
         """Look for the server among this machine's processes."""
         if self.address.is_loopback:
             self.pids = machine.listeners(self.address.port) - {os.getpid()}
+
+    def check_processes(self, route: Route) -> None:
+        """Let go of the processes where they only pass on what another one serves."""
+        if self.pids and route.process not in self.pids:
+            port, listening = self.address.port, ", ".join(map(str, sorted(self.pids)))
+            self.why_untold = (
+                f"another program listens on port {port} (process {listening}) than serves (process"
+                f" {route.process})"
+            )
+            self.pids = set()
 
     async def look_at_clock(self) -> None:
         """Measure the clock, now that nothing else is done here."""
@@ -64,6 +79,7 @@ class Subject:
             self._is_mute = self.clock is None
         if self._is_mute and self.address.is_loopback:
             self.clock = server_clock.same_clock()
+            self.clock_is_assumed = True
 
     def usage(self) -> Usage:
         """Return what was used until now."""

@@ -163,13 +163,11 @@ _STEP_ABOUT = {
 def _server(run: Run) -> tuple[Row, ...]:
     about = "Growth of resident memory while the connections opened, divided by their number."
     memory = tuple(map(number, (_memory(rounds) for rounds in _rounds(run))))
-    if not run.memory_is_clean:
-        about += " At the least: memory that earlier connections left is used again."
-        memory = tuple(one if one == NOTHING else f"≥ {one}" for one in memory)
-    return (
+    rows = (
         _metric(run, "cpu", "User and system, of the server's processes; loopback's share included."),
         Row("memory a connection", "KiB", memory, about=about),
     )
+    return tuple(row for row in rows if _has_figures(row))
 
 
 def _memory(rounds: Sequence[Round]) -> float | None:

@@ -60,11 +60,11 @@ def verdicts(run: Run, old: Run | None) -> list[str]:
 def errors(run: Run) -> list[str]:
     """Return how far latencies may be off."""
     known = [one.clock_error for one in run.rounds if one.clock_error is not None]
-    return (
-        [f"Latencies are right to ± {max(known):.2g} ms and {RESOLUTION:.1%}.".replace("%", " %")]
-        if known
-        else []
-    )
+    if not known:
+        return []
+    if any(one.clock_is_assumed for one in run.rounds):
+        return ["Latencies are told assuming that the server's clock is this machine's."]
+    return [f"Latencies are right to ± {max(known):.2g} ms and {RESOLUTION:.1%}.".replace("%", " %")]
 
 
 def between(run: Run) -> str:

@@ -1,0 +1,53 @@
+"""What bench may say of a server's clock and of its processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from rtdemo.lab import address, server_clock
+from rtdemo.lab.bench import rounds
+from rtdemo.lab.bench.inspection import Offers
+from rtdemo.lab.bench.plan import RunSettings
+from rtdemo.lab.bench.subject import Subject
+from rtdemo.route import Route
+from tests.lab.test_arrivals import received, shown
+
+
+def subject(port: int = 1) -> Subject:
+    return Subject(address.parse(f"http://127.0.0.1:{port}"), Offers(), RunSettings(), "")
+
+
+def route(process: int) -> Route:
+    return Route("", process, "sse", "1.1", False, True, None, [], "127.0.0.1")
+
+
+async def test_a_server_here_that_tells_no_time_is_assumed_to_share_the_clock() -> None:
+    """And that is said, instead of an error that nobody knows."""
+    there = subject()
+    await there.look_at_clock()
+    assert there.clock is not None
+    assert there.clock_is_assumed
+
+
+def test_messages_that_came_before_they_were_sent_show_another_clock() -> None:
+    """Latency is not told then; within the error it is."""
+    ahead = received(*((at + 3_000.0, at + 1.0, {"producer": "p"}) for at in (10_100, 10_200)))
+    figures = shown(ahead)
+    assert figures.earliest == pytest.approx(-2_999)
+    reading = server_clock.Reading(0.0, 0.05, 0.0)
+    assert rounds.is_refuted(reading, figures, 0.0)
+    assert not rounds.is_refuted(reading, shown(received((10_100.0, 10_100.0, {}))), 0.0)
+
+
+@pytest.mark.parametrize("is_server", [True, False])
+def test_processes_that_only_pass_on_are_not_the_servers(is_server: bool) -> None:
+    """Whose CPU and memory are those of a proxy."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        there = subject(listening.getsockname()[1])
+        there.pids = {os.getpid()}
+        there.check_processes(route(os.getpid() if is_server else 1))
+    assert there.pids == ({os.getpid()} if is_server else set())
+    assert ("another program listens" in there.why_untold) is not is_server
