@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import click
 
 from rtdemo import __version__
-from rtdemo.commands.bench import bench
-from rtdemo.commands.doctor import doctor
-from rtdemo.commands.flags import DefaultGroup
-from rtdemo.commands.plugins import plugins
-from rtdemo.commands.publish import publish
-from rtdemo.commands.serve import serve
-from rtdemo.commands.tail import tail
+from rtdemo.commands.flags import ClosedPipeError, DefaultGroup
 from rtdemo.errors import RtdemoError
 
 INTERRUPTED = 130
+IO_ERROR = 74
+"""EX_IOERR of sysexits.h: no command has it for what it found."""
+COMMANDS = ("serve", "plugins", "publish", "tail", "doctor", "bench")
 
 
 # `rtdemo --port 4000` is `rtdemo serve --port 4000`.
-@click.group(cls=DefaultGroup, default="serve")
+@click.group(
+    cls=DefaultGroup,
+    default="serve",
+    modules={name: f"rtdemo.commands.{name}" for name in COMMANDS},
+)
 @click.version_option(__version__, message="rtdemo %(version)s")
 def rtdemo() -> None:
     """Put Python on a live web page over WebSocket and Server-Sent Events.
@@ -29,24 +32,21 @@ def rtdemo() -> None:
     """
 
 
-rtdemo.add_command(serve)
-rtdemo.add_command(plugins)
-rtdemo.add_command(publish)
-rtdemo.add_command(tail)
-rtdemo.add_command(doctor)
-rtdemo.add_command(bench)
-
-
 def main() -> None:
     """Run the command line; every error is one line on standard error and an exit code."""
     try:
         code = rtdemo(prog_name="rtdemo", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         _leave(error.format_message(), error.exit_code)
     except RtdemoError as error:
         _leave(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
+    except (ClosedPipeError, BrokenPipeError):
+        _leave_pipe()
+    except OSError as error:
+        _leave_output(error)
     else:
         sys.exit(code)
 
@@ -55,3 +55,18 @@ def _leave(sentence: str, code: int) -> None:
     line = " ".join(sentence.split())
     print(f"rtdemo: {line}", file=sys.stderr)
     sys.exit(code)
+
+
+def _leave_pipe() -> None:
+    """End as every filter does whose output nobody reads; servers must not, so it is no handler."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    os._exit(1)
+
+
+def _leave_output(error: OSError) -> None:
+    # What is still to be written would fail once more at the very end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    what = error.filename or "the output"
+    _leave(f"{what} cannot be written: {error.strerror or error}", IO_ERROR)

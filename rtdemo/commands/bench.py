@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 
 from rtdemo.client import TRANSPORTS, Transport
-from rtdemo.errors import RtdemoError
+from rtdemo.errors import FileError, RtdemoError
 from rtdemo.lab import address as addresses
 from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine, measuring, plan, report, result, terminal, verdict
@@ -119,16 +119,14 @@ def bench(
     machine.allow_open_files(settings.connections + SPARE_FILES)
     at = datetime.now(UTC).isoformat(timespec="seconds")
     run = Run(at, url or "own server", machine.environment(""), settings)
-    failure = _measure(run, address)
+    failure: RtdemoError | None = _measure(run, address)
     exceeded, unheld = verdict.hold(limits, old, run) if old is not None else ([], [])
     if old is not None:
         run.warnings += verdict.unlike(old, run)
     if run.rounds:
+        # First the files: what is printed may be read by nobody.
+        failure = _keep(run, old, json_file, html_file) or failure
         terminal.show(run, old)
-    if json_file is not None and run.rounds:
-        result.write(json_file, msgspec.json.encode(run))
-    if html_file is not None and run.rounds:
-        result.write(html_file, report.page(run, old))
     if failure is not None:
         raise failure
     for sentence in (*exceeded, *unheld):
@@ -162,4 +160,16 @@ def _measure(run: Run, address: Address | None) -> RtdemoError | None:
             asyncio.run(measuring.measure(run, address, progress))
         except RtdemoError as error:
             return error
+    return None
+
+
+def _keep(run: Run, old: Run | None, json_file: Path | None, html_file: Path | None) -> FileError | None:
+    """Write the files; return what kept one from being written."""
+    try:
+        if json_file is not None:
+            result.write(json_file, msgspec.json.encode(run))
+        if html_file is not None:
+            result.write(html_file, report.page(run, old))
+    except FileError as error:
+        return error
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from contextlib import aclosing
 from datetime import datetime
@@ -36,9 +35,6 @@ def tail(url: str, transport: Transport | None, producers: str | None, as_json: 
     on standard error. URL may also be one WebSocket (ws://...) or one event stream (http://host/path)
     of any server.
     """
-    if hasattr(signal, "SIGPIPE"):
-        # As `tail -f x | head` does: who reads no more ends this without a word.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     address = addresses.parse(url)
     chosen = transport or address.transports[-1]
     asyncio.run(_follow(address, chosen, producers, as_json))

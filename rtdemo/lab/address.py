@@ -80,6 +80,10 @@ def parse(text: str) -> Address:
         raise AddressError(text, "names no host")
     if parts.username is not None:
         raise AddressError(text, "has a user name in it, which is not sent")
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise AddressError(text, f"names a host that cannot be ({error})") from error
     secure = _SECURE[parts.scheme]
     return _address(parts, host, port or (443 if secure else 80), secure)
 

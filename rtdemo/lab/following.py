@@ -155,9 +155,13 @@ def explain(url: str, error: Exception) -> ServerError:
     """Return what went wrong on the way to a server as an error that says what to do."""
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return refusal(url, error.status, error.message, error.headers or {})
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         mend = "name the certificate of its authority in SSL_CERT_FILE"
         return ServerError(url, f"has no certificate that is trusted here: {one_line(error)}", mend)
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        scheme, _, rest = url.partition(":")
+        mend = f"if it speaks no TLS, give {scheme.removesuffix('s')}:{rest}"
+        return ServerError(url, f"fails at TLS: {one_line(error)}", mend)
     if isinstance(error, TimeoutError):
         return ServerError(url, "says nothing", "is it the right address?", again=True)
     mend = "is the server running?"

@@ -79,7 +79,7 @@ async def _listens(port: int) -> bool:
     ("url", "check", "words"),
     [
         ("http://127.0.0.1:{free}", "TCP", "is the server running?"),
-        (f"http://{'a' * 70}.example", "DNS", "has no address"),
+        ("http://nobody.invalid", "DNS", "has no address"),
         ("https://127.0.0.1:{served}", "TLS", "if it speaks none, give http://127.0.0.1:"),
         ("http://127.0.0.1:{silent}", "server", "speaks no HTTP"),
     ],

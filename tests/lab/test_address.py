@@ -53,6 +53,8 @@ def test_one_stream_of_any_server() -> None:
         ("http://[::1", "cannot be read"),
         ("", "names no host"),
         ("a b", "names no host"),
+        ("http://a..b", "names a host that cannot be"),
+        (f"http://{'a' * 70}.example", "names a host that cannot be"),
     ],
 )
 def test_what_is_no_address(given: str, why: str) -> None:

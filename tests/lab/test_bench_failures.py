@@ -72,7 +72,7 @@ async def delivered(url: str, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_file_that_cannot_be_written_comes_after_the_table(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_written_takes_no_table_away(tmp_path: Path) -> None:
     """What was measured for minutes is printed all the same."""
     async with plugin_server(tmp_path) as url:
         done = await bench(
@@ -91,7 +91,9 @@ async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
     async with plugin_server(tmp_path) as url:
         done = await bench(url.replace("http", scheme), "-n", 1)
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
-    assert "SSL" in done.err
+    assert "fails at TLS" in done.err
+    assert "if it speaks no TLS, give http://127.0.0.1:" in done.err
+    assert "certificate" not in done.err
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,8 @@ async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
         (["--compare", __file__, "--fail-if", "p98+20%"], 2, "is no limit; give"),
         (["--compare", __file__], 1, "is no run file"),
         (["--compare", "/missing"], 1, "cannot be read"),
+        (["--compare", "/dev/zero"], 1, "is no regular file"),
+        (["http://a..b"], 2, "names a host that cannot be"),
     ],
 )
 async def test_what_cannot_be_is_one_line(arguments: list[str], code: int, words: str) -> None:

@@ -110,9 +110,7 @@ def read(path: Path) -> Run:
         FileError: where it is none, or of another version.
     """
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise FileError(path, f"is over {MAX_FILE >> 20} MiB; no run file is")
-        text = path.read_bytes()
+        text = _bytes(path)
         head = msgspec.json.decode(text, type=_Head)
         if head.format != FORMAT:
             raise FileError(path, "is no run file; make one with rtdemo bench --json")
@@ -125,6 +123,17 @@ def read(path: Path) -> Run:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from error
     except msgspec.DecodeError as error:
         raise FileError(path, f"is no run file: {error}; make one with rtdemo bench --json") from error
+
+
+def _bytes(path: Path) -> bytes:
+    # A pipe would be waited for, and a device may have no end.
+    if path.exists() and not path.is_file():
+        raise FileError(path, "is no regular file; make one with rtdemo bench --json")
+    with path.open("rb") as file:
+        text = file.read(MAX_FILE + 1)
+    if len(text) > MAX_FILE:
+        raise FileError(path, f"is over {MAX_FILE >> 20} MiB; no run file is")
+    return text
 
 
 def write(path: Path, content: bytes) -> None:
