@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import click
@@ -36,8 +37,8 @@ def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given:
     """Tell whether the path to the server at URL is fit for both transports, and what mends it.
 
     One line for each check, those of plugins included: ok, warn or fail, what was seen, and the fix
-    for the proxy that was seen. Exit code 1 where something fails, 2 where there is nothing to
-    examine. URL may also be one WebSocket (ws://...) or one event stream of any server.
+    for the proxy that was seen. Exit code 1 where something fails, 2 where neither transport
+    could be examined. URL may also be one WebSocket (ws://...) or one event stream of any server.
     """
     settings = load(given, os.environ)
     flags.check_files(files)
@@ -51,11 +52,20 @@ def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given:
 
         examination = Examination(address, idle, _checks(settings, files), report, progress)
         try:
-            asyncio.run(examination.run())
+            asyncio.run(_run(examination))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
         finally:
             status.stop()
             _show(report, as_json)
     return report.exit_code
+
+
+async def _run(examination: Examination) -> None:
+    """Examine; SIGTERM ends it as Ctrl-C does, with what was found."""
+    task = asyncio.ensure_future(examination.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
 
 
 def _checks(settings: Settings, files: tuple[Path, ...]) -> list[Check]:

@@ -61,14 +61,15 @@ async def test_plugins_add_checks_and_programs_read_json(tmp_path: Path) -> None
     assert found["TCP"]["verdict"] == "ok"
 
 
-async def test_interrupt_prints_what_was_found() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_interrupt_prints_what_was_found(number: signal.Signals) -> None:
     """With the code of SIGINT and no traceback."""
     async with served(often=True) as server:
         process = await start(server.web_url, "--idle", "60")
         # It asks for the streams by themselves once the first checks are made.
         while len(server.hub) < 2:
             await asyncio.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 130
     assert "ok    TCP" in out.decode()

@@ -11,6 +11,7 @@ from rtdemo.lab.doctor import fixes
 from rtdemo.lab.doctor.outcome import FAULTS, CannotRunError, decode, describe, first_line
 from rtdemo.lab.doctor.path import PROBE, TIMEOUT, Path
 from rtdemo.lab.doctor.reach import speaks_tls
+from rtdemo.lab.doctor.streams import AS_A_BROWSER
 
 _MODULE = re.compile(r"""<script[^>]+src=["']([^"']+)""")
 
@@ -21,11 +22,11 @@ async def learn(path: Path) -> None:
     Raises:
         CannotRunError: where no HTTP is spoken, or behind TLS only.
     """
-    asked = f"{PROBE}request" if path.address.is_whole else "/"
-    asking = path.http.get(path.url(asked), allow_redirects=False)
+    asking = path.http.get(_asked(path), allow_redirects=False, headers=AS_A_BROWSER)
     try:
         async with asyncio.timeout(TIMEOUT), asking as answer:
-            text = await answer.text(errors="replace")
+            # A stream has no end.
+            text = await answer.text(errors="replace") if path.address.is_whole else ""
     except FAULTS as error:
         await _refuse_tls(path)
         raise CannotRunError(f"{path.address.origin} speaks no HTTP: {describe(error)}") from error
@@ -38,6 +39,13 @@ async def learn(path: Path) -> None:
     _identify(path, answer.status, text)
     headers = [(name.decode(), value.decode(errors="replace")) for name, value in answer.raw_headers]
     path.proxy = fixes.recognise(headers, path.seen.get("headers", {}))
+
+
+def _asked(path: Path) -> str:
+    if path.address.is_whole:
+        return path.url(f"{PROBE}request")
+    given = path.address.stream(path.address.transports[0])
+    return f"http{given.removeprefix('ws')}" if given.startswith("ws") else given
 
 
 def _identify(path: Path, status: int, text: str) -> None:

@@ -144,6 +144,8 @@ class Examination:
             if not await self._begin(SERVER):
                 return
             self._rows = [row for row in self._rows if path.has(row.needs)]
+            # Where no stream is known there is nothing of either transport to test.
+            self._report.could_run = path.has("stream")
             async with asyncio.TaskGroup() as group:
                 await self._examine(group)
 

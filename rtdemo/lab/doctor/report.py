@@ -35,7 +35,7 @@ class Report(msgspec.Struct, rename="camel"):
         when: its beginning, in UTC.
         seconds: that it took.
         proxy: by name; empty where none was recognised.
-        could_run: whether there was a server to examine.
+        could_run: whether there was a server, and a transport of it to examine.
         checks: in the order in which they are shown.
     """
 
