@@ -15,8 +15,8 @@ Basis = Literal["due", "sent"]
 FROM: Mapping[Basis, str] = {"due": "from the instant it was due", "sent": "from sentAt"}
 NOISE = 0.25
 """Cores that other processes may use."""
-ENOUGH: Mapping[float, int] = {99.9: 10_000, 99.0: 100}
-"""Samples below which a percentile is not told: ten must lie beyond the one in a thousand."""
+ENOUGH: Mapping[float, int] = {99.9: 10_000, 99.0: 1_000, 95.0: 200}
+"""Samples below which a percentile is not told: ten must lie beyond it."""
 
 
 @dataclass(frozen=True)

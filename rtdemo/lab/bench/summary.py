@@ -11,7 +11,7 @@ from rtdemo.lab.bench.latencies import merged
 from rtdemo.lab.bench.metrics import METRICS, Basis
 from rtdemo.lab.bench.result import Round, Run
 
-NOTHING = "-"
+NOTHING = "\N{EN DASH}"
 _DUE = "So many percent of the messages came at least this fast. A server that stalls cannot hide it."
 _SENT = "The same, from when the server says that it sent: what network and client add."
 PERCENTILES = ("p50", "p95", "p99", "p99.9")
@@ -89,8 +89,13 @@ def _latency(run: Run, basis: Basis) -> tuple[Row, ...]:
             about = f"not told: it takes {metrics.ENOUGH.get(percent, 1):,} messages."
         difference = _difference(run, name) if is_headline else ""
         rows.append(Row(name, "ms", tuple(map(number, values)), difference, about))
+    known = tuple(number(len(one) or None) for one in whole)
     most = tuple(number(one.maximum * 1000 if one.counts else None) for one in whole)
-    return (*rows, Row("max", "ms", most))
+    return (
+        *rows,
+        Row("max", "ms", most),
+        Row("of", "instants" if basis == "due" else "messages", known),
+    )
 
 
 def _difference(run: Run, name: str) -> str:
@@ -144,11 +149,14 @@ def _connecting(run: Run) -> tuple[Row, ...]:
         ]
         if not any(one.counts for one in whole):
             continue
-        for name in ("p50", "p99"):
-            values = (metrics.percentile(one, METRICS[name].percent or 0.0) for one in whole)
+        for name in ("p50", "p95"):
+            percent = METRICS[name].percent or 0.0
+            values = [metrics.percentile(one, percent) for one in whole]
             about = _STEP_ABOUT[step] if name == "p50" else ""
+            if None in values:
+                about = f"not told: it takes {metrics.ENOUGH.get(percent, 1):,} connections."
             rows.append(Row(f"{label}, {name}", "ms", tuple(map(number, values)), about=about))
-    return tuple(row for row in rows if _has_figures(row))
+    return tuple(rows)
 
 
 _STEP_ABOUT = {
