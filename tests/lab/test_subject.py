@@ -7,13 +7,13 @@ import socket
 
 import pytest
 
-from rtdemo.lab import address, server_clock
-from rtdemo.lab.bench import rounds
+from rtdemo.lab import address
+from rtdemo.lab.bench.figures import work_out
 from rtdemo.lab.bench.inspection import Offers
 from rtdemo.lab.bench.plan import RunSettings
 from rtdemo.lab.bench.subject import Subject
 from rtdemo.route import Route
-from tests.lab.test_arrivals import received, shown
+from tests.lab.test_arrivals import AHEAD, GO, received
 
 
 def subject(port: int = 1) -> Subject:
@@ -34,12 +34,13 @@ async def test_a_server_here_that_tells_no_time_is_assumed_to_share_the_clock() 
 
 def test_messages_that_came_before_they_were_sent_show_another_clock() -> None:
     """Latency is not told then; within the error it is."""
-    ahead = received(*((at + 3_000.0, at + 1.0, {"producer": "p"}) for at in (10_100, 10_200)))
-    figures = shown(ahead)
-    assert figures.earliest == pytest.approx(-2_999)
-    reading = server_clock.Reading(0.0, 0.05, 0.0)
-    assert rounds.is_refuted(reading, figures, 0.0)
-    assert not rounds.is_refuted(reading, shown(received((10_100.0, 10_100.0, {}))), 0.0)
+    times = range(10_000, 11_000, 100)
+    ahead = received(*((at + 3_000.0, at + 1.0, {"producer": "p"}) for at in times))
+    figures = work_out(ahead, {"p": 100.0}, GO, AHEAD + 0.25, error=1.5)
+    assert figures.refuted
+    assert (figures.due, figures.kept, len(figures.blocks[0].sent)) == (10, 10, 0)
+    true = received(*((float(at), at - 1.0, {"producer": "p"}) for at in times))
+    assert not work_out(true, {}, GO, AHEAD + 0.25, error=1.5).refuted
 
 
 @pytest.mark.parametrize("is_server", [True, False])

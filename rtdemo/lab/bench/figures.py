@@ -38,7 +38,7 @@ class Figures(msgspec.Struct, rename="camel"):
         numbered: messages with such a number.
         jitter: milliseconds (RFC 3550 section 6.4.1), the mean over streams.
         streams: that have a jitter.
-        earliest: milliseconds that the fastest message took; below zero where the clocks are apart.
+        refuted: whether messages came before they were sent by the clock that was assumed.
         mute: connections on which nothing came in the window.
         periods: milliseconds by producer, of those with due instants.
         irregular: producers without.
@@ -56,7 +56,7 @@ class Figures(msgspec.Struct, rename="camel"):
     jitter: float = 0.0
     streams: int = 0
     mute: int = 0
-    earliest: float | None = None
+    refuted: bool = False
     periods: dict[str, float] = msgspec.field(default_factory=dict)
     irregular: list[str] = msgspec.field(default_factory=list)
     whole: bool = False
@@ -77,14 +77,19 @@ class Figures(msgspec.Struct, rename="camel"):
             self.jitter = (self.jitter * self.streams + other.jitter * other.streams) / streams
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        known = [at for at in (self.earliest, other.earliest) if at is not None]
-        self.earliest = min(known, default=None)
+        self.refuted = self.refuted or other.refuted
         self.periods |= other.periods
         self.irregular = sorted({*self.irregular, *other.irregular} - self.periods.keys())[:MAX_NAMES]
         self.whole = self.whole or other.whole
 
 
-def work_out(arrivals: Arrivals, periods: Mapping[str, float], go: Go, offset: float | None) -> Figures:
+def work_out(
+    arrivals: Arrivals,
+    periods: Mapping[str, float],
+    go: Go,
+    offset: float | None,
+    error: float | None = None,
+) -> Figures:
     """Return the figures of a window.
 
     Arguments:
@@ -92,6 +97,8 @@ def work_out(arrivals: Arrivals, periods: Mapping[str, float], go: Go, offset: f
         periods: milliseconds by producer that the server told.
         go: when the window was.
         offset: the server's time minus `server_clock.now`, in milliseconds; None where it is not known.
+        error: milliseconds by which that may be off where it is assumed; where messages came before
+            they were sent by more than this, it is not known after all.
     """
     figures = Figures([Block() for _ in range(ceil(go.seconds))])
     by_name: dict[str, list[Stream]] = {}
@@ -107,6 +114,8 @@ def work_out(arrivals: Arrivals, periods: Mapping[str, float], go: Go, offset: f
     for stream in streams:
         _count(figures, stream)
     _schedule(figures, by_name, periods)
+    if offset is not None and error is not None and offset - _fastest(streams) < -error:
+        figures.refuted, offset = True, None
     moved = WHOLE if figures.whole else 0.0
     # Without an offset the fastest message counts as taking no time, for the count alone.
     shift = moved - (offset if offset is not None else _fastest(streams))
@@ -200,10 +209,6 @@ class Window:
                 if self.is_told:
                     self._block(figures, came).sent.record((came - at) / 1000)
         figures.messages += len(transits)
-        if self.is_told and transits:
-            fastest = min(transits)
-            known = figures.earliest
-            figures.earliest = fastest if known is None else min(known, fastest)
         return transits
 
     def _block(self, figures: Figures, at: float) -> Block:

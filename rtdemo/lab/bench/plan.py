@@ -66,9 +66,14 @@ class Go(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """Tell the server's time minus `server_clock.now`, in milliseconds; None where nobody knows it."""
+    """Tell the server's time minus `server_clock.now`, in milliseconds; None where nobody knows it.
+
+    Arguments:
+        error: by which it may be off, where it is assumed and not measured.
+    """
 
     offset: float | None
+    error: float | None = None
 
 
 def order(transports: tuple[Transport, ...], rounds: int) -> list[Transport]:

@@ -11,13 +11,12 @@ from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench import machine
 from rtdemo.lab.bench.answers import Outcome, Ready
-from rtdemo.lab.bench.figures import WHOLE, Figures
+from rtdemo.lab.bench.figures import WHOLE
 from rtdemo.lab.bench.latencies import Latencies
 from rtdemo.lab.bench.plan import SETTLE, Go, Settlement
 from rtdemo.lab.bench.processes import Processes, processes
 from rtdemo.lab.bench.result import Round
 from rtdemo.lab.bench.subject import Subject, Usage
-from rtdemo.lab.server_clock import Reading
 
 OPENING = 60.0
 OPENING_EACH = 0.05
@@ -76,12 +75,11 @@ async def measure(
         these.say_all(go)
         used, was_cut = await _pass(subject, go)
         await subject.look_at_clock()
-        clock = subject.clock
-        these.say_all(Settlement(None if clock is None else clock.offset))
+        end = go.start + go.seconds * 1000
+        these.say_all(_settlement(subject, end))
         outcomes = await these.hear(Outcome, WORKING_OUT)
     found = _round(transport, ready, outcomes)
-    if clock is not None:
-        _tell_clock(found, clock, go.start + go.seconds * 1000, subject.clock_is_assumed)
+    _tell_clock(found, subject, end)
     if subject.pids:
         found.server_cpu = used.server
         cost = used.own + used.server + sum(cost.cpu for cost in found.costs)
@@ -89,19 +87,21 @@ async def measure(
     return found, was_cut
 
 
-def _tell_clock(found: Round, clock: Reading, at: float, is_assumed: bool) -> None:
+def _settlement(subject: Subject, at: float) -> Settlement:
+    clock = subject.clock
+    if clock is None:
+        return Settlement(None)
+    error = clock.error_at(at) + WHOLE + SLEWED if subject.clock_is_assumed else None
+    return Settlement(clock.offset, error)
+
+
+def _tell_clock(found: Round, subject: Subject, at: float) -> None:
     """Note how far the clock may be off; where it was assumed and cannot be, latency is not told."""
-    found.clock_is_assumed = is_assumed
-    if is_assumed and is_refuted(clock, found.figures, at):
+    found.clock_is_assumed = subject.clock_is_assumed
+    if found.figures.refuted:
         found.figures.untell()
-    else:
-        found.clock_error = clock.error_at(at) + WHOLE * found.figures.whole
-
-
-def is_refuted(clock: Reading, figures: Figures, at: float) -> bool:
-    """Tell whether messages came before they were sent, by more than a clock may be off."""
-    error = clock.error_at(at) + WHOLE + SLEWED
-    return figures.earliest is not None and figures.earliest < -error
+    elif subject.clock is not None:
+        found.clock_error = subject.clock.error_at(at) + WHOLE * found.figures.whole
 
 
 async def _pass(subject: Subject, go: Go) -> tuple[Usage, bool]:

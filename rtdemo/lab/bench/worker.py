@@ -166,7 +166,8 @@ async def run(lines: Lines) -> None:
     ended = Counter(c.ended for c in connections if c.ended is not None)
     for connection in connections:
         connection.close()
-    figures = work_out(arrivals, plan.periods, go, (await settlement).offset)
+    settled = await settlement
+    figures = work_out(arrivals, plan.periods, go, settled.offset, settled.error)
     outcome = Outcome(
         go.seconds, figures, cost, received, dict(ended), arrivals.unread, arrivals.left_out
     )
