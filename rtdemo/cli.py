@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from rtdemo.errors import RtdemoError
 INTERRUPTED = 130
 IO_ERROR = 74
 """EX_IOERR of sysexits.h: no command has it for what it found."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 COMMANDS = ("serve", "plugins", "publish", "tail", "doctor", "bench")
 
 
@@ -68,5 +70,7 @@ def _leave_pipe() -> None:
 def _leave_output(error: OSError) -> None:
     # What is still to be written would fail once more at the very end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    what = error.filename or "the output"
-    _leave(f"{what} cannot be written: {error.strerror or error}", IO_ERROR)
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in _FULL and not error.filename:
+        where = "the output cannot be written: "
+    _leave(f"{where}{error.strerror or error}", IO_ERROR)
