@@ -47,7 +47,7 @@ export class FiguresView {
     for (const percent of [50, 95, 99]) {
       this.#reading(`p${percent}`, histogram.percentile(percent), error);
       const least = needed(percent);
-      if (histogram.count < least && percent > 50) this.#write(`p${percent}-note`, `from ${least} messages on`);
+      if (histogram.count < least && percent > 50) this.#write(`p${percent}-note`, `from ${least} on`);
     }
     this.#reading("max", histogram.max, error);
   }

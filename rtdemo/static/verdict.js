@@ -59,12 +59,15 @@ function tooFew(blocks) {
 
 /** @param {Interval} interval */
 function claim({ low, middle, high }) {
-  if (low <= FLOOR_MS && high >= -FLOOR_MS) {
-    return `No difference can be told (WebSocket is between ${ahead(low)} and ${ahead(high)}, 95 % interval).`;
-  }
   const name = middle < 0 ? "WebSocket" : "SSE";
   const [least, most] = [Math.abs(low), Math.abs(high)].sort((one, other) => one - other);
   const interval = `${amount(least)} to ${amount(most)} ms, 95 % interval`;
+  if (low <= 0 && high >= 0) {
+    return `No difference can be told (WebSocket is between ${ahead(low)} and ${ahead(high)}, 95 % interval).`;
+  }
+  if (least <= FLOOR_MS) {
+    return `No difference can be told: ${name} is faster here (${interval}), but other connections may differ by ${FLOOR_MS} ms.`;
+  }
   return `${name} is ${amount(Math.abs(middle))} ms faster at the median (${interval}).`;
 }
 

@@ -33,7 +33,7 @@ async def test_every_figure_has_a_value_and_a_meaning(panel: Panel) -> None:
             await expect(panel.part(name)).to_have_text(FIGURE)
     for name, needed in FEW.items():
         await expect(panel.part(name)).to_have_text(NONE)
-        await expect(panel.part(f"{name}-note")).to_have_text(f"from {needed} messages on")
+        await expect(panel.part(f"{name}-note")).to_have_text(f"from {needed} on")
     await expect(panel.part("reconnects")).to_have_text("0")
     await expect(panel.part("ledger")).to_have_text("0 lost, 0 repeated, 0 out of order")
     await expect(panel.part("left-out")).to_have_text("none")

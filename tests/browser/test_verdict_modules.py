@@ -74,7 +74,8 @@ async def test_what_other_connections_would_refute_names_nobody(page: Page) -> N
     """However narrow its interval, a difference under the floor may be of one pair of connections."""
     findings, sentence = await judged(page, "[recorded(7, 0.4, 2000), recorded(7, 0, 2000)]")
     assert 0.2 < findings["median"]["low"] < 0.5
-    assert sentence.startswith("No difference can be told (WebSocket is between 0.")
+    assert sentence.startswith("No difference can be told: SSE is faster here (0.")
+    assert sentence.endswith("but other connections may differ by 0.5 ms.")
 
 
 async def test_it_can_be_computed_again(page: Page) -> None:
@@ -129,14 +130,14 @@ async def test_verdict_sentences(page: Page) -> None:
     assert await run(page, "verdict", body) == [
         "No difference can be told"
         " (WebSocket is between 0.30 ms faster and 0.20 ms slower, 95 % interval).",
-        "No difference can be told"
-        " (WebSocket is between 0.09 ms faster and 0.03 ms faster, 95 % interval).",
+        "No difference can be told: WebSocket is faster here (0.03 to 0.09 ms, 95 % interval),"
+        " but other connections may differ by 0.5 ms.",
         "SSE is 2.5 ms faster at the median (1.0 to 120 ms, 95 % interval).",
         "WebSocket is 1.0 ms faster at the median (0.51 to 2.0 ms, 95 % interval).",
-        "No difference can be told"
-        " (WebSocket is between 2.0 ms faster and under 0.01 ms faster, 95 % interval).",
-        "No difference can be told"
-        " (WebSocket is between 0.50 ms slower and 2.0 ms slower, 95 % interval).",
+        "No difference can be told: WebSocket is faster here (under 0.01 to 2.0 ms, 95 % interval),"
+        " but other connections may differ by 0.5 ms.",
+        "No difference can be told: SSE is faster here (0.50 to 2.0 ms, 95 % interval),"
+        " but other connections may differ by 0.5 ms.",
         "Not comparable: a reason; and another.",
     ]
 
