@@ -59,14 +59,16 @@ async def slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 def children() -> set[int]:
     found = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return {int(pid) for pid in found if not _is_zombie(pid)}
+    return {int(pid) for pid in found if _is_worker(pid)}
 
 
-def _is_zombie(pid: str) -> bool:
+def _is_worker(pid: str) -> bool:
+    """Tell a worker from what other tests of this process have started, such as a browser."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" and b"RTDEMO_WORKER=" in Path(f"/proc/{pid}/environ").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
-        return True
+        return False
 
 
 async def test_worker_that_dies_while_it_is_replaced_has_one_successor(

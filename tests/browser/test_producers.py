@@ -137,7 +137,7 @@ async def test_the_server_is_gone(page: Page, server: Server, faults: Faults) ->
     producers = ProducersList(page)
     await expect(producers.rows).to_have_count(3)
     await server.stop()
-    await expect(producers.lines).to_contain_text("this list may be old")
+    await expect(producers.lines).to_contain_text("This list may be old")
     await expect(producers.rows).to_have_count(3)
     faults.forgive("ERR_")
 
