@@ -15,8 +15,8 @@ from rtdemo.discovery import discover
 from rtdemo.lab.doctor import plugin_checks
 from rtdemo.lab.doctor.plugin_checks import make
 from rtdemo.plugin_manager import PluginManager
+from tests.docs.markdown import blocks
 from tests.doctor.runs import served
-from tests.markdown import blocks
 
 OK = Finding("ok", "seen")
 
@@ -80,7 +80,11 @@ async def test_what_goes_wrong_is_a_failed_check(
 
 async def test_example_of_the_documentation_finds(tmp_path: Path) -> None:
     """It is asked for its checks as every plugin is, and sees what is there."""
-    (example,) = (block for block in blocks("plugins.md", "python") if block.name == "metrics_closed.py")
+    (example,) = (
+        block
+        for block in blocks("docs/plugin-reference.md", "python")
+        if block.name == "metrics_closed.py"
+    )
     file = tmp_path / example.name
     file.write_text(example.text)
     manager = PluginManager(lambda: 0.0)
