@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rtdemo.settings import reference
+from rtdemo.settings.settings import reference
 
 HEAD = """# Settings
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from rtdemo.server import Server
-from rtdemo.settings import Settings
+from rtdemo.server.server import Server
+from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from tests.peers import CONNECT, Peer
 

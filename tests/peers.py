@@ -12,7 +12,7 @@ import httpx
 import httpx_sse
 import websockets
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 
 Fields = dict[str, Any]
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import websockets
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.conftest import Connect, Start
 from tests.peers import Peer
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rtdemo.breaks import DELAY, STOP
-from rtdemo.server import Server
+from rtdemo.hub.control import DELAY, STOP
+from rtdemo.hub.outbox import Throttle
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
-from rtdemo.throttle import Throttle
 from tests.conftest import Connect, Start
 from tests.peers import Ended, Peer, eventually
 

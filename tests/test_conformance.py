@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from rtdemo import Client, Producer, hookimpl
-from rtdemo.conformance import _Entries, check, check_plugins
-from rtdemo.plugin_manager import PluginManager
+from rtdemo.plugin_system.manager import PluginManager
+from rtdemo.testing.conformance import _Entries, check, check_plugins
 
 CLIENT = Client("sse")
 KEPT: list[asyncio.Task[None]] = []
@@ -145,7 +145,7 @@ def test_bad_ones_fail_with_the_mend(function: Any, traits: dict[str, Any], word
 
 def test_one_that_never_returns_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the loop and in a thread alike."""
-    monkeypatch.setattr("rtdemo.conformance.HANGING", 0.05)
+    monkeypatch.setattr("rtdemo.testing.conformance.HANGING", 0.05)
     release = threading.Event()
     hangs = judged(release.wait, timeout=0.05)
     in_thread = judged(release.wait, timeout=0.05, thread=True)
@@ -166,7 +166,7 @@ def test_a_doubled_run_would_be_noticed() -> None:
 
 def test_slow_threads_are_run_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """What really takes long is not run a hundred times."""
-    monkeypatch.setattr("rtdemo.conformance.REAL_SECONDS", 0.0)
+    monkeypatch.setattr("rtdemo.testing.conformance.REAL_SECONDS", 0.0)
     assert judged(lambda: "x", thread=True).startswith("ok    p: 1 run")
 
 

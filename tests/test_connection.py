@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from rtdemo import Client
-from rtdemo.connection import OUTBOX_LIMIT, PATIENCE, Connection
-from rtdemo.reasons import Reason
+from rtdemo.hub.connection import OUTBOX_LIMIT, PATIENCE, Connection
+from rtdemo.hub.statistics import Traffic
+from rtdemo.protocol.close_reasons import Reason
 from rtdemo.testing import VirtualClock
-from rtdemo.traffic import Traffic
 
 
 class Outbox:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo import control
-from rtdemo.selection import SelectionError, read_producers
-from rtdemo.server import Server
+from rtdemo.hub import control
+from rtdemo.hub.selection import SelectionError, read_producers
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.conftest import Connect, Start
 from tests.peers import Peer

@@ -15,7 +15,7 @@ import click
 import httpx
 import pytest
 
-from rtdemo import cli
+from rtdemo.cli import main
 from rtdemo.testing import LiveServer, Peer, serve
 from tests.conftest import Start
 from tests.markdown import DOCS, Block, blocks
@@ -153,7 +153,7 @@ def parse(arguments: list[str]) -> None:
     """Take a command line as rtdemo does, without running it."""
     files = [Path(argument) for argument in arguments if argument.endswith(".py")]
     assert [file for file in files if not (file.exists() or (ROOT / file).exists())] == []
-    command: click.Command = cli.rtdemo
+    command: click.Command = main.rtdemo
     context = command.make_context("rtdemo", list(arguments))
     while isinstance(command, click.Group):
         rest = [*context._protected_args, *context.args]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdemo.histogram import RESOLUTION, Histogram
+from rtdemo.timing.histogram import RESOLUTION, Histogram
 
 
 def test_nothing_recorded_has_no_percentile() -> None:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from rtdemo import wire
-from rtdemo.client import Client, Transport
-from rtdemo.discovery import discover
 from rtdemo.engine.memory import MemoryEngine
-from rtdemo.hub import Hub
-from rtdemo.plugin_manager import PluginManager
-from rtdemo.schedule import Schedule
-from rtdemo.selection import Selection
+from rtdemo.hub.hub import Hub
+from rtdemo.hub.selection import Selection
+from rtdemo.plugin_system.discovery import discover
+from rtdemo.plugin_system.manager import PluginManager
+from rtdemo.protocol import wire
+from rtdemo.protocol.client import Client, Transport
 from rtdemo.testing import VirtualClock
+from rtdemo.timing.schedule import Schedule
 
 CONNECTIONS = 1000
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from rtdemo.errors import ListenError
-from rtdemo.listen import bind
+from rtdemo.server.sockets import bind
 
 
 def test_every_interface_has_one_port_on_both_families() -> None:

@@ -13,22 +13,21 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rtdemo import fanout
-from rtdemo.client import Client
-from rtdemo.connection import OUTBOX_LIMIT, PASSED_OVER, Connection
 from rtdemo.engine import memory
 from rtdemo.engine.interface import KEY_SECONDS, Draft
 from rtdemo.engine.log import Limits, Log, entry
 from rtdemo.engine.memory import MemoryEngine
 from rtdemo.errors import KeyReused, Unavailable
-from rtdemo.fanout import SLICE, Fanout
-from rtdemo.message import Message
-from rtdemo.news import AUDIENCES
-from rtdemo.position import Position, new_epoch, parse
-from rtdemo.reasons import Reason
-from rtdemo.selection import Selection
+from rtdemo.hub import fanout
+from rtdemo.hub.batch import AUDIENCES
+from rtdemo.hub.connection import OUTBOX_LIMIT, PASSED_OVER, Connection
+from rtdemo.hub.fanout import SLICE, Fanout
+from rtdemo.hub.selection import Selection
+from rtdemo.hub.statistics import Traffic
+from rtdemo.protocol.client import Client
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.message import Message, Position, new_epoch, parse
 from rtdemo.testing import VirtualClock
-from rtdemo.traffic import Traffic
 
 LIMITS = Limits(count=8, bytes=2000, seconds=60)
 TURNS = 30

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from rtdemo import message
-from rtdemo.message import Message
+from rtdemo.protocol import message
+from rtdemo.protocol.message import Message
 
 
 def test_fields_on_the_wire_in_order() -> None:

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rtdemo.histogram import Histogram
-from rtdemo.looplag import LoopLag
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
+from rtdemo.timing.histogram import Histogram
+from rtdemo.timing.loop_lag import LoopLag
 from tests.conftest import Connect
 from tests.peers import eventually
 

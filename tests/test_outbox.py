@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from rtdemo.outbox import SocketOutbox
+from rtdemo.hub.outbox import SocketOutbox
 
 
 class Pair:

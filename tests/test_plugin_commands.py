@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo.scaffold import LONGEST_NAME
+from rtdemo.cli.scaffold import LONGEST_NAME
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -12,14 +12,15 @@ from typing import cast
 
 import pytest
 
-from rtdemo import Client, Producer, hookimpl, hookspecs
-from rtdemo.backoff import Backoff
-from rtdemo.discovery import Source, discover
+from rtdemo import Client, Producer, hookimpl
 from rtdemo.errors import PluginError
-from rtdemo.plugin_manager import PluginManager
-from rtdemo.reasons import Reason
-from rtdemo.roster import MAX_PRODUCERS
+from rtdemo.plugin_system import hookspecs
+from rtdemo.plugin_system.discovery import Source, discover
+from rtdemo.plugin_system.manager import PluginManager
+from rtdemo.plugin_system.registry import MAX_PRODUCERS
+from rtdemo.protocol.close_reasons import Reason
 from rtdemo.testing import VirtualClock
+from rtdemo.timing.backoff import Backoff
 
 BUILT_IN = {"broadcast", "chat", "echo", "message", "status", "welcome"}
 

@@ -10,9 +10,9 @@ import httpx_sse
 import pytest
 import websockets
 
-from rtdemo import limits, probe
-from rtdemo.limits import TokenBuckets
-from rtdemo.server import Server
+from rtdemo.server.server import Server
+from rtdemo.web import probes
+from rtdemo.web.probes import TokenBuckets
 from tests.conftest import Connect, Start
 from tests.peers import eventually
 
@@ -71,7 +71,7 @@ async def test_events_come_as_they_were_asked_for(server: Server) -> None:
 async def test_silence_comes_first_and_holds_no_place_when_its_client_leaves(server: Server) -> None:
     """The head arrives at once, and a stream that was left is counted no more."""
     assert server._runner is not None
-    allowance = server._runner.app[probe._ALLOWANCE]
+    allowance = server._runner.app[probes._ALLOWANCE]
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         async with http.stream("GET", "/api/probe/events?after=600") as stream:
             assert stream.status_code == 200
@@ -97,13 +97,13 @@ async def test_what_cannot_be_asked_for(server: Server, query: str) -> None:
 async def test_socket_tells_its_handshake_and_sends_back(server: Server) -> None:
     """Up to 64 KiB, as it came."""
     url = server.web_url.replace("http", "ws") + "/api/probe/ws"
-    offered = websockets.Subprotocol(probe.SUBPROTOCOL)
+    offered = websockets.Subprotocol(probes.SUBPROTOCOL)
     async with websockets.connect(
         url, additional_headers={"Via": "1.1 box"}, subprotocols=[offered]
     ) as socket:
         seen = json.loads(await socket.recv())
         assert seen["headers"]["Via"] == "1.1 box"
-        assert socket.subprotocol == probe.SUBPROTOCOL
+        assert socket.subprotocol == probes.SUBPROTOCOL
         text = "ü" * 32_768
         await socket.send(text)
         assert await socket.recv() == text
@@ -120,17 +120,17 @@ async def test_foreign_page_gets_no_socket(server: Server) -> None:
 async def test_who_asks_too_often_waits(server: Server) -> None:
     """429 with the seconds to wait; other paths go on."""
     async with httpx.AsyncClient(base_url=server.web_url) as http:
-        statuses = [(await http.get("/api/probe/request")).status_code for _ in range(probe.BURST + 3)]
+        statuses = [(await http.get("/api/probe/request")).status_code for _ in range(probes.BURST + 3)]
         answer = await http.get("/api/probe/request")
         assert (await http.get("/api/time")).status_code == 200
-    assert statuses[: probe.BURST] == [200] * probe.BURST
+    assert statuses[: probes.BURST] == [200] * probes.BURST
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) >= 1
 
 
 async def test_streams_are_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than there may be is refused, over either transport."""
-    monkeypatch.setattr(probe, "STREAMS", 1)
+    monkeypatch.setattr(probes, "STREAMS", 1)
     async with (
         httpx.AsyncClient(base_url=server.web_url) as http,
         http.stream("GET", "/api/probe/events?after=600"),
@@ -144,7 +144,7 @@ async def test_one_address_does_not_take_all_streams(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever holds as many as one may have is refused another, though there is room."""
-    monkeypatch.setattr(probe, "STREAMS_OF_ONE", 1)
+    monkeypatch.setattr(probes, "STREAMS_OF_ONE", 1)
     async with (
         httpx.AsyncClient(base_url=server.web_url) as http,
         http.stream("GET", "/api/probe/events?after=600"),
@@ -164,11 +164,11 @@ async def test_flood_of_texts_keeps_nobody_waiting(server: Server) -> None:
     url = server.web_url.replace("http", "ws") + "/api/probe/ws"
     async with websockets.connect(url) as socket, httpx.AsyncClient(base_url=server.web_url) as http:
         await socket.recv()
-        for _ in range(probe.ECHOES * 2):
+        for _ in range(probes.ECHOES * 2):
             await socket.send("x")
         assert (await http.get("/healthz")).status_code == 200
         got = [text async for text in socket]
-    assert got == ["x"] * probe.ECHOES
+    assert got == ["x"] * probes.ECHOES
     assert socket.close_code == 1000
 
 
@@ -197,7 +197,7 @@ def test_allowance_comes_back_with_time() -> None:
 
 def test_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that asked longest ago is forgotten first."""
-    monkeypatch.setattr(limits, "FOLLOWED", 2)
+    monkeypatch.setattr(probes, "FOLLOWED", 2)
     buckets = TokenBuckets(1, 0.001, lambda: 0.0)
     assert [buckets.take(name) for name in "abc"] == [0, 0, 0]
     assert buckets.take("c") > 0

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.conftest import Connect, Start
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rtdemo.reloading import Reloader
-from rtdemo.server import Server
+from rtdemo.server.reload import Reloader
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.conftest import Connect, Start
 from tests.peers import eventually

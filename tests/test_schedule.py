@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rtdemo.schedule import SLICE, Schedule
 from rtdemo.testing import VirtualClock
+from rtdemo.timing.schedule import SLICE, Schedule
 
 
 @pytest.fixture

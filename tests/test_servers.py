@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from rtdemo.errors import EngineError
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.conftest import Connect, Start
 from tests.peers import eventually

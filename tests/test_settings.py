@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtdemo.errors import SettingError
-from rtdemo.settings import SETTINGS, Settings, load, reference
+from rtdemo.settings.settings import SETTINGS, Settings, load, reference
 
 
 def test_defaults() -> None:

@@ -6,9 +6,8 @@ import asyncio
 
 from rtdemo.engine.log import Log, entry
 from rtdemo.errors import Unavailable
-from rtdemo.message import Message
-from rtdemo.position import Position, new_epoch
-from rtdemo.shared import Numbering
+from rtdemo.hub.shared_producers import Numbering
+from rtdemo.protocol.message import Message, Position, new_epoch
 
 
 def arrive(log: Log) -> Position:

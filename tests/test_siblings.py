@@ -10,9 +10,9 @@ import httpx
 import pytest
 from aiohttp import web
 
-from rtdemo import siblings
-from rtdemo.server import Server
-from rtdemo.siblings import Answer, Siblings
+from rtdemo.server.server import Server
+from rtdemo.web import other_workers
+from rtdemo.web.other_workers import Answer, Siblings
 from tests.conftest import Start
 
 Sibling = Callable[..., Awaitable[None]]
@@ -52,7 +52,7 @@ async def test_the_one_that_it_concerns_answers(
     await sibling(202, 0.1)
     await sibling(404, 3600)
     assert await asking.hand_over("/x", b"hi") == Answer(202, b"hi")
-    monkeypatch.setattr(siblings, "HEARING", 0.05)
+    monkeypatch.setattr(other_workers, "HEARING", 0.05)
     assert await asking.hand_over("/x", b"hi") == Answer(504)
 
 
@@ -62,7 +62,7 @@ async def test_silence_is_not_taken_for_a_stream_that_is_gone(
     """A POST that a sibling may yet hear is answered 504 with Retry-After, not 404."""
     server: Server = await start(single_site=True)
     server._siblings._folder = tmp_path
-    monkeypatch.setattr(siblings, "HEARING", 0.05)
+    monkeypatch.setattr(other_workers, "HEARING", 0.05)
     await sibling(404, 3600)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.post("/api/messages?client=somebody", content="hi")

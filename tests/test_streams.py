@@ -13,9 +13,9 @@ import pytest
 import websockets
 
 from plugins.status import SSE, WEBSOCKET
-from rtdemo.schedule import GRAIN
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
+from rtdemo.timing.schedule import GRAIN
 from tests.conftest import Connect, Start
 from tests.peers import Fields, Peer, eventually
 

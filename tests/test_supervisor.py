@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from rtdemo import Client, Message, Producer
-from rtdemo.feed import Feed
-from rtdemo.schedule import Schedule
-from rtdemo.supervisor import THREADS, Emit, Supervisor
+from rtdemo.plugin_system.isolation import Threads
+from rtdemo.plugin_system.runner import Feed
+from rtdemo.plugin_system.supervisor import THREADS, Emit, Supervisor
 from rtdemo.testing import VirtualClock
-from rtdemo.threads import Threads
+from rtdemo.timing.schedule import Schedule
 
 CLIENT = Client("sse")
 
@@ -283,7 +283,7 @@ async def test_threads_are_few(clock: VirtualClock) -> None:
 
 async def test_too_many_waiting_for_a_thread_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind functions that hang, the queue has a bound."""
-    monkeypatch.setattr("rtdemo.threads.MAX_WAITING", 2)
+    monkeypatch.setattr("rtdemo.plugin_system.isolation.MAX_WAITING", 2)
     release, threads = threading.Event(), Threads(1)
     futures = [threads.run(release.wait) for _ in range(3)]
     with pytest.raises(RuntimeError, match="wait for a thread"):

@@ -8,18 +8,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from rtdemo import statistics, tally
-from rtdemo.histogram import Histogram
-from rtdemo.server import Server
-from rtdemo.statistics import Statistics
-from rtdemo.tally import Tally
+from rtdemo.hub import statistics
+from rtdemo.hub.statistics import Statistics
+from rtdemo.server.server import Server
+from rtdemo.timing.histogram import Histogram
+from rtdemo.web import other_workers
+from rtdemo.web.other_workers import Tally
 
 
 @pytest.fixture
 async def counted(server: Server) -> Statistics:
     """What a server counts that has written one message a worker, so to say."""
     server.hub.traffic["sse"].messages = 1
-    return statistics.take(server.hub, 5.0, Histogram())
+    return server.hub.statistics(5.0, Histogram())
 
 
 def of(counted: Statistics, worker: int, **changes: Any) -> Statistics:
@@ -67,7 +68,7 @@ def test_files_of_another_version_are_none(tmp_path: Path, counted: Statistics) 
 def test_names_that_a_plugin_invents_are_bounded(
     tmp_path: Path, counted: Statistics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tally, "MAX_PRODUCERS", 5)
+    monkeypatch.setattr(other_workers, "MAX_PRODUCERS", 5)
     noted = Tally(tmp_path)
     for worker in (1, 2, 3):
         own = of(counted, worker)

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from rtdemo import Client, Message, Producer, producer
-from rtdemo.client import Transport
 from rtdemo.errors import PluginError, ProducerError
+from rtdemo.protocol.client import Transport
 from rtdemo.testing import (
     EndedError,
     LiveServer,
@@ -31,7 +31,7 @@ from rtdemo.testing import (
     run_producer,
     serve,
 )
-from rtdemo.testing.loop import run
+from rtdemo.testing.virtual_time import run
 from tests.peers import eventually
 
 pytest_plugins = ["rtdemo.testing.pytest_plugin"]
@@ -323,7 +323,7 @@ async def test_refusal_and_end(over: Transport) -> None:
 
 async def test_nothing_came_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever forgets to let time pass is told so."""
-    monkeypatch.setattr("rtdemo.testing.peers.PATIENCE", 0.01)
+    monkeypatch.setattr("rtdemo.testing.clients.PATIENCE", 0.01)
     async with serve(even) as server:
         peer = await server.connect("sse")
         with pytest.raises(AssertionError, match=r"await server\.advance"):

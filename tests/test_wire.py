@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from rtdemo import wire
-from rtdemo.message import Message, encode
+from rtdemo.protocol import wire
+from rtdemo.protocol.message import Message, encode
 
 
 def parse_frame(data: bytes) -> Frame:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo import backoff, inherited, spawner
-from rtdemo import slot as slots
-from rtdemo.slot import Slot
-from rtdemo.spawner import Spawner
+from rtdemo.server import sockets, worker_process
+from rtdemo.server import workers as slots
+from rtdemo.server.worker_process import Spawner
+from rtdemo.server.workers import Slot
+from rtdemo.timing import backoff
 from tests.peers import eventually
 
 WORKER = """
@@ -43,8 +44,8 @@ for _ in range(1000):
 async def slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Slot]:
     """A slot that is kept, of workers that serve once there is no file `hold`."""
     monkeypatch.setattr(slots, "STEADY", 0.0)
-    monkeypatch.setattr(spawner, "ASKING", 0.1)
-    alive = inherited.pipe()
+    monkeypatch.setattr(worker_process, "ASKING", 0.1)
+    alive = sockets.pipe()
     command = [sys.executable, "-c", WORKER]
     addresses = {"": ("127.0.0.1", 0)}
     slot = Slot(0, Spawner(command, addresses, addresses, tmp_path / "workers", alive.read))
@@ -94,7 +95,7 @@ async def test_successor_that_does_not_serve_is_given_up(
     slot: Slot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is ended and told in one line; the worker goes on, and the next try may do better."""
-    monkeypatch.setattr(spawner, "STARTING", 0.1)
+    monkeypatch.setattr(worker_process, "STARTING", 0.1)
     before = children()
     (tmp_path / "workers/hold").touch()
     with caplog.at_level(logging.ERROR):
@@ -151,7 +152,7 @@ async def test_worker_that_stands_still_is_replaced(
     """One that answers is left alone; the log has one line."""
     (first,) = children()
     asked = tmp_path / "workers/asked"
-    await eventually(lambda: asked.exists() and asked.stat().st_size > spawner.SILENT + 1)
+    await eventually(lambda: asked.exists() and asked.stat().st_size > worker_process.SILENT + 1)
     assert children() == {first}
     os.kill(first, signal.SIGSTOP)
     await eventually(lambda: len(children()) == 1 and first not in children())

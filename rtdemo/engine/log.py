@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from rtdemo import message as messages
-from rtdemo.client import TRANSPORTS, Transport
-from rtdemo.message import Message
-from rtdemo.position import Position, new_epoch
+from rtdemo.protocol import message as messages
+from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.protocol.message import Message, Position, new_epoch
 
 FOLLOWED = 10_000
 """Producers whose numbering is remembered."""

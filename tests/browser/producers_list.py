@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.async_api import Locator, Page, expect
 
-from rtdemo.connection import Connection
-from rtdemo.server import Server
+from rtdemo.hub.connection import Connection
+from rtdemo.server.server import Server
 from tests.browser.panel import Panel
 from tests.peers import eventually
 

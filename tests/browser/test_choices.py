@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, WebSocketRoute, expect
 
-from rtdemo.reasons import Reason
-from rtdemo.server import Server
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.browser.conftest import Faults, Open, Serve
 from tests.browser.panel import Panel

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Page, expect
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.browser.conftest import Faults, Open, Serve
 from tests.browser.panel import FIGURE, NONE, Panel, play_websocket
 

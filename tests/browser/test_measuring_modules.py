@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from playwright.async_api import Page
 
-from rtdemo import wire
+from rtdemo.protocol import wire
 from tests.browser.test_modules import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.browser.conftest import Open
 from tests.browser.panel import Panel
 from tests.browser.test_charts import strip

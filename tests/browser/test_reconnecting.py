@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from rtdemo import Reason
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.browser.conftest import Faults, Open, Serve
 from tests.browser.panel import Panel, play_websocket
 from tests.browser.test_modules import run

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.browser.panel import Panel
 from tests.browser.test_modules import run
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from rtdemo.client import TRANSPORTS
-from rtdemo.position import Position, parse
+from rtdemo.protocol.client import TRANSPORTS
+from rtdemo.protocol.message import Position, parse
 from tests.cluster.ledger import FAULTS, Client
 
 

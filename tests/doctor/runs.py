@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from rtdemo.checks import Check
 from rtdemo.lab import address
-from rtdemo.lab.doctor.examination import Examination
 from rtdemo.lab.doctor.report import Report, Result
-from rtdemo.paths import bundled
-from rtdemo.server import Server
-from rtdemo.settings import Settings
+from rtdemo.lab.doctor.run import Examination
+from rtdemo.plugin_system.checks import Check
+from rtdemo.server.server import Server
+from rtdemo.settings.folders import bundled
+from rtdemo.settings.settings import Settings
 from tests.doctor import proxies
 
 IDLE = 8

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from rtdemo import __version__
-from rtdemo.checks import Finding
 from rtdemo.lab.doctor.report import Report
+from rtdemo.plugin_system.checks import Finding
 from tests.doctor.runs import served
 
 PLUGIN = """

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from rtdemo.lab.doctor import events, resume
+from rtdemo.lab.doctor import resume, sse
 from rtdemo.lab.server_clock import Reading
 from tests.doctor.conftest import Waited
 from tests.doctor.middlebox import middlebox
@@ -55,8 +55,8 @@ def test_one_event_that_is_stuck_counts() -> None:
     """The last one too; and without a clock only what is later than another."""
     arrived = [(1.0, 0.0), (201.0, 200.0), (401.0, 400.0), (601.0, 600.0), (1_700.0, 800.0)]
     ahead = [(came - 3_000, sent) for came, sent in arrived]
-    assert events.lateness(ahead, Reading(3_000, 0.5, 0.0))[-1] == pytest.approx(899.5, abs=0.1)
-    assert events.lateness(ahead, None) == [0, 0, 0, 0, 899]
+    assert sse.lateness(ahead, Reading(3_000, 0.5, 0.0))[-1] == pytest.approx(899.5, abs=0.1)
+    assert sse.lateness(ahead, None) == [0, 0, 0, 0, 899]
 
 
 async def test_servers_that_share_no_log() -> None:

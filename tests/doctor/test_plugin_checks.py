@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from rtdemo import Check, Finding
-from rtdemo.discovery import discover
-from rtdemo.lab.doctor import plugin_checks
-from rtdemo.lab.doctor.plugin_checks import make
-from rtdemo.plugin_manager import PluginManager
+from rtdemo.lab.doctor.run import make
+from rtdemo.plugin_system.discovery import discover
+from rtdemo.plugin_system.manager import PluginManager
 from tests.doctor.runs import served
 from tests.markdown import blocks
 
@@ -72,7 +71,7 @@ async def test_what_goes_wrong_is_a_failed_check(
     run: Callable[[str], Any], seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing else is harmed by it."""
-    monkeypatch.setattr(plugin_checks, "LIMIT", 0.05 if "0.05" in seen else 30.0)
+    monkeypatch.setattr(run, "PLUGIN_CHECK_LIMIT_S", 0.05 if "0.05" in seen else 30.0)
     found = await make(Check("mine", run), "http://h")
     assert found.verdict == "fail"
     assert seen in found.seen

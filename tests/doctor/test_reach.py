@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo import message, probe
-from rtdemo.lab.doctor import reach
+from rtdemo.lab.doctor import network
+from rtdemo.protocol import message
+from rtdemo.web import probes
 from tests.doctor import proxies
 from tests.doctor.runs import examine, findings, served
 from tests.redis_server import free_port
@@ -125,12 +126,12 @@ async def test_certificate_that_ends_soon(tmp_path: Path, monkeypatch: pytest.Mo
     """Is warned of; and TLS without HTTP/2 leaves browsers with six streams."""
     async with (
         served(often=True) as server,
-        behind_tls(tmp_path, port_of(server.web_url), reach.WARNED - 1, False) as url,
+        behind_tls(tmp_path, port_of(server.web_url), network.WARNED - 1, False) as url,
     ):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
         found = findings(await examine(url, idle=1))
     assert found["TLS"].verdict == "warn"
-    assert f"{reach.WARNED - 1} days left" in found["TLS"].seen
+    assert f"{network.WARNED - 1} days left" in found["TLS"].seen
     assert "nginx -s reload" in found["TLS"].fix
     assert found["SSE seven streams"].verdict == "warn"
     assert "`http2 on;`" in found["SSE seven streams"].fix
@@ -164,8 +165,8 @@ async def test_probes_are_off() -> None:
 
 async def test_probes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks too often is told so; nothing fails by it."""
-    monkeypatch.setattr(probe, "BURST", 4)
-    monkeypatch.setattr(probe, "RATE", 0.001)
+    monkeypatch.setattr(probes, "BURST", 4)
+    monkeypatch.setattr(probes, "RATE", 0.001)
     async with served(often=True) as server:
         report = await examine(server.web_url, idle=1)
         again = await examine(server.web_url, idle=1)

@@ -8,8 +8,7 @@ import pytest
 
 from rtdemo.engine.log import Limits
 from rtdemo.errors import KeyReused
-from rtdemo.message import Message
-from rtdemo.position import Position
+from rtdemo.protocol.message import Message, Position
 from tests.engine.conftest import Make, drafts
 from tests.peers import eventually
 

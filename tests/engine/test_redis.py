@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo.engine.heart import PRESENCE
 from rtdemo.engine.log import Limits
-from rtdemo.engine.redis import RedisEngine
+from rtdemo.engine.redis.engine import RedisEngine
+from rtdemo.engine.redis.lease import PRESENCE_S
 from rtdemo.errors import EngineError, NotLeading, Unavailable
-from rtdemo.position import Position
+from rtdemo.protocol.message import Position
 from tests.certificate import self_signed
 from tests.engine.conftest import Listening, Make, drafts
 from tests.peers import eventually
@@ -198,7 +198,7 @@ async def test_failing_of_our_own_stops_nothing(
 
 async def test_numbering_is_bounded(join: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The names that published longest ago are forgotten, here and in Redis."""
-    monkeypatch.setattr("rtdemo.engine.outbound.FOLLOWED", 3)
+    monkeypatch.setattr("rtdemo.engine.redis.engine.publisher.FOLLOWED", 3)
     listening = await join()
     engine = listening.engine
     assert isinstance(engine, RedisEngine)
@@ -300,7 +300,7 @@ async def test_servers_are_forgotten_while_redis_is_away(join: Make, redis_serve
     heart = listening.engine.heart
     await eventually(lambda: list(heart.others) == [listening.engine.server])
     await redis_server.stop()
-    heart._told -= PRESENCE
+    heart._told -= PRESENCE_S
     assert heart.others == {}
     assert listening.engine.servers == {}
 
@@ -308,14 +308,12 @@ async def test_servers_are_forgotten_while_redis_is_away(join: Make, redis_serve
 async def test_servers_know_of_each_other(join: Make) -> None:
     """Each tells what it likes; one that stops is gone from the list."""
     first, second = await join(), await join()
-    engines = [listening.engine for listening in (first, second)]
-    for engine in engines:
-        assert isinstance(engine, RedisEngine)
-        engine.heart.tell = lambda: {"websocket": 3}
-        engine.heart._told = 0.0
-    one, other = engines
+    one, other = first.engine, second.engine
     assert isinstance(one, RedisEngine)
     assert isinstance(other, RedisEngine)
+    for listening, engine in ((first, one), (second, other)):
+        listening.presence = {"websocket": 3}
+        engine.heart._told = 0.0
     await eventually(lambda: one.heart.others.get(other.server) == {"websocket": 3})
     await other.close()
     one.heart._told = 0.0

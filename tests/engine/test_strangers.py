@@ -7,15 +7,15 @@ import asyncio
 import pytest
 from redis.asyncio import Redis as Client
 
-from rtdemo.engine import link
-from rtdemo.engine.redis import RedisEngine
+from rtdemo.engine.redis import client
+from rtdemo.engine.redis.engine import RedisEngine
 from tests.engine.conftest import Listening, Make
 from tests.engine.test_redis import published
 from tests.peers import eventually
 from tests.redis_server import RedisServer
 
 
-def commands(listening: Listening) -> link.Redis:
+def commands(listening: Listening) -> client.Redis:
     assert isinstance(listening.engine, RedisEngine)
     return listening.engine._commands
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.conftest import Connect
 from tests.examples.conftest import Serve
 from tests.peers import Fields, Peer, eventually

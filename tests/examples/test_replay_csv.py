@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from examples import replay_csv
-from rtdemo.options import declared
+from rtdemo.plugin_system.options import declared
 from rtdemo.testing import run_producer
 from tests.conftest import Connect
 from tests.examples.conftest import Serve

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import websockets
 
-from rtdemo.connection import OUTBOX_LIMIT
-from rtdemo.reasons import Reason
-from rtdemo.server import Server
+from rtdemo.hub.connection import OUTBOX_LIMIT
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.conftest import Connect, Start
 from tests.faults.test_faults import UPGRADE, RawPeer, fill, reasons, small_send_buffer

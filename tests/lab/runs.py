@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from rtdemo.client import TRANSPORTS, Transport
-from rtdemo.lab.bench.answers import Received
-from rtdemo.lab.bench.figures import Block, Figures
-from rtdemo.lab.bench.latencies import Latencies
 from rtdemo.lab.bench.machine import Environment
-from rtdemo.lab.bench.plan import RunSettings, order
-from rtdemo.lab.bench.result import Line, Round, Run
+from rtdemo.lab.bench.protocol import order
+from rtdemo.lab.bench.result import Block, Figures, Line, Received, Round, Run, RunSettings
+from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.timing.histogram import Latencies
 
 
 def latencies(*seconds: float) -> Latencies:

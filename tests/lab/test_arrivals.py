@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import pytest
 
 from rtdemo.lab.bench import arrivals
+from rtdemo.lab.bench.analysis import jitter, work_out
 from rtdemo.lab.bench.arrivals import Arrivals, group
-from rtdemo.lab.bench.figures import Figures, jitter, work_out
-from rtdemo.lab.bench.plan import Go
+from rtdemo.lab.bench.protocol import Go
+from rtdemo.lab.bench.result import Figures
 
 GO = Go(start=10_000.0, seconds=1.0)
 AHEAD = 3_000.0

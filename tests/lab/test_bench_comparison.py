@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rtdemo.lab.bench import bootstrap, verdict
+from rtdemo.lab.bench import comparison, verdict
 from rtdemo.lab.bench.comparison import compare
-from rtdemo.lab.bench.plan import RunSettings, order, shares
-from rtdemo.lab.bench.result import Line
+from rtdemo.lab.bench.protocol import order, shares
+from rtdemo.lab.bench.result import Line, RunSettings
 from tests.lab.runs import a_run, latencies
 
 
@@ -21,15 +21,15 @@ def test_turns_are_taken_so_that_drift_cancels() -> None:
 def test_the_same_seed_draws_the_same() -> None:
     """So that a run file always has the same verdict."""
     rounds = [[latencies(0.001, 0.002, 0.003)] * 4, [latencies(0.002, 0.004)] * 4]
-    first, again = (bootstrap.percentiles(rounds, [50, 99], 7) for _ in range(2))
+    first, again = (comparison.percentiles(rounds, [50, 99], 7) for _ in range(2))
     assert first == again
-    assert first != bootstrap.percentiles(rounds, [50, 99], 8)
+    assert first != comparison.percentiles(rounds, [50, 99], 8)
 
 
 def test_draws_lie_around_the_figure() -> None:
     """And within what was measured."""
-    draws = bootstrap.means([1.0, 2.0, 3.0])
-    assert len(draws) == bootstrap.RESAMPLES
+    draws = comparison.means([1.0, 2.0, 3.0])
+    assert len(draws) == comparison.RESAMPLES
     assert (min(draws), max(draws)) == (1.0, 3.0)
     assert sum(draws) / len(draws) == pytest.approx(2.0, abs=0.1)
 
@@ -38,7 +38,7 @@ def test_few_rounds_make_wide_intervals() -> None:
     """By Student's t: 4.30, 2.78 and 2.10 for 2, 4 and 18 degrees of freedom, against 1.96."""
     for k, student in ((2, 4.303), (3, 2.776), (10, 2.101)):
         wanted = student / 1.96 * (k / (k - 1)) ** 0.5
-        assert bootstrap.widening((k, k)) == pytest.approx(wanted, rel=0.04)
+        assert comparison.widening((k, k)) == pytest.approx(wanted, rel=0.04)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdemo.lab.bench import due
+from rtdemo.lab.bench import due_times
 
 P = 100.0
 
@@ -14,7 +14,7 @@ P = 100.0
 def waits(
     sent: list[float], window: tuple[float, float], end: float, is_told: bool = True
 ) -> list[tuple[float, float, bool]]:
-    return due.waits(sent, sent, P, is_told, window, end)
+    return due_times.waits(sent, sent, P, is_told, window, end)
 
 
 def test_punctual_messages_wait_for_nothing() -> None:
@@ -79,13 +79,13 @@ def test_the_anchor_is_no_message_that_came_after_a_stall() -> None:
     """Though its phase may be before all others'."""
     punctual = [1000 + P * n + n % 3 for n in range(9)]
     for stalled in (940.0, 895.0):
-        assert due.anchor([stalled, *punctual], P) % P == pytest.approx(0.0)
+        assert due_times.anchor([stalled, *punctual], P) % P == pytest.approx(0.0)
 
 
 def test_a_grid_that_moves_is_followed() -> None:
     """As with Node's setInterval: what came late puts off the rest, and is late alone."""
     sent = [0.0, 100.0, 260.0, 360.0, 460.0, 563.0, 663.0]
-    found = due.waits(sent, sent, P, False, (0, 700), 700)
+    found = due_times.waits(sent, sent, P, False, (0, 700), 700)
     assert [(round(wait), came) for _, wait, came in found] == [
         (wait, True) for wait in (0, 0, 60, 0, 0, 3, 0)
     ]
@@ -94,7 +94,7 @@ def test_a_grid_that_moves_is_followed() -> None:
 def test_a_late_message_moves_no_grid_to_which_later_ones_return() -> None:
     """Though nobody told the period."""
     sent = [0.0, 100.0, 240.0, 300.0, 550.0, 550.0, 600.0]
-    found = due.waits(sent, sent, P, False, (0, 700), 700)
+    found = due_times.waits(sent, sent, P, False, (0, 700), 700)
     assert [round(wait) for _, wait, _ in found] == [0, 0, 40, 0, 150, 50, 0]
 
 
@@ -108,7 +108,7 @@ def test_any_stall_is_found_again(
     held = [n for n, at in enumerate(due_at) if due_at[stall] <= at < release]
     kept = [n for n in range(count) if catches_up or n not in held[:-1]]
     sent = [release if n in held else due_at[n] for n in kept]
-    found = due.schedule(sent, P, is_fixed=True).ticks
+    found = due_times.schedule(sent, P, is_fixed=True).ticks
     # Counted from the end, which is punctual.
     assert [tick - found[-1] for tick in found] == [n - kept[-1] for n in kept]
 
@@ -118,21 +118,21 @@ def test_the_period_is_estimated(drift: float) -> None:
     """From whole milliseconds, with a drift, over several connections."""
     period = 100.0 + drift
     streams = [[float(int(start + period * n)) for n in range(200)] for start in (0.0, 33.0, 71.5)]
-    assert due.period(streams) == pytest.approx(period, abs=0.02)
+    assert due_times.period(streams) == pytest.approx(period, abs=0.02)
 
 
 def test_the_period_is_estimated_through_stalls() -> None:
     """A stall of five periods in every ten, whether a burst follows or not."""
     late = [[1000.0 * s + max(500.0, P * n) for s in range(10) for n in range(10)]]
-    assert due.period(late) == pytest.approx(100.0, rel=0.01)
+    assert due_times.period(late) == pytest.approx(100.0, rel=0.01)
     skipped = [[1000.0 * s + P * n for s in range(10) for n in range(5, 10)]]
-    assert due.period(skipped) == pytest.approx(100.0, rel=0.01)
+    assert due_times.period(skipped) == pytest.approx(100.0, rel=0.01)
 
 
 def test_what_has_no_period_has_no_due_instants() -> None:
     """One of six statuses by chance, too few messages, or all at once."""
     chance = [[0.0, 3000.0, 24000.0, 27000.0, 45000.0, 57000.0, 90000.0]]
-    assert due.period(chance) is None
-    assert due.period([[0.0, 100.0, 200.0]]) is None
-    assert due.period([[5.0] * 10]) is None
-    assert due.period([]) is None
+    assert due_times.period(chance) is None
+    assert due_times.period([[0.0, 100.0, 200.0]]) is None
+    assert due_times.period([[5.0] * 10]) is None
+    assert due_times.period([]) is None

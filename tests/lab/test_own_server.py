@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rtdemo.lab.bench.own_server import own_server
+from rtdemo.lab.bench.processes import own_server
 
 PLUGIN = "from rtdemo import producer\n@producer(every=1)\ndef extra():\n    return 'x'\n"
 

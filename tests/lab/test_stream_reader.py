@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdemo import wire
 from rtdemo.lab.bench.stream_reader import BodyReader, FrameReader, StreamReader
+from rtdemo.protocol import wire
 
 PAYLOADS = [
     b'{"message":"a","sentAt":1.5}',

@@ -8,11 +8,10 @@ import socket
 import pytest
 
 from rtdemo.lab import address
-from rtdemo.lab.bench.figures import work_out
-from rtdemo.lab.bench.inspection import Offers
-from rtdemo.lab.bench.plan import RunSettings
-from rtdemo.lab.bench.subject import Subject
-from rtdemo.route import Route
+from rtdemo.lab.bench.analysis import work_out
+from rtdemo.lab.bench.result import RunSettings
+from rtdemo.lab.bench.target import Offers, Subject
+from rtdemo.protocol.connection_info import Route
 from tests.lab.test_arrivals import AHEAD, GO, received
 
 

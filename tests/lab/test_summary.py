@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from rtdemo.lab.bench import metrics, summary
-from rtdemo.lab.bench.summary import NOTHING, Row
+from rtdemo.lab.bench import metrics, report
+from rtdemo.lab.bench.report import NOTHING, Row
 from tests.lab.runs import a_round, a_run, latencies
 
 
 def rows(section: str, messages: int = 200) -> dict[str, Row]:
     run = a_run({"sse": 2.0})
     run.rounds = [a_round("sse", 2.0, 1, messages)]
-    [found] = [one for one in summary.sections(run) if one.title == section]
+    [found] = [one for one in report.sections(run) if one.title == section]
     return {row.label: row for row in found.rows}
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rtdemo.commands.tail import shown
-from rtdemo.reasons import Reason
-from rtdemo.server import Server
+from rtdemo.cli.tail import shown
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.server.server import Server
 from tests.cluster.process import Process, rtdemo
 from tests.conftest import Start
 
