@@ -17,9 +17,9 @@ import pytest
 
 from rtdemo.cli import main
 from rtdemo.testing import LiveServer, Peer, serve
+from tests.clients import eventually
 from tests.conftest import Start
 from tests.markdown import DOCS, Block, blocks
-from tests.peers import eventually
 
 ROOT = DOCS.parent
 PYTHON = blocks("plugins.md", "python")

@@ -7,7 +7,7 @@ from playwright.async_api import Locator, Page, expect
 from rtdemo.hub.connection import Connection
 from rtdemo.server.server import Server
 from tests.browser.panel import Panel
-from tests.peers import eventually
+from tests.clients import eventually
 
 LABELS = {"websocket": "WebSocket", "sse": "SSE"}
 

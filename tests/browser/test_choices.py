@@ -15,7 +15,7 @@ from rtdemo.testing import VirtualClock
 from tests.browser.conftest import Faults, Open, Serve
 from tests.browser.panel import Panel
 from tests.browser.producers_list import ProducersList, connect_both, connections, settles
-from tests.peers import eventually
+from tests.clients import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

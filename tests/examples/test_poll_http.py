@@ -11,9 +11,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from rtdemo.server.server import Server
+from tests.clients import Fields, Peer, eventually
 from tests.conftest import Connect
 from tests.examples.conftest import Serve
-from tests.peers import Fields, Peer, eventually
 
 Poll = Callable[..., Awaitable[tuple[Server, Peer, int]]]
 

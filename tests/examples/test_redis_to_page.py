@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from tests.clients import eventually
 from tests.conftest import Connect
 from tests.examples.conftest import Serve
 from tests.examples.resp import RespServer, resp_server
-from tests.peers import eventually
 
 PICK = "producers=redis_to_page"
 AWAY = "Redis is away (ConnectionError); next try in"

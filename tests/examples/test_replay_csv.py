@@ -12,9 +12,9 @@ import pytest
 from examples import replay_csv
 from rtdemo.plugin_system.options import declared
 from rtdemo.testing import run_producer
+from tests.clients import eventually
 from tests.conftest import Connect
 from tests.examples.conftest import Serve
-from tests.peers import eventually
 
 RECORDING = "seconds,speed,note\n100,3.5,start\n100.5,4.25,\n103,0,stop\n"
 

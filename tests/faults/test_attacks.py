@@ -15,9 +15,9 @@ from rtdemo.hub.connection import OUTBOX_LIMIT
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
+from tests.clients import Ended, eventually
 from tests.conftest import Connect, Start
 from tests.faults.test_faults import UPGRADE, RawPeer, fill, reasons, small_send_buffer
-from tests.peers import Ended, eventually
 
 __all__ = ["reasons", "small_send_buffer"]
 

@@ -18,8 +18,8 @@ from rtdemo.server import server as server_module
 from rtdemo.server import sockets as listen
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
+from tests.clients import Ended, eventually
 from tests.conftest import Connect, Start
-from tests.peers import Ended, eventually
 
 PATHS = {"websocket": ("websocket", "/"), "sse": ("web", "/api/sse")}
 UPGRADE = (
