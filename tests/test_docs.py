@@ -84,7 +84,7 @@ async def test_plugin_in_the_documentation_works(
                 await heard(live, Path(block.name).stem, peer)
             await live.leave_all()
             await eventually(lambda: len(live.server.hub) == 0)
-            accounts = live.server.plugins.roster.accounts
+            accounts = live.server.plugins.registry.accounts
     assert [record.getMessage() for record in caplog.records] == []
     assert [account.last_error for account in accounts if account.last_error] == []
 
@@ -92,7 +92,7 @@ async def test_plugin_in_the_documentation_works(
 async def heard(live: LiveServer, name: str, peer: Peer) -> None:
     """Wait until each producer of a plugin was heard, and its answer where it gives one."""
     plugins = live.server.plugins
-    expected = {a.producer.name for a in plugins.roster.accounts if a.plugin == name}
+    expected = {a.producer.name for a in plugins.registry.accounts if a.plugin == name}
     (plugin,) = (plugin for plugin in plugins.plugins if plugin.name == name)
     if "receive" in plugin.hooks:
         expected.add(name)
@@ -116,7 +116,7 @@ async def test_mistake_in_the_documentation_is_told_in_its_words(
     told = [record.getMessage().replace(str(path), path.name) for record in caplog.records]
     assert [line for line in told if line.removesuffix("; it is left out") == block.says]
     assert len(told) == 1
-    assert server.plugins.roster.find("status")
+    assert server.plugins.registry.find("status")
 
 
 @pytest.mark.parametrize("block", TESTS, ids=place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from rtdemo.engine.interface import Engine
-from rtdemo.engine.log import Limits
+from rtdemo.engine.log import LogLimits
 from rtdemo.engine.memory import MemoryEngine
 from rtdemo.errors import EngineError
 from rtdemo.settings.settings import Settings
@@ -19,7 +19,7 @@ async def load(settings: Settings) -> Engine:
     Raises:
         EngineError: when it cannot be reached or used, and is not optional.
     """
-    limits = Limits(settings.history_count, settings.history_bytes, settings.history_seconds)
+    limits = LogLimits(settings.history_count, settings.history_bytes, settings.history_seconds)
     if settings.engine != MemoryEngine.name:
         try:
             return await _load_redis(settings, limits)
@@ -30,7 +30,7 @@ async def load(settings: Settings) -> Engine:
     return MemoryEngine(limits)
 
 
-async def _load_redis(settings: Settings, limits: Limits) -> Engine:
+async def _load_redis(settings: Settings, limits: LogLimits) -> Engine:
     # Imported here, so that a server without Redis starts without its client.
     from rtdemo.engine.redis.engine import RedisEngine
 

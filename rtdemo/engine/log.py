@@ -37,7 +37,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LogLimits:
     """Bound the log: `count` messages, `bytes` of JSON, `seconds` of age."""
 
     count: int = 10_000
@@ -74,11 +74,11 @@ class Log:
 
     def __init__(
         self,
-        limits: Limits | None = None,
+        limits: LogLimits | None = None,
         now: Callable[[], float] = messages.now,
         epoch: str | None = None,
     ) -> None:
-        self.limits = limits or Limits()
+        self.limits = limits or LogLimits()
         self.last = Position(epoch or new_epoch(), 0)
         self.newest: Entry | None = None
         self.bytes = 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtdemo.engine.interface import KEY_SECONDS, Draft, Subscriber, fingerprint
-from rtdemo.engine.log import Limits, Log, entry
+from rtdemo.engine.log import Log, LogLimits, entry
 from rtdemo.errors import KeyReused, Unavailable
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.message import Position
@@ -39,7 +39,7 @@ class MemoryEngine:
     lags = False
     state = "ready"
 
-    def __init__(self, limits: Limits | None = None, now: Callable[[], float] = messages.now) -> None:
+    def __init__(self, limits: LogLimits | None = None, now: Callable[[], float] = messages.now) -> None:
         self.log = Log(limits, now)
         self._now = now
         self._subscriber: Subscriber | None = None

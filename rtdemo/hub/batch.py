@@ -37,7 +37,7 @@ def audience(
     return Audience(transport, wire_format, producers)
 
 
-class News:
+class Batch:
     """Hold entries that follow each other in the log, on their way to the connections.
 
     Arguments:

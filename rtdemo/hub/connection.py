@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from rtdemo.hub.batch import News, audience
+from rtdemo.hub.batch import Batch, audience
 from rtdemo.hub.outbox import Outbox, Throttle
 from rtdemo.hub.selection import Selection
 from rtdemo.hub.statistics import Traffic
-from rtdemo.plugin_system.runner import Feed
+from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
@@ -51,9 +51,26 @@ class Connection:
 
     # fmt: off
     __slots__ = (
-        "_audience", "_clock", "_epoch", "_hang_up", "_outbox", "_selection", "_seq", "_stall",
-        "_told", "_traffic", "_wire_format", "client", "feeds", "offset", "opened_at", "reason",
-        "replaying", "route", "sent", "speaking",
+        "_audience",
+        "_clock",
+        "_epoch",
+        "_hang_up",
+        "_outbox",
+        "_selection",
+        "_seq",
+        "_stall",
+        "_told",
+        "_traffic",
+        "_wire_format",
+        "client",
+        "offset",
+        "opened_at",
+        "reason",
+        "replaying",
+        "route",
+        "runners",
+        "sent",
+        "speaking",
     )
     # fmt: on
 
@@ -67,7 +84,7 @@ class Connection:
         clock: Clock,
     ) -> None:
         self.client = client
-        self.feeds: list[Feed] = []
+        self.runners: list[ProducerRunner] = []
         self.reason: Reason | None = None
         self.sent = 0
         self.offset = self._told = 0
@@ -150,23 +167,23 @@ class Connection:
         self._traffic.lost += 1
         self.send("resume", Message(sentence, id=str(last), lost=True), periodic=False)
 
-    def forward(self, news: News) -> None:
+    def forward(self, batch: Batch) -> None:
         """Write what the log has behind `offset`; a client too slow for it may come back and resume.
 
         Arguments:
             news: the next entries: in order and nothing twice, or they are not for this call. Those
                 that the client did not ask for are passed over.
         """
-        self.offset = news.last
-        data, messages = news.part(self._audience)
+        self.offset = batch.last
+        data, messages = batch.part(self._audience)
         is_closing = self._outbox.is_closing  # faster than by attribute, as in SocketOutbox
         if self.reason is not None or is_closing():
             return
         if not messages:
-            if news.last - self._told >= PASSED_OVER:
+            if batch.last - self._told >= PASSED_OVER:
                 self._tell_position()
             return
-        self._told = news.last
+        self._told = batch.last
         if self._stall is not None and self._is_over() and not self.replaying:
             self._traffic.too_slow += 1
             self.end(Reason.TOO_SLOW)
@@ -207,9 +224,9 @@ class Connection:
         """Note that the connection ended; only the first reason counts."""
         if self.reason is None:
             self.reason = reason
-        for feed in self.feeds:
-            feed.stop()
-        self.feeds.clear()
+        for runner in self.runners:
+            runner.stop()
+        self.runners.clear()
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None

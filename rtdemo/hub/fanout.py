@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
 from rtdemo.engine.log import Entry, Log
-from rtdemo.hub.batch import News
+from rtdemo.hub.batch import Batch
 from rtdemo.hub.connection import Connection
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Position, parse
@@ -54,10 +54,10 @@ class Fanout:
         self._lags = lags
         self._connections = connections
         self._always = always
-        self._made: OrderedDict[int, tuple[int, News]] = OrderedDict()
+        self._made: OrderedDict[int, tuple[int, Batch]] = OrderedDict()
         # The sweep under way: who is left, what they get, and where they stand then.
         self._rest: Iterator[Connection] | None = None
-        self._news: News | None = None
+        self._batch: Batch | None = None
         self._end = 0
         self._swept = log.last.offset
         # Who claims a position that only other servers can know, and whether that was asked for since.
@@ -171,8 +171,8 @@ class Fanout:
             self._rest = None
             return False
         known = self._log.holds(Position(last.epoch, self._swept))
-        self._news = self._behind(self._swept) if known else None
-        self._end = self._news.last if self._news is not None else last.offset
+        self._batch = self._behind(self._swept) if known else None
+        self._end = self._batch.last if self._batch is not None else last.offset
         self._rest = iter(list(self._connections()))
         return True
 
@@ -194,8 +194,8 @@ class Fanout:
         try:
             if connection.replaying:
                 return
-            if connection.offset == self._swept and self._news is not None:
-                connection.forward(self._news)
+            if connection.offset == self._swept and self._batch is not None:
+                connection.forward(self._batch)
             elif connection.offset < self._end:
                 self.catch_up(connection)
         except Exception:
@@ -203,7 +203,7 @@ class Fanout:
             log.exception("%s: sending failed", connection.client)
             connection.end(Reason.SERVER_ERROR)
 
-    def _behind(self, offset: int) -> News:
+    def _behind(self, offset: int) -> Batch:
         """Return the entries behind an offset that go in one write: one at least, and not many.
 
         They end where every such batch ends, so that clients who come back from different places
@@ -220,11 +220,11 @@ class Fanout:
             if found and size > TOGETHER:
                 break
             found.append((entry, self._always(entry.producer)))
-        news = News(found)
-        self._made[offset] = wanted, news
+        batch = Batch(found)
+        self._made[offset] = wanted, batch
         if len(self._made) > KEPT:
             self._made.popitem(last=False)
-        return news
+        return batch
 
 
 def _exists(position: Position | None, end: Position | None) -> bool:

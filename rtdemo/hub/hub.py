@@ -19,7 +19,7 @@ from rtdemo.hub.connection import Connection
 from rtdemo.hub.fanout import Fanout
 from rtdemo.hub.outbox import Outbox
 from rtdemo.hub.selection import Selection
-from rtdemo.hub.shared_producers import Shared
+from rtdemo.hub.shared_producers import SharedProducers
 from rtdemo.hub.statistics import Statistics, Traffic
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.protocol.client import TRANSPORTS, Client, Transport
@@ -68,7 +68,7 @@ class Hub:
         self.traffic: dict[Transport, Traffic] = {name: Traffic() for name in TRANSPORTS}
         self.draining = False
         self._connections: dict[str, Connection] = {}
-        self.shared = Shared(plugins, schedule, engine)
+        self.shared = SharedProducers(plugins, schedule, engine)
         self._fanout = Fanout(engine.log, engine.lags, self._connections.values, plugins.is_always)
         self.publish_latency = Histogram()
         self._empty = asyncio.Event()
@@ -226,7 +226,7 @@ class Hub:
             tick_lag=self.schedule.lag,
             loop_lag=loop_lag,
             publish=self.publish_latency,
-            producers=[statistics.shown(account) for account in self.plugins.roster.accounts],
+            producers=[statistics.shown(account) for account in self.plugins.registry.accounts],
             servers={self.engine.server or str(os.getpid()): connections},
         )
         return statistics.read(msgspec.json.encode(counted))

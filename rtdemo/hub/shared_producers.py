@@ -12,7 +12,7 @@ from rtdemo.engine.interface import Draft, Engine, check
 from rtdemo.engine.log import Log
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.plugin_system.producer import Producer, Series
-from rtdemo.plugin_system.runner import Feed
+from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.plugin_system.supervisor import Supervisor
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.message import Message, Position
@@ -21,7 +21,7 @@ from rtdemo.timing.schedule import Schedule
 log = logging.getLogger(__name__)
 
 
-class Shared:
+class SharedProducers:
     """Keep the shared producers at work where this server leads.
 
     Arguments:
@@ -38,7 +38,7 @@ class Shared:
         self._plugins = plugins
         self._schedule = schedule
         self._engine = engine
-        self._feeds: list[Feed] = []
+        self._runners: list[ProducerRunner] = []
         self.leading = False
         self.unpublished = 0
 
@@ -55,31 +55,31 @@ class Shared:
 
         One that ran before, here or on another server, keeps its rhythm.
         """
-        working = {feed.producer for feed in self._feeds}
+        working = {runner.producer for runner in self._runners}
         for producer, supervisor in self._plugins.shared if self.leading else ():
             if producer not in working:
-                feed = self._feed(producer, supervisor)
-                self._feeds.append(feed)
-                feed.start(speed=1.0, first=self._first(producer))
+                runner = self._runner(producer, supervisor)
+                self._runners.append(runner)
+                runner.start(speed=1.0, first=self._first(producer))
 
     def swap(self, plugin: str) -> None:
         """Stop the shared producers that a plugin had and start those that it has now."""
-        for feed in self._feeds[:]:
-            if feed.supervisor.plugin == plugin:
-                feed.stop()
-                self._feeds.remove(feed)
+        for runner in self._runners[:]:
+            if runner.supervisor.plugin == plugin:
+                runner.stop()
+                self._runners.remove(runner)
         self.start()
 
     def stop(self) -> None:
         """Stop them all."""
-        for feed in self._feeds:
-            feed.stop()
-        self._feeds.clear()
+        for runner in self._runners:
+            runner.stop()
+        self._runners.clear()
 
-    def _feed(self, producer: Producer, supervisor: Supervisor) -> Feed:
+    def _runner(self, producer: Producer, supervisor: Supervisor) -> ProducerRunner:
         numbering = Numbering(self._engine.log, producer.name)
         emit = partial(self._publish, producer, numbering)
-        return Feed(producer, supervisor, Series(numbering.following), emit, self._schedule)
+        return ProducerRunner(producer, supervisor, Series(numbering.following), emit, self._schedule)
 
     def _first(self, producer: Producer) -> float | None:
         before = self._engine.log.sent_at(producer.name)

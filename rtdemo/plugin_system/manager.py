@@ -12,7 +12,7 @@ from rtdemo.plugin_system.discovery import Source, load
 from rtdemo.plugin_system.hooks import Hooks
 from rtdemo.plugin_system.options import Option
 from rtdemo.plugin_system.producer import Producer
-from rtdemo.plugin_system.registry import Roster
+from rtdemo.plugin_system.registry import ProducerRegistry
 from rtdemo.plugin_system.supervisor import Supervisor
 from rtdemo.protocol.client import Client
 from rtdemo.settings.settings import environment
@@ -61,7 +61,7 @@ class PluginManager:
 
     def __init__(self, time: Callable[[], float], environ: Mapping[str, str] | None = None) -> None:
         self.hooks = Hooks()
-        self.roster = Roster(time)
+        self.registry = ProducerRegistry(time)
         self._environ = environment() if environ is None else environ
         self._plugins: dict[str, Plugin] = {}
         self._from_hooks: list[Supervised] = []
@@ -99,7 +99,7 @@ class PluginManager:
             raise PluginError(name, origin, str(error)) from error
         self._plugins[name] = plugin
         for producer in (p for p in vars(module).values() if isinstance(p, Producer)):
-            account = self.roster.declare(name, producer)
+            account = self.registry.declare(name, producer)
             if account is not None:
                 plugin.producers.append((producer, account))
         if not plugin.producers and not plugin.hooks:
@@ -110,7 +110,7 @@ class PluginManager:
         plugin = self._plugins.pop(name, None)
         if plugin is not None:
             self.hooks.unregister(name)
-            self.roster.forget(name)
+            self.registry.forget(name)
             self._from_hooks = [pair for pair in self._from_hooks if pair[1].plugin != name]
         return plugin
 
@@ -152,7 +152,7 @@ class PluginManager:
         found = [pair for pair in self._declared() if not pair[0].shared]
         names: set[str] = set()
         for plugin, producer in self.hooks.producers(client):
-            account = None if producer.name in names else self.roster.meet(plugin, producer)
+            account = None if producer.name in names else self.registry.meet(plugin, producer)
             if account is not None:
                 names.add(producer.name)
                 found.append((producer, account))
@@ -169,7 +169,7 @@ class PluginManager:
         for name, producer in self.hooks.shared_producers():
             if plugin not in (None, name):
                 continue
-            account = self.roster.declare(name, producer) if producer.shared else None
+            account = self.registry.declare(name, producer) if producer.shared else None
             if account is not None:
                 self._from_hooks.append((producer, account))
 

@@ -15,7 +15,7 @@ MAX_PRODUCERS = 1000
 """Bound of the list; a `producers` hook that invents names meets it."""
 
 
-class Roster:
+class ProducerRegistry:
     """Keep producers' names unique on each transport.
 
     Arguments:

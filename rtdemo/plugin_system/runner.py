@@ -12,7 +12,7 @@ from rtdemo.timing.backoff import FIRST_RETRY, Backoff
 from rtdemo.timing.schedule import Schedule, Tick, Timer
 
 
-class Feed:
+class ProducerRunner:
     """Run a producer at its period, or iterate over it, until stopped; never two runs at once.
 
     Arguments:

@@ -7,7 +7,7 @@ import msgspec
 from rtdemo.protocol.client import Transport
 
 
-class Route(msgspec.Struct, rename="camel", frozen=True):
+class ConnectionInfo(msgspec.Struct, rename="camel", frozen=True):
     """Hold what two connections must have in common to be compared.
 
     Arguments:

@@ -25,7 +25,7 @@ from rtdemo.timing.schedule import Clock, LoopClock, Schedule
 from rtdemo.web import aggregate
 from rtdemo.web.app import create_app
 from rtdemo.web.app_keys import Sites, Started
-from rtdemo.web.other_workers import Siblings, Tally
+from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Future[None] | None = None
         self._loop_lag: LoopLag
-        self._siblings: Siblings
+        self._other_workers: OtherWorkers
         self.plugins: PluginManager
         self.hub: Hub
 
@@ -109,9 +109,10 @@ class Server:
         if self._heir is not None:
             folder, age = Path(self._heir.folder), time.monotonic() - self._heir.since
         started = Started(loop.time() - age)
-        self._siblings = Siblings(folder)
-        tally = Tally(folder)
-        app = create_app(self.settings, self.hub, self._sites, started, self._siblings, tally)
+        self._other_workers = OtherWorkers(folder)
+        app = create_app(
+            self.settings, self.hub, self._sites, started, self._other_workers, CounterFiles(folder)
+        )
         self._loop_lag = started.loop_lag
         # Cancellation is how a stream's handler learns that its client is gone.
         self._runner = web.AppRunner(
@@ -164,8 +165,8 @@ class Server:
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
                 await web.SockSite(runner, sock, backlog=BACKLOG).start()
-        if self._siblings.own is not None:
-            await web.UnixSite(runner, self._siblings.own).start()
+        if self._other_workers.own is not None:
+            await web.UnixSite(runner, self._other_workers.own).start()
         self._sites.web = opened[0]
         self._sites.websocket = opened[1] if len(opened) > 1 else None
 
@@ -179,7 +180,7 @@ class Server:
         for site in list(self._runner.sites):
             await site.stop()
         orphaned = self._heir is not None and self._heir.is_orphaned
-        self._siblings.close(orphaned)
+        self._other_workers.close(orphaned)
         await self.hub.drain(DRAIN_GRACE)
         await self._runner.cleanup()
         if not orphaned and self._runner.app is not None:

@@ -16,7 +16,7 @@ import msgspec
 from rtdemo.errors import RtdemoError
 from rtdemo.server.sockets import VARIABLE, Inheritance, bind, pipe, sites
 from rtdemo.settings.settings import Settings
-from rtdemo.web.other_workers import Tally, ask, socket_of
+from rtdemo.web.other_workers import CounterFiles, ask, socket_of
 
 STARTING = 30.0
 """Seconds for a worker to serve after it was started."""
@@ -128,7 +128,7 @@ class Spawner:
     def forget(self, process: Process) -> None:
         """Remove what a worker that is gone left behind, but for what it counted."""
         socket_of(self._folder, process.pid).unlink(missing_ok=True)
-        Tally(self._folder).close(process.pid)
+        CounterFiles(self._folder).close(process.pid)
 
     async def end(self, process: Process | None, patience: float = STOPPING) -> None:
         """Ask a worker to end and see that it does, after so many seconds by force."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from rtdemo.errors import ProducerError, one_line
 from rtdemo.plugin_system.producer import Function, Producer, Series
-from rtdemo.plugin_system.runner import Feed
+from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.plugin_system.supervisor import Emit, Supervisor
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import Client, Transport
@@ -203,20 +203,20 @@ class Trial:
         self._client = Series(lambda: len(self.sent) + 1) if producer.shared else client
         self._limit = limit
         self._schedule = Schedule(self.loop)
-        self._feeds: list[Feed] = []
+        self._runners: list[ProducerRunner] = []
         self._stopped = False
 
     def start(self, speed: float = 1.0) -> None:
         """Start it for one more connection of the client."""
-        feed = Feed(self.producer, self.account, self._client, self._emit, self._schedule)
-        self._feeds.append(feed)
-        feed.start(speed)
+        runner = ProducerRunner(self.producer, self.account, self._client, self._emit, self._schedule)
+        self._runners.append(runner)
+        runner.start(speed)
 
     def stop(self) -> None:
         """Stop it, as when the client leaves."""
         self._stopped = True
-        for feed in self._feeds:
-            feed.stop()
+        for runner in self._runners:
+            runner.stop()
         self._schedule.close()
         self.account.close()
 

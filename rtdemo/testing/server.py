@@ -89,7 +89,7 @@ class LiveServer:
 
     @property
     def _has_async_runs(self) -> bool:
-        producers = [account.producer for account in self.server.plugins.roster.accounts]
+        producers = [account.producer for account in self.server.plugins.registry.accounts]
         return any(p.thread or inspect.iscoroutinefunction(p.function) for p in producers)
 
     async def _settle(self) -> None:

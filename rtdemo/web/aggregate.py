@@ -10,8 +10,8 @@ from aiohttp import web
 
 from rtdemo.hub import statistics
 from rtdemo.hub.statistics import Statistics
-from rtdemo.web.app_keys import HUB, SIBLINGS, STARTED, TALLY
-from rtdemo.web.other_workers import is_from_sibling
+from rtdemo.web.app_keys import COUNTER_FILES, HUB, OTHER_WORKERS, STARTED
+from rtdemo.web.other_workers import is_from_other_worker
 
 PATH = "/api/worker"
 """Where a worker tells the others its own statistics; nobody else is answered."""
@@ -28,10 +28,10 @@ async def gather(app: web.Application) -> Statistics:
     Of those that are gone, or do not answer, it has what they had counted.
     """
     # First: who is gone by the time of the answers is among these.
-    noted = app[TALLY].read()
+    noted = app[COUNTER_FILES].read()
     total = own(app)
     noted.pop(total.worker, None)
-    for answer in await app[SIBLINGS].ask("GET", PATH):
+    for answer in await app[OTHER_WORKERS].ask("GET", PATH):
         # During SIGHUP one may be of another version, and is left out like one that is silent.
         with suppress(msgspec.DecodeError):
             told = statistics.read(answer.body)
@@ -50,12 +50,12 @@ def own(app: web.Application) -> Statistics:
     started = app[STARTED]
     uptime = asyncio.get_running_loop().time() - started.at
     counted = app[HUB].statistics(uptime, started.loop_lag.lag)
-    app[TALLY].note(counted)
+    app[COUNTER_FILES].note(counted)
     return counted
 
 
 async def worker(request: web.Request) -> web.Response:
     """Answer another worker."""
-    if not is_from_sibling(request):
+    if not is_from_other_worker(request):
         raise web.HTTPNotFound
     return web.Response(body=msgspec.json.encode(own(request.app)), content_type="application/json")

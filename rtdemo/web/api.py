@@ -13,8 +13,8 @@ from rtdemo.protocol import message
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.web.admission import check_admin
 from rtdemo.web.aggregate import gather
-from rtdemo.web.app_keys import HUB, SIBLINGS
-from rtdemo.web.other_workers import is_from_sibling
+from rtdemo.web.app_keys import HUB, OTHER_WORKERS
+from rtdemo.web.other_workers import is_from_other_worker
 
 _SHOWN = {counter: counter for counter in COUNTERS} | {"too_slow": "tooSlow"}
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
@@ -125,11 +125,11 @@ async def enable(request: web.Request) -> web.Response:
     Raises:
         Refused: 401 or 403 for who may not, 404 where there is no producer of the name.
     """
-    if not is_from_sibling(request):
+    if not is_from_other_worker(request):
         check_admin(request)
-        await request.app[SIBLINGS].ask("POST", request.path_qs)
+        await request.app[OTHER_WORKERS].ask("POST", request.path_qs)
     name = request.match_info["name"]
-    accounts = request.app[HUB].plugins.roster.find(name)
+    accounts = request.app[HUB].plugins.registry.find(name)
     if not accounts:
         raise Refused(404, f"there is no producer {name[:100]!r}")
     for account in accounts:

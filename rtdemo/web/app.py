@@ -12,8 +12,17 @@ from rtdemo.hub.control import MAX_TEXT
 from rtdemo.hub.hub import Hub
 from rtdemo.settings.settings import Settings
 from rtdemo.web import aggregate, api, page, probes, prometheus, publish, sse, websocket
-from rtdemo.web.app_keys import HUB, SETTINGS, SIBLINGS, SITES, STARTED, TALLY, Sites, Started
-from rtdemo.web.other_workers import Siblings, Tally
+from rtdemo.web.app_keys import (
+    COUNTER_FILES,
+    HUB,
+    OTHER_WORKERS,
+    SETTINGS,
+    SITES,
+    STARTED,
+    Sites,
+    Started,
+)
+from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +36,21 @@ _SENTENCES = {
 
 
 def create_app(
-    settings: Settings, hub: Hub, sites: Sites, started: Started, siblings: Siblings, tally: Tally
+    settings: Settings,
+    hub: Hub,
+    sites: Sites,
+    started: Started,
+    other_workers: OtherWorkers,
+    counter_files: CounterFiles,
 ) -> web.Application:
     """Build the one application that both sites serve."""
     app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_TEXT)
     app[SETTINGS] = settings
     app[HUB] = hub
-    app[SIBLINGS] = siblings
+    app[OTHER_WORKERS] = other_workers
     app[SITES] = sites
     app[STARTED] = started
-    app[TALLY] = tally
+    app[COUNTER_FILES] = counter_files
     app.router.add_get("/ws", websocket.socket, allow_head=False)
     app.router.add_get("/api/sse", sse.stream, allow_head=False)
     app.router.add_post("/api/messages", sse.receive)

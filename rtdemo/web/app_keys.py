@@ -9,7 +9,7 @@ from aiohttp import web
 from rtdemo.hub.hub import Hub
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.loop_lag import LoopLag
-from rtdemo.web.other_workers import Siblings, Tally
+from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Started:
 
 HUB = web.AppKey("HUB", Hub)
 SETTINGS = web.AppKey("SETTINGS", Settings)
-SIBLINGS = web.AppKey("SIBLINGS", Siblings)
+OTHER_WORKERS = web.AppKey("SIBLINGS", OtherWorkers)
 SITES = web.AppKey("SITES", Sites)
 STARTED = web.AppKey("STARTED", Started)
-TALLY = web.AppKey("TALLY", Tally)
+COUNTER_FILES = web.AppKey("TALLY", CounterFiles)

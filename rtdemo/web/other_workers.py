@@ -32,7 +32,7 @@ class Answer:
     body: bytes = b""
 
 
-class Siblings:
+class OtherWorkers:
     """Reach the workers that share a folder, each by a socket of its own there.
 
     Only the user who runs them may open the folder: who comes by such a socket is one of them.
@@ -106,7 +106,7 @@ async def ask(worker: Path, method: str, path: str, body: bytes, patience: float
         return Answer(404)
 
 
-def is_from_sibling(request: web.Request) -> bool:
+def is_from_other_worker(request: web.Request) -> bool:
     """Tell whether another worker asks."""
     transport = request.transport
     name = transport.get_extra_info("sockname") if transport is not None else None
@@ -133,7 +133,7 @@ class Gone(msgspec.Struct):
     last: int
 
 
-class Tally:
+class CounterFiles:
     """Note and read what was counted, one file a worker; their parent adds up those of the gone.
 
     A worker notes what it counted before it tells it: what was shown once is never lost.

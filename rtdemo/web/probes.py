@@ -22,8 +22,8 @@ from rtdemo.hub.control import MAX_TEXT
 from rtdemo.protocol import message, wire
 from rtdemo.web import request_info
 from rtdemo.web.admission import check_handshake, check_origin
-from rtdemo.web.app_keys import HUB, SETTINGS, SIBLINGS
-from rtdemo.web.other_workers import is_from_sibling
+from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
+from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.sse import event_stream
 
 FOLLOWED = 10_000
@@ -67,7 +67,7 @@ STREAMS_OF_ONE = 24
 """Of one address, or of all who come through one proxy; doctor needs up to 22."""
 LONGEST = 600.0
 """Seconds for which one may last."""
-SUBPROTOCOL = "rtdemo.web.probes"
+SUBPROTOCOL = "rtdemo.probe"
 """What the socket agrees to speak with who offers it."""
 ECHOES = 200
 """Texts that one socket sends back; doctor needs some twelve."""
@@ -164,14 +164,14 @@ async def connection(request: web.Request) -> web.Response:
     Raises:
         Refused: 404 where no such client is connected.
     """
-    from_sibling = is_from_sibling(request)
+    from_sibling = is_from_other_worker(request)
     if not from_sibling:
         _check(request)
     found = request.app[HUB].find(request.query.get("client", ""))
     if found is not None and found.route is not None:
         return _json(found.route())
     if not from_sibling:
-        for answer in await request.app[SIBLINGS].ask("GET", request.path_qs):
+        for answer in await request.app[OTHER_WORKERS].ask("GET", request.path_qs):
             if answer.status == 200:
                 return web.Response(body=answer.body, content_type="application/json")
     raise Refused(404, "client: nobody is connected under this id")

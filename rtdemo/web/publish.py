@@ -80,7 +80,7 @@ def _read(body: bytes) -> list[Publication]:
 def _draft(hub: Hub, publication: Publication) -> Draft:
     name = publication.producer
     if name in _RESERVED or any(
-        not account.producer.shared for account in hub.plugins.roster.find(name)
+        not account.producer.shared for account in hub.plugins.registry.find(name)
     ):
         raise Refused(409, f"producer: {name!r} is the name of private messages; choose another")
     return Draft(Message(publication.message), name)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from rtdemo.protocol.client import Transport
-from rtdemo.protocol.connection_info import Route
+from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.web.admission import FORWARDING
 from rtdemo.web.app_keys import HUB
 
@@ -22,9 +22,9 @@ SHOWN = {
 """Headers whose values are told; of others, such as what a proxy adds for its backend, the names are."""
 
 
-def of(request: web.Request, transport: Transport, compression: str | None) -> Route:
+def of(request: web.Request, transport: Transport, compression: str | None) -> ConnectionInfo:
     """Return the route of an open connection."""
-    return Route(
+    return ConnectionInfo(
         server=request.app[HUB].engine.server,
         process=os.getpid(),
         transport=transport,

@@ -18,8 +18,8 @@ from rtdemo.protocol import wire
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.web import request_info
 from rtdemo.web.admission import RETRY_AFTER, admit, check_origin, last_event_id
-from rtdemo.web.app_keys import HUB, SETTINGS, SIBLINGS
-from rtdemo.web.other_workers import is_from_sibling
+from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
+from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.streaming import interrupting
 
 log = logging.getLogger(__name__)
@@ -142,11 +142,11 @@ async def _hear(request: web.Request, connection: Connection) -> None:
 
 
 async def _by_a_sibling(request: web.Request) -> web.Response:
-    siblings = request.app[SIBLINGS]
-    if siblings.own is None or is_from_sibling(request):
+    other_workers = request.app[OTHER_WORKERS]
+    if other_workers.own is None or is_from_other_worker(request):
         raise Refused(404, _NO_STREAM)
     text = await _body(request)
-    answer = await siblings.hand_over(request.path_qs, text.encode())
+    answer = await other_workers.hand_over(request.path_qs, text.encode())
     wait = {"Retry-After": str(RETRY_AFTER)} if answer.status in (503, 504) else {}
     if answer.status == 404:
         raise Refused(404, _NO_STREAM)

@@ -54,7 +54,7 @@ async def settles(connection: Connection, speed: float, *producers: str) -> None
     """Wait until a connection has a rate, and these producers at work."""
 
     def settled() -> bool:
-        working = {feed.producer.name for feed in connection.feeds}
+        working = {runner.producer.name for runner in connection.runners}
         return connection.selection.speed == speed and working == set(producers)
 
     await eventually(settled)

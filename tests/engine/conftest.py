@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rtdemo.engine.interface import Draft, Engine, Subscriber
-from rtdemo.engine.log import Entry, Limits
+from rtdemo.engine.log import Entry, LogLimits
 from rtdemo.engine.memory import MemoryEngine
 from rtdemo.engine.redis.engine import RedisEngine
 from rtdemo.protocol.message import Message, Position
@@ -94,7 +94,7 @@ async def make(request: pytest.FixtureRequest, join: Make) -> AsyncIterator[Make
         yield join
         return
 
-    async def made(limits: Limits | None = None) -> Listening:
+    async def made(limits: LogLimits | None = None) -> Listening:
         listening = Listening(MemoryEngine(limits))
         await listening.subscribe()
         return listening

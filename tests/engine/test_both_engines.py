@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rtdemo.engine.log import Limits
+from rtdemo.engine.log import LogLimits
 from rtdemo.errors import KeyReused
 from rtdemo.protocol.message import Message, Position
 from tests.clients import eventually
@@ -60,7 +60,7 @@ async def test_log_holds_what_was_delivered(make: Make) -> None:
 
 async def test_log_is_bounded(make: Make) -> None:
     """By count; who is behind the oldest is not served as if nothing was missing."""
-    listening = await make(limits=Limits(count=5))
+    listening = await make(limits=LogLimits(count=5))
     start = listening.engine.log.last
     for number in range(1, 13):
         await listening.say(str(number))

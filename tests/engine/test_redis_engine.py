@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo.engine.log import Limits
+from rtdemo.engine.log import LogLimits
 from rtdemo.engine.redis.engine import RedisEngine
 from rtdemo.engine.redis.lease import PRESENCE_S
 from rtdemo.errors import EngineError, NotLeading, Unavailable
@@ -150,7 +150,7 @@ async def test_offsets_that_were_given_twice_are_told_to_everyone(
 
 async def test_servers_start_while_others_publish_into_a_full_log(join: Make) -> None:
     """What is trimmed while it loads is no reason to fail, and leaves no gap."""
-    small = Limits(count=20)
+    small = LogLimits(count=20)
     writer = await join(limits=small)
     running = True
 
@@ -188,7 +188,7 @@ async def test_failing_of_our_own_stops_nothing(
     with pytest.raises(Unavailable, match="its log says why"):
         await engine.publish(drafts("x", producer="lone \ud800"))
     await eventually(lambda: listening.leads)
-    monkeypatch.setattr(engine.heart, "_renew", lambda: 1 / 0)
+    monkeypatch.setattr(engine.lease, "_renew", lambda: 1 / 0)
     await eventually(lambda: "a heartbeat failed" in caplog.text)
     monkeypatch.undo()
     await listening.say("well")
@@ -198,7 +198,7 @@ async def test_failing_of_our_own_stops_nothing(
 
 async def test_numbering_is_bounded(join: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The names that published longest ago are forgotten, here and in Redis."""
-    monkeypatch.setattr("rtdemo.engine.redis.engine.publisher.FOLLOWED", 3)
+    monkeypatch.setattr("rtdemo.engine.redis.publisher.FOLLOWED", 3)
     listening = await join()
     engine = listening.engine
     assert isinstance(engine, RedisEngine)
@@ -211,7 +211,7 @@ async def test_numbering_is_bounded(join: Make, monkeypatch: pytest.MonkeyPatch)
 
 async def test_server_that_fell_behind_the_log_is_told(join: Make) -> None:
     """What was trimmed while it could not read is lost to it, and it says so."""
-    small = Limits(count=5)
+    small = LogLimits(count=5)
     writer, reader = await join(limits=small), await join(limits=small)
     engine = reader.engine
     assert isinstance(engine, RedisEngine)
@@ -230,7 +230,7 @@ async def test_log_in_redis_is_bounded_by_bytes_and_age_too(
     join: Make, redis_server: RedisServer
 ) -> None:
     """The oldest go; the newest stays however big it is."""
-    listening = await join(limits=Limits(bytes=1000))
+    listening = await join(limits=LogLimits(bytes=1000))
     for n in range(10):
         await listening.say(str(n) * 300)
     engine = listening.engine
@@ -238,9 +238,9 @@ async def test_log_in_redis_is_bounded_by_bytes_and_age_too(
     assert 1 <= await engine._commands.xlen(engine._keys.log) <= 3
     await listening.say("x" * 5000)
     assert await engine._commands.xlen(engine._keys.log) == 1
-    aged = await join("aged", limits=Limits(seconds=1), now=lambda: 1000.0)
+    aged = await join("aged", limits=LogLimits(seconds=1), now=lambda: 1000.0)
     await aged.say("old")
-    later = await join("aged", limits=Limits(seconds=1), now=lambda: 9000.0)
+    later = await join("aged", limits=LogLimits(seconds=1), now=lambda: 9000.0)
     await later.say("new")
     assert await engine._commands.xlen("{aged}:log") == 1
 
@@ -297,11 +297,11 @@ async def test_servers_are_forgotten_while_redis_is_away(join: Make, redis_serve
     """Who lives cannot be known then: what was told expires as it does in Redis."""
     listening = await join()
     assert isinstance(listening.engine, RedisEngine)
-    heart = listening.engine.heart
-    await eventually(lambda: list(heart.others) == [listening.engine.server])
+    lease = listening.engine.lease
+    await eventually(lambda: list(lease.others) == [listening.engine.server])
     await redis_server.stop()
-    heart._told -= PRESENCE_S
-    assert heart.others == {}
+    lease._told -= PRESENCE_S
+    assert lease.others == {}
     assert listening.engine.servers == {}
 
 
@@ -313,11 +313,11 @@ async def test_servers_know_of_each_other(join: Make) -> None:
     assert isinstance(other, RedisEngine)
     for listening, engine in ((first, one), (second, other)):
         listening.presence = {"websocket": 3}
-        engine.heart._told = 0.0
-    await eventually(lambda: one.heart.others.get(other.server) == {"websocket": 3})
+        engine.lease._told = 0.0
+    await eventually(lambda: one.lease.others.get(other.server) == {"websocket": 3})
     await other.close()
-    one.heart._told = 0.0
-    await eventually(lambda: list(one.heart.others) == [one.server])
+    one.lease._told = 0.0
+    await eventually(lambda: list(one.lease.others) == [one.server])
 
 
 async def test_full_queue_refuses_and_stopping_answers(join: Make) -> None:

@@ -113,7 +113,7 @@ async def test_trouble_is_told_once_and_the_return_too(
     endpoint.trouble, endpoint.text = None, "zero"
     back = await peer.receive()
     assert (back["message"], back["seq"]) == ("zero", seq + 2)
-    (account,) = server.plugins.roster.find("poll_http")
+    (account,) = server.plugins.registry.find("poll_http")
     assert (account.state, account.failures) == ("running", 0)
 
 

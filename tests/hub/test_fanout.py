@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from rtdemo.engine import memory
 from rtdemo.engine.interface import KEY_SECONDS, Draft
-from rtdemo.engine.log import Limits, Log, entry
+from rtdemo.engine.log import Log, LogLimits, entry
 from rtdemo.engine.memory import MemoryEngine
 from rtdemo.errors import KeyReused, Unavailable
 from rtdemo.hub import fanout
@@ -29,7 +29,7 @@ from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Message, Position, new_epoch, parse
 from rtdemo.testing import VirtualClock
 
-LIMITS = Limits(count=8, bytes=2000, seconds=60)
+LIMITS = LogLimits(count=8, bytes=2000, seconds=60)
 TURNS = 30
 """Turns of the loop in which whoever reads has caught up."""
 
@@ -414,7 +414,7 @@ async def test_history_is_encoded_once_for_many_who_come_back(
 
 async def test_a_long_history_is_no_news_at_the_start(engine: MemoryEngine, server: Server) -> None:
     """The first message after it reaches those who are live in the same turn, however long it is."""
-    engine.log.limits = Limits(count=50_000)
+    engine.log.limits = LogLimits(count=50_000)
     for _ in range(20):
         await say(engine, *["x"] * 2000)
     server.fanout.start()
@@ -429,7 +429,7 @@ async def test_news_that_are_gone_before_they_are_sent_leave_nobody_behind(
     engine: MemoryEngine, server: Server
 ) -> None:
     """With more connections than one turn serves, and a log that holds less than is published."""
-    engine.log.limits = Limits(count=2)
+    engine.log.limits = LogLimits(count=2)
     receivers = [Receiver(None) for _ in range(3 * SLICE)]
     for receiver in receivers:
         receiver.connect(server, None)

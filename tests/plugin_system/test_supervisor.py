@@ -15,7 +15,7 @@ import pytest
 
 from rtdemo import Client, Message, Producer
 from rtdemo.plugin_system.isolation import Threads
-from rtdemo.plugin_system.runner import Feed
+from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.plugin_system.supervisor import THREADS, Emit, Supervisor
 from rtdemo.testing import VirtualClock
 from rtdemo.timing.schedule import Schedule
@@ -35,17 +35,19 @@ class Bench:
         self.producer = Producer("p", function, every=every, **traits)
         self.supervisor = Supervisor("plugin", self.producer, clock.time)
 
-    def feed(self, emit: Emit | None = None) -> Feed:
-        feed = Feed(self.producer, self.supervisor, CLIENT, emit or self.emitted.append, self.schedule)
-        feed.start(1.0)
-        return feed
+    def runner(self, emit: Emit | None = None) -> ProducerRunner:
+        runner = ProducerRunner(
+            self.producer, self.supervisor, CLIENT, emit or self.emitted.append, self.schedule
+        )
+        runner.start(1.0)
+        return runner
 
 
 def test_text_messages_and_none(clock: VirtualClock) -> None:
     """Text and messages are emitted, a dict as JSON text, None is nothing this time."""
     contents = iter(["one", None, Message("two"), {"a": 1}])
     bench = Bench(clock, lambda: next(contents))
-    bench.feed()
+    bench.runner()
     clock.advance(4)
     assert bench.emitted == ["one", Message("two"), '{"a":1}']
     assert (bench.supervisor.runs, bench.supervisor.failures) == (4, 0)
@@ -54,7 +56,7 @@ def test_text_messages_and_none(clock: VirtualClock) -> None:
 def test_speed_divides_the_period(clock: VirtualClock) -> None:
     """At twice the speed twice as many come."""
     bench = Bench(clock, lambda: "x")
-    bench.feed().retime(2.0)
+    bench.runner().retime(2.0)
     clock.advance(3)
     assert len(bench.emitted) == 6
 
@@ -68,7 +70,7 @@ def test_failure_backs_off_from_1_to_30_seconds(clock: VirtualClock) -> None:
         raise RuntimeError("broken")
 
     bench = Bench(clock, fail, every=0.5)
-    bench.feed()
+    bench.runner()
     clock.advance(140)
     assert [b - a for a, b in pairwise(times)] == [1, 2, 4, 8, 16, 30, 30, 30]
     assert bench.supervisor.state == "backing off"
@@ -87,7 +89,7 @@ def test_traceback_is_logged_once_and_recovery_too(
         return "fine"
 
     bench = Bench(clock, flaky)
-    bench.feed()
+    bench.runner()
     with caplog.at_level(logging.INFO):
         clock.advance(20)
         broken = False
@@ -102,7 +104,7 @@ def test_traceback_is_logged_once_and_recovery_too(
 def test_rubbish_is_a_failure(clock: VirtualClock, rubbish: object) -> None:
     """What is not text, a message or None is counted against the producer."""
     bench = Bench(clock, lambda: rubbish)
-    bench.feed()
+    bench.runner()
     clock.advance(1)
     assert bench.supervisor.failures == 1
     assert type(rubbish).__name__ in str(bench.supervisor.last_error)
@@ -115,7 +117,7 @@ def test_error_in_emit_is_the_producer_s(clock: VirtualClock) -> None:
     def emit(content: str | Message) -> None:
         str(content).encode()
 
-    bench.feed(emit)
+    bench.runner(emit)
     clock.advance(1)
     assert "UnicodeEncodeError" in str(bench.supervisor.last_error)
 
@@ -129,7 +131,7 @@ async def test_async_run_is_never_doubled(clock: VirtualClock) -> None:
         return "done"
 
     bench = Bench(clock, slow)
-    bench.feed()
+    bench.runner()
     clock.advance(5)
     await asyncio.sleep(0)
     assert bench.supervisor.runs == 1
@@ -154,9 +156,9 @@ async def test_stop_cancels_the_run_under_way(clock: VirtualClock) -> None:
         return "never"
 
     bench = Bench(clock, forever, every=None)
-    feed = bench.feed()
+    runner = bench.runner()
     await asyncio.sleep(0)
-    feed.stop()
+    runner.stop()
     await cancelled.wait()
     assert bench.supervisor.failures == 0
 
@@ -169,7 +171,7 @@ async def test_rounds_of_many_clients_count_as_one(clock: VirtualClock) -> None:
 
     bench = Bench(clock, fail)
     for _ in range(1000):
-        bench.feed()
+        bench.runner()
     clock.advance(1)
     assert bench.supervisor.failures == 1000
     assert bench.supervisor.state == "backing off"
@@ -179,8 +181,10 @@ def test_failure_for_one_client_is_nobody_else_s(clock: VirtualClock) -> None:
     """A producer that raises for one client goes on at its pace for the others."""
     other = Client("sse", query={"room": "1"})
     bench = Bench(clock, lambda client: client.query["room"])
-    bench.feed()
-    Feed(bench.producer, bench.supervisor, other, bench.emitted.append, bench.schedule).start(1.0)
+    bench.runner()
+    ProducerRunner(bench.producer, bench.supervisor, other, bench.emitted.append, bench.schedule).start(
+        1.0
+    )
     clock.advance(10)
     assert bench.emitted == ["1"] * 10
     assert bench.supervisor.failures == 4, "at 1, 2, 4 and 8 s"
@@ -215,11 +219,11 @@ async def test_whatever_it_raises_is_its_own_failure(
     function = {"sync": sync, "thread": sync, "async": asynchronous, "stream": stream}[kind]
     every = None if kind == "stream" else 1.0
     bench = Bench(clock, function, every, thread=kind == "thread")
-    feed = bench.feed()
+    runner = bench.runner()
     clock.advance(1)
     await settle(lambda: bench.supervisor.failures == 1)
     assert bench.supervisor.state == "backing off"
-    feed.stop()
+    runner.stop()
     bench.supervisor.close()
 
 
@@ -231,7 +235,7 @@ async def test_async_run_that_hangs_is_cut_at_its_timeout(clock: VirtualClock) -
         return "never"
 
     bench = Bench(clock, hang, timeout=0.01)
-    bench.feed()
+    bench.runner()
     clock.advance(1)
     await settle(lambda: bench.supervisor.failures == 1)
     assert bench.supervisor.last_error == "TimeoutError: took over 0.01 s"
@@ -247,17 +251,17 @@ async def test_thread_run_that_hangs_is_never_doubled(clock: VirtualClock) -> No
         return "late"
 
     bench = Bench(clock, hang, thread=True, timeout=0.01)
-    feed = bench.feed()
+    runner = bench.runner()
     clock.advance(1)
     await settle(lambda: running and bench.supervisor.failures == 1)
     clock.advance(60)
     await asyncio.sleep(0)
     assert len(running) == 1
     release.set()
-    await settle(lambda: feed._task is None)
+    await settle(lambda: runner._task is None)
     clock.advance(31)
     await settle(lambda: len(running) == 2)
-    await settle(lambda: feed._task is None)
+    await settle(lambda: runner._task is None)
     bench.supervisor.close()
 
 
@@ -271,13 +275,13 @@ async def test_threads_are_few(clock: VirtualClock) -> None:
         return "done"
 
     bench = Bench(clock, work, thread=True)
-    feeds = [bench.feed() for _ in range(50)]
+    runners = [bench.runner() for _ in range(50)]
     clock.advance(1)
     gate.set()
     await settle(lambda: len(bench.emitted) == 50)
     assert len(names) <= THREADS
-    for feed in feeds:
-        feed.stop()
+    for runner in runners:
+        runner.stop()
     bench.supervisor.close()
 
 
@@ -301,8 +305,8 @@ async def test_async_generator_runs_from_connect_on(clock: VirtualClock) -> None
             yield content
 
     bench = Bench(clock, stream, None)
-    feed = bench.feed()
-    await settle(lambda: feed._task is None)
+    runner = bench.runner()
+    await settle(lambda: runner._task is None)
     clock.advance(60)
     assert bench.emitted == ["one", '{"n":2}']
     assert bench.supervisor.runs == 3
@@ -320,13 +324,13 @@ async def test_async_generator_that_fails_starts_again_after_its_back_off(clock:
             closed.append(1)
 
     bench = Bench(clock, stream, None)
-    feed = bench.feed()
-    await settle(lambda: feed._task is None)
+    runner = bench.runner()
+    await settle(lambda: runner._task is None)
     assert (bench.emitted, bench.supervisor.last_error, closed) == (["one"], "OSError: gone", [1])
     clock.advance(1)
     await settle(lambda: bench.emitted == ["one", "one"])
-    feed.stop()
-    await settle(lambda: feed._task is None)
+    runner.stop()
+    await settle(lambda: runner._task is None)
 
 
 async def test_stopping_closes_the_generator(clock: VirtualClock) -> None:
@@ -341,9 +345,9 @@ async def test_stopping_closes_the_generator(clock: VirtualClock) -> None:
             closed.set()
 
     bench = Bench(clock, stream, None)
-    feed = bench.feed()
+    runner = bench.runner()
     await settle(lambda: bench.emitted)
-    feed.stop()
+    runner.stop()
     await closed.wait()
     assert bench.supervisor.failures == 0
 
@@ -352,7 +356,7 @@ def test_jitter_puts_each_run_off_by_less_than_it(clock: VirtualClock) -> None:
     """Runs come within the jitter after they are due, and the period does not drift."""
     times: list[float] = []
     bench = Bench(clock, lambda: times.append(clock.now - 1000), every=1.0, jitter=0.5)
-    bench.feed()
+    bench.runner()
     clock.advance(100.6)
     assert len(times) == 100
     late = [time - due for due, time in enumerate(times, 1)]
@@ -378,10 +382,10 @@ async def test_blocking_is_named_and_from_the_second_time_put_off(
         return spin(0.11)
 
     bench = Bench(clock, block if is_async else lambda: spin(0.11))
-    feed = bench.feed()
+    runner = bench.runner()
     for run in range(1, 4):
         clock.advance(1)
-        await settle(partial(lambda n: len(bench.emitted) == n and feed._task is None, run))
+        await settle(partial(lambda n: len(bench.emitted) == n and runner._task is None, run))
     assert bench.emitted == ["late"] * 3
     clock.advance(1)
     assert bench.supervisor.runs == 3, "the back-off is 2 s by now"
@@ -402,7 +406,7 @@ def test_twenty_failures_in_a_row_disable_it_until_enabled(
         return "fine"
 
     bench = Bench(clock, flaky)
-    bench.feed()
+    bench.runner()
     clock.advance(3600)
     assert (bench.supervisor.state, bench.supervisor.failures) == ("disabled", 20)
     assert "disabled after 20 in a row" in caplog.text
@@ -421,5 +425,5 @@ def test_what_runs_at_connect_only_fails(clock: VirtualClock) -> None:
         raise RuntimeError("broken")
 
     bench = Bench(clock, fail, every=None)
-    bench.feed()
+    bench.runner()
     assert bench.supervisor.state == "failed"

@@ -124,12 +124,12 @@ async def test_flag_watches_the_files(
 ) -> None:
     """With --reload a saved file is noticed."""
     server = await start(files=(dice,), reload=True)
-    supervisors = server.plugins.roster.find("dice")
+    supervisors = server.plugins.registry.find("dice")
 
     def noticed() -> bool:
         # The watch begins a moment after the start; a save before it goes unseen.
         dice.write_text(CODE.format(traits="", text="noticed"))
-        return server.plugins.roster.find("dice") != supervisors
+        return server.plugins.registry.find("dice") != supervisors
 
     await eventually(noticed)
     peer = await connect(server, "sse", "producers=dice")
@@ -150,7 +150,7 @@ async def test_enabling_a_producer(
         forwarded = await http.post(path, headers={"X-Forwarded-For": "10.0.0.1"})
         foreign = await http.post(path, headers={"Origin": "https://evil.example"})
         absent = await http.post("/api/producers/nix/enable")
-        assert server.plugins.roster.find("dice")[0].state == "disabled"
+        assert server.plugins.registry.find("dice")[0].state == "disabled"
         allowed = await http.post(path)
     assert [forwarded.status_code, foreign.status_code, absent.status_code] == [403, 403, 404]
     assert (allowed.status_code, allowed.json()[0]["state"]) == (200, "running")

@@ -228,7 +228,7 @@ async def test_statistics_count_every_server(pair: list[Server], connect: Connec
                 return (await http.get("/api/stats")).json()["servers"]
 
             while (await told())["connections"] != {"websocket": 0, "sse": 2}:
-                server.hub.engine.heart._told = 0.0  # type: ignore[attr-defined]  # a Redis engine's
+                server.hub.engine.lease._told = 0.0  # type: ignore[attr-defined]  # a Redis engine's
                 await asyncio.sleep(0.01)
             assert (await told())["count"] == 2
 

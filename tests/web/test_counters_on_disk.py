@@ -13,7 +13,7 @@ from rtdemo.hub.statistics import Statistics
 from rtdemo.server.server import Server
 from rtdemo.timing.histogram import Histogram
 from rtdemo.web import other_workers
-from rtdemo.web.other_workers import Tally
+from rtdemo.web.other_workers import CounterFiles
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def of(counted: Statistics, worker: int, **changes: Any) -> Statistics:
 
 def test_the_gone_are_one(tmp_path: Path, counted: Statistics) -> None:
     """Their counts are added up, whatever is open is not, and their files are no more."""
-    noted = Tally(tmp_path)
+    noted = CounterFiles(tmp_path)
     for worker in (1, 2, 3):
         noted.note(of(counted, worker, connections={"websocket": 0, "sse": 4}))
     noted.close(1)
@@ -47,7 +47,7 @@ def test_the_gone_are_one(tmp_path: Path, counted: Statistics) -> None:
 
 def test_none_is_counted_twice(tmp_path: Path, counted: Statistics) -> None:
     """Between the two steps in which the parent adds one, its file does not count."""
-    noted = Tally(tmp_path)
+    noted = CounterFiles(tmp_path)
     noted.note(of(counted, 1))
     noted.close(1)
     noted.note(of(counted, 1))
@@ -56,7 +56,7 @@ def test_none_is_counted_twice(tmp_path: Path, counted: Statistics) -> None:
 
 def test_files_of_another_version_are_none(tmp_path: Path, counted: Statistics) -> None:
     """SIGHUP may bring a new one; counting goes on from there."""
-    noted = Tally(tmp_path)
+    noted = CounterFiles(tmp_path)
     for name in ("1.json", "gone.json"):
         (tmp_path / name).write_text('{"total": {}}')
     assert noted.read() == {}
@@ -69,7 +69,7 @@ def test_names_that_a_plugin_invents_are_bounded(
     tmp_path: Path, counted: Statistics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(other_workers, "MAX_PRODUCERS", 5)
-    noted = Tally(tmp_path)
+    noted = CounterFiles(tmp_path)
     for worker in (1, 2, 3):
         own = of(counted, worker)
         for account in own.producers:
@@ -81,6 +81,6 @@ def test_names_that_a_plugin_invents_are_bounded(
 
 def test_folder_that_is_gone_stops_nobody(tmp_path: Path, counted: Statistics) -> None:
     """Its parent has died; what it would have added up is nobody's any more."""
-    noted = Tally(tmp_path / "gone")
+    noted = CounterFiles(tmp_path / "gone")
     noted.note(counted)
     assert noted.read() == {}

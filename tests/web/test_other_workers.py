@@ -12,7 +12,7 @@ from aiohttp import web
 
 from rtdemo.server.server import Server
 from rtdemo.web import other_workers
-from rtdemo.web.other_workers import Answer, Siblings
+from rtdemo.web.other_workers import Answer, OtherWorkers
 from tests.conftest import Start
 
 Sibling = Callable[..., Awaitable[None]]
@@ -44,7 +44,7 @@ async def test_the_one_that_it_concerns_answers(
     tmp_path: Path, sibling: Sibling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for the rest; only where none of them knows of it, one that is silent counts."""
-    asking = Siblings(tmp_path)
+    asking = OtherWorkers(tmp_path)
     (tmp_path / "gone.sock").touch()
     assert await asking.hand_over("/x", b"hi") == Answer(404)
     await sibling(404)
@@ -61,13 +61,13 @@ async def test_silence_is_not_taken_for_a_stream_that_is_gone(
 ) -> None:
     """A POST that a sibling may yet hear is answered 504 with Retry-After, not 404."""
     server: Server = await start(single_site=True)
-    server._siblings._folder = tmp_path
+    server._other_workers._folder = tmp_path
     monkeypatch.setattr(other_workers, "HEARING", 0.05)
     await sibling(404, 3600)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.post("/api/messages?client=somebody", content="hi")
     assert (answer.status_code, answer.headers.get("Retry-After")) == (504, "2"), answer.text
-    server._siblings._folder = None
+    server._other_workers._folder = None
 
 
 async def test_sibling_of_another_version_is_left_out(
@@ -75,9 +75,9 @@ async def test_sibling_of_another_version_is_left_out(
 ) -> None:
     """SIGHUP may bring one whose statistics are others; whoever asks is answered all the same."""
     server: Server = await start(single_site=True)
-    server._siblings._folder = tmp_path
+    server._other_workers._folder = tmp_path
     await sibling(200)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.get("/api/stats")
     assert (answer.status_code, answer.json()["workers"]) == (200, 1)
-    server._siblings._folder = None
+    server._other_workers._folder = None

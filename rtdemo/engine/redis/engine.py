@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from rtdemo.engine.interface import Draft, Subscriber
-from rtdemo.engine.log import Entry, Limits, Log, entry
+from rtdemo.engine.log import Entry, Log, LogLimits, entry
 from rtdemo.engine.redis import client
 from rtdemo.engine.redis.client import READY, Health
-from rtdemo.engine.redis.lease import Heart
-from rtdemo.engine.redis.publisher import Outbound
+from rtdemo.engine.redis.lease import Lease
+from rtdemo.engine.redis.publisher import Publisher
 from rtdemo.errors import one_line
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.message import Message, Position
@@ -54,7 +54,7 @@ class RedisEngine:
         self,
         url: str,
         prefix: str = "rtdemo",
-        limits: Limits | None = None,
+        limits: LogLimits | None = None,
         now: Callable[[], float] = messages.now,
         server: str | None = None,
     ) -> None:
@@ -66,7 +66,7 @@ class RedisEngine:
         self._blocking = client.connect(url, BLOCK + client.TIMEOUT)
         self._beating = client.connect(url)
         self._health = Health()
-        self._outbound = Outbound(
+        self._publisher = Publisher(
             self._commands,
             self._keys,
             self.log,
@@ -74,13 +74,13 @@ class RedisEngine:
             now,
             self._health,
             away=self._away,
-            refused=lambda: self.heart.lead(False),
+            refused=lambda: self.lease.lead(False),
         )
         self._subscriber: Subscriber | None = None
         self._tasks: list[asyncio.Task[None]] = []
         # After a fault Redis may be another, or restored from an older state.
         self._in_doubt = False
-        self.heart = Heart(
+        self.lease = Lease(
             self._beating, self._keys, self.server, self._lead, self._presence, self._health
         )
 
@@ -113,23 +113,23 @@ class RedisEngine:
         """Report every new entry to the subscriber, from the end of the loaded log until `close`."""
         self._subscriber = subscriber
         self._health.read()
-        for work in (self._follow(), self._outbound.work(), self.heart.beat()):
+        for work in (self._follow(), self._publisher.work(), self.lease.beat()):
             self._tasks.append(asyncio.ensure_future(work))
 
     def publish(
         self, drafts: Sequence[Draft], key: str = "", leading: bool = False
     ) -> asyncio.Future[list[Position]]:
         """Queue messages for Redis; they come back, to be delivered, by the reader."""
-        return self._outbound.put(drafts, key, leading)
+        return self._publisher.put(drafts, key, leading)
 
     async def close(self) -> None:
         """Stop everything and give up leading."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._outbound.fail("the server is stopping")
+        self._publisher.fail("the server is stopping")
         if self._tasks and self.state == READY:
-            await self.heart.stop()
+            await self.lease.stop()
         self._tasks.clear()
         self._health.unread = "closed"
         for redis in (self._commands, self._blocking, self._beating):
@@ -139,7 +139,7 @@ class RedisEngine:
     @property
     def servers(self) -> Mapping[str, Mapping[str, Any]]:
         """What each living server told of itself, by name; up to 2 s old."""
-        return self.heart.others
+        return self.lease.others
 
     def _lead(self, leading: bool) -> None:
         if self._subscriber is not None:
@@ -150,7 +150,7 @@ class RedisEngine:
 
     def _away(self, error: Exception) -> None:
         self._health.lost(f"redis is away: {one_line(error)}")
-        self._outbound.fail(self.state)
+        self._publisher.fail(self.state)
 
     async def _last(self) -> Position:
         epoch, offset = await self._commands.hmget(self._keys.meta, ["epoch", "offset"])
@@ -158,13 +158,13 @@ class RedisEngine:
 
     async def _load(self) -> None:
         """Take over what Redis holds, from its oldest entry on, while others publish and it trims."""
-        await self._outbound.ensure_epoch()
+        await self._publisher.ensure_epoch()
         while True:
             try:
                 return await self._copy()
             except ForeignEntryError as error:
                 log.warning("%s; a new log begins", error)
-                await self._outbound.ensure_epoch(afresh=True)
+                await self._publisher.ensure_epoch(afresh=True)
 
     async def _copy(self) -> None:
         self.log.restart(await self._last())
@@ -241,7 +241,7 @@ class RedisEngine:
 
     async def _restart(self, afresh: bool = False) -> None:
         """Go on with the log that Redis has now, or with a new one; what lies between is lost."""
-        await self._outbound.ensure_epoch(afresh)
+        await self._publisher.ensure_epoch(afresh)
         last = await self._last()
         oldest = await self._commands.xrange(self._keys.log, count=1)
         base = int(oldest[0][0].partition("-")[0]) - 1 if oldest else last.offset

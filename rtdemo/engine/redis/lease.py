@@ -47,7 +47,7 @@ PRESENCE_S = 6.0
 """Seconds for which a server that tells nothing more is listed."""
 
 
-class Heart:
+class Lease:
     """Renew the lease, or take it when it is free, and tell of this server.
 
     Arguments:

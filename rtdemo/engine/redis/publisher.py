@@ -92,7 +92,7 @@ class Publication:
     answer: Answer
 
 
-class Outbound:
+class Publisher:
     """Hand publications to Redis, in order, by one task.
 
     Arguments:

@@ -9,14 +9,14 @@ from rtdemo.lab.bench.metrics import NOISE
 from rtdemo.lab.bench.result import Line, Round, Run, State
 from rtdemo.lab.bench.target import Offers
 from rtdemo.protocol.client import LABELS, Transport
-from rtdemo.protocol.connection_info import Route
+from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import merged
 
 PAYLOAD_TOLERANCE = 0.1
 """Share by which the mean JSON of a message may differ: `WebSocket Message 5` is longer than SSE's."""
 PERIOD_TOLERANCE = 0.001
-_Told = Callable[[Route], object]
-_ROUTE: Mapping[str, tuple[_Told, Callable[[Route], str]]] = {
+_Told = Callable[[ConnectionInfo], object]
+_ROUTE: Mapping[str, tuple[_Told, Callable[[ConnectionInfo], str]]] = {
     "TCP_NODELAY": (lambda r: r.no_delay, lambda r: {True: "on", False: "off", None: "?"}[r.no_delay]),
     "compression": (lambda r: r.compression, lambda r: r.compression or "none"),
     "HTTP version": (
@@ -29,7 +29,7 @@ _ROUTE: Mapping[str, tuple[_Told, Callable[[Route], str]]] = {
 
 def audit(
     offered: Offers,
-    routes: Mapping[Transport, Route | None],
+    routes: Mapping[Transport, ConnectionInfo | None],
     rounds: Mapping[Transport, Sequence[Round]],
 ) -> list[Line]:
     """Return the lines; none where there is nothing to compare.
@@ -57,7 +57,7 @@ def _line(name: str, state: State, words: Mapping[Transport, object] | str) -> L
     return Line(name, state, words)
 
 
-def _known(routes: Mapping[Transport, Route | None]) -> dict[Transport, Route]:
+def _known(routes: Mapping[Transport, ConnectionInfo | None]) -> dict[Transport, ConnectionInfo]:
     return {transport: route for transport, route in routes.items() if route is not None}
 
 
@@ -65,7 +65,7 @@ def _untold(name: str) -> Line:
     return Line(name, "not told", "the server does not tell; rtdemo does with --probes")
 
 
-def _process(offered: Offers, routes: Mapping[Transport, Route | None]) -> Line:
+def _process(offered: Offers, routes: Mapping[Transport, ConnectionInfo | None]) -> Line:
     name = "same process"
     known = _known(routes)
     if len(known) < 2:
@@ -110,7 +110,7 @@ def _periods(rounds: Sequence[Round]) -> dict[str, float]:
     return {name: ms for one in rounds for name, ms in sorted(one.figures.periods.items())}
 
 
-def _same(name: str, routes: Mapping[Transport, Route | None]) -> Line:
+def _same(name: str, routes: Mapping[Transport, ConnectionInfo | None]) -> Line:
     value, shown = _ROUTE[name]
     known = _known(routes)
     if len(known) < 2:

@@ -22,7 +22,7 @@ from rtdemo.lab.bench.protocol import SETTLE, Go, Outcome, Ready, Settlement, or
 from rtdemo.lab.bench.result import Round, Run
 from rtdemo.lab.bench.target import Subject, Usage
 from rtdemo.protocol.client import LABELS, Transport
-from rtdemo.protocol.connection_info import Route
+from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import Latencies
 
 WARM_UP = 10
@@ -66,7 +66,7 @@ async def _measure(run: Run, address: Address | None, progress: Progress) -> Non
         http = await stack.enter_async_context(aiohttp.ClientSession())
         there = address if address is not None else await stack.enter_async_context(own_server())
         subject = await _subject(run, http, there)
-        routes: dict[Transport, Route | None] = {}
+        routes: dict[Transport, ConnectionInfo | None] = {}
         try:
             await _rounds(run, subject, http, routes, progress)
         finally:
@@ -115,7 +115,7 @@ async def _opened(
     run: Run,
     subject: Subject,
     http: aiohttp.ClientSession,
-    routes: dict[Transport, Route | None],
+    routes: dict[Transport, ConnectionInfo | None],
     transport: Transport,
     ready: list[Ready],
 ) -> None:
@@ -137,7 +137,7 @@ async def _rounds(
     run: Run,
     subject: Subject,
     http: aiohttp.ClientSession,
-    routes: dict[Transport, Route | None],
+    routes: dict[Transport, ConnectionInfo | None],
     progress: Progress,
 ) -> None:
     turns = order(run.settings.transports, run.settings.rounds)

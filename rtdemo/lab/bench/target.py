@@ -20,7 +20,7 @@ from rtdemo.lab.bench.result import RunSettings
 from rtdemo.lab.follow import explain
 from rtdemo.lab.server_clock import Reading
 from rtdemo.protocol.client import Transport
-from rtdemo.protocol.connection_info import Route
+from rtdemo.protocol.connection_info import ConnectionInfo
 
 AT_ONCE = 100
 """Openings in flight, of all processes: under the 128 that many servers let wait."""
@@ -70,7 +70,7 @@ class Subject:
         if self.address.is_loopback:
             self.pids = machine.listeners(self.address.port) - {os.getpid()}
 
-    def check_processes(self, route: Route) -> None:
+    def check_processes(self, route: ConnectionInfo) -> None:
         """Let go of the processes where they only pass on what another one serves."""
         if self.pids and route.process not in self.pids:
             port, listening = self.address.port, ", ".join(map(str, sorted(self.pids)))
@@ -190,11 +190,11 @@ async def _get(http: aiohttp.ClientSession, url: str) -> Any:
         return await answer.json()
 
 
-async def route(http: aiohttp.ClientSession, address: Address, client: str) -> Route | None:
+async def route(http: aiohttp.ClientSession, address: Address, client: str) -> ConnectionInfo | None:
     """Ask through what a client's connection came; None where the server does not tell."""
     try:
         found = await _get(http, f"{address.origin}/api/probe/connection?client={client}")
-        return None if found is None else msgspec.convert(found, Route)
+        return None if found is None else msgspec.convert(found, ConnectionInfo)
     except (*_FAULTS, *_FOREIGN):
         return None
 

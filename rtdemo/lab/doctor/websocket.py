@@ -16,7 +16,7 @@ from rtdemo.lab.doctor.errors import TOO_MANY, NotTestedError, decode, first_lin
 from rtdemo.plugin_system.checks import Finding
 
 Socket = aiohttp.ClientWebSocketResponse
-SUBPROTOCOL = "rtdemo.web.probes"
+SUBPROTOCOL = "rtdemo.probe"
 LARGE = 64 * 1024
 """Bytes of the largest message that rtdemo takes."""
 

@@ -11,7 +11,7 @@ from rtdemo.lab import address
 from rtdemo.lab.bench.analysis import work_out
 from rtdemo.lab.bench.result import RunSettings
 from rtdemo.lab.bench.target import Offers, Subject
-from rtdemo.protocol.connection_info import Route
+from rtdemo.protocol.connection_info import ConnectionInfo
 from tests.lab.bench.test_arrivals import AHEAD, GO, received
 
 
@@ -19,8 +19,8 @@ def subject(port: int = 1) -> Subject:
     return Subject(address.parse(f"http://127.0.0.1:{port}"), Offers(), RunSettings(), "")
 
 
-def route(process: int) -> Route:
-    return Route("", process, "sse", "1.1", False, True, None, [], "127.0.0.1")
+def route(process: int) -> ConnectionInfo:
+    return ConnectionInfo("", process, "sse", "1.1", False, True, None, [], "127.0.0.1")
 
 
 async def test_a_server_here_that_tells_no_time_is_assumed_to_share_the_clock() -> None:
