@@ -62,7 +62,7 @@ async def test_one_account_for_both_lines(page: Page) -> None:
     all_of_it = (
         f"1,200 lost, 2 repeated, 3 out of order, told of losses 4{TIMES}, 5 not checked, 6 unreadable"
     )
-    assert await run(page, "stats", body) == [
+    assert await run(page, "measure/ledger", body) == [
         "none yet",
         "0 lost, 0 repeated, 0 out of order",
         all_of_it,
@@ -82,4 +82,4 @@ async def test_a_gap_from_before_reset_is_not_counted(page: Page) -> None:
         enter(2);
         return [...found, ledger.repeated];
     """
-    assert await run(page, "stats", body) == [1, 0, 1, 1]
+    assert await run(page, "measure/ledger", body) == [1, 0, 1, 1]
