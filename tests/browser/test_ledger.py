@@ -53,7 +53,8 @@ async def test_the_ledger_leaves_nothing_out(page: Page) -> None:
 async def test_one_account_for_both_lines(page: Page) -> None:
     """Every count of the ledger is in both; the line has three of them even at zero."""
     body = """
-        const stats = new m.Stats();
+        const { Stats } = await import("/static/measure/measurement.js");
+        const stats = new Stats();
         const before = [m.completeness(stats), m.ledgerLine(stats)];
         Object.assign(stats.ledger, { missing: 1200, repeated: 2, late: 3, told: 4, unchecked: 5 });
         stats.unreadable = 6;

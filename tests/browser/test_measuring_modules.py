@@ -67,7 +67,11 @@ async def test_jitter_is_that_of_the_rfc(page: Page) -> None:
         jitter.add(1000);
         return [first, value, jitter.value];
     """
-    assert await run(page, "measure/jitter", body) == [None, pytest.approx(expected), pytest.approx(expected)]
+    assert await run(page, "measure/jitter", body) == [
+        None,
+        pytest.approx(expected),
+        pytest.approx(expected),
+    ]
 
 
 PAYLOADS = ["", "ascii", "ü€😀 \ud7ff\ue000", "x" * 125, "x" * 126, "é" * 63, "x" * 65_535, "x" * 65_536]
@@ -231,11 +235,18 @@ async def test_the_clock_is_told_after_a_whole_round(page: Page) -> None:
         await clock.measure();
         return [asked, early, clock.at(0), clock.at(50).time - clock.at(0).time];
     """
-    assert await run(page, "measure/server_clock", body) == [10, [None] * 9, {"time": 1000, "error": 3}, 50]
+    assert await run(page, "measure/server_clock", body) == [
+        10,
+        [None] * 9,
+        {"time": 1000, "error": 3},
+        50,
+    ]
 
 
 async def test_the_exact_median_is_between_buckets(page: Page) -> None:
     """The figure on the page is the nearest rank's, as Python's own median of an odd count is."""
     values = [1.01, 1.3, 1.31, 1.4, 9.0]
     body = f"const h = new m.Histogram(); for (const v of {values}) h.add(v); return h.percentile(50);"
-    assert await run(page, "measure/histogram", body) == pytest.approx(statistics.median(values), rel=0.02)
+    assert await run(page, "measure/histogram", body) == pytest.approx(
+        statistics.median(values), rel=0.02
+    )

@@ -61,7 +61,7 @@ async def test_control_answers(page: Page) -> None:
         found.push(say('{"error": "no"}'), say('{"producers": [], "speed": 3.0}'), control.chosen);
         return found;
     """
-    assert await run(page, "connection/control", body) == [
+    assert await run(page, "connection/selection", body) == [
         *(None, None, None, None, None),
         *(True, None),
         *("cut", True),
@@ -77,7 +77,7 @@ async def test_rate_stops(page: Page) -> None:
         const stops = ["1", "2.5", "0.01", "1000", "x"].map((speed) => m.STOPS[m.nearestStop(speed)]);
         return [m.STOPS[0], m.STOPS.at(-1), ...stops];
     """
-    assert await run(page, "views/rate", body) == ["0.1", "20", "1", "3", "0.1", "20", "1"]
+    assert await run(page, "views/producers_panel", body) == ["0.1", "20", "1", "3", "0.1", "20", "1"]
 
 
 async def test_gathering_producers(page: Page) -> None:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SENTENCES = """async () => {
     const [{ closing }, { crowded }, { Silence }] = await Promise.all(
-        ["connection/closing", "connection/tabs", "connection/stall"].map((name) => import(`/static/${name}.js`)),
+        ["websocket", "tabs", "stall"].map((name) => import(`/static/connection/${name}.js`)),
     );
     const next = "Trying again in 30.0 s, until you press Disconnect.";
     const sentences = [1000, 1001, 1006, 1011, 1013].map((code) => `${closing(code)} ${next}`);
@@ -117,7 +117,7 @@ async def test_a_full_browser_is_the_reason(page: Page) -> None:
         + """
         window.fetch = async () => { throw new TypeError("no"); };
         const { SseTransport } = await import("/static/connection/sse.js");
-        const { Roster } = await import("/static/roster.js");
+        const { Roster } = await import("/static/producers.js");
         const crowd = () => tabs.reason("http/1.1");
         const roster = new Roster(() => {}, crowd);
         const transport = new SseTransport(() => location.href, {}, { protocol: "http/1.1" }, tabs);

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 RECORDINGS = """
     const { Recording } = await import("/static/measure/recording.js");
-    const { seeded } = await import("/static/compare/random.js");
+    const { seeded } = await import("/static/compare/bootstrap.js");
     /** Latencies in waves, so that messages near each other are slow together. */
     const recorded = (seed, shift, count, producer = "p", every = 100) => {
         const random = seeded(seed);
@@ -42,7 +42,7 @@ async def judged(page: Page, expression: str) -> Any:
     body = (
         RECORDINGS
         + f"""
-        const {{ verdict }} = await import("/static/compare/sentence.js");
+        const {{ verdict }} = await import("/static/compare/verdict.js");
         const findings = finish(m.judge({expression}, schedule));
         return [findings, verdict(findings, [], "waiting")];
     """
@@ -127,7 +127,7 @@ async def test_verdict_sentences(page: Page) -> None:
             say(-2, -1, -0.001), say(0.5, 1, 2), say(1, 2, 3, ["a reason", "and another"]),
         ];
     """
-    assert await run(page, "compare/sentence", body) == [
+    assert await run(page, "compare/verdict", body) == [
         "No difference can be told"
         " (WebSocket is between 0.30 ms faster and 0.20 ms slower, 95 % interval).",
         "No difference can be told: WebSocket is faster here (0.03 to 0.09 ms, 95 % interval),"
@@ -159,7 +159,7 @@ async def test_why_nothing_is_compared_yet(page: Page) -> None:
             m.waiting([known, recorded({ value: 1, error: 1 }, 2)], true),
         ];
     """
-    closed, early, one_sided, clockless, left_out = await run(page, "compare/sentence", body)
+    closed, early, one_sided, clockless, left_out = await run(page, "compare/verdict", body)
     assert closed == "Connect both, and this line says which is faster here."
     assert early == one_sided
     assert early.startswith("Too few messages yet: 0 of the 20 ")

@@ -7,7 +7,21 @@
  * each counting as often as its block was drawn. Pure.
  * @module compare/bootstrap
  */
-import { seeded } from "./random.js";
+
+/**
+ * Make a generator of numbers from 0 to below 1: xorshift32 (Marsaglia, Xorshift RNGs, 2003).
+ * @param {number} seed a whole number other than 0
+ * @returns {() => number}
+ */
+export function seeded(seed) {
+  let state = seed | 0;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
 
 /** Draws: the ends of a 95 % interval are then the tenth from either end. */
 export const DRAWS = 400;

@@ -4,8 +4,7 @@
  * of time in which both had some. Pure.
  * @module compare/comparable
  */
-import { seeded } from "./random.js";
-import { sortSamples } from "./bootstrap.js";
+import { seeded, sortSamples } from "./bootstrap.js";
 import { sameSpeed } from "../connection/selection.js";
 
 /** @typedef {import("../producers.js").Producer} Producer */

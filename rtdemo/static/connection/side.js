@@ -3,26 +3,49 @@
  * One side: its state, figures and last messages. Knows no page; a panel shows it.
  * @module connection/side
  */
-import { tellsPosition } from "./control.js";
 import { clip, oneLine } from "../format.js";
+import { parse } from "../message.js";
+import { sameProducers, tellsPosition } from "./selection.js";
+import { Speech } from "./sending.js";
+import { Silence } from "./stall.js";
 import { utf8Length } from "./wire_size.js";
 import { Measuring } from "../measure/measurement.js";
-import { parse } from "../message.js";
-import { Recent } from "./recent.js";
-import { sameProducers } from "./selection.js";
-import { Silence } from "./stall.js";
-import { Speech } from "./sending.js";
-import { ACTIVE, OPEN } from "./state.js";
 
 /** @typedef {import("../measure/faults.js").Break} Break */
-/** @typedef {import("./control.js").Control} Control */
 /** @typedef {import("../measure/measurement.js").Reader} Reader */
 /** @typedef {import("../message.js").Message} Message */
 /** @typedef {import("../producers.js").Producer} Producer */
+/** @typedef {import("./selection.js").Control} Control */
 /** @typedef {import("./selection.js").Selection} Selection */
-/** @typedef {import("./state.js").State} State */
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
+
+/** @typedef {"idle" | "connecting" | "connected" | "stalled" | "reconnecting"} Going */
+/** @typedef {Going | "refused" | "lost" | "disconnected"} State */
+
+/** Those that Disconnect ends. @type {ReadonlySet<State>} */
+export const ACTIVE = new Set(["connecting", "connected", "stalled", "reconnecting"]);
+
+/** Those in which the connection can be spoken over. @type {ReadonlySet<State>} */
+export const OPEN = new Set(["connected", "stalled"]);
+
+/** Messages kept and shown. */
+export const KEPT = 10;
+
+export class Recent {
+  /** @type {Message[]} newest first */
+  messages = [];
+
+  /** @param {Message} message */
+  add(message) {
+    this.messages.unshift(message);
+    if (this.messages.length > KEPT) this.messages.pop();
+  }
+
+  clear() {
+    this.messages = [];
+  }
+}
 
 const SLOW_MS = 5_000;
 const TICK_MS = 1_000;

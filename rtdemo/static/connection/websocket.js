@@ -4,10 +4,9 @@
  * last position that was seen.
  * @module connection/websocket
  */
-import { Backoff } from "./backoff.js";
-import { closing, isFinal } from "./closing.js";
-import { websocketBytes } from "./wire_size.js";
+import { clip, oneLine } from "../format.js";
 import { diagnosis } from "./transport.js";
+import { websocketBytes } from "./wire_size.js";
 
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
@@ -168,4 +167,73 @@ export class WebSocketTransport {
     this.#socket = null;
     this.#events.refused(sentence);
   }
+}
+
+export const FIRST_MS = 500;
+export const LAST_MS = 30_000;
+
+export class Backoff {
+  #tries = 0;
+  #random;
+
+  /** @param {() => number} random from 0 to 1 */
+  constructor(random = Math.random) {
+    this.#random = random;
+  }
+
+  /**
+   * Tell how long to wait before the next try: half of it is certain, half is chance.
+   * @returns {number} milliseconds
+   */
+  next() {
+    const most = Math.min(FIRST_MS * 2 ** this.#tries, LAST_MS);
+    this.#tries += 1;
+    return most * (0.5 + this.#random() / 2);
+  }
+
+  /** It worked: begin afresh. */
+  reset() {
+    this.#tries = 0;
+  }
+}
+
+/** @type {Record<number, string>} */
+const SENTENCES = {
+  1000: "The server closed the connection in good order.",
+  1001: "The server is going away: it stops or restarts.",
+  1002: "The server saw a protocol error. A proxy in between may have changed the bytes.",
+  1003: "The server does not take this kind of data.",
+  1006: "The connection broke without a goodbye. Is the network there, and the server running?",
+  1007: "The server got text that is not UTF-8.",
+  1008: "The server's rules ended it, such as its limit on messages. Send less.",
+  1009: "The text was too big: 64 KiB is the most.",
+  1011: "The server met an error of its own; its log has it.",
+  1013: "This page read too slowly, so the server let go. Is the tab or the network overloaded?",
+};
+
+/** Codes whose sentence leaves open what happened, so that the server's own words help. */
+const OPEN = new Set([1008, 1011]);
+
+/** After these a further try would end as this one did. */
+const FINAL = new Set([1002, 1003, 1007, 1008, 1009]);
+
+/**
+ * Tell whether it is no use to try again.
+ * @param {number} code
+ */
+export function isFinal(code) {
+  return FINAL.has(code);
+}
+
+/**
+ * Say why it ended and what to do.
+ * @param {number} code
+ * @param {string} [reason] the server's own words
+ */
+export function closing(code, reason = "") {
+  const sentence = SENTENCES[code];
+  const quoted = reason !== "" && (sentence === undefined || OPEN.has(code));
+  const words = quoted ? ` It says: “${clip(oneLine(reason), 80)}”.` : "";
+  const ended = sentence ?? "The server closed the connection.";
+  return `${ended}${words} Code ${code}.`;
 }

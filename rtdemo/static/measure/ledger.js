@@ -6,23 +6,7 @@
 import { count } from "../format.js";
 
 /** @typedef {import("../message.js").Message} Message */
-
-/** A mean that keeps no samples. */
-export class Mean {
-  count = 0;
-  sum = 0;
-
-  /** @param {number} value */
-  add(value) {
-    this.count += 1;
-    this.sum += value;
-  }
-
-  /** @returns {number | null} null before the first value */
-  get value() {
-    return this.count === 0 ? null : this.sum / this.count;
-  }
-}
+/** @typedef {import("./measurement.js").Stats} Stats */
 
 /** Producers whose numbering is followed at once; messages of further ones are counted, not checked. */
 export const FOLLOWED = 200;
@@ -113,44 +97,6 @@ export class Ledger {
     this.told = 0;
     this.unchecked = 0;
     for (const key of this.#awaited.keys()) this.#awaited.set(key, false);
-  }
-}
-
-/** Everything that one panel shows as a figure. */
-export class Stats {
-  received = 0;
-  unreadable = 0;
-  latency = new Mean();
-  /** The mean of the readings' error bounds is a bound on the error of their mean. */
-  error = new Mean();
-  ledger = new Ledger();
-  /** How often the connection came back by itself. */
-  reconnects = 0;
-  /** @type {number | null} milliseconds from the click to the open connection */
-  opening = null;
-
-  /**
-   * Count a message.
-   * @param {Message} message
-   * @param {{ value: number, error: number } | null} latency null while the server's clock is unknown
-   */
-  record(message, latency) {
-    this.received += 1;
-    this.ledger.enter(message);
-    if (latency === null) return;
-    this.latency.add(latency.value);
-    this.error.add(latency.error);
-  }
-
-  /** Forget every figure. */
-  reset() {
-    this.received = 0;
-    this.unreadable = 0;
-    this.latency = new Mean();
-    this.error = new Mean();
-    this.opening = null;
-    this.reconnects = 0;
-    this.ledger.reset();
   }
 }
 

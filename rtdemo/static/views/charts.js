@@ -4,14 +4,13 @@
  * it shows has changed, and only then.
  * @module views/charts
  */
-import { largest } from "./columns.js";
+import { GUTTER, drawStrip, largest } from "./strip_chart.js";
 import { stated } from "../format.js";
 import { topDecade } from "./latency_scale.js";
 import { drawOverlay } from "./histogram_chart.js";
 import { part } from "../dom.js";
 import { LABELS } from "../producers.js";
 import { words } from "../measure/spans.js";
-import { GUTTER, drawStrip } from "./strip_chart.js";
 import { Surface } from "./canvas.js";
 
 /** @typedef {import("../measure/server_clock.js").Clock} Clock */

@@ -3,11 +3,12 @@
  * A run as others can read it: every sample that is kept, the figures, and what they were measured with. Pure.
  * @module views/export
  */
+import { addressFor, same } from "../connection/selection.js";
 import { BROKEN, HIDDEN, UNTIMED } from "../measure/ring.js";
 
-/** @typedef {import("../measure/recording.js").Recording} Recording */
-/** @typedef {import("../measure/measurement.js").Measuring} Measuring */
 /** @typedef {import("../connection/selection.js").Selection} Selection */
+/** @typedef {import("../measure/measurement.js").Measuring} Measuring */
+/** @typedef {import("../measure/recording.js").Recording} Recording */
 
 /** Of the form; a reader of another version refuses it. */
 export const VERSION = 1;
@@ -109,4 +110,18 @@ export function dated(list, origin) {
     from: rounded(origin + from),
     to: to === null ? null : rounded(origin + to),
   }));
+}
+
+/**
+ * Write the settings into the page's address; whatever else that had, such as a ticket, is left out.
+ * @param {URL | Location} page
+ * @param {Selection} websocket
+ * @param {Selection} sse
+ * @param {number} window seconds that the charts show
+ * @returns {{ href: string, whole: boolean }} whole is false where the sides differ: a link has one choice for both
+ */
+export function settingsLink(page, websocket, sse, window) {
+  const url = addressFor(new URL(page.pathname, page.origin), websocket);
+  if (window !== 60) url.searchParams.set("window", String(window));
+  return { href: url.href, whole: same(websocket, sse) };
 }

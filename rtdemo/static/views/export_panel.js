@@ -3,9 +3,8 @@
  * The view of what can be taken along: the run as CSV and JSON, and the link to its settings.
  * @module views/export_panel
  */
-import { settingsLink } from "./link.js";
+import { VERSION, csv, dated, figures, settingsLink, table } from "./export.js";
 import { part, write } from "../dom.js";
-import { VERSION, csv, dated, figures, table } from "./export.js";
 
 /** @typedef {import("../measure/server_clock.js").Clock} Clock */
 /** @typedef {import("../producers.js").TransportName} TransportName */

@@ -5,7 +5,7 @@
  * @module views/message_list
  */
 import { clip, oneLine, timeOfDay, visible } from "../format.js";
-import { KEPT } from "../connection/recent.js";
+import { KEPT } from "../connection/side.js";
 
 /** @typedef {import("../message.js").Message} Message */
 

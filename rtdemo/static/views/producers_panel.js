@@ -4,14 +4,28 @@
  * @module views/producers_panel
  */
 import { part, write } from "../dom.js";
-import { ProducerRow } from "./producer_row.js";
 import { LABELS, switchableNames } from "../producers.js";
-import { STOPS, nearestStop } from "./rate.js";
+import { ProducerRow } from "./producer_row.js";
 import { switched } from "../connection/selection.js";
 
-/** @typedef {import("../producers.js").TransportName} TransportName */
-/** @typedef {import("../roster.js").Roster} Roster */
 /** @typedef {import("../connection/side.js").Side} Side */
+/** @typedef {import("../producers.js").Roster} Roster */
+/** @typedef {import("../producers.js").TransportName} TransportName */
+
+export const STOPS = ["0.1", "0.15", "0.2", "0.3", "0.5", "0.7", "1", "1.5", "2", "3", "5", "7", "10", "15", "20"];
+
+/**
+ * Find the stop that is nearest by ratio, as the slider shows it.
+ * @param {string} speed
+ * @returns {number} an index
+ */
+export function nearestStop(speed) {
+  const wanted = Math.log(Number(speed));
+  if (!Number.isFinite(wanted)) return STOPS.indexOf("1");
+  const distances = STOPS.map((stop) => Math.abs(Math.log(Number(stop)) - wanted));
+  return distances.indexOf(Math.min(...distances));
+}
+
 /** @typedef {Record<TransportName, Side>} Sides */
 
 /** Lines of what went wrong that are shown at once. */

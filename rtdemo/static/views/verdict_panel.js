@@ -6,7 +6,7 @@
 import { common, payload } from "../compare/comparable.js";
 import { part, write } from "../dom.js";
 import { audit, failures } from "../compare/parity.js";
-import { verdict, waiting } from "../compare/sentence.js";
+import { verdict, waiting } from "../compare/verdict.js";
 
 /** @typedef {import("../compare/comparable.js").Payload} Payload */
 /** @typedef {import("../compare/comparable.js").Schedule} Schedule */
