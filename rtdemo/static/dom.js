@@ -11,14 +11,26 @@
  * @returns {HTMLElement}
  */
 export function part(root, name) {
+  return partOfType(root, name, HTMLElement);
+}
+
+/**
+ * Find the element of one type, such as HTMLInputElement, that the template marks with data-part.
+ * @template {HTMLElement} T
+ * @param {ParentNode} root
+ * @param {string} name
+ * @param {new () => T} type
+ * @returns {T}
+ */
+export function partOfType(root, name, type) {
   const element = root.querySelector(`[data-part="${name}"]`);
-  if (!(element instanceof HTMLElement)) throw new Error(`The template has no part ${name}`);
+  if (!(element instanceof type)) throw new Error(`The template has no ${type.name} named ${name}`);
   return element;
 }
 
 /**
  * Write a text where it differs; what stays the same costs no layout.
- * @param {HTMLElement} element
+ * @param {Element} element
  * @param {string} text
  */
 export function write(element, text) {

@@ -37,6 +37,9 @@ import { clip, oneLine } from "./format.js";
  * @property {{ websocket: Account | null, sse: Account | null }} on its account on each transport
  */
 
+/** @type {TransportName[]} */
+export const TRANSPORTS = ["websocket", "sse"];
+
 /** @type {Record<TransportName, string>} */
 export const LABELS = { websocket: "WebSocket", sse: "SSE" };
 
@@ -167,10 +170,11 @@ export class Roster {
     this.#asking = true;
     try {
       const [accounts, plugins] = await Promise.all([ask("/api/producers"), ask("/api/plugins")]);
-      const producers = gather(accounts);
+      const producers = gather(/** @type {Account[]} */ (accounts));
       this.producers = producers.slice(0, SHOWN);
       this.hidden = producers.length - this.producers.length;
-      this.errors = plugins.filter(({ error }) => error).map(reloadError);
+      const reloads = /** @type {{ name: string, error: string | null }[]} */ (plugins);
+      this.errors = reloads.flatMap(({ name, error }) => (error ? [reloadError(name, error)] : []));
       this.fault = "";
     } catch {
       this.fault = `${await this.#silence()} This list may be old; it is asked for every 2 s.`;
@@ -215,16 +219,20 @@ export class Roster {
 
 /**
  * @param {string} path
- * @returns {Promise<any[]>}
+ * @returns {Promise<unknown[]>}
  */
 async function ask(path) {
   const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  /** @type {unknown} */
   const list = await response.json();
   if (!response.ok || !Array.isArray(list)) throw new TypeError(`${path} told no list`);
   return list;
 }
 
-/** @param {{ name: string, error: string }} plugin */
-function reloadError({ name, error }) {
+/**
+ * @param {string} name of the plugin
+ * @param {string} error
+ */
+function reloadError(name, error) {
   return `Plugin ${oneLine(clip(name, 40))}: ${oneLine(clip(error, 300))}; what was loaded before runs on.`;
 }

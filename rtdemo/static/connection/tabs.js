@@ -68,10 +68,12 @@ export class Tabs {
     return crowded(this, protocol);
   }
 
-  /** @param {any} data another version of this page may send anything */
+  /** @param {unknown} data another version of this page may send anything */
   #heard(data) {
-    if (data?.call === true && this.holds) this.#channel.postMessage({ holder: this.#name });
-    if (typeof data?.holder === "string" && this.#holders.size < KNOWN) this.#holders.set(data.holder, this.#now());
+    if (typeof data !== "object" || data === null) return;
+    if ("call" in data && data.call === true && this.holds) this.#channel.postMessage({ holder: this.#name });
+    if (!("holder" in data) || typeof data.holder !== "string") return;
+    if (this.#holders.size < KNOWN) this.#holders.set(data.holder, this.#now());
   }
 }
 

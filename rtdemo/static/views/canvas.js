@@ -6,9 +6,6 @@
 
 /** @typedef {Record<"paper" | "ink" | "quiet" | "hairline" | "websocket" | "sse" | "waiting", string>} Palette */
 
-/** @type {(keyof Palette)[]} */
-const COLOURS = ["paper", "ink", "quiet", "hairline", "websocket", "sse", "waiting"];
-
 export class Surface {
   width = 0;
   height = 0;
@@ -68,7 +65,15 @@ export class Surface {
   /** @returns {Palette} */
   #colours() {
     const style = getComputedStyle(this.#canvas);
-    const pairs = COLOURS.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]);
-    return /** @type {Palette} */ (Object.fromEntries(pairs));
+    const colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
+    return {
+      paper: colour("paper"),
+      ink: colour("ink"),
+      quiet: colour("quiet"),
+      hairline: colour("hairline"),
+      websocket: colour("websocket"),
+      sse: colour("sse"),
+      waiting: colour("waiting"),
+    };
   }
 }

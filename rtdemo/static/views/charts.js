@@ -9,7 +9,7 @@ import { stated } from "../format.js";
 import { topDecade } from "./latency_scale.js";
 import { drawOverlay } from "./histogram_chart.js";
 import { part } from "../dom.js";
-import { LABELS } from "../producers.js";
+import { LABELS, TRANSPORTS } from "../producers.js";
 import { words } from "../measure/spans.js";
 import { Surface } from "./canvas.js";
 
@@ -20,9 +20,6 @@ import { Surface } from "./canvas.js";
 /** @typedef {import("../connection/side.js").Side} Side */
 /** @typedef {import("../measure/spans.js").Span} Span */
 /** @typedef {import("./time_window.js").View} View */
-
-/** @type {TransportName[]} */
-const NAMES = ["websocket", "sse"];
 
 /** Spans that a description names. */
 const TOLD = 3;
@@ -56,22 +53,22 @@ export class Charts {
     this.#sides = sides;
     this.#view = view;
     this.#clock = clock;
-    this.#strips = NAMES.map((name) => new Surface(part(part(document, name), "strip"), changed));
+    this.#strips = TRANSPORTS.map((name) => new Surface(part(part(document, name), "strip"), changed));
     this.#overlay = new Surface(part(document, "overlay"), changed);
   }
 
   /** Draw what has changed. */
   paint() {
     const now = performance.now();
-    const active = NAMES.some((name) => this.#sides[name].active);
+    const active = TRANSPORTS.some((name) => this.#sides[name].active);
     // The picture has the moment of the end on it, too.
     if (active || this.#active) this.#lively = now;
     this.#active = active;
     const { from, to } = this.#view.range(this.#lively, this.#strips[0].width - GUTTER);
     this.#hold(to);
-    const rings = NAMES.map((name) => this.#sides[name].measuring.recording.ring);
+    const rings = TRANSPORTS.map((name) => this.#sides[name].measuring.recording.ring);
     this.#top = topDecade(Math.max(...rings.map((ring) => largest(ring, from, to))));
-    NAMES.forEach((name, index) => this.#paintStrip(this.#strips[index], name, from, to));
+    TRANSPORTS.forEach((name, index) => this.#paintStrip(this.#strips[index], name, from, to));
     this.#paintOverlay();
   }
 
@@ -84,7 +81,7 @@ export class Charts {
     if (paused && this.#held) return;
     this.#held = paused;
     this.#error = this.#clock.at(to)?.error ?? null;
-    this.#curves = NAMES.map((side) => {
+    this.#curves = TRANSPORTS.map((side) => {
       const { histogram, error } = this.#sides[side].measuring.recording;
       return { side, name: LABELS[side], histogram: paused ? histogram.copy() : histogram, error };
     });
@@ -140,7 +137,7 @@ export class Charts {
    * @param {number} now
    */
   #description(side, spans, now) {
-    const { histogram, error } = this.#curves[NAMES.indexOf(side)];
+    const { histogram, error } = this.#curves[TRANSPORTS.indexOf(side)];
     const span = this.#view.window === 60 ? "minute" : "ten minutes";
     const happened = spans.slice(-TOLD).map((each) => words(each, now));
     const told = happened.length === 0 ? "" : ` What happened: ${happened.join(", ")}.`;

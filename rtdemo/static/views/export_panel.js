@@ -4,7 +4,7 @@
  * @module views/export_panel
  */
 import { VERSION, csv, dated, figures, settingsLink, table } from "./export.js";
-import { part, write } from "../dom.js";
+import { part, partOfType, write } from "../dom.js";
 
 /** @typedef {import("../measure/server_clock.js").Clock} Clock */
 /** @typedef {import("../producers.js").TransportName} TransportName */
@@ -62,9 +62,8 @@ export class ExportPanel {
     return { websocket: websocket.measuring.recording, sse: sse.measuring.recording };
   }
 
-  /** @returns {HTMLInputElement} */
   get #box() {
-    return /** @type {HTMLInputElement} */ (part(this.#root, "link"));
+    return partOfType(this.#root, "link", HTMLInputElement);
   }
 
   #run() {

@@ -49,7 +49,6 @@ class Row {
 }
 
 export class MessageList {
-  #list;
   #rows = Array.from({ length: KEPT }, () => new Row());
   #released;
   /** Whether a reader holds the list. */
@@ -60,7 +59,6 @@ export class MessageList {
    * @param {() => void} released called when the reader lets go
    */
   constructor(list, released) {
-    this.#list = list;
     this.#released = released;
     list.append(...this.#rows.map(({ element }) => element));
     list.addEventListener("focusin", ({ target }) => this.#hold(target));

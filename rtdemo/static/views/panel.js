@@ -5,7 +5,7 @@
  */
 import { FiguresView } from "./figures.js";
 import { MessageList } from "./message_list.js";
-import { part, write } from "../dom.js";
+import { part, partOfType, write } from "../dom.js";
 
 /** @typedef {import("../measure/faults.js").Break} Break */
 /** @typedef {import("../connection/side.js").Side} Side */
@@ -95,8 +95,7 @@ export class Panel {
   }
 
   #send() {
-    const box = part(this.#root, "text");
-    if (!(box instanceof HTMLInputElement)) return;
+    const box = partOfType(this.#root, "text", HTMLInputElement);
     box.focus();
     if (box.value === "" || !this.#side.open) return;
     void this.#side.speech.say(box.value);

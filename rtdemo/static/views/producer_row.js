@@ -4,8 +4,8 @@
  * @module views/producer_row
  */
 import { clip, count, oneLine } from "../format.js";
-import { part, write } from "../dom.js";
-import { LABELS, switchable, timing } from "../producers.js";
+import { part, partOfType, write } from "../dom.js";
+import { LABELS, TRANSPORTS, switchable, timing } from "../producers.js";
 
 /** @typedef {import("../producers.js").Producer} Producer */
 /** @typedef {import("../producers.js").TransportName} TransportName */
@@ -16,9 +16,6 @@ import { LABELS, switchable, timing } from "../producers.js";
  * @property {(name: string, transport: TransportName, on: boolean) => void} switched
  * @property {(name: string) => Promise<void>} enable
  */
-
-/** @type {TransportName[]} */
-const TRANSPORTS = ["websocket", "sse"];
 
 export class ProducerRow {
   element;
@@ -100,14 +97,9 @@ export class ProducerRow {
     this.#enabling = false;
   }
 
-  /**
-   * @param {TransportName} transport
-   * @returns {HTMLInputElement}
-   */
+  /** @param {TransportName} transport */
   #box(transport) {
-    const box = part(this.element, `over-${transport}`);
-    if (!(box instanceof HTMLInputElement)) throw new Error("The template's switch is no input");
-    return box;
+    return partOfType(this.element, `over-${transport}`, HTMLInputElement);
   }
 
   /**

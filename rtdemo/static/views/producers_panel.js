@@ -3,8 +3,8 @@
  * The view of the producers: the rate, what went wrong, and a row for each.
  * @module views/producers_panel
  */
-import { part, write } from "../dom.js";
-import { LABELS, switchableNames } from "../producers.js";
+import { part, partOfType, write } from "../dom.js";
+import { LABELS, TRANSPORTS, switchableNames } from "../producers.js";
 import { ProducerRow } from "./producer_row.js";
 import { switched } from "../connection/selection.js";
 
@@ -130,16 +130,16 @@ export class ProducersPanel {
   /** What went wrong stands where the hint stood, so that the first line of it moves nothing. */
   #paintLines() {
     const { errors, fault, hidden } = this.#roster;
-    const refusals = Object.entries(this.#sides)
-      .filter(([, { control }]) => control.refusal !== "")
-      .map(([name, { control }]) => `${LABELS[/** @type {TransportName} */ (name)]}: ${control.refusal}`);
+    const refusals = TRANSPORTS.filter((name) => this.#sides[name].control.refusal !== "").map(
+      (name) => `${LABELS[name]}: ${this.#sides[name].control.refusal}`,
+    );
     const more = hidden > 0 ? [`${hidden} more producers are not shown; /api/producers lists all.`] : [];
     const lines = [this.#refusal, ...refusals, fault, ...errors, ...more].filter(Boolean).slice(0, LINES);
     const holder = part(this.#root, "lines");
     const shown = lines.length > 0 ? lines : [holder.dataset.hint ?? ""];
     while (holder.children.length > shown.length) holder.lastElementChild?.remove();
     while (holder.children.length < shown.length) holder.append(document.createElement("p"));
-    shown.forEach((line, index) => write(/** @type {HTMLElement} */ (holder.children[index]), line));
+    shown.forEach((line, index) => write(holder.children[index], line));
     holder.classList.toggle("fault", lines.length > 0);
     this.#announce(lines.join(" "));
   }
@@ -156,11 +156,11 @@ export class ProducersPanel {
 
   /** @returns {HTMLInputElement} */
   get #slider() {
-    return /** @type {HTMLInputElement} */ (part(this.#root, "rate"));
+    return partOfType(this.#root, "rate", HTMLInputElement);
   }
 
   /** @returns {HTMLTemplateElement} */
   get #template() {
-    return /** @type {HTMLTemplateElement} */ (part(this.#root, "producer-row"));
+    return partOfType(this.#root, "producer-row", HTMLTemplateElement);
   }
 }

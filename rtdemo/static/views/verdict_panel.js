@@ -8,10 +8,10 @@ import { part, write } from "../dom.js";
 import { audit, failures } from "../compare/parity.js";
 import { verdict, waiting } from "../compare/verdict.js";
 
-/** @typedef {import("../compare/comparable.js").Payload} Payload */
 /** @typedef {import("../compare/comparable.js").Schedule} Schedule */
 /** @typedef {import("../compare/connection_info.js").ConnectionFacts} ConnectionFacts */
 /** @typedef {import("../compare/verdict.js").Judge} Judge */
+/** @typedef {import("../compare/parity.js").Evidence} Evidence */
 /** @typedef {import("../compare/parity.js").Line} Line */
 /** @typedef {import("../producers.js").TransportName} TransportName */
 /** @typedef {import("../connection/side.js").Side} Side */
@@ -56,10 +56,11 @@ export class VerdictPanel {
     const wait = waiting(recordings, sides.every(({ open }) => open));
     this.sentence = verdict(findings, both ? failures(this.lines) : [], wait);
     write(part(this.#root, "verdict-sentence"), this.sentence);
-    const rows = this.#root.querySelectorAll("[data-part='audit'] li");
-    this.lines.forEach((line, index) => paintLine(/** @type {HTMLElement} */ (rows[index]), line));
+    const rows = part(this.#root, "audit").getElementsByTagName("li");
+    this.lines.forEach((line, index) => paintLine(rows[index], line));
   }
 
+  /** @returns {Evidence} */
   #evidence() {
     const { websocket, sse } = this.#sides;
     const schedule = this.#schedule();
@@ -71,8 +72,8 @@ export class VerdictPanel {
       sse: this.#facts.sse.told,
       protocol: this.#timing.protocol,
       schedule,
-      speeds: /** @type {[string, string]} */ ([websocket.control.chosen.speed, sse.control.chosen.speed]),
-      payload: /** @type {[Payload | null, Payload | null]} */ ([payload(one, names), payload(other, names)]),
+      speeds: [websocket.control.chosen.speed, sse.control.chosen.speed],
+      payload: [payload(one, names), payload(other, names)],
       untold: silent.untold,
     };
   }
