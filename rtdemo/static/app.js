@@ -3,29 +3,28 @@
  * Wires the page: the clock, two sides, two panels, the charts, the verdict, the producers, and the buttons for both.
  * @module app
  */
-import { Attention } from "./attention.js";
-import { Charts } from "./charts.js";
-import { Clock, probe } from "./clock.js";
-import { schedule as scheduleOf } from "./comparable.js";
-import { Control } from "./control.js";
-import { ExportPanel } from "./export_panel.js";
-import { ConnectionFacts } from "./facts.js";
+import { Attention } from "./measure/visibility.js";
+import { Charts } from "./views/charts.js";
+import { Clock, probe } from "./measure/server_clock.js";
+import { schedule as scheduleOf } from "./compare/comparable.js";
+import { Control, selectionFrom } from "./connection/selection.js";
+import { ExportPanel } from "./views/export_panel.js";
+import { ConnectionFacts } from "./compare/connection_info.js";
 import { margin } from "./format.js";
-import { Judge } from "./judge.js";
-import { gathered, part, write } from "./page.js";
-import { Panel } from "./panel.js";
-import { ProducersPanel } from "./producers_panel.js";
-import { Roster } from "./roster.js";
-import { selectionFrom } from "./selection.js";
-import { Side } from "./side.js";
-import { SseTransport } from "./sse.js";
-import { Tabs } from "./tabs.js";
-import { Timing } from "./timing.js";
-import { startTooltips } from "./tooltips.js";
-import { Toolbar } from "./toolbar.js";
-import { VerdictPanel } from "./verdict_panel.js";
-import { View } from "./view.js";
-import { WebSocketTransport, websocketUrl } from "./websocket.js";
+import { Judge } from "./compare/verdict.js";
+import { gathered, part, write } from "./dom.js";
+import { Panel } from "./views/panel.js";
+import { ProducersPanel } from "./views/producers_panel.js";
+import { Roster } from "./producers.js";
+import { Side } from "./connection/side.js";
+import { SseTransport } from "./connection/sse.js";
+import { Tabs } from "./connection/tabs.js";
+import { Timing } from "./measure/resource_timing.js";
+import { startTooltips } from "./views/tooltips.js";
+import { Toolbar } from "./views/toolbar.js";
+import { VerdictPanel } from "./views/verdict_panel.js";
+import { View } from "./views/time_window.js";
+import { WebSocketTransport, websocketUrl } from "./connection/websocket.js";
 
 /**
  * How far apart two paintings are. One costs a browser without a graphics card 5 to 15 ms, in which no message is taken:
