@@ -14,8 +14,8 @@ from rtdemo import Check, Finding
 from rtdemo.lab.doctor.run import make
 from rtdemo.plugin_system.discovery import discover
 from rtdemo.plugin_system.manager import PluginManager
+from tests.docs.markdown import blocks
 from tests.lab.doctor.doctor_run import served
-from tests.markdown import blocks
 
 OK = Finding("ok", "seen")
 
@@ -71,7 +71,7 @@ async def test_what_goes_wrong_is_a_failed_check(
     run: Callable[[str], Any], seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing else is harmed by it."""
-    monkeypatch.setattr(run, "PLUGIN_CHECK_LIMIT_S", 0.05 if "0.05" in seen else 30.0)
+    monkeypatch.setattr("rtdemo.lab.doctor.run.PLUGIN_CHECK_LIMIT_S", 0.05 if "0.05" in seen else 30.0)
     found = await make(Check("mine", run), "http://h")
     assert found.verdict == "fail"
     assert seen in found.seen
@@ -79,7 +79,11 @@ async def test_what_goes_wrong_is_a_failed_check(
 
 async def test_example_of_the_documentation_finds(tmp_path: Path) -> None:
     """It is asked for its checks as every plugin is, and sees what is there."""
-    (example,) = (block for block in blocks("plugins.md", "python") if block.name == "metrics_closed.py")
+    (example,) = (
+        block
+        for block in blocks("docs/plugin-reference.md", "python")
+        if block.name == "metrics_closed.py"
+    )
     file = tmp_path / example.name
     file.write_text(example.text)
     manager = PluginManager(lambda: 0.0)

@@ -18,9 +18,9 @@ from rtdemo.plugin_system.options import declared
 from rtdemo.plugin_system.producer import Traits
 from rtdemo.plugin_system.registry import MAX_PRODUCERS
 from rtdemo.timing.backoff import FIRST_RETRY, LAST_RETRY
-from tests.markdown import DOCS, anchors, blocks, links, section, table
+from tests.docs.markdown import ROOT, blocks, section, table
 
-ROOT = DOCS.parent
+REFERENCE = "docs/plugin-reference.md"
 HOOKS = [name for name, thing in vars(hookspecs).items() if hasattr(thing, "rtdemo_spec")]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 
@@ -39,7 +39,7 @@ def test_hook_is_specified_documented_and_tested(hook: str) -> None:
     assert sentence
     assert "\n" not in sentence
     arguments = ", ".join(inspect.signature(function).parameters)
-    about = section("plugins.md", f"{hook}({arguments})")
+    about = section(REFERENCE, f"{hook}({arguments})")
     assert " ".join(about.split()).startswith(sentence.removesuffix("."))
     implementation = re.compile(rf"@hookimpl(\\n|\s)+(async )?def {hook}\(")
     tests = (ROOT / "tests").rglob("test_*.py")
@@ -48,7 +48,7 @@ def test_hook_is_specified_documented_and_tested(hook: str) -> None:
 
 def test_every_keyword_of_a_producer_is_documented() -> None:
     """With its default; and nothing that is none."""
-    rows = table(section("plugins.md", "Producers"))
+    rows = table(section(REFERENCE, "Producers"))
     fields = {field.name: field.default for field in dataclasses.fields(Producer) if field.init}
     assert set(rows) == set(fields)
     assert set(Traits.__annotations__) == set(fields) - {"function"}
@@ -70,15 +70,15 @@ def test_every_keyword_of_a_producer_is_documented() -> None:
 )
 def test_everything_that_a_plugin_imports_is_documented(heading: str, names: set[str]) -> None:
     """Each attribute has its row, and nothing that is none."""
-    assert set(table(section("plugins.md", heading))) == names
+    assert set(table(section(REFERENCE, heading))) == names
 
 
 def test_figures_are_those_of_the_code() -> None:
     """Codes, sentences, limits and states."""
-    rows = table(section("plugins.md", "Reasons"))
+    rows = table(section(REFERENCE, "Reasons"))
     assert rows == {reason.name: [str(reason.code), reason.text] for reason in Reason}
     assert str(Secret("x")) == repr(Secret("x")) == "Secret(***)"
-    about = section("plugins.md", "Supervision")
+    about = section(REFERENCE, "Supervision")
     first, last = FIRST_RETRY, LAST_RETRY
     assert f"put off by {first:g} second," in about
     assert f"up to {last:g} seconds" in about
@@ -86,13 +86,13 @@ def test_figures_are_those_of_the_code() -> None:
     assert f"over {supervising.BLOCKING * 1000:g} ms" in about
     assert {"running", "backing off", "failed", "disabled"} <= set(table(about))
     assert supervising.THREADS == 4
-    assert f"up to {MAX_WAITING} wait" in section("plugins.md", "Producers")
-    assert f"may be {MAX_PRODUCERS} in all" in section("plugins.md", "producers(client)")
+    assert f"up to {MAX_WAITING} wait" in section(REFERENCE, "Producers")
+    assert f"may be {MAX_PRODUCERS} in all" in section(REFERENCE, "producers(client)")
 
 
 def test_examples_are_shown_as_they_are() -> None:
     """Each file whole, in docs/examples.md; where this fails, copy the file there."""
-    shown = {block.name: block.text for block in blocks("examples.md", "python")}
+    shown = {block.name: block.text for block in blocks("docs/examples.md", "python")}
     files = [ROOT / "examples" / f"{name}.py" for name in EXAMPLES]
     heads = [f"# examples/{file.name}\n" for file in files]
     expected = [head + file.read_text(encoding="utf-8") for head, file in zip(heads, files, strict=True)]
@@ -104,13 +104,4 @@ def test_settings_of_an_example_are_documented(name: str) -> None:
     """Each with its variable and its help."""
     options = declared(importlib.import_module(f"examples.{name}"))
     expected = {f"RTDEMO_{name.upper()}_{n}": option.help for n, option in options.items()}
-    assert {n: cells[1] for n, cells in table(section("examples.md", name)).items()} == expected
-
-
-@pytest.mark.parametrize("document", ["plugins.md", "examples.md"])
-def test_links_lead_somewhere(document: str) -> None:
-    """Files exist, and so do the headings behind #."""
-    for link in links(document):
-        path, _, anchor = link.partition("#")
-        assert (DOCS / path).exists(), link
-        assert not anchor or anchor in anchors(path or document), link
+    assert {n: cells[1] for n, cells in table(section("docs/examples.md", name)).items()} == expected
