@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -47,10 +48,19 @@ def _with_defaults(node: Any) -> Any:
     return node
 
 
-@cache
 def served_variables() -> dict[str, str]:
-    """Return the variables that `rtdemo serve --help` lists, and the help text of each."""
+    """Return the variables that `rtdemo serve --help` lists, each with the default that it names."""
+    return dict(re.findall(r"\[([A-Z_]+)\] ?((?:Default: \S+)?)", _help()))
+
+
+def served_flags() -> set[str]:
+    """Return the flags that `rtdemo serve --help` lists."""
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", _help()))
+
+
+@cache
+def _help() -> str:
     command = [sys.executable, "-m", "rtdemo", "serve", "--help"]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-    words = " ".join(shown.split())
-    return dict(re.findall(r"\[([A-Z_]+)\] ?((?:Default: \S+)?)", words))
+    environ = {**os.environ, "COLUMNS": "200"}
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environ)
+    return " ".join(shown.stdout.split())
