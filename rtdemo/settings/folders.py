@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def bundled(name: str) -> Path:
-    """Return the folder `plugins`, `templates` or `static`.
+    """Return the folder `plugins` or `templates`.
 
     A wheel lays it inside the package, a checkout has it beside the package.
     """
