@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from rtdemo.settings import reference
+from rtdemo.settings.settings import reference
 from rtdemo.testing import serve
 
 DOCS = Path(__file__).parent

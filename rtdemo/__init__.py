@@ -5,13 +5,13 @@ A plugin needs only what this package offers here.
 
 __version__ = "0.1.0"
 
-from rtdemo.checks import Check, Finding
-from rtdemo.client import Client
-from rtdemo.hookspecs import hookimpl
-from rtdemo.message import Broadcast, Message
-from rtdemo.options import Option, Secret
-from rtdemo.producers import Producer, producer
-from rtdemo.reasons import Reason
+from rtdemo.plugin_system.checks import Check, Finding
+from rtdemo.plugin_system.hookspecs import hookimpl
+from rtdemo.plugin_system.options import Option, Secret
+from rtdemo.plugin_system.producer import Producer, producer
+from rtdemo.protocol.client import Client
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.message import Broadcast, Message
 
 __all__ = [
     "Broadcast",

@@ -1,6 +1,6 @@
 """Run `python -m rtdemo`."""
 
-from rtdemo.cli import main
+from rtdemo.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -188,3 +188,20 @@ class NotLeading(Exception):
 
 class KeyReused(Exception):
     """Refuse an idempotency key that came before with other messages."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's type and sentence without line breaks, 300 characters at the most."""
+    # What a plugin raises may hold anything, lone surrogates included, or raise itself.
+    try:
+        text = str(error)[:1000].encode(errors="backslashreplace").decode()
+    except Exception as second:
+        text = f"its text cannot be had: {type(second).__name__}"
+    sentence = " ".join(text.split())
+    name = type(error).__name__
+    return (f"{name}: {sentence}" if sentence else name)[:300]
+
+
+def printable(text: str) -> str:
+    """Escape what would move a terminal's cursor or worse: text may come from anybody."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

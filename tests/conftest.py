@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from rtdemo.server import Server
-from rtdemo.settings import Settings
+from rtdemo.server.server import Server
+from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
-from tests.peers import CONNECT, Peer
+from tests.clients import CONNECT, Peer
 
 Start = Callable[..., Awaitable[Server]]
 Connect = Callable[..., Awaitable[Peer]]

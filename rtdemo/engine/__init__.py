@@ -1,1 +1,1 @@
-"""Keep the log of shared messages and hand it on: in this process, or for several through Redis."""
+"""Keep the log of shared messages and distribute it: in memory or through Redis."""

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol
 
-from rtdemo import message as messages
-from rtdemo.client import TRANSPORTS, Transport
 from rtdemo.engine.log import Entry, Log
-from rtdemo.message import Message
-from rtdemo.position import Position
+from rtdemo.protocol import message as messages
+from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.protocol.message import Message, Position
 
 KEY_SECONDS = 600.0
 """For so long an idempotency key is remembered."""
@@ -51,12 +50,14 @@ class Subscriber:
         restarted: the log could not be followed and goes on elsewhere: what lies between is lost.
         lead: called with True when this server is to run the shared producers, and with False when
             it no longer is.
+        presence: returns what the other servers may read of this one; by default nothing.
     """
 
     deliver: Callable[[Entry], object]
     checked: Callable[[Position], object]
     restarted: Callable[[], object]
     lead: Callable[[bool], object]
+    presence: Callable[[], Mapping[str, object]] = dict
 
 
 class Engine(Protocol):
@@ -81,20 +82,20 @@ class Engine(Protocol):
         """What each server of the deployment told of itself, by name; empty where it is alone."""
         ...
 
-    def tell(self, presence: Callable[[], Mapping[str, object]]) -> None:
-        """Have the other servers told of this one."""
-
     @property
     def state(self) -> str:
         """`ready`, or why nothing can be published."""
         ...
 
-    async def subscribe(self, subscriber: Subscriber) -> None:
-        """Load the log and follow it until closed.
+    async def load(self) -> None:
+        """Connect, and copy the newest messages into `log`.
 
         Raises:
-            EngineError: when it cannot be reached, in one line.
+            EngineError: when the engine cannot be reached or used.
         """
+
+    def follow(self, subscriber: Subscriber) -> None:
+        """Report every new entry to the subscriber, from the end of the loaded log until `close`."""
 
     def publish(
         self, drafts: Sequence[Draft], key: str = "", leading: bool = False
@@ -115,3 +116,24 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Let go of everything; give up leading, so that another server takes over at once."""
+
+
+MAX_MESSAGE = 64 * 1024
+"""Bytes of a shared message's JSON: with a few of them the outbox of every client would be full."""
+MAX_NAME = 100
+"""Characters of the name under which something is published."""
+
+
+def check(draft: Draft) -> None:
+    """Refuse a message that the log cannot take.
+
+    Raises:
+        ValueError: when its JSON is over 64 KiB, it has a lone surrogate (UnicodeEncodeError), or its
+            producer's name is none.
+    """
+    size = len(messages.encode(draft.message))
+    if size > MAX_MESSAGE:
+        raise ValueError(f"a shared message of {size} bytes; at most {MAX_MESSAGE} are taken")
+    name = draft.producer
+    if not name.strip() or not name.isprintable() or "," in name or len(name) > MAX_NAME:
+        raise ValueError(f"producer name {name[:MAX_NAME]!r} must be printable text without a comma")

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from rtdemo import message as messages
-from rtdemo.client import TRANSPORTS, Transport
-from rtdemo.message import Message
-from rtdemo.position import Position, new_epoch
+from rtdemo.protocol import message as messages
+from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.protocol.message import Message, Position, new_epoch
 
 FOLLOWED = 10_000
 """Producers whose numbering is remembered."""
@@ -38,7 +37,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LogLimits:
     """Bound the log: `count` messages, `bytes` of JSON, `seconds` of age."""
 
     count: int = 10_000
@@ -75,11 +74,11 @@ class Log:
 
     def __init__(
         self,
-        limits: Limits | None = None,
+        limits: LogLimits | None = None,
         now: Callable[[], float] = messages.now,
         epoch: str | None = None,
     ) -> None:
-        self.limits = limits or Limits()
+        self.limits = limits or LogLimits()
         self.last = Position(epoch or new_epoch(), 0)
         self.newest: Entry | None = None
         self.bytes = 0

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rtdemo import message as messages
 from rtdemo.engine.interface import KEY_SECONDS, Draft, Subscriber, fingerprint
-from rtdemo.engine.log import Limits, Log, entry
+from rtdemo.engine.log import Log, LogLimits, entry
 from rtdemo.errors import KeyReused, Unavailable
-from rtdemo.position import Position
+from rtdemo.protocol import message as messages
+from rtdemo.protocol.message import Position
 
 MAX_KEYS = 100_000
 """Idempotency keys that are remembered, at some 300 bytes each; one more is refused until one is old."""
@@ -39,7 +39,7 @@ class MemoryEngine:
     lags = False
     state = "ready"
 
-    def __init__(self, limits: Limits | None = None, now: Callable[[], float] = messages.now) -> None:
+    def __init__(self, limits: LogLimits | None = None, now: Callable[[], float] = messages.now) -> None:
         self.log = Log(limits, now)
         self._now = now
         self._subscriber: Subscriber | None = None
@@ -49,11 +49,11 @@ class MemoryEngine:
     servers: Mapping[str, Mapping[str, Any]] = {}
     server = ""
 
-    def tell(self, presence: Callable[[], Mapping[str, object]]) -> None:
-        """Tell nobody: there is nobody else."""
+    async def load(self) -> None:
+        """Do nothing: the log begins empty."""
 
-    async def subscribe(self, subscriber: Subscriber) -> None:
-        """Hand every message to the subscriber, and let it lead."""
+    def follow(self, subscriber: Subscriber) -> None:
+        """Report every message to the subscriber, and make it lead."""
         self._subscriber = subscriber
         subscriber.lead(True)
 

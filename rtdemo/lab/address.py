@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
 
-from rtdemo.client import TRANSPORTS, Transport
 from rtdemo.errors import AddressError
+from rtdemo.protocol.client import TRANSPORTS, Transport
 
 _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 

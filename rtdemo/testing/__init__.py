@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-from rtdemo.testing.clock import VirtualClock, VirtualTimer
-from rtdemo.testing.loop import TimeStandsStillError, VirtualTimeLoop
-from rtdemo.testing.peers import EndedError, Peer
-from rtdemo.testing.run import ProducerFailedError, Sent, run_producer
+from rtdemo.testing.clients import EndedError, Peer
+from rtdemo.testing.run_producer import ProducerFailedError, Sent, run_producer
 from rtdemo.testing.server import LiveServer, serve
+from rtdemo.testing.virtual_time import TimeStandsStillError, VirtualClock, VirtualTimeLoop, VirtualTimer
 
 __all__ = [
     "EndedError",

@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
-from rtdemo.schedule import Clock
-from rtdemo.server import Server
-from rtdemo.settings import Settings
+from rtdemo.server.server import Server
+from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
+from rtdemo.timing.schedule import Clock
 from tests.browser.panel import Panel
 
 Serve = Callable[..., Awaitable[Server]]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from playwright.async_api import Locator, Page, expect
 
-from rtdemo.connection import Connection
-from rtdemo.server import Server
+from rtdemo.hub.connection import Connection
+from rtdemo.server.server import Server
 from tests.browser.panel import Panel
-from tests.peers import eventually
+from tests.clients import eventually
 
 LABELS = {"websocket": "WebSocket", "sse": "SSE"}
 
@@ -54,7 +54,7 @@ async def settles(connection: Connection, speed: float, *producers: str) -> None
     """Wait until a connection has a rate, and these producers at work."""
 
     def settled() -> bool:
-        working = {feed.producer.name for feed in connection.feeds}
+        working = {runner.producer.name for runner in connection.runners}
         return connection.selection.speed == speed and working == set(producers)
 
     await eventually(settled)

@@ -9,13 +9,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, WebSocketRoute, expect
 
-from rtdemo.reasons import Reason
-from rtdemo.server import Server
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.browser.conftest import Faults, Open, Serve
 from tests.browser.panel import Panel
 from tests.browser.producers_list import ProducersList, connect_both, connections, settles
-from tests.peers import eventually
+from tests.clients import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

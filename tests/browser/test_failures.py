@@ -7,7 +7,7 @@ from playwright.async_api import Page, Route, expect
 
 from rtdemo import Message, Reason
 from rtdemo.engine.interface import Draft
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.browser.conftest import Faults, Open, Serve
 from tests.browser.panel import NONE, Panel, play_websocket
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Page, expect
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.browser.conftest import Faults, Open, Serve
 from tests.browser.panel import FIGURE, NONE, Panel, play_websocket
 
@@ -202,8 +202,8 @@ async def test_export(open_page: Open, tmp_path: Path) -> None:
 async def test_csv_is_safe(page: Page, faults: Faults) -> None:
     """A producer's name is anybody's: it runs in no spreadsheet and breaks no line."""
     body = """async () => {
-        const { csv } = await import("/static/run.js");
-        const { Recording } = await import("/static/recording.js");
+        const { csv } = await import("/static/views/export.js");
+        const { Recording } = await import("/static/measure/recording.js");
         const recording = new Recording();
         for (const producer of ["=1+1", 'a,"b"\\n', "plain"]) {
             recording.record({ at: 1, latency: null, payload: 1, bytes: 2, producer, flags: 4 });

@@ -53,7 +53,8 @@ async def test_the_ledger_leaves_nothing_out(page: Page) -> None:
 async def test_one_account_for_both_lines(page: Page) -> None:
     """Every count of the ledger is in both; the line has three of them even at zero."""
     body = """
-        const stats = new m.Stats();
+        const { Stats } = await import("/static/measure/measurement.js");
+        const stats = new Stats();
         const before = [m.completeness(stats), m.ledgerLine(stats)];
         Object.assign(stats.ledger, { missing: 1200, repeated: 2, late: 3, told: 4, unchecked: 5 });
         stats.unreadable = 6;
@@ -62,7 +63,7 @@ async def test_one_account_for_both_lines(page: Page) -> None:
     all_of_it = (
         f"1,200 lost, 2 repeated, 3 out of order, told of losses 4{TIMES}, 5 not checked, 6 unreadable"
     )
-    assert await run(page, "stats", body) == [
+    assert await run(page, "measure/ledger", body) == [
         "none yet",
         "0 lost, 0 repeated, 0 out of order",
         all_of_it,
@@ -82,4 +83,4 @@ async def test_a_gap_from_before_reset_is_not_counted(page: Page) -> None:
         enter(2);
         return [...found, ledger.repeated];
     """
-    assert await run(page, "stats", body) == [1, 0, 1, 1]
+    assert await run(page, "measure/ledger", body) == [1, 0, 1, 1]

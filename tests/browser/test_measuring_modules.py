@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from playwright.async_api import Page
 
-from rtdemo import wire
+from rtdemo.protocol import wire
 from tests.browser.test_modules import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -27,7 +27,7 @@ async def test_percentiles_are_within_two_percent(page: Page) -> None:
         return [found, histogram.max, histogram.counts.length];
     """
     body = body.replace("VALUES", json.dumps(values))
-    found, largest, buckets = await run(page, "histogram", body)
+    found, largest, buckets = await run(page, "measure/histogram", body)
     ordered = sorted(values)
     for percent, value in zip((5, 25, 50, 95, 99, 99.9), found, strict=True):
         rank = max(1, -(-len(values) * percent // 100))
@@ -46,7 +46,7 @@ async def test_percentiles_of_nothing_and_of_next_to_nothing(page: Page) -> None
         };
         return [of(), of(-3, -2, -1), of(0.001, 5, 1e12)];
     """
-    nothing, negative, wide = await run(page, "histogram", body)
+    nothing, negative, wide = await run(page, "measure/histogram", body)
     assert nothing == [None, None]
     assert negative == [-1, -1]
     assert wide == [pytest.approx(5, rel=0.02), 1e12]
@@ -67,7 +67,11 @@ async def test_jitter_is_that_of_the_rfc(page: Page) -> None:
         jitter.add(1000);
         return [first, value, jitter.value];
     """
-    assert await run(page, "jitter", body) == [None, pytest.approx(expected), pytest.approx(expected)]
+    assert await run(page, "measure/jitter", body) == [
+        None,
+        pytest.approx(expected),
+        pytest.approx(expected),
+    ]
 
 
 PAYLOADS = ["", "ascii", "ü€😀 \ud7ff\ue000", "x" * 125, "x" * 126, "é" * 63, "x" * 65_535, "x" * 65_536]
@@ -87,7 +91,7 @@ async def test_bytes_are_those_that_the_server_writes(
         return [payload, m.websocketBytes(payload), sse("http/1.1"), sse("http/1.0"), sse("h2")];
     """
     event = len(wire.sse_event(payload, position))
-    assert await run(page, "framing", body) == [
+    assert await run(page, "connection/wire_size", body) == [
         len(payload),
         len(wire.websocket_frame(payload, position)),
         len(wire.sse_chunk(payload, position)),
@@ -107,7 +111,7 @@ async def test_the_ring_is_bounded(page: Page) -> None:
         ring.clear();
         return [ats, since, lengths, ring.length, ring.since(0)];
     """
-    assert await run(page, "ring", body) == [
+    assert await run(page, "measure/ring", body) == [
         [30, 40, 50, 60],
         [0, 0, 1, 3, 4],
         [4, 131_072],
@@ -133,13 +137,13 @@ async def test_marked_samples_are_in_no_figure(page: Page) -> None:
         return [kept, words, m.leftOut(recording), recording.ring.length];
     """
     words = "2 during a break of yours, 1 while the tab was hidden, 1 before the clock was known"
-    assert await run(page, "recording", body) == [[7, 3, 2, 0, 90], words, "none", 0]
+    assert await run(page, "measure/recording", body) == [[7, 3, 2, 0, 90], words, "none", 0]
 
 
 async def test_names_and_spans_are_bounded(page: Page) -> None:
     """A server that invents producers, and a line that breaks all day, fill no memory."""
     body = """
-        const { Spans, KEPT } = await import("/static/spans.js");
+        const { Spans, KEPT } = await import("/static/measure/spans.js");
         const recording = new m.Recording();
         for (let i = 0; i < 400; i += 1) {
             const producer = `p${i}`;
@@ -150,7 +154,7 @@ async def test_names_and_spans_are_bounded(page: Page) -> None:
         const { names, ring } = recording;
         return [names.length, ring.producer[399], spans.list.length === KEPT, spans.list[0].from];
     """
-    assert await run(page, "recording", body) == [255, 255, True, 100]
+    assert await run(page, "measure/recording", body) == [255, 255, True, 100]
 
 
 async def test_messages_a_second(page: Page) -> None:
@@ -163,13 +167,13 @@ async def test_messages_a_second(page: Page) -> None:
         }
         return [1500, 21_000, 26_000].map((now) => recording.rate(now));
     """
-    assert await run(page, "recording", body) == [None, 50, 25]
+    assert await run(page, "measure/recording", body) == [None, 50, 25]
 
 
 async def test_a_break_lasts_until_all_is_normal(page: Page) -> None:
     """What the server made before it let go belongs to the break; the first message after ends it."""
     body = """
-        const { Spans } = await import("/static/spans.js");
+        const { Spans } = await import("/static/measure/spans.js");
         const spans = new Spans();
         const breaks = new m.Breaks(spans);
         const answer = (fields, sentAt) =>
@@ -192,7 +196,7 @@ async def test_a_break_lasts_until_all_is_normal(page: Page) -> None:
         found.push(marks(11_500), marks(12_000), marks(12_001));
         return found;
     """
-    assert await run(page, "breaks", body) == [
+    assert await run(page, "measure/faults", body) == [
         *(False, "stop", False),
         *(None, True, False),
         *(True, True, True),
@@ -207,13 +211,13 @@ async def test_a_break_lasts_until_all_is_normal(page: Page) -> None:
 async def test_a_break_without_an_answer_is_given_up(page: Page) -> None:
     """After ten seconds the page says so, and counts again."""
     body = """
-        const { Spans } = await import("/static/spans.js");
+        const { Spans } = await import("/static/measure/spans.js");
         const breaks = new m.Breaks(new Spans());
         breaks.press("cut", 0);
         const expired = [breaks.expire(9_999), breaks.expire(10_000)];
         return [...expired, breaks.asking, breaks.kind, breaks.refusal, breaks.marks({ sentAt: 1 }, 1)];
     """
-    assert await run(page, "breaks", body) == [
+    assert await run(page, "measure/faults", body) == [
         *(False, True, False, None, "The server has not answered in 10 s.", False)
     ]
 
@@ -231,11 +235,18 @@ async def test_the_clock_is_told_after_a_whole_round(page: Page) -> None:
         await clock.measure();
         return [asked, early, clock.at(0), clock.at(50).time - clock.at(0).time];
     """
-    assert await run(page, "clock", body) == [10, [None] * 9, {"time": 1000, "error": 3}, 50]
+    assert await run(page, "measure/server_clock", body) == [
+        10,
+        [None] * 9,
+        {"time": 1000, "error": 3},
+        50,
+    ]
 
 
 async def test_the_exact_median_is_between_buckets(page: Page) -> None:
     """The figure on the page is the nearest rank's, as Python's own median of an odd count is."""
     values = [1.01, 1.3, 1.31, 1.4, 9.0]
     body = f"const h = new m.Histogram(); for (const v of {values}) h.add(v); return h.percentile(50);"
-    assert await run(page, "histogram", body) == pytest.approx(statistics.median(values), rel=0.02)
+    assert await run(page, "measure/histogram", body) == pytest.approx(
+        statistics.median(values), rel=0.02
+    )

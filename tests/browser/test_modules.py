@@ -53,17 +53,18 @@ async def test_clip(page: Page) -> None:
 async def test_mean_and_reset(page: Page) -> None:
     """The mean is that of what was added, and Reset forgets it all."""
     body = """
+        const { completeness } = await import("/static/measure/ledger.js");
         const stats = new m.Stats();
         const message = { message: "", sentAt: 0, producer: "p", seq: 4, id: null, client: null };
         stats.record(message, { value: 1, error: 0.2 });
         stats.record({ ...message, seq: 5 }, { value: 3, error: 0.4 });
         stats.record({ ...message, seq: null }, null);
-        const before = [stats.received, stats.latency.value, stats.error.value, m.completeness(stats)];
+        const before = [stats.received, stats.latency.value, stats.error.value, completeness(stats)];
         stats.reset();
         stats.record({ ...message, seq: 6 }, null);
-        return [...before, stats.received, stats.latency.value, m.completeness(stats)];
+        return [...before, stats.received, stats.latency.value, completeness(stats)];
     """
-    found = await run(page, "stats", body)
+    found = await run(page, "measure/measurement", body)
     assert found == [3, 2, pytest.approx(0.3), "3 lost", 1, None, "none missing"]
 
 
@@ -74,7 +75,7 @@ async def test_recent_is_bounded(page: Page) -> None:
         for (let i = 0; i < 100; i += 1) recent.add(i);
         return recent.messages;
     """
-    assert await run(page, "recent", body) == [99, 98, 97, 96, 95, 94, 93, 92, 91, 90]
+    assert await run(page, "connection/side", body) == [99, 98, 97, 96, 95, 94, 93, 92, 91, 90]
 
 
 async def test_the_ledger_is_bounded(page: Page) -> None:
@@ -85,7 +86,7 @@ async def test_the_ledger_is_bounded(page: Page) -> None:
         for (let i = 0; i < m.FOLLOWED + 50; i += 1) enter(`p${i}`);
         return [ledger.unchecked, ledger.missing];
     """
-    assert await run(page, "stats", body) == [50, 0]
+    assert await run(page, "measure/ledger", body) == [50, 0]
 
 
 async def test_a_new_connection_keeps_shared_numbers(page: Page) -> None:
@@ -99,7 +100,7 @@ async def test_a_new_connection_keeps_shared_numbers(page: Page) -> None:
         ledger.enter({ producer: "all", seq: 10, id: "e-10" });
         return [ledger.missing, ledger.repeated];
     """
-    assert await run(page, "stats", body) == [2, 0]
+    assert await run(page, "measure/ledger", body) == [2, 0]
 
 
 async def test_the_ledger_tells_late_from_repeated_and_lost(page: Page) -> None:
@@ -113,7 +114,7 @@ async def test_the_ledger_tells_late_from_repeated_and_lost(page: Page) -> None:
         enter(1, {});
         return [...first, ledger.missing, ledger.repeated, ledger.told];
     """
-    assert await run(page, "stats", body) == [1, 1, 1, 0, 1, 1, 1]
+    assert await run(page, "measure/ledger", body) == [1, 1, 1, 0, 1, 1, 1]
 
 
 async def test_backoff_doubles_up_to_its_bound(page: Page) -> None:
@@ -129,7 +130,7 @@ async def test_backoff_doubles_up_to_its_bound(page: Page) -> None:
         return found;
     """
     most = [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000, 500]
-    assert await run(page, "backoff", body) == [ms / 2 for ms in most] + most
+    assert await run(page, "connection/websocket", body) == [ms / 2 for ms in most] + most
 
 
 async def test_clock_reading(page: Page) -> None:
@@ -138,7 +139,7 @@ async def test_clock_reading(page: Page) -> None:
         const reading = m.readingFrom(100, 1_000_101, 104, 0);
         return [reading.offset, reading.error, m.errorAt(reading, 104), m.errorAt(reading, 100_104)];
     """
-    assert await run(page, "clock", body) == [999_999, 2, 2, 3.5]
+    assert await run(page, "measure/server_clock", body) == [999_999, 2, 2, 3.5]
 
 
 async def test_clock_choice(page: Page) -> None:
@@ -153,7 +154,7 @@ async def test_clock_choice(page: Page) -> None:
             m.choose(kept, { offset: 90, error: 2, at: 10 }) === kept,
         ];
     """
-    assert await run(page, "clock", body) == [True, True, False, False, False]
+    assert await run(page, "measure/server_clock", body) == [True, True, False, False, False]
 
 
 async def test_clock_without_a_server(page: Page) -> None:
@@ -170,7 +171,7 @@ async def test_clock_without_a_server(page: Page) -> None:
         await clock.measure();
         return [dead.at(0), clock.at(10).time];
     """
-    assert await run(page, "clock", body) == [None, 15]
+    assert await run(page, "measure/server_clock", body) == [None, 15]
 
 
 async def test_exchange(page: Page) -> None:
@@ -193,7 +194,7 @@ async def test_exchange(page: Page) -> None:
         try { exchange.begin("one more", 0); } catch (error) { found.push(error.message); }
         return found;
     """
-    assert await run(page, "exchange", body) == [
+    assert await run(page, "connection/sending", body) == [
         *(None, None, 5, 30, 50),
         "Not sent: 100 texts still wait for a reply.",
     ]
@@ -202,8 +203,8 @@ async def test_exchange(page: Page) -> None:
 async def test_closing(page: Page) -> None:
     """Each close code has its sentence with its number; a fault of the protocol is final."""
     codes = [1000, 1001, 1002, 1003, 1006, 1007, 1008, 1009, 1011, 1013, 4999]
-    sentences = await run(page, "closing", f"return {codes}.map((code) => m.closing(code))")
-    final = await run(page, "closing", f"return {codes}.filter((code) => m.isFinal(code))")
+    sentences = await run(page, "connection/websocket", f"return {codes}.map((code) => m.closing(code))")
+    final = await run(page, "connection/websocket", f"return {codes}.filter((code) => m.isFinal(code))")
     assert final == [1002, 1003, 1007, 1008, 1009]
     assert len(set(sentences)) == 11
     assert all("Code " in sentence for sentence in sentences)
@@ -219,7 +220,7 @@ async def test_websocket_address(page: Page) -> None:
             url("http://[::1]:3000/", "3001"),
         ];
     """
-    assert await run(page, "websocket", body) == [
+    assert await run(page, "connection/websocket", body) == [
         "ws://localhost:3001/",
         "wss://demo.example/ws",
         "ws://[::1]:3001/",
@@ -243,4 +244,4 @@ async def test_wishes_to_paint_are_gathered(page: Page) -> None:
         }
         return counts;
     """
-    assert await run(page, "page", body) == [0, 1, 1, 2]
+    assert await run(page, "dom", body) == [0, 1, 1, 2]

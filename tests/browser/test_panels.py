@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.browser.conftest import Open, Serve
 from tests.browser.panel import FIGURE, NONE, Panel
 

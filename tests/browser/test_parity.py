@@ -30,7 +30,7 @@ PARITY = """
 
 async def test_parity_of_what_is_alike(page: Page) -> None:
     """Seven lines, all ok; what differs by design is named in them."""
-    found = await run(page, "parity", PARITY + "return lines({})")
+    found = await run(page, "compare/parity", PARITY + "return lines({})")
     assert {line["result"] for line in found} == {"ok"}
     assert [line["words"] for line in found] == [
         "process 7, both",
@@ -60,7 +60,7 @@ async def test_parity_of_what_is_alike(page: Page) -> None:
 async def test_parity_fails_where_something_differs(page: Page, changes: str, name: str) -> None:
     """Each line fails for its own reason and for no other, and the verdict says the reason."""
     found, reasons = await run(
-        page, "parity", f"{PARITY} const all = {changes}; return [failed(all), m.failures(all)]"
+        page, "compare/parity", f"{PARITY} const all = {changes}; return [failed(all), m.failures(all)]"
     )
     assert found == [name]
     assert len(reasons) == 1
@@ -79,7 +79,7 @@ async def test_parity_says_what_is_not_told(page: Page) -> None:
             lines({ protocol: "h2" })[6].words,
         ];
     """
-    assert await run(page, "parity", PARITY + body) == [
+    assert await run(page, "compare/parity", PARITY + body) == [
         ["not told", "not told", "ok", *["not told"] * 4],
         "not told",
         "ok",

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.browser.conftest import Open
 from tests.browser.panel import Panel
 from tests.browser.test_charts import strip
@@ -49,12 +49,12 @@ async def test_reset_ends_the_pause(page: Page, button: str) -> None:
 async def test_the_scale_fits_what_is_shown(page: Page) -> None:
     """Its top is that of the samples between two moments, also where these are past."""
     body = """
-        const { Ring } = await import("/static/ring.js");
+        const { Ring } = await import("/static/measure/ring.js");
         const ring = new Ring(9);
         [5, 900, 20, 7].forEach((latency, at) => ring.push(at, latency, 0, 1, 0, 0));
         return [[0, 9], [2, 9], [0, 1], [3, 3]].map(([from, to]) => m.largest(ring, from, to));
     """
-    assert await run(page, "columns", body) == [900, 20, 5, 0]
+    assert await run(page, "views/strip_chart", body) == [900, 20, 5, 0]
 
 
 async def test_spans_until_a_moment(page: Page) -> None:
@@ -67,7 +67,7 @@ async def test_spans_until_a_moment(page: Page) -> None:
         }
         return spans.until(5);
     """
-    assert await run(page, "spans", body) == [
+    assert await run(page, "measure/spans", body) == [
         {"kind": "cut", "from": 1, "to": 2},
         {"kind": "away", "from": 3, "to": None},
     ]
@@ -76,7 +76,7 @@ async def test_spans_until_a_moment(page: Page) -> None:
 async def test_a_side_without_samples_has_no_curve(page: Page) -> None:
     """Where there is nothing, no line is drawn along the foot of the histograms."""
     body = """
-        const { Histogram } = await import("/static/histogram.js");
+        const { Histogram } = await import("/static/measure/histogram.js");
         let strokes = 0;
         const draw = { measureText: () => ({ width: 9 }), stroke: () => { strokes += 1; } };
         const get = (all, name) => all[name] ?? (() => {});
@@ -88,4 +88,4 @@ async def test_a_side_without_samples_has_no_curve(page: Page) -> None:
         m.drawOverlay(context, 300, 200, { curves, top: 2, palette: {} });
         return strokes;
     """
-    assert await run(page, "overlay", body) == 1
+    assert await run(page, "views/histogram_chart", body) == 1

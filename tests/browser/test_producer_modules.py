@@ -26,7 +26,7 @@ async def test_selection(page: Page) -> None:
             [m.same(start, all), m.same(all, all)],
         ];
     """
-    assert await run(page, "selection", body) == [
+    assert await run(page, "connection/selection", body) == [
         {"producers": None, "speed": "1"},
         ["a", "c"],
         [
@@ -44,7 +44,7 @@ async def test_selection(page: Page) -> None:
 async def test_control_answers(page: Page) -> None:
     """Only whole answers count; a lost message is told again, a late refusal undoes nothing newer."""
     body = """
-        const { readAnswer } = await import("/static/selection.js");
+        const { readAnswer } = await import("/static/connection/selection.js");
         const found = ["{", "7", "{}", '{"speed": 1}'].map(readAnswer);
         const control = new m.Control({ producers: null, speed: "1" });
         const say = (message) => control.answered({ producer: "rtdemo", message });
@@ -61,7 +61,7 @@ async def test_control_answers(page: Page) -> None:
         found.push(say('{"error": "no"}'), say('{"producers": [], "speed": 3.0}'), control.chosen);
         return found;
     """
-    assert await run(page, "control", body) == [
+    assert await run(page, "connection/selection", body) == [
         *(None, None, None, None, None),
         *(True, None),
         *("cut", True),
@@ -77,7 +77,7 @@ async def test_rate_stops(page: Page) -> None:
         const stops = ["1", "2.5", "0.01", "1000", "x"].map((speed) => m.STOPS[m.nearestStop(speed)]);
         return [m.STOPS[0], m.STOPS.at(-1), ...stops];
     """
-    assert await run(page, "rate", body) == ["0.1", "20", "1", "3", "0.1", "20", "1"]
+    assert await run(page, "views/producers_panel", body) == ["0.1", "20", "1", "3", "0.1", "20", "1"]
 
 
 async def test_gathering_producers(page: Page) -> None:
@@ -115,7 +115,7 @@ async def test_silence(page: Page) -> None:
         return [at("1"), at("20"), at("0.1"), at("x"), at("1", [])];
     """
     ten = "Nothing has arrived for 10 s. Look there."
-    assert await run(page, "silence", body) == [
+    assert await run(page, "connection/stall", body) == [
         *(ten, ten, ten.replace("10 s", "100 s"), ten),
         "Nothing has arrived for 10 s from the producers that are switched on."
         " Switch on more of them below.",
@@ -135,7 +135,7 @@ async def test_switched_off_numbers_are_no_gap(page: Page) -> None:
         ledger.enter({ producer: "own", seq: 3, id: null });
         return [before, ledger.missing, ledger.repeated];
     """
-    assert await run(page, "stats", body) == [0, 1, 0]
+    assert await run(page, "measure/ledger", body) == [0, 1, 0]
 
 
 async def test_patience_knows_the_producers(page: Page) -> None:
@@ -154,4 +154,4 @@ async def test_patience_knows_the_producers(page: Page) -> None:
         silence.learn([producer("own", account(null, true), null)], "websocket");
         return [...found, silence.patience({ producers: ["own"], speed: "0.1" })];
     """
-    assert await run(page, "silence", body) == [10_000, 10_000, 90_000, 45_000, 100_000]
+    assert await run(page, "connection/stall", body) == [10_000, 10_000, 90_000, 45_000, 100_000]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from rtdemo.reloading import Reloader
-from rtdemo.server import Server
+from rtdemo.server.reload import Reloader
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.browser.conftest import MARKUP, Faults, Open, Serve
 from tests.browser.panel import Panel

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from rtdemo import Reason
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.browser.conftest import Faults, Open, Serve
 from tests.browser.panel import Panel, play_websocket
 from tests.browser.test_modules import run
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SENTENCES = """async () => {
     const [{ closing }, { crowded }, { Silence }] = await Promise.all(
-        ["closing", "tabs", "silence"].map((name) => import(`/static/${name}.js`)),
+        ["websocket", "tabs", "stall"].map((name) => import(`/static/connection/${name}.js`)),
     );
     const next = "Trying again in 30.0 s, until you press Disconnect.";
     const sentences = [1000, 1001, 1006, 1011, 1013].map((code) => `${closing(code)} ${next}`);
@@ -104,7 +104,7 @@ CROWD = """
     const channel = { onmessage: null, postMessage({ call }) {
         if (call) for (let i = 0; i < 5; i += 1) this.onmessage({ data: { holder: `tab ${i}` } });
     } };
-    const { Tabs } = await import("/static/tabs.js");
+    const { Tabs } = await import("/static/connection/tabs.js");
     const tabs = new Tabs(channel);
     tabs.holds = true;
 """
@@ -116,8 +116,8 @@ async def test_a_full_browser_is_the_reason(page: Page) -> None:
         CROWD
         + """
         window.fetch = async () => { throw new TypeError("no"); };
-        const { SseTransport } = await import("/static/sse.js");
-        const { Roster } = await import("/static/roster.js");
+        const { SseTransport } = await import("/static/connection/sse.js");
+        const { Roster } = await import("/static/producers.js");
         const crowd = () => tabs.reason("http/1.1");
         const roster = new Roster(() => {}, crowd);
         const transport = new SseTransport(() => location.href, {}, { protocol: "http/1.1" }, tabs);
@@ -127,7 +127,7 @@ async def test_a_full_browser_is_the_reason(page: Page) -> None:
     """
     )
     reason = "This tab and 5 others hold an event stream of this origin"
-    fault, enabled, sent, away = await run(page, "tabs", body)
+    fault, enabled, sent, away = await run(page, "connection/tabs", body)
     assert fault.startswith(reason)
     assert enabled.startswith("a\N{SYMBOL FOR LINE FEED}b was not enabled: ")
     assert reason in enabled
@@ -145,4 +145,4 @@ async def test_an_empty_browser_is_not_the_reason(page: Page) -> None:
         return [...found, await tabs.reason("http/1.1")];
     """
     )
-    assert await run(page, "tabs", body) == [None, None]
+    assert await run(page, "connection/tabs", body) == [None, None]

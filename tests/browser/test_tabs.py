@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.browser.panel import Panel
 from tests.browser.test_modules import run
 
@@ -45,7 +45,7 @@ async def test_roll_call(page: Page) -> None:
         found.push(asker.others);
         return found;
     """
-    assert await run(page, "tabs", body) == [0, 6, None, True, 4, None, 50]
+    assert await run(page, "connection/tabs", body) == [0, 6, None, True, 4, None, 50]
 
 
 async def test_the_seventh_tab(browser: Browser, server: Server) -> None:

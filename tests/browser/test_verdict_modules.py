@@ -12,8 +12,8 @@ from tests.browser.test_modules import run
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 RECORDINGS = """
-    const { Recording } = await import("/static/recording.js");
-    const { seeded } = await import("/static/random.js");
+    const { Recording } = await import("/static/measure/recording.js");
+    const { seeded } = await import("/static/compare/bootstrap.js");
     /** Latencies in waves, so that messages near each other are slow together. */
     const recorded = (seed, shift, count, producer = "p", every = 100) => {
         const random = seeded(seed);
@@ -42,12 +42,12 @@ async def judged(page: Page, expression: str) -> Any:
     body = (
         RECORDINGS
         + f"""
-        const {{ verdict }} = await import("/static/verdict.js");
+        const {{ verdict }} = await import("/static/compare/verdict.js");
         const findings = finish(m.judge({expression}, schedule));
         return [findings, verdict(findings, [], "waiting")];
     """
     )
-    return await run(page, "judge", body)
+    return await run(page, "compare/verdict", body)
 
 
 async def test_equal_distributions_are_no_difference(page: Page) -> None:
@@ -98,7 +98,7 @@ async def test_many_samples_are_bounded(page: Page) -> None:
     body = (
         RECORDINGS
         + """
-        const { MOST } = await import("/static/comparable.js");
+        const { MOST } = await import("/static/compare/comparable.js");
         const recordings = [recorded(7, 0.5, 120_000, "p", 5), recorded(8, 0, 120_000, "p", 5)];
         const work = m.judge(recordings, schedule);
         const steps = [];
@@ -110,7 +110,7 @@ async def test_many_samples_are_bounded(page: Page) -> None:
         }
     """
     )
-    findings, step, most = await run(page, "judge", body)
+    findings, step, most = await run(page, "compare/verdict", body)
     assert findings["blocks"] == 600
     assert 0.9 * most < findings["samples"] < 1.1 * most
     assert findings["median"]["low"] < 0.5 < findings["median"]["high"]
@@ -127,7 +127,7 @@ async def test_verdict_sentences(page: Page) -> None:
             say(-2, -1, -0.001), say(0.5, 1, 2), say(1, 2, 3, ["a reason", "and another"]),
         ];
     """
-    assert await run(page, "verdict", body) == [
+    assert await run(page, "compare/verdict", body) == [
         "No difference can be told"
         " (WebSocket is between 0.30 ms faster and 0.20 ms slower, 95 % interval).",
         "No difference can be told: WebSocket is faster here (0.03 to 0.09 ms, 95 % interval),"
@@ -145,7 +145,7 @@ async def test_verdict_sentences(page: Page) -> None:
 async def test_why_nothing_is_compared_yet(page: Page) -> None:
     """Each reason has its own sentence: closed, too early, no clock, all left out."""
     body = """
-        const { Recording } = await import("/static/recording.js");
+        const { Recording } = await import("/static/measure/recording.js");
         const recorded = (latency, flags) => {
             const recording = new Recording();
             recording.record({ at: 1, latency, payload: 1, bytes: 1, producer: "p", flags });
@@ -159,7 +159,7 @@ async def test_why_nothing_is_compared_yet(page: Page) -> None:
             m.waiting([known, recorded({ value: 1, error: 1 }, 2)], true),
         ];
     """
-    closed, early, one_sided, clockless, left_out = await run(page, "verdict", body)
+    closed, early, one_sided, clockless, left_out = await run(page, "compare/verdict", body)
     assert closed == "Connect both, and this line says which is faster here."
     assert early == one_sided
     assert early.startswith("Too few messages yet: 0 of the 20 ")
@@ -185,7 +185,7 @@ async def test_only_what_both_had_is_compared(page: Page) -> None:
         return [...found, pair.websocket.block.length, m.common(one, one, names)];
     """
     )
-    assert await run(page, "comparable", body) == [
+    assert await run(page, "compare/comparable", body) == [
         ["p"],
         {"mean": 80, "least": 2000},
         {"mean": 290, "least": 50},
@@ -220,7 +220,7 @@ async def test_only_what_runs_alike_is_compared(page: Page) -> None:
             at({ producers: null, speed: "abc" }, { producers: null, speed: "abc" }).names,
         ];
     """
-    assert await run(page, "comparable", body) == [
+    assert await run(page, "compare/comparable", body) == [
         {"names": ["message", "news"], "others": ["status", "own"], "block": 2000},
         1000,
         ["news"],

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import aiohttp
 
-from rtdemo.position import Position, parse
+from rtdemo.protocol.message import Position, parse
 
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 FAULTS = (aiohttp.ClientError, OSError, TimeoutError)

@@ -19,9 +19,9 @@ from typing import Any
 
 import aiohttp
 
-from tests.cluster.crowd import Report, Watch, all_connected, watch
 from tests.cluster.deployment import TICKER, Deployment, deployment
 from tests.cluster.ledger import Client
+from tests.cluster.many_clients import Report, Watch, all_connected, watch
 from tests.cluster.process import Process, rtdemo
 from tests.redis_server import RedisServer
 

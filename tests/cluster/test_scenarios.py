@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo.position import Position
+from rtdemo.protocol.message import Position
 from tests.cluster.ledger import Ledger
 from tests.cluster.scenarios import (
     Reports,

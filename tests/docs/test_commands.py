@@ -17,7 +17,7 @@ import click
 import httpx
 import pytest
 
-from rtdemo import cli
+from rtdemo.cli import main as cli
 from tests.conftest import Start
 from tests.docs.commands import (
     OMITTED,

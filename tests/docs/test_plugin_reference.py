@@ -10,13 +10,14 @@ import re
 import msgspec
 import pytest
 
-from rtdemo import Client, Message, Option, Producer, Reason, Secret, hookspecs
-from rtdemo import supervisor as supervising
-from rtdemo.backoff import FIRST_RETRY, LAST_RETRY
-from rtdemo.options import declared
-from rtdemo.producers import Traits
-from rtdemo.roster import MAX_PRODUCERS
-from rtdemo.threads import MAX_WAITING
+from rtdemo import Client, Message, Option, Producer, Reason, Secret
+from rtdemo.plugin_system import hookspecs
+from rtdemo.plugin_system import supervisor as supervising
+from rtdemo.plugin_system.isolation import MAX_WAITING
+from rtdemo.plugin_system.options import declared
+from rtdemo.plugin_system.producer import Traits
+from rtdemo.plugin_system.registry import MAX_PRODUCERS
+from rtdemo.timing.backoff import FIRST_RETRY, LAST_RETRY
 from tests.docs.markdown import ROOT, blocks, section, table
 
 REFERENCE = "docs/plugin-reference.md"

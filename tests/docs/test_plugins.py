@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from rtdemo.testing import LiveServer, Peer, serve
+from tests.clients import eventually
 from tests.conftest import Start
 from tests.docs.commands import words
 from tests.docs.markdown import ROOT, Block, blocks
-from tests.peers import eventually
 
 TUTORIAL = "docs/write-a-plugin.md"
 REFERENCE = "docs/plugin-reference.md"
@@ -65,7 +65,7 @@ async def test_plugin_in_the_documentation_works(
                 await wait_for_producers(live, Path(block.name).stem, peer)
             await live.leave_all()
             await eventually(lambda: len(live.server.hub) == 0)
-            accounts = live.server.plugins.roster.accounts
+            accounts = live.server.plugins.registry.accounts
     assert [record.getMessage() for record in caplog.records] == []
     assert [account.last_error for account in accounts if account.last_error] == []
 
@@ -73,7 +73,7 @@ async def test_plugin_in_the_documentation_works(
 async def wait_for_producers(live: LiveServer, name: str, peer: Peer) -> None:
     """Wait until a message of each producer of a plugin came, and its reply where it gives one."""
     plugins = live.server.plugins
-    expected = {a.producer.name for a in plugins.roster.accounts if a.plugin == name}
+    expected = {a.producer.name for a in plugins.registry.accounts if a.plugin == name}
     (plugin,) = (plugin for plugin in plugins.plugins if plugin.name == name)
     if "receive" in plugin.hooks:
         expected.add(name)
@@ -97,7 +97,7 @@ async def test_mistake_in_the_documentation_logs_the_line_below_it(
     logged = [record.getMessage().replace(str(path), path.name) for record in caplog.records]
     assert [line for line in logged if line.removesuffix("; it is left out") == block.output]
     assert len(logged) == 1
-    assert server.plugins.roster.find("status")
+    assert server.plugins.registry.find("status")
 
 
 @pytest.mark.parametrize("block", TESTS, ids=place)

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from rtdemo.engine.interface import Draft, Engine, Subscriber
-from rtdemo.engine.log import Entry, Limits
+from rtdemo.engine.log import Entry, LogLimits
 from rtdemo.engine.memory import MemoryEngine
-from rtdemo.engine.redis import RedisEngine
-from rtdemo.message import Message
-from rtdemo.position import Position
+from rtdemo.engine.redis.engine import RedisEngine
+from rtdemo.protocol.message import Message, Position
 from tests.redis_server import RedisServer
 
 
@@ -26,10 +25,18 @@ class Listening:
         self.ends: list[Position] = []
         self.restarts = 0
         self.leading: list[bool] = []
+        self.presence: dict[str, object] = {}
 
     async def subscribe(self) -> None:
-        await self.engine.subscribe(
-            Subscriber(self.got.append, self.ends.append, self._restarted, self.leading.append)
+        await self.engine.load()
+        self.engine.follow(
+            Subscriber(
+                self.got.append,
+                self.ends.append,
+                self._restarted,
+                self.leading.append,
+                lambda: self.presence,
+            )
         )
 
     def _restarted(self) -> None:
@@ -87,7 +94,7 @@ async def make(request: pytest.FixtureRequest, join: Make) -> AsyncIterator[Make
         yield join
         return
 
-    async def made(limits: Limits | None = None) -> Listening:
+    async def made(limits: LogLimits | None = None) -> Listening:
         listening = Listening(MemoryEngine(limits))
         await listening.subscribe()
         return listening

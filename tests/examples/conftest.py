@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
 from tests.conftest import Start
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

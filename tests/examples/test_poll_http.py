@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from rtdemo.server import Server
+from rtdemo.server.server import Server
+from tests.clients import Fields, Peer, eventually
 from tests.conftest import Connect
 from tests.examples.conftest import Serve
-from tests.peers import Fields, Peer, eventually
 
 Poll = Callable[..., Awaitable[tuple[Server, Peer, int]]]
 
@@ -113,7 +113,7 @@ async def test_trouble_is_told_once_and_the_return_too(
     endpoint.trouble, endpoint.text = None, "zero"
     back = await peer.receive()
     assert (back["message"], back["seq"]) == ("zero", seq + 2)
-    (account,) = server.plugins.roster.find("poll_http")
+    (account,) = server.plugins.registry.find("poll_http")
     assert (account.state, account.failures) == ("running", 0)
 
 

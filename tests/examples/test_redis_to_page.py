@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from tests.clients import eventually
 from tests.conftest import Connect
 from tests.examples.conftest import Serve
 from tests.examples.resp import RespServer, resp_server
-from tests.peers import eventually
 
 PICK = "producers=redis_to_page"
 AWAY = "Redis is unavailable (ConnectionError); retry in"
@@ -81,7 +81,7 @@ async def test_server_that_is_away_is_asked_ever_more_seldom(
     while (message := await peer.receive())["message"].startswith(AWAY):
         pass
     assert message["message"] == "back"
-    (account,) = server.plugins.roster.find("redis_to_page")
+    (account,) = server.plugins.registry.find("redis_to_page")
     assert (account.state, account.failures) == ("running", 0)
 
 

@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from examples import replay_csv
-from rtdemo.options import declared
+from rtdemo.plugin_system.options import declared
 from rtdemo.testing import run_producer
+from tests.clients import eventually
 from tests.conftest import Connect
 from tests.examples.conftest import Serve
-from tests.peers import eventually
 
 RECORDING = "seconds,speed,note\n100,3.5,start\n100.5,4.25,\n103,0,stop\n"
 
@@ -36,7 +36,7 @@ async def test_each_client_gets_the_whole_recording(
         rows = [json.loads((await peer.receive())["message"]) for _ in range(3)]
         assert rows[0] == {"seconds": "100", "speed": "3.5", "note": "start"}
         assert [row["seconds"] for row in rows] == ["100", "100.5", "103"]
-    (account,) = server.plugins.roster.find("replay_csv")
+    (account,) = server.plugins.registry.find("replay_csv")
     assert (account.state, account.failures) == ("running", 0)
 
 
@@ -69,7 +69,7 @@ async def test_row_without_a_time_is_named(
     recording.write_text(text)
     server = await serve("replay_csv", PATH=recording, SPEED=1e6)
     peer = await connect(server, "websocket", "producers=replay_csv")
-    (account,) = server.plugins.roster.find("replay_csv")
+    (account,) = server.plugins.registry.find("replay_csv")
     await eventually(lambda: account.failures)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         listed = {p["name"]: p for p in (await http.get("/api/producers")).json()}
@@ -85,6 +85,6 @@ async def test_empty_recording_ends_at_once(serve: Serve, connect: Connect, reco
     recording.write_text("seconds\n")
     server = await serve("replay_csv", PATH=recording)
     await connect(server, "sse", "producers=replay_csv")
-    (account,) = server.plugins.roster.find("replay_csv")
+    (account,) = server.plugins.registry.find("replay_csv")
     await eventually(lambda: not any("Supervisor.stream" in repr(t) for t in asyncio.all_tasks()))
     assert (account.runs, account.failures) == (0, 0)

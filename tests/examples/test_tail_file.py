@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from examples.tail_file import CHUNK, Tail
+from tests.clients import eventually
 from tests.conftest import Connect
 from tests.examples.conftest import Serve
-from tests.peers import eventually
 
 
 @pytest.fixture

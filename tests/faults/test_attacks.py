@@ -11,13 +11,13 @@ import httpx
 import pytest
 import websockets
 
-from rtdemo.connection import OUTBOX_LIMIT
-from rtdemo.reasons import Reason
-from rtdemo.server import Server
+from rtdemo.hub.connection import OUTBOX_LIMIT
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
+from tests.clients import Ended, eventually
 from tests.conftest import Connect, Start
 from tests.faults.test_faults import UPGRADE, RawPeer, fill, reasons, small_send_buffer
-from tests.peers import Ended, eventually
 
 __all__ = ["reasons", "small_send_buffer"]
 
@@ -88,7 +88,7 @@ async def test_breaking_the_protocol_takes_no_message_from_others(
     await eventually(lambda: server.hub.schedule.ticks == 1)
     clock.advance(10)
     assert [(await bystander.receive())["seq"] for _ in range(5)] == [1, 2, 3, 4, 5]
-    assert all(account.failures == 0 for account in server.plugins.roster.accounts)
+    assert all(account.failures == 0 for account in server.plugins.registry.accounts)
     broken.leave(by_reset=True)
 
 

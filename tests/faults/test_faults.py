@@ -9,17 +9,17 @@ import struct
 import httpx
 import pytest
 
-from rtdemo import listen
-from rtdemo import server as server_module
-from rtdemo.connection import OUTBOX_LIMIT, PATIENCE, Connection
 from rtdemo.engine.interface import Draft
-from rtdemo.hub import Hub
-from rtdemo.message import Message
-from rtdemo.reasons import Reason
-from rtdemo.server import Server
+from rtdemo.hub.connection import OUTBOX_LIMIT, PATIENCE, Connection
+from rtdemo.hub.hub import Hub
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.message import Message
+from rtdemo.server import server as server_module
+from rtdemo.server import sockets as listen
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
+from tests.clients import Ended, eventually
 from tests.conftest import Connect, Start
-from tests.peers import Ended, eventually
 
 PATHS = {"websocket": ("websocket", "/"), "sse": ("web", "/api/sse")}
 UPGRADE = (

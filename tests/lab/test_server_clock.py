@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from rtdemo import message
 from rtdemo.lab import address, server_clock
 from rtdemo.lab.server_clock import Reading, choose
-from rtdemo.server import Server
+from rtdemo.protocol import message
+from rtdemo.server.server import Server
 
 
 async def test_offset_is_within_its_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
-from rtdemo.client import Transport
-from rtdemo.histogram import middle
 from rtdemo.lab.bench import metrics
-from rtdemo.lab.bench.latencies import Latencies
 from rtdemo.lab.bench.metrics import FROM, Basis
 from rtdemo.lab.bench.result import Round, Run
+from rtdemo.protocol.client import Transport
+from rtdemo.timing.histogram import Latencies, middle
 
 LEAST, MOST = 0.01, 1e6
 """Milliseconds at which the scale ends."""

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from rtdemo.client import Transport
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench.arrivals import Inbox
 from rtdemo.lab.bench.stream_reader import StreamReader, reader
+from rtdemo.protocol.client import Transport
 
 MAX_HEAD = 32 * 1024
 _WANTED: dict[Transport, bytes] = {"websocket": b"101", "sse": b"200"}

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rtdemo.histogram import RESOLUTION
-from rtdemo.lab.bench.figures import Block
-from rtdemo.lab.bench.latencies import Latencies, merged
-from rtdemo.lab.bench.result import Round
+from rtdemo.lab.bench.result import Block, Round
+from rtdemo.timing.histogram import RESOLUTION, Latencies, merged
 
 Basis = Literal["due", "sent"]
 FROM: Mapping[Basis, str] = {"due": "from the instant it was due", "sent": "from sentAt"}

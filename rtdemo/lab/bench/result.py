@@ -8,18 +8,14 @@ from typing import Literal
 
 import msgspec
 
-from rtdemo.client import Transport
 from rtdemo.errors import FileError
-from rtdemo.lab.bench.answers import Cost, Received
-from rtdemo.lab.bench.figures import Figures
-from rtdemo.lab.bench.latencies import Latencies
 from rtdemo.lab.bench.machine import Environment
-from rtdemo.lab.bench.plan import RunSettings
+from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.timing.histogram import Latencies
 
 FORMAT = "rtdemo-bench"
 VERSION = 1
 MAX_FILE = 256 * 1024 * 1024
-
 State = Literal["ok", "not told", "failed"]
 
 
@@ -153,3 +149,133 @@ def write(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise FileError(path, f"cannot be written: {error.strerror or error}") from error
+
+
+MAX_NAMES = 20
+_SUMS = ("messages", "due", "kept", "lost", "repeated", "disordered", "numbered", "streams", "mute")
+
+
+class Block(msgspec.Struct, rename="camel"):
+    """Hold the latencies of one second, from `sentAt` by arrival and from the due instant by that."""
+
+    sent: Latencies = msgspec.field(default_factory=Latencies)
+    due: Latencies = msgspec.field(default_factory=Latencies)
+
+
+class Figures(msgspec.Struct, rename="camel"):
+    """Hold what the connections of one process, or of all, showed in a window.
+
+    Arguments:
+        blocks: one a second; empty of latencies where the server's clock is not known.
+        messages: that came in the window.
+        due, kept: how many were due in it, and of these came.
+        lost, repeated, disordered: by the producers' own numbers, since the connections opened; what
+            came late is not lost.
+        numbered: messages with such a number.
+        jitter: milliseconds (RFC 3550 section 6.4.1), the mean over streams.
+        streams: that have a jitter.
+        refuted: whether messages came before they were sent by the clock that was assumed.
+        mute: connections on which nothing came in the window.
+        periods: milliseconds by producer, of those with due instants.
+        irregular: producers without.
+        whole: whether `sentAt` has no fraction anywhere.
+    """
+
+    blocks: list[Block]
+    messages: int = 0
+    due: int = 0
+    kept: int = 0
+    lost: int = 0
+    repeated: int = 0
+    disordered: int = 0
+    numbered: int = 0
+    jitter: float = 0.0
+    streams: int = 0
+    mute: int = 0
+    refuted: bool = False
+    periods: dict[str, float] = msgspec.field(default_factory=dict)
+    irregular: list[str] = msgspec.field(default_factory=list)
+    whole: bool = False
+
+    def untell(self) -> None:
+        """Forget the latencies: the clock that they were told by is another."""
+        self.blocks = [Block() for _ in self.blocks]
+
+    def add(self, other: Figures) -> None:
+        """Count what another process received, too."""
+        # A window that was cut ends in each process by itself, perhaps on two sides of a second.
+        self.blocks += [Block() for _ in other.blocks[len(self.blocks) :]]
+        for mine, its in zip(self.blocks, other.blocks, strict=False):
+            mine.sent.add(its.sent)
+            mine.due.add(its.due)
+        streams = self.streams + other.streams
+        if streams:
+            self.jitter = (self.jitter * self.streams + other.jitter * other.streams) / streams
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.refuted = self.refuted or other.refuted
+        self.periods |= other.periods
+        self.irregular = sorted({*self.irregular, *other.irregular} - self.periods.keys())[:MAX_NAMES]
+        self.whole = self.whole or other.whole
+
+
+class Cost(msgspec.Struct, rename="camel"):
+    """Tell what measuring took in the window.
+
+    Arguments:
+        cpu: seconds.
+        share: of one core.
+        lag: how late the loop was.
+    """
+
+    cpu: float
+    share: float
+    lag: Latencies
+
+
+class Received(msgspec.Struct, rename="camel"):
+    """Count what came between two instants; a loop that is late is late for all three alike.
+
+    Arguments:
+        bytes: with framing, before TLS.
+        payload_bytes: of the messages' JSON.
+    """
+
+    messages: int = 0
+    bytes: int = 0
+    payload_bytes: int = 0
+
+    def since(self, earlier: Received) -> Received:
+        """Return what came in between."""
+        return Received(
+            self.messages - earlier.messages,
+            self.bytes - earlier.bytes,
+            self.payload_bytes - earlier.payload_bytes,
+        )
+
+    def add(self, other: Received) -> None:
+        """Count what came elsewhere, too."""
+        self.messages += other.messages
+        self.bytes += other.bytes
+        self.payload_bytes += other.payload_bytes
+
+
+class RunSettings(msgspec.Struct, rename="camel", frozen=True):
+    """Hold what a person asked for.
+
+    Arguments:
+        connections: open at once.
+        seconds: of each round's window.
+        rounds: of each transport.
+        speed: multiplies the rates of private producers.
+        processes: that measure.
+        producers: names, separated by commas; empty for whatever the server sends.
+    """
+
+    connections: int = 100
+    seconds: float = 10.0
+    rounds: int = 3
+    speed: float = 1.0
+    transports: tuple[Transport, ...] = TRANSPORTS
+    processes: int = 1
+    producers: str = ""

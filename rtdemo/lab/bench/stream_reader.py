@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from rtdemo.client import Transport
 from rtdemo.lab.event_stream import EventParser
+from rtdemo.protocol.client import Transport
 
 MAX_FRAME = 4 * 1024 * 1024
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING = 0x0, 0x1, 0x2, 0x8, 0x9

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtdemo.client import LABELS, Transport
-from rtdemo.histogram import RESOLUTION
 from rtdemo.lab.bench.comparison import MIN_ROUNDS, Difference, compare
 from rtdemo.lab.bench.metrics import FROM, METRICS, NOISE, basis, disturbance
 from rtdemo.lab.bench.result import Round, Run
+from rtdemo.protocol.client import LABELS, Transport
+from rtdemo.timing.histogram import RESOLUTION
 
 MINUS = "\N{MINUS SIGN}"
 HEADLINE = ("p99", "p50")

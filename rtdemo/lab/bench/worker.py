@@ -17,12 +17,12 @@ from typing import TypeVar
 import msgspec
 
 from rtdemo.lab import server_clock
-from rtdemo.lab.bench.answers import MAX_LINE, Cost, Outcome, Ready, Received
+from rtdemo.lab.bench.analysis import work_out
 from rtdemo.lab.bench.arrivals import Arrivals
 from rtdemo.lab.bench.connection import Connection, Target, connect, target
-from rtdemo.lab.bench.figures import work_out
-from rtdemo.lab.bench.latencies import Latencies
-from rtdemo.lab.bench.plan import DRAIN, Go, Plan, Settlement
+from rtdemo.lab.bench.protocol import DRAIN, MAX_LINE, Go, Outcome, Plan, Ready, Settlement
+from rtdemo.lab.bench.result import Cost, Received
+from rtdemo.timing.histogram import Latencies
 
 OPEN_TIMEOUT = 30.0
 """Seconds for one connection."""

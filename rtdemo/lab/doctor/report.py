@@ -9,8 +9,8 @@ import msgspec
 from rich.text import Text
 
 from rtdemo import __version__
-from rtdemo.checks import Finding, Verdict
-from rtdemo.guard import printable
+from rtdemo.errors import printable
+from rtdemo.plugin_system.checks import Finding, Verdict
 
 STYLES: dict[Verdict, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _WIDTH = 20

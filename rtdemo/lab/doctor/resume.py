@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from rtdemo.checks import Finding
-from rtdemo.client import Transport
-from rtdemo.lab.doctor.outcome import NotTestedError, StreamError
-from rtdemo.lab.doctor.path import Path
-from rtdemo.lab.doctor.streams import texts
-from rtdemo.lab.doctor.watch import Watch, place_of, read
-from rtdemo.message import Message
-from rtdemo.position import Position
+from rtdemo.lab.doctor.context import Path
+from rtdemo.lab.doctor.errors import NotTestedError, StreamError
+from rtdemo.lab.doctor.streams import Watch, place_of, read, texts
+from rtdemo.plugin_system.checks import Finding
+from rtdemo.protocol.client import Transport
+from rtdemo.protocol.message import Message, Position
 
 MISSED_WITHIN = 6.0
 """Seconds to wait for a shared message: the built-in broadcast sends one every 5 s."""

@@ -1,0 +1,85 @@
+"""Examine the path to a server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from rtdemo.cli import flags, logs
+from rtdemo.lab import address as addresses
+from rtdemo.lab.doctor.report import Report
+from rtdemo.lab.doctor.run import Examination
+from rtdemo.plugin_system.checks import Check
+from rtdemo.plugin_system.discovery import discover
+from rtdemo.plugin_system.manager import PluginManager
+from rtdemo.settings.settings import Settings, load
+
+
+@click.command()
+@click.argument("url", default="http://localhost:3000")
+@flags.FILES
+@click.option(
+    "--idle",
+    type=click.IntRange(1, 590),
+    default=75,
+    show_default=True,
+    help="Seconds of silence in which to look for a cut; a run takes about as long.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@flags.options(["plugins_dir", "without"])
+def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given: object) -> int:
+    """Tell whether the path to the server at URL is fit for both transports, and what mends it.
+
+    One line for each check, those of plugins included: ok, warn or fail, what was seen, and the fix
+    for the proxy that was seen. Exit code 1 where something fails, 2 where neither transport
+    could be examined. URL may also be one WebSocket (ws://...) or one event stream of any server.
+    """
+    settings = load(given, os.environ)
+    flags.check_files(files)
+    logs.setup("error", "text")
+    address = addresses.parse(url)
+    report = Report(url)
+    with Console(stderr=True).status("") as status:
+
+        def progress(made: int, there_are: int) -> None:
+            status.update(f"{made} of {there_are} checks; those of silence take {idle} s")
+
+        examination = Examination(address, idle, _checks(settings, files), report, progress)
+        try:
+            asyncio.run(_run(examination))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            status.stop()
+            _show(report, as_json)
+    return report.exit_code
+
+
+async def _run(examination: Examination) -> None:
+    """Examine; SIGTERM ends it as Ctrl-C does, with what was found."""
+    task = asyncio.ensure_future(examination.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
+
+
+def _checks(settings: Settings, files: tuple[Path, ...]) -> list[Check]:
+    """Return what plugins add, those left out that are."""
+    sources, _ = discover(settings.plugins_dir, files)
+    manager = PluginManager(lambda: 0.0)
+    for error in manager.load(s for s in sources if s.name not in settings.without):
+        click.echo(f"rtdemo: {error}; it is left out", err=True)
+    return [check for _, check in manager.hooks.checks()]
+
+
+def _show(report: Report, as_json: bool) -> None:
+    if as_json:
+        click.echo(report.json())
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for line in report.lines():
+        console.print(line)

@@ -1,0 +1,41 @@
+"""Serve."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rtdemo.cli import flags, logs
+from rtdemo.server import sockets
+from rtdemo.server.server import Server
+from rtdemo.server.worker_process import command
+from rtdemo.server.workers import Workers
+from rtdemo.settings.settings import load
+
+
+@click.command()
+@flags.FILES
+@flags.options()
+def serve(files: tuple[Path, ...], **given: object) -> int:
+    """Serve the page and its streams, with the plugin FILES besides those that are found."""
+    settings = load(given, os.environ)
+    flags.check_files(files)
+    logs.setup(settings.log_level, settings.log_format)
+    heir = sockets.take(os.environ)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        if settings.workers != 1 and heir is None:
+            return runner.run(Workers(settings, command()).run())
+        runner.run(Server(settings, files, heir=heir).run())
+        return 0
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,64 @@
+"""Follow a server in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import aclosing
+from datetime import datetime
+
+import aiohttp
+import click
+import msgspec
+
+from rtdemo.errors import printable
+from rtdemo.lab import address as addresses
+from rtdemo.lab.address import Address
+from rtdemo.lab.follow import Follower
+from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.protocol.message import Message
+
+
+@click.command()
+@click.argument("url", default="http://localhost:3000")
+@click.option(
+    "--transport",
+    type=click.Choice(TRANSPORTS),
+    help="Over which to follow. Default: sse, or what a ws:// address says.",
+)
+@click.option("--producers", help="Only these, separated by commas. Default: all.")
+@click.option("--json", "as_json", is_flag=True, help="Print each message as it came, one a line.")
+def tail(url: str, transport: Transport | None, producers: str | None, as_json: bool) -> int:
+    """Print the messages of the server at URL as they come, until Ctrl-C.
+
+    When the connection breaks it comes back by itself, goes on behind the last message, and says so
+    on standard error. URL may also be one WebSocket (ws://...) or one event stream (http://host/path)
+    of any server.
+    """
+    address = addresses.parse(url)
+    chosen = transport or address.transports[-1]
+    asyncio.run(_follow(address, chosen, producers, as_json))
+    return 0
+
+
+async def _follow(address: Address, transport: Transport, producers: str | None, as_json: bool) -> None:
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(timeout=timeout) as http:
+        follower = Follower(http, address, transport, producers, _note)
+        async with aclosing(follower.texts()) as texts:
+            async for text in texts:
+                print(" ".join(text.splitlines()) if as_json else shown(text), flush=True)
+
+
+def _note(sentence: str) -> None:
+    print(f"rtdemo: {sentence}", file=sys.stderr, flush=True)
+
+
+def shown(text: str) -> str:
+    """Return a message as one line for a terminal: time of day, producer, text."""
+    try:
+        message = msgspec.json.decode(text, type=Message)
+        at = datetime.fromtimestamp(message.sent_at / 1000).isoformat(" ", "milliseconds")[11:]
+    except (msgspec.DecodeError, ValueError, OverflowError, OSError):
+        return printable(text)
+    return f"{at}  {printable(message.producer):<12}  {printable(message.message)}"

@@ -1,1 +1,0 @@
-"""Carry out the commands, one module each."""

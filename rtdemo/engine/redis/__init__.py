@@ -1,0 +1,1 @@
+"""Keep the log of shared messages in Redis, for several servers."""

@@ -1,0 +1,1 @@
+"""Open connections and what reaches them: private producers, shared messages, control messages."""

@@ -1,0 +1,49 @@
+"""Specify the hooks that a plugin may implement."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+
+import pluggy
+
+from rtdemo.plugin_system.checks import Check
+from rtdemo.plugin_system.producer import Producer
+from rtdemo.protocol.client import Client
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.message import Broadcast
+
+Answer = str | Broadcast | None
+
+PROJECT = "rtdemo"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def producers(client: Client) -> Iterable[Producer] | None:
+    """Return private producers for this connection; asked at each connect."""
+
+
+@hookspec
+def shared_producers() -> Iterable[Producer] | None:
+    """Return producers that run once for everyone; asked once, at start."""
+
+
+@hookspec
+def receive(client: Client, text: str) -> Answer | Awaitable[Answer]:
+    """Answer a client's text; every plugin is asked, and each reply is sent."""
+
+
+@hookspec
+def connected(client: Client) -> None:
+    """Learn that a client is connected."""
+
+
+@hookspec
+def disconnected(client: Client, reason: Reason) -> None:
+    """Learn that a client is gone, and why."""
+
+
+@hookspec
+def checks() -> Iterable[Check] | None:
+    """Return checks that `rtdemo doctor` makes besides its own."""

@@ -1,0 +1,121 @@
+"""Keep one producer at work for one receiver."""
+
+from __future__ import annotations
+
+import asyncio
+from random import uniform
+
+from rtdemo.plugin_system.producer import MINIMUM_PERIOD, Producer, Series
+from rtdemo.plugin_system.supervisor import Emit, Supervisor
+from rtdemo.protocol.client import Client
+from rtdemo.timing.backoff import FIRST_RETRY, Backoff
+from rtdemo.timing.schedule import Schedule, Tick, Timer
+
+
+class ProducerRunner:
+    """Run a producer at its period, or iterate over it, until stopped; never two runs at once.
+
+    Arguments:
+        producer: what runs.
+        supervisor: keeps its account.
+        client: whom it runs for; where it is shared, what numbers its messages.
+        emit: takes each text or `Message`.
+        schedule: where its ticks stand.
+    """
+
+    __slots__ = (
+        "_backoff",
+        "_client",
+        "_delay",
+        "_emit",
+        "_schedule",
+        "_speed",
+        "_task",
+        "_tick",
+        "producer",
+        "supervisor",
+    )
+
+    def __init__(
+        self,
+        producer: Producer,
+        supervisor: Supervisor,
+        client: Client | Series | None,
+        emit: Emit,
+        schedule: Schedule,
+    ) -> None:
+        self.producer = producer
+        self.supervisor = supervisor
+        self._client = client
+        self._emit = emit
+        self._schedule = schedule
+        self._backoff = Backoff()
+        self._speed = 1.0
+        self._tick: Tick | None = None
+        self._delay: Timer | None = None
+        self._task: asyncio.Task[bool | None] | None = None
+
+    def start(self, speed: float, at_connect: bool = True, first: float | None = None) -> None:
+        """Begin: after the first period, or at once where there is none.
+
+        Arguments:
+            speed: divides the period.
+            at_connect: whether what runs once, at connect, runs now.
+            first: seconds until the first run, where that is not the period.
+        """
+        if self.producer.every is not None:
+            self.retime(speed, first)
+        elif self.producer.is_stream:
+            self._iterate()
+        elif at_connect:
+            self._run()
+
+    def retime(self, speed: float, first: float | None = None) -> None:
+        """Run at another speed from now on; what has no period goes on as it was."""
+        if self.producer.every is None:
+            return
+        self._speed = speed
+        if self._tick is not None:
+            self._tick.cancel()
+        run = self._run_later if self.producer.jitter else self._run
+        period = max(self.producer.every / speed, MINIMUM_PERIOD)
+        self._tick = self._schedule.every(period, run, first)
+
+    def stop(self) -> None:
+        """Never run again, and cancel a run that is under way."""
+        for handle in (self._tick, self._delay, self._task):
+            if handle is not None:
+                handle.cancel()
+        self._tick = self._delay = None
+
+    def _run_later(self) -> None:
+        clock = self._schedule.clock
+        delay = uniform(0.0, self.producer.jitter) / self._speed
+        self._delay = clock.call_at(clock.time() + delay, self._run)
+
+    def _run(self) -> None:
+        if self._task is not None:
+            return
+        rest = self.supervisor.run(self.producer, self._client, self._emit, self._backoff)
+        if rest is not None:
+            self._task = asyncio.ensure_future(rest)
+            self._task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+
+    def _iterate(self) -> None:
+        if self._task is not None or not self.supervisor.may_run(self._backoff):
+            return
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+        iterating = self.supervisor.stream(self.producer, self._client, self._emit, self._backoff)
+        self._task = asyncio.ensure_future(iterating)
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[bool]) -> None:
+        self._task = None
+        if not task.cancelled() and not task.result():
+            # It failed: look each second whether its back-off is over, or it was enabled again.
+            self._tick = self._schedule.every(FIRST_RETRY, self._iterate)

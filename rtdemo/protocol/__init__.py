@@ -1,0 +1,1 @@
+"""Messages, clients and the bytes on the wire: data, without I/O."""

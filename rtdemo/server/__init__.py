@@ -1,0 +1,1 @@
+"""Run the server: listen, start, stop, reload, and several worker processes."""

@@ -1,0 +1,1 @@
+"""Settings from flags, environment variables and `.env`, each declared once."""

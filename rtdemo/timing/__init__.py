@@ -1,0 +1,1 @@
+"""Clocks: when producers run, how late the event loop is, and histograms of durations."""

@@ -1,1 +1,0 @@
-"""Speak the two transports."""

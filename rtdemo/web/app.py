@@ -1,0 +1,121 @@
+"""Put the aiohttp application together: routes, and one line for every error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+
+from rtdemo.errors import Refused
+from rtdemo.hub.control import MAX_TEXT
+from rtdemo.hub.hub import Hub
+from rtdemo.settings.settings import Settings
+from rtdemo.web import aggregate, api, page, probes, prometheus, publish, sse, websocket
+from rtdemo.web.app_keys import (
+    COUNTER_FILES,
+    HUB,
+    OTHER_WORKERS,
+    SETTINGS,
+    SITES,
+    STARTED,
+    Sites,
+    Started,
+)
+from rtdemo.web.other_workers import CounterFiles, OtherWorkers
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_SENTENCES = {
+    404: "nothing is at {path}; the page is at /",
+    405: "{method} is not allowed at {path}; allowed: {allowed}",
+    413: "the body is over 64 KiB",
+}
+
+
+def create_app(
+    settings: Settings,
+    hub: Hub,
+    sites: Sites,
+    started: Started,
+    other_workers: OtherWorkers,
+    counter_files: CounterFiles,
+) -> web.Application:
+    """Build the one application that both sites serve."""
+    app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_TEXT)
+    app[SETTINGS] = settings
+    app[HUB] = hub
+    app[OTHER_WORKERS] = other_workers
+    app[SITES] = sites
+    app[STARTED] = started
+    app[COUNTER_FILES] = counter_files
+    app.router.add_get("/ws", websocket.socket, allow_head=False)
+    app.router.add_get("/api/sse", sse.stream, allow_head=False)
+    app.router.add_post("/api/messages", sse.receive)
+    api.setup(app)
+    aggregate.setup(app)
+    prometheus.setup(app)
+    probes.setup(app)
+    publish.setup(app)
+    page.setup(app)
+    app.on_response_prepare.append(_add_headers)
+    return app
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every refusal and error into one line of text."""
+    try:
+        return await handler(request)
+    except Refused as refused:
+        return _line(refused.status, refused.sentence, refused.headers)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _told(request, error)
+    except ConnectionError:
+        # The peer asked and was gone before the answer; nobody will read this one.
+        return web.Response(status=499, reason="Client Closed Request")
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path[:200])
+        return _line(500, "the server failed; its log says why", {})
+
+
+def _told(request: web.Request, error: web.HTTPException) -> web.Response:
+    allowed = error.headers.get(hdrs.ALLOW, "")
+    template = _SENTENCES.get(error.status)
+    # Only our own sentences are templates: aiohttp's hold what the client sent.
+    sentence = (
+        template.format(path=request.path[:200], method=request.method, allowed=allowed)
+        if template
+        else error.text or error.reason
+    )
+    return _line(error.status, sentence, {hdrs.ALLOW: allowed} if allowed else {})
+
+
+@web.middleware
+async def by_site(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Serve WebSocket at every path of the WebSocket site, and nothing else there."""
+    websocket_port = request.app[SITES].websocket
+    if websocket_port is not None and _local_port(request) == websocket_port:
+        return await websocket.socket(request)
+    return await handler(request)
+
+
+def _local_port(request: web.Request) -> int | None:
+    transport = request.transport
+    name = transport.get_extra_info("sockname") if transport is not None else None
+    return name[1] if isinstance(name, tuple) else None
+
+
+def _line(status: int, sentence: str, headers: dict[str, str]) -> web.Response:
+    return web.Response(status=status, text=" ".join(sentence.split()) + "\n", headers=headers)
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if request.path.startswith("/static/"):
+        # Without this, browsers keep a module for a while by guess, across an upgrade.
+        response.headers[hdrs.CACHE_CONTROL] = "no-cache"

@@ -1,0 +1,188 @@
+"""The command line as a person uses it: real processes, one line an error, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+
+from rtdemo import __version__
+
+ROOT = Path(__file__).parents[2]
+FREE = ("--host", "127.0.0.1", "--port", "0", "--websocket-host", "127.0.0.1", "--websocket-port", "0")
+
+Process = asyncio.subprocess.Process
+Run = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> AsyncIterator[Run]:
+    """Start `python -m rtdemo ...` in an empty folder; it is killed with the test."""
+    processes: list[Process] = []
+
+    async def started(*arguments: str, cwd: Path = tmp_path, **environ: str) -> Process:
+        environment = {k: v for k, v in os.environ.items() if k not in ("PORT", "HOST")}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "rtdemo",
+            *arguments,
+            cwd=cwd,
+            env=environment | {"PYTHONPATH": str(ROOT)} | environ,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        processes.append(process)
+        return process
+
+    yield started
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def announced(process: Process) -> tuple[str, str, str]:
+    """Return the two addresses and the plugins that the start prints."""
+    assert process.stdout
+    lines = [(await process.stdout.readline()).decode() for _ in range(3)]
+    page, websocket, plugins = (
+        line.split(maxsplit=2 if "page" not in line else 4)[-1] for line in lines
+    )
+    return page.strip(), websocket.strip(), plugins.removeprefix("plugins").strip()
+
+
+BAD = [
+    (["--prot", "1"], {}, 2, ["--prot", "--port"]),
+    (["--port", "70000"], {}, 2, ["--port", "PORT", "70000", "0 to 65535"]),
+    ([], {"PORT": "abc"}, 2, ["--port", "PORT", "'abc'", "whole number"]),
+    (["--plugins-dir", "nowhere"], {}, 2, ["--plugins-dir", "RTDEMO_PLUGINS_DIR", "nowhere"]),
+    (["serve", "nowhere.py"], {}, 2, ["nowhere.py"]),
+    (["dance"], {}, 2, ["dance"]),
+    (["--log-format"], {}, 2, ["--log-format"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "environ", "code", "words"), BAD)
+async def test_bad_value_is_one_line(
+    run: Run, arguments: list[str], environ: dict[str, str], code: int, words: list[str]
+) -> None:
+    """It says what is wrong and what is allowed; nothing is on standard output."""
+    process = await run(*arguments, **environ)
+    out, err = await process.communicate()
+    assert (process.returncode, out, err.count(b"\n")) == (code, b"", 1), err
+    assert [word for word in words if word not in err.decode()] == []
+
+
+async def test_port_in_use_is_one_line(run: Run) -> None:
+    """It names the port, the flag and the variable; exit 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = await run(*FREE, "--websocket-port", port)
+        _, err = await process.communicate()
+    assert (process.returncode, err.count(b"\n")) == (1, 1), err
+    assert [w for w in (port, "--websocket-port", "WEBSOCKET_PORT") if w not in err.decode()] == []
+
+
+async def test_two_plugins_of_one_name_and_a_broken_one(run: Run, tmp_path: Path) -> None:
+    """The later one replaces the earlier and that is said; the broken one is left out, or fatal."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "echo.py").write_text("from rtdemo import producer\n@producer\ndef hi(): return 'hi'\n")
+    (folder / "broken.py").write_text("def broken(:\n")
+    process = await run(*FREE, "--plugins-dir", str(folder), "--without", "status,nix")
+    assert (await announced(process))[2] == "broadcast, chat, echo, message, welcome"
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+    log = err.decode()
+    assert process.returncode == 0
+    assert re.search(r"plugin 'echo': \S+mine/echo\.py replaces \S+plugins/echo\.py", log)
+    assert re.search(r"plugin 'broken' \(\S+broken\.py\): line 1: SyntaxError.*it is left out", log)
+    assert "--without nix" in log
+    strict = await run(*FREE, "--plugins-dir", str(folder), "--strict-plugins")
+    _, err = await strict.communicate()
+    assert strict.returncode == 1
+    assert b"plugin 'broken'" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_ends_it_with_0(run: Run, number: signal.Signals) -> None:
+    """Clients of both transports are told, and the process is gone within 5 s."""
+    process = await run(*FREE)
+    page, url, plugins = await announced(process)
+    assert plugins == "broadcast, chat, echo, message, status, welcome"
+    async with websockets.connect(url) as ws, httpx.AsyncClient(base_url=page) as http:
+        await ws.recv()
+        async with http.stream("GET", "/api/sse") as stream:
+            lines = stream.aiter_lines()
+            assert "established" in await anext(lines)
+            async with asyncio.timeout(5):
+                process.send_signal(number)
+                with pytest.raises(websockets.ConnectionClosedOK) as closed:
+                    await ws.recv()
+                rest = [line async for line in lines]
+                _, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1001
+    assert any(line.startswith("retry: ") for line in rest)
+    assert b"Traceback" not in err
+
+
+async def test_port_of_the_environment_and_procfile(run: Run) -> None:
+    """PORT and the Procfile's command serve everything on one port."""
+    command = (ROOT / "Procfile").read_text().removeprefix("web: python -m rtdemo ").split()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = await run(*command, PORT=str(port))
+    page, url, _ = await announced(process)
+    assert (page, url) == (f"http://localhost:{port}/", f"ws://localhost:{port}/ws")
+    async with websockets.connect(url) as ws, httpx.AsyncClient() as http:
+        assert "established" in str(await ws.recv())
+        assert (await http.get(page)).status_code == 200
+        async with http.stream("GET", page + "api/sse") as stream:
+            assert "established" in await anext(stream.aiter_lines())
+
+
+async def test_json_log_has_one_object_a_line_and_no_contents(run: Run, tmp_path: Path) -> None:
+    """Connect and disconnect are told with their facts; what clients say is not, nor their id."""
+    (tmp_path / ".env").write_text("RTDEMO_LOG_FORMAT=json\n")
+    (tmp_path / "bad.py").write_text(
+        "from rtdemo import producer\n@producer\ndef bad(): raise OSError('x')"
+    )
+    process = await run("serve", "bad.py", *FREE)
+    _, url, _ = await announced(process)
+    async with websockets.connect(url) as ws:
+        welcome = json.loads(await ws.recv())
+        await ws.send("my secret")
+        await ws.recv()
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert b"my secret" not in err
+    assert welcome["client"].encode() not in err
+    came, failed, went = [line for line in lines if "client" in line or "traceback" in line]
+    assert (came["transport"], came["remote"], came["level"]) == ("websocket", "127.0.0.1", "info")
+    assert "OSError: x" in failed["message"]
+    assert (went["reason"], went["code"], went["client"]) == ("client left", 1000, welcome["client"][:8])
+    assert went["seconds"] >= 0
+
+
+async def test_version_and_help(run: Run) -> None:
+    """Help lists each setting with its variable."""
+    out, _ = await (await run("--version")).communicate()
+    assert out.decode().strip() == f"rtdemo {__version__}"
+    out, _ = await (await run("serve", "--help")).communicate()
+    assert [w for w in ("--port", "[PORT]", "RTDEMO_SINGLE_SITE", "3001") if w not in out.decode()] == []
+    out, _ = await (await run("--help")).communicate()
+    assert "serve" in out.decode()

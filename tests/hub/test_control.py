@@ -1,0 +1,124 @@
+"""Control messages: a client changes its own connection, without reconnecting."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rtdemo.hub import control
+from rtdemo.hub.selection import SelectionError, read_producers
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from tests.clients import Peer
+from tests.conftest import Connect, Start
+
+
+async def ask(peer: Peer, **wanted: object) -> object:
+    await peer.say(json.dumps({"rtdemo": wanted}))
+    answer = await peer.receive()
+    assert answer["producer"] == "rtdemo"
+    return json.loads(answer["message"])
+
+
+async def test_speed_applies_from_now_on(
+    server: Server, connect: Connect, clock: VirtualClock, transport: str
+) -> None:
+    """At four times the speed, four times as many messages."""
+    peer = await connect(server, transport, "producers=message")
+    assert await ask(peer, speed=4) == {"producers": ["message"], "speed": 4.0}
+    clock.advance(2)
+    assert [(await peer.receive())["seq"] for _ in range(4)] == [1, 2, 3, 4]
+
+
+async def test_picking_starts_and_stops_producers(
+    server: Server, connect: Connect, clock: VirtualClock, transport: str
+) -> None:
+    """What is kept goes on without a break; null means all again, and nothing greets twice."""
+    peer = await connect(server, transport)
+    clock.advance(1)
+    assert await ask(peer, producers=["message"]) == {"producers": ["message"], "speed": 1.0}
+    assert server.hub.schedule.ticks == 1
+    clock.advance(1)
+    assert (await peer.receive())["producer"] == "message", "due 2 s after the connect, as before"
+    assert await ask(peer, producers=None) == {"producers": None, "speed": 1.0}
+    assert server.hub.schedule.ticks == 2
+    assert await ask(peer, producers=[]) == {"producers": [], "speed": 1.0}
+    assert server.hub.schedule.ticks == 0
+
+
+REFUSED: list[tuple[object, str]] = [
+    ({"speed": 1000}, "0.1 to 20"),
+    ({"speed": None}, "0.1 to 20"),
+    ({"speed": True}, "0.1 to 20"),
+    ({"producers": ["nix"]}, "there are chat, echo, message, status, welcome"),
+    ({"producers": "message"}, "a list of names"),
+    ({"producers": [["x"]]}, "there is no"),
+    ({"producers": ["nix"]}, "there is no 'nix'"),
+    ({"dance": 1}, "there is no control 'dance'"),
+    ({}, "there are speed, producers, break"),
+    (7, "there are speed, producers, break"),
+    ({"break": "cut"}, "start the server with --lab"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "words"), REFUSED)
+async def test_refusal_changes_nothing(
+    server: Server, connect: Connect, transport: str, wanted: object, words: str
+) -> None:
+    """The answer says what is wrong; the connection goes on as it was."""
+    peer = await connect(server, transport)
+    await peer.say(json.dumps({"rtdemo": wanted}))
+    answer = await peer.receive()
+    assert words in json.loads(answer["message"])["error"]
+    assert server.hub.schedule.ticks == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"rtdemo": 1, "more": 2}',
+        '["rtdemo"]',
+        '{"rtdemo"',
+        '{"message": "rtdemo"}',
+        '"rtdemo"',
+        '{"rtdemo":' + "[" * 9999,
+    ],
+)
+def test_any_other_text_is_no_control_message(text: str) -> None:
+    """Only an object with that one key is; all else is for the plugins."""
+    assert control.read(text) is None
+
+
+async def test_shared_producer_runs_once_for_everyone(
+    start: Start, connect: Connect, clock: VirtualClock, tmp_path: Path
+) -> None:
+    """Both transports get the same text, time and number; who did not pick it gets nothing."""
+    plugin = tmp_path / "news.py"
+    plugin.write_text(
+        "from rtdemo import Producer, hookimpl, producer\nruns = []\n"
+        "@producer(every=5, shared=True)\ndef news():\n    runs.append(1)\n    return str(len(runs))\n"
+        "@hookimpl\ndef shared_producers():\n"
+        "    yield Producer('weather', lambda: 'sun', every=5, shared=True, transports=['sse'])\n"
+    )
+    server = await start(files=(plugin,), without=("message", "status", "broadcast"))
+    clock.advance(5)
+    peers = [await connect(server, t) for t in ("websocket", "sse")]
+    other = await connect(server, "websocket", "producers=welcome")
+    clock.advance(5)
+    first, second = [await peer.receive() for peer in peers]
+    assert first == second
+    assert (first["message"], first["producer"], first["seq"]) == ("2", "news", 2)
+    assert (await peers[1].receive())["message"] == "sun"
+    assert await ask(other, producers=["news"]) == {"producers": ["news"], "speed": 1.0}
+    clock.advance(5)
+    assert (await other.receive())["message"] == "3"
+
+
+def test_refusal_tells_some_names_of_many() -> None:
+    """However many were published under, the answer stays short."""
+    with pytest.raises(SelectionError) as refused:
+        read_producers(["nix"], [f"name {n:05}" for n in range(10_000)])
+    assert "name 00049 and 9950 more" in str(refused.value)
+    assert len(str(refused.value)) < 1000

@@ -1,0 +1,517 @@
+"""The log and who follows it: never twice, never out of order, never silently lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from rtdemo.engine import memory
+from rtdemo.engine.interface import KEY_SECONDS, Draft
+from rtdemo.engine.log import Log, LogLimits, entry
+from rtdemo.engine.memory import MemoryEngine
+from rtdemo.errors import KeyReused, Unavailable
+from rtdemo.hub import fanout
+from rtdemo.hub.batch import AUDIENCES
+from rtdemo.hub.connection import OUTBOX_LIMIT, PASSED_OVER, Connection
+from rtdemo.hub.fanout import SLICE, Fanout
+from rtdemo.hub.selection import Selection
+from rtdemo.hub.statistics import Traffic
+from rtdemo.protocol.client import Client
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.message import Message, Position, new_epoch, parse
+from rtdemo.testing import VirtualClock
+
+LIMITS = LogLimits(count=8, bytes=2000, seconds=60)
+TURNS = 30
+"""Turns of the loop in which whoever reads has caught up."""
+
+
+def plain(payload: bytes, position: str | None = None) -> bytes:
+    return payload + b"\n"
+
+
+class Server:
+    """One server: its copy of the log, which may lag, and whom it serves."""
+
+    def __init__(self, truth: Log) -> None:
+        self.copy = Log(LIMITS, truth._now, truth.last.epoch)
+        self.open: list[Connection] = []
+        self.fanout = Fanout(self.copy, True, lambda: self.open, lambda _name: False)
+        self.asked: Position | None = None
+
+    @property
+    def base(self) -> int:
+        """The offset behind which the copy holds everything."""
+        return self.copy.last.offset - len(self.copy)
+
+
+class Receiver:
+    """A client: what it got over all of its connections, and the connection that is open."""
+
+    def __init__(self, picks: frozenset[str] | None) -> None:
+        self.picks = picks
+        self.got: list[dict[str, Any]] = []
+        self.at: Position | None = None
+        self.told = 0
+        self.room = True
+        self.server: Server | None = None
+        self.connection: Connection | None = None
+
+    def write(self, data: bytes) -> bool:
+        self.got += [json.loads(line) for line in data.splitlines()]
+        return not self.room
+
+    def get_write_buffer_size(self) -> int:
+        return 0 if self.room else OUTBOX_LIMIT + 1
+
+    def is_closing(self) -> bool:
+        return False
+
+    def connect(
+        self, server: Server, claimed: str | None, meanwhile: Callable[[], object] = lambda: None
+    ) -> None:
+        client = Client("sse")
+        connection = Connection(client, self, plain, self.ended, Traffic(), VirtualClock())
+        connection.selection = Selection(self.picks)
+        self.server, self.connection = server, connection
+        server.fanout.place(connection, claimed)
+        server.open.append(connection)
+        if connection.position is not None:
+            # The welcome.
+            self.at = connection.position
+        meanwhile()
+        server.fanout.begin(connection)
+
+    def ended(self, reason: Reason) -> None:
+        assert reason is Reason.TOO_SLOW
+        self.cut()
+
+    def cut(self) -> None:
+        if self.connection is not None and self.server is not None:
+            self.connection.closed(Reason.CONNECTION_LOST)
+            self.server.open.remove(self.connection)
+            self.server.fanout.leave(self.connection)
+            self.connection = None
+
+
+class LogMachine(RuleBasedStateMachine):
+    """Publish, lag, cut, change servers, resume, expire, trim, begin a new epoch, in any order.
+
+    The true log is what Redis holds; two servers follow it, each at its own pace, and find out late.
+    """
+
+    @initialize()
+    def start(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.before = fanout.PACE, fanout.SLICE
+        fanout.PACE, fanout.SLICE = 0.0, 2
+        self.now = 1_000_000.0
+        self.truth = Log(LIMITS, lambda: self.now)
+        self.servers = [Server(self.truth), Server(self.truth)]
+        self.receivers = [Receiver(pick) for pick in (None, None, frozenset("a"), frozenset("b"))]
+        self.published: dict[Position, str] = {}
+        self.seen = 0
+
+    def teardown(self) -> None:
+        if not hasattr(self, "loop"):
+            return
+        try:
+            self.all_find_out()
+        finally:
+            for receiver in self.receivers:
+                receiver.cut()
+            self.loop.close()
+            fanout.PACE, fanout.SLICE = self.before
+
+    def run(self, action: Callable[[], object]) -> None:
+        """Do something in the loop, with some turns for what it calls for."""
+
+        async def turns() -> None:
+            action()
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(turns())
+
+    @rule(producer=st.sampled_from("ab"), count=st.integers(1, 12))
+    def publish(self, producer: str, count: int) -> None:
+        for number in range(count):
+            position = Position(self.truth.last.epoch, self.truth.last.offset + 1)
+            made = entry(Message(f"{number}"), producer, 1, position, self.now, ("sse",))
+            self.truth.append(made)
+            self.published[position] = producer
+
+    @rule(who=st.integers(0, 1), count=st.integers(1, 20))
+    def follow(self, who: int, count: int) -> None:
+        """As RedisEngine._read does."""
+        server, truth = self.servers[who], self.truth
+        copy = server.copy
+
+        def read() -> None:
+            held = truth.last.offset - len(truth)
+            if copy.last.epoch != truth.last.epoch or copy.last.offset < held:
+                copy.restart(Position(truth.last.epoch, held))
+                server.fanout.restarted()
+            for made in truth.after(copy.last.offset, count):
+                copy.append(made)
+                server.fanout.deliver(made)
+
+        self.run(read)
+
+    @rule(who=st.integers(0, 1))
+    def ask_for_the_end(self, who: int) -> None:
+        self.servers[who].asked = self.truth.last
+
+    @rule(who=st.integers(0, 1))
+    def hear_the_end(self, who: int) -> None:
+        server = self.servers[who]
+        asked = server.asked
+        if asked is not None and asked.epoch == server.copy.last.epoch:
+            self.run(lambda: server.fanout.checked(asked))
+        server.asked = None
+
+    @rule(who=st.integers(0, 3))
+    def cut(self, who: int) -> None:
+        self.receivers[who].cut()
+
+    @rule(who=st.integers(0, 3), where=st.integers(0, 1), seconds=st.sampled_from([0, 0, 70]))
+    def come_back(self, who: int, where: int, seconds: int = 0) -> None:
+        """While a plugin that learns of it takes its time, in which the log may expire."""
+        receiver = self.receivers[who]
+        if receiver.connection is None:
+            claimed = None if receiver.at is None else str(receiver.at)
+            pause = partial(self.pass_time, seconds)
+            self.run(lambda: receiver.connect(self.servers[where], claimed, pause))
+
+    @rule(who=st.integers(0, 3), count=st.integers(0, 12))
+    def move(self, who: int, count: int) -> None:
+        """Get news on one server, and come to the other before it has them."""
+        receiver = self.receivers[who]
+        if receiver.connection is None or receiver.server is None or not receiver.room:
+            return
+        here = self.servers.index(receiver.server)
+        self.ask_for_the_end(1 - here)
+        if count:
+            self.publish("a", count)
+        self.follow(here, 20)
+        self.everyone_has_all_in_order_or_was_told()
+        receiver.cut()
+        self.come_back(who, 1 - here)
+
+    @rule(
+        who=st.integers(0, 3),
+        where=st.integers(0, 1),
+        text=st.sampled_from(["", "x", "-", "00-1", "future"]),
+    )
+    def come_back_with_rubbish(self, who: int, where: int, text: str) -> None:
+        receiver = self.receivers[who]
+        if receiver.connection is None:
+            if text == "future":
+                text = str(Position(self.truth.last.epoch, self.truth.last.offset + 1000))
+            receiver.at = parse(text)
+            self.run(lambda: receiver.connect(self.servers[where], text))
+
+    @rule(who=st.integers(0, 3))
+    def read_no_more(self, who: int) -> None:
+        self.receivers[who].room = False
+
+    @rule(who=st.integers(0, 3))
+    def read_again(self, who: int) -> None:
+        self.receivers[who].room = True
+        self.run(lambda: None)
+
+    @rule(seconds=st.integers(1, 90))
+    def pass_time(self, seconds: int) -> None:
+        self.now += seconds * 1000
+
+    @rule()
+    def lose_the_log(self) -> None:
+        self.truth.restart(Position(new_epoch(), 0))
+
+    @rule()
+    def all_find_out(self) -> None:
+        """With everything followed and asked for, everyone who reads has all that there is."""
+        for receiver in self.receivers:
+            receiver.room = True
+        for who, server in enumerate(self.servers):
+            for _ in range(3):
+                self.follow(who, 10_000)
+                self.ask_for_the_end(who)
+                self.hear_the_end(who)
+            assert server.fanout._unsure == {}
+        self.everyone_has_all_in_order_or_was_told()
+        for receiver in self.receivers:
+            if receiver.connection is not None:
+                assert receiver.connection.position == self.truth.last
+                assert receiver.at is not None
+                assert self._next(receiver.at, receiver.picks) is None
+
+    @invariant()
+    def bounds_hold(self) -> None:
+        for server in getattr(self, "servers", []):
+            log = server.copy
+            assert len(log) <= log.limits.count
+            assert log.bytes == sum(len(e.payload) for e in log.after(log.last.offset - len(log), 99))
+
+    @invariant()
+    def everyone_has_all_in_order_or_was_told(self) -> None:
+        for receiver in getattr(self, "receivers", []):
+            for got in receiver.got:
+                self._take(receiver, got)
+            receiver.got.clear()
+
+    def _take(self, receiver: Receiver, got: dict[str, Any]) -> None:
+        position = parse(got["id"])
+        assert position is not None
+        if got.get("lost"):
+            assert self._is_gone(receiver), "told of a loss that there was not"
+        else:
+            assert receiver.at is not None
+            assert position == self._next(receiver.at, receiver.picks), "missed, or twice"
+        receiver.at = position
+
+    def _is_gone(self, receiver: Receiver) -> bool:
+        at, truth = receiver.at, self.truth.last
+        if at is None or at.epoch != truth.epoch or at.offset > truth.offset:
+            return True
+        return receiver.server is not None and at.offset < max(
+            receiver.server.base, self.truth.last.offset - len(self.truth)
+        )
+
+    def _next(self, after: Position, picks: frozenset[str] | None) -> Position | None:
+        """Return the first position behind `after` that was published and picked."""
+        offset = after.offset + 1
+        while (position := Position(after.epoch, offset)) in self.published:
+            if picks is None or self.published[position] in picks:
+                return position
+            offset += 1
+        return None
+
+
+LogMachine.TestCase.settings = hypothesis_settings(
+    max_examples=150, stateful_step_count=40, deadline=None
+)
+test_publish_lag_cut_resume_expire_in_any_order = LogMachine.TestCase
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-", "x-1", "ab-", "ab-01", "ab--1", "AB-1", "ab-1 ", "a" * 33 + "-1"]
+)
+def test_what_is_no_position(text: str) -> None:
+    """Anything but lower-case hexadecimal, a hyphen and a plain number is none."""
+    assert parse(text) is None
+
+
+def test_position_is_read_as_it_is_written() -> None:
+    """Text and back."""
+    position = Position(new_epoch(), 17)
+    assert parse(str(position)) == position
+
+
+async def test_idempotency_key_is_remembered_for_ten_minutes() -> None:
+    """The same messages under a key are published once; other ones are refused; then it is free."""
+    now = 0.0
+    engine = MemoryEngine(now=lambda: now)
+    one, other = [Draft(Message("1"), "a")], [Draft(Message("2"), "a")]
+    first = await engine.publish(one, "key")
+    assert await engine.publish(one, "key") == first
+    with pytest.raises(KeyReused):
+        await engine.publish(other, "key")
+    now = KEY_SECONDS * 1000 + 1
+    assert await engine.publish(other, "key") != first
+    assert engine.log.last.offset == 2
+
+
+async def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more than can be remembered is refused, so that no promise is broken; later it is taken."""
+    monkeypatch.setattr(memory, "MAX_KEYS", 3)
+    now = 0.0
+    engine = MemoryEngine(now=lambda: now)
+    draft = Draft(Message("x"), "a")
+    for number in range(3):
+        await engine.publish([draft], str(number))
+    with pytest.raises(Unavailable, match="3 idempotency keys"):
+        await engine.publish([draft], "one more")
+    await engine.publish([draft])
+    await engine.publish([draft], "2")
+    now = KEY_SECONDS * 1000 + 1
+    await engine.publish([draft], "one more")
+    assert (len(engine._keys), engine.log.last.offset) == (1, 5)
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def engine() -> MemoryEngine:
+    return MemoryEngine()
+
+
+@pytest.fixture
+def server(engine: MemoryEngine) -> Server:
+    """A server whose copy is the log itself."""
+    made = Server(engine.log)
+    made.copy = engine.log
+    made.fanout = Fanout(engine.log, False, lambda: made.open, lambda _name: False)
+    return made
+
+
+async def say(engine: MemoryEngine, *texts: str) -> None:
+    await engine.publish([Draft(Message(text), "a") for text in texts])
+
+
+async def test_resuming_client_is_fed_at_the_pace_at_which_it_reads(
+    engine: MemoryEngine, server: Server
+) -> None:
+    """A history bigger than the outbox arrives whole, in pieces; in between others have their turn."""
+    start = engine.log.last
+    await say(engine, *map(str, range(300)))
+    receiver = Receiver(None)
+    receiver.room = False
+    receiver.connect(server, str(start))
+    connection = receiver.connection
+    assert connection is not None
+    assert (receiver.got, connection.replaying) == ([], True)
+    await say(engine, "live")
+    receiver.room = True
+    server.fanout.catch_up(connection)
+    assert 0 < len(receiver.got) < 300
+    await turns(10)
+    assert [got["message"] for got in receiver.got] == [*map(str, range(300)), "live"]
+    assert not connection.replaying
+
+
+async def test_history_is_encoded_once_for_many_who_come_back(
+    engine: MemoryEngine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from different places: they soon get the same pieces."""
+    made: list[bytes] = []
+
+    def counted(payload: bytes, position: str | None = None) -> bytes:
+        made.append(payload)
+        return payload + b"\n"
+
+    monkeypatch.setattr(f"{__name__}.plain", counted)
+    await say(engine, *map(str, range(640)))
+    receivers = [Receiver(None) for _ in range(20)]
+    for number, receiver in enumerate(receivers):
+        receiver.connect(server, str(Position(engine.log.last.epoch, number)))
+    await turns(30)
+    assert [len(receiver.got) for receiver in receivers] == list(range(640, 620, -1))
+    # The first piece is each one's own, up to where all go on alike.
+    assert len(made) <= 640 + 20 * 64
+
+
+async def test_a_long_history_is_no_news_at_the_start(engine: MemoryEngine, server: Server) -> None:
+    """The first message after it reaches those who are live in the same turn, however long it is."""
+    engine.log.limits = LogLimits(count=50_000)
+    for _ in range(20):
+        await say(engine, *["x"] * 2000)
+    server.fanout.start()
+    receiver = Receiver(None)
+    receiver.connect(server, None)
+    await say(engine, "news")
+    server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
+    assert [got["message"] for got in receiver.got] == ["news"]
+
+
+async def test_news_that_are_gone_before_they_are_sent_leave_nobody_behind(
+    engine: MemoryEngine, server: Server
+) -> None:
+    """With more connections than one turn serves, and a log that holds less than is published."""
+    engine.log.limits = LogLimits(count=2)
+    receivers = [Receiver(None) for _ in range(3 * SLICE)]
+    for receiver in receivers:
+        receiver.connect(server, None)
+    for number in range(8):
+        await say(engine, f"{number} a", f"{number} b", f"{number} c")
+        server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
+        await turns(number % 3)
+    await turns(20)
+    positions = {receiver.connection and receiver.connection.offset for receiver in receivers}
+    assert positions == {engine.log.last.offset}
+
+
+async def test_position_that_expires_at_the_connect_is_told_as_gone(
+    engine: MemoryEngine, server: Server
+) -> None:
+    """Not waited for: nobody else has it."""
+    await say(engine, "1")
+    receiver = Receiver(None)
+    later = engine.log._now() + 1e9
+
+    def pass_time() -> None:
+        engine.log._now = lambda: later
+
+    receiver.connect(server, str(Position(engine.log.last.epoch, 0)), pass_time)
+    assert [got["lost"] for got in receiver.got] == [True]
+    assert server.fanout._unsure == {}
+
+
+async def test_what_few_pick_is_not_kept_for_all(engine: MemoryEngine, server: Server) -> None:
+    """However many pick names that nobody else does, the bytes that are kept are bounded."""
+    await say(engine, "x" * 1000)
+    start = str(Position(engine.log.last.epoch, 0))
+    for number in range(AUDIENCES * 2):
+        receiver = Receiver(frozenset({"a", f"name {number}"}))
+        receiver.connect(server, start)
+        assert len(receiver.got) == 1
+    ((_, news),) = server.fanout._made.values()
+    assert len(news._parts) == AUDIENCES
+    assert len(news._encoded) == 1
+
+
+async def test_who_picked_what_is_quiet_is_told_where_it_stands(
+    engine: MemoryEngine, server: Server
+) -> None:
+    """Else it would come back from far behind, and be told of a loss that is none."""
+    receiver = Receiver(frozenset({"quiet"}))
+    receiver.connect(server, None)
+    for number in range(PASSED_OVER + 10):
+        await say(engine, str(number))
+        server.fanout.deliver(engine.log.after(number, 1)[0])
+    (told,) = receiver.got
+    assert told["producer"] == "rtdemo"
+    assert told["id"] == json.loads(told["message"])["position"]
+    assert parse(told["id"]) == Position(engine.log.last.epoch, PASSED_OVER)
+
+
+async def test_a_connection_that_cannot_be_served_keeps_nothing_from_others(
+    engine: MemoryEngine, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends, and the next message comes as well."""
+    broken, well = Receiver(None), Receiver(None)
+    for receiver in (broken, well):
+        receiver.connect(server, None)
+    ended: list[Reason] = []
+    assert broken.connection is not None
+    broken.connection._outbox = _Broken()
+    broken.connection._hang_up = ended.append
+    for text in ("1", "2"):
+        await say(engine, text)
+        server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
+        await turns(2)
+    assert ended == [Reason.SERVER_ERROR]
+    assert [got["message"] for got in well.got] == ["1", "2"]
+    assert "sending failed" in caplog.text
+
+
+class _Broken:
+    def write(self, data: bytes, /) -> bool:
+        raise ZeroDivisionError
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False

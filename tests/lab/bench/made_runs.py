@@ -1,0 +1,56 @@
+"""Runs as bench makes them, without measuring."""
+
+from __future__ import annotations
+
+from random import Random
+
+from rtdemo.lab.bench.machine import Environment
+from rtdemo.lab.bench.protocol import order
+from rtdemo.lab.bench.result import Block, Figures, Line, Received, Round, Run, RunSettings
+from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.timing.histogram import Latencies
+
+
+def latencies(*seconds: float) -> Latencies:
+    found = Latencies()
+    for one in seconds:
+        found.record(one)
+    return found
+
+
+def a_round(transport: Transport, level: float, seed: int, messages: int = 200) -> Round:
+    """Ten seconds of messages around `level` milliseconds, both from due and from sentAt."""
+    chance = Random(seed)
+    level *= chance.lognormvariate(0, 0.05)
+    blocks = []
+    for _ in range(10):
+        some = latencies(*(level / 1000 * chance.lognormvariate(0, 0.4) for _ in range(messages)))
+        blocks.append(Block(some, some))
+    figures = Figures(blocks, messages * 10, messages * 10, messages * 10, numbered=messages * 10)
+    figures.periods = {"message": 2000.0}
+    return Round(
+        transport=transport,
+        seconds=10.0,
+        connections=100,
+        steps={"tcp": latencies(0.001, 0.002), "total": latencies(0.003, 0.004)},
+        figures=figures,
+        received=Received(messages * 10, 100 * messages * 10, 95 * messages * 10),
+        clock_error=0.05,
+        costs=[],
+        server_cpu=0.00002 * messages * 10,
+    )
+
+
+def a_run(levels: dict[Transport, float], rounds: int = 3, seed: int = 1) -> Run:
+    """Rounds in turns, at these levels in milliseconds."""
+    turns = order(tuple(name for name in TRANSPORTS if name in levels), rounds)
+    environment = Environment("0", "3", "here", 2, "rtdemo 0")
+    settings = RunSettings(rounds=rounds, transports=tuple(levels))
+    return Run(
+        at="2026-01-01T00:00:00+00:00",
+        target="own server",
+        environment=environment,
+        settings=settings,
+        parity=[Line("compression", "ok", "none")],
+        rounds=[a_round(name, levels[name], seed * 1000 + n) for n, name in enumerate(turns)],
+    )

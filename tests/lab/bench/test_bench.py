@@ -1,0 +1,172 @@
+"""`rtdemo bench` as a person runs it, and what it sees that others do not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+import websockets
+
+from rtdemo.lab.bench import metrics, result
+from rtdemo.lab.bench.result import Run
+from tests.lab.bench.bench_command import bench, plugin_server, refuse_http
+
+SKEW = "import time\nreal = time.time_ns\ntime.time_ns = lambda: real() + 3_000_000_000\n"
+STALL = """
+import asyncio, time
+from rtdemo import hookimpl
+stalling = []
+def stall():
+    asyncio.get_running_loop().call_later(1.0, stall)
+    time.sleep(0.5)
+@hookimpl
+def connected(client):
+    if not stalling:
+        stalling.append(asyncio.get_running_loop().call_later(1.0, stall))
+"""
+
+
+def p50(run: Run, transport: str) -> float:
+    rounds = [one for one in run.rounds if one.transport == transport]
+    found = metrics.percentile(metrics.latencies(rounds, "sent"), 50)
+    assert found is not None
+    return found
+
+
+async def test_both_transports_of_a_server_of_its_own(tmp_path: Path) -> None:
+    """A table, a run file and a page; everything due came, and both were measured alike."""
+    file, page = tmp_path / "run.json", tmp_path / "run.html"
+    done = await bench(
+        *("-n", 6, "--seconds", 1, "--rounds", 2, "--speed", 20, "--processes", 2),
+        *("--json", file, "--html", page),
+    )
+    assert (done.code, done.err) == (0, "")
+    run = result.read(file)
+    assert [one.transport for one in run.rounds] == ["websocket", "sse", "sse", "websocket"]
+    for one in run.rounds:
+        # A machine with other work to do may delay some, not most.
+        assert one.figures.due == pytest.approx(60, abs=6)
+        assert one.figures.kept >= one.figures.due / 2
+        assert (one.connections, len(one.costs), one.figures.lost, one.ended) == (6, 2, 0, {})
+        assert one.figures.periods == {"message": 100.0}
+        assert one.server_cpu is not None
+        assert 90 < one.received.bytes / one.received.messages < 120
+        assert {"tcp", "answer", "welcome", "total"} <= one.steps.keys()
+    assert {line.name: line.state for line in run.parity} == dict.fromkeys(
+        [
+            *("same process", "same payload", "same schedule", "TCP_NODELAY", "compression"),
+            *("HTTP version", "proxy"),
+        ],
+        "ok",
+    )
+    assert "measured producers: message; left out: status" in done.out
+    assert "No difference can be told" in done.out or "95 % interval" in done.out
+    assert page.read_text().startswith("<!doctype html>")
+
+
+async def test_a_figure_that_got_worse_fails(tmp_path: Path) -> None:
+    """With --fail-if beside --compare; one that did not passes, one that is not known does neither."""
+    file = tmp_path / "run.json"
+    quick = ("-n", 6, "--seconds", 1, "--rounds", 2, "--speed", 20, "--transport", "sse")
+    assert (await bench(*quick, "--json", file)).code == 0
+    run = result.read(file)
+    for one in run.rounds:
+        one.received.bytes //= 2
+    file.write_bytes(msgspec.json.encode(run))
+    compared = (*quick, "--compare", file, "--fail-if")
+    done = await bench(*compared, "bytes+50%")
+    assert done.code == 1
+    assert done.err.startswith("rtdemo: SSE: bytes a message +")
+    assert done.err.endswith("is over bytes+50%\n")
+    assert "between SSE before and SSE now" in done.out or "SSE now's p50" in done.out
+    assert (await bench(*compared, "bytes+150%")).code == 0
+    for one in run.rounds:
+        one.received.messages = 0
+    file.write_bytes(msgspec.json.encode(run))
+    done = await bench(*compared, "bytes+50%")
+    why = "both runs must tell the figure, in two rounds"
+    assert (done.code, done.err) == (3, f"rtdemo: SSE: bytes+50% could not be held: {why}\n")
+
+
+async def test_a_clock_that_is_3_s_ahead_is_seen_through(tmp_path: Path) -> None:
+    """Latency is right within its error bar, where `Date.now() - sentAt` would be 3 s off."""
+    file = tmp_path / "run.json"
+    async with plugin_server(tmp_path, SKEW) as url:
+        done = await bench(url, *("-n", 4, "--seconds", 1, "--rounds", 1, "--speed", 20, "--json", file))
+    assert done.code == 0
+    run = result.read(file)
+    for transport in ("websocket", "sse"):
+        errors = [one.clock_error for one in run.rounds if one.transport == transport]
+        assert errors[0] is not None
+        # On loopback a message takes no time to speak of, and never less than none.
+        assert 0 <= p50(run, transport) < errors[0] + 100
+        assert errors[0] < 500
+
+
+async def test_a_stall_shows_from_the_due_instant_alone(tmp_path: Path) -> None:
+    """500 ms once a second: p99 from due has it, latency from sentAt and the rate of arrivals do not."""
+    file = tmp_path / "run.json"
+    async with plugin_server(tmp_path, STALL) as url:
+        done = await bench(
+            url, *("-n", 30, "--seconds", 4, "--rounds", 1, "--speed", 20), *("--json", file)
+        )
+    assert done.code == 0
+    run = result.read(file)
+    for one in run.rounds:
+        from_due = metrics.percentile(metrics.latencies([one], "due"), 99)
+        from_sent = metrics.percentile(metrics.latencies([one], "sent"), 50)
+        assert from_due is not None
+        assert from_sent is not None
+        assert from_due >= 400
+        assert from_sent < 100
+        assert one.figures.kept < one.figures.due
+
+
+@pytest.mark.parametrize("period", [0.02])
+async def test_any_server_with_sent_at(tmp_path: Path, period: float) -> None:
+    """One of the websockets library, that knows nothing of rtdemo; its period is estimated."""
+    file = tmp_path / "run.json"
+
+    async def talk(socket: websockets.ServerConnection) -> None:
+        loop, number = asyncio.get_running_loop(), 0
+        start = loop.time()
+        while True:
+            number += 1
+            await asyncio.sleep(start + number * period - loop.time())
+            text = {"message": f"Reading {number}", "sentAt": time.time() * 1000}
+            await socket.send(json.dumps(text))
+
+    async with websockets.serve(talk, "127.0.0.1", 0, process_request=refuse_http) as server:
+        port = server.sockets[0].getsockname()[1]
+        done = await bench(
+            f"ws://127.0.0.1:{port}/any", *("-n", 3, "--seconds", 1, "--rounds", 1), *("--json", file)
+        )
+    assert (done.code, done.err) == (0, "")
+    [one] = result.read(file).rounds
+    assert list(one.figures.periods) == ["Reading"]
+    assert one.figures.periods["Reading"] == pytest.approx(20, rel=0.1)
+    assert one.figures.due == pytest.approx(150, abs=20)
+    assert "no rtdemo" in done.out
+
+
+async def test_connections_that_received_nothing_are_warned_of() -> None:
+    """Of a server that sends to every other one, all that is due comes there."""
+    connected = []
+
+    async def talk(socket: websockets.ServerConnection) -> None:
+        connected.append(socket)
+        if len(connected) % 2:
+            await socket.wait_closed()
+        while True:
+            await asyncio.sleep(0.02)
+            await socket.send(json.dumps({"message": "x", "sentAt": time.time() * 1000}))
+
+    async with websockets.serve(talk, "127.0.0.1", 0, process_request=refuse_http) as server:
+        port = server.sockets[0].getsockname()[1]
+        done = await bench(f"ws://127.0.0.1:{port}/", *("-n", 4, "--seconds", 1, "--rounds", 1))
+    assert done.code == 0
+    assert "WebSocket: 2 of 4 connections received nothing (in 1 of 1 rounds)" in done.out

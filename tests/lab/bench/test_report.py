@@ -1,0 +1,33 @@
+"""What the table tells, and what it leaves open."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtdemo.lab.bench import metrics, report
+from rtdemo.lab.bench.report import NOTHING, Row
+from tests.lab.bench.made_runs import a_round, a_run, latencies
+
+
+def rows(section: str, messages: int = 200) -> dict[str, Row]:
+    run = a_run({"sse": 2.0})
+    run.rounds = [a_round("sse", 2.0, 1, messages)]
+    [found] = [one for one in report.sections(run) if one.title == section]
+    return {row.label: row for row in found.rows}
+
+
+def test_it_is_told_of_how_many_messages_a_latency_is() -> None:
+    """From due, of the instants that are known."""
+    due, sent = rows("Latency from the instant it was due")["of"], rows("Latency from sentAt")["of"]
+    assert (due.figures, due.unit) == (("2,000",), "instants")
+    assert (sent.figures, sent.unit) == (("2,000",), "messages")
+
+
+@pytest.mark.parametrize(("percent", "enough"), [(99.9, 10_000), (99.0, 1_000), (95.0, 200)])
+def test_a_percentile_takes_ten_samples_beyond_it(percent: float, enough: int) -> None:
+    """Below that there is a dash, with the reason."""
+    assert metrics.percentile(latencies(*[0.001] * enough), percent) is not None
+    assert metrics.percentile(latencies(*[0.001] * (enough - 1)), percent) is None
+    row = rows("Latency from sentAt", messages=15)[f"p{percent:g}"]
+    assert row.figures == ((NOTHING,) if enough > 150 else row.figures)
+    assert row.about == f"not told: it takes {enough:,} messages."

@@ -1,0 +1,101 @@
+"""The fast readers of bench, against the bytes that rtdemo writes and what else networks bring."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtdemo.lab.bench.stream_reader import BodyReader, FrameReader, StreamReader
+from rtdemo.protocol import wire
+
+PAYLOADS = [
+    b'{"message":"a","sentAt":1.5}',
+    b"{}",
+    b'"' + b"x" * 200 + b'"',
+    b'"' + b"y" * 70_000 + b'"',
+]
+FORMATS = {"websocket": wire.websocket_frame, "sse": wire.sse_chunk}
+END = b"0\r\n\r\n"
+
+
+def new(transport: str, written: list[bytes] | None = None) -> StreamReader:
+    """A reader; what it writes goes into a list."""
+    sink = written if written is not None else []
+    return FrameReader(sink.append) if transport == "websocket" else BodyReader(chunked=True)
+
+
+def read(transport: str, pieces: list[bytes]) -> list[bytes]:
+    reader = new(transport)
+    return [payload for piece in pieces if piece for payload in reader.feed(piece)]
+
+
+@pytest.mark.parametrize("position", [None, "0123456789abcdef-7"])
+def test_every_cut_gives_the_same(transport: str, position: str | None) -> None:
+    """Two messages cut in two pieces at every byte, with a place in the log and without."""
+    small = PAYLOADS[:3]
+    stream = b"".join(FORMATS[transport](payload, position) for payload in small)
+    for cut in range(len(stream) + 1):
+        assert read(transport, [stream[:cut], stream[cut:]]) == small
+
+
+def test_every_length_of_frame_and_chunk(transport: str) -> None:
+    """One message a piece, and all in one; 7, 16 and 64 bits of length."""
+    pieces = [FORMATS[transport](payload) for payload in PAYLOADS]
+    assert read(transport, pieces) == PAYLOADS
+    assert read(transport, [b"".join(pieces)]) == PAYLOADS
+
+
+@given(st.data())
+def test_any_pieces_give_the_same(data: st.DataObject) -> None:
+    """However the network cuts a stream."""
+    for name, form in FORMATS.items():
+        stream = b"".join(map(form, PAYLOADS[:3]))
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+        pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+        assert read(name, pieces) == PAYLOADS[:3]
+
+
+def test_pings_are_answered_between_fragments() -> None:
+    """With the same bytes, masked; a message in two frames is one."""
+    written: list[bytes] = []
+    reader = new("websocket", written)
+    assert reader.feed(b"\x01\x02ab" + b"\x89\x01p" + b"\x80\x02cd") == [b"abcd"]
+    assert written == [b"\x8a\x81\0\0\0\0p"]
+
+
+def test_a_close_is_answered_and_told() -> None:
+    """With its code."""
+    written: list[bytes] = []
+    with pytest.raises(ValueError, match="closed with code 1001"):
+        new("websocket", written).feed(b"\x88\x02\x03\xe9")
+    assert written == [b"\x88\x82\0\0\0\0\x03\xe9"]
+
+
+@pytest.mark.parametrize("frame", [b"\x81\x81\0\0\0\0a", b"\xc1\x01a", b"\x81\x7f" + b"\xff" * 8])
+def test_frames_that_no_server_may_send(frame: bytes) -> None:
+    """Masked, of an extension that was not asked for, or without bound."""
+    with pytest.raises(ValueError, match="a frame"):
+        new("websocket").feed(frame)
+
+
+def test_chunks_that_are_cut_elsewhere_than_events() -> None:
+    """As proxies do: events in pieces, several in one chunk, comments between them."""
+    body = b"data: 1\n\n: ping\n\ndata: 2\nid: a-1\n\ndata: 3\n\n"
+    chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (body[:3], body[3:20], body[20:])]
+    assert read("sse", chunks) == [b"1", b"2", b"3"]
+    assert BodyReader(chunked=False).feed(body) == [b"1", b"2", b"3"]
+
+
+def test_an_event_that_was_begun_is_not_overtaken() -> None:
+    """One that comes whole in a chunk of its own joins the lines before it."""
+    assert read("sse", [b"8\r\ndata: a\n\r\n", wire.sse_chunk(b"b")]) == [b"a\nb"]
+
+
+def test_the_end_of_a_body_is_told() -> None:
+    """And so is what is no chunk."""
+    with pytest.raises(ValueError, match="ended the stream"):
+        new("sse").feed(END)
+    for wrong in (b"zz\r\n", b"x" * 2000, b"-1\r\n", b"fffffffff\r\n"):
+        with pytest.raises(ValueError, match=r"invalid literal|without a size|a chunk of"):
+            new("sse").feed(wrong)

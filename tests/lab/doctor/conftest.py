@@ -1,0 +1,65 @@
+"""Everything that waits for silence, at the same time: a run waits most of its time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.lab.doctor.doctor_run import Findings, before_and_after, examine, findings, served
+from tests.lab.doctor.middlebox import middlebox
+
+SETUPS = (
+    "",
+    "nginx_default.conf",
+    "nginx_buffering.conf",
+    "nginx_gzip.conf",
+    "nginx_read_timeout.conf",
+    "nginx_no_upgrade.conf",
+    "haproxy_client_timeout.cfg",
+    "haproxy_well_set.cfg",
+)
+"""Proxies with a fault or without; the empty one is none."""
+BOXES: dict[str, dict[str, Any]] = {
+    "forgets": {"forgets": 1.75},
+    "cuts by age": {"life": 3.0},
+    "takes out Last-Event-ID": {"without": "Last-Event-ID"},
+    "takes out the subprotocol": {"without": "Sec-WebSocket-Protocol"},
+    "takes out Origin": {"without": "Origin"},
+    "cuts what is large": {"largest": 32_768},
+}
+"""Boxes in the path, each with one fault."""
+
+
+class Waited:
+    """Hold what was found behind each proxy, before and after its mending, and behind each box."""
+
+    setups: dict[str, tuple[Findings, Findings]]
+    boxes: dict[str, Findings]
+
+
+async def behind_boxes() -> dict[str, Findings]:
+    """Return what doctor finds behind each box."""
+
+    async def behind(**fault: Any) -> Findings:
+        async with served(often=True) as server, middlebox(server.web_url, **fault) as url:
+            return findings(await examine(url, idle=4))
+
+    runs = await asyncio.gather(*(behind(**fault) for fault in BOXES.values()))
+    return dict(zip(BOXES, runs, strict=True))
+
+
+@pytest.fixture(scope="session")
+def waited(tmp_path_factory: pytest.TempPathFactory) -> Waited:
+    """Run all of them."""
+    waited = Waited()
+
+    async def everything() -> None:
+        folder = tmp_path_factory.mktemp("setups")
+        waited.setups, waited.boxes = await asyncio.gather(
+            before_and_after(folder, SETUPS), behind_boxes()
+        )
+
+    asyncio.run(everything())
+    return waited

@@ -1,0 +1,105 @@
+"""`rtdemo doctor` as a person and a program run it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtdemo import __version__
+from rtdemo.lab.doctor.report import Report
+from rtdemo.plugin_system.checks import Finding
+from tests.lab.doctor.doctor_run import served
+
+PLUGIN = """
+from rtdemo import Check, Finding, hookimpl
+
+def fine(url):
+    return Finding("ok", f"looked at {url}")
+
+async def bad(url):
+    raise OSError("no luck")
+
+@hookimpl
+def checks():
+    return [Check("mine", fine), Check("other", bad)]
+"""
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-m", "rtdemo", "doctor", *arguments)
+    return await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+
+
+async def run(*arguments: str) -> tuple[int | None, str, str]:
+    process = await start(*arguments)
+    out, err = await asyncio.wait_for(process.communicate(), 40)
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_plugins_add_checks_and_programs_read_json(tmp_path: Path) -> None:
+    """A failed one makes the code 1; one that cannot be loaded is told and left out."""
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    (tmp_path / "broken.py").write_text("def (")
+    files = [str(tmp_path / name) for name in ("mine.py", "broken.py")]
+    async with served(often=True) as server:
+        code, out, err = await run(server.web_url, *files, "--idle", "1", "--json")
+    told = json.loads(out)
+    assert code == 1
+    assert "plugin 'broken'" in err
+    assert "Traceback" not in err
+    assert set(told) == {"url", "version", "when", "seconds", "proxy", "couldRun", "checks"}
+    assert (told["url"], told["version"], told["couldRun"]) == (server.web_url, __version__, True)
+    found = {check.pop("check"): check for check in told["checks"]}
+    assert found["mine"] == {"verdict": "ok", "seen": f"looked at {server.web_url}", "fix": ""}
+    assert found["other"] == {"verdict": "fail", "seen": "OSError: no luck", "fix": ""}
+    assert found["TCP"]["verdict"] == "ok"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_interrupt_prints_what_was_found(number: signal.Signals) -> None:
+    """With the code of SIGINT and no traceback."""
+    async with served(often=True) as server:
+        process = await start(server.web_url, "--idle", "60")
+        # It asks for the streams by themselves once the first checks are made.
+        while len(server.hub) < 2:
+            await asyncio.sleep(0.02)
+        process.send_signal(number)
+        out, err = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 130
+    assert "ok    TCP" in out.decode()
+    assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["http://127.0.0.1:1"], "is the server running?"),
+        (["ftp://h"], "has the scheme 'ftp'"),
+    ],
+)
+async def test_what_cannot_be_run_is_told(arguments: list[str], words: str) -> None:
+    """With the code 2, in one line or in the line of the check that failed."""
+    code, out, err = await run(*arguments)
+    assert code == 2
+    assert words in out + err
+    assert "Traceback" not in err
+
+
+def test_lines_are_for_people() -> None:
+    """The fix stands under its fault alone, and nothing moves the cursor."""
+    report = Report("http://h")
+    report.add("one", Finding("ok", "all \x1b[2J well", "not shown"))
+    report.add("two", Finding("warn", "so so", "do this"))
+    assert [line.plain for line in report.lines()] == [
+        "ok    one                 all \\x1b[2J well",
+        "warn  two                 so so",
+        "      fix: do this",
+        "1 ok, 1 warn, 0 fail in 0 s",
+    ]
+    assert report.exit_code == 0

@@ -1,0 +1,202 @@
+"""Whom `rtdemo doctor` meets: nobody, another server, TLS, probes that are off."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rtdemo.lab.doctor import network
+from rtdemo.protocol import message
+from rtdemo.web import probes
+from tests.lab.doctor import proxies
+from tests.lab.doctor.doctor_run import examine, findings, served
+from tests.redis_server import free_port
+
+
+@asynccontextmanager
+async def behind_tls(folder: Path, port: int, days: int = 90, http2: bool = True) -> AsyncIterator[str]:
+    """Put nginx with a certificate of its own in front of a server; give its address."""
+    await certify(folder, datetime.now(UTC) + timedelta(days=days, hours=1))
+    process = proxies.proxy(folder, "nginx_tls.conf", port, [])
+    config = folder / "nginx_tls.conf"
+    if not http2:
+        config.write_text(config.read_text().replace(" ssl http2;", " ssl;"))
+    program = await asyncio.create_subprocess_exec(*process.command)
+    try:
+        while not await _listens(process.port):
+            await asyncio.sleep(0.02)
+        yield f"https://127.0.0.1:{process.port}"
+    finally:
+        program.terminate()
+        await program.wait()
+
+
+async def certify(folder: Path, end: datetime) -> None:
+    """Sign a certificate by itself that ends then."""
+    (folder / "index.txt").touch()
+    (folder / "serial").write_text("01")
+    request = (
+        "req",
+        "-new",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "request.pem",
+    )
+    sign = ("ca", "-batch", "-config", str(proxies.SETUPS / "authority.cnf"), "-selfsign")
+    files = ("-keyfile", "key.pem", "-in", "request.pem", "-out", "certificate.pem")
+    dates = ("-startdate", "20200101000000Z", "-enddate", f"{end:%Y%m%d%H%M%S}Z")
+    for arguments in ((*request, "-subj", "/CN=rtdemo"), (*sign, *files, *dates)):
+        quiet = asyncio.subprocess.DEVNULL
+        made = await asyncio.create_subprocess_exec("openssl", *arguments, cwd=folder, stderr=quiet)
+        assert await made.wait() == 0
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+@pytest.mark.parametrize(
+    ("url", "check", "words"),
+    [
+        ("http://127.0.0.1:{free}", "TCP", "is the server running?"),
+        ("http://nobody.invalid", "DNS", "has no address"),
+        ("https://127.0.0.1:{served}", "TLS", "if it speaks none, give http://127.0.0.1:"),
+        ("http://127.0.0.1:{silent}", "server", "speaks no HTTP"),
+    ],
+)
+async def test_where_nothing_can_be_examined(url: str, check: str, words: str) -> None:
+    """The check that fails says what to do, and the code is 2."""
+    async with served(often=True) as server:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            silent = await asyncio.start_server(lambda _, writer: writer.close(), sock=listening)
+            ports = {"free": free_port(), "served": server.web_url.rpartition(":")[2]}
+            ports["silent"] = listening.getsockname()[1]
+            report = await examine(url.format(**ports))
+            silent.close()
+    last = report.checks[-1]
+    assert (last.check, last.verdict, report.exit_code) == (check, "fail", 2)
+    assert words in last.seen
+
+
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Untrusted fails, and what lies behind is tested all the same; SSL_CERT_FILE is honoured."""
+    async with served(often=True) as server, behind_tls(tmp_path, port_of(server.web_url)) as url:
+        report = await examine(url, idle=1)
+        untrusted = findings(report)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        trusted = findings(await examine(url, idle=1))
+        wrong = await examine(url.replace("https", "http"), idle=1)
+    assert untrusted["TLS"].verdict == "fail"
+    assert "self-signed certificate" in untrusted["TLS"].seen
+    assert "SSL_CERT_FILE" in untrusted["TLS"].fix
+    assert untrusted["WebSocket 64 KiB"].verdict == "ok"
+    assert report.exit_code == 1
+    assert trusted["TLS"].verdict == "ok"
+    assert re.match(r"TLSv1\.[23], trusted certificate with 90 days left", trusted["TLS"].seen)
+    assert "HTTP/2 offered to browsers, HTTP/1.1 as it arrives" in trusted["HTTP version"].seen
+    assert "ahead of" in trusted["clock"].seen or "behind" in trusted["clock"].seen
+    faults = {name for name, result in trusted.items() if result.verdict != "ok"}
+    # A second of silence is less than the heartbeat.
+    assert faults == {"SSE idle cut", "WebSocket idle cut"}
+    assert (wrong.exit_code, wrong.checks[-1].verdict) == (2, "fail")
+    assert "speaks TLS; give https://" in wrong.checks[-1].seen
+
+
+async def test_certificate_that_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is warned of; and TLS without HTTP/2 leaves browsers with six streams."""
+    async with (
+        served(often=True) as server,
+        behind_tls(tmp_path, port_of(server.web_url), network.WARNED - 1, False) as url,
+    ):
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        found = findings(await examine(url, idle=1))
+    assert found["TLS"].verdict == "warn"
+    assert f"{network.WARNED - 1} days left" in found["TLS"].seen
+    assert "nginx -s reload" in found["TLS"].fix
+    assert found["SSE seven streams"].verdict == "warn"
+    assert "`http2 on;`" in found["SSE seven streams"].fix
+
+
+@pytest.mark.parametrize(("scheme", "path"), [("ws", "/ws"), ("http", "/api/sse")])
+async def test_one_stream(scheme: str, path: str) -> None:
+    """Is opened and watched, whatever server has it."""
+    async with served(often=True) as server:
+        url = server.web_url.replace("http", scheme) + path
+        found = findings(await examine(url, idle=1))
+        none = findings(await examine(url.replace(path, "/nothing"), idle=1))
+    first, life = list(found)[-2:]
+    assert first in ("SSE first byte", "WebSocket upgrade")
+    assert (found[first].verdict, found[life].verdict) == ("ok", "ok")
+    assert "one stream" in found["server"].seen
+    assert none[first].verdict == "fail"
+    assert "404" in none[first].seen
+
+
+async def test_probes_are_off() -> None:
+    """It is said how to switch them on; what needs none is tested."""
+    async with served(often=True, probes=False) as server:
+        report = await examine(server.web_url, idle=1)
+    found = findings(report)
+    assert found["server"].verdict == "warn"
+    assert "start the server with --probes; not tested: headers, SSE buffering" in found["server"].seen
+    assert {result.verdict for name, result in found.items() if name != "server"} == {"ok"}
+    assert {"page", "origin rule", "WebSocket upgrade", "SSE resume", "SSE life", "clock"} <= set(found)
+
+
+async def test_probes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks too often is told so; nothing fails by it."""
+    monkeypatch.setattr(probes, "BURST", 4)
+    monkeypatch.setattr(probes, "RATE", 0.001)
+    async with served(often=True) as server:
+        report = await examine(server.web_url, idle=1)
+        again = await examine(server.web_url, idle=1)
+    limited = [result for result in report.checks if "not tested: rate-limited" in result.seen]
+    assert {"SSE 64 KiB", "WebSocket 64 KiB", "SSE idle cut"} & {result.check for result in limited}
+    assert {result.verdict for result in limited} == {"warn"}
+    assert report.exit_code == again.exit_code == 0
+    assert "rtdemo, but too many probes from 127.0.0.1" in findings(again)["server"].seen
+
+
+async def test_certificate_that_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails, with what to do about that."""
+    async with served(often=True) as server, behind_tls(tmp_path, port_of(server.web_url), -1) as url:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        found = findings(await examine(url, idle=1))
+    assert found["TLS"].verdict == "fail"
+    assert "certificate has expired" in found["TLS"].seen
+    assert "`nginx -s reload`" in found["TLS"].fix
+
+
+async def test_clock_that_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is warned of, and latency allows for it."""
+    real = message.now
+    monkeypatch.setattr(message, "now", lambda: real() + 3000)
+    async with served(often=True) as server:
+        monkeypatch.setattr(server.hub.engine, "_now", message.now)
+        found = findings(await examine(server.web_url, idle=1))
+    assert found["clock"].verdict == "warn"
+    assert re.match(r"(2999|300\d)\.\d ms ahead of this one, ± ", found["clock"].seen)
+    for transport in ("SSE", "WebSocket"):
+        told = re.search(r"one way (under )?(\d+\.\d)", found[f"{transport} latency"].seen)
+        assert told is not None
+        assert float(told[2]) < 2000

@@ -1,0 +1,99 @@
+"""Checks that plugins add to `rtdemo doctor`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtdemo import Check, Finding
+from rtdemo.lab.doctor.run import make
+from rtdemo.plugin_system.discovery import discover
+from rtdemo.plugin_system.manager import PluginManager
+from tests.docs.markdown import blocks
+from tests.lab.doctor.doctor_run import served
+
+OK = Finding("ok", "seen")
+
+
+async def later(_: str) -> Finding:
+    await asyncio.sleep(0)
+    return OK
+
+
+def raising(_: str) -> Finding:
+    raise OSError("no\nluck")
+
+
+def leaving(_: str) -> Finding:
+    raise SystemExit(3)
+
+
+def hanging(_: str) -> Finding:
+    threading.Event().wait()
+    return OK
+
+
+async def sleeping(_: str) -> Finding:
+    await asyncio.Event().wait()
+    return OK
+
+
+@pytest.mark.parametrize("run", [lambda _: OK, later])
+async def test_finding_is_passed_on(run: Callable[[str], Any]) -> None:
+    """Of a function or of a coroutine, which gets the address."""
+    asked: list[str] = []
+
+    def asking(url: str) -> Any:
+        asked.append(url)
+        return run(url)
+
+    assert await make(Check("mine", asking), "http://h") == OK
+    assert asked == ["http://h"]
+
+
+@pytest.mark.parametrize(
+    ("run", "seen"),
+    [
+        (raising, "OSError: no luck"),
+        (leaving, "SystemExit: 3"),
+        (lambda _: "fine", "returned str; a check returns a Finding"),
+        (lambda _: Finding("good", ""), "returned Finding; a check returns a Finding, ok, warn or fail"),  # type: ignore[arg-type]
+        (hanging, "came to no end in 0.05 s"),
+        (sleeping, "came to no end in 0.05 s"),
+    ],
+)
+async def test_what_goes_wrong_is_a_failed_check(
+    run: Callable[[str], Any], seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing else is harmed by it."""
+    monkeypatch.setattr("rtdemo.lab.doctor.run.PLUGIN_CHECK_LIMIT_S", 0.05 if "0.05" in seen else 30.0)
+    found = await make(Check("mine", run), "http://h")
+    assert found.verdict == "fail"
+    assert seen in found.seen
+
+
+async def test_example_of_the_documentation_finds(tmp_path: Path) -> None:
+    """It is asked for its checks as every plugin is, and sees what is there."""
+    (example,) = (
+        block
+        for block in blocks("docs/plugin-reference.md", "python")
+        if block.name == "metrics_closed.py"
+    )
+    file = tmp_path / example.name
+    file.write_text(example.text)
+    manager = PluginManager(lambda: 0.0)
+    assert (
+        manager.load([source for source in discover("", [file])[0] if source.origin == str(file)]) == []
+    )
+    [(plugin, check)] = manager.hooks.checks()
+    async with served() as server:
+        found = await make(check, server.web_url)
+        closed = await make(check, f"{server.web_url}/nothing")
+    assert (plugin, check.name) == ("metrics_closed", "metrics")
+    assert (found.verdict, found.seen) == ("warn", "anybody can read /metrics")
+    assert closed == Finding("ok", "answered 404")

@@ -1,0 +1,285 @@
+"""Plugins: found, loaded, asked, and kept from hurting each other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import textwrap
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from rtdemo import Client, Producer, hookimpl
+from rtdemo.errors import PluginError
+from rtdemo.plugin_system import hookspecs
+from rtdemo.plugin_system.discovery import Source, discover
+from rtdemo.plugin_system.manager import PluginManager
+from rtdemo.plugin_system.registry import MAX_PRODUCERS
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.testing import VirtualClock
+from rtdemo.timing.backoff import Backoff
+
+BUILT_IN = {"broadcast", "chat", "echo", "message", "status", "welcome"}
+
+
+@pytest.fixture
+def manager(clock: VirtualClock) -> PluginManager:
+    return PluginManager(clock.time)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory without ./plugins."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, name: str, code: str) -> Path:
+    path = folder / f"{name}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(textwrap.dedent(code))
+    return path
+
+
+def found(plugins_dir: str = "", *files: Path) -> dict[str, Source]:
+    return {source.name: source for source in discover(plugins_dir, files)[0]}
+
+
+def test_built_in_plugins_are_found_anywhere(elsewhere: Path) -> None:
+    """They ship with the package, whatever the working directory."""
+    assert set(found()) >= BUILT_IN
+
+
+def test_plugins_folder_of_the_working_directory(elsewhere: Path) -> None:
+    """./plugins counts where it exists; a name with an underscore does not."""
+    write(elsewhere / "plugins", "mine", "x = 1")
+    write(elsewhere / "plugins", "_draft", "x = 1")
+    assert set(found()) - BUILT_IN == {"mine"}
+
+
+def test_later_replaces_earlier_by_name(elsewhere: Path) -> None:
+    """A file named by hand is stronger than the folder, the folder than the bundled; each is told."""
+    in_folder = write(elsewhere / "mine", "echo", "x = 1")
+    by_hand = write(elsewhere, "echo", "x = 2")
+    sources, replaced = discover(str(in_folder.parent), [by_hand])
+    assert {s.name: s.origin for s in sources}["echo"] == str(by_hand)
+    assert [line for line in replaced if "'echo'" in line and "replaces" in line] == replaced
+    assert len(replaced) == 2
+
+
+def test_checkout_finds_its_own_plugins_once() -> None:
+    """Started in the checkout, ./plugins and the bundled folder are the same and nothing is told."""
+    assert discover("", [])[1] == []
+
+
+def test_installed_distribution_is_found(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point of the group `rtdemo` is a plugin, shown with its version."""
+    write(
+        elsewhere, "rtdemo_weather", "from rtdemo import producer\n@producer\ndef sky(): return 'blue'"
+    )
+    info = elsewhere / "rtdemo_weather-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rtdemo-weather\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(
+        "[rtdemo]\nweather = rtdemo_weather\nbroken = rtdemo_absent\n"
+    )
+    monkeypatch.syspath_prepend(str(elsewhere))
+    sources = found()
+    assert sources["weather"].origin == "rtdemo-weather 1.2"
+    manager = PluginManager(lambda: 0.0)
+    (error,) = manager.load([sources["weather"], sources["broken"]])
+    assert "plugin 'broken' (rtdemo-weather 1.2)" in str(error)
+    assert manager.names(Client("sse")) == ["sky"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("def broken(:\n", ["line 1", "SyntaxError"]),
+        ("x = 1\nraise ValueError('no\\nway')", ["line 2 of bad.py", "ValueError: no way"]),
+        ("import sys; sys.exit(3)", ["SystemExit"]),
+        ("from rtdemo import producer\n@producer(every=-1)\ndef p(): ...", ["'p'", "every=-1"]),
+        (
+            "from rtdemo import hookimpl\n@hookimpl\ndef recieve(client, text): ...",
+            ["'recieve'", "'receive'"],
+        ),
+        ("from rtdemo import hookimpl\n@hookimpl\ndef receive(client, txt): ...", ["receive", "txt"]),
+        (
+            "from rtdemo import hookimpl\n@hookimpl(wrapper=True)\ndef connected(client): yield",
+            ["wrapper"],
+        ),
+    ],
+)
+def test_broken_plugin_is_one_line_and_the_others_load(
+    manager: PluginManager, tmp_path: Path, code: str, words: list[str]
+) -> None:
+    """The line names the plugin, its file and what is wrong; nothing of it stays behind."""
+    bad = write(tmp_path, "bad", code)
+    good = write(tmp_path, "good", "from rtdemo import producer\n@producer\ndef fine(): return 'x'")
+    sources = found("", bad, good)
+    (error,) = manager.load([sources["bad"], sources["good"]])
+    line = str(error)
+    assert "\n" not in line
+    assert [word for word in ("'bad'", str(bad), *words) if word not in line] == []
+    assert [plugin.name for plugin in manager.plugins] == ["good"]
+    assert manager.hooks._pluggy.hook.receive.get_hookimpls() == []
+
+
+def test_module_is_not_left_behind_after_an_error(manager: PluginManager, tmp_path: Path) -> None:
+    """A failed import leaves no half module for the next one to find."""
+    manager.load([found("", write(tmp_path, "halfway", "raise OSError"))["halfway"]])
+    assert "rtdemo_plugins.halfway" not in sys.modules
+
+
+def test_producers_of_one_name_are_told_with_both_plugins(
+    manager: PluginManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first keeps the name."""
+    for name in ("one", "two"):
+        manager.register(SimpleNamespace(p=Producer("same", lambda: "x")), name, "here")
+    assert [account.plugin for account in manager.registry.accounts] == ["one"]
+    assert "'same'" in caplog.text
+    assert "'one'" in caplog.text
+    assert "'two'" in caplog.text
+
+
+def test_one_name_may_differ_by_transport(manager: PluginManager) -> None:
+    """A plugin may run different functions of one name on the two transports."""
+    manager.register(
+        SimpleNamespace(
+            a=Producer("status", lambda: "ws", every=3, transports=["websocket"]),
+            b=Producer("status", lambda: "sse", every=5, transports=["sse"]),
+        ),
+        "status",
+        "here",
+    )
+    periods = {t: manager.producers_for(Client(t))[0][0].every for t in ("websocket", "sse")}
+    assert periods == {"websocket": 3, "sse": 5}
+
+
+def test_plugin_with_nothing_in_it_is_told(
+    manager: PluginManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A forgotten decorator shows."""
+    manager.register(SimpleNamespace(cpu=lambda: "x"), "cpu", "cpu.py")
+    assert "'cpu' (cpu.py) has no producer and no hook" in caplog.text
+
+
+class Rooms:
+    """A plugin that makes producers for each client."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+        self.seen: list[tuple[str, object]] = []
+
+    @hookimpl
+    def producers(self, client: Client) -> list[Producer]:
+        return [Producer(f"room {n}", lambda: client.remote, every=1) for n in range(self.count)]
+
+    @hookimpl
+    def connected(self, client: Client) -> None:
+        self.seen.append(("connected", client))
+
+    @hookimpl
+    def disconnected(self, client: Client, reason: Reason) -> None:
+        self.seen.append(("disconnected", reason))
+
+
+def test_hooked_producers_keep_one_account(manager: PluginManager) -> None:
+    """Made anew at each connect, they are still one producer in the books."""
+    manager.register(Rooms(), "rooms", "here")
+    for remote in ("a", "b"):
+        ((producer, account),) = manager.producers_for(Client("sse", remote))
+        account.run(producer, Client("sse", remote), lambda _: None, Backoff())
+    (account,) = manager.registry.accounts
+    assert (account.producer.name, account.runs) == ("room 0", 2)
+
+
+def test_names_without_end_meet_a_bound(
+    manager: PluginManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hook that invents names fills its table and no more."""
+    manager.register(Rooms(MAX_PRODUCERS + 5), "rooms", "here")
+    assert len(manager.producers_for(Client("sse"))) == MAX_PRODUCERS
+    assert caplog.text.count("further ones are left out") == 1
+
+
+class Failing:
+    """A plugin whose every hook raises."""
+
+    @hookimpl
+    def producers(self) -> list[Producer]:
+        raise RuntimeError("no producers")
+
+    @hookimpl
+    def receive(self) -> str:
+        raise RuntimeError("no reply")
+
+    @hookimpl
+    def connected(self) -> None:
+        raise RuntimeError("no connect")
+
+    @hookimpl
+    def disconnected(self) -> None:
+        raise RuntimeError("no disconnect")
+
+
+class Rubbish:
+    """A plugin whose replies are no text."""
+
+    @hookimpl
+    def receive(self) -> str:
+        return 7  # type: ignore[return-value]  # the mistake under test
+
+
+class Answering:
+    """A plugin that takes its time and answers."""
+
+    @hookimpl
+    async def receive(self, text: str) -> str:
+        await asyncio.sleep(0)
+        return text.upper()
+
+
+async def test_hook_that_raises_costs_nobody_else_the_answer(
+    manager: PluginManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each failure is logged once with its traceback; the other plugins still count."""
+    rooms, client = Rooms(), Client("websocket")
+    for name, plugin in (("rooms", rooms), ("bad", Failing()), ("int", Rubbish()), ("up", Answering())):
+        manager.register(plugin, name, "here")
+    replies: list[tuple[str, object]] = []
+
+    async def reply(*given: object) -> None:
+        replies.append(cast("tuple[str, object]", given))
+
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            manager.hooks.connected(client)
+            assert [p.name for p, _ in manager.producers_for(client)] == ["room 0"]
+            await manager.hooks.receive(client, "hi", reply)
+            manager.hooks.disconnected(client, Reason.CLIENT_LEFT)
+    assert replies == [("up", "HI")] * 3
+    assert rooms.seen == [("connected", client), ("disconnected", Reason.CLIENT_LEFT)] * 3
+    assert len(caplog.records) == 5
+    assert all(record.exc_info for record in caplog.records)
+
+
+def test_plugin_of_a_taken_name_is_refused(manager: PluginManager) -> None:
+    """Two plugins cannot register under one name."""
+    manager.register(Rooms(), "rooms", "here")
+    with pytest.raises(PluginError, match="rooms"):
+        manager.register(Rooms(), "rooms", "there")
+
+
+@pytest.mark.parametrize(
+    "hook", ["producers", "shared_producers", "receive", "connected", "disconnected", "checks"]
+)
+def test_every_hook_is_specified_in_one_line(hook: str) -> None:
+    """A hook is one line of docstring."""
+    doc = getattr(hookspecs, hook).__doc__
+    assert doc
+    assert "\n" not in doc.strip()

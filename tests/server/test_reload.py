@@ -1,0 +1,168 @@
+"""Reload: a changed plugin is swapped, and nobody's connection is dropped."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rtdemo.server.reload import Reloader
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from tests.clients import eventually
+from tests.conftest import Connect, Start
+
+CODE = "from rtdemo import producer\n@producer(every=1{traits})\ndef dice():\n    return {text!r}\n"
+
+
+@pytest.fixture
+def dice(tmp_path: Path) -> Path:
+    path = tmp_path / "dice.py"
+    path.write_text(CODE.format(traits="", text="first"))
+    return path
+
+
+@pytest.fixture
+async def served(start: Start, dice: Path) -> Server:
+    return await start(files=(dice,), without=("message", "status", "broadcast"))
+
+
+@pytest.fixture
+def reloader(served: Server) -> Reloader:
+    return Reloader(served.hub, served._discover)
+
+
+async def plugin_error(server: Server) -> str | None:
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        plugins = {p["name"]: p["error"] for p in (await http.get("/api/plugins")).json()}
+    error: str | None = plugins["dice"]
+    return error
+
+
+async def test_changed_file_is_live_on_open_connections(
+    served: Server, reloader: Reloader, connect: Connect, clock: VirtualClock, transport: str, dice: Path
+) -> None:
+    """The old producers stop, the new ones start; greetings are not repeated."""
+    peer = await connect(served, transport)
+    clock.advance(1)
+    assert (await peer.receive())["message"] == "first"
+    dice.write_text(CODE.format(traits="", text="second"))
+    reloader.apply([dice])
+    clock.advance(1)
+    message = await peer.receive()
+    assert (message["message"], message["seq"]) == ("second", 2)
+    assert served.hub.schedule.ticks == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "def broken(:\n",
+        "from rtdemo import hookimpl, producer\n@hookimpl\ndef recieve(text): ...\n",
+        "raise SystemExit\n",
+    ],
+)
+async def test_error_keeps_the_old_one_running_and_is_shown(
+    served: Server, reloader: Reloader, connect: Connect, clock: VirtualClock, dice: Path, broken: str
+) -> None:
+    """The error stands in the log and in /api/plugins until the file is mended."""
+    peer = await connect(served, "sse")
+    dice.write_text(broken)
+    reloader.apply([dice])
+    assert await plugin_error(served)
+    clock.advance(1)
+    assert (await peer.receive())["message"] == "first"
+    dice.write_text(CODE.format(traits="", text="mended"))
+    reloader.apply([dice])
+    assert await plugin_error(served) is None
+    clock.advance(1)
+    assert (await peer.receive())["message"] == "mended"
+
+
+async def test_plugin_that_comes_and_goes(
+    served: Server, reloader: Reloader, connect: Connect, clock: VirtualClock, dice: Path
+) -> None:
+    """A file that is gone takes its producers along; back again, it runs; shared ones too."""
+    peer = await connect(served, "websocket")
+    dice.unlink()
+    served._files.clear()
+    reloader.apply([dice])
+    assert served.hub.schedule.ticks == 0
+    dice.write_text(CODE.format(traits=", shared=True", text="shared"))
+    served._files.append(dice)
+    reloader.apply([dice])
+    clock.advance(1)
+    assert (await peer.receive())["message"] == "shared"
+    dice.write_text(CODE.format(traits=", shared=True", text="again"))
+    reloader.apply([dice])
+    clock.advance(1)
+    assert (await peer.receive())["message"] == "again"
+    assert served.hub.schedule.ticks == 1
+
+
+async def test_ten_edits_under_500_connections_leave_nothing_over(
+    served: Server, reloader: Reloader, clock: VirtualClock, connect: Connect, dice: Path
+) -> None:
+    """Nobody is dropped, and no tick or task stays behind."""
+    peers = [await connect(served, "websocket") for _ in range(500)]
+    tasks = len(asyncio.all_tasks())
+    for edit in range(10):
+        dice.write_text(CODE.format(traits="", text=f"edit {edit}"))
+        reloader.apply([dice])
+    clock.advance(1)
+    for peer in peers:
+        assert (await peer.receive())["message"] == "edit 9"
+    assert len(served.hub) == 500
+    assert served.hub.schedule.ticks == 500
+    assert len(asyncio.all_tasks()) <= tasks
+
+
+async def test_flag_watches_the_files(
+    start: Start, connect: Connect, clock: VirtualClock, dice: Path
+) -> None:
+    """With --reload a saved file is noticed."""
+    server = await start(files=(dice,), reload=True)
+    supervisors = server.plugins.registry.find("dice")
+
+    def noticed() -> bool:
+        # The watch begins a moment after the start; a save before it goes unseen.
+        dice.write_text(CODE.format(traits="", text="noticed"))
+        return server.plugins.registry.find("dice") != supervisors
+
+    await eventually(noticed)
+    peer = await connect(server, "sse", "producers=dice")
+    clock.advance(1)
+    assert (await peer.receive())["message"] == "noticed"
+
+
+async def test_enabling_a_producer(
+    start: Start, dice: Path, clock: VirtualClock, connect: Connect
+) -> None:
+    """The machine's own users may, a proxy's client may not; with a token set, its holder may."""
+    dice.write_text("from rtdemo import producer\n@producer(every=1)\ndef dice(): raise OSError\n")
+    server = await start(files=(dice,))
+    await connect(server, "sse")
+    clock.advance(3600)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        path = "/api/producers/dice/enable"
+        forwarded = await http.post(path, headers={"X-Forwarded-For": "10.0.0.1"})
+        foreign = await http.post(path, headers={"Origin": "https://evil.example"})
+        absent = await http.post("/api/producers/nix/enable")
+        assert server.plugins.registry.find("dice")[0].state == "disabled"
+        allowed = await http.post(path)
+    assert [forwarded.status_code, foreign.status_code, absent.status_code] == [403, 403, 404]
+    assert (allowed.status_code, allowed.json()[0]["state"]) == (200, "running")
+
+
+async def test_admin_token(start: Start) -> None:
+    """Once a token is set, loopback alone is not enough."""
+    server = await start(admin_token="s3cret")
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        path = "/api/producers/message/enable"
+        without = await http.post(path)
+        wrong = await http.post(path, headers={"Authorization": "Bearer wrong"})
+        right = await http.post(path, headers={"Authorization": "Bearer s3cret"})
+    assert [without.status_code, wrong.status_code, right.status_code] == [401, 401, 200]
+    assert without.headers["WWW-Authenticate"] == "Bearer"

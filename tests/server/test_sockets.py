@@ -1,0 +1,42 @@
+"""Listening: every interface means IPv4 and IPv6, and a taken port is one line."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from rtdemo.errors import ListenError
+from rtdemo.server.sockets import bind
+
+
+def test_every_interface_has_one_port_on_both_families() -> None:
+    """A free port is the same number on IPv4 and IPv6."""
+    sockets = bind("", "", 0)
+    try:
+        assert {sock.family for sock in sockets} == {socket.AF_INET, socket.AF_INET6}
+        assert len({sock.getsockname()[1] for sock in sockets}) == 1
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+@pytest.mark.parametrize(("prefix", "flag"), [("", "--port"), ("websocket_", "--websocket-port")])
+def test_port_in_use_names_port_flag_and_variable(prefix: str, flag: str) -> None:
+    """The line says which setting moves the site."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenError) as caught:
+            bind(prefix, "127.0.0.1", port)
+    line = str(caught.value)
+    assert [
+        word for word in (str(port), flag, flag[2:].upper().replace("-", "_")) if word not in line
+    ] == []
+    assert caught.value.exit_code == 1
+
+
+def test_unknown_host_names_the_host_s_flag() -> None:
+    """A name that does not resolve is a fault of --host, not of --port."""
+    with pytest.raises(ListenError) as caught:
+        bind("", "no.such.host.invalid", 0)
+    assert "--host" in str(caught.value)

@@ -1,0 +1,275 @@
+"""Two servers of one deployment, and what their clients meet when Redis goes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from rtdemo.errors import EngineError
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from tests.clients import eventually
+from tests.conftest import Connect, Start
+from tests.redis_server import RedisServer, free_port
+
+OTHER = {"websocket": "sse", "sse": "websocket"}
+
+
+@pytest.fixture
+async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def pair(start: Start, redis_server: RedisServer) -> list[Server]:
+    return [await start(engine=redis_server.url, without=()) for _ in range(2)]
+
+
+async def publish(server: Server, text: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        return await http.post("/api/publish", json={"message": text}, headers={"Idempotency-Key": text})
+
+
+async def patiently(server: Server, text: str) -> None:
+    """Publish until it is taken, as the answer says."""
+    while (await publish(server, text)).status_code == 503:
+        await asyncio.sleep(0.01)
+
+
+async def shared(peer: Any, count: int) -> list[str]:
+    got: list[str] = []
+    while len(got) < count:
+        message = await peer.receive()
+        if "id" in message:
+            got.append(message["message"])
+    return got
+
+
+async def test_clients_of_both_servers_get_the_same(
+    pair: list[Server], connect: Connect, transport: str
+) -> None:
+    """One message to everyone, and a client that changes the server goes on where it was."""
+    one, other = pair
+    peers = [await connect(one, transport), await connect(other, transport)]
+    await publish(one, "1")
+    await publish(other, "2")
+    assert [await shared(peer, 2) for peer in peers] == [["1", "2"]] * 2
+    last = one.hub.engine.log.last
+    await peers[0].leave()
+    await publish(one, "3")
+    moved = await connect(other, OTHER[transport], f"last_event_id={last}")
+    assert await shared(moved, 1) == ["3"]
+
+
+async def test_shared_producers_run_once(
+    pair: list[Server], connect: Connect, clock: VirtualClock
+) -> None:
+    """The leader's broadcast reaches the clients of both; with the leader gone, it goes on counting."""
+    await eventually(lambda: any(server.hub.shared.leading for server in pair))
+    leader, other = sorted(pair, key=lambda server: not server.hub.shared.leading)
+    peers = [await connect(server, "sse") for server in pair]
+    clock.advance(5)
+    assert [await shared(peer, 1) for peer in peers] == [["Global broadcast #1"]] * 2
+    stayed = await connect(other, "websocket")
+    await leader.stop()
+    await eventually(lambda: other.hub.shared.leading)
+    clock.advance(5)
+    assert await shared(stayed, 1) == ["Global broadcast #2"]
+
+
+async def test_position_ahead_of_a_server_s_copy_is_waited_for(
+    pair: list[Server], connect: Connect, transport: str
+) -> None:
+    """A client that comes from a faster server is neither told of a loss nor sent anything twice."""
+    one, other = pair
+    engine: Any = other.hub.engine
+    engine._tasks[0].cancel()
+    await asyncio.wait({engine._tasks[0]})
+    await publish(one, "1")
+    await eventually(lambda: one.hub.engine.log.last.offset == 1)
+    assert other.hub.engine.log.last.offset == 0
+    peer = await connect(other, transport, f"last_event_id={one.hub.engine.log.last}")
+    engine._tasks[0] = asyncio.ensure_future(engine._follow())
+    await publish(one, "2")
+    assert await shared(peer, 1) == ["2"]
+
+
+async def test_position_that_exists_nowhere_is_told_after_all(
+    pair: list[Server], connect: Connect, redis_server: RedisServer, transport: str
+) -> None:
+    """Of the future, or of another log; also where it was claimed while Redis was away."""
+    one, _ = pair
+    await publish(one, "1")
+    epoch = one.hub.engine.log.last.epoch
+    claims = [f"{epoch}-9999", "ff-3"]
+    peers = [await connect(one, transport, f"last_event_id={claim}") for claim in claims]
+    await redis_server.stop()
+    await eventually(lambda: "away" in one.hub.engine.state)
+    peers += [await connect(one, transport, f"last_event_id={claim}") for claim in claims]
+    gone = await connect(one, transport, f"last_event_id={claims[0]}")
+    await gone.leave()
+    await redis_server.start()
+    for peer in peers:
+        told = await peer.receive()
+        assert (told["producer"], told["lost"]) == ("resume", True)
+    await patiently(one, "2")
+    assert [await shared(peer, 1) for peer in peers] == [["2"]] * 4
+    assert one.hub._fanout._unsure == {}
+
+
+async def test_who_was_told_of_a_new_log_elsewhere_is_not_told_again(
+    pair: list[Server], connect: Connect, transport: str
+) -> None:
+    """It comes to a server that has not noticed the flush yet, and gets nothing twice."""
+    one, other = pair
+    await publish(one, "old")
+    engine: Any = other.hub.engine
+    await eventually(lambda: other.hub.engine.log.last.offset == 1)
+    engine._tasks[0].cancel()
+    await asyncio.wait({engine._tasks[0]})
+    await engine._commands.flushall()
+    await eventually(lambda: one.hub.engine.log.last.offset == 0)
+    await patiently(one, "1")
+    await eventually(lambda: one.hub.engine.log.last.offset == 1)
+    peer = await connect(other, transport, f"last_event_id={one.hub.engine.log.last}")
+    engine._tasks[0] = asyncio.ensure_future(engine._follow())
+    await publish(one, "2")
+    assert await shared(peer, 1) == ["2"]
+
+
+async def test_while_redis_is_away_private_messages_go_on(
+    pair: list[Server], connect: Connect, clock: VirtualClock, redis_server: RedisServer, transport: str
+) -> None:
+    """Publishing is refused with Retry-After; after its return nobody missed anything."""
+    one, _ = pair
+    peer = await connect(one, transport)
+    await publish(one, "1")
+    assert await shared(peer, 1) == ["1"]
+    await redis_server.stop()
+    refused = await publish(one, "2")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+    async with httpx.AsyncClient(base_url=one.web_url) as http:
+        ready = await http.get("/readyz")
+    assert ready.status_code == 200
+    assert "redis is away" in ready.text
+    clock.advance(2)
+    assert (await peer.receive())["producer"] == "message"
+    late = await connect(one, transport, f"last_event_id={one.hub.engine.log.last}")
+    await redis_server.start()
+    await patiently(one, "2")
+    assert await shared(peer, 1) == ["2"]
+    assert await shared(late, 1) == ["2"]
+
+
+async def test_redis_that_refuses_writes_is_told(
+    pair: list[Server], redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also by who does not lead, and where nobody publishes; once in the log, until it takes one."""
+
+    async def states() -> list[str]:
+        told = []
+        for server in pair:
+            async with httpx.AsyncClient(base_url=server.web_url) as http:
+                told.append((await http.get("/readyz")).text)
+                told.append((await http.get("/api/stats")).json()["log"]["state"])
+        return told
+
+    async with Redis.from_url(redis_server.url) as redis:
+        await redis.config_set("min-replicas-to-write", 1)
+        while not all("redis refuses writes: " in state for state in await states()):
+            await asyncio.sleep(0.05)
+        assert (await publish(pair[0], "1")).status_code == 503
+        warned = [line.getMessage() for line in caplog.records if "refuses" in line.getMessage()]
+        assert len(warned) == 2
+        assert "script" not in warned[0]
+        await redis.config_set("min-replicas-to-write", 0)
+    await patiently(pair[0], "1")
+    while await states() != ["ok\n", "ready"] * 2:
+        await asyncio.sleep(0.05)
+
+
+async def test_flushed_redis_is_told_to_every_client(
+    pair: list[Server], connect: Connect, redis_server: RedisServer, transport: str
+) -> None:
+    """One message with lost, and the position from which it goes on."""
+    peers = [await connect(server, transport) for server in pair]
+    await publish(pair[0], "1")
+    assert [await shared(peer, 1) for peer in peers] == [["1"]] * 2
+    await redis_server.stop()
+    redis_server.forget()
+    await redis_server.start()
+    await patiently(pair[0], "2")
+    for peer in peers:
+        told = await peer.receive()
+        assert (told["producer"], told["lost"]) == ("resume", True)
+        assert await shared(peer, 1) == ["2"]
+
+
+async def test_statistics_count_every_server(pair: list[Server], connect: Connect) -> None:
+    """Each server's connections and their sum, whichever answers."""
+    for server in pair:
+        await connect(server, "sse")
+    for server in pair:
+        async with httpx.AsyncClient(base_url=server.web_url) as http:
+
+            async def told() -> Any:
+                return (await http.get("/api/stats")).json()["servers"]
+
+            while (await told())["connections"] != {"websocket": 0, "sse": 2}:
+                server.hub.engine.lease._told = 0.0  # type: ignore[attr-defined]  # a Redis engine's
+                await asyncio.sleep(0.01)
+            assert (await told())["count"] == 2
+
+
+async def run(*arguments: str) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rtdemo", "--port", "0", "--single-site", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    started = await process.stdout.readline()
+    if started:
+        process.terminate()
+    _, err = await process.communicate()
+    return process.returncode, err.decode()
+
+
+async def test_start_without_redis(start: Start) -> None:
+    """One line and exit code 1, with the password kept out of it; optional, it starts alone."""
+    url = f"redis://:s3cret@127.0.0.1:{free_port()}/0"
+    code, err = await run("--engine", url)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "--engine-optional" in err
+    code, warned = await run("--engine", url, "--engine-optional")
+    assert code == 0
+    assert "shared messages stay on this server" in warned
+    assert "s3cret" not in err + warned
+
+
+@pytest.mark.parametrize("holds", ["nothing", "a log"])
+async def test_start_on_a_redis_that_takes_nothing(
+    redis_server: RedisServer, start: Start, holds: str
+) -> None:
+    """A read-only replica is no engine, whatever it holds; optional, the server starts alone."""
+    if holds == "a log":
+        await patiently(await start(engine=redis_server.url), "1")
+    async with Redis.from_url(redis_server.url) as redis:
+        await redis.replicaof("127.0.0.1", free_port())
+    with pytest.raises(EngineError, match="read only"):
+        await start(engine=redis_server.url)
+    server = await start(engine=redis_server.url, engine_optional=True)
+    assert server.hub.engine.name == "memory"
+    assert (await publish(server, "1")).status_code == 200

@@ -1,0 +1,153 @@
+"""Settings: one declaration, four sources, and one line for a bad value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rtdemo.errors import SettingError
+from rtdemo.settings.settings import SETTINGS, Settings, load, reference
+
+
+def test_defaults() -> None:
+    """Without a source, every setting has its default."""
+    assert load({}, {}, Path("/nowhere")) == Settings()
+
+
+def test_flag_over_environment_over_dotenv(tmp_path: Path) -> None:
+    """The stronger source wins, setting by setting."""
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("PORT=1\nWEBSOCKET_PORT=2\nLOG_LEVEL=error\n")
+    environ = {"PORT": "11", "WEBSOCKET_PORT": "12"}
+    settings = load({"port": "21"}, environ, dotenv)
+    assert (settings.port, settings.websocket_port, settings.log_level) == (21, 12, "error")
+
+
+def test_empty_variable_counts_as_not_given() -> None:
+    """`PORT= python -m rtdemo` means the default."""
+    assert load({}, {"PORT": ""}, Path("/nowhere")).port == 3000
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("RTDEMO_SINGLE_SITE", "1", "single_site", True),
+        ("RTDEMO_SINGLE_SITE", "false", "single_site", False),
+        ("RTDEMO_WITHOUT", "echo, status", "without", ("echo", "status")),
+        ("RTDEMO_HEARTBEAT", "2.5", "heartbeat", 2.5),
+        ("LOG_LEVEL", "DEBUG", "log_level", "debug"),
+    ],
+)
+def test_text_becomes_the_setting_s_type(variable: str, text: str, field: str, value: object) -> None:
+    """Variables are text; settings are not."""
+    assert getattr(load({}, {variable: text}, Path("/nowhere")), field) == value
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "words"),
+    [
+        ({"port": "70000"}, {}, ["--port", "PORT", "70000", "0 to 65535"]),
+        ({}, {"PORT": "abc"}, ["--port", "PORT", "abc", "whole number", "the environment"]),
+        ({"heartbeat": "0"}, {}, ["--heartbeat", "RTDEMO_HEARTBEAT", "1 to 600"]),
+        ({"log_format": "xml"}, {}, ["--log-format", "one of text, json"]),
+        ({}, {"RTDEMO_SINGLE_SITE": "maybe"}, ["RTDEMO_SINGLE_SITE", "maybe", "1 or 0"]),
+        ({"port": "4000", "websocket_port": "4000"}, {}, ["--websocket-port", "--single-site"]),
+        (
+            {"engine": "foo"},
+            {},
+            ["--engine", "REDIS_URL", "'foo'", "memory, redis://..., rediss://... or"],
+        ),
+        ({}, {"REDIS_URL": "http://u:s3cret@h"}, ["--engine", "'http://***@h'", "the environment"]),
+        ({"engine": ":s3cret@h:6379"}, {}, ["'***@h:6379'"]),
+        ({"engine": "redis:/h?password=s3cret"}, {}, ["'redis:/h'"]),
+        ({"workers": "2", "engine": "redis://h", "engine_optional": "1"}, {}, ["--isolated-workers"]),
+        ({"plugins_dir": "/nowhere"}, {}, ["--plugins-dir", "RTDEMO_PLUGINS_DIR", "/nowhere"]),
+    ],
+)
+def test_bad_value_is_one_line(flags: dict[str, str], environ: dict[str, str], words: list[str]) -> None:
+    """It names the flag, the variable, the value, and what is allowed."""
+    with pytest.raises(SettingError) as caught:
+        load(flags, environ, Path("/nowhere"))
+    line = str(caught.value)
+    assert "\n" not in line
+    assert [word for word in words if word not in line] == []
+    assert "s3cret" not in line
+    assert caught.value.exit_code == 2
+
+
+def test_isolated_workers_may_do_without_the_engine() -> None:
+    """Each has a log of its own in any case."""
+    given = {"workers": "2", "engine_optional": "1", "isolated_workers": "1", "engine": "redis://h"}
+    assert load(given, {}, Path("/nowhere")).engine_optional
+
+
+@pytest.mark.parametrize(
+    "url", ["memory", "redis://h", "rediss://:p@h:1/0", "unix:///tmp/s", "REDIS://h"]
+)
+def test_engines_that_there_are(url: str) -> None:
+    assert load({"engine": url}, {}, Path("/nowhere")).engine == url
+
+
+def test_single_site_may_share_the_number() -> None:
+    """With one site there is no second port to collide with."""
+    settings = load(
+        {"port": "4000", "websocket_port": "4000", "single_site": True}, {}, Path("/nowhere")
+    )
+    assert settings.single_site
+
+
+def test_production_switches_off_what_is_for_trying_things() -> None:
+    """Whatever flag or variable asks for it."""
+    given = {"lab": True, "reload": True}
+    settings = load({**given, "production": True}, {"RTDEMO_LAB": "1"}, Path("/nowhere"))
+    assert (settings.lab, settings.reload) == (False, False)
+    assert (load(given, {}, Path("/nowhere")).lab, Settings().lab) == (True, False)
+
+
+def test_reference_is_up_to_date() -> None:
+    """docs/settings.md holds the table that the declarations give (`make docs` writes it)."""
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    assert reference() in text
+    assert all(setting.variable in text for setting in SETTINGS.values())
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://localhost?protocol=3", "'protocol' cannot be set here, only db"),
+        ("redis://localhost?socket_timeout=1", "'socket_timeout'"),
+        ("rediss://localhost?ssl_cert_reqs=none&decode_responses=false", "'decode_responses'"),
+        ("redis://localhost?ssl_cert_reqs=none", "'ssl_cert_reqs'"),
+        ("redis://localhost?foo", "'foo'"),
+        ("redis://localhost/abc", "database is no number"),
+        ("redis://localhost/1/2", "database is no number"),
+        ("redis://localhost?db=x", "database is no number"),
+        ("redis://[::1", "host or port"),
+        ("redis://localhost:99999", "host or port"),
+        ("redis://localhost:0", "port 0"),
+        ("redis://:s3cret#1@localhost", "host or port"),
+        ("redis://s3cret#1@localhost", "%23"),
+    ],
+)
+def test_url_of_a_redis_sets_nothing_that_the_engine_relies_on(url: str, words: str) -> None:
+    """Its client would let the URL win."""
+    with pytest.raises(SettingError) as caught:
+        load({"engine": url}, {}, Path("/nowhere"))
+    assert caught.value.exit_code == 2
+    assert words in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://:s3cret@[::1]:6380/2",
+        "redis://localhost/?db=3",
+        "rediss://u:s3cret@localhost:6380/0?ssl_cert_reqs=none&ssl_ca_certs=/ca.pem",
+        "unix:///run/redis.sock?db=1&password=s3cret",
+    ],
+)
+def test_url_of_a_redis(url: str) -> None:
+    assert load({"engine": url}, {}, Path("/nowhere")).engine == url

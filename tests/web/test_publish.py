@@ -1,0 +1,234 @@
+"""Publishing over HTTP and from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from typing import Any
+
+import httpx
+import pytest
+
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from tests.conftest import Connect, Start
+
+NEWS = {"message": "hello", "producer": "news"}
+
+
+async def post(server: Server, body: Any = NEWS, **headers: str) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await http.post("/api/publish", content=content, headers=named)
+
+
+async def test_one_or_many_are_answered_with_positions(server: Server, connect: Connect) -> None:
+    """A list stands together in the log; every client that did not pick gets them."""
+    peer = await connect(server, "sse")
+    one = (await post(server)).json()["positions"]
+    many = (await post(server, [{"message": str(n)} for n in range(3)])).json()["positions"]
+    got = [await peer.receive() for _ in range(4)]
+    assert [m["id"] for m in got] == one + many
+    assert [m["producer"] for m in got] == ["news"] + ["publish"] * 3
+    assert [m["seq"] for m in got] == [1, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"", 400, "message"),
+        (b"\xff", 400, "the body is not"),
+        (b"[" * 5000, 400, "the body is not"),
+        ({}, 400, "missing required field `message`"),
+        ({"message": 7}, 400, "Expected `str`"),
+        ({"message": "x", "to": "all"}, 400, "unknown field `to`"),
+        ({"message": "x", "producer": ""}, 400, "producer name"),
+        ({"message": "x", "producer": "a,b"}, 400, "producer name"),
+        ({"message": "x", "producer": "a\nb"}, 400, "producer name"),
+        ({"message": "x", "producer": "a\u00a0b"}, 400, "producer name"),
+        ({"message": "x", "producer": "x" * 101}, 400, "producer name"),
+        ([], 400, "give 1 to 100"),
+        ([{"message": "x"}] * 101, 400, "101 messages"),
+        ({"message": "x", "producer": "message"}, 409, "private"),
+        ({"message": "x", "producer": "resume"}, 409, "choose another"),
+        ({"message": "x" * (1 << 20)}, 413, "over 64 KiB"),
+    ],
+)
+async def test_what_is_refused(server: Server, body: Any, status: int, words: str) -> None:
+    """One line that says what is wrong; nothing enters the log."""
+    answer = await post(server, body)
+    assert (answer.status_code, answer.text.count("\n")) == (status, 1)
+    assert words in answer.text
+    assert server.hub.engine.log.last.offset == 0
+
+
+async def test_who_may_publish(start: Start) -> None:
+    """Without a token this machine alone and no page of elsewhere; with one, its holder."""
+    server = await start()
+    assert (await post(server)).status_code == 200
+    assert (await post(server, X_Forwarded_For="10.0.0.1")).status_code == 403
+    assert (await post(server, Origin="https://evil.example")).status_code == 403
+    guarded = await start(publish_token="s3cret")
+    assert (await post(guarded)).status_code == 401
+    assert (await post(guarded, Authorization="Bearer no")).status_code == 401
+    right = await post(guarded, Authorization="Bearer s3cret", X_Forwarded_For="10.0.0.1")
+    assert right.status_code == 200
+
+
+async def test_idempotency_key_makes_a_retry_harmless(server: Server, connect: Connect) -> None:
+    """The retry has the same positions and nobody gets it twice; other content is refused."""
+    peer = await connect(server, "websocket")
+    first = await post(server, Idempotency_Key="k")
+    assert (await post(server, Idempotency_Key="k")).json() == first.json()
+    other = await post(server, {"message": "other"}, Idempotency_Key="k")
+    assert other.status_code == 422
+    assert (await post(server, Idempotency_Key="k" * 201)).status_code == 400
+    await post(server, {"message": "next"})
+    assert [(await peer.receive())["message"] for _ in range(2)] == ["hello", "next"]
+
+
+async def test_names_can_be_picked_before_their_first_message(start: Start, connect: Connect) -> None:
+    """Those of --publish-names, and whatever was published once; others are unknown."""
+    server = await start(publish_names=("news",))
+    peer = await connect(server, "sse", "producers=news")
+    await post(server, {"message": "x", "producer": "sport"})
+    await post(server)
+    assert (await peer.receive())["message"] == "hello"
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        refused = await http.get("/api/sse?producers=weather")
+        shown = {p["name"]: p for p in (await http.get("/api/producers")).json()}
+    assert refused.status_code == 400
+    assert "news" in refused.text
+    assert "sport" in refused.text
+    assert (shown["sport"]["shared"], shown["sport"]["runs"]) == (True, 1)
+
+
+async def run(*arguments: str, stdin: bytes = b"") -> tuple[int | None, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rtdemo", "publish", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate(stdin)
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_command_publishes_a_text_or_the_lines_of_a_pipe(server: Server, connect: Connect) -> None:
+    """Each is answered with its position, in order; empty lines are none."""
+    peer = await connect(server, "websocket")
+    code, out, _ = await run("hello", "--to", server.web_url, "--producer", "news")
+    assert code == 0
+    _, piped, _ = await run("-", "--to", server.web_url, stdin="uno\n\ndue ü\r\n".encode())
+    got = [await peer.receive() for _ in range(3)]
+    assert [m["message"] for m in got] == ["hello", "uno", "due ü"]
+    assert [m["id"] for m in got] == (out + piped).split()
+
+
+async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Speak, but not HTTP."""
+    await reader.read(65536)
+    writer.write(b"SSH-2.0-other\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("path", ["/api/publish", "/api/producers/message/enable"])
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [("localhost", True), ("page.localhost", True), ("[::1]", True), ("evil.example", False)],
+)
+async def test_a_page_whose_name_was_led_here_is_no_local_user(
+    server: Server, path: str, host: str, allowed: bool
+) -> None:
+    """DNS rebinding: it asks from this machine, with an origin that is the very host it asks for."""
+    port = server.web_url.rpartition(":")[2]
+    headers = {"Host": f"{host}:{port}", "Origin": f"http://{host}:{port}"}
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        answer = await http.post(path, json={"message": "x"}, headers=headers)
+    assert (answer.status_code == 200) is allowed
+    assert allowed or "only this machine" in answer.text
+
+
+async def test_command_says_why_it_failed(start: Start) -> None:
+    """One line and exit code 1: a refusal, nobody there, a server that is another."""
+    server = await start(publish_token="s3cret")
+    other = await asyncio.start_server(greet, "127.0.0.1", 0)
+    for address, words in (
+        (
+            server.web_url,
+            "send the publish token as Authorization: Bearer; the message was not taken\n",
+        ),
+        (f"{server.web_url}/nowhere", "; the message was not taken\n"),
+        ("localhost:3000", "is no address of a server"),
+        ("http://localhost:abc", "is no address of a server"),
+        ("http://[::1", "is no address of a server"),
+        ("http://a b", "cannot be asked over HTTP"),
+        (f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}", "as far as is known"),
+    ):
+        code, out, err = await run("x", "--to", address)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert words in err
+    other.close()
+    assert (await run("x", "--to", server.web_url, "--token", "s3cret"))[0] == 0
+
+
+async def test_command_reaches_this_machine_without_a_proxy(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment's proxy would look for it on its own."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    port = server.web_url.rpartition(":")[2]
+    for host in ("localhost", "127.0.0.1"):
+        code, _, err = await run("x", "--to", f"http://{host}:{port}")
+        assert (code, err) == (0, "")
+
+
+async def test_pipe_waits_for_a_server_that_is_away() -> None:
+    """Each line goes out until it is taken, under one key, and that is said once; a refusal ends it."""
+    answers = iter([503, 503, 0, 502, 503, 503, 200, 200, 400])
+    asked: list[tuple[str, str]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        key, length = (re.findall(rf"{name}: (\S+)", head)[0] for name in ("key", "content-length"))
+        asked.append((json.loads(await reader.readexactly(int(length)))["message"], key))
+        if status := next(answers):
+            body = b'{"positions": ["a-1"]}'
+            writer.write(f"HTTP/1.0 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    hurried = (
+        "from rtdemo import cli; from rtdemo.commands import publish as p; p.LAST_PAUSE = 0; cli.main()"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", hurried, "publish", "-", "--to", url),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate(b"one\ntwo\nthree\nfour\n")
+    server.close()
+    assert process.returncode == 1
+    assert out.split() == [b"a-1", b"a-1"]
+    assert [text for text, _ in asked] == ["one"] * 7 + ["two", "three"]
+    assert len({key for _, key in asked}) == 3
+    told = err.decode().splitlines()
+    assert len(told) == 2
+    assert "503" in told[0]
+    assert "trying again" in told[0]
+    assert "400" in told[1]
+
+
+async def test_statistics_tell_the_log(server: Server, clock: VirtualClock) -> None:
+    """Engine, position and size."""
+    await post(server)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        log = (await http.get("/api/stats")).json()["log"]
+    assert (log["engine"], log["state"], log["messages"]) == ("memory", "ready", 1)
+    assert log["position"] == str(server.hub.engine.log.last)

@@ -1,0 +1,216 @@
+"""Shared messages and coming back for what was missed, over both transports by the same token."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rtdemo.hub.fanout import GONE
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from tests.clients import Fields, Peer
+from tests.conftest import Connect, Start
+
+OTHER = {"websocket": "sse", "sse": "websocket"}
+
+
+async def publish(server: Server, *texts: str, producer: str = "news") -> list[str]:
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        body = [{"message": text, "producer": producer} for text in texts]
+        answer = await http.post("/api/publish", json=body)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["positions"])
+
+
+async def texts(peer: Peer, count: int) -> list[str]:
+    return [(await peer.receive())["message"] for _ in range(count)]
+
+
+async def test_broadcast_reaches_everyone_with_its_position(
+    start: Start, connect: Connect, clock: VirtualClock
+) -> None:
+    """Every 5 s, the same message with the same id over both transports; the numbers have no gap."""
+    server = await start(without=("message", "status"))
+    peers = [await connect(server, transport) for transport in ("websocket", "sse")]
+    clock.advance(10)
+    got: list[list[Fields]] = [[await peer.receive(), await peer.receive()] for peer in peers]
+    assert got[0] == got[1]
+    assert [m["message"] for m in got[0]] == ["Global broadcast #1", "Global broadcast #2"]
+    epoch = peers[0].welcome["id"].partition("-")[0]
+    assert [m["id"] for m in got[0]] == [f"{epoch}-1", f"{epoch}-2"]
+    assert [m["seq"] for m in got[0]] == [1, 2]
+
+
+async def test_missed_messages_come_first_then_live_ones(
+    server: Server, connect: Connect, transport: str
+) -> None:
+    """After the welcome, in order, nothing twice, whichever transport the position is from."""
+    peer = await connect(server, OTHER[transport])
+    await publish(server, "1")
+    last = (await peer.receive())["id"]
+    await peer.leave()
+    await publish(server, "2", "3")
+    back = await connect(server, transport, f"last_event_id={last}")
+    assert back.welcome["id"] == last
+    await publish(server, "4")
+    assert await texts(back, 3) == ["2", "3", "4"]
+    assert server.hub.traffic["websocket" if transport == "websocket" else "sse"].resumes == 1
+
+
+async def test_welcome_tells_where_a_client_stands(
+    server: Server, connect: Connect, transport: str
+) -> None:
+    """Whoever is cut before the first shared message still misses none."""
+    peer = await connect(server, transport)
+    await peer.leave()
+    await publish(server, "1")
+    back = await connect(server, transport, f"last_event_id={peer.welcome['id']}")
+    assert await texts(back, 1) == ["1"]
+
+
+async def test_resume_gives_only_what_was_picked(
+    server: Server, connect: Connect, transport: str
+) -> None:
+    """Others are passed over, in the history and live."""
+    first = await connect(server, transport)
+    await publish(server, "1", producer="news")
+    await publish(server, "2", producer="sport")
+    query = f"producers=sport&last_event_id={first.welcome['id']}"
+    back = await connect(server, transport, query)
+    await publish(server, "3", producer="news")
+    await publish(server, "4", producer="sport")
+    assert await texts(back, 2) == ["2", "4"]
+
+
+@pytest.mark.parametrize("position", ["rubbish", "ff-3", "future", "%00", "-", "9" * 4000])
+async def test_position_that_is_gone_is_told(
+    server: Server, connect: Connect, transport: str, position: str
+) -> None:
+    """One message of producer resume says so, names where it goes on, and live ones follow."""
+    (last,) = await publish(server, "1")
+    if position == "future":
+        position = last.partition("-")[0] + "-99"
+    peer = await connect(server, transport, f"last_event_id={position}")
+    told = await peer.receive()
+    assert (told["producer"], told["lost"], told["message"]) == ("resume", True, GONE)
+    assert told["id"] == last
+    await publish(server, "2")
+    assert await texts(peer, 1) == ["2"]
+    assert server.hub.traffic["websocket" if transport == "websocket" else "sse"].lost == 1
+
+
+@pytest.mark.parametrize("by", ["address", "header"])
+async def test_position_of_ten_kilobytes_is_told_as_any_other(server: Server, by: str) -> None:
+    """It is an answer of ours, not of the HTTP parser."""
+    rubbish = "9" * 10_240
+    query = f"?last_event_id={rubbish}" if by == "address" else ""
+    headers = {"Last-Event-ID": rubbish} if by == "header" else {}
+    async with (
+        httpx.AsyncClient(base_url=server.web_url) as http,
+        http.stream("GET", f"/api/sse{query}", headers=headers) as stream,
+    ):
+        assert stream.status_code == 200
+        lines = (line async for line in stream.aiter_lines() if line.startswith("data: "))
+        await anext(lines)
+        assert json.loads((await anext(lines)).removeprefix("data: "))["lost"] is True
+
+
+async def test_welcome_before_a_word_of_loss_names_no_position(
+    server: Server, connect: Connect, transport: str
+) -> None:
+    """Who is cut between the two comes back with the old position, and is told again."""
+    peer = await connect(server, transport, "last_event_id=ff-3")
+    assert "id" not in peer.welcome
+    assert (await peer.receive())["lost"] is True
+
+
+async def test_who_comes_back_may_have_picked_what_is_not_known_any_more(
+    server: Server, connect: Connect, transport: str
+) -> None:
+    """After a restart of the server, a browser that was refused would give up for good."""
+    peer = await connect(server, transport, "producers=news&last_event_id=ff-3")
+    assert (await peer.receive())["lost"] is True
+    await publish(server, "1")
+    assert await texts(peer, 1) == ["1"]
+
+
+async def test_what_the_log_let_go_is_told_as_lost(
+    start: Start, connect: Connect, transport: str
+) -> None:
+    """Beyond the bound of the history."""
+    server = await start(history_count=2)
+    before = server.hub.engine.log.last
+    await publish(server, "1", "2", "3")
+    peer = await connect(server, transport, f"last_event_id={before}")
+    assert (await peer.receive())["lost"] is True
+
+
+async def test_browser_s_header_wins_over_the_address(server: Server) -> None:
+    """EventSource sends Last-Event-ID with the address of its first connect."""
+    first, second = await publish(server, "1", "2")
+    async with (
+        httpx.AsyncClient(base_url=server.web_url) as http,
+        http.stream(
+            "GET", f"/api/sse?last_event_id={first}", headers={"Last-Event-ID": second}
+        ) as stream,
+    ):
+        lines = stream.aiter_lines()
+        welcome = json.loads((await anext(lines)).removeprefix("data: "))
+        assert welcome["id"] == second
+        assert await anext(lines) == f"id: {second}"
+
+
+async def test_chat_goes_to_everyone(server: Server, connect: Connect, transport: str) -> None:
+    """`/all text` reaches both transports through the log; the echo comes as ever."""
+    speaker = await connect(server, transport, "producers=chat")
+    other = await connect(server, OTHER[transport])
+    await speaker.say("/all good morning")
+    got = await other.receive()
+    assert (got["message"], got["producer"], got["seq"]) == ("good morning", "chat", 1)
+    assert {(await speaker.receive())["message"] for _ in range(2)} == {
+        "good morning",
+        "Echo: /all good morning",
+    }
+
+
+async def test_chat_that_cannot_be_sent_is_told(
+    server: Server, connect: Connect, transport: str
+) -> None:
+    """A text that would fill everyone's outbox goes to nobody, and its sender learns why."""
+    peer = await connect(server, transport)
+    await peer.say("/all " + "\x01" * 20_000)
+    answers = [(await peer.receive())["message"] for _ in range(2)]
+    assert any(text.startswith("Not sent to everyone: ") and "65536" in text for text in answers)
+    assert server.hub.engine.log.last.offset == 0
+
+
+async def test_slow_client_is_ended_and_may_resume(
+    start: Start, connect: Connect, transport: str, tmp_path: Path
+) -> None:
+    """A shared message is never dropped silently: who cannot take it goes, and comes back for it."""
+    server = await start()
+    peer = await connect(server, transport)
+    (connection,) = server.hub._connections.values()
+    connection._outbox = Full()
+    connection._is_over()  # as the write did that has filled it
+    await publish(server, "1")
+    assert connection.reason is not None
+    assert connection.reason.code == 1013
+    back = await connect(server, transport, f"last_event_id={peer.welcome['id']}")
+    assert await texts(back, 1) == ["1"]
+
+
+class Full:
+    """A transport whose peer reads nothing."""
+
+    def write(self, data: bytes) -> bool:
+        raise AssertionError("nothing is to be written")
+
+    def get_write_buffer_size(self) -> int:
+        return 1 << 20
+
+    def is_closing(self) -> bool:
+        return False
