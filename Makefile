@@ -10,7 +10,12 @@ BIN := .venv/bin
 run: .venv/run.stamp
 	@RTDEMO_LAB=$${RTDEMO_LAB-1} exec $(BIN)/python -m rtdemo $(ARGS)
 
+# Tests start Python hundreds of times: each start would compile every module where bytecode is not kept.
+test: export PYTHONDONTWRITEBYTECODE :=
+
+# Installs with apt-get what tests need beside Python, where it may; make test INSTALL=no installs nothing.
 test: .venv/dev.stamp
+	@$(BIN)/python -m tests.system_packages $(if $(filter no,$(INSTALL)),--no-install)
 	@exec $(BIN)/python -m pytest $(ARGS)
 
 check: .venv/dev.stamp

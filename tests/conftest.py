@@ -18,6 +18,19 @@ Start = Callable[..., Awaitable[Server]]
 Connect = Callable[..., Awaitable[Peer]]
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run a selection in one process; return None for one process a core.
+
+    A selection is `-k`, `-m`, `--lf` or names of files. It takes less time than the start of more
+    processes. `-n 2` asks for two processes whatever is selected.
+    """
+    options = config.option
+    narrowed = options.keyword or options.markexpr or options.lf or options.collectonly
+    return (
+        0 if narrowed or all(Path(name.partition("::")[0]).is_file() for name in config.args) else None
+    )
+
+
 @pytest.fixture
 def clock() -> VirtualClock:
     """Time that passes only when the test says so."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from rtdemo.timing.schedule import Clock
 from tests.browser.panel import Panel
+from tests.system_packages import CHROMIUM, require
 
 Serve = Callable[..., Awaitable[Server]]
 Open = Callable[..., Awaitable[Page]]
@@ -74,8 +73,8 @@ class Faults(list[str]):
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Chromium: RTDEMO_CHROMIUM, the one on the path, or playwright's own."""
+    path = require(CHROMIUM)
     expect.set_options(timeout=PATIENCE_MS)
-    path = os.environ.get("RTDEMO_CHROMIUM") or shutil.which("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

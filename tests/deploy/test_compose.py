@@ -15,10 +15,10 @@ import httpx_sse
 import pytest
 
 from tests.cluster.process import Process
-from tests.cluster.proxies import binary
 from tests.deploy.files import ROOT, compose, image, served_variables
 from tests.deploy.rules import broken_by_compose
 from tests.redis_server import RedisServer, free_port
+from tests.system_packages import HAPROXY, require
 
 CLUSTER = {"one", "two", "redis", "proxy"}
 TOKEN = "a-token-of-the-test"
@@ -102,7 +102,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[tuple[Process, list[Process]]
     config.write_text(text.replace("0.0.0.0:8080", f"127.0.0.1:{port}"))
     places = {"SERVER_ONE": servers[0].url, "SERVER_TWO": servers[1].url}
     environ = {name: url.removeprefix("http://") for name, url in places.items()}
-    command = [binary("haproxy"), "-db", "-f", str(config)]
+    command = [require(HAPROXY), "-db", "-f", str(config)]
     proxy = Process(command, port, tmp_path / "haproxy.log", environ)
     try:
         await redis.start()

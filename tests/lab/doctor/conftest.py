@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.lab.doctor import proxies
 from tests.lab.doctor.doctor_run import Findings, before_and_after, examine, findings, served
 from tests.lab.doctor.middlebox import middlebox
+from tests.system_packages import find
 
 SETUPS = (
     "",
@@ -33,7 +35,10 @@ BOXES: dict[str, dict[str, Any]] = {
 
 
 class Waited:
-    """Hold what was found behind each proxy, before and after its mending, and behind each box."""
+    """Hold what was found behind each proxy, before and after its mending, and behind each box.
+
+    A set-up is not in it where its proxy is not installed.
+    """
 
     setups: dict[str, tuple[Findings, Findings]]
     boxes: dict[str, Findings]
@@ -57,8 +62,9 @@ def waited(tmp_path_factory: pytest.TempPathFactory) -> Waited:
 
     async def everything() -> None:
         folder = tmp_path_factory.mktemp("setups")
+        possible = [setup for setup in SETUPS if not setup or find(proxies.program(setup))]
         waited.setups, waited.boxes = await asyncio.gather(
-            before_and_after(folder, SETUPS), behind_boxes()
+            before_and_after(folder, possible), behind_boxes()
         )
 
     asyncio.run(everything())

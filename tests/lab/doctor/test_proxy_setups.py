@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from tests.lab.doctor import conftest
+from tests.lab.doctor import conftest, proxies
 from tests.lab.doctor.conftest import Waited
 from tests.lab.doctor.doctor_run import Findings
+from tests.system_packages import require
 
 OK: dict[str, str] = {}
 NO_WEBSOCKET = {
@@ -78,7 +79,9 @@ Tried = dict[str, tuple[Findings, Findings]]
 
 
 @pytest.fixture
-def tried(waited: Waited) -> Tried:
+def tried(waited: Waited, setup: str) -> Tried:
+    if setup:
+        require(proxies.program(setup))
     return waited.setups
 
 
