@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: run test check format lock docs clean
+.PHONY: run test check format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
 # With the lab, which is for trying things; ARGS="--no-lab" goes without.
@@ -31,6 +31,10 @@ format: .venv/dev.stamp
 
 docs: .venv/dev.stamp
 	$(BIN)/python -m docs.generate
+
+# The documentation's pictures, from the real program: run it on a quiet machine.
+screenshots: .venv/dev.stamp
+	@exec $(BIN)/python -m docs.screenshots $(ARGS)
 
 # The locks hold hashes and no address; run this after a change of the dependencies.
 lock: .venv/dev.stamp

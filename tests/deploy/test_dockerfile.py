@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -75,8 +75,14 @@ def test_context_has_what_is_copied_and_no_secret() -> None:
     sources = [source for stage, names, _ in copies if stage is None for source in names]
     wanted = {file for source in sources for file in context.under(source)}
     assert set(context.files) == wanted
-    unwanted = (".env", ".git", ".venv", "tests", "__pycache__")
-    assert not [file for file in context.files if set(file.parts) & set(unwanted)]
+    unwanted = (
+        ".env",
+        ".git/config",
+        ".venv/bin/python",
+        "tests/conftest.py",
+        "rtdemo/a/__pycache__/b.pyc",
+    )
+    assert [name for name in unwanted if not context.ignores(PurePosixPath(name))] == []
 
 
 async def test_container_command_is_healthy_and_ends_on_sigterm(tmp_path: Path) -> None:
