@@ -7,7 +7,6 @@ import re
 import pytest
 
 from tests.lab.doctor import conftest, proxies
-from tests.lab.doctor.conftest import Waited
 from tests.lab.doctor.doctor_run import Findings
 from tests.system_packages import require
 
@@ -79,10 +78,10 @@ Tried = dict[str, tuple[Findings, Findings]]
 
 
 @pytest.fixture
-def tried(waited: Waited, setup: str) -> Tried:
+def tried(setups_findings: Tried, setup: str) -> Tried:
     if setup:
         require(proxies.program(setup))
-    return waited.setups
+    return setups_findings
 
 
 def test_each_set_up_is_told_of() -> None:
