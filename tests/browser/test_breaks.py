@@ -1,4 +1,4 @@
-"""Breaks that the reader causes, on the real server: what the page shows, marks and leaves out."""
+"""Faults that the reader causes, on the real server: what the page shows, marks and leaves out."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ async def test_cut(open_page: Open, side: str, faults: Faults) -> None:
     panel = await steady(open_page, side)
     await panel.press("Cut")
     await panel.becomes("reconnecting")
-    await expect(panel.sentence).not_to_contain_text("Back after")
+    await expect(panel.sentence).not_to_contain_text("Reconnected after")
     await panel.becomes("connected")
     await expect(panel.part("reconnects")).to_have_text("1")
     for words in ("you cut it", "reconnecting"):
         await expect(strip(panel.page, side)).to_have_accessible_name(happened(words))
-    await expect(panel.part("left-out")).to_contain_text("during a break of yours")
+    await expect(panel.part("left-out")).to_contain_text("during injected faults")
     await expect(panel.part("ledger")).to_have_text("0 lost, 0 repeated, 0 out of order")
     await expect(panel.part("cut")).to_be_enabled()
     faults[:] = [fault for fault in faults if "ERR_" not in fault]
@@ -78,7 +78,7 @@ async def test_delay(open_page: Open, side: str) -> None:
     await expect(delay).to_have_attribute("aria-pressed", "true")
     await expect(delay).to_be_enabled()
     await expect(panel.part("cut")).to_be_disabled()
-    await expect(panel.part("left-out")).to_contain_text(re.compile(r"^\d\d during a break"))
+    await expect(panel.part("left-out")).to_contain_text(re.compile(r"^\d\d during injected"))
     await delay.click()
     await expect(delay).to_have_attribute("aria-pressed", "false")
     await expect(panel.part("cut")).to_be_enabled()
@@ -113,7 +113,7 @@ async def test_the_lab_is_off(open_page: Open, serve: Serve, side: str) -> None:
     """Then one sentence stands where the buttons would, and says how to get them."""
     panel = Panel(await open_page(server=await serve()), side)
     await expect(panel.part("cut")).to_have_count(0)
-    await expect(panel.root).to_contain_text("Start the server with --lab to try what")
+    await expect(panel.root).to_contain_text("Start the server with --lab to inject faults")
 
 
 async def test_a_refused_break_is_told(open_page: Open, serve: Serve, server: Server, side: str) -> None:
@@ -122,7 +122,7 @@ async def test_a_refused_break_is_told(open_page: Open, serve: Serve, server: Se
     await panel.connect()
     object.__setattr__(server.hub, "_lab", False)
     await panel.press("Cut")
-    await expect(panel.part("breaking")).to_contain_text("the lab is off")
+    await expect(panel.part("faults-note")).to_contain_text("the lab is off")
     await expect(panel.part("cut")).to_be_enabled()
     await panel.becomes("connected")
 
@@ -132,10 +132,10 @@ async def test_an_end_that_fails_leaves_the_delay(open_page: Open, faults: Fault
     panel = await steady(open_page, "sse")
     delay = panel.part("delay")
     await delay.click()
-    await expect(panel.part("left-out")).to_contain_text(re.compile(r"^\d\d during a break"))
+    await expect(panel.part("left-out")).to_contain_text(re.compile(r"^\d\d during injected"))
     await panel.page.route("**/api/messages*", lambda route: route.abort())
     await delay.click()
-    await expect(panel.part("breaking")).to_contain_text("Not sent")
+    await expect(panel.part("faults-note")).to_contain_text("Not sent")
     await expect(delay).to_have_attribute("aria-pressed", "true")
     await expect(delay).to_be_enabled()
     counted = int((await panel.part("received").inner_text()).replace(",", ""))
@@ -157,9 +157,9 @@ async def test_what_was_not_asked_is_no_break(open_page: Open) -> None:
         await expect(panel.part(name)).to_be_disabled()
     counted = int((await panel.part("received").inner_text()).replace(",", ""))
     await panel.received(counted + 10)
-    await expect(panel.part("left-out")).not_to_contain_text("during a break")
+    await expect(panel.part("left-out")).not_to_contain_text("during injected")
     await expect(strip(panel.page, "sse")).not_to_have_accessible_name(re.compile("you cut it"))
-    await expect(panel.part("breaking")).to_contain_text("Not sent", timeout=20_000)
+    await expect(panel.part("faults-note")).to_contain_text("Not sent", timeout=20_000)
     await expect(panel.part("cut")).to_be_enabled()
-    await expect(panel.part("left-out")).not_to_contain_text("during a break")
+    await expect(panel.part("left-out")).not_to_contain_text("during injected")
     await held[0].abort()

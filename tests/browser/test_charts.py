@@ -59,7 +59,7 @@ async def test_messages_are_drawn_in_their_colour(page: Page, side: str) -> None
     await Panel(page, side).connect()
     await drawn(page, strip(page, side), colour[side], 9)
     assert colour[other] not in (await looked(strip(page, other)))["count"]
-    await drawn(page, page.locator('[data-part="overlay"]'), colour[side], 100)
+    await drawn(page, page.locator('[data-part="histogram"]'), colour[side], 100)
 
 
 async def test_pause_holds_the_pictures(open_page: Open, flooded: Server) -> None:
@@ -150,7 +150,7 @@ async def test_pictures_are_told_in_words(page: Page, side: str) -> None:
     await panel.connect()
     await expect(strip(page, side)).to_have_role("img")
     label = {"websocket": "WebSocket", "sse": "SSE"}[side]
-    for canvas in (strip(page, side), page.locator('[data-part="overlay"]')):
+    for canvas in (strip(page, side), page.locator('[data-part="histogram"]')):
         await expect(canvas).to_have_accessible_name(figures(label))
     await panel.press("Disconnect")
     await expect(strip(page, side)).to_have_accessible_name(happened("closed"))
@@ -162,7 +162,7 @@ def figures(label: str) -> re.Pattern[str]:
 
 
 def happened(what: str) -> re.Pattern[str]:
-    return re.compile(rf"What happened: .*{what}")
+    return re.compile(rf"Events: .*{what}")
 
 
 HIDE = """(hidden) => {

@@ -34,7 +34,7 @@ async def test_refused(open_page: Open, side: str, faults: Faults) -> None:
     panel = Panel(page, side)
     await panel.press("Connect")
     await panel.becomes("refused")
-    await expect(panel.sentence).to_contain_text("The server refuses it: ")
+    await expect(panel.sentence).to_contain_text("The server refused the connection: ")
     await expect(panel.sentence).to_contain_text("speed: 'abc' is not a number from 0.1 to 20")
     faults.forgive("400")
 
@@ -61,7 +61,7 @@ async def test_the_server_goes_away(page: Page, server: Server, faults: Faults) 
     await websocket.press("Disconnect")
     await websocket.becomes("disconnected")
     await sse.becomes("reconnecting")
-    await expect(sse.sentence).to_contain_text("tries again by itself")
+    await expect(sse.sentence).to_contain_text("retries by itself")
     await sse.press("Disconnect")
     await sse.becomes("disconnected")
     # Whether the browser retried before that is its own affair.
@@ -77,7 +77,7 @@ async def test_sse_comes_back(page: Page) -> None:
     await page.route("**/api/sse*", broken, times=1)
     panel = Panel(page, "sse")
     await panel.press("Connect")
-    await expect(panel.sentence).to_contain_text("Back after")
+    await expect(panel.sentence).to_contain_text("Reconnected after")
     await panel.becomes("connected")
 
 
@@ -99,10 +99,10 @@ async def test_sse_gives_up(page: Page, faults: Faults) -> None:
 @pytest.mark.parametrize(
     ("code", "reason", "sentence"),
     [
-        (1008, "too many messages", "It says: “too many messages”. Code 1008. It stays closed"),
-        (1011, "", "its log has it. Code 1011. Trying again"),
+        (1008, "too many messages", "Reason: “too many messages”. Code 1008. It stays closed"),
+        (1011, "", "see the server log. Code 1011. Retrying"),
         (1013, "", "read too slowly"),
-        (4000, "<b>why</b>", "It says: “<b>why</b>”. Code 4000. Trying again"),
+        (4000, "<b>why</b>", "Reason: “<b>why</b>”. Code 4000. Retrying"),
     ],
 )
 async def test_close_codes(page: Page, code: int, reason: str, sentence: str) -> None:
@@ -147,12 +147,12 @@ async def test_too_big(page: Page, faults: Faults) -> None:
         await panel.connect()
         await panel.say("x" * (64 * 1024 + 1))
     await websocket.becomes("lost")
-    await expect(websocket.sentence).to_contain_text("64 KiB is the most. Code 1009.")
+    await expect(websocket.sentence).to_contain_text("the limit is 64 KiB. Code 1009.")
     await expect(sse.part("sending")).to_contain_text("Not sent: the server answered 413.")
     await sse.becomes("connected")
     await sse.say("short")
     await expect(sse.texts.filter(has_text="Echo: short")).to_have_count(1)
-    await expect(sse.part("sending")).to_contain_text("Goes by POST")
+    await expect(sse.part("sending")).to_contain_text("Sent by POST")
     faults.forgive("413")
 
 

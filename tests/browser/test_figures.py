@@ -33,7 +33,7 @@ async def test_every_figure_has_a_value_and_a_meaning(panel: Panel) -> None:
             await expect(panel.part(name)).to_have_text(FIGURE)
     for name, needed in FEW.items():
         await expect(panel.part(name)).to_have_text(NONE)
-        await expect(panel.part(f"{name}-note")).to_have_text(f"from {needed} on")
+        await expect(panel.part(f"{name}-note")).to_have_text(f"needs {needed}")
     await expect(panel.part("reconnects")).to_have_text("0")
     await expect(panel.part("ledger")).to_have_text("0 lost, 0 repeated, 0 out of order")
     await expect(panel.part("left-out")).to_have_text("none")
@@ -104,7 +104,7 @@ async def test_a_word_of_where_it_stands_is_no_message(page: Page) -> None:
 async def test_the_parts_of_connecting(page: Page) -> None:
     """A stream's parts are the browser's own record of it; a WebSocket has none, and that is said."""
     await expect(Panel(page, "websocket").part("parts")).to_have_text(
-        re.compile("browsers tell no parts")
+        re.compile("browsers do not record")
     )
     panel = Panel(page, "sse")
     await expect(panel.part("parts")).to_have_text(
@@ -120,15 +120,15 @@ async def test_the_parts_of_connecting(page: Page) -> None:
 async def test_a_verdict_is_reached(open_page: Open, flooded: Server) -> None:
     """With enough messages there is a sentence with its interval, and every line of the audit is ok."""
     page = await open_page(server=flooded)
-    audit = page.get_by_role("list", name="Is like compared with like?").get_by_role("listitem")
+    audit = page.get_by_role("list", name="Is the comparison fair?").get_by_role("listitem")
     await expect(audit).to_have_count(7)
     sentence = page.locator('[data-part="verdict-sentence"]')
-    await expect(sentence).to_have_text("Connect both, and this line says which is faster here.")
+    await expect(sentence).to_have_text("Connect both to see here which is faster.")
     await page.get_by_role("button", name="Connect both").click()
     for line in await audit.all():
         await expect(line).to_have_attribute("data-result", "ok")
-    await expect(audit.nth(2)).to_contain_text("flood compared; left aside as unlike: status")
-    await expect(sentence).to_contain_text("of the 20 stretches of time")
+    await expect(audit.nth(2)).to_contain_text("flood compared; excluded as different: status")
+    await expect(sentence).to_contain_text("of the 20 blocks of time")
     await expect(sentence).not_to_contain_text("Connect both")
     await expect(sentence).to_contain_text("95 % interval", timeout=60_000)
 
@@ -153,8 +153,8 @@ async def test_probes_that_are_off_are_not_asked(open_page: Open, serve: Serve) 
     await Panel(page, "sse").connect()
     await Panel(page, "websocket").connect()
     line = page.get_by_role("listitem").filter(has_text="TCP_NODELAY")
-    await expect(line).to_have_attribute("data-result", "not told")
-    await expect(line).to_contain_text("the server's probes are switched off")
+    await expect(line).to_have_attribute("data-result", "unknown")
+    await expect(line).to_contain_text("the server's probes are disabled")
 
 
 async def saved(page: Page, name: str, folder: Path) -> str:

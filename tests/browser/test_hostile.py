@@ -66,7 +66,7 @@ async def test_64_kib_on_one_row(panel: Panel) -> None:
     heights = await panel.rows.evaluate_all("rows => rows.map(row => row.offsetHeight)")
     assert set(heights) == {28}
     await row.focus()
-    await expect(panel.part("held")).to_contain_text("held")
+    await expect(panel.part("held")).to_contain_text("paused")
     shown = panel.root.locator("li:focus .text")
     assert len(await shown.text_content() or "") == len(f"Echo: {text.strip()}")
     tops = await panel.rows.evaluate_all("rows => rows.map(row => row.offsetTop)")

@@ -45,9 +45,9 @@ async def test_the_ledger_leaves_nothing_out(page: Page) -> None:
     sockets[0].send(said(1, producer="resume", lost=True))
     sockets[0].send("no JSON")
     await expect(panel.part("ledger")).to_have_text(
-        f"0 lost, 0 repeated, 0 out of order, told of losses 1{TIMES}, 1 unreadable"
+        f"0 lost, 0 repeated, 0 out of order, losses reported 1{TIMES}, 1 unreadable"
     )
-    await expect(panel.part("received-note")).to_have_text(f"told of losses 1{TIMES}, 1 unreadable")
+    await expect(panel.part("received-note")).to_have_text(f"losses reported 1{TIMES}, 1 unreadable")
 
 
 async def test_one_account_for_both_lines(page: Page) -> None:
@@ -56,12 +56,12 @@ async def test_one_account_for_both_lines(page: Page) -> None:
         const { Stats } = await import("/static/measure/measurement.js");
         const stats = new Stats();
         const before = [m.completeness(stats), m.ledgerLine(stats)];
-        Object.assign(stats.ledger, { missing: 1200, repeated: 2, late: 3, told: 4, unchecked: 5 });
+        Object.assign(stats.ledger, { missing: 1200, repeated: 2, late: 3, reported: 4, unchecked: 5 });
         stats.unreadable = 6;
         return [...before, m.completeness(stats), m.ledgerLine(stats)];
     """
     all_of_it = (
-        f"1,200 lost, 2 repeated, 3 out of order, told of losses 4{TIMES}, 5 not checked, 6 unreadable"
+        f"1,200 lost, 2 repeated, 3 out of order, losses reported 4{TIMES}, 5 not checked, 6 unreadable"
     )
     assert await run(page, "measure/ledger", body) == [
         "none yet",

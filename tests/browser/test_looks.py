@@ -21,7 +21,7 @@ UNSETTLED = ["connecting", "stalled", "reconnecting", "refused", "lost"]
 TEXTS = (
     "h1, h2, .quiet, .sentence, .state, .number, .unit, .note, .label, .direction span, .empty,"
     " .term, .tip, button, th, td, .log time, .log .text,"
-    " .answer, .words, .result, .line dd, .take label"
+    " .answer, .words, .result, .line dd, .export label"
 )
 
 
@@ -182,7 +182,7 @@ async def test_a_held_list_waits(open_page: Open, flooded: Server) -> None:
     panel = Panel(await open_page(server=flooded), "sse")
     await panel.connect_and_flood(50)
     await panel.rows.first.focus()
-    await expect(panel.part("held")).to_contain_text("held")
+    await expect(panel.part("held")).to_contain_text("paused")
     held = await panel.rows.locator("time").all_text_contents()
     await panel.received(300)
     assert await panel.rows.locator("time").all_text_contents() == held

@@ -136,14 +136,14 @@ async def test_marked_samples_are_in_no_figure(page: Page) -> None:
         recording.reset(0);
         return [kept, words, m.leftOut(recording), recording.ring.length];
     """
-    words = "2 during a break of yours, 1 while the tab was hidden, 1 before the clock was known"
+    words = "2 during injected faults, 1 while the tab was hidden, 1 before the clock was known"
     assert await run(page, "measure/recording", body) == [[7, 3, 2, 0, 90], words, "none", 0]
 
 
 async def test_names_and_spans_are_bounded(page: Page) -> None:
     """A server that invents producers, and a line that breaks all day, fill no memory."""
     body = """
-        const { Spans, KEPT } = await import("/static/measure/spans.js");
+        const { Spans, MAX_SPANS } = await import("/static/measure/spans.js");
         const recording = new m.Recording();
         for (let i = 0; i < 400; i += 1) {
             const producer = `p${i}`;
@@ -152,7 +152,7 @@ async def test_names_and_spans_are_bounded(page: Page) -> None:
         const spans = new Spans();
         for (let i = 0; i < 300; i += 1) { spans.open("away", i); spans.close("away", i + 0.5); }
         const { names, ring } = recording;
-        return [names.length, ring.producer[399], spans.list.length === KEPT, spans.list[0].from];
+        return [names.length, ring.producer[399], spans.list.length === MAX_SPANS, spans.list[0].from];
     """
     assert await run(page, "measure/recording", body) == [255, 255, True, 100]
 
@@ -175,24 +175,24 @@ async def test_a_break_lasts_until_all_is_normal(page: Page) -> None:
     body = """
         const { Spans } = await import("/static/measure/spans.js");
         const spans = new Spans();
-        const breaks = new m.Breaks(spans);
+        const faults = new m.Faults(spans);
         const answer = (fields, sentAt) =>
-            breaks.answered({ producer: "rtdemo", message: JSON.stringify(fields), sentAt }, 0);
-        const marks = (sentAt) => breaks.marks({ sentAt }, sentAt);
-        const found = [marks(1), JSON.parse(breaks.press("stop", 10)).rtdemo.break, marks(2)];
-        found.push(breaks.kind, breaks.asking, spans.isOpen("stop"));
+            faults.answered({ producer: "rtdemo", message: JSON.stringify(fields), sentAt }, 0);
+        const marks = (sentAt) => faults.affects({ sentAt }, sentAt);
+        const found = [marks(1), JSON.parse(faults.request("stop", 10)).rtdemo.break, marks(2)];
+        found.push(faults.kind, faults.pending, spans.isOpen("stop"));
         found.push(answer({ break: "stop", seconds: 5 }, 100), marks(5100), spans.isOpen("stop"));
-        found.push(marks(5101), spans.isOpen("stop"), breaks.kind, marks(4000));
-        breaks.press("delay", 6000);
+        found.push(marks(5101), spans.isOpen("stop"), faults.kind, marks(4000));
+        faults.request("delay", 6000);
         answer({ break: "delay", seconds: 0.25 }, 6000);
-        found.push(marks(9000), JSON.parse(breaks.press("delay", 9500)).rtdemo.break, marks(9600));
+        found.push(marks(9000), JSON.parse(faults.request("delay", 9500)).rtdemo.break, marks(9600));
         answer({ break: "none" }, 9700);
         found.push(marks(9701));
-        breaks.press("cut", 10_000);
-        found.push(answer({ error: "off" }, 10_001), breaks.refusal, marks(10_002));
-        breaks.press("cut", 11_000);
-        breaks.broke(11_100);
-        breaks.welcomed({ sentAt: 12_000 });
+        faults.request("cut", 10_000);
+        found.push(answer({ error: "off" }, 10_001), faults.refusal, marks(10_002));
+        faults.request("cut", 11_000);
+        faults.connectionLost(11_100);
+        faults.welcomed({ sentAt: 12_000 });
         found.push(marks(11_500), marks(12_000), marks(12_001));
         return found;
     """
@@ -212,13 +212,14 @@ async def test_a_break_without_an_answer_is_given_up(page: Page) -> None:
     """After ten seconds the page says so, and counts again."""
     body = """
         const { Spans } = await import("/static/measure/spans.js");
-        const breaks = new m.Breaks(new Spans());
-        breaks.press("cut", 0);
-        const expired = [breaks.expire(9_999), breaks.expire(10_000)];
-        return [...expired, breaks.asking, breaks.kind, breaks.refusal, breaks.marks({ sentAt: 1 }, 1)];
+        const faults = new m.Faults(new Spans());
+        faults.request("cut", 0);
+        const expired = [faults.expire(9_999), faults.expire(10_000)];
+        const { pending, kind, refusal } = faults;
+        return [...expired, pending, kind, refusal, faults.affects({ sentAt: 1 }, 1)];
     """
     assert await run(page, "measure/faults", body) == [
-        *(False, True, False, None, "The server has not answered in 10 s.", False)
+        *(False, True, False, None, "The server did not answer in 10 s.", False)
     ]
 
 
@@ -228,7 +229,7 @@ async def test_the_clock_is_told_after_a_whole_round(page: Page) -> None:
         const errors = [9, 8, 3, 7, 6, 5, 4, 9, 9, 9];
         const early = [];
         let asked = 0;
-        const clock = new m.Clock(
+        const clock = new m.ServerClock(
             async () => ({ offset: 1000, error: errors[asked++], at: 0 }),
             () => { if (asked < errors.length) early.push(clock.at(0)); },
         );

@@ -71,7 +71,7 @@ async def test_mean_and_reset(page: Page) -> None:
 async def test_recent_is_bounded(page: Page) -> None:
     """Memory holds ten messages, the newest first, however many came."""
     body = """
-        const recent = new m.Recent();
+        const recent = new m.RecentMessages();
         for (let i = 0; i < 100; i += 1) recent.add(i);
         return recent.messages;
     """
@@ -83,7 +83,7 @@ async def test_the_ledger_is_bounded(page: Page) -> None:
     body = """
         const ledger = new m.Ledger();
         const enter = (producer) => ledger.enter({ producer, seq: 1, id: null });
-        for (let i = 0; i < m.FOLLOWED + 50; i += 1) enter(`p${i}`);
+        for (let i = 0; i < m.MAX_PRODUCERS + 50; i += 1) enter(`p${i}`);
         return [ledger.unchecked, ledger.missing];
     """
     assert await run(page, "measure/ledger", body) == [50, 0]
@@ -95,7 +95,7 @@ async def test_a_new_connection_keeps_shared_numbers(page: Page) -> None:
         const ledger = new m.Ledger();
         ledger.enter({ producer: "own", seq: 1, id: null });
         ledger.enter({ producer: "all", seq: 7, id: "e-7" });
-        ledger.begin();
+        ledger.forgetPrivate();
         ledger.enter({ producer: "own", seq: 1, id: null });
         ledger.enter({ producer: "all", seq: 10, id: "e-10" });
         return [ledger.missing, ledger.repeated];
@@ -109,10 +109,10 @@ async def test_the_ledger_tells_late_from_repeated_and_lost(page: Page) -> None:
         const ledger = new m.Ledger();
         const enter = (seq, more) => ledger.enter({ producer: "all", seq, id: `e-${seq}`, ...more });
         for (const seq of [1, 4, 2, 2, 5]) enter(seq, {});
-        const first = [ledger.missing, ledger.late, ledger.repeated, ledger.told];
+        const first = [ledger.missing, ledger.late, ledger.repeated, ledger.reported];
         ledger.enter({ producer: "resume", seq: 1, id: "f-0", lost: true });
         enter(1, {});
-        return [...first, ledger.missing, ledger.repeated, ledger.told];
+        return [...first, ledger.missing, ledger.repeated, ledger.reported];
     """
     assert await run(page, "measure/ledger", body) == [1, 1, 1, 0, 1, 1, 1]
 
@@ -147,11 +147,11 @@ async def test_clock_choice(page: Page) -> None:
     body = """
         const kept = { offset: 50, error: 1, at: 0 };
         return [
-            m.choose(null, kept) === kept,
-            m.choose(kept, { offset: 50.5, error: 2, at: 10 }) === kept,
-            m.choose(kept, { offset: 50.5, error: 0.5, at: 10 }) === kept,
-            m.choose(kept, { offset: 50.5, error: 2, at: 100_000 }) === kept,
-            m.choose(kept, { offset: 90, error: 2, at: 10 }) === kept,
+            m.betterReading(null, kept) === kept,
+            m.betterReading(kept, { offset: 50.5, error: 2, at: 10 }) === kept,
+            m.betterReading(kept, { offset: 50.5, error: 0.5, at: 10 }) === kept,
+            m.betterReading(kept, { offset: 50.5, error: 2, at: 100_000 }) === kept,
+            m.betterReading(kept, { offset: 90, error: 2, at: 10 }) === kept,
         ];
     """
     assert await run(page, "measure/server_clock", body) == [True, True, False, False, False]
@@ -165,8 +165,8 @@ async def test_clock_without_a_server(page: Page) -> None:
             if ((answers += 1) > 1) throw new Error("away");
             return { offset: 5, error: 1, at: 0 };
         };
-        const dead = new m.Clock(async () => { throw new Error("away"); });
-        const clock = new m.Clock(answer);
+        const dead = new m.ServerClock(async () => { throw new Error("away"); });
+        const clock = new m.ServerClock(answer);
         await dead.measure();
         await clock.measure();
         return [dead.at(0), clock.at(10).time];
@@ -177,21 +177,21 @@ async def test_clock_without_a_server(page: Page) -> None:
 async def test_exchange(page: Page) -> None:
     """Replies belong to the oldest text of their wording; what nobody sent changes nothing."""
     body = """
-        const exchange = new m.Exchange();
+        const roundTrips = new m.RoundTrips();
         const reply = (message, producer = "echo") => ({ message, producer });
-        exchange.begin("a", 0); exchange.begin("b", 10); exchange.begin("a", 20);
+        roundTrips.start("a", 0); roundTrips.start("b", 10); roundTrips.start("a", 20);
         const found = [];
         const arrived = (message, at) => {
-            exchange.arrived(message, at);
-            found.push(exchange.roundTrip);
+            roundTrips.receive(message, at);
+            found.push(roundTrips.last);
         };
         arrived(reply("Echo: c"), 1);
         arrived(reply("Echo: a", "chat"), 2);
         arrived(reply("Echo: a"), 5);
         arrived(reply("Echo: a"), 50);
         arrived(reply("Echo: b"), 60);
-        for (let i = 0; i < m.WAITING; i += 1) exchange.begin("x", 0);
-        try { exchange.begin("one more", 0); } catch (error) { found.push(error.message); }
+        for (let i = 0; i < m.MAX_WAITING_TEXTS; i += 1) roundTrips.start("x", 0);
+        try { roundTrips.start("one more", 0); } catch (error) { found.push(error.message); }
         return found;
     """
     assert await run(page, "connection/sending", body) == [
@@ -203,7 +203,9 @@ async def test_exchange(page: Page) -> None:
 async def test_closing(page: Page) -> None:
     """Each close code has its sentence with its number; a fault of the protocol is final."""
     codes = [1000, 1001, 1002, 1003, 1006, 1007, 1008, 1009, 1011, 1013, 4999]
-    sentences = await run(page, "connection/websocket", f"return {codes}.map((code) => m.closing(code))")
+    sentences = await run(
+        page, "connection/websocket", f"return {codes}.map((code) => m.closeSentence(code))"
+    )
     final = await run(page, "connection/websocket", f"return {codes}.filter((code) => m.isFinal(code))")
     assert final == [1002, 1003, 1007, 1008, 1009]
     assert len(set(sentences)) == 11
@@ -232,7 +234,7 @@ async def test_wishes_to_paint_are_gathered(page: Page) -> None:
     body = """
         let painted = 0;
         let shown = () => {};
-        const ask = m.gathered(() => { painted += 1; shown(); }, 0);
+        const ask = m.paintScheduler(() => { painted += 1; shown(); }, 0);
         const paint = () => new Promise((resolve) => { shown = resolve; });
         const counts = [];
         for (let round = 0; round < 2; round += 1) {

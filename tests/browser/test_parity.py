@@ -18,7 +18,7 @@ PARITY = """
     };
     const evidence = {
         websocket: facts, sse: facts, protocol: "http/1.1",
-        speeds: ["1", "1"], untold: "why not",
+        speeds: ["1", "1"], missingReason: "why not",
         payload: [{ mean: 80, least: 99 }, { mean: 80, least: 99 }],
         schedule: { names: ["message"], others: ["status"], block: 1000 },
     };
@@ -35,7 +35,7 @@ async def test_parity_of_what_is_alike(page: Page) -> None:
     assert [line["words"] for line in found] == [
         "process 7, both",
         "80.0 and 80.0 bytes of JSON a message, of the same producers",
-        "only message compared; left aside as unlike: status",
+        "only message compared; excluded as different: status",
         "on, both",
         "none, both",
         "HTTP/1.1 at the server, both",
@@ -80,14 +80,14 @@ async def test_parity_says_what_is_not_told(page: Page) -> None:
         ];
     """
     assert await run(page, "compare/parity", PARITY + body) == [
-        ["not told", "not told", "ok", *["not told"] * 4],
-        "not told",
+        ["unknown", "unknown", "ok", *["unknown"] * 4],
+        "unknown",
         "ok",
-        "not told",
+        "unknown",
         "ok",
         "why not",
-        "not told",
-        "none seen, both; it speaks h2 to this page, HTTP/1.1 to the server",
+        "unknown",
+        "none seen, both; it uses h2 to this page, HTTP/1.1 to the server",
     ]
 
 
@@ -97,6 +97,6 @@ async def test_a_probe_that_fails_is_asked_again(page: Page, faults: Faults) -> 
     for side in ("websocket", "sse"):
         await Panel(page, side).connect()
     line = page.get_by_role("listitem").filter(has_text="TCP_NODELAY")
-    await expect(line).to_contain_text("the server has not told yet")
+    await expect(line).to_contain_text("no answer from the server yet")
     await expect(line).to_have_attribute("data-result", "ok")
     faults.forgive("ERR_FAILED")

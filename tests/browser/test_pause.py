@@ -22,16 +22,16 @@ async def test_a_pause_holds_through_another_size(open_page: Open, flooded: Serv
     panel = Panel(page, "sse")
     await panel.connect_and_flood(100)
     await page.get_by_role("button", name="Pause the charts").click()
-    canvases = [strip(page, "sse"), page.locator('[data-part="overlay"]')]
+    canvases = [strip(page, "sse"), page.locator('[data-part="histogram"]')]
     for canvas in canvases:
         await expect(canvas).not_to_have_accessible_name(re.compile("no messages yet.*no messages yet"))
     await page.evaluate("() => new Promise((done) => setTimeout(done, 300))")
     held = [await canvas.get_attribute("aria-label") for canvas in canvases]
-    before = await page.locator('[data-part="overlay"]').evaluate("(canvas) => canvas.width")
+    before = await page.locator('[data-part="histogram"]').evaluate("(canvas) => canvas.width")
     await panel.received(400)
     await page.set_viewport_size({"width": 1100, "height": 700})
     await page.wait_for_function(
-        """(before) => document.querySelector('[data-part="overlay"]').width !== before""", arg=before
+        """(before) => document.querySelector('[data-part="histogram"]').width !== before""", arg=before
     )
     assert [await canvas.get_attribute("aria-label") for canvas in canvases] == held
 
@@ -52,7 +52,7 @@ async def test_the_scale_fits_what_is_shown(page: Page) -> None:
         const { Ring } = await import("/static/measure/ring.js");
         const ring = new Ring(9);
         [5, 900, 20, 7].forEach((latency, at) => ring.push(at, latency, 0, 1, 0, 0));
-        return [[0, 9], [2, 9], [0, 1], [3, 3]].map(([from, to]) => m.largest(ring, from, to));
+        return [[0, 9], [2, 9], [0, 1], [3, 3]].map(([from, to]) => m.largestLatency(ring, from, to));
     """
     assert await run(page, "views/strip_chart", body) == [900, 20, 5, 0]
 
@@ -85,7 +85,7 @@ async def test_a_side_without_samples_has_no_curve(page: Page) -> None:
         some.add(3);
         const curves = [["websocket", none], ["sse", some]].map(([side, histogram]) =>
             ({ side, name: side, histogram, error: 0.1 }));
-        m.drawOverlay(context, 300, 200, { curves, top: 2, palette: {} });
+        m.drawHistogramChart(context, 300, 200, { curves, top: 2, palette: {} });
         return strokes;
     """
     assert await run(page, "views/histogram_chart", body) == 1

@@ -21,9 +21,9 @@ async def test_selection(page: Page) -> None:
             m.selectionFrom(""),
             m.switched(m.selectionFrom(""), "b", false, ["a", "b", "c"]).producers,
             [address(start), address(none), address(all), address(m.selectionFrom(""))],
-            m.command(none),
-            m.same(start, { producers: ["b", "a"], speed: "2.0" }),
-            [m.same(start, all), m.same(all, all)],
+            m.controlMessage(none),
+            m.sameSelection(start, { producers: ["b", "a"], speed: "2.0" }),
+            [m.sameSelection(start, all), m.sameSelection(all, all)],
         ];
     """
     assert await run(page, "connection/selection", body) == [
@@ -44,15 +44,15 @@ async def test_selection(page: Page) -> None:
 async def test_control_answers(page: Page) -> None:
     """Only whole answers count; a lost message is told again, a late refusal undoes nothing newer."""
     body = """
-        const { readAnswer } = await import("/static/connection/selection.js");
-        const found = ["{", "7", "{}", '{"speed": 1}'].map(readAnswer);
-        const control = new m.Control({ producers: null, speed: "1" });
+        const { parseAnswer } = await import("/static/connection/selection.js");
+        const found = ["{", "7", "{}", '{"speed": 1}'].map(parseAnswer);
+        const control = new m.SelectionSync({ producers: null, speed: "1" });
         const say = (message) => control.answered({ producer: "rtdemo", message });
         control.opened();
         found.push(control.next());
         control.choose({ producers: [], speed: "1" });
         found.push(control.next() !== null, control.next());
-        control.failed("cut");
+        control.sendFailed("cut");
         found.push(control.refusal, control.next() !== null);
         control.choose({ producers: ["a"], speed: "1" });
         control.next();
@@ -74,8 +74,9 @@ async def test_control_answers(page: Page) -> None:
 async def test_rate_stops(page: Page) -> None:
     """The slider goes from a tenth to twenty times; other speeds stand at the nearest stop by ratio."""
     body = """
-        const stops = ["1", "2.5", "0.01", "1000", "x"].map((speed) => m.STOPS[m.nearestStop(speed)]);
-        return [m.STOPS[0], m.STOPS.at(-1), ...stops];
+        const stops = m.RATE_STOPS;
+        const nearest = ["1", "2.5", "0.01", "1000", "x"].map((speed) => stops[m.nearestStop(speed)]);
+        return [stops[0], stops.at(-1), ...nearest];
     """
     assert await run(page, "views/producers_panel", body) == ["0.1", "20", "1", "3", "0.1", "20", "1"]
 
@@ -92,12 +93,13 @@ async def test_gathering_producers(page: Page) -> None:
             account("sse", {}),
             account("sse", { name: "s", period: 0.01, shared: true }),
         ];
-        const [one, two] = m.gather(accounts);
+        const text = m.periodText;
+        const [one, two] = m.joinEntries(accounts);
         const { name, state, runs, failures, blocked, error } = one;
         return [
             [name, state, runs, failures, blocked, error],
-            [m.timing(one, "websocket", "3"), m.timing(one, "sse", "3"), m.timing(two, "sse", "3")],
-            [m.timing(two, "websocket", "3"), m.switchableNames([one, two], "websocket")],
+            [text(one, "websocket", "3"), text(one, "sse", "3"), text(two, "sse", "3")],
+            [text(two, "websocket", "3"), m.switchableNames([one, two], "websocket")],
         ];
     """
     assert await run(page, "producers", body) == [
@@ -107,18 +109,17 @@ async def test_gathering_producers(page: Page) -> None:
     ]
 
 
-async def test_silence(page: Page) -> None:
+async def test_stall(page: Page) -> None:
     """Ten seconds are long at the usual rate, a hundred at a tenth of it; a pick is named as a cause."""
     body = """
-        const silence = new m.Silence();
-        const at = (speed, producers = null) => silence.sentence({ speed, producers }, "Look there.");
+        const stall = new m.StallDetector();
+        const at = (speed, producers = null) => stall.sentence({ speed, producers }, "Look there.");
         return [at("1"), at("20"), at("0.1"), at("x"), at("1", [])];
     """
     ten = "Nothing has arrived for 10 s. Look there."
     assert await run(page, "connection/stall", body) == [
         *(ten, ten, ten.replace("10 s", "100 s"), ten),
-        "Nothing has arrived for 10 s from the producers that are switched on."
-        " Switch on more of them below.",
+        "Nothing has arrived for 10 s from the selected producers. Switch on more of them below.",
     ]
 
 
@@ -129,7 +130,7 @@ async def test_switched_off_numbers_are_no_gap(page: Page) -> None:
         ledger.shared = new Set(["all"]);
         ledger.enter({ producer: "all", seq: 40, id: null });
         ledger.enter({ producer: "own", seq: 1, id: null });
-        ledger.resume();
+        ledger.forgetShared();
         ledger.enter({ producer: "all", seq: 90, id: null });
         const before = ledger.missing;
         ledger.enter({ producer: "own", seq: 3, id: null });
@@ -143,15 +144,15 @@ async def test_patience_knows_the_producers(page: Page) -> None:
     body = """
         const account = (period, stream = false) => ({ period, stream, always: false, shared: false });
         const producer = (name, websocket, sse) => ({ name, shared: false, on: { websocket, sse } });
-        const silence = new m.Silence();
+        const stall = new m.StallDetector();
         const all = { producers: null, speed: "1" };
-        const found = [silence.patience(all)];
+        const found = [stall.timeout(all)];
         const fast = producer("fast", account(2), account(2));
-        silence.learn([producer("slow", account(60), null), fast], "websocket");
+        stall.setProducers([producer("slow", account(60), null), fast], "websocket");
         const slow = { producers: ["slow"], speed: "1" };
-        found.push(silence.patience(all), silence.patience(slow));
-        found.push(silence.patience({ ...slow, speed: "2" }));
-        silence.learn([producer("own", account(null, true), null)], "websocket");
-        return [...found, silence.patience({ producers: ["own"], speed: "0.1" })];
+        found.push(stall.timeout(all), stall.timeout(slow));
+        found.push(stall.timeout({ ...slow, speed: "2" }));
+        stall.setProducers([producer("own", account(null, true), null)], "websocket");
+        return [...found, stall.timeout({ producers: ["own"], speed: "0.1" })];
     """
     assert await run(page, "connection/stall", body) == [10_000, 10_000, 90_000, 45_000, 100_000]

@@ -105,7 +105,7 @@ async def test_reload(open_page: Open, troubled: Server, plugin: Path) -> None:
     await expect(producers.rows).to_have_count(6)
     plugin.write_text("\n\ndef broken(:\n")
     reloader.apply([plugin])
-    line = re.compile(r"^Plugin trouble: line 3: SyntaxError: .*; what was loaded before runs on\.$")
+    line = re.compile(r"^Plugin trouble: line 3: SyntaxError: .*; the previous version keeps running\.$")
     await expect(producers.lines).to_have_text(line)
     await expect(producers.rows).to_have_count(6)
     plugin.write_text("from rtdemo import producer\n@producer(every=1)\ndef fresh(): return 'x'\n")
@@ -137,7 +137,7 @@ async def test_the_server_is_gone(page: Page, server: Server, faults: Faults) ->
     producers = ProducersList(page)
     await expect(producers.rows).to_have_count(3)
     await server.stop()
-    await expect(producers.lines).to_contain_text("This list may be old")
+    await expect(producers.lines).to_contain_text("This list may be outdated")
     await expect(producers.rows).to_have_count(3)
     faults.forgive("ERR_")
 

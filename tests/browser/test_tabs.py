@@ -28,17 +28,18 @@ async def test_roll_call(page: Page) -> None:
         let now = 0;
         const tabs = Array.from({ length: 8 }, () => new m.Tabs(channel(), () => now));
         const [asker, ...others] = tabs;
-        asker.call();
+        asker.ask();
         const found = [asker.others];
-        for (const tab of others.slice(0, 6)) tab.holds = true;
-        asker.call();
-        asker.call();
-        found.push(asker.others, m.crowded(asker, "h2"));
-        found.push(m.crowded(asker, "http/1.1").startsWith("6 other tabs hold an event stream"));
+        for (const tab of others.slice(0, 6)) tab.holdsStream = true;
+        asker.ask();
+        asker.ask();
+        found.push(asker.others, m.streamsExhausted(asker, "h2"));
+        const reason = m.streamsExhausted(asker, "http/1.1");
+        found.push(reason.startsWith("6 other tabs hold an event stream"));
         channels[1].onmessage = null;
-        others[1].holds = false;
-        for (let i = 0; i < 4; i += 1) { now += 1000; asker.call(); }
-        found.push(asker.others, m.crowded(asker, "http/1.1"));
+        others[1].holdsStream = false;
+        for (let i = 0; i < 4; i += 1) { now += 1000; asker.ask(); }
+        found.push(asker.others, m.streamsExhausted(asker, "http/1.1"));
         channels[0].onmessage({ data: null });
         channels[0].onmessage({ data: { holder: 7 } });
         for (let i = 0; i < 200; i += 1) channels[0].onmessage({ data: { holder: `x${i}` } });

@@ -42,9 +42,9 @@ async def judged(page: Page, expression: str) -> Any:
     body = (
         RECORDINGS
         + f"""
-        const {{ verdict }} = await import("/static/compare/verdict.js");
-        const findings = finish(m.judge({expression}, schedule));
-        return [findings, verdict(findings, [], "waiting")];
+        const {{ verdictSentence }} = await import("/static/compare/verdict.js");
+        const findings = finish(m.compare({expression}, schedule));
+        return [findings, verdictSentence(findings, [], "waiting")];
     """
     )
     return await run(page, "compare/verdict", body)
@@ -55,7 +55,7 @@ async def test_equal_distributions_are_no_difference(page: Page) -> None:
     findings, sentence = await judged(page, "[recorded(7, 0, 2000), recorded(8, 0, 2000)]")
     assert findings["blocks"] == 200
     assert findings["median"]["low"] <= 0 <= findings["median"]["high"]
-    assert sentence.startswith("No difference can be told (WebSocket is between ")
+    assert sentence.startswith("No clear difference (WebSocket is between ")
     assert " faster and " in sentence
     assert "slower, 95 % interval)." in sentence
 
@@ -74,7 +74,7 @@ async def test_what_other_connections_would_refute_names_nobody(page: Page) -> N
     """However narrow its interval, a difference under the floor may be of one pair of connections."""
     findings, sentence = await judged(page, "[recorded(7, 0.4, 2000), recorded(7, 0, 2000)]")
     assert 0.2 < findings["median"]["low"] < 0.5
-    assert sentence.startswith("No difference can be told: SSE is faster here (0.")
+    assert sentence.startswith("No clear difference: SSE is faster here (0.")
     assert sentence.endswith("but other connections may differ by 0.5 ms.")
 
 
@@ -88,7 +88,7 @@ async def test_too_few_are_said(page: Page) -> None:
     """Without twenty blocks that both sides have there is no interval."""
     findings, sentence = await judged(page, "[recorded(7, 9, 150), recorded(8, 0, 150)]")
     assert findings["median"] is None
-    assert sentence == "Too few messages yet: 15 of the 20 stretches of time that a verdict needs."
+    assert sentence == "Too few messages yet: 15 of the 20 blocks of time that a verdict needs."
     _, sentence = await judged(page, '[recorded(7, 9, 900), recorded(8, 0, 900, "q")]')
     assert sentence == "waiting"
 
@@ -98,15 +98,15 @@ async def test_many_samples_are_bounded(page: Page) -> None:
     body = (
         RECORDINGS
         + """
-        const { MOST } = await import("/static/compare/comparable.js");
+        const { MAX_SAMPLES } = await import("/static/compare/comparable.js");
         const recordings = [recorded(7, 0.5, 120_000, "p", 5), recorded(8, 0, 120_000, "p", 5)];
-        const work = m.judge(recordings, schedule);
+        const work = m.compare(recordings, schedule);
         const steps = [];
         for (;;) {
             const start = performance.now();
             const { done, value } = work.next();
             steps.push(performance.now() - start);
-            if (done) return [value, steps.sort((a, b) => a - b)[steps.length >> 1], MOST];
+            if (done) return [value, steps.sort((a, b) => a - b)[steps.length >> 1], MAX_SAMPLES];
         }
     """
     )
@@ -121,22 +121,21 @@ async def test_verdict_sentences(page: Page) -> None:
     """A winner needs the whole interval beyond the floor; what is unlike is not compared."""
     body = """
         const say = (low, middle, high, unlike = []) =>
-            m.verdict({ blocks: 30, samples: 300, median: { low, middle, high } }, unlike, "");
+            m.verdictSentence({ blocks: 30, samples: 300, median: { low, middle, high } }, unlike, "");
         return [
             say(-0.3, -0.05, 0.2), say(-0.09, -0.06, -0.03), say(1, 2.5, 120), say(-2, -1, -0.51),
             say(-2, -1, -0.001), say(0.5, 1, 2), say(1, 2, 3, ["a reason", "and another"]),
         ];
     """
     assert await run(page, "compare/verdict", body) == [
-        "No difference can be told"
-        " (WebSocket is between 0.30 ms faster and 0.20 ms slower, 95 % interval).",
-        "No difference can be told: WebSocket is faster here (0.03 to 0.09 ms, 95 % interval),"
+        "No clear difference (WebSocket is between 0.30 ms faster and 0.20 ms slower, 95 % interval).",
+        "No clear difference: WebSocket is faster here (0.03 to 0.09 ms, 95 % interval),"
         " but other connections may differ by 0.5 ms.",
         "SSE is 2.5 ms faster at the median (1.0 to 120 ms, 95 % interval).",
         "WebSocket is 1.0 ms faster at the median (0.51 to 2.0 ms, 95 % interval).",
-        "No difference can be told: WebSocket is faster here (under 0.01 to 2.0 ms, 95 % interval),"
+        "No clear difference: WebSocket is faster here (under 0.01 to 2.0 ms, 95 % interval),"
         " but other connections may differ by 0.5 ms.",
-        "No difference can be told: SSE is faster here (0.50 to 2.0 ms, 95 % interval),"
+        "No clear difference: SSE is faster here (0.50 to 2.0 ms, 95 % interval),"
         " but other connections may differ by 0.5 ms.",
         "Not comparable: a reason; and another.",
     ]
@@ -154,18 +153,18 @@ async def test_why_nothing_is_compared_yet(page: Page) -> None:
         const none = new Recording();
         const [known, unknown] = [recorded({ value: 1, error: 1 }, 0), recorded(null, 4)];
         return [
-            m.waiting([none, none], false), m.waiting([none, none], true),
-            m.waiting([known, none], true), m.waiting([known, unknown], true),
-            m.waiting([known, recorded({ value: 1, error: 1 }, 2)], true),
+            m.waitingSentence([none, none], false), m.waitingSentence([none, none], true),
+            m.waitingSentence([known, none], true), m.waitingSentence([known, unknown], true),
+            m.waitingSentence([known, recorded({ value: 1, error: 1 }, 2)], true),
         ];
     """
     closed, early, one_sided, clockless, left_out = await run(page, "compare/verdict", body)
-    assert closed == "Connect both, and this line says which is faster here."
+    assert closed == "Connect both to see here which is faster."
     assert early == one_sided
     assert early.startswith("Too few messages yet: 0 of the 20 ")
-    assert "the server's clock was not known" in clockless
+    assert "the server's clock is unknown" in clockless
     assert "/api/time" in clockless
-    assert left_out == "Every message so far was left out: 1 during a break of yours."
+    assert left_out == "Every message so far was left out: 1 during injected faults."
 
 
 async def test_only_what_both_had_is_compared(page: Page) -> None:
@@ -179,10 +178,10 @@ async def test_only_what_both_had_is_compared(page: Page) -> None:
             recording.record({ at: 3, latency, payload, bytes: 9, producer, flags: 0 });
         for (let i = 0; i < 50; i += 1) record(one, 500, "q");
         const names = ["p", "q"];
-        const found = [m.common(one, other, names)];
-        for (const wanted of [["p"], names, []]) found.push(m.payload(one, wanted));
-        const pair = m.pair(one, other, { names, others: [], block: 1000 });
-        return [...found, pair.websocket.block.length, m.common(one, one, names)];
+        const found = [m.commonProducers(one, other, names)];
+        for (const wanted of [["p"], names, []]) found.push(m.meanPayload(one, wanted));
+        const pair = m.pairSamples(one, other, { names, others: [], block: 1000 });
+        return [...found, pair.websocket.block.length, m.commonProducers(one, one, names)];
     """
     )
     assert await run(page, "compare/comparable", body) == [
@@ -211,12 +210,12 @@ async def test_only_what_runs_alike_is_compared(page: Page) -> None:
             producer("steady", account(5), null),
         ];
         const all = { producers: null, speed: "1" };
-        const at = (websocket, sse) => m.schedule(producers, { websocket, sse });
+        const at = (websocket, sse) => m.commonSchedule(producers, { websocket, sse });
         const fast = { producers: null, speed: "20" };
         return [
             at(all, all), at(fast, fast).block, at(all, fast).names,
             at({ producers: ["status"], speed: "1" }, all),
-            m.schedule([], { websocket: all, sse: all }),
+            m.commonSchedule([], { websocket: all, sse: all }),
             at({ producers: null, speed: "abc" }, { producers: null, speed: "abc" }).names,
         ];
     """
