@@ -12,6 +12,6 @@ export function startTooltips(document) {
   document.addEventListener("keydown", ({ key }) => {
     if (key === "Escape") root.dataset.tooltips = "away";
   });
-  document.addEventListener("pointerover", allow);
+  document.addEventListener("pointermove", allow);
   document.addEventListener("focusin", allow);
 }
