@@ -1,4 +1,4 @@
-"""What the page says while a connection is away, and that saying it moves nothing."""
+"""What the page shows while a connection reconnects, and that this moves nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from playwright.async_api import Page, expect
 
 from rtdemo import Reason
 from rtdemo.server import Server
-from tests.browser.conftest import Faults, Open, Serve
-from tests.browser.panel import Panel, play_websocket
-from tests.browser.test_modules import run
+from tests.browser.conftest import BrowserErrors, Open, Serve
+from tests.browser.modules import run
+from tests.browser.panel import Panel, answer_websockets
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -55,12 +55,12 @@ async def test_a_break_moves_nothing(open_page: Open, server: Server, width: int
 
 
 async def test_your_own_cut_is_no_fault_of_the_network(
-    open_page: Open, serve: Serve, side: str, faults: Faults
+    open_page: Open, serve: Serve, side: str, browser_errors: BrowserErrors
 ) -> None:
-    """Who pressed Cut is told so, and not asked whether the network is there."""
+    """After Cut the page names the cut, and does not suspect the network."""
     panel = Panel(await open_page(server=await serve(lab=True)), side)
     await panel.connect()
-    said = panel.page.evaluate(
+    sentence = panel.page.evaluate(
         """(side) => new Promise((resolve) => {
             const element = document.querySelector(`.${side} [data-part="sentence"]`);
             const watch = new MutationObserver(() => resolve(element.textContent));
@@ -69,13 +69,13 @@ async def test_your_own_cut_is_no_fault_of_the_network(
         side,
     )
     await panel.press("Cut")
-    assert (await said).startswith("You cut it. ")
-    faults[:] = [fault for fault in faults if "ERR_" not in fault]
+    assert (await sentence).startswith("You cut it. ")
+    browser_errors[:] = [error for error in browser_errors if "ERR_" not in error]
 
 
 async def test_a_retry_that_hangs_is_given_up(page: Page) -> None:
-    """While it opens the page says so; after ten seconds without an answer it tries later."""
-    sockets = await play_websocket(page)
+    """While it opens the page shows that; after ten seconds without an answer it retries later."""
+    sockets = await answer_websockets(page)
     panel = Panel(page, "websocket")
     await panel.press("Connect")
     await panel.becomes("connected")
@@ -111,7 +111,7 @@ SIX_STREAMS = """
 
 
 async def test_a_full_browser_is_the_reason(page: Page) -> None:
-    """With six streams open whatever else gets no answer says so, instead of doubting the server."""
+    """With six streams open, other requests without an answer name that as the cause."""
     body = (
         SIX_STREAMS
         + """
@@ -137,7 +137,7 @@ async def test_a_full_browser_is_the_reason(page: Page) -> None:
 
 
 async def test_an_empty_browser_is_not_the_reason(page: Page) -> None:
-    """One stream fewer, or HTTP/2, and the old sentences stand."""
+    """With one stream fewer, or HTTP/2, it is not named."""
     body = (
         SIX_STREAMS
         + """

@@ -1,4 +1,4 @@
-"""Several tabs of one origin: who holds an event stream, and what the seventh is told."""
+"""Several tabs of one origin: which hold an event stream, and what the seventh shows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from rtdemo.server import Server
+from tests.browser.modules import run
 from tests.browser.panel import Panel
-from tests.browser.test_modules import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_roll_call(page: Page) -> None:
-    """Only who holds a stream answers; who stops answering, as a crashed tab does, is forgotten."""
+    """Only tabs that hold a stream answer; one that stops answering, as after a crash, is forgotten."""
     body = """
         const channels = [];
         const channel = () => {
@@ -50,7 +50,7 @@ async def test_roll_call(page: Page) -> None:
 
 
 async def test_the_seventh_tab(browser: Browser, server: Server) -> None:
-    """Six tabs hold a stream; the seventh is told so, and goes on by itself when one lets go."""
+    """With six streams in other tabs the seventh shows that, and connects when one closes."""
     context = await browser.new_context()
     try:
         pages = [await context.new_page() for _ in range(7)]

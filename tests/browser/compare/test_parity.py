@@ -1,13 +1,13 @@
-"""Whether like is compared with like, line by line, called in the browser as the page calls it."""
+"""The fairness audit, line by line."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Faults
+from tests.browser.conftest import BrowserErrors
+from tests.browser.modules import run
 from tests.browser.panel import Panel
-from tests.browser.test_modules import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -58,7 +58,7 @@ async def test_parity_of_what_is_alike(page: Page) -> None:
     ],
 )
 async def test_parity_fails_where_something_differs(page: Page, changes: str, name: str) -> None:
-    """Each line fails for its own reason and for no other, and the verdict says the reason."""
+    """Each line fails for its own reason and for no other, and the verdict gives the reason."""
     found, reasons = await run(
         page, "compare/parity", f"{PARITY} const all = {changes}; return [failed(all), m.failures(all)]"
     )
@@ -67,7 +67,7 @@ async def test_parity_fails_where_something_differs(page: Page, changes: str, na
 
 
 async def test_parity_says_what_is_not_told(page: Page) -> None:
-    """Without the server's word, or where the kernel does not tell, a line neither holds nor fails."""
+    """Without the server's answer, or the kernel's, a line is unknown."""
     body = """
         const dumb = lines({ websocket: null, payload: [null, null] });
         return [
@@ -91,7 +91,7 @@ async def test_parity_says_what_is_not_told(page: Page) -> None:
     ]
 
 
-async def test_a_probe_that_fails_is_asked_again(page: Page, faults: Faults) -> None:
+async def test_a_probe_that_fails_is_asked_again(page: Page, browser_errors: BrowserErrors) -> None:
     """One answer that was lost does not leave the audit without it for good."""
     await page.route("**/api/probe/connection*", lambda route: route.abort(), times=2)
     for side in ("websocket", "sse"):
@@ -99,4 +99,4 @@ async def test_a_probe_that_fails_is_asked_again(page: Page, faults: Faults) -> 
     line = page.get_by_role("listitem").filter(has_text="TCP_NODELAY")
     await expect(line).to_contain_text("no answer from the server yet")
     await expect(line).to_have_attribute("data-result", "ok")
-    faults.forgive("ERR_FAILED")
+    browser_errors.remove_expected("ERR_FAILED")

@@ -1,4 +1,4 @@
-"""How the verdict is reached, called in the browser as the page calls it."""
+"""How the verdict is computed and written."""
 
 from __future__ import annotations
 
@@ -7,34 +7,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.test_modules import run
+from tests.browser.modules import run
+from tests.browser.recordings import RECORDINGS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-RECORDINGS = """
-    const { Recording } = await import("/static/measure/recording.js");
-    const { seeded } = await import("/static/compare/bootstrap.js");
-    /** Latencies in waves, so that messages near each other are slow together. */
-    const recorded = (seed, shift, count, producer = "p", every = 100) => {
-        const random = seeded(seed);
-        const recording = new Recording();
-        for (let i = 0; i < count; i += 1) {
-            const value = 2 + Math.sin(i / 50) + random() + shift;
-            recording.record({
-                at: i * every, latency: { value, error: 0.2 },
-                payload: 80, bytes: 90, producer, flags: 0,
-            });
-        }
-        return recording;
-    };
-    const finish = (work) => {
-        for (;;) {
-            const { done, value } = work.next();
-            if (done) return value;
-        }
-    };
-    const schedule = { names: ["p"], others: [], block: 1000 };
-"""
 
 
 async def judged(page: Page, expression: str) -> Any:
@@ -51,7 +27,7 @@ async def judged(page: Page, expression: str) -> Any:
 
 
 async def test_equal_distributions_are_no_difference(page: Page) -> None:
-    """Two runs of the same thing: the interval has both signs, and the sentence says so."""
+    """For two runs of the same thing the interval has both signs, and the sentence reports that."""
     findings, sentence = await judged(page, "[recorded(7, 0, 2000), recorded(8, 0, 2000)]")
     assert findings["blocks"] == 200
     assert findings["median"]["low"] <= 0 <= findings["median"]["high"]
@@ -120,11 +96,11 @@ async def test_many_samples_are_bounded(page: Page) -> None:
 async def test_verdict_sentences(page: Page) -> None:
     """A winner needs the whole interval beyond the floor; what is unlike is not compared."""
     body = """
-        const say = (low, middle, high, unlike = []) =>
+        const text = (low, middle, high, unlike = []) =>
             m.verdictSentence({ blocks: 30, samples: 300, median: { low, middle, high } }, unlike, "");
         return [
-            say(-0.3, -0.05, 0.2), say(-0.09, -0.06, -0.03), say(1, 2.5, 120), say(-2, -1, -0.51),
-            say(-2, -1, -0.001), say(0.5, 1, 2), say(1, 2, 3, ["a reason", "and another"]),
+            text(-0.3, -0.05, 0.2), text(-0.09, -0.06, -0.03), text(1, 2.5, 120), text(-2, -1, -0.51),
+            text(-2, -1, -0.001), text(0.5, 1, 2), text(1, 2, 3, ["a reason", "and another"]),
         ];
     """
     assert await run(page, "compare/verdict", body) == [
@@ -165,65 +141,3 @@ async def test_why_nothing_is_compared_yet(page: Page) -> None:
     assert "the server's clock is unknown" in clockless
     assert "/api/time" in clockless
     assert left_out == "Every message so far was left out: 1 during injected faults."
-
-
-async def test_only_what_both_had_is_compared(page: Page) -> None:
-    """A producer that one side has not heard of yet is in neither the payload nor the samples."""
-    body = (
-        RECORDINGS
-        + """
-        const [one, other] = [recorded(7, 0, 2000, "p"), recorded(8, 0, 2000, "p")];
-        const latency = { value: 1, error: 0.2 };
-        const record = (recording, payload, producer) =>
-            recording.record({ at: 3, latency, payload, bytes: 9, producer, flags: 0 });
-        for (let i = 0; i < 50; i += 1) record(one, 500, "q");
-        const names = ["p", "q"];
-        const found = [m.commonProducers(one, other, names)];
-        for (const wanted of [["p"], names, []]) found.push(m.meanPayload(one, wanted));
-        const pair = m.pairSamples(one, other, { names, others: [], block: 1000 });
-        return [...found, pair.websocket.block.length, m.commonProducers(one, one, names)];
-    """
-    )
-    assert await run(page, "compare/comparable", body) == [
-        ["p"],
-        {"mean": 80, "least": 2000},
-        {"mean": 290, "least": 50},
-        None,
-        2000,
-        ["p", "q"],
-    ]
-
-
-async def test_only_what_runs_alike_is_compared(page: Page) -> None:
-    """Same period and same rate on both sides, or one run for all; picks count, welcomes do not."""
-    body = """
-        const account = (period, rest) => ({ period, stream: false, always: false, ...rest });
-        const producer = (name, websocket, sse, shared = false) => {
-            return { name, shared, on: { websocket, sse } };
-        };
-        const producers = [
-            producer("message", account(2), account(2)),
-            producer("status", account(3), account(5)),
-            producer("news", account(null, { stream: true }), account(null, { stream: true }), true),
-            producer("own", account(null, { stream: true }), account(null, { stream: true })),
-            producer("welcome", account(null, { always: true }), account(null, { always: true })),
-            producer("steady", account(5), null),
-        ];
-        const all = { producers: null, speed: "1" };
-        const at = (websocket, sse) => m.commonSchedule(producers, { websocket, sse });
-        const fast = { producers: null, speed: "20" };
-        return [
-            at(all, all), at(fast, fast).block, at(all, fast).names,
-            at({ producers: ["status"], speed: "1" }, all),
-            m.commonSchedule([], { websocket: all, sse: all }),
-            at({ producers: null, speed: "abc" }, { producers: null, speed: "abc" }).names,
-        ];
-    """
-    assert await run(page, "compare/comparable", body) == [
-        {"names": ["message", "news"], "others": ["status", "own"], "block": 2000},
-        1000,
-        ["news"],
-        {"names": [], "others": ["status"], "block": 1000},
-        {"names": [], "others": [], "block": 1000},
-        ["message", "news"],
-    ]
