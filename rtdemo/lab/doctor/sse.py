@@ -12,6 +12,7 @@ from rtdemo.lab.doctor.errors import TOO_MANY, check_status, decode
 from rtdemo.lab.doctor.streams import AS_A_BROWSER, events
 from rtdemo.lab.server_clock import Reading, now
 from rtdemo.plugin_system.checks import Finding, Verdict
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 
 SILENCE = 2
 """Seconds between a stream's first byte and its event."""
@@ -21,8 +22,6 @@ TRIES = 2
 """How often that is seen once more where it looks bad."""
 HELD = 100.0
 """Milliseconds from which an event counts as held back: HAProxy does for 200 unless told otherwise."""
-LARGE = 64 * 1024
-"""Bytes of the largest message that rtdemo takes."""
 TABS = 7
 """One more than a browser opens streams to an origin over HTTP/1.1."""
 
@@ -100,15 +99,15 @@ async def compression(path: Path) -> Finding:
 
 async def large(path: Path) -> Finding:
     """Take an event of 64 KiB."""
-    url = path.url(f"{PROBE}events?size={LARGE}")
+    url = path.url(f"{PROBE}events?size={MAX_MESSAGE_BYTES}")
     async with aclosing(events(path.http, url)) as stream, asyncio.timeout(15):
         async for event in stream:
             if event is not None:
                 size = len(decode(event.data.decode())["filling"])
                 break
-    if size != LARGE:
-        return Finding("fail", f"{size} of {LARGE} bytes came", path.fix("large"))
-    return Finding("ok", f"an event of {LARGE} bytes came whole")
+    if size != MAX_MESSAGE_BYTES:
+        return Finding("fail", f"{size} of {MAX_MESSAGE_BYTES} bytes came", path.fix("large"))
+    return Finding("ok", f"an event of {MAX_MESSAGE_BYTES} bytes came whole")
 
 
 async def seven(path: Path) -> Finding:

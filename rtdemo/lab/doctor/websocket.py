@@ -14,11 +14,10 @@ import aiohttp
 from rtdemo.lab.doctor.context import TIMEOUT, Path
 from rtdemo.lab.doctor.errors import TOO_MANY, NotTestedError, decode, first_line
 from rtdemo.plugin_system.checks import Finding
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 
 Socket = aiohttp.ClientWebSocketResponse
 SUBPROTOCOL = "rtdemo.probe"
-LARGE = 64 * 1024
-"""Bytes of the largest message that rtdemo takes."""
 
 
 async def upgrade(path: Path) -> Finding:
@@ -82,11 +81,11 @@ async def negotiated(path: Path) -> Finding:
 
 async def large(path: Path) -> Finding:
     """Send a text of 64 KiB and take it back."""
-    text = "x" * LARGE
+    text = "x" * MAX_MESSAGE_BYTES
     async with open_probe(path) as (socket, _):
         await socket.send_str(text)
         back = await socket.receive(15)
     if back.type is not aiohttp.WSMsgType.TEXT or back.data != text:
-        seen = f"a text of {LARGE} bytes did not come back ({back.type.name.lower()})"
+        seen = f"a text of {MAX_MESSAGE_BYTES} bytes did not come back ({back.type.name.lower()})"
         return Finding("fail", seen, path.fix("large"))
-    return Finding("ok", f"a text of {LARGE} bytes went there and came back")
+    return Finding("ok", f"a text of {MAX_MESSAGE_BYTES} bytes went there and came back")
