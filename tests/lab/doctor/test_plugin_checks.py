@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rtdemo import Check, Finding
-from rtdemo.lab.doctor.run import make
+from rtdemo.lab.doctor import run as doctor
 from rtdemo.plugin_system.discovery import discover
 from rtdemo.plugin_system.manager import PluginManager
 from tests.lab.doctor.doctor_run import served
@@ -52,7 +52,7 @@ async def test_finding_is_passed_on(run: Callable[[str], Any]) -> None:
         asked.append(url)
         return run(url)
 
-    assert await make(Check("mine", asking), "http://h") == OK
+    assert await doctor.make(Check("mine", asking), "http://h") == OK
     assert asked == ["http://h"]
 
 
@@ -71,8 +71,8 @@ async def test_what_goes_wrong_is_a_failed_check(
     run: Callable[[str], Any], seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing else is harmed by it."""
-    monkeypatch.setattr(run, "PLUGIN_CHECK_LIMIT_S", 0.05 if "0.05" in seen else 30.0)
-    found = await make(Check("mine", run), "http://h")
+    monkeypatch.setattr(doctor, "PLUGIN_CHECK_LIMIT_S", 0.05 if "0.05" in seen else 30.0)
+    found = await doctor.make(Check("mine", run), "http://h")
     assert found.verdict == "fail"
     assert seen in found.seen
 
@@ -88,8 +88,8 @@ async def test_example_of_the_documentation_finds(tmp_path: Path) -> None:
     )
     [(plugin, check)] = manager.hooks.checks()
     async with served() as server:
-        found = await make(check, server.web_url)
-        closed = await make(check, f"{server.web_url}/nothing")
+        found = await doctor.make(check, server.web_url)
+        closed = await doctor.make(check, f"{server.web_url}/nothing")
     assert (plugin, check.name) == ("metrics_closed", "metrics")
     assert (found.verdict, found.seen) == ("warn", "anybody can read /metrics")
     assert closed == Finding("ok", "answered 404")
