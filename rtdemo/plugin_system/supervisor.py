@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from rtdemo.errors import one_line
-from rtdemo.plugin_system.isolation import Threads, raise_if_stopped
+from rtdemo.plugin_system.isolation import Threads, raise_if_cancelled
 from rtdemo.plugin_system.producer import Producer, Series
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.message import Message
@@ -140,7 +140,7 @@ class Supervisor:
         except StopAsyncIteration:
             return True
         except BaseException as error:
-            raise_if_stopped(error)
+            raise_if_cancelled(error)
             self._failed(error, backoff)
             return False
         finally:
@@ -155,7 +155,7 @@ class Supervisor:
                 content = await timed
             self._deliver(content, emit)
         except BaseException as error:
-            raise_if_stopped(error)
+            raise_if_cancelled(error)
             self._failed(self._too_long() if scope.expired() else error, backoff)
         else:
             self._succeeded(slowest.take(), backoff)
