@@ -16,7 +16,7 @@ import pytest
 from rtdemo import Client, Message, Producer
 from rtdemo.plugin_system.isolation import Threads
 from rtdemo.plugin_system.runner import ProducerRunner
-from rtdemo.plugin_system.supervisor import THREADS, Emit, Supervisor
+from rtdemo.plugin_system.supervisor import THREADS_PER_PRODUCER, Emit, Supervisor
 from rtdemo.testing import VirtualClock
 from rtdemo.timing.schedule import Schedule
 
@@ -238,7 +238,7 @@ async def test_async_run_that_hangs_is_cut_at_its_timeout(clock: VirtualClock) -
     bench.runner()
     clock.advance(1)
     await settle(lambda: bench.supervisor.failures == 1)
-    assert bench.supervisor.last_error == "TimeoutError: took over 0.01 s"
+    assert bench.supervisor.last_error == "RunTimeoutError: took over 0.01 s"
 
 
 async def test_thread_run_that_hangs_is_never_doubled(clock: VirtualClock) -> None:
@@ -279,7 +279,7 @@ async def test_threads_are_few(clock: VirtualClock) -> None:
     clock.advance(1)
     gate.set()
     await settle(lambda: len(bench.emitted) == 50)
-    assert len(names) <= THREADS
+    assert len(names) <= THREADS_PER_PRODUCER
     for runner in runners:
         runner.stop()
     bench.supervisor.close()
@@ -409,7 +409,7 @@ def test_twenty_failures_in_a_row_disable_it_until_enabled(
     bench.runner()
     clock.advance(3600)
     assert (bench.supervisor.state, bench.supervisor.failures) == ("disabled", 20)
-    assert "disabled after 20 in a row" in caplog.text
+    assert "disabled after 20 failures in a row" in caplog.text
     broken = False
     clock.advance(3600)
     assert bench.emitted == []
