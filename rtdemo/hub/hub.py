@@ -98,7 +98,7 @@ class Hub:
 
     def names(self, client: Client) -> list[str]:
         """Return what a client may pick: producers, and names under which something is published."""
-        return sorted({*self.plugins.names(client), *self.plugins.speakers, *self.published})
+        return sorted({*self.plugins.names(client), *self.plugins.replying, *self.published})
 
     @property
     def published(self) -> list[str]:

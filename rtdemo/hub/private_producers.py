@@ -28,7 +28,7 @@ def select(
             runner.stop()
             connection.runners.remove(runner)
         elif faster:
-            runner.retime(selection.speed)
+            runner.set_speed(selection.speed)
     _start(connection, offered, schedule, at_connect=False)
 
 

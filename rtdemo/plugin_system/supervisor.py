@@ -86,7 +86,7 @@ class Supervisor:
         return "failed" if once else "backing off"
 
     def may_run(self, backoff: Backoff) -> bool:
-        """Return whether no back-off delays a run now, neither this receiver's nor that of all."""
+        """Return whether a run may start now: no back-off lasts, of this receiver or of all."""
         if not backoff.in_a_row and not self._paused_until:
             return True
         if backoff.epoch != self._failed_rounds.epoch:

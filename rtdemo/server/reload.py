@@ -66,5 +66,5 @@ class Reloader:
                 return
         else:
             log.info("plugin %r is loaded anew", source.name)
-        self._hub.plugins.ask_shared(source.name)
+        self._hub.plugins.collect_shared(source.name)
         self._hub.swap(source.name)

@@ -95,7 +95,7 @@ def check_plugins(plugins: PluginManager) -> Iterator[Verdict]:
             if not verdict.is_ok:
                 break
         yield replace(verdict, producer=label, runs=runs)
-    plugins.ask_shared()
+    plugins.collect_shared()
     for producer, _ in plugins.shared:
         yield replace(check(producer, None), producer=f"{producer.name} (shared)")
 

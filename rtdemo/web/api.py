@@ -108,7 +108,7 @@ async def producers(request: web.Request) -> web.Response:
 def _name(hub: Hub, name: str) -> Account:
     return Account(
         name=name,
-        plugin=name if name in hub.plugins.speakers else "",
+        plugin=name if name in hub.plugins.replying else "",
         transports=TRANSPORTS,
         shared=True,
         always=False,

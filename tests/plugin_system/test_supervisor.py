@@ -56,7 +56,7 @@ def test_text_messages_and_none(clock: VirtualClock) -> None:
 def test_speed_divides_the_period(clock: VirtualClock) -> None:
     """At twice the speed twice as many come."""
     bench = Bench(clock, lambda: "x")
-    bench.runner().retime(2.0)
+    bench.runner().set_speed(2.0)
     clock.advance(3)
     assert len(bench.emitted) == 6
 
@@ -258,10 +258,10 @@ async def test_thread_run_that_hangs_is_never_doubled(clock: VirtualClock) -> No
     await asyncio.sleep(0)
     assert len(running) == 1
     release.set()
-    await settle(lambda: runner._task is None)
+    await settle(lambda: runner.task is None)
     clock.advance(31)
     await settle(lambda: len(running) == 2)
-    await settle(lambda: runner._task is None)
+    await settle(lambda: runner.task is None)
     bench.supervisor.close()
 
 
@@ -306,7 +306,7 @@ async def test_async_generator_runs_from_connect_on(clock: VirtualClock) -> None
 
     bench = Bench(clock, stream, None)
     runner = bench.runner()
-    await settle(lambda: runner._task is None)
+    await settle(lambda: runner.task is None)
     clock.advance(60)
     assert bench.emitted == ["one", '{"n":2}']
     assert bench.supervisor.runs == 3
@@ -325,12 +325,12 @@ async def test_async_generator_that_fails_starts_again_after_its_back_off(clock:
 
     bench = Bench(clock, stream, None)
     runner = bench.runner()
-    await settle(lambda: runner._task is None)
+    await settle(lambda: runner.task is None)
     assert (bench.emitted, bench.supervisor.last_error, closed) == (["one"], "OSError: gone", [1])
     clock.advance(1)
     await settle(lambda: bench.emitted == ["one", "one"])
     runner.stop()
-    await settle(lambda: runner._task is None)
+    await settle(lambda: runner.task is None)
 
 
 async def test_stopping_closes_the_generator(clock: VirtualClock) -> None:
@@ -385,7 +385,7 @@ async def test_blocking_is_named_and_from_the_second_time_put_off(
     runner = bench.runner()
     for run in range(1, 4):
         clock.advance(1)
-        await settle(partial(lambda n: len(bench.emitted) == n and runner._task is None, run))
+        await settle(partial(lambda n: len(bench.emitted) == n and runner.task is None, run))
     assert bench.emitted == ["late"] * 3
     clock.advance(1)
     assert bench.supervisor.runs == 3, "the back-off is 2 s by now"
