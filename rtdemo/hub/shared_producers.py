@@ -112,7 +112,7 @@ class Numbering:
     def __init__(self, log: Log, producer: str) -> None:
         self._log = log
         self._producer = producer
-        self._on_the_way = 0
+        self._on_the_way: list[int] = []
         self._taken: deque[Position] = deque()
 
     def following(self) -> int:
@@ -120,7 +120,10 @@ class Numbering:
         last = self._log.last
         while self._taken and (self._taken[0].epoch != last.epoch or self._taken[0] <= last):
             self._taken.popleft()
-        return self._log.seq(self._producer) + self._on_the_way + len(self._taken) + 1
+        seq = self._log.seq(self._producer)
+        # The reader may append a message before its answer arrives, on another connection.
+        on_the_way = sum(number > seq for number in self._on_the_way)
+        return seq + on_the_way + len(self._taken) + 1
 
     def follow(
         self,
@@ -134,13 +137,14 @@ class Numbering:
         """
 
         def answered(answer: asyncio.Future[list[Position]]) -> None:
-            self._on_the_way -= 1
+            self._on_the_way.remove(number)
             if answer.cancelled() or answer.exception() is not None:
                 failed(self._producer, None if answer.cancelled() else answer.exception())
             else:
                 self._taken.extend(answer.result())
 
-        self._on_the_way += 1
+        number = self.following()
+        self._on_the_way.append(number)
         if answer.done():
             answered(answer)
         else:

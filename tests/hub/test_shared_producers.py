@@ -39,6 +39,18 @@ async def test_number_counts_what_is_on_its_way() -> None:
     assert numbering.following() == 3
 
 
+async def test_message_that_arrives_before_its_answer_counts_once() -> None:
+    """The reader and the publisher each have a connection, and either may be first."""
+    log, answer = Log(), asyncio.get_running_loop().create_future()
+    numbering = Numbering(log, "tick")
+    numbering.follow(answer, lambda _name, _error: None)
+    position = arrive(log)
+    assert numbering.following() == 2
+    answer.set_result([position])
+    await asyncio.sleep(0)
+    assert numbering.following() == 2
+
+
 async def test_number_begins_anew_with_the_log() -> None:
     """What was taken by one that is lost counts no more."""
     log = Log()
