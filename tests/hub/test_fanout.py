@@ -26,7 +26,7 @@ from rtdemo.hub.selection import Selection
 from rtdemo.hub.statistics import Traffic
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.protocol.message import Message, Position, new_epoch, parse
+from rtdemo.protocol.message import Message, Position, new_epoch, parse_position
 from rtdemo.testing import VirtualClock
 
 LIMITS = LogLimits(count=8, bytes=2000, seconds=60)
@@ -216,7 +216,7 @@ class LogMachine(RuleBasedStateMachine):
         if receiver.connection is None:
             if text == "future":
                 text = str(Position(self.truth.last.epoch, self.truth.last.offset + 1000))
-            receiver.at = parse(text)
+            receiver.at = parse_position(text)
             self.run(lambda: receiver.connect(self.servers[where], text))
 
     @rule(who=st.integers(0, 3))
@@ -269,7 +269,7 @@ class LogMachine(RuleBasedStateMachine):
             receiver.got.clear()
 
     def _take(self, receiver: Receiver, got: dict[str, Any]) -> None:
-        position = parse(got["id"])
+        position = parse_position(got["id"])
         assert position is not None
         if got.get("lost"):
             assert self._is_gone(receiver), "told of a loss that there was not"
@@ -307,13 +307,13 @@ test_publish_lag_cut_resume_expire_in_any_order = LogMachine.TestCase
 )
 def test_what_is_no_position(text: str) -> None:
     """Anything but lower-case hexadecimal, a hyphen and a plain number is none."""
-    assert parse(text) is None
+    assert parse_position(text) is None
 
 
 def test_position_is_read_as_it_is_written() -> None:
     """Text and back."""
     position = Position(new_epoch(), 17)
-    assert parse(str(position)) == position
+    assert parse_position(str(position)) == position
 
 
 async def test_idempotency_key_is_remembered_for_ten_minutes() -> None:
@@ -483,7 +483,7 @@ async def test_who_picked_what_is_quiet_is_told_where_it_stands(
     (told,) = receiver.got
     assert told["producer"] == "rtdemo"
     assert told["id"] == json.loads(told["message"])["position"]
-    assert parse(told["id"]) == Position(engine.log.last.epoch, PASSED_OVER)
+    assert parse_position(told["id"]) == Position(engine.log.last.epoch, PASSED_OVER)
 
 
 async def test_a_connection_that_cannot_be_served_keeps_nothing_from_others(

@@ -14,7 +14,7 @@ from rtdemo.lab.doctor.errors import FAULTS, NotTestedError, StreamError, check_
 from rtdemo.lab.event_stream import Event, EventParser
 from rtdemo.lab.server_clock import now
 from rtdemo.protocol.client import Transport
-from rtdemo.protocol.message import Message, Position, parse
+from rtdemo.protocol.message import Message, Position, parse_position
 
 OPENING = 10.0
 """Seconds for a stream to open."""
@@ -168,4 +168,4 @@ def read(text: str) -> Message | None:
 
 def place_of(message: Message) -> Position | None:
     """Return a message's place in the log, if it has one."""
-    return parse(message.id) if message.id else None
+    return parse_position(message.id) if message.id else None
