@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rtdemo.engine import memory
-from rtdemo.engine.interface import KEY_SECONDS, Draft
-from rtdemo.engine.log import Log, LogLimits, entry
+from rtdemo.engine.interface import IDEMPOTENCY_KEY_S, Draft
+from rtdemo.engine.log import Log, LogLimits, make_entry
 from rtdemo.engine.memory import MemoryEngine
 from rtdemo.errors import KeyReused, Unavailable
 from rtdemo.hub import fanout
@@ -145,7 +145,7 @@ class LogMachine(RuleBasedStateMachine):
     def publish(self, producer: str, count: int) -> None:
         for number in range(count):
             position = Position(self.truth.last.epoch, self.truth.last.offset + 1)
-            made = entry(Message(f"{number}"), producer, 1, position, self.now, ("sse",))
+            made = make_entry(Message(f"{number}"), producer, 1, position, self.now, ("sse",))
             self.truth.append(made)
             self.published[position] = producer
 
@@ -325,14 +325,14 @@ async def test_idempotency_key_is_remembered_for_ten_minutes() -> None:
     assert await engine.publish(one, "key") == first
     with pytest.raises(KeyReused):
         await engine.publish(other, "key")
-    now = KEY_SECONDS * 1000 + 1
+    now = IDEMPOTENCY_KEY_S * 1000 + 1
     assert await engine.publish(other, "key") != first
     assert engine.log.last.offset == 2
 
 
 async def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than can be remembered is refused, so that no promise is broken; later it is taken."""
-    monkeypatch.setattr(memory, "MAX_KEYS", 3)
+    monkeypatch.setattr(memory, "MAX_IDEMPOTENCY_KEYS", 3)
     now = 0.0
     engine = MemoryEngine(now=lambda: now)
     draft = Draft(Message("x"), "a")
@@ -342,9 +342,9 @@ async def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         await engine.publish([draft], "one more")
     await engine.publish([draft])
     await engine.publish([draft], "2")
-    now = KEY_SECONDS * 1000 + 1
+    now = IDEMPOTENCY_KEY_S * 1000 + 1
     await engine.publish([draft], "one more")
-    assert (len(engine._keys), engine.log.last.offset) == (1, 5)
+    assert (engine.remembered_keys, engine.log.last.offset) == (1, 5)
 
 
 async def turns(count: int) -> None:
