@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from rtdemo.engine.interface import Draft, Engine, check
+from rtdemo.engine.interface import Draft, Engine, check_draft
 from rtdemo.engine.log import Log
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.plugin_system.producer import Producer, Series
@@ -90,7 +90,7 @@ class SharedProducers:
     def _publish(self, producer: Producer, numbering: Numbering, content: str | Message) -> None:
         message = content if isinstance(content, Message) else Message(content)
         draft = Draft(message, producer.name, tuple(producer.transports))
-        check(draft)
+        check_draft(draft)
         numbering.follow(self._engine.publish([draft], leading=True), self._failed)
 
     def _failed(self, producer: str, error: BaseException | None) -> None:

@@ -8,7 +8,7 @@ from random import uniform
 from rtdemo.plugin_system.producer import MINIMUM_PERIOD, Producer, Series
 from rtdemo.plugin_system.supervisor import Emit, Supervisor
 from rtdemo.protocol.client import Client
-from rtdemo.timing.backoff import FIRST_RETRY, Backoff
+from rtdemo.timing.backoff import FIRST_RETRY_S, Backoff
 from rtdemo.timing.schedule import Schedule, Tick, Timer
 
 
@@ -118,4 +118,4 @@ class ProducerRunner:
         self._task = None
         if not task.cancelled() and not task.result():
             # It failed: look each second whether its back-off is over, or it was enabled again.
-            self._tick = self._schedule.every(FIRST_RETRY, self._iterate)
+            self._tick = self._schedule.every(FIRST_RETRY_S, self._iterate)

@@ -150,9 +150,9 @@ class Slot:
                 backoff.reset()
                 continue
             backoff.failed(loop.time())
-            if backoff.in_a_row > 1:
+            if backoff.consecutive_failures > 1:
                 await self._yield_sockets()
-            await asyncio.sleep(max(0.0, backoff.resume_at - loop.time()))
+            await asyncio.sleep(max(0.0, backoff.retry_at - loop.time()))
 
     async def _fill_and_wait(self) -> bool:
         """Have a worker until it is gone; return whether it was replaced, or had served for long."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rtdemo.engine.log import Log, entry
+from rtdemo.engine.log import Log, make_entry
 from rtdemo.errors import Unavailable
 from rtdemo.hub.shared_producers import Numbering
 from rtdemo.protocol.message import Message, Position, new_epoch
@@ -14,7 +14,7 @@ def arrive(log: Log) -> Position:
     """Append the producer's next message, as the engine's reader does."""
     position = Position(log.last.epoch, log.last.offset + 1)
     message = Message("x")
-    log.append(entry(message, "tick", log.seq("tick") + 1, position, log._now(), ("sse",)))
+    log.append(make_entry(message, "tick", log.seq("tick") + 1, position, log._now(), ("sse",)))
     return position
 
 

@@ -125,7 +125,7 @@ async def test_bug_in_the_keeping_is_told_and_the_worker_kept(
     slot: Slot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (first,) = children()
-    monkeypatch.setattr(backoff, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(backoff, "FIRST_RETRY_S", 0.01)
     with monkeypatch.context() as patched:
         patched.setattr(slot._spawner, "forget", lambda process: 1 / 0)
         os.kill(first, signal.SIGKILL)
