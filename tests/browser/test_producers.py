@@ -101,7 +101,7 @@ async def test_enable_is_refused(
 async def test_reload(open_page: Open, troubled: Server, plugin: Path) -> None:
     """A reload that fails is told above the list until it is mended; new producers then show up."""
     producers = ProducersList(await open_page(server=troubled))
-    reloader = Reloader(troubled.hub, troubled._discover)
+    reloader = Reloader(troubled.hub, troubled.discover)
     await expect(producers.rows).to_have_count(6)
     plugin.write_text("\n\ndef broken(:\n")
     reloader.apply([plugin])
