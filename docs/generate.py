@@ -1,23 +1,104 @@
-"""Write the parts of the documentation that the code declares: `make docs`."""
+"""Write the parts of the documentation that the code declares: `make docs`.
+
+docs/settings.md comes from the settings' declarations, docs/metrics.md from a running server, and the
+links to tests in docs/measuring.md from where these tests are.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
 from rtdemo.settings.settings import reference
+from rtdemo.testing import serve
 
-HEAD = """# Settings
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
 
-A flag wins over the environment, the environment over a `.env` file in the working directory, and that
-over the default. A value that is not allowed ends the start with one line and exit code 2. Of a `bool`
-flag there is also the opposite, such as `--no-single-site`.
+SETTINGS_HEAD = """# Settings
+
+Every flag of `rtdemo serve`, with its environment variable. A flag overrides the environment. The
+environment overrides a `.env` file in the working directory. The file overrides the default.
+
+If a value is not allowed, the server does not start: it prints one line and exits with code 2. A `bool`
+flag also has its opposite, such as `--no-single-site`.
 
 """
 
+METRICS_HEAD = """# Metrics
+
+`GET /metrics` answers in the Prometheus text format, for all workers together.
+[deploy/grafana.json](../deploy/grafana.json) is a dashboard for them.
+
+```console
+$ curl localhost:3000/metrics
+...
+rtdemo_connections{transport="websocket"} 0.0
+rtdemo_connections{transport="sse"} 0.0
+...
+```
+
+| metric | type | labels | what |
+|---|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    """Return docs/settings.md."""
+    return SETTINGS_HEAD + reference()
+
+
+async def metrics_page() -> str:
+    """Return docs/metrics.md, from the metrics of a server that runs for this."""
+    async with (
+        serve() as live,
+        aiohttp.ClientSession() as http,
+        http.get(f"{live.server.web_url}/metrics") as answer,
+    ):
+        text = await answer.text()
+    return METRICS_HEAD + "\n".join(_rows(text)) + "\n"
+
+
+def _rows(text: str) -> Iterator[str]:
+    for family in text_string_to_metric_families(text):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = sorted({label for sample in family.samples for label in sample.labels} - {"le"})
+        shown = ", ".join(f"`{label}`" for label in labels)
+        yield f"| `{name}` | {family.type} | {shown} | {family.documentation} |"
+
+
+def measuring_page() -> str:
+    """Return docs/measuring.md with each link to a test leading to the file that has that test now."""
+    text = (DOCS / "measuring.md").read_text(encoding="utf-8")
+    return re.sub(r"\.\./tests/\S+#(test_\w+)$", _link, text, flags=re.MULTILINE)
+
+
+def _link(match: re.Match[str]) -> str:
+    found = find_tests(match[1])
+    return f"../{found[0]}#{match[1]}" if len(found) == 1 else match[0]
+
+
+def find_tests(function: str) -> list[str]:
+    """Return the files that define a test function, by their paths in the repository."""
+    definition = re.compile(rf"^(async )?def {function}\(", re.MULTILINE)
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    return [
+        file.relative_to(ROOT).as_posix()
+        for file in files
+        if definition.search(file.read_text(encoding="utf-8"))
+    ]
+
 
 def main() -> None:
-    """Write docs/settings.md."""
-    (Path(__file__).parent / "settings.md").write_text(HEAD + reference())
+    """Write the pages."""
+    (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
+    (DOCS / "metrics.md").write_text(asyncio.run(metrics_page()), encoding="utf-8")
+    (DOCS / "measuring.md").write_text(measuring_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

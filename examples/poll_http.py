@@ -1,4 +1,4 @@
-"""Poll an HTTP endpoint and show what changes, over one connection that is kept."""
+"""Poll an HTTP endpoint over one kept connection, and send its body when it changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,10 +9,10 @@ from rtdemo import Option, producer
 
 URL = Option(str, help="What to poll, such as https://example.org/status.json.")
 EVERY = Option(float, 10.0, "Seconds between two polls.")
-TIMEOUT = Option(float, 5.0, "Seconds that an answer may take.")
+TIMEOUT = Option(float, 5.0, "Seconds allowed for an answer.")
 
 LIMIT = 64 * 1024
-"""Bytes of the answer that are shown."""
+"""Largest answer in bytes; a larger one counts as a failure."""
 
 
 async def text_of(response: ClientResponse) -> str:
@@ -25,7 +25,7 @@ async def text_of(response: ClientResponse) -> str:
 
 
 class Latest:
-    """Keep what was sent last, for clients that come later."""
+    """Hold the last text, for clients that connect later."""
 
     text = ""
 
@@ -50,8 +50,8 @@ async def poll_http() -> AsyncIterator[str]:
                     text = latest.text if response.status == 304 else await text_of(response)
                     etag = response.headers.get("ETag", "")
             except (ClientError, TimeoutError, ValueError) as error:
-                # An endpoint may be away for hours: that is news too, told once. Not by its URL or
-                # the error's text, which quotes it: a URL may hold a key, and this goes on a page.
+                # An endpoint may be unavailable for hours: send that once. Leave out the URL and the
+                # error's text, which quotes it: a URL may contain a key, and a page shows this.
                 text, etag = f"not available: {getattr(error, 'status', type(error).__name__)}", ""
             if text != latest.text:
                 latest.text = text

@@ -1,4 +1,4 @@
-"""Put what is published to a Redis channel on the page: `pip install redis`."""
+"""Send what is published to a Redis channel to the page. Needs `pip install redis`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,15 +8,15 @@ from redis.exceptions import RedisError
 
 from rtdemo import Option, Secret, producer
 
-URL = Option(Secret, Secret("redis://localhost:6379"), "The server; its URL may hold a password.")
+URL = Option(Secret, Secret("redis://localhost:6379"), "URL of the server; it may contain a password.")
 CHANNEL = Option(str, "rtdemo", "The channel to listen to.")
-RETRY = Option(float, 1.0, "Seconds before the first new try; each further one waits twice as long.")
+RETRY = Option(float, 1.0, "Seconds before the first retry; each further one waits twice as long.")
 
-LAST_RETRY = 30.0
+MAX_RETRY_S = 30.0
 
 
 def connect() -> Redis:
-    # A PING now and then: else a server that vanished without a word would never be missed.
+    # PING regularly: otherwise a server that disappears silently is never noticed.
     return Redis.from_url(
         URL.value.reveal(),
         decode_responses=True,
@@ -34,11 +34,11 @@ async def redis_to_page() -> AsyncIterator[str]:
             async with connect() as redis, redis.pubsub() as channel:
                 await channel.subscribe(CHANNEL.value)
                 while True:
-                    said = await channel.get_message(timeout=5.0)
+                    item = await channel.get_message(timeout=5.0)
                     wait = RETRY.value
-                    if said is not None and said["type"] == "message":
-                        yield said["data"]
+                    if item is not None and item["type"] == "message":
+                        yield item["data"]
         except (RedisError, OSError) as error:
-            yield f"Redis is away ({type(error).__name__}); next try in {wait:g} s"
+            yield f"Redis is unavailable ({type(error).__name__}); retry in {wait:g} s"
         await asyncio.sleep(wait)
-        wait = min(wait * 2, LAST_RETRY)
+        wait = min(wait * 2, MAX_RETRY_S)

@@ -1,4 +1,4 @@
-"""Replay a CSV file at the pace at which it was recorded, or faster, from its start for each client."""
+"""Replay a CSV file to each client from its start, at the recorded pace or faster."""
 
 import asyncio
 import csv
@@ -9,14 +9,14 @@ from pathlib import Path
 from rtdemo import Option, producer
 
 PATH = Option(str, help="The CSV file; its first line names the columns.")
-COLUMN = Option(str, "seconds", "The column that says when a row was recorded, in seconds.")
-SPEED = Option(float, 1.0, "How many times as fast as it was recorded.")
+COLUMN = Option(str, "seconds", "Column with the time of recording, in seconds.")
+SPEED = Option(float, 1.0, "Multiplies the recorded pace.")
 
 Row = dict[str, str]
 
 
 def timed(path: Path, column: str) -> Generator[tuple[float, Row]]:
-    """Give each row with the seconds since the first one."""
+    """Yield each row with the seconds since the first one."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         first = None
@@ -36,6 +36,6 @@ async def replay_csv() -> AsyncIterator[Row]:
     started = clock()
     with closing(timed(Path(PATH.value), COLUMN.value)) as rows:
         for seconds, row in rows:
-            # Each row is due by the start, not by the row before, so no delay adds up.
+            # Each row is due relative to the start, not to the row before, so delays do not add up.
             await asyncio.sleep(max(0.0, started + seconds / SPEED.value - clock()))
             yield row

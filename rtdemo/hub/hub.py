@@ -226,7 +226,7 @@ class Hub:
             tick_lag=self.schedule.lag,
             loop_lag=loop_lag,
             publish=self.publish_latency,
-            producers=[statistics.shown(account) for account in self.plugins.registry.accounts],
+            producers=[statistics.shown(account) for account in self.plugins.registry.supervisors],
             servers={self.engine.server or str(os.getpid()): connections},
         )
         return statistics.read(msgspec.json.encode(counted))

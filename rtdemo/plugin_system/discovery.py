@@ -9,9 +9,11 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from packaging.requirements import Requirement
 
@@ -119,6 +121,8 @@ def _import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError("a plugin file ends in .py")
+    if isinstance(spec.loader, SourceFileLoader):
+        spec.loader = _Uncached(name, str(path))
     module = importlib.util.module_from_spec(spec)
     # dataclasses and pickle look a module up by its name while it is imported.
     sys.modules[name] = module
@@ -128,6 +132,18 @@ def _import_file(path: Path) -> ModuleType:
         sys.modules.pop(name, None)
         raise
     return module
+
+
+class _Uncached(SourceFileLoader):
+    """Load a file without the bytecode cache.
+
+    The cache compares the second of a file's last change, and its size. Of two changes within one second
+    that leave the size as it is, a reload would run the first.
+    """
+
+    def path_stats(self, path: str) -> NoReturn:
+        """Withhold the file's time of change, so that the loader neither reads nor writes bytecode."""
+        raise OSError(f"no bytecode is kept for {path}")
 
 
 def _one_line(error: BaseException) -> str:

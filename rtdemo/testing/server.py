@@ -89,7 +89,7 @@ class LiveServer:
 
     @property
     def _has_async_runs(self) -> bool:
-        producers = [account.producer for account in self.server.plugins.registry.accounts]
+        producers = [supervisor.producer for supervisor in self.server.plugins.registry.supervisors]
         return any(p.thread or inspect.iscoroutinefunction(p.function) for p in producers)
 
     async def _settle(self) -> None:

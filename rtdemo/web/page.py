@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp_jinja2
@@ -9,7 +10,7 @@ import jinja2
 from aiohttp import hdrs, web
 
 from rtdemo import __version__
-from rtdemo.settings.folders import PACKAGE, bundled
+from rtdemo.settings.folders import bundled
 from rtdemo.web.app_keys import SETTINGS, SITES
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -24,6 +25,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "object-src 'none'",
     )
 )
+STATIC = Path(__file__).with_name("static")
 
 
 def setup(app: web.Application) -> None:
@@ -31,7 +33,7 @@ def setup(app: web.Application) -> None:
     loader = jinja2.FileSystemLoader(bundled("templates"))
     aiohttp_jinja2.setup(app, loader=loader, autoescape=True)
     app.router.add_get("/", index)
-    app.router.add_static("/static/", PACKAGE / "static")
+    app.router.add_static("/static/", STATIC)
 
 
 async def index(request: web.Request) -> web.Response:

@@ -18,8 +18,8 @@ import msgspec
 from aiohttp import WSMsgType, hdrs, web
 
 from rtdemo.errors import Refused
-from rtdemo.hub.control import MAX_TEXT
 from rtdemo.protocol import message, wire
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.web import request_info
 from rtdemo.web.admission import check_handshake, check_origin
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
@@ -75,7 +75,7 @@ _FORM = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)
 _LIMITS = {
     "count": (1, 100),
     "every": (0, 10_000),
-    "size": (0, MAX_TEXT),
+    "size": (0, MAX_MESSAGE_BYTES),
     "after": (0, int(LONGEST)),
 }
 
@@ -215,7 +215,9 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_handshake(request)
     check_origin(request)
     _check(request)
-    ws = web.WebSocketResponse(compress=False, protocols=[SUBPROTOCOL], max_msg_size=MAX_TEXT + 1)
+    ws = web.WebSocketResponse(
+        compress=False, protocols=[SUBPROTOCOL], max_msg_size=MAX_MESSAGE_BYTES + 1
+    )
     async with _lasting(request):
         await ws.prepare(request)
         await ws.send_bytes(msgspec.json.encode(_seen(request)))

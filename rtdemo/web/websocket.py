@@ -12,11 +12,11 @@ from struct import pack
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from rtdemo.hub.connection import OUTBOX_LIMIT, Connection
-from rtdemo.hub.control import MAX_TEXT
 from rtdemo.hub.hub import Hub
 from rtdemo.hub.outbox import SocketOutbox
 from rtdemo.protocol import wire
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.web import request_info
 from rtdemo.web.admission import admit, check_handshake, check_origin, last_event_id
 from rtdemo.web.app_keys import HUB, SETTINGS
@@ -98,7 +98,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         # Compression would cost 120 KiB a connection instead of 14.
         compress=False,
         # aiohttp refuses a message that reaches its limit; ours may reach it.
-        max_msg_size=MAX_TEXT + 1,
+        max_msg_size=MAX_MESSAGE_BYTES + 1,
     )
     await ws.prepare(request)
     transport = request.transport

@@ -78,6 +78,6 @@ def test_an_interrupt_while_it_starts(command: str, tmp_path: Path) -> None:
 
 def test_a_command_is_loaded_when_it_is_called() -> None:
     """So that `--version` waits for none."""
-    code = "import sys; from rtdemo import cli; print('aiohttp' in sys.modules)"
+    code = "import sys; from rtdemo.cli import main; print('aiohttp' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from tests.cluster.process import Process
 from tests.redis_server import free_port
+from tests.system_packages import HAPROXY, NGINX, require
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -16,7 +16,7 @@ def haproxy(folder: Path, ports: list[int]) -> Process:
     port = free_port()
     config = folder / "haproxy.cfg"
     config.write_text(_on_ports((DEPLOY / "haproxy.cfg").read_text(), port, ports))
-    return Process([binary("haproxy"), "-db", "-f", str(config)], port, folder / "haproxy.log")
+    return Process([require(HAPROXY), "-db", "-f", str(config)], port, folder / "haproxy.log")
 
 
 def nginx(folder: Path, ports: list[int]) -> Process:
@@ -32,7 +32,7 @@ def nginx(folder: Path, ports: list[int]) -> Process:
     text = text.replace("http {", f"http {{\n    access_log off; {temporary}", 1)
     text = text.replace("worker_processes auto;", "worker_processes 1;", 1)
     config.write_text(f"daemon off; pid {folder}/nginx.pid; error_log stderr;\n{text}")
-    return Process([binary("nginx"), "-c", str(config), "-p", str(folder)], port, folder / "nginx.log")
+    return Process([require(NGINX), "-c", str(config), "-p", str(folder)], port, folder / "nginx.log")
 
 
 def _on_ports(text: str, port: int, ports: list[int]) -> str:
@@ -44,9 +44,3 @@ def _on_ports(text: str, port: int, ports: list[int]) -> str:
         assert text.count(shown) == 1, shown
         text = text.replace(shown, f"127.0.0.1:{real}")
     return text
-
-
-def binary(name: str) -> str:
-    found = shutil.which(name) or shutil.which(f"/usr/sbin/{name}")
-    assert found, f"{name} is missing: apt-get install {name}"
-    return found

@@ -15,7 +15,7 @@ from tests.examples.conftest import Serve
 from tests.examples.resp import RespServer, resp_server
 
 PICK = "producers=redis_to_page"
-AWAY = "Redis is away (ConnectionError); next try in"
+AWAY = "Redis is unavailable (ConnectionError); retry in"
 
 
 @pytest.fixture

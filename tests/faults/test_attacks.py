@@ -88,7 +88,7 @@ async def test_breaking_the_protocol_takes_no_message_from_others(
     await eventually(lambda: server.hub.schedule.ticks == 1)
     clock.advance(10)
     assert [(await bystander.receive())["seq"] for _ in range(5)] == [1, 2, 3, 4, 5]
-    assert all(account.failures == 0 for account in server.plugins.registry.accounts)
+    assert all(account.failures == 0 for account in server.plugins.registry.supervisors)
     broken.leave(by_reset=True)
 
 

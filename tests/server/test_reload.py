@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 
 import httpx
@@ -54,6 +56,26 @@ async def test_changed_file_is_live_on_open_connections(
     message = await peer.receive()
     assert (message["message"], message["seq"]) == ("second", 2)
     assert served.hub.schedule.ticks == 1
+
+
+async def test_change_within_a_second_is_live_where_bytecode_is_kept(
+    served: Server,
+    reloader: Reloader,
+    connect: Connect,
+    clock: VirtualClock,
+    dice: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file of the same size and second of change is compiled again, and no bytecode is written."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    peer = await connect(served, "websocket")
+    for text in ("one", "two"):
+        dice.write_text(CODE.format(traits="", text=text))
+        os.utime(dice, (1_000_000_000, 1_000_000_000))
+        reloader.apply([dice])
+        clock.advance(1)
+        assert (await peer.receive())["message"] == text
+    assert not (dice.parent / "__pycache__").exists()
 
 
 @pytest.mark.parametrize(

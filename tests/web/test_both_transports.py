@@ -245,7 +245,7 @@ async def test_page_time_and_health(server: Server) -> None:
         for proxied in ("example.org", "example.org:8443", "example.org:x"):
             behind = await http.get("/", headers={"Host": proxied})
             assert str(server._sites.websocket) not in behind.text
-        style = await http.get("/static/style.css")
+        style = await http.get("/static/base.css")
         assert (style.status_code, style.headers["Cache-Control"]) == (200, "no-cache")
         assert isinstance((await http.get("/api/time")).json()["now"], float)
         assert (await http.get("/healthz")).text == (await http.get("/readyz")).text == "ok\n"

@@ -203,9 +203,7 @@ async def test_pipe_waits_for_a_server_that_is_away() -> None:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    hurried = (
-        "from rtdemo import cli; from rtdemo.commands import publish as p; p.LAST_PAUSE = 0; cli.main()"
-    )
+    hurried = "from rtdemo.cli import main, publish; publish.LAST_PAUSE = 0; main.main()"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", hurried, "publish", "-", "--to", url),
         stdin=asyncio.subprocess.PIPE,

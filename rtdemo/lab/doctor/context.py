@@ -21,8 +21,6 @@ DEFAULT_HEARTBEAT_S = 25.0
 """Seconds between heartbeats, for a server that does not report its own setting."""
 PROBE_PREFIX = "/api/probe/"
 """Path below which rtdemo answers the probes of this command."""
-MAX_MESSAGE_BYTES = 64 * 1024
-"""Bytes of the largest message that rtdemo accepts."""
 
 
 @dataclass

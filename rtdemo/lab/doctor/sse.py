@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 
 from rtdemo.lab import server_clock
-from rtdemo.lab.doctor.context import MAX_MESSAGE_BYTES, PROBE_PREFIX, Context
+from rtdemo.lab.doctor.context import PROBE_PREFIX, Context
 from rtdemo.lab.doctor.errors import TOO_MANY_REQUESTS, check_status, decode_json
 from rtdemo.lab.doctor.streams import BROWSER_HEADERS, events
 from rtdemo.lab.server_clock import Reading, now
 from rtdemo.plugin_system.checks import Finding, Verdict
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 
 FIRST_EVENT_DELAY_S = 2
 """Seconds between a stream's first byte and its first event."""

@@ -11,9 +11,10 @@ from typing import Any
 
 import aiohttp
 
-from rtdemo.lab.doctor.context import MAX_MESSAGE_BYTES, RESPONSE_TIMEOUT_S, Context
+from rtdemo.lab.doctor.context import RESPONSE_TIMEOUT_S, Context
 from rtdemo.lab.doctor.errors import TOO_MANY_REQUESTS, NotTestedError, decode_json, first_line
 from rtdemo.plugin_system.checks import Finding
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 
 Socket = aiohttp.ClientWebSocketResponse
 SUBPROTOCOL = "rtdemo.probe"

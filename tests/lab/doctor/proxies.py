@@ -6,11 +6,17 @@ import re
 from pathlib import Path
 
 from tests.cluster.process import Process
-from tests.cluster.proxies import DEPLOY, binary
+from tests.cluster.proxies import DEPLOY
 from tests.redis_server import free_port
+from tests.system_packages import HAPROXY, NGINX, Program, require
 
 SETUPS = Path(__file__).parent / "setups"
 DEPLOYED = {"haproxy_well_set.cfg": DEPLOY / "haproxy.cfg"}
+
+
+def program(setup: str) -> Program:
+    """Return the program that a file in setups/ sets up."""
+    return NGINX if setup.endswith(".conf") else HAPROXY
 
 
 def proxy(folder: Path, name: str, server: int, directives: list[str]) -> Process:
@@ -29,13 +35,14 @@ def proxy(folder: Path, name: str, server: int, directives: list[str]) -> Proces
     )
     text = re.sub(r"127\.0\.0\.1:(SERVER|3000|3002)", f"127.0.0.1:{server}", text)
     text = text.replace("FOLDER", str(folder))
-    is_nginx = name.endswith(".conf")
+    is_nginx = program(name) is NGINX
     config = folder / name
     config.write_text((_into_nginx if is_nginx else _into_haproxy)(text, directives))
+    binary = require(program(name))
     if is_nginx:
-        command = [binary("nginx"), "-c", str(config), "-p", str(folder)]
+        command = [binary, "-c", str(config), "-p", str(folder)]
     else:
-        command = [binary("haproxy"), "-db", "-f", str(config)]
+        command = [binary, "-db", "-f", str(config)]
     return Process(command, port, folder / "log")
 
 

@@ -8,14 +8,13 @@ import pytest
 
 from rtdemo.lab.doctor import resume, sse
 from rtdemo.lab.server_clock import Reading
-from tests.lab.doctor.conftest import Waited
 from tests.lab.doctor.doctor_run import Findings, examine, findings, served
 from tests.lab.doctor.middlebox import middlebox
 
 
 @pytest.fixture
-def found(waited: Waited) -> dict[str, Findings]:
-    return waited.boxes
+def found(boxes_findings: dict[str, Findings]) -> dict[str, Findings]:
+    return boxes_findings
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from rtdemo.web import probes
 from tests.lab.doctor import proxies
 from tests.lab.doctor.doctor_run import examine, findings, served
 from tests.redis_server import free_port
+from tests.system_packages import OPENSSL, require
 
 
 @asynccontextmanager
@@ -40,6 +41,7 @@ async def behind_tls(folder: Path, port: int, days: int = 90, http2: bool = True
 
 async def certify(folder: Path, end: datetime) -> None:
     """Sign a certificate by itself that ends then."""
+    openssl = require(OPENSSL)
     (folder / "index.txt").touch()
     (folder / "serial").write_text("01")
     request = (
@@ -58,7 +60,7 @@ async def certify(folder: Path, end: datetime) -> None:
     dates = ("-startdate", "20200101000000Z", "-enddate", f"{end:%Y%m%d%H%M%S}Z")
     for arguments in ((*request, "-subj", "/CN=rtdemo"), (*sign, *files, *dates)):
         quiet = asyncio.subprocess.DEVNULL
-        made = await asyncio.create_subprocess_exec("openssl", *arguments, cwd=folder, stderr=quiet)
+        made = await asyncio.create_subprocess_exec(openssl, *arguments, cwd=folder, stderr=quiet)
         assert await made.wait() == 0
 
 

@@ -14,8 +14,8 @@ from rtdemo import Check, Finding
 from rtdemo.lab.doctor import run as doctor
 from rtdemo.plugin_system.discovery import discover
 from rtdemo.plugin_system.manager import PluginManager
+from tests.docs.markdown import blocks
 from tests.lab.doctor.doctor_run import served
-from tests.markdown import blocks
 
 OK = Finding("ok", "seen")
 UNKNOWN_VERDICT = Finding("good", "")  # type: ignore[arg-type]  # a plugin may return one
@@ -80,7 +80,11 @@ async def test_what_goes_wrong_is_a_failed_check(
 
 async def test_example_of_the_documentation_finds(tmp_path: Path) -> None:
     """It is asked for its checks as every plugin is, and sees what is there."""
-    (example,) = (block for block in blocks("plugins.md", "python") if block.name == "metrics_closed.py")
+    (example,) = (
+        block
+        for block in blocks("docs/plugin-reference.md", "python")
+        if block.name == "metrics_closed.py"
+    )
     file = tmp_path / example.name
     file.write_text(example.text)
     manager = PluginManager(lambda: 0.0)

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from tests.lab.doctor import conftest
-from tests.lab.doctor.conftest import Waited
+from tests.lab.doctor import conftest, proxies
 from tests.lab.doctor.doctor_run import Findings
+from tests.system_packages import require
 
 OK: dict[str, str] = {}
 NO_WEBSOCKET = {
@@ -78,8 +78,10 @@ Tried = dict[str, tuple[Findings, Findings]]
 
 
 @pytest.fixture
-def tried(waited: Waited) -> Tried:
-    return waited.setups
+def tried(setups_findings: Tried, setup: str) -> Tried:
+    if setup:
+        require(proxies.program(setup))
+    return setups_findings
 
 
 def test_each_set_up_is_told_of() -> None:

@@ -1,0 +1,128 @@
+// @ts-check
+/**
+ * Connects the parts of the page: clock, two sides, two panels, charts, verdict, producers, toolbar.
+ * @module app
+ */
+import { commonSchedule } from "./compare/comparable.js";
+import { ConnectionInfoLoader } from "./compare/connection_info.js";
+import { Comparison } from "./compare/verdict.js";
+import { SelectionSync, selectionFrom } from "./connection/selection.js";
+import { Side } from "./connection/side.js";
+import { SseTransport } from "./connection/sse.js";
+import { Tabs } from "./connection/tabs.js";
+import { WebSocketTransport, websocketUrl } from "./connection/websocket.js";
+import { paintScheduler, part, write } from "./dom.js";
+import { margin } from "./format.js";
+import { ResourceTiming } from "./measure/resource_timing.js";
+import { ServerClock, probe } from "./measure/server_clock.js";
+import { PageVisibility } from "./measure/visibility.js";
+import { ProducerList } from "./producers.js";
+import { Charts } from "./views/charts.js";
+import { ExportPanel } from "./views/export_panel.js";
+import { Panel } from "./views/panel.js";
+import { ProducersPanel } from "./views/producers_panel.js";
+import { TimeWindow } from "./views/time_window.js";
+import { Toolbar } from "./views/toolbar.js";
+import { startTooltips } from "./views/tooltips.js";
+import { VerdictPanel } from "./views/verdict_panel.js";
+
+/**
+ * Least time between two paintings. One takes 5 to 15 ms without a graphics card, and delays messages meanwhile: 20 a
+ * second delayed every fifth of 100 messages a second, and p95 showed only that.
+ */
+const PAINT_INTERVAL_MS = 250;
+
+const { dataset } = document.documentElement;
+const urls = {
+  websocket: websocketUrl(location, dataset.websocketPort ?? ""),
+  sse: new URL("/api/sse", location.href),
+};
+const start = selectionFrom(location.search);
+const selections = { websocket: new SelectionSync(start), sse: new SelectionSync(start) };
+const address = {
+  websocket: () => selections.websocket.address(urls.websocket),
+  sse: () => selections.sse.address(urls.sse),
+};
+
+const repaint = paintScheduler(paint, PAINT_INTERVAL_MS);
+const clock = new ServerClock(() => probe("/api/time"), repaint);
+const visibility = new PageVisibility(visibilityChanged);
+const timing = new ResourceTiming(urls.sse.pathname, repaint);
+const tabs = new Tabs(new BroadcastChannel("rtdemo-streams"));
+const environment = { clock, visibility };
+const sides = {
+  websocket: new Side(
+    (events) => new WebSocketTransport(address.websocket, events),
+    environment,
+    selections.websocket,
+    repaint,
+  ),
+  sse: new Side((events) => new SseTransport(address.sse, events, timing, tabs), environment, selections.sse, repaint),
+};
+const { websocket, sse } = sides;
+const pair = [websocket, sse];
+const producerList = new ProducerList(producersChanged, () => tabs.explainNoAnswer(timing.protocol));
+const probes = dataset.probes === "yes";
+const connectionInfo = {
+  websocket: new ConnectionInfoLoader(probes, repaint),
+  sse: new ConnectionInfoLoader(probes, repaint),
+};
+const schedule = () => {
+  const chosen = { websocket: selections.websocket.chosen, sse: selections.sse.chosen };
+  return producerList.producers === null ? null : commonSchedule(producerList.producers, chosen);
+};
+const comparison = new Comparison([websocket.measurement.recording, sse.measurement.recording], schedule, repaint);
+const timeWindow = new TimeWindow(location.search);
+const verdict = new VerdictPanel(part(document, "verdict"), sides, connectionInfo, timing, comparison, schedule);
+const views = [
+  new Charts(document, sides, timeWindow, clock, repaint),
+  new Panel(part(document, "websocket"), websocket, () => "", timeWindow, repaint),
+  new Panel(part(document, "sse"), sse, () => timing.line, timeWindow, repaint),
+  new Toolbar(document, pair, timeWindow, repaint),
+  verdict,
+  new ExportPanel(part(document, "verdict"), sides, timeWindow, clock, verdict),
+  new ProducersPanel(part(document, "producers"), sides, producerList, repaint),
+];
+/** @type {(string | null)[]} */
+let clients = [];
+
+/** A plugin may offer producers for one connection, which are in the list only once it is open. */
+function refreshAfterConnect() {
+  const now = pair.map(({ client }) => client);
+  if (now.some((client, index) => client !== null && client !== clients[index])) void producerList.refresh();
+  clients = now;
+}
+
+function producersChanged() {
+  websocket.setProducers(producerList.producers ?? [], "websocket");
+  sse.setProducers(producerList.producers ?? [], "sse");
+  repaint();
+}
+
+/**
+ * @param {boolean} hidden
+ * @param {number} at performance.now()
+ */
+function visibilityChanged(hidden, at) {
+  for (const { measurement } of pair) measurement.visibilityChanged(hidden, at);
+  repaint();
+}
+
+function paint() {
+  connectionInfo.websocket.follow(websocket.client);
+  connectionInfo.sse.follow(sse.client);
+  for (const view of views) view.paint();
+  refreshAfterConnect();
+  const now = clock.at(performance.now());
+  write(part(document, "clock"), now === null ? "not known yet" : `known to ± ${margin(now.error)} ms`);
+}
+
+startTooltips(document);
+clock.start();
+producerList.start();
+comparison.start();
+setInterval(() => {
+  if (!document.hidden && pair.some(({ active }) => active)) repaint();
+}, PAINT_INTERVAL_MS);
+if (document.hidden) visibilityChanged(true, 0);
+repaint();

@@ -1,0 +1,136 @@
+// @ts-check
+/**
+ * The Server-Sent Events transport: EventSource to receive, POST to send.
+ * @module connection/sse
+ */
+import { clip, oneLine } from "../format.js";
+import { streamsExhausted } from "./tabs.js";
+import { explainFailure } from "./transport.js";
+import { sseBytes } from "./wire_size.js";
+
+/** @typedef {import("../measure/resource_timing.js").ResourceTiming} ResourceTiming */
+/** @typedef {import("./tabs.js").Tabs} Tabs */
+/** @typedef {import("./transport.js").Transport} Transport */
+/** @typedef {import("./transport.js").TransportEvents} TransportEvents */
+
+const SEND_TIMEOUT_MS = 10_000;
+
+/** @implements {Transport} */
+export class SseTransport {
+  stallHint = "If there is a proxy, check that it does not buffer.";
+  /** Unused: EventSource keeps the last event id by itself. @type {string | null} */
+  position = null;
+  /** @type {EventSource | null} */
+  #source = null;
+  #events;
+  #address;
+  #timing;
+  #tabs;
+
+  /**
+   * @param {() => string} address called at each connect
+   * @param {TransportEvents} events
+   * @param {ResourceTiming} timing
+   * @param {Tabs} tabs
+   */
+  constructor(address, events, timing, tabs) {
+    this.#address = address;
+    this.#events = events;
+    this.#timing = timing;
+    this.#tabs = tabs;
+  }
+
+  get address() {
+    return this.#address();
+  }
+
+  /** Ask the other tabs, and use their answers at the next call. */
+  connectHint() {
+    this.#tabs.ask();
+    return (
+      streamsExhausted(this.#tabs, this.#timing.protocol) ??
+      "No answer yet. Over HTTP/1.1 a browser opens six streams to one origin: close other tabs of it."
+    );
+  }
+
+  /** Ask the other tabs here too: a reconnect needs a free connection as well. */
+  reconnectHint() {
+    this.#tabs.ask();
+    return streamsExhausted(this.#tabs, this.#timing.protocol);
+  }
+
+  /**
+   * @param {number} payload bytes
+   * @param {string | null} id
+   */
+  wireBytes(payload, id) {
+    return sseBytes(payload, id, this.#timing.protocol);
+  }
+
+  connect() {
+    const source = new EventSource(this.address);
+    this.#source = source;
+    let opened = false;
+    source.onopen = () => {
+      opened = true;
+      this.#tabs.holdsStream = true;
+      this.#events.opened();
+    };
+    source.onmessage = ({ data }) => this.#events.message(data, performance.now());
+    source.onerror = () => this.#failed(source, opened);
+  }
+
+  disconnect() {
+    this.#tabs.holdsStream = false;
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  /**
+   * @param {string} text
+   * @param {string | null} client
+   */
+  async send(text, client) {
+    if (client === null) throw new Error("Not sent: the stream has not sent the client id yet.");
+    const url = new URL("/api/messages", this.address);
+    url.searchParams.set("client", client);
+    const signal = AbortSignal.timeout(SEND_TIMEOUT_MS);
+    const response = await fetch(url, { method: "POST", body: text, signal }).catch(() => null);
+    if (response === null) {
+      const reason = await this.#tabs.explainNoAnswer(this.#timing.protocol);
+      throw new Error(`Not sent. ${reason ?? "Nothing answers the POST. Is the server running?"}`);
+    }
+    if (response.ok) return;
+    const reason = clip(oneLine((await response.text()).trim()), 120);
+    throw new Error(`Not sent: the server answered ${response.status}. ${reason}`);
+  }
+
+  /**
+   * EventSource gives no reason: it either retries by itself or has given up (readyState CLOSED).
+   * @param {EventSource} source
+   * @param {boolean} opened
+   */
+  #failed(source, opened) {
+    if (source !== this.#source) return;
+    this.#tabs.holdsStream = false;
+    if (opened && source.readyState === EventSource.CONNECTING) {
+      this.#events.reconnecting("The stream broke.", "The browser retries by itself until you press Disconnect.");
+      return;
+    }
+    source.close();
+    void this.#explain(source, opened);
+  }
+
+  /**
+   * @param {EventSource} source
+   * @param {boolean} opened
+   */
+  async #explain(source, opened) {
+    const unexplained = "The server answers but refused the stream. It may be at its limit; see the server log.";
+    const sentence = await explainFailure(source.url, unexplained);
+    if (this.#source !== source) return;
+    this.#source = null;
+    if (opened) this.#events.lost(`The browser gave up. ${sentence}`);
+    else this.#events.refused(sentence);
+  }
+}

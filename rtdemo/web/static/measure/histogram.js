@@ -1,0 +1,78 @@
+// @ts-check
+/**
+ * Latency histogram in buckets that grow by 2 %: constant memory, and percentiles within 1 %. Pure.
+ * @module measure/histogram
+ */
+
+/** Start of the first bucket; smaller values are counted in `below`. */
+export const FIRST_EDGE_MS = 0.01;
+/** Ratio of a bucket's end to its start. */
+export const GROWTH = 1.02;
+/** Number of buckets; the last starts at 13 minutes. */
+export const BUCKETS = 920;
+
+const LOG_GROWTH = Math.log(GROWTH);
+
+/**
+ * Return the start of a bucket.
+ * @param {number} bucket
+ * @returns {number} milliseconds
+ */
+export function bucketEdge(bucket) {
+  return FIRST_EDGE_MS * GROWTH ** bucket;
+}
+
+/**
+ * Return the fewest values for which a percentile is shown.
+ * @param {number} percent
+ */
+export function minimumCount(percent) {
+  return percent <= 50 ? 1 : Math.ceil(100 / (100 - percent));
+}
+
+export class Histogram {
+  counts = new Uint32Array(BUCKETS);
+  /** Number of values under FIRST_EDGE_MS, including negative ones. */
+  below = 0;
+  count = 0;
+  /** @type {number | null} the exact largest value, milliseconds */
+  max = null;
+
+  /** @param {number} value milliseconds */
+  add(value) {
+    this.count += 1;
+    this.max = this.max === null ? value : Math.max(this.max, value);
+    if (value < FIRST_EDGE_MS) this.below += 1;
+    else this.counts[Math.min(Math.floor(Math.log(value / FIRST_EDGE_MS) / LOG_GROWTH), BUCKETS - 1)] += 1;
+  }
+
+  /**
+   * Return a percentile by nearest rank, as the middle of its bucket.
+   * @param {number} percent
+   * @returns {number | null} milliseconds; null while there are too few values
+   */
+  percentile(percent) {
+    if (this.max === null || this.count < minimumCount(percent)) return null;
+    let rank = Math.max(1, Math.ceil((this.count * percent) / 100)) - this.below;
+    if (rank <= 0) return Math.min(0, this.max);
+    for (let bucket = 0; bucket < BUCKETS; bucket += 1) {
+      rank -= this.counts[bucket];
+      if (rank <= 0) return Math.min(bucketEdge(bucket + 0.5), this.max);
+    }
+    return this.max;
+  }
+
+  /** Return a copy. */
+  copy() {
+    const { counts, below, count, max } = this;
+    return Object.assign(new Histogram(), { counts: counts.slice(), below, count, max });
+  }
+
+  /** Remove all values. */
+  clear() {
+    this.counts.fill(0);
+    this.below = 0;
+    this.count = 0;
+    this.max = null;
+  }
+}

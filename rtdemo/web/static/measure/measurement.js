@@ -1,0 +1,156 @@
+// @ts-check
+/**
+ * What one side measures of its connection: counts and averages, samples, and spans of faults and interruptions.
+ * @module measure/measurement
+ */
+import { Faults } from "./faults.js";
+import { Ledger } from "./ledger.js";
+import { Recording } from "./recording.js";
+import { BROKEN, HIDDEN, UNTIMED } from "./ring.js";
+import { Spans } from "./spans.js";
+
+/** @typedef {import("../message.js").Message} Message */
+/** @typedef {import("./server_clock.js").ServerClock} ServerClock */
+/** @typedef {import("./visibility.js").PageVisibility} PageVisibility */
+/** @typedef {{ clock: ServerClock, visibility: PageVisibility }} Environment */
+
+/** A mean that keeps no samples. */
+export class Mean {
+  count = 0;
+  sum = 0;
+
+  /** @param {number} value */
+  add(value) {
+    this.count += 1;
+    this.sum += value;
+  }
+
+  /** @returns {number | null} null before the first value */
+  get value() {
+    return this.count === 0 ? null : this.sum / this.count;
+  }
+}
+
+/** Counts and averages of one side since the last Reset. */
+export class Stats {
+  received = 0;
+  unreadable = 0;
+  /** Milliseconds. */
+  latency = new Mean();
+  /** Milliseconds. The mean of the readings' error bounds is a bound on the error of their mean. */
+  error = new Mean();
+  ledger = new Ledger();
+  reconnects = 0;
+  /** @type {number | null} milliseconds from the click to the open connection */
+  connectionTime = null;
+
+  /**
+   * Count a message.
+   * @param {Message} message
+   * @param {{ value: number, error: number } | null} latency milliseconds; null if it does not count
+   */
+  record(message, latency) {
+    this.received += 1;
+    this.ledger.enter(message);
+    if (latency === null) return;
+    this.latency.add(latency.value);
+    this.error.add(latency.error);
+  }
+
+  /** Clear every figure. */
+  reset() {
+    this.received = 0;
+    this.unreadable = 0;
+    this.latency = new Mean();
+    this.error = new Mean();
+    this.connectionTime = null;
+    this.reconnects = 0;
+    this.ledger.reset();
+  }
+}
+
+export class Measurement {
+  stats = new Stats();
+  recording = new Recording();
+  spans = new Spans();
+  faults = new Faults(this.spans);
+  #clock;
+  #visibility;
+
+  /** @param {Environment} environment */
+  constructor({ clock, visibility }) {
+    this.#clock = clock;
+    this.#visibility = visibility;
+  }
+
+  /**
+   * Record that the connection opened.
+   * @param {number} now performance.now()
+   * @param {number | null} connectionTime milliseconds from the click; null for a reconnect
+   */
+  opened(now, connectionTime) {
+    if (connectionTime === null) this.stats.reconnects += 1;
+    else this.stats.connectionTime = connectionTime;
+    this.spans.close("away", now);
+    this.spans.close("closed", now);
+    this.stats.ledger.forgetPrivate();
+    this.recording.begin(now);
+  }
+
+  /**
+   * Record that the connection broke and reconnects.
+   * @param {number} now performance.now()
+   */
+  interrupted(now) {
+    this.faults.connectionLost(now);
+    this.spans.open("away", now);
+    this.recording.interrupt();
+  }
+
+  /**
+   * Record that the connection ended and stays closed.
+   * @param {number} now performance.now()
+   */
+  ended(now) {
+    this.faults.end(now);
+    this.spans.close("away", now);
+    this.spans.open("closed", now);
+    this.recording.interrupt();
+  }
+
+  /**
+   * Record that the page was hidden or shown.
+   * @param {boolean} hidden
+   * @param {number} at performance.now()
+   */
+  visibilityChanged(hidden, at) {
+    if (hidden) this.spans.open("hidden", at);
+    else this.spans.close("hidden", at);
+  }
+
+  /**
+   * Record a message that arrived.
+   * @param {Message} message
+   * @param {number} at performance.now() at its arrival
+   * @param {number} payload bytes of its JSON
+   * @param {number} bytes on the wire
+   */
+  take(message, at, payload, bytes) {
+    if (message.client !== null) this.faults.welcomed(message);
+    const server = this.#clock.at(at);
+    const latency = server && { value: server.time - message.sentAt, error: server.error };
+    const flags =
+      (this.faults.affects(message, at) ? BROKEN : 0) |
+      (this.#visibility.hiddenAfter(at - (latency?.value ?? 0)) ? HIDDEN : 0) |
+      (latency === null ? UNTIMED : 0);
+    this.stats.record(message, flags === 0 ? latency : null);
+    this.recording.record({ at, latency, payload, bytes, producer: message.producer, flags });
+  }
+
+  /** @param {number} now performance.now() */
+  reset(now) {
+    this.stats.reset();
+    this.recording.reset(now);
+    this.spans.clear();
+  }
+}

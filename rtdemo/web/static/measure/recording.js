@@ -1,0 +1,133 @@
+// @ts-check
+/**
+ * Records the samples of one side, and the figures of those that count. Pure.
+ * @module measure/recording
+ */
+import { count } from "../format.js";
+import { Histogram } from "./histogram.js";
+import { Jitter } from "./jitter.js";
+import { BROKEN, HIDDEN, Ring, UNTIMED } from "./ring.js";
+
+/**
+ * @typedef {object} Sample
+ * @property {number} at performance.now() at its arrival
+ * @property {{ value: number, error: number } | null} latency milliseconds; null while the server's clock is unknown
+ * @property {number} payload bytes of JSON
+ * @property {number} bytes on the wire
+ * @property {string} producer
+ * @property {number} flags why it is left out: HIDDEN, BROKEN, UNTIMED
+ */
+
+/** Bound on producers that have a number of their own; further ones share the last. */
+const MAX_PRODUCERS = 255;
+
+/** Window for messages a second. */
+const RATE_WINDOW_MS = 10_000;
+
+export class Recording {
+  ring = new Ring();
+  histogram = new Histogram();
+  jitter = new Jitter();
+  /** @type {string[]} producers, by the number that the ring stores */
+  names = [];
+  /** Largest error bound of a sample that counts, which bounds every percentile's error. @type {number | null} */
+  error = null;
+  /** Numbers of samples left out of the figures, by reason. */
+  left = { hidden: 0, broken: 0, untimed: 0 };
+  wire = { messages: 0, bytes: 0 };
+  /** Sums of the samples that count, by the producer's number. */
+  payload = { messages: new Float64Array(MAX_PRODUCERS + 1), bytes: new Float64Array(MAX_PRODUCERS + 1) };
+  #since = 0;
+
+  /** @param {Sample} sample */
+  record({ at, latency, payload, bytes, producer, flags }) {
+    const number = this.#number(producer);
+    this.ring.push(at, latency?.value ?? NaN, latency?.error ?? NaN, bytes, number, flags);
+    this.wire.messages += 1;
+    this.wire.bytes += bytes;
+    if (latency === null || flags !== 0) {
+      this.#leaveOut(flags);
+      return;
+    }
+    this.payload.messages[number] += 1;
+    this.payload.bytes[number] += payload;
+    this.histogram.add(latency.value);
+    this.jitter.add(latency.value);
+    this.error = Math.max(this.error ?? 0, latency.error);
+  }
+
+  /** Record an interruption: the next message has no predecessor for jitter. */
+  interrupt() {
+    this.jitter.interrupt();
+  }
+
+  /**
+   * Start the window for messages a second.
+   * @param {number} at performance.now()
+   */
+  begin(at) {
+    this.#since = at;
+  }
+
+  /**
+   * Return messages a second over the last ten seconds, or since the connection opened.
+   * @param {number} now performance.now()
+   * @returns {number | null} null in the first second
+   */
+  rate(now) {
+    const span = Math.min(RATE_WINDOW_MS, now - this.#since);
+    if (this.ring.length === 0 || span < 1000) return null;
+    return ((this.ring.length - this.ring.since(now - span)) / span) * 1000;
+  }
+
+  /** Mean bytes on the wire. @returns {number | null} */
+  get bytesPerMessage() {
+    return this.wire.messages === 0 ? null : this.wire.bytes / this.wire.messages;
+  }
+
+  /**
+   * Clear every sample and figure.
+   * @param {number} at performance.now()
+   */
+  reset(at) {
+    this.ring.clear();
+    this.histogram.clear();
+    this.jitter.clear();
+    this.names = [];
+    this.error = null;
+    this.left = { hidden: 0, broken: 0, untimed: 0 };
+    this.wire = { messages: 0, bytes: 0 };
+    this.payload.messages.fill(0);
+    this.payload.bytes.fill(0);
+    this.begin(at);
+  }
+
+  /** @param {number} flags */
+  #leaveOut(flags) {
+    this.jitter.interrupt();
+    if (flags & BROKEN) this.left.broken += 1;
+    else if (flags & HIDDEN) this.left.hidden += 1;
+    else if (flags & UNTIMED) this.left.untimed += 1;
+  }
+
+  /** @param {string} name */
+  #number(name) {
+    const known = this.names.indexOf(name);
+    if (known >= 0) return known;
+    if (this.names.length >= MAX_PRODUCERS) return MAX_PRODUCERS;
+    return this.names.push(name) - 1;
+  }
+}
+
+/**
+ * Describe how many samples were left out of the figures, and why.
+ * @param {Recording} recording
+ */
+export function leftOut({ left: { hidden, broken, untimed } }) {
+  const reasons = [
+    broken && `${count(broken)} during injected faults`,
+    hidden && `${count(hidden)} while the tab was hidden`,
+    untimed && `${count(untimed)} before the clock was known`,
+  ].filter(Boolean);
+  return reasons.length === 0 ? "none" : reasons.join(", ");
+}

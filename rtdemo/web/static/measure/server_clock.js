@@ -1,0 +1,143 @@
+// @ts-check
+/**
+ * Estimates the server's clock from probes, with an error bound.
+ *
+ * A probe requests the server's time. The server reads its clock between the start of the request and the first byte of
+ * the response, so half that time bounds the error. Between probes performance.now() continues, and the error grows by
+ * the frequency tolerance of RFC 5905, section 7.2.
+ * @module measure/server_clock
+ */
+
+/**
+ * @typedef {object} Reading
+ * @property {number} offset server time minus performance.now(), milliseconds
+ * @property {number} error plus or minus, milliseconds, when it was taken
+ * @property {number} at performance.now() when it was taken
+ */
+
+/** @typedef {() => Promise<Reading>} Probe */
+
+/** Milliseconds of error per millisecond of age: 15 ppm. */
+const FREQUENCY_TOLERANCE = 15e-6;
+const PROBES_PER_ROUND = 10;
+const ROUND_INTERVAL_MS = 30_000;
+const PROBE_TIMEOUT_MS = 5_000;
+
+/** Resolution to which browsers round performance.now() (HR-Time, section 7.1). */
+export const RESOLUTION_MS = globalThis.crossOriginIsolated ? 0.005 : 0.1;
+
+/**
+ * Turn the three times of a probe into a reading.
+ * @param {number} before performance.now() before the server read its clock
+ * @param {number} server the server's time, milliseconds since the epoch
+ * @param {number} after performance.now() after the server read its clock
+ * @param {number} [resolution] of the first and the last, milliseconds
+ * @returns {Reading}
+ */
+export function readingFrom(before, server, after, resolution = RESOLUTION_MS) {
+  return { offset: server - (before + after) / 2, error: (after - before) / 2 + resolution, at: after };
+}
+
+/**
+ * Bound the error of a reading at a later moment.
+ * @param {Reading} reading
+ * @param {number} now performance.now()
+ * @returns {number} milliseconds
+ */
+export function errorAt(reading, now) {
+  return reading.error + Math.max(0, now - reading.at) * FREQUENCY_TOLERANCE;
+}
+
+/**
+ * Return the reading with the smaller error. If they contradict each other, a clock was set or a machine slept, and
+ * only the fresh one counts.
+ * @param {Reading | null} kept
+ * @param {Reading} fresh
+ * @returns {Reading}
+ */
+export function betterReading(kept, fresh) {
+  if (kept === null) return fresh;
+  const aged = errorAt(kept, fresh.at);
+  if (Math.abs(kept.offset - fresh.offset) > aged + fresh.error) return fresh;
+  return fresh.error <= aged ? fresh : kept;
+}
+
+export class ServerClock {
+  /** @type {Reading | null} */
+  #reading = null;
+  #probe;
+  #changed;
+  #measuring = false;
+  #roundComplete = false;
+  #measuredAt = -Infinity;
+
+  /**
+   * @param {Probe} probe
+   * @param {() => void} [changed] called after each reading
+   */
+  constructor(probe, changed = () => {}) {
+    this.#probe = probe;
+    this.#changed = changed;
+  }
+
+  /**
+   * Return the server's time at a moment. It is unknown until the first round ends: the first probes open a connection
+   * and have the largest errors, and a percentile's error is that of its worst sample.
+   * @param {number} at performance.now()
+   * @returns {{ time: number, error: number } | null} milliseconds; null while unknown
+   */
+  at(at) {
+    if (this.#reading === null || !this.#roundComplete) return null;
+    return { time: at + this.#reading.offset, error: errorAt(this.#reading, at) };
+  }
+
+  /** Run one round of probes. A failed probe ends the round and keeps the reading. */
+  async measure() {
+    if (this.#measuring) return;
+    this.#measuring = true;
+    this.#measuredAt = performance.now();
+    try {
+      for (let i = 0; i < PROBES_PER_ROUND; i += 1) {
+        this.#reading = betterReading(this.#reading, await this.#probe());
+        this.#changed();
+      }
+    } catch {
+      // The server is unreachable, which the panels report. Without any reading the next round comes sooner.
+      if (this.#reading === null) this.#measuredAt = -Infinity;
+    } finally {
+      this.#measuring = false;
+      this.#roundComplete = this.#reading !== null;
+      this.#changed();
+    }
+  }
+
+  /** Run a round now, and every 30 s while the page is visible. */
+  start() {
+    const due = () => {
+      if (!document.hidden && performance.now() - this.#measuredAt >= ROUND_INTERVAL_MS) void this.measure();
+    };
+    setInterval(due, ROUND_INTERVAL_MS / 6);
+    document.addEventListener("visibilitychange", due);
+    due();
+  }
+}
+
+/**
+ * Request the server's time. The browser's record of the request excludes its queues, so it bounds the error more
+ * tightly than the script's own times, which serve where there is no record.
+ * @param {string} url
+ * @returns {Promise<Reading>}
+ */
+export async function probe(url) {
+  const before = performance.now();
+  const response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+  const after = performance.now();
+  const { now } = await response.json();
+  if (typeof now !== "number") throw new TypeError(`${url} returned no time`);
+  const record = performance.getEntriesByName(response.url, "resource").at(-1);
+  performance.clearResourceTimings();
+  if (!(record instanceof PerformanceResourceTiming)) return readingFrom(before, now, after);
+  const { requestStart, responseStart } = record;
+  const fits = requestStart >= before && responseStart >= requestStart && responseStart <= after;
+  return fits ? readingFrom(requestStart, now, responseStart) : readingFrom(before, now, after);
+}

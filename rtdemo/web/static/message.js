@@ -1,0 +1,51 @@
+// @ts-check
+/**
+ * Parses messages: one JSON object each, the same over both transports.
+ * @module message
+ */
+
+/**
+ * @typedef {object} Message
+ * @property {string} message its text
+ * @property {number} sentAt milliseconds since the epoch, by the server's clock
+ * @property {string} producer its name; empty if the server gives none
+ * @property {number | null} seq sequence number of the producer, from 1
+ * @property {string | null} id position in the log; only for a shared message
+ * @property {boolean} lost whether messages before it are lost; only from the producer `resume`
+ * @property {string | null} client this connection's id; only in the welcome
+ */
+
+/**
+ * Parse a message.
+ * @param {unknown} data as the transport received it
+ * @returns {Message | null} null if it is no message
+ */
+export function parse(data) {
+  const object = decode(data);
+  if (object === null) return null;
+  const { message, sentAt, producer, seq, id, lost, client } = object;
+  if (typeof message !== "string" || typeof sentAt !== "number") return null;
+  return {
+    message,
+    sentAt,
+    producer: typeof producer === "string" ? producer : "",
+    seq: typeof seq === "number" && Number.isSafeInteger(seq) ? seq : null,
+    id: typeof id === "string" ? id : null,
+    lost: lost === true,
+    client: typeof client === "string" ? client : null,
+  };
+}
+
+/**
+ * @param {unknown} data
+ * @returns {Record<string, unknown> | null}
+ */
+function decode(data) {
+  if (typeof data !== "string") return null;
+  try {
+    const value = JSON.parse(data);
+    return value !== null && typeof value === "object" ? value : null;
+  } catch {
+    return null;
+  }
+}

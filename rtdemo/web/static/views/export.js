@@ -1,0 +1,128 @@
+// @ts-check
+/**
+ * Writes a run for other programs: all kept samples and the figures; and the link to its settings. Pure.
+ * @module views/export
+ */
+import { addressFor, sameSelection } from "../connection/selection.js";
+import { BROKEN, HIDDEN, UNTIMED } from "../measure/ring.js";
+
+/** @typedef {import("../connection/selection.js").Selection} Selection */
+/** @typedef {import("../measure/measurement.js").Measurement} Measurement */
+/** @typedef {import("../measure/recording.js").Recording} Recording */
+
+/** Version of the JSON format; readers refuse other versions. */
+export const FORMAT_VERSION = 1;
+
+const COLUMNS = ["at", "latency", "error", "bytes", "producer", "hidden", "broken", "untimed"];
+
+/**
+ * Return the figures of one side.
+ * @param {Measurement} measurement
+ * @param {number} now performance.now()
+ */
+export function figures({ stats, recording }, now) {
+  const { histogram, jitter, error, left, bytesPerMessage } = recording;
+  const { missing, repeated, late, reported, unchecked } = stats.ledger;
+  return {
+    received: stats.received,
+    unreadable: stats.unreadable,
+    mean: stats.latency.value,
+    ...{ p50: histogram.percentile(50), p95: histogram.percentile(95), p99: histogram.percentile(99) },
+    max: histogram.max,
+    error,
+    jitter: jitter.value,
+    messagesPerSecond: recording.rate(now),
+    bytesPerMessage,
+    connectionTime: stats.connectionTime,
+    reconnects: stats.reconnects,
+    // `told` is the key in this version of the format.
+    ledger: { missing, repeated, late, told: reported, unchecked },
+    leftOut: { ...left },
+  };
+}
+
+/**
+ * List the samples, oldest first, each as the values of `COLUMNS`.
+ * @param {Recording} recording
+ * @param {number} origin performance.timeOrigin
+ */
+export function* rows({ ring, names }, origin) {
+  for (let index = 0; index < ring.length; index += 1) {
+    const slot = ring.slot(index);
+    yield [
+      rounded(origin + ring.at[slot]),
+      rounded(ring.latency[slot]),
+      rounded(ring.error[slot]),
+      ring.bytes[slot],
+      names[ring.producer[slot]] ?? "",
+      (ring.flags[slot] & HIDDEN) > 0,
+      (ring.flags[slot] & BROKEN) > 0,
+      (ring.flags[slot] & UNTIMED) > 0,
+    ];
+  }
+}
+
+/** @param {number} value @returns {number | null} milliseconds to the microsecond; null if unknown */
+function rounded(value) {
+  return Number.isNaN(value) ? null : Math.round(value * 1000) / 1000;
+}
+
+/**
+ * Write the samples of several recordings as CSV (RFC 4180).
+ * @param {Record<string, Recording>} recordings
+ * @param {number} origin
+ * @returns {string[]} lines, so that no one string is as long as all of them
+ */
+export function csv(recordings, origin) {
+  const lines = [`transport,${COLUMNS.join(",")}\r\n`];
+  for (const [name, recording] of Object.entries(recordings)) {
+    for (const row of rows(recording, origin)) lines.push(`${[name, ...row].map(cell).join(",")}\r\n`);
+  }
+  return lines;
+}
+
+/**
+ * Quote a cell. A spreadsheet runs a text that begins like a formula, and producers' names are untrusted.
+ * @param {unknown} value
+ */
+function cell(value) {
+  if (typeof value !== "string") return value === null ? "" : String(Number(value));
+  const plain = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
+}
+
+/**
+ * Write the samples of a recording as a table for JSON.
+ * @param {Recording} recording
+ * @param {number} origin
+ */
+export function table(recording, origin) {
+  return { columns: COLUMNS, rows: [...rows(recording, origin)] };
+}
+
+/**
+ * Write spans with the times of the samples: milliseconds since the epoch.
+ * @param {import("../measure/spans.js").Span[]} list
+ * @param {number} origin
+ */
+export function spansSinceEpoch(list, origin) {
+  return list.map(({ kind, from, to }) => ({
+    kind,
+    from: rounded(origin + from),
+    to: to === null ? null : rounded(origin + to),
+  }));
+}
+
+/**
+ * Write the settings into the page's address, without its other parameters.
+ * @param {URL | Location} page
+ * @param {Selection} websocket
+ * @param {Selection} sse
+ * @param {number} window seconds that the charts show
+ * @returns {{ href: string, whole: boolean }} whole is false if the sides differ: a link has one choice for both
+ */
+export function settingsLink(page, websocket, sse, window) {
+  const url = addressFor(new URL(page.pathname, page.origin), websocket);
+  if (window !== 60) url.searchParams.set("window", String(window));
+  return { href: url.href, whole: sameSelection(websocket, sse) };
+}

@@ -1,0 +1,116 @@
+// @ts-check
+/**
+ * Shows the export: the run as CSV and JSON, and a link to the settings.
+ * @module views/export_panel
+ */
+import { FORMAT_VERSION, csv, spansSinceEpoch, figures, settingsLink, table } from "./export.js";
+import { part, partOfType, write } from "../dom.js";
+
+/** @typedef {import("../measure/server_clock.js").ServerClock} ServerClock */
+/** @typedef {import("../producers.js").TransportName} TransportName */
+/** @typedef {import("../connection/side.js").Side} Side */
+/** @typedef {import("./verdict_panel.js").VerdictPanel} VerdictPanel */
+/** @typedef {import("./time_window.js").TimeWindow} TimeWindow */
+
+export class ExportPanel {
+  #root;
+  #sides;
+  #timeWindow;
+  #clock;
+  #verdict;
+  #outcome = "";
+
+  /**
+   * @param {HTMLElement} root
+   * @param {Record<TransportName, Side>} sides
+   * @param {TimeWindow} timeWindow
+   * @param {ServerClock} clock
+   * @param {VerdictPanel} verdict
+   */
+  constructor(root, sides, timeWindow, clock, verdict) {
+    this.#root = root;
+    this.#sides = sides;
+    this.#timeWindow = timeWindow;
+    this.#clock = clock;
+    this.#verdict = verdict;
+    const press = (/** @type {string} */ name, /** @type {() => void} */ action) => {
+      part(root, name).addEventListener("click", action);
+    };
+    press("csv", () => save("csv", "text/csv", csv(this.#recordings, performance.timeOrigin)));
+    press("json", () => save("json", "application/json", [JSON.stringify(this.#run())]));
+    press("copy", () => void this.#copy());
+  }
+
+  /** Write the link to the current settings. */
+  paint() {
+    const { href, whole } = this.#link;
+    if (this.#box.value !== href) {
+      this.#box.value = href;
+      this.#outcome = "";
+    }
+    const hint = whole ? "" : "The sides differ; the link has WebSocket's settings for both.";
+    write(part(this.#root, "link-note"), this.#outcome || hint);
+  }
+
+  get #link() {
+    const { websocket, sse } = this.#sides;
+    return settingsLink(location, websocket.selection.chosen, sse.selection.chosen, this.#timeWindow.seconds);
+  }
+
+  get #recordings() {
+    const { websocket, sse } = this.#sides;
+    return { websocket: websocket.measurement.recording, sse: sse.measurement.recording };
+  }
+
+  get #box() {
+    return partOfType(this.#root, "link", HTMLInputElement);
+  }
+
+  #run() {
+    const now = performance.now();
+    const sides = Object.entries(this.#sides).map(([name, { measurement, selection }]) => {
+      const samples = table(measurement.recording, performance.timeOrigin);
+      const spans = spansSinceEpoch(measurement.spans.list, performance.timeOrigin);
+      return [name, { settings: selection.chosen, figures: figures(measurement, now), spans, samples }];
+    });
+    return {
+      format: "rtdemo page run",
+      version: FORMAT_VERSION,
+      rtdemo: document.documentElement.dataset.version,
+      at: new Date().toISOString(),
+      url: this.#link.href,
+      userAgent: navigator.userAgent,
+      clockError: this.#clock.at(now)?.error ?? null,
+      verdict: this.#verdict.sentence,
+      parity: this.#verdict.lines,
+      ...Object.fromEntries(sides),
+    };
+  }
+
+  /** Copy the link. Without access to the clipboard, as on a page without TLS, select it for the reader to copy. */
+  async #copy() {
+    try {
+      await navigator.clipboard.writeText(this.#box.value);
+      this.#outcome = "Copied.";
+    } catch {
+      this.#box.focus();
+      this.#box.select();
+      this.#outcome = "The browser does not allow copying. The link is selected: copy it with the keyboard.";
+    }
+    this.paint();
+  }
+}
+
+/**
+ * @param {string} extension
+ * @param {string} type
+ * @param {string[]} parts
+ */
+function save(extension, type, parts) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(parts, { type }));
+  link.download = `rtdemo-${new Date().toISOString().replaceAll(/[:.]/g, "-")}.${extension}`;
+  link.click();
+  // The browser reads the data after this turn; within a minute it has begun.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

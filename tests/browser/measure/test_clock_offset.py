@@ -1,0 +1,83 @@
+"""Two clocks that differ by seconds: what the page measures, and what the naive way gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.conftest import Open
+from tests.browser.downloads import saved
+from tests.browser.panel import Panel
+from tests.cluster.process import Process, rtdemo
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+APART = """
+import time
+
+from rtdemo import producer
+
+real = time.time_ns
+time.time_ns = lambda: real() + 3_000_000_000
+
+
+@producer(every=0.1)
+def tenth():
+    return "ten a second"
+"""
+
+
+@dataclass
+class Served:
+    """What a page is opened by."""
+
+    web_url: str
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shifted(tmp_path: Path) -> AsyncIterator[Process]:
+    """A server in its own process, with a clock three seconds ahead of the browser's."""
+    plugin = tmp_path / "apart.py"
+    plugin.write_text(APART)
+    process = rtdemo(tmp_path, "apart", str(plugin))
+    await process.start()
+    yield process
+    await process.stop()
+
+
+async def test_latency_is_true_though_the_clocks_are_apart(
+    shifted: Process, open_page: Open, side: str, tmp_path: Path
+) -> None:
+    """The median is within its error of the truth, and Date.now() - sentAt is 3 s off."""
+    page = await open_page("/?producers=tenth", server=Served(shifted.url))
+    await page.evaluate(
+        """() => {
+            window.naive = [];
+            const parse = JSON.parse;
+            JSON.parse = (text) => {
+                const value = parse(text);
+                if (value?.producer === "tenth") window.naive.push(Date.now() - value.sentAt);
+                return value;
+            };
+        }"""
+    )
+    panel = Panel(page, side)
+    await panel.connect()
+    await panel.received(30)
+    await panel.press("Disconnect")
+    run = json.loads(await saved(page, "JSON", tmp_path))
+    error = run["clockError"]
+    rows = run[side]["samples"]["rows"]
+    measured = median(row[1] for row in rows if row[4] == "tenth" and row[1] is not None)
+    naive = median(await page.evaluate("window.naive"))
+    assert naive < -2900
+    # Both share one true clock here, so the truth is the naive reading plus the shift, to a millisecond.
+    assert abs(measured - (naive + 3000)) <= error + 1
+    assert 0 < error < 100
+    assert float(await panel.part("p50").inner_text()) <= max(measured * 1.02, 0) + 2 * error
