@@ -11,7 +11,7 @@ from functools import partial
 from rtdemo.engine.interface import Draft, Engine, check_draft
 from rtdemo.engine.log import Log
 from rtdemo.plugin_system.manager import PluginManager
-from rtdemo.plugin_system.producer import Producer, Series
+from rtdemo.plugin_system.producer import MessageNumbers, Producer
 from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.plugin_system.supervisor import Supervisor
 from rtdemo.protocol import message as messages
@@ -79,7 +79,9 @@ class SharedProducers:
     def _runner(self, producer: Producer, supervisor: Supervisor) -> ProducerRunner:
         numbering = Numbering(self._engine.log, producer.name)
         emit = partial(self._publish, producer, numbering)
-        return ProducerRunner(producer, supervisor, Series(numbering.following), emit, self._schedule)
+        return ProducerRunner(
+            producer, supervisor, MessageNumbers(numbering.following), emit, self._schedule
+        )
 
     def _first(self, producer: Producer) -> float | None:
         before = self._engine.log.sent_at(producer.name)

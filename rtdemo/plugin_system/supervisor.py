@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from rtdemo.errors import one_line
-from rtdemo.plugin_system.isolation import Threads, raise_if_stopped
-from rtdemo.plugin_system.producer import Producer, Series
+from rtdemo.plugin_system.isolation import Threads, raise_if_cancelled
+from rtdemo.plugin_system.producer import MessageNumbers, Producer
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.message import Message
 from rtdemo.timing.backoff import Backoff
@@ -93,7 +93,7 @@ class Supervisor:
             self._threads.close()
 
     def run(
-        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
     ) -> Coroutine[Any, Any, None] | None:
         """Run a function once and emit what comes; return what is left to await, if anything.
 
@@ -124,7 +124,7 @@ class Supervisor:
         return None
 
     async def stream(
-        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
     ) -> bool:
         """Emit what an async generator yields until it ends; return whether it ended well."""
         slowest = _Slowest()
@@ -140,7 +140,7 @@ class Supervisor:
         except StopAsyncIteration:
             return True
         except BaseException as error:
-            raise_if_stopped(error)
+            raise_if_cancelled(error)
             self._failed(error, backoff)
             return False
         finally:
@@ -155,7 +155,7 @@ class Supervisor:
                 content = await timed
             self._deliver(content, emit)
         except BaseException as error:
-            raise_if_stopped(error)
+            raise_if_cancelled(error)
             self._failed(self._too_long() if scope.expired() else error, backoff)
         else:
             self._succeeded(slowest.take(), backoff)

@@ -13,7 +13,7 @@ import pytest
 from rtdemo import Client, Message, Option, Producer, Reason, Secret
 from rtdemo.plugin_system import hookspecs
 from rtdemo.plugin_system import supervisor as supervising
-from rtdemo.plugin_system.isolation import MAX_WAITING
+from rtdemo.plugin_system.isolation import MAX_QUEUED_JOBS
 from rtdemo.plugin_system.options import declared
 from rtdemo.plugin_system.producer import Traits
 from rtdemo.plugin_system.registry import MAX_PRODUCERS
@@ -86,7 +86,7 @@ def test_figures_are_those_of_the_code() -> None:
     assert f"over {supervising.BLOCKING * 1000:g} ms" in about
     assert {"running", "backing off", "failed", "disabled"} <= set(table(about))
     assert supervising.THREADS == 4
-    assert f"up to {MAX_WAITING} wait" in section(REFERENCE, "Producers")
+    assert f"up to {MAX_QUEUED_JOBS} wait" in section(REFERENCE, "Producers")
     assert f"may be {MAX_PRODUCERS} in all" in section(REFERENCE, "producers(client)")
 
 
