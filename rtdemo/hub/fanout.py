@@ -11,7 +11,7 @@ from rtdemo.engine.log import Entry, Log
 from rtdemo.hub.batch import Batch
 from rtdemo.hub.connection import Connection
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.protocol.message import Position, parse
+from rtdemo.protocol.message import Position, parse_position
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Fanout:
         Arguments:
             claimed: the position that its client has reached; None where it is new.
         """
-        position = parse(claimed) if claimed is not None else self._log.last
+        position = parse_position(claimed) if claimed is not None else self._log.last
         if position is not None and (self._log.holds(position) or self._may_exist(position)):
             connection.stand(position)
 

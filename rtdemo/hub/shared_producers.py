@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from rtdemo.engine.interface import Draft, Engine, check
+from rtdemo.engine.interface import Draft, Engine, check_draft
 from rtdemo.engine.log import Log
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.plugin_system.producer import MessageNumbers, Producer
@@ -92,7 +92,7 @@ class SharedProducers:
     def _publish(self, producer: Producer, numbering: Numbering, content: str | Message) -> None:
         message = content if isinstance(content, Message) else Message(content)
         draft = Draft(message, producer.name, tuple(producer.transports))
-        check(draft)
+        check_draft(draft)
         numbering.follow(self._engine.publish([draft], leading=True), self._failed)
 
     def _failed(self, producer: str, error: BaseException | None) -> None:
@@ -114,7 +114,7 @@ class Numbering:
     def __init__(self, log: Log, producer: str) -> None:
         self._log = log
         self._producer = producer
-        self._on_the_way = 0
+        self._on_the_way: list[int] = []
         self._taken: deque[Position] = deque()
 
     def following(self) -> int:
@@ -122,7 +122,10 @@ class Numbering:
         last = self._log.last
         while self._taken and (self._taken[0].epoch != last.epoch or self._taken[0] <= last):
             self._taken.popleft()
-        return self._log.seq(self._producer) + self._on_the_way + len(self._taken) + 1
+        seq = self._log.seq(self._producer)
+        # The reader may append a message before its answer arrives, on another connection.
+        on_the_way = sum(number > seq for number in self._on_the_way)
+        return seq + on_the_way + len(self._taken) + 1
 
     def follow(
         self,
@@ -136,13 +139,14 @@ class Numbering:
         """
 
         def answered(answer: asyncio.Future[list[Position]]) -> None:
-            self._on_the_way -= 1
+            self._on_the_way.remove(number)
             if answer.cancelled() or answer.exception() is not None:
                 failed(self._producer, None if answer.cancelled() else answer.exception())
             else:
                 self._taken.extend(answer.result())
 
-        self._on_the_way += 1
+        number = self.following()
+        self._on_the_way.append(number)
         if answer.done():
             answered(answer)
         else:

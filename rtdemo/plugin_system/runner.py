@@ -8,7 +8,7 @@ from random import uniform
 from rtdemo.plugin_system.producer import MIN_PERIOD_S, MessageNumbers, Producer
 from rtdemo.plugin_system.supervisor import Emit, Supervisor
 from rtdemo.protocol.client import Client
-from rtdemo.timing.backoff import FIRST_RETRY, Backoff
+from rtdemo.timing.backoff import FIRST_RETRY_S, Backoff
 from rtdemo.timing.schedule import Schedule, Tick, Timer
 
 
@@ -128,4 +128,4 @@ class ProducerRunner:
         self._task = None
         if not task.cancelled() and not task.result():
             # It failed. Check each second whether its back-off is over or it was enabled.
-            self._tick = self._schedule.every(FIRST_RETRY, self._iterate)
+            self._tick = self._schedule.every(FIRST_RETRY_S, self._iterate)

@@ -18,7 +18,7 @@ from rtdemo.plugin_system.producer import MessageNumbers, Producer
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.message import Message
 from rtdemo.timing.backoff import Backoff
-from rtdemo.timing.loop_lag import Timed
+from rtdemo.timing.loop_lag import StepTimer
 
 log = logging.getLogger(__name__)
 
@@ -78,26 +78,26 @@ class Supervisor:
     @property
     def state(self) -> str:
         """One of `STATES`. A producer without a period is `failed` where another one backs off."""
-        if not self._failed_rounds.in_a_row:
+        if not self._failed_rounds.consecutive_failures:
             return "running"
-        if self._failed_rounds.in_a_row >= FAILURES_TO_DISABLE:
+        if self._failed_rounds.consecutive_failures >= FAILURES_TO_DISABLE:
             return "disabled"
         once = self.producer.every is None and not self.producer.is_stream
         return "failed" if once else "backing off"
 
     def may_run(self, backoff: Backoff) -> bool:
         """Return whether a run may start now: no back-off lasts, of this receiver or of all."""
-        if not backoff.in_a_row and not self._paused_until:
+        if not backoff.consecutive_failures and not self._paused_until:
             return True
-        if backoff.epoch != self._failed_rounds.epoch:
+        if backoff.generation != self._failed_rounds.generation:
             backoff.reset()
-            backoff.epoch = self._failed_rounds.epoch
-        return self._time() >= max(backoff.resume_at, self._paused_until)
+            backoff.generation = self._failed_rounds.generation
+        return self._time() >= max(backoff.retry_at, self._paused_until)
 
     def enable(self) -> None:
         """Run again at once for all receivers, as if no run had failed."""
         self._failed_rounds.reset()
-        self._failed_rounds.epoch += 1
+        self._failed_rounds.generation += 1
         self._blocked_in_a_row = 0
         self._paused_until = 0.0
 
@@ -120,7 +120,7 @@ class Supervisor:
         Returns:
             The rest of the run, to be awaited, if the function is async or runs in a thread; else None.
         """
-        if (backoff.in_a_row or self._paused_until) and not self.may_run(backoff):
+        if (backoff.consecutive_failures or self._paused_until) and not self.may_run(backoff):
             return None
         self.runs += 1
         started = perf_counter()
@@ -152,7 +152,7 @@ class Supervisor:
         iterator = producer.run(client)
         try:
             while True:
-                content = await Timed(iterator.__anext__(), longest.note)
+                content = await StepTimer(iterator.__anext__(), longest.note)
                 self.runs += 1
                 self._deliver(content, emit)
                 self._succeeded(longest.pop(), backoff)
@@ -170,7 +170,7 @@ class Supervisor:
     async def _await(self, awaitable: Awaitable[Any], emit: Emit, backoff: Backoff) -> None:
         longest = _LongestStep()
         scope = asyncio.timeout(self.producer.timeout)
-        timed = Timed(awaitable, longest.note) if inspect.iscoroutine(awaitable) else awaitable
+        timed = StepTimer(awaitable, longest.note) if inspect.iscoroutine(awaitable) else awaitable
         try:
             async with scope:
                 content = await timed
@@ -209,11 +209,11 @@ class Supervisor:
             raise ContentTypeError(f"returned {kind}; return str, dict, Message or None")
 
     def _succeeded(self, seconds: float, backoff: Backoff) -> None:
-        if backoff.in_a_row:
+        if backoff.consecutive_failures:
             backoff.reset()
         if seconds > MAX_STEP_S:
             self._has_blocked(seconds)
-        elif self._failed_rounds.in_a_row or self._blocked_in_a_row:
+        elif self._failed_rounds.consecutive_failures or self._blocked_in_a_row:
             self._recovered()
 
     def _has_blocked(self, seconds: float) -> None:
@@ -223,7 +223,7 @@ class Supervisor:
         self._blocked_in_a_row += 1
         if self._blocked_in_a_row > 1:
             self._count_round()
-            self._paused_until = max(self._paused_until, self._failed_rounds.resume_at)
+            self._paused_until = max(self._paused_until, self._failed_rounds.retry_at)
         if self.blocked % FAILURES_PER_TRACEBACK == 1:
             self._log_problem("all other work waited; use thread=True or await", None)
 
@@ -236,9 +236,9 @@ class Supervisor:
             self._log_problem("retrying after 1 to 30 s", error)
 
     def _count_round(self) -> None:
-        before = self._failed_rounds.in_a_row
+        before = self._failed_rounds.consecutive_failures
         self._failed_rounds.failed(self._time())
-        if before < self._failed_rounds.in_a_row == FAILURES_TO_DISABLE:
+        if before < self._failed_rounds.consecutive_failures == FAILURES_TO_DISABLE:
             self._paused_until = math.inf
             self._log_problem(
                 f"disabled after {FAILURES_TO_DISABLE} failures in a row, until it is enabled", None

@@ -22,7 +22,7 @@ from rtdemo.settings.folders import is_own_code
 from rtdemo.testing import virtual_time as virtual
 from rtdemo.testing.virtual_time import VirtualTimeLoop
 from rtdemo.timing.backoff import Backoff
-from rtdemo.timing.schedule import GRAIN, Schedule
+from rtdemo.timing.schedule import TIMER_RESOLUTION_S, Schedule
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ async def _run(producer: Producer, seconds: float, client: Client, speed: float,
     trial = Trial(producer, client)
     trial.start(speed)
     # A grain more: what is due at the very end comes before, whatever the sum of periods rounds to.
-    await asyncio.sleep(seconds + GRAIN)
+    await asyncio.sleep(seconds + TIMER_RESOLUTION_S)
     trial.stop()
     account = trial.account
     if keep:

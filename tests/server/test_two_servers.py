@@ -255,7 +255,7 @@ async def test_start_without_redis(start: Start) -> None:
     assert "--engine-optional" in err
     code, warned = await run("--engine", url, "--engine-optional")
     assert code == 0
-    assert "shared messages stay on this server" in warned
+    assert "shared messages are kept in this server's memory only" in warned
     assert "s3cret" not in err + warned
 
 
