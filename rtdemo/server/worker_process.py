@@ -128,7 +128,7 @@ class Spawner:
     def forget(self, process: Process) -> None:
         """Remove what a worker that is gone left behind, but for what it counted."""
         socket_of(self._folder, process.pid).unlink(missing_ok=True)
-        CounterFiles(self._folder).close(process.pid)
+        CounterFiles(self._folder).add_exited(process.pid)
 
     async def end(self, process: Process | None, patience: float = STOPPING) -> None:
         """Ask a worker to end and see that it does, after so many seconds by force."""

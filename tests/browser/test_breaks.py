@@ -122,7 +122,7 @@ async def test_a_refused_break_is_told(open_page: Open, serve: Serve, server: Se
     await panel.connect()
     object.__setattr__(server.hub, "_lab", False)
     await panel.press("Cut")
-    await expect(panel.part("breaking")).to_contain_text("the lab is off")
+    await expect(panel.part("breaking")).to_contain_text("fault injection is off")
     await expect(panel.part("cut")).to_be_enabled()
     await panel.becomes("connected")
 

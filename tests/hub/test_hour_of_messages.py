@@ -61,5 +61,5 @@ async def test_hour_at_1000_connections(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def join(hub: Hub, clock: VirtualClock, transport: Transport) -> Sink:
     sink = Sink(clock)
     nothing: Any = lambda _reason: None  # noqa: E731 - an argument with a name
-    hub.join(hub.connection(Client(transport), sink, wire.websocket_frame, nothing), Selection())
+    hub.join(hub.new_connection(Client(transport), sink, wire.websocket_frame, nothing), Selection())
     return sink
