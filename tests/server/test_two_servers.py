@@ -17,7 +17,7 @@ from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.clients import eventually
 from tests.conftest import Connect, Start
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, free_port, paused_reader
 
 OTHER = {"websocket": "sse", "sse": "websocket"}
 
@@ -94,14 +94,11 @@ async def test_position_ahead_of_a_server_s_copy_is_waited_for(
 ) -> None:
     """A client that comes from a faster server is neither told of a loss nor sent anything twice."""
     one, other = pair
-    engine: Any = other.hub.engine
-    engine._tasks[0].cancel()
-    await asyncio.wait({engine._tasks[0]})
-    await publish(one, "1")
-    await eventually(lambda: one.hub.engine.log.last.offset == 1)
-    assert other.hub.engine.log.last.offset == 0
-    peer = await connect(other, transport, f"last_event_id={one.hub.engine.log.last}")
-    engine._tasks[0] = asyncio.ensure_future(engine._follow())
+    async with paused_reader(other.hub.engine):
+        await publish(one, "1")
+        await eventually(lambda: one.hub.engine.log.last.offset == 1)
+        assert other.hub.engine.log.last.offset == 0
+        peer = await connect(other, transport, f"last_event_id={one.hub.engine.log.last}")
     await publish(one, "2")
     assert await shared(peer, 1) == ["2"]
 
@@ -116,7 +113,7 @@ async def test_position_that_exists_nowhere_is_told_after_all(
     claims = [f"{epoch}-9999", "ff-3"]
     peers = [await connect(one, transport, f"last_event_id={claim}") for claim in claims]
     await redis_server.stop()
-    await eventually(lambda: "away" in one.hub.engine.state)
+    await eventually(lambda: "unavailable" in one.hub.engine.state)
     peers += [await connect(one, transport, f"last_event_id={claim}") for claim in claims]
     gone = await connect(one, transport, f"last_event_id={claims[0]}")
     await gone.leave()
@@ -130,21 +127,18 @@ async def test_position_that_exists_nowhere_is_told_after_all(
 
 
 async def test_who_was_told_of_a_new_log_elsewhere_is_not_told_again(
-    pair: list[Server], connect: Connect, transport: str
+    pair: list[Server], connect: Connect, redis_server: RedisServer, transport: str
 ) -> None:
     """It comes to a server that has not noticed the flush yet, and gets nothing twice."""
     one, other = pair
     await publish(one, "old")
-    engine: Any = other.hub.engine
     await eventually(lambda: other.hub.engine.log.last.offset == 1)
-    engine._tasks[0].cancel()
-    await asyncio.wait({engine._tasks[0]})
-    await engine._commands.flushall()
-    await eventually(lambda: one.hub.engine.log.last.offset == 0)
-    await patiently(one, "1")
-    await eventually(lambda: one.hub.engine.log.last.offset == 1)
-    peer = await connect(other, transport, f"last_event_id={one.hub.engine.log.last}")
-    engine._tasks[0] = asyncio.ensure_future(engine._follow())
+    async with paused_reader(other.hub.engine), redis_server.client() as redis:
+        await redis.flushall()
+        await eventually(lambda: one.hub.engine.log.last.offset == 0)
+        await patiently(one, "1")
+        await eventually(lambda: one.hub.engine.log.last.offset == 1)
+        peer = await connect(other, transport, f"last_event_id={one.hub.engine.log.last}")
     await publish(one, "2")
     assert await shared(peer, 1) == ["2"]
 
@@ -163,7 +157,7 @@ async def test_while_redis_is_away_private_messages_go_on(
     async with httpx.AsyncClient(base_url=one.web_url) as http:
         ready = await http.get("/readyz")
     assert ready.status_code == 200
-    assert "redis is away" in ready.text
+    assert "redis is unavailable" in ready.text
     clock.advance(2)
     assert (await peer.receive())["producer"] == "message"
     late = await connect(one, transport, f"last_event_id={one.hub.engine.log.last}")
@@ -228,7 +222,7 @@ async def test_statistics_count_every_server(pair: list[Server], connect: Connec
                 return (await http.get("/api/stats")).json()["servers"]
 
             while (await told())["connections"] != {"websocket": 0, "sse": 2}:
-                server.hub.engine.lease._told = 0.0  # type: ignore[attr-defined]  # a Redis engine's
+                server.hub.engine.lease.reported_at = 0.0  # type: ignore[attr-defined]  # a Redis engine's
                 await asyncio.sleep(0.01)
             assert (await told())["count"] == 2
 
