@@ -124,7 +124,7 @@ class Hub:
 
     def names(self, client: Client) -> list[str]:
         """Return the names that a client may pick: producers, and names that are published under."""
-        return sorted({*self.plugins.names(client), *self.plugins.speakers, *self.published})
+        return sorted({*self.plugins.names(client), *self.plugins.replying, *self.published})
 
     @property
     def published(self) -> list[str]:

@@ -74,5 +74,5 @@ class Reloader:
                 return
         else:
             log.info("plugin %r loaded again", source.name)
-        self._hub.plugins.ask_shared(source.name)
+        self._hub.plugins.collect_shared(source.name)
         self._hub.swap(source.name)

@@ -104,7 +104,7 @@ class Server:
         clock = self._clock or LoopClock(loop)
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
-        self.plugins.ask_shared()
+        self.plugins.collect_shared()
         names, lab = self.settings.publish_names, self.settings.lab
         engine = await factory.load(self.settings)
         self.hub = Hub(self.plugins, Schedule(clock), engine, names, lab)

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, cast
 from rtdemo.errors import ProducerError, one_line
 from rtdemo.plugin_system.producer import Function, MessageNumbers, Producer
 from rtdemo.plugin_system.runner import ProducerRunner
-from rtdemo.plugin_system.supervisor import Emit, Supervisor
+from rtdemo.plugin_system.supervisor import ContentTypeError, Emit, Supervisor
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import Client, Transport
 from rtdemo.protocol.message import Message
@@ -29,6 +29,10 @@ T = TypeVar("T")
 
 class ProducerFailedError(AssertionError):
     """Report a producer that failed in a test; `__cause__` is its own error."""
+
+
+class MessageSizeError(ValueError):
+    """A producer returned a message over the limit of a `Trial`."""
 
 
 class Sent(list[Message]):
@@ -228,12 +232,12 @@ class Trial:
         text: object = message.message  # nothing makes sure that it is a str
         if not isinstance(text, str):
             kind = type(text).__name__
-            raise TypeError(f"returned a Message of {kind}; its message is a str")
+            raise ContentTypeError(f"returned a Message of {kind}; its message must be a str")
         stamp = round(self.loop.time() * 1000, 3)
         message = message.sent(stamp, self.producer.name, len(self.sent) + 1)
         size = len(messages.encode(message))
         if size > self._limit:
-            raise ValueError(f"sent {size} bytes; a message has {self._limit} at the most")
+            raise MessageSizeError(f"sent {size} bytes; a message has {self._limit} at the most")
         self.sent.append(message)
 
 

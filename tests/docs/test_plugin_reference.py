@@ -83,9 +83,9 @@ def test_figures_are_those_of_the_code() -> None:
     assert f"put off by {first:g} second," in about
     assert f"up to {last:g} seconds" in about
     assert f"failed {supervising.FAILURES_TO_DISABLE} times in a row" in about
-    assert f"over {supervising.BLOCKING * 1000:g} ms" in about
+    assert f"over {supervising.MAX_STEP_S * 1000:g} ms" in about
     assert {"running", "backing off", "failed", "disabled"} <= set(table(about))
-    assert supervising.THREADS == 4
+    assert supervising.THREADS_PER_PRODUCER == 4
     assert f"up to {MAX_QUEUED_JOBS} wait" in section(REFERENCE, "Producers")
     assert f"may be {MAX_PRODUCERS} in all" in section(REFERENCE, "producers(client)")
 

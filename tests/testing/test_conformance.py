@@ -153,7 +153,7 @@ def test_one_that_never_returns_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     in_thread = judged(release.wait, timeout=0.05, thread=True)
     release.set()
     assert hangs.startswith("fail  p: did not return within 0.05 s")
-    assert in_thread.startswith("fail  p: TimeoutError: took over 0.05 s")
+    assert in_thread.startswith("fail  p: RunTimeoutError: took over 0.05 s")
 
 
 def test_a_doubled_run_would_be_noticed() -> None:
