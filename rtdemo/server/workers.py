@@ -153,9 +153,9 @@ class WorkerSlot:
                 backoff.reset()
                 continue
             backoff.failed(loop.time())
-            if backoff.in_a_row > 1:
+            if backoff.consecutive_failures > 1:
                 await self._release_sockets()
-            await asyncio.sleep(max(0.0, backoff.resume_at - loop.time()))
+            await asyncio.sleep(max(0.0, backoff.retry_at - loop.time()))
 
     async def _run_one(self) -> bool:
         """Wait until the worker exits.

@@ -18,7 +18,7 @@ from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.testing import virtual_time as virtual
 from rtdemo.testing.run_producer import Trial, describe
 from rtdemo.testing.virtual_time import TimeStandsStillError, VirtualTimeLoop
-from rtdemo.timing.schedule import GRAIN
+from rtdemo.timing.schedule import TIMER_RESOLUTION_S
 
 RUNS = 100
 REAL_SECONDS = 10.0
@@ -157,7 +157,7 @@ class _Examination:
         trial = Trial(self._producer, self._client, MAX_MESSAGE_BYTES)
         trial.start()
         # Leave in the middle of a run, where there is a middle.
-        await asyncio.sleep((self._producer.every or 0.0) + self._producer.jitter + GRAIN)
+        await asyncio.sleep((self._producer.every or 0.0) + self._producer.jitter + TIMER_RESOLUTION_S)
         await self._leave(trial)
 
     async def _run_often(self, trial: Trial) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from rtdemo.protocol.client import TRANSPORTS
-from rtdemo.protocol.message import Position, parse
+from rtdemo.protocol.message import Position, parse_position
 from tests.cluster.recording_client import NETWORK_ERRORS, RecordingClient
 
 
@@ -69,7 +69,7 @@ class Publisher:
                     headers={"Idempotency-Key": text},
                 ) as response:
                     if response.status == 200:
-                        position = parse((await response.json())["positions"][0])
+                        position = parse_position((await response.json())["positions"][0])
                         assert position is not None
                         self.published[position] = text
                         return position

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import aiohttp
 
-from rtdemo.protocol.message import Position, parse
+from rtdemo.protocol.message import Position, parse_position
 
 FIRST_RETRY_S, MAX_RETRY_S = 0.1, 2.0
 """Seconds until the first attempt to reconnect, and the longest time between two."""
@@ -48,7 +48,7 @@ class DeliveryRecord:
         """Record a message as it was decoded from JSON."""
         if "client" in message:
             self.connections += 1
-        position = parse(message["id"]) if "id" in message else None
+        position = parse_position(message["id"]) if "id" in message else None
         if position is None:
             return
         if "client" in message:

@@ -126,7 +126,7 @@ async def test_position_that_exists_nowhere_gets_a_loss_notice(
         assert (notice["producer"], notice["lost"]) == ("resume", True)
     await publish_with_retry(one, "2")
     assert [await shared(peer, 1) for peer in peers] == [["2"]] * 4
-    assert one.hub._fanout._unsure == {}
+    assert one.hub.unverified == 0
 
 
 async def test_client_with_a_position_of_the_new_log_gets_no_loss_notice(
@@ -256,7 +256,7 @@ async def test_start_without_redis(start: Start) -> None:
     assert "--engine-optional" in err
     code, warned = await run("--engine", url, "--engine-optional")
     assert code == 0
-    assert "shared messages stay on this server" in warned
+    assert "shared messages are kept in this server's memory only" in warned
     assert "s3cret" not in err + warned
 
 

@@ -127,7 +127,7 @@ async def test_supervision_survives_an_unexpected_error(
     slot: WorkerSlot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (first,) = children()
-    monkeypatch.setattr(backoff, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(backoff, "FIRST_RETRY_S", 0.01)
     with monkeypatch.context() as patched:
         patched.setattr(WorkerLauncher, "clean_up", lambda launcher, process: 1 / 0)
         os.kill(first, signal.SIGKILL)
