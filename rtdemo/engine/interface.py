@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from rtdemo.engine.log import Entry, Log
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import TRANSPORTS, Transport
-from rtdemo.protocol.message import Message, Position
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES, Message, Position
 
 KEY_SECONDS = 600.0
 """For so long an idempotency key is remembered."""
@@ -118,8 +118,6 @@ class Engine(Protocol):
         """Let go of everything; give up leading, so that another server takes over at once."""
 
 
-MAX_MESSAGE = 64 * 1024
-"""Bytes of a shared message's JSON: with a few of them the outbox of every client would be full."""
 MAX_NAME = 100
 """Characters of the name under which something is published."""
 
@@ -132,8 +130,8 @@ def check(draft: Draft) -> None:
             producer's name is none.
     """
     size = len(messages.encode(draft.message))
-    if size > MAX_MESSAGE:
-        raise ValueError(f"a shared message of {size} bytes; at most {MAX_MESSAGE} are taken")
+    if size > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a shared message of {size} bytes; at most {MAX_MESSAGE_BYTES} are taken")
     name = draft.producer
     if not name.strip() or not name.isprintable() or "," in name or len(name) > MAX_NAME:
         raise ValueError(f"producer name {name[:MAX_NAME]!r} must be printable text without a comma")

@@ -11,8 +11,6 @@ from rtdemo.hub.connection import Connection
 from rtdemo.hub.selection import Selection, SelectionError, read_producers, read_speed
 from rtdemo.protocol.close_reasons import Reason
 
-MAX_TEXT = 64 * 1024
-"""Bytes of a text that a client may send, over either transport."""
 KEY = "rtdemo"
 """A JSON object with this one key is a control message; its answer has this producer's name."""
 FAULT = "break"

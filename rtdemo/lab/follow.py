@@ -86,9 +86,13 @@ class Follower:
             self.position = message["id"]
 
     async def _wait(self, why: ServerError) -> None:
-        if not why.again or not self._was_open:
+        if not why.retryable or not self._was_open:
             raise why
-        pause = why.wait if why.wait is not None else random.uniform(self._pause / 2, self._pause)
+        pause = (
+            why.retry_after
+            if why.retry_after is not None
+            else random.uniform(self._pause / 2, self._pause)
+        )
         self._note(f"{why.url} {why.problem}; trying again in {pause:.1f} s")
         await asyncio.sleep(pause)
         self._pause = min(self._pause * 2, LAST_PAUSE)
@@ -112,7 +116,7 @@ class Follower:
                     yield frame.data
             code = socket.close_code or 1006
             problem = f"ended the connection with code {code}"
-            raise ServerError(self._url, problem, "coming back", again=code not in _FINAL_CODES)
+            raise ServerError(self._url, problem, "coming back", retryable=code not in _FINAL_CODES)
 
     async def _sse(self) -> AsyncGenerator[str, None]:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
@@ -133,7 +137,9 @@ class Follower:
                     self.position = event.id or self.position
                     yield event.data.decode(errors="replace")
             wait = parser.retry / 1000 if parser.retry is not None else None
-            raise ServerError(self._url, "ended the stream", "coming back", again=True, wait=wait)
+            raise ServerError(
+                self._url, "ended the stream", "coming back", retryable=True, retry_after=wait
+            )
 
     @staticmethod
     async def _chunk(answer: aiohttp.ClientResponse) -> bytes:
@@ -147,7 +153,7 @@ def refusal(url: str, status: int, body: str, headers: Any) -> ServerError:
     later = headers.get("Retry-After", "")
     wait = float(later) if later.isdecimal() else None
     problem = f"answered {status}" + (f": {words}" if words else "")
-    return ServerError(url, problem, "see its log", again=status in _LATER, wait=wait)
+    return ServerError(url, problem, "see its log", retryable=status in _LATER, retry_after=wait)
 
 
 def explain(url: str, error: Exception) -> ServerError:
@@ -162,6 +168,6 @@ def explain(url: str, error: Exception) -> ServerError:
         mend = f"if it speaks no TLS, give {scheme.removesuffix('s')}:{rest}"
         return ServerError(url, f"fails at TLS: {one_line(error)}", mend)
     if isinstance(error, TimeoutError):
-        return ServerError(url, "says nothing", "is it the right address?", again=True)
+        return ServerError(url, "says nothing", "is it the right address?", retryable=True)
     mend = "is the server running?"
-    return ServerError(url, f"cannot be reached: {one_line(error)}", mend, again=True)
+    return ServerError(url, f"cannot be reached: {one_line(error)}", mend, retryable=True)

@@ -2,7 +2,7 @@
 
 A probe asks `/api/time`. The answer was taken between the request and the answer's first bytes, so half
 that time bounds the error. Between probes the monotonic clock goes on, and the error grows by the
-frequency tolerance of RFC 5905 section 7.2. clock.js does the same in the browser.
+frequency tolerance of RFC 5905 section 7.2. measure/server_clock.js does the same in the browser.
 """
 
 from __future__ import annotations

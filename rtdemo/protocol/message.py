@@ -9,6 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
+MAX_MESSAGE_BYTES = 64 * 1024
+"""Largest message in bytes: a text from a client, or the JSON of a shared message.
+
+The outbox of a connection holds only four messages of this size.
+"""
+
 
 class Message(msgspec.Struct, omit_defaults=True, frozen=True):
     """Carry one text to a client. The connection fills in when, by whom and which.

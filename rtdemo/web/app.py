@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from rtdemo.errors import Refused
-from rtdemo.hub.control import MAX_TEXT
 from rtdemo.hub.hub import Hub
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.settings.settings import Settings
 from rtdemo.web import aggregate, api, page, probes, prometheus, publish, sse, websocket
 from rtdemo.web.app_keys import (
@@ -31,7 +31,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ERROR_TEXTS = {
     404: "there is nothing at {path}; the page is at /",
     405: "{method} is not allowed at {path}; allowed: {allowed}",
-    413: "the body is over 64 KiB",
+    413: f"the body is over {MAX_MESSAGE_BYTES // 1024} KiB",
 }
 
 
@@ -53,7 +53,7 @@ def create_app(
         other_workers: reaches the other workers of the same parent.
         counter_files: keeps the counters of workers that have exited.
     """
-    app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_TEXT)
+    app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_MESSAGE_BYTES)
     app[SETTINGS] = settings
     app[HUB] = hub
     app[OTHER_WORKERS] = other_workers

@@ -18,8 +18,8 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from rtdemo.errors import Refused
-from rtdemo.hub.control import MAX_TEXT
 from rtdemo.protocol import message, wire
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.web import request_info
 from rtdemo.web.admission import check_handshake, check_origin
 from rtdemo.web.api import json_response
@@ -47,7 +47,7 @@ _INTEGER = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)
 _BOUNDS = {
     "count": (1, 100),
     "every": (0, 10_000),
-    "size": (0, MAX_TEXT),
+    "size": (0, MAX_MESSAGE_BYTES),
     "after": (0, int(MAX_STREAM_S)),
 }
 """Smallest and largest value of each parameter of a stream."""
@@ -172,7 +172,9 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_handshake(request)
     check_origin(request)
     _check(request)
-    ws = web.WebSocketResponse(compress=False, protocols=[SUBPROTOCOL], max_msg_size=MAX_TEXT + 1)
+    ws = web.WebSocketResponse(
+        compress=False, protocols=[SUBPROTOCOL], max_msg_size=MAX_MESSAGE_BYTES + 1
+    )
     async with _bounded_stream(request):
         await ws.prepare(request)
         await ws.send_bytes(msgspec.json.encode(_describe(request)))

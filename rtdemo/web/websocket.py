@@ -11,10 +11,10 @@ from struct import pack
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from rtdemo.hub.connection import Connection
-from rtdemo.hub.control import MAX_TEXT
 from rtdemo.hub.hub import Hub
 from rtdemo.protocol import wire
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.web.admission import admit, check_handshake, check_origin, last_event_id
 from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.streaming import open_connection
@@ -55,7 +55,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         # With compression a connection would cost 120 KiB instead of 14.
         compress=False,
         # aiohttp refuses a message as large as its limit; ours may be as large.
-        max_msg_size=MAX_TEXT + 1,
+        max_msg_size=MAX_MESSAGE_BYTES + 1,
     )
     await ws.prepare(request)
     transport = request.transport

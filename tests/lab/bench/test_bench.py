@@ -77,19 +77,23 @@ async def test_a_figure_that_got_worse_fails(tmp_path: Path) -> None:
     for one in run.rounds:
         one.received.bytes //= 2
     file.write_bytes(msgspec.json.encode(run))
-    compared = (*quick, "--compare", file, "--fail-if")
-    done = await bench(*compared, "bytes+50%")
+    unknown = tmp_path / "unknown.json"
+    for one in run.rounds:
+        one.received.messages = 0
+    unknown.write_bytes(msgspec.json.encode(run))
+    # All at once: bytes compare on a busy machine, too.
+    done, passed, unmet = await asyncio.gather(
+        bench(*quick, "--compare", file, "--fail-if", "bytes+50%"),
+        bench(*quick, "--compare", file, "--fail-if", "bytes+150%"),
+        bench(*quick, "--compare", unknown, "--fail-if", "bytes+50%"),
+    )
     assert done.code == 1
     assert done.err.startswith("rtdemo: SSE: bytes a message +")
     assert done.err.endswith("is over bytes+50%\n")
     assert "between SSE before and SSE now" in done.out or "SSE now's p50" in done.out
-    assert (await bench(*compared, "bytes+150%")).code == 0
-    for one in run.rounds:
-        one.received.messages = 0
-    file.write_bytes(msgspec.json.encode(run))
-    done = await bench(*compared, "bytes+50%")
+    assert passed.code == 0
     why = "both runs must tell the figure, in two rounds"
-    assert (done.code, done.err) == (3, f"rtdemo: SSE: bytes+50% could not be held: {why}\n")
+    assert (unmet.code, unmet.err) == (3, f"rtdemo: SSE: bytes+50% could not be held: {why}\n")
 
 
 async def test_a_clock_that_is_3_s_ahead_is_seen_through(tmp_path: Path) -> None:
@@ -133,11 +137,12 @@ async def test_any_server_with_sent_at(tmp_path: Path, period: float) -> None:
 
     async def talk(socket: websockets.ServerConnection) -> None:
         loop, number = asyncio.get_running_loop(), 0
-        start = loop.time()
+        start, started_at = loop.time(), time.time()
         while True:
             number += 1
             await asyncio.sleep(start + number * period - loop.time())
-            text = {"message": f"Reading {number}", "sentAt": time.time() * 1000}
+            # The instant that was planned: a busy machine wakes this later, not evenly.
+            text = {"message": f"Reading {number}", "sentAt": (started_at + number * period) * 1000}
             await socket.send(json.dumps(text))
 
     async with websockets.serve(talk, "127.0.0.1", 0, process_request=refuse_http) as server:

@@ -34,16 +34,6 @@ BOXES: dict[str, dict[str, Any]] = {
 """Boxes in the path, each with one fault."""
 
 
-class Waited:
-    """Hold what was found behind each proxy, before and after its mending, and behind each box.
-
-    A set-up is not in it where its proxy is not installed.
-    """
-
-    setups: dict[str, tuple[Findings, Findings]]
-    boxes: dict[str, Findings]
-
-
 async def behind_boxes() -> dict[str, Findings]:
     """Return what doctor finds behind each box."""
 
@@ -56,16 +46,13 @@ async def behind_boxes() -> dict[str, Findings]:
 
 
 @pytest.fixture(scope="session")
-def waited(tmp_path_factory: pytest.TempPathFactory) -> Waited:
-    """Run all of them."""
-    waited = Waited()
+def setups_findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Findings, Findings]]:
+    """Examine each set-up before and after its mending, except where its proxy is not installed."""
+    possible = [setup for setup in SETUPS if not setup or find(proxies.program(setup))]
+    return asyncio.run(before_and_after(tmp_path_factory.mktemp("setups"), possible))
 
-    async def everything() -> None:
-        folder = tmp_path_factory.mktemp("setups")
-        possible = [setup for setup in SETUPS if not setup or find(proxies.program(setup))]
-        waited.setups, waited.boxes = await asyncio.gather(
-            before_and_after(folder, possible), behind_boxes()
-        )
 
-    asyncio.run(everything())
-    return waited
+@pytest.fixture(scope="session")
+def boxes_findings() -> dict[str, Findings]:
+    """Examine what is behind each box."""
+    return asyncio.run(behind_boxes())
