@@ -47,7 +47,7 @@ class Hub:
         lab: whether clients may inject faults into their own connection.
 
     Attributes:
-        plugins, schedule, engine: as given.
+        plugins, schedule, engine, lab: as given.
         traffic: counters by transport.
         shared: the shared producers.
         publish_latency: seconds from a publication from outside to the engine's answer.
@@ -66,7 +66,7 @@ class Hub:
         self.schedule = schedule
         self.engine = engine
         self._names = names
-        self._lab = lab
+        self.lab = lab
         self.traffic: dict[Transport, Traffic] = {name: Traffic() for name in TRANSPORTS}
         self.draining = False
         self._connections: dict[str, Connection] = {}
@@ -226,7 +226,7 @@ class Hub:
         wanted = control.read(text)
         if wanted is not None:
             select = partial(self.select, connection)
-            control.handle(connection, wanted, self.names(client), select, self._lab)
+            control.handle(connection, wanted, self.names(client), select, self.lab)
             return
         await self.plugins.hooks.receive(client, text, partial(self._reply, connection))
 

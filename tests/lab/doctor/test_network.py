@@ -170,7 +170,7 @@ async def test_probes_are_off() -> None:
 async def test_probes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client over the rate limit gets warnings, but no failure."""
     monkeypatch.setattr(probes, "BURST", 4)
-    monkeypatch.setattr(probes, "RATE", 0.001)
+    monkeypatch.setattr(probes, "REQUESTS_PER_SECOND", 0.001)
     async with served(often=True) as server:
         report = await examine(server.web_url, idle=1)
         again = await examine(server.web_url, idle=1)
