@@ -170,8 +170,8 @@ class Server:
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
                 await web.SockSite(runner, sock, backlog=LISTEN_BACKLOG).start()
-        if self._other_workers.own is not None:
-            await web.UnixSite(runner, self._other_workers.own).start()
+        if self._other_workers.own_socket is not None:
+            await web.UnixSite(runner, self._other_workers.own_socket).start()
         self._sites.web = opened[0]
         self._sites.websocket = opened[1] if len(opened) > 1 else None
 

@@ -149,7 +149,7 @@ class WorkerLauncher:
     def clean_up(self, process: Process) -> None:
         """Delete the socket file of a worker that exited, and add its counters to the total."""
         socket_of(self._folder, process.pid).unlink(missing_ok=True)
-        CounterFiles(self._folder).close(process.pid)
+        CounterFiles(self._folder).add_exited(process.pid)
 
     async def stop(self, process: Process | None, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Stop a worker by SIGTERM, and by SIGKILL if it does not exit in time.

@@ -47,7 +47,7 @@ async def connect_both(page: Page, server: Server) -> dict[str, Connection]:
 
 def connections(server: Server) -> dict[str, Connection]:
     """Return the server's connections by their transport."""
-    return {c.client.transport: c for c in server.hub._connections.values()}
+    return {c.client.transport: c for c in server.hub.connections}
 
 
 async def settles(connection: Connection, speed: float, *producers: str) -> None:

@@ -105,7 +105,7 @@ async def test_coming_back_for_what_was_missed(open_page: Open, serve: Serve, si
     await panel.connect()
     await publish(server, "before")
     await expect(panel.texts.filter(has_text="before")).to_have_count(1)
-    for connection in list(server.hub._connections.values()):
+    for connection in server.hub.connections:
         connection.end(Reason.GOING_AWAY)
     await panel.becomes("reconnecting")
     await publish(server, "meanwhile")

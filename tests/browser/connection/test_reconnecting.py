@@ -46,7 +46,7 @@ async def test_a_break_moves_nothing(open_page: Open, server: Server, width: int
     panel = Panel(page, "websocket")
     await panel.connect()
     before = await panel.part("strip").bounding_box()
-    for connection in list(server.hub._connections.values()):
+    for connection in server.hub.connections:
         connection.end(Reason.CONNECTION_LOST)
     await expect(panel.sentence).to_contain_text("Code 1006")
     assert await panel.part("strip").bounding_box() == before

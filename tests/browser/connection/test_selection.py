@@ -83,10 +83,10 @@ async def test_a_new_connect_asks_for_it(page: Page, server: Server, side: str) 
     await page.keyboard.press("ArrowRight")
     await settles(connections(server)[side], 1.5, "status", "welcome")
     await panel.press("Disconnect")
-    await eventually(lambda: not server.hub._connections)
+    await eventually(lambda: not server.hub.connections)
     await panel.press("Connect")
     await panel.becomes("connected")
-    await eventually(lambda: server.hub._connections)
+    await eventually(lambda: server.hub.connections)
     assert connections(server)[side].client.query == {"producers": "status", "speed": "1.5"}
 
 
@@ -94,12 +94,12 @@ async def test_the_browsers_own_retry(page: Page, server: Server, browser_errors
     """EventSource retries with its first address; a later choice is sent as a message."""
     producers = ProducersSection(page)
     await Panel(page, "sse").connect()
-    (first,) = server.hub._connections.values()
+    (first,) = server.hub.connections
     await producers.switch("status", "sse").click()
     await settles(first, 1, "message", "welcome")
     first.end(Reason.TOO_SLOW)
-    await eventually(lambda: set(server.hub._connections.values()) - {first})
-    (second,) = server.hub._connections.values()
+    await eventually(lambda: set(server.hub.connections) - {first})
+    (second,) = server.hub.connections
     assert second.client.query == {}
     await settles(second, 1, "message", "welcome")
     browser_errors.remove_expected("ERR_")
@@ -149,7 +149,7 @@ async def test_keyboard(page: Page, server: Server) -> None:
     """Space moves a switch; one that cannot be moved keeps its place, its focus and its reason."""
     producers = ProducersSection(page)
     await Panel(page, "sse").connect()
-    (connection,) = server.hub._connections.values()
+    (connection,) = server.hub.connections
     await producers.switch("message", "sse").focus()
     await page.keyboard.press("Space")
     await settles(connection, 1, "status", "welcome")
