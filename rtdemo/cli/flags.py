@@ -1,4 +1,4 @@
-"""Make the command line's flags from the settings."""
+"""Command-line flags that are made from the settings, and a group with a default command."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from rtdemo.settings.field import Setting
 from rtdemo.settings.settings import SETTINGS
 
 FILES = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-"""The plugin files of a command."""
+"""The argument FILES of a command: plugin files."""
 
 
 class ClosedPipeError(Exception):
-    """Say that nobody reads the output any more."""
+    """The reader of the output has closed the pipe."""
 
 
 class DefaultGroup(click.Group):
-    """Take a command line that names no command for one of the default command.
+    """A group that runs its default command if the command line names none.
 
     Arguments:
-        default: that command's name.
-        takes_words: whether it takes arguments, so that a word that is no command is its.
-        modules: where further commands are, by their names; loaded when they are called.
+        default: name of the default command.
+        takes_words: whether a first word that is no command is an argument of the default command.
+        modules: the modules of further commands, by name; a module is imported when it is needed.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class DefaultGroup(click.Group):
         self._modules = modules
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands' names."""
+        """Return the names of all commands, sorted."""
         return sorted({*super().list_commands(ctx), *self._modules})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, loaded."""
+        """Return a command, and import its module if need be; None if there is no such command."""
         if cmd_name not in self._modules:
             return super().get_command(ctx, cmd_name)
         command: click.Command = getattr(import_module(self._modules[cmd_name]), cmd_name)
@@ -58,7 +58,7 @@ class DefaultGroup(click.Group):
         """Run the command.
 
         Raises:
-            ClosedPipeError: of which click and rich both would make exit code 1.
+            ClosedPipeError: if the reader of the output has gone; click and rich would exit with 1.
         """
         try:
             return super().invoke(ctx)
@@ -70,7 +70,7 @@ class DefaultGroup(click.Group):
             raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the default command first where no command is named."""
+        """Insert the default command if no command is named."""
         own = {"--help", "--version"}
         first = args[0] if args else "-"
         is_word = self._takes_words and first not in self.commands
@@ -80,7 +80,7 @@ class DefaultGroup(click.Group):
 
 
 def options(names: Iterable[str] = tuple(SETTINGS)) -> Callable[[Any], Any]:
-    """Return a decorator that adds the flags of these settings, all by default."""
+    """Return a decorator that adds the flags of some settings, by default of all, to a command."""
     wanted = list(names)
 
     def decorate(command: Any) -> Any:
@@ -92,20 +92,26 @@ def options(names: Iterable[str] = tuple(SETTINGS)) -> Callable[[Any], Any]:
 
 
 def _option(setting: Setting) -> Any:
-    words = f"{setting.help} [{setting.variable}]"
+    help_text = f"{setting.help} [{setting.variable}]"
     if setting.default not in ("", (), False):
-        words += f" Default: {setting.default}."
+        help_text += f" Default: {setting.default}."
     if setting.kind is bool:
         flag = f"{setting.flag}/--no-{setting.flag[2:]}"
-        return click.option(flag, setting.name, default=None, help=words)
-    return click.option(setting.flag, setting.name, metavar=setting.kind.__name__.upper(), help=words)
+        return click.option(flag, setting.name, default=None, help=help_text)
+    return click.option(
+        setting.flag, setting.name, metavar=setting.kind.__name__.upper(), help=help_text
+    )
 
 
 def check_files(files: Iterable[Path], or_else: str = "") -> None:
-    """Refuse a plugin file that is not there.
+    """Check that the plugin files exist.
+
+    Arguments:
+        files: the plugin files.
+        or_else: the end of the error's sentence.
 
     Raises:
-        click.BadParameter: with its name.
+        click.BadParameter: if one does not exist.
     """
     for file in files:
         if not file.is_file():
