@@ -18,26 +18,28 @@ from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine, protocol, report, result, verdict
 from rtdemo.lab.bench.result import Run, RunSettings
 from rtdemo.lab.bench.run import measure
-from rtdemo.lab.bench.verdict import Limit
+from rtdemo.lab.bench.verdict import RegressionLimit
 from rtdemo.protocol.client import TRANSPORTS, Transport
 
-INTERRUPTED = 130
-EXCEEDED, UNHELD = 1, 3
-EACH = 2000
+EXIT_INTERRUPTED = 130
+EXIT_REGRESSION, EXIT_UNDECIDED = 1, 3
+CONNECTIONS_PER_PROCESS = 2000
 """Connections that one process reads with ease."""
 SPARE_FILES = 256
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-class LimitType(click.ParamType[Limit]):
+class RegressionLimitType(click.ParamType[RegressionLimit]):
     """Read a limit of --fail-if."""
 
     name = "limit"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Limit:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> RegressionLimit:
         """Return the limit, or refuse it with what would be one."""
         try:
-            return value if isinstance(value, Limit) else verdict.limit(value)
+            return value if isinstance(value, RegressionLimit) else verdict.parse_limit(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -92,7 +94,7 @@ class LimitType(click.ParamType[Limit]):
 @click.option(
     "--fail-if",
     "limits",
-    type=LimitType(),
+    type=RegressionLimitType(),
     multiple=True,
     help="With --compare: exit 1 where a figure got worse by more than this beyond chance, as p99+20%, "
     "and 3 where that cannot be told.",
@@ -102,7 +104,7 @@ def bench(
     json_file: Path | None,
     html_file: Path | None,
     compare: Path | None,
-    limits: tuple[Limit, ...],
+    limits: tuple[RegressionLimit, ...],
     **given: Any,
 ) -> int:
     """Measure the server at URL over both transports in turns; without URL, one started for it.
@@ -120,20 +122,20 @@ def bench(
     at = datetime.now(UTC).isoformat(timespec="seconds")
     run = Run(at, url or "own server", machine.environment(""), settings)
     failure: RtdemoError | None = _measure(run, address)
-    exceeded, unheld = verdict.hold(limits, old, run) if old is not None else ([], [])
+    exceeded, undecided = verdict.check_limits(limits, old, run) if old is not None else ([], [])
     if old is not None:
-        run.warnings += verdict.unlike(old, run)
+        run.warnings += verdict.setting_differences(old, run)
     if run.rounds:
         # First the files: what is printed may be read by nobody.
         failure = _keep(run, old, json_file, html_file) or failure
-        report.show(run, old)
+        report.print_report(run, old)
     if failure is not None:
         raise failure
-    for sentence in (*exceeded, *unheld):
+    for sentence in (*exceeded, *undecided):
         click.echo(f"rtdemo: {sentence}", err=True)
     if run.cut_short:
-        return INTERRUPTED
-    return EXCEEDED if exceeded else UNHELD if unheld else 0
+        return EXIT_INTERRUPTED
+    return EXIT_REGRESSION if exceeded else EXIT_UNDECIDED if undecided else 0
 
 
 def _settings(
@@ -142,7 +144,7 @@ def _settings(
     there = address.transports if address is not None else TRANSPORTS
     if transport is not None and address is not None:
         address.stream(transport)
-    needed = min(os.cpu_count() or 1, -(-given["connections"] // EACH))
+    needed = min(os.cpu_count() or 1, -(-given["connections"] // CONNECTIONS_PER_PROCESS))
     return RunSettings(
         transports=(transport,) if transport else there, processes=processes or needed, **given
     )
@@ -169,7 +171,7 @@ def _keep(run: Run, old: Run | None, json_file: Path | None, html_file: Path | N
         if json_file is not None:
             result.write(json_file, msgspec.json.encode(run))
         if html_file is not None:
-            result.write(html_file, report.page(run, old))
+            result.write(html_file, report.html_page(run, old))
     except FileError as error:
         return error
     return None

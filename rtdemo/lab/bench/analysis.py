@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 
 from rtdemo.lab.bench import due_times
-from rtdemo.lab.bench.arrivals import Arrivals, Inbox, Stream
-from rtdemo.lab.bench.protocol import DRAIN, Go
-from rtdemo.lab.bench.result import MAX_NAMES, Block, Figures
+from rtdemo.lab.bench.arrivals import Arrivals, ConnectionArrivals, Stream
+from rtdemo.lab.bench.protocol import DRAIN_S, Window
+from rtdemo.lab.bench.result import MAX_NAMES, Figures, SecondBlock
 
-WHOLE = 0.5
+SENT_AT_ROUNDING_MS = 0.5
 """Milliseconds that a `sentAt` without a fraction is moved by: it lies anywhere in its millisecond."""
 
 
-def work_out(
+def analyse_window(
     arrivals: Arrivals,
     periods: Mapping[str, float],
-    go: Go,
+    go: Window,
     offset: float | None,
     error: float | None = None,
 ) -> Figures:
@@ -32,13 +32,13 @@ def work_out(
         error: milliseconds by which that may be off where it is assumed; where messages came before
             they were sent by more than this, it is not known after all.
     """
-    figures = Figures([Block() for _ in range(ceil(go.seconds))])
+    figures = Figures([SecondBlock() for _ in range(ceil(go.seconds))])
     by_name: dict[str, list[Stream]] = {}
-    for inbox in arrivals.inboxes:
+    for connection in arrivals.connections:
         # What the server says that it sends was due on every connection, whatever came there.
         for name in periods:
-            inbox.streams.setdefault(name, Stream())
-        for name, stream in inbox.streams.items():
+            connection.streams.setdefault(name, Stream())
+        for name, stream in connection.streams.items():
             by_name.setdefault(name, []).append(stream)
     streams = [stream for kind in by_name.values() for stream in kind]
     instants = [at for stream in streams for at in stream.sent]
@@ -48,10 +48,10 @@ def work_out(
     _schedule(figures, by_name, periods)
     if offset is not None and error is not None and offset - _fastest(streams) < -error:
         figures.refuted, offset = True, None
-    moved = WHOLE if figures.whole else 0.0
+    moved = SENT_AT_ROUNDING_MS if figures.whole else 0.0
     # Without an offset the fastest message counts as taking no time, for the count alone.
     shift = moved - (offset if offset is not None else _fastest(streams))
-    window = Window(go, shift, is_told=offset is not None)
+    window = WindowAnalysis(go, shift, is_told=offset is not None)
     jitters = [
         found
         for name, kind in by_name.items()
@@ -59,7 +59,7 @@ def work_out(
         if (found := window.count(figures, stream, figures.periods.get(name), name in periods))
         is not None
     ]
-    figures.mute = sum(not window.has_any(inbox) for inbox in arrivals.inboxes)
+    figures.mute = sum(not window.has_any(connection) for connection in arrivals.connections)
     figures.streams = len(jitters)
     figures.jitter = sum(jitters) / len(jitters) if jitters else 0.0
     return figures
@@ -92,7 +92,7 @@ def _count(figures: Figures, stream: Stream) -> None:
     figures.lost += int(highest - min(seen)) + 1 - len(seen)
 
 
-class Window:
+class WindowAnalysis:
     """Map the server's clock to this one's and instants to the seconds of a window.
 
     Arguments:
@@ -101,15 +101,15 @@ class Window:
         is_told: whether that is known, so that latencies mean something.
     """
 
-    def __init__(self, go: Go, shift: float, is_told: bool) -> None:
+    def __init__(self, go: Window, shift: float, is_told: bool) -> None:
         self.first, self.after = go.start, go.start + go.seconds * 1000
         self.shift, self.is_told = shift, is_told
 
-    def has_any(self, inbox: Inbox) -> bool:
+    def has_any(self, connection: ConnectionArrivals) -> bool:
         """Tell whether anything came on a connection in the window."""
         return any(
             bisect_left(stream.arrived, self.first) < bisect_left(stream.arrived, self.after)
-            for stream in inbox.streams.values()
+            for stream in connection.streams.values()
         )
 
     def count(
@@ -125,7 +125,7 @@ class Window:
         transits = self._arrivals(figures, sent, stream)
         if period is not None:
             span = (self.first, self.after)
-            end = self.after + DRAIN * 1000
+            end = self.after + DRAIN_S * 1000
             waits = due_times.waits(sent, stream.arrived, period, is_told, span, end)
             figures.due += len(waits)
             figures.kept += sum(came for _, _, came in waits)
@@ -143,7 +143,7 @@ class Window:
         figures.messages += len(transits)
         return transits
 
-    def _block(self, figures: Figures, at: float) -> Block:
+    def _block(self, figures: Figures, at: float) -> SecondBlock:
         # Rounding may put the last instant of all just behind the last block.
         return figures.blocks[min(len(figures.blocks) - 1, int((at - self.first) / 1000))]
 

@@ -10,11 +10,11 @@ import msgspec
 MAX_MESSAGES = 3_000_000
 """That one process keeps, at 24 bytes each; what comes after them is counted and left out."""
 MAX_STREAMS = 200_000
-MAX_NAME = 100
+MAX_NAME_LENGTH = 100
 NO_SEQ = -1.0
-EXACT = 2**53
+MAX_EXACT_SEQ = 2**53
 """Numbers from which on not each can be told from the next."""
-LATEST = 1e15
+MAX_SENT_AT_MS = 1e15
 """Milliseconds since the epoch beyond which a `sentAt` is no instant."""
 _DIGIT = re.compile(r"\d")
 
@@ -53,7 +53,7 @@ class Stream:
         self.is_shared = False
 
 
-class Inbox:
+class ConnectionArrivals:
     """Hold the streams of one connection.
 
     Attributes:
@@ -80,7 +80,7 @@ class Inbox:
             return
         if isinstance(message.client, str):
             self.client = message.client
-        if message.sent_at is None or abs(message.sent_at) > LATEST:
+        if message.sent_at is None or abs(message.sent_at) > MAX_SENT_AT_MS:
             arrivals.unread += 1
             return
         self.messages += 1
@@ -107,16 +107,16 @@ class Arrivals:
     """
 
     def __init__(self) -> None:
-        self.inboxes: list[Inbox] = []
+        self.connections: list[ConnectionArrivals] = []
         self.unread = 0
         self.left_out = 0
         self._kept = 0
         self._streams = 0
 
-    def open(self) -> Inbox:
+    def open(self) -> ConnectionArrivals:
         """Return the inbox of a new connection."""
-        inbox = Inbox(self)
-        self.inboxes.append(inbox)
+        inbox = ConnectionArrivals(self)
+        self.connections.append(inbox)
         return inbox
 
     def room_for(self, is_new: bool) -> bool:
@@ -135,11 +135,11 @@ class Arrivals:
 
 def _number(seq: object) -> float:
     """Return a producer's number, which other servers may write as anything."""
-    if type(seq) is int and 0 <= seq < EXACT:
+    if type(seq) is int and 0 <= seq < MAX_EXACT_SEQ:
         return seq
-    return seq if type(seq) is float and 0 <= seq < EXACT and seq.is_integer() else NO_SEQ
+    return seq if type(seq) is float and 0 <= seq < MAX_EXACT_SEQ and seq.is_integer() else NO_SEQ
 
 
 def group(text: object) -> str:
     """Return what stands for the producer of a message that names none."""
-    return _DIGIT.split(text, maxsplit=1)[0][:MAX_NAME].strip() if isinstance(text, str) else ""
+    return _DIGIT.split(text, maxsplit=1)[0][:MAX_NAME_LENGTH].strip() if isinstance(text, str) else ""

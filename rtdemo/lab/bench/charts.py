@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 
 from rtdemo.lab.bench import metrics
-from rtdemo.lab.bench.metrics import FROM, Basis
+from rtdemo.lab.bench.metrics import BASIS_LABELS, Basis
 from rtdemo.lab.bench.result import Round, Run
 from rtdemo.protocol.client import Transport
 from rtdemo.timing.histogram import Latencies, middle
 
-LEAST, MOST = 0.01, 1e6
+MIN_MS, MAX_MS = 0.01, 1e6
 """Milliseconds at which the scale ends."""
-_NINES = ((50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99.9"), (99.99, "p99.99"))
+_PERCENTILES = ((50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99.9"), (99.99, "p99.99"))
 _MAX_DEPTH = 5.0
 
 
@@ -60,7 +60,7 @@ class Scale:
 
     def height(self, ms: float) -> float:
         """Return percent from the bottom."""
-        decades = log10(min(max(ms, LEAST), MOST)) - self.low
+        decades = log10(min(max(ms, MIN_MS), MAX_MS)) - self.low
         return min(100.0, max(0.0, 100 * decades / (self.high - self.low)))
 
     @property
@@ -80,8 +80,8 @@ def _duration(power: int) -> str:
 def scale(found: Iterable[Latencies]) -> Scale:
     """Return the decades that hold all of these latencies but the fastest 10 %."""
     met = [percentile * 1000 for one in found for p in (10, 100) if (percentile := one.percentile(p))]
-    low = floor(log10(min(max(min(met, default=LEAST), LEAST), MOST / 10)))
-    high = ceil(log10(min(max(met, default=LEAST), MOST)))
+    low = floor(log10(min(max(min(met, default=MIN_MS), MIN_MS), MAX_MS / 10)))
+    high = ceil(log10(min(max(met, default=MIN_MS), MAX_MS)))
     return Scale(low, max(low + 1, high))
 
 
@@ -104,9 +104,11 @@ def _curve(whole: dict[Transport, Latencies], basis: Basis, common: Scale) -> Pl
 
     lines = [Line(transport, _steps(one, across, common)) for transport, one in whole.items()]
     ticks = [
-        Label(across(percent / 100), name) for percent, name in _NINES if across(percent / 100) <= 86
+        Label(across(percent / 100), name)
+        for percent, name in _PERCENTILES
+        if across(percent / 100) <= 86
     ]
-    about = f"So many of the messages came within so long {FROM[basis]}. Right is rarer."
+    about = f"So many of the messages came within so long {BASIS_LABELS[basis]}. Right is rarer."
     return Plot("Latency by percentile", about, lines, [*ticks, Label(100.0, "max")], common.labels)
 
 

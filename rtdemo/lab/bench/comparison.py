@@ -17,7 +17,7 @@ from rtdemo.lab.bench.result import Round
 from rtdemo.timing.histogram import Latencies, merged, middle
 
 MIN_ROUNDS = 2
-_SMALLEST = 0.001
+MIN_LATENCY_MS = 0.001
 """Milliseconds that a latency counts as at the least: a logarithm needs something."""
 
 
@@ -39,12 +39,12 @@ class Difference:
     change: float
     low: float
     high: float
-    why_not: str = ""
+    why_unclear: str = ""
 
     @property
-    def is_told(self) -> bool:
+    def is_clear(self) -> bool:
         """Whether the sides differ as far as can be known."""
-        return not self.why_not
+        return not self.why_unclear
 
 
 def compare(name: str, first: Sequence[Round], second: Sequence[Round]) -> Difference | None:
@@ -71,14 +71,14 @@ def _of_percentile(
     ]
     error = max((r.clock_error or 0.0) for r in (*first, *second))
     found = _as_share(name, one, other, draws, (len(first), len(second)))
-    if found.is_told and abs(other - one) <= error:
-        return _untold(found, f"it is within the {error:.2g} ms by which the clocks may be off")
-    return _checked(found, metric)
+    if found.is_clear and abs(other - one) <= error:
+        return _unclear(found, f"it is within the {error:.2g} ms by which the clocks may be off")
+    return _check_resolution(found, metric)
 
 
 def _draws(side: Sequence[Round], basis: Basis, percent: float, seed: int) -> list[float]:
     rounds = [metrics.blocks(one, basis) for one in side]
-    return percentiles(rounds, [percent], seed)[percent]
+    return resample_percentiles(rounds, [percent], seed)[percent]
 
 
 def _of_means(
@@ -88,13 +88,13 @@ def _of_means(
     if min(map(len, values)) < MIN_ROUNDS:
         return None
     one, other = (sum(side) / len(side) for side in values)
-    draws = [means(side, seed) for seed, side in enumerate(values, SEED)]
+    draws = [resample_means(side, seed) for seed, side in enumerate(values, SEED)]
     rounds = (len(values[0]), len(values[1]))
     if not metric.in_points:
-        return _checked(_as_share(name, one, other, draws, rounds), metric)
-    low, high = interval(other - one, (b - a for a, b in zip(*draws, strict=True)), rounds)
+        return _check_resolution(_as_share(name, one, other, draws, rounds), metric)
+    low, high = confidence_interval(other - one, (b - a for a, b in zip(*draws, strict=True)), rounds)
     found = Difference(name, one, other, other - one, low, high, _spans_zero(low, high))
-    return _checked(found, metric)
+    return _check_resolution(found, metric)
 
 
 def _as_share(
@@ -102,27 +102,29 @@ def _as_share(
 ) -> Difference:
     # Latencies differ by factors, so the interval is taken of the logarithm of their ratio.
     ratio = _log_ratio(one, other)
-    low, high = interval(ratio, (_log_ratio(a, b) for a, b in zip(*draws, strict=True)), rounds)
+    low, high = confidence_interval(
+        ratio, (_log_ratio(a, b) for a, b in zip(*draws, strict=True)), rounds
+    )
     return Difference(
         name, one, other, exp(ratio) - 1, exp(low) - 1, exp(high) - 1, _spans_zero(low, high)
     )
 
 
 def _log_ratio(one: float, other: float) -> float:
-    return log(max(other, _SMALLEST) / max(one, _SMALLEST))
+    return log(max(other, MIN_LATENCY_MS) / max(one, MIN_LATENCY_MS))
 
 
 def _spans_zero(low: float, high: float) -> str:
     return "chance alone may make as much" if low <= 0 <= high else ""
 
 
-def _checked(found: Difference, metric: Metric) -> Difference:
-    if found.is_told and abs(found.change) <= metric.resolution:
-        return _untold(found, "it is finer than is measured")
+def _check_resolution(found: Difference, metric: Metric) -> Difference:
+    if found.is_clear and abs(found.change) <= metric.resolution:
+        return _unclear(found, "it is finer than is measured")
     return found
 
 
-def _untold(found: Difference, why: str) -> Difference:
+def _unclear(found: Difference, why: str) -> Difference:
     return Difference(found.metric, found.first, found.second, found.change, found.low, found.high, why)
 
 
@@ -146,7 +148,7 @@ def resample(
     return found
 
 
-def percentiles(
+def resample_percentiles(
     rounds: Sequence[Sequence[Latencies]], percents: Sequence[float], seed: int = SEED
 ) -> Mapping[float, list[float]]:
     """Return each percentile, in seconds, of 1,000 draws."""
@@ -166,7 +168,7 @@ def percentiles(
     return {percent: [draw[place] for draw in draws] for place, percent in enumerate(percents)}
 
 
-def means(rounds: Sequence[float], seed: int = SEED) -> list[float]:
+def resample_means(rounds: Sequence[float], seed: int = SEED) -> list[float]:
     """Return the means of 1,000 draws of figures that a round has one of."""
     return [draw[0] for draw in resample([[one] for one in rounds], _mean, seed)]
 
@@ -180,7 +182,9 @@ def _joined(blocks: Sequence[Latencies]) -> list[Latencies]:
     return [merged(blocks[at : at + size]) for at in range(0, len(blocks), size)]
 
 
-def interval(estimate: float, draws: Iterable[float], rounds: tuple[int, int]) -> tuple[float, float]:
+def confidence_interval(
+    estimate: float, draws: Iterable[float], rounds: tuple[int, int]
+) -> tuple[float, float]:
     """Return the 95 % interval of a difference.
 
     Arguments:
@@ -192,11 +196,11 @@ def interval(estimate: float, draws: Iterable[float], rounds: tuple[int, int]) -
     tail = (1 - CONFIDENCE) / 2
     low = ordered[int(tail * len(ordered))]
     high = ordered[min(len(ordered) - 1, int((1 - tail) * len(ordered)))]
-    width = widening(rounds)
+    width = small_sample_factor(rounds)
     return estimate - width * max(0.0, estimate - low), estimate + width * max(0.0, high - estimate)
 
 
-def widening(rounds: tuple[int, int]) -> float:
+def small_sample_factor(rounds: tuple[int, int]) -> float:
     """Return by how much a bootstrap of few rounds is too narrow.
 
     A draw of k rounds varies as if there were k - 1, and their spread is itself not well known:

@@ -13,19 +13,19 @@ from urllib.parse import urlsplit
 import msgspec
 
 from rtdemo.lab import server_clock
-from rtdemo.lab.bench.arrivals import Inbox
+from rtdemo.lab.bench.arrivals import ConnectionArrivals
 from rtdemo.lab.bench.stream_reader import StreamReader, reader
 from rtdemo.protocol.client import Transport
 
-MAX_HEAD = 32 * 1024
-_WANTED: dict[Transport, bytes] = {"websocket": b"101", "sse": b"200"}
-_ASKED: dict[Transport, str] = {
+MAX_HEAD_BYTES = 32 * 1024
+_EXPECTED_STATUS: dict[Transport, bytes] = {"websocket": b"101", "sse": b"200"}
+_REQUEST_HEADERS: dict[Transport, str] = {
     "websocket": "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n",
     "sse": "Accept: text/event-stream\r\nAccept-Encoding: identity\r\nCache-Control: no-cache\r\n",
 }
 
 
-class Target(msgspec.Struct, frozen=True):
+class Endpoint(msgspec.Struct, frozen=True):
     """Hold what every connection of a process has in common.
 
     Arguments:
@@ -43,7 +43,7 @@ class Target(msgspec.Struct, frozen=True):
     tls: ssl.SSLContext | None
 
 
-async def target(url: str, transport: Transport) -> Target:
+async def resolve(url: str, transport: Transport) -> Endpoint:
     """Resolve a URL, once for all connections; of several addresses the first that answers counts.
 
     Raises:
@@ -54,7 +54,8 @@ async def target(url: str, transport: Transport) -> Target:
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     head = (
-        f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: rtdemo-bench\r\n{_ASKED[transport]}"
+        f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: rtdemo-bench\r\n"
+        f"{_REQUEST_HEADERS[transport]}"
     )
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -66,7 +67,9 @@ async def target(url: str, transport: Transport) -> Target:
                 raise
         else:
             break
-    return Target(transport, host, (family, at), head, ssl.create_default_context() if secure else None)
+    return Endpoint(
+        transport, host, (family, at), head, ssl.create_default_context() if secure else None
+    )
 
 
 async def _connect(family: int, at: Any) -> socket.socket:
@@ -91,12 +94,12 @@ class Connection(asyncio.Protocol):
         ended: why it ended; None while it is open.
     """
 
-    def __init__(self, transport: Transport, inbox: Inbox) -> None:
+    def __init__(self, transport: Transport, arrivals: ConnectionArrivals) -> None:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.welcomed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.steps: dict[str, float] = {}
         self.bytes = 0
-        self.inbox = inbox
+        self.arrivals = arrivals
         self.ended: str | None = None
         self._kind: Transport = transport
         self._head = b""
@@ -127,7 +130,7 @@ class Connection(asyncio.Protocol):
             self._end(str(error))
             return
         for payload in payloads:
-            self.inbox.take(payload, at)
+            self.arrivals.take(payload, at)
         if payloads and not self.welcomed.done():
             self.steps["welcome"] = at - self._since
             self.welcomed.set_result(None)
@@ -136,7 +139,7 @@ class Connection(asyncio.Protocol):
         self._head += data
         head, end, rest = self._head.partition(b"\r\n\r\n")
         if not end:
-            if len(head) > MAX_HEAD:
+            if len(head) > MAX_HEAD_BYTES:
                 self._end("answered with an endless head")
             return b""
         first, *lines = head.split(b"\r\n")
@@ -158,7 +161,7 @@ class Connection(asyncio.Protocol):
         version, _, rest = first.partition(b" ")
         if not version.startswith(b"HTTP/1."):
             return "does not speak HTTP/1.1"
-        if rest[:3] != _WANTED[self._kind]:
+        if rest[:3] != _EXPECTED_STATUS[self._kind]:
             return f"answered {rest.decode('latin-1')[:100]!r}"
         if self._kind == "sse" and not fields.get(b"content-type", b"").startswith(b"text/event-stream"):
             return "sends no event stream"
@@ -184,25 +187,25 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-async def connect(aim: Target, inbox: Inbox) -> Connection:
+async def connect(endpoint: Endpoint, arrivals: ConnectionArrivals) -> Connection:
     """Open a connection and wait for the answer's head.
 
     Raises:
         OSError: where it does not open.
     """
     began = server_clock.now()
-    sock = await _connect(*aim.at)
+    sock = await _connect(*endpoint.at)
     connected = server_clock.now()
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(
-        lambda: Connection(aim.transport, inbox),
+        lambda: Connection(endpoint.transport, arrivals),
         sock=sock,
-        ssl=aim.tls,
-        server_hostname=aim.host if aim.tls else None,
+        ssl=endpoint.tls,
+        server_hostname=endpoint.host if endpoint.tls else None,
     )
     connection.steps["tcp"] = connected - began
-    if aim.tls is not None:
+    if endpoint.tls is not None:
         connection.steps["tls"] = server_clock.now() - connected
-    connection.ask(aim.request)
+    connection.ask(endpoint.request)
     await connection.opened
     return connection

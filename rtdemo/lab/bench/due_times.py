@@ -18,12 +18,12 @@ from statistics import fmean as mean
 from statistics import median
 from typing import NamedTuple
 
-PUNCTUAL = 0.1
+PUNCTUAL_SHARE = 0.1
 """Share of a period by which messages may differ and count as equally punctual, and may come early."""
-REGULAR = 0.6
+REGULAR_SHARE = 0.6
 """Share of gaps that must be of one length, or there is no period to speak of."""
 MIN_GAPS = 3
-MIN_PERIOD = 1.0
+MIN_PERIOD_MS = 1.0
 """Milliseconds; what comes faster has no instants that a clock of milliseconds could tell apart."""
 
 
@@ -36,20 +36,20 @@ def anchor(sent: Sequence[float], period: float) -> float:
     base = sent[0]
     phases = sorted((at - base) % period for at in sent)
     around = phases + [phase + period for phase in phases]
-    width = period * PUNCTUAL
+    width = period * PUNCTUAL_SHARE
     counts = [bisect_right(around, phase + width) - place for place, phase in enumerate(phases)]
     most = counts.index(max(counts))
     return base + around[most + counts[most] // 10]
 
 
-class Schedule(NamedTuple):
+class AssignedTicks(NamedTuple):
     """Say which tick each message answers, and where the grid of ticks lies from that message on."""
 
     ticks: list[int]
-    starts: list[float]
+    grids: list[float]
 
 
-def schedule(sent: Sequence[float], period: float, is_fixed: bool) -> Schedule:
+def assign_ticks(sent: Sequence[float], period: float, is_fixed: bool) -> AssignedTicks:
     """Return the schedule that a stream kept.
 
     From the last message backwards, so that a burst after a stall gets one tick each, the stalled ones,
@@ -62,20 +62,20 @@ def schedule(sent: Sequence[float], period: float, is_fixed: bool) -> Schedule:
     """
     start = anchor(sent, period) if is_fixed else sent[-1]
     ticks: list[int] = []
-    starts: list[float] = []
+    grids: list[float] = []
     later = sent[-1]
     for at in reversed(sent):
         exact = (at - start) / period
-        tick = floor(exact + PUNCTUAL)
+        tick = floor(exact + PUNCTUAL_SHARE)
         # Less than two periods apart nothing lies in between.
         nearest = ticks[-1] - 1 if ticks and later - at < 2 * period else round(exact)
         if not is_fixed and exact < nearest and (not ticks or nearest < ticks[-1]):
             start += (exact - nearest) * period
             tick = nearest
         ticks.append(min(tick, ticks[-1] - 1) if ticks else tick)
-        starts.append(start)
+        grids.append(start)
         later = at
-    return Schedule(ticks[::-1], starts[::-1])
+    return AssignedTicks(ticks[::-1], grids[::-1])
 
 
 def period(streams: Iterable[Sequence[float]]) -> float | None:
@@ -88,12 +88,12 @@ def period(streams: Iterable[Sequence[float]]) -> float | None:
     if len(gaps) < MIN_GAPS or sum(gaps) <= 0:
         return None
     # The short gaps of a burst, which make up for a stall, say nothing of the period.
-    apart = [gap for gap in gaps if gap > mean(gaps) * PUNCTUAL]
+    apart = [gap for gap in gaps if gap > mean(gaps) * PUNCTUAL_SHARE]
     middle = median(apart)
     alike = sum(abs(gap - middle) <= middle * 0.2 for gap in apart)
-    if alike < REGULAR * len(apart) or middle < MIN_PERIOD:
+    if alike < REGULAR_SHARE * len(apart) or middle < MIN_PERIOD_MS:
         return None
-    typical = mean(gap for gap in apart if abs(gap - middle) <= max(MIN_PERIOD, middle * 0.01))
+    typical = mean(gap for gap in apart if abs(gap - middle) <= max(MIN_PERIOD_MS, middle * 0.01))
     # A schedule that each late message puts off is longer in all than from tick to tick. One that is
     # taken a little too short does no harm: then the grid moves on with every message.
     return min(_slope(kept, middle), typical)
@@ -115,7 +115,7 @@ def waits(
     sent: Sequence[float],
     arrived: Sequence[float],
     period: float,
-    is_told: bool,
+    is_declared: bool,
     window: tuple[float, float],
     end: float,
 ) -> list[tuple[float, float, bool]]:
@@ -130,13 +130,13 @@ def waits(
         end: instant up to which messages were taken; whatever did not come waits until then.
     """
     if not sent:
-        return _silent(period, window, end) if is_told else []
-    ticks, starts = schedule(sent, period, is_fixed=is_told)
+        return _silent(period, window, end) if is_declared else []
+    ticks, grids = assign_ticks(sent, period, is_fixed=is_declared)
     found: list[tuple[float, float, bool]] = []
     # Behind the last message there may be more due.
-    for place, start in enumerate([starts[0], *starts]):
+    for place, start in enumerate([grids[0], *grids]):
         first, after = (ceil((at - start) / period) for at in window)
-        known = first if is_told else ticks[0]
+        known = first if is_declared else ticks[0]
         begin = max(first, ticks[place - 1] + 1 if place else known)
         came = arrived[place] if place < len(ticks) else end
         for tick in range(begin, min(after, ticks[place] + 1) if place < len(ticks) else after):

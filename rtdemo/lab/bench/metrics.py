@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rtdemo.lab.bench.result import Block, Round
+from rtdemo.lab.bench.result import Round, SecondBlock
 from rtdemo.timing.histogram import RESOLUTION, Latencies, merged
 
 Basis = Literal["due", "sent"]
-FROM: Mapping[Basis, str] = {"due": "from the instant it was due", "sent": "from sentAt"}
-NOISE = 0.25
+BASIS_LABELS: Mapping[Basis, str] = {"due": "from the instant it was due", "sent": "from sentAt"}
+MAX_OTHER_CORES = 0.25
 """Cores that other processes may use."""
-ENOUGH: Mapping[float, int] = {99.9: 10_000, 99.0: 1_000, 95.0: 200}
+MIN_SAMPLES: Mapping[float, int] = {99.9: 10_000, 99.0: 1_000, 95.0: 200}
 """Samples below which a percentile is not told: ten must lie beyond it."""
 
 
@@ -99,7 +99,7 @@ def basis(rounds: Iterable[Round]) -> Basis:
 
 def blocks(one: Round, of: Basis) -> list[Latencies]:
     """Return a round's latencies second by second."""
-    kind: Callable[[Block], Latencies] = (lambda b: b.due) if of == "due" else (lambda b: b.sent)
+    kind: Callable[[SecondBlock], Latencies] = (lambda b: b.due) if of == "due" else (lambda b: b.sent)
     return [kind(block) for block in one.figures.blocks]
 
 
@@ -110,7 +110,7 @@ def latencies(rounds: Sequence[Round], of: Basis) -> Latencies:
 
 def percentile(found: Latencies, percent: float) -> float | None:
     """Return a percentile in milliseconds; None where there are too few samples for it."""
-    if len(found) < ENOUGH.get(percent, 1):
+    if len(found) < MIN_SAMPLES.get(percent, 1):
         return None
     seconds = found.percentile(percent)
     return None if seconds is None else seconds * 1000
@@ -122,7 +122,7 @@ def mean(rounds: Sequence[Round], metric: Metric) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def disturbance(rounds: Sequence[Round]) -> float:
+def other_cores(rounds: Sequence[Round]) -> float:
     """Return the cores that other processes used meanwhile; 0 where that is not known."""
     known = [one.others for one in rounds if one.others is not None]
     return sum(known) / len(known) if known else 0.0

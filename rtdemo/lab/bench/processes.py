@@ -18,11 +18,11 @@ import rtdemo
 from rtdemo.errors import ServerError
 from rtdemo.lab import address as addresses
 from rtdemo.lab.address import Address
-from rtdemo.lab.bench.protocol import MAX_LINE, Plan
+from rtdemo.lab.bench.protocol import MAX_LINE_BYTES, Plan
 from rtdemo.settings.settings import SETTINGS
 
-MAX_ANSWER = 64 * 1024 * 1024
-END_TIMEOUT = 5.0
+MAX_REPLY_BYTES = 64 * 1024 * 1024
+WORKER_EXIT_TIMEOUT_S = 5.0
 T = TypeVar("T")
 
 
@@ -37,11 +37,11 @@ class Processes:
         """Say one line to each."""
         for process, content in zip(self._started, contents, strict=True):
             line = msgspec.json.encode(content)
-            if process.stdin is None or len(line) >= MAX_LINE:
+            if process.stdin is None or len(line) >= MAX_LINE_BYTES:
                 raise ValueError("a line that no process could read")
             process.stdin.write(line + b"\n")
 
-    def say_all(self, content: msgspec.Struct) -> None:
+    def send_all(self, content: msgspec.Struct) -> None:
         """Say one line to all."""
         self.say([content] * len(self._started))
 
@@ -78,7 +78,7 @@ async def processes(plans: Iterable[Plan]) -> AsyncIterator[Processes]:
                 *(sys.executable, "-m", "rtdemo.lab.bench.worker"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                limit=MAX_ANSWER,
+                limit=MAX_REPLY_BYTES,
                 # Ctrl-C is for whoever asked: that one ends the measurement.
                 start_new_session=True,
             )
@@ -95,18 +95,18 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.stdin is not None:
         process.stdin.close()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(END_TIMEOUT):
+        async with asyncio.timeout(WORKER_EXIT_TIMEOUT_S):
             await process.wait()
     if process.returncode is None:
         process.kill()
         await process.wait()
 
 
-START_TIMEOUT = 20.0
-STOP_TIMEOUT = 40.0
+SERVER_START_TIMEOUT_S = 20.0
+SERVER_STOP_TIMEOUT_S = 40.0
 _COMMAND = ("-m", "rtdemo", "serve", "--host", "127.0.0.1", "--port", "0", "--single-site")
-_QUIET = ("--log-level", "warning", "--workers", "1", "--probes", "--engine", "memory")
-_ROOT = Path(rtdemo.__file__).parent.parent
+_OPTIONS = ("--log-level", "warning", "--workers", "1", "--probes", "--engine", "memory")
+_PROJECT_ROOT = Path(rtdemo.__file__).parent.parent
 
 
 @asynccontextmanager
@@ -120,7 +120,7 @@ async def own_server() -> AsyncIterator[Address]:
     """
     with TemporaryDirectory(prefix="rtdemo-bench-") as folder:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *_COMMAND, *_QUIET),
+            *(sys.executable, *_COMMAND, *_OPTIONS),
             cwd=folder,
             env=_environment(),
             stdin=asyncio.subprocess.DEVNULL,
@@ -128,7 +128,7 @@ async def own_server() -> AsyncIterator[Address]:
             start_new_session=True,
         )
         try:
-            yield addresses.parse(await _announced(process))
+            yield addresses.parse(await _read_url(process))
         finally:
             await _stop(process)
 
@@ -142,14 +142,14 @@ def _environment() -> dict[str, str]:
     }
     # From another folder a relative path leads nowhere.
     given = [str(Path(one).absolute()) for one in kept.get("PYTHONPATH", "").split(os.pathsep) if one]
-    return kept | {"PYTHONPATH": os.pathsep.join([*given, str(_ROOT)])}
+    return kept | {"PYTHONPATH": os.pathsep.join([*given, str(_PROJECT_ROOT)])}
 
 
-async def _announced(process: asyncio.subprocess.Process) -> str:
+async def _read_url(process: asyncio.subprocess.Process) -> str:
     line = b""
     if process.stdout is not None:
         try:
-            async with asyncio.timeout(START_TIMEOUT):
+            async with asyncio.timeout(SERVER_START_TIMEOUT_S):
                 line = await process.stdout.readline()
         except TimeoutError:
             pass
@@ -164,7 +164,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         return
     process.terminate()
     try:
-        async with asyncio.timeout(STOP_TIMEOUT):
+        async with asyncio.timeout(SERVER_STOP_TIMEOUT_S):
             await process.communicate()
     except TimeoutError:
         process.kill()

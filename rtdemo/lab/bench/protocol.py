@@ -16,9 +16,9 @@ MAX_CONNECTIONS = 20_000
 MAX_SECONDS = 600.0
 MAX_ROUNDS = 50
 MAX_PROCESSES = 64
-SETTLE = 1.0
+SETTLE_S = 1.0
 """Seconds between the last connection and the window."""
-DRAIN = 1.0
+DRAIN_S = 1.0
 """Seconds after the window for what was due in it."""
 
 
@@ -39,14 +39,14 @@ class Plan(msgspec.Struct, frozen=True):
     periods: dict[str, float]
 
 
-class Go(msgspec.Struct, frozen=True):
+class Window(msgspec.Struct, frozen=True):
     """Tell when the window is; `start` in milliseconds of `server_clock.now`."""
 
     start: float
     seconds: float
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class WindowEnd(msgspec.Struct, frozen=True):
     """Tell the server's time minus `server_clock.now`, in milliseconds; None where nobody knows it.
 
     Arguments:
@@ -71,7 +71,7 @@ def shares(connections: int, processes: int) -> list[int]:
     return [base + (number < more) for number in range(processes)]
 
 
-MAX_LINE = 1 << 20
+MAX_LINE_BYTES = 1 << 20
 """Bytes of a line that such a process reads."""
 
 
@@ -91,7 +91,7 @@ class Ready(msgspec.Struct, rename="camel"):
     client: str = ""
 
 
-class Outcome(msgspec.Struct, rename="camel"):
+class WorkerResult(msgspec.Struct, rename="camel"):
     """Tell what a process measured.
 
     Arguments:

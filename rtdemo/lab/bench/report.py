@@ -19,7 +19,7 @@ from rtdemo.settings.folders import bundled
 from rtdemo.timing.histogram import merged
 
 
-def page(run: Run, old: Run | None = None) -> bytes:
+def html_page(run: Run, old: Run | None = None) -> bytes:
     """Return the page, UTF-8.
 
     Arguments:
@@ -36,7 +36,7 @@ def page(run: Run, old: Run | None = None) -> bytes:
         run=run,
         labels=LABELS,
         verdicts=verdict.verdicts(run, old),
-        errors=verdict.errors(run),
+        accuracy=verdict.accuracy(run),
         plots=charts.plots(run),
         sections=sections(run),
     )
@@ -48,7 +48,7 @@ _STATES = {"ok": "ok", "not told": "not told", "failed": "FAILED"}
 PIPE_WIDTH = 100
 
 
-def show(run: Run, old: Run | None = None) -> None:
+def print_report(run: Run, old: Run | None = None) -> None:
     """Print the figures, the verdict, the audit and what makes the run doubtful.
 
     Arguments:
@@ -59,7 +59,7 @@ def show(run: Run, old: Run | None = None) -> None:
         console = Console(highlight=False, width=PIPE_WIDTH, color_system=None)
     console.print(_heading(run), soft_wrap=True)
     console.print(_table(run))
-    for line in verdict.verdicts(run, old) + verdict.errors(run):
+    for line in verdict.verdicts(run, old) + verdict.accuracy(run):
         console.print(Text(line), style="bold", soft_wrap=True)
     for audited in run.parity:
         console.print(
@@ -91,12 +91,12 @@ def _table(run: Run) -> Table:
     for section in sections(run):
         table.add_row(Text(section.title, style="bold"))
         for row in section.rows:
-            reason = row.about if NOTHING in row.figures else ""
+            reason = row.about if NO_FIGURE in row.figures else ""
             table.add_row(f"  {row.label}", *row.figures, row.unit, row.difference or reason)
     return table
 
 
-NOTHING = "\N{EN DASH}"
+NO_FIGURE = "\N{EN DASH}"
 _DUE = "So many percent of the messages came at least this fast. A server that stalls cannot hide it."
 _SENT = "The same, from when the server says that it sent: what network and client add."
 PERCENTILES = ("p50", "p95", "p99", "p99.9")
@@ -142,7 +142,7 @@ def sections(run: Run) -> list[Section]:
 
 
 def _has_figures(row: Row) -> bool:
-    return any(figure != NOTHING for figure in row.figures)
+    return any(figure != NO_FIGURE for figure in row.figures)
 
 
 def _rounds(run: Run) -> list[Sequence[Round]]:
@@ -152,7 +152,7 @@ def _rounds(run: Run) -> list[Sequence[Round]]:
 def number(value: float | None) -> str:
     """Return a figure with as many digits as it deserves."""
     if value is None:
-        return NOTHING
+        return NO_FIGURE
     if value == 0:
         return "0"
     if abs(value) >= 1000:
@@ -171,7 +171,7 @@ def _latency(run: Run, basis: Basis) -> tuple[Row, ...]:
         values = [metrics.percentile(one, percent) for one in whole]
         about = ""
         if None in values:
-            about = f"not told: it takes {metrics.ENOUGH.get(percent, 1):,} messages."
+            about = f"not told: it takes {metrics.MIN_SAMPLES.get(percent, 1):,} messages."
         difference = _difference(run, name) if is_headline else ""
         rows.append(Row(name, "ms", tuple(map(number, values)), difference, about))
     known = tuple(number(len(one) or None) for one in whole)
@@ -189,7 +189,7 @@ def _difference(run: Run, name: str) -> str:
     found = compare(name, *_rounds(run))
     if found is None:
         return ""
-    return verdict.interval(found) if found.is_told else "not told"
+    return verdict.format_change(found) if found.is_clear else "not told"
 
 
 def _metric(run: Run, name: str, about: str) -> Row:
@@ -239,7 +239,7 @@ def _connecting(run: Run) -> tuple[Row, ...]:
             values = [metrics.percentile(one, percent) for one in whole]
             about = _STEP_ABOUT[step] if name == "p50" else ""
             if None in values:
-                about = f"not told: it takes {metrics.ENOUGH.get(percent, 1):,} connections."
+                about = f"not told: it takes {metrics.MIN_SAMPLES.get(percent, 1):,} connections."
             rows.append(Row(f"{label}, {name}", "ms", tuple(map(number, values)), about=about))
     return tuple(rows)
 

@@ -15,15 +15,15 @@ from rtdemo.timing.histogram import Latencies
 
 FORMAT = "rtdemo-bench"
 VERSION = 1
-MAX_FILE = 256 * 1024 * 1024
-State = Literal["ok", "not told", "failed"]
+MAX_FILE_BYTES = 256 * 1024 * 1024
+ParityState = Literal["ok", "not told", "failed"]
 
 
-class Line(msgspec.Struct, frozen=True):
+class ParityCheck(msgspec.Struct, frozen=True):
     """Hold one line of the parity audit."""
 
     name: str
-    state: State
+    state: ParityState
     words: str
 
 
@@ -79,7 +79,7 @@ class Run(msgspec.Struct, rename="camel"):
     format: str = FORMAT
     version: int = VERSION
     cut_short: bool = False
-    parity: list[Line] = msgspec.field(default_factory=list)
+    parity: list[ParityCheck] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
     warnings: list[str] = msgspec.field(default_factory=list)
     rounds: list[Round] = msgspec.field(default_factory=list)
@@ -94,7 +94,7 @@ class Run(msgspec.Struct, rename="camel"):
         return [name for name in self.settings.transports if self.of(name)]
 
 
-class _Head(msgspec.Struct):
+class _FileHeader(msgspec.Struct):
     format: str = ""
     version: int = 0
 
@@ -107,7 +107,7 @@ def read(path: Path) -> Run:
     """
     try:
         text = _bytes(path)
-        head = msgspec.json.decode(text, type=_Head)
+        head = msgspec.json.decode(text, type=_FileHeader)
         if head.format != FORMAT:
             raise FileError(path, "is no run file; make one with rtdemo bench --json")
         if head.version != VERSION:
@@ -126,9 +126,9 @@ def _bytes(path: Path) -> bytes:
     if path.exists() and not path.is_file():
         raise FileError(path, "is no regular file; make one with rtdemo bench --json")
     with path.open("rb") as file:
-        text = file.read(MAX_FILE + 1)
-    if len(text) > MAX_FILE:
-        raise FileError(path, f"is over {MAX_FILE >> 20} MiB; no run file is")
+        text = file.read(MAX_FILE_BYTES + 1)
+    if len(text) > MAX_FILE_BYTES:
+        raise FileError(path, f"is over {MAX_FILE_BYTES >> 20} MiB; no run file is")
     return text
 
 
@@ -155,7 +155,7 @@ MAX_NAMES = 20
 _SUMS = ("messages", "due", "kept", "lost", "repeated", "disordered", "numbered", "streams", "mute")
 
 
-class Block(msgspec.Struct, rename="camel"):
+class SecondBlock(msgspec.Struct, rename="camel"):
     """Hold the latencies of one second, from `sentAt` by arrival and from the due instant by that."""
 
     sent: Latencies = msgspec.field(default_factory=Latencies)
@@ -181,7 +181,7 @@ class Figures(msgspec.Struct, rename="camel"):
         whole: whether `sentAt` has no fraction anywhere.
     """
 
-    blocks: list[Block]
+    blocks: list[SecondBlock]
     messages: int = 0
     due: int = 0
     kept: int = 0
@@ -197,14 +197,14 @@ class Figures(msgspec.Struct, rename="camel"):
     irregular: list[str] = msgspec.field(default_factory=list)
     whole: bool = False
 
-    def untell(self) -> None:
+    def clear_latencies(self) -> None:
         """Forget the latencies: the clock that they were told by is another."""
-        self.blocks = [Block() for _ in self.blocks]
+        self.blocks = [SecondBlock() for _ in self.blocks]
 
     def add(self, other: Figures) -> None:
         """Count what another process received, too."""
         # A window that was cut ends in each process by itself, perhaps on two sides of a second.
-        self.blocks += [Block() for _ in other.blocks[len(self.blocks) :]]
+        self.blocks += [SecondBlock() for _ in other.blocks[len(self.blocks) :]]
         for mine, its in zip(self.blocks, other.blocks, strict=False):
             mine.sent.add(its.sent)
             mine.due.add(its.due)

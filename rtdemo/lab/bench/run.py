@@ -16,18 +16,18 @@ from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
 from rtdemo.lab.address import Address
 from rtdemo.lab.bench import fairness, machine, target
-from rtdemo.lab.bench.analysis import WHOLE
+from rtdemo.lab.bench.analysis import SENT_AT_ROUNDING_MS
 from rtdemo.lab.bench.processes import Processes, own_server, processes
-from rtdemo.lab.bench.protocol import SETTLE, Go, Outcome, Ready, Settlement, order
+from rtdemo.lab.bench.protocol import SETTLE_S, Ready, Window, WindowEnd, WorkerResult, order
 from rtdemo.lab.bench.result import Round, Run
-from rtdemo.lab.bench.target import Subject, Usage
+from rtdemo.lab.bench.target import Target, Usage
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import Latencies
 
-WARM_UP = 10
+WARM_UP_CONNECTIONS = 10
 """Connections before memory is measured, so that what is loaded once is not told of each."""
-SHORTEST = 1.0
+MIN_WINDOW_S = 1.0
 """Seconds that a window must have lasted to count."""
 Progress = Callable[[str, int, int], object]
 """Takes what is done now, the number of the round and of how many."""
@@ -71,7 +71,7 @@ async def _measure(run: Run, address: Address | None, progress: Progress) -> Non
             await _rounds(run, subject, http, routes, progress)
         finally:
             by_transport = {name: run.of(name) for name in run.transports}
-            run.parity = fairness.audit(subject.offered, routes, by_transport)
+            run.parity = fairness.check_parity(subject.server_info, routes, by_transport)
             for one in run.rounds:
                 one.memory = memory.get(one.transport)
 
@@ -80,27 +80,27 @@ async def _memory(run: Run, transport: Transport) -> float | None:
     """Return the memory for each connection of a server that had none of either transport before."""
     async with aiohttp.ClientSession() as http, own_server() as there:
         subject = await _subject(run, http, there)
-        await measure_memory(subject, transport, min(WARM_UP, run.settings.connections))
+        await measure_memory(subject, transport, min(WARM_UP_CONNECTIONS, run.settings.connections))
         return await measure_memory(subject, transport, run.settings.connections)
 
 
-async def _subject(run: Run, http: aiohttp.ClientSession, address: Address) -> Subject:
+async def _subject(run: Run, http: aiohttp.ClientSession, address: Address) -> Target:
     settings = run.settings
-    offered = await target.offers(http, address)
-    chosen = target.choose(offered, settings.transports, settings.producers, address.origin)
-    subject = Subject(address, offered, settings, chosen)
+    server_info = await target.fetch_server_info(http, address)
+    chosen = target.choose(server_info, settings.transports, settings.producers, address.origin)
+    subject = Target(address, server_info, settings, chosen)
     subject.find_processes()
-    await subject.look_at_clock()
-    server = f"rtdemo {offered.version}" if offered.version else fairness.NO_RTDEMO
+    await subject.update_clock()
+    server = f"rtdemo {server_info.version}" if server_info.version else fairness.NOT_RTDEMO
     run.environment = msgspec.structs.replace(run.environment, server=server)
     run.notes = _notes(subject)
     return subject
 
 
-def _notes(subject: Subject) -> list[str]:
+def _notes(subject: Target) -> list[str]:
     notes = []
     if subject.producers:
-        left_out = target.left_out(subject.offered, subject.settings.transports, subject.producers)
+        left_out = target.left_out(subject.server_info, subject.settings.transports, subject.producers)
         words = f"; left out: {', '.join(left_out)}" if left_out else ""
         notes.append(f"measured producers: {subject.producers}{words}")
     if subject.clock is None:
@@ -113,7 +113,7 @@ def _notes(subject: Subject) -> list[str]:
 
 async def _opened(
     run: Run,
-    subject: Subject,
+    subject: Target,
     http: aiohttp.ClientSession,
     routes: dict[Transport, ConnectionInfo | None],
     transport: Transport,
@@ -125,8 +125,8 @@ async def _opened(
         route = routes[transport] = await target.route(http, subject.address, client)
         if route is not None:
             subject.check_processes(route)
-        if subject.why_untold and not any(subject.why_untold in note for note in run.notes):
-            run.notes.append(f"server CPU and memory are not told: {subject.why_untold}")
+        if subject.process_problem and not any(subject.process_problem in note for note in run.notes):
+            run.notes.append(f"server CPU and memory are not told: {subject.process_problem}")
     missing = run.settings.connections - sum(one.opened for one in ready)
     if missing:
         problem = next(one.problem for one in ready if one.problem)
@@ -135,7 +135,7 @@ async def _opened(
 
 async def _rounds(
     run: Run,
-    subject: Subject,
+    subject: Target,
     http: aiohttp.ClientSession,
     routes: dict[Transport, ConnectionInfo | None],
     progress: Progress,
@@ -146,7 +146,7 @@ async def _rounds(
 
         opened = partial(_opened, run, subject, http, routes, transport)
         found, was_cut = await measure_round(subject, transport, opened)
-        if not was_cut or found.seconds >= SHORTEST:
+        if not was_cut or found.seconds >= MIN_WINDOW_S:
             run.rounds.append(found)
         if was_cut:
             run.cut_short = True
@@ -158,31 +158,31 @@ async def _rounds(
             raise ServerError(url, what, "does it send any by itself, and is --seconds long enough?")
 
 
-OPENING = 60.0
-OPENING_EACH = 0.05
+ALL_OPEN_TIMEOUT_S = 60.0
+OPEN_EXTRA_PER_CONNECTION_S = 0.05
 """Seconds for all connections to open, and besides for each."""
-SLEWED = 1.0
+MAX_CLOCK_SLEW_MS = 1.0
 """Milliseconds by which a clock that is being set may move within a round."""
-WORKING_OUT = 300.0
+RESULT_TIMEOUT_S = 300.0
 """Seconds to work the figures of a window out."""
 
 
 async def connect(
-    subject: Subject, these: Processes, transport: Transport, connections: int
+    subject: Target, these: Processes, transport: Transport, connections: int
 ) -> list[Ready]:
     """Wait until the connections are open.
 
     Raises:
         ServerError: where none opens.
     """
-    ready = await these.hear(Ready, OPENING + OPENING_EACH * connections)
+    ready = await these.hear(Ready, ALL_OPEN_TIMEOUT_S + OPEN_EXTRA_PER_CONNECTION_S * connections)
     if not any(one.opened for one in ready):
         problem = next(one.problem for one in ready)
         raise ServerError(subject.address.stream(transport), problem, "is it the right address?")
     return ready
 
 
-async def measure_memory(subject: Subject, transport: Transport, connections: int) -> float | None:
+async def measure_memory(subject: Target, transport: Transport, connections: int) -> float | None:
     """Return the bytes that the server comes to hold for each connection, and close them."""
     before = machine.resident_bytes(subject.pids)
     async with processes(subject.plans(transport, connections)) as these:
@@ -190,14 +190,14 @@ async def measure_memory(subject: Subject, transport: Transport, connections: in
         return _each(subject, before, ready)
 
 
-def _each(subject: Subject, before: int, ready: list[Ready]) -> float | None:
+def _each(subject: Target, before: int, ready: list[Ready]) -> float | None:
     if not subject.pids:
         return None
     return (machine.resident_bytes(subject.pids) - before) / sum(one.opened for one in ready)
 
 
 async def measure_round(
-    subject: Subject, transport: Transport, opened: Callable[[list[Ready]], Awaitable[object]]
+    subject: Target, transport: Transport, opened: Callable[[list[Ready]], Awaitable[object]]
 ) -> tuple[Round, bool]:
     """Measure a transport for one window.
 
@@ -210,16 +210,16 @@ async def measure_round(
     async with processes(subject.plans(transport, wanted)) as these:
         ready = await connect(subject, these, transport, wanted)
         await opened(ready)
-        await subject.look_at_clock()
-        go = Go(server_clock.now() + SETTLE * 1000, subject.settings.seconds)
-        these.say_all(go)
+        await subject.update_clock()
+        go = Window(server_clock.now() + SETTLE_S * 1000, subject.settings.seconds)
+        these.send_all(go)
         used, was_cut = await _pass(subject, go)
-        await subject.look_at_clock()
+        await subject.update_clock()
         end = go.start + go.seconds * 1000
-        these.say_all(_settlement(subject, end))
-        outcomes = await these.hear(Outcome, WORKING_OUT)
+        these.send_all(_settlement(subject, end))
+        outcomes = await these.hear(WorkerResult, RESULT_TIMEOUT_S)
     found = _round(transport, ready, outcomes)
-    _tell_clock(found, subject, end)
+    _set_clock_error(found, subject, end)
     if subject.pids:
         found.server_cpu = used.server
         cost = used.own + used.server + sum(cost.cpu for cost in found.costs)
@@ -227,24 +227,28 @@ async def measure_round(
     return found, was_cut
 
 
-def _settlement(subject: Subject, at: float) -> Settlement:
+def _settlement(subject: Target, at: float) -> WindowEnd:
     clock = subject.clock
     if clock is None:
-        return Settlement(None)
-    error = clock.error_at(at) + WHOLE + SLEWED if subject.clock_is_assumed else None
-    return Settlement(clock.offset, error)
+        return WindowEnd(None)
+    error = (
+        clock.error_at(at) + SENT_AT_ROUNDING_MS + MAX_CLOCK_SLEW_MS
+        if subject.clock_is_assumed
+        else None
+    )
+    return WindowEnd(clock.offset, error)
 
 
-def _tell_clock(found: Round, subject: Subject, at: float) -> None:
+def _set_clock_error(found: Round, subject: Target, at: float) -> None:
     """Note how far the clock may be off; where it was assumed and cannot be, latency is not told."""
     found.clock_is_assumed = subject.clock_is_assumed
     if found.figures.refuted:
-        found.figures.untell()
+        found.figures.clear_latencies()
     elif subject.clock is not None:
-        found.clock_error = subject.clock.error_at(at) + WHOLE * found.figures.whole
+        found.clock_error = subject.clock.error_at(at) + SENT_AT_ROUNDING_MS * found.figures.whole
 
 
-async def _pass(subject: Subject, go: Go) -> tuple[Usage, bool]:
+async def _pass(subject: Target, go: Window) -> tuple[Usage, bool]:
     """Wait for the window, doing nothing; return what was used in it and whether it was cut."""
     was_cut = False
     await asyncio.sleep((go.start - server_clock.now()) / 1000)
@@ -260,7 +264,7 @@ async def _pass(subject: Subject, go: Go) -> tuple[Usage, bool]:
     return subject.usage().since(first), was_cut
 
 
-def _round(transport: Transport, ready: list[Ready], outcomes: list[Outcome]) -> Round:
+def _round(transport: Transport, ready: list[Ready], outcomes: list[WorkerResult]) -> Round:
     first, *others = outcomes
     for outcome in others:
         first.figures.add(outcome.figures)

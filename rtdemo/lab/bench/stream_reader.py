@@ -12,7 +12,7 @@ from typing import Protocol
 from rtdemo.lab.event_stream import EventParser
 from rtdemo.protocol.client import Transport
 
-MAX_FRAME = 4 * 1024 * 1024
+MAX_FRAME_BYTES = 4 * 1024 * 1024
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING = 0x0, 0x1, 0x2, 0x8, 0x9
 _FINAL_TEXT = 0x81
 _MASKED_PONG, _MASKED_CLOSE = 0x8A, 0x88
@@ -74,8 +74,8 @@ class FrameReader:
             raise ValueError(f"the server closed with code {code}")
         elif kind in (_CONTINUATION, _TEXT, _BINARY):
             self._parts.append(body)
-            if sum(map(len, self._parts)) > MAX_FRAME:
-                raise ValueError(f"a message of over {MAX_FRAME} bytes")
+            if sum(map(len, self._parts)) > MAX_FRAME_BYTES:
+                raise ValueError(f"a message of over {MAX_FRAME_BYTES} bytes")
             if head & 0x80:
                 whole, self._parts = b"".join(self._parts), []
                 return whole
@@ -92,7 +92,7 @@ def _payload(data: bytes, at: int) -> slice | None:
         if len(data) < start + extended:
             return None
         length, start = int.from_bytes(data[start : start + extended]), start + extended
-    if length > MAX_FRAME:
+    if length > MAX_FRAME_BYTES:
         raise ValueError(f"a frame of {length} bytes")
     return slice(start, start + length) if len(data) >= start + length else None
 
@@ -145,7 +145,7 @@ def _one_event(data: bytes) -> bytes | None:
 def _size(head: bytes) -> int:
     """Return the size that begins a chunk; extensions are left out of account."""
     size = int(head.partition(b";")[0], 16)
-    if not 0 <= size <= MAX_FRAME:
+    if not 0 <= size <= MAX_FRAME_BYTES:
         raise ValueError(f"a chunk of {size} bytes")
     return size
 

@@ -22,7 +22,7 @@ from rtdemo.lab.server_clock import Reading
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 
-AT_ONCE = 100
+MAX_OPENING = 100
 """Openings in flight, of all processes: under the 128 that many servers let wait."""
 
 
@@ -42,7 +42,7 @@ class Usage:
 
 
 @dataclass
-class Subject:
+class Target:
     """Hold a server and how it is asked.
 
     Arguments:
@@ -56,14 +56,14 @@ class Subject:
     """
 
     address: Address
-    offered: Offers
+    server_info: ServerInfo
     settings: RunSettings
     producers: str
     clock: Reading | None = None
     pids: set[int] = field(default_factory=set)
     clock_is_assumed: bool = False
-    why_untold: str = ""
-    _is_mute: bool = False
+    process_problem: str = ""
+    _has_no_time_api: bool = False
 
     def find_processes(self) -> None:
         """Look for the server among this machine's processes."""
@@ -74,18 +74,18 @@ class Subject:
         """Let go of the processes where they only pass on what another one serves."""
         if self.pids and route.process not in self.pids:
             port, listening = self.address.port, ", ".join(map(str, sorted(self.pids)))
-            self.why_untold = (
+            self.process_problem = (
                 f"another program listens on port {port} (process {listening}) than serves (process"
                 f" {route.process})"
             )
             self.pids = set()
 
-    async def look_at_clock(self) -> None:
+    async def update_clock(self) -> None:
         """Measure the clock, now that nothing else is done here."""
-        if not self._is_mute:
+        if not self._has_no_time_api:
             self.clock = await server_clock.measure(self.address, self.clock)
-            self._is_mute = self.clock is None
-        if self._is_mute and self.address.is_loopback:
+            self._has_no_time_api = self.clock is None
+        if self._has_no_time_api and self.address.is_loopback:
             self.clock = server_clock.same_clock()
             self.clock_is_assumed = True
 
@@ -105,11 +105,11 @@ class Subject:
         picked = self.producers.split(",")
         periods = {
             name: seconds * 1000 / speed
-            for name, seconds in self.offered.periods(transport).items()
+            for name, seconds in self.server_info.periods(transport).items()
             if not self.producers or name in picked
         }
         processes = min(self.settings.processes, connections)
-        at_once = max(1, AT_ONCE // processes)
+        at_once = max(1, MAX_OPENING // processes)
         return [
             Plan(url, transport, share, at_once, periods) for share in shares(connections, processes)
         ]
@@ -124,7 +124,7 @@ _FOREIGN = (
 """What a server answers that is no rtdemo, to whom the question means nothing."""
 
 
-class Offer(msgspec.Struct, frozen=True):
+class ProducerInfo(msgspec.Struct, frozen=True):
     """Hold of a producer of the server what a schedule is made of."""
 
     name: str
@@ -134,7 +134,7 @@ class Offer(msgspec.Struct, frozen=True):
     period: float | None
 
 
-class Offers(msgspec.Struct, frozen=True):
+class ServerInfo(msgspec.Struct, frozen=True):
     """Hold what a server has; nothing where it is no rtdemo.
 
     Arguments:
@@ -145,7 +145,7 @@ class Offers(msgspec.Struct, frozen=True):
 
     version: str = ""
     workers: int = 1
-    producers: tuple[Offer, ...] = ()
+    producers: tuple[ProducerInfo, ...] = ()
 
     def periods(self, transport: Transport) -> dict[str, float]:
         """Return the periods of private producers on a transport, in seconds."""
@@ -163,7 +163,7 @@ class Offers(msgspec.Struct, frozen=True):
         return [name for name, period in first.items() if all(o.get(name) == period for o in others)]
 
 
-async def offers(http: aiohttp.ClientSession, address: Address) -> Offers:
+async def fetch_server_info(http: aiohttp.ClientSession, address: Address) -> ServerInfo:
     """Ask a server what it has.
 
     Raises:
@@ -173,11 +173,11 @@ async def offers(http: aiohttp.ClientSession, address: Address) -> Offers:
         found = await _get(http, f"{address.origin}/api/producers")
         stats = await _get(http, f"{address.origin}/api/stats")
         if found is None or stats is None:
-            return Offers()
-        producers = msgspec.convert(found, tuple[Offer, ...])
-        return Offers(str(stats["version"]), int(stats["workers"]), producers)
+            return ServerInfo()
+        producers = msgspec.convert(found, tuple[ProducerInfo, ...])
+        return ServerInfo(str(stats["version"]), int(stats["workers"]), producers)
     except _FOREIGN:
-        return Offers()
+        return ServerInfo()
     except _FAULTS as error:
         raise explain(address.origin, error) from error
 
@@ -199,24 +199,24 @@ async def route(http: aiohttp.ClientSession, address: Address, client: str) -> C
         return None
 
 
-def choose(offered: Offers, transports: Sequence[Transport], wanted: str, target: str) -> str:
+def choose(server_info: ServerInfo, transports: Sequence[Transport], wanted: str, target: str) -> str:
     """Return the producers to measure, separated by commas; nothing for all that is sent.
 
     Raises:
         ServerError: where there are none that the transports have in common.
     """
-    if wanted or not offered.version:
+    if wanted or not server_info.version:
         return wanted
-    common = offered.common(transports)
+    common = server_info.common(transports)
     if not common:
         problem = "has no private producer with one period on every transport"
         raise ServerError(target, problem, "name what to measure with --producers")
     return ",".join(common)
 
 
-def left_out(offered: Offers, transports: Iterable[Transport], chosen: str) -> list[str]:
+def left_out(server_info: ServerInfo, transports: Iterable[Transport], chosen: str) -> list[str]:
     """Return the names of periodic private producers that were not chosen."""
     names: Mapping[str, None] = {
-        name: None for transport in transports for name in offered.periods(transport)
+        name: None for transport in transports for name in server_info.periods(transport)
     }
     return [name for name in names if name not in chosen.split(",")]

@@ -17,26 +17,34 @@ from typing import TypeVar
 import msgspec
 
 from rtdemo.lab import server_clock
-from rtdemo.lab.bench.analysis import work_out
+from rtdemo.lab.bench.analysis import analyse_window
 from rtdemo.lab.bench.arrivals import Arrivals
-from rtdemo.lab.bench.connection import Connection, Target, connect, target
-from rtdemo.lab.bench.protocol import DRAIN, MAX_LINE, Go, Outcome, Plan, Ready, Settlement
+from rtdemo.lab.bench.connection import Connection, Endpoint, connect, resolve
+from rtdemo.lab.bench.protocol import (
+    DRAIN_S,
+    MAX_LINE_BYTES,
+    Plan,
+    Ready,
+    Window,
+    WindowEnd,
+    WorkerResult,
+)
 from rtdemo.lab.bench.result import Cost, Received
 from rtdemo.timing.histogram import Latencies
 
-OPEN_TIMEOUT = 30.0
+OPEN_TIMEOUT_S = 30.0
 """Seconds for one connection."""
-WELCOME_WAIT = 1.0
+WELCOME_TIMEOUT_S = 1.0
 """Seconds for what servers say first; some say nothing."""
-LOOK = 0.02
+LAG_PERIOD_S = 0.02
 """Seconds between two looks at how late the loop is."""
-TIMER_GRAIN = 0.001
+TIMER_GRAIN_S = 0.001
 """Seconds to which loops round their timers up; that much is not lag."""
 
 T = TypeVar("T")
 
 
-class LoopLag:
+class TimerLag:
     """Look at short intervals how late a timer fires."""
 
     def __init__(self) -> None:
@@ -45,11 +53,11 @@ class LoopLag:
         self._wait()
 
     def _wait(self) -> None:
-        self._due = time.perf_counter() + LOOK
-        self._timer = self._loop.call_later(LOOK, self._look)
+        self._due = time.perf_counter() + LAG_PERIOD_S
+        self._timer = self._loop.call_later(LAG_PERIOD_S, self._look)
 
     def _look(self) -> None:
-        self.lag.record(time.perf_counter() - self._due - TIMER_GRAIN)
+        self.lag.record(time.perf_counter() - self._due - TIMER_GRAIN_S)
         self._wait()
 
     def stop(self) -> Latencies:
@@ -58,7 +66,7 @@ class LoopLag:
         return self.lag
 
 
-class Lines:
+class JsonLines:
     """Read and write lines of JSON on the standard streams."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
@@ -78,12 +86,12 @@ class Lines:
         sys.stdout.buffer.flush()
 
 
-async def _open(aim: Target, plan: Plan, arrivals: Arrivals) -> tuple[list[Connection], str]:
+async def _open(endpoint: Endpoint, plan: Plan, arrivals: Arrivals) -> tuple[list[Connection], str]:
     gate = asyncio.Semaphore(plan.at_once)
 
     async def one() -> Connection:
-        async with gate, asyncio.timeout(OPEN_TIMEOUT):
-            return await connect(aim, arrivals.open())
+        async with gate, asyncio.timeout(OPEN_TIMEOUT_S):
+            return await connect(endpoint, arrivals.open())
 
     found = await asyncio.gather(*(one() for _ in range(plan.connections)), return_exceptions=True)
     problem = next((_sentence(error) for error in found if isinstance(error, BaseException)), "")
@@ -92,7 +100,7 @@ async def _open(aim: Target, plan: Plan, arrivals: Arrivals) -> tuple[list[Conne
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
-        return f"does not answer within {OPEN_TIMEOUT:g} s"
+        return f"does not answer within {OPEN_TIMEOUT_S:g} s"
     return str(error) or type(error).__name__
 
 
@@ -102,19 +110,19 @@ def _ready(connections: list[Connection], problem: str) -> Ready:
         total = sum(connection.steps.values())
         for step, took in [*connection.steps.items(), ("total", total)]:
             steps.setdefault(step, Latencies()).record(took / 1000)
-    client = next((c.inbox.client for c in connections if c.inbox.client), "")
+    client = next((c.arrivals.client for c in connections if c.arrivals.client), "")
     return Ready(steps, len(connections), problem, client)
 
 
 async def _window(
-    connections: list[Connection], go: Go, cut: asyncio.Future[Settlement]
-) -> tuple[Go, Cost, Received]:
+    connections: list[Connection], go: Window, cut: asyncio.Future[WindowEnd]
+) -> tuple[Window, Cost, Received]:
     """Wait for the window to pass, or to be cut.
 
     Returns: the window as it was, its cost, and what came in it.
     """
     await _until(go.start, cut)
-    lag = LoopLag()
+    lag = TimerLag()
     cpu = time.process_time()
     before = _received(connections)
     await _until(go.start + go.seconds * 1000, cut)
@@ -124,63 +132,63 @@ async def _window(
     used = time.process_time() - cpu
     received = _received(connections).since(before)
     share = used / passed if passed else 0.0
-    return Go(go.start, passed), Cost(used, share, lag.stop()), received
+    return Window(go.start, passed), Cost(used, share, lag.stop()), received
 
 
 def _received(connections: list[Connection]) -> Received:
     found = Received()
     for connection in connections:
-        found.messages += connection.inbox.messages
+        found.messages += connection.arrivals.messages
         found.bytes += connection.bytes
-        found.payload_bytes += connection.inbox.payload_bytes
+        found.payload_bytes += connection.arrivals.payload_bytes
     return found
 
 
-async def _until(at: float, cut: asyncio.Future[Settlement]) -> None:
+async def _until(at: float, cut: asyncio.Future[WindowEnd]) -> None:
     await asyncio.wait({cut}, timeout=max(0.0, (at - server_clock.now()) / 1000))
 
 
-async def run(lines: Lines) -> None:
+async def run(lines: JsonLines) -> None:
     """Measure one round."""
     plan = await lines.read(Plan)
     arrivals = Arrivals()
     try:
-        aim = await target(plan.url, plan.transport)
+        endpoint = await resolve(plan.url, plan.transport)
     except OSError as error:
         lines.write(Ready({}, 0, _sentence(error)))
         return
-    connections, problem = await _open(aim, plan, arrivals)
-    arrivals.inboxes = [connection.inbox for connection in connections]
+    connections, problem = await _open(endpoint, plan, arrivals)
+    arrivals.connections = [connection.arrivals for connection in connections]
     if connections:
-        await asyncio.wait([c.welcomed for c in connections], timeout=WELCOME_WAIT)
+        await asyncio.wait([c.welcomed for c in connections], timeout=WELCOME_TIMEOUT_S)
     lines.write(_ready(connections, problem))
-    go = await lines.read(Go)
+    go = await lines.read(Window)
     # Nothing cyclic is made while messages come; a collection would look like latency.
     gc.collect()
     gc.freeze()
     gc.disable()
     # A settlement that comes early cuts the window, and so does the end of whoever asked.
-    settlement = asyncio.ensure_future(lines.read(Settlement))
+    settlement = asyncio.ensure_future(lines.read(WindowEnd))
     go, cost, received = await _window(connections, go, settlement)
-    await asyncio.wait({settlement}, timeout=DRAIN)
+    await asyncio.wait({settlement}, timeout=DRAIN_S)
     ended = Counter(c.ended for c in connections if c.ended is not None)
     for connection in connections:
         connection.close()
     settled = await settlement
-    figures = work_out(arrivals, plan.periods, go, settled.offset, settled.error)
-    outcome = Outcome(
+    figures = analyse_window(arrivals, plan.periods, go, settled.offset, settled.error)
+    outcome = WorkerResult(
         go.seconds, figures, cost, received, dict(ended), arrivals.unread, arrivals.left_out
     )
     lines.write(outcome)
 
 
 async def _main() -> None:
-    reader = asyncio.StreamReader(limit=MAX_LINE)
+    reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     # Whoever asked is gone when the lines end.
     with contextlib.suppress(EOFError):
-        await run(Lines(reader))
+        await run(JsonLines(reader))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from random import Random
 
 from rtdemo.lab.bench.machine import Environment
 from rtdemo.lab.bench.protocol import order
-from rtdemo.lab.bench.result import Block, Figures, Line, Received, Round, Run, RunSettings
+from rtdemo.lab.bench.result import Figures, ParityCheck, Received, Round, Run, RunSettings, SecondBlock
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.timing.histogram import Latencies
 
@@ -25,7 +25,7 @@ def a_round(transport: Transport, level: float, seed: int, messages: int = 200) 
     blocks = []
     for _ in range(10):
         some = latencies(*(level / 1000 * chance.lognormvariate(0, 0.4) for _ in range(messages)))
-        blocks.append(Block(some, some))
+        blocks.append(SecondBlock(some, some))
     figures = Figures(blocks, messages * 10, messages * 10, messages * 10, numbered=messages * 10)
     figures.periods = {"message": 2000.0}
     return Round(
@@ -51,6 +51,6 @@ def a_run(levels: dict[Transport, float], rounds: int = 3, seed: int = 1) -> Run
         target="own server",
         environment=environment,
         settings=settings,
-        parity=[Line("compression", "ok", "none")],
+        parity=[ParityCheck("compression", "ok", "none")],
         rounds=[a_round(name, levels[name], seed * 1000 + n) for n, name in enumerate(turns)],
     )

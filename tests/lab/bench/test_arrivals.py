@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import pytest
 
 from rtdemo.lab.bench import arrivals
-from rtdemo.lab.bench.analysis import jitter, work_out
+from rtdemo.lab.bench.analysis import analyse_window, jitter
 from rtdemo.lab.bench.arrivals import Arrivals, group
-from rtdemo.lab.bench.protocol import Go
+from rtdemo.lab.bench.protocol import Window
 from rtdemo.lab.bench.result import Figures
 
-GO = Go(start=10_000.0, seconds=1.0)
+GO = Window(start=10_000.0, seconds=1.0)
 AHEAD = 3_000.0
 """Milliseconds by which the server's clock is ahead."""
 
@@ -21,10 +21,10 @@ AHEAD = 3_000.0
 def received(*messages: tuple[float, float, Mapping[str, object]]) -> Arrivals:
     """One connection's: sent and arrived, on this clock, and the other fields."""
     found = Arrivals()
-    inbox = found.open()
+    connection = found.open()
     for sent, arrived, fields in messages:
         text = {"message": "x", "sentAt": sent + AHEAD + 0.25, **fields}
-        inbox.take(json.dumps(text).encode(), arrived)
+        connection.take(json.dumps(text).encode(), arrived)
     return found
 
 
@@ -34,7 +34,7 @@ def ticking(late: float = 0.0) -> Arrivals:
 
 
 def shown(found: Arrivals, offset: float | None = AHEAD + 0.25) -> Figures:
-    return work_out(found, {"p": 100.0}, GO, offset)
+    return analyse_window(found, {"p": 100.0}, GO, offset)
 
 
 def test_latency_is_told_on_the_servers_clock() -> None:
@@ -68,7 +68,7 @@ def test_connections_that_get_nothing_keep_nothing() -> None:
     found.open()
     figures = shown(found)
     assert (figures.due, figures.kept, figures.mute, len(figures.blocks[0].due)) == (20, 10, 1, 20)
-    figures = work_out(found, {}, GO, AHEAD + 0.25)
+    figures = analyse_window(found, {}, GO, AHEAD + 0.25)
     assert (figures.due, figures.kept, figures.mute) == (10, 10, 1)
 
 
@@ -108,7 +108,7 @@ def test_what_has_no_instant_is_counted(text: bytes) -> None:
     """And not measured."""
     found = Arrivals()
     found.open().take(text, 0.0)
-    assert (found.unread, found.inboxes[0].streams) == (1, {})
+    assert (found.unread, found.connections[0].streams) == (1, {})
 
 
 def test_fields_of_other_servers_may_be_anything() -> None:
@@ -117,7 +117,7 @@ def test_fields_of_other_servers_may_be_anything() -> None:
     found.open().take(
         b'{"message": {"a": 1}, "sentAt": 1, "id": 7, "seq": "x", "producer": [], "client": 1}', 0.0
     )
-    assert (found.unread, list(found.inboxes[0].streams)) == (0, [""])
+    assert (found.unread, list(found.connections[0].streams)) == (0, [""])
 
 
 def test_producers_without_a_name_are_told_by_their_text() -> None:
@@ -133,7 +133,7 @@ def test_over_the_bound_messages_are_counted(monkeypatch: pytest.MonkeyPatch) ->
     assert found.left_out == 22
     monkeypatch.setattr(arrivals, "MAX_STREAMS", 1)
     found = received((0.0, 0.0, {"producer": "a"}), (0.0, 0.0, {"producer": "b"}))
-    assert (found.left_out, list(found.inboxes[0].streams)) == (1, ["a"])
+    assert (found.left_out, list(found.connections[0].streams)) == (1, ["a"])
 
 
 def test_two_processes_are_added_up() -> None:

@@ -12,9 +12,9 @@ P = 100.0
 
 
 def waits(
-    sent: list[float], window: tuple[float, float], end: float, is_told: bool = True
+    sent: list[float], window: tuple[float, float], end: float, is_declared: bool = True
 ) -> list[tuple[float, float, bool]]:
-    return due_times.waits(sent, sent, P, is_told, window, end)
+    return due_times.waits(sent, sent, P, is_declared, window, end)
 
 
 def test_punctual_messages_wait_for_nothing() -> None:
@@ -108,7 +108,7 @@ def test_any_stall_is_found_again(
     held = [n for n, at in enumerate(due_at) if due_at[stall] <= at < release]
     kept = [n for n in range(count) if catches_up or n not in held[:-1]]
     sent = [release if n in held else due_at[n] for n in kept]
-    found = due_times.schedule(sent, P, is_fixed=True).ticks
+    found = due_times.assign_ticks(sent, P, is_fixed=True).ticks
     # Counted from the end, which is punctual.
     assert [tick - found[-1] for tick in found] == [n - kept[-1] for n in kept]
 

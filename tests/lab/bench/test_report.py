@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtdemo.lab.bench import metrics, report
-from rtdemo.lab.bench.report import NOTHING, Row
+from rtdemo.lab.bench.report import NO_FIGURE, Row
 from tests.lab.bench.made_runs import a_round, a_run, latencies
 
 
@@ -29,5 +29,5 @@ def test_a_percentile_takes_ten_samples_beyond_it(percent: float, enough: int) -
     assert metrics.percentile(latencies(*[0.001] * enough), percent) is not None
     assert metrics.percentile(latencies(*[0.001] * (enough - 1)), percent) is None
     row = rows("Latency from sentAt", messages=15)[f"p{percent:g}"]
-    assert row.figures == ((NOTHING,) if enough > 150 else row.figures)
+    assert row.figures == ((NO_FIGURE,) if enough > 150 else row.figures)
     assert row.about == f"not told: it takes {enough:,} messages."

@@ -87,7 +87,7 @@ class Outline(HTMLParser):
 def test_the_page_needs_nothing_else(run: Run) -> None:
     """No script, no address, no style but its own."""
     run.target = 'http://h/"><script>alert(1)</script>'
-    text = report.page(run).decode()
+    text = report.html_page(run).decode()
     outline = Outline()
     outline.feed(text)
     assert outline.references == []
@@ -104,7 +104,7 @@ def test_the_page_of_a_run_without_latency(run: Run) -> None:
         for block in one.figures.blocks:
             block.sent.counts.clear()
             block.due.counts.clear()
-    text = report.page(run).decode()
+    text = report.html_page(run).decode()
     assert "<svg" not in text
     assert "rate kept" in text
     assert "p99.9" not in text
