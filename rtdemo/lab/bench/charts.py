@@ -136,8 +136,8 @@ def _percentile_plot(whole: dict[Transport, Latencies], basis: Basis, common: Sc
         if across(percent / 100) <= _MAX_TICK_PERCENT
     ]
     about = (
-        f"The share of messages that arrived within a latency, measured {BASIS_LABELS[basis]}. The"
-        " rarest are on the right."
+        f"The share of messages that arrived within a latency, measured {BASIS_LABELS[basis]}. Rare"
+        " latencies are on the right."
     )
     return Plot("Latency by percentile", about, lines, [*ticks, Label(100.0, "max")], common.labels)
 

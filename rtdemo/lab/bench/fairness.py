@@ -165,9 +165,11 @@ def add_warnings(run: Run) -> None:
 def _round_warnings(one: Round) -> list[str]:
     found = []
     if any(cost.share > CLIENT_BUSY_SHARE for cost in one.costs):
-        found.append(f"the client was the bottleneck: it used over {CLIENT_BUSY_SHARE:.0%} of a core")
+        found.append(
+            f"the client was the bottleneck, because it used over {CLIENT_BUSY_SHARE:.0%} of a core"
+        )
     elif _is_late(one):
-        found.append("the client was the bottleneck: its event loop was late by over a quarter of p99")
+        found.append("the client was the bottleneck, because its loop was late by over a quarter of p99")
     if one.others is not None and one.others > MAX_OTHER_CORES:
         found.append(f"other processes used over {MAX_OTHER_CORES:.0%} of a core")
     if one.figures.mute:

@@ -26,8 +26,8 @@ PERCENTILES = ("p50", "p95", "p99", "p99.9")
 STATE_LABELS: dict[ParityState, str] = {"ok": "ok", UNKNOWN: "unknown", "failed": "FAILED"}
 _COLOURS: dict[Transport, str] = {"websocket": "blue", "sse": "green"}
 _DUE = (
-    "This percentage of messages arrived within this time after they were due. A server that stalls"
-    " cannot hide it."
+    "This percentage of messages arrived within this time after they were due. It includes stalls of"
+    " the server."
 )
 _SENT = "The same from sentAt, when the server sent: the delay of network and client."
 _STEPS = {"tcp": "TCP", "tls": "TLS", "answer": "first byte", "welcome": "welcome", "total": "total"}
@@ -236,7 +236,7 @@ def _means(run: Run, value: Callable[[Round], float | None]) -> tuple[str, ...]:
 def _delivery(run: Run) -> tuple[Row, ...]:
     rate = _means(run, lambda one: one.figures.messages / one.seconds if one.seconds else None)
     return (
-        Row("messages", "per second", rate, about="That arrived on all connections together."),
+        Row("messages", "per second", rate, about="Received on all connections together."),
         _metric(run, "rate", "The share of due messages that arrived."),
         _metric(run, "loss", "By each producer's seq: messages that never arrived."),
         _sequence(run, "repeated", lambda one: one.figures.repeated),

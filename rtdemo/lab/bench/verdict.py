@@ -14,8 +14,8 @@ from rtdemo.timing.histogram import RESOLUTION
 
 MINUS = "\N{MINUS SIGN}"
 HEADLINE_METRICS = ("p99", "p50")
-"""The verdict compares the first of these that is known, and no other: two tests would double the chance
-of a false difference."""
+"""The verdict compares only the first of these that is known: two comparisons would double the chance of
+a false difference."""
 NOISY_LIMIT_FACTOR = 3
 """A change beyond this multiple of its limit counts even if other processes were busy."""
 _LIMIT = re.compile(r"(?P<metric>[a-z0-9.]+)(?P<sign>[+-])(?P<number>\d+(?:\.\d+)?)%")
