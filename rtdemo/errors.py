@@ -1,22 +1,22 @@
-"""Define every error that reaches a person, each as one line: what, where, what to do.
+"""Errors that people see. Each is one line: what happened, where, and what to do.
 
 * `RtdemoError`: ends a command with `exit_code`
-    * `SettingError`: a flag, variable or `.env` line with a value that is not allowed
+    * `SettingError`: a flag, a variable or a `.env` line has a value that is not allowed
     * `DotenvError`: a `.env` file cannot be read
-    * `ListenError`: a site's address cannot be opened
-    * `EngineError`: the log's engine cannot be reached or used
-    * `PublishError`: a server did not take a message
-    * `AddressError`: what was given is no address of a server
-    * `ServerError`: a server is not there, or does not do as a client of the lab needs
+    * `ListenError`: the address of a site cannot be opened
+    * `EngineError`: the engine cannot be reached or used
+    * `PublishError`: a server did not accept a message
+    * `AddressError`: the argument is not the address of a server
+    * `ServerError`: a server cannot be reached, or does not answer as a client of `rtdemo.lab` needs
     * `FileError`: a file of results cannot be read or written
-    * `LimitError`: this machine does not allow so many open files
-    * `PluginError`: a plugin cannot be loaded; the others go on
-    * `ProducerError`: a producer is declared wrongly
-* `Refused`: an HTTP answer given before a stream begins; never ends a command
-* what an engine answers to a message instead of its position:
-    * `Unavailable`: it is away
-    * `NotLeading`: another server runs the shared producers by now
-    * `KeyReused`: the idempotency key came with other messages before
+    * `LimitError`: this machine does not allow enough open files
+    * `PluginError`: a plugin cannot be loaded; the others still are
+    * `ProducerError`: the declaration of a producer is invalid
+* `Refused`: an HTTP error response before a stream begins; it never ends a command
+* errors of `Engine.publish`:
+    * `Unavailable`: the engine cannot be reached, or its queue is full
+    * `NotLeading`: another server now runs the shared producers
+    * `KeyReused`: the idempotency key was used before, with other messages
 """
 
 from __future__ import annotations
@@ -26,16 +26,24 @@ from pathlib import Path
 
 
 class RtdemoError(Exception):
-    """Base of the errors that end a command."""
+    """Base of the errors that end a command.
+
+    Attributes:
+        exit_code: the exit code of the command: 2 for wrong usage, else 1.
+    """
 
     exit_code = 1
 
 
 class SettingError(RtdemoError):
-    """Report a setting whose value is not allowed.
+    """A setting has a value that is not allowed.
 
     Attributes:
-        source: where the value came from, such as `--port` or `PORT in .env`.
+        flag: the setting's flag on the command line.
+        variable: its environment variable.
+        value: the value, without the password if it is a URL.
+        allowed: the allowed values, as the end of a sentence.
+        source: where the value came from, such as `--port` or `the environment`.
     """
 
     exit_code = 2
@@ -50,7 +58,7 @@ class SettingError(RtdemoError):
 
 
 class DotenvError(RtdemoError):
-    """Report a `.env` file that cannot be read."""
+    """A `.env` file cannot be read."""
 
     exit_code = 2
 
@@ -58,11 +66,19 @@ class DotenvError(RtdemoError):
         self.path, self.cause = path, cause
 
     def __str__(self) -> str:
-        return f"{self.path} cannot be read: {self.cause}; it is UTF-8 text of NAME=value lines"
+        return f"{self.path} cannot be read: {self.cause}; write it as UTF-8 text, one NAME=value a line"
 
 
 class ListenError(RtdemoError):
-    """Report an address that cannot be listened on, and the setting that moves it."""
+    """The address of a site cannot be opened.
+
+    Attributes:
+        host: the address; empty for every interface.
+        port: the port.
+        flag: the flag of the setting that changes the address.
+        variable: the environment variable of this setting.
+        cause: the error of the operating system.
+    """
 
     def __init__(self, host: str, port: int, flag: str, variable: str, cause: OSError) -> None:
         self.host, self.port, self.flag, self.variable, self.cause = host, port, flag, variable, cause
@@ -75,27 +91,44 @@ class ListenError(RtdemoError):
 
 
 class EngineError(RtdemoError):
-    """Report an engine that cannot be reached or used, and what to do; without its password."""
+    """The engine cannot be reached or used.
 
-    def __init__(self, url: str, problem: str, mend: str) -> None:
-        self.url, self.problem, self.mend = url, problem, mend
+    Attributes:
+        url: the engine's URL, without its password.
+        problem: what happened.
+        fix: what to do.
+    """
+
+    def __init__(self, url: str, problem: str, fix: str) -> None:
+        self.url, self.problem, self.fix = url, problem, fix
 
     def __str__(self) -> str:
-        return f"engine {self.url}: {self.problem}; {self.mend}"
+        return f"engine {self.url}: {self.problem}; {self.fix}"
 
 
 class PublishError(RtdemoError):
-    """Report a message that a server did not take."""
+    """A server did not accept a message.
 
-    def __init__(self, url: str, problem: str, mend: str) -> None:
-        self.url, self.problem, self.mend = url, problem, mend
+    Attributes:
+        url: the server's URL.
+        problem: what happened.
+        fix: what to do.
+    """
+
+    def __init__(self, url: str, problem: str, fix: str) -> None:
+        self.url, self.problem, self.fix = url, problem, fix
 
     def __str__(self) -> str:
-        return f"{self.url} {self.problem}; {self.mend}"
+        return f"{self.url} {self.problem}; {self.fix}"
 
 
 class AddressError(RtdemoError):
-    """Report an address that cannot be used, and what can."""
+    """The argument is not the address of a server.
+
+    Attributes:
+        given: the argument.
+        problem: what is wrong with it.
+    """
 
     exit_code = 2
 
@@ -103,29 +136,43 @@ class AddressError(RtdemoError):
         self.given, self.problem = given, problem
 
     def __str__(self) -> str:
-        wanted = "http://host:port for rtdemo, ws://... for a WebSocket, http://host/path for a stream"
-        return f"{self.given[:200]!r} {self.problem}; give {wanted}"
+        examples = "http://host:port for rtdemo, ws://... for a WebSocket, http://host/path for a stream"
+        return f"{self.given[:200]!r} {self.problem}; give {examples}"
 
 
 class ServerError(RtdemoError):
-    """Report a server that is not there or answers otherwise than was needed.
+    """A server cannot be reached, or does not answer as needed.
 
     Attributes:
-        again: whether a later try may go better.
-        wait: seconds that the server asks a client to wait; None where it does not say.
+        url: the server's URL.
+        problem: what happened.
+        fix: what to do.
+        retryable: whether a retry may succeed.
+        retry_after: seconds that the server asks the client to wait before a retry, if it does.
     """
 
     def __init__(
-        self, url: str, problem: str, mend: str, again: bool = False, wait: float | None = None
+        self,
+        url: str,
+        problem: str,
+        fix: str,
+        retryable: bool = False,
+        retry_after: float | None = None,
     ) -> None:
-        self.url, self.problem, self.mend, self.again, self.wait = url, problem, mend, again, wait
+        self.url, self.problem, self.fix = url, problem, fix
+        self.retryable, self.retry_after = retryable, retry_after
 
     def __str__(self) -> str:
-        return f"{self.url} {self.problem}; {self.mend}"
+        return f"{self.url} {self.problem}; {self.fix}"
 
 
 class FileError(RtdemoError):
-    """Report a file of results that cannot be read or written, and why."""
+    """A file of results cannot be read or written.
+
+    Attributes:
+        path: the file.
+        problem: what happened.
+    """
 
     def __init__(self, path: Path, problem: str) -> None:
         self.path, self.problem = path, problem
@@ -135,21 +182,29 @@ class FileError(RtdemoError):
 
 
 class LimitError(RtdemoError):
-    """Report that more open files are needed than may be had."""
+    """Too few open files are allowed on this machine.
+
+    Attributes:
+        wanted: the number of open files that are needed.
+        allowed: the number that is allowed.
+    """
 
     def __init__(self, wanted: int, allowed: int) -> None:
         self.wanted, self.allowed = wanted, allowed
 
     def __str__(self) -> str:
         what = f"{self.wanted} open files are needed and {self.allowed} are allowed"
-        return f"{what}; give fewer connections, or raise `ulimit -Hn`"
+        return f"{what}; use fewer connections, or raise `ulimit -Hn`"
 
 
 class PluginError(RtdemoError):
-    """Report a plugin that cannot be loaded, where it lies and what is wrong with it.
+    """A plugin cannot be loaded.
 
     Attributes:
-        untouched: whether it failed before anything of an earlier one of its name was taken down.
+        plugin: the plugin's name.
+        origin: where it was found, such as a file's path.
+        problem: what is wrong with it.
+        untouched: whether the plugin loaded before under this name still runs.
     """
 
     def __init__(self, plugin: str, origin: str, problem: str) -> None:
@@ -161,16 +216,16 @@ class PluginError(RtdemoError):
 
 
 class ProducerError(RtdemoError):
-    """Report a producer that is declared wrongly."""
+    """The declaration of a producer is invalid."""
 
 
 class Refused(Exception):
-    """Answer a request with a status and one line of text.
+    """A request is answered with an HTTP error and one line of text.
 
     Arguments:
         status: HTTP status, 400 to 599.
-        sentence: what is wrong and what to do, without the line's end.
-        headers: further response headers, such as `Retry-After`.
+        sentence: what is wrong and what to do, without a line break.
+        headers: additional response headers, such as `Retry-After`.
     """
 
     def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
@@ -179,29 +234,32 @@ class Refused(Exception):
 
 
 class Unavailable(Exception):
-    """Say that a message was not accepted, or may not have been, because the engine is away."""
+    """The engine did not accept a message, or did not confirm that it did.
+
+    Without a confirmation the message may be in the log. Retry with the same idempotency key.
+    """
 
 
 class NotLeading(Exception):
-    """Refuse what only the leader may publish: another server leads by now."""
+    """The message may come only from the leader, and another server now leads."""
 
 
 class KeyReused(Exception):
-    """Refuse an idempotency key that came before with other messages."""
+    """The idempotency key was used before, with other messages."""
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's type and sentence without line breaks, 300 characters at the most."""
-    # What a plugin raises may hold anything, lone surrogates included, or raise itself.
+    """Return an error's type and text in one line of at most 300 characters."""
+    # The error may come from a plugin: its text may have lone surrogates, or raise an error itself.
     try:
         text = str(error)[:1000].encode(errors="backslashreplace").decode()
     except Exception as second:
-        text = f"its text cannot be had: {type(second).__name__}"
+        text = f"its text cannot be read: {type(second).__name__}"
     sentence = " ".join(text.split())
     name = type(error).__name__
     return (f"{name}: {sentence}" if sentence else name)[:300]
 
 
 def printable(text: str) -> str:
-    """Escape what would move a terminal's cursor or worse: text may come from anybody."""
+    """Return text that is safe on a terminal: control characters are escaped as in Python."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""Examine the path to a server."""
+"""`rtdemo doctor`: check the proxies between here and a server."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ from rtdemo.settings.settings import Settings, load
     type=click.IntRange(1, 590),
     default=75,
     show_default=True,
-    help="Seconds of silence in which to look for a cut; a run takes about as long.",
+    help="Seconds without a message in which to look for a cut; a run takes about as long.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @flags.options(["plugins_dir", "without"])
 def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given: object) -> int:
-    """Tell whether the path to the server at URL is fit for both transports, and what mends it.
+    """Check whether WebSocket and SSE work through your proxy to the server at URL.
 
-    One line for each check, those of plugins included: ok, warn or fail, what was seen, and the fix
-    for the proxy that was seen. Exit code 1 where something fails, 2 where neither transport
-    could be examined. URL may also be one WebSocket (ws://...) or one event stream of any server.
+    Prints one line for each check, including those of plugins: ok, warn or fail, and what was seen.
+    Under each fault it prints the fix for the proxy that it detected. Exit code 1 if a check fails,
+    2 if neither transport could be checked. URL may also be a single WebSocket (ws://...) or event
+    stream (http://host/path) of any server.
     """
     settings = load(given, os.environ)
     flags.check_files(files)
@@ -46,8 +47,8 @@ def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given:
     report = Report(url)
     with Console(stderr=True).status("") as status:
 
-        def progress(made: int, there_are: int) -> None:
-            status.update(f"{made} of {there_are} checks; those of silence take {idle} s")
+        def progress(done: int, total: int) -> None:
+            status.update(f"{done} of {total} checks done; the idle checks take {idle} s")
 
         examination = Examination(address, idle, _checks(settings, files), report, progress)
         try:
@@ -56,19 +57,19 @@ def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given:
             raise KeyboardInterrupt from None
         finally:
             status.stop()
-            _show(report, as_json)
+            _print(report, as_json)
     return report.exit_code
 
 
 async def _run(examination: Examination) -> None:
-    """Examine; SIGTERM ends it as Ctrl-C does, with what was found."""
+    """Run the checks; SIGTERM ends them as Ctrl-C does, and the findings so far are printed."""
     task = asyncio.ensure_future(examination.run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await task
 
 
 def _checks(settings: Settings, files: tuple[Path, ...]) -> list[Check]:
-    """Return what plugins add, those left out that are."""
+    """Return the checks of all plugins except those that --without names."""
     sources, _ = discover(settings.plugins_dir, files)
     manager = PluginManager(lambda: 0.0)
     for error in manager.load(s for s in sources if s.name not in settings.without):
@@ -76,7 +77,7 @@ def _checks(settings: Settings, files: tuple[Path, ...]) -> list[Check]:
     return [check for _, check in manager.hooks.checks()]
 
 
-def _show(report: Report, as_json: bool) -> None:
+def _print(report: Report, as_json: bool) -> None:
     if as_json:
         click.echo(report.json())
         return

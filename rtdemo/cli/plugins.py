@@ -202,7 +202,7 @@ def _producers(manager: PluginManager) -> dict[str, list[ProducerEntry]]:
         manager.producers_for(Client(transport))
     manager.ask_shared()
     found: dict[str, list[ProducerEntry]] = {}
-    for account in manager.registry.accounts:
+    for account in manager.registry.supervisors:
         found.setdefault(account.plugin, []).append(_producer(account))
     return found
 

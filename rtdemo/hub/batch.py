@@ -1,4 +1,4 @@
-"""Make the bytes of the log's news once for each kind of connection, whatever the number of clients."""
+"""Log entries as bytes, encoded once for all connections that get the same bytes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from rtdemo.engine.log import Entry
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.wire import WireFormat
 
-AUDIENCES = 16
-"""Kinds of connections whose bytes are kept with the news; more are put together for each connection."""
+CACHED_AUDIENCES = 16
+"""Audiences for which a batch caches the bytes; for further ones it joins them at each call."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audience:
-    """Say which bytes of the news a connection gets; made by `audience`, and compared by identity.
+    """Describe connections that get the same bytes; made by `audience`, and compared by identity.
 
     Arguments:
-        transport: on which entries are sent, or are not.
+        transport: the transport of these connections; an entry is sent only on its own transports.
         wire_format: makes bytes from an entry's JSON.
-        producers: those that the client picked; None picks all.
+        producers: names that the clients picked; None for all.
     """
 
     transport: Transport
@@ -33,18 +33,18 @@ class Audience:
 def audience(
     transport: Transport, wire_format: WireFormat, producers: frozenset[str] | None
 ) -> Audience:
-    """Return the audience of a connection, the same object for all that get the same bytes."""
+    """Return the audience of a connection: the same object for all that get the same bytes."""
     return Audience(transport, wire_format, producers)
 
 
 class Batch:
-    """Hold entries that follow each other in the log, on their way to the connections.
+    """Hold consecutive log entries on their way to the connections.
 
     Arguments:
-        entries: each with whether it goes also to who did not pick its producer.
+        entries: each entry, and whether it is also sent to clients that did not pick its producer.
 
     Attributes:
-        last: the offset of the last entry.
+        last: offset of the last entry.
     """
 
     __slots__ = ("_encoded", "_entries", "_parts", "last")
@@ -56,28 +56,28 @@ class Batch:
         self._parts: dict[Audience, tuple[bytes, int]] = {}
 
     def part(self, audience: Audience) -> tuple[bytes, int]:
-        """Return the bytes for an audience and how many messages they are, made once for many."""
+        """Return the bytes for an audience, and how many messages they are."""
         try:
             return self._parts[audience]
         except KeyError:
-            part = self._make(audience)
-            # Anybody may pick names that nobody else picks; what each gets is not kept for all.
-            if len(self._parts) < AUDIENCES:
+            part = self._join(audience)
+            # A client may pick names that no other client picks: the cache must not grow with them.
+            if len(self._parts) < CACHED_AUDIENCES:
                 self._parts[audience] = part
             return part
 
-    def _make(self, audience: Audience) -> tuple[bytes, int]:
+    def _join(self, audience: Audience) -> tuple[bytes, int]:
         picked, transport = audience.producers, audience.transport
-        wanted = [
+        chosen = [
             encoded
             for encoded, (entry, always) in zip(
-                self._in(audience.wire_format), self._entries, strict=True
+                self._encode(audience.wire_format), self._entries, strict=True
             )
             if transport in entry.transports and (picked is None or always or entry.producer in picked)
         ]
-        return b"".join(wanted), len(wanted)
+        return b"".join(chosen), len(chosen)
 
-    def _in(self, wire_format: WireFormat) -> list[bytes]:
+    def _encode(self, wire_format: WireFormat) -> list[bytes]:
         if wire_format not in self._encoded:
             self._encoded[wire_format] = [
                 wire_format(entry.payload, str(entry.position)) for entry, _ in self._entries

@@ -1,4 +1,4 @@
-"""Send to one client: number, stamp, encode, write, without ever waiting."""
+"""Send messages to one client without waiting: number, stamp, encode, write."""
 
 from __future__ import annotations
 
@@ -13,40 +13,45 @@ from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.message import Message, Position
 from rtdemo.protocol.wire import WireFormat
 from rtdemo.timing.schedule import Clock, Timer
 
-OUTBOX_LIMIT = 256 * 1024
+OUTBOX_LIMIT_BYTES = 256 * 1024
 """Bytes that may wait for a client in its transport's buffer."""
-PASSED_OVER = 1000
-"""Entries of the log that a client did not pick, after which it is told where it stands."""
-PATIENCE = 10.0
-"""Seconds for which the outbox may stay over its limit."""
+OUTBOX_TIMEOUT_S = 10.0
+"""Seconds for which the outbox may stay over its limit; then the connection ends as too slow."""
+POSITION_UPDATE_ENTRIES = 1000
+"""Log entries in a row that a client did not pick, after which it gets a message with its position."""
 
 
 class Connection:
-    """Send messages to one client and end once, for one reason.
+    """Send messages to one client, and end once, for one reason.
 
     The transport's own buffer is the outbox. While it holds over 256 KiB, periodic messages are
-    dropped and counted; over it for 10 s the connection ends as too slow.
+    dropped and counted. If it stays over that for 10 s, the connection ends as too slow.
 
     Arguments:
-        client: who is at the other end.
-        outbox: where finished bytes go.
-        wire_format: makes them from a message's JSON.
+        client: the peer.
+        outbox: takes the finished bytes.
+        wire_format: makes these bytes from a message's JSON.
         hang_up: called once with the reason when the server ends the connection.
-        traffic: the counters of its transport.
-        clock: for the patience with a full outbox.
+        traffic: the counters of the client's transport.
+        clock: times the outbox.
+        connection_info: returns what the connection came through; None where its transport cannot
+            report that.
 
     Attributes:
+        client: the peer.
+        connection_info: as given.
+        offset: offset of the newest log entry that was sent, or skipped because it was not picked.
+        opened_at: seconds on the clock.
         reason: why it ended; None while it is open.
-        feeds: the producers at work for it.
-        offset: of the newest entry of the log that it was sent, or passed over as not picked.
-        replaying: whether it is still being sent what it missed.
-        route: tells what it comes through, where its transport knows.
-        sent: messages written.
-        speaking: held while a text of the client is received.
+        receiving: lock that is held while a text of the client is handled.
+        replaying: whether messages that the client missed are still being sent.
+        runners: the client's private producers.
+        sent: number of messages written.
     """
 
     # fmt: off
@@ -56,21 +61,21 @@ class Connection:
         "_epoch",
         "_hang_up",
         "_outbox",
+        "_outbox_timer",
+        "_reported_offset",
         "_selection",
         "_seq",
-        "_stall",
-        "_told",
         "_traffic",
         "_wire_format",
         "client",
+        "connection_info",
         "offset",
         "opened_at",
         "reason",
+        "receiving",
         "replaying",
-        "route",
         "runners",
         "sent",
-        "speaking",
     )
     # fmt: on
 
@@ -82,15 +87,16 @@ class Connection:
         hang_up: Callable[[Reason], object],
         traffic: Traffic,
         clock: Clock,
+        connection_info: Callable[[], ConnectionInfo] | None = None,
     ) -> None:
         self.client = client
+        self.connection_info = connection_info
         self.runners: list[ProducerRunner] = []
         self.reason: Reason | None = None
         self.sent = 0
-        self.offset = self._told = 0
+        self.offset = self._reported_offset = 0
         self.replaying = False
-        self.route: Callable[[], object] | None = None
-        self.speaking = asyncio.Lock()
+        self.receiving = asyncio.Lock()
         self.opened_at = clock.time()
         self._outbox = outbox
         self._wire_format = wire_format
@@ -100,7 +106,7 @@ class Connection:
         self._clock = clock
         self._epoch = ""
         self._seq: dict[str, int] = {}
-        self._stall: Timer | None = None
+        self._outbox_timer: Timer | None = None
 
     @property
     def selection(self) -> Selection:
@@ -117,22 +123,45 @@ class Connection:
         )
 
     @property
+    def outbox_bytes(self) -> int:
+        """Number of bytes that wait in the outbox."""
+        return self._outbox.get_write_buffer_size()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the transport takes no more bytes."""
+        return self._outbox.is_closing()
+
+    @property
     def is_full(self) -> bool:
         """Whether the outbox is over its limit."""
-        return not self._outbox.is_closing() and (self._outbox.get_write_buffer_size() > OUTBOX_LIMIT)
+        return not self._outbox.is_closing() and (
+            self._outbox.get_write_buffer_size() > OUTBOX_LIMIT_BYTES
+        )
+
+    @property
+    def position(self) -> Position | None:
+        """Position in the log behind which the client continues; None before it has one."""
+        return Position(self._epoch, self.offset) if self._epoch else None
+
+    @position.setter
+    def position(self, position: Position) -> None:
+        self._epoch, self.offset = position
+        self._reported_offset = self.offset
 
     def send(self, producer: str, content: str | Message, periodic: bool = True) -> bool:
         """Write one message of a producer; return whether it was written.
 
         Arguments:
-            producer: whose message it is; its `seq` goes up even where the message is dropped, so
-                that the client can see the gap.
-            content: a text, or a `Message` whose other fields are kept.
-            periodic: it may be dropped while the outbox is full. A reply may not: the transport
-                reads nothing more from a client whose outbox is full, which bounds it.
+            producer: the producer's name. Its `seq` goes up even if the message is dropped, so that
+                the client can see the gap.
+            content: a text, or a `Message`, which keeps its other fields.
+            periodic: whether the message may be dropped while the outbox is full. Replies are not
+                dropped: the transport reads nothing from a client with a full outbox, which bounds
+                their number.
 
         Raises:
-            UnicodeEncodeError: when the text has a lone surrogate.
+            UnicodeEncodeError: the text has a lone surrogate.
         """
         if self.reason is not None or self._outbox.is_closing():
             return False
@@ -146,33 +175,18 @@ class Connection:
                 message = message.placed(str(self.position))
             data = self._wire_format(messages.encode(message), message.id)
         self._seq[producer] = seq
-        if self._stall is not None and self._is_over() and self._is_too_much(periodic):
+        if self._outbox_timer is not None and self._check_outbox() and self._rejects(periodic):
             return False
         self._write(data)
         return True
 
-    @property
-    def position(self) -> Position | None:
-        """The place in the log behind which it goes on; None while it has none."""
-        return Position(self._epoch, self.offset) if self._epoch else None
-
-    def stand(self, position: Position) -> None:
-        """Go on behind a place in the log."""
-        self._epoch, self.offset = position
-        self._told = self.offset
-
-    def lose(self, last: Position, sentence: str) -> None:
-        """Tell the client that messages are lost to it, and go on behind the log's last."""
-        self.stand(last)
-        self._traffic.lost += 1
-        self.send("resume", Message(sentence, id=str(last), lost=True), periodic=False)
-
     def forward(self, batch: Batch) -> None:
-        """Write what the log has behind `offset`; a client too slow for it may come back and resume.
+        """Write the log entries that follow `offset`, except those that the client did not pick.
+
+        A client that is too slow for them is disconnected; it can reconnect and resume.
 
         Arguments:
-            news: the next entries: in order and nothing twice, or they are not for this call. Those
-                that the client did not ask for are passed over.
+            batch: the entries that follow `offset`.
         """
         self.offset = batch.last
         data, messages = batch.part(self._audience)
@@ -180,36 +194,29 @@ class Connection:
         if self.reason is not None or is_closing():
             return
         if not messages:
-            if batch.last - self._told >= PASSED_OVER:
-                self._tell_position()
+            if batch.last - self._reported_offset >= POSITION_UPDATE_ENTRIES:
+                self._send_position()
             return
-        self._told = batch.last
-        if self._stall is not None and self._is_over() and not self.replaying:
+        self._reported_offset = batch.last
+        if self._outbox_timer is not None and self._check_outbox() and not self.replaying:
             self._traffic.too_slow += 1
             self.end(Reason.TOO_SLOW)
         else:
             self._write(data, messages)
 
-    def _tell_position(self) -> None:
-        """Tell a client that picked what is quiet how far the log went on meanwhile.
+    def report_loss(self, last: Position, text: str) -> None:
+        """Send that messages are lost to the client, and continue behind another position.
 
-        It would come back with a position that is long gone, and be told of a loss that is none.
+        Arguments:
+            last: position of the log's newest entry.
+            text: what was lost and how the stream continues.
         """
-        position = str(self.position)
-        text = messages.encode({"position": position}).decode()
-        if self.send("rtdemo", Message(text, id=position)):
-            self._told = self.offset
-
-    def _write(self, data: bytes, messages: int = 1) -> None:
-        if self._outbox.write(data):
-            self._is_over()
-        self.sent += messages
-        traffic = self._traffic
-        traffic.messages += messages
-        traffic.bytes += len(data)
+        self.position = last
+        self._traffic.lost += 1
+        self.send("resume", Message(text, id=str(last), lost=True), periodic=False)
 
     def throttle(self) -> Throttle:
-        """Return what holds its bytes back on purpose; it stands before the outbox from now on."""
+        """Return the throttle in front of the outbox; the first call puts it there."""
         if not isinstance(self._outbox, Throttle):
             self._outbox = Throttle(self._outbox, self._clock, lambda: self.reason is not None)
         return self._outbox
@@ -217,49 +224,72 @@ class Connection:
     def end(self, reason: Reason) -> None:
         """End the connection from the server's side; only the first reason counts."""
         if self.reason is None:
-            self.closed(reason)
+            self.mark_ended(reason)
             self._hang_up(reason)
 
-    def closed(self, reason: Reason) -> None:
-        """Note that the connection ended; only the first reason counts."""
+    def mark_ended(self, reason: Reason) -> None:
+        """Record that the connection has ended, and stop its producers; only the first reason counts."""
         if self.reason is None:
             self.reason = reason
         for runner in self.runners:
             runner.stop()
         self.runners.clear()
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
+        if self._outbox_timer is not None:
+            self._outbox_timer.cancel()
+            self._outbox_timer = None
 
-    def _is_over(self) -> bool:
-        """Compare the outbox with its limit, and begin or end the patience with it.
+    def _write(self, data: bytes, messages: int = 1) -> None:
+        if self._outbox.write(data):
+            self._check_outbox()
+        self.sent += messages
+        traffic = self._traffic
+        traffic.messages += messages
+        traffic.bytes += len(data)
 
-        Each write asks: without a patience the outbox was within its limit then, and has only
-        become emptier since.
+    def _send_position(self) -> None:
+        """Send the current position to a client that picked only quiet producers.
+
+        With its old position, which the log no longer holds, a reconnect would report a loss although
+        nothing was lost.
         """
-        if self._outbox.get_write_buffer_size() <= OUTBOX_LIMIT:
-            if self._stall is not None:
-                self._stall.cancel()
-                self._stall = None
+        position = str(self.position)
+        text = messages.encode({"position": position}).decode()
+        if self.send("rtdemo", Message(text, id=position)):
+            self._reported_offset = self.offset
+
+    def _check_outbox(self) -> bool:
+        """Return whether the outbox is over its limit; start or stop its timer accordingly.
+
+        Each write that has to wait calls this. Without a timer, the outbox was within its limit then,
+        and has only become emptier since.
+        """
+        if self._outbox.get_write_buffer_size() <= OUTBOX_LIMIT_BYTES:
+            if self._outbox_timer is not None:
+                self._outbox_timer.cancel()
+                self._outbox_timer = None
             return False
-        if self._stall is None:
-            self._stall = self._clock.call_at(self._clock.time() + PATIENCE, self._out_of_patience)
+        if self._outbox_timer is None:
+            timeout_at = self._clock.time() + OUTBOX_TIMEOUT_S
+            self._outbox_timer = self._clock.call_at(timeout_at, self._end_if_still_full)
         return True
 
-    def _is_too_much(self, periodic: bool) -> bool:
-        """Count what a full outbox does not take; replies without end are as bad as not reading."""
+    def _rejects(self, periodic: bool) -> bool:
+        """Return whether a full outbox rejects a message.
+
+        Replies without end are as bad as not reading: at four times the limit the connection ends.
+        """
         if periodic:
             self._traffic.drops += 1
             return True
-        if self._outbox.get_write_buffer_size() <= OUTBOX_LIMIT * 4:
+        if self._outbox.get_write_buffer_size() <= OUTBOX_LIMIT_BYTES * 4:
             return False
         self._traffic.too_slow += 1
         self.end(Reason.TOO_SLOW)
         return True
 
-    def _out_of_patience(self) -> None:
-        self._stall = None
-        # One that is closing and still full will not get any further by itself.
+    def _end_if_still_full(self) -> None:
+        self._outbox_timer = None
+        # A transport that is closing and still full does not get emptier by itself.
         if self.is_full or self._outbox.is_closing():
             self._traffic.too_slow += 1
             self.end(Reason.TOO_SLOW)

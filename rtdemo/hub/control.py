@@ -1,8 +1,8 @@
-"""Understand control messages: texts by which a client changes its own connection."""
+"""Control messages: texts by which a client changes its own connection, or injects faults into it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,12 +11,14 @@ from rtdemo.hub.connection import Connection
 from rtdemo.hub.selection import Selection, SelectionError, read_producers, read_speed
 from rtdemo.protocol.close_reasons import Reason
 
-MAX_TEXT = 64 * 1024
-"""Bytes of a text that a client may send, over either transport."""
 KEY = "rtdemo"
 """A JSON object with this one key is a control message; its answer has this producer's name."""
-BREAK = "break"
-"""The control that breaks the connection it comes over, where the lab is on."""
+FAULT = "break"
+"""Key of the control that injects a fault into the connection over which it comes."""
+STOP_S = 5.0
+"""Seconds for which the fault `stop` delivers nothing."""
+DELAY_S = 0.25
+"""Seconds by which the fault `delay` makes each message late."""
 
 
 def read(text: str) -> Mapping[str, Any] | None:
@@ -33,20 +35,53 @@ def read(text: str) -> Mapping[str, Any] | None:
     return wanted if isinstance(wanted, dict) else {"": wanted}
 
 
-def change(selection: Selection, wanted: Mapping[str, Any], known: list[str]) -> Selection:
-    """Return the selection with what a control message changes.
+def handle(
+    connection: Connection,
+    wanted: Mapping[str, Any],
+    known: list[str],
+    select: Callable[[Selection], object],
+    lab: bool,
+) -> None:
+    """Do what a control message asks for, and answer it; a fault is injected after its answer.
 
     Arguments:
+        connection: the connection over which the message came.
+        wanted: content of the message, as `read` returns it.
+        known: names that the client may pick.
+        select: changes what the connection receives.
+        lab: whether fault injection is allowed.
+    """
+    try:
+        if FAULT in wanted:
+            name = read_fault(wanted, lab)
+            inject, seconds = FAULTS[name]
+            duration = {} if seconds is None else {"seconds": seconds}
+            _answer(connection, {FAULT: name, **duration})
+            inject(connection)
+            return
+        selection = change(connection.selection, wanted, known)
+        select(selection)
+        picked = None if selection.producers is None else sorted(selection.producers)
+        _answer(connection, {"producers": picked, "speed": selection.speed})
+    except SelectionError as error:
+        _answer(connection, {"error": str(error)})
+
+
+def change(selection: Selection, wanted: Mapping[str, Any], known: list[str]) -> Selection:
+    """Return a selection with the changes that a control message asks for.
+
+    Arguments:
+        selection: the present selection.
         wanted: `speed`, a number, and `producers`, a list of names or null for all.
-        known: the names of the producers that exist.
+        known: names that the client may pick.
 
     Raises:
-        SelectionError: for an unknown key, or a value that is not allowed.
+        SelectionError: an unknown key, or a value that is not allowed.
     """
     unknown = [key for key in wanted if key not in ("speed", "producers")]
     if unknown or not wanted:
         name = str(unknown[0])[:100] if unknown else ""
-        raise SelectionError(f"there is no control {name!r}; there are speed, producers, break")
+        raise SelectionError(f"there is no control {name!r}; there are speed, producers, {FAULT}")
     producers, speed = selection.producers, selection.speed
     if "speed" in wanted:
         speed = read_speed(wanted["speed"])
@@ -58,60 +93,25 @@ def change(selection: Selection, wanted: Mapping[str, Any], known: list[str]) ->
     return Selection(producers, speed)
 
 
-def read_break(wanted: Mapping[str, Any], allowed: Iterable[str]) -> str:
-    """Return by which name a control message asks for its connection to be broken.
+def read_fault(wanted: Mapping[str, Any], lab: bool) -> str:
+    """Return the name of the fault that a control message asks for.
 
     Arguments:
-        allowed: the names that there are; none where the lab is off.
+        wanted: content of the message.
+        lab: whether fault injection is allowed.
 
     Raises:
-        SelectionError: where it is none of them, or asks for something else besides.
+        SelectionError: fault injection is off, there is no such fault, or the message asks for more.
     """
-    names = list(allowed)
-    if not names:
-        raise SelectionError("break: the lab is off; start the server with --lab")
-    if len(wanted) > 1 or wanted[BREAK] not in names:
-        raise SelectionError(f"break: give one of {', '.join(names)}, and nothing else with it")
-    return str(wanted[BREAK])
-
-
-def obey(
-    connection: Connection,
-    wanted: Mapping[str, Any],
-    known: list[str],
-    select: Callable[[Selection], object],
-    lab: bool,
-) -> None:
-    """Do what a control message asks for and answer it; a break comes after its answer.
-
-    Arguments:
-        known: the names of the producers that exist.
-        select: changes what the connection receives.
-        lab: whether it may be broken.
-    """
-    try:
-        if BREAK in wanted:
-            name = read_break(wanted, BREAKS if lab else ())
-            _answer(connection, answer(name))
-            apply(name, connection)
-            return
-        selection = change(connection.selection, wanted, known)
-        select(selection)
-        picked = None if selection.producers is None else sorted(selection.producers)
-        _answer(connection, {"producers": picked, "speed": selection.speed})
-    except SelectionError as error:
-        _answer(connection, {"error": str(error)})
+    if not lab:
+        raise SelectionError(f"{FAULT}: fault injection is off; start the server with --lab")
+    if len(wanted) > 1 or wanted[FAULT] not in list(FAULTS):
+        raise SelectionError(f"{FAULT}: give one of {', '.join(FAULTS)}, and no other key with it")
+    return str(wanted[FAULT])
 
 
 def _answer(connection: Connection, content: Mapping[str, object]) -> None:
     connection.send(KEY, msgspec.json.encode(content).decode(), periodic=False)
-
-
-STOP = 5.0
-"""Seconds for which a stopped connection delivers nothing."""
-DELAY = 0.25
-"""Seconds by which everything is late on a delayed connection."""
-_Break = tuple[Callable[[Connection], object], float | None]
 
 
 def _cut(connection: Connection) -> None:
@@ -119,32 +119,21 @@ def _cut(connection: Connection) -> None:
 
 
 def _stop(connection: Connection) -> None:
-    connection.throttle().stop(STOP)
+    connection.throttle().stop(STOP_S)
 
 
 def _delay(connection: Connection) -> None:
-    connection.throttle().delay = DELAY
+    connection.throttle().delay = DELAY_S
 
 
-def _mend(connection: Connection) -> None:
+def _remove_fault(connection: Connection) -> None:
     connection.throttle().release()
 
 
-BREAKS: Mapping[str, _Break] = {
+FAULTS: Mapping[str, tuple[Callable[[Connection], object], float | None]] = {
     "cut": (_cut, None),
-    "stop": (_stop, STOP),
-    "delay": (_delay, DELAY),
-    "none": (_mend, None),
+    "stop": (_stop, STOP_S),
+    "delay": (_delay, DELAY_S),
+    "none": (_remove_fault, None),
 }
-"""What a client may ask for: how it is done, and the seconds that its answer tells."""
-
-
-def answer(name: str) -> dict[str, object]:
-    """Return what a client is told before it happens."""
-    seconds = BREAKS[name][1]
-    return {"break": name} | ({"seconds": seconds} if seconds is not None else {})
-
-
-def apply(name: str, connection: Connection) -> None:
-    """Do it."""
-    BREAKS[name][0](connection)
+"""The function that injects each fault, and the seconds that its answer reports."""

@@ -1,4 +1,4 @@
-"""Bring every connection up to the end of the log: who is live, and who comes back and missed some."""
+"""Send the log's entries to every connection: live ones, and those that resume behind the log's end."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from rtdemo.engine.log import Entry, Log
 from rtdemo.hub.batch import Batch
 from rtdemo.hub.connection import Connection
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.protocol.message import Position, parse
+from rtdemo.protocol.message import Position, parse_position
+
+CONNECTIONS_PER_TURN = 64
+"""Connections that are served before other tasks of the event loop run."""
+BATCH_ENTRIES = 64
+"""Entries in one batch, and so in one write."""
+BATCH_BYTES = 64 * 1024
+"""Bytes of JSON in one batch, a quarter of the outbox's limit; a batch of one entry may be larger."""
+CACHED_BATCHES = 16
+"""Batches that are kept: after the end of a server, many clients resume with the same entries."""
+FULL_OUTBOX_RETRY_S = 0.02
+"""Seconds until a resuming connection with a full outbox is checked again."""
+
+GONE_TEXT = "The messages you missed are no longer in the log and are lost. Live messages follow."
+RESTARTED_TEXT = "The log was lost, and messages with it. Live messages follow."
 
 log = logging.getLogger(__name__)
-
-SLICE = 64
-"""Connections that are served before the loop gets its turn."""
-BATCH = 64
-"""Entries that are read from the log at once."""
-TOGETHER = 64 * 1024
-"""Bytes of JSON that go in one write, a quarter of what an outbox may hold; a single one may be more."""
-PACE = 0.02
-"""Seconds between two looks whether a client that is catching up took what it was sent."""
-KEPT = 16
-"""Batches whose bytes are kept: after a server's end many come back for the same."""
-
-GONE = "What you missed is gone from the log; messages are lost. Live from here."
-RESTARTED = "The log was lost; messages may be. Live from here."
 
 
 class Fanout:
     """Send the log's entries to the connections, each in order and none twice.
 
-    A connection knows the offset that it has reached. A sweep takes all that stand where the log's
-    news begin to its end; who comes back far behind is led there at the pace at which it reads.
+    Each connection keeps the offset that it has reached. A sweep sends the entries that are new in the
+    log to all connections that have the earlier ones. A connection that resumes far behind the end
+    gets batch after batch, as fast as its client reads.
 
     Arguments:
-        log: what is sent: this server's copy.
-        lags: whether other servers may have sent what this copy does not hold yet.
-        connections: gives those that are open.
-        always: tells whether a producer's messages go also to who did not pick it.
+        log: this server's copy of the log.
+        lags: whether other servers may have sent entries that this copy does not hold yet.
+        connections: returns the open connections.
+        always: returns whether a producer's messages are also sent to clients that did not pick it.
     """
 
     def __init__(
@@ -54,181 +55,198 @@ class Fanout:
         self._lags = lags
         self._connections = connections
         self._always = always
-        self._made: OrderedDict[int, tuple[int, Batch]] = OrderedDict()
-        # The sweep under way: who is left, what they get, and where they stand then.
-        self._rest: Iterator[Connection] | None = None
+        # By the offset that a batch follows: the offset at which it had to end, and the batch.
+        self._batches: OrderedDict[int, tuple[int, Batch]] = OrderedDict()
+        # The sweep under way: connections not served yet, what they get, and their offset afterwards.
+        self._unserved: Iterator[Connection] | None = None
         self._batch: Batch | None = None
-        self._end = 0
+        self._sweep_end = 0
+        # The offset that every live connection has reached.
         self._swept = log.last.offset
-        # Who claims a position that only other servers can know, and whether that was asked for since.
-        self._unsure: dict[Connection, bool] = {}
+        # Connections with a position that only another server can have sent, and whether this copy's
+        # engine read the log's end since they connected.
+        self._unverified: dict[Connection, bool] = {}
 
-    def start(self) -> None:
-        """Begin behind what the log holds already."""
+    @property
+    def unverified(self) -> int:
+        """Number of connections that wait until it is certain whether their position exists."""
+        return len(self._unverified)
+
+    def skip_history(self) -> None:
+        """Start the live messages behind the newest entry of the log."""
         self._swept = self._log.last.offset
 
-    def place(self, connection: Connection, claimed: str | None) -> None:
-        """Let a new connection stand where it goes on; nowhere, where what it missed is gone.
+    def assign_position(self, connection: Connection, last_event_id: str | None) -> None:
+        """Set a new connection's position; leave it unset where the missed messages are gone.
 
         Arguments:
-            claimed: the position that its client has reached; None where it is new.
+            last_event_id: the position that the client has reached; None for a new client.
         """
-        position = parse(claimed) if claimed is not None else self._log.last
+        position = parse_position(last_event_id) if last_event_id is not None else self._log.last
         if position is not None and (self._log.holds(position) or self._may_exist(position)):
-            connection.stand(position)
+            connection.position = position
 
     def begin(self, connection: Connection) -> None:
-        """Send a connection that was placed what it missed, or the word that it is gone.
+        """Send a connection what its client missed, or that this is lost.
 
-        That comes after the welcome, which then names no position: who is cut before it comes back
-        with the old one, and is told again.
+        The welcome is sent first. Where messages are lost it has no position: a client that is cut
+        then reconnects with its old one, and gets the report again.
         """
         position = connection.position
         if self._log.holds(position):
             self.catch_up(connection)
         elif self._may_exist(position):
             connection.replaying = True
-            self._unsure[connection] = False
+            self._unverified[connection] = False
         else:
-            connection.lose(self._log.last, GONE)
+            connection.report_loss(self._log.last, GONE_TEXT)
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
-        self._unsure.pop(connection, None)
+        self._unverified.pop(connection, None)
 
     def deliver(self, _entry: Entry) -> None:
-        """Send what is new in the log; the first slice of connections gets it at once."""
-        if self._unsure:
-            self._settle(None)
-        if self._rest is None and self._next_round():
+        """Send what is new in the log; the first connections get it at once."""
+        if self._unverified:
+            self._verify(None)
+        if self._unserved is None and self._prepare_sweep():
             self._sweep()
 
-    def checked(self, end: Position) -> None:
-        """Tell those who claim what does not exist; called again and again with the log's true end."""
-        if self._unsure:
-            self._settle(end)
+    def verify(self, end: Position) -> None:
+        """Report a loss to clients with a resume position beyond the log's end.
+
+        Called about once a second.
+
+        Arguments:
+            end: the position of the log's newest entry, as the engine has just read it.
+        """
+        if self._unverified:
+            self._verify(end)
 
     def restarted(self) -> None:
-        """Tell every client that the log goes on elsewhere, unless it stands there already."""
-        self.start()
-        self._rest = None
-        self._made.clear()
+        """Report a loss to every client that is not at the log's end: the log continues elsewhere."""
+        self.skip_history()
+        self._unserved = None
+        self._batches.clear()
         last = self._log.last
         for connection in list(self._connections()):
             position = connection.position
-            same = position is not None and position.epoch == last.epoch
-            if position is None or not same or position.offset < last.offset:
-                self._unsure.pop(connection, None)
+            same_epoch = position is not None and position.epoch == last.epoch
+            if position is None or not same_epoch or position.offset < last.offset:
+                self._unverified.pop(connection, None)
                 connection.replaying = False
-                connection.lose(last, GONE if same else RESTARTED)
+                connection.report_loss(last, GONE_TEXT if same_epoch else RESTARTED_TEXT)
 
     def catch_up(self, connection: Connection) -> None:
-        """Send a connection what it missed: a piece now, and the rest piece by piece, as it reads."""
+        """Send a connection what its client missed: one batch now, the others as the client reads."""
         connection.replaying = True
         if connection.reason is not None:
             return
         loop, last = asyncio.get_running_loop(), self._log.last
         if connection.offset < last.offset and not self._log.holds(connection.position):
-            connection.lose(last, GONE)
+            connection.report_loss(last, GONE_TEXT)
         elif connection.is_full:
-            loop.call_later(PACE, self.catch_up, connection)
+            loop.call_later(FULL_OUTBOX_RETRY_S, self.catch_up, connection)
             return
         elif connection.offset < last.offset:
-            connection.forward(self._behind(connection.offset))
+            connection.forward(self._batch_after(connection.offset))
         if connection.offset < last.offset:
             loop.call_soon(self.catch_up, connection)
         else:
             connection.replaying = False
 
     def _may_exist(self, position: Position | None) -> bool:
-        """Tell whether other servers may know a position that is none of this copy's."""
+        """Return whether another server may have sent a position that this copy does not hold."""
         if position is None or not self._lags:
             return False
         last = self._log.last
         return position.epoch != last.epoch or position.offset > last.offset
 
-    def _settle(self, end: Position | None) -> None:
-        """Send on whose position the log has reached; with the log's end, tell whose does not exist.
+    def _verify(self, end: Position | None) -> None:
+        """Continue connections with a position that the log has reached; end the wait of the others.
 
-        The end may have been read before a connection came: only the next one counts for it.
+        An end that was read before a connection began does not count for it: only the next one does.
+
+        Arguments:
+            end: the position of the log's newest entry; None where it was not read.
         """
-        for connection, asked in list(self._unsure.items()):
+        for connection, end_was_read in list(self._unverified.items()):
             position = connection.position
             if self._log.holds(position):
-                del self._unsure[connection]
+                del self._unverified[connection]
                 self.catch_up(connection)
-            elif not self._may_exist(position) or (asked and not _exists(position, end)):
-                del self._unsure[connection]
+            elif not self._may_exist(position) or (end_was_read and not _exists(position, end)):
+                del self._unverified[connection]
                 connection.replaying = False
-                connection.lose(self._log.last, GONE)
+                connection.report_loss(self._log.last, GONE_TEXT)
             elif end is not None:
-                self._unsure[connection] = True
+                self._unverified[connection] = True
 
-    def _next_round(self) -> bool:
+    def _prepare_sweep(self) -> bool:
         """Prepare a sweep with what is new; return whether there is anything."""
         last = self._log.last
         if last.offset == self._swept:
-            self._rest = None
+            self._unserved = None
             return False
-        known = self._log.holds(Position(last.epoch, self._swept))
-        self._batch = self._behind(self._swept) if known else None
-        self._end = self._batch.last if self._batch is not None else last.offset
-        self._rest = iter(list(self._connections()))
+        is_held = self._log.holds(Position(last.epoch, self._swept))
+        self._batch = self._batch_after(self._swept) if is_held else None
+        self._sweep_end = self._batch.last if self._batch is not None else last.offset
+        self._unserved = iter(list(self._connections()))
         return True
 
     def _sweep(self) -> None:
-        """Serve a slice of connections, and call for the next."""
-        for _ in range(SLICE):
-            connection = next(self._rest, None) if self._rest is not None else None
+        """Serve some connections, and schedule the others."""
+        for _ in range(CONNECTIONS_PER_TURN):
+            connection = next(self._unserved, None) if self._unserved is not None else None
             if connection is not None:
-                self._bring(connection)
+                self._serve(connection)
                 continue
-            if self._rest is None:
+            if self._unserved is None:
                 return
-            self._swept = self._end
-            if not self._next_round():
+            self._swept = self._sweep_end
+            if not self._prepare_sweep():
                 return
         asyncio.get_running_loop().call_soon(self._sweep)
 
-    def _bring(self, connection: Connection) -> None:
+    def _serve(self, connection: Connection) -> None:
         try:
             if connection.replaying:
                 return
             if connection.offset == self._swept and self._batch is not None:
                 connection.forward(self._batch)
-            elif connection.offset < self._end:
+            elif connection.offset < self._sweep_end:
                 self.catch_up(connection)
         except Exception:
-            # One that cannot be served is not to keep the news from all others.
+            # An error of one connection must not stop the sweep for all others.
             log.exception("%s: sending failed", connection.client)
             connection.end(Reason.SERVER_ERROR)
 
-    def _behind(self, offset: int) -> Batch:
-        """Return the entries behind an offset that go in one write: one at least, and not many.
+    def _batch_after(self, offset: int) -> Batch:
+        """Return the batch of entries that follow an offset; it has at least one.
 
-        They end where every such batch ends, so that clients who come back from different places
-        soon get the same bytes, made once.
+        Batches end at multiples of `BATCH_ENTRIES` where their bytes allow. So clients that resume
+        from different positions soon get the same batches, encoded once.
         """
-        wanted = min((offset // BATCH + 1) * BATCH, self._log.last.offset)
-        kept = self._made.get(offset)
-        if kept is not None and kept[0] == wanted:
-            return kept[1]
-        found: list[tuple[Entry, bool]] = []
+        end = min((offset // BATCH_ENTRIES + 1) * BATCH_ENTRIES, self._log.last.offset)
+        cached = self._batches.get(offset)
+        if cached is not None and cached[0] == end:
+            return cached[1]
+        entries: list[tuple[Entry, bool]] = []
         size = 0
-        for entry in self._log.after(offset, wanted - offset):
+        for entry in self._log.after(offset, end - offset):
             size += len(entry.payload)
-            if found and size > TOGETHER:
+            if entries and size > BATCH_BYTES:
                 break
-            found.append((entry, self._always(entry.producer)))
-        batch = Batch(found)
-        self._made[offset] = wanted, batch
-        if len(self._made) > KEPT:
-            self._made.popitem(last=False)
+            entries.append((entry, self._always(entry.producer)))
+        batch = Batch(entries)
+        self._batches[offset] = end, batch
+        if len(self._batches) > CACHED_BATCHES:
+            self._batches.popitem(last=False)
         return batch
 
 
 def _exists(position: Position | None, end: Position | None) -> bool:
-    """Tell whether a position is up to the end of its log, as far as the end is known."""
+    """Return whether a position is at most the end of its log; True while the end is unknown."""
     if position is None or end is None:
         return end is None
     return position.epoch == end.epoch and position.offset <= end.offset

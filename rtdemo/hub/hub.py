@@ -1,4 +1,4 @@
-"""Know who is connected; deliver to them, receive from them, and send them away."""
+"""The open connections of this server: add them, send to them, receive from them, end them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from time import perf_counter
 
 import msgspec
 
-from rtdemo.engine.interface import Draft, Engine, Subscriber, check
+from rtdemo.engine.interface import Draft, Engine, Subscriber, check_draft
 from rtdemo.errors import Unavailable, one_line
 from rtdemo.hub import control, private_producers, statistics
 from rtdemo.hub.connection import Connection
@@ -24,6 +24,7 @@ from rtdemo.hub.statistics import Statistics, Traffic
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.protocol.client import TRANSPORTS, Client, Transport
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.message import Broadcast, Message, Position
 from rtdemo.protocol.wire import WireFormat
 from rtdemo.timing.histogram import Histogram
@@ -31,25 +32,26 @@ from rtdemo.timing.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
-PUBLISH_TIMEOUT = 2.0
-"""Seconds for the engine to take a message, after which its sender is told that it is away."""
+PUBLISH_TIMEOUT_S = 2.0
+"""Seconds for the engine to take a message; then its sender gets an error."""
 
 
 class Hub:
-    """Keep the open connections and put their producers to work.
+    """Hold the open connections, and run the producers for them.
 
     Arguments:
         plugins: the loaded plugins.
-        schedule: where the producers' ticks stand.
+        schedule: runs the producers' ticks.
         engine: keeps the log of shared messages.
-        names: under which one may publish besides the producers', before the first message.
-        lab: whether clients may break their own connections.
+        names: further names that clients may pick before the first message under them is published.
+        lab: whether clients may inject faults into their own connection.
 
     Attributes:
+        plugins, schedule, engine: as given.
         traffic: counters by transport.
-        shared: the producers that run once for everyone.
-        publish_latency: seconds from a publication from outside to its answer by the engine.
-        draining: whether it is sending everyone away and takes nobody new.
+        shared: the shared producers.
+        publish_latency: seconds from a publication from outside to the engine's answer.
+        draining: whether all connections are being ended and new ones refused.
     """
 
     def __init__(
@@ -69,98 +71,133 @@ class Hub:
         self.draining = False
         self._connections: dict[str, Connection] = {}
         self.shared = SharedProducers(plugins, schedule, engine)
-        self._fanout = Fanout(engine.log, engine.lags, self._connections.values, plugins.is_always)
+        self._fanout = Fanout(engine.log, engine.may_lag, self._connections.values, plugins.is_always)
         self.publish_latency = Histogram()
         self._empty = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._connections)
 
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections that are open now: a copy, since connections may end while it is used."""
+        return list(self._connections.values())
+
+    @property
+    def unverified(self) -> int:
+        """Number of connections that wait until it is certain whether their position exists."""
+        return self._fanout.unverified
+
     def count(self, transport: Transport) -> int:
-        """Return how many connections of a transport are open."""
+        """Return the number of open connections of a transport."""
         return sum(c.client.transport == transport for c in self._connections.values())
 
     def find(self, client_id: str) -> Connection | None:
-        """Return the connection of a client, by its secret id."""
+        """Return the open connection of a client by its secret id; None where there is none."""
         return self._connections.get(client_id)
 
+    def new_connection(
+        self,
+        client: Client,
+        outbox: Outbox,
+        wire_format: WireFormat,
+        hang_up: Callable[[Reason], object],
+        connection_info: Callable[[], ConnectionInfo] | None = None,
+    ) -> Connection:
+        """Return a new connection that uses this hub's counters and clock; `join` adds it.
+
+        Arguments:
+            client, outbox, wire_format, hang_up, connection_info: as `Connection` takes them.
+        """
+        traffic, clock = self.traffic[client.transport], self.schedule.clock
+        return Connection(client, outbox, wire_format, hang_up, traffic, clock, connection_info)
+
     def follow(self) -> None:
-        """Deliver what enters the log from now on; run the shared producers where this server leads."""
+        """Deliver new entries of the log from now on, and run the shared producers while leading."""
         fanout = self._fanout
         self.engine.follow(
-            Subscriber(
-                fanout.deliver, fanout.checked, fanout.restarted, self.shared.lead, self._presence
-            )
+            Subscriber(fanout.deliver, fanout.verify, fanout.restarted, self.shared.lead, self._presence)
         )
 
     def _presence(self) -> dict[str, object]:
         return {name: self.count(name) for name in TRANSPORTS}
 
     def names(self, client: Client) -> list[str]:
-        """Return what a client may pick: producers, and names under which something is published."""
+        """Return the names that a client may pick: producers, and names that are published under."""
         return sorted({*self.plugins.names(client), *self.plugins.speakers, *self.published})
 
     @property
     def published(self) -> list[str]:
-        """The names of what comes into the log from outside, or by a plugin's `Broadcast`."""
+        """The names under which messages enter the log from outside, or by a plugin's `Broadcast`."""
         return list(dict.fromkeys([*self._names, *self.engine.log.producers]))
 
     def join(
         self, connection: Connection, selection: Selection, last_event_id: str | None = None
     ) -> None:
-        """Take a connection in, start its producers, and send it what it missed.
+        """Add a connection, start its producers, and send what its client missed.
 
-        What runs at connect is sent at once, then the history behind `last_event_id`, then what comes.
+        Producers that run at connect send first, then the missed messages follow, then live ones.
 
         Arguments:
-            last_event_id: the position that its client has reached; None where it is new.
+            connection: made by `new_connection`.
+            selection: what the client asked for.
+            last_event_id: position in the log that the client has reached; None for a new client.
         """
         client = connection.client
-        self._fanout.place(connection, last_event_id)
+        self._fanout.assign_position(connection, last_event_id)
         self._connections[client.id] = connection
-        log.info("%s connected from %s", client, client.remote, extra=_facts(client))
+        log.info("%s connected from %s", client, client.remote, extra=_log_fields(client))
         connection.selection = selection
         self.plugins.hooks.connected(client)
-        private_producers.begin(connection, self.plugins.producers_for(client), self.schedule)
+        private_producers.start(connection, self.plugins.producers_for(client), self.schedule)
         if last_event_id is not None:
             self.traffic[client.transport].resumes += 1
         self._fanout.begin(connection)
 
     def publish(self, drafts: Sequence[Draft], key: str = "") -> asyncio.Future[list[Position]]:
-        """Put messages into the log, for everyone.
+        """Put messages into the log, for all connections.
 
         Arguments:
-            key: an idempotency key, as `Engine.publish` says.
+            drafts: in the order in which they enter the log.
+            key: idempotency key, as for `Engine.publish`.
+
+        Returns:
+            Their positions, or an error, as from `Engine.publish`.
 
         Raises:
-            ValueError: when one is too big or no Unicode text.
+            ValueError: a message is too large, or is not Unicode text.
         """
         for draft in drafts:
-            check(draft)
+            check_draft(draft)
         began = perf_counter()
         future = self.engine.publish(drafts, key)
         future.add_done_callback(lambda _: self.publish_latency.record(perf_counter() - began))
         return future
 
     def select(self, connection: Connection, selection: Selection) -> None:
-        """Change what a client receives, without reconnecting."""
+        """Change what a client receives, without a reconnect."""
         offered = self.plugins.producers_for(connection.client)
         private_producers.select(connection, offered, self.schedule, selection)
 
     def swap(self, plugin: str) -> None:
-        """Put a plugin's new producers to work in place of its old ones, on every connection."""
-        for connection in list(self._connections.values()):
+        """Replace the producers of a plugin by those that it has now, on every connection."""
+        for connection in self.connections:
             offered = self.plugins.producers_for(connection.client)
             private_producers.swap(connection, offered, self.schedule, plugin)
         self.shared.swap(plugin)
 
     def leave(self, connection: Connection, reason: Reason) -> None:
-        """Let a connection go and stop its producers; one that ended keeps its own reason."""
+        """Remove a connection and stop its producers.
+
+        Arguments:
+            connection: does nothing if it was removed already.
+            reason: why it ended; one that has ended keeps its own reason.
+        """
         client = connection.client
         if self._connections.pop(client.id, None) is None:
             return
         self._fanout.leave(connection)
-        connection.closed(reason)
+        connection.mark_ended(reason)
         reason = connection.reason or reason
         seconds = self.schedule.clock.time() - connection.opened_at
         log.info(
@@ -169,7 +206,7 @@ class Hub:
             reason,
             seconds,
             connection.sent,
-            extra=_facts(client)
+            extra=_log_fields(client)
             | {
                 "reason": reason.text,
                 "code": reason.code,
@@ -182,14 +219,14 @@ class Hub:
             self._empty.set()
 
     async def receive(self, connection: Connection, text: str) -> None:
-        """Take a client's text and send it every plugin's reply."""
+        """Handle a text of a client: a control message, or one for the plugins, which may reply."""
         client = connection.client
         self.traffic[client.transport].received += 1
-        log.debug("%s says %r", client, text)
+        log.debug("%s sent %r", client, text)
         wanted = control.read(text)
         if wanted is not None:
             select = partial(self.select, connection)
-            control.obey(connection, wanted, self.names(client), select, self._lab)
+            control.handle(connection, wanted, self.names(client), select, self._lab)
             return
         await self.plugins.hooks.receive(client, text, partial(self._reply, connection))
 
@@ -198,10 +235,11 @@ class Hub:
             connection.send(plugin, answer, periodic=False)
             return
         try:
-            async with asyncio.timeout(PUBLISH_TIMEOUT):
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 await self.publish([Draft(Message(answer.message), answer.producer or plugin)])
         except (ValueError, Unavailable, TimeoutError) as error:
-            why = one_line(error) if isinstance(error, ValueError) else "the log is away; say it again"
+            unavailable = "the log is unavailable; send the message again"
+            why = one_line(error) if isinstance(error, ValueError) else unavailable
             connection.send(plugin, f"Not sent to everyone: {why}", periodic=False)
 
     def statistics(self, uptime: float, loop_lag: Histogram) -> Statistics:
@@ -209,7 +247,7 @@ class Hub:
 
         Arguments:
             uptime: seconds since the server started.
-            loop_lag: how late the event loop was, in seconds.
+            loop_lag: seconds by which the event loop was late.
         """
         connections = {name: self.count(name) for name in TRANSPORTS}
         counted = Statistics(
@@ -226,23 +264,23 @@ class Hub:
             tick_lag=self.schedule.lag,
             loop_lag=loop_lag,
             publish=self.publish_latency,
-            producers=[statistics.shown(account) for account in self.plugins.registry.accounts],
+            producers=list(map(statistics.of_producer, self.plugins.registry.supervisors)),
             servers={self.engine.server or str(os.getpid()): connections},
         )
         return statistics.read(msgspec.json.encode(counted))
 
     async def drain(self, grace: float) -> None:
-        """End every connection as going away and wait until all have left.
+        """End every connection as going away, and wait until all have left.
 
         Arguments:
-            grace: seconds to wait; whoever is left then is the transport's to cut.
+            grace: seconds to wait; connections that are open then are left to their transport.
         """
         self.draining = True
         self.shared.stop()
         if not self._connections:
             return
         self._empty.clear()
-        for connection in list(self._connections.values()):
+        for connection in self.connections:
             connection.end(Reason.GOING_AWAY)
         try:
             async with asyncio.timeout(grace):
@@ -250,17 +288,6 @@ class Hub:
         except TimeoutError:
             log.warning("%d connections did not close in %g s", len(self._connections), grace)
 
-    def connection(
-        self,
-        client: Client,
-        outbox: Outbox,
-        wire_format: WireFormat,
-        hang_up: Callable[[Reason], object],
-    ) -> Connection:
-        """Make a connection that counts and keeps time with this hub."""
-        traffic = self.traffic[client.transport]
-        return Connection(client, outbox, wire_format, hang_up, traffic, self.schedule.clock)
 
-
-def _facts(client: Client) -> dict[str, object]:
+def _log_fields(client: Client) -> dict[str, object]:
     return {"client": client.tag, "transport": client.transport, "remote": client.remote}

@@ -1,4 +1,4 @@
-"""Keep a connection's producers at work as its client picks them and as plugins change."""
+"""Run a connection's private producers, as its client picks them and as plugins change."""
 
 from __future__ import annotations
 
@@ -12,41 +12,58 @@ from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.timing.schedule import Schedule
 
 
-def begin(connection: Connection, offered: Iterable[Supervised], schedule: Schedule) -> None:
-    """Start what the client picked; what runs at connect runs now."""
-    _start(connection, offered, schedule, at_connect=True)
+def start(connection: Connection, offered: Iterable[Supervised], schedule: Schedule) -> None:
+    """Start the producers that a new client picked; those that run at connect run now.
+
+    Arguments:
+        offered: each private producer for this client, with its supervisor.
+        schedule: runs the producers' ticks.
+    """
+    _start_missing(connection, offered, schedule, at_connect=True)
 
 
 def select(
     connection: Connection, offered: Iterable[Supervised], schedule: Schedule, selection: Selection
 ) -> None:
-    """Change what a client receives and how fast; what it keeps goes on without a break."""
-    faster = selection.speed != connection.selection.speed
+    """Change what a client receives and how fast; producers that it keeps run on without a break.
+
+    Arguments:
+        offered: each private producer for this client, with its supervisor.
+        schedule: runs the producers' ticks.
+        selection: what the client picks from now on.
+    """
+    has_new_speed = selection.speed != connection.selection.speed
     connection.selection = selection
     for runner in connection.runners[:]:
         if not selection.picks(runner.producer):
             runner.stop()
             connection.runners.remove(runner)
-        elif faster:
+        elif has_new_speed:
             runner.retime(selection.speed)
-    _start(connection, offered, schedule, at_connect=False)
+    _start_missing(connection, offered, schedule, at_connect=False)
 
 
 def swap(connection: Connection, offered: Iterable[Supervised], schedule: Schedule, plugin: str) -> None:
-    """Stop the producers that a plugin had and start those that it has now."""
+    """Stop the producers that a plugin had, and start those that it has now.
+
+    Arguments:
+        offered: each private producer for this client, with its supervisor.
+        schedule: runs the producers' ticks.
+        plugin: name of the plugin that was loaded again or removed.
+    """
     for runner in connection.runners[:]:
         if runner.supervisor.plugin == plugin:
             runner.stop()
             connection.runners.remove(runner)
-    _start(connection, offered, schedule, at_connect=False)
+    _start_missing(connection, offered, schedule, at_connect=False)
 
 
-def _start(
+def _start_missing(
     connection: Connection, offered: Iterable[Supervised], schedule: Schedule, at_connect: bool
 ) -> None:
-    working = {runner.producer.name for runner in connection.runners}
+    running = {runner.producer.name for runner in connection.runners}
     for producer, supervisor in offered:
-        if producer.name in working or not connection.selection.picks(producer):
+        if producer.name in running or not connection.selection.picks(producer):
             continue
         emit = partial(connection.send, producer.name)
         runner = ProducerRunner(producer, supervisor, connection.client, emit, schedule)

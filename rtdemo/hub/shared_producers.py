@@ -1,4 +1,4 @@
-"""Run shared producers while this server leads, and publish what they say."""
+"""Run the shared producers while this server leads, and publish their messages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from rtdemo.engine.interface import Draft, Engine, check
+from rtdemo.engine.interface import Draft, Engine, check_draft
 from rtdemo.engine.log import Log
 from rtdemo.plugin_system.manager import PluginManager
-from rtdemo.plugin_system.producer import Producer, Series
+from rtdemo.plugin_system.producer import MessageNumbers, Producer
 from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.plugin_system.supervisor import Supervisor
 from rtdemo.protocol import message as messages
@@ -22,16 +22,16 @@ log = logging.getLogger(__name__)
 
 
 class SharedProducers:
-    """Keep the shared producers at work where this server leads.
+    """Run the shared producers while this server leads.
 
     Arguments:
-        plugins: whose producers run.
-        schedule: where their ticks stand.
-        engine: takes what they say.
+        plugins: the loaded plugins.
+        schedule: runs the producers' ticks.
+        engine: takes the messages.
 
     Attributes:
-        leading: whether they run here.
-        unpublished: messages that the engine did not take.
+        leading: whether the producers run on this server.
+        unpublished: number of messages that the engine did not take.
     """
 
     def __init__(self, plugins: PluginManager, schedule: Schedule, engine: Engine) -> None:
@@ -43,7 +43,7 @@ class SharedProducers:
         self.unpublished = 0
 
     def lead(self, leading: bool) -> None:
-        """Start every shared producer where this server leads, else stop them."""
+        """Start all shared producers if this server leads, or else stop them."""
         self.leading = leading
         if leading:
             self.start()
@@ -51,19 +51,19 @@ class SharedProducers:
             self.stop()
 
     def start(self) -> None:
-        """Start every shared producer that does not run yet, if this server leads.
+        """Start each shared producer that does not run yet, if this server leads.
 
-        One that ran before, here or on another server, keeps its rhythm.
+        A producer that ran before, here or on another server, keeps its rhythm.
         """
-        working = {runner.producer for runner in self._runners}
+        running = {runner.producer for runner in self._runners}
         for producer, supervisor in self._plugins.shared if self.leading else ():
-            if producer not in working:
+            if producer not in running:
                 runner = self._runner(producer, supervisor)
                 self._runners.append(runner)
-                runner.start(speed=1.0, first=self._first(producer))
+                runner.start(speed=1.0, first=self._first_delay(producer))
 
     def swap(self, plugin: str) -> None:
-        """Stop the shared producers that a plugin had and start those that it has now."""
+        """Stop the shared producers that a plugin had, and start those that it has now."""
         for runner in self._runners[:]:
             if runner.supervisor.plugin == plugin:
                 runner.stop()
@@ -71,76 +71,83 @@ class SharedProducers:
         self.start()
 
     def stop(self) -> None:
-        """Stop them all."""
+        """Stop all shared producers."""
         for runner in self._runners:
             runner.stop()
         self._runners.clear()
 
     def _runner(self, producer: Producer, supervisor: Supervisor) -> ProducerRunner:
-        numbering = Numbering(self._engine.log, producer.name)
-        emit = partial(self._publish, producer, numbering)
-        return ProducerRunner(producer, supervisor, Series(numbering.following), emit, self._schedule)
+        sequence = SequenceNumber(self._engine.log, producer.name)
+        emit = partial(self._publish, producer, sequence)
+        return ProducerRunner(producer, supervisor, MessageNumbers(sequence.next), emit, self._schedule)
 
-    def _first(self, producer: Producer) -> float | None:
+    def _first_delay(self, producer: Producer) -> float | None:
+        """Return the seconds until the first run; None for one period."""
         before = self._engine.log.sent_at(producer.name)
         if producer.every is None or not before:
             return None
         return min(max(0.0, producer.every - (messages.now() - before) / 1000), producer.every)
 
-    def _publish(self, producer: Producer, numbering: Numbering, content: str | Message) -> None:
+    def _publish(self, producer: Producer, sequence: SequenceNumber, content: str | Message) -> None:
         message = content if isinstance(content, Message) else Message(content)
         draft = Draft(message, producer.name, tuple(producer.transports))
-        check(draft)
-        numbering.follow(self._engine.publish([draft], leading=True), self._failed)
+        check_draft(draft)
+        sequence.follow(self._engine.publish([draft], leading=True), self._failed)
 
     def _failed(self, producer: str, error: BaseException | None) -> None:
         self.unpublished += 1
         log.debug("shared producer %r: not published: %r", producer, error)
 
 
-class Numbering:
-    """Tell which number a shared producer's next message will have.
+class SequenceNumber:
+    """Compute the number of a shared producer's next message.
 
-    The log's own number is behind by what is on its way there, and by what is in it and did not come
-    back to this server yet. A message whose fate is not known counts once it comes back.
+    The number in this server's copy of the log is behind: it lacks messages that the engine has not
+    answered yet, and messages that are in the log but not in this copy. A message that the engine may
+    or may not have taken counts once it is in the copy.
 
     Arguments:
-        log: this server's copy.
-        producer: its name.
+        log: this server's copy of the log.
+        producer: the producer's name.
     """
 
     def __init__(self, log: Log, producer: str) -> None:
         self._log = log
         self._producer = producer
-        self._on_the_way = 0
+        self._unanswered: list[int] = []
         self._taken: deque[Position] = deque()
 
-    def following(self) -> int:
-        """Return the number."""
+    def next(self) -> int:
+        """Return the number of the next message, from 1."""
         last = self._log.last
         while self._taken and (self._taken[0].epoch != last.epoch or self._taken[0] <= last):
             self._taken.popleft()
-        return self._log.seq(self._producer) + self._on_the_way + len(self._taken) + 1
+        seq = self._log.seq(self._producer)
+        # The reader may append a message before its answer arrives, on another connection.
+        unanswered = sum(number > seq for number in self._unanswered)
+        return seq + unanswered + len(self._taken) + 1
 
     def follow(
         self,
         answer: asyncio.Future[list[Position]],
         failed: Callable[[str, BaseException | None], object],
     ) -> None:
-        """Count a message until it is in the log.
+        """Count a message from its publication until it is in the copy.
 
         Arguments:
-            failed: called with the producer's name and the error where it was not taken.
+            answer: the engine's answer to the publication.
+            failed: called with the producer's name and the error if the engine did not take it.
         """
 
         def answered(answer: asyncio.Future[list[Position]]) -> None:
-            self._on_the_way -= 1
+            self._unanswered.remove(number)
             if answer.cancelled() or answer.exception() is not None:
                 failed(self._producer, None if answer.cancelled() else answer.exception())
             else:
                 self._taken.extend(answer.result())
 
-        self._on_the_way += 1
+        number = self.next()
+        self._unanswered.append(number)
         if answer.done():
             answered(answer)
         else:

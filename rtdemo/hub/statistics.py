@@ -1,4 +1,4 @@
-"""Take what a server counts at one moment, in a form in which several workers' can be added up."""
+"""Counters of one server, in a form in which those of several workers can be added up."""
 
 from __future__ import annotations
 
@@ -12,8 +12,50 @@ from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.timing.histogram import Histogram
 
 
-class Account(msgspec.Struct, rename="camel"):
-    """Hold what is known of a producer, as /api/producers shows it."""
+class Traffic(msgspec.Struct):
+    """Count messages, bytes and drops of one transport since the start.
+
+    Arguments:
+        messages: messages written.
+        bytes: bytes of these messages with their framing.
+        drops: periodic messages dropped because a client's outbox was full.
+        received: texts received from clients.
+        too_slow: connections ended because their outbox stayed full.
+        resumes: connections that resumed at a position in the log.
+        lost: reports to clients that messages are lost to them.
+    """
+
+    messages: int = 0
+    bytes: int = 0
+    drops: int = 0
+    received: int = 0
+    too_slow: int = 0
+    resumes: int = 0
+    lost: int = 0
+
+    def add(self, other: Traffic) -> None:
+        """Add the counters of another worker."""
+        for name in COUNTERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+COUNTERS = Traffic.__struct_fields__
+
+
+class ProducerStatistics(msgspec.Struct, rename="camel"):
+    """Hold the description, state and counters of a producer, as /api/producers shows them.
+
+    Arguments:
+        plugin: name of its plugin; empty for a name under which messages are published from outside.
+        always: whether it is also sent to clients that did not pick it.
+        stream: whether it is an async generator.
+        period: seconds between two runs; None where it has no period.
+        state: one of `rtdemo.plugin_system.supervisor.STATES`.
+        runs: how often it ran; of an async generator, how many messages it yielded.
+        failures: runs that raised an error, returned a wrong type, or took too long.
+        blocked: runs that blocked the event loop for over 100 ms.
+        last_error: one line about the last failure.
+    """
 
     name: str
     plugin: str
@@ -30,11 +72,11 @@ class Account(msgspec.Struct, rename="camel"):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells a producer from others."""
+        """What identifies the producer among those of all workers."""
         return (self.name, self.plugin, self.transports)
 
-    def add(self, other: Account) -> None:
-        """Count what another worker's account of the same producer has; the worst state is shown."""
+    def add(self, other: ProducerStatistics) -> None:
+        """Add the counters of the same producer in another worker; keep the worse state of the two."""
         self.runs += other.runs
         self.failures += other.failures
         self.blocked += other.blocked
@@ -42,20 +84,45 @@ class Account(msgspec.Struct, rename="camel"):
         self.last_error = self.last_error or other.last_error
 
 
+def of_producer(supervisor: Supervisor) -> ProducerStatistics:
+    """Return the statistics of a supervisor's producer."""
+    producer = supervisor.producer
+    return ProducerStatistics(
+        name=producer.name,
+        plugin=supervisor.plugin,
+        transports=tuple(producer.transports),
+        shared=producer.shared,
+        always=producer.always,
+        stream=producer.is_stream,
+        period=producer.every,
+        state=supervisor.state,
+        runs=supervisor.runs,
+        failures=supervisor.failures,
+        blocked=supervisor.blocked,
+        last_error=supervisor.last_error,
+    )
+
+
 class Statistics(msgspec.Struct, kw_only=True):
-    """Hold counters since the start and what is open now.
+    """Hold the counters of one server since its start, and what is open now.
 
     Arguments:
-        worker: its process.
-        uptime: seconds; of several workers, their parent's.
+        worker: process id.
+        uptime: seconds since the start; for several workers, since their parent's start.
         cpu: seconds of CPU time.
-        timers: ticks that stand in the schedule.
-        skipped: ticks left out, late by whole periods.
+        tasks: asyncio tasks.
+        timers: ticks in the schedule.
+        skipped: ticks skipped because they were late by whole periods.
         unpublished: shared messages that the engine did not take.
         leading: whether the shared producers run here.
-        publish: from a publication to its position.
-        servers: open connections by the name that a server has in the engine.
-        workers: how many were added up.
+        connections: open connections by transport.
+        traffic: counters by transport.
+        tick_lag: seconds by which producers' ticks ran late.
+        loop_lag: seconds by which the event loop was late.
+        publish: seconds from a publication to its position.
+        producers: statistics of each producer.
+        servers: open connections by transport, by the server's name in the engine.
+        workers: number of workers that were added up.
     """
 
     worker: int
@@ -71,28 +138,28 @@ class Statistics(msgspec.Struct, kw_only=True):
     tick_lag: Histogram
     loop_lag: Histogram
     publish: Histogram
-    producers: list[Account]
+    producers: list[ProducerStatistics]
     servers: dict[str, Any]
     workers: int = 1
 
     def past(self) -> Statistics:
-        """Return what was counted, of one that is gone or does not answer, without what is open."""
-        for account in self.producers:
-            account.state, account.last_error = STATES[0], None
-        nothing: dict[Transport, int] = dict.fromkeys(TRANSPORTS, 0)
+        """Return the counters of a worker that has exited or does not answer, without what is open."""
+        for producer in self.producers:
+            producer.state, producer.last_error = STATES[0], None
+        none_open: dict[Transport, int] = dict.fromkeys(TRANSPORTS, 0)
         return msgspec.structs.replace(
             self,
             uptime=0.0,
             tasks=0,
             timers=0,
             leading=False,
-            connections=nothing,
+            connections=none_open,
             servers={},
             workers=0,
         )
 
     def add(self, other: Statistics) -> None:
-        """Count what another worker has counted, too."""
+        """Add the statistics of another worker."""
         self.uptime = max(self.uptime, other.uptime)
         self.leading = self.leading or other.leading
         for name in ("cpu", "tasks", "timers", "skipped", "unpublished", "workers"):
@@ -106,65 +173,20 @@ class Statistics(msgspec.Struct, kw_only=True):
         self.servers |= other.servers
         self._add_producers(other.producers)
 
-    def _add_producers(self, others: Iterable[Account]) -> None:
-        known = {account.key: account for account in self.producers}
+    def _add_producers(self, others: Iterable[ProducerStatistics]) -> None:
+        known = {producer.key: producer for producer in self.producers}
         for other in others:
-            mine = known.get(other.key)
-            if mine is None:
+            same = known.get(other.key)
+            if same is None:
                 self.producers.append(other)
             else:
-                mine.add(other)
+                same.add(other)
 
 
 def read(text: bytes) -> Statistics:
-    """Read the JSON of statistics."""
-    return msgspec.json.decode(text, type=Statistics)
+    """Return statistics from their JSON.
 
-
-def shown(account: Supervisor) -> Account:
-    """Return a producer's account as it is shown."""
-    producer = account.producer
-    return Account(
-        name=producer.name,
-        plugin=account.plugin,
-        transports=tuple(producer.transports),
-        shared=producer.shared,
-        always=producer.always,
-        stream=producer.is_stream,
-        period=producer.every,
-        state=account.state,
-        runs=account.runs,
-        failures=account.failures,
-        blocked=account.blocked,
-        last_error=account.last_error,
-    )
-
-
-class Traffic(msgspec.Struct):
-    """Add up messages, bytes and drops of one transport since the start.
-
-    Arguments:
-        messages: messages written.
-        bytes: bytes of these messages with their framing.
-        drops: periodic messages left out because a client's outbox was full.
-        received: texts that came from clients.
-        too_slow: connections ended because their outbox stayed full.
-        resumes: connections that went on behind a place in the log.
-        lost: how often a client was told that messages are lost to it.
+    Raises:
+        msgspec.DecodeError: it is no statistics of this version.
     """
-
-    messages: int = 0
-    bytes: int = 0
-    drops: int = 0
-    received: int = 0
-    too_slow: int = 0
-    resumes: int = 0
-    lost: int = 0
-
-    def add(self, other: Traffic) -> None:
-        """Count what another one has counted, too."""
-        for name in COUNTERS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-COUNTERS = Traffic.__struct_fields__
+    return msgspec.json.decode(text, type=Statistics)

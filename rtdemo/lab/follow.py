@@ -89,9 +89,9 @@ class Follower:
 
     async def _wait(self, why: ServerError) -> None:
         """Wait before the next try; raise the error if there is to be none."""
-        if not why.again or not self._was_open:
+        if not why.retryable or not self._was_open:
             raise why
-        delay = why.wait
+        delay = why.retry_after
         if delay is None:
             delay = random.uniform(self._retry_s / 2, self._retry_s)
         self._report(f"{why.url} {why.problem}; reconnecting in {delay:.1f} s")
@@ -120,8 +120,8 @@ class Follower:
                     yield frame.data
             code = socket.close_code or 1006
             problem = f"ended the connection with code {code}"
-            again = code not in _FINAL_CLOSE_CODES
-            raise ServerError(self._url, problem, "see the server log", again=again)
+            retryable = code not in _FINAL_CLOSE_CODES
+            raise ServerError(self._url, problem, "see the server log", retryable=retryable)
 
     async def _sse(self) -> AsyncGenerator[str, None]:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
@@ -142,9 +142,11 @@ class Follower:
                 for event in parser.feed(chunk):
                     self.position = event.id or self.position
                     yield event.data.decode(errors="replace")
-            wait = parser.retry / 1000 if parser.retry is not None else None
+            retry_after = parser.retry / 1000 if parser.retry is not None else None
             problem = "ended the stream"
-            raise ServerError(self._url, problem, "see the server log", again=True, wait=wait)
+            raise ServerError(
+                self._url, problem, "see the server log", retryable=True, retry_after=retry_after
+            )
 
     @staticmethod
     async def _chunk(answer: aiohttp.ClientResponse) -> bytes:
@@ -163,10 +165,10 @@ def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) 
     """
     words = " ".join(body.split())[:300]
     later = headers.get("Retry-After", "")
-    wait = float(later) if later.isdecimal() else None
+    retry_after = float(later) if later.isdecimal() else None
     problem = f"answered {status}" + (f": {words}" if words else "")
-    again = status in _RETRY_STATUSES
-    return ServerError(url, problem, "see the server log", again=again, wait=wait)
+    retryable = status in _RETRY_STATUSES
+    return ServerError(url, problem, "see the server log", retryable=retryable, retry_after=retry_after)
 
 
 def to_server_error(url: str, error: Exception) -> ServerError:
@@ -179,13 +181,13 @@ def to_server_error(url: str, error: Exception) -> ServerError:
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return refusal_error(url, error.status, error.message, error.headers or {})
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-        mend = "name the certificate of its authority in SSL_CERT_FILE"
-        return ServerError(url, f"has a certificate that is not trusted: {one_line(error)}", mend)
+        fix = "name the certificate of its authority in SSL_CERT_FILE"
+        return ServerError(url, f"has a certificate that is not trusted: {one_line(error)}", fix)
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         scheme, _, rest = url.partition(":")
-        mend = f"if it does not use TLS, give {scheme.removesuffix('s')}:{rest}"
-        return ServerError(url, f"fails at TLS: {one_line(error)}", mend)
+        fix = f"if it does not use TLS, give {scheme.removesuffix('s')}:{rest}"
+        return ServerError(url, f"fails at TLS: {one_line(error)}", fix)
     if isinstance(error, TimeoutError):
-        return ServerError(url, "does not respond", "is it the right address?", again=True)
-    mend = "is the server running?"
-    return ServerError(url, f"cannot be reached: {one_line(error)}", mend, again=True)
+        return ServerError(url, "does not respond", "is it the right address?", retryable=True)
+    fix = "is the server running?"
+    return ServerError(url, f"cannot be reached: {one_line(error)}", fix, retryable=True)

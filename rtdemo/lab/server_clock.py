@@ -2,7 +2,7 @@
 
 A probe requests `/api/time`. The server reads its clock between the request and the response, so half of
 that time is the largest error. Between probes the monotonic clock continues, and the error grows by the
-frequency tolerance of RFC 5905 section 7.2. The page does the same in the browser.
+frequency tolerance of RFC 5905 section 7.2. The page's measure/server_clock.js does the same.
 """
 
 from __future__ import annotations

@@ -59,12 +59,12 @@ class ProducerRegistry:
             account.close()
 
     def find(self, name: str) -> list[Supervisor]:
-        """Return the accounts of a name: one, or one for each transport."""
-        return [account for account in self.accounts if account.producer.name == name]
+        """Return the supervisors of a name: one, or one for each transport."""
+        return [supervisor for supervisor in self.supervisors if supervisor.producer.name == name]
 
     @property
-    def accounts(self) -> list[Supervisor]:
-        """One account a producer, in the order in which they became known."""
+    def supervisors(self) -> list[Supervisor]:
+        """One supervisor a producer, in the order in which they were registered."""
         return list(dict.fromkeys(self._entries.values()))
 
     def _owner(self, producer: Producer) -> Supervisor | None:

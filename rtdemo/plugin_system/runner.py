@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from random import uniform
 
-from rtdemo.plugin_system.producer import MINIMUM_PERIOD, Producer, Series
+from rtdemo.plugin_system.producer import MIN_PERIOD_S, MessageNumbers, Producer
 from rtdemo.plugin_system.supervisor import Emit, Supervisor
 from rtdemo.protocol.client import Client
-from rtdemo.timing.backoff import FIRST_RETRY, Backoff
+from rtdemo.timing.backoff import FIRST_RETRY_S, Backoff
 from rtdemo.timing.schedule import Schedule, Tick, Timer
 
 
@@ -40,7 +40,7 @@ class ProducerRunner:
         self,
         producer: Producer,
         supervisor: Supervisor,
-        client: Client | Series | None,
+        client: Client | MessageNumbers | None,
         emit: Emit,
         schedule: Schedule,
     ) -> None:
@@ -78,7 +78,7 @@ class ProducerRunner:
         if self._tick is not None:
             self._tick.cancel()
         run = self._run_later if self.producer.jitter else self._run
-        period = max(self.producer.every / speed, MINIMUM_PERIOD)
+        period = max(self.producer.every / speed, MIN_PERIOD_S)
         self._tick = self._schedule.every(period, run, first)
 
     def stop(self) -> None:
@@ -118,4 +118,4 @@ class ProducerRunner:
         self._task = None
         if not task.cancelled() and not task.result():
             # It failed: look each second whether its back-off is over, or it was enabled again.
-            self._tick = self._schedule.every(FIRST_RETRY, self._iterate)
+            self._tick = self._schedule.every(FIRST_RETRY_S, self._iterate)

@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 
 from rtdemo.errors import one_line
-from rtdemo.plugin_system.isolation import Threads, raise_if_stopped
-from rtdemo.plugin_system.producer import Producer, Series
+from rtdemo.plugin_system.isolation import Threads, raise_if_cancelled
+from rtdemo.plugin_system.producer import MessageNumbers, Producer
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.message import Message
 from rtdemo.timing.backoff import Backoff
-from rtdemo.timing.loop_lag import Timed
+from rtdemo.timing.loop_lag import StepTimer
 
 log = logging.getLogger(__name__)
 
@@ -64,26 +64,26 @@ class Supervisor:
     @property
     def state(self) -> str:
         """One of `STATES`; what runs at connect only is `failed` where others back off."""
-        if not self._rounds.in_a_row:
+        if not self._rounds.consecutive_failures:
             return "running"
-        if self._rounds.in_a_row >= FAILURES_TO_DISABLE:
+        if self._rounds.consecutive_failures >= FAILURES_TO_DISABLE:
             return "disabled"
         once = self.producer.every is None and not self.producer.is_stream
         return "failed" if once else "backing off"
 
     def may_run(self, backoff: Backoff) -> bool:
         """Tell whether it may run now for the receiver whose back-off this is."""
-        if not backoff.in_a_row and not self._held_until:
+        if not backoff.consecutive_failures and not self._held_until:
             return True
-        if backoff.epoch != self._rounds.epoch:
+        if backoff.generation != self._rounds.generation:
             backoff.reset()
-            backoff.epoch = self._rounds.epoch
-        return self._time() >= max(backoff.resume_at, self._held_until)
+            backoff.generation = self._rounds.generation
+        return self._time() >= max(backoff.retry_at, self._held_until)
 
     def enable(self) -> None:
         """Let it run again at once for everyone, as if it had not failed."""
         self._rounds.reset()
-        self._rounds.epoch += 1
+        self._rounds.generation += 1
         self._blocked_in_a_row = 0
         self._held_until = 0.0
 
@@ -93,7 +93,7 @@ class Supervisor:
             self._threads.close()
 
     def run(
-        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
     ) -> Coroutine[Any, Any, None] | None:
         """Run a function once and emit what comes; return what is left to await, if anything.
 
@@ -103,7 +103,7 @@ class Supervisor:
             emit: takes the text or `Message`; an error that it raises is the producer's.
             backoff: the receiver's.
         """
-        if (backoff.in_a_row or self._held_until) and not self.may_run(backoff):
+        if (backoff.consecutive_failures or self._held_until) and not self.may_run(backoff):
             return None
         self.runs += 1
         started = perf_counter()
@@ -124,14 +124,14 @@ class Supervisor:
         return None
 
     async def stream(
-        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
     ) -> bool:
         """Emit what an async generator yields until it ends; return whether it ended well."""
         slowest = _Slowest()
         iterator = producer.run(client)
         try:
             while True:
-                content = await Timed(iterator.__anext__(), slowest.note)
+                content = await StepTimer(iterator.__anext__(), slowest.note)
                 self.runs += 1
                 self._deliver(content, emit)
                 self._succeeded(slowest.take(), backoff)
@@ -140,7 +140,7 @@ class Supervisor:
         except StopAsyncIteration:
             return True
         except BaseException as error:
-            raise_if_stopped(error)
+            raise_if_cancelled(error)
             self._failed(error, backoff)
             return False
         finally:
@@ -149,13 +149,13 @@ class Supervisor:
     async def _await(self, awaitable: Awaitable[Any], emit: Emit, backoff: Backoff) -> None:
         slowest = _Slowest()
         scope = asyncio.timeout(self.producer.timeout)
-        timed = Timed(awaitable, slowest.note) if inspect.iscoroutine(awaitable) else awaitable
+        timed = StepTimer(awaitable, slowest.note) if inspect.iscoroutine(awaitable) else awaitable
         try:
             async with scope:
                 content = await timed
             self._deliver(content, emit)
         except BaseException as error:
-            raise_if_stopped(error)
+            raise_if_cancelled(error)
             self._failed(self._too_long() if scope.expired() else error, backoff)
         else:
             self._succeeded(slowest.take(), backoff)
@@ -188,11 +188,11 @@ class Supervisor:
             raise TypeError(f"returned {kind}; a producer returns str, dict, Message or None")
 
     def _succeeded(self, seconds: float, backoff: Backoff) -> None:
-        if backoff.in_a_row:
+        if backoff.consecutive_failures:
             backoff.reset()
         if seconds > BLOCKING:
             self._has_blocked(seconds)
-        elif self._rounds.in_a_row or self._blocked_in_a_row:
+        elif self._rounds.consecutive_failures or self._blocked_in_a_row:
             self._recovered()
 
     def _has_blocked(self, seconds: float) -> None:
@@ -202,7 +202,7 @@ class Supervisor:
         self._blocked_in_a_row += 1
         if self._blocked_in_a_row > 1:
             self._count_round()
-            self._held_until = max(self._held_until, self._rounds.resume_at)
+            self._held_until = max(self._held_until, self._rounds.retry_at)
         if self.blocked % TRACEBACK_EVERY == 1:
             self._tell("everyone waited; use thread=True or await", None)
 
@@ -215,9 +215,9 @@ class Supervisor:
             self._tell("it is tried again after 1 to 30 s", error)
 
     def _count_round(self) -> None:
-        before = self._rounds.in_a_row
+        before = self._rounds.consecutive_failures
         self._rounds.failed(self._time())
-        if before < self._rounds.in_a_row == FAILURES_TO_DISABLE:
+        if before < self._rounds.consecutive_failures == FAILURES_TO_DISABLE:
             self._held_until = math.inf
             self._tell(f"it is disabled after {FAILURES_TO_DISABLE} in a row, until enabled", None)
 

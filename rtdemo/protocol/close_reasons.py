@@ -1,14 +1,20 @@
-"""Name the ways in which a connection ends, with their WebSocket close codes."""
+"""Coded ends of a connection, with their WebSocket close codes."""
 
 from __future__ import annotations
 
 from enum import Enum
 
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+
 
 class Reason(Enum):
-    """Say why a connection ended: a close code of RFC 6455 section 7.4 and its sentence.
+    """Why a connection ended: a close code (RFC 6455 section 7.4) and a short text.
 
-    1006 is never sent; it marks a peer that went without a word, as section 7.1.5 does.
+    1006 is never sent. It marks a peer that left without a close frame (section 7.1.5).
+
+    Attributes:
+        code: the WebSocket close code.
+        text: the reason, as the close frame and the log give it.
     """
 
     CLIENT_LEFT = 1000, "client left"
@@ -18,7 +24,7 @@ class Reason(Enum):
     CONNECTION_LOST = 1006, "connection lost"
     BAD_UTF8 = 1007, "text is not UTF-8"
     POLICY = 1008, "policy"
-    TOO_BIG = 1009, "message over 64 KiB"
+    TOO_BIG = 1009, f"message over {MAX_MESSAGE_BYTES // 1024} KiB"
     SERVER_ERROR = 1011, "server error"
     TOO_SLOW = 1013, "client too slow"
 

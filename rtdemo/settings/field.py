@@ -1,4 +1,4 @@
-"""Describe one setting to the command line, to the environment and to the documentation."""
+"""Describe one setting: its flag, environment variable, type, allowed values and help."""
 
 from __future__ import annotations
 
@@ -13,17 +13,28 @@ from rtdemo.errors import SettingError
 
 
 def about(help_text: str, env: str | None = None, urls: str | None = None) -> Meta:
-    """Return what stands beside a type: its help, and its variable where that is not RTDEMO_NAME.
+    """Return the annotation that turns a field of `Settings` into a setting.
 
     Arguments:
-        urls: of one that holds a URL, what is allowed; the URL's password is not shown then.
+        help_text: one or two sentences for `--help` and docs/settings.md.
+        env: the environment variable; by default RTDEMO_ and the field's name in capitals.
+        urls: the allowed URLs, if the value is a URL. Errors then hide its password.
     """
     return Meta(description=help_text, extra={"env": env, "urls": urls})
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Describe one field of `Settings` to the command line and the documentation."""
+    """One setting, as the command line and the documentation present it.
+
+    Arguments:
+        name: the field's name in `Settings`.
+        type: its type, with the bounds and the help as annotations.
+        default: the value if no source gives one.
+        help: one or two sentences.
+        variable: the environment variable.
+        urls: the allowed URLs, if the value is a URL.
+    """
 
     name: str
     type: Any
@@ -34,7 +45,7 @@ class Setting:
 
     @property
     def flag(self) -> str:
-        """The command line's flag, such as `--websocket-port`."""
+        """The flag on the command line, such as `--websocket-port`."""
         return "--" + self.name.replace("_", "-")
 
     @property
@@ -45,7 +56,7 @@ class Setting:
 
     @property
     def allowed(self) -> str:
-        """What may be given, as the end of a sentence."""
+        """The allowed values, as the end of a sentence that begins with "give"."""
         bare = _bare(self.type)
         if self.urls is not None:
             return self.urls
@@ -61,7 +72,15 @@ class Setting:
         return words.get(self.kind, "text")
 
     def convert(self, text: object, source: str) -> Any:
-        """Return the value that `text` stands for, or raise `SettingError`."""
+        """Return the value that a text means.
+
+        Arguments:
+            text: the value as given, or one that has the setting's type already.
+            source: where it came from, for the error.
+
+        Raises:
+            SettingError: if the value is not allowed.
+        """
         value: object = text
         if self.kind is tuple and isinstance(text, str):
             value = [part.strip() for part in text.split(",") if part.strip()]
@@ -73,13 +92,19 @@ class Setting:
             raise self.error(text, source) from error
 
     def error(self, value: object, source: str, allowed: str | None = None) -> SettingError:
-        """Return the error that names this setting, the value, and what is allowed."""
+        """Return the error for a bad value of this setting; the password of a URL is hidden.
+
+        Arguments:
+            value: the value as given.
+            source: where it came from.
+            allowed: the allowed values; by default those of the setting's type.
+        """
         shown = _without_password(str(value)) if self.urls is not None else value
         return SettingError(self.flag, self.variable, shown, allowed or self.allowed, source)
 
 
 def _without_password(url: str) -> str:
-    # By no parser: this one may be no URL at all, and its query may hold the password, too.
+    # Without a URL parser: the text may be no URL at all. Its query may hold the password, too.
     return re.sub(r"^(\w+:/*)?.*@", r"\1***@", url).partition("?")[0]
 
 
@@ -93,14 +118,16 @@ def _bound(annotated: Any, name: str) -> Any:
 
 
 def describe(field: msgspec.structs.FieldInfo, annotated: Any) -> Setting:
-    """Return the setting that a field of a Struct declares.
+    """Return the setting that a field of `Settings` declares.
 
     Arguments:
-        field: its name and default.
-        annotated: its type with what `about` gave.
+        field: the field's name and default.
+        annotated: the field's type, annotated by `about`.
     """
     metas = [meta for meta in get_args(annotated)[1:] if isinstance(meta, Meta)]
-    said = next(meta for meta in metas if meta.description)
-    extra = said.extra or {}
+    help_meta = next(meta for meta in metas if meta.description)
+    extra = help_meta.extra or {}
     variable = extra["env"] or f"RTDEMO_{field.name.upper()}"
-    return Setting(field.name, annotated, field.default, said.description or "", variable, extra["urls"])
+    return Setting(
+        field.name, annotated, field.default, help_meta.description or "", variable, extra["urls"]
+    )

@@ -14,14 +14,13 @@ from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.plugin_system.producer import Producer
 from rtdemo.plugin_system.supervisor import Supervisor
 from rtdemo.protocol.client import TRANSPORTS, Client, Transport
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.testing import virtual_time as virtual
 from rtdemo.testing.run_producer import Trial, describe
 from rtdemo.testing.virtual_time import TimeStandsStillError, VirtualTimeLoop
-from rtdemo.timing.schedule import GRAIN
+from rtdemo.timing.schedule import TIMER_RESOLUTION_S
 
 RUNS = 100
-MAX_MESSAGE = 64 * 1024
-"""Bytes of a message's JSON: what a client may send is bounded by the same."""
 REAL_SECONDS = 10.0
 """Real time after which fewer runs do, as for what works in threads."""
 QUIET = 10.0
@@ -150,15 +149,15 @@ class _Examination:
 
     async def _examine(self) -> None:
         entries = _Entries()
-        trial = Trial(entries.watch(self._producer), self._client, MAX_MESSAGE)
+        trial = Trial(entries.watch(self._producer), self._client, MAX_MESSAGE_BYTES)
         await self._run_often(trial)
         if entries.doubled:
             raise Fault("ran twice at once for one client", "report this: rtdemo must not do that")
         await self._leave(trial)
-        trial = Trial(self._producer, self._client, MAX_MESSAGE)
+        trial = Trial(self._producer, self._client, MAX_MESSAGE_BYTES)
         trial.start()
         # Leave in the middle of a run, where there is a middle.
-        await asyncio.sleep((self._producer.every or 0.0) + self._producer.jitter + GRAIN)
+        await asyncio.sleep((self._producer.every or 0.0) + self._producer.jitter + TIMER_RESOLUTION_S)
         await self._leave(trial)
 
     async def _run_often(self, trial: Trial) -> None:

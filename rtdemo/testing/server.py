@@ -19,6 +19,7 @@ from rtdemo.plugin_system.discovery import Source, discover
 from rtdemo.plugin_system.producer import Function, Producer
 from rtdemo.protocol.client import Client, Transport
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.wire import WireFormat
 from rtdemo.server.server import Server
 from rtdemo.settings.folders import bundled
@@ -89,7 +90,7 @@ class LiveServer:
 
     @property
     def _has_async_runs(self) -> bool:
-        producers = [account.producer for account in self.server.plugins.registry.accounts]
+        producers = [supervisor.producer for supervisor in self.server.plugins.registry.supervisors]
         return any(p.thread or inspect.iscoroutinefunction(p.function) for p in producers)
 
     async def _settle(self) -> None:
@@ -189,8 +190,8 @@ class Cork:
     def __init__(self, hub: Hub) -> None:
         self.is_in = self.is_full = False
         self._held: list[_CorkedOutbox] = []
-        self._connection = hub.connection
-        hub.connection = self._corked  # type: ignore[method-assign]  # the only way to each outbox
+        self._new_connection = hub.new_connection
+        hub.new_connection = self._corked  # type: ignore[method-assign]  # the only way to each outbox
 
     @contextmanager
     def put_in(self) -> Iterator[None]:
@@ -214,8 +215,10 @@ class Cork:
         outbox: Outbox,
         wire_format: WireFormat,
         hang_up: Callable[[Reason], object],
+        connection_info: Callable[[], ConnectionInfo] | None = None,
     ) -> Connection:
-        return self._connection(client, _CorkedOutbox(self, outbox), wire_format, hang_up)
+        corked = _CorkedOutbox(self, outbox)
+        return self._new_connection(client, corked, wire_format, hang_up, connection_info)
 
 
 class _CorkedOutbox:

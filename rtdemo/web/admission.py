@@ -1,4 +1,4 @@
-"""Decide who may come in: the request's origin, its query, and whether there is room."""
+"""Decide whether a request is admitted: its origin, its token, its query, and its handshake."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from rtdemo.hub.selection import Selection, SelectionError, read_producers, read
 from rtdemo.protocol.client import Client, Transport
 from rtdemo.web.app_keys import HUB, SETTINGS, SITES
 
-RETRY_AFTER = 2
-"""Seconds after which a client that met a draining server may try again."""
+RETRY_SOON = {"Retry-After": "2"}
+"""Header of a refusal for a reason that soon passes; the value is in seconds."""
 FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
-"""Headers by which a proxy tells of itself."""
+"""Headers by which a proxy reports itself."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection]:
-    """Return the client that a request becomes and what it asked for.
+    """Return the client of a request that opens a connection, and what it asked for.
 
     Raises:
-        Refused: 503 while draining; 400 for a query that is not allowed.
+        Refused: 503 while the server drains; 400 for a query that is not allowed.
     """
     if request.app[HUB].draining:
-        raise Refused(503, "the server is going away; try again", {"Retry-After": str(RETRY_AFTER)})
+        raise Refused(503, "the server is going away; try again", RETRY_SOON)
     client = Client(transport, request.remote or "", query=dict(request.query))
     return client, selection(request, client)
 
 
 def last_event_id(request: web.Request) -> str | None:
-    """Return the position behind which a client wants to go on; None where it names none.
+    """Return the position at which a client resumes; None for a new client.
 
-    The header wins: a browser's own retry sends it, with the address of its first connect.
+    The header has precedence: a browser's own reconnect sends it with the address of its first
+    connect, which may have an older `?last_event_id=`.
     """
     given = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
     return given or None
 
 
 def selection(request: web.Request, client: Client) -> Selection:
-    """Read `?producers=a,b` and `?speed=2`.
+    """Return what the query `?producers=a,b&speed=2` asks for.
 
-    Who comes back may have picked names that this log does not know yet, or no longer.
+    A client that resumes may have picked names that this server's log no longer has, or not yet.
 
     Raises:
-        Refused: 400 with the names that exist, or the speeds that may be given.
+        Refused: 400 with the names that exist, or the speeds that are allowed.
     """
     query = request.query
     names = [name.strip() for name in query.get("producers", "").split(",") if name.strip()]
@@ -62,24 +63,25 @@ def selection(request: web.Request, client: Client) -> Selection:
 
 
 def check_admin(request: web.Request) -> None:
-    """Let in who may administer.
+    """Admit administrators only.
 
     Raises:
-        Refused: as `check_token` says.
+        Refused: as by `check_token`.
     """
     check_token(request, "admin", request.app[SETTINGS].admin_token)
 
 
 def check_token(request: web.Request, kind: str, token: str) -> None:
-    """Let in a token's holder, or where no token is set this machine's own users.
+    """Admit the holder of a token; where no token is set, the users of this machine.
 
-    A proxy on the same host is not a local user: what it forwards has its headers.
+    A proxy on the same host is no local user: the requests that it forwards have its headers.
 
     Arguments:
-        kind: of the setting `--KIND-token`.
+        kind: which setting `--KIND-token` has the token.
+        token: the value of that setting; empty where it is not set.
 
     Raises:
-        Refused: 401 without the token where one is set, 403 from elsewhere where none is.
+        Refused: 401 without the token where one is set; 403 from elsewhere where none is.
     """
     check_origin(request)
     if token:
@@ -94,10 +96,11 @@ def check_token(request: web.Request, kind: str, token: str) -> None:
 
 
 def is_local(request: web.Request) -> bool:
-    """Tell whether a request comes from this machine, through no proxy, and to this machine by name.
+    """Return whether a request comes from this machine, through no proxy, to a name of this machine.
 
-    A page of any site may have its own name lead here (DNS rebinding); then the browser asks from
-    this machine, with an origin that is the host's.
+    The name is checked against DNS rebinding: a foreign site can let its own name resolve to this
+    machine. A local browser then sends requests from this machine, with an origin that equals the
+    host.
     """
     forwarded = any(name in request.headers for name in FORWARDING)
     return not forwarded and _is_loopback(request.remote or "") and _is_loopback(_host(request))
@@ -120,13 +123,13 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_origin(request: web.Request) -> None:
-    """Let a page in from its own server's address or an allowed one, and no other.
+    """Admit pages from the server's own address or an allowed origin, and no others.
 
     Browsers send `Origin` with each WebSocket handshake and each POST (RFC 6454, RFC 6455 section
-    10.2); without it the peer is no browser and the rule has nobody to protect.
+    10.2). A request without it is not from a browser, and has no user to protect.
 
     Raises:
-        Refused: 403 with the setting that lets the origin in.
+        Refused: 403 with the setting that allows the origin.
     """
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None or origin in request.app[SETTINGS].allow_origin:
@@ -136,10 +139,10 @@ def check_origin(request: web.Request) -> None:
 
 
 def _is_own(given: str, request: web.Request) -> bool:
-    """Compare with the address that the request was sent to: the same host, its port or one of ours.
+    """Return whether an origin is the address of the request: the same host, on its or our ports.
 
-    The page on the web site's port opens its socket on the WebSocket site's. Behind a proxy that
-    ends TLS the scheme is not known here, so both defaults stand for a port that is not written.
+    The page on the web site's port opens its socket on the WebSocket site's port. Behind a proxy that
+    ends TLS the server does not see the scheme: a missing port may mean 80 or 443.
     """
     try:
         origin, host = urlsplit(given), urlsplit(f"//{request.host}")
@@ -155,10 +158,10 @@ def _is_own(given: str, request: web.Request) -> bool:
 
 
 def check_handshake(request: web.Request) -> None:
-    """Let only a WebSocket handshake of version 13 pass (RFC 6455 section 4.2.1).
+    """Admit WebSocket handshakes of version 13 only (RFC 6455 section 4.2.1).
 
     Raises:
-        Refused: 426 with the headers that say what to ask for, and where the page is.
+        Refused: 426 with the headers of a valid handshake and the page's address; 400 for a bad key.
     """
     headers = request.headers
     is_upgrade = (
@@ -179,11 +182,11 @@ def check_handshake(request: web.Request) -> None:
 
 
 def _page_host(request: web.Request) -> str:
-    """Return where the page is: on the web site as it was asked for, else on the web site's port."""
+    """Return the page's host and port: the request's own, unless they are the WebSocket site's."""
     sites = request.app[SITES]
     try:
-        asked = urlsplit(f"//{request.host}")
-        host, port = asked.hostname or "localhost", asked.port
+        requested = urlsplit(f"//{request.host}")
+        host, port = requested.hostname or "localhost", requested.port
     except ValueError:
         host, port = "localhost", sites.websocket
     if port != sites.websocket:

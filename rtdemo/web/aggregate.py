@@ -1,4 +1,4 @@
-"""Add up the statistics of all workers."""
+"""Add up the statistics of all workers of the same parent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtdemo.web.app_keys import COUNTER_FILES, HUB, OTHER_WORKERS, STARTED
 from rtdemo.web.other_workers import is_from_other_worker
 
 PATH = "/api/worker"
-"""Where a worker tells the others its own statistics; nobody else is answered."""
+"""Path at which a worker reports its own statistics to the other workers, and only to them."""
 
 
 def setup(app: web.Application) -> None:
@@ -23,39 +23,43 @@ def setup(app: web.Application) -> None:
 
 
 async def gather(app: web.Application) -> Statistics:
-    """Return the statistics of this server and of every other worker of its parent.
+    """Return the statistics of this server and of all other workers of its parent.
 
-    Of those that are gone, or do not answer, it has what they had counted.
+    Workers that have exited, or do not answer, are included with their last counters.
     """
-    # First: who is gone by the time of the answers is among these.
-    noted = app[COUNTER_FILES].read()
+    # Read the files first: they include the workers that exit before they answer.
+    on_file = app[COUNTER_FILES].read()
     total = own(app)
-    noted.pop(total.worker, None)
+    on_file.pop(total.worker, None)
     for answer in await app[OTHER_WORKERS].ask("GET", PATH):
-        # During SIGHUP one may be of another version, and is left out like one that is silent.
+        # During a reload by SIGHUP, a worker of another version counts as one that does not answer.
         with suppress(msgspec.DecodeError):
-            told = statistics.read(answer.body)
-            noted.pop(told.worker, None)
-            total.add(told)
-    known = {account.key for account in total.producers}
-    for past in (counted.past() for counted in noted.values()):
-        # A producer that nobody has any more is not to be listed.
-        past.producers = [account for account in past.producers if account.key in known]
+            other = statistics.read(answer.body)
+            on_file.pop(other.worker, None)
+            total.add(other)
+    known = {producer.key for producer in total.producers}
+    for past in (counted.past() for counted in on_file.values()):
+        # A producer that no running worker has is not listed.
+        past.producers = [producer for producer in past.producers if producer.key in known]
         total.add(past)
     return total
 
 
 def own(app: web.Application) -> Statistics:
-    """Return the statistics of this process alone, and note them."""
+    """Return the statistics of this process alone, after writing them to its counter file."""
     started = app[STARTED]
     uptime = asyncio.get_running_loop().time() - started.at
     counted = app[HUB].statistics(uptime, started.loop_lag.lag)
-    app[COUNTER_FILES].note(counted)
+    app[COUNTER_FILES].write(counted)
     return counted
 
 
 async def worker(request: web.Request) -> web.Response:
-    """Answer another worker."""
+    """Answer `GET /api/worker` of another worker with this worker's statistics.
+
+    Raises:
+        HTTPNotFound: the request is not from another worker.
+    """
     if not is_from_other_worker(request):
         raise web.HTTPNotFound
     return web.Response(body=msgspec.json.encode(own(request.app)), content_type="application/json")

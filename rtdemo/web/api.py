@@ -1,4 +1,4 @@
-"""Answer the questions about the server: time, statistics, producers, health."""
+"""The API about the server itself: time, statistics, producers, plugins, health."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from aiohttp import hdrs, web
 
 from rtdemo import __version__
 from rtdemo.errors import Refused
+from rtdemo.hub import statistics
 from rtdemo.hub.hub import Hub
-from rtdemo.hub.statistics import COUNTERS, Account, Statistics, shown
+from rtdemo.hub.statistics import COUNTERS, ProducerStatistics, Statistics
 from rtdemo.protocol import message
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.web.admission import check_admin
@@ -16,12 +17,12 @@ from rtdemo.web.aggregate import gather
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS
 from rtdemo.web.other_workers import is_from_other_worker
 
-_SHOWN = {counter: counter for counter in COUNTERS} | {"too_slow": "tooSlow"}
+_JSON_KEYS = {counter: counter for counter in COUNTERS} | {"too_slow": "tooSlow"}
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 
 
 def setup(app: web.Application) -> None:
-    """Add the API to the application."""
+    """Add the routes to the application."""
     app.router.add_get("/api/time", server_time)
     app.router.add_get("/api/stats", stats)
     app.router.add_get("/api/producers", producers)
@@ -31,7 +32,8 @@ def setup(app: web.Application) -> None:
     app.router.add_get("/readyz", ready)
 
 
-def _json(content: object) -> web.Response:
+def json_response(content: object) -> web.Response:
+    """Return a response with JSON that is not to be cached."""
     body = msgspec.json.encode(content)
     headers = {hdrs.CACHE_CONTROL: "no-store"}
     return web.Response(body=body, content_type="application/json", headers=headers)
@@ -39,21 +41,21 @@ def _json(content: object) -> web.Response:
 
 async def server_time(request: web.Request) -> web.Response:
     """Answer `GET /api/time` with `{"now": ms}`, for the clock offset."""
-    return _json({"now": message.now()})
+    return json_response({"now": message.now()})
 
 
 async def stats(request: web.Request) -> web.Response:
     """Answer `GET /api/stats`: what is open, and what all workers counted since the start."""
     hub = request.app[HUB]
     total = await gather(request.app)
-    return _json(
+    return json_response(
         {
             "version": __version__,
             "workers": total.workers,
             "uptime": round(total.uptime, 3),
             "cpu": round(total.cpu, 3),
             "connections": total.connections,
-            **{shown: _by_transport(total, counter) for counter, shown in _SHOWN.items()},
+            **{key: _by_transport(total, counter) for counter, key in _JSON_KEYS.items()},
             "log": _log(hub, total),
             "servers": _servers(hub, total),
             "tickLag": _tick_lag(total),
@@ -68,6 +70,7 @@ def _by_transport(total: Statistics, counter: str) -> dict[str, int]:
 
 
 def _tick_lag(total: Statistics) -> dict[str, float | int | None]:
+    """Return percentiles and maximum in milliseconds; None where there was no tick."""
     lag = total.tick_lag
     points: dict[str, float | int | None] = {}
     for name, percent in _PERCENTILES.items():
@@ -90,23 +93,27 @@ def _log(hub: Hub, total: Statistics) -> dict[str, object]:
 
 
 def _servers(hub: Hub, gathered: Statistics) -> dict[str, object]:
-    """Return the open connections on each server of the deployment, and in all."""
+    """Return the open connections of each server of the deployment, and their sum."""
     by_server = {**hub.engine.servers, **gathered.servers}
-    total = {name: sum(int(told.get(name, 0)) for told in by_server.values()) for name in TRANSPORTS}
+    total = {
+        transport: sum(int(connections.get(transport, 0)) for connections in by_server.values())
+        for transport in TRANSPORTS
+    }
     return {"count": len(by_server), "connections": total, "byServer": by_server}
 
 
 async def producers(request: web.Request) -> web.Response:
-    """Answer `GET /api/producers`: each with its plugin and its account, and what is published."""
+    """Answer `GET /api/producers`: each producer, and each name that is published under."""
     hub = request.app[HUB]
-    accounts = (await gather(request.app)).producers
-    names = {account.name for account in accounts}
+    running = (await gather(request.app)).producers
+    names = {producer.name for producer in running}
     published = [name for name in hub.published if name not in names]
-    return _json(accounts + [_name(hub, name) for name in published])
+    return json_response(running + [_of_name(hub, name) for name in published])
 
 
-def _name(hub: Hub, name: str) -> Account:
-    return Account(
+def _of_name(hub: Hub, name: str) -> ProducerStatistics:
+    """Return the statistics of a name under which messages are published from outside."""
+    return ProducerStatistics(
         name=name,
         plugin=name if name in hub.plugins.speakers else "",
         transports=TRANSPORTS,
@@ -120,26 +127,26 @@ def _name(hub: Hub, name: str) -> Account:
 
 
 async def enable(request: web.Request) -> web.Response:
-    """Take `POST /api/producers/NAME/enable`: let a producer run again at once, on every worker.
+    """Answer `POST /api/producers/NAME/enable`: let a producer run again at once, on every worker.
 
     Raises:
-        Refused: 401 or 403 for who may not, 404 where there is no producer of the name.
+        Refused: 401 or 403 for a request that is no administrator's; 404 for an unknown name.
     """
     if not is_from_other_worker(request):
         check_admin(request)
         await request.app[OTHER_WORKERS].ask("POST", request.path_qs)
     name = request.match_info["name"]
-    accounts = request.app[HUB].plugins.registry.find(name)
-    if not accounts:
+    supervisors = request.app[HUB].plugins.registry.find(name)
+    if not supervisors:
         raise Refused(404, f"there is no producer {name[:100]!r}")
-    for account in accounts:
-        account.enable()
-    return _json([shown(account) for account in accounts])
+    for supervisor in supervisors:
+        supervisor.enable()
+    return json_response([statistics.of_producer(supervisor) for supervisor in supervisors])
 
 
 async def plugins(request: web.Request) -> web.Response:
-    """Answer `GET /api/plugins`: what is loaded, from where, and the error of its last reload."""
-    return _json(
+    """Answer `GET /api/plugins`: each plugin with its origin, and the error of its last reload."""
+    return json_response(
         [
             {"name": plugin.name, "origin": plugin.origin, "error": plugin.error}
             for plugin in request.app[HUB].plugins.plugins
@@ -148,14 +155,15 @@ async def plugins(request: web.Request) -> web.Response:
 
 
 async def alive(request: web.Request) -> web.Response:
-    """Answer `GET /healthz`: the process runs and its loop turns."""
+    """Answer `GET /healthz` while the process runs and its event loop is not blocked."""
     return web.Response(text="ok\n")
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Answer `GET /readyz`: 200 while new connections are welcome, 503 while draining."""
+    """Answer `GET /readyz`: 200 while new connections are accepted, 503 while draining."""
     if request.app[HUB].draining:
         return web.Response(status=503, text="draining\n")
     state = request.app[HUB].engine.state
-    # Still ready: private producers go on, and every server behind a balancer has the same engine.
+    # Without the engine the server is still ready: private producers run, and all servers behind a
+    # load balancer have the same engine.
     return web.Response(text="ok\n" if state == "ready" else f"ok, without shared messages: {state}\n")

@@ -1,4 +1,4 @@
-"""Put the aiohttp application together: routes, and one line for every error."""
+"""Build the aiohttp application: its routes, and one line of text for every error."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from rtdemo.errors import Refused
-from rtdemo.hub.control import MAX_TEXT
 from rtdemo.hub.hub import Hub
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.settings.settings import Settings
 from rtdemo.web import aggregate, api, page, probes, prometheus, publish, sse, websocket
 from rtdemo.web.app_keys import (
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_SENTENCES = {
-    404: "nothing is at {path}; the page is at /",
+_ERROR_TEXTS = {
+    404: "there is nothing at {path}; the page is at /",
     405: "{method} is not allowed at {path}; allowed: {allowed}",
-    413: "the body is over 64 KiB",
+    413: f"the body is over {MAX_MESSAGE_BYTES // 1024} KiB",
 }
 
 
@@ -43,8 +43,17 @@ def create_app(
     other_workers: OtherWorkers,
     counter_files: CounterFiles,
 ) -> web.Application:
-    """Build the one application that both sites serve."""
-    app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_TEXT)
+    """Build the one application that both sites serve.
+
+    Arguments:
+        settings: of the server.
+        hub: the open connections.
+        sites: the ports; set by the server once they are open.
+        started: start time and loop lag, for the statistics.
+        other_workers: reaches the other workers of the same parent.
+        counter_files: keeps the counters of workers that have exited.
+    """
+    app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_MESSAGE_BYTES)
     app[SETTINGS] = settings
     app[HUB] = hub
     app[OTHER_WORKERS] = other_workers
@@ -66,7 +75,7 @@ def create_app(
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every refusal and error into one line of text."""
+    """Answer every refusal and error with one line of text."""
     try:
         return await handler(request)
     except Refused as refused:
@@ -74,30 +83,30 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _told(request, error)
+        return _answer(request, error)
     except ConnectionError:
-        # The peer asked and was gone before the answer; nobody will read this one.
+        # The peer left before the answer, which it will not read.
         return web.Response(status=499, reason="Client Closed Request")
     except Exception:
         log.exception("%s %s failed", request.method, request.path[:200])
-        return _line(500, "the server failed; its log says why", {})
+        return _line(500, "internal server error; see the server log", {})
 
 
-def _told(request: web.Request, error: web.HTTPException) -> web.Response:
+def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
     allowed = error.headers.get(hdrs.ALLOW, "")
-    template = _SENTENCES.get(error.status)
-    # Only our own sentences are templates: aiohttp's hold what the client sent.
-    sentence = (
+    template = _ERROR_TEXTS.get(error.status)
+    # Only our own texts are templates: aiohttp's contain what the client sent.
+    text = (
         template.format(path=request.path[:200], method=request.method, allowed=allowed)
         if template
         else error.text or error.reason
     )
-    return _line(error.status, sentence, {hdrs.ALLOW: allowed} if allowed else {})
+    return _line(error.status, text, {hdrs.ALLOW: allowed} if allowed else {})
 
 
 @web.middleware
 async def by_site(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Serve WebSocket at every path of the WebSocket site, and nothing else there."""
+    """Serve only WebSocket on the WebSocket site, at every path; serve the routes on the web site."""
     websocket_port = request.app[SITES].websocket
     if websocket_port is not None and _local_port(request) == websocket_port:
         return await websocket.socket(request)
@@ -110,12 +119,12 @@ def _local_port(request: web.Request) -> int | None:
     return name[1] if isinstance(name, tuple) else None
 
 
-def _line(status: int, sentence: str, headers: dict[str, str]) -> web.Response:
-    return web.Response(status=status, text=" ".join(sentence.split()) + "\n", headers=headers)
+def _line(status: int, text: str, headers: dict[str, str]) -> web.Response:
+    return web.Response(status=status, text=" ".join(text.split()) + "\n", headers=headers)
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Content-Type-Options"] = "nosniff"
     if request.path.startswith("/static/"):
-        # Without this, browsers keep a module for a while by guess, across an upgrade.
+        # Without this, a browser may use a cached module for some time after an upgrade.
         response.headers[hdrs.CACHE_CONTROL] = "no-cache"

@@ -1,4 +1,4 @@
-"""Name what request handlers find on the application."""
+"""Keys of the state that request handlers find on the application."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 @dataclass
 class Sites:
-    """Hold the ports that are open, once they are.
+    """Hold the ports of the sites; set once the sites are open.
 
     Arguments:
         web: the web site's port.
@@ -32,7 +32,12 @@ class Sites:
 
 @dataclass
 class Started:
-    """Remember when the server started, in seconds on the loop's clock, and how late its loop was."""
+    """Hold when the server started, and measure how late its event loop is.
+
+    Arguments:
+        at: seconds on the event loop's clock.
+        loop_lag: measures the event loop since then.
+    """
 
     at: float = 0.0
     loop_lag: LoopLag = field(default_factory=LoopLag)
@@ -40,7 +45,7 @@ class Started:
 
 HUB = web.AppKey("HUB", Hub)
 SETTINGS = web.AppKey("SETTINGS", Settings)
-OTHER_WORKERS = web.AppKey("SIBLINGS", OtherWorkers)
+OTHER_WORKERS = web.AppKey("OTHER_WORKERS", OtherWorkers)
 SITES = web.AppKey("SITES", Sites)
 STARTED = web.AppKey("STARTED", Started)
-COUNTER_FILES = web.AppKey("TALLY", CounterFiles)
+COUNTER_FILES = web.AppKey("COUNTER_FILES", CounterFiles)

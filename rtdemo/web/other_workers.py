@@ -1,4 +1,8 @@
-"""Ask the other workers of the same parent, so that whichever answers speaks for all."""
+"""Reach the other workers of the same parent, so that any of them can answer for all.
+
+Each worker listens on a Unix socket in a folder that they share, and writes its counters to a file
+there.
+"""
 
 from __future__ import annotations
 
@@ -18,51 +22,59 @@ from rtdemo.hub import statistics
 from rtdemo.hub.statistics import Statistics
 from rtdemo.plugin_system.registry import MAX_PRODUCERS
 
-PATIENCE = 1.0
-"""Seconds for what a sibling answers at once; one that stands still is left out."""
-HEARING = 30.0
-"""Seconds for a sibling to hear a text: plugins may take 10 s each, and texts before it come first."""
+log = logging.getLogger(__name__)
+
+ANSWER_TIMEOUT_S = 1.0
+"""Seconds for another worker to answer what needs no plugin; one that is late is left out."""
+RECEIVE_TIMEOUT_S = 30.0
+"""Seconds for another worker to handle a text: a plugin may take 10 s, and earlier texts come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hold a sibling's answer; 504 stands for none in time, 404 for one that is gone."""
+    """Hold another worker's answer.
+
+    Arguments:
+        status: HTTP status; 504 for no answer in time, 404 for a worker that has exited.
+        body: the answer's body.
+    """
 
     status: int
     body: bytes = b""
 
 
 class OtherWorkers:
-    """Reach the workers that share a folder, each by a socket of its own there.
+    """Send requests to the other workers, each on its own socket in the shared folder.
 
-    Only the user who runs them may open the folder: who comes by such a socket is one of them.
+    Only the user who runs the workers can open the folder, so a request on such a socket is from one
+    of them.
 
     Arguments:
-        folder: None where this server is the only one.
+        folder: the shared folder; None for a server without other workers.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
     @property
-    def own(self) -> Path | None:
-        """Where this worker is to listen for the others."""
+    def own_socket(self) -> Path | None:
+        """Path of the socket on which this worker listens; None without other workers."""
         return socket_of(self._folder, os.getpid()) if self._folder is not None else None
 
     async def ask(self, method: str, path: str) -> list[Answer]:
-        """Send a request to every other worker and return the answers that came in time."""
-        asked = (ask(sibling, method, path, b"", PATIENCE) for sibling in self._others())
+        """Send a request to every other worker, and return the answers that came in time."""
+        asked = (ask(worker, method, path, b"", ANSWER_TIMEOUT_S) for worker in self._others())
         return [answer for answer in await asyncio.gather(*asked) if answer.status != 504]
 
-    async def hand_over(self, path: str, body: bytes) -> Answer:
-        """Post what concerns one of the other workers, which the rest answer with 404.
+    async def post_to_owner(self, path: str, body: bytes) -> Answer:
+        """Post a request to the worker that has what it is about; the others answer it with 404.
 
         Returns:
-            That worker's answer; 504 where one did not answer in time; else 404.
+            That worker's answer; else 504 if a worker did not answer in time; else 404.
         """
         asked = [
-            asyncio.ensure_future(ask(sibling, "POST", path, body, HEARING))
-            for sibling in self._others()
+            asyncio.ensure_future(ask(worker, "POST", path, body, RECEIVE_TIMEOUT_S))
+            for worker in self._others()
         ]
         found = Answer(404)
         try:
@@ -78,21 +90,33 @@ class OtherWorkers:
             await asyncio.gather(*asked, return_exceptions=True)
 
     def close(self, orphaned: bool = False) -> None:
-        """Be gone from the folder; where the parent has died, the last one out removes it."""
-        if self._folder is not None and self.own is not None:
-            self.own.unlink(missing_ok=True)
+        """Remove this worker's socket.
+
+        Arguments:
+            orphaned: whether the parent has died. Then the last worker also removes the folder.
+        """
+        if self._folder is not None and self.own_socket is not None:
+            self.own_socket.unlink(missing_ok=True)
             if orphaned and not any(self._others()):
                 rmtree(self._folder, ignore_errors=True)
 
     def _others(self) -> Iterable[Path]:
         found = sorted(self._folder.glob("*.sock")) if self._folder is not None else []
-        return (path for path in found if path != self.own)
+        return (path for path in found if path != self.own_socket)
 
 
-async def ask(worker: Path, method: str, path: str, body: bytes, patience: float) -> Answer:
-    """Send a request to the worker that listens on a socket file; give up after so many seconds."""
+async def ask(worker: Path, method: str, path: str, body: bytes, timeout_s: float) -> Answer:
+    """Send a request to one worker, and return its answer.
+
+    Arguments:
+        worker: path of the socket on which it listens.
+        method: HTTP method.
+        path: path and query of the request.
+        body: of the request.
+        timeout_s: seconds to wait for the whole answer.
+    """
     connector = aiohttp.UnixConnector(str(worker))
-    timeout = aiohttp.ClientTimeout(total=patience)
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
@@ -102,31 +126,33 @@ async def ask(worker: Path, method: str, path: str, body: bytes, patience: float
     except TimeoutError:
         return Answer(504)
     except (aiohttp.ClientError, OSError):
-        # It is gone, and what it had with it.
+        # The worker has exited, and its connections with it.
         return Answer(404)
 
 
 def is_from_other_worker(request: web.Request) -> bool:
-    """Tell whether another worker asks."""
+    """Return whether a request is from another worker."""
     transport = request.transport
     name = transport.get_extra_info("sockname") if transport is not None else None
     return isinstance(name, str) and bool(name)
 
 
 def socket_of(folder: Path, pid: int) -> Path:
-    """Return where a worker listens for the others."""
+    """Return the path of the socket on which a worker listens for the others.
+
+    Arguments:
+        folder: the shared folder.
+        pid: process id of the worker.
+    """
     return folder / f"{pid}.sock"
 
 
-log = logging.getLogger(__name__)
-
-
-class Gone(msgspec.Struct):
-    """Hold what the workers that are gone had counted.
+class _Exited(msgspec.Struct):
+    """Hold the counters of the workers that have exited.
 
     Arguments:
-        total: of all of them.
-        last: whose file was added last; it may still be there.
+        total: sum over all of them.
+        last: process id of the worker that was added last; its own file may still exist.
     """
 
     total: Statistics
@@ -134,48 +160,52 @@ class Gone(msgspec.Struct):
 
 
 class CounterFiles:
-    """Note and read what was counted, one file a worker; their parent adds up those of the gone.
+    """Write and read workers' counters, one file a worker; their parent adds up the exited ones.
 
-    A worker notes what it counted before it tells it: what was shown once is never lost.
+    A worker writes its counters before it reports them, so that no counter ever goes down.
 
     Arguments:
-        folder: the workers'; None where this server is the only one.
+        folder: the workers' shared folder; None for a server without other workers.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
-    def note(self, counted: Statistics) -> None:
-        """Put a worker's own statistics on file."""
+    def write(self, counted: Statistics) -> None:
+        """Write a worker's own statistics to its file."""
         if self._folder is not None:
             _write(_file(self._folder, counted.worker), counted)
 
     def read(self) -> dict[int, Statistics]:
-        """Return what was counted, by worker; under 0 what those that are gone had counted."""
+        """Return the statistics on file by process id; those of exited workers added up under 0."""
         if self._folder is None:
             return {}
         while True:
-            gone = _gone(self._folder)
+            exited = _read_exited(self._folder)
             files = [path for path in self._folder.glob("*.json") if path.stem.isdecimal()]
             found = {int(path.stem): _read(path) for path in files}
-            if _gone(self._folder) == gone:
+            if _read_exited(self._folder) == exited:
                 break
-        if gone is not None:
-            found.pop(gone.last, None)
-            found[0] = gone.total
+        if exited is not None:
+            found.pop(exited.last, None)
+            found[0] = exited.total
         return {worker: counted for worker, counted in found.items() if counted is not None}
 
-    def close(self, worker: int) -> None:
-        """Add what a worker that is gone had counted to the rest; for the parent alone."""
+    def add_exited(self, worker: int) -> None:
+        """Add the counters of a worker that has exited to the sum; only the parent may call this.
+
+        Arguments:
+            worker: its process id.
+        """
         if self._folder is None or (counted := _read(_file(self._folder, worker))) is None:
             return
-        gone, total = _gone(self._folder), counted.past()
-        if gone is not None:
-            gone.total.add(total)
-            total = gone.total
-        # Names that a plugin invents would add up without end.
+        exited, total = _read_exited(self._folder), counted.past()
+        if exited is not None:
+            exited.total.add(total)
+            total = exited.total
+        # The names that a plugin invents would add up without bound.
         del total.producers[MAX_PRODUCERS:]
-        if _write(self._folder / "gone.json", Gone(total, worker)):
+        if _write(_exited_file(self._folder), _Exited(total, worker)):
             _file(self._folder, worker).unlink(missing_ok=True)
 
 
@@ -183,9 +213,13 @@ def _file(folder: Path, worker: int) -> Path:
     return folder / f"{worker}.json"
 
 
-def _gone(folder: Path) -> Gone | None:
+def _exited_file(folder: Path) -> Path:
+    return folder / "gone.json"
+
+
+def _read_exited(folder: Path) -> _Exited | None:
     try:
-        return msgspec.json.decode((folder / "gone.json").read_bytes(), type=Gone)
+        return msgspec.json.decode(_exited_file(folder).read_bytes(), type=_Exited)
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -194,16 +228,16 @@ def _read(path: Path) -> Statistics | None:
     try:
         return statistics.read(path.read_bytes())
     except (OSError, msgspec.DecodeError):
-        # None yet, or that of another version, from before SIGHUP.
+        # There is none yet, or one of another version, from before a reload by SIGHUP.
         return None
 
 
-def _write(path: Path, content: Statistics | Gone) -> bool:
+def _write(path: Path, content: Statistics | _Exited) -> bool:
     new = path.with_suffix(".new")
     try:
         new.write_bytes(msgspec.json.encode(content))
         new.replace(path)
     except OSError as error:
-        log.debug("%s is not noted: %s", path, error)
+        log.debug("%s was not written: %s", path, error)
         return False
     return True

@@ -1,4 +1,4 @@
-"""Render the page."""
+"""The page, its modules and its style."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtdemo.web.app_keys import SETTINGS, SITES
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
-        # The WebSocket site is another origin, and ws: is another scheme.
+        # The WebSocket site is another origin, and ws: another scheme.
         "connect-src 'self' ws: wss:",
         "img-src 'self' data:",
         "base-uri 'none'",
@@ -53,14 +53,14 @@ async def index(request: web.Request) -> web.Response:
 
 
 def _websocket_port(request: web.Request) -> int | None:
-    """Return the WebSocket site's port where the browser can be expected to reach it.
+    """Return the WebSocket site's port if the browser can probably reach it, else None.
 
-    Asked for under another port than ours, the page came through a proxy, which forwards one
-    address: then its socket takes /ws on that address.
+    A request for another port than ours came through a proxy, which forwards one address only. The
+    page then opens its socket at /ws of that address.
     """
     sites = request.app[SITES]
     try:
-        asked_port = urlsplit(f"//{request.host}").port or 80
+        requested_port = urlsplit(f"//{request.host}").port or 80
     except ValueError:
         return None
-    return sites.websocket if asked_port == sites.web else None
+    return sites.websocket if requested_port == sites.web else None

@@ -1,4 +1,4 @@
-"""Show the statistics to Prometheus; they are taken when it asks, so that counting costs no more."""
+"""Statistics as Prometheus metrics, collected at each scrape so that counting stays cheap."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from rtdemo.timing.histogram import Histogram
 from rtdemo.web.aggregate import gather
 from rtdemo.web.app_keys import HUB
 
-BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds; upper bounds of the histograms' buckets."""
+BUCKET_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Upper bounds of the histograms' buckets, in seconds."""
 
 _COUNTERS = {
     "messages": "Messages written.",
     "bytes": "Bytes of messages with their framing.",
-    "drops": "Periodic messages left out because a client's outbox was full.",
-    "received": "Texts that came from clients.",
+    "drops": "Periodic messages dropped because a client's outbox was full.",
+    "received": "Texts received from clients.",
     "too_slow": "Connections ended because their outbox stayed full.",
-    "resumes": "Connections that went on behind a position in the log.",
-    "lost": "Times that a client was told that messages are lost to it.",
+    "resumes": "Connections that resumed at a position in the log.",
+    "lost": "Reports to clients that messages are lost to them.",
 }
-_ACCOUNT = {
+_PRODUCER_COUNTERS = {
     "runs": "Runs of a producer.",
-    "failures": "Runs of a producer that raised, returned rubbish or took too long.",
-    "blocked": "Runs of a producer that kept the loop for over 100 ms.",
+    "failures": "Runs of a producer that raised an error, returned a wrong type, or took too long.",
+    "blocked": "Runs of a producer that blocked the event loop for over 100 ms.",
 }
 
 
@@ -55,24 +55,24 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 class _Collected(Collector):
-    """Give statistics as metrics; of the log, what this server has of it."""
+    """Collect statistics as metrics; those of the log are about this server's copy of it."""
 
     def __init__(self, hub: Hub, total: Statistics) -> None:
         self._hub = hub
         self._total = total
 
     def collect(self) -> Iterable[Metric]:
-        """Give every metric."""
+        """Return every metric."""
         total = self._total
         yield from self._by_transport()
         yield from self._by_producer()
         yield from self._log()
-        yield _gauge("workers", "Processes that were added up.", total.workers)
-        yield _gauge("uptime_seconds", "Seconds since the start.", total.uptime)
-        yield _counter("cpu_seconds", "CPU time.", total.cpu)
+        yield _gauge("workers", "Worker processes in these statistics.", total.workers)
+        yield _gauge("uptime_seconds", "Seconds since the server started.", total.uptime)
+        yield _counter("cpu_seconds", "Seconds of CPU time.", total.cpu)
         yield _histogram("tick_lag_seconds", "How late producers' ticks ran.", total.tick_lag)
-        yield _counter("ticks_skipped", "Ticks left out, late by whole periods.", total.skipped)
-        yield _histogram("loop_lag_seconds", "How late the event loop was.", total.loop_lag)
+        yield _counter("ticks_skipped", "Ticks skipped, late by whole periods.", total.skipped)
+        yield _histogram("loop_lag_seconds", "Seconds by which the event loop was late.", total.loop_lag)
 
     def _by_transport(self) -> Iterable[Metric]:
         connections = GaugeMetricFamily("rtdemo_connections", "Open connections.", labels=["transport"])
@@ -86,26 +86,28 @@ class _Collected(Collector):
             yield family
 
     def _by_producer(self) -> Iterable[Metric]:
-        for name, about in _ACCOUNT.items():
-            labels = ["producer", "plugin", "transports"]
-            family = CounterMetricFamily(f"rtdemo_producer_{name}", about, labels=labels)
-            for account in self._total.producers:
-                transports = "+".join(account.transports)
-                family.add_metric([account.name, account.plugin, transports], getattr(account, name))
+        for name, about in _PRODUCER_COUNTERS.items():
+            family = CounterMetricFamily(
+                f"rtdemo_producer_{name}", about, labels=["producer", "plugin", "transports"]
+            )
+            for producer in self._total.producers:
+                transports = "+".join(producer.transports)
+                labels = [producer.name, producer.plugin, transports]
+                family.add_metric(labels, getattr(producer, name))
             yield family
 
     def _log(self) -> Iterable[Metric]:
         engine, total = self._hub.engine, self._total
         state = GaugeMetricFamily(
-            "rtdemo_engine_ready", "1 while shared messages can be published.", labels=["engine"]
+            "rtdemo_engine_ready", "1 while shared messages can be published, else 0.", labels=["engine"]
         )
         state.add_metric([engine.name], float(engine.state == "ready"))
         yield state
-        yield _gauge("log_messages", "Shared messages held.", len(engine.log))
-        yield _gauge("log_bytes", "Bytes of shared messages held.", engine.log.bytes)
-        yield _gauge("leading", "1 where the shared producers run here.", float(total.leading))
-        yield _counter("unpublished", "Shared messages that were not taken.", total.unpublished)
-        about = "From a message's publication here to its position."
+        yield _gauge("log_messages", "Shared messages in the log.", len(engine.log))
+        yield _gauge("log_bytes", "Bytes of shared messages in the log.", engine.log.bytes)
+        yield _gauge("leading", "1 if the shared producers run here, else 0.", float(total.leading))
+        yield _counter("unpublished", "Shared messages that the engine did not take.", total.unpublished)
+        about = "Seconds from a publication to its position in the log."
         yield _histogram("publish_seconds", about, total.publish)
 
 
@@ -118,6 +120,6 @@ def _counter(name: str, about: str, value: float) -> Metric:
 
 
 def _histogram(name: str, about: str, histogram: Histogram) -> Metric:
-    buckets = [(str(bound), float(count)) for bound, count in histogram.cumulative(BOUNDS)]
+    buckets = [(str(bound), float(count)) for bound, count in histogram.cumulative(BUCKET_BOUNDS_S)]
     buckets.append(("+Inf", float(histogram.count)))
     return HistogramMetricFamily(f"rtdemo_{name}", about, buckets=buckets, sum_value=histogram.total)

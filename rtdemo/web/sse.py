@@ -1,40 +1,41 @@
-"""Serve the event stream (WHATWG HTML section 9.2) and the texts that its clients post."""
+"""Event streams (WHATWG HTML section 9.2), and the texts that their clients post."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from functools import partial
 
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 from aiohttp_sse import EventSourceResponse
 
 from rtdemo.errors import Refused
-from rtdemo.hub.connection import OUTBOX_LIMIT, Connection
-from rtdemo.hub.outbox import SocketOutbox
+from rtdemo.hub.connection import Connection
 from rtdemo.protocol import wire
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.web import request_info
-from rtdemo.web.admission import RETRY_AFTER, admit, check_origin, last_event_id
+from rtdemo.web.admission import RETRY_SOON, admit, check_origin, last_event_id
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
 from rtdemo.web.other_workers import is_from_other_worker
-from rtdemo.web.streaming import interrupting
+from rtdemo.web.streaming import open_connection
 
 log = logging.getLogger(__name__)
 
-BODY_TIMEOUT = 30.0
+BODY_TIMEOUT_S = 30.0
 """Seconds for a POST's body to arrive."""
-CLOSE_TIMEOUT = 2.0
-"""Seconds for a client to read the end of its stream, after which it is cut."""
+CLOSE_TIMEOUT_S = 2.0
+"""Seconds for a client to read the end of its stream; then its connection is aborted."""
+RECONNECT_MS = (1000, 5000)
+"""Bounds of the random pause after which clients of a stopped server reconnect."""
 _NO_STREAM = "client: no event stream with this id is open; connect again"
-RETRY_MS = (1000, 5000)
-"""Bounds of the pause after which clients of a server that went away come back, spread out."""
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Answer `GET /api/sse` with events until the client leaves or the server ends it."""
+    """Answer `GET /api/sse` with events until the client leaves or the server ends the stream.
+
+    Raises:
+        Refused: 400 or 503 instead of the stream.
+    """
     hub = request.app[HUB]
     client, selection = admit(request, "sse")
     response = event_stream(request, request.app[SETTINGS].heartbeat)
@@ -43,25 +44,22 @@ async def stream(request: web.Request) -> web.StreamResponse:
     if writer is None or transport is None:
         response.stop_streaming()
         return response
-    transport.set_write_buffer_limits(high=OUTBOX_LIMIT, low=OUTBOX_LIMIT)
     wire_format = wire.sse_chunk if request.version >= HttpVersion11 else wire.sse_event
-    scope = asyncio.timeout(None)
-    connection = hub.connection(client, SocketOutbox(transport), wire_format, interrupting(scope))
     compression = response.headers.get(hdrs.CONTENT_ENCODING)
-    connection.route = partial(request_info.of, request, "sse", compression)
+    connection, scope = open_connection(request, transport, client, wire_format, compression)
     try:
         async with scope:
             hub.join(connection, selection, last_event_id(request))
             await response.wait()
     except TimeoutError:
-        await _finish(response, transport, connection)
+        await _end_stream(response, transport, connection)
     except Exception:
-        log.exception("%s: the server failed", client)
-        connection.closed(Reason.SERVER_ERROR)
+        log.exception("%s: internal server error", client)
+        connection.mark_ended(Reason.SERVER_ERROR)
         transport.abort()
     except asyncio.CancelledError:
-        # The client closed the TCP connection: that is how one leaves a stream.
-        connection.closed(Reason.CLIENT_LEFT)
+        # The client closed the TCP connection: this is how a client leaves an event stream.
+        connection.mark_ended(Reason.CLIENT_LEFT)
         raise
     finally:
         hub.leave(connection, Reason.CONNECTION_LOST)
@@ -70,29 +68,30 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 def event_stream(request: web.Request, heartbeat: float) -> EventSourceResponse:
-    """Return the response that a stream of events begins with.
+    """Return the response that an event stream begins with, not yet sent.
 
     Arguments:
-        heartbeat: seconds between the comments that keep it open.
+        request: its HTTP version and its origin decide about headers.
+        heartbeat: seconds between the comments that keep the stream open.
     """
     response = EventSourceResponse(ping_interval=heartbeat, sep="\n")
-    # no-transform: boxes in between that compress would hold events back (RFC 9111 section 5.2.2.6).
+    # no-transform: a proxy that compresses would hold events back (RFC 9111 section 5.2.2.6).
     response.headers[hdrs.CACHE_CONTROL] = "no-cache, no-transform"
     if request.version < HttpVersion11:
-        # Without chunks only the connection's end tells where the stream ends.
+        # Without chunks, only the end of the connection marks the end of the stream.
         response.headers[hdrs.CONNECTION] = "close"
     _allow_reading(request, response)
     return response
 
 
-async def _finish(
+async def _end_stream(
     response: EventSourceResponse, transport: asyncio.Transport, connection: Connection
 ) -> None:
     response.force_close()
     if connection.reason is Reason.GOING_AWAY and not connection.is_full:
-        await response.write(wire.sse_retry(random.randint(*RETRY_MS)))
-        # Who does not read would keep the end of the stream waiting.
-        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, transport.abort)
+        await response.write(wire.sse_retry(random.randint(*RECONNECT_MS)))
+        # A client that does not read would delay the end of the stream without bound.
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, transport.abort)
     else:
         transport.abort()
 
@@ -102,7 +101,7 @@ def _allow_reading(request: web.Request, response: web.StreamResponse) -> None:
     try:
         check_origin(request)
     except Refused:
-        # Reading changes nothing, so the stream is given; the browser keeps it from a foreign page.
+        # Reading changes nothing, so the stream is sent. The browser hides it from a foreign page.
         return
     if origin is not None:
         response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
@@ -110,70 +109,69 @@ def _allow_reading(request: web.Request, response: web.StreamResponse) -> None:
 
 
 async def receive(request: web.Request) -> web.Response:
-    """Take `POST /api/messages?client=ID`: the body is that client speaking.
+    """Answer `POST /api/messages?client=ID`: handle the body as a text from that client.
 
-    Its stream may be another worker's, who is then asked to hear it.
+    The client's stream may be open on another worker; then that worker handles the text.
 
     Raises:
-        Refused: 400, 403, 404, 503 while the client's stream is full, or 504 where another worker
+        Refused: 400, 403, 404, 408, 415; 503 while the client's stream is full; 504 if another worker
             does not answer.
     """
     check_origin(request)
-    connection = _speaker(request)
+    connection = _find(request)
     if connection is None:
-        response = await _by_a_sibling(request)
+        response = await _forward_to_other_worker(request)
     else:
-        await _hear(request, connection)
+        await _handle(request, connection)
         response = web.Response(status=202)
     _allow_reading(request, response)
     return response
 
 
-async def _hear(request: web.Request, connection: Connection) -> None:
+async def _handle(request: web.Request, connection: Connection) -> None:
     text = await _body(request)
-    # One text at a time, as over a socket: replies come in order, and what they add is bounded.
-    async with connection.speaking:
+    # One text at a time, as over a socket: replies are in order, and their total size is bounded.
+    async with connection.receiving:
         if connection.reason is not None:
             raise Refused(404, _NO_STREAM)
         if connection.is_full:
-            wait = {"Retry-After": str(RETRY_AFTER)}
-            raise Refused(503, "the client reads its stream too slowly", wait)
+            raise Refused(503, "the client reads its stream too slowly; try again", RETRY_SOON)
         await request.app[HUB].receive(connection, text)
 
 
-async def _by_a_sibling(request: web.Request) -> web.Response:
+async def _forward_to_other_worker(request: web.Request) -> web.Response:
     other_workers = request.app[OTHER_WORKERS]
-    if other_workers.own is None or is_from_other_worker(request):
+    if other_workers.own_socket is None or is_from_other_worker(request):
         raise Refused(404, _NO_STREAM)
     text = await _body(request)
-    answer = await other_workers.hand_over(request.path_qs, text.encode())
-    wait = {"Retry-After": str(RETRY_AFTER)} if answer.status in (503, 504) else {}
+    answer = await other_workers.post_to_owner(request.path_qs, text.encode())
+    retry = RETRY_SOON if answer.status in (503, 504) else {}
     if answer.status == 404:
         raise Refused(404, _NO_STREAM)
     if answer.status == 504:
-        raise Refused(504, "a worker does not answer; it may or may not have heard the text", wait)
-    return web.Response(status=answer.status, body=answer.body, headers=wait)
+        raise Refused(504, "a worker did not answer; it may or may not have received the text", retry)
+    return web.Response(status=answer.status, body=answer.body, headers=retry)
 
 
 async def _body(request: web.Request) -> str:
     if hdrs.CONTENT_ENCODING in request.headers:
-        raise Refused(415, "send the body as it is, without Content-Encoding")
+        raise Refused(415, "send the body without Content-Encoding")
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        async with asyncio.timeout(BODY_TIMEOUT_S):
             body = await request.read()
         return body.decode()
     except TimeoutError as error:
-        raise Refused(408, f"the body did not arrive in {BODY_TIMEOUT:g} s") from error
+        raise Refused(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from error
     except UnicodeDecodeError as error:
-        raise Refused(400, f"the body is not UTF-8: byte {error.start} cannot be read") from error
+        raise Refused(400, f"the body is not UTF-8: byte {error.start} cannot be decoded") from error
     except web.RequestPayloadError as error:
         raise Refused(400, f"the body cannot be read: {error}") from error
 
 
-def _speaker(request: web.Request) -> Connection | None:
+def _find(request: web.Request) -> Connection | None:
     client_id = request.query.get("client")
     if not client_id:
-        raise Refused(400, "client: give the id that the welcome message told, as ?client=ID")
+        raise Refused(400, "client: give the id from the welcome message, as ?client=ID")
     connection = request.app[HUB].find(client_id)
     if connection is not None and connection.client.transport != "sse":
         raise Refused(404, _NO_STREAM)

@@ -1,4 +1,4 @@
-"""Serve WebSocket connections (RFC 6455)."""
+"""WebSocket connections (RFC 6455)."""
 
 from __future__ import annotations
 
@@ -6,50 +6,102 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from struct import pack
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from rtdemo.hub.connection import OUTBOX_LIMIT, Connection
-from rtdemo.hub.control import MAX_TEXT
+from rtdemo.hub.connection import Connection
 from rtdemo.hub.hub import Hub
-from rtdemo.hub.outbox import SocketOutbox
 from rtdemo.protocol import wire
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.web import request_info
 from rtdemo.web.admission import admit, check_handshake, check_origin, last_event_id
 from rtdemo.web.app_keys import HUB, SETTINGS
-from rtdemo.web.streaming import interrupting
+from rtdemo.web.streaming import open_connection
 
 log = logging.getLogger(__name__)
 
-HEAR_OUT_TIMEOUT = 2.0
-"""Seconds for plugins to take what a client sent before its connection was lost."""
-CLOSE_TIMEOUT = 2.0
-"""Seconds for the peer's own close frame, after which its connection is cut."""
-DRAIN_TIMEOUT = 1.0
-"""Seconds for which a peer that broke the protocol may read why."""
+FINISH_TIMEOUT_S = 2.0
+"""Seconds for plugins to handle what a client sent before its connection was lost."""
+CLOSE_TIMEOUT_S = 2.0
+"""Seconds to wait for the peer's close frame; then its connection is aborted."""
+LINGER_S = 1.0
+"""Seconds for which a peer that broke the protocol can read the close frame."""
 
 _NEVER_SENT = {1006}
-"""Of the close codes that no endpoint may send (RFC 6455 section 7.4.1), what aiohttp lets pass."""
+"""Of the close codes that no endpoint may send (RFC 6455 section 7.4.1), what aiohttp accepts."""
 _NO_CODE = 0
-_BROKEN = {
+"""aiohttp's code for a close frame without one."""
+_PROTOCOL_REASONS = {
     reason.code: reason
     for reason in (Reason.PROTOCOL_ERROR, Reason.UNSUPPORTED, Reason.BAD_UTF8, Reason.TOO_BIG)
 }
 
 
-class Socket(web.WebSocketResponse):
-    """Close so that a peer that broke the protocol can read why.
+async def socket(request: web.Request) -> web.StreamResponse:
+    """Answer a WebSocket handshake, and serve the connection until it ends.
 
-    After a frame that it cannot take, aiohttp closes the TCP connection at once. With the rest of
-    that frame unread the kernel then sends RST, which destroys the close frame on its way. So half
-    close, read on into nothing until the peer has closed too, for one second at the most.
+    Raises:
+        Refused: 400, 403, 426 or 503 instead of the upgrade.
+    """
+    check_handshake(request)
+    check_origin(request)
+    client, selection = admit(request, "websocket")
+    ws = Socket(
+        timeout=CLOSE_TIMEOUT_S,
+        autoclose=False,
+        autoping=False,
+        heartbeat=request.app[SETTINGS].heartbeat,
+        # With compression a connection would cost 120 KiB instead of 14.
+        compress=False,
+        # aiohttp refuses a message as large as its limit; ours may be as large.
+        max_msg_size=MAX_MESSAGE_BYTES + 1,
+    )
+    await ws.prepare(request)
+    transport = request.transport
+    if transport is None:
+        return ws
+    loop, hub = asyncio.get_running_loop(), request.app[HUB]
+    compression = "permessage-deflate" if ws.compress else None
+    connection, scope = open_connection(request, transport, client, wire.websocket_frame, compression)
+    ws.on_broken = connection.mark_ended
+    receiver = _Receiver(ws, hub, connection)
+    try:
+        async with scope:
+            hub.join(connection, selection, last_event_id(request))
+            connection.mark_ended(await receiver.run(request.writer.drain))
+    except TimeoutError:
+        connection.mark_ended(Reason.SERVER_ERROR)
+    except Exception:
+        log.exception("%s: internal server error", client)
+        connection.mark_ended(Reason.SERVER_ERROR)
+    except asyncio.CancelledError:
+        # The TCP connection is gone. Texts that arrived before its end are still handled.
+        connection.mark_ended(await receiver.finish())
+        raise
+    finally:
+        hub.leave(connection, Reason.SERVER_ERROR)
+        if request.transport is not None:
+            loop.call_later(CLOSE_TIMEOUT_S, transport.abort)
+    if not ws.closed:
+        # The server ends the connection: the close frame follows what waits in the outbox.
+        reason = connection.reason or Reason.SERVER_ERROR
+        if reason.code in _NEVER_SENT:
+            # Cut on purpose: the peer must see its connection end without a close frame.
+            transport.abort()
+        await ws.close(code=reason.code, message=reason.text.encode(), drain=False)
+    return ws
+
+
+class Socket(web.WebSocketResponse):
+    """Close so that a peer that broke the protocol can read the close frame.
+
+    After a frame that it cannot accept, aiohttp closes the TCP connection at once. The rest of that
+    frame is unread then, so the kernel sends RST, which destroys the close frame on its way. Instead,
+    half-close, then read and drop until the peer has closed too, for one second at most.
 
     Attributes:
-        broken: why this side gave up on the peer, once it did.
-        on_broken: called with the reason before the close frame; nothing is to follow that.
+        broken: how the peer broke the protocol; None while it has not.
+        on_broken: called with this reason before the close frame; nothing may be written after that.
     """
 
     broken: Reason | None = None
@@ -58,19 +110,22 @@ class Socket(web.WebSocketResponse):
     async def close(
         self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
     ) -> bool:
-        """Send a close frame and wait for the peer's, or after an error for its end."""
-        if code in _BROKEN and self.broken is None and not self.closed:
-            self.broken = _BROKEN[code]
+        """Send a close frame and wait for the peer's; after an error, wait for the peer's end."""
+        if code in _PROTOCOL_REASONS and self.broken is None and not self.closed:
+            self.broken = _PROTOCOL_REASONS[code]
             if self.on_broken is not None:
                 self.on_broken(self.broken)
-            await self._part(code, message or self.broken.text.encode())
+            await self._close_after_error(code, message or self.broken.text.encode())
         return await super().close(code=code, message=message, drain=drain)
 
-    async def answer(self, code: int) -> None:
-        """Answer the peer's close frame with its own code; what it says of us is not our verdict."""
+    async def answer_close(self, code: int) -> None:
+        """Answer the peer's close frame with its own code.
+
+        `close` would take an error code of the peer for an error that this side found.
+        """
         await super().close(code=code or WSCloseCode.OK, drain=False)
 
-    async def _part(self, code: int, message: bytes) -> None:
+    async def _close_after_error(self, code: int, message: bytes) -> None:
         transport = self._req.transport if self._req is not None else None
         if transport is None:
             return
@@ -79,70 +134,14 @@ class Socket(web.WebSocketResponse):
             transport.write_eof()
         transport.resume_reading()
         try:
-            # The handler is cancelled, and this with it, as soon as the peer has closed.
-            await asyncio.sleep(DRAIN_TIMEOUT)
+            # aiohttp cancels the handler, and so this, as soon as the peer has closed.
+            await asyncio.sleep(LINGER_S)
         finally:
             transport.abort()
 
 
-async def socket(request: web.Request) -> web.StreamResponse:
-    """Answer a WebSocket handshake and serve the connection until it ends."""
-    check_handshake(request)
-    check_origin(request)
-    client, selection = admit(request, "websocket")
-    ws = Socket(
-        timeout=CLOSE_TIMEOUT,
-        autoclose=False,
-        autoping=False,
-        heartbeat=request.app[SETTINGS].heartbeat,
-        # Compression would cost 120 KiB a connection instead of 14.
-        compress=False,
-        # aiohttp refuses a message that reaches its limit; ours may reach it.
-        max_msg_size=MAX_TEXT + 1,
-    )
-    await ws.prepare(request)
-    transport = request.transport
-    if transport is None:
-        return ws
-    # Writing resumes as soon as the outbox is within its limit again: above it, patience ends it.
-    transport.set_write_buffer_limits(high=OUTBOX_LIMIT, low=OUTBOX_LIMIT)
-    loop, hub = asyncio.get_running_loop(), request.app[HUB]
-    scope = asyncio.timeout(None)
-    outbox = SocketOutbox(transport)
-    connection = hub.connection(client, outbox, wire.websocket_frame, interrupting(scope))
-    compression = "permessage-deflate" if ws.compress else None
-    connection.route = partial(request_info.of, request, "websocket", compression)
-    ws.on_broken = connection.closed
-    hearing = _Hearing(ws, hub, connection)
-    try:
-        async with scope:
-            hub.join(connection, selection, last_event_id(request))
-            connection.closed(await hearing.listen(request.writer.drain))
-    except TimeoutError:
-        connection.closed(Reason.SERVER_ERROR)
-    except Exception:
-        log.exception("%s: the server failed", client)
-        connection.closed(Reason.SERVER_ERROR)
-    except asyncio.CancelledError:
-        # The TCP connection is gone, and what it brought before is still to be heard.
-        connection.closed(await hearing.hear_out())
-        raise
-    finally:
-        hub.leave(connection, Reason.SERVER_ERROR)
-        if request.transport is not None:
-            loop.call_later(CLOSE_TIMEOUT, transport.abort)
-    if not ws.closed:
-        # The server ends it: the close frame goes behind whatever waits in the outbox.
-        reason = connection.reason or Reason.SERVER_ERROR
-        if reason.code in _NEVER_SENT:
-            # Cut on purpose: the peer is to see its connection gone without a word.
-            transport.abort()
-        await ws.close(code=reason.code, message=reason.text.encode(), drain=False)
-    return ws
-
-
-class _Hearing:
-    """Take a client's texts in their order, each whole, also when it leaves in the middle."""
+class _Receiver:
+    """Handle a client's texts in order, each of them wholly, even if the client leaves meanwhile."""
 
     def __init__(self, ws: Socket, hub: Hub, connection: Connection) -> None:
         self._ws = ws
@@ -150,39 +149,43 @@ class _Hearing:
         self._connection = connection
         self._text: asyncio.Task[None] | None = None
 
-    async def listen(self, drain: Callable[[], Awaitable[None]]) -> Reason:
-        """Take texts until the connection ends; return why it did."""
+    async def run(self, drain: Callable[[], Awaitable[None]]) -> Reason:
+        """Handle texts until the connection ends; return why it ended.
+
+        Arguments:
+            drain: waits until the transport's buffer is within its limit.
+        """
         while self._connection.reason is None:
             message = await self._ws.receive()
-            reason = await self._take(message)
+            reason = await self._handle(message)
             if reason is not None:
                 return reason
             if self._connection.is_full:
                 # Read nothing more from a client that does not read its replies.
                 await drain()
-            # A client that floods waits for everyone else's turn after each message.
+            # Let other tasks run after each message, so that a client that floods delays none of them.
             await asyncio.sleep(0)
         return self._connection.reason
 
-    async def hear_out(self) -> Reason:
-        """Finish the text under way and take those that are parsed and waiting; return the end."""
+    async def finish(self) -> Reason:
+        """Finish the present text, and handle those that are parsed already; return the reason."""
         task = asyncio.current_task()
         if self._ws.broken is not None or task is None:
             return self._ws.broken or Reason.CONNECTION_LOST
         task.uncancel()
         try:
-            async with asyncio.timeout(HEAR_OUT_TIMEOUT):
+            async with asyncio.timeout(FINISH_TIMEOUT_S):
                 if self._text is not None:
                     await self._text
                 while True:
-                    reason = await self._take(await self._ws.receive())
+                    reason = await self._handle(await self._ws.receive())
                     if reason is not None:
                         return reason
         except TimeoutError:
             return Reason.CONNECTION_LOST
 
-    async def _take(self, message: WSMessage) -> Reason | None:
-        """Take one message; return the reason where the connection ends with it."""
+    async def _handle(self, message: WSMessage) -> Reason | None:
+        """Handle one message; return the reason if it ends the connection."""
         if message.type is WSMsgType.PING:
             with suppress(ConnectionError):
                 await self._ws.pong(message.data)
@@ -192,7 +195,7 @@ class _Hearing:
         text = await _read(self._ws, message)
         if text is None:
             return _reason(self._ws, message)
-        # A task of its own, so that the client's leaving does not cut a plugin off half-way.
+        # A task of its own: if the client leaves, the plugin is not cancelled half-way.
         self._text = asyncio.ensure_future(self._hub.receive(self._connection, text))
         try:
             await asyncio.shield(self._text)
@@ -203,7 +206,7 @@ class _Hearing:
 
 
 async def _read(ws: Socket, message: WSMessage) -> str | None:
-    """Return a message's text, or None where the connection ends with it; answer what ends it."""
+    """Return a message's text; None if the message ends the connection, after an answer to it."""
     if message.type is WSMsgType.TEXT:
         return str(message.data)
     if message.type is WSMsgType.BINARY:
@@ -216,7 +219,7 @@ async def _read(ws: Socket, message: WSMessage) -> str | None:
         if code in _NEVER_SENT or (code != _NO_CODE and not 1000 <= code < 5000):
             await ws.close(code=Reason.PROTOCOL_ERROR.code)
         else:
-            await ws.answer(code)
+            await ws.answer_close(code)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Open a real server's page in Chromium; a test fails where the browser complained of anything."""
+"""Open a real server's page in Chromium; a test fails if the browser reports an error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.system_packages import CHROMIUM, require
 Serve = Callable[..., Awaitable[Server]]
 Open = Callable[..., Awaitable[Page]]
 
-PATIENCE_MS = 15_000
+TIMEOUT_MS = 15_000
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -55,17 +55,17 @@ def steady():
 """
 
 
-class Faults(list[str]):
-    """What the browser complained about: errors, warnings, exceptions, violations of the policy."""
+class BrowserErrors(list[str]):
+    """Errors that the browser reported: errors, warnings, exceptions, violations of the policy."""
 
-    def forgive(self, part: str) -> None:
-        """Take out the complaints that a test provokes; there must be at least one."""
-        rest = [fault for fault in self if part not in fault]
-        assert len(rest) < len(self), f"nothing complained of {part!r}: {self}"
+    def remove_expected(self, part: str) -> None:
+        """Remove the errors that a test provokes; there must be at least one."""
+        rest = [error for error in self if part not in error]
+        assert len(rest) < len(self), f"no error has {part!r}: {self}"
         self[:] = rest
 
     def note(self, message: ConsoleMessage) -> None:
-        """Keep what is worse than information."""
+        """Keep errors and warnings."""
         if message.type in {"error", "warning"}:
             self.append(message.text)
 
@@ -73,8 +73,8 @@ class Faults(list[str]):
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Chromium: RTDEMO_CHROMIUM, the one on the path, or playwright's own."""
+    expect.set_options(timeout=TIMEOUT_MS)
     path = require(CHROMIUM)
-    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -116,7 +116,7 @@ async def flooded(serve: Serve, tmp_path: Path) -> Server:
 
 @pytest.fixture
 def clock() -> VirtualClock:
-    """Time that passes only when the test says so."""
+    """Time that passes only when the test advances it."""
     return VirtualClock(start=1000.0)
 
 
@@ -135,13 +135,15 @@ async def troubled(serve: Serve, clock: VirtualClock, plugin: Path) -> Server:
 
 
 @pytest.fixture
-def faults() -> Faults:
-    """What the page's browser complained about so far."""
-    return Faults()
+def browser_errors() -> BrowserErrors:
+    """Errors that the page's browser reported so far."""
+    return BrowserErrors()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def open_page(browser: Browser, server: Server, faults: Faults) -> AsyncIterator[Open]:
+async def open_page(
+    browser: Browser, server: Server, browser_errors: BrowserErrors
+) -> AsyncIterator[Open]:
     """Open pages: an address, a server, and what a browser context takes, such as a viewport."""
     contexts: list[BrowserContext] = []
     served = server
@@ -149,10 +151,10 @@ async def open_page(browser: Browser, server: Server, faults: Faults) -> AsyncIt
     async def opened(address: str = "/", server: Server = served, **options: Any) -> Page:
         context = await browser.new_context(**options)
         contexts.append(context)
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         page = await context.new_page()
-        page.on("console", faults.note)
-        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", browser_errors.note)
+        page.on("pageerror", lambda error: browser_errors.append(str(error)))
         await page.goto(f"{server.web_url}{address}")
         await expect(page.locator(".sentence").first).not_to_be_empty()
         return page
@@ -160,7 +162,7 @@ async def open_page(browser: Browser, server: Server, faults: Faults) -> AsyncIt
     yield opened
     for context in contexts:
         await context.close()
-    assert faults == [], "the browser complained"
+    assert browser_errors == [], "the browser reported errors"
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -44,7 +44,7 @@ class Panel:
         await expect(self.part("state")).to_have_text(state)
         await expect(self.root).to_have_attribute("data-state", state)
 
-    async def say(self, text: str) -> None:
+    async def send_text(self, text: str) -> None:
         """Type a text and send it."""
         await self.box.fill(text)
         await self.press("Send")
@@ -61,11 +61,11 @@ class Panel:
 
 
 NONE = "\N{EN DASH}"
-"""Stands where there is no figure yet."""
+"""Shown while there is no figure."""
 FIGURE = re.compile(r"^\d[\d,]*(\.\d)?$")
 
 
-async def play_websocket(page: Page) -> list[WebSocketRoute]:
+async def answer_websockets(page: Page) -> list[WebSocketRoute]:
     """Answer the page's WebSockets from the test; each one that it opens joins the list."""
     sockets: list[WebSocketRoute] = []
     pattern = re.compile(r"^ws://")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import aiohttp
 
-from rtdemo.protocol.message import Position, parse
+from rtdemo.protocol.message import Position, parse_position
 
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 FAULTS = (aiohttp.ClientError, OSError, TimeoutError)
@@ -46,7 +46,7 @@ class Ledger:
         """Note a message."""
         if "client" in message:
             self.connects += 1
-        position = parse(message["id"]) if "id" in message else None
+        position = parse_position(message["id"]) if "id" in message else None
         if position is None:
             return
         if "client" in message:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from rtdemo.protocol.client import TRANSPORTS
-from rtdemo.protocol.message import Position, parse
+from rtdemo.protocol.message import Position, parse_position
 from tests.cluster.ledger import FAULTS, Client
 
 
@@ -62,7 +62,7 @@ class Publisher:
                     headers={"Idempotency-Key": text},
                 ) as answer:
                     if answer.status == 200:
-                        position = parse((await answer.json())["positions"][0])
+                        position = parse_position((await answer.json())["positions"][0])
                         assert position is not None
                         self.taken[position] = text
                         return position

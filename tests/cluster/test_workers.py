@@ -270,7 +270,7 @@ async def test_addresses_stay_the_parent_s(
         assert answer.status == 200
     assert await server.stop() == 0
     said = server.log.read_text()
-    assert "the addresses are the parent's; restart to change them" in said
+    assert "the addresses are those of the parent process; restart to change them" in said
     assert "Traceback" not in said
 
 

@@ -65,15 +65,15 @@ async def test_plugin_in_the_documentation_works(
                 await wait_for_producers(live, Path(block.name).stem, peer)
             await live.leave_all()
             await eventually(lambda: len(live.server.hub) == 0)
-            accounts = live.server.plugins.registry.accounts
+            supervisors = live.server.plugins.registry.supervisors
     assert [record.getMessage() for record in caplog.records] == []
-    assert [account.last_error for account in accounts if account.last_error] == []
+    assert [s.last_error for s in supervisors if s.last_error] == []
 
 
 async def wait_for_producers(live: LiveServer, name: str, peer: Peer) -> None:
     """Wait until a message of each producer of a plugin came, and its reply where it gives one."""
     plugins = live.server.plugins
-    expected = {a.producer.name for a in plugins.registry.accounts if a.plugin == name}
+    expected = {a.producer.name for a in plugins.registry.supervisors if a.plugin == name}
     (plugin,) = (plugin for plugin in plugins.plugins if plugin.name == name)
     if "receive" in plugin.hooks:
         expected.add(name)

@@ -198,7 +198,7 @@ async def test_failing_of_our_own_stops_nothing(
 
 async def test_numbering_is_bounded(join: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The names that published longest ago are forgotten, here and in Redis."""
-    monkeypatch.setattr("rtdemo.engine.redis.publisher.FOLLOWED", 3)
+    monkeypatch.setattr("rtdemo.engine.redis.publisher.MAX_NUMBERED_PRODUCERS", 3)
     listening = await join()
     engine = listening.engine
     assert isinstance(engine, RedisEngine)

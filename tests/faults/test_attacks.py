@@ -6,12 +6,13 @@ import asyncio
 import logging
 import struct
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import websockets
 
-from rtdemo.hub.connection import OUTBOX_LIMIT
+from rtdemo.hub.connection import OUTBOX_LIMIT_BYTES
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
@@ -55,7 +56,7 @@ async def test_malformed_handshake_is_one_line_and_no_traceback(
 ) -> None:
     """What a client sends is never taken for more than text."""
     path, headers, status = MALFORMED[name]
-    port = server._sites.websocket
+    port = urlsplit(server.websocket_url).port
     assert port
     answer = await raw_request(port, f"GET {path} HTTP/1.1\r\n{headers}\r\n")
     head, _, body = answer.partition("\r\n\r\n")
@@ -88,7 +89,7 @@ async def test_breaking_the_protocol_takes_no_message_from_others(
     await eventually(lambda: server.hub.schedule.ticks == 1)
     clock.advance(10)
     assert [(await bystander.receive())["seq"] for _ in range(5)] == [1, 2, 3, 4, 5]
-    assert all(account.failures == 0 for account in server.plugins.registry.accounts)
+    assert all(supervisor.failures == 0 for supervisor in server.plugins.registry.supervisors)
     broken.leave(by_reset=True)
 
 
@@ -185,9 +186,9 @@ async def test_server_that_stops_while_a_lost_client_is_heard_out_sends_all_othe
     peer = await RawPeer(slow, "websocket").connect()
     peer.socket.send(b"".join(frame(1, str(n).encode()) for n in range(30)))
     await eventually(lambda: heard(slow) != [])
-    (lost,) = (c for name, c in slow.hub._connections.items() if name != other.welcome["client"])
+    (lost,) = (c for c in slow.hub.connections if c.client.id != other.welcome["client"])
     peer.leave(by_reset=True)
-    await eventually(lost._outbox.is_closing)
+    await eventually(lambda: lost.is_closing)
     await slow.stop()
     with pytest.raises(Ended) as ended:
         while True:
@@ -212,12 +213,12 @@ async def test_posting_in_parallel_does_not_overfill_a_stream(start: Start, tmp_
     (tmp_path / "slow.py").write_text(SLOW)
     server = await start(files=(tmp_path / "slow.py",), without=("echo",))
     peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
-    (connection,) = server.hub._connections.values()
+    (connection,) = server.hub.connections
     path = f"/api/messages?client={connection.client.id}"
     async with httpx.AsyncClient(base_url=server.web_url, timeout=60) as http:
         answers = await asyncio.gather(*(http.post(path, content=b"x") for _ in range(90)))
     assert {answer.status_code for answer in answers} == {202, 503}
-    assert connection._outbox.get_write_buffer_size() < OUTBOX_LIMIT + 20_000
+    assert connection.outbox_bytes < OUTBOX_LIMIT_BYTES + 20_000
     peer.leave(by_reset=True)
 
 
@@ -226,7 +227,7 @@ async def test_replies_without_end_end_the_connection(
 ) -> None:
     """Replies are not dropped, but four times the limit is too slow."""
     peer = await RawPeer(server, "websocket", receive_buffer=4096).connect()
-    (connection,) = server.hub._connections.values()
+    (connection,) = server.hub.connections
     while connection.send("filler", "x" * 100_000, periodic=False):
         pass
     await eventually(lambda: reasons == [Reason.TOO_SLOW])
@@ -238,7 +239,7 @@ async def test_stream_with_a_backlog_is_ended_whole_at_shutdown(start: Start) ->
     """What waits within the limit, the time to come back, and the end of the body still come."""
     server = await start()
     peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
-    (connection,) = server.hub._connections.values()
+    (connection,) = server.hub.connections
     for _ in range(10):
         connection.send("filler", "x" * 10_000)
     stopping = asyncio.ensure_future(server.stop())
@@ -257,10 +258,10 @@ async def test_peer_that_answers_no_ping_and_reads_nothing_is_gone(
     """A heartbeat's end comes through also where the outbox is full."""
     server = await start(heartbeat=1)
     peer = await RawPeer(server, "websocket", receive_buffer=4096).connect()
-    (connection,) = server.hub._connections.values()
+    (connection,) = server.hub.connections
     await fill(connection)
     peer.socket.send(frame(1, b"x"))
-    await eventually(lambda: connection._outbox.is_closing())
+    await eventually(lambda: connection.is_closing)
     clock.advance(10)
     await eventually(lambda: len(reasons) == 1)
     peer.leave(by_reset=False)

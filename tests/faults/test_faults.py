@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from rtdemo.engine.interface import Draft
-from rtdemo.hub.connection import OUTBOX_LIMIT, PATIENCE, Connection
+from rtdemo.hub.connection import OUTBOX_LIMIT_BYTES, OUTBOX_TIMEOUT_S, Connection
 from rtdemo.hub.hub import Hub
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Message
@@ -21,7 +22,6 @@ from rtdemo.testing import VirtualClock
 from tests.clients import Ended, eventually
 from tests.conftest import Connect, Start
 
-PATHS = {"websocket": ("websocket", "/"), "sse": ("web", "/api/sse")}
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
@@ -32,8 +32,8 @@ class RawPeer:
     """A client made of a socket, which reads, leaves or dies as told."""
 
     def __init__(self, server: Server, transport: str, receive_buffer: int | None = None) -> None:
-        site, self.path = PATHS[transport]
-        self.port = getattr(server._sites, site)
+        url = {"websocket": server.websocket_url, "sse": f"{server.web_url}/api/sse"}[transport]
+        self.port, self.path = urlsplit(url).port, urlsplit(url).path
         self.headers = UPGRADE if transport == "websocket" else ""
         self.socket = socket.socket()
         if receive_buffer:
@@ -65,7 +65,7 @@ class RawPeer:
 
 async def fill(connection: Connection) -> None:
     """Send what may not be dropped until the outbox is so full that it stays so."""
-    while connection._outbox.get_write_buffer_size() < OUTBOX_LIMIT * 2:
+    while connection.outbox_bytes < OUTBOX_LIMIT_BYTES * 2:
         connection.send("filler", "x" * 10_000, periodic=False)
         await asyncio.sleep(0)
 
@@ -119,15 +119,13 @@ async def test_client_that_does_not_read_is_dropped_then_ended(
     server = await start()
     reader = await connect(server, transport)
     slow = await RawPeer(server, transport, receive_buffer=4096).connect()
-    (connection,) = [
-        c for c in server.hub._connections.values() if c.client.id != reader.welcome["client"]
-    ]
+    (connection,) = [c for c in server.hub.connections if c.client.id != reader.welcome["client"]]
     await fill(connection)
-    clock.advance(PATIENCE - 4.1)
+    clock.advance(OUTBOX_TIMEOUT_S - 4.1)
     assert server.hub.traffic[connection.client.transport].drops > 0
-    filled = connection._outbox.get_write_buffer_size()
+    filled = connection.outbox_bytes
     clock.advance(4)
-    assert connection._outbox.get_write_buffer_size() <= filled
+    assert connection.outbox_bytes <= filled
     assert len(server.hub) == 2
     clock.advance(0.2)
     await eventually(lambda: reasons == [Reason.TOO_SLOW])
@@ -142,7 +140,7 @@ async def test_flood_of_texts_is_answered_and_bounded(start: Start) -> None:
     """A client that talks and does not listen is read no further than its outbox holds."""
     server = await start()
     peer = await RawPeer(server, "websocket", receive_buffer=4096).connect()
-    (connection,) = server.hub._connections.values()
+    (connection,) = server.hub.connections
     frame = b"\x81\xfe" + struct.pack("!H", 60_000) + bytes(4) + b"x" * 60_000
     loop = asyncio.get_running_loop()
     flood = asyncio.ensure_future(loop.sock_sendall(peer.socket, frame * 500))
@@ -151,7 +149,7 @@ async def test_flood_of_texts_is_answered_and_bounded(start: Start) -> None:
     for _ in range(200):
         await asyncio.sleep(0)
     assert server.hub.traffic["websocket"].received <= answered + 1
-    assert connection._outbox.get_write_buffer_size() < OUTBOX_LIMIT + 70_000
+    assert connection.outbox_bytes < OUTBOX_LIMIT_BYTES + 70_000
     # Once it listens, nothing that was taken is missing.
     reading = asyncio.ensure_future(read_echoes(peer, 500))
     await flood
@@ -173,7 +171,7 @@ async def test_post_is_put_off_while_the_stream_is_full(start: Start, clock: Vir
     """An SSE client that does not read its replies is told to come back, not answered without end."""
     server = await start()
     peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
-    (connection,) = server.hub._connections.values()
+    (connection,) = server.hub.connections
     await fill(connection)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.post("/api/messages", params={"client": connection.client.id}, content=b"x")
@@ -229,7 +227,7 @@ async def test_shutdown_waits_for_nobody_who_does_not_read(start: Start, transpo
     """Clients whose outbox is full are cut; stop returns (the time is bounded by the grace)."""
     server = await start()
     peers = [await RawPeer(server, transport, receive_buffer=4096).connect() for _ in range(20)]
-    for connection in list(server.hub._connections.values()):
+    for connection in server.hub.connections:
         await fill(connection)
     await server.stop()
     assert len(server.hub) == 0
@@ -259,12 +257,12 @@ async def test_who_reads_steadily_is_not_too_slow(
     peer = RawPeer(server, transport, receive_buffer=128 * 1024)
     peer.path += f"?last_event_id={first}"
     await peer.connect()
-    (connection,) = server.hub._connections.values()
+    (connection,) = server.hub.connections
     loop = asyncio.get_running_loop()
     for _ in range(20):
         for _ in range(4):
             await loop.sock_recv(peer.socket, 64 * 1024)
         await asyncio.sleep(0.01)
-        clock.advance(PATIENCE / 2)
+        clock.advance(OUTBOX_TIMEOUT_S / 2)
         assert connection.reason is None
     peer.leave(by_reset=True)

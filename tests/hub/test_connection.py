@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rtdemo import Client
-from rtdemo.hub.connection import OUTBOX_LIMIT, PATIENCE, Connection
+from rtdemo.hub.connection import OUTBOX_LIMIT_BYTES, OUTBOX_TIMEOUT_S, Connection
 from rtdemo.hub.statistics import Traffic
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.testing import VirtualClock
@@ -66,7 +66,7 @@ def test_seq_counts_by_producer(rig: Rig) -> None:
 
 def test_full_outbox_drops_periodic_messages_and_shows_the_gap(rig: Rig) -> None:
     """A dropped message is counted and its number is used up."""
-    rig.outbox.waiting = OUTBOX_LIMIT + 1
+    rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
     assert rig.connection.send("a", "what fills it")
     assert not rig.connection.send("a", "dropped")
     assert rig.connection.is_full
@@ -78,16 +78,16 @@ def test_full_outbox_drops_periodic_messages_and_shows_the_gap(rig: Rig) -> None
 
 def test_full_outbox_still_takes_a_reply(rig: Rig) -> None:
     """What a client asked for is not dropped; its transport stops reading instead."""
-    rig.outbox.waiting = OUTBOX_LIMIT + 1
+    rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
     assert rig.connection.send("echo", "reply", periodic=False)
     assert rig.traffic.drops == 0
 
 
 def test_over_the_limit_for_10_seconds_ends_it(rig: Rig, clock: VirtualClock) -> None:
     """The end comes also where nothing more is sent."""
-    rig.outbox.waiting = OUTBOX_LIMIT + 1
+    rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
     rig.connection.send("a", "x")
-    clock.advance(PATIENCE - 0.1)
+    clock.advance(OUTBOX_TIMEOUT_S - 0.1)
     assert rig.hung_up == []
     clock.advance(0.1)
     assert rig.hung_up == [Reason.TOO_SLOW]
@@ -97,17 +97,17 @@ def test_over_the_limit_for_10_seconds_ends_it(rig: Rig, clock: VirtualClock) ->
 @pytest.mark.parametrize("seen_by_a_send", [True, False])
 def test_client_that_catches_up_is_kept(rig: Rig, clock: VirtualClock, seen_by_a_send: bool) -> None:
     """Only ten seconds on end count."""
-    rig.outbox.waiting = OUTBOX_LIMIT + 1
+    rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
     rig.connection.send("a", "x")
     rig.outbox.waiting = 0
     if seen_by_a_send:
         rig.connection.send("a", "x")
-        rig.outbox.waiting = OUTBOX_LIMIT + 1
-        clock.advance(PATIENCE - 1)
+        rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
+        clock.advance(OUTBOX_TIMEOUT_S - 1)
         rig.connection.send("a", "x")
         clock.advance(1)
     else:
-        clock.advance(PATIENCE)
+        clock.advance(OUTBOX_TIMEOUT_S)
     assert rig.hung_up == []
 
 
@@ -115,7 +115,7 @@ def test_only_the_first_end_counts(rig: Rig, clock: VirtualClock) -> None:
     """Ended once, it hangs up once, keeps its reason and writes no more."""
     rig.connection.end(Reason.GOING_AWAY)
     rig.connection.end(Reason.TOO_SLOW)
-    rig.connection.closed(Reason.CLIENT_LEFT)
+    rig.connection.mark_ended(Reason.CLIENT_LEFT)
     assert rig.hung_up == [Reason.GOING_AWAY]
     assert rig.connection.reason is Reason.GOING_AWAY
     assert not rig.connection.send("a", "x")
@@ -132,10 +132,10 @@ def test_closing_transport_is_not_written_to(rig: Rig) -> None:
 
 def test_end_takes_the_patience_along(rig: Rig, clock: VirtualClock) -> None:
     """A connection that ended is not ended again by its timer."""
-    rig.outbox.waiting = OUTBOX_LIMIT + 1
+    rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
     rig.connection.send("a", "x")
-    rig.connection.closed(Reason.CLIENT_LEFT)
-    clock.advance(PATIENCE)
+    rig.connection.mark_ended(Reason.CLIENT_LEFT)
+    clock.advance(OUTBOX_TIMEOUT_S)
     assert rig.hung_up == []
 
 

@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rtdemo.engine import memory
-from rtdemo.engine.interface import KEY_SECONDS, Draft
-from rtdemo.engine.log import Log, LogLimits, entry
+from rtdemo.engine.interface import IDEMPOTENCY_KEY_S, Draft
+from rtdemo.engine.log import Log, LogLimits, make_entry
 from rtdemo.engine.memory import MemoryEngine
 from rtdemo.errors import KeyReused, Unavailable
 from rtdemo.hub import fanout
-from rtdemo.hub.batch import AUDIENCES
-from rtdemo.hub.connection import OUTBOX_LIMIT, PASSED_OVER, Connection
-from rtdemo.hub.fanout import SLICE, Fanout
+from rtdemo.hub.batch import CACHED_AUDIENCES, Batch, audience
+from rtdemo.hub.connection import OUTBOX_LIMIT_BYTES, POSITION_UPDATE_ENTRIES, Connection
+from rtdemo.hub.fanout import CONNECTIONS_PER_TURN, Fanout
 from rtdemo.hub.selection import Selection
 from rtdemo.hub.statistics import Traffic
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.protocol.message import Message, Position, new_epoch, parse
+from rtdemo.protocol.message import Message, Position, new_epoch, parse_position
 from rtdemo.testing import VirtualClock
 
 LIMITS = LogLimits(count=8, bytes=2000, seconds=60)
@@ -39,13 +39,13 @@ def plain(payload: bytes, position: str | None = None) -> bytes:
 
 
 class Server:
-    """One server: its copy of the log, which may lag, and whom it serves."""
+    """One server: its copy of the log, which may lag behind, and its open connections."""
 
-    def __init__(self, truth: Log) -> None:
-        self.copy = Log(LIMITS, truth._now, truth.last.epoch)
+    def __init__(self, copy: Log, lags: bool = True) -> None:
+        self.copy = copy
         self.open: list[Connection] = []
-        self.fanout = Fanout(self.copy, True, lambda: self.open, lambda _name: False)
-        self.asked: Position | None = None
+        self.fanout = Fanout(copy, lags, lambda: self.open, lambda _name: False)
+        self.end_read: Position | None = None
 
     @property
     def base(self) -> int:
@@ -70,7 +70,7 @@ class Receiver:
         return not self.room
 
     def get_write_buffer_size(self) -> int:
-        return 0 if self.room else OUTBOX_LIMIT + 1
+        return 0 if self.room else OUTBOX_LIMIT_BYTES + 1
 
     def is_closing(self) -> bool:
         return False
@@ -82,7 +82,7 @@ class Receiver:
         connection = Connection(client, self, plain, self.ended, Traffic(), VirtualClock())
         connection.selection = Selection(self.picks)
         self.server, self.connection = server, connection
-        server.fanout.place(connection, claimed)
+        server.fanout.assign_position(connection, claimed)
         server.open.append(connection)
         if connection.position is not None:
             # The welcome.
@@ -96,7 +96,7 @@ class Receiver:
 
     def cut(self) -> None:
         if self.connection is not None and self.server is not None:
-            self.connection.closed(Reason.CONNECTION_LOST)
+            self.connection.mark_ended(Reason.CONNECTION_LOST)
             self.server.open.remove(self.connection)
             self.server.fanout.leave(self.connection)
             self.connection = None
@@ -111,14 +111,17 @@ class LogMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.before = fanout.PACE, fanout.SLICE
-        fanout.PACE, fanout.SLICE = 0.0, 2
+        self.before = fanout.FULL_OUTBOX_RETRY_S, fanout.CONNECTIONS_PER_TURN
+        fanout.FULL_OUTBOX_RETRY_S, fanout.CONNECTIONS_PER_TURN = 0.0, 2
         self.now = 1_000_000.0
         self.truth = Log(LIMITS, lambda: self.now)
-        self.servers = [Server(self.truth), Server(self.truth)]
+        self.servers = [self.follower(), self.follower()]
         self.receivers = [Receiver(pick) for pick in (None, None, frozenset("a"), frozenset("b"))]
         self.published: dict[Position, str] = {}
         self.seen = 0
+
+    def follower(self) -> Server:
+        return Server(Log(LIMITS, lambda: self.now, self.truth.last.epoch))
 
     def teardown(self) -> None:
         if not hasattr(self, "loop"):
@@ -129,7 +132,7 @@ class LogMachine(RuleBasedStateMachine):
             for receiver in self.receivers:
                 receiver.cut()
             self.loop.close()
-            fanout.PACE, fanout.SLICE = self.before
+            fanout.FULL_OUTBOX_RETRY_S, fanout.CONNECTIONS_PER_TURN = self.before
 
     def run(self, action: Callable[[], object]) -> None:
         """Do something in the loop, with some turns for what it calls for."""
@@ -145,7 +148,7 @@ class LogMachine(RuleBasedStateMachine):
     def publish(self, producer: str, count: int) -> None:
         for number in range(count):
             position = Position(self.truth.last.epoch, self.truth.last.offset + 1)
-            made = entry(Message(f"{number}"), producer, 1, position, self.now, ("sse",))
+            made = make_entry(Message(f"{number}"), producer, 1, position, self.now, ("sse",))
             self.truth.append(made)
             self.published[position] = producer
 
@@ -168,15 +171,15 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1))
     def ask_for_the_end(self, who: int) -> None:
-        self.servers[who].asked = self.truth.last
+        self.servers[who].end_read = self.truth.last
 
     @rule(who=st.integers(0, 1))
     def hear_the_end(self, who: int) -> None:
         server = self.servers[who]
-        asked = server.asked
+        asked = server.end_read
         if asked is not None and asked.epoch == server.copy.last.epoch:
-            self.run(lambda: server.fanout.checked(asked))
-        server.asked = None
+            self.run(lambda: server.fanout.verify(asked))
+        server.end_read = None
 
     @rule(who=st.integers(0, 3))
     def cut(self, who: int) -> None:
@@ -216,7 +219,7 @@ class LogMachine(RuleBasedStateMachine):
         if receiver.connection is None:
             if text == "future":
                 text = str(Position(self.truth.last.epoch, self.truth.last.offset + 1000))
-            receiver.at = parse(text)
+            receiver.at = parse_position(text)
             self.run(lambda: receiver.connect(self.servers[where], text))
 
     @rule(who=st.integers(0, 3))
@@ -246,7 +249,7 @@ class LogMachine(RuleBasedStateMachine):
                 self.follow(who, 10_000)
                 self.ask_for_the_end(who)
                 self.hear_the_end(who)
-            assert server.fanout._unsure == {}
+            assert server.fanout.unverified == 0
         self.everyone_has_all_in_order_or_was_told()
         for receiver in self.receivers:
             if receiver.connection is not None:
@@ -269,7 +272,7 @@ class LogMachine(RuleBasedStateMachine):
             receiver.got.clear()
 
     def _take(self, receiver: Receiver, got: dict[str, Any]) -> None:
-        position = parse(got["id"])
+        position = parse_position(got["id"])
         assert position is not None
         if got.get("lost"):
             assert self._is_gone(receiver), "told of a loss that there was not"
@@ -307,13 +310,13 @@ test_publish_lag_cut_resume_expire_in_any_order = LogMachine.TestCase
 )
 def test_what_is_no_position(text: str) -> None:
     """Anything but lower-case hexadecimal, a hyphen and a plain number is none."""
-    assert parse(text) is None
+    assert parse_position(text) is None
 
 
 def test_position_is_read_as_it_is_written() -> None:
     """Text and back."""
     position = Position(new_epoch(), 17)
-    assert parse(str(position)) == position
+    assert parse_position(str(position)) == position
 
 
 async def test_idempotency_key_is_remembered_for_ten_minutes() -> None:
@@ -325,14 +328,14 @@ async def test_idempotency_key_is_remembered_for_ten_minutes() -> None:
     assert await engine.publish(one, "key") == first
     with pytest.raises(KeyReused):
         await engine.publish(other, "key")
-    now = KEY_SECONDS * 1000 + 1
+    now = IDEMPOTENCY_KEY_S * 1000 + 1
     assert await engine.publish(other, "key") != first
     assert engine.log.last.offset == 2
 
 
 async def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than can be remembered is refused, so that no promise is broken; later it is taken."""
-    monkeypatch.setattr(memory, "MAX_KEYS", 3)
+    monkeypatch.setattr(memory, "MAX_IDEMPOTENCY_KEYS", 3)
     now = 0.0
     engine = MemoryEngine(now=lambda: now)
     draft = Draft(Message("x"), "a")
@@ -342,9 +345,9 @@ async def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         await engine.publish([draft], "one more")
     await engine.publish([draft])
     await engine.publish([draft], "2")
-    now = KEY_SECONDS * 1000 + 1
+    now = IDEMPOTENCY_KEY_S * 1000 + 1
     await engine.publish([draft], "one more")
-    assert (len(engine._keys), engine.log.last.offset) == (1, 5)
+    assert (engine.remembered_keys, engine.log.last.offset) == (1, 5)
 
 
 async def turns(count: int) -> None:
@@ -360,13 +363,10 @@ async def engine() -> MemoryEngine:
 @pytest.fixture
 def server(engine: MemoryEngine) -> Server:
     """A server whose copy is the log itself."""
-    made = Server(engine.log)
-    made.copy = engine.log
-    made.fanout = Fanout(engine.log, False, lambda: made.open, lambda _name: False)
-    return made
+    return Server(engine.log, lags=False)
 
 
-async def say(engine: MemoryEngine, *texts: str) -> None:
+async def publish(engine: MemoryEngine, *texts: str) -> None:
     await engine.publish([Draft(Message(text), "a") for text in texts])
 
 
@@ -375,14 +375,14 @@ async def test_resuming_client_is_fed_at_the_pace_at_which_it_reads(
 ) -> None:
     """A history bigger than the outbox arrives whole, in pieces; in between others have their turn."""
     start = engine.log.last
-    await say(engine, *map(str, range(300)))
+    await publish(engine, *map(str, range(300)))
     receiver = Receiver(None)
     receiver.room = False
     receiver.connect(server, str(start))
     connection = receiver.connection
     assert connection is not None
     assert (receiver.got, connection.replaying) == ([], True)
-    await say(engine, "live")
+    await publish(engine, "live")
     receiver.room = True
     server.fanout.catch_up(connection)
     assert 0 < len(receiver.got) < 300
@@ -402,7 +402,7 @@ async def test_history_is_encoded_once_for_many_who_come_back(
         return payload + b"\n"
 
     monkeypatch.setattr(f"{__name__}.plain", counted)
-    await say(engine, *map(str, range(640)))
+    await publish(engine, *map(str, range(640)))
     receivers = [Receiver(None) for _ in range(20)]
     for number, receiver in enumerate(receivers):
         receiver.connect(server, str(Position(engine.log.last.epoch, number)))
@@ -416,11 +416,11 @@ async def test_a_long_history_is_no_news_at_the_start(engine: MemoryEngine, serv
     """The first message after it reaches those who are live in the same turn, however long it is."""
     engine.log.limits = LogLimits(count=50_000)
     for _ in range(20):
-        await say(engine, *["x"] * 2000)
-    server.fanout.start()
+        await publish(engine, *["x"] * 2000)
+    server.fanout.skip_history()
     receiver = Receiver(None)
     receiver.connect(server, None)
-    await say(engine, "news")
+    await publish(engine, "news")
     server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
     assert [got["message"] for got in receiver.got] == ["news"]
 
@@ -430,11 +430,11 @@ async def test_news_that_are_gone_before_they_are_sent_leave_nobody_behind(
 ) -> None:
     """With more connections than one turn serves, and a log that holds less than is published."""
     engine.log.limits = LogLimits(count=2)
-    receivers = [Receiver(None) for _ in range(3 * SLICE)]
+    receivers = [Receiver(None) for _ in range(3 * CONNECTIONS_PER_TURN)]
     for receiver in receivers:
         receiver.connect(server, None)
     for number in range(8):
-        await say(engine, f"{number} a", f"{number} b", f"{number} c")
+        await publish(engine, f"{number} a", f"{number} b", f"{number} c")
         server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
         await turns(number % 3)
     await turns(20)
@@ -442,33 +442,44 @@ async def test_news_that_are_gone_before_they_are_sent_leave_nobody_behind(
     assert positions == {engine.log.last.offset}
 
 
-async def test_position_that_expires_at_the_connect_is_told_as_gone(
-    engine: MemoryEngine, server: Server
-) -> None:
-    """Not waited for: nobody else has it."""
-    await say(engine, "1")
+async def test_position_that_expires_during_the_connect_is_reported_as_gone() -> None:
+    """The client does not wait for it: no other server has it."""
+    now = 0.0
+    engine = MemoryEngine(now=lambda: now)
+    server = Server(engine.log, lags=False)
+    await publish(engine, "1")
     receiver = Receiver(None)
-    later = engine.log._now() + 1e9
 
     def pass_time() -> None:
-        engine.log._now = lambda: later
+        nonlocal now
+        now = 1e9
 
     receiver.connect(server, str(Position(engine.log.last.epoch, 0)), pass_time)
     assert [got["lost"] for got in receiver.got] == [True]
-    assert server.fanout._unsure == {}
+    assert server.fanout.unverified == 0
 
 
-async def test_what_few_pick_is_not_kept_for_all(engine: MemoryEngine, server: Server) -> None:
-    """However many pick names that nobody else does, the bytes that are kept are bounded."""
-    await say(engine, "x" * 1000)
+async def test_bytes_that_few_clients_get_are_not_cached(engine: MemoryEngine, server: Server) -> None:
+    """However many clients pick names that no other client picks, the cached bytes are bounded."""
+    await publish(engine, "x" * 1000)
     start = str(Position(engine.log.last.epoch, 0))
-    for number in range(AUDIENCES * 2):
-        receiver = Receiver(frozenset({"a", f"name {number}"}))
+    names = [frozenset({"a", f"name {number}"}) for number in range(CACHED_AUDIENCES * 2)]
+    for picked in names:
+        receiver = Receiver(picked)
         receiver.connect(server, start)
         assert len(receiver.got) == 1
-    ((_, news),) = server.fanout._made.values()
-    assert len(news._parts) == AUDIENCES
-    assert len(news._encoded) == 1
+    encoded: list[bytes] = []
+
+    def counted(payload: bytes, position: str | None = None) -> bytes:
+        encoded.append(payload)
+        return plain(payload, position)
+
+    batch = Batch([(made, False) for made in engine.log.after(0, 1)])
+    audiences = [audience("sse", counted, picked) for picked in names]
+    parts = [batch.part(each) for each in audiences]
+    is_cached = [batch.part(each) is part for each, part in zip(audiences, parts, strict=True)]
+    assert sum(is_cached) == CACHED_AUDIENCES
+    assert len(encoded) == 1
 
 
 async def test_who_picked_what_is_quiet_is_told_where_it_stands(
@@ -477,41 +488,40 @@ async def test_who_picked_what_is_quiet_is_told_where_it_stands(
     """Else it would come back from far behind, and be told of a loss that is none."""
     receiver = Receiver(frozenset({"quiet"}))
     receiver.connect(server, None)
-    for number in range(PASSED_OVER + 10):
-        await say(engine, str(number))
+    for number in range(POSITION_UPDATE_ENTRIES + 10):
+        await publish(engine, str(number))
         server.fanout.deliver(engine.log.after(number, 1)[0])
     (told,) = receiver.got
     assert told["producer"] == "rtdemo"
     assert told["id"] == json.loads(told["message"])["position"]
-    assert parse(told["id"]) == Position(engine.log.last.epoch, PASSED_OVER)
+    assert parse_position(told["id"]) == Position(engine.log.last.epoch, POSITION_UPDATE_ENTRIES)
 
 
-async def test_a_connection_that_cannot_be_served_keeps_nothing_from_others(
-    engine: MemoryEngine, server: Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It ends, and the next message comes as well."""
-    broken, well = Receiver(None), Receiver(None)
-    for receiver in (broken, well):
-        receiver.connect(server, None)
-    ended: list[Reason] = []
-    assert broken.connection is not None
-    broken.connection._outbox = _Broken()
-    broken.connection._hang_up = ended.append
-    for text in ("1", "2"):
-        await say(engine, text)
-        server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
-        await turns(2)
-    assert ended == [Reason.SERVER_ERROR]
-    assert [got["message"] for got in well.got] == ["1", "2"]
-    assert "sending failed" in caplog.text
+class BrokenReceiver(Receiver):
+    """A client whose outbox raises an error at each write."""
 
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.reasons: list[Reason] = []
 
-class _Broken:
-    def write(self, data: bytes, /) -> bool:
+    def write(self, data: bytes) -> bool:
         raise ZeroDivisionError
 
-    def get_write_buffer_size(self) -> int:
-        return 0
+    def ended(self, reason: Reason) -> None:
+        self.reasons.append(reason)
 
-    def is_closing(self) -> bool:
-        return False
+
+async def test_connection_that_cannot_be_served_does_not_affect_others(
+    engine: MemoryEngine, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends; the others get this message and the next one."""
+    broken, well = BrokenReceiver(), Receiver(None)
+    for receiver in (broken, well):
+        receiver.connect(server, None)
+    for text in ("1", "2"):
+        await publish(engine, text)
+        server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
+        await turns(2)
+    assert broken.reasons == [Reason.SERVER_ERROR]
+    assert [got["message"] for got in well.got] == ["1", "2"]
+    assert "sending failed" in caplog.text

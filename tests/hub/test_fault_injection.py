@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rtdemo.hub.control import DELAY, STOP
+from rtdemo.hub.control import DELAY_S, STOP_S
 from rtdemo.hub.outbox import Throttle
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
@@ -71,15 +71,15 @@ async def test_stop_holds_everything_and_then_gives_it_in_order(
 ) -> None:
     """For five seconds nothing comes to this client and everything to the others; nothing is lost."""
     peer, other = await connect(lab, transport), await connect(lab, transport)
-    assert await ask(peer, **{"break": "stop"}) == {"break": "stop", "seconds": STOP}
-    clock.advance(STOP - 0.5)
+    assert await ask(peer, **{"break": "stop"}) == {"break": "stop", "seconds": STOP_S}
+    clock.advance(STOP_S - 0.5)
     assert [(await other.receive())["seq"] for _ in range(4)] == [1, 2, 3, 4]
     connection = lab.hub.find(peer.welcome["client"])
     assert connection is not None
-    assert connection.throttle().get_write_buffer_size() > 0
+    assert connection.outbox_bytes > 0
     clock.advance(1)
     assert [(await peer.receive())["seq"] for _ in range(5)] == [1, 2, 3, 4, 5]
-    assert connection.throttle().get_write_buffer_size() == 0
+    assert connection.outbox_bytes == 0
 
 
 async def test_delay_lasts_until_it_is_taken_back(
@@ -87,17 +87,17 @@ async def test_delay_lasts_until_it_is_taken_back(
 ) -> None:
     """Everything is late by a quarter of a second, answers too; `none` brings what is on its way."""
     peer = await connect(lab, transport)
-    assert await ask(peer, **{"break": "delay"}) == {"break": "delay", "seconds": DELAY}
+    assert await ask(peer, **{"break": "delay"}) == {"break": "delay", "seconds": DELAY_S}
     connection = lab.hub.find(peer.welcome["client"])
     assert connection is not None
     clock.advance(1)
-    assert connection.throttle().get_write_buffer_size() > 0
-    clock.advance(DELAY)
+    assert connection.outbox_bytes > 0
+    clock.advance(DELAY_S)
     assert (await peer.receive())["seq"] == 1
     clock.advance(0.75)
     await peer.say(json.dumps({"rtdemo": {"break": "none"}}))
     assert [(await peer.receive())["producer"] for _ in range(2)] == ["second", "rtdemo"]
-    assert connection.throttle().get_write_buffer_size() == 0
+    assert connection.outbox_bytes == 0
 
 
 @pytest.mark.parametrize("wanted", [{"break": "x"}, {"break": None}, {"break": "cut", "speed": 2}])

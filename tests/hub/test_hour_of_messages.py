@@ -62,5 +62,5 @@ async def test_an_hour_and_a_thousand_connections(
 def join(hub: Hub, clock: VirtualClock, transport: Transport) -> Sink:
     sink = Sink(clock)
     nothing: Any = lambda _reason: None  # noqa: E731 - an argument with a name
-    hub.join(hub.connection(Client(transport), sink, wire.websocket_frame, nothing), Selection())
+    hub.join(hub.new_connection(Client(transport), sink, wire.websocket_frame, nothing), Selection())
     return sink

@@ -4,48 +4,60 @@ from __future__ import annotations
 
 import asyncio
 
-from rtdemo.engine.log import Log, entry
+from rtdemo.engine.log import Log, make_entry
 from rtdemo.errors import Unavailable
-from rtdemo.hub.shared_producers import Numbering
-from rtdemo.protocol.message import Message, Position, new_epoch
+from rtdemo.hub.shared_producers import SequenceNumber
+from rtdemo.protocol.message import Message, Position, new_epoch, now
 
 
 def arrive(log: Log) -> Position:
     """Append the producer's next message, as the engine's reader does."""
     position = Position(log.last.epoch, log.last.offset + 1)
     message = Message("x")
-    log.append(entry(message, "tick", log.seq("tick") + 1, position, log._now(), ("sse",)))
+    log.append(make_entry(message, "tick", log.seq("tick") + 1, position, now(), ("sse",)))
     return position
 
 
 async def test_number_counts_what_is_on_its_way() -> None:
     """Until it is answered, and from then until it is in this server's copy."""
     log, answers = Log(), [asyncio.get_running_loop().create_future() for _ in range(2)]
-    numbering = Numbering(log, "tick")
+    sequence = SequenceNumber(log, "tick")
     failed: list[str] = []
     for number, answer in enumerate(answers):
-        assert numbering.following() == number + 1
-        numbering.follow(answer, lambda name, _error: failed.append(name))
+        assert sequence.next() == number + 1
+        sequence.follow(answer, lambda name, _error: failed.append(name))
     answers[0].set_result([Position(log.last.epoch, 1)])
     await asyncio.sleep(0)
-    assert numbering.following() == 3
+    assert sequence.next() == 3
     arrive(log)
-    assert numbering.following() == 3
+    assert sequence.next() == 3
     answers[1].set_exception(Unavailable("away"))
     await asyncio.sleep(0)
-    assert (numbering.following(), failed) == (2, ["tick"])
+    assert (sequence.next(), failed) == (2, ["tick"])
     # Redis had taken it all the same.
     arrive(log)
-    assert numbering.following() == 3
+    assert sequence.next() == 3
+
+
+async def test_message_that_arrives_before_its_answer_counts_once() -> None:
+    """The reader and the publisher each have a connection, and either may be first."""
+    log, answer = Log(), asyncio.get_running_loop().create_future()
+    sequence = SequenceNumber(log, "tick")
+    sequence.follow(answer, lambda _name, _error: None)
+    position = arrive(log)
+    assert sequence.next() == 2
+    answer.set_result([position])
+    await asyncio.sleep(0)
+    assert sequence.next() == 2
 
 
 async def test_number_begins_anew_with_the_log() -> None:
     """What was taken by one that is lost counts no more."""
     log = Log()
-    numbering = Numbering(log, "tick")
+    sequence = SequenceNumber(log, "tick")
     answer = asyncio.get_running_loop().create_future()
     answer.set_result([Position(log.last.epoch, 1)])
-    numbering.follow(answer, lambda _name, _error: None)
-    assert numbering.following() == 2
+    sequence.follow(answer, lambda _name, _error: None)
+    assert sequence.next() == 2
     log.restart(Position(new_epoch(), 0))
-    assert numbering.following() == 1
+    assert sequence.next() == 1

@@ -140,7 +140,7 @@ def test_producers_of_one_name_are_told_with_both_plugins(
     """The first keeps the name."""
     for name in ("one", "two"):
         manager.register(SimpleNamespace(p=Producer("same", lambda: "x")), name, "here")
-    assert [account.plugin for account in manager.registry.accounts] == ["one"]
+    assert [account.plugin for account in manager.registry.supervisors] == ["one"]
     assert "'same'" in caplog.text
     assert "'one'" in caplog.text
     assert "'two'" in caplog.text
@@ -194,7 +194,7 @@ def test_hooked_producers_keep_one_account(manager: PluginManager) -> None:
     for remote in ("a", "b"):
         ((producer, account),) = manager.producers_for(Client("sse", remote))
         account.run(producer, Client("sse", remote), lambda _: None, Backoff())
-    (account,) = manager.registry.accounts
+    (account,) = manager.registry.supervisors
     assert (account.producer.name, account.runs) == ("room 0", 2)
 
 

@@ -287,7 +287,7 @@ async def test_threads_are_few(clock: VirtualClock) -> None:
 
 async def test_too_many_waiting_for_a_thread_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind functions that hang, the queue has a bound."""
-    monkeypatch.setattr("rtdemo.plugin_system.isolation.MAX_WAITING", 2)
+    monkeypatch.setattr("rtdemo.plugin_system.isolation.MAX_QUEUED_JOBS", 2)
     release, threads = threading.Event(), Threads(1)
     futures = [threads.run(release.wait) for _ in range(3)]
     with pytest.raises(RuntimeError, match="wait for a thread"):

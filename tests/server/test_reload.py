@@ -33,7 +33,7 @@ async def served(start: Start, dice: Path) -> Server:
 
 @pytest.fixture
 def reloader(served: Server) -> Reloader:
-    return Reloader(served.hub, served._discover)
+    return Reloader(served.hub, served.discover)
 
 
 async def plugin_error(server: Server) -> str | None:
@@ -109,11 +109,11 @@ async def test_plugin_that_comes_and_goes(
     """A file that is gone takes its producers along; back again, it runs; shared ones too."""
     peer = await connect(served, "websocket")
     dice.unlink()
-    served._files.clear()
+    served.files.clear()
     reloader.apply([dice])
     assert served.hub.schedule.ticks == 0
     dice.write_text(CODE.format(traits=", shared=True", text="shared"))
-    served._files.append(dice)
+    served.files.append(dice)
     reloader.apply([dice])
     clock.advance(1)
     assert (await peer.receive())["message"] == "shared"

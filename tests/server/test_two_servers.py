@@ -126,7 +126,7 @@ async def test_position_that_exists_nowhere_is_told_after_all(
         assert (told["producer"], told["lost"]) == ("resume", True)
     await patiently(one, "2")
     assert [await shared(peer, 1) for peer in peers] == [["2"]] * 4
-    assert one.hub._fanout._unsure == {}
+    assert one.hub.unverified == 0
 
 
 async def test_who_was_told_of_a_new_log_elsewhere_is_not_told_again(
@@ -255,7 +255,7 @@ async def test_start_without_redis(start: Start) -> None:
     assert "--engine-optional" in err
     code, warned = await run("--engine", url, "--engine-optional")
     assert code == 0
-    assert "shared messages stay on this server" in warned
+    assert "shared messages are kept in this server's memory only" in warned
     assert "s3cret" not in err + warned
 
 

@@ -1,4 +1,4 @@
-"""Settings: one declaration, four sources, and one line for a bad value."""
+"""Settings: four sources (flag, environment, `.env`, default) and one line for a bad value."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rtdemo.settings.settings import SETTINGS, Settings, load, reference
 
 
 def test_defaults() -> None:
-    """Without a source, every setting has its default."""
+    """Without flag, variable or `.env` line, every setting has its default."""
     assert load({}, {}, Path("/nowhere")) == Settings()
 
 
 def test_flag_over_environment_over_dotenv(tmp_path: Path) -> None:
-    """The stronger source wins, setting by setting."""
+    """A flag overrides the environment, which overrides `.env`, for each setting on its own."""
     dotenv = tmp_path / ".env"
     dotenv.write_text("PORT=1\nWEBSOCKET_PORT=2\nLOG_LEVEL=error\n")
     environ = {"PORT": "11", "WEBSOCKET_PORT": "12"}
@@ -25,7 +25,7 @@ def test_flag_over_environment_over_dotenv(tmp_path: Path) -> None:
 
 
 def test_empty_variable_counts_as_not_given() -> None:
-    """`PORT= python -m rtdemo` means the default."""
+    """`PORT= python -m rtdemo` uses the default port."""
     assert load({}, {"PORT": ""}, Path("/nowhere")).port == 3000
 
 
@@ -39,8 +39,10 @@ def test_empty_variable_counts_as_not_given() -> None:
         ("LOG_LEVEL", "DEBUG", "log_level", "debug"),
     ],
 )
-def test_text_becomes_the_setting_s_type(variable: str, text: str, field: str, value: object) -> None:
-    """Variables are text; settings are not."""
+def test_text_is_converted_to_the_type_of_the_setting(
+    variable: str, text: str, field: str, value: object
+) -> None:
+    """A variable is text; its setting is a bool, a number, a tuple or a choice."""
     assert getattr(load({}, {variable: text}, Path("/nowhere")), field) == value
 
 
@@ -66,7 +68,7 @@ def test_text_becomes_the_setting_s_type(variable: str, text: str, field: str, v
     ],
 )
 def test_bad_value_is_one_line(flags: dict[str, str], environ: dict[str, str], words: list[str]) -> None:
-    """It names the flag, the variable, the value, and what is allowed."""
+    """The error names the flag, the variable, the value and the allowed values, and hides passwords."""
     with pytest.raises(SettingError) as caught:
         load(flags, environ, Path("/nowhere"))
     line = str(caught.value)
@@ -76,8 +78,8 @@ def test_bad_value_is_one_line(flags: dict[str, str], environ: dict[str, str], w
     assert caught.value.exit_code == 2
 
 
-def test_isolated_workers_may_do_without_the_engine() -> None:
-    """Each has a log of its own in any case."""
+def test_engine_is_optional_for_isolated_workers() -> None:
+    """Isolated workers do not share a log, so each may keep its own without Redis."""
     given = {"workers": "2", "engine_optional": "1", "isolated_workers": "1", "engine": "redis://h"}
     assert load(given, {}, Path("/nowhere")).engine_optional
 
@@ -85,20 +87,21 @@ def test_isolated_workers_may_do_without_the_engine() -> None:
 @pytest.mark.parametrize(
     "url", ["memory", "redis://h", "rediss://:p@h:1/0", "unix:///tmp/s", "REDIS://h"]
 )
-def test_engines_that_there_are(url: str) -> None:
+def test_engine_is_memory_or_the_url_of_a_redis(url: str) -> None:
+    """The scheme of the URL may have capitals."""
     assert load({"engine": url}, {}, Path("/nowhere")).engine == url
 
 
-def test_single_site_may_share_the_number() -> None:
-    """With one site there is no second port to collide with."""
+def test_single_site_ignores_the_websocket_port() -> None:
+    """With one site, both ports may be equal, because only one is opened."""
     settings = load(
         {"port": "4000", "websocket_port": "4000", "single_site": True}, {}, Path("/nowhere")
     )
     assert settings.single_site
 
 
-def test_production_switches_off_what_is_for_trying_things() -> None:
-    """Whatever flag or variable asks for it."""
+def test_production_disables_development_features() -> None:
+    """--production overrides --lab and --reload, whichever source sets them."""
     given = {"lab": True, "reload": True}
     settings = load({**given, "production": True}, {"RTDEMO_LAB": "1"}, Path("/nowhere"))
     assert (settings.lab, settings.reload) == (False, False)
@@ -106,7 +109,7 @@ def test_production_switches_off_what_is_for_trying_things() -> None:
 
 
 def test_reference_is_up_to_date() -> None:
-    """docs/settings.md holds the table that the declarations give (`make docs` writes it)."""
+    """docs/settings.md contains the table made from the declarations (`make docs` writes it)."""
     text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     assert reference() in text
     assert all(setting.variable in text for setting in SETTINGS.values())
@@ -115,14 +118,14 @@ def test_reference_is_up_to_date() -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("redis://localhost?protocol=3", "'protocol' cannot be set here, only db"),
+        ("redis://localhost?protocol=3", "'protocol' is not allowed in the query, only db"),
         ("redis://localhost?socket_timeout=1", "'socket_timeout'"),
         ("rediss://localhost?ssl_cert_reqs=none&decode_responses=false", "'decode_responses'"),
         ("redis://localhost?ssl_cert_reqs=none", "'ssl_cert_reqs'"),
         ("redis://localhost?foo", "'foo'"),
-        ("redis://localhost/abc", "database is no number"),
-        ("redis://localhost/1/2", "database is no number"),
-        ("redis://localhost?db=x", "database is no number"),
+        ("redis://localhost/abc", "database is not a number"),
+        ("redis://localhost/1/2", "database is not a number"),
+        ("redis://localhost?db=x", "database is not a number"),
         ("redis://[::1", "host or port"),
         ("redis://localhost:99999", "host or port"),
         ("redis://localhost:0", "port 0"),
@@ -130,8 +133,8 @@ def test_reference_is_up_to_date() -> None:
         ("redis://s3cret#1@localhost", "%23"),
     ],
 )
-def test_url_of_a_redis_sets_nothing_that_the_engine_relies_on(url: str, words: str) -> None:
-    """Its client would let the URL win."""
+def test_redis_url_cannot_override_what_the_engine_relies_on(url: str, words: str) -> None:
+    """The Redis client would prefer the URL to its arguments, so such a URL is refused."""
     with pytest.raises(SettingError) as caught:
         load({"engine": url}, {}, Path("/nowhere"))
     assert caught.value.exit_code == 2
@@ -149,5 +152,6 @@ def test_url_of_a_redis_sets_nothing_that_the_engine_relies_on(url: str, words: 
         "unix:///run/redis.sock?db=1&password=s3cret",
     ],
 )
-def test_url_of_a_redis(url: str) -> None:
+def test_redis_url_may_name_host_database_credentials_and_tls_files(url: str) -> None:
+    """Nothing in these URLs conflicts with the engine."""
     assert load({"engine": url}, {}, Path("/nowhere")).engine == url

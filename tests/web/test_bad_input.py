@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -198,7 +199,8 @@ async def test_foreign_origin_is_refused(
 ) -> None:
     """The same host on any of our ports and what --allow-origin names; nobody else (RFC 6454)."""
     server = await start(allow_origin=("https://friend.example",))
-    origin = origin.format(web=server._sites.web, websocket=server._sites.websocket)
+    ports = {"web": urlsplit(server.web_url).port, "websocket": urlsplit(server.websocket_url).port}
+    origin = origin.format(**ports)
     headers = {"Origin": origin}
     peer = await connect(server, "sse")
     async with httpx.AsyncClient(base_url=server.web_url, headers=headers) as http:

@@ -33,10 +33,10 @@ def test_the_gone_are_one(tmp_path: Path, counted: Statistics) -> None:
     """Their counts are added up, whatever is open is not, and their files are no more."""
     noted = CounterFiles(tmp_path)
     for worker in (1, 2, 3):
-        noted.note(of(counted, worker, connections={"websocket": 0, "sse": 4}))
-    noted.close(1)
-    noted.close(2)
-    noted.close(7)
+        noted.write(of(counted, worker, connections={"websocket": 0, "sse": 4}))
+    noted.add_exited(1)
+    noted.add_exited(2)
+    noted.add_exited(7)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["3.json", "gone.json"]
     found = noted.read()
     assert sorted(found) == [0, 3]
@@ -48,9 +48,9 @@ def test_the_gone_are_one(tmp_path: Path, counted: Statistics) -> None:
 def test_none_is_counted_twice(tmp_path: Path, counted: Statistics) -> None:
     """Between the two steps in which the parent adds one, its file does not count."""
     noted = CounterFiles(tmp_path)
-    noted.note(of(counted, 1))
-    noted.close(1)
-    noted.note(of(counted, 1))
+    noted.write(of(counted, 1))
+    noted.add_exited(1)
+    noted.write(of(counted, 1))
     assert sorted(noted.read()) == [0]
 
 
@@ -60,8 +60,8 @@ def test_files_of_another_version_are_none(tmp_path: Path, counted: Statistics) 
     for name in ("1.json", "gone.json"):
         (tmp_path / name).write_text('{"total": {}}')
     assert noted.read() == {}
-    noted.note(of(counted, 2))
-    noted.close(2)
+    noted.write(of(counted, 2))
+    noted.add_exited(2)
     assert noted.read()[0].traffic["sse"].messages == 1
 
 
@@ -72,15 +72,15 @@ def test_names_that_a_plugin_invents_are_bounded(
     noted = CounterFiles(tmp_path)
     for worker in (1, 2, 3):
         own = of(counted, worker)
-        for account in own.producers:
-            account.name += str(worker)
-        noted.note(own)
-        noted.close(worker)
+        for producer in own.producers:
+            producer.name += str(worker)
+        noted.write(own)
+        noted.add_exited(worker)
     assert len(noted.read()[0].producers) == 5
 
 
 def test_folder_that_is_gone_stops_nobody(tmp_path: Path, counted: Statistics) -> None:
     """Its parent has died; what it would have added up is nobody's any more."""
     noted = CounterFiles(tmp_path / "gone")
-    noted.note(counted)
+    noted.write(counted)
     assert noted.read() == {}

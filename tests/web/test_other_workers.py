@@ -1,4 +1,4 @@
-"""One worker asks the others of its parent."""
+"""Requests of one worker to the other workers of the same parent."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import httpx
 import pytest
 from aiohttp import web
 
+from rtdemo.server import server as server_module
 from rtdemo.server.server import Server
 from rtdemo.web import other_workers
 from rtdemo.web.other_workers import Answer, OtherWorkers
 from tests.conftest import Start
 
-Sibling = Callable[..., Awaitable[None]]
+OtherWorker = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
-async def sibling(tmp_path: Path) -> AsyncIterator[Sibling]:
-    """One more sibling: `await sibling(status, pause)`."""
+async def other_worker(tmp_path: Path) -> AsyncIterator[OtherWorker]:
+    """Start another worker that gives one answer: `await other_worker(status, pause)`."""
     runners: list[web.AppRunner] = []
 
     async def started(status: int, pause: float = 0.0) -> None:
@@ -32,7 +33,7 @@ async def sibling(tmp_path: Path) -> AsyncIterator[Sibling]:
         app.router.add_route("*", "/{path:.*}", answer)
         runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
-        await web.UnixSite(runner, tmp_path / f"sibling{len(runners)}.sock").start()
+        await web.UnixSite(runner, tmp_path / f"worker{len(runners)}.sock").start()
         runners.append(runner)
 
     yield started
@@ -40,44 +41,43 @@ async def sibling(tmp_path: Path) -> AsyncIterator[Sibling]:
         await runner.cleanup()
 
 
-async def test_the_one_that_it_concerns_answers(
-    tmp_path: Path, sibling: Sibling, monkeypatch: pytest.MonkeyPatch
+async def test_answer_is_that_of_the_worker_that_has_the_stream(
+    tmp_path: Path, other_worker: OtherWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody waits for the rest; only where none of them knows of it, one that is silent counts."""
+    """The others are not waited for. If none has it, one that did not answer makes it a 504."""
     asking = OtherWorkers(tmp_path)
     (tmp_path / "gone.sock").touch()
-    assert await asking.hand_over("/x", b"hi") == Answer(404)
-    await sibling(404)
-    assert (await asking.hand_over("/x", b"hi")).status == 404
-    await sibling(202, 0.1)
-    await sibling(404, 3600)
-    assert await asking.hand_over("/x", b"hi") == Answer(202, b"hi")
-    monkeypatch.setattr(other_workers, "HEARING", 0.05)
-    assert await asking.hand_over("/x", b"hi") == Answer(504)
+    assert await asking.post_to_owner("/x", b"hi") == Answer(404)
+    await other_worker(404)
+    assert (await asking.post_to_owner("/x", b"hi")).status == 404
+    await other_worker(202, 0.1)
+    await other_worker(404, 3600)
+    assert await asking.post_to_owner("/x", b"hi") == Answer(202, b"hi")
+    monkeypatch.setattr(other_workers, "RECEIVE_TIMEOUT_S", 0.05)
+    assert await asking.post_to_owner("/x", b"hi") == Answer(504)
 
 
-async def test_silence_is_not_taken_for_a_stream_that_is_gone(
-    start: Start, sibling: Sibling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+async def server(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server that shares its folder with the other workers of `other_worker`."""
+    monkeypatch.setattr(server_module, "OtherWorkers", lambda _folder: OtherWorkers(tmp_path))
+    return await start(single_site=True)
+
+
+async def test_worker_that_does_not_answer_is_not_taken_for_one_without_the_stream(
+    server: Server, other_worker: OtherWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A POST that a sibling may yet hear is answered 504 with Retry-After, not 404."""
-    server: Server = await start(single_site=True)
-    server._other_workers._folder = tmp_path
-    monkeypatch.setattr(other_workers, "HEARING", 0.05)
-    await sibling(404, 3600)
+    """A POST that another worker may still receive is answered with 504 and Retry-After, not 404."""
+    monkeypatch.setattr(other_workers, "RECEIVE_TIMEOUT_S", 0.05)
+    await other_worker(404, 3600)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.post("/api/messages?client=somebody", content="hi")
     assert (answer.status_code, answer.headers.get("Retry-After")) == (504, "2"), answer.text
-    server._other_workers._folder = None
 
 
-async def test_sibling_of_another_version_is_left_out(
-    start: Start, sibling: Sibling, tmp_path: Path
-) -> None:
-    """SIGHUP may bring one whose statistics are others; whoever asks is answered all the same."""
-    server: Server = await start(single_site=True)
-    server._other_workers._folder = tmp_path
-    await sibling(200)
+async def test_worker_of_another_version_is_left_out(server: Server, other_worker: OtherWorker) -> None:
+    """A reload by SIGHUP may start one with other statistics; requests are answered all the same."""
+    await other_worker(200)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.get("/api/stats")
     assert (answer.status_code, answer.json()["workers"]) == (200, 1)
-    server._other_workers._folder = None

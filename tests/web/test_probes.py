@@ -12,7 +12,7 @@ import websockets
 
 from rtdemo.server.server import Server
 from rtdemo.web import probes
-from rtdemo.web.probes import TokenBuckets
+from rtdemo.web.probes import ProbeUsage, TokenBuckets
 from tests.clients import eventually
 from tests.conftest import Connect, Start
 
@@ -68,15 +68,18 @@ async def test_events_come_as_they_were_asked_for(server: Server) -> None:
         assert got[name] == wanted[name]
 
 
-async def test_silence_comes_first_and_holds_no_place_when_its_client_leaves(server: Server) -> None:
-    """The head arrives at once, and a stream that was left is counted no more."""
-    assert server._runner is not None
-    allowance = server._runner.app[probes._ALLOWANCE]
+async def test_silence_comes_first_and_a_client_that_leaves_frees_its_stream(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head arrives at once, and a stream that its client left is counted no more."""
+    usage = ProbeUsage()
+    monkeypatch.setattr(probes, "ProbeUsage", lambda: usage)
+    server = await start()
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         async with http.stream("GET", "/api/probe/events?after=600") as stream:
             assert stream.status_code == 200
-            assert allowance.streams.total() == 1
-        await eventually(lambda: allowance.streams == {})
+            assert usage.streams.total() == 1
+        await eventually(lambda: usage.streams == {})
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,7 @@ async def test_who_asks_too_often_waits(server: Server) -> None:
 
 async def test_streams_are_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than there may be is refused, over either transport."""
-    monkeypatch.setattr(probes, "STREAMS", 1)
+    monkeypatch.setattr(probes, "MAX_STREAMS", 1)
     async with (
         httpx.AsyncClient(base_url=server.web_url) as http,
         http.stream("GET", "/api/probe/events?after=600"),
@@ -144,7 +147,7 @@ async def test_one_address_does_not_take_all_streams(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever holds as many as one may have is refused another, though there is room."""
-    monkeypatch.setattr(probes, "STREAMS_OF_ONE", 1)
+    monkeypatch.setattr(probes, "MAX_STREAMS_OF_ADDRESS", 1)
     async with (
         httpx.AsyncClient(base_url=server.web_url) as http,
         http.stream("GET", "/api/probe/events?after=600"),
@@ -164,11 +167,11 @@ async def test_flood_of_texts_keeps_nobody_waiting(server: Server) -> None:
     url = server.web_url.replace("http", "ws") + "/api/probe/ws"
     async with websockets.connect(url) as socket, httpx.AsyncClient(base_url=server.web_url) as http:
         await socket.recv()
-        for _ in range(probes.ECHOES * 2):
+        for _ in range(probes.MAX_ECHOES * 2):
             await socket.send("x")
         assert (await http.get("/healthz")).status_code == 200
         got = [text async for text in socket]
-    assert got == ["x"] * probes.ECHOES
+    assert got == ["x"] * probes.MAX_ECHOES
     assert socket.close_code == 1000
 
 
@@ -197,7 +200,7 @@ def test_allowance_comes_back_with_time() -> None:
 
 def test_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that asked longest ago is forgotten first."""
-    monkeypatch.setattr(probes, "FOLLOWED", 2)
+    monkeypatch.setattr(probes, "MAX_ADDRESSES", 2)
     buckets = TokenBuckets(1, 0.001, lambda: 0.0)
     assert [buckets.take(name) for name in "abc"] == [0, 0, 0]
     assert buckets.take("c") > 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import httpx
 import pytest
 
-from rtdemo.hub.fanout import GONE
+from rtdemo.hub.fanout import GONE_TEXT
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.clients import Fields, Peer
@@ -95,7 +94,7 @@ async def test_position_that_is_gone_is_told(
         position = last.partition("-")[0] + "-99"
     peer = await connect(server, transport, f"last_event_id={position}")
     told = await peer.receive()
-    assert (told["producer"], told["lost"], told["message"]) == ("resume", True, GONE)
+    assert (told["producer"], told["lost"], told["message"]) == ("resume", True, GONE_TEXT)
     assert told["id"] == last
     await publish(server, "2")
     assert await texts(peer, 1) == ["2"]
@@ -188,29 +187,18 @@ async def test_chat_that_cannot_be_sent_is_told(
 
 
 async def test_slow_client_is_ended_and_may_resume(
-    start: Start, connect: Connect, transport: str, tmp_path: Path
+    server: Server, connect: Connect, transport: str
 ) -> None:
-    """A shared message is never dropped silently: who cannot take it goes, and comes back for it."""
-    server = await start()
+    """A shared message is never dropped silently: a client too slow for it is ended and can resume."""
     peer = await connect(server, transport)
-    (connection,) = server.hub._connections.values()
-    connection._outbox = Full()
-    connection._is_over()  # as the write did that has filled it
+    (connection,) = server.hub.connections
+    connection.throttle().stop(seconds=60)
+    while not connection.is_full:
+        connection.send("filler", "x" * 10_000)
+    sent = connection.sent
     await publish(server, "1")
     assert connection.reason is not None
     assert connection.reason.code == 1013
+    assert connection.sent == sent, "nothing is written to it any more"
     back = await connect(server, transport, f"last_event_id={peer.welcome['id']}")
     assert await texts(back, 1) == ["1"]
-
-
-class Full:
-    """A transport whose peer reads nothing."""
-
-    def write(self, data: bytes) -> bool:
-        raise AssertionError("nothing is to be written")
-
-    def get_write_buffer_size(self) -> int:
-        return 1 << 20
-
-    def is_closing(self) -> bool:
-        return False

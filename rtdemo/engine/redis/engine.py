@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from rtdemo.engine.interface import Draft, Subscriber
-from rtdemo.engine.log import Entry, Log, LogLimits, entry
+from rtdemo.engine.log import Entry, Log, LogLimits, make_entry
 from rtdemo.engine.redis import client
 from rtdemo.engine.redis.client import READY, Health
 from rtdemo.engine.redis.lease import Lease
@@ -48,7 +48,7 @@ class RedisEngine:
     """
 
     name = "redis"
-    lags = True
+    may_lag = True
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class RedisEngine:
     async def _copy(self) -> None:
         self.log.restart(await self._last())
         for name, seq in (await self._commands.hgetall(self._keys.numbers)).items():
-            self.log.number(name, int(seq))
+            self.log.set_seq(name, int(seq))
         behind = 0
         while found := await self._commands.xrange(self._keys.log, f"{behind + 1}-0", count=READ):
             for made in map(read, found):
@@ -214,7 +214,7 @@ class RedisEngine:
             return await self._restart(afresh=True)
         self._in_doubt = False
         if self._subscriber is not None:
-            self._subscriber.checked(last)
+            self._subscriber.end_checked(last)
         behind = {self._keys.log: f"{self.log.last.offset}-0"}
         answer = await self._blocking.xread(behind, count=READ, block=int(BLOCK * 1000))
         found = answer[0][1] if answer else []
@@ -279,6 +279,6 @@ def read(raw: tuple[str, dict[str, Any]]) -> Entry:
         message = msgspec.json.decode(fields["message"], type=Message)
         transports = tuple(fields["transports"].split(","))
         sent_at = float(fields["sent_at"])
-        return entry(message, fields["producer"], int(fields["seq"]), position, sent_at, transports)
+        return make_entry(message, fields["producer"], int(fields["seq"]), position, sent_at, transports)
     except (ValueError, LookupError, msgspec.MsgspecError) as error:
         raise ForeignEntryError(f"entry {identifier} is not ours: {one_line(error)}") from error

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
-from rtdemo.engine.interface import KEY_SECONDS, Draft, fingerprint
-from rtdemo.engine.log import FOLLOWED, Log
+from rtdemo.engine.interface import IDEMPOTENCY_KEY_S, Draft, fingerprint
+from rtdemo.engine.log import MAX_NUMBERED_PRODUCERS, Log
 from rtdemo.engine.redis.client import FAULTS, READY, Health, Keys, Redis, raise_if_cancelled
 from rtdemo.errors import KeyReused, NotLeading, Unavailable, one_line
 from rtdemo.protocol import message as messages
@@ -215,8 +215,8 @@ class Publisher:
         who = self._server if publication.leading else ""
         oldest = now - limits.seconds * 1000
         what = fingerprint(publication.drafts) if publication.key else ""
-        head = (new_epoch(), *reached, who, what, int(KEY_SECONDS * 1000))
-        bounds = (limits.count, limits.bytes, oldest, FOLLOWED)
+        head = (new_epoch(), *reached, who, what, int(IDEMPOTENCY_KEY_S * 1000))
+        bounds = (limits.count, limits.bytes, oldest, MAX_NUMBERED_PRODUCERS)
         flat: list[str | int | float] = []
         for draft in publication.drafts:
             message = messages.encode(draft.message).decode()

@@ -1,1 +1,1 @@
-"""Examine the path to a server: whether it is fit for both transports, and what mends it."""
+"""Check whether both transports work through the proxies before a server, and name the fixes."""

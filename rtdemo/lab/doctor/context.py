@@ -1,4 +1,4 @@
-"""Hold what the checks share: the address, how to ask there, and what has been learnt."""
+"""What all checks share: the server's address, the HTTP session, and what earlier checks found."""
 
 from __future__ import annotations
 
@@ -11,69 +11,76 @@ import aiohttp
 
 from rtdemo.lab.address import Address
 from rtdemo.lab.doctor import fixes
-from rtdemo.lab.doctor.streams import Watch
+from rtdemo.lab.doctor.streams import StreamMonitor
 from rtdemo.lab.server_clock import Reading
 from rtdemo.protocol.client import Transport
 
-TIMEOUT = 10.0
-"""Seconds for an answer to begin."""
-PROBE = "/api/probe/"
+RESPONSE_TIMEOUT_S = 10.0
+"""Seconds for a response to begin."""
+DEFAULT_HEARTBEAT_S = 25.0
+"""Seconds between heartbeats, for a server that does not report its own setting."""
+PROBE_PREFIX = "/api/probe/"
+"""Path below which rtdemo answers the probes of this command."""
 
 
 @dataclass
-class Path:
-    """Hold the path that is examined.
+class Context:
+    """State of one run: the checks read it, and the first ones fill it in.
 
     Arguments:
-        address: where it leads.
-        idle: seconds of silence to look at.
-        there: what can be tested: `page`, `stream`, `sse`, `websocket`, `rtdemo`, `probes`.
-        trusted: whether the certificate is; where not, it is looked at no more.
-        alpn: the protocol that was chosen in TLS, such as `h2`; None without TLS.
-        host: what was sent as Host.
-        seen: a request as it arrived at the server; empty where the server does not tell.
-        answered: HTTP version of its answer, such as `1.1`.
-        proxy: by name; empty where none is recognised.
-        why: what keeps the probes from being asked.
-        no_websocket: why no WebSocket can be opened; empty where one can.
-        clock: how the server's clock stands to this one's.
-        watches: the normal streams, open from the beginning of the run.
+        address: the server to check.
+        idle: seconds of silence to test.
+        available: what can be tested: `page`, `stream`, `sse`, `websocket`, `rtdemo`, `probes`.
+        trusted: whether the TLS certificate is trusted; if not, later checks ignore it.
+        alpn: protocol chosen in the TLS handshake, such as `h2`; None without TLS.
+        host: the Host header that was sent.
+        received: a request as rtdemo received it; empty if the server does not report that.
+        http_version: HTTP version of the server's response, such as `1.1`.
+        proxy: name of the detected proxy; empty if none was recognised.
+        probes_error: why the probes are unavailable; empty if they are available.
+        websocket_error: why no WebSocket can be opened; empty if one can.
+        clock: offset between the server's clock and the local one; None if unknown.
+        monitors: one normal stream of each transport, open for the whole run.
 
     Attributes:
-        http: whose connections are used; without a total timeout.
+        http: the session for all requests, without a total timeout; set once the certificate is checked.
     """
 
     http: aiohttp.ClientSession = field(init=False)
     address: Address
     idle: int
-    there: set[str] = field(default_factory=set)
+    available: set[str] = field(default_factory=set)
     trusted: bool = True
     alpn: str | None = None
     host: str = ""
-    seen: Mapping[str, Any] = field(default_factory=dict)
-    answered: str = ""
+    received: Mapping[str, Any] = field(default_factory=dict)
+    http_version: str = ""
     proxy: str = ""
-    why: str = ""
-    no_websocket: str = ""
+    probes_error: str = ""
+    websocket_error: str = ""
     clock: Reading | None = None
-    watches: dict[Transport, Watch] = field(default_factory=dict)
+    monitors: dict[Transport, StreamMonitor] = field(default_factory=dict)
 
     @property
     def heartbeat(self) -> float:
-        """Seconds after which the server says something on an idle connection."""
-        return float(self.seen.get("heartbeat", 25.0))
+        """Seconds of silence after which the server sends a heartbeat."""
+        return float(self.received.get("heartbeat", DEFAULT_HEARTBEAT_S))
 
     def has(self, needs: str) -> bool:
-        """Tell whether all is there that a check needs, named with blanks between."""
-        return set(needs.split()) <= self.there
+        """Return whether everything that a check needs is available.
 
-    def session(self) -> aiohttp.ClientSession:
-        """Return connections of their own."""
-        # Kept for a moment only: one that a box in between has forgotten would hang.
-        context = ssl.create_default_context() if self.trusted else False
-        connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=1.0)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT)
-        # HAProxy keeps a client on its server by a cookie.
+        Arguments:
+            needs: names from `available`, separated by blanks; empty for a check without needs.
+        """
+        return set(needs.split()) <= self.available
+
+    def open_session(self) -> aiohttp.ClientSession:
+        """Open an HTTP session with connections of its own; the caller closes it."""
+        verification = ssl.create_default_context() if self.trusted else False
+        # Idle connections are kept for 1 s only: a proxy may have dropped an older one silently.
+        connector = aiohttp.TCPConnector(limit=0, ssl=verification, keepalive_timeout=1.0)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=RESPONSE_TIMEOUT_S)
+        # HAProxy assigns a client to a server by a cookie.
         jar = aiohttp.CookieJar(unsafe=True)
         return aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar)
 
@@ -82,10 +89,15 @@ class Path:
         return self.address.origin + path
 
     @property
-    def probe_socket(self) -> str:
-        """The URL of the WebSocket that echoes."""
-        return self.url(f"{PROBE}ws").replace("http", "ws", 1)
+    def echo_url(self) -> str:
+        """URL of the WebSocket that echoes every text."""
+        return self.url(f"{PROBE_PREFIX}ws").replace("http", "ws", 1)
 
     def fix(self, symptom: str, **figures: float | str) -> str:
-        """Return what mends a symptom, for the proxy that was seen."""
+        """Return the fix for a symptom, worded for the detected proxy.
+
+        Arguments:
+            symptom: a key of `fixes.FIXES`.
+            figures: values for the placeholders in the fix.
+        """
         return fixes.fix(symptom, self.proxy, **figures)

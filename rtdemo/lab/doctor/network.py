@@ -1,4 +1,4 @@
-"""Reach the server: its name, its port, its certificate."""
+"""Check that the server can be reached: DNS, TCP and TLS."""
 
 from __future__ import annotations
 
@@ -8,53 +8,52 @@ import ssl
 import time
 
 from rtdemo.errors import one_line
-from rtdemo.lab.doctor.context import TIMEOUT, Path
+from rtdemo.lab.doctor.context import RESPONSE_TIMEOUT_S, Context
 from rtdemo.lab.doctor.errors import CannotRunError
 from rtdemo.plugin_system.checks import Finding
 
-WARNED = 21
-"""Days before its end from which a certificate is warned of: renewal is late by then."""
-PROTOCOLS = ("h2", "http/1.1")
-_DAY = 86_400
+CERTIFICATE_WARNING_DAYS = 21
+"""Days before a certificate expires from which a warning is printed: renewal is overdue by then."""
+ALPN_PROTOCOLS = ("h2", "http/1.1")
+"""Offered in the TLS handshake, as browsers do."""
+_SECONDS_PER_DAY = 86_400
 
 
-async def name(path: Path) -> Finding:
-    """Look the host's name up.
+async def dns(context: Context) -> Finding:
+    """Resolve the host name.
 
     Raises:
-        CannotRunError: where it has no address.
+        CannotRunError: if it has no address.
     """
-    host, port = path.address.host, path.address.port
+    host, port = context.address.host, context.address.port
     started = time.perf_counter()
     try:
-        async with asyncio.timeout(TIMEOUT):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(RESPONSE_TIMEOUT_S):
+            infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError) as error:
-        raise CannotRunError(
-            f"{host} has no address ({one_line(error)}); is it written right?"
-        ) from error
+        raise CannotRunError(f"{host} has no address ({one_line(error)}); check the spelling") from error
     took = (time.perf_counter() - started) * 1000
-    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
     if addresses == [host]:
-        return Finding("ok", f"{host} is an address")
-    return Finding("ok", f"{host} is {', '.join(addresses)} ({took:.1f} ms)")
+        return Finding("ok", f"{host} is an IP address")
+    return Finding("ok", f"{host} resolves to {', '.join(addresses)} ({took:.1f} ms)")
 
 
-async def port(path: Path) -> Finding:
+async def tcp(context: Context) -> Finding:
     """Connect to the port.
 
     Raises:
-        CannotRunError: where nothing answers.
+        CannotRunError: if nothing accepts the connection.
     """
-    where = path.address
+    address = context.address
     started = time.perf_counter()
     try:
-        async with asyncio.timeout(TIMEOUT):
-            _, writer = await asyncio.open_connection(where.host, where.port)
+        async with asyncio.timeout(RESPONSE_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(address.host, address.port)
     except (OSError, TimeoutError) as error:
-        why = one_line(error) if str(error) else f"nothing in {TIMEOUT:g} s"
+        reason = one_line(error) if str(error) else f"no answer in {RESPONSE_TIMEOUT_S:g} s"
         raise CannotRunError(
-            f"{where.origin} cannot be reached ({why}); is the server running?"
+            f"{address.origin} cannot be reached ({reason}); is the server running?"
         ) from error
     took = (time.perf_counter() - started) * 1000
     peer = writer.get_extra_info("peername")
@@ -62,62 +61,63 @@ async def port(path: Path) -> Finding:
     return Finding("ok", f"connected to {peer[0]} port {peer[1]} in {took:.1f} ms")
 
 
-async def tls(path: Path) -> Finding:
-    """Shake hands, trust the certificate or not, and count its days.
+async def tls(context: Context) -> Finding:
+    """Do the TLS handshake, verify the certificate and count the days until it expires.
 
     Raises:
-        CannotRunError: where the port speaks no TLS.
+        CannotRunError: if the port does not use TLS.
     """
     try:
-        secured = await _handshake(path, trusting=False)
+        connection = await _handshake(context, verify=True)
     except ssl.SSLCertVerificationError as error:
-        secured = await _handshake(path, trusting=True)
-        path.trusted = False
-        path.alpn = secured.selected_alpn_protocol() or ""
-        is_old = "expired" in error.verify_message
-        fix = path.fix("certificate" if is_old else "trust")
-        return Finding("fail", f"{secured.version()}, but {error.verify_message}", fix)
-    path.alpn = secured.selected_alpn_protocol() or ""
-    certificate = secured.getpeercert() or {}
-    days = (ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / _DAY
-    seen = f"{secured.version()}, trusted certificate with {days:.0f} days left"
-    if days < WARNED:
-        return Finding("warn", seen, path.fix("certificate"))
+        connection = await _handshake(context, verify=False)
+        context.trusted = False
+        context.alpn = connection.selected_alpn_protocol() or ""
+        is_expired = "expired" in error.verify_message
+        fix = context.fix("certificate" if is_expired else "trust")
+        return Finding("fail", f"{connection.version()}, but {error.verify_message}", fix)
+    context.alpn = connection.selected_alpn_protocol() or ""
+    certificate = connection.getpeercert() or {}
+    expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    days = (expires - time.time()) / _SECONDS_PER_DAY
+    seen = f"{connection.version()}, trusted certificate with {days:.0f} days left"
+    if days < CERTIFICATE_WARNING_DAYS:
+        return Finding("warn", seen, context.fix("certificate"))
     return Finding("ok", seen)
 
 
-async def speaks_tls(path: Path) -> bool:
-    """Tell whether the port speaks TLS."""
+async def uses_tls(context: Context) -> bool:
+    """Return whether the port uses TLS."""
     try:
-        await _shake_hands(path, trusting=True)
+        await _shake_hands(context, verify=False)
     except (OSError, TimeoutError):
         return False
     return True
 
 
-async def _handshake(path: Path, trusting: bool) -> ssl.SSLObject:
+async def _handshake(context: Context, verify: bool) -> ssl.SSLObject:
     try:
-        return await _shake_hands(path, trusting)
+        return await _shake_hands(context, verify)
     except ssl.SSLCertVerificationError:
         raise
     except (OSError, TimeoutError) as error:
-        where = path.address.origin
-        plain = where.replace("https", "http", 1)
+        origin = context.address.origin
+        plain = origin.replace("https", "http", 1)
         raise CannotRunError(
-            f"{where} fails at TLS ({one_line(error)}); if it speaks none, give {plain}"
+            f"the TLS handshake with {origin} failed ({one_line(error)}); without TLS, give {plain}"
         ) from error
 
 
-async def _shake_hands(path: Path, trusting: bool) -> ssl.SSLObject:
-    """Return the secured connection, closed already."""
-    where = path.address
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(list(PROTOCOLS))
-    if trusting:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    async with asyncio.timeout(TIMEOUT):
-        _, writer = await asyncio.open_connection(where.host, where.port, ssl=context)
-    secured: ssl.SSLObject = writer.get_extra_info("ssl_object")
+async def _shake_hands(context: Context, verify: bool) -> ssl.SSLObject:
+    """Return the TLS object of a connection that is closed again."""
+    address = context.address
+    parameters = ssl.create_default_context()
+    parameters.set_alpn_protocols(list(ALPN_PROTOCOLS))
+    if not verify:
+        parameters.check_hostname = False
+        parameters.verify_mode = ssl.CERT_NONE
+    async with asyncio.timeout(RESPONSE_TIMEOUT_S):
+        _, writer = await asyncio.open_connection(address.host, address.port, ssl=parameters)
+    connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
     writer.close()
-    return secured
+    return connection

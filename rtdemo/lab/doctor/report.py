@@ -1,4 +1,4 @@
-"""Keep what was found, and show it to people and programs."""
+"""The findings of one run, as lines for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,20 @@ from rtdemo.errors import printable
 from rtdemo.plugin_system.checks import Finding, Verdict
 
 STYLES: dict[Verdict, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-_WIDTH = 20
-_FAILED, _NOTHING_TO_EXAMINE = 1, 2
+_NAME_WIDTH = 20
+"""Columns for the name of a check."""
+_EXIT_FAILED, _EXIT_NOT_RUN = 1, 2
 
 
 class Result(msgspec.Struct, frozen=True):
-    """Hold one check's finding."""
+    """The finding of one check.
+
+    Arguments:
+        check: name of the check.
+        verdict: `ok`, `warn` or `fail`.
+        seen: what was seen, in one line.
+        fix: how to fix it, in one line; may be empty.
+    """
 
     check: str
     verdict: Verdict
@@ -27,16 +35,16 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, rename="camel"):
-    """Hold a run.
+    """The result of one run.
 
     Arguments:
-        url: as it was given.
-        version: of this rtdemo.
-        when: its beginning, in UTC.
-        seconds: that it took.
-        proxy: by name; empty where none was recognised.
-        could_run: whether there was a server, and a transport of it to examine.
-        checks: in the order in which they are shown.
+        url: the URL that was checked, as the user gave it.
+        version: of the rtdemo that ran the checks.
+        when: start of the run, in UTC (ISO 8601).
+        seconds: duration of the run.
+        proxy: name of the detected proxy; empty if none was recognised.
+        could_run: whether a server was reached and at least one transport could be checked.
+        checks: findings, in the order in which they are printed.
     """
 
     url: str
@@ -48,26 +56,26 @@ class Report(msgspec.Struct, rename="camel"):
     checks: list[Result] = msgspec.field(default_factory=list)
 
     def add(self, check: str, finding: Finding) -> None:
-        """Add what a check found."""
+        """Add the finding of a check."""
         self.checks.append(Result(check, finding.verdict, finding.seen, finding.fix))
 
     @property
     def exit_code(self) -> int:
-        """0, 1 where something fails, 2 where there was nothing to examine."""
+        """0; 1 if a check failed; 2 if no transport could be checked."""
         if not self.could_run:
-            return _NOTHING_TO_EXAMINE
-        return _FAILED if any(result.verdict == "fail" for result in self.checks) else 0
+            return _EXIT_NOT_RUN
+        return _EXIT_FAILED if any(result.verdict == "fail" for result in self.checks) else 0
 
     def json(self) -> str:
-        """Return it for programs."""
+        """Return the report as JSON, for programs."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
 
     def lines(self) -> Iterator[Text]:
-        """Return it for people: a line for each check, and under a fault what mends it."""
+        """Yield the report as lines for people: one for each check, and the fix under each fault."""
         for result in self.checks:
             yield Text.assemble(
                 (f"{result.verdict:<6}", STYLES[result.verdict]),
-                (f"{printable(result.check):<{_WIDTH}}", "bold"),
+                (f"{printable(result.check):<{_NAME_WIDTH}}", "bold"),
                 printable(result.seen),
             )
             if result.fix and result.verdict != "ok":

@@ -1,4 +1,4 @@
-"""Examine whether a client that was cut gets what it missed."""
+"""Check that a client whose connection was cut receives what it missed."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from rtdemo.lab.doctor.context import Path
+from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.errors import NotTestedError, StreamError
-from rtdemo.lab.doctor.streams import Watch, place_of, read, texts
+from rtdemo.lab.doctor.streams import StreamMonitor, decode_message, position_of, texts
+from rtdemo.lab.doctor.websocket import require_websocket
 from rtdemo.plugin_system.checks import Finding
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.message import Message, Position
 
-MISSED_WITHIN = 6.0
+MISSED_MESSAGE_TIMEOUT_S = 6.0
 """Seconds to wait for a shared message: the built-in broadcast sends one every 5 s."""
-BACK_WITHIN = 10.0
-"""Seconds for what was missed to come."""
+REPLAY_TIMEOUT_S = 10.0
+"""Seconds for a stream to open and for the missed messages to arrive."""
 
 
-class AsNewError(Exception):
-    """Say why a client that came back is taken for a new one.
+class ResumeError(Exception):
+    """Report why the server treated a reconnecting client as a new one.
 
     Attributes:
-        symptom: of the fix.
+        symptom: a key of `fixes.FIXES`.
     """
 
     def __init__(self, seen: str, symptom: str) -> None:
@@ -31,79 +32,86 @@ class AsNewError(Exception):
         self.symptom = symptom
 
 
-async def resume(path: Path, transport: Transport) -> Finding:
-    """Drop one client without a close, and see it come back for what another one saw meanwhile."""
-    if transport == "websocket" and path.no_websocket:
-        raise NotTestedError("no WebSocket can be opened")
-    place = await _drop(path, transport)
+async def resume(context: Context, transport: Transport) -> Finding:
+    """Cut one client, wait for a shared message that it misses, reconnect, and compare.
+
+    Another client stays connected, and shows which messages were missed.
+    """
+    if transport == "websocket":
+        require_websocket(context)
+    position = await _connect_and_cut(context, transport)
     try:
-        async with asyncio.timeout(MISSED_WITHIN):
-            missed = list(await _staying(path).shared_behind(place))
+        async with asyncio.timeout(MISSED_MESSAGE_TIMEOUT_S):
+            missed = list(await _connected_monitor(context).wait_for_shared_after(position))
     except TimeoutError:
         missed = []
     try:
-        async with asyncio.timeout(BACK_WITHIN):
-            came = await _back(path, transport, place, len(missed))
-    except AsNewError as error:
-        return Finding("fail", str(error), path.fix(error.symptom))
+        async with asyncio.timeout(REPLAY_TIMEOUT_S):
+            replayed = await _reconnect(context, transport, position, len(missed))
+    except ResumeError as error:
+        return Finding("fail", str(error), context.fix(error.symptom))
     if not missed:
-        seen = f"position accepted; no shared message came in {MISSED_WITHIN:g} s to miss"
-        return Finding("warn", seen)
-    if came != missed:
-        seen = f"missed {_list(missed)}, got {_list(came)}"
-        return Finding("fail", seen, path.fix("resume"))
-    return Finding("ok", f"{len(missed)} missed while away, and got exactly that")
+        seen = f"position accepted; no shared message was sent in {MISSED_MESSAGE_TIMEOUT_S:g} s"
+        return Finding("warn", f"{seen}, so nothing was missed")
+    if replayed != missed:
+        seen = f"missed messages {_offsets(missed)}; received {_offsets(replayed)}"
+        return Finding("fail", seen, context.fix("resume"))
+    return Finding("ok", f"missed {len(missed)} while disconnected, and received exactly those")
 
 
-def _staying(path: Path) -> Watch:
-    for watch in path.watches.values():
-        if watch.opened is not None and watch.error is None:
-            return watch
-    raise NotTestedError("no stream stays open to compare with")
+def _connected_monitor(context: Context) -> StreamMonitor:
+    for monitor in context.monitors.values():
+        if monitor.opened_at is not None and monitor.error is None:
+            return monitor
+    raise NotTestedError("no other stream stayed open for comparison")
 
 
-async def _drop(path: Path, transport: Transport) -> Position:
-    """Connect, and be gone without a word; return the position that the welcome told."""
-    # Of its own: when its connections are closed, no WebSocket says goodbye.
-    async with path.session() as http:
-        stream = texts(http, transport, path.address.stream(transport))
-        async with asyncio.timeout(BACK_WITHIN):
-            place = place_of(await _message(stream))
+async def _connect_and_cut(context: Context, transport: Transport) -> Position:
+    """Connect, then disconnect without a close frame; return the position in the welcome."""
+    # In a session of its own: closing the session sends no close frame.
+    async with context.open_session() as http:
+        stream = texts(http, transport, context.address.stream(transport))
+        async with asyncio.timeout(REPLAY_TIMEOUT_S):
+            position = position_of(await _next_message(stream))
         await http.close()
         await stream.aclose()
-    if place is None:
-        raise NotTestedError("the welcome tells no position")
-    return place
+    if position is None:
+        raise NotTestedError("the welcome has no position")
+    return position
 
 
-async def _back(path: Path, transport: Transport, place: Position, count: int) -> list[Position]:
-    """Come back; return the positions of as many shared messages as were missed.
+async def _reconnect(
+    context: Context, transport: Transport, position: Position, count: int
+) -> list[Position]:
+    """Reconnect; return the positions of as many shared messages as were missed.
 
     Raises:
-        AsNewError: where the server does not go on behind the position.
+        ResumeError: if the server does not resume after the position.
     """
-    stream = texts(path.http, transport, path.address.stream(transport), str(place))
+    stream = texts(context.http, transport, context.address.stream(transport), str(position))
     async with aclosing(stream):
-        welcome = await _message(stream)
-        # A server that knows nothing of the position says so at once.
-        if place_of(welcome) != place and (await _message(stream)).lost:
-            raise AsNewError("came back to a server whose log does not have the position", "log")
-        if place_of(welcome) != place:
-            raise AsNewError("came back as new: the position does not arrive", "resume")
-        came: list[Position] = []
-        while len(came) < count:
-            found = place_of(await _message(stream))
+        welcome = await _next_message(stream)
+        # A server without this position in its log sends a message with `lost` at once.
+        if position_of(welcome) != position and (await _next_message(stream)).lost:
+            raise ResumeError(
+                "reconnected to a server that does not have the position in its log", "log"
+            )
+        if position_of(welcome) != position:
+            raise ResumeError("treated as a new client: the position did not arrive", "resume")
+        replayed: list[Position] = []
+        while len(replayed) < count:
+            found = position_of(await _next_message(stream))
             if found is not None:
-                came.append(found)
-    return came
+                replayed.append(found)
+    return replayed
 
 
-async def _message(stream: AsyncGenerator[str, None]) -> Message:
-    message = read(await anext(stream))
+async def _next_message(stream: AsyncGenerator[str, None]) -> Message:
+    message = decode_message(await anext(stream))
     if message is None:
-        raise StreamError("sends no messages of rtdemo")
+        raise StreamError("does not send rtdemo messages")
     return message
 
 
-def _list(places: list[Position]) -> str:
-    return ", ".join(str(place.offset) for place in places) or "nothing"
+def _offsets(positions: list[Position]) -> str:
+    return ", ".join(str(position.offset) for position in positions) or "nothing"

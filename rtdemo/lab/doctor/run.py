@@ -1,4 +1,4 @@
-"""Make all checks: in their order where they would disturb each other, side by side where not."""
+"""Run all checks: one after the other where they would disturb each other, else at the same time."""
 
 from __future__ import annotations
 
@@ -8,96 +8,101 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from rtdemo.errors import one_line
 from rtdemo.lab.address import Address
 from rtdemo.lab.doctor import latency, lifetime, network, request, sse, websocket
-from rtdemo.lab.doctor.context import Path
+from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.errors import CannotRunError, NotTestedError, describe
 from rtdemo.lab.doctor.report import Report
 from rtdemo.lab.doctor.resume import resume
-from rtdemo.lab.doctor.streams import Watch
-from rtdemo.plugin_system.checks import Check, Finding
-from rtdemo.plugin_system.isolation import Threads, raise_if_stopped
+from rtdemo.lab.doctor.streams import StreamMonitor
+from rtdemo.plugin_system.checks import Check, Finding, Verdict
+from rtdemo.plugin_system.isolation import Threads, raise_if_cancelled
 
-CHECK_LIMIT_S = 30.0
-"""Seconds that a check may take which does not wait on purpose."""
-BEGINNING = 5.0
-"""Seconds for the normal streams to begin, before the others do."""
-When = Literal["in turn", "meanwhile", "at the end"]
-Run = Callable[[Path], Awaitable[Finding]]
+CHECK_TIMEOUT_S = 30.0
+"""Seconds for a check of ours, except those that wait on purpose."""
+PLUGIN_CHECK_TIMEOUT_S = 30.0
+"""Seconds for a check of a plugin."""
+FIRST_MESSAGE_TIMEOUT_S = 5.0
+"""Seconds for the normal streams to receive a message before the other checks start."""
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+Phase = Literal["in turn", "in background", "at the end"]
 
 
-class Row(NamedTuple):
-    """Describe a check.
+class CheckSpec(NamedTuple):
+    """How and when to run one check.
 
     Arguments:
-        name: as it stands before its line.
-        run: makes it.
-        needs: what has to be there, separated by blanks: what `Path.there` may hold.
-        when: one after the other, since load would show in the figures; beside everything, since it
-            waits; or at the end, since it sums up.
+        name: printed before its finding.
+        run: runs the check.
+        needs: what must be available, separated by blanks; see `Context.available`.
+        phase: "in turn" for a check whose figures would suffer from other load, "in background" for
+            one that mostly waits, "at the end" for one that sums up the run.
     """
 
     name: str
-    run: Run
+    run: Callable[[Context], Awaitable[Finding]]
     needs: str = ""
-    when: When = "in turn"
+    phase: Phase = "in turn"
 
 
-UPGRADE = Row("WebSocket upgrade", websocket.upgrade, "stream websocket")
-ROWS = (
-    Row("HTTP version", request.version),
-    Row("page", request.page, "page"),
-    Row("headers", request.headers, "probes"),
-    Row("origin rule", request.origin, "rtdemo"),
-    Row("SSE first byte", sse.first_byte, "stream sse"),
-    Row("SSE buffering", sse.buffering, "probes"),
-    Row("SSE compression", sse.compression, "probes"),
-    Row("SSE 64 KiB", sse.large, "probes"),
-    Row("SSE seven streams", sse.seven, "probes"),
-    Row("SSE idle cut", partial(lifetime.idle, transport="sse"), "probes", "meanwhile"),
-    Row("SSE life", partial(lifetime.life, transport="sse"), "stream sse", "at the end"),
-    Row("SSE resume", partial(resume, transport="sse"), "rtdemo", "meanwhile"),
-    Row("SSE latency", partial(latency.latency, transport="sse"), "rtdemo", "at the end"),
-    UPGRADE,
-    Row("WebSocket offers", websocket.negotiated, "probes"),
-    Row("WebSocket 64 KiB", websocket.large, "probes"),
-    Row("WebSocket idle cut", partial(lifetime.idle, transport="websocket"), "probes", "meanwhile"),
-    Row(
+async def _check_server(context: Context) -> Finding:
+    await request.identify_server(context)
+    return request.server(context, [spec.name for spec in CHECKS if not context.has(spec.needs)])
+
+
+FIRST_CHECKS = (
+    CheckSpec("DNS", network.dns),
+    CheckSpec("TCP", network.tcp),
+    CheckSpec("TLS", network.tls),
+)
+"""Run first; if one raises CannotRunError, the run ends. TLS is last: a plain address skips it."""
+SERVER_CHECK = CheckSpec("server", _check_server)
+"""Runs after FIRST_CHECKS, and finds out which of CHECKS can run."""
+UPGRADE_CHECK = CheckSpec("WebSocket upgrade", websocket.upgrade, "stream websocket")
+CHECKS = (
+    CheckSpec("HTTP version", request.version),
+    CheckSpec("page", request.page, "page"),
+    CheckSpec("headers", request.headers, "probes"),
+    CheckSpec("origin rule", request.origin, "rtdemo"),
+    CheckSpec("SSE first byte", sse.first_byte, "stream sse"),
+    CheckSpec("SSE buffering", sse.buffering, "probes"),
+    CheckSpec("SSE compression", sse.compression, "probes"),
+    CheckSpec("SSE 64 KiB", sse.large, "probes"),
+    CheckSpec("SSE seven streams", sse.seven_streams, "probes"),
+    CheckSpec("SSE idle cut", partial(lifetime.idle, transport="sse"), "probes", "in background"),
+    CheckSpec("SSE life", partial(lifetime.life, transport="sse"), "stream sse", "at the end"),
+    CheckSpec("SSE resume", partial(resume, transport="sse"), "rtdemo", "in background"),
+    CheckSpec("SSE latency", partial(latency.latency, transport="sse"), "rtdemo", "at the end"),
+    UPGRADE_CHECK,
+    CheckSpec("WebSocket offers", websocket.offers, "probes"),
+    CheckSpec("WebSocket 64 KiB", websocket.large, "probes"),
+    CheckSpec(
+        "WebSocket idle cut", partial(lifetime.idle, transport="websocket"), "probes", "in background"
+    ),
+    CheckSpec(
         "WebSocket life", partial(lifetime.life, transport="websocket"), "stream websocket", "at the end"
     ),
-    Row("WebSocket resume", partial(resume, transport="websocket"), "rtdemo", "meanwhile"),
-    Row("WebSocket latency", partial(latency.latency, transport="websocket"), "probes", "at the end"),
-    Row("clock", latency.offset, "rtdemo"),
+    CheckSpec("WebSocket resume", partial(resume, transport="websocket"), "rtdemo", "in background"),
+    CheckSpec(
+        "WebSocket latency", partial(latency.latency, transport="websocket"), "probes", "at the end"
+    ),
+    CheckSpec("clock", latency.clock_offset, "rtdemo"),
 )
-"""Every further check, in the order in which it is shown."""
-
-
-async def _server(path: Path) -> Finding:
-    await request.learn(path)
-    return request.server(path, [row.name for row in ROWS if not path.has(row.needs)])
-
-
-async def _of_plugin(path: Path, check: Check) -> Finding:
-    return await make(check, path.address.origin)
-
-
-REACH = (Row("DNS", network.name), Row("TCP", network.port), Row("TLS", network.tls))
-SERVER = Row("server", _server)
-"""What comes first; where one of these fails there is nothing to examine."""
+"""All further checks, in the order in which their findings are printed."""
 
 
 class Examination:
-    """Examine one address.
+    """Run all checks on one address.
 
     Arguments:
-        address: where the server is.
-        idle: seconds of silence to look at.
+        address: the server to check.
+        idle: seconds of silence to test.
         checks: those of plugins.
-        report: takes what is found, as it is found.
-        progress: told how many checks are made, and how many there are.
+        report: receives each finding as soon as it is made.
+        progress: called after each check with the number of findings so far and of all checks.
     """
 
     def __init__(
@@ -106,124 +111,136 @@ class Examination:
         idle: int,
         checks: Iterable[Check],
         report: Report,
-        progress: Callable[[int, int], object] = lambda _made, _all: None,
+        progress: Callable[[int, int], object] = lambda _done, _all: None,
     ) -> None:
-        self._path = Path(address, idle)
+        self._context = Context(address, idle)
         self._report = report
         self._progress = progress
-        self._rows = [
-            *ROWS,
-            *(Row(c.name, partial(_of_plugin, check=c), when="meanwhile") for c in checks),
+        self._checks = [
+            *CHECKS,
+            *(
+                CheckSpec(check.name, partial(_check_of_plugin, check=check), phase="in background")
+                for check in checks
+            ),
         ]
 
     async def run(self) -> None:
-        """Make every check that can be made; what is found until a cancellation stays in the report."""
+        """Run every check that can run; if cancelled, the report keeps the findings so far."""
         started = time.monotonic()
-        order = [row.name for row in (*REACH, SERVER, *self._rows)]
+        order = [spec.name for spec in (*FIRST_CHECKS, SERVER_CHECK, *self._checks)]
         try:
             await self._run()
         finally:
             self._report.checks.sort(key=lambda result: order.index(result.check))
             self._report.seconds = round(time.monotonic() - started, 1)
-            self._report.proxy = self._path.proxy
+            self._report.proxy = self._context.proxy
 
     async def _run(self) -> None:
-        path = self._path
-        for row in REACH if path.address.secure else REACH[:-1]:
-            if not await self._begin(row):
+        context = self._context
+        for spec in FIRST_CHECKS if context.address.secure else FIRST_CHECKS[:-1]:
+            if not await self._run_required(spec):
                 return
-        async with path.session() as path.http:
-            if not await self._begin(SERVER):
+        async with context.open_session() as context.http:
+            if not await self._run_required(SERVER_CHECK):
                 return
-            self._rows = [row for row in self._rows if path.has(row.needs)]
-            # Where no stream is known there is nothing of either transport to test.
-            self._report.could_run = path.has("stream")
+            self._checks = [spec for spec in self._checks if context.has(spec.needs)]
+            # Without a stream there is nothing of either transport to check.
+            self._report.could_run = context.has("stream")
             async with asyncio.TaskGroup() as group:
-                await self._examine(group)
+                await self._run_available(group)
 
-    async def _begin(self, row: Row) -> bool:
-        """Make a check without which there is nothing to examine; tell whether there is."""
+    async def _run_required(self, spec: CheckSpec) -> bool:
+        """Run a check that all others need; return whether they can run."""
         try:
-            self._report.add(row.name, await row.run(self._path))
+            self._report.add(spec.name, await spec.run(self._context))
         except CannotRunError as error:
             self._report.could_run = False
-            self._report.add(row.name, Finding("fail", str(error)))
+            self._report.add(spec.name, Finding("fail", str(error)))
         return self._report.could_run
 
-    async def _examine(self, group: asyncio.TaskGroup) -> None:
-        path = self._path
-        if UPGRADE in self._rows:
-            # First: what needs a WebSocket asks whether there is one.
-            await self._make(UPGRADE)
-        if path.has("stream"):
-            path.watches = {n: Watch(n, path.address.stream(n)) for n in path.address.transports}
-        watching = [group.create_task(watch.run(path.http)) for watch in path.watches.values()]
+    async def _run_available(self, group: asyncio.TaskGroup) -> None:
+        context = self._context
+        if UPGRADE_CHECK in self._checks:
+            # First: the other WebSocket checks depend on its result.
+            await self._run_check(UPGRADE_CHECK)
+        if context.has("stream"):
+            context.monitors = {
+                transport: StreamMonitor(transport, context.address.stream(transport))
+                for transport in context.address.transports
+            }
+        monitors = context.monitors.values()
+        monitoring = [group.create_task(monitor.run(context.http)) for monitor in monitors]
         with suppress(TimeoutError):
-            async with asyncio.timeout(BEGINNING):
-                await asyncio.gather(*(watch.begun() for watch in path.watches.values()))
-        waiting = [group.create_task(self._make(row)) for row in self._due("meanwhile")]
-        # However early the silent ones are cut, the normal streams are watched for as long.
-        waiting.append(group.create_task(asyncio.sleep(path.idle if watching else 0)))
-        for row in self._due("in turn"):
-            if row is not UPGRADE:
-                await self._make(row)
-        await asyncio.wait(waiting)
-        for row in self._due("at the end"):
-            await self._make(row)
-        for task in watching:
+            async with asyncio.timeout(FIRST_MESSAGE_TIMEOUT_S):
+                await asyncio.gather(*(monitor.wait_for_first_message() for monitor in monitors))
+        background = [
+            group.create_task(self._run_check(spec)) for spec in self._in_phase("in background")
+        ]
+        # The normal streams are monitored for the whole silence, even if silent ones are cut early.
+        background.append(group.create_task(asyncio.sleep(context.idle if monitoring else 0)))
+        for spec in self._in_phase("in turn"):
+            if spec is not UPGRADE_CHECK:
+                await self._run_check(spec)
+        await asyncio.wait(background)
+        for spec in self._in_phase("at the end"):
+            await self._run_check(spec)
+        for task in monitoring:
             task.cancel()
 
-    def _due(self, when: When) -> list[Row]:
-        return [row for row in self._rows if row.when == when]
+    def _in_phase(self, phase: Phase) -> list[CheckSpec]:
+        return [spec for spec in self._checks if spec.phase == phase]
 
-    async def _make(self, row: Row) -> None:
-        self._report.add(row.name, await _found(row, self._path))
-        self._progress(len(self._report.checks), len(self._rows))
+    async def _run_check(self, spec: CheckSpec) -> None:
+        self._report.add(spec.name, await _finding(spec, self._context))
+        self._progress(len(self._report.checks), len(self._checks))
 
 
-async def _found(row: Row, path: Path) -> Finding:
-    """Make a check; whatever it meets is a finding."""
+async def _finding(spec: CheckSpec, context: Context) -> Finding:
+    """Run a check; turn any exception into a finding."""
     try:
-        async with asyncio.timeout(None if row.when == "meanwhile" else CHECK_LIMIT_S):
-            return await row.run(path)
+        async with asyncio.timeout(None if spec.phase == "in background" else CHECK_TIMEOUT_S):
+            return await spec.run(context)
     except NotTestedError as error:
         return Finding("warn", f"not tested: {error}")
     except Exception as error:
-        # What does not come on a stream is held back: nothing else takes as long.
-        is_held = isinstance(error, TimeoutError) and row.name.startswith("SSE ")
-        return Finding("fail", describe(error), path.fix("buffering") if is_held else "")
+        # Only a proxy that buffers keeps events back until a check times out.
+        is_buffered = isinstance(error, TimeoutError) and spec.name.startswith("SSE ")
+        return Finding("fail", describe(error), context.fix("buffering") if is_buffered else "")
 
 
-PLUGIN_CHECK_LIMIT_S = 30.0
-"""Seconds that a check of a plugin may take."""
-VERDICTS = ("ok", "warn", "fail")
+async def _check_of_plugin(context: Context, check: Check) -> Finding:
+    return await run_plugin_check(check, context.address.origin)
 
 
-async def make(check: Check, url: str) -> Finding:
-    """Return what a plugin's check found; what it raises, or that it hangs, is a failed check."""
-    # In a daemon thread, async or not: one that hangs keeps nothing else from its end.
+async def run_plugin_check(check: Check, url: str) -> Finding:
+    """Return the finding of a plugin's check; an exception or a time-out is a failed check.
+
+    Arguments:
+        check: the plugin's check.
+        url: origin of the server, such as `https://example.org`.
+    """
+    # In a daemon thread, sync or async: a check that hangs cannot keep this program from ending.
     thread = Threads(1)
     try:
-        async with asyncio.timeout(PLUGIN_CHECK_LIMIT_S) as limit:
-            found = await thread.run(_run, check, url)
+        async with asyncio.timeout(PLUGIN_CHECK_TIMEOUT_S) as limit:
+            found = await thread.run(_call, check, url)
     except BaseException as error:
-        raise_if_stopped(error)
+        raise_if_cancelled(error)
         if limit.expired():
-            return Finding("fail", f"came to no end in {PLUGIN_CHECK_LIMIT_S:g} s")
+            return Finding("fail", f"did not finish in {PLUGIN_CHECK_TIMEOUT_S:g} s")
         return Finding("fail", one_line(error))
     finally:
         thread.close()
     if isinstance(found, Finding) and found.verdict in VERDICTS:
         return found
-    return Finding(
-        "fail", f"returned {type(found).__name__}; a check returns a Finding, ok, warn or fail"
-    )
+    name = type(found).__name__
+    return Finding("fail", f"returned {name}; return a Finding with verdict ok, warn or fail")
 
 
-def _run(check: Check, url: str) -> Any:
+def _call(check: Check, url: str) -> Any:
     found = check.run(url)
-    return asyncio.run(_awaited(found)) if inspect.isawaitable(found) else found
+    return asyncio.run(_await(found)) if inspect.isawaitable(found) else found
 
 
-async def _awaited(awaitable: Any) -> Any:
+async def _await(awaitable: Any) -> Any:
     return await awaitable

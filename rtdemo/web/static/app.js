@@ -1,36 +1,36 @@
 // @ts-check
 /**
- * Wires the page: the clock, two sides, two panels, the charts, the verdict, the producers, and the buttons for both.
+ * Connects the parts of the page: clock, two sides, two panels, charts, verdict, producers, toolbar.
  * @module app
  */
-import { Attention } from "./measure/visibility.js";
-import { Charts } from "./views/charts.js";
-import { Clock, probe } from "./measure/server_clock.js";
-import { schedule as scheduleOf } from "./compare/comparable.js";
-import { Control, selectionFrom } from "./connection/selection.js";
-import { ExportPanel } from "./views/export_panel.js";
-import { ConnectionFacts } from "./compare/connection_info.js";
-import { margin } from "./format.js";
-import { Judge } from "./compare/verdict.js";
-import { gathered, part, write } from "./dom.js";
-import { Panel } from "./views/panel.js";
-import { ProducersPanel } from "./views/producers_panel.js";
-import { Roster } from "./producers.js";
+import { commonSchedule } from "./compare/comparable.js";
+import { ConnectionInfoLoader } from "./compare/connection_info.js";
+import { Comparison } from "./compare/verdict.js";
+import { SelectionSync, selectionFrom } from "./connection/selection.js";
 import { Side } from "./connection/side.js";
 import { SseTransport } from "./connection/sse.js";
 import { Tabs } from "./connection/tabs.js";
-import { Timing } from "./measure/resource_timing.js";
-import { startTooltips } from "./views/tooltips.js";
-import { Toolbar } from "./views/toolbar.js";
-import { VerdictPanel } from "./views/verdict_panel.js";
-import { View } from "./views/time_window.js";
 import { WebSocketTransport, websocketUrl } from "./connection/websocket.js";
+import { paintScheduler, part, write } from "./dom.js";
+import { margin } from "./format.js";
+import { ResourceTiming } from "./measure/resource_timing.js";
+import { ServerClock, probe } from "./measure/server_clock.js";
+import { PageVisibility } from "./measure/visibility.js";
+import { ProducerList } from "./producers.js";
+import { Charts } from "./views/charts.js";
+import { ExportPanel } from "./views/export_panel.js";
+import { Panel } from "./views/panel.js";
+import { ProducersPanel } from "./views/producers_panel.js";
+import { TimeWindow } from "./views/time_window.js";
+import { Toolbar } from "./views/toolbar.js";
+import { startTooltips } from "./views/tooltips.js";
+import { VerdictPanel } from "./views/verdict_panel.js";
 
 /**
- * How far apart two paintings are. One costs a browser without a graphics card 5 to 15 ms, in which no message is taken:
- * twenty a second held up every fifth message of 100 a second, and p95 told of nothing else.
+ * Least time between two paintings. One takes 5 to 15 ms without a graphics card, and delays messages meanwhile: 20 a
+ * second delayed every fifth of 100 messages a second, and p95 showed only that.
  */
-const PACE_MS = 250;
+const PAINT_INTERVAL_MS = 250;
 
 const { dataset } = document.documentElement;
 const urls = {
@@ -38,77 +38,80 @@ const urls = {
   sse: new URL("/api/sse", location.href),
 };
 const start = selectionFrom(location.search);
-const controls = { websocket: new Control(start), sse: new Control(start) };
+const selections = { websocket: new SelectionSync(start), sse: new SelectionSync(start) };
 const address = {
-  websocket: () => controls.websocket.address(urls.websocket),
-  sse: () => controls.sse.address(urls.sse),
+  websocket: () => selections.websocket.address(urls.websocket),
+  sse: () => selections.sse.address(urls.sse),
 };
 
-const repaint = gathered(paint, PACE_MS);
-const clock = new Clock(() => probe("/api/time"), repaint);
-const attention = new Attention(seen);
-const timing = new Timing(urls.sse.pathname, repaint);
+const repaint = paintScheduler(paint, PAINT_INTERVAL_MS);
+const clock = new ServerClock(() => probe("/api/time"), repaint);
+const visibility = new PageVisibility(visibilityChanged);
+const timing = new ResourceTiming(urls.sse.pathname, repaint);
 const tabs = new Tabs(new BroadcastChannel("rtdemo-streams"));
-const reader = { clock, attention };
+const environment = { clock, visibility };
 const sides = {
   websocket: new Side(
     (events) => new WebSocketTransport(address.websocket, events),
-    reader,
-    controls.websocket,
+    environment,
+    selections.websocket,
     repaint,
   ),
-  sse: new Side((events) => new SseTransport(address.sse, events, timing, tabs), reader, controls.sse, repaint),
+  sse: new Side((events) => new SseTransport(address.sse, events, timing, tabs), environment, selections.sse, repaint),
 };
 const { websocket, sse } = sides;
 const pair = [websocket, sse];
-const roster = new Roster(listed, () => tabs.reason(timing.protocol));
+const producerList = new ProducerList(producersChanged, () => tabs.explainNoAnswer(timing.protocol));
 const probes = dataset.probes === "yes";
-const facts = { websocket: new ConnectionFacts(probes, repaint), sse: new ConnectionFacts(probes, repaint) };
-const schedule = () => {
-  const chosen = { websocket: controls.websocket.chosen, sse: controls.sse.chosen };
-  return roster.producers === null ? null : scheduleOf(roster.producers, chosen);
+const connectionInfo = {
+  websocket: new ConnectionInfoLoader(probes, repaint),
+  sse: new ConnectionInfoLoader(probes, repaint),
 };
-const judge = new Judge([websocket.measuring.recording, sse.measuring.recording], schedule, repaint);
-const view = new View(location.search);
-const verdict = new VerdictPanel(part(document, "verdict"), sides, facts, timing, judge, schedule);
+const schedule = () => {
+  const chosen = { websocket: selections.websocket.chosen, sse: selections.sse.chosen };
+  return producerList.producers === null ? null : commonSchedule(producerList.producers, chosen);
+};
+const comparison = new Comparison([websocket.measurement.recording, sse.measurement.recording], schedule, repaint);
+const timeWindow = new TimeWindow(location.search);
+const verdict = new VerdictPanel(part(document, "verdict"), sides, connectionInfo, timing, comparison, schedule);
 const views = [
-  new Charts(document, sides, view, clock, repaint),
-  new Panel(part(document, "websocket"), websocket, () => "", view, repaint),
-  new Panel(part(document, "sse"), sse, () => timing.line, view, repaint),
-  new Toolbar(document, pair, view, repaint),
+  new Charts(document, sides, timeWindow, clock, repaint),
+  new Panel(part(document, "websocket"), websocket, () => "", timeWindow, repaint),
+  new Panel(part(document, "sse"), sse, () => timing.line, timeWindow, repaint),
+  new Toolbar(document, pair, timeWindow, repaint),
   verdict,
-  new ExportPanel(part(document, "verdict"), sides, view, clock, verdict),
-  new ProducersPanel(part(document, "producers"), sides, roster, repaint),
+  new ExportPanel(part(document, "verdict"), sides, timeWindow, clock, verdict),
+  new ProducersPanel(part(document, "producers"), sides, producerList, repaint),
 ];
 /** @type {(string | null)[]} */
 let clients = [];
 
-/** A plugin may offer a connection producers of its own, which the list has only then. */
+/** A plugin may offer producers for one connection, which are in the list only once it is open. */
 function refreshAfterConnect() {
   const now = pair.map(({ client }) => client);
-  if (now.some((client, index) => client !== null && client !== clients[index])) void roster.refresh();
+  if (now.some((client, index) => client !== null && client !== clients[index])) void producerList.refresh();
   clients = now;
 }
 
-function listed() {
-  websocket.learn(roster.producers ?? [], "websocket");
-  sse.learn(roster.producers ?? [], "sse");
+function producersChanged() {
+  websocket.setProducers(producerList.producers ?? [], "websocket");
+  sse.setProducers(producerList.producers ?? [], "sse");
   repaint();
 }
 
 /**
  * @param {boolean} hidden
- * @param {number} at
+ * @param {number} at performance.now()
  */
-function seen(hidden, at) {
-  for (const { measuring } of pair) measuring.seen(hidden, at);
+function visibilityChanged(hidden, at) {
+  for (const { measurement } of pair) measurement.visibilityChanged(hidden, at);
   repaint();
 }
 
 function paint() {
-  facts.websocket.follow(websocket.client);
-  facts.sse.follow(sse.client);
-  for (const each of views) each.paint();
+  connectionInfo.websocket.follow(websocket.client);
+  connectionInfo.sse.follow(sse.client);
+  for (const view of views) view.paint();
   refreshAfterConnect();
   const now = clock.at(performance.now());
   write(part(document, "clock"), now === null ? "not known yet" : `known to ± ${margin(now.error)} ms`);
@@ -116,10 +119,10 @@ function paint() {
 
 startTooltips(document);
 clock.start();
-roster.start();
-judge.start();
+producerList.start();
+comparison.start();
 setInterval(() => {
   if (!document.hidden && pair.some(({ active }) => active)) repaint();
-}, PACE_MS);
-if (document.hidden) seen(true, 0);
+}, PAINT_INTERVAL_MS);
+if (document.hidden) visibilityChanged(true, 0);
 repaint();

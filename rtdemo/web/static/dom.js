@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Finding and writing parts of the page.
+ * Finds and writes elements, and schedules painting.
  * @module dom
  */
 
@@ -29,7 +29,7 @@ export function partOfType(root, name, type) {
 }
 
 /**
- * Write a text where it differs; what stays the same costs no layout.
+ * Write a text if it differs: an unchanged text costs no layout.
  * @param {Element} element
  * @param {string} text
  */
@@ -37,32 +37,32 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** How long a wish to paint waits for others. */
+/** Requests to paint within this time share one call. */
 const GATHER_MS = 40;
 
 /**
- * Gather wishes to paint into one call.
+ * Combine requests to paint into one call.
  *
- * What the server sends at one moment over both transports arrives within a few milliseconds. Painting after the first
- * message would hold up the second, and so count as its latency: it made WebSocket look 5 ms slower than SSE. While the
- * page is hidden the browser runs no frames, so nothing is painted, and the first frame after shows the latest.
+ * Messages that the server sends at once over both transports arrive within a few milliseconds. Painting after the first
+ * one delays the second, which counts as its latency: WebSocket looked 5 ms slower than SSE. A hidden page runs no
+ * frames, so nothing is painted until the page is shown.
  * @param {() => void} paint
- * @param {number} pace least milliseconds between two calls
- * @returns {(soon?: boolean) => void} asks for a call; soon, as for a new state, it does not wait for its pace
+ * @param {number} interval least milliseconds between two calls
+ * @returns {(soon?: boolean) => void} requests a call; soon, for a new state, skips the interval
  */
-export function gathered(paint, pace) {
+export function paintScheduler(paint, interval) {
   let due = Infinity;
-  let painted = -Infinity;
+  let paintedAt = -Infinity;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const run = () => {
     due = Infinity;
-    painted = performance.now();
+    paintedAt = performance.now();
     paint();
   };
   return (soon = false) => {
     const now = performance.now();
-    const wait = soon ? GATHER_MS : Math.min(pace, Math.max(GATHER_MS, painted + pace - now));
+    const wait = soon ? GATHER_MS : Math.min(interval, Math.max(GATHER_MS, paintedAt + interval - now));
     if (due <= now + wait) return;
     due = now + wait;
     clearTimeout(timer);

@@ -1,17 +1,17 @@
 // @ts-check
 /**
- * Numbers, times and texts as people read them. Pure functions: no page, no clock.
+ * Formats numbers, times and texts for readers. Pure functions.
  * @module format
  */
 
-/** Stands where there is no figure yet. */
+/** Shown while there is no figure. */
 export const NONE = "–";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 /**
- * Write a count, thousands grouped.
+ * Format a count with grouped thousands.
  * @param {number} value
  */
 export function count(value) {
@@ -19,7 +19,7 @@ export function count(value) {
 }
 
 /**
- * Write milliseconds without their unit: tenths below 100, whole above.
+ * Format milliseconds without a unit: tenths below 100, whole numbers above.
  * @param {number | null} value
  */
 export function milliseconds(value) {
@@ -28,16 +28,16 @@ export function milliseconds(value) {
 }
 
 /**
- * Write an error bound without its unit, rounded up, so that it never claims more than was measured.
- * @param {number} value
+ * Format an error bound without a unit, rounded up, so that it never claims more than was measured.
+ * @param {number} value milliseconds
  */
 export function margin(value) {
   return milliseconds(Math.ceil(value * 10 - 1e-6) / 10);
 }
 
 /**
- * Write a reading and its error. A reading smaller than its error is not a figure but a bound, and one that is before the
- * sending by more than the error means that a clock was set meanwhile.
+ * Format a latency and its error. A latency below its error is shown as a bound. One that is negative by more than its
+ * error means that a clock was set meanwhile.
  * @param {number | null} value milliseconds
  * @param {number | null} error milliseconds, plus or minus
  * @returns {{ prefix: string, value: string, note: string }}
@@ -51,17 +51,17 @@ export function reading(value, error) {
 }
 
 /**
- * Write a reading in running text, with its unit.
+ * Format a latency with its unit, for running text.
  * @param {number | null} value milliseconds
  * @param {number | null} error milliseconds, plus or minus
  */
-export function stated(value, error) {
+export function readingText(value, error) {
   const { prefix, value: figure } = reading(value, error);
   return `${prefix} ${figure} ms`.trim();
 }
 
 /**
- * Write the local time of day with milliseconds.
+ * Format the local time of day with milliseconds.
  * @param {number} at milliseconds since the epoch
  */
 export function timeOfDay(at) {
@@ -73,7 +73,7 @@ export function timeOfDay(at) {
 }
 
 /**
- * Cut a text to a length, never through a surrogate pair, and say so with an ellipsis.
+ * Cut a text to a length, never through a surrogate pair, and mark the cut with an ellipsis.
  * @param {string} text
  * @param {number} limit UTF-16 units
  */
@@ -85,8 +85,8 @@ export function clip(text, limit) {
 }
 
 /**
- * Show what a screen would hide: control characters as their pictures (␀ to ␟, ␡), and whatever turns
- * the direction of writing around by its code point. Line feeds and tabs stay.
+ * Make hidden characters visible: control characters as their pictures (␀ to ␟, ␡), and characters that change the
+ * writing direction as code points. Line feeds and tabs stay.
  * @param {string} text
  */
 export function visible(text) {
@@ -97,7 +97,7 @@ export function visible(text) {
 }
 
 /**
- * Show a text on one line, line feeds and tabs as pictures too.
+ * Make hidden characters visible, on one line: line feeds and tabs as pictures too.
  * @param {string} text
  */
 export function oneLine(text) {

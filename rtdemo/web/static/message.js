@@ -1,24 +1,24 @@
 // @ts-check
 /**
- * What the server sends: one JSON object a message, the same over both transports.
+ * Parses messages: one JSON object each, the same over both transports.
  * @module message
  */
 
 /**
  * @typedef {object} Message
- * @property {string} message the text
+ * @property {string} message its text
  * @property {number} sentAt milliseconds since the epoch, by the server's clock
- * @property {string} producer who made it; empty where the server names none
- * @property {number | null} seq counts the producer's messages from 1
- * @property {string | null} id the position in the log; only a shared message has one
- * @property {boolean} lost whether messages before it are lost; only `resume` says so
- * @property {string | null} client this connection's id; only the welcome has one
+ * @property {string} producer its name; empty if the server gives none
+ * @property {number | null} seq sequence number of the producer, from 1
+ * @property {string | null} id position in the log; only for a shared message
+ * @property {boolean} lost whether messages before it are lost; only from the producer `resume`
+ * @property {string | null} client this connection's id; only in the welcome
  */
 
 /**
- * Read a message.
- * @param {unknown} data what the transport handed over
- * @returns {Message | null} null where it is no message
+ * Parse a message.
+ * @param {unknown} data as the transport received it
+ * @returns {Message | null} null if it is no message
  */
 export function parse(data) {
   const object = decode(data);

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Producers as the server's list tells of them, one each. A name that stands twice, once for each transport, is one
- * producer with two accounts. Pure: no page, no network.
+ * The server's list of producers, polled every 2 s while the page is visible. The server has one entry for each name and
+ * transport; the page joins the entries of one name into one producer.
  * @module producers
  */
 import { clip, oneLine } from "./format.js";
@@ -9,7 +9,7 @@ import { clip, oneLine } from "./format.js";
 /** @typedef {"websocket" | "sse"} TransportName */
 
 /**
- * @typedef {object} Account what GET /api/producers has an array of
+ * @typedef {object} ProducerEntry an item of GET /api/producers
  * @property {string} name
  * @property {string} plugin
  * @property {TransportName[]} transports
@@ -29,87 +29,91 @@ import { clip, oneLine } from "./format.js";
  * @property {string} name
  * @property {string} origin its plugin, and whether it is private or shared
  * @property {boolean} shared
- * @property {string} state the worst of its accounts
+ * @property {string} state the worst of its entries
  * @property {number} runs
  * @property {number} failures
  * @property {number} blocked
- * @property {string} error the last one, on one line; empty where there was none
- * @property {{ websocket: Account | null, sse: Account | null }} on its account on each transport
+ * @property {string} error the last one, on one line; empty if there is none
+ * @property {{ websocket: ProducerEntry | null, sse: ProducerEntry | null }} on its entry for each transport
  */
 
 /** @type {TransportName[]} */
 export const TRANSPORTS = ["websocket", "sse"];
 
 /** @type {Record<TransportName, string>} */
-export const LABELS = { websocket: "WebSocket", sse: "SSE" };
+export const TRANSPORT_LABELS = { websocket: "WebSocket", sse: "SSE" };
 
 /** From best to worst. */
 const STATES = ["running", "backing off", "failed", "disabled"];
 
-/** Characters of an error that are kept. */
-const ERROR = 1_000;
+const MAX_ERROR_CHARS = 1_000;
+const POLL_INTERVAL_MS = 2_000;
+const TIMEOUT_MS = 5_000;
+
+/** Bound on producers that the page shows; /api/producers lists all. */
+export const MAX_SHOWN = 200;
 
 /**
- * Gather the accounts of each name.
- * @param {Account[]} accounts
+ * Join the entries of each name into one producer.
+ * @param {ProducerEntry[]} entries
  * @returns {Producer[]} in the server's order
  */
-export function gather(accounts) {
-  const names = [...new Set(accounts.map(({ name }) => name))];
-  return names.map((name) => join(accounts.filter((account) => account.name === name)));
+export function joinEntries(entries) {
+  const names = [...new Set(entries.map(({ name }) => name))];
+  return names.map((name) => join(entries.filter((entry) => entry.name === name)));
 }
 
 /**
- * @param {Account[]} accounts of one name
+ * @param {ProducerEntry[]} entries of one name
  * @returns {Producer}
  */
-function join(accounts) {
-  const [{ name, shared }] = accounts;
-  const sum = (/** @type {"runs" | "failures" | "blocked"} */ key) => accounts.reduce((all, each) => all + each[key], 0);
-  const worst = Math.max(...accounts.map(({ state }) => STATES.indexOf(state)));
-  const plugins = [...new Set(accounts.map(({ plugin }) => plugin))].join(", ");
+function join(entries) {
+  const [{ name, shared }] = entries;
+  const sum = (/** @type {"runs" | "failures" | "blocked"} */ key) => entries.reduce((all, each) => all + each[key], 0);
+  const worst = Math.max(...entries.map(({ state }) => STATES.indexOf(state)));
+  const plugins = [...new Set(entries.map(({ plugin }) => plugin))].join(", ");
   return {
     name,
     shared,
     origin: `${shared ? "shared" : "private"}, plugin ${plugins}`,
-    state: STATES[worst] ?? accounts[0].state,
+    state: STATES[worst] ?? entries[0].state,
     runs: sum("runs"),
     failures: sum("failures"),
     blocked: sum("blocked"),
-    error: errors(accounts),
-    on: { websocket: accountOn(accounts, "websocket"), sse: accountOn(accounts, "sse") },
+    error: joinErrors(entries),
+    on: { websocket: entryFor(entries, "websocket"), sse: entryFor(entries, "sse") },
   };
 }
 
 /**
- * @param {Account[]} accounts
+ * @param {ProducerEntry[]} entries
  * @param {TransportName} transport
  */
-function accountOn(accounts, transport) {
-  return accounts.find(({ transports }) => transports.includes(transport)) ?? null;
+function entryFor(entries, transport) {
+  return entries.find(({ transports }) => transports.includes(transport)) ?? null;
 }
 
-/** @param {Account[]} accounts */
-function errors(accounts) {
-  const told = accounts.filter(({ lastError }) => lastError);
-  const where = (/** @type {Account} */ { transports }) =>
-    accounts.length > 1 ? `${transports.map((each) => LABELS[each]).join(", ")}: ` : "";
-  return told.map((each) => where(each) + oneLine(clip(each.lastError ?? "", ERROR))).join("; ");
+/** @param {ProducerEntry[]} entries */
+function joinErrors(entries) {
+  const failing = entries.filter(({ lastError }) => lastError);
+  const prefix = (/** @type {ProducerEntry} */ { transports }) =>
+    entries.length > 1 ? `${transports.map((each) => TRANSPORT_LABELS[each]).join(", ")}: ` : "";
+  return failing.map((each) => prefix(each) + oneLine(clip(each.lastError ?? "", MAX_ERROR_CHARS))).join("; ");
 }
 
 /**
- * Say when a producer runs for a connection, or why it does not.
+ * Describe when a producer runs for a connection, or why it does not.
  * @param {Producer} producer
  * @param {TransportName} transport
- * @param {string} speed of the connection; a shared producer keeps its own
+ * @param {string} speed of the connection; it does not apply to a shared producer
  */
-export function timing({ on }, transport, speed) {
-  const account = on[transport];
-  if (account === null) return `${LABELS[transport === "sse" ? "websocket" : "sse"]} only`;
-  const { always, stream, shared, period } = account;
+export function periodText({ on }, transport, speed) {
+  const entry = on[transport];
+  if (entry === null) return `${TRANSPORT_LABELS[transport === "sse" ? "websocket" : "sse"]} only`;
+  const { always, stream, shared, period } = entry;
   const factor = shared ? 1 : Number(speed) || 1;
-  const words = period === null ? (stream ? "stream" : "at connect") : `every ${seconds(period / factor)}`;
-  return always ? `${words}, always` : words;
+  const text = period === null ? (stream ? "stream" : "at connect") : `every ${seconds(period / factor)}`;
+  return always ? `${text}, always` : text;
 }
 
 /** @param {number} value */
@@ -118,13 +122,13 @@ function seconds(value) {
 }
 
 /**
- * Tell whether a connection's switch for a producer can be moved.
+ * Return whether a reader can switch a producer on a transport.
  * @param {Producer} producer
  * @param {TransportName} transport
  */
 export function switchable({ on }, transport) {
-  const account = on[transport];
-  return account !== null && !account.always;
+  const entry = on[transport];
+  return entry !== null && !entry.always;
 }
 
 /**
@@ -136,58 +140,53 @@ export function switchableNames(producers, transport) {
   return producers.filter((producer) => switchable(producer, transport)).map(({ name }) => name);
 }
 
-const REFRESH_MS = 2_000;
-const TIMEOUT_MS = 5_000;
-
-/** Producers shown; a server that has more is asked for the rest by its API. */
-export const SHOWN = 200;
-
-export class Roster {
+/** Polls the list of producers, and the errors of plugin reloads. */
+export class ProducerList {
   /** @type {Producer[] | null} null before the first answer */
   producers = null;
-  /** @type {string[]} a sentence on each plugin whose reload failed */
-  errors = [];
-  /** Why the list is not of now; empty while it is. */
-  fault = "";
-  /** How many producers are not shown. */
+  /** @type {string[]} a sentence for each plugin that failed to reload */
+  reloadErrors = [];
+  /** Why the list may be outdated; empty if it is not. */
+  pollError = "";
+  /** Number of producers that are not shown. */
   hidden = 0;
   #changed;
-  #crowd;
-  #asking = false;
+  #explainNoAnswer;
+  #polling = false;
 
   /**
-   * @param {() => void} changed called after each answer, and each missing one
-   * @param {() => Promise<string | null>} crowd says where other tabs are why nothing is answered
+   * @param {() => void} changed called after each answer or failure
+   * @param {() => Promise<string | null>} explainNoAnswer resolves to a sentence if other tabs are the cause
    */
-  constructor(changed, crowd) {
+  constructor(changed, explainNoAnswer) {
     this.#changed = changed;
-    this.#crowd = crowd;
+    this.#explainNoAnswer = explainNoAnswer;
   }
 
-  /** Ask now, unless an answer is on its way. What does not come leaves what was known. */
+  /** Poll now, unless a poll is under way. A failure keeps the last list. */
   async refresh() {
-    if (this.#asking) return;
-    this.#asking = true;
+    if (this.#polling) return;
+    this.#polling = true;
     try {
-      const [accounts, plugins] = await Promise.all([ask("/api/producers"), ask("/api/plugins")]);
-      const producers = gather(/** @type {Account[]} */ (accounts));
-      this.producers = producers.slice(0, SHOWN);
+      const [entries, plugins] = await Promise.all([fetchList("/api/producers"), fetchList("/api/plugins")]);
+      const producers = joinEntries(/** @type {ProducerEntry[]} */ (entries));
+      this.producers = producers.slice(0, MAX_SHOWN);
       this.hidden = producers.length - this.producers.length;
       const reloads = /** @type {{ name: string, error: string | null }[]} */ (plugins);
-      this.errors = reloads.flatMap(({ name, error }) => (error ? [reloadError(name, error)] : []));
-      this.fault = "";
+      this.reloadErrors = reloads.flatMap(({ name, error }) => (error ? [reloadError(name, error)] : []));
+      this.pollError = "";
     } catch {
-      this.fault = `${await this.#silence()} This list may be old; it is asked for every 2 s.`;
+      this.pollError = `${await this.#noAnswer()} This list may be outdated; the page retries every 2 s.`;
     } finally {
-      this.#asking = false;
+      this.#polling = false;
       this.#changed();
     }
   }
 
   /**
-   * Let a disabled producer run again.
+   * Enable a disabled producer.
    * @param {string} name
-   * @returns {Promise<string>} why it does not; empty where it does
+   * @returns {Promise<string>} why it failed; empty on success
    */
   async enable(name) {
     const failed = `${oneLine(clip(name, 40))} was not enabled:`;
@@ -198,20 +197,20 @@ export class Roster {
       await this.refresh();
       return response.ok ? "" : `${failed} the server answered ${response.status}. ${line}`;
     } catch {
-      return `${failed} no answer. ${await this.#silence()}`;
+      return `${failed} no answer. ${await this.#noAnswer()}`;
     }
   }
 
-  async #silence() {
-    return (await this.#crowd()) ?? "The server does not answer.";
+  async #noAnswer() {
+    return (await this.#explainNoAnswer()) ?? "The server does not answer.";
   }
 
-  /** Ask now, and every 2 s while somebody looks. */
+  /** Poll now, and every 2 s while the page is visible. */
   start() {
     const due = () => {
       if (!document.hidden) void this.refresh();
     };
-    setInterval(due, REFRESH_MS);
+    setInterval(due, POLL_INTERVAL_MS);
     document.addEventListener("visibilitychange", due);
     due();
   }
@@ -221,11 +220,11 @@ export class Roster {
  * @param {string} path
  * @returns {Promise<unknown[]>}
  */
-async function ask(path) {
+async function fetchList(path) {
   const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   /** @type {unknown} */
   const list = await response.json();
-  if (!response.ok || !Array.isArray(list)) throw new TypeError(`${path} told no list`);
+  if (!response.ok || !Array.isArray(list)) throw new TypeError(`${path} returned no list`);
   return list;
 }
 
@@ -234,5 +233,5 @@ async function ask(path) {
  * @param {string} error
  */
 function reloadError(name, error) {
-  return `Plugin ${oneLine(clip(name, 40))}: ${oneLine(clip(error, 300))}; what was loaded before runs on.`;
+  return `Plugin ${oneLine(clip(name, 40))}: ${oneLine(clip(error, 300))}; the previous version keeps running.`;
 }

@@ -20,14 +20,14 @@ def found(boxes_findings: dict[str, Findings]) -> dict[str, Findings]:
 @pytest.mark.parametrize(
     ("box", "check", "seen", "fix"),
     [
-        ("forgets", "SSE idle cut", "dropped without a word between 1 and 2 s of silence", "raise"),
-        ("forgets", "WebSocket idle cut", "dropped without a word between 1 and 2 s", "raise"),
+        ("forgets", "SSE idle cut", "dropped without notice after 1 to 2 s of silence", "raise"),
+        ("forgets", "WebSocket idle cut", "dropped without notice after 1 to 2 s", "raise"),
         ("cuts by age", "SSE life", "was cut after ", "by their age"),
         ("cuts by age", "WebSocket life", "was cut after ", "by their age"),
-        ("takes out Last-Event-ID", "SSE resume", "came back as new", "Last-Event-ID"),
+        ("takes out Last-Event-ID", "SSE resume", "treated as a new client", "Last-Event-ID"),
         ("takes out the subprotocol", "WebSocket offers", "subprotocol lost", "Sec-WebSocket-Protocol"),
-        ("takes out Origin", "origin rule", "a foreign one let in (404)", "the header Origin"),
-        ("cuts what is large", "WebSocket 64 KiB", "did not come back", "limits the size"),
+        ("takes out Origin", "origin rule", "foreign page accepted (404)", "the header Origin"),
+        ("cuts what is large", "WebSocket 64 KiB", "was not echoed", "limits the size"),
         ("cuts what is large", "SSE 64 KiB", "cut", ""),
     ],
 )
@@ -68,15 +68,15 @@ async def test_servers_that_share_no_log() -> None:
         found = findings(await examine(url, idle=1))
     for check in ("SSE resume", "WebSocket resume"):
         assert found[check].verdict == "fail"
-        assert "whose log does not have the position" in found[check].seen
+        assert "that does not have the position in its log" in found[check].seen
         assert "share one log: rtdemo serve --engine redis://HOST" in found[check].fix
 
 
 async def test_nothing_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a shared message the position alone is tried, and a warning says so."""
-    monkeypatch.setattr(resume, "MISSED_WITHIN", 0.3)
+    monkeypatch.setattr(resume, "MISSED_MESSAGE_TIMEOUT_S", 0.3)
     async with served(without=("broadcast",)) as server:
         found = findings(await examine(server.web_url, idle=1))
     for check in ("SSE resume", "WebSocket resume"):
         assert found[check].verdict == "warn"
-        assert "position accepted; no shared message came in 0.3 s" in found[check].seen
+        assert "position accepted; no shared message was sent in 0.3 s" in found[check].seen

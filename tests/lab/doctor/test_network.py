@@ -82,8 +82,8 @@ async def _listens(port: int) -> bool:
     [
         ("http://127.0.0.1:{free}", "TCP", "is the server running?"),
         ("http://nobody.invalid", "DNS", "has no address"),
-        ("https://127.0.0.1:{served}", "TLS", "if it speaks none, give http://127.0.0.1:"),
-        ("http://127.0.0.1:{silent}", "server", "speaks no HTTP"),
+        ("https://127.0.0.1:{served}", "TLS", "without TLS, give http://127.0.0.1:"),
+        ("http://127.0.0.1:{silent}", "server", "no HTTP answer from"),
     ],
 )
 async def test_where_nothing_can_be_examined(url: str, check: str, words: str) -> None:
@@ -115,25 +115,27 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.exit_code == 1
     assert trusted["TLS"].verdict == "ok"
     assert re.match(r"TLSv1\.[23], trusted certificate with 90 days left", trusted["TLS"].seen)
-    assert "HTTP/2 offered to browsers, HTTP/1.1 as it arrives" in trusted["HTTP version"].seen
+    assert "HTTP/2 offered to browsers, HTTP/1.1 on arrival" in trusted["HTTP version"].seen
     assert "ahead of" in trusted["clock"].seen or "behind" in trusted["clock"].seen
     faults = {name for name, result in trusted.items() if result.verdict != "ok"}
     # A second of silence is less than the heartbeat.
     assert faults == {"SSE idle cut", "WebSocket idle cut"}
     assert (wrong.exit_code, wrong.checks[-1].verdict) == (2, "fail")
-    assert "speaks TLS; give https://" in wrong.checks[-1].seen
+    assert "uses TLS; give https://" in wrong.checks[-1].seen
 
 
 async def test_certificate_that_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is warned of; and TLS without HTTP/2 leaves browsers with six streams."""
     async with (
         served(often=True) as server,
-        behind_tls(tmp_path, port_of(server.web_url), network.WARNED - 1, False) as url,
+        behind_tls(
+            tmp_path, port_of(server.web_url), network.CERTIFICATE_WARNING_DAYS - 1, False
+        ) as url,
     ):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
         found = findings(await examine(url, idle=1))
     assert found["TLS"].verdict == "warn"
-    assert f"{network.WARNED - 1} days left" in found["TLS"].seen
+    assert f"{network.CERTIFICATE_WARNING_DAYS - 1} days left" in found["TLS"].seen
     assert "nginx -s reload" in found["TLS"].fix
     assert found["SSE seven streams"].verdict == "warn"
     assert "`http2 on;`" in found["SSE seven streams"].fix
@@ -197,7 +199,7 @@ async def test_clock_that_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(server.hub.engine, "_now", message.now)
         found = findings(await examine(server.web_url, idle=1))
     assert found["clock"].verdict == "warn"
-    assert re.match(r"(2999|300\d)\.\d ms ahead of this one, ± ", found["clock"].seen)
+    assert re.match(r"(2999|300\d)\.\d ms ahead of the local clock, ± ", found["clock"].seen)
     for transport in ("SSE", "WebSocket"):
         told = re.search(r"one way (under )?(\d+\.\d)", found[f"{transport} latency"].seen)
         assert told is not None

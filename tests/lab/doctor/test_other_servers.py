@@ -49,7 +49,7 @@ async def test_server_that_is_not_rtdemo() -> None:
     found = findings(report)
     assert list(found) == ["DNS", "TCP", "server", "HTTP version", "page"]
     assert found["server"].verdict == "warn"
-    assert "no rtdemo: GET /api/probe/request was answered 404" in found["server"].seen
+    assert "not rtdemo: GET /api/probe/request returned 404" in found["server"].seen
     assert "SSE buffering" in found["server"].seen
     assert found["page"].verdict == "ok"
     # Neither transport could be tested, so nothing is known of the path.

@@ -46,32 +46,32 @@ WANTED = {
 }
 """What each set-up has to be told, with its verdict; everything else is ok."""
 SEEN = {
-    ("nginx_default.conf", "HTTP version"): "HTTP/1.0 as it arrives",
+    ("nginx_default.conf", "HTTP version"): "HTTP/1.0 on arrival",
     ("nginx_default.conf", "WebSocket upgrade"): "426 Upgrade Required instead of 101: only WebSocket",
     ("nginx_default.conf", "headers"): "Host rewritten to '127.0.0.1:",
     ("nginx_default.conf", "server"): "rtdemo behind nginx",
-    ("nginx_buffering.conf", "SSE first byte"): "held back: 2.* s, with the first event",
-    ("nginx_buffering.conf", "SSE buffering"): r"[1-5] were held back, for up to \d\d\d ms",
+    ("nginx_buffering.conf", "SSE first byte"): "held back for 2.* s, until the first event",
+    ("nginx_buffering.conf", "SSE buffering"): r"[1-5] were held back, for up to \d+ ms",
     ("nginx_gzip.conf", "SSE compression"): "gzip",
     (
         "nginx_read_timeout.conf",
         "SSE idle cut",
-    ): r"cut after [45]\.\d s of silence; rtdemo says something every 6 s",
+    ): r"cut after [45]\.\d s of silence; rtdemo sends a heartbeat every 6 s",
     (
         "nginx_read_timeout.conf",
         "WebSocket idle cut",
-    ): r"cut after [45]\.\d s of silence; rtdemo says something every 6 s",
+    ): r"cut after [45]\.\d s of silence; rtdemo sends a heartbeat every 6 s",
     (
         "haproxy_client_timeout.cfg",
         "WebSocket idle cut",
-    ): r"cut after [45]\.\d s of silence; rtdemo says something every 6 s",
+    ): r"cut after [45]\.\d s of silence; rtdemo sends a heartbeat every 6 s",
     ("haproxy_client_timeout.cfg", "server"): "rtdemo behind HAProxy",
     ("haproxy_client_timeout.cfg", "SSE buffering"): r"[1-5] were held back, for up to 2\d\d ms",
     ("haproxy_well_set.cfg", "server"): "rtdemo behind HAProxy",
-    ("", "server"): "no proxy can be seen",
-    ("", "SSE life"): r"lived the whole \d+ s of this run",
-    ("", "SSE resume"): "got exactly that",
-    ("", "WebSocket resume"): "got exactly that",
+    ("", "server"): "no proxy detected",
+    ("", "SSE life"): r"open for the whole run of \d+ s",
+    ("", "SSE resume"): "received exactly those",
+    ("", "WebSocket resume"): "received exactly those",
 }
 
 Tried = dict[str, tuple[Findings, Findings]]

@@ -1,15 +1,16 @@
 // @ts-check
 /**
- * How sure a difference is: a block bootstrap (Künsch 1989), paired between the transports.
+ * The interval of a difference: a block bootstrap (Künsch 1989), paired between the transports.
  *
- * Messages near each other in time are slow together, so not they are drawn again and again but whole blocks of time,
- * the same ones for both sides. Each side's samples are sorted once; a quantile of a draw is then one walk over them,
- * each counting as often as its block was drawn. Pure.
+ * Messages near each other in time are slow together. So it draws whole blocks of time, the same for both sides, instead
+ * of messages. Each side's samples are sorted once. A quantile of a draw is then one pass over them, in which each sample
+ * counts as often as its block was drawn. Pure.
  * @module compare/bootstrap
  */
 
 /**
- * Make a generator of numbers from 0 to below 1: xorshift32 (Marsaglia, Xorshift RNGs, 2003).
+ * Make a generator of numbers from 0 to below 1: xorshift32 (Marsaglia, Xorshift RNGs, 2003). A fixed seed makes a verdict
+ * reproducible.
  * @param {number} seed a whole number other than 0
  * @returns {() => number}
  */
@@ -23,7 +24,7 @@ export function seeded(seed) {
   };
 }
 
-/** Draws: the ends of a 95 % interval are then the tenth from either end. */
+/** Number of draws: the ends of a 95 % interval are then the tenth value from either end. */
 export const DRAWS = 400;
 
 /** @typedef {{ low: number, middle: number, high: number }} Interval milliseconds, first side minus second */
@@ -35,9 +36,9 @@ export const DRAWS = 400;
  */
 
 /**
- * Sort samples by their latency. As one number of latency and block, since the browser's own sort of numbers is several
- * times as fast as one that calls back.
- * @param {ArrayLike<number>} latency milliseconds; told apart to the microsecond
+ * Sort samples by latency. Latency and block are packed into one number: sorting numbers is several times as fast as
+ * sorting with a callback.
+ * @param {ArrayLike<number>} latency milliseconds; resolved to the microsecond
  * @param {ArrayLike<number>} block below 65,536
  * @returns {Sorted}
  */
@@ -55,17 +56,17 @@ export function sortSamples(latency, block) {
  * @param {Sorted} sorted
  * @param {number} blocks
  */
-function sizes({ block }, blocks) {
+function blockSizes({ block }, blocks) {
   const counts = new Uint32Array(blocks);
   for (const number of block) counts[number] += 1;
   return counts;
 }
 
 /**
- * Tell a quantile of samples of which each counts as often as its block. It is walked to from the nearer end.
+ * Return a quantile of weighted samples. The pass starts at the nearer end.
  * @param {Sorted} sorted
  * @param {Uint32Array} counts samples of each block
- * @param {Uint16Array} weights by block
+ * @param {Uint16Array} weights how often each block was drawn
  * @param {number} share 0.5 is the median
  */
 function quantile({ latency, block }, counts, weights, share) {
@@ -81,25 +82,25 @@ function quantile({ latency, block }, counts, weights, share) {
 }
 
 /**
- * Estimate the difference of a quantile with its 95 % interval; yields after each draw, so that the work can be cut.
+ * Estimate the difference of a quantile with its 95 % interval. Yields after each draw, so that the work can be split.
  * @param {Sorted} first
  * @param {Sorted} second
- * @param {number} blocks how many there are
- * @param {number} share
+ * @param {number} blocks number of blocks
+ * @param {number} share 0.5 is the median
  * @param {number} [seed]
  * @returns {Generator<undefined, Interval>}
  */
-export function* difference(first, second, blocks, share, seed = 20_251_122) {
+export function* quantileDifference(first, second, blocks, share, seed = 20_251_122) {
   const random = seeded(seed);
   const weights = new Uint16Array(blocks).fill(1);
-  const [one, other] = [sizes(first, blocks), sizes(second, blocks)];
-  const apart = () => quantile(first, one, weights, share) - quantile(second, other, weights, share);
-  const middle = apart();
+  const [one, other] = [blockSizes(first, blocks), blockSizes(second, blocks)];
+  const difference = () => quantile(first, one, weights, share) - quantile(second, other, weights, share);
+  const middle = difference();
   const drawn = new Float64Array(DRAWS);
   for (let draw = 0; draw < DRAWS; draw += 1) {
     weights.fill(0);
     for (let block = 0; block < blocks; block += 1) weights[Math.floor(random() * blocks)] += 1;
-    drawn[draw] = apart();
+    drawn[draw] = difference();
     yield;
   }
   drawn.sort();

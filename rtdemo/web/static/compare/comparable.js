@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Which messages can be compared: those that both sides get from the same producers on the same schedule, in the blocks
- * of time in which both had some. Pure.
+ * Selects the messages that can be compared: from the same producers on the same schedule, in blocks of time in which
+ * both sides had some. Pure.
  * @module compare/comparable
  */
 import { seeded, sortSamples } from "./bootstrap.js";
@@ -13,16 +13,16 @@ import { sameSpeed } from "../connection/selection.js";
 /** @typedef {import("./bootstrap.js").Sorted} Sorted */
 /** @typedef {import("../connection/selection.js").Selection} Selection */
 
-/** Samples of a side that are looked at; of more, so many are drawn by chance. */
-export const MOST = 16_384;
+/** Bound on a side's samples; from more, a random choice is taken. */
+export const MAX_SAMPLES = 16_384;
 
-const BLOCK_MS = 1_000;
+const MIN_BLOCK_MS = 1_000;
 
 /**
  * @typedef {object} Schedule
- * @property {string[]} names of the producers that run alike on both
- * @property {string[]} others those that run on both, but not alike
- * @property {number} block milliseconds: a block that has a message of the most frequent producer
+ * @property {string[]} names of producers with the same schedule on both sides
+ * @property {string[]} others names of producers that run on both with different schedules
+ * @property {number} block milliseconds, long enough for one message of the most frequent producer
  */
 
 /**
@@ -31,42 +31,42 @@ const BLOCK_MS = 1_000;
  * @param {{ websocket: Selection, sse: Selection }} chosen
  * @returns {Schedule}
  */
-export function schedule(producers, { websocket, sse }) {
+export function commonSchedule(producers, { websocket, sse }) {
   const both = producers
     .filter((producer) => received(producer, "websocket", websocket))
     .filter((producer) => received(producer, "sse", sse));
   const speed = Number(websocket.speed);
-  const alike = both.filter(({ shared, on }) => {
+  const same = both.filter(({ shared, on }) => {
     const period = on.websocket?.period ?? null;
     return shared || (period !== null && period === on.sse?.period && sameSpeed(websocket.speed, sse.speed));
   });
-  const others = both.filter((producer) => !alike.includes(producer)).map(({ name }) => name);
-  const periods = alike.map(({ shared, on }) => ((on.websocket?.period ?? 0) / (shared ? 1 : speed)) * 1000);
+  const others = both.filter((producer) => !same.includes(producer)).map(({ name }) => name);
+  const periods = same.map(({ shared, on }) => ((on.websocket?.period ?? 0) / (shared ? 1 : speed)) * 1000);
   const shortest = Math.min(...periods.filter(Boolean));
-  const block = Number.isFinite(shortest) ? Math.max(BLOCK_MS, shortest) : BLOCK_MS;
-  return { names: alike.map(({ name }) => name), others, block };
+  const block = Number.isFinite(shortest) ? Math.max(MIN_BLOCK_MS, shortest) : MIN_BLOCK_MS;
+  return { names: same.map(({ name }) => name), others, block };
 }
 
 /**
- * Tell whether a connection gets a producer's messages again and again, not only at its beginning.
+ * Return whether a connection receives a producer's messages repeatedly, not only at connect.
  * @param {Producer} producer
  * @param {TransportName} transport
  * @param {Selection} selection
  */
 function received({ name, shared, on }, transport, { producers }) {
-  const account = on[transport];
-  if (account === null) return false;
-  const repeats = shared || account.stream || account.period !== null;
-  return repeats && (account.always || (producers?.includes(name) ?? true));
+  const entry = on[transport];
+  if (entry === null) return false;
+  const repeats = shared || entry.stream || entry.period !== null;
+  return repeats && (entry.always || (producers?.includes(name) ?? true));
 }
 
 /**
- * Name the producers that both sides had messages of, such as count.
+ * Return the names of the producers from which both sides received messages that count.
  * @param {Recording} websocket
  * @param {Recording} sse
  * @param {string[]} wanted
  */
-export function common(websocket, sse, wanted) {
+export function commonProducers(websocket, sse, wanted) {
   const had = (/** @type {Recording} */ { names, payload: { messages } }, /** @type {string} */ name) =>
     (messages[names.indexOf(name)] ?? 0) > 0;
   return wanted.filter((name) => had(websocket, name) && had(sse, name));
@@ -74,17 +74,17 @@ export function common(websocket, sse, wanted) {
 
 /**
  * @typedef {object} Payload
- * @property {number} mean bytes of JSON; each producer counts alike, however many messages it had
- * @property {number} least messages of a producer
+ * @property {number} mean bytes of JSON; each producer has the same weight, however many messages it sent
+ * @property {number} least number of messages of the producer that sent the fewest
  */
 
 /**
- * Sum up what the compared messages carry.
+ * Return the mean payload of the compared messages.
  * @param {Recording} recording
- * @param {string[]} wanted producers that it had messages of
- * @returns {Payload | null} null where there are none
+ * @param {string[]} wanted producers from which it has messages
+ * @returns {Payload | null} null if there are none
  */
-export function payload({ names, payload: { messages, bytes } }, wanted) {
+export function meanPayload({ names, payload: { messages, bytes } }, wanted) {
   if (wanted.length === 0) return null;
   const numbers = wanted.map((name) => names.indexOf(name));
   const means = numbers.map((number) => bytes[number] / messages[number]);
@@ -100,33 +100,33 @@ export function payload({ names, payload: { messages, bytes } }, wanted) {
  */
 
 /**
- * Take the samples of both sides that can be compared.
+ * Select the samples of both sides that can be compared.
  * @param {Recording} websocket
  * @param {Recording} sse
  * @param {Schedule} schedule
  * @returns {Pair}
  */
-export function pair(websocket, sse, { names, block }) {
+export function pairSamples(websocket, sse, { names, block }) {
   const random = seeded(1);
-  const both = new Set(common(websocket, sse, names));
-  const [first, second] = [websocket, sse].map((recording) => pick(recording, both, block, random));
+  const both = new Set(commonProducers(websocket, sse, names));
+  const [first, second] = [websocket, sse].map((recording) => select(recording, both, block, random));
   const shared = [...new Set(first.block)].filter((number) => second.known.has(number));
   const numbers = new Map(shared.slice(-65_535).map((number, index) => [number, index]));
   return { websocket: sorted(first, numbers), sse: sorted(second, numbers), blocks: numbers.size };
 }
 
-/** @typedef {{ latency: number[], block: number[], known: Set<number> }} Picked */
+/** @typedef {{ latency: number[], block: number[], known: Set<number> }} Selected */
 
 /**
  * @param {Recording} recording
  * @param {Set<string>} names
  * @param {number} length of a block, milliseconds
  * @param {() => number} random
- * @returns {Picked}
+ * @returns {Selected}
  */
-function pick({ ring, names: numbered }, names, length, random) {
+function select({ ring, names: numbered }, names, length, random) {
   const wanted = numbered.map((name) => names.has(name));
-  const share = MOST / Math.max(1, ring.length);
+  const share = MAX_SAMPLES / Math.max(1, ring.length);
   const latency = [];
   const block = [];
   for (let index = 0; index < ring.length; index += 1) {
@@ -139,8 +139,8 @@ function pick({ ring, names: numbered }, names, length, random) {
 }
 
 /**
- * @param {Picked} picked
- * @param {Map<number, number>} numbers of the blocks that both have
+ * @param {Selected} selected
+ * @param {Map<number, number>} numbers new numbers of the blocks that both have
  */
 function sorted({ latency, block }, numbers) {
   const kept = block.map((number) => numbers.get(number) ?? -1);

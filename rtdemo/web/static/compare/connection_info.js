@@ -1,68 +1,75 @@
 // @ts-check
 /**
- * What the server knows of each open connection: asked once a connection, by its id.
+ * Asks the server what it observes of each open connection, once for each client id.
  * @module compare/connection_info
  */
 
-/** @typedef {import("./parity.js").Facts} Facts */
+/**
+ * @typedef {object} ConnectionInfo as GET /api/probe/connection returns it
+ * @property {string} server
+ * @property {number} process
+ * @property {string} http version, such as 1.1
+ * @property {boolean} tls
+ * @property {boolean | null} noDelay
+ * @property {string | null} compression
+ * @property {string[]} forwarding names of headers that a proxy added
+ */
 
 const TIMEOUT_MS = 5_000;
-
-/** How soon it is asked again where there was no answer. */
 const RETRY_MS = 5_000;
 
-export class ConnectionFacts {
-  /** @type {Facts | null} null where nothing was told */
-  told = null;
+export class ConnectionInfoLoader {
+  /** @type {ConnectionInfo | null} null while unknown */
+  info = null;
   /** @type {string | null} */
   #client = null;
-  #again = Infinity;
-  #offered;
+  #retryAt = Infinity;
+  #available;
   #changed;
 
   /**
-   * @param {boolean} offered whether the server's probes are switched on
+   * @param {boolean} available whether the server's probes are enabled
    * @param {() => void} changed
    */
-  constructor(offered, changed) {
-    this.#offered = offered;
+  constructor(available, changed) {
+    this.#available = available;
     this.#changed = changed;
   }
 
-  /** Why nothing is told. */
-  get untold() {
-    if (!this.#offered) return "the server's probes are switched off";
-    return this.#client === null ? "told once both are connected" : "the server has not told yet";
+  /** Why `info` is null. */
+  get missingReason() {
+    if (!this.#available) return "the server's probes are disabled";
+    return this.#client === null ? "known once both are connected" : "no answer from the server yet";
   }
 
   /**
-   * Learn which connection is open; called again and again. What is known of the last one stands until the next is, so that a cut does not blank
-   * the audit.
+   * Load the info of a new connection; called at each painting. The last info stays until the next one arrives, so that
+   * a reconnect does not empty the audit.
    * @param {string | null} client its id
    */
   follow(client) {
-    if (!this.#offered || client === null) return;
-    if (client === this.#client && performance.now() < this.#again) return;
+    if (!this.#available || client === null) return;
+    if (client === this.#client && performance.now() < this.#retryAt) return;
     this.#client = client;
-    this.#again = Infinity;
-    void this.#ask(client);
+    this.#retryAt = Infinity;
+    void this.#load(client);
   }
 
   /** @param {string} client */
-  async #ask(client) {
-    const facts = await read(client).catch(() => null);
+  async #load(client) {
+    const info = await fetchInfo(client).catch(() => null);
     if (client !== this.#client) return;
-    if (facts === null) this.#again = performance.now() + RETRY_MS;
-    this.told = facts;
+    if (info === null) this.#retryAt = performance.now() + RETRY_MS;
+    this.info = info;
     this.#changed();
   }
 }
 
 /**
  * @param {string} client
- * @returns {Promise<Facts | null>}
+ * @returns {Promise<ConnectionInfo | null>}
  */
-async function read(client) {
+async function fetchInfo(client) {
   const address = `/api/probe/connection?client=${encodeURIComponent(client)}`;
   const response = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (!response.ok) return null;

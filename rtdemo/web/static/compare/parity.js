@@ -1,44 +1,34 @@
 // @ts-check
 /**
- * Whether like is compared with like, line by line. Pure: facts are handed in.
+ * Audits whether the comparison is fair: one line for each condition that both sides must share. Pure.
  * @module compare/parity
  */
-import { clip, oneLine } from "../format.js";
 import { sameSpeed } from "../connection/selection.js";
+import { clip, oneLine } from "../format.js";
 
 /** @typedef {import("./comparable.js").Payload} Payload */
 /** @typedef {import("./comparable.js").Schedule} Schedule */
-
-/**
- * @typedef {object} Facts what GET /api/probe/connection says of a connection
- * @property {string} server
- * @property {number} process
- * @property {string} http
- * @property {boolean} tls
- * @property {boolean | null} noDelay
- * @property {string | null} compression
- * @property {string[]} forwarding names of headers that a proxy added
- */
+/** @typedef {import("./connection_info.js").ConnectionInfo} ConnectionInfo */
 
 /**
  * @typedef {object} Evidence
- * @property {Facts | null} websocket
- * @property {Facts | null} sse
- * @property {string} protocol what this page's own requests speak, as Resource Timing names it
- * @property {Schedule | null} schedule null while the list of producers is not known
+ * @property {ConnectionInfo | null} websocket
+ * @property {ConnectionInfo | null} sse
+ * @property {string} protocol of this page's own requests, as Resource Timing names it
+ * @property {Schedule | null} schedule null while the list of producers is unknown
  * @property {[string, string]} speeds of WebSocket and SSE
  * @property {[Payload | null, Payload | null]} payload of the producers that both received
- * @property {string} untold why the facts are not told, where they are not
+ * @property {string} missingReason why a connection's info is null
  */
 
-/** @typedef {"ok" | "not told" | "failed"} Result */
-/** @typedef {{ name: string, result: Result, words: string }} Line */
+/** @typedef {"ok" | "unknown" | "failed"} Result */
+/** @typedef {{ name: string, result: Result, words: string }} Line the keys of the exported run */
 
-/** Payloads of the same producers that differ by more are not the same: more than a transport's name makes of it. */
-const APART = 0.25;
+/** Relative difference of mean payloads up to which they count as the same; a transport's name causes less. */
+const MAX_PAYLOAD_DIFFERENCE = 0.25;
 
-/** Messages of each producer without which sizes that change say nothing. */
-const SETTLED = 20;
+/** Messages of each producer from which a payload difference counts. */
+const MIN_MESSAGES = 20;
 
 /**
  * Audit what is compared.
@@ -47,18 +37,18 @@ const SETTLED = 20;
  */
 export function audit(evidence) {
   return [
-    both("Same process", evidence, ({ server, process }) => `process ${process}${server && ` of ${server}`}`),
+    infoLine("Same process", evidence, ({ server, process }) => `process ${process}${server && ` of ${server}`}`),
     payloadLine(evidence),
     scheduleLine(evidence),
-    both("TCP_NODELAY", evidence, ({ noDelay }) => noDelay && "on", "off"),
-    both("Compression", evidence, ({ compression }) => compression ?? "none"),
-    both("HTTP version", evidence, ({ http, tls }) => `HTTP/${http}${tls ? " over TLS" : ""} at the server`),
+    infoLine("TCP_NODELAY", evidence, ({ noDelay }) => noDelay && "on", "off"),
+    infoLine("Compression", evidence, ({ compression }) => compression ?? "none"),
+    infoLine("HTTP version", evidence, ({ http, tls }) => `HTTP/${http}${tls ? " over TLS" : ""} at the server`),
     proxyLine(evidence),
   ];
 }
 
 /**
- * Say what makes a comparison void.
+ * List what makes a comparison invalid.
  * @param {Line[]} lines
  */
 export function failures(lines) {
@@ -66,20 +56,20 @@ export function failures(lines) {
 }
 
 /**
- * Compare one fact of both connections.
+ * Compare one property of both connections.
  * @param {string} name
  * @param {Evidence} evidence
- * @param {(facts: Facts) => string | boolean | null} fact null where the server could not tell
- * @param {string} [no] what false is called
+ * @param {(info: ConnectionInfo) => string | boolean | null} property null if the server cannot determine it
+ * @param {string} [no] text for false
  * @returns {Line}
  */
-function both(name, { websocket, sse, untold }, fact, no = "") {
-  if (websocket === null || sse === null) return { name, result: "not told", words: untold };
-  const [one, other] = [websocket, sse].map(fact);
-  if (one === null || other === null) return { name, result: "not told", words: "the server cannot tell" };
-  const [said, saidOther] = [one, other].map((value) => oneLine(clip(String(value || no), 80)));
-  if (said === saidOther) return { name, result: "ok", words: `${said}, both` };
-  return { name, result: "failed", words: `WebSocket has ${said}, SSE ${saidOther}` };
+function infoLine(name, { websocket, sse, missingReason }, property, no = "") {
+  if (websocket === null || sse === null) return { name, result: "unknown", words: missingReason };
+  const [one, other] = [property(websocket), property(sse)];
+  if (one === null || other === null) return { name, result: "unknown", words: "the server cannot determine it" };
+  const [first, second] = [one, other].map((value) => oneLine(clip(String(value || no), 80)));
+  if (first === second) return { name, result: "ok", words: `${first}, both` };
+  return { name, result: "failed", words: `WebSocket has ${first}, SSE ${second}` };
 }
 
 /**
@@ -88,11 +78,11 @@ function both(name, { websocket, sse, untold }, fact, no = "") {
  */
 function payloadLine({ payload: [websocket, sse] }) {
   const name = "Same payload";
-  if (websocket === null || sse === null) return { name, result: "not told", words: "no producer's messages on both yet" };
+  if (websocket === null || sse === null) return { name, result: "unknown", words: "no producer's messages on both yet" };
   const [one, other] = [websocket.mean, sse.mean];
   const words = `${one.toFixed(1)} and ${other.toFixed(1)} bytes of JSON a message, of the same producers`;
-  if (Math.abs(one - other) <= APART * Math.max(one, other)) return { name, result: "ok", words };
-  return { name, result: Math.min(websocket.least, sse.least) < SETTLED ? "not told" : "failed", words };
+  if (Math.abs(one - other) <= MAX_PAYLOAD_DIFFERENCE * Math.max(one, other)) return { name, result: "ok", words };
+  return { name, result: Math.min(websocket.least, sse.least) < MIN_MESSAGES ? "unknown" : "failed", words };
 }
 
 /**
@@ -101,14 +91,14 @@ function payloadLine({ payload: [websocket, sse] }) {
  */
 function scheduleLine({ schedule, speeds: [websocket, sse] }) {
   const name = "Same schedule";
-  if (schedule === null) return { name, result: "not told", words: "the server has not told its producers" };
+  if (schedule === null) return { name, result: "unknown", words: "no list of producers from the server yet" };
   const { names, others } = schedule;
   if (!sameSpeed(websocket, sse)) {
     return { name, result: "failed", words: `WebSocket runs at ${websocket}× and SSE at ${sse}×` };
   }
-  if (names.length === 0) return { name, result: "failed", words: "no producer runs on both in the same period" };
-  const aside = others.length === 0 ? "" : `; left aside as unlike: ${list(others)}`;
-  return { name, result: "ok", words: `only ${list(names)} compared${aside}` };
+  if (names.length === 0) return { name, result: "failed", words: "no producer runs on both with the same period" };
+  const excluded = others.length === 0 ? "" : `; excluded as different: ${list(others)}`;
+  return { name, result: "ok", words: `only ${list(names)} compared${excluded}` };
 }
 
 /** @param {string[]} names */
@@ -117,15 +107,15 @@ function list(names) {
 }
 
 /**
- * A proxy shows in the headers that it adds, and where this page speaks another version of HTTP than the server hears.
+ * A proxy shows in the headers that it adds, or in two versions of HTTP: one to this page and another to the server.
  * @param {Evidence} evidence
  * @returns {Line}
  */
 function proxyLine(evidence) {
   const { sse, protocol } = evidence;
   const name = "Proxy in between";
-  const line = both(name, evidence, ({ forwarding }) => forwarding.join(", ") || "none seen");
+  const line = infoLine(name, evidence, ({ forwarding }) => forwarding.join(", ") || "none seen");
   if (line.result !== "ok" || sse === null || !/^(h2|h3)/.test(protocol)) return line;
   if (sse.http.startsWith(protocol[1])) return line;
-  return { ...line, words: `${line.words}; it speaks ${protocol} to this page, HTTP/${sse.http} to the server` };
+  return { ...line, words: `${line.words}; it uses ${protocol} to this page, HTTP/${sse.http} to the server` };
 }

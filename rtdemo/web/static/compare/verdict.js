@@ -1,39 +1,57 @@
 // @ts-check
 /**
- * Works the verdict out, at most every 2 s and in slices that hold no message up.
+ * The verdict: which transport is faster here. Computed at most every 2 s, in slices that delay no message, and written
+ * as one sentence that claims no more than was measured.
  * @module compare/verdict
  */
 import { milliseconds } from "../format.js";
-import { difference } from "./bootstrap.js";
-import { pair } from "./comparable.js";
 import { leftOut } from "../measure/recording.js";
+import { quantileDifference } from "./bootstrap.js";
+import { pairSamples } from "./comparable.js";
 
 /** @typedef {import("../measure/recording.js").Recording} Recording */
 /** @typedef {import("./bootstrap.js").Interval} Interval */
 /** @typedef {import("./comparable.js").Schedule} Schedule */
 
-const EVERY_MS = 2_000;
-/** Judged again once there are so many times the samples: less would not change it, and a long run costs no more. */
-const MORE = 1.03;
-/** A slice delays a message by no more than this. */
+/**
+ * @typedef {object} Findings
+ * @property {number} blocks of time in which both sides had messages
+ * @property {number} samples of the side that has fewer
+ * @property {Interval | null} median WebSocket minus SSE, milliseconds
+ */
+
+const INTERVAL_MS = 2_000;
+/** Growth of the sample count after which the comparison runs again; less would not change it. */
+const RERUN_GROWTH = 1.03;
+/** Bound on the time of a slice, and so on the delay of a message. */
 const SLICE_MS = 4;
 
-/** @type {Findings} */
-const NOTHING = { blocks: 0, samples: 0, median: null };
+/** Blocks from which an interval is trusted. */
+export const MIN_BLOCKS = 20;
 
-export class Judge {
+/**
+ * Milliseconds below which neither side is named. A connection's place in the server's turns is set when it opens and
+ * stays, so no interval of one run covers it: one pair of connections of a page differed from the next by this much.
+ */
+export const MIN_DIFFERENCE_MS = 0.5;
+
+/** @type {Findings} */
+const NO_FINDINGS = { blocks: 0, samples: 0, median: null };
+
+/** Runs the comparison again whenever there are enough new samples. */
+export class Comparison {
   /** @type {Findings} */
-  findings = NOTHING;
+  findings = NO_FINDINGS;
   #recordings;
   #schedule;
   #changed;
   #working = false;
-  #judged = { samples: 0, names: "" };
+  #last = { samples: 0, names: "" };
 
   /**
    * @param {[Recording, Recording]} recordings of WebSocket and SSE
-   * @param {() => Schedule | null} schedule null while the list of producers is not known
-   * @param {() => void} changed called after each finding
+   * @param {() => Schedule | null} schedule null while the list of producers is unknown
+   * @param {() => void} changed called after new findings
    */
   constructor(recordings, schedule, changed) {
     this.#recordings = recordings;
@@ -41,35 +59,35 @@ export class Judge {
     this.#changed = changed;
   }
 
-  /** Look every 2 s whether there is something new to judge. */
+  /** Check every 2 s for new samples. */
   start() {
-    setInterval(() => this.look(), EVERY_MS);
+    setInterval(() => this.update(), INTERVAL_MS);
   }
 
-  /** Judge what there is, unless it was judged, or is being judged. */
-  look() {
+  /** Compare, unless the samples are the same or a comparison is running. */
+  update() {
     const schedule = this.#schedule();
     if (schedule === null) return;
     const samples = Math.min(...this.#recordings.map(({ histogram }) => histogram.count));
     const names = schedule.names.join();
-    const last = this.#judged;
-    const same = names === last.names && samples >= last.samples && samples <= last.samples * MORE;
+    const last = this.#last;
+    const same = names === last.names && samples >= last.samples && samples <= last.samples * RERUN_GROWTH;
     if (this.#working || document.hidden || same) return;
-    this.#judged = { samples, names };
+    this.#last = { samples, names };
     this.#working = true;
-    const work = judge(this.#recordings, schedule);
+    const work = compare(this.#recordings, schedule);
     const slice = () => {
       const end = performance.now() + SLICE_MS;
       for (let step = work.next(); ; step = work.next()) {
-        if (step.done) return this.#found(step.value);
-        if (performance.now() >= end) return void idle(slice);
+        if (step.done) return this.#finish(step.value);
+        if (performance.now() >= end) return void whenIdle(slice);
       }
     };
-    idle(slice);
+    whenIdle(slice);
   }
 
   /** @param {Findings} findings */
-  #found(findings) {
+  #finish(findings) {
     this.#working = false;
     this.findings = findings;
     this.#changed();
@@ -77,72 +95,55 @@ export class Judge {
 }
 
 /** @param {() => void} work Safari has no idle callbacks */
-function idle(work) {
+function whenIdle(work) {
   if ("requestIdleCallback" in globalThis) requestIdleCallback(work, { timeout: 500 });
   else setTimeout(work, 50);
 }
 
 /**
- * Find how the two differ; yields wherever the work can be cut.
+ * Compare two recordings. Yields wherever the work can be split.
  * @param {[Recording, Recording]} recordings
  * @param {Schedule} schedule
  * @returns {Generator<undefined, Findings>}
  */
-export function* judge([one, other], schedule) {
-  const { websocket, sse, blocks } = pair(one, other, schedule);
+export function* compare([one, other], schedule) {
+  const { websocket, sse, blocks } = pairSamples(one, other, schedule);
   const samples = Math.min(websocket.block.length, sse.block.length);
-  if (blocks < BLOCKS) return { ...NOTHING, blocks, samples };
+  if (blocks < MIN_BLOCKS) return { ...NO_FINDINGS, blocks, samples };
   yield;
-  const median = yield* difference(websocket, sse, blocks, 0.5);
+  const median = yield* quantileDifference(websocket, sse, blocks, 0.5);
   return { blocks, samples, median };
 }
 
 /**
- * @typedef {object} Findings
- * @property {number} blocks of time in which both sides had messages
- * @property {number} samples of the side that has fewer
- * @property {Interval | null} median WebSocket minus SSE
- */
-
-/** Blocks without which no interval is to be believed. */
-export const BLOCKS = 20;
-
-/**
- * Milliseconds below which nobody is named. How two connections fall into the server's turns is settled when they open
- * and lasts as long as they do, so no interval within a run knows of it: by so much did one pair of the same page differ
- * from the next.
- */
-export const FLOOR_MS = 0.5;
-
-/**
- * Say which is faster. The one question is the median: of two, each asked at 95 %, one would be answered wrongly by chance
+ * Write the verdict. It compares only the median: of two questions at 95 % each, one would be answered wrongly by chance
  * nearly twice as often.
  * @param {Findings} findings
- * @param {string[]} unlike why they cannot be compared; empty where they can
+ * @param {string[]} failed why the sides cannot be compared; empty if they can
  * @param {string} waiting why there is nothing to compare yet
  */
-export function verdict({ blocks, samples, median }, unlike, waiting) {
-  if (unlike.length > 0) return `Not comparable: ${unlike.join("; ")}.`;
+export function verdictSentence({ blocks, samples, median }, failed, waiting) {
+  if (failed.length > 0) return `Not comparable: ${failed.join("; ")}.`;
   if (samples === 0) return waiting;
-  return blocks < BLOCKS || median === null ? tooFew(blocks) : claim(median);
+  return blocks < MIN_BLOCKS || median === null ? tooFew(blocks) : claim(median);
 }
 
 /**
- * Say why there is nothing to compare yet.
+ * Explain why there is nothing to compare yet.
  * @param {Recording[]} recordings
  * @param {boolean} open whether both are connected
  */
-export function waiting(recordings, open) {
-  if (!open) return "Connect both, and this line says which is faster here.";
+export function waitingSentence(recordings, open) {
+  if (!open) return "Connect both to see here which is faster.";
   const uncounted = recordings.find(({ wire, histogram }) => wire.messages > 0 && histogram.count === 0);
   if (uncounted === undefined) return tooFew(0);
   if (uncounted.left.untimed < uncounted.wire.messages) return `Every message so far was left out: ${leftOut(uncounted)}.`;
-  return "No message could be timed: the server's clock was not known. Where that stays so, see whether /api/time answers.";
+  return "No message could be timed: the server's clock is unknown. If this lasts, check that /api/time answers.";
 }
 
 /** @param {number} blocks */
 function tooFew(blocks) {
-  return `Too few messages yet: ${blocks} of the ${BLOCKS} stretches of time that a verdict needs.`;
+  return `Too few messages yet: ${blocks} of the ${MIN_BLOCKS} blocks of time that a verdict needs.`;
 }
 
 /** @param {Interval} interval */
@@ -151,20 +152,20 @@ function claim({ low, middle, high }) {
   const [least, most] = [Math.abs(low), Math.abs(high)].sort((one, other) => one - other);
   const interval = `${amount(least)} to ${amount(most)} ms, 95 % interval`;
   if (low <= 0 && high >= 0) {
-    return `No difference can be told (WebSocket is between ${ahead(low)} and ${ahead(high)}, 95 % interval).`;
+    return `No clear difference (WebSocket is between ${relative(low)} and ${relative(high)}, 95 % interval).`;
   }
-  if (least <= FLOOR_MS) {
-    return `No difference can be told: ${name} is faster here (${interval}), but other connections may differ by ${FLOOR_MS} ms.`;
+  if (least <= MIN_DIFFERENCE_MS) {
+    return `No clear difference: ${name} is faster here (${interval}), but other connections may differ by ${MIN_DIFFERENCE_MS} ms.`;
   }
   return `${name} is ${amount(Math.abs(middle))} ms faster at the median (${interval}).`;
 }
 
 /** @param {number} value WebSocket minus SSE, milliseconds */
-function ahead(value) {
+function relative(value) {
   return `${amount(Math.abs(value))} ms ${value < 0 ? "faster" : "slower"}`;
 }
 
-/** @param {number} value */
+/** @param {number} value milliseconds */
 function amount(value) {
   if (value > 0 && value < 0.01) return "under 0.01";
   return value < 1 ? value.toFixed(2) : milliseconds(value);

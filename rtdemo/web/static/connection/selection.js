@@ -1,6 +1,9 @@
 // @ts-check
 /**
- * What a connection asks for: which producers, and how fast. Pure: an address, a control message, a comparison.
+ * What a connection receives: which producers, and how fast. Kept across connections, and sent to the open one.
+ *
+ * The address of a stream carries the selection at a connect. A later change goes to the open connection as a control
+ * message. So does a change made before EventSource reconnects by itself, which repeats the old address.
  * @module connection/selection
  */
 
@@ -8,12 +11,12 @@
 
 /**
  * @typedef {object} Selection
- * @property {string[] | null} producers the names that were picked; null picks all
- * @property {string} speed multiplies the rate of private producers; as text, so that the server judges what was given
+ * @property {string[] | null} producers selected names; null selects all
+ * @property {string} speed factor on the rate of private producers; a text, so that the server checks it as given
  */
 
 /**
- * Take the page's own choice from its address.
+ * Read the selection from the page's address.
  * @param {string} search location.search
  * @returns {Selection}
  */
@@ -24,7 +27,7 @@ export function selectionFrom(search) {
 }
 
 /**
- * Write a selection into an address, as every connection understands it: ?producers= and ?speed=.
+ * Write a selection into an address as ?producers= and ?speed=.
  * @param {URL} url
  * @param {Selection} selection
  * @returns {URL}
@@ -37,20 +40,19 @@ export function addressFor(url, { producers, speed }) {
 }
 
 /**
- * Write a selection as the control message that an open connection takes. It always says all of it: what does not
- * change goes on without a break.
+ * Write a selection as a control message. It is always complete; the server leaves unchanged parts running.
  * @param {Selection} selection
  */
-export function command({ producers, speed }) {
+export function controlMessage({ producers, speed }) {
   return JSON.stringify({ rtdemo: { producers, speed: Number(speed) } });
 }
 
 /**
- * Read the answer to a control message.
+ * Parse the answer to a control message.
  * @param {string} text
- * @returns {Selection | string | null} what the connection receives from now on, why nothing changed, or neither
+ * @returns {Selection | string | null} the new selection, the server's error, or null for another text
  */
-export function readAnswer(text) {
+export function parseAnswer(text) {
   try {
     const { producers, speed, error } = JSON.parse(text);
     if (typeof error === "string") return error;
@@ -65,12 +67,12 @@ export function readAnswer(text) {
  * @param {Selection} one
  * @param {Selection} other
  */
-export function same(one, other) {
+export function sameSelection(one, other) {
   return sameSpeed(one.speed, other.speed) && sameProducers(one, other);
 }
 
 /**
- * What is no number, and so refused, is alike as text.
+ * Compare as numbers, or as texts where the server will refuse them anyway.
  * @param {string} one
  * @param {string} other
  */
@@ -92,41 +94,42 @@ export function sameProducers({ producers: one }, { producers: other }) {
  * @param {Selection} selection
  * @param {string} name
  * @param {boolean} on
- * @param {string[]} known the names that can be switched
- * @returns {Selection} all of them on is no pick, so that producers still to come are received too
+ * @param {string[]} known names that can be switched
+ * @returns {Selection} null producers if all are on, so that later producers are received too
  */
 export function switched({ producers, speed }, name, on, known) {
-  const picked = known.filter((each) => (each === name ? on : (producers?.includes(each) ?? true)));
-  return { producers: picked.length === known.length ? null : picked, speed };
+  const selected = known.filter((each) => (each === name ? on : (producers?.includes(each) ?? true)));
+  return { producers: selected.length === known.length ? null : selected, speed };
 }
 
 /** The producer of the server's answers to control messages. */
 const ANSWERS = "rtdemo";
 
 /**
- * See whether a message only tells how far the log went on, to a client that gets little of it.
+ * Return whether a message only reports a new log position, to a client that selected few shared producers.
  * @param {Message} message
  */
-export function tellsPosition({ producer, id }) {
+export function isPositionUpdate({ producer, id }) {
   return producer === ANSWERS && id !== null;
 }
 
-export class Control {
+/** Keeps one connection's selection in step with the reader's choice. */
+export class SelectionSync {
   /** @type {Selection} */
   chosen;
   /** Why the connection does not receive what was chosen; empty while it does. */
   refusal = "";
-  /** @type {Selection} what the address asked for */
-  #asked;
-  /** @type {Selection | null} what the connection was told last; null where that may have failed */
-  #told;
-  /** @type {Selection} what the server said last */
+  /** @type {Selection} in the address of the last connect */
+  #requested;
+  /** @type {Selection | null} sent to the connection last; null if that may have failed */
+  #sent;
+  /** @type {Selection} confirmed by the server last */
   #confirmed;
   #unanswered = 0;
 
   /** @param {Selection} start */
   constructor(start) {
-    this.chosen = this.#asked = this.#told = this.#confirmed = start;
+    this.chosen = this.#requested = this.#sent = this.#confirmed = start;
   }
 
   /**
@@ -137,15 +140,15 @@ export class Control {
     return addressFor(url, this.chosen).href;
   }
 
-  /** A connection is about to open, with the address as it is now. */
-  dialled() {
-    this.#asked = this.chosen;
+  /** Record that a connection opens with the address as it is now. */
+  connecting() {
+    this.#requested = this.chosen;
     this.refusal = "";
   }
 
-  /** It is open, and has what the address asked for. */
+  /** Record that the connection is open and has the selection of its address. */
   opened() {
-    this.#told = this.#confirmed = this.#asked;
+    this.#sent = this.#confirmed = this.#requested;
     this.#unanswered = 0;
   }
 
@@ -156,33 +159,33 @@ export class Control {
   }
 
   /**
-   * Take the control message that the open connection needs.
-   * @returns {string | null} null where it has what was chosen
+   * Return the control message that the open connection needs, and count it as sent.
+   * @returns {string | null} null if the connection has what was chosen
    */
   next() {
-    if (this.#told !== null && same(this.#told, this.chosen)) return null;
-    this.#told = this.chosen;
+    if (this.#sent !== null && sameSelection(this.#sent, this.chosen)) return null;
+    this.#sent = this.chosen;
     this.#unanswered += 1;
-    return command(this.chosen);
+    return controlMessage(this.chosen);
   }
 
   /**
-   * The message could not be sent: the next one says it again.
+   * Record that the message was not sent; next() returns it again.
    * @param {string} sentence
    */
-  failed(sentence) {
-    this.#told = null;
+  sendFailed(sentence) {
+    this.#sent = null;
     this.#unanswered = Math.max(0, this.#unanswered - 1);
     this.refusal = sentence;
   }
 
   /**
-   * See whether a message is the server's answer to a choice made here. The answer to a control message that somebody
-   * typed is a message like any other, and what it says becomes the choice.
+   * Take the server's answer, and return whether it answers a choice made here. An answer to a control message that the
+   * reader typed is an ordinary message, but its selection becomes the choice.
    * @param {Message} message
    */
   answered({ producer, message }) {
-    const answer = producer === ANSWERS ? readAnswer(message) : null;
+    const answer = producer === ANSWERS ? parseAnswer(message) : null;
     if (answer === null) return false;
     const ours = this.#unanswered > 0;
     if (ours) this.#unanswered -= 1;
@@ -191,14 +194,14 @@ export class Control {
       return ours;
     }
     this.#confirmed = answer;
-    if (!ours) this.chosen = this.#told = answer;
+    if (!ours) this.chosen = this.#sent = answer;
     return ours;
   }
 
   /** @param {string} sentence */
   #refused(sentence) {
     this.refusal = sentence;
-    // A later choice is still on its way and has its own answer.
-    if (this.#unanswered === 0) this.chosen = this.#told = this.#confirmed;
+    // A later choice is still on its way and gets its own answer.
+    if (this.#unanswered === 0) this.chosen = this.#sent = this.#confirmed;
   }
 }

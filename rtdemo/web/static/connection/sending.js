@@ -1,57 +1,61 @@
 // @ts-check
 /**
- * What one side says to the server, over its transport's own way: texts, choices, breaks.
+ * Sends texts and control messages over one side's transport, and times the replies.
  * @module connection/sending
  */
 
 /** @typedef {import("../message.js").Message} Message */
-/** @typedef {import("./selection.js").Control} Control */
-
+/** @typedef {import("./selection.js").SelectionSync} SelectionSync */
 /** @typedef {(text: string) => Promise<void>} Send rejects with a sentence */
 
-export class Speech {
-  exchange = new Exchange();
-  /** What went wrong with the last text. */
-  sending = "";
+/** Bound on texts that wait for their reply; further ones are not sent. */
+export const MAX_WAITING_TEXTS = 100;
+
+const REPLY_TIMEOUT_MS = 10_000;
+
+export class Sender {
+  roundTrips = new RoundTrips();
+  /** Why the last text was not sent; empty if it was. */
+  error = "";
   #send;
-  #control;
+  #selection;
   #changed;
-  #telling = false;
+  #sendingSelection = false;
 
   /**
    * @param {Send} send
-   * @param {Control} control
+   * @param {SelectionSync} selection
    * @param {() => void} changed
    */
-  constructor(send, control, changed) {
+  constructor(send, selection, changed) {
     this.#send = send;
-    this.#control = control;
+    this.#selection = selection;
     this.#changed = changed;
   }
 
   /**
-   * Say what somebody typed; its reply is awaited.
+   * Send a reader's text and wait for its reply.
    * @param {string} text
    */
-  async say(text) {
-    this.sending = "";
+  async sendText(text) {
+    this.error = "";
     let sent;
     try {
-      sent = this.exchange.begin(text, performance.now());
+      sent = this.roundTrips.start(text, performance.now());
       await this.#send(text);
     } catch (error) {
-      if (sent !== undefined) this.exchange.failed(sent);
-      this.sending = sentence(error);
+      if (sent !== undefined) this.roundTrips.cancel(sent);
+      this.error = sentence(error);
     }
     this.#changed();
   }
 
   /**
-   * Ask for a break.
-   * @param {string} text the control message
+   * Send a control message.
+   * @param {string} text
    * @param {(sentence: string) => void} failed
    */
-  async ask(text, failed) {
+  async sendControl(text, failed) {
     try {
       await this.#send(text);
     } catch (error) {
@@ -60,52 +64,45 @@ export class Speech {
     }
   }
 
-  /** Tell the open connection what was chosen: one message after the other, since posts may overtake each other. */
-  async tell() {
-    if (this.#telling) return;
-    this.#telling = true;
+  /** Send the selection to the open connection, one message at a time: POSTs may overtake each other. */
+  async sendSelection() {
+    if (this.#sendingSelection) return;
+    this.#sendingSelection = true;
     try {
-      for (let text = this.#control.next(); text !== null; text = this.#control.next()) await this.#send(text);
+      for (let text = this.#selection.next(); text !== null; text = this.#selection.next()) await this.#send(text);
     } catch (error) {
-      this.#control.failed(sentence(error));
+      this.#selection.sendFailed(sentence(error));
       this.#changed();
     } finally {
-      this.#telling = false;
+      this.#sendingSelection = false;
     }
   }
 
   reset() {
-    this.exchange.reset();
-    this.sending = "";
+    this.roundTrips.reset();
+    this.error = "";
   }
 }
 
-/** @param {unknown} error */
-function sentence(error) {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Texts that may wait for their reply at once; a further one is not sent. */
-export const WAITING = 100;
-
-const PATIENCE_MS = 10_000;
-
-export class Exchange {
+/** Matches replies to the texts that wait for them. */
+export class RoundTrips {
   /** @type {number | null} milliseconds of the last reply */
-  roundTrip = null;
-  /** A few words under the figure. */
+  last = null;
+  /** The note under the figure. */
   note = "nothing sent yet";
   /** @type {{ text: string, at: number }[]} */
   #waiting = [];
 
   /**
-   * Note a text that is about to be sent.
+   * Record a text that is about to be sent.
    * @param {string} text
    * @param {number} at performance.now()
-   * @returns {{ text: string, at: number }} to take back with failed()
+   * @returns {{ text: string, at: number }} for cancel()
    */
-  begin(text, at) {
-    if (this.#waiting.length >= WAITING) throw new Error(`Not sent: ${WAITING} texts still wait for a reply.`);
+  start(text, at) {
+    if (this.#waiting.length >= MAX_WAITING_TEXTS) {
+      throw new Error(`Not sent: ${MAX_WAITING_TEXTS} texts still wait for a reply.`);
+    }
     const sent = { text, at };
     this.#waiting.push(sent);
     this.note = "waiting for reply";
@@ -113,50 +110,55 @@ export class Exchange {
   }
 
   /**
-   * Take a text back that could not be sent.
+   * Remove a text that could not be sent.
    * @param {{ text: string, at: number }} sent
    */
-  failed(sent) {
+  cancel(sent) {
     this.#waiting = this.#waiting.filter((each) => each !== sent);
     this.note = "not sent";
   }
 
   /**
-   * See whether a message is the reply to the oldest text of that wording.
+   * Match a message to the oldest waiting text that it echoes.
    * @param {Message} message
    * @param {number} at performance.now()
    */
-  arrived(message, at) {
+  receive(message, at) {
     if (message.producer !== "echo") return;
     const index = this.#waiting.findIndex(({ text }) => message.message === `Echo: ${text}`);
     if (index < 0) return;
     const [sent] = this.#waiting.splice(index, 1);
-    this.roundTrip = at - sent.at;
+    this.last = at - sent.at;
     this.note = "last reply";
   }
 
   /**
-   * Give up on texts that nobody answered.
+   * Drop texts that have waited too long.
    * @param {number} now performance.now()
    * @returns {boolean} whether there were any
    */
   expire(now) {
-    const waiting = this.#waiting.filter(({ at }) => now - at < PATIENCE_MS);
+    const waiting = this.#waiting.filter(({ at }) => now - at < REPLY_TIMEOUT_MS);
     if (waiting.length === this.#waiting.length) return false;
     this.#waiting = waiting;
     this.note = "no reply in 10 s";
     return true;
   }
 
-  /** The connection ended, and with it every reply still to come. */
+  /** Drop every waiting text: the connection ended. */
   end() {
     if (this.#waiting.length > 0) this.note = "ended before reply";
     this.#waiting = [];
   }
 
-  /** Forget the figure; a reply on its way still counts. */
+  /** Clear the figure; a reply that is on its way still counts. */
   reset() {
-    this.roundTrip = null;
+    this.last = null;
     this.note = this.#waiting.length > 0 ? "waiting for reply" : "nothing sent yet";
   }
+}
+
+/** @param {unknown} error */
+function sentence(error) {
+  return error instanceof Error ? error.message : String(error);
 }

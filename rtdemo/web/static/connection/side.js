@@ -1,45 +1,49 @@
 // @ts-check
 /**
- * One side: its state, figures and last messages. Knows no page; a panel shows it.
+ * One side of the page: its connection state, measurement and last messages. A panel shows it; it never touches the DOM.
  * @module connection/side
  */
 import { clip, oneLine } from "../format.js";
+import { Measurement } from "../measure/measurement.js";
 import { parse } from "../message.js";
-import { sameProducers, tellsPosition } from "./selection.js";
-import { Speech } from "./sending.js";
-import { Silence } from "./stall.js";
+import { isPositionUpdate, sameProducers } from "./selection.js";
+import { Sender } from "./sending.js";
+import { StallDetector } from "./stall.js";
 import { utf8Length } from "./wire_size.js";
-import { Measuring } from "../measure/measurement.js";
 
-/** @typedef {import("../measure/faults.js").Break} Break */
-/** @typedef {import("../measure/measurement.js").Reader} Reader */
+/** @typedef {import("../measure/faults.js").Fault} Fault */
+/** @typedef {import("../measure/measurement.js").Environment} Environment */
 /** @typedef {import("../message.js").Message} Message */
 /** @typedef {import("../producers.js").Producer} Producer */
-/** @typedef {import("./selection.js").Control} Control */
+/** @typedef {import("../producers.js").TransportName} TransportName */
 /** @typedef {import("./selection.js").Selection} Selection */
+/** @typedef {import("./selection.js").SelectionSync} SelectionSync */
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 
-/** @typedef {"idle" | "connecting" | "connected" | "stalled" | "reconnecting"} Going */
-/** @typedef {Going | "refused" | "lost" | "disconnected"} State */
+/** @typedef {"idle" | "connecting" | "connected" | "stalled" | "reconnecting" | "refused" | "lost" | "disconnected"} State */
 
-/** Those that Disconnect ends. @type {ReadonlySet<State>} */
-export const ACTIVE = new Set(["connecting", "connected", "stalled", "reconnecting"]);
+/** States that Disconnect ends. @type {ReadonlySet<State>} */
+export const ACTIVE_STATES = new Set(["connecting", "connected", "stalled", "reconnecting"]);
 
-/** Those in which the connection can be spoken over. @type {ReadonlySet<State>} */
-export const OPEN = new Set(["connected", "stalled"]);
+/** States in which the connection can send. @type {ReadonlySet<State>} */
+export const OPEN_STATES = new Set(["connected", "stalled"]);
 
-/** Messages kept and shown. */
-export const KEPT = 10;
+/** Number of messages that are kept and shown. */
+export const MAX_RECENT_MESSAGES = 10;
 
-export class Recent {
+/** A connect or reconnect that takes longer gets a hint. */
+const SLOW_CONNECT_MS = 5_000;
+const TICK_MS = 1_000;
+
+export class RecentMessages {
   /** @type {Message[]} newest first */
   messages = [];
 
   /** @param {Message} message */
   add(message) {
     this.messages.unshift(message);
-    if (this.messages.length > KEPT) this.messages.pop();
+    if (this.messages.length > MAX_RECENT_MESSAGES) this.messages.pop();
   }
 
   clear() {
@@ -47,68 +51,66 @@ export class Recent {
   }
 }
 
-const SLOW_MS = 5_000;
-const TICK_MS = 1_000;
-
 export class Side {
   /** @type {State} */
   state = "idle";
+  /** The status sentence: what happens, and what to do. */
   sentence;
-  /** Whether the sentence is about a fault that did not change the state. */
-  fault = false;
-  recent = new Recent();
+  /** Whether the sentence reports an error that did not change the state. */
+  alert = false;
+  recent = new RecentMessages();
   /** @type {string | null} */
   client = null;
   #changed;
-  #silence = new Silence();
+  #stall = new StallDetector();
   #transport;
   #since = 0;
-  #heard = 0;
+  #lastMessageAt = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
 
   /**
    * @param {(events: TransportEvents) => Transport} transport
-   * @param {Reader} reader what it measures by
-   * @param {Control} control what it receives
-   * @param {(soon?: boolean) => void} changed called after whatever a panel shows may have changed; soon for a new state
+   * @param {Environment} environment clock and page visibility
+   * @param {SelectionSync} selection
+   * @param {(soon?: boolean) => void} changed called after a change that a panel shows; soon for a new state
    */
-  constructor(transport, reader, control, changed) {
-    this.measuring = new Measuring(reader);
-    this.control = control;
+  constructor(transport, environment, selection, changed) {
+    this.measurement = new Measurement(environment);
+    this.selection = selection;
     this.#changed = changed;
     this.#transport = transport({
       opened: () => this.#opened(),
-      message: (data, at) => this.#message(data, at),
-      reconnecting: (why, next) => this.#broke(why, next),
+      message: (data, at) => this.#receive(data, at),
+      reconnecting: (why, next) => this.#reconnecting(why, next),
       refused: (sentence) => this.#end("refused", sentence),
       lost: (sentence) => this.#end("lost", sentence),
     });
-    this.speech = new Speech((text) => this.#transport.send(text, this.client), control, changed);
+    this.sender = new Sender((text) => this.#transport.send(text, this.client), selection, changed);
     this.sentence = this.#invitation;
   }
 
   get active() {
-    return ACTIVE.has(this.state);
+    return ACTIVE_STATES.has(this.state);
   }
 
   get open() {
-    return OPEN.has(this.state);
+    return OPEN_STATES.has(this.state);
   }
 
   get ledger() {
-    return this.measuring.stats.ledger;
+    return this.measurement.stats.ledger;
   }
 
   connect() {
     if (this.active) return;
-    this.speech.sending = "";
+    this.sender.error = "";
     this.#transport.position = null;
-    this.ledger.resume();
-    this.control.dialled();
+    this.ledger.forgetShared();
+    this.selection.connecting();
     this.#since = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
-    this.#become("connecting", `Waiting for ${this.#transport.address} to answer.`);
+    this.#setState("connecting", `Waiting for ${this.#transport.address} to answer.`);
     this.#transport.connect();
   }
 
@@ -118,50 +120,50 @@ export class Side {
     this.#end("disconnected", "You closed it. Connect opens it again.");
   }
 
-  /** Clear figures and messages; the connection goes on. */
+  /** Clear figures and messages; the connection stays open. */
   reset() {
-    this.measuring.reset(performance.now());
+    this.measurement.reset(performance.now());
     this.recent.clear();
-    this.speech.reset();
+    this.sender.reset();
     this.#changed();
   }
 
   /**
-   * Break this connection for a try, or let a delayed one go on.
-   * @param {Break} kind
+   * Inject a fault into this connection, or end a delay.
+   * @param {Fault} kind
    */
-  break(kind) {
+  injectFault(kind) {
     if (!this.open) return;
-    const { breaks } = this.measuring;
-    const text = breaks.press(kind, performance.now());
-    void this.speech.ask(text, (sentence) => breaks.failed(sentence));
+    const { faults } = this.measurement;
+    const text = faults.request(kind, performance.now());
+    void this.sender.sendControl(text, (sentence) => faults.requestFailed(sentence));
     this.#changed();
   }
 
   /**
-   * Choose what this side receives: at once where it is connected, and at every connect from now on.
+   * Choose what this side receives, now and at every later connect.
    * @param {Selection} selection
    */
   choose(selection) {
-    if (!sameProducers(selection, this.control.chosen)) this.ledger.resume();
-    this.control.choose(selection);
+    if (!sameProducers(selection, this.selection.chosen)) this.ledger.forgetShared();
+    this.selection.choose(selection);
     if (this.state === "idle") this.sentence = this.#invitation;
-    this.#tell();
+    this.#sendSelection();
     this.#changed();
   }
 
   /**
-   * Learn which producers there are.
+   * Set the producers that the server offers.
    * @param {Producer[]} producers
-   * @param {import("../producers.js").TransportName} name of this side
+   * @param {TransportName} transport of this side
    */
-  learn(producers, name) {
-    this.#silence.learn(producers, name);
+  setProducers(producers, transport) {
+    this.#stall.setProducers(producers, transport);
     this.ledger.shared = new Set(producers.filter(({ shared }) => shared).map(({ name }) => name));
   }
 
-  #tell() {
-    if (this.open) void this.speech.tell();
+  #sendSelection() {
+    if (this.open) void this.sender.sendSelection();
   }
 
   get #invitation() {
@@ -170,64 +172,64 @@ export class Side {
 
   #opened() {
     const now = performance.now();
-    const back = this.state === "reconnecting";
-    this.measuring.opened(now, back ? null : now - this.#since);
-    this.#heard = now;
-    this.control.opened();
-    const away = `Back after ${((now - this.#since) / 1000).toFixed(1)} s.`;
-    this.#become("connected", back ? away : "Messages arrive as they are made.");
+    const reconnected = this.state === "reconnecting";
+    this.measurement.opened(now, reconnected ? null : now - this.#since);
+    this.#lastMessageAt = now;
+    this.selection.opened();
+    const gap = `Reconnected after ${((now - this.#since) / 1000).toFixed(1)} s.`;
+    this.#setState("connected", reconnected ? gap : "Messages arrive as they are produced.");
   }
 
   /**
    * @param {unknown} data
-   * @param {number} at
+   * @param {number} at performance.now()
    */
-  #message(data, at) {
-    this.#heard = at;
-    if (this.state === "stalled") this.#become("connected", "Messages arrive again.");
+  #receive(data, at) {
+    this.#lastMessageAt = at;
+    if (this.state === "stalled") this.#setState("connected", "Messages arrive again.");
     const message = parse(data);
     if (message === null) {
-      this.measuring.stats.unreadable += 1;
+      this.measurement.stats.unreadable += 1;
       const start = typeof data === "string" ? `It begins “${clip(oneLine(data), 40)}”.` : "It is not text.";
-      this.fault = true;
+      this.alert = true;
       this.sentence = `A message could not be read and was left out. ${start}`;
     } else {
-      this.#keep(message, at, utf8Length(String(data)));
+      this.#take(message, at, utf8Length(String(data)));
     }
     this.#changed();
   }
 
   /**
    * @param {Message} message
-   * @param {number} at
+   * @param {number} at performance.now()
    * @param {number} payload bytes
    */
-  #keep(message, at, payload) {
-    // The answer to a switch, a slider or a break is neither counted, timed nor listed. Its number is followed.
-    const answered = this.control.answered(message) || this.measuring.breaks.answered(message, at);
+  #take(message, at, payload) {
+    // An answer to a control message is not counted, timed or listed. Only its number is checked.
+    const answer = this.selection.answered(message) || this.measurement.faults.answered(message, at);
     if (message.id !== null) this.#transport.position = message.id;
-    if (answered || tellsPosition(message)) return this.ledger.enter({ ...message, id: null });
-    this.measuring.take(message, at, payload, this.#transport.wireBytes(payload, message.id));
+    if (answer || isPositionUpdate(message)) return this.ledger.enter({ ...message, id: null });
+    this.measurement.take(message, at, payload, this.#transport.wireBytes(payload, message.id));
     this.recent.add(message);
-    this.speech.exchange.arrived(message, at);
+    this.sender.roundTrips.receive(message, at);
     if (message.client === null) return;
     this.client = message.client;
-    this.#tell();
+    this.#sendSelection();
   }
 
   /**
    * @param {string} why
    * @param {string} next
    */
-  #broke(why, next) {
+  #reconnecting(why, next) {
     const now = performance.now();
     const first = this.state !== "reconnecting";
     if (first) this.#since = now;
-    this.measuring.broke(now);
-    const cut = first && this.measuring.breaks.kind === "cut";
+    this.measurement.interrupted(now);
+    const cut = first && this.measurement.faults.kind === "cut";
     this.client = null;
-    this.speech.exchange.end();
-    this.#become("reconnecting", `${cut ? "You cut it." : why} ${next}`.trim());
+    this.sender.roundTrips.end();
+    this.#setState("reconnecting", `${cut ? "You cut it." : why} ${next}`.trim());
   }
 
   /**
@@ -236,37 +238,37 @@ export class Side {
    */
   #end(state, sentence) {
     clearInterval(this.#timer);
-    this.measuring.ended(performance.now());
+    this.measurement.ended(performance.now());
     this.client = null;
-    this.speech.exchange.end();
-    this.#become(state, sentence);
+    this.sender.roundTrips.end();
+    this.#setState(state, sentence);
   }
 
   #tick() {
     const now = performance.now();
-    if (now - this.#since > SLOW_MS) this.#wonder();
-    const { chosen } = this.control;
-    if (this.state === "connected" && now - this.#heard > this.#silence.patience(chosen)) {
-      this.#become("stalled", this.#silence.sentence(chosen, this.#transport.stalled));
+    if (now - this.#since > SLOW_CONNECT_MS) this.#showHint();
+    const { chosen } = this.selection;
+    if (this.state === "connected" && now - this.#lastMessageAt > this.#stall.timeout(chosen)) {
+      this.#setState("stalled", this.#stall.sentence(chosen, this.#transport.stallHint));
     }
-    const expired = [this.speech.exchange.expire(now), this.measuring.breaks.expire(now)];
+    const expired = [this.sender.roundTrips.expire(now), this.measurement.faults.expire(now)];
     if (expired.includes(true)) this.#changed();
   }
 
-  /** Say why it may take so long to open. */
-  #wonder() {
-    if (this.state === "connecting") this.#become("connecting", this.#transport.slow());
-    if (this.state === "reconnecting") this.#become("reconnecting", this.#transport.away() ?? this.sentence);
+  /** Explain a slow connect or reconnect. */
+  #showHint() {
+    if (this.state === "connecting") this.#setState("connecting", this.#transport.connectHint());
+    if (this.state === "reconnecting") this.#setState("reconnecting", this.#transport.reconnectHint() ?? this.sentence);
   }
 
   /**
    * @param {State} state
    * @param {string} sentence
    */
-  #become(state, sentence) {
+  #setState(state, sentence) {
     this.state = state;
     this.sentence = sentence;
-    this.fault = false;
+    this.alert = false;
     this.#changed(true);
   }
 }

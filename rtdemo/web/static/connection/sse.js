@@ -1,15 +1,15 @@
 // @ts-check
 /**
- * The Server-Sent Events transport: EventSource down, POST up.
+ * The Server-Sent Events transport: EventSource to receive, POST to send.
  * @module connection/sse
  */
 import { clip, oneLine } from "../format.js";
+import { streamsExhausted } from "./tabs.js";
+import { explainFailure } from "./transport.js";
 import { sseBytes } from "./wire_size.js";
-import { crowded } from "./tabs.js";
-import { diagnosis } from "./transport.js";
 
+/** @typedef {import("../measure/resource_timing.js").ResourceTiming} ResourceTiming */
 /** @typedef {import("./tabs.js").Tabs} Tabs */
-/** @typedef {import("../measure/resource_timing.js").Timing} Timing */
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 
@@ -17,8 +17,8 @@ const SEND_TIMEOUT_MS = 10_000;
 
 /** @implements {Transport} */
 export class SseTransport {
-  stalled = "If a proxy is in between, see that it does not buffer.";
-  /** EventSource keeps the last event id by itself. @type {string | null} */
+  stallHint = "If there is a proxy, check that it does not buffer.";
+  /** Unused: EventSource keeps the last event id by itself. @type {string | null} */
   position = null;
   /** @type {EventSource | null} */
   #source = null;
@@ -28,9 +28,9 @@ export class SseTransport {
   #tabs;
 
   /**
-   * @param {() => string} address asked at each connect
+   * @param {() => string} address called at each connect
    * @param {TransportEvents} events
-   * @param {Timing} timing
+   * @param {ResourceTiming} timing
    * @param {Tabs} tabs
    */
   constructor(address, events, timing, tabs) {
@@ -44,23 +44,23 @@ export class SseTransport {
     return this.#address();
   }
 
-  /** Asked every second while no answer comes, this calls the roll of the other tabs for the next time. */
-  slow() {
-    this.#tabs.call();
+  /** Ask the other tabs, and use their answers at the next call. */
+  connectHint() {
+    this.#tabs.ask();
     return (
-      crowded(this.#tabs, this.#timing.protocol) ??
+      streamsExhausted(this.#tabs, this.#timing.protocol) ??
       "No answer yet. Over HTTP/1.1 a browser opens six streams to one origin: close other tabs of it."
     );
   }
 
-  /** Calls the roll as well: a stream that comes back needs a connection like any other. */
-  away() {
-    this.#tabs.call();
-    return crowded(this.#tabs, this.#timing.protocol);
+  /** Ask the other tabs here too: a reconnect needs a free connection as well. */
+  reconnectHint() {
+    this.#tabs.ask();
+    return streamsExhausted(this.#tabs, this.#timing.protocol);
   }
 
   /**
-   * @param {number} payload
+   * @param {number} payload bytes
    * @param {string | null} id
    */
   wireBytes(payload, id) {
@@ -73,15 +73,15 @@ export class SseTransport {
     let opened = false;
     source.onopen = () => {
       opened = true;
-      this.#tabs.holds = true;
+      this.#tabs.holdsStream = true;
       this.#events.opened();
     };
     source.onmessage = ({ data }) => this.#events.message(data, performance.now());
-    source.onerror = () => this.#broken(source, opened);
+    source.onerror = () => this.#failed(source, opened);
   }
 
   disconnect() {
-    this.#tabs.holds = false;
+    this.#tabs.holdsStream = false;
     this.#source?.close();
     this.#source = null;
   }
@@ -91,30 +91,30 @@ export class SseTransport {
    * @param {string | null} client
    */
   async send(text, client) {
-    if (client === null) throw new Error("Not sent: the stream has not named this client yet.");
+    if (client === null) throw new Error("Not sent: the stream has not sent the client id yet.");
     const url = new URL("/api/messages", this.address);
     url.searchParams.set("client", client);
     const signal = AbortSignal.timeout(SEND_TIMEOUT_MS);
     const response = await fetch(url, { method: "POST", body: text, signal }).catch(() => null);
     if (response === null) {
-      const reason = await this.#tabs.reason(this.#timing.protocol);
+      const reason = await this.#tabs.explainNoAnswer(this.#timing.protocol);
       throw new Error(`Not sent. ${reason ?? "Nothing answers the POST. Is the server running?"}`);
     }
     if (response.ok) return;
-    const words = clip(oneLine((await response.text()).trim()), 120);
-    throw new Error(`Not sent: the server answered ${response.status}. ${words}`);
+    const reason = clip(oneLine((await response.text()).trim()), 120);
+    throw new Error(`Not sent: the server answered ${response.status}. ${reason}`);
   }
 
   /**
-   * EventSource tells no reason: it either tries again by itself or has given up (readyState CLOSED).
+   * EventSource gives no reason: it either retries by itself or has given up (readyState CLOSED).
    * @param {EventSource} source
    * @param {boolean} opened
    */
-  #broken(source, opened) {
+  #failed(source, opened) {
     if (source !== this.#source) return;
-    this.#tabs.holds = false;
+    this.#tabs.holdsStream = false;
     if (opened && source.readyState === EventSource.CONNECTING) {
-      this.#events.reconnecting("The stream broke.", "The browser tries again by itself until you press Disconnect.");
+      this.#events.reconnecting("The stream broke.", "The browser retries by itself until you press Disconnect.");
       return;
     }
     source.close();
@@ -126,8 +126,8 @@ export class SseTransport {
    * @param {boolean} opened
    */
   async #explain(source, opened) {
-    const silent = "The server answers but refused the stream. It may be at its limit; its log says why.";
-    const sentence = await diagnosis(source.url, silent);
+    const unexplained = "The server answers but refused the stream. It may be at its limit; see the server log.";
+    const sentence = await explainFailure(source.url, unexplained);
     if (this.#source !== source) return;
     this.#source = null;
     if (opened) this.#events.lost(`The browser gave up. ${sentence}`);

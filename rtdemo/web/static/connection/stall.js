@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Silence on an open connection: how long it is nothing to speak of, and what to say then. Pure.
+ * Detects a stalled connection: how long silence is normal for the selected producers. Pure.
  * @module connection/stall
  */
 
@@ -8,49 +8,48 @@
 /** @typedef {import("../producers.js").TransportName} TransportName */
 /** @typedef {import("./selection.js").Selection} Selection */
 
-const STALLED_MS = 10_000;
+const STALL_TIMEOUT_MS = 10_000;
 
-/** A message may be late by half a period. */
-const LATE = 1.5;
+/** Periods of silence that are normal: a message may be late by half a period. */
+const LATE_PERIODS = 1.5;
 
-export class Silence {
-  /** @type {{ name: string, period: number | null, shared: boolean }[]} producers of this transport */
+export class StallDetector {
+  /** @type {{ name: string, period: number | null, shared: boolean }[]} producers of this transport; period in seconds */
   #producers = [];
 
   /**
-   * Learn which producers there are.
+   * Set the producers that the server offers.
    * @param {Producer[]} producers
    * @param {TransportName} transport
    */
-  learn(producers, transport) {
+  setProducers(producers, transport) {
     this.#producers = producers.flatMap(({ name, shared, on }) => {
-      const account = on[transport];
-      return account === null ? [] : [{ name, shared, period: account.period }];
+      const entry = on[transport];
+      return entry === null ? [] : [{ name, shared, period: entry.period }];
     });
   }
 
   /**
-   * Tell how long nothing may arrive: at a tenth of the rate ten times as long, and no less than the most frequent of the
-   * producers that were picked needs.
+   * Return how long silence is normal. It grows as the rate falls below 1, and covers the shortest selected period.
    * @param {Selection} selection
    * @returns {number} milliseconds
    */
-  patience({ speed, producers }) {
+  timeout({ speed, producers }) {
     const rate = Number(speed) || 1;
-    const picked = this.#producers.filter(({ name }) => producers?.includes(name) ?? true);
-    const periods = picked.flatMap(({ period, shared }) => (period === null ? [] : [period / (shared ? 1 : rate)]));
+    const selected = this.#producers.filter(({ name }) => producers?.includes(name) ?? true);
+    const periods = selected.flatMap(({ period, shared }) => (period === null ? [] : [period / (shared ? 1 : rate)]));
     const shortest = periods.length === 0 ? 0 : Math.min(...periods);
-    return Math.max(STALLED_MS / Math.min(1, rate), shortest * 1000 * LATE);
+    return Math.max(STALL_TIMEOUT_MS / Math.min(1, rate), shortest * 1000 * LATE_PERIODS);
   }
 
   /**
-   * Say that nothing arrives, and what to look at.
+   * Describe the stall and what to check.
    * @param {Selection} selection
-   * @param {string} hint the transport's own
+   * @param {string} hint of the transport
    */
   sentence(selection, hint) {
-    const lasted = `Nothing has arrived for ${Math.round(this.patience(selection) / 1000)} s`;
-    if (selection.producers === null) return `${lasted}. ${hint}`;
-    return `${lasted} from the producers that are switched on. Switch on more of them below.`;
+    const silence = `Nothing has arrived for ${Math.round(this.timeout(selection) / 1000)} s`;
+    if (selection.producers === null) return `${silence}. ${hint}`;
+    return `${silence} from the selected producers. Switch on more of them below.`;
   }
 }

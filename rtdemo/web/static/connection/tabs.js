@@ -1,35 +1,34 @@
 // @ts-check
 /**
- * Who else holds an event stream: a roll call among the tabs of this origin.
+ * Counts the event streams that other tabs of this origin hold.
  *
- * Over HTTP/1.1 Chromium and Firefox open six connections to one origin, and each stream keeps one. A tab that waits for
- * its stream asks every second, and counts who answered lately: a tab that closed or crashed answers no more.
+ * Over HTTP/1.1 Chromium and Firefox open six connections to one origin, and each stream occupies one. A tab that waits
+ * for its stream asks the others every second and counts recent answers: a closed or crashed tab no longer answers.
  * @module connection/tabs
  */
 
-/** Connections to one origin over HTTP/1.1. */
-export const MOST = 6;
+/** Connections that a browser opens to one origin over HTTP/1.1. */
+export const MAX_CONNECTIONS = 6;
 
-/** An answer counts for so long: three calls, since a busy tab may miss one. */
-const FRESH_MS = 3_000;
+/** An answer counts for three questions, since a busy tab may miss one. */
+const ANSWER_VALID_MS = 3_000;
 
-/** How long answers to a call are waited for. */
-const ANSWER_MS = 300;
+const ANSWER_WAIT_MS = 300;
 
-/** Tabs that are remembered. */
-const KNOWN = 50;
+/** Bound on the tabs that are remembered. */
+const MAX_TABS = 50;
 
 /**
- * @typedef {object} Channel what BroadcastChannel has of use here
+ * @typedef {object} Channel the part of BroadcastChannel that is used
  * @property {(message: unknown) => void} postMessage
  * @property {((event: MessageEvent) => void) | null} onmessage
  */
 
 export class Tabs {
   /** Whether this tab holds a stream. */
-  holds = false;
+  holdsStream = false;
   #name = String(Math.random());
-  /** @type {Map<string, number>} when each holder answered last */
+  /** @type {Map<string, number>} time of the last answer of each tab that holds a stream, milliseconds */
   #holders = new Map();
   #channel;
   #now;
@@ -41,53 +40,54 @@ export class Tabs {
   constructor(channel, now = () => performance.now()) {
     this.#channel = channel;
     this.#now = now;
-    channel.onmessage = ({ data }) => this.#heard(data);
+    channel.onmessage = ({ data }) => this.#receive(data);
   }
 
-  /** Ask who holds a stream. */
-  call() {
+  /** Ask the other tabs whether they hold a stream. */
+  ask() {
     this.#channel.postMessage({ call: true });
   }
 
-  /** How many other tabs hold a stream. */
+  /** Number of other tabs that hold a stream. */
   get others() {
     const now = this.#now();
     for (const [name, at] of this.#holders) {
-      if (now - at > FRESH_MS) this.#holders.delete(name);
+      if (now - at > ANSWER_VALID_MS) this.#holders.delete(name);
     }
     return this.#holders.size;
   }
 
   /**
-   * Ask whether the other tabs are why a request got no answer.
+   * Ask the other tabs, and explain an unanswered request if their streams are the cause.
    * @param {string} protocol as Resource Timing names it
+   * @returns {Promise<string | null>} a sentence, or null
    */
-  async reason(protocol) {
-    this.call();
-    await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
-    return crowded(this, protocol);
+  async explainNoAnswer(protocol) {
+    this.ask();
+    await new Promise((resolve) => setTimeout(resolve, ANSWER_WAIT_MS));
+    return streamsExhausted(this, protocol);
   }
 
-  /** @param {unknown} data another version of this page may send anything */
-  #heard(data) {
+  /** @param {unknown} data anything: another tab may run another version of this page */
+  #receive(data) {
     if (typeof data !== "object" || data === null) return;
-    if ("call" in data && data.call === true && this.holds) this.#channel.postMessage({ holder: this.#name });
+    if ("call" in data && data.call === true && this.holdsStream) this.#channel.postMessage({ holder: this.#name });
     if (!("holder" in data) || typeof data.holder !== "string") return;
-    if (this.#holders.size < KNOWN) this.#holders.set(data.holder, this.#now());
+    if (this.#holders.size < MAX_TABS) this.#holders.set(data.holder, this.#now());
   }
 }
 
 /**
- * Say why a request gets no answer, where streams hold every connection to this origin.
- * @param {{ others: number, holds: boolean }} tabs
+ * Explain why a request gets no answer if streams occupy every connection to this origin.
+ * @param {{ others: number, holdsStream: boolean }} tabs
  * @param {string} protocol as Resource Timing names it
- * @returns {string | null} null where they do not
+ * @returns {string | null} a sentence, or null if connections are free
  */
-export function crowded({ others, holds }, protocol) {
-  if (others + Number(holds) < MOST || !protocol.startsWith("http/1")) return null;
-  const who = holds ? `This tab and ${others} others` : `${others} other tabs`;
+export function streamsExhausted({ others, holdsStream }, protocol) {
+  if (others + Number(holdsStream) < MAX_CONNECTIONS || !protocol.startsWith("http/1")) return null;
+  const holders = holdsStream ? `This tab and ${others} others` : `${others} other tabs`;
   return (
-    `${who} hold an event stream of this origin, as many as a browser opens over HTTP/1.1.` +
+    `${holders} hold an event stream of this origin, as many as a browser opens over HTTP/1.1.` +
     " Close one of them or press Disconnect there."
   );
 }

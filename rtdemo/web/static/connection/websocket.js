@@ -1,20 +1,22 @@
 // @ts-check
 /**
- * The WebSocket transport. A connection that broke is opened again, as EventSource does by nature, and goes on behind the
- * last position that was seen.
+ * The WebSocket transport: reconnects with back-off, as EventSource does by itself, and resumes after the last position.
  * @module connection/websocket
  */
 import { clip, oneLine } from "../format.js";
-import { diagnosis } from "./transport.js";
+import { explainFailure } from "./transport.js";
 import { websocketBytes } from "./wire_size.js";
 
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 
+/** An unanswered reconnect is given up after this time. */
+const RECONNECT_TIMEOUT_MS = 10_000;
+
 /**
- * Tell the WebSocket's address from the page's.
+ * Return the WebSocket's address for a page.
  * @param {Location | URL} page
- * @param {string} port the port of its own, empty where it shares the page's origin
+ * @param {string} port of the WebSocket site; empty where it shares the page's origin
  * @returns {URL}
  */
 export function websocketUrl(page, port) {
@@ -22,25 +24,21 @@ export function websocketUrl(page, port) {
   return new URL(port === "" ? `${scheme}//${page.host}/ws` : `${scheme}//${page.hostname}:${port}/`);
 }
 
-/** A retry that has no answer after so long is given up. */
-const RETRY_MS = 10_000;
-
 /** @implements {Transport} */
 export class WebSocketTransport {
-  stalled = "If the network changed, Disconnect and Connect.";
+  stallHint = "If the network changed, press Disconnect, then Connect.";
   /** @type {string | null} */
   position = null;
   /** @type {WebSocket | null} */
   #socket = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #retry;
+  #timer;
   #backoff = new Backoff();
   #events;
-
   #address;
 
   /**
-   * @param {() => string} address asked at each connect
+   * @param {() => string} address called at each connect
    * @param {TransportEvents} events
    */
   constructor(address, events) {
@@ -52,15 +50,15 @@ export class WebSocketTransport {
     return this.#address();
   }
 
-  slow() {
-    return "No answer yet. A firewall may drop this port, or a proxy may not pass the upgrade on.";
+  connectHint() {
+    return "No answer yet. A firewall may drop this port, or a proxy may not forward the upgrade.";
   }
 
-  away() {
+  reconnectHint() {
     return null;
   }
 
-  /** @param {number} payload */
+  /** @param {number} payload bytes */
   wireBytes(payload) {
     return websocketBytes(payload);
   }
@@ -71,11 +69,11 @@ export class WebSocketTransport {
   }
 
   disconnect() {
-    clearTimeout(this.#retry);
+    clearTimeout(this.#timer);
     this.#drop();
   }
 
-  /** Let go of the socket; it says no more. */
+  /** Close the socket and ignore its further events. */
   #drop() {
     const socket = this.#socket;
     if (socket === null) return;
@@ -92,7 +90,7 @@ export class WebSocketTransport {
 
   /**
    * @param {string} address
-   * @param {(socket: WebSocket) => void} failed called where it closes before it was open
+   * @param {(socket: WebSocket) => void} failed called if it closes before it opened
    */
   #open(address, failed) {
     const socket = this.#create(address);
@@ -101,7 +99,7 @@ export class WebSocketTransport {
     let opened = false;
     socket.onopen = () => {
       opened = true;
-      clearTimeout(this.#retry);
+      clearTimeout(this.#timer);
       this.#events.opened();
     };
     socket.onmessage = ({ data }) => {
@@ -109,8 +107,8 @@ export class WebSocketTransport {
       this.#events.message(data, performance.now());
     };
     socket.onclose = ({ code, reason }) => {
-      clearTimeout(this.#retry);
-      if (opened) this.#broken(code, reason);
+      clearTimeout(this.#timer);
+      if (opened) this.#closed(code, reason);
       else failed(socket);
     };
   }
@@ -123,7 +121,7 @@ export class WebSocketTransport {
     try {
       return new WebSocket(address);
     } catch (error) {
-      this.#events.refused(`The browser will not open ${address}: ${error}`);
+      this.#events.refused(`The browser cannot open ${address}: ${error}`);
       return null;
     }
   }
@@ -132,46 +130,47 @@ export class WebSocketTransport {
    * @param {number} code
    * @param {string} reason
    */
-  #broken(code, reason) {
+  #closed(code, reason) {
     this.#socket = null;
-    if (isFinal(code)) this.#events.lost(`${closing(code, reason)} It stays closed until you press Connect.`);
-    else this.#again(closing(code, reason));
+    if (isFinal(code)) this.#events.lost(`${closeSentence(code, reason)} It stays closed until you press Connect.`);
+    else this.#retryLater(closeSentence(code, reason));
   }
 
   /** @param {string} why */
-  #again(why) {
+  #retryLater(why) {
     const wait = this.#backoff.next();
-    this.#events.reconnecting(why, `Trying again in ${(wait / 1000).toFixed(1)} s, until you press Disconnect.`);
-    this.#retry = setTimeout(() => this.#reopen(), wait);
+    this.#events.reconnecting(why, `Retrying in ${(wait / 1000).toFixed(1)} s, until you press Disconnect.`);
+    this.#timer = setTimeout(() => this.#reconnect(), wait);
   }
 
-  /** Go on behind the last position. */
-  #reopen() {
-    this.#events.reconnecting("", "Opening it again; Disconnect gives up.");
+  /** Open a new socket that resumes after the last position. */
+  #reconnect() {
+    this.#events.reconnecting("", "Opening it again. Disconnect stops this.");
     const address = new URL(this.address);
     if (this.position !== null) address.searchParams.set("last_event_id", this.position);
-    this.#retry = setTimeout(() => {
+    this.#timer = setTimeout(() => {
       this.#drop();
-      this.#again("No answer in 10 s.");
-    }, RETRY_MS);
-    this.#open(address.href, () => this.#again("It did not open again."));
+      this.#retryLater("No answer in 10 s.");
+    }, RECONNECT_TIMEOUT_MS);
+    this.#open(address.href, () => this.#retryLater("It did not open again."));
   }
 
   /** @param {WebSocket} socket */
   async #explain(socket) {
-    const silent =
-      `${this.address} did not open, though the page's server answers.` +
-      " Can that port be reached, or did its log note a refusal?";
-    const sentence = await diagnosis(this.address, silent);
+    const unexplained =
+      `${this.address} did not open, but the page's server answers.` +
+      " Is that port reachable? The server log may name a reason.";
+    const sentence = await explainFailure(this.address, unexplained);
     if (this.#socket !== socket) return;
     this.#socket = null;
     this.#events.refused(sentence);
   }
 }
 
-export const FIRST_MS = 500;
-export const LAST_MS = 30_000;
+export const FIRST_RETRY_MS = 500;
+export const MAX_RETRY_MS = 30_000;
 
+/** Exponential back-off with jitter, so that clients do not reconnect all at once. */
 export class Backoff {
   #tries = 0;
   #random;
@@ -182,58 +181,57 @@ export class Backoff {
   }
 
   /**
-   * Tell how long to wait before the next try: half of it is certain, half is chance.
+   * Return the wait before the next try: half of it fixed, half random.
    * @returns {number} milliseconds
    */
   next() {
-    const most = Math.min(FIRST_MS * 2 ** this.#tries, LAST_MS);
+    const most = Math.min(FIRST_RETRY_MS * 2 ** this.#tries, MAX_RETRY_MS);
     this.#tries += 1;
     return most * (0.5 + this.#random() / 2);
   }
 
-  /** It worked: begin afresh. */
+  /** Start again from the shortest wait. */
   reset() {
     this.#tries = 0;
   }
 }
 
-/** @type {Record<number, string>} */
-const SENTENCES = {
-  1000: "The server closed the connection in good order.",
+/** Meanings of the close codes (RFC 6455, section 7.4.1). @type {Record<number, string>} */
+const CLOSE_SENTENCES = {
+  1000: "The server closed the connection normally.",
   1001: "The server is going away: it stops or restarts.",
-  1002: "The server saw a protocol error. A proxy in between may have changed the bytes.",
-  1003: "The server does not take this kind of data.",
-  1006: "The connection broke without a goodbye. Is the network there, and the server running?",
-  1007: "The server got text that is not UTF-8.",
-  1008: "The server's rules ended it, such as its limit on messages. Send less.",
-  1009: "The text was too big: 64 KiB is the most.",
-  1011: "The server met an error of its own; its log has it.",
-  1013: "This page read too slowly, so the server let go. Is the tab or the network overloaded?",
+  1002: "The server saw a protocol error. A proxy may have changed the bytes.",
+  1003: "The server does not accept this kind of data.",
+  1006: "The connection broke without a close frame. Is the network up, and is the server running?",
+  1007: "The server received text that is not UTF-8.",
+  1008: "The server's rules ended it, such as its rate limit. Send less.",
+  1009: "The text was too big: the limit is 64 KiB.",
+  1011: "Internal server error; see the server log.",
+  1013: "This page read too slowly, so the server closed the connection. Is the tab or the network overloaded?",
 };
 
-/** Codes whose sentence leaves open what happened, so that the server's own words help. */
-const OPEN = new Set([1008, 1011]);
+/** Codes for which the server's reason is shown too, as the sentence is general. */
+const CODES_WITH_REASON = new Set([1008, 1011]);
 
-/** After these a further try would end as this one did. */
-const FINAL = new Set([1002, 1003, 1007, 1008, 1009]);
+/** Codes after which a retry would end in the same way. */
+const FINAL_CODES = new Set([1002, 1003, 1007, 1008, 1009]);
 
 /**
- * Tell whether it is no use to try again.
+ * Return whether a retry is useless after this close code.
  * @param {number} code
  */
 export function isFinal(code) {
-  return FINAL.has(code);
+  return FINAL_CODES.has(code);
 }
 
 /**
- * Say why it ended and what to do.
+ * Explain a close code and what to do.
  * @param {number} code
- * @param {string} [reason] the server's own words
+ * @param {string} [reason] as the server sent it
  */
-export function closing(code, reason = "") {
-  const sentence = SENTENCES[code];
-  const quoted = reason !== "" && (sentence === undefined || OPEN.has(code));
-  const words = quoted ? ` It says: “${clip(oneLine(reason), 80)}”.` : "";
-  const ended = sentence ?? "The server closed the connection.";
-  return `${ended}${words} Code ${code}.`;
+export function closeSentence(code, reason = "") {
+  const sentence = CLOSE_SENTENCES[code];
+  const quoted = reason !== "" && (sentence === undefined || CODES_WITH_REASON.has(code));
+  const quote = quoted ? ` Reason: “${clip(oneLine(reason), 80)}”.` : "";
+  return `${sentence ?? "The server closed the connection."}${quote} Code ${code}.`;
 }

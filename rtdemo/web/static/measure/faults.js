@@ -1,145 +1,145 @@
 // @ts-check
 /**
- * Breaks that the reader causes: what is asked of the server, and which messages belong to it. Knows no network.
+ * Fault injection: what is requested of the server, and which messages a fault affects. No network.
  *
- * A break lasts from the server's answer until the connection delivers normally again: until a message comes that the
- * server made after it let go. Both moments are the server's own (`sentAt`), so no clock error is in this. What was asked
- * for and not answered is no break, and one whose end was asked for and not answered goes on.
+ * A fault lasts from the server's answer until the first message that the server made after it ended the fault. Both
+ * moments are the server's own (`sentAt`), so there is no clock error in this. A request without an answer is no fault,
+ * and a fault continues while the request to end it has no answer.
  * @module measure/faults
  */
 
 /** @typedef {import("../message.js").Message} Message */
 /** @typedef {import("./spans.js").Spans} Spans */
-/** @typedef {"cut" | "stop" | "delay"} Break */
+/** @typedef {"cut" | "stop" | "delay"} Fault */
 
-const PATIENCE_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
-export class Breaks {
-  /** @type {Break | null} the one that lasts */
+export class Faults {
+  /** @type {Fault | null} the fault in effect */
   kind = null;
-  /** Why nothing was broken; empty where there was no such refusal. */
+  /** Why the last request had no effect; empty if it had. */
   refusal = "";
   #spans;
-  /** Messages with no later `sentAt` belong to a break. */
-  #release = -Infinity;
-  /** @type {{ kind: Break | "none", at: number } | null} what was asked for, when, while no answer came */
-  #asked = null;
+  /** Messages up to this `sentAt` are affected. */
+  #affectedUntil = -Infinity;
+  /** @type {{ kind: Fault | "none", at: number } | null} the request that waits for its answer */
+  #request = null;
 
   /** @param {Spans} spans */
   constructor(spans) {
     this.#spans = spans;
   }
 
-  /** Whether an answer is awaited. */
-  get asking() {
-    return this.#asked !== null;
+  /** Whether a request waits for its answer. */
+  get pending() {
+    return this.#request !== null;
   }
 
   /**
-   * Ask for a break, or for the end of a delay.
-   * @param {Break} kind
+   * Request a fault, or the end of a delay.
+   * @param {Fault} kind
    * @param {number} at performance.now()
-   * @returns {string} the control message that asks for it
+   * @returns {string} the control message to send
    */
-  press(kind, at) {
+  request(kind, at) {
     this.refusal = "";
-    const asked = this.kind === "delay" && kind === "delay" ? "none" : kind;
-    this.#asked = { kind: asked, at };
-    return JSON.stringify({ rtdemo: { break: asked } });
+    const requested = this.kind === "delay" && kind === "delay" ? "none" : kind;
+    this.#request = { kind: requested, at };
+    return JSON.stringify({ rtdemo: { break: requested } });
   }
 
   /**
-   * See whether a message is the answer to a break; one that somebody typed counts as pressed.
+   * Take the server's answer to a request, and return whether the message is one. A typed control message counts too.
    * @param {Message} message
    * @param {number} at performance.now()
    */
   answered({ producer, message, sentAt }, at) {
     if (producer !== "rtdemo") return false;
     const { break: kind, seconds, error } = fields(message);
-    if (typeof error === "string" && this.asking) {
-      this.failed(error);
+    if (typeof error === "string" && this.pending) {
+      this.requestFailed(error);
       return true;
     }
     if (typeof kind !== "string") return false;
-    this.#asked = null;
+    this.#request = null;
     if (kind === "cut" || kind === "stop" || kind === "delay") this.#begin(kind, at);
-    if (kind === "stop") this.#release = sentAt + (Number(seconds) || 0) * 1000;
-    if (kind === "none") this.#release = sentAt;
+    if (kind === "stop") this.#affectedUntil = sentAt + (Number(seconds) || 0) * 1000;
+    if (kind === "none") this.#affectedUntil = sentAt;
     return true;
   }
 
   /**
-   * The connection broke: a cut may have taken its own answer with it.
+   * Record that the connection broke. A requested cut may have broken it before its answer arrived.
    * @param {number} at performance.now()
    */
-  broke(at) {
-    if (this.#asked?.kind === "cut") this.#begin("cut", at);
-    this.#asked = null;
+  connectionLost(at) {
+    if (this.#request?.kind === "cut") this.#begin("cut", at);
+    this.#request = null;
   }
 
   /**
-   * A new connection was welcomed: what the server did to the old one is over.
+   * Record a new connection's welcome: the server ended the faults of the old one.
    * @param {Message} message
    */
   welcomed({ sentAt }) {
-    this.#asked = null;
-    if (this.kind !== null) this.#release = sentAt;
+    this.#request = null;
+    if (this.kind !== null) this.#affectedUntil = sentAt;
   }
 
   /**
-   * Tell whether a message belongs to a break; one that does not ends it.
+   * Return whether a fault affects a message. The first unaffected message ends the fault.
    * @param {Message} message
    * @param {number} at performance.now()
    */
-  marks({ sentAt }, at) {
-    if (sentAt <= this.#release) return true;
-    this.#over(at);
+  affects({ sentAt }, at) {
+    if (sentAt <= this.#affectedUntil) return true;
+    this.#close(at);
     return false;
   }
 
   /**
-   * It could not be asked for, or was refused: all is as it was before.
+   * Record that the request was not sent or was refused.
    * @param {string} sentence
    */
-  failed(sentence) {
+  requestFailed(sentence) {
     this.refusal = sentence;
-    this.#asked = null;
+    this.#request = null;
   }
 
   /**
-   * Give up on an answer that does not come.
+   * Drop a request that has waited too long.
    * @param {number} now performance.now()
-   * @returns {boolean} whether one was awaited for too long
+   * @returns {boolean} whether there was one
    */
   expire(now) {
-    if (this.#asked === null || now - this.#asked.at < PATIENCE_MS) return false;
-    this.failed("The server has not answered in 10 s.");
+    if (this.#request === null || now - this.#request.at < ANSWER_TIMEOUT_MS) return false;
+    this.requestFailed("The server did not answer in 10 s.");
     return true;
   }
 
   /**
-   * The connection ended, and with it whatever was done to it.
+   * Record that the connection ended, which ends every fault.
    * @param {number} at performance.now()
    */
   end(at) {
-    this.#over(at);
-    this.#asked = null;
+    this.#close(at);
+    this.#request = null;
   }
 
-  /** @param {number} at */
-  #over(at) {
+  /** @param {number} at performance.now() */
+  #close(at) {
     if (this.kind !== null) this.#spans.close(this.kind, at);
     this.kind = null;
   }
 
   /**
-   * @param {Break} kind
-   * @param {number} at
+   * @param {Fault} kind
+   * @param {number} at performance.now()
    */
   #begin(kind, at) {
     if (this.kind !== null && this.kind !== kind) this.#spans.close(this.kind, at);
     this.kind = kind;
-    this.#release = Infinity;
+    this.#affectedUntil = Infinity;
     this.#spans.open(kind, at);
   }
 }

@@ -1,73 +1,74 @@
 // @ts-check
 /**
- * How often each latency occurred, in buckets that grow by 2 %: constant memory, and percentiles within 1 %. Pure.
+ * Latency histogram in buckets that grow by 2 %: constant memory, and percentiles within 1 %. Pure.
  * @module measure/histogram
  */
 
-/** Milliseconds at which the first bucket begins; what is less counts as next to nothing. */
-export const FIRST = 0.01;
+/** Start of the first bucket; smaller values are counted in `below`. */
+export const FIRST_EDGE_MS = 0.01;
+/** Ratio of a bucket's end to its start. */
 export const GROWTH = 1.02;
-/** The last bucket begins at 13 minutes. */
+/** Number of buckets; the last starts at 13 minutes. */
 export const BUCKETS = 920;
 
 const LOG_GROWTH = Math.log(GROWTH);
 
 /**
- * Tell where a bucket begins.
+ * Return the start of a bucket.
  * @param {number} bucket
  * @returns {number} milliseconds
  */
-export function edge(bucket) {
-  return FIRST * GROWTH ** bucket;
+export function bucketEdge(bucket) {
+  return FIRST_EDGE_MS * GROWTH ** bucket;
 }
 
 /**
- * Tell of how many values a percentile is one of them, and not a guess at more than there were.
+ * Return the fewest values for which a percentile is shown.
  * @param {number} percent
  */
-export function needed(percent) {
+export function minimumCount(percent) {
   return percent <= 50 ? 1 : Math.ceil(100 / (100 - percent));
 }
 
 export class Histogram {
   counts = new Uint32Array(BUCKETS);
-  /** Values under FIRST, negative ones among them. */
+  /** Number of values under FIRST_EDGE_MS, including negative ones. */
   below = 0;
   count = 0;
-  /** @type {number | null} the largest value, exactly */
+  /** @type {number | null} the exact largest value, milliseconds */
   max = null;
 
   /** @param {number} value milliseconds */
   add(value) {
     this.count += 1;
     this.max = this.max === null ? value : Math.max(this.max, value);
-    if (value < FIRST) this.below += 1;
-    else this.counts[Math.min(Math.floor(Math.log(value / FIRST) / LOG_GROWTH), BUCKETS - 1)] += 1;
+    if (value < FIRST_EDGE_MS) this.below += 1;
+    else this.counts[Math.min(Math.floor(Math.log(value / FIRST_EDGE_MS) / LOG_GROWTH), BUCKETS - 1)] += 1;
   }
 
   /**
-   * Tell the value that so many percent do not exceed: the nearest rank, as the middle of its bucket.
+   * Return a percentile by nearest rank, as the middle of its bucket.
    * @param {number} percent
-   * @returns {number | null} null while there are too few values
+   * @returns {number | null} milliseconds; null while there are too few values
    */
   percentile(percent) {
-    if (this.max === null || this.count < needed(percent)) return null;
+    if (this.max === null || this.count < minimumCount(percent)) return null;
     let rank = Math.max(1, Math.ceil((this.count * percent) / 100)) - this.below;
     if (rank <= 0) return Math.min(0, this.max);
     for (let bucket = 0; bucket < BUCKETS; bucket += 1) {
       rank -= this.counts[bucket];
-      if (rank <= 0) return Math.min(edge(bucket + 0.5), this.max);
+      if (rank <= 0) return Math.min(bucketEdge(bucket + 0.5), this.max);
     }
     return this.max;
   }
 
-  /** Keep what there is now. */
+  /** Return a copy. */
   copy() {
     const { counts, below, count, max } = this;
     return Object.assign(new Histogram(), { counts: counts.slice(), below, count, max });
   }
 
-  /** Forget all values. */
+  /** Remove all values. */
   clear() {
     this.counts.fill(0);
     this.below = 0;

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Interarrival jitter as RFC 3550, section 6.4.1, defines it: by how much consecutive messages differ in the time they
- * took, smoothed by a sixteenth. Both clocks' offset drops out of the difference, so it has no clock error. Pure.
+ * Interarrival jitter (RFC 3550, section 6.4.1): the difference between the latencies of consecutive messages, smoothed
+ * by a sixteenth. The clocks' offset cancels out, so jitter has no clock error. Pure.
  * @module measure/jitter
  */
 
@@ -20,7 +20,7 @@ export class Jitter {
     this.#last = latency;
   }
 
-  /** A message was left out: the next has none to be compared with. */
+  /** Record a message that was left out: the next one has no predecessor. */
   interrupt() {
     this.#last = null;
   }

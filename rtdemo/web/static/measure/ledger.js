@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The numbers of one side. Pure: what arrives is handed in, nothing is looked up.
+ * The ledger: lost, repeated and late messages, by each producer's sequence numbers.
  * @module measure/ledger
  */
 import { count } from "../format.js";
@@ -8,38 +8,36 @@ import { count } from "../format.js";
 /** @typedef {import("../message.js").Message} Message */
 /** @typedef {import("./measurement.js").Stats} Stats */
 
-/** Producers whose numbering is followed at once; messages of further ones are counted, not checked. */
-export const FOLLOWED = 200;
+/** Bound on producers that are checked; messages of further ones are counted as not checked. */
+export const MAX_PRODUCERS = 200;
 
-/** Numbers that are awaited after gaps, the latest; what else comes late counts as repeated. */
-const AWAITED = 1_000;
+/** Bound on missing numbers that are remembered, newest first; older ones that arrive count as repeated. */
+const MAX_MISSING = 1_000;
 
-/**
- * Follows each producer's numbering: a jump means that messages are missing, until they come late.
- */
+/** Checks each producer's numbering: a gap means missing messages, until they arrive late. */
 export class Ledger {
   missing = 0;
   repeated = 0;
   late = 0;
-  /** How often the server said that messages are lost. */
-  told = 0;
+  /** How often the server reported lost messages. */
+  reported = 0;
   unchecked = 0;
   /** @type {Map<string, { seq: number, shared: boolean }>} */
   #last = new Map();
-  /** @type {Map<string, boolean>} producer and number of what is missing, and whether it is counted */
-  #awaited = new Map();
-  /** @type {ReadonlySet<string>} names of shared producers, whose messages may come without a position */
+  /** @type {Map<string, boolean>} by producer and missing number: whether `missing` counts it */
+  #missing = new Map();
+  /** @type {ReadonlySet<string>} names of shared producers, whose messages may have no position */
   shared = new Set();
 
-  /** Forget the private numbers, which start at 1 with every connection. Shared ones go on. */
-  begin() {
+  /** Forget the numbers of private producers, which start at 1 with every connection. */
+  forgetPrivate() {
     for (const [producer, { shared }] of this.#last) {
       if (!shared) this.#last.delete(producer);
     }
   }
 
-  /** Follow shared producers from wherever they are next: while one is switched off, its numbers go on. */
-  resume() {
+  /** Forget the numbers of shared producers, which advance while the page does not receive them. */
+  forgetShared() {
     for (const [producer, { shared }] of this.#last) {
       if (shared) this.#last.delete(producer);
     }
@@ -48,19 +46,19 @@ export class Ledger {
   /** @param {Message} message */
   enter({ producer, seq, id, client, lost }) {
     if (lost) {
-      this.told += 1;
-      this.resume();
+      this.reported += 1;
+      this.forgetShared();
     }
     if (seq === null) return;
-    // The welcome's position is the client's, and so is that of what says that messages are lost.
+    // The position in a welcome or in a report of loss is the client's, not that of a shared message.
     const shared = (id !== null && !client && !lost) || this.shared.has(producer);
     const last = this.#last.get(producer)?.seq ?? (shared ? seq - 1 : 0);
-    if (!this.#last.has(producer) && this.#last.size >= FOLLOWED) {
+    if (!this.#last.has(producer) && this.#last.size >= MAX_PRODUCERS) {
       this.unchecked += 1;
     } else if (seq <= last) {
-      this.#again(`${producer} ${seq}`);
+      this.#lateOrRepeated(`${producer} ${seq}`);
     } else {
-      this.#await(producer, last + 1, seq);
+      this.#addMissing(producer, last + 1, seq);
       this.#last.set(producer, { seq, shared });
     }
   }
@@ -68,71 +66,71 @@ export class Ledger {
   /**
    * @param {string} producer
    * @param {number} first
-   * @param {number} end one behind the last that is missing
+   * @param {number} end one after the last missing number
    */
-  #await(producer, first, end) {
+  #addMissing(producer, first, end) {
     this.missing += end - first;
-    for (let seq = Math.max(first, end - AWAITED); seq < end; seq += 1) this.#awaited.set(`${producer} ${seq}`, true);
-    for (const key of this.#awaited.keys()) {
-      if (this.#awaited.size <= AWAITED) break;
-      this.#awaited.delete(key);
+    for (let seq = Math.max(first, end - MAX_MISSING); seq < end; seq += 1) this.#missing.set(`${producer} ${seq}`, true);
+    for (const key of this.#missing.keys()) {
+      if (this.#missing.size <= MAX_MISSING) break;
+      this.#missing.delete(key);
     }
   }
 
   /** @param {string} key */
-  #again(key) {
-    const counted = this.#awaited.get(key);
-    this.#awaited.delete(key);
+  #lateOrRepeated(key) {
+    const counted = this.#missing.get(key);
+    this.#missing.delete(key);
     if (counted === undefined) this.repeated += 1;
     if (counted !== true) return;
     this.missing -= 1;
     this.late += 1;
   }
 
-  /** Start the counts again. The numbering is still followed, and what fills an older gap counts for nothing. */
+  /** Clear the counts but keep the numbering. A late message of an older gap is then not counted. */
   reset() {
     this.missing = 0;
     this.repeated = 0;
     this.late = 0;
-    this.told = 0;
+    this.reported = 0;
     this.unchecked = 0;
-    for (const key of this.#awaited.keys()) this.#awaited.set(key, false);
+    for (const key of this.#missing.keys()) this.#missing.set(key, false);
   }
 }
 
 /**
- * List how often each thing went wrong, in words; the three that the producers' numbers tell come first.
+ * List each kind of error with its count.
  * @param {Stats} stats
  */
-function account({ unreadable, ledger: { missing, repeated, late, told, unchecked } }) {
+function errors({ unreadable, ledger: { missing, repeated, late, reported, unchecked } }) {
   return [
-    { times: missing, words: `${count(missing)} lost` },
-    { times: repeated, words: `${count(repeated)} repeated` },
-    { times: late, words: `${count(late)} out of order` },
-    { times: told, words: `told of losses ${count(told)}×` },
-    { times: unchecked, words: `${count(unchecked)} not checked` },
-    { times: unreadable, words: `${count(unreadable)} unreadable` },
+    { times: missing, text: `${count(missing)} lost` },
+    { times: repeated, text: `${count(repeated)} repeated` },
+    { times: late, text: `${count(late)} out of order` },
+    { times: reported, text: `losses reported ${count(reported)}×` },
+    { times: unchecked, text: `${count(unchecked)} not checked` },
+    { times: unreadable, text: `${count(unreadable)} unreadable` },
   ];
 }
 
-/** What the numbers tell stands in the ledger even where it is zero. */
-const ALWAYS = 3;
+/** The first three, which sequence numbers reveal, are shown even at zero. */
+const ALWAYS_SHOWN = 3;
 
 /**
- * Say what the ledger counts.
+ * Write the ledger as one line.
  * @param {Stats} stats
  */
 export function ledgerLine(stats) {
-  const lines = account(stats).filter(({ times }, index) => index < ALWAYS || times > 0);
-  return lines.map(({ words }) => words).join(", ");
+  const shown = errors(stats).filter(({ times }, index) => index < ALWAYS_SHOWN || times > 0);
+  return shown.map(({ text }) => text).join(", ");
 }
 
 /**
- * Say in a few words whether all messages arrived.
+ * Summarise in a few words whether all messages arrived.
  * @param {Stats} stats
  */
 export function completeness(stats) {
-  const faults = account(stats).filter(({ times }) => times > 0);
-  if (faults.length > 0) return faults.map(({ words }) => words).join(", ");
+  const occurred = errors(stats).filter(({ times }) => times > 0);
+  if (occurred.length > 0) return occurred.map(({ text }) => text).join(", ");
   return stats.received === 0 ? "none yet" : "none missing";
 }

@@ -1,18 +1,18 @@
 // @ts-check
 /**
- * What one side measures of its connection: figures, samples, and the spans in which something was not as usual.
+ * What one side measures of its connection: counts and averages, samples, and spans of faults and interruptions.
  * @module measure/measurement
  */
-import { Breaks } from "./faults.js";
+import { Faults } from "./faults.js";
+import { Ledger } from "./ledger.js";
 import { Recording } from "./recording.js";
 import { BROKEN, HIDDEN, UNTIMED } from "./ring.js";
 import { Spans } from "./spans.js";
-import { Ledger } from "./ledger.js";
 
-/** @typedef {import("./visibility.js").Attention} Attention */
-/** @typedef {import("./server_clock.js").Clock} Clock */
 /** @typedef {import("../message.js").Message} Message */
-/** @typedef {{ clock: Clock, attention: Attention }} Reader */
+/** @typedef {import("./server_clock.js").ServerClock} ServerClock */
+/** @typedef {import("./visibility.js").PageVisibility} PageVisibility */
+/** @typedef {{ clock: ServerClock, visibility: PageVisibility }} Environment */
 
 /** A mean that keeps no samples. */
 export class Mean {
@@ -31,23 +31,23 @@ export class Mean {
   }
 }
 
-/** Everything that one panel shows as a figure. */
+/** Counts and averages of one side since the last Reset. */
 export class Stats {
   received = 0;
   unreadable = 0;
+  /** Milliseconds. */
   latency = new Mean();
-  /** The mean of the readings' error bounds is a bound on the error of their mean. */
+  /** Milliseconds. The mean of the readings' error bounds is a bound on the error of their mean. */
   error = new Mean();
   ledger = new Ledger();
-  /** How often the connection came back by itself. */
   reconnects = 0;
   /** @type {number | null} milliseconds from the click to the open connection */
-  opening = null;
+  connectionTime = null;
 
   /**
    * Count a message.
    * @param {Message} message
-   * @param {{ value: number, error: number } | null} latency null while the server's clock is unknown
+   * @param {{ value: number, error: number } | null} latency milliseconds; null if it does not count
    */
   record(message, latency) {
     this.received += 1;
@@ -57,90 +57,91 @@ export class Stats {
     this.error.add(latency.error);
   }
 
-  /** Forget every figure. */
+  /** Clear every figure. */
   reset() {
     this.received = 0;
     this.unreadable = 0;
     this.latency = new Mean();
     this.error = new Mean();
-    this.opening = null;
+    this.connectionTime = null;
     this.reconnects = 0;
     this.ledger.reset();
   }
 }
 
-export class Measuring {
+export class Measurement {
   stats = new Stats();
   recording = new Recording();
   spans = new Spans();
-  breaks = new Breaks(this.spans);
+  faults = new Faults(this.spans);
   #clock;
-  #attention;
+  #visibility;
 
-  /** @param {Reader} reader */
-  constructor({ clock, attention }) {
+  /** @param {Environment} environment */
+  constructor({ clock, visibility }) {
     this.#clock = clock;
-    this.#attention = attention;
+    this.#visibility = visibility;
   }
 
   /**
-   * The connection is open.
+   * Record that the connection opened.
    * @param {number} now performance.now()
-   * @param {number | null} took milliseconds from the click; null where it came back by itself
+   * @param {number | null} connectionTime milliseconds from the click; null for a reconnect
    */
-  opened(now, took) {
-    if (took === null) this.stats.reconnects += 1;
-    else this.stats.opening = took;
+  opened(now, connectionTime) {
+    if (connectionTime === null) this.stats.reconnects += 1;
+    else this.stats.connectionTime = connectionTime;
     this.spans.close("away", now);
     this.spans.close("closed", now);
-    this.stats.ledger.begin();
+    this.stats.ledger.forgetPrivate();
     this.recording.begin(now);
   }
 
   /**
-   * The connection broke and comes back by itself.
+   * Record that the connection broke and reconnects.
    * @param {number} now performance.now()
    */
-  broke(now) {
-    this.breaks.broke(now);
+  interrupted(now) {
+    this.faults.connectionLost(now);
     this.spans.open("away", now);
     this.recording.interrupt();
   }
 
   /**
-   * The connection ended and stays so.
+   * Record that the connection ended and stays closed.
    * @param {number} now performance.now()
    */
   ended(now) {
-    this.breaks.end(now);
+    this.faults.end(now);
     this.spans.close("away", now);
     this.spans.open("closed", now);
     this.recording.interrupt();
   }
 
   /**
-   * The page was hidden, or shown again.
+   * Record that the page was hidden or shown.
    * @param {boolean} hidden
    * @param {number} at performance.now()
    */
-  seen(hidden, at) {
+  visibilityChanged(hidden, at) {
     if (hidden) this.spans.open("hidden", at);
     else this.spans.close("hidden", at);
   }
 
   /**
+   * Record a message that arrived.
    * @param {Message} message
    * @param {number} at performance.now() at its arrival
    * @param {number} payload bytes of its JSON
    * @param {number} bytes on the wire
    */
   take(message, at, payload, bytes) {
-    if (message.client !== null) this.breaks.welcomed(message);
+    if (message.client !== null) this.faults.welcomed(message);
     const server = this.#clock.at(at);
     const latency = server && { value: server.time - message.sentAt, error: server.error };
     const flags =
-      (this.breaks.marks(message, at) ? BROKEN : 0) |
-      (this.#attention.missed(at - (latency?.value ?? 0)) ? HIDDEN : 0) |
+      (this.faults.affects(message, at) ? BROKEN : 0) |
+      (this.#visibility.hiddenAfter(at - (latency?.value ?? 0)) ? HIDDEN : 0) |
       (latency === null ? UNTIMED : 0);
     this.stats.record(message, flags === 0 ? latency : null);
     this.recording.record({ at, latency, payload, bytes, producer: message.producer, flags });

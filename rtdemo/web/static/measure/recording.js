@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What one side measured: its samples, and the figures of those that count. Pure: what arrives is handed in.
+ * Records the samples of one side, and the figures of those that count. Pure.
  * @module measure/recording
  */
 import { count } from "../format.js";
@@ -10,33 +10,33 @@ import { BROKEN, HIDDEN, Ring, UNTIMED } from "./ring.js";
 
 /**
  * @typedef {object} Sample
- * @property {number} at performance.now() at the arrival
+ * @property {number} at performance.now() at its arrival
  * @property {{ value: number, error: number } | null} latency milliseconds; null while the server's clock is unknown
  * @property {number} payload bytes of JSON
  * @property {number} bytes on the wire
  * @property {string} producer
- * @property {number} flags why it is left out
+ * @property {number} flags why it is left out: HIDDEN, BROKEN, UNTIMED
  */
 
-/** Names of producers that are told apart; further ones share the last number. */
-const NAMES = 255;
+/** Bound on producers that have a number of their own; further ones share the last. */
+const MAX_PRODUCERS = 255;
 
-/** What messages a second are counted over. */
-const RATE_MS = 10_000;
+/** Window for messages a second. */
+const RATE_WINDOW_MS = 10_000;
 
 export class Recording {
   ring = new Ring();
   histogram = new Histogram();
   jitter = new Jitter();
-  /** @type {string[]} by number, as the ring has it */
+  /** @type {string[]} producers, by the number that the ring stores */
   names = [];
-  /** The largest error bound of a sample that counts: every percentile's error is within it. @type {number | null} */
+  /** Largest error bound of a sample that counts, which bounds every percentile's error. @type {number | null} */
   error = null;
-  /** Samples left out of the figures, by the reason. */
+  /** Numbers of samples left out of the figures, by reason. */
   left = { hidden: 0, broken: 0, untimed: 0 };
   wire = { messages: 0, bytes: 0 };
-  /** By number of the producer, of all samples that count. */
-  payload = { messages: new Float64Array(NAMES + 1), bytes: new Float64Array(NAMES + 1) };
+  /** Sums of the samples that count, by the producer's number. */
+  payload = { messages: new Float64Array(MAX_PRODUCERS + 1), bytes: new Float64Array(MAX_PRODUCERS + 1) };
   #since = 0;
 
   /** @param {Sample} sample */
@@ -56,13 +56,13 @@ export class Recording {
     this.error = Math.max(this.error ?? 0, latency.error);
   }
 
-  /** A break in the connection: what follows has nothing before it to be compared with. */
+  /** Record an interruption: the next message has no predecessor for jitter. */
   interrupt() {
     this.jitter.interrupt();
   }
 
   /**
-   * Start counting messages a second.
+   * Start the window for messages a second.
    * @param {number} at performance.now()
    */
   begin(at) {
@@ -70,23 +70,23 @@ export class Recording {
   }
 
   /**
-   * Count messages a second over the last ten, or since the connection opened.
+   * Return messages a second over the last ten seconds, or since the connection opened.
    * @param {number} now performance.now()
    * @returns {number | null} null in the first second
    */
   rate(now) {
-    const span = Math.min(RATE_MS, now - this.#since);
+    const span = Math.min(RATE_WINDOW_MS, now - this.#since);
     if (this.ring.length === 0 || span < 1000) return null;
     return ((this.ring.length - this.ring.since(now - span)) / span) * 1000;
   }
 
-  /** @returns {number | null} bytes on the wire, in the mean */
+  /** Mean bytes on the wire. @returns {number | null} */
   get bytesPerMessage() {
     return this.wire.messages === 0 ? null : this.wire.bytes / this.wire.messages;
   }
 
   /**
-   * Forget every sample and figure.
+   * Clear every sample and figure.
    * @param {number} at performance.now()
    */
   reset(at) {
@@ -114,18 +114,18 @@ export class Recording {
   #number(name) {
     const known = this.names.indexOf(name);
     if (known >= 0) return known;
-    if (this.names.length >= NAMES) return NAMES;
+    if (this.names.length >= MAX_PRODUCERS) return MAX_PRODUCERS;
     return this.names.push(name) - 1;
   }
 }
 
 /**
- * Say how many samples were left out of the figures, and why.
+ * Describe how many samples were left out of the figures, and why.
  * @param {Recording} recording
  */
 export function leftOut({ left: { hidden, broken, untimed } }) {
   const reasons = [
-    broken && `${count(broken)} during a break of yours`,
+    broken && `${count(broken)} during injected faults`,
     hidden && `${count(hidden)} while the tab was hidden`,
     untimed && `${count(untimed)} before the clock was known`,
   ].filter(Boolean);

@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * What the browser's own record says of requests: the parts of a connection's time, and the version of HTTP.
+ * Reads the browser's Resource Timing: the parts of a connection's time, and the version of HTTP.
  *
- * Resource Timing records a request when its response has ended, so a stream's parts are known only after it. No browser
- * records a WebSocket.
+ * The browser records a request when its response ends, so a stream's parts are known only then. No browser records a
+ * WebSocket.
  * @module measure/resource_timing
  */
 import { milliseconds } from "../format.js";
@@ -13,13 +13,13 @@ import { milliseconds } from "../format.js";
  * @property {number} dns
  * @property {number} tcp
  * @property {number} tls
- * @property {number} first from the request to the response's first byte
+ * @property {number} firstByte from the request to the response's first byte
  */
 
 /**
  * Split a record into its parts.
- * @param {PerformanceResourceTiming} record a PerformanceNavigationTiming is one, too
- * @returns {Parts | null} null where it was kept from this page, or had no answer
+ * @param {PerformanceResourceTiming} record which may be a PerformanceNavigationTiming
+ * @returns {Parts | null} null if it is hidden from this page or had no answer
  */
 export function partsOf(record) {
   const { domainLookupStart, domainLookupEnd, connectStart, connectEnd, secureConnectionStart } = record;
@@ -30,29 +30,29 @@ export function partsOf(record) {
     dns: domainLookupEnd - domainLookupStart,
     tcp: connectEnd - connectStart - tls,
     tls,
-    first: responseStart - requestStart,
+    firstByte: responseStart - requestStart,
   };
 }
 
 /**
- * Say the parts in one line.
+ * Write the parts as one line.
  * @param {Parts} parts
  */
-export function partsLine({ dns, tcp, tls, first }) {
+export function partsLine({ dns, tcp, tls, firstByte }) {
   const part = (/** @type {string} */ name, /** @type {number} */ value) => `${name} ${milliseconds(value)}`;
-  return `${[part("DNS", dns), part("TCP", tcp), part("TLS", tls), part("first byte", first)].join(" · ")} ms`;
+  return `${[part("DNS", dns), part("TCP", tcp), part("TLS", tls), part("first byte", firstByte)].join(" · ")} ms`;
 }
 
-/** The page's own request went the way that a stream goes. */
+/** Return the record of the page's own request, which takes the same way as a stream. */
 function navigation() {
   const [record] = performance.getEntriesByType("navigation");
   return record instanceof PerformanceResourceTiming ? record : null;
 }
 
-export class Timing {
-  /** The version of HTTP on this page's origin, such as http/1.1 or h2; empty where the browser does not tell. */
+export class ResourceTiming {
+  /** Version of HTTP on this page's origin, such as http/1.1 or h2; empty if the browser hides it. */
   protocol = navigation()?.nextHopProtocol ?? "";
-  /** Parts of the stream that ended last. @type {Parts | null} */
+  /** Parts of the last stream that ended. @type {Parts | null} */
   stream = null;
 
   /**
@@ -70,11 +70,11 @@ export class Timing {
     observer.observe({ type: "resource" });
   }
 
-  /** Say in one line what the stream's time was spent on. */
+  /** The parts of the last stream, or of the page's own request until a stream ends, as one line. */
   get line() {
     if (this.stream !== null) return `last stream: ${partsLine(this.stream)}`;
     const record = navigation();
     const parts = record === null ? null : partsOf(record);
-    return parts === null ? "told when the stream ends" : `this page: ${partsLine(parts)}`;
+    return parts === null ? "known when the stream ends" : `this page: ${partsLine(parts)}`;
   }
 }

@@ -1,21 +1,21 @@
 // @ts-check
 /**
- * The samples of one side: typed arrays that are allocated once, the oldest sample written over. Pure.
+ * Ring buffer of one side's samples: typed arrays, allocated once; a new sample overwrites the oldest. Pure.
  * @module measure/ring
  */
 
-/** Ten minutes at 200 messages a second are 120,000. */
+/** Samples kept: ten minutes at 200 messages a second are 120,000. */
 export const CAPACITY = 131_072;
 
-/** Why a sample is left out of the figures; a sample may have several. */
+/** Flags, which may combine: why a sample is left out of the figures. */
 export const HIDDEN = 1;
 export const BROKEN = 2;
 export const UNTIMED = 4;
 
 export class Ring {
-  /** How many samples there are. */
+  /** Samples in the ring. */
   length = 0;
-  /** How many were ever added. */
+  /** Samples ever added. */
   total = 0;
   #capacity;
 
@@ -30,19 +30,19 @@ export class Ring {
     this.error = new Float32Array(capacity);
     /** bytes on the wire */
     this.bytes = new Uint32Array(capacity);
-    /** number of the producer's name */
+    /** the producer's number */
     this.producer = new Uint8Array(capacity);
-    /** HIDDEN, BROKEN, UNTIMED; 0 where the sample counts */
+    /** HIDDEN, BROKEN, UNTIMED; 0 for a sample that counts */
     this.flags = new Uint8Array(capacity);
   }
 
   /**
    * Add a sample.
-   * @param {number} at not before the one added last
-   * @param {number} latency
-   * @param {number} error
-   * @param {number} bytes
-   * @param {number} producer
+   * @param {number} at performance.now(), not before the previous sample's
+   * @param {number} latency milliseconds; NaN while unknown
+   * @param {number} error milliseconds; NaN while unknown
+   * @param {number} bytes on the wire
+   * @param {number} producer its number
    * @param {number} flags
    */
   push(at, latency, error, bytes, producer, flags) {
@@ -58,7 +58,7 @@ export class Ring {
   }
 
   /**
-   * Tell where in the arrays a sample stands.
+   * Return a sample's place in the arrays.
    * @param {number} index 0 is the oldest
    */
   slot(index) {
@@ -67,8 +67,8 @@ export class Ring {
 
   /**
    * Find the first sample that is not older than a moment.
-   * @param {number} at
-   * @returns {number} an index; the length where there is none
+   * @param {number} at performance.now()
+   * @returns {number} its index; the length if there is none
    */
   since(at) {
     let low = 0;
@@ -81,7 +81,7 @@ export class Ring {
     return low;
   }
 
-  /** Forget all samples. */
+  /** Remove all samples. */
   clear() {
     this.length = 0;
     this.total = 0;

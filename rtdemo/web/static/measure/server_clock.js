@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * The server's clock, as far as this page can know it.
+ * Estimates the server's clock from probes, with an error bound.
  *
- * A probe asks the server for its time. The answer was taken between the request's start and the answer's first
- * byte, so half that time bounds the error. Between probes performance.now() goes on, and the error grows by the
- * frequency tolerance of RFC 5905, section 7.2.
+ * A probe requests the server's time. The server reads its clock between the start of the request and the first byte of
+ * the response, so half that time bounds the error. Between probes performance.now() continues, and the error grows by
+ * the frequency tolerance of RFC 5905, section 7.2.
  * @module measure/server_clock
  */
 
@@ -17,20 +17,21 @@
 
 /** @typedef {() => Promise<Reading>} Probe */
 
-const DRIFT = 15e-6;
-const PROBES = 10;
-const REPEAT_MS = 30_000;
+/** Milliseconds of error per millisecond of age: 15 ppm. */
+const FREQUENCY_TOLERANCE = 15e-6;
+const PROBES_PER_ROUND = 10;
+const ROUND_INTERVAL_MS = 30_000;
 const PROBE_TIMEOUT_MS = 5_000;
 
-/** What performance.now() is rounded to, so that it tells no page too much (HR-Time, section 7.1). */
+/** Resolution to which browsers round performance.now() (HR-Time, section 7.1). */
 export const RESOLUTION_MS = globalThis.crossOriginIsolated ? 0.005 : 0.1;
 
 /**
- * Turn a probe's three times into a reading.
- * @param {number} before performance.now() before the server can have looked at its clock
- * @param {number} server the server's time
- * @param {number} after performance.now() after it must have
- * @param {number} [resolution] what the first and the last are rounded to
+ * Turn the three times of a probe into a reading.
+ * @param {number} before performance.now() before the server read its clock
+ * @param {number} server the server's time, milliseconds since the epoch
+ * @param {number} after performance.now() after the server read its clock
+ * @param {number} [resolution] of the first and the last, milliseconds
  * @returns {Reading}
  */
 export function readingFrom(before, server, after, resolution = RESOLUTION_MS) {
@@ -38,35 +39,36 @@ export function readingFrom(before, server, after, resolution = RESOLUTION_MS) {
 }
 
 /**
- * Bound a reading's error now.
+ * Bound the error of a reading at a later moment.
  * @param {Reading} reading
  * @param {number} now performance.now()
+ * @returns {number} milliseconds
  */
 export function errorAt(reading, now) {
-  return reading.error + Math.max(0, now - reading.at) * DRIFT;
+  return reading.error + Math.max(0, now - reading.at) * FREQUENCY_TOLERANCE;
 }
 
 /**
- * Choose the reading to go by: the surer one, unless both cannot be true. Then a clock was set, or a machine slept,
- * and only the fresh one can be trusted.
+ * Return the reading with the smaller error. If they contradict each other, a clock was set or a machine slept, and
+ * only the fresh one counts.
  * @param {Reading | null} kept
  * @param {Reading} fresh
  * @returns {Reading}
  */
-export function choose(kept, fresh) {
+export function betterReading(kept, fresh) {
   if (kept === null) return fresh;
   const aged = errorAt(kept, fresh.at);
   if (Math.abs(kept.offset - fresh.offset) > aged + fresh.error) return fresh;
   return fresh.error <= aged ? fresh : kept;
 }
 
-export class Clock {
+export class ServerClock {
   /** @type {Reading | null} */
   #reading = null;
   #probe;
   #changed;
   #measuring = false;
-  #settled = false;
+  #roundComplete = false;
   #measuredAt = -Infinity;
 
   /**
@@ -79,50 +81,50 @@ export class Clock {
   }
 
   /**
-   * Tell the server's time at a moment. Within the first round of probes it is not told: the first probes are the
-   * loosest, since the connection is new, and the error of a percentile is that of its worst sample.
+   * Return the server's time at a moment. It is unknown until the first round ends: the first probes open a connection
+   * and have the largest errors, and a percentile's error is that of its worst sample.
    * @param {number} at performance.now()
-   * @returns {{ time: number, error: number } | null} null while unknown
+   * @returns {{ time: number, error: number } | null} milliseconds; null while unknown
    */
   at(at) {
-    if (this.#reading === null || !this.#settled) return null;
+    if (this.#reading === null || !this.#roundComplete) return null;
     return { time: at + this.#reading.offset, error: errorAt(this.#reading, at) };
   }
 
-  /** Probe several times, one after the other. A probe that fails leaves what was known. */
+  /** Run one round of probes. A failed probe ends the round and keeps the reading. */
   async measure() {
     if (this.#measuring) return;
     this.#measuring = true;
     this.#measuredAt = performance.now();
     try {
-      for (let i = 0; i < PROBES; i += 1) {
-        this.#reading = choose(this.#reading, await this.#probe());
+      for (let i = 0; i < PROBES_PER_ROUND; i += 1) {
+        this.#reading = betterReading(this.#reading, await this.#probe());
         this.#changed();
       }
     } catch {
-      // The server is away. The panels say so; an old reading ages, and without one the next probe comes sooner.
+      // The server is unreachable, which the panels report. Without any reading the next round comes sooner.
       if (this.#reading === null) this.#measuredAt = -Infinity;
     } finally {
       this.#measuring = false;
-      this.#settled = this.#reading !== null;
+      this.#roundComplete = this.#reading !== null;
       this.#changed();
     }
   }
 
-  /** Measure now, and every 30 s while somebody looks. */
+  /** Run a round now, and every 30 s while the page is visible. */
   start() {
     const due = () => {
-      if (!document.hidden && performance.now() - this.#measuredAt >= REPEAT_MS) void this.measure();
+      if (!document.hidden && performance.now() - this.#measuredAt >= ROUND_INTERVAL_MS) void this.measure();
     };
-    setInterval(due, REPEAT_MS / 6);
+    setInterval(due, ROUND_INTERVAL_MS / 6);
     document.addEventListener("visibilitychange", due);
     due();
   }
 }
 
 /**
- * Ask a URL for the server's time. The browser's own record of the request leaves out its queues and bounds the error
- * more tightly than the script can; where there is none, the script's times serve.
+ * Request the server's time. The browser's record of the request excludes its queues, so it bounds the error more
+ * tightly than the script's own times, which serve where there is no record.
  * @param {string} url
  * @returns {Promise<Reading>}
  */
@@ -131,7 +133,7 @@ export async function probe(url) {
   const response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
   const after = performance.now();
   const { now } = await response.json();
-  if (typeof now !== "number") throw new TypeError(`${url} told no time`);
+  if (typeof now !== "number") throw new TypeError(`${url} returned no time`);
   const record = performance.getEntriesByName(response.url, "resource").at(-1);
   performance.clearResourceTimings();
   if (!(record instanceof PerformanceResourceTiming)) return readingFrom(before, now, after);

@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Stretches of time in which something was not as usual: away, hidden, broken on purpose. The charts mark them. Pure.
+ * Spans of time in which latency is not that of the transport: reconnecting, closed, hidden, injected faults. The charts
+ * mark them. Pure.
  * @module measure/spans
  */
 
@@ -10,14 +11,14 @@
  * @typedef {object} Span
  * @property {Kind} kind
  * @property {number} from performance.now()
- * @property {number | null} to null while it lasts
+ * @property {number | null} to performance.now(); null while it lasts
  */
 
-/** Spans that are kept; the oldest go first. */
-export const KEPT = 200;
+/** Bound on spans that are kept; the oldest is dropped. */
+export const MAX_SPANS = 200;
 
 /** @type {Record<Kind, string>} */
-const WORDS = {
+const LABELS = {
   cut: "you cut it:",
   stop: "you stopped it:",
   delay: "you delayed it:",
@@ -27,18 +28,18 @@ const WORDS = {
 };
 
 export class Spans {
-  /** @type {Span[]} by their beginnings */
+  /** @type {Span[]} ordered by start */
   list = [];
 
   /**
-   * Begin a span, unless one of its kind lasts.
+   * Begin a span, unless one of its kind is open.
    * @param {Kind} kind
    * @param {number} at performance.now()
    */
   open(kind, at) {
     if (this.isOpen(kind)) return;
     this.list.push({ kind, from: at, to: null });
-    if (this.list.length > KEPT) this.list.shift();
+    if (this.list.length > MAX_SPANS) this.list.shift();
   }
 
   /**
@@ -57,7 +58,7 @@ export class Spans {
   }
 
   /**
-   * Tell what was known at a moment: what ended later still lasted.
+   * Return the spans as they were at a moment: a span that ended later is still open.
    * @param {number} moment performance.now()
    * @returns {Span[]}
    */
@@ -66,23 +67,23 @@ export class Spans {
     return begun.map((span) => ({ ...span, to: span.to !== null && span.to > moment ? null : span.to }));
   }
 
-  /** What there is, in so few characters that it can be compared often. */
+  /** A short key that differs after each change. */
   get state() {
     return `${this.list.length} ${this.list.at(-1)?.from} ${this.list.filter(({ to }) => to === null).length}`;
   }
 
-  /** Forget what is over. */
+  /** Remove the spans that ended. */
   clear() {
     this.list = this.list.filter(({ to }) => to === null);
   }
 }
 
 /**
- * Say what happened and how long it took.
+ * Describe a span and its length.
  * @param {Span} span
  * @param {number} now performance.now()
  */
-export function words({ kind, from, to }, now) {
+export function spanText({ kind, from, to }, now) {
   if (kind === "closed" && to === null) return "closed";
-  return `${WORDS[kind]} ${(((to ?? now) - from) / 1000).toFixed(1)} s`;
+  return `${LABELS[kind]} ${(((to ?? now) - from) / 1000).toFixed(1)} s`;
 }

@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * Whether somebody looks. In a hidden tab browsers delay timers and events, so what arrives there measures the tab.
+ * Page visibility. Browsers delay timers and events of a hidden tab, so latency there measures the tab.
  * @module measure/visibility
  */
 
-export class Attention {
-  /** @type {number} performance.now() when the page was shown last; Infinity while it is hidden */
+export class PageVisibility {
+  /** @type {number} performance.now() when the page was last shown; Infinity while it is hidden */
   shownAt;
 
   /** @param {(hidden: boolean, at: number) => void} changed */
@@ -19,11 +19,11 @@ export class Attention {
   }
 
   /**
-   * Tell whether something was under way while nobody looked. What came in the dark may be handed over only after the
-   * page is shown again.
-   * @param {number} since performance.now() when it began
+   * Return whether the page was hidden at or after a moment. Browsers may deliver messages of the hidden time only
+   * after the page is shown again.
+   * @param {number} since performance.now()
    */
-  missed(since) {
+  hiddenAfter(since) {
     return since < this.shownAt;
   }
 }

@@ -1,38 +1,38 @@
 // @ts-check
 /**
- * A canvas as sharp as its screen, in the page's own colours: light or dark, at any size.
+ * A chart's canvas: sharp on any screen, in the page's light or dark colours, at any size.
  * @module views/canvas
  */
 
 /** @typedef {Record<"paper" | "ink" | "quiet" | "hairline" | "websocket" | "sse" | "waiting", string>} Palette */
 
-export class Surface {
+export class ChartCanvas {
   width = 0;
   height = 0;
   /** @type {Palette} */
   palette;
-  /** Counts what makes a picture old although no figure changed: the size, the colours. */
-  age = 0;
+  /** Counts changes of size and colours, after which the chart must be drawn again. */
+  version = 0;
   #canvas;
   #context;
 
   /**
    * @param {HTMLElement} element a canvas
-   * @param {() => void} changed called where it has to be drawn again
+   * @param {() => void} changed called when the chart must be drawn again
    */
   constructor(element, changed) {
-    if (!(element instanceof HTMLCanvasElement)) throw new Error("The template's chart is no canvas");
+    if (!(element instanceof HTMLCanvasElement)) throw new Error("The template's chart is not a canvas");
     const context = element.getContext("2d");
-    if (context === null) throw new Error("This browser draws no canvas");
+    if (context === null) throw new Error("This browser does not support canvas");
     this.#canvas = element;
     this.#context = context;
     this.palette = this.#colours();
     const renew = () => {
       this.palette = this.#colours();
-      this.age += 1;
+      this.version += 1;
       changed();
     };
-    // Asking the element for its size would lay out the page at every painting.
+    // Reading the element's size would lay out the page at every painting.
     new ResizeObserver(([{ contentRect }]) => {
       this.width = contentRect.width;
       this.height = contentRect.height;
@@ -41,12 +41,12 @@ export class Surface {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", renew);
   }
 
-  /** Wipe it, at the size and the resolution that it is shown at now. */
-  begin() {
+  /** Clear the canvas, at its current size and resolution, and return its context. */
+  clear() {
     const { width, height } = this;
     const ratio = devicePixelRatio || 1;
     const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
-    // Setting a size, even the same, costs a new buffer.
+    // Setting a size, even the same one, allocates a new buffer.
     if (this.#canvas.width !== across || this.#canvas.height !== down) {
       this.#canvas.width = across;
       this.#canvas.height = down;
@@ -57,7 +57,7 @@ export class Surface {
     return this.#context;
   }
 
-  /** Tell screen readers what it shows. @param {string} text */
+  /** Describe the chart to screen readers. @param {string} text */
   describe(text) {
     if (this.#canvas.getAttribute("aria-label") !== text) this.#canvas.setAttribute("aria-label", text);
   }

@@ -1,28 +1,28 @@
 // @ts-check
 /**
- * A run as others can read it: every sample that is kept, the figures, and what they were measured with. Pure.
+ * Writes a run for other programs: all kept samples and the figures; and the link to its settings. Pure.
  * @module views/export
  */
-import { addressFor, same } from "../connection/selection.js";
+import { addressFor, sameSelection } from "../connection/selection.js";
 import { BROKEN, HIDDEN, UNTIMED } from "../measure/ring.js";
 
 /** @typedef {import("../connection/selection.js").Selection} Selection */
-/** @typedef {import("../measure/measurement.js").Measuring} Measuring */
+/** @typedef {import("../measure/measurement.js").Measurement} Measurement */
 /** @typedef {import("../measure/recording.js").Recording} Recording */
 
-/** Of the form; a reader of another version refuses it. */
-export const VERSION = 1;
+/** Version of the JSON format; readers refuse other versions. */
+export const FORMAT_VERSION = 1;
 
 const COLUMNS = ["at", "latency", "error", "bytes", "producer", "hidden", "broken", "untimed"];
 
 /**
- * Sum up one side.
- * @param {Measuring} measuring
+ * Return the figures of one side.
+ * @param {Measurement} measurement
  * @param {number} now performance.now()
  */
 export function figures({ stats, recording }, now) {
   const { histogram, jitter, error, left, bytesPerMessage } = recording;
-  const { missing, repeated, late, told, unchecked } = stats.ledger;
+  const { missing, repeated, late, reported, unchecked } = stats.ledger;
   return {
     received: stats.received,
     unreadable: stats.unreadable,
@@ -33,9 +33,10 @@ export function figures({ stats, recording }, now) {
     jitter: jitter.value,
     messagesPerSecond: recording.rate(now),
     bytesPerMessage,
-    connectionTime: stats.opening,
+    connectionTime: stats.connectionTime,
     reconnects: stats.reconnects,
-    ledger: { missing, repeated, late, told, unchecked },
+    // `told` is the key in this version of the format.
+    ledger: { missing, repeated, late, told: reported, unchecked },
     leftOut: { ...left },
   };
 }
@@ -61,7 +62,7 @@ export function* rows({ ring, names }, origin) {
   }
 }
 
-/** @param {number} value @returns {number | null} milliseconds to the microsecond; null where it is not known */
+/** @param {number} value @returns {number | null} milliseconds to the microsecond; null if unknown */
 function rounded(value) {
   return Number.isNaN(value) ? null : Math.round(value * 1000) / 1000;
 }
@@ -81,7 +82,7 @@ export function csv(recordings, origin) {
 }
 
 /**
- * A spreadsheet runs a text that begins like a formula; producers' names are anybody's.
+ * Quote a cell. A spreadsheet runs a text that begins like a formula, and producers' names are untrusted.
  * @param {unknown} value
  */
 function cell(value) {
@@ -100,11 +101,11 @@ export function table(recording, origin) {
 }
 
 /**
- * Write spans in the samples' time: milliseconds since the epoch.
+ * Write spans with the times of the samples: milliseconds since the epoch.
  * @param {import("../measure/spans.js").Span[]} list
  * @param {number} origin
  */
-export function dated(list, origin) {
+export function spansSinceEpoch(list, origin) {
   return list.map(({ kind, from, to }) => ({
     kind,
     from: rounded(origin + from),
@@ -113,15 +114,15 @@ export function dated(list, origin) {
 }
 
 /**
- * Write the settings into the page's address; whatever else that had, such as a ticket, is left out.
+ * Write the settings into the page's address, without its other parameters.
  * @param {URL | Location} page
  * @param {Selection} websocket
  * @param {Selection} sse
  * @param {number} window seconds that the charts show
- * @returns {{ href: string, whole: boolean }} whole is false where the sides differ: a link has one choice for both
+ * @returns {{ href: string, whole: boolean }} whole is false if the sides differ: a link has one choice for both
  */
 export function settingsLink(page, websocket, sse, window) {
   const url = addressFor(new URL(page.pathname, page.origin), websocket);
   if (window !== 60) url.searchParams.set("window", String(window));
-  return { href: url.href, whole: same(websocket, sse) };
+  return { href: url.href, whole: sameSelection(websocket, sse) };
 }

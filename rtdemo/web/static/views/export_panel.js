@@ -1,21 +1,21 @@
 // @ts-check
 /**
- * The view of what can be taken along: the run as CSV and JSON, and the link to its settings.
+ * Shows the export: the run as CSV and JSON, and a link to the settings.
  * @module views/export_panel
  */
-import { VERSION, csv, dated, figures, settingsLink, table } from "./export.js";
+import { FORMAT_VERSION, csv, spansSinceEpoch, figures, settingsLink, table } from "./export.js";
 import { part, partOfType, write } from "../dom.js";
 
-/** @typedef {import("../measure/server_clock.js").Clock} Clock */
+/** @typedef {import("../measure/server_clock.js").ServerClock} ServerClock */
 /** @typedef {import("../producers.js").TransportName} TransportName */
 /** @typedef {import("../connection/side.js").Side} Side */
 /** @typedef {import("./verdict_panel.js").VerdictPanel} VerdictPanel */
-/** @typedef {import("./time_window.js").View} View */
+/** @typedef {import("./time_window.js").TimeWindow} TimeWindow */
 
 export class ExportPanel {
   #root;
   #sides;
-  #view;
+  #timeWindow;
   #clock;
   #verdict;
   #outcome = "";
@@ -23,14 +23,14 @@ export class ExportPanel {
   /**
    * @param {HTMLElement} root
    * @param {Record<TransportName, Side>} sides
-   * @param {View} view
-   * @param {Clock} clock
+   * @param {TimeWindow} timeWindow
+   * @param {ServerClock} clock
    * @param {VerdictPanel} verdict
    */
-  constructor(root, sides, view, clock, verdict) {
+  constructor(root, sides, timeWindow, clock, verdict) {
     this.#root = root;
     this.#sides = sides;
-    this.#view = view;
+    this.#timeWindow = timeWindow;
     this.#clock = clock;
     this.#verdict = verdict;
     const press = (/** @type {string} */ name, /** @type {() => void} */ action) => {
@@ -41,25 +41,25 @@ export class ExportPanel {
     press("copy", () => void this.#copy());
   }
 
-  /** Write the link as the settings are now. */
+  /** Write the link to the current settings. */
   paint() {
     const { href, whole } = this.#link;
     if (this.#box.value !== href) {
       this.#box.value = href;
       this.#outcome = "";
     }
-    const hint = whole ? "" : "The sides differ; the link has WebSocket's choice for both.";
+    const hint = whole ? "" : "The sides differ; the link has WebSocket's settings for both.";
     write(part(this.#root, "link-note"), this.#outcome || hint);
   }
 
   get #link() {
     const { websocket, sse } = this.#sides;
-    return settingsLink(location, websocket.control.chosen, sse.control.chosen, this.#view.window);
+    return settingsLink(location, websocket.selection.chosen, sse.selection.chosen, this.#timeWindow.seconds);
   }
 
   get #recordings() {
     const { websocket, sse } = this.#sides;
-    return { websocket: websocket.measuring.recording, sse: sse.measuring.recording };
+    return { websocket: websocket.measurement.recording, sse: sse.measurement.recording };
   }
 
   get #box() {
@@ -68,14 +68,14 @@ export class ExportPanel {
 
   #run() {
     const now = performance.now();
-    const sides = Object.entries(this.#sides).map(([name, { measuring, control }]) => {
-      const samples = table(measuring.recording, performance.timeOrigin);
-      const spans = dated(measuring.spans.list, performance.timeOrigin);
-      return [name, { settings: control.chosen, figures: figures(measuring, now), spans, samples }];
+    const sides = Object.entries(this.#sides).map(([name, { measurement, selection }]) => {
+      const samples = table(measurement.recording, performance.timeOrigin);
+      const spans = spansSinceEpoch(measurement.spans.list, performance.timeOrigin);
+      return [name, { settings: selection.chosen, figures: figures(measurement, now), spans, samples }];
     });
     return {
       format: "rtdemo page run",
-      version: VERSION,
+      version: FORMAT_VERSION,
       rtdemo: document.documentElement.dataset.version,
       at: new Date().toISOString(),
       url: this.#link.href,
@@ -87,7 +87,7 @@ export class ExportPanel {
     };
   }
 
-  /** Where the clipboard is not to be had, as on a page without TLS, the link is selected for the reader to copy. */
+  /** Copy the link. Without access to the clipboard, as on a page without TLS, select it for the reader to copy. */
   async #copy() {
     try {
       await navigator.clipboard.writeText(this.#box.value);
@@ -95,7 +95,7 @@ export class ExportPanel {
     } catch {
       this.#box.focus();
       this.#box.select();
-      this.#outcome = "The browser does not let this page copy. The link is selected: copy it by its keys.";
+      this.#outcome = "The browser does not allow copying. The link is selected: copy it with the keyboard.";
     }
     this.paint();
   }
@@ -111,6 +111,6 @@ function save(extension, type, parts) {
   link.href = URL.createObjectURL(new Blob(parts, { type }));
   link.download = `rtdemo-${new Date().toISOString().replaceAll(/[:.]/g, "-")}.${extension}`;
   link.click();
-  // The browser reads it after this turn; a minute is long enough to have begun.
+  // The browser reads the data after this turn; within a minute it has begun.
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -1,59 +1,59 @@
 // @ts-check
 /**
- * The view of one side's figures.
+ * Shows one side's figures.
  * @module views/figures
  */
 import { NONE, count, milliseconds, reading } from "../format.js";
-import { needed } from "../measure/histogram.js";
+import { minimumCount } from "../measure/histogram.js";
 import { part, write } from "../dom.js";
 import { leftOut } from "../measure/recording.js";
 import { completeness, ledgerLine } from "../measure/ledger.js";
 
 /** @typedef {import("../connection/side.js").Side} Side */
 
-export class FiguresView {
+export class Figures {
   #root;
   #side;
-  #parts;
+  #connectParts;
 
   /**
    * @param {HTMLElement} root
    * @param {Side} side
-   * @param {() => string} parts says what the connection's time was spent on; empty where the browser never tells
+   * @param {() => string} connectParts the parts of the time to connect; empty if the browser never records them
    */
-  constructor(root, side, parts) {
+  constructor(root, side, connectParts) {
     this.#root = root;
     this.#side = side;
-    this.#parts = parts;
+    this.#connectParts = connectParts;
   }
 
-  /** Write what was measured until now. */
+  /** Write the current figures. */
   paint() {
-    const { stats } = this.#side.measuring;
-    const { exchange } = this.#side.speech;
+    const { stats } = this.#side.measurement;
+    const { roundTrips } = this.#side.sender;
     this.#write("received", count(stats.received));
     this.#write("received-note", completeness(stats));
     this.#reading("latency", stats.latency.value, stats.error.value);
-    this.#write("opening", milliseconds(stats.opening));
-    this.#write("round-trip", milliseconds(exchange.roundTrip));
-    this.#write("round-trip-note", exchange.note);
+    this.#write("opening", milliseconds(stats.connectionTime));
+    this.#write("round-trip", milliseconds(roundTrips.last));
+    this.#write("round-trip-note", roundTrips.note);
     this.#distribution();
     this.#traffic();
     this.#lines();
   }
 
   #distribution() {
-    const { histogram, error } = this.#side.measuring.recording;
+    const { histogram, error } = this.#side.measurement.recording;
     for (const percent of [50, 95, 99]) {
       this.#reading(`p${percent}`, histogram.percentile(percent), error);
-      const least = needed(percent);
-      if (histogram.count < least && percent > 50) this.#write(`p${percent}-note`, `from ${least} on`);
+      const least = minimumCount(percent);
+      if (histogram.count < least && percent > 50) this.#write(`p${percent}-note`, `needs ${least}`);
     }
     this.#reading("max", histogram.max, error);
   }
 
   #traffic() {
-    const { stats, recording } = this.#side.measuring;
+    const { stats, recording } = this.#side.measurement;
     const { open } = this.#side;
     const rate = open ? recording.rate(performance.now()) : null;
     const bytes = recording.bytesPerMessage;
@@ -64,10 +64,10 @@ export class FiguresView {
   }
 
   #lines() {
-    const { stats, recording } = this.#side.measuring;
+    const { stats, recording } = this.#side.measurement;
     this.#write("ledger", ledgerLine(stats));
     this.#write("left-out", leftOut(recording));
-    const parts = this.#parts();
+    const parts = this.#connectParts();
     if (parts !== "") this.#write("parts", parts);
   }
 
@@ -75,7 +75,7 @@ export class FiguresView {
    * Write a latency with its error, or as a bound.
    * @param {string} name
    * @param {number | null} value milliseconds
-   * @param {number | null} error
+   * @param {number | null} error milliseconds
    */
   #reading(name, value, error) {
     const { prefix, value: figure, note } = reading(value, error);

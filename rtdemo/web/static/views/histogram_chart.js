@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * The picture of both histograms, one over the other: which share of the messages took how long.
+ * Draws both histograms, one over the other: the share of the messages at each latency.
  * @module views/histogram_chart
  */
-import { stated } from "../format.js";
-import { BUCKETS, edge } from "../measure/histogram.js";
+import { readingText } from "../format.js";
+import { BUCKETS, bucketEdge } from "../measure/histogram.js";
 import { decades, place } from "./latency_scale.js";
 
 /** @typedef {import("../measure/histogram.js").Histogram} Histogram */
@@ -12,21 +12,21 @@ import { decades, place } from "./latency_scale.js";
 /** @typedef {{ name: string, side: "websocket" | "sse", histogram: Histogram, error: number | null }} Curve */
 
 const FONT = "11px system-ui, sans-serif";
-const HEAD = 40;
-const FOOT = 20;
-/** Buckets to a step: 8 % of latency, about six pixels. */
-const STEP = 4;
+const HEAD_PX = 40;
+const FOOT_PX = 20;
+/** Buckets in a step of the curve: 8 % of latency, about six pixels. */
+const BUCKETS_PER_STEP = 4;
 
 /**
- * Draw the curves; the highest step of both is as high as the picture, so that their heights compare.
+ * Draw the curves. The highest step of both fills the height, so that their heights compare.
  * @param {CanvasRenderingContext2D} context
  * @param {number} width
  * @param {number} height
  * @param {{ curves: Curve[], top: number, palette: Palette }} scene
  */
-export function drawOverlay(context, width, height, { curves, top, palette }) {
+export function drawHistogramChart(context, width, height, { curves, top, palette }) {
   context.font = FONT;
-  const plot = { left: 0, top: HEAD, width, height: height - HEAD - FOOT };
+  const plot = { left: 0, top: HEAD_PX, width, height: height - HEAD_PX - FOOT_PX };
   const x = (/** @type {number} */ value) => place(value, top) * (plot.width - 1);
   drawScale(context, plot, top, palette, x);
   const shares = curves.map(({ histogram }) => sharesOf(histogram));
@@ -44,9 +44,9 @@ export function drawOverlay(context, width, height, { curves, top, palette }) {
  * @returns {number[]} the share of each step
  */
 function sharesOf({ counts, below, count }) {
-  const steps = Array.from({ length: BUCKETS / STEP }, (_, step) => {
+  const steps = Array.from({ length: BUCKETS / BUCKETS_PER_STEP }, (_, step) => {
     let sum = step === 0 ? below : 0;
-    for (let bucket = step * STEP; bucket < (step + 1) * STEP; bucket += 1) sum += counts[bucket];
+    for (let bucket = step * BUCKETS_PER_STEP; bucket < (step + 1) * BUCKETS_PER_STEP; bucket += 1) sum += counts[bucket];
     return sum;
   });
   return steps.map((sum) => sum / Math.max(1, count));
@@ -86,8 +86,8 @@ function drawCurve(context, plot, shares, highest, colour, x) {
   context.moveTo(plot.left, foot);
   shares.forEach((share, step) => {
     const high = foot - (share / highest) * plot.height;
-    context.lineTo(x(edge(step * STEP)), high);
-    context.lineTo(x(edge((step + 1) * STEP)), high);
+    context.lineTo(x(bucketEdge(step * BUCKETS_PER_STEP)), high);
+    context.lineTo(x(bucketEdge((step + 1) * BUCKETS_PER_STEP)), high);
   });
   context.lineTo(plot.left + plot.width, foot);
   context.fillStyle = context.strokeStyle = colour;
@@ -99,7 +99,7 @@ function drawCurve(context, plot, shares, highest, colour, x) {
 }
 
 /**
- * Mark where half of the messages were faster, and say so beside the line.
+ * Mark and label the median.
  * @param {CanvasRenderingContext2D} context
  * @param {Plot} plot
  * @param {Curve} curve
@@ -111,7 +111,7 @@ function drawMedian(context, plot, { name, side, histogram, error }, index, pale
   const median = histogram.percentile(50);
   if (median === null) return;
   const at = x(median);
-  const text = `${name} p50 ${stated(median, error)}`;
+  const text = `${name} p50 ${readingText(median, error)}`;
   const line = (index + 1) * 16;
   context.fillStyle = palette[side];
   context.fillRect(Math.round(at), line + 4, 1, plot.top + plot.height - line - 4);

@@ -1,16 +1,16 @@
 // @ts-check
 /**
- * The view of the last messages: ten rows that are written over, never added or removed, so that nothing moves.
- * A row with the focus shows its whole text and holds the list until the focus leaves.
+ * Shows the last messages in ten fixed rows, so that nothing moves. A focused row shows its whole text and pauses the
+ * list until the focus leaves.
  * @module views/message_list
  */
 import { clip, oneLine, timeOfDay, visible } from "../format.js";
-import { KEPT } from "../connection/side.js";
+import { MAX_RECENT_MESSAGES } from "../connection/side.js";
 
 /** @typedef {import("../message.js").Message} Message */
 
-/** Characters put on a row; it shows fewer, and a focused one shows all. */
-const ROW = 400;
+/** Bound on the characters of a row that is not focused. */
+const MAX_ROW_CHARS = 400;
 
 class Row {
   element = document.createElement("li");
@@ -42,37 +42,37 @@ class Row {
 
   /** Show the text on one line. */
   close() {
-    const line = this.#message === null ? "" : oneLine(clip(this.#message.message, ROW));
+    const line = this.#message === null ? "" : oneLine(clip(this.#message.message, MAX_ROW_CHARS));
     this.#text.textContent = line;
     this.element.title = line;
   }
 }
 
 export class MessageList {
-  #rows = Array.from({ length: KEPT }, () => new Row());
-  #released;
-  /** Whether a reader holds the list. */
-  held = false;
+  #rows = Array.from({ length: MAX_RECENT_MESSAGES }, () => new Row());
+  #changed;
+  /** Whether a focused row pauses the list. */
+  paused = false;
 
   /**
    * @param {HTMLElement} list
-   * @param {() => void} released called when the reader lets go
+   * @param {() => void} changed called when the pause begins or ends
    */
-  constructor(list, released) {
-    this.#released = released;
+  constructor(list, changed) {
+    this.#changed = changed;
     list.append(...this.#rows.map(({ element }) => element));
-    list.addEventListener("focusin", ({ target }) => this.#hold(target));
-    list.addEventListener("focusout", ({ target }) => this.#release(target));
+    list.addEventListener("focusin", ({ target }) => this.#pause(target));
+    list.addEventListener("focusout", ({ target }) => this.#resume(target));
     list.addEventListener("keydown", (event) => this.#key(event));
   }
 
   /** @param {Message[]} messages newest first */
   paint(messages) {
-    if (messages.length === 0) this.held = false;
-    if (this.held) return;
+    if (messages.length === 0) this.paused = false;
+    if (this.paused) return;
     this.#rows.forEach((row, index) => {
       row.show(messages[index] ?? null);
-      // One stop for the Tab key; the arrow keys go on from there.
+      // The list is one stop of the Tab key; the arrow keys move within it.
       const stop = index < messages.length ? (index === 0 ? "0" : "-1") : null;
       if (row.element.getAttribute("tabindex") === stop) return;
       if (stop === null) row.element.removeAttribute("tabindex");
@@ -81,17 +81,17 @@ export class MessageList {
   }
 
   /** @param {EventTarget | null} target */
-  #hold(target) {
-    this.held = true;
+  #pause(target) {
+    this.paused = true;
     this.#rows.find(({ element }) => element === target)?.open();
-    this.#released();
+    this.#changed();
   }
 
   /** @param {EventTarget | null} target */
-  #release(target) {
-    this.held = false;
+  #resume(target) {
+    this.paused = false;
     this.#rows.find(({ element }) => element === target)?.close();
-    this.#released();
+    this.#changed();
   }
 
   /** @param {KeyboardEvent} event */

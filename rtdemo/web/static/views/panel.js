@@ -1,17 +1,17 @@
 // @ts-check
 /**
- * The view of one side: writes what changed, and hands clicks on.
+ * Shows one side: writes what changed, and forwards clicks.
  * @module views/panel
  */
-import { FiguresView } from "./figures.js";
+import { Figures } from "./figures.js";
 import { MessageList } from "./message_list.js";
 import { part, partOfType, write } from "../dom.js";
 
-/** @typedef {import("../measure/faults.js").Break} Break */
+/** @typedef {import("../measure/faults.js").Fault} Fault */
 /** @typedef {import("../connection/side.js").Side} Side */
 
-/** @type {Break[]} */
-const BREAKS = ["cut", "stop", "delay"];
+/** @type {Fault[]} */
+const FAULTS = ["cut", "stop", "delay"];
 
 export class Panel {
   #root;
@@ -24,67 +24,67 @@ export class Panel {
   /**
    * @param {HTMLElement} root
    * @param {Side} side
-   * @param {() => string} parts says what the connection's time was spent on; empty where the browser never tells
-   * @param {import("./time_window.js").View} view whose pause ends with a Reset
+   * @param {() => string} connectParts the parts of the time to connect; empty if the browser never records them
+   * @param {import("./time_window.js").TimeWindow} timeWindow whose pause ends with a Reset
    * @param {() => void} changed called when the panel itself wants to be painted
    */
-  constructor(root, side, parts, view, changed) {
+  constructor(root, side, connectParts, timeWindow, changed) {
     this.#root = root;
     this.#side = side;
-    this.#figures = new FiguresView(root, side, parts);
+    this.#figures = new Figures(root, side, connectParts);
     this.#list = new MessageList(part(root, "messages"), changed);
     this.#press("connect", () => side.connect());
     this.#press("disconnect", () => side.disconnect());
     this.#press("reset", () => {
-      view.paused = null;
+      timeWindow.pausedAt = null;
       side.reset();
     });
-    for (const kind of this.#breaks) this.#press(kind, () => side.break(kind));
+    for (const kind of this.#offeredFaults) this.#press(kind, () => side.injectFault(kind));
     part(root, "form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
     });
   }
 
-  /** Write what the side knows now. */
+  /** Write the side's current state. */
   paint() {
-    const { state, sentence, fault, active, open, recent, speech } = this.#side;
+    const { state, sentence, alert, active, open, recent, sender } = this.#side;
     this.#root.dataset.state = state;
     this.#write("state", state);
     this.#write("sentence", sentence);
-    part(this.#root, "sentence").classList.toggle("fault", fault);
+    part(this.#root, "sentence").classList.toggle("alert", alert);
     this.#announce(state, sentence);
     this.#enable("connect", !active);
     this.#enable("disconnect", active);
     this.#enable("send", open);
-    this.#write("sending", speech.sending || (part(this.#root, "sending").dataset.hint ?? ""));
-    part(this.#root, "sending").classList.toggle("fault", speech.sending !== "");
+    this.#write("sending", sender.error || (part(this.#root, "sending").dataset.hint ?? ""));
+    part(this.#root, "sending").classList.toggle("alert", sender.error !== "");
     this.#figures.paint();
-    this.#paintBreaks();
+    this.#paintFaults();
     this.#list.paint(recent.messages);
-    this.#write("held", this.#list.held ? "held while you read; Esc lets go" : "newest first");
+    this.#write("held", this.#list.paused ? "paused while you read; Esc resumes" : "newest first");
     part(this.#root, "empty").hidden = recent.messages.length > 0;
   }
 
-  /** The server may offer none: then a sentence stands where the buttons would. */
-  get #breaks() {
-    return BREAKS.filter((kind) => this.#root.querySelector(`[data-part="${kind}"]`) !== null);
+  /** Empty if the server disables fault injection. */
+  get #offeredFaults() {
+    return FAULTS.filter((kind) => this.#root.querySelector(`[data-part="${kind}"]`) !== null);
   }
 
-  #paintBreaks() {
-    const { open, measuring } = this.#side;
-    const { kind: lasting, asking, refusal } = measuring.breaks;
-    const offered = this.#breaks;
-    const can = (/** @type {Break} */ kind) => lasting === null || (lasting === kind && kind === "delay");
-    for (const kind of offered) this.#enable(kind, open && !asking && can(kind));
+  #paintFaults() {
+    const { open, measurement } = this.#side;
+    const { kind: current, pending, refusal } = measurement.faults;
+    const offered = this.#offeredFaults;
+    const can = (/** @type {Fault} */ kind) => current === null || (current === kind && kind === "delay");
+    for (const kind of offered) this.#enable(kind, open && !pending && can(kind));
     if (offered.length === 0) return;
-    part(this.#root, "delay").setAttribute("aria-pressed", String(lasting === "delay"));
-    this.#write("breaking", refusal || (part(this.#root, "breaking").dataset.hint ?? ""));
-    part(this.#root, "breaking").classList.toggle("fault", refusal !== "");
+    part(this.#root, "delay").setAttribute("aria-pressed", String(current === "delay"));
+    this.#write("faults-note", refusal || (part(this.#root, "faults-note").dataset.hint ?? ""));
+    part(this.#root, "faults-note").classList.toggle("alert", refusal !== "");
   }
 
   /**
-   * Tell screen readers about a new state, and about nothing else.
+   * Announce a new state to screen readers, and nothing else.
    * @param {string} state
    * @param {string} sentence
    */
@@ -98,8 +98,8 @@ export class Panel {
     const box = partOfType(this.#root, "text", HTMLInputElement);
     box.focus();
     if (box.value === "" || !this.#side.open) return;
-    void this.#side.speech.say(box.value);
-    // Typing replaces it, Enter sends it again.
+    void this.#side.sender.sendText(box.value);
+    // Typing then replaces the text, and Enter sends it again.
     box.select();
   }
 
@@ -115,12 +115,12 @@ export class Panel {
   }
 
   /**
-   * A button that cannot act says so and keeps the focus, which `disabled` would take away.
+   * Mark a button as unavailable. It keeps the focus, which `disabled` would remove.
    * @param {string} name
-   * @param {boolean} able
+   * @param {boolean} enabled
    */
-  #enable(name, able) {
-    part(this.#root, name).setAttribute("aria-disabled", String(!able));
+  #enable(name, enabled) {
+    part(this.#root, name).setAttribute("aria-disabled", String(!enabled));
   }
 
   /**

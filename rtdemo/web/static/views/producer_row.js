@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * The view of one producer: a row of the table, cloned from the template and written over as the list changes.
+ * Shows one producer: a table row, cloned from the template.
  * @module views/producer_row
  */
 import { clip, count, oneLine } from "../format.js";
 import { part, partOfType, write } from "../dom.js";
-import { LABELS, TRANSPORTS, switchable, timing } from "../producers.js";
+import { TRANSPORT_LABELS, TRANSPORTS, switchable, periodText } from "../producers.js";
 
 /** @typedef {import("../producers.js").Producer} Producer */
 /** @typedef {import("../producers.js").TransportName} TransportName */
@@ -39,7 +39,7 @@ export class ProducerRow {
   }
 
   /**
-   * Write what is known now.
+   * Write the current state.
    * @param {Producer} producer
    * @param {Record<TransportName, Selection>} chosen
    */
@@ -68,16 +68,16 @@ export class ProducerRow {
   #paintSwitch(producer, transport, selection) {
     const box = this.#box(transport);
     const able = switchable(producer, transport);
-    const words = timing(producer, transport, selection.speed);
-    const picked = selection.producers?.includes(producer.name) ?? true;
-    box.checked = able ? picked : producer.on[transport] !== null;
+    const text = periodText(producer, transport, selection.speed);
+    const selected = selection.producers?.includes(producer.name) ?? true;
+    box.checked = able ? selected : producer.on[transport] !== null;
     box.setAttribute("aria-disabled", String(!able));
-    box.setAttribute("aria-label", `${this.#name} over ${LABELS[transport]}, ${words}`);
-    this.#write(`over-${transport}-timing`, words);
+    box.setAttribute("aria-label", `${this.#name} over ${TRANSPORT_LABELS[transport]}, ${text}`);
+    this.#write(`over-${transport}-period`, text);
   }
 
   /**
-   * A switch that cannot be moved keeps the focus and its reason, which `disabled` would take away.
+   * Listen to a switch. One that cannot be moved keeps the focus and its reason, which `disabled` would remove.
    * @param {TransportName} transport
    * @param {(on: boolean) => void} moved
    */

@@ -1,36 +1,36 @@
 // @ts-check
 /**
- * The picture of one side's latency over time: a bar from the least to the largest of each column of pixels, a mark at
- * its mean, and above them what happened, in words.
+ * Draws one side's latency over time: for each column of pixels a bar from the least to the largest latency and a mark at
+ * the mean, and above them the spans, in words.
  * @module views/strip_chart
  */
 import { margin } from "../format.js";
 import { decades, place } from "./latency_scale.js";
-import { words } from "../measure/spans.js";
+import { spanText } from "../measure/spans.js";
 
 /** @typedef {import("../measure/ring.js").Ring} Ring */
 /** @typedef {import("../measure/spans.js").Span} Span */
 /** @typedef {import("./canvas.js").Palette} Palette */
 
-/** The most columns that a picture has; a wider one would leave the rest empty. */
-const MOST = 4096;
+/** Bound on columns; a wider chart leaves the rest empty. */
+const MAX_COLUMNS = 4096;
 
 export class Columns {
-  min = new Float32Array(MOST);
-  max = new Float32Array(MOST);
-  sum = new Float64Array(MOST);
-  count = new Uint32Array(MOST);
+  min = new Float32Array(MAX_COLUMNS);
+  max = new Float32Array(MAX_COLUMNS);
+  sum = new Float64Array(MAX_COLUMNS);
+  count = new Uint32Array(MAX_COLUMNS);
 
   /**
-   * Gather the samples between two moments.
+   * Sum up the samples between two moments, column by column.
    * @param {Ring} ring
    * @param {number} from performance.now()
    * @param {number} to
    * @param {number} columns
-   * @param {boolean} counted those that count, or those that are left out
+   * @param {boolean} counted whether to take the samples that count, or those that are left out
    */
   gather(ring, from, to, columns, counted) {
-    const width = Math.min(columns, MOST);
+    const width = Math.min(columns, MAX_COLUMNS);
     this.count.fill(0, 0, width);
     const scale = width / (to - from);
     for (let index = ring.since(from); index < ring.length; index += 1) {
@@ -44,7 +44,7 @@ export class Columns {
 
   /**
    * @param {number} column
-   * @param {number} latency NaN where it is not known
+   * @param {number} latency milliseconds; NaN if unknown
    */
   #add(column, latency) {
     if (Number.isNaN(latency)) return;
@@ -65,7 +65,7 @@ export class Columns {
  * @param {number} from performance.now()
  * @param {number} to
  */
-export function largest(ring, from, to) {
+export function largestLatency(ring, from, to) {
   let max = 0;
   for (let index = ring.since(from), end = ring.since(to); index < end; index += 1) {
     const latency = ring.latency[ring.slot(index)];
@@ -81,46 +81,48 @@ export function largest(ring, from, to) {
  * @property {number} from performance.now() at the left edge
  * @property {number} to at the right edge
  * @property {number} top of the latency scale, a power of ten
- * @property {number | null} error what the clock may be wrong by, milliseconds
- * @property {string} end what stands at the right edge, such as now
+ * @property {number | null} error of the server clock, milliseconds
+ * @property {string} end label of the right edge, such as now
  * @property {"websocket" | "sse"} side
  * @property {Palette} palette
  */
 
 const FONT = "11px system-ui, sans-serif";
-/** Pixels: the names of the scale, three lines of words above, the times below. */
-export const GUTTER = 52;
-const LANE = 17;
+/** Width of the scale's labels. */
+export const GUTTER_PX = 52;
+/** Height of a line of span labels; there are LANES of them above the plot. */
+const LANE_PX = 17;
 const LANES = 3;
-const HEAD = LANES * LANE + 4;
-const FOOT = 18;
+const HEAD_PX = LANES * LANE_PX + 4;
+/** Height of the times below the plot. */
+const FOOT_PX = 18;
 
 const columns = new Columns();
 
 /**
- * Draw a strip.
+ * Draw the chart.
  * @param {CanvasRenderingContext2D} context
  * @param {number} width
  * @param {number} height
  * @param {Scene} scene
  */
-export function drawStrip(context, width, height, { spans, ...rest }) {
+export function drawStripChart(context, width, height, { spans, ...rest }) {
   const shown = spans.filter(({ from, to }) => from < rest.to && (to ?? rest.to) > rest.from);
   const scene = { ...rest, spans: shown };
   context.font = FONT;
   context.textBaseline = "alphabetic";
-  const plot = { left: GUTTER, top: HEAD, width: width - GUTTER, height: height - HEAD - FOOT };
+  const plot = { left: GUTTER_PX, top: HEAD_PX, width: width - GUTTER_PX, height: height - HEAD_PX - FOOT_PX };
   const x = (/** @type {number} */ at) =>
     plot.left + (Math.max(0, at - scene.from) / (scene.to - scene.from)) * plot.width;
   const y = (/** @type {number} */ value) => plot.top + plot.height * (1 - place(value, scene.top));
-  drawBands(context, plot, scene, x);
+  drawSpans(context, plot, scene, x);
   drawScale(context, plot, scene, y);
   drawTimes(context, plot, scene);
-  drawFloor(context, plot, scene, y);
+  drawClockError(context, plot, scene, y);
   drawSamples(context, plot, scene, y, false);
   drawSamples(context, plot, scene, y, true);
-  nameFloor(context, plot, scene);
-  drawWords(context, width, scene, x);
+  labelClockError(context, plot, scene);
+  labelSpans(context, width, scene, x);
 }
 
 /** @typedef {{ left: number, top: number, width: number, height: number }} Plot */
@@ -132,7 +134,7 @@ export function drawStrip(context, width, height, { spans, ...rest }) {
  * @param {Scene} scene
  * @param {Place} x
  */
-function drawBands(context, plot, { spans, to, palette }, x) {
+function drawSpans(context, plot, { spans, to, palette }, x) {
   for (const span of spans) {
     const [left, right] = [x(span.from), x(span.to ?? to)];
     context.globalAlpha = 0.14;
@@ -159,7 +161,7 @@ function drawScale(context, plot, { top, palette }, y) {
 }
 
 /**
- * The times stand still; what happened moves under them.
+ * The times are fixed; the data moves under them.
  * @param {CanvasRenderingContext2D} context
  * @param {Plot} plot
  * @param {Scene} scene
@@ -178,13 +180,13 @@ function drawTimes(context, plot, { from, to, end, palette }) {
 }
 
 /**
- * Below this line a latency is no figure but noise of the clock.
+ * Shade the latencies below the clock's error, which are noise.
  * @param {CanvasRenderingContext2D} context
  * @param {Plot} plot
  * @param {Scene} scene
  * @param {Place} y
  */
-function drawFloor(context, plot, { error, palette }, y) {
+function drawClockError(context, plot, { error, palette }, y) {
   if (error === null) return;
   const line = y(error);
   context.fillStyle = palette.hairline;
@@ -194,12 +196,12 @@ function drawFloor(context, plot, { error, palette }, y) {
 }
 
 /**
- * Say what the line is, on paper of its own so that it can be read over any samples.
+ * Label the clock's error, on a background of its own so that it is legible over the samples.
  * @param {CanvasRenderingContext2D} context
  * @param {Plot} plot
  * @param {Scene} scene
  */
-function nameFloor(context, plot, { error, palette }) {
+function labelClockError(context, plot, { error, palette }) {
   if (error === null) return;
   const text = `clock ± ${margin(error)} ms`;
   const foot = plot.top + plot.height;
@@ -234,23 +236,23 @@ function drawSamples(context, plot, { ring, from, to, side, palette }, y, counte
 }
 
 /**
- * Write what happened, the latest first, each on the lowest line that has room; where none has, the band alone tells.
+ * Label the spans, the latest first, each on the lowest line that has room. Without room a span has only its band.
  * @param {CanvasRenderingContext2D} context
  * @param {number} width
  * @param {Scene} scene
  * @param {Place} x
  */
-function drawWords(context, width, { spans, to, palette }, x) {
+function labelSpans(context, width, { spans, to, palette }, x) {
   const free = new Array(LANES).fill(width);
   context.textAlign = "left";
   for (const span of spans.toReversed()) {
-    const text = words(span, to);
+    const text = spanText(span, to);
     const [start, end] = [x(span.from), x(span.to ?? to)];
     const length = context.measureText(text).width;
     const left = Math.min(start, width - length);
     const lane = free.findLastIndex((room) => Math.max(left + length, end) <= room);
     if (lane < 0) continue;
-    const foot = (lane + 1) * LANE;
+    const foot = (lane + 1) * LANE_PX;
     context.fillStyle = colour(span, palette);
     context.fillRect(start, foot, Math.max(2, end - start), 2);
     context.fillText(text, left, foot - 4);
@@ -259,7 +261,7 @@ function drawWords(context, width, { spans, to, palette }, x) {
 }
 
 /**
- * A connection that is away has the colour of its state; what the reader did has none.
+ * A reconnecting connection has the colour of its state; other spans are grey.
  * @param {Span} span
  * @param {Palette} palette
  */

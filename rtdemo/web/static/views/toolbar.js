@@ -1,29 +1,29 @@
 // @ts-check
 /**
- * The buttons for both sides: connect, reset, and which part of the past the charts show.
+ * The buttons for both sides: connect, reset, and the time window of the charts.
  * @module views/toolbar
  */
 import { part, write } from "../dom.js";
-import { WINDOWS } from "./time_window.js";
+import { WINDOWS_S } from "./time_window.js";
 
 /** @typedef {import("../connection/side.js").Side} Side */
-/** @typedef {import("./time_window.js").View} View */
+/** @typedef {import("./time_window.js").TimeWindow} TimeWindow */
 
 export class Toolbar {
   #root;
   #sides;
-  #view;
+  #timeWindow;
 
   /**
    * @param {Document} root
    * @param {Side[]} sides
-   * @param {View} view
+   * @param {TimeWindow} timeWindow
    * @param {(soon?: boolean) => void} changed called after each press
    */
-  constructor(root, sides, view, changed) {
+  constructor(root, sides, timeWindow, changed) {
     this.#root = root;
     this.#sides = sides;
-    this.#view = view;
+    this.#timeWindow = timeWindow;
     const press = (/** @type {string} */ name, /** @type {() => void} */ action) => {
       part(root, name).addEventListener("click", () => {
         action();
@@ -32,19 +32,19 @@ export class Toolbar {
     };
     press("both", () => this.#connectOrDisconnect());
     press("reset-both", () => {
-      view.paused = null;
+      timeWindow.pausedAt = null;
       sides.forEach((side) => side.reset());
     });
-    press("pause", () => view.toggle(performance.now()));
-    for (const seconds of WINDOWS) press(`window-${seconds}`, () => (view.window = seconds));
+    press("pause", () => timeWindow.togglePause(performance.now()));
+    for (const seconds of WINDOWS_S) press(`window-${seconds}`, () => (timeWindow.seconds = seconds));
   }
 
-  /** Write what the buttons would do now. */
+  /** Write the buttons' current labels and states. */
   paint() {
     write(part(this.#root, "both"), this.#allActive ? "Disconnect both" : "Connect both");
-    part(this.#root, "pause").setAttribute("aria-pressed", String(this.#view.paused !== null));
-    for (const seconds of WINDOWS) {
-      part(this.#root, `window-${seconds}`).setAttribute("aria-pressed", String(this.#view.window === seconds));
+    part(this.#root, "pause").setAttribute("aria-pressed", String(this.#timeWindow.pausedAt !== null));
+    for (const seconds of WINDOWS_S) {
+      part(this.#root, `window-${seconds}`).setAttribute("aria-pressed", String(this.#timeWindow.seconds === seconds));
     }
   }
 

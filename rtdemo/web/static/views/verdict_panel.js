@@ -1,21 +1,21 @@
 // @ts-check
 /**
- * The view of the verdict and of the audit beside it.
+ * Shows the verdict and the audit of its fairness.
  * @module views/verdict_panel
  */
-import { common, payload } from "../compare/comparable.js";
+import { commonProducers, meanPayload } from "../compare/comparable.js";
 import { part, write } from "../dom.js";
 import { audit, failures } from "../compare/parity.js";
-import { verdict, waiting } from "../compare/verdict.js";
+import { verdictSentence, waitingSentence } from "../compare/verdict.js";
 
 /** @typedef {import("../compare/comparable.js").Schedule} Schedule */
-/** @typedef {import("../compare/connection_info.js").ConnectionFacts} ConnectionFacts */
-/** @typedef {import("../compare/verdict.js").Judge} Judge */
+/** @typedef {import("../compare/connection_info.js").ConnectionInfoLoader} ConnectionInfoLoader */
+/** @typedef {import("../compare/verdict.js").Comparison} Comparison */
 /** @typedef {import("../compare/parity.js").Evidence} Evidence */
 /** @typedef {import("../compare/parity.js").Line} Line */
 /** @typedef {import("../producers.js").TransportName} TransportName */
 /** @typedef {import("../connection/side.js").Side} Side */
-/** @typedef {import("../measure/resource_timing.js").Timing} Timing */
+/** @typedef {import("../measure/resource_timing.js").ResourceTiming} ResourceTiming */
 
 export class VerdictPanel {
   sentence = "";
@@ -23,38 +23,38 @@ export class VerdictPanel {
   lines = [];
   #root;
   #sides;
-  #facts;
+  #connectionInfo;
   #timing;
-  #judge;
+  #comparison;
   #schedule;
 
   /**
    * @param {HTMLElement} root
    * @param {Record<TransportName, Side>} sides
-   * @param {Record<TransportName, ConnectionFacts>} facts
-   * @param {Timing} timing
-   * @param {Judge} judge
-   * @param {() => Schedule | null} schedule null while the list of producers is not known
+   * @param {Record<TransportName, ConnectionInfoLoader>} connectionInfo
+   * @param {ResourceTiming} timing
+   * @param {Comparison} comparison
+   * @param {() => Schedule | null} schedule null while the list of producers is unknown
    */
-  constructor(root, sides, facts, timing, judge, schedule) {
+  constructor(root, sides, connectionInfo, timing, comparison, schedule) {
     this.#root = root;
     this.#sides = sides;
-    this.#facts = facts;
+    this.#connectionInfo = connectionInfo;
     this.#timing = timing;
-    this.#judge = judge;
+    this.#comparison = comparison;
     this.#schedule = schedule;
   }
 
-  /** Write what is known now. */
+  /** Write the current verdict and audit. */
   paint() {
-    const { findings } = this.#judge;
+    const { findings } = this.#comparison;
     this.lines = audit(this.#evidence());
-    // Before both have messages nothing is compared, and so nothing is void.
+    // Until both have messages there is no comparison that could be invalid.
     const sides = Object.values(this.#sides);
-    const recordings = sides.map(({ measuring }) => measuring.recording);
+    const recordings = sides.map(({ measurement }) => measurement.recording);
     const both = recordings.every(({ ring }) => ring.length > 0);
-    const wait = waiting(recordings, sides.every(({ open }) => open));
-    this.sentence = verdict(findings, both ? failures(this.lines) : [], wait);
+    const waiting = waitingSentence(recordings, sides.every(({ open }) => open));
+    this.sentence = verdictSentence(findings, both ? failures(this.lines) : [], waiting);
     write(part(this.#root, "verdict-sentence"), this.sentence);
     const rows = part(this.#root, "audit").getElementsByTagName("li");
     this.lines.forEach((line, index) => paintLine(rows[index], line));
@@ -64,17 +64,17 @@ export class VerdictPanel {
   #evidence() {
     const { websocket, sse } = this.#sides;
     const schedule = this.#schedule();
-    const [one, other] = [websocket.measuring.recording, sse.measuring.recording];
-    const names = common(one, other, schedule?.names ?? []);
-    const silent = this.#facts.websocket.told === null ? this.#facts.websocket : this.#facts.sse;
+    const info = this.#connectionInfo;
+    const [one, other] = [websocket.measurement.recording, sse.measurement.recording];
+    const names = commonProducers(one, other, schedule?.names ?? []);
     return {
-      websocket: this.#facts.websocket.told,
-      sse: this.#facts.sse.told,
+      websocket: info.websocket.info,
+      sse: info.sse.info,
       protocol: this.#timing.protocol,
       schedule,
-      speeds: [websocket.control.chosen.speed, sse.control.chosen.speed],
-      payload: [payload(one, names), payload(other, names)],
-      untold: silent.untold,
+      speeds: [websocket.selection.chosen.speed, sse.selection.chosen.speed],
+      payload: [meanPayload(one, names), meanPayload(other, names)],
+      missingReason: (info.websocket.info === null ? info.websocket : info.sse).missingReason,
     };
   }
 }

@@ -1,4 +1,4 @@
-"""The producers on the page, as a reader sees them, and what their server has at work."""
+"""The producers' section of the page, and the server's connections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.clients import eventually
 LABELS = {"websocket": "WebSocket", "sse": "SSE"}
 
 
-class ProducersList:
+class ProducersSection:
     """Name the parts of the producers' section."""
 
     def __init__(self, page: Page) -> None:

@@ -1,53 +1,29 @@
-"""The charts: what they draw, when they draw it, and what they say to those who do not see them."""
+"""The charts: what they draw, when, and their descriptions for screen readers."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Page, expect
 
 from rtdemo.server.server import Server
+from tests.browser.charts import (
+    BLUE,
+    DARK_GREEN,
+    GREEN,
+    GREY,
+    HIDE,
+    drawn,
+    figures,
+    happened,
+    looked,
+    strip,
+)
 from tests.browser.conftest import Open
 from tests.browser.panel import NONE, Panel
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-LOOK = """(canvas) => {
-    const { width, height } = canvas;
-    const copy = Object.assign(document.createElement("canvas"), { width, height });
-    const context = copy.getContext("2d", { willReadFrequently: true });
-    context.drawImage(canvas, 0, 0);
-    const { data } = context.getImageData(0, 0, width, height);
-    const count = {};
-    let sum = 0;
-    for (let i = 0; i < data.length; i += 4) {
-        if (data[i + 3] === 0) continue;
-        sum = (sum * 31 + data[i] + data[i + 1] * 3 + data[i + 2] * 7 + i) % 1000000007;
-        const key = data[i + 3] < 255 ? "other" : [data[i], data[i + 1], data[i + 2]].join();
-        count[key] = (count[key] ?? 0) + 1;
-    }
-    return { sum, count };
-}"""
-BLUE, GREEN, GREY = "29,95,208", "20,117,65", "98,98,93"
-DARK_GREEN = "95,206,147"
-
-
-async def looked(canvas: Locator) -> Any:
-    """Return what a canvas shows: a sum of its pixels, and how many there are of each colour."""
-    return await canvas.evaluate(LOOK)
-
-
-async def drawn(page: Page, canvas: Locator, colour: str, least: int) -> None:
-    """Wait until a canvas has so many pixels of a colour."""
-    while (await looked(canvas))["count"].get(colour, 0) < least:
-        await page.evaluate("() => new Promise(requestAnimationFrame)")
-
-
-def strip(page: Page, side: str) -> Locator:
-    """Find a side's strip."""
-    return Panel(page, side).part("strip")
 
 
 async def test_messages_are_drawn_in_their_colour(page: Page, side: str) -> None:
@@ -59,48 +35,11 @@ async def test_messages_are_drawn_in_their_colour(page: Page, side: str) -> None
     await Panel(page, side).connect()
     await drawn(page, strip(page, side), colour[side], 9)
     assert colour[other] not in (await looked(strip(page, other)))["count"]
-    await drawn(page, page.locator('[data-part="overlay"]'), colour[side], 100)
-
-
-async def test_pause_holds_the_pictures(open_page: Open, flooded: Server) -> None:
-    """While paused no pixel changes and counting goes on; going on shows what came meanwhile."""
-    page = await open_page(server=flooded)
-    panel = Panel(page, "sse")
-    await panel.connect_and_flood(100)
-    pause = page.get_by_role("button", name="Pause the charts")
-    await pause.click()
-    await expect(pause).to_have_attribute("aria-pressed", "true")
-    await page.wait_for_function(
-        "() => !document.querySelector('.sse canvas').getAttribute('aria-label').includes(': no')"
-    )
-    held = [(await looked(canvas))["sum"] for canvas in await page.locator("canvas").all()]
-    await panel.received(400)
-    assert [(await looked(canvas))["sum"] for canvas in await page.locator("canvas").all()] == held
-    await pause.click()
-    await expect(pause).to_have_attribute("aria-pressed", "false")
-    while (await looked(strip(page, "sse")))["sum"] == held[1]:
-        await page.evaluate("() => new Promise(requestAnimationFrame)")
-
-
-async def test_zoom(open_page: Open) -> None:
-    """One minute or ten: the same messages take a tenth of the width, and a link says which."""
-    page = await open_page("/?producers=message&speed=20&window=600")
-    ten = page.get_by_role("button", name="Show the last ten minutes")
-    one = page.get_by_role("button", name="Show the last minute")
-    await expect(ten).to_have_attribute("aria-pressed", "true")
-    await Panel(page, "websocket").connect_and_flood(60)
-    await page.get_by_role("button", name="Disconnect WebSocket").click()
-    await Panel(page, "websocket").becomes("disconnected")
-    await drawn(page, strip(page, "websocket"), BLUE, 9)
-    narrow = (await looked(strip(page, "websocket")))["count"][BLUE]
-    await one.click()
-    await drawn(page, strip(page, "websocket"), BLUE, 3 * narrow)
-    await expect(one).to_have_attribute("aria-pressed", "true")
-    await expect(ten).to_have_attribute("aria-pressed", "false")
+    await drawn(page, page.locator('[data-part="histogram"]'), colour[side], 100)
 
 
 async def test_nothing_is_drawn_without_need(page: Page) -> None:
-    """Without a connection time stands still, and however often the page is painted no picture is."""
+    """Without a connection no chart is drawn, however often the page is painted."""
     nothing = "SSE latency over the last minute: no messages yet."
     await expect(strip(page, "sse")).to_have_accessible_name(nothing)
     await page.evaluate(
@@ -145,30 +84,15 @@ async def test_dark(page: Page) -> None:
 
 
 async def test_pictures_are_told_in_words(page: Page, side: str) -> None:
-    """Each picture is an image whose name states the figures and what happened."""
+    """Each chart is an image with a name that gives the figures and the events."""
     panel = Panel(page, side)
     await panel.connect()
     await expect(strip(page, side)).to_have_role("img")
     label = {"websocket": "WebSocket", "sse": "SSE"}[side]
-    for canvas in (strip(page, side), page.locator('[data-part="overlay"]')):
+    for canvas in (strip(page, side), page.locator('[data-part="histogram"]')):
         await expect(canvas).to_have_accessible_name(figures(label))
     await panel.press("Disconnect")
     await expect(strip(page, side)).to_have_accessible_name(happened("closed"))
-
-
-def figures(label: str) -> re.Pattern[str]:
-    figure = r"(under )?\d[\d.,]* ms"
-    return re.compile(rf"{label}.*: \d+ messages, p50 {figure}(, p99 {figure})?, largest {figure}")
-
-
-def happened(what: str) -> re.Pattern[str]:
-    return re.compile(rf"What happened: .*{what}")
-
-
-HIDE = """(hidden) => {
-    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-    document.dispatchEvent(new Event("visibilitychange"));
-}"""
 
 
 async def test_hidden_samples_are_left_out(open_page: Open, flooded: Server, side: str) -> None:

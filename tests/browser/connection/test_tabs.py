@@ -1,4 +1,4 @@
-"""Several tabs of one origin: who holds an event stream, and what the seventh is told."""
+"""Several tabs of one origin: which hold an event stream, and what the seventh shows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from rtdemo.server.server import Server
+from tests.browser.modules import run
 from tests.browser.panel import Panel
-from tests.browser.test_modules import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_roll_call(page: Page) -> None:
-    """Only who holds a stream answers; who stops answering, as a crashed tab does, is forgotten."""
+    """Only tabs that hold a stream answer; one that stops answering, as after a crash, is forgotten."""
     body = """
         const channels = [];
         const channel = () => {
@@ -28,17 +28,18 @@ async def test_roll_call(page: Page) -> None:
         let now = 0;
         const tabs = Array.from({ length: 8 }, () => new m.Tabs(channel(), () => now));
         const [asker, ...others] = tabs;
-        asker.call();
+        asker.ask();
         const found = [asker.others];
-        for (const tab of others.slice(0, 6)) tab.holds = true;
-        asker.call();
-        asker.call();
-        found.push(asker.others, m.crowded(asker, "h2"));
-        found.push(m.crowded(asker, "http/1.1").startsWith("6 other tabs hold an event stream"));
+        for (const tab of others.slice(0, 6)) tab.holdsStream = true;
+        asker.ask();
+        asker.ask();
+        found.push(asker.others, m.streamsExhausted(asker, "h2"));
+        const reason = m.streamsExhausted(asker, "http/1.1");
+        found.push(reason.startsWith("6 other tabs hold an event stream"));
         channels[1].onmessage = null;
-        others[1].holds = false;
-        for (let i = 0; i < 4; i += 1) { now += 1000; asker.call(); }
-        found.push(asker.others, m.crowded(asker, "http/1.1"));
+        others[1].holdsStream = false;
+        for (let i = 0; i < 4; i += 1) { now += 1000; asker.ask(); }
+        found.push(asker.others, m.streamsExhausted(asker, "http/1.1"));
         channels[0].onmessage({ data: null });
         channels[0].onmessage({ data: { holder: 7 } });
         for (let i = 0; i < 200; i += 1) channels[0].onmessage({ data: { holder: `x${i}` } });
@@ -49,7 +50,7 @@ async def test_roll_call(page: Page) -> None:
 
 
 async def test_the_seventh_tab(browser: Browser, server: Server) -> None:
-    """Six tabs hold a stream; the seventh is told so, and goes on by itself when one lets go."""
+    """With six streams in other tabs the seventh shows that, and connects when one closes."""
     context = await browser.new_context()
     try:
         pages = [await context.new_page() for _ in range(7)]

@@ -58,7 +58,7 @@ async def test_buttons_do_what_is_possible(panel: Panel) -> None:
 async def test_send_shows_the_round_trip(panel: Panel) -> None:
     """What is sent comes back as an echo, and its round trip is shown."""
     await panel.connect()
-    await panel.say("hello")
+    await panel.send_text("hello")
     await expect(panel.texts.filter(has_text="Echo: hello")).to_have_count(1)
     await expect(panel.part("round-trip")).to_have_text(FIGURE)
     await expect(panel.part("round-trip-note")).to_have_text("last reply")
@@ -73,7 +73,7 @@ async def test_reset_clears_one_side(open_page: Open) -> None:
     panel, other = Panel(page, "websocket"), Panel(page, "sse")
     await panel.connect()
     await other.connect()
-    await panel.say("hello")
+    await panel.send_text("hello")
     await expect(panel.part("round-trip")).to_have_text(FIGURE)
     await panel.press("Reset")
     await expect(panel.part("received")).to_have_text("0")

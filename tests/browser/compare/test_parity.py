@@ -1,13 +1,13 @@
-"""Whether like is compared with like, line by line, called in the browser as the page calls it."""
+"""The fairness audit, line by line."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Faults
+from tests.browser.conftest import BrowserErrors
+from tests.browser.modules import run
 from tests.browser.panel import Panel
-from tests.browser.test_modules import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -18,7 +18,7 @@ PARITY = """
     };
     const evidence = {
         websocket: facts, sse: facts, protocol: "http/1.1",
-        speeds: ["1", "1"], untold: "why not",
+        speeds: ["1", "1"], missingReason: "why not",
         payload: [{ mean: 80, least: 99 }, { mean: 80, least: 99 }],
         schedule: { names: ["message"], others: ["status"], block: 1000 },
     };
@@ -35,7 +35,7 @@ async def test_parity_of_what_is_alike(page: Page) -> None:
     assert [line["words"] for line in found] == [
         "process 7, both",
         "80.0 and 80.0 bytes of JSON a message, of the same producers",
-        "only message compared; left aside as unlike: status",
+        "only message compared; excluded as different: status",
         "on, both",
         "none, both",
         "HTTP/1.1 at the server, both",
@@ -58,7 +58,7 @@ async def test_parity_of_what_is_alike(page: Page) -> None:
     ],
 )
 async def test_parity_fails_where_something_differs(page: Page, changes: str, name: str) -> None:
-    """Each line fails for its own reason and for no other, and the verdict says the reason."""
+    """Each line fails for its own reason and for no other, and the verdict gives the reason."""
     found, reasons = await run(
         page, "compare/parity", f"{PARITY} const all = {changes}; return [failed(all), m.failures(all)]"
     )
@@ -67,7 +67,7 @@ async def test_parity_fails_where_something_differs(page: Page, changes: str, na
 
 
 async def test_parity_says_what_is_not_told(page: Page) -> None:
-    """Without the server's word, or where the kernel does not tell, a line neither holds nor fails."""
+    """Without the server's answer, or the kernel's, a line is unknown."""
     body = """
         const dumb = lines({ websocket: null, payload: [null, null] });
         return [
@@ -80,23 +80,23 @@ async def test_parity_says_what_is_not_told(page: Page) -> None:
         ];
     """
     assert await run(page, "compare/parity", PARITY + body) == [
-        ["not told", "not told", "ok", *["not told"] * 4],
-        "not told",
+        ["unknown", "unknown", "ok", *["unknown"] * 4],
+        "unknown",
         "ok",
-        "not told",
+        "unknown",
         "ok",
         "why not",
-        "not told",
-        "none seen, both; it speaks h2 to this page, HTTP/1.1 to the server",
+        "unknown",
+        "none seen, both; it uses h2 to this page, HTTP/1.1 to the server",
     ]
 
 
-async def test_a_probe_that_fails_is_asked_again(page: Page, faults: Faults) -> None:
+async def test_a_probe_that_fails_is_asked_again(page: Page, browser_errors: BrowserErrors) -> None:
     """One answer that was lost does not leave the audit without it for good."""
     await page.route("**/api/probe/connection*", lambda route: route.abort(), times=2)
     for side in ("websocket", "sse"):
         await Panel(page, side).connect()
     line = page.get_by_role("listitem").filter(has_text="TCP_NODELAY")
-    await expect(line).to_contain_text("the server has not told yet")
+    await expect(line).to_contain_text("no answer from the server yet")
     await expect(line).to_have_attribute("data-result", "ok")
-    faults.forgive("ERR_FAILED")
+    browser_errors.remove_expected("ERR_FAILED")

@@ -1,4 +1,4 @@
-"""Two clocks that differ by seconds: what the page measures then, and what the naive way would."""
+"""Two clocks that differ by seconds: what the page measures, and what the naive way gives."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from tests.browser.conftest import Open
+from tests.browser.downloads import saved
 from tests.browser.panel import Panel
-from tests.browser.test_figures import saved
 from tests.cluster.process import Process, rtdemo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -42,7 +42,7 @@ class Served:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def shifted(tmp_path: Path) -> AsyncIterator[Process]:
-    """A server of its own process whose clock is three seconds ahead of the browser's."""
+    """A server in its own process, with a clock three seconds ahead of the browser's."""
     plugin = tmp_path / "apart.py"
     plugin.write_text(APART)
     process = rtdemo(tmp_path, "apart", str(plugin))

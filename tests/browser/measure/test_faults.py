@@ -1,4 +1,4 @@
-"""Breaks that the reader causes, on the real server: what the page shows, marks and leaves out."""
+"""Faults that the reader injects, on the real server: what the page shows, marks and leaves out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
 from rtdemo.server.server import Server
-from tests.browser.conftest import Faults, Open, Serve
+from tests.browser.charts import happened, strip
+from tests.browser.conftest import BrowserErrors, Open, Serve
+from tests.browser.modules import run
 from tests.browser.panel import Panel
-from tests.browser.test_charts import happened, strip
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -40,20 +41,20 @@ async def largest(panel: Panel) -> float:
     return float(found[1].replace(",", ""))
 
 
-async def test_cut(open_page: Open, side: str, faults: Faults) -> None:
-    """The connection breaks and comes back by itself; the strip says so, and a reconnect is counted."""
+async def test_cut(open_page: Open, side: str, browser_errors: BrowserErrors) -> None:
+    """The connection breaks and reconnects by itself; the chart shows it, and a reconnect is counted."""
     panel = await steady(open_page, side)
     await panel.press("Cut")
     await panel.becomes("reconnecting")
-    await expect(panel.sentence).not_to_contain_text("Back after")
+    await expect(panel.sentence).not_to_contain_text("Reconnected after")
     await panel.becomes("connected")
     await expect(panel.part("reconnects")).to_have_text("1")
     for words in ("you cut it", "reconnecting"):
         await expect(strip(panel.page, side)).to_have_accessible_name(happened(words))
-    await expect(panel.part("left-out")).to_contain_text("during a break of yours")
+    await expect(panel.part("left-out")).to_contain_text("during injected faults")
     await expect(panel.part("ledger")).to_have_text("0 lost, 0 repeated, 0 out of order")
     await expect(panel.part("cut")).to_be_enabled()
-    faults[:] = [fault for fault in faults if "ERR_" not in fault]
+    browser_errors[:] = [error for error in browser_errors if "ERR_" not in error]
 
 
 async def test_stop(open_page: Open, side: str) -> None:
@@ -78,7 +79,7 @@ async def test_delay(open_page: Open, side: str) -> None:
     await expect(delay).to_have_attribute("aria-pressed", "true")
     await expect(delay).to_be_enabled()
     await expect(panel.part("cut")).to_be_disabled()
-    await expect(panel.part("left-out")).to_contain_text(re.compile(r"^\d\d during a break"))
+    await expect(panel.part("left-out")).to_contain_text(re.compile(r"^\d\d during injected"))
     await delay.click()
     await expect(delay).to_have_attribute("aria-pressed", "false")
     await expect(panel.part("cut")).to_be_enabled()
@@ -97,45 +98,47 @@ async def test_answers_are_no_messages(open_page: Open, side: str) -> None:
     await panel.connect()
     await panel.part("delay").click()
     await expect(panel.part("delay")).to_have_attribute("aria-pressed", "true")
-    await panel.say("late")
+    await panel.send_text("late")
     await expect(panel.texts.filter(has_text="Echo: late")).to_have_count(1)
     await expect(panel.part("received")).to_have_text("2")
     await expect(panel.rows.filter(has_text="rtdemo")).to_have_count(0)
 
 
 async def test_without_a_connection_nothing_can_be_broken(page: Page, side: str) -> None:
-    """The buttons are there and say that they cannot act."""
+    """The buttons are there, but unavailable."""
     for name in ("cut", "stop", "delay"):
         await expect(Panel(page, side).part(name)).to_be_disabled()
 
 
 async def test_the_lab_is_off(open_page: Open, serve: Serve, side: str) -> None:
-    """Then one sentence stands where the buttons would, and says how to get them."""
+    """Then one sentence replaces the buttons and explains how to get them."""
     panel = Panel(await open_page(server=await serve()), side)
     await expect(panel.part("cut")).to_have_count(0)
-    await expect(panel.root).to_contain_text("Start the server with --lab to try what")
+    await expect(panel.root).to_contain_text("Start the server with --lab to inject faults")
 
 
 async def test_a_refused_break_is_told(open_page: Open, serve: Serve, server: Server, side: str) -> None:
-    """A server whose lab is off refuses; its words are shown, and the figures go on."""
+    """A server without --lab refuses; its reason is shown, and the figures continue."""
     panel = Panel(await open_page("/?producers=message&speed=20"), side)
     await panel.connect()
     object.__setattr__(server.hub, "_lab", False)
     await panel.press("Cut")
-    await expect(panel.part("breaking")).to_contain_text("the lab is off")
+    await expect(panel.part("faults-note")).to_contain_text("the lab is off")
     await expect(panel.part("cut")).to_be_enabled()
     await panel.becomes("connected")
 
 
-async def test_an_end_that_fails_leaves_the_delay(open_page: Open, faults: Faults) -> None:
+async def test_an_end_that_fails_leaves_the_delay(
+    open_page: Open, browser_errors: BrowserErrors
+) -> None:
     """The server goes on delaying, so the button stays pressed and what comes is left out."""
     panel = await steady(open_page, "sse")
     delay = panel.part("delay")
     await delay.click()
-    await expect(panel.part("left-out")).to_contain_text(re.compile(r"^\d\d during a break"))
+    await expect(panel.part("left-out")).to_contain_text(re.compile(r"^\d\d during injected"))
     await panel.page.route("**/api/messages*", lambda route: route.abort())
     await delay.click()
-    await expect(panel.part("breaking")).to_contain_text("Not sent")
+    await expect(panel.part("faults-note")).to_contain_text("Not sent")
     await expect(delay).to_have_attribute("aria-pressed", "true")
     await expect(delay).to_be_enabled()
     counted = int((await panel.part("received").inner_text()).replace(",", ""))
@@ -144,7 +147,7 @@ async def test_an_end_that_fails_leaves_the_delay(open_page: Open, faults: Fault
     await panel.page.unroute("**/api/messages*")
     await delay.click()
     await expect(delay).to_have_attribute("aria-pressed", "false")
-    faults.forgive("ERR_FAILED")
+    browser_errors.remove_expected("ERR_FAILED")
 
 
 async def test_what_was_not_asked_is_no_break(open_page: Open) -> None:
@@ -157,9 +160,62 @@ async def test_what_was_not_asked_is_no_break(open_page: Open) -> None:
         await expect(panel.part(name)).to_be_disabled()
     counted = int((await panel.part("received").inner_text()).replace(",", ""))
     await panel.received(counted + 10)
-    await expect(panel.part("left-out")).not_to_contain_text("during a break")
+    await expect(panel.part("left-out")).not_to_contain_text("during injected")
     await expect(strip(panel.page, "sse")).not_to_have_accessible_name(re.compile("you cut it"))
-    await expect(panel.part("breaking")).to_contain_text("Not sent", timeout=20_000)
+    await expect(panel.part("faults-note")).to_contain_text("Not sent", timeout=20_000)
     await expect(panel.part("cut")).to_be_enabled()
-    await expect(panel.part("left-out")).not_to_contain_text("during a break")
+    await expect(panel.part("left-out")).not_to_contain_text("during injected")
     await held[0].abort()
+
+
+async def test_a_break_lasts_until_all_is_normal(page: Page) -> None:
+    """What the server made before it let go belongs to the break; the first message after ends it."""
+    body = """
+        const { Spans } = await import("/static/measure/spans.js");
+        const spans = new Spans();
+        const faults = new m.Faults(spans);
+        const answer = (fields, sentAt) =>
+            faults.answered({ producer: "rtdemo", message: JSON.stringify(fields), sentAt }, 0);
+        const marks = (sentAt) => faults.affects({ sentAt }, sentAt);
+        const found = [marks(1), JSON.parse(faults.request("stop", 10)).rtdemo.break, marks(2)];
+        found.push(faults.kind, faults.pending, spans.isOpen("stop"));
+        found.push(answer({ break: "stop", seconds: 5 }, 100), marks(5100), spans.isOpen("stop"));
+        found.push(marks(5101), spans.isOpen("stop"), faults.kind, marks(4000));
+        faults.request("delay", 6000);
+        answer({ break: "delay", seconds: 0.25 }, 6000);
+        found.push(marks(9000), JSON.parse(faults.request("delay", 9500)).rtdemo.break, marks(9600));
+        answer({ break: "none" }, 9700);
+        found.push(marks(9701));
+        faults.request("cut", 10_000);
+        found.push(answer({ error: "off" }, 10_001), faults.refusal, marks(10_002));
+        faults.request("cut", 11_000);
+        faults.connectionLost(11_100);
+        faults.welcomed({ sentAt: 12_000 });
+        found.push(marks(11_500), marks(12_000), marks(12_001));
+        return found;
+    """
+    assert await run(page, "measure/faults", body) == [
+        *(False, "stop", False),
+        *(None, True, False),
+        *(True, True, True),
+        *(False, False, None, True),
+        *(True, "none", True),
+        False,
+        *(True, "off", False),
+        *(True, True, False),
+    ]
+
+
+async def test_a_break_without_an_answer_is_given_up(page: Page) -> None:
+    """After ten seconds the page shows that, and counts again."""
+    body = """
+        const { Spans } = await import("/static/measure/spans.js");
+        const faults = new m.Faults(new Spans());
+        faults.request("cut", 0);
+        const expired = [faults.expire(9_999), faults.expire(10_000)];
+        const { pending, kind, refusal } = faults;
+        return [...expired, pending, kind, refusal, faults.affects({ sentAt: 1 }, 1)];
+    """
+    assert await run(page, "measure/faults", body) == [
+        *(False, True, False, None, "The server did not answer in 10 s.", False)
+    ]

@@ -1,9 +1,8 @@
-"""The page as eyes, keyboards and screen readers meet it."""
+"""Contrast, keyboard, screen readers and layout stability."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,17 +10,21 @@ from playwright.async_api import Page, expect
 
 from rtdemo.server.server import Server
 from tests.browser.conftest import Open
+from tests.browser.contrast import CONTRAST
 from tests.browser.panel import Panel
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
 SETTLED = ["idle", "connected", "disconnected"]
+
+
 UNSETTLED = ["connecting", "stalled", "reconnecting", "refused", "lost"]
+
+
 TEXTS = (
     "h1, h2, .quiet, .sentence, .state, .number, .unit, .note, .label, .direction span, .empty,"
     " .term, .tip, button, th, td, .log time, .log .text,"
-    " .answer, .words, .result, .line dd, .take label"
+    " .answer, .words, .result, .line dd, .export label"
 )
 
 
@@ -129,7 +132,7 @@ async def test_no_sideways_scrolling(open_page: Open, width: int) -> None:
     page = await open_page(viewport={"width": width, "height": 844})
     panel = Panel(page, "websocket")
     await panel.connect()
-    await panel.say("w" * 2000)
+    await panel.send_text("w" * 2000)
     await expect(panel.texts.filter(has_text="Echo: www")).to_have_count(1)
     # Left of everything, so that the pointer shows no other.
     await page.mouse.move(0, 400)
@@ -178,11 +181,11 @@ async def test_keyboard_alone(page: Page) -> None:
 
 
 async def test_a_held_list_waits(open_page: Open, flooded: Server) -> None:
-    """While a row has the focus the list stands still and counting goes on."""
+    """While a row has the focus the list is paused and counting continues."""
     panel = Panel(await open_page(server=flooded), "sse")
     await panel.connect_and_flood(50)
     await panel.rows.first.focus()
-    await expect(panel.part("held")).to_contain_text("held")
+    await expect(panel.part("held")).to_contain_text("paused")
     held = await panel.rows.locator("time").all_text_contents()
     await panel.received(300)
     assert await panel.rows.locator("time").all_text_contents() == held

@@ -12,9 +12,10 @@ from playwright.async_api import Page, WebSocketRoute, expect
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
-from tests.browser.conftest import Faults, Open, Serve
+from tests.browser.conftest import BrowserErrors, Open, Serve
+from tests.browser.modules import run
 from tests.browser.panel import Panel
-from tests.browser.producers_list import ProducersList, connect_both, connections, settles
+from tests.browser.producers_section import ProducersSection, connect_both, connections, settles
 from tests.clients import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -32,7 +33,7 @@ async def test_switching_off_one_side(
     page: Page, server: Server, clock: VirtualClock, side: str
 ) -> None:
     """A producer switched off stops on that connection alone; no figure counts the answer."""
-    producers, other = ProducersList(page), "sse" if side == "websocket" else "websocket"
+    producers, other = ProducersSection(page), "sse" if side == "websocket" else "websocket"
     open_ones = await connect_both(page, server)
     await producers.switch("message", side).click()
     await settles(open_ones[side], 1, "status", "welcome")
@@ -52,8 +53,8 @@ async def test_switching_off_one_side(
 
 
 async def test_the_rate(page: Page, server: Server, clock: VirtualClock) -> None:
-    """The slider changes the rate of both open connections, and says it as text."""
-    producers = ProducersList(page)
+    """The slider changes the rate of both open connections, and has it as text."""
+    producers = ProducersSection(page)
     open_ones = await connect_both(page, server)
     await producers.rate.focus()
     await page.keyboard.press("End")
@@ -74,7 +75,7 @@ async def test_the_rate(page: Page, server: Server, clock: VirtualClock) -> None
 
 async def test_a_new_connect_asks_for_it(page: Page, server: Server, side: str) -> None:
     """What was chosen before Connect, or on an earlier connection, is in the next one's address."""
-    producers, panel = ProducersList(page), Panel(page, side)
+    producers, panel = ProducersSection(page), Panel(page, side)
     await producers.switch("message", side).click()
     await expect(panel.sentence).to_contain_text("?producers=status")
     await panel.connect()
@@ -89,9 +90,9 @@ async def test_a_new_connect_asks_for_it(page: Page, server: Server, side: str) 
     assert connections(server)[side].client.query == {"producers": "status", "speed": "1.5"}
 
 
-async def test_the_browsers_own_retry(page: Page, server: Server, faults: Faults) -> None:
-    """EventSource tries again with its first address; the choice made since is told by a message."""
-    producers = ProducersList(page)
+async def test_the_browsers_own_retry(page: Page, server: Server, browser_errors: BrowserErrors) -> None:
+    """EventSource retries with its first address; a later choice is sent as a message."""
+    producers = ProducersSection(page)
     await Panel(page, "sse").connect()
     (first,) = server.hub._connections.values()
     await producers.switch("status", "sse").click()
@@ -101,12 +102,12 @@ async def test_the_browsers_own_retry(page: Page, server: Server, faults: Faults
     (second,) = server.hub._connections.values()
     assert second.client.query == {}
     await settles(second, 1, "message", "welcome")
-    faults.forgive("ERR_")
+    browser_errors.remove_expected("ERR_")
 
 
 async def test_the_address_is_the_start(open_page: Open) -> None:
     """The page's own ?producers= and ?speed= are where switches and slider stand at first."""
-    producers = ProducersList(await open_page("/?producers=status&speed=2"))
+    producers = ProducersSection(await open_page("/?producers=status&speed=2"))
     await expect(producers.rate_value).to_have_text("2" + TIMES)
     for side in ("websocket", "sse"):
         await expect(producers.switch("status", side)).to_be_checked()
@@ -121,7 +122,7 @@ async def test_a_refused_choice(page: Page) -> None:
         socket.on_message(lambda _: socket.send(json.dumps(answer)))
 
     await page.route_web_socket(re.compile("^ws://"), refuse)
-    producers, panel = ProducersList(page), Panel(page, "websocket")
+    producers, panel = ProducersSection(page), Panel(page, "websocket")
     await panel.press("Connect")
     await panel.becomes("connected")
     await producers.switch("message", "websocket").click()
@@ -132,10 +133,10 @@ async def test_a_refused_choice(page: Page) -> None:
 
 
 async def test_a_typed_control_message(page: Page, server: Server, side: str) -> None:
-    """Its answer is a message like any other, and the page shows what it says."""
-    producers, panel = ProducersList(page), Panel(page, side)
+    """Its answer is an ordinary message, and the page takes over its selection."""
+    producers, panel = ProducersSection(page), Panel(page, side)
     await panel.connect()
-    await panel.say('{"rtdemo": {"speed": 5, "producers": ["message"]}}')
+    await panel.send_text('{"rtdemo": {"speed": 5, "producers": ["message"]}}')
     await expect(panel.texts.filter(has_text='"speed":5.0')).to_have_count(1)
     first = side == "websocket"
     await expect(producers.rate_value).to_have_text(
@@ -146,7 +147,7 @@ async def test_a_typed_control_message(page: Page, server: Server, side: str) ->
 
 async def test_keyboard(page: Page, server: Server) -> None:
     """Space moves a switch; one that cannot be moved keeps its place, its focus and its reason."""
-    producers = ProducersList(page)
+    producers = ProducersSection(page)
     await Panel(page, "sse").connect()
     (connection,) = server.hub._connections.values()
     await producers.switch("message", "sse").focus()
@@ -162,3 +163,64 @@ async def test_keyboard(page: Page, server: Server) -> None:
     await expect(fixed).to_be_focused()
     await expect(fixed).to_have_accessible_name("welcome over SSE, at connect, always")
     assert connection.selection.producers == frozenset({"status"})
+
+
+async def test_selection(page: Page) -> None:
+    """A choice goes into the address and into a control message; all switched on is no pick."""
+    body = """
+        const start = m.selectionFrom("?producers=a,b&speed=2&x=y");
+        const none = m.switched(m.switched(start, "a", false, ["a", "b"]), "b", false, ["a", "b"]);
+        const all = m.switched(none, "a", true, ["a"]);
+        const address = (selection) => m.addressFor(new URL("http://h/api/sse"), selection).href;
+        return [
+            m.selectionFrom(""),
+            m.switched(m.selectionFrom(""), "b", false, ["a", "b", "c"]).producers,
+            [address(start), address(none), address(all), address(m.selectionFrom(""))],
+            m.controlMessage(none),
+            m.sameSelection(start, { producers: ["b", "a"], speed: "2.0" }),
+            [m.sameSelection(start, all), m.sameSelection(all, all)],
+        ];
+    """
+    assert await run(page, "connection/selection", body) == [
+        {"producers": None, "speed": "1"},
+        ["a", "c"],
+        [
+            "http://h/api/sse?producers=a%2Cb&speed=2",
+            "http://h/api/sse?producers=&speed=2",
+            "http://h/api/sse?speed=2",
+            "http://h/api/sse",
+        ],
+        '{"rtdemo":{"producers":[],"speed":2}}',
+        True,
+        [False, True],
+    ]
+
+
+async def test_control_answers(page: Page) -> None:
+    """Only complete answers count; a lost message is sent again, a late refusal undoes nothing newer."""
+    body = """
+        const { parseAnswer } = await import("/static/connection/selection.js");
+        const found = ["{", "7", "{}", '{"speed": 1}'].map(parseAnswer);
+        const control = new m.SelectionSync({ producers: null, speed: "1" });
+        const answer = (message) => control.answered({ producer: "rtdemo", message });
+        control.opened();
+        found.push(control.next());
+        control.choose({ producers: [], speed: "1" });
+        found.push(control.next() !== null, control.next());
+        control.sendFailed("cut");
+        found.push(control.refusal, control.next() !== null);
+        control.choose({ producers: ["a"], speed: "1" });
+        control.next();
+        found.push(answer('{"error": "no"}'), control.chosen.producers);
+        found.push(answer('{"error": "no"}'), control.chosen.producers);
+        found.push(answer('{"error": "no"}'), answer('{"producers": [], "speed": 3.0}'), control.chosen);
+        return found;
+    """
+    assert await run(page, "connection/selection", body) == [
+        *(None, None, None, None, None),
+        *(True, None),
+        *("cut", True),
+        *(True, ["a"]),
+        *(True, None),
+        *(False, False, {"producers": [], "speed": "3"}),
+    ]

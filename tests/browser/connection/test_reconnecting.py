@@ -1,4 +1,4 @@
-"""What the page says while a connection is away, and that saying it moves nothing."""
+"""What the page shows while a connection reconnects, and that this moves nothing."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from playwright.async_api import Page, expect
 
 from rtdemo import Reason
 from rtdemo.server.server import Server
-from tests.browser.conftest import Faults, Open, Serve
-from tests.browser.panel import Panel, play_websocket
-from tests.browser.test_modules import run
+from tests.browser.conftest import BrowserErrors, Open, Serve
+from tests.browser.modules import run
+from tests.browser.panel import Panel, answer_websockets
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SENTENCES = """async () => {
-    const [{ closing }, { crowded }, { Silence }] = await Promise.all(
+    const [{ closeSentence }, { streamsExhausted }, { StallDetector }] = await Promise.all(
         ["websocket", "tabs", "stall"].map((name) => import(`/static/connection/${name}.js`)),
     );
-    const next = "Trying again in 30.0 s, until you press Disconnect.";
-    const sentences = [1000, 1001, 1006, 1011, 1013].map((code) => `${closing(code)} ${next}`);
-    for (const tabs of [{ others: 6, holds: false }, { others: 5, holds: true }]) {
-        sentences.push(crowded(tabs, "http/1.1"));
+    const next = "Retrying in 30.0 s, until you press Disconnect.";
+    const sentences = [1000, 1001, 1006, 1011, 1013].map((code) => `${closeSentence(code)} ${next}`);
+    for (const tabs of [{ others: 6, holdsStream: false }, { others: 5, holdsStream: true }]) {
+        sentences.push(streamsExhausted(tabs, "http/1.1"));
     }
-    sentences.push(new Silence().sentence({ producers: ["a"], speed: "1" }, ""));
+    sentences.push(new StallDetector().sentence({ producers: ["a"], speed: "1" }, ""));
     const element = document.querySelector('.websocket [data-part="sentence"]');
     const before = element.getBoundingClientRect().height;
     return sentences.filter((sentence) => {
@@ -55,12 +55,12 @@ async def test_a_break_moves_nothing(open_page: Open, server: Server, width: int
 
 
 async def test_your_own_cut_is_no_fault_of_the_network(
-    open_page: Open, serve: Serve, side: str, faults: Faults
+    open_page: Open, serve: Serve, side: str, browser_errors: BrowserErrors
 ) -> None:
-    """Who pressed Cut is told so, and not asked whether the network is there."""
+    """After Cut the page names the cut, and does not suspect the network."""
     panel = Panel(await open_page(server=await serve(lab=True)), side)
     await panel.connect()
-    said = panel.page.evaluate(
+    sentence = panel.page.evaluate(
         """(side) => new Promise((resolve) => {
             const element = document.querySelector(`.${side} [data-part="sentence"]`);
             const watch = new MutationObserver(() => resolve(element.textContent));
@@ -69,13 +69,13 @@ async def test_your_own_cut_is_no_fault_of_the_network(
         side,
     )
     await panel.press("Cut")
-    assert (await said).startswith("You cut it. ")
-    faults[:] = [fault for fault in faults if "ERR_" not in fault]
+    assert (await sentence).startswith("You cut it. ")
+    browser_errors[:] = [error for error in browser_errors if "ERR_" not in error]
 
 
 async def test_a_retry_that_hangs_is_given_up(page: Page) -> None:
-    """While it opens the page says so; after ten seconds without an answer it tries later."""
-    sockets = await play_websocket(page)
+    """While it opens the page shows that; after ten seconds without an answer it retries later."""
+    sockets = await answer_websockets(page)
     panel = Panel(page, "websocket")
     await panel.press("Connect")
     await panel.becomes("connected")
@@ -90,40 +90,41 @@ async def test_a_retry_that_hangs_is_given_up(page: Page) -> None:
     )
     await page.clock.install()
     await sockets[0].close(code=1011)
-    await expect(panel.sentence).to_contain_text("Trying again in")
+    await expect(panel.sentence).to_contain_text("Retrying in")
     await page.clock.fast_forward(600)
-    await expect(panel.sentence).to_have_text("Opening it again; Disconnect gives up.")
+    await expect(panel.sentence).to_have_text("Opening it again. Disconnect stops this.")
     await page.clock.fast_forward(10_000)
-    await expect(panel.sentence).to_contain_text("No answer in 10 s. Trying again in")
+    await expect(panel.sentence).to_contain_text("No answer in 10 s. Retrying in")
     await page.clock.fast_forward(1_100)
     await expect(panel.sentence).to_contain_text("Opening it again")
     assert await page.evaluate("window.made") == 2
 
 
-CROWD = """
+SIX_STREAMS = """
     const channel = { onmessage: null, postMessage({ call }) {
         if (call) for (let i = 0; i < 5; i += 1) this.onmessage({ data: { holder: `tab ${i}` } });
     } };
     const { Tabs } = await import("/static/connection/tabs.js");
     const tabs = new Tabs(channel);
-    tabs.holds = true;
+    tabs.holdsStream = true;
 """
 
 
 async def test_a_full_browser_is_the_reason(page: Page) -> None:
-    """With six streams open whatever else gets no answer says so, instead of doubting the server."""
+    """With six streams open, other requests without an answer name that as the cause."""
     body = (
-        CROWD
+        SIX_STREAMS
         + """
         window.fetch = async () => { throw new TypeError("no"); };
         const { SseTransport } = await import("/static/connection/sse.js");
-        const { Roster } = await import("/static/producers.js");
-        const crowd = () => tabs.reason("http/1.1");
-        const roster = new Roster(() => {}, crowd);
+        const { ProducerList } = await import("/static/producers.js");
+        const crowd = () => tabs.explainNoAnswer("http/1.1");
+        const producerList = new ProducerList(() => {}, crowd);
         const transport = new SseTransport(() => location.href, {}, { protocol: "http/1.1" }, tabs);
-        await roster.refresh();
+        await producerList.refresh();
         const sent = await transport.send("x", "id").catch(({ message }) => message);
-        return [roster.fault, await roster.enable("a\\nb"), sent, transport.away()];
+        const enabled = await producerList.enable("a\\nb");
+        return [producerList.pollError, enabled, sent, transport.reconnectHint()];
     """
     )
     reason = "This tab and 5 others hold an event stream of this origin"
@@ -136,13 +137,13 @@ async def test_a_full_browser_is_the_reason(page: Page) -> None:
 
 
 async def test_an_empty_browser_is_not_the_reason(page: Page) -> None:
-    """One stream fewer, or HTTP/2, and the old sentences stand."""
+    """With one stream fewer, or HTTP/2, it is not named."""
     body = (
-        CROWD
+        SIX_STREAMS
         + """
-        const found = [await tabs.reason("h2")];
-        tabs.holds = false;
-        return [...found, await tabs.reason("http/1.1")];
+        const found = [await tabs.explainNoAnswer("h2")];
+        tabs.holdsStream = false;
+        return [...found, await tabs.explainNoAnswer("http/1.1")];
     """
     )
     assert await run(page, "connection/tabs", body) == [None, None]

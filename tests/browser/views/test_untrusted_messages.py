@@ -1,4 +1,4 @@
-"""Messages that nobody wants: markup, control characters, sizes, nonsense, floods."""
+"""Untrusted messages: markup, control characters, sizes, nonsense, floods."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from rtdemo.server.server import Server
-from tests.browser.conftest import Faults, Open
-from tests.browser.panel import Panel, play_websocket
+from tests.browser.conftest import BrowserErrors, Open
+from tests.browser.panel import Panel, answer_websockets
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -26,13 +26,13 @@ def envelope(text: str, **fields: Any) -> str:
 async def test_markup_stays_text(page: Page, panel: Panel) -> None:
     """A message with markup is shown as written: no element appears, no script runs."""
     await panel.connect()
-    await panel.say(MARKUP)
+    await panel.send_text(MARKUP)
     await expect(panel.texts.filter(has_text=f"Echo: {MARKUP}")).to_have_count(1)
     assert await page.locator("img, li script").count() == 0
     assert await page.evaluate("window.injected") is None
 
 
-async def test_the_policy_is_on(page: Page, faults: Faults) -> None:
+async def test_the_policy_is_on(page: Page, browser_errors: BrowserErrors) -> None:
     """The browser refuses an inline script, so a hole in the page would not be one in the reader."""
     await page.evaluate(
         """() => {
@@ -42,12 +42,12 @@ async def test_the_policy_is_on(page: Page, faults: Faults) -> None:
         }"""
     )
     assert await page.evaluate("window.injected") is None
-    faults.forgive("Content Security Policy")
+    browser_errors.remove_expected("Content Security Policy")
 
 
 async def test_what_hides_is_shown(page: Page) -> None:
     """Control characters and direction overrides show as pictures and code points."""
-    sockets = await play_websocket(page)
+    sockets = await answer_websockets(page)
     panel = Panel(page, "websocket")
     await panel.press("Connect")
     await panel.becomes("connected")
@@ -60,13 +60,13 @@ async def test_64_kib_on_one_row(panel: Panel) -> None:
     """A message of 64 KiB takes one row's height; the focus shows all of it and moves no other."""
     text = "long " * 13_000
     await panel.connect()
-    await panel.say(text.strip())
+    await panel.send_text(text.strip())
     row = panel.rows.filter(has_text="Echo: long").first
     await row.wait_for()
     heights = await panel.rows.evaluate_all("rows => rows.map(row => row.offsetHeight)")
     assert set(heights) == {28}
     await row.focus()
-    await expect(panel.part("held")).to_contain_text("held")
+    await expect(panel.part("held")).to_contain_text("paused")
     shown = panel.root.locator("li:focus .text")
     assert len(await shown.text_content() or "") == len(f"Echo: {text.strip()}")
     tops = await panel.rows.evaluate_all("rows => rows.map(row => row.offsetTop)")
@@ -76,8 +76,8 @@ async def test_64_kib_on_one_row(panel: Panel) -> None:
 
 
 async def test_nonsense_is_counted(page: Page) -> None:
-    """What is no message is counted and said, and the next message is shown."""
-    sockets = await play_websocket(page)
+    """An unreadable message is counted and reported, and the next message is shown."""
+    sockets = await answer_websockets(page)
     panel = Panel(page, "websocket")
     await panel.press("Connect")
     await panel.becomes("connected")
@@ -101,7 +101,7 @@ async def test_nonsense_is_counted(page: Page) -> None:
 
 
 async def test_nonsense_on_the_stream(page: Page) -> None:
-    """An event that is no message is counted and said."""
+    """An unreadable event is counted and reported."""
 
     async def answer(route: Route) -> None:
         await route.fulfill(content_type="text/event-stream", body="data: {nope\n\nretry: 60000\n\n")
@@ -114,7 +114,7 @@ async def test_nonsense_on_the_stream(page: Page) -> None:
 
 async def test_gaps_and_repetitions_are_counted(page: Page) -> None:
     """A jump in a producer's numbers is a missing message, a number seen before a repeated one."""
-    sockets = await play_websocket(page)
+    sockets = await answer_websockets(page)
     panel = Panel(page, "websocket")
     await panel.press("Connect")
     await panel.becomes("connected")

@@ -1,0 +1,73 @@
+"""Which messages are compared."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.modules import run
+from tests.browser.recordings import RECORDINGS
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_only_what_both_had_is_compared(page: Page) -> None:
+    """A producer that one side has not heard of yet is in neither the payload nor the samples."""
+    body = (
+        RECORDINGS
+        + """
+        const [one, other] = [recorded(7, 0, 2000, "p"), recorded(8, 0, 2000, "p")];
+        const latency = { value: 1, error: 0.2 };
+        const record = (recording, payload, producer) =>
+            recording.record({ at: 3, latency, payload, bytes: 9, producer, flags: 0 });
+        for (let i = 0; i < 50; i += 1) record(one, 500, "q");
+        const names = ["p", "q"];
+        const found = [m.commonProducers(one, other, names)];
+        for (const wanted of [["p"], names, []]) found.push(m.meanPayload(one, wanted));
+        const pair = m.pairSamples(one, other, { names, others: [], block: 1000 });
+        return [...found, pair.websocket.block.length, m.commonProducers(one, one, names)];
+    """
+    )
+    assert await run(page, "compare/comparable", body) == [
+        ["p"],
+        {"mean": 80, "least": 2000},
+        {"mean": 290, "least": 50},
+        None,
+        2000,
+        ["p", "q"],
+    ]
+
+
+async def test_only_what_runs_alike_is_compared(page: Page) -> None:
+    """Same period and same rate on both sides, or one run for all; picks count, welcomes do not."""
+    body = """
+        const account = (period, rest) => ({ period, stream: false, always: false, ...rest });
+        const producer = (name, websocket, sse, shared = false) => {
+            return { name, shared, on: { websocket, sse } };
+        };
+        const producers = [
+            producer("message", account(2), account(2)),
+            producer("status", account(3), account(5)),
+            producer("news", account(null, { stream: true }), account(null, { stream: true }), true),
+            producer("own", account(null, { stream: true }), account(null, { stream: true })),
+            producer("welcome", account(null, { always: true }), account(null, { always: true })),
+            producer("steady", account(5), null),
+        ];
+        const all = { producers: null, speed: "1" };
+        const at = (websocket, sse) => m.commonSchedule(producers, { websocket, sse });
+        const fast = { producers: null, speed: "20" };
+        return [
+            at(all, all), at(fast, fast).block, at(all, fast).names,
+            at({ producers: ["status"], speed: "1" }, all),
+            m.commonSchedule([], { websocket: all, sse: all }),
+            at({ producers: null, speed: "abc" }, { producers: null, speed: "abc" }).names,
+        ];
+    """
+    assert await run(page, "compare/comparable", body) == [
+        {"names": ["message", "news"], "others": ["status", "own"], "block": 2000},
+        1000,
+        ["news"],
+        {"names": [], "others": ["status"], "block": 1000},
+        {"names": [], "others": [], "block": 1000},
+        ["message", "news"],
+    ]

@@ -1,0 +1,134 @@
+"""Failures of a connection, and what the page shows then."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from rtdemo import Message, Reason
+from rtdemo.engine.interface import Draft
+from rtdemo.server.server import Server
+from tests.browser.conftest import BrowserErrors, Open, Serve
+from tests.browser.panel import Panel
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_nothing_answers(
+    page: Page, server: Server, panel: Panel, browser_errors: BrowserErrors
+) -> None:
+    """A connect to a stopped server shows which address does not answer and what to check."""
+    address = server.websocket_url if panel.side == "websocket" else f"{server.web_url}/api/sse"
+    await server.stop()
+    await panel.press("Connect")
+    await panel.becomes("refused")
+    await expect(panel.sentence).to_have_text(
+        f"Nothing answers at {address}. Is the server running, and is that port open?"
+    )
+    await expect(panel.part("connect")).to_be_enabled()
+    browser_errors.remove_expected("ERR_")
+
+
+async def test_refused(open_page: Open, side: str, browser_errors: BrowserErrors) -> None:
+    """The page shows the server's reason for a refusal, although the transports hide it."""
+    page = await open_page("/?speed=abc")
+    await expect(page.locator("#link-note")).to_be_empty()
+    panel = Panel(page, side)
+    await panel.press("Connect")
+    await panel.becomes("refused")
+    await expect(panel.sentence).to_contain_text("The server refused the connection: ")
+    await expect(panel.sentence).to_contain_text("speed: 'abc' is not a number from 0.1 to 20")
+    browser_errors.remove_expected("400")
+
+
+async def test_refused_without_a_word(page: Page, browser_errors: BrowserErrors) -> None:
+    """If the server gives no reason, the page names its log."""
+    await page.route("**/api/sse*", lambda route: route.fulfill(status=503, body="draining"))
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await panel.becomes("refused")
+    await expect(panel.sentence).to_contain_text("The server answers but refused the stream.")
+    await expect(panel.sentence).to_contain_text("log")
+    browser_errors.remove_expected("503")
+
+
+async def test_the_server_goes_away(page: Page, server: Server, browser_errors: BrowserErrors) -> None:
+    """At the server's shutdown both show it and retry by themselves, until Disconnect."""
+    websocket, sse = Panel(page, "websocket"), Panel(page, "sse")
+    await websocket.connect()
+    await sse.connect()
+    await server.stop()
+    await websocket.becomes("reconnecting")
+    await expect(websocket.sentence).to_contain_text("until you press Disconnect")
+    await websocket.press("Disconnect")
+    await websocket.becomes("disconnected")
+    await sse.becomes("reconnecting")
+    await expect(sse.sentence).to_contain_text("retries by itself")
+    await sse.press("Disconnect")
+    await sse.becomes("disconnected")
+    # Whether the browser retried before that is its own affair.
+    browser_errors[:] = [error for error in browser_errors if "ERR_CONNECTION_REFUSED" not in error]
+
+
+async def test_sse_comes_back(page: Page) -> None:
+    """The browser reopens a broken stream, and the panel shows how long it was away."""
+
+    async def broken(route: Route) -> None:
+        await route.fulfill(content_type="text/event-stream", body="retry: 10\n\n")
+
+    await page.route("**/api/sse*", broken, times=1)
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await expect(panel.sentence).to_contain_text("Reconnected after")
+    await panel.becomes("connected")
+
+
+async def test_sse_gives_up(page: Page, browser_errors: BrowserErrors) -> None:
+    """A retry that is answered with an error ends EventSource for good; the panel shows it."""
+    await page.route("**/api/sse*", lambda route: route.fulfill(status=503, body="draining"))
+    await page.route(
+        "**/api/sse*",
+        lambda route: route.fulfill(content_type="text/event-stream", body="retry: 10\n\n"),
+        times=1,
+    )
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await panel.becomes("lost")
+    await expect(panel.sentence).to_contain_text("gave up")
+    browser_errors.remove_expected("503")
+
+
+async def test_coming_back_for_what_was_missed(open_page: Open, serve: Serve, side: str) -> None:
+    """A cut connection reconnects by itself, gets each message once, and the ledger shows it."""
+    server = await serve()
+    panel = Panel(await open_page(server=server), side)
+    await panel.connect()
+    await publish(server, "before")
+    await expect(panel.texts.filter(has_text="before")).to_have_count(1)
+    for connection in list(server.hub._connections.values()):
+        connection.end(Reason.GOING_AWAY)
+    await panel.becomes("reconnecting")
+    await publish(server, "meanwhile")
+    await panel.becomes("connected")
+    await publish(server, "after")
+    for text in ("meanwhile", "after"):
+        await expect(panel.texts.filter(has_text=text)).to_have_count(1)
+    await expect(panel.part("received-note")).to_have_text("none missing")
+    assert server.hub.traffic["sse" if side == "sse" else "websocket"].resumes == 1
+
+
+async def publish(server: Server, text: str) -> None:
+    await server.hub.publish([Draft(Message(text), "news")])
+
+
+async def test_no_answer_yet(page: Page) -> None:
+    """A stream that does not open hints at the browser's limit, and can be given up."""
+    await page.route("**/api/sse*", lambda _route: None)
+    await page.clock.install()
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await panel.becomes("connecting")
+    await page.clock.fast_forward(7_000)
+    await expect(panel.sentence).to_contain_text("six streams")
+    await panel.press("Disconnect")
+    await panel.becomes("disconnected")

@@ -1,0 +1,68 @@
+"""Texts to the server and the times of their replies."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import BrowserErrors
+from tests.browser.modules import run
+from tests.browser.panel import NONE, Panel, answer_websockets
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_exchange(page: Page) -> None:
+    """A reply belongs to the oldest equal text; a reply to no text changes nothing."""
+    body = """
+        const roundTrips = new m.RoundTrips();
+        const reply = (message, producer = "echo") => ({ message, producer });
+        roundTrips.start("a", 0); roundTrips.start("b", 10); roundTrips.start("a", 20);
+        const found = [];
+        const arrived = (message, at) => {
+            roundTrips.receive(message, at);
+            found.push(roundTrips.last);
+        };
+        arrived(reply("Echo: c"), 1);
+        arrived(reply("Echo: a", "chat"), 2);
+        arrived(reply("Echo: a"), 5);
+        arrived(reply("Echo: a"), 50);
+        arrived(reply("Echo: b"), 60);
+        for (let i = 0; i < m.MAX_WAITING_TEXTS; i += 1) roundTrips.start("x", 0);
+        try { roundTrips.start("one more", 0); } catch (error) { found.push(error.message); }
+        return found;
+    """
+    assert await run(page, "connection/sending", body) == [
+        *(None, None, 5, 30, 50),
+        "Not sent: 100 texts still wait for a reply.",
+    ]
+
+
+async def test_too_big(page: Page, browser_errors: BrowserErrors) -> None:
+    """Over 64 KiB the socket ends with 1009, the POST is refused, and both panels show it."""
+    websocket, sse = Panel(page, "websocket"), Panel(page, "sse")
+    for panel in (websocket, sse):
+        await panel.connect()
+        await panel.send_text("x" * (64 * 1024 + 1))
+    await websocket.becomes("lost")
+    await expect(websocket.sentence).to_contain_text("the limit is 64 KiB. Code 1009.")
+    await expect(sse.part("sending")).to_contain_text("Not sent: the server answered 413.")
+    await sse.becomes("connected")
+    await sse.send_text("short")
+    await expect(sse.texts.filter(has_text="Echo: short")).to_have_count(1)
+    await expect(sse.part("sending")).to_contain_text("Sent by POST")
+    browser_errors.remove_expected("413")
+
+
+async def test_no_reply(page: Page) -> None:
+    """A text without a reply is given up after ten seconds, and no round trip is made up."""
+    await answer_websockets(page)
+    await page.clock.install()
+    panel = Panel(page, "websocket")
+    await panel.press("Connect")
+    await panel.becomes("connected")
+    await panel.send_text("hello")
+    await expect(panel.part("round-trip-note")).to_have_text("waiting for reply")
+    await page.clock.fast_forward(12_000)
+    await expect(panel.part("round-trip-note")).to_have_text("no reply in 10 s")
+    await expect(panel.part("round-trip")).to_have_text(NONE)

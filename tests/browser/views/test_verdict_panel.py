@@ -1,0 +1,54 @@
+"""The verdict and the fairness audit on the page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+
+from rtdemo.server.server import Server
+from tests.browser.conftest import Open, Serve
+from tests.browser.panel import Panel
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_verdict_is_reached(open_page: Open, flooded: Server) -> None:
+    """With enough messages there is a sentence with its interval, and every line of the audit is ok."""
+    page = await open_page(server=flooded)
+    audit = page.get_by_role("list", name="Is the comparison fair?").get_by_role("listitem")
+    await expect(audit).to_have_count(7)
+    sentence = page.locator('[data-part="verdict-sentence"]')
+    await expect(sentence).to_have_text("Connect both to see here which is faster.")
+    await page.get_by_role("button", name="Connect both").click()
+    for line in await audit.all():
+        await expect(line).to_have_attribute("data-result", "ok")
+    await expect(audit.nth(2)).to_contain_text("flood compared; excluded as different: status")
+    await expect(sentence).to_contain_text("of the 20 blocks of time")
+    await expect(sentence).not_to_contain_text("Connect both")
+    await expect(sentence).to_contain_text("95 % interval", timeout=60_000)
+
+
+async def test_other_speeds_are_not_comparable(page: Page) -> None:
+    """If one side runs faster there is no verdict, and the page shows the reason."""
+    for side in ("websocket", "sse"):
+        await Panel(page, side).connect()
+    await Panel(page, "sse").send_text('{"rtdemo": {"speed": 5}}')
+    line = page.get_by_role("listitem").filter(has_text="Same schedule")
+    await expect(line).to_have_attribute("data-result", "failed")
+    reason = re.compile("WebSocket runs at 1.* and SSE at 5")
+    await expect(line).to_contain_text(reason)
+    sentence = page.locator('[data-part="verdict-sentence"]')
+    await expect(sentence).to_contain_text("Not comparable: ")
+    await expect(sentence).to_contain_text(reason)
+
+
+async def test_probes_that_are_off_are_not_asked(open_page: Open, serve: Serve) -> None:
+    """Without probes the server's lines are unknown, and the browser reports no error."""
+    page = await open_page(server=await serve(probes=False))
+    await Panel(page, "sse").connect()
+    await Panel(page, "websocket").connect()
+    line = page.get_by_role("listitem").filter(has_text="TCP_NODELAY")
+    await expect(line).to_have_attribute("data-result", "unknown")
+    await expect(line).to_contain_text("the server's probes are disabled")
