@@ -14,6 +14,7 @@ from rtdemo.hub.connection import Connection
 from rtdemo.hub.hub import Hub
 from rtdemo.protocol import wire
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.web.admission import admit, check_handshake, check_origin, last_event_id
 from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.streaming import open_connection
