@@ -102,11 +102,11 @@ def check(ctx: click.Context, path: str) -> int:
         return 1
     (plugin,) = manager.plugins
     click.echo(f"ok    plugin {plugin.name!r} loads; hooks: {', '.join(plugin.hooks) or 'none'}")
-    verdicts = []
-    for verdict in conformance.check_plugins(manager):
-        click.echo(str(verdict))
-        verdicts.append(verdict)
-    return 0 if all(verdict.is_ok for verdict in verdicts) else 1
+    results = []
+    for result in conformance.check_plugins(manager):
+        click.echo(str(result))
+        results.append(result)
+    return 0 if all(result.is_ok for result in results) else 1
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[Sequence[str]]]) -> str:
