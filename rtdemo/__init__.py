@@ -1,6 +1,6 @@
 """Put Python on a live web page over WebSocket and Server-Sent Events, side by side.
 
-A plugin needs only what this package offers here.
+Plugins import only from this package; its modules are internal.
 """
 
 __version__ = "0.1.0"

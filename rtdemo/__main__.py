@@ -1,4 +1,4 @@
-"""Run `python -m rtdemo`."""
+"""Run the command line as `python -m rtdemo`."""
 
 from rtdemo.cli.main import main
 

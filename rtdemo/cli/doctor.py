@@ -33,12 +33,13 @@ from rtdemo.settings.settings import Settings, load
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @flags.options(["plugins_dir", "without"])
 def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given: object) -> int:
-    """Check whether WebSocket and SSE work through your proxy to the server at URL.
+    """Check your proxy for both transports, and print fixes.
 
-    Prints one line for each check, including those of plugins: ok, warn or fail, and what was seen.
-    Under each fault it prints the fix for the proxy that it detected. Exit code 1 if a check fails,
-    2 if neither transport could be checked. URL may also be a single WebSocket (ws://...) or event
-    stream (http://host/path) of any server.
+    Tests WebSocket and SSE through all proxies before the server at URL, as a browser would. Prints
+    one line for each check, including those of plugins: ok, warn or fail, and what was seen. Under
+    each fault it prints the fix for the detected proxy. Exit code 1 if a check fails, 2 if neither
+    transport could be checked. URL may also be a single WebSocket (ws://...) or event stream
+    (http://host/path) of any server.
     """
     settings = load(given, os.environ)
     flags.check_files(files)

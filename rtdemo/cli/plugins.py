@@ -200,7 +200,7 @@ def _producers(manager: PluginManager) -> dict[str, list[ProducerEntry]]:
     # Hooks are asked as at a connect, by a client without a query.
     for transport in TRANSPORTS:
         manager.producers_for(Client(transport))
-    manager.ask_shared()
+    manager.collect_shared()
     found: dict[str, list[ProducerEntry]] = {}
     for account in manager.registry.supervisors:
         found.setdefault(account.plugin, []).append(_producer(account))

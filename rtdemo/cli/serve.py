@@ -12,7 +12,7 @@ import click
 from rtdemo.cli import flags, logs
 from rtdemo.server import sockets
 from rtdemo.server.server import Server
-from rtdemo.server.worker_process import command
+from rtdemo.server.worker_process import own_command
 from rtdemo.server.workers import Workers
 from rtdemo.settings.settings import load
 
@@ -25,11 +25,11 @@ def serve(files: tuple[Path, ...], **given: object) -> int:
     settings = load(given, os.environ)
     flags.check_files(files)
     logs.setup(settings.log_level, settings.log_format)
-    heir = sockets.take(os.environ)
+    handover = sockets.take_handover(os.environ)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        if settings.workers != 1 and heir is None:
-            return runner.run(Workers(settings, command()).run())
-        runner.run(Server(settings, files, heir=heir).run())
+        if settings.workers != 1 and handover is None:
+            return runner.run(Workers(settings, own_command()).run())
+        runner.run(Server(settings, files, handover=handover).run())
         return 0
 
 

@@ -1,1 +1,1 @@
-"""Keep the log of shared messages and distribute it: in memory or through Redis."""
+"""Engines: they keep the log of shared messages and deliver it to every server."""

@@ -1,4 +1,4 @@
-"""Make the engine that the settings name."""
+"""Create the engine that the settings choose."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 
 
 async def load(settings: Settings) -> Engine:
-    """Return the settings' engine with its log loaded.
+    """Return the engine of the settings, with its log loaded.
 
     Raises:
-        EngineError: when it cannot be reached or used, and is not optional.
+        EngineError: if the engine cannot be reached or used, and is not optional.
     """
     limits = LogLimits(settings.history_count, settings.history_bytes, settings.history_seconds)
     if settings.engine != MemoryEngine.name:
@@ -26,12 +26,12 @@ async def load(settings: Settings) -> Engine:
         except EngineError as error:
             if not settings.engine_optional:
                 raise
-            log.warning("%s; shared messages stay on this server", error)
+            log.warning("%s; shared messages are kept in this server's memory only", error)
     return MemoryEngine(limits)
 
 
 async def _load_redis(settings: Settings, limits: LogLimits) -> Engine:
-    # Imported here, so that a server without Redis starts without its client.
+    # Imported here, so that a server without Redis does not load the Redis client.
     from rtdemo.engine.redis.engine import RedisEngine
 
     engine = RedisEngine(settings.engine, settings.redis_prefix, limits)

@@ -1,4 +1,4 @@
-"""Hold the newest shared messages, bounded by count, bytes and age."""
+"""The log: the newest shared messages, bounded by count, bytes and age."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.message import Message, Position, new_epoch
 
-FOLLOWED = 10_000
-"""Producers whose numbering is remembered."""
+MAX_NUMBERED_PRODUCERS = 10_000
+"""Producers for which a log remembers the number of the newest message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Hold one shared message as it stands in the log.
+    """One shared message in the log.
 
     Arguments:
-        position: its place.
-        producer: whose it is.
-        seq: counts that producer's messages in the deployment, from 1.
-        sent_at: milliseconds since the epoch at which it entered the log.
-        payload: its JSON, the same on both transports.
-        transports: where its producer sends.
+        position: its position.
+        producer: its producer's name.
+        seq: number of the message among those of its producer in the deployment, from 1.
+        sent_at: time at which it entered the log, in milliseconds since the Unix epoch.
+        payload: its JSON as UTF-8, the same on both transports.
+        transports: the transports on which it is sent.
     """
 
     position: Position
@@ -38,38 +38,32 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
-    """Bound the log: `count` messages, `bytes` of JSON, `seconds` of age."""
+    """Bounds of a log.
+
+    Arguments:
+        count: number of messages.
+        bytes: sum of their JSON, in bytes.
+        seconds: age of a message.
+    """
 
     count: int = 10_000
     bytes: int = 16 * 1024 * 1024
     seconds: float = 3600.0
 
 
-def entry(
-    message: Message,
-    producer: str,
-    seq: int,
-    position: Position,
-    at: float,
-    transports: tuple[Transport, ...],
-) -> Entry:
-    """Return a message as it stands in the log, stamped and numbered."""
-    payload = messages.encode(message.logged(at, producer, seq, str(position)))
-    return Entry(position, producer, seq, at, payload, transports)
-
-
 class Log:
-    """Keep the newest entries of one epoch in order, without a gap.
+    """The newest entries of one epoch, in order and without gaps.
 
     Arguments:
-        limits: beyond any of them the oldest go; the newest stays in any case.
-        now: milliseconds since the epoch.
-        epoch: the name of this log; a new one by default.
+        limits: bounds of the log. Beyond any of them the oldest entries are dropped. The byte limit
+            never drops the newest entry.
+        now: returns the time, in milliseconds since the Unix epoch.
+        epoch: the log's name; by default a new one.
 
     Attributes:
-        last: the position of the newest entry, or that before the first.
-        newest: the newest entry, also where it is too old to be held; None where none came yet.
-        bytes: JSON held.
+        last: position of the newest entry; offset 0 if there was none yet.
+        newest: the newest entry, even if it is already dropped; None if there was none yet.
+        bytes: sum of the entries' JSON, in bytes.
     """
 
     def __init__(
@@ -84,72 +78,86 @@ class Log:
         self.bytes = 0
         self._now = now
         self._entries: deque[Entry] = deque()
-        self._newest: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._numbers: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @property
     def producers(self) -> list[str]:
-        """The names under which something was published."""
-        return list(self._newest)
+        """The names that messages were published under."""
+        return list(self._numbers)
 
     def seq(self, producer: str) -> int:
-        """Return the number of a producer's newest message, 0 before its first."""
-        return self._newest.get(producer, (0, 0.0))[0]
+        """Return the number of a producer's newest message; 0 before its first."""
+        return self._numbers.get(producer, (0, 0.0))[0]
 
     def sent_at(self, producer: str) -> float:
-        """Return when a producer's newest message was sent, 0 before its first."""
-        return self._newest.get(producer, (0, 0.0))[1]
+        """Return when a producer's newest message was sent, in ms since the Unix epoch; or 0."""
+        return self._numbers.get(producer, (0, 0.0))[1]
 
-    def number(self, producer: str, seq: int, sent_at: float = 0.0) -> None:
-        """Note a producer's newest number, as where its message itself is no longer held."""
-        self._newest[producer] = (seq, sent_at)
-        self._newest.move_to_end(producer)
-        if len(self._newest) > FOLLOWED:
-            self._newest.popitem(last=False)
+    def set_seq(self, producer: str, seq: int, sent_at: float = 0.0) -> None:
+        """Set the number of a producer's newest message, even if the message is already dropped.
+
+        Arguments:
+            producer: the producer's name.
+            seq: the number.
+            sent_at: when the message was sent, in milliseconds since the Unix epoch, if known.
+        """
+        self._numbers[producer] = (seq, sent_at)
+        self._numbers.move_to_end(producer)
+        if len(self._numbers) > MAX_NUMBERED_PRODUCERS:
+            self._numbers.popitem(last=False)
 
     def append(self, entry: Entry) -> None:
-        """Add the entry that follows the last one.
+        """Append the entry with the next offset.
 
         Raises:
-            ValueError: where another would be next.
+            ValueError: if the entry has another position.
         """
-        wanted = Position(self.last.epoch, self.last.offset + 1)
-        if entry.position != wanted:
+        expected = Position(self.last.epoch, self.last.offset + 1)
+        if entry.position != expected:
             raise ValueError(f"{entry.position} does not follow {self.last}")
         self._entries.append(entry)
         self.newest = entry
         self.last = entry.position
         self.bytes += len(entry.payload)
-        self.number(entry.producer, entry.seq, entry.sent_at)
+        self.set_seq(entry.producer, entry.seq, entry.sent_at)
         self._expire()
 
     def restart(self, last: Position) -> None:
-        """Forget every entry and go on behind a position; the numbering stays within an epoch."""
+        """Drop every entry and continue after a position.
+
+        The producers' numbers are kept if the epoch is the same.
+        """
         if last.epoch != self.last.epoch:
-            self._newest.clear()
+            self._numbers.clear()
         self._entries.clear()
         self.newest = None
         self.bytes = 0
         self.last = last
 
     def holds(self, position: Position | None) -> bool:
-        """Tell whether everything behind a position is still held."""
+        """Return whether the log still has every entry after a position."""
         if position is None:
             return False
         self._expire()
         oldest = self.last.offset - len(self._entries)
         return position.epoch == self.last.epoch and oldest <= position.offset <= self.last.offset
 
-    def after(self, offset: int, most: int) -> list[Entry]:
-        """Return at most so many entries behind an offset that is held, oldest first."""
+    def after(self, offset: int, limit: int) -> list[Entry]:
+        """Return the entries after an offset, oldest first.
+
+        Arguments:
+            offset: an offset for which `holds` is true.
+            limit: the maximum number of entries.
+        """
         start = offset - (self.last.offset - len(self._entries))
-        # A deque is walked from its nearer end: from the newest for those that missed little.
+        # A deque is read from its nearer end: from the newest for clients that missed few messages.
         if start > len(self._entries) // 2:
             tail = list(islice(reversed(self._entries), len(self._entries) - start))
-            return tail[::-1][:most]
-        return list(islice(self._entries, start, start + most))
+            return tail[::-1][:limit]
+        return list(islice(self._entries, start, start + limit))
 
     def _expire(self) -> None:
         entries, limits = self._entries, self.limits
@@ -160,3 +168,25 @@ class Log:
             or entries[0].sent_at < oldest_allowed
         ):
             self.bytes -= len(entries.popleft().payload)
+
+
+def make_entry(
+    message: Message,
+    producer: str,
+    seq: int,
+    position: Position,
+    at: float,
+    transports: tuple[Transport, ...],
+) -> Entry:
+    """Return a message as an entry of the log, with its time, number and position.
+
+    Arguments:
+        message: the message.
+        producer: its producer's name.
+        seq: number of the message among those of its producer.
+        position: its position.
+        at: time at which it enters the log, in milliseconds since the Unix epoch.
+        transports: the transports on which it is sent.
+    """
+    payload = messages.encode(message.logged(at, producer, seq, str(position)))
+    return Entry(position, producer, seq, at, payload, transports)

@@ -1,4 +1,4 @@
-"""Keep the log in this process, for this process."""
+"""The memory engine: the log of a single process."""
 
 from __future__ import annotations
 
@@ -8,91 +8,97 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rtdemo.engine.interface import KEY_SECONDS, Draft, Subscriber, fingerprint
-from rtdemo.engine.log import Log, LogLimits, entry
+from rtdemo.engine.interface import IDEMPOTENCY_KEY_S, Draft, Subscriber, fingerprint
+from rtdemo.engine.log import Log, LogLimits, make_entry
 from rtdemo.errors import KeyReused, Unavailable
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.message import Position
 
-MAX_KEYS = 100_000
-"""Idempotency keys that are remembered, at some 300 bytes each; one more is refused until one is old."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Hold what came with an idempotency key, and when."""
-
-    print: str
-    positions: list[Position]
-    at: float
+MAX_IDEMPOTENCY_KEYS = 100_000
+"""Idempotency keys that are remembered, at about 300 bytes each. Further keys are refused."""
 
 
 class MemoryEngine:
-    """Number messages at once and deliver them at once; it always leads.
+    """Engine of a single process: it numbers and delivers messages at once, and always leads.
 
     Arguments:
-        limits: of the log.
-        now: milliseconds since the epoch.
+        limits: bounds of the log.
+        now: returns the time, in milliseconds since the Unix epoch.
     """
 
     name = "memory"
-    lags = False
+    may_lag = False
     state = "ready"
+    server = ""
+    servers: Mapping[str, Mapping[str, Any]] = {}
 
     def __init__(self, limits: LogLimits | None = None, now: Callable[[], float] = messages.now) -> None:
         self.log = Log(limits, now)
         self._now = now
         self._subscriber: Subscriber | None = None
-        # The newest last.
-        self._keys: OrderedDict[str, _Known] = OrderedDict()
+        # The newest key is last.
+        self._keys: OrderedDict[str, _Publication] = OrderedDict()
 
-    servers: Mapping[str, Mapping[str, Any]] = {}
-    server = ""
+    @property
+    def remembered_keys(self) -> int:
+        """Number of idempotency keys that are remembered."""
+        return len(self._keys)
 
     async def load(self) -> None:
-        """Do nothing: the log begins empty."""
+        """Do nothing: the log starts empty."""
 
     def follow(self, subscriber: Subscriber) -> None:
-        """Report every message to the subscriber, and make it lead."""
+        """Report every entry to a subscriber from now on, and make it the leader."""
         self._subscriber = subscriber
         subscriber.lead(True)
 
     def publish(
         self, drafts: Sequence[Draft], key: str = "", leading: bool = False
     ) -> asyncio.Future[list[Position]]:
-        """Append messages and deliver them; the future is done already."""
+        """Append messages and deliver them. The returned future is done already."""
         future: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
-        what = fingerprint(drafts) if key else ""
-        known = self._known(key)
-        if known is not None and known.print != what:
+        content = fingerprint(drafts) if key else ""
+        earlier = self._published_with(key)
+        if earlier is not None and earlier.fingerprint != content:
             future.set_exception(KeyReused())
-        elif known is not None:
-            future.set_result(known.positions)
-        elif key and len(self._keys) >= MAX_KEYS:
-            future.set_exception(Unavailable(f"{MAX_KEYS} idempotency keys are remembered; wait"))
+        elif earlier is not None:
+            future.set_result(earlier.positions)
+        elif key and len(self._keys) >= MAX_IDEMPOTENCY_KEYS:
+            future.set_exception(
+                Unavailable(f"{MAX_IDEMPOTENCY_KEYS} idempotency keys are in use; retry later")
+            )
         else:
             positions = [self._append(draft) for draft in drafts]
             if key:
-                self._keys[key] = _Known(what, positions, self._now())
+                self._keys[key] = _Publication(content, positions, self._now())
             future.set_result(positions)
         return future
 
     async def close(self) -> None:
-        """Deliver nothing more."""
+        """Stop delivering."""
         self._subscriber = None
 
     def _append(self, draft: Draft) -> Position:
         log = self.log
         position = Position(log.last.epoch, log.last.offset + 1)
         seq = log.seq(draft.producer) + 1
-        made = entry(draft.message, draft.producer, seq, position, self._now(), draft.transports)
-        log.append(made)
+        entry = make_entry(draft.message, draft.producer, seq, position, self._now(), draft.transports)
+        log.append(entry)
         if self._subscriber is not None:
-            self._subscriber.deliver(made)
+            self._subscriber.deliver(entry)
         return position
 
-    def _known(self, key: str) -> _Known | None:
-        oldest_allowed = self._now() - KEY_SECONDS * 1000
-        while self._keys and next(iter(self._keys.values())).at < oldest_allowed:
+    def _published_with(self, key: str) -> _Publication | None:
+        oldest_allowed = self._now() - IDEMPOTENCY_KEY_S * 1000
+        while self._keys and next(iter(self._keys.values())).published_at < oldest_allowed:
             self._keys.popitem(last=False)
         return self._keys.get(key) if key else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Publication:
+    """What was published with an idempotency key, and when."""
+
+    fingerprint: str
+    positions: list[Position]
+    published_at: float

@@ -11,7 +11,7 @@ from rtdemo.engine.log import Entry, Log
 from rtdemo.hub.batch import Batch
 from rtdemo.hub.connection import Connection
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.protocol.message import Position, parse
+from rtdemo.protocol.message import Position, parse_position
 
 CONNECTIONS_PER_TURN = 64
 """Connections that are served before other tasks of the event loop run."""
@@ -82,7 +82,7 @@ class Fanout:
         Arguments:
             last_event_id: the position that the client has reached; None for a new client.
         """
-        position = parse(last_event_id) if last_event_id is not None else self._log.last
+        position = parse_position(last_event_id) if last_event_id is not None else self._log.last
         if position is not None and (self._log.holds(position) or self._may_exist(position)):
             connection.position = position
 

@@ -12,7 +12,7 @@ from time import perf_counter
 
 import msgspec
 
-from rtdemo.engine.interface import Draft, Engine, Subscriber, check
+from rtdemo.engine.interface import Draft, Engine, Subscriber, check_draft
 from rtdemo.errors import Unavailable, one_line
 from rtdemo.hub import control, private_producers, statistics
 from rtdemo.hub.connection import Connection
@@ -71,7 +71,7 @@ class Hub:
         self.draining = False
         self._connections: dict[str, Connection] = {}
         self.shared = SharedProducers(plugins, schedule, engine)
-        self._fanout = Fanout(engine.log, engine.lags, self._connections.values, plugins.is_always)
+        self._fanout = Fanout(engine.log, engine.may_lag, self._connections.values, plugins.is_always)
         self.publish_latency = Histogram()
         self._empty = asyncio.Event()
 
@@ -124,7 +124,7 @@ class Hub:
 
     def names(self, client: Client) -> list[str]:
         """Return the names that a client may pick: producers, and names that are published under."""
-        return sorted({*self.plugins.names(client), *self.plugins.speakers, *self.published})
+        return sorted({*self.plugins.names(client), *self.plugins.replying, *self.published})
 
     @property
     def published(self) -> list[str]:
@@ -168,7 +168,7 @@ class Hub:
             ValueError: a message is too large, or is not Unicode text.
         """
         for draft in drafts:
-            check(draft)
+            check_draft(draft)
         began = perf_counter()
         future = self.engine.publish(drafts, key)
         future.add_done_callback(lambda _: self.publish_latency.record(perf_counter() - began))

@@ -39,7 +39,7 @@ def select(
             runner.stop()
             connection.runners.remove(runner)
         elif has_new_speed:
-            runner.retime(selection.speed)
+            runner.set_speed(selection.speed)
     _start_missing(connection, offered, schedule, at_connect=False)
 
 

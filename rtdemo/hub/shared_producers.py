@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from rtdemo.engine.interface import Draft, Engine, check
+from rtdemo.engine.interface import Draft, Engine, check_draft
 from rtdemo.engine.log import Log
 from rtdemo.plugin_system.manager import PluginManager
-from rtdemo.plugin_system.producer import Producer, Series
+from rtdemo.plugin_system.producer import MessageNumbers, Producer
 from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.plugin_system.supervisor import Supervisor
 from rtdemo.protocol import message as messages
@@ -79,7 +79,7 @@ class SharedProducers:
     def _runner(self, producer: Producer, supervisor: Supervisor) -> ProducerRunner:
         sequence = SequenceNumber(self._engine.log, producer.name)
         emit = partial(self._publish, producer, sequence)
-        return ProducerRunner(producer, supervisor, Series(sequence.next), emit, self._schedule)
+        return ProducerRunner(producer, supervisor, MessageNumbers(sequence.next), emit, self._schedule)
 
     def _first_delay(self, producer: Producer) -> float | None:
         """Return the seconds until the first run; None for one period."""
@@ -91,7 +91,7 @@ class SharedProducers:
     def _publish(self, producer: Producer, sequence: SequenceNumber, content: str | Message) -> None:
         message = content if isinstance(content, Message) else Message(content)
         draft = Draft(message, producer.name, tuple(producer.transports))
-        check(draft)
+        check_draft(draft)
         sequence.follow(self._engine.publish([draft], leading=True), self._failed)
 
     def _failed(self, producer: str, error: BaseException | None) -> None:
@@ -114,7 +114,7 @@ class SequenceNumber:
     def __init__(self, log: Log, producer: str) -> None:
         self._log = log
         self._producer = producer
-        self._unanswered = 0
+        self._unanswered: list[int] = []
         self._taken: deque[Position] = deque()
 
     def next(self) -> int:
@@ -122,7 +122,10 @@ class SequenceNumber:
         last = self._log.last
         while self._taken and (self._taken[0].epoch != last.epoch or self._taken[0] <= last):
             self._taken.popleft()
-        return self._log.seq(self._producer) + self._unanswered + len(self._taken) + 1
+        seq = self._log.seq(self._producer)
+        # The reader may append a message before its answer arrives, on another connection.
+        unanswered = sum(number > seq for number in self._unanswered)
+        return seq + unanswered + len(self._taken) + 1
 
     def follow(
         self,
@@ -137,13 +140,14 @@ class SequenceNumber:
         """
 
         def answered(answer: asyncio.Future[list[Position]]) -> None:
-            self._unanswered -= 1
+            self._unanswered.remove(number)
             if answer.cancelled() or answer.exception() is not None:
                 failed(self._producer, None if answer.cancelled() else answer.exception())
             else:
                 self._taken.extend(answer.result())
 
-        self._unanswered += 1
+        number = self.next()
+        self._unanswered.append(number)
         if answer.done():
             answered(answer)
         else:

@@ -1,1 +1,1 @@
-"""Find, load and run plugins, and keep a failing one from harming the others."""
+"""Find, load and run plugins. A plugin that fails does not affect the others."""

@@ -1,4 +1,4 @@
-"""Define a check of `rtdemo doctor`: what plugins add to it, and what it finds."""
+"""Checks that plugins add to `rtdemo doctor`, and their findings."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ Verdict = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Say what a check has found.
+class Check:
+    """A check that a plugin adds to `rtdemo doctor`.
 
     Arguments:
-        verdict: `ok`, `warn` where it works but not as it should, `fail` where it does not work.
-        seen: what was seen, in one line.
-        fix: what to do, in one line; empty where nothing is to be done.
+        name: one or two words, printed before the finding.
+        run: a sync or async function. It gets the server's address, such as `https://example.org`,
+            and returns the `Finding`. If it raises, the check has failed.
+    """
+
+    name: str
+    run: Callable[[str], Finding | Awaitable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of a check.
+
+    Arguments:
+        verdict: `ok`, `warn` (it works, but not as it should) or `fail` (it does not work).
+        seen: what the check found, in one line, with figures and their units.
+        fix: what to do about it, in one line; empty if there is nothing to do.
     """
 
     verdict: Verdict
     seen: str
     fix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Hold a check that a plugin adds.
-
-    Arguments:
-        name: a word or two, as it stands before its line.
-        run: called with the server's address, such as `https://example.org`; sync or async. What it
-            raises is a failed check.
-    """
-
-    name: str
-    run: Callable[[str], Finding | Awaitable[Finding]]

@@ -1,4 +1,4 @@
-"""Find plugins: bundled ones, installed distributions, a folder, files named by hand."""
+"""Find plugins: built-in ones, installed distributions, a folder, and named files."""
 
 from __future__ import annotations
 
@@ -22,17 +22,24 @@ from rtdemo.errors import PluginError, RtdemoError, one_line
 from rtdemo.settings.folders import bundled, is_own_code
 
 ENTRY_POINT_GROUP = "rtdemo"
+"""The entry-point group of plugins in installed distributions."""
+
+
+class NoPluginError(RtdemoError):
+    """The argument of a command is not a plugin."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)
 class Source:
-    """Say where a plugin lies and how to load it.
+    """Where a plugin is, and how to load it.
 
     Arguments:
-        name: the file's stem or the entry point's name.
-        origin: what a person is told of the place.
-        load: imports it; may raise anything.
-        version: its distribution's; empty for a file.
+        name: the plugin's name: the file's name without `.py`, or the entry point's name.
+        origin: where it was found, for messages: a path, or a distribution and its version.
+        load: imports the plugin and returns its module; it may raise anything.
+        version: version of its distribution; empty for a file.
     """
 
     name: str
@@ -42,18 +49,20 @@ class Source:
 
 
 def discover(plugins_dir: str, files: Iterable[Path]) -> tuple[list[Source], list[str]]:
-    """Return the plugins to load in the order of discovery; a later one replaces one of its name.
+    """Find the plugins to load; a later one replaces an earlier one of the same name.
+
+    The order is: built-in plugins, installed distributions, the folder, the files.
 
     Arguments:
-        plugins_dir: a folder of plugin files; empty means ./plugins where it exists.
-        files: plugin files, the strongest.
+        plugins_dir: folder of plugin files; empty for ./plugins if it exists.
+        files: plugin files.
 
     Returns:
-        The sources, and a line for each replacement.
+        The sources in this order, and one line for the log about each replacement.
     """
     found: dict[str, Source] = {}
     replaced = []
-    for source in _all(plugins_dir, files):
+    for source in _sources(plugins_dir, files):
         earlier = found.get(source.name)
         if earlier is not None and earlier.origin != source.origin:
             replaced.append(f"plugin {source.name!r}: {source.origin} replaces {earlier.origin}")
@@ -61,25 +70,48 @@ def discover(plugins_dir: str, files: Iterable[Path]) -> tuple[list[Source], lis
     return list(found.values()), replaced
 
 
+def find(named: str) -> Source:
+    """Find the one plugin that a command is about.
+
+    Arguments:
+        named: path of a plugin file or of a folder with a pyproject.toml, or the name of a plugin
+            that `rtdemo serve` finds.
+
+    Raises:
+        NoPluginError: if there is no such plugin.
+    """
+    path = Path(named)
+    if path.is_file():
+        origin = str(path.resolve())
+        return next(source for source in discover("", [path])[0] if source.origin == origin)
+    if path.is_dir():
+        return _package(path.resolve())
+    sources = {source.name: source for source in discover("", [])[0]}
+    if named in sources:
+        return sources[named]
+    names = ", ".join(sorted(sources))
+    raise NoPluginError(f"there is no file, folder or plugin {named[:200]!r}; the plugins are {names}")
+
+
 def plugin_folders(plugins_dir: str, files: Iterable[Path]) -> set[Path]:
-    """Return the folders in which plugin files may change."""
+    """Return the folders to watch for changes of plugin files; arguments as for `discover`."""
     folder = Path(plugins_dir or "plugins")
     return {bundled("plugins"), folder.resolve(), *(path.resolve().parent for path in files)}
 
 
 def load(source: Source) -> object:
-    """Import a plugin.
+    """Import a plugin and return its module.
 
     Raises:
-        PluginError: for whatever its import raises, with the place in the plugin's own code.
+        PluginError: if the import raises anything; it names the line of the plugin's code.
     """
     try:
         return source.load()
     except (Exception, SystemExit) as error:
-        raise PluginError(source.name, source.origin, _one_line(error)) from error
+        raise PluginError(source.name, source.origin, _problem(error)) from error
 
 
-def _all(plugins_dir: str, files: Iterable[Path]) -> Iterator[Source]:
+def _sources(plugins_dir: str, files: Iterable[Path]) -> Iterator[Source]:
     yield from _folder(bundled("plugins"))
     yield from map(_entry_point, sorted(entry_points(group=ENTRY_POINT_GROUP)))
     if plugins_dir or Path("plugins").is_dir():
@@ -111,20 +143,20 @@ def _load_entry_point(point: EntryPoint, distribution: Distribution) -> object:
     for text in distribution.requires or ():
         requirement = Requirement(text)
         if requirement.name == "rtdemo" and not requirement.specifier.contains(__version__):
-            raise ImportError(f"needs rtdemo{requirement.specifier}; this is {__version__}")
+            raise ImportError(f"it needs rtdemo{requirement.specifier}, but this is {__version__}")
     return point.load()
 
 
 def _import_file(path: Path) -> ModuleType:
-    # Not a child of the package `rtdemo.plugins`: that exists in a wheel only.
+    # Not a submodule of `rtdemo.plugins`: that package exists only in a wheel.
     name = f"rtdemo_plugins.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError("a plugin file ends in .py")
+        raise ImportError("the name of a plugin file must end in .py")
     if isinstance(spec.loader, SourceFileLoader):
         spec.loader = _Uncached(name, str(path))
     module = importlib.util.module_from_spec(spec)
-    # dataclasses and pickle look a module up by its name while it is imported.
+    # dataclasses and pickle look up a module by its name while it is being imported.
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -137,19 +169,19 @@ def _import_file(path: Path) -> ModuleType:
 class _Uncached(SourceFileLoader):
     """Load a file without the bytecode cache.
 
-    The cache compares the second of a file's last change, and its size. Of two changes within one second
-    that leave the size as it is, a reload would run the first.
+    The cache compares a file's size and the time of its last change, in whole seconds. After two changes
+    within one second that keep the size, a reload would run the code of the first.
     """
 
     def path_stats(self, path: str) -> NoReturn:
-        """Withhold the file's time of change, so that the loader neither reads nor writes bytecode."""
+        """Refuse the file's time of change, so that the loader neither reads nor writes bytecode."""
         raise OSError(f"no bytecode is kept for {path}")
 
 
-def _one_line(error: BaseException) -> str:
+def _problem(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {type(error).__name__}: {error.msg}"
-    # The plugin's own line, not the decorator's; a dataclass's __init__ is in "<string>".
+    # Name the plugin's own line, not one of the decorator. A dataclass's __init__ is in "<string>".
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -158,44 +190,16 @@ def _one_line(error: BaseException) -> str:
     where = f"line {frames[-1].lineno} of {Path(frames[-1].filename).name}: " if frames else ""
     hint = ""
     if isinstance(error, ImportError) and error.name == "rtdemo":
-        hint = f"; does it need a newer rtdemo than {__version__}?"
+        hint = f"; the plugin may need a newer rtdemo than {__version__}"
     return where + one_line(error) + hint
-
-
-class NoPluginError(RtdemoError):
-    """Report that what was named is no plugin."""
-
-    exit_code = 2
-
-
-def find(named: str) -> Source:
-    """Return the source of a plugin.
-
-    Arguments:
-        named: a file's path, a folder with a pyproject.toml, or the name of a plugin that serve finds.
-
-    Raises:
-        NoPluginError: when there is none.
-    """
-    path = Path(named)
-    if path.is_file():
-        origin = str(path.resolve())
-        return next(source for source in discover("", [path])[0] if source.origin == origin)
-    if path.is_dir():
-        return _package(path.resolve())
-    sources = {source.name: source for source in discover("", [])[0]}
-    if named in sources:
-        return sources[named]
-    there_are = ", ".join(sorted(sources))
-    raise NoPluginError(f"there is no plugin, file or folder {named[:200]!r}; plugins: {there_are}")
 
 
 def _package(folder: Path) -> Source:
     points = _entry_points(folder / "pyproject.toml")
     if len(points) != 1:
         raise NoPluginError(
-            f"{folder} needs a pyproject.toml with one line in [project.entry-points.rtdemo]; "
-            f"it has {len(points) or 'none'}"
+            f"{folder} must have a pyproject.toml with exactly one line in "
+            f"[project.entry-points.rtdemo]; it has {len(points) or 'none'}"
         )
     ((name, value),) = points.items()
     point = EntryPoint(name, str(value), ENTRY_POINT_GROUP)
@@ -214,7 +218,7 @@ def _entry_points(file: Path) -> Mapping[str, object]:
 
 
 def _load(point: EntryPoint, folder: Path) -> object:
-    # The folder itself, not what may be installed of it: in the src layout or flat.
+    # Import from this folder, with or without `src`, not from an installed copy of the package.
     root = str(folder / "src" if (folder / "src").is_dir() else folder)
     sys.path.insert(0, root)
     try:

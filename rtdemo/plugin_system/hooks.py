@@ -1,4 +1,4 @@
-"""Call plugins' hooks, each call guarded from the others."""
+"""Call the hooks of plugins. A hook that fails does not affect the other plugins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pluggy
 from rtdemo.errors import one_line
 from rtdemo.plugin_system import hookspecs
 from rtdemo.plugin_system.checks import Check
-from rtdemo.plugin_system.isolation import raise_if_stopped
+from rtdemo.plugin_system.isolation import FAILURES_PER_TRACEBACK, raise_if_cancelled
 from rtdemo.plugin_system.producer import Producer
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
@@ -25,17 +25,17 @@ from rtdemo.protocol.message import Broadcast
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Reply = Callable[[str, str | Broadcast], Awaitable[None]]
+SendReply = Callable[[str, str | Broadcast], Awaitable[None]]
 
-RECEIVE_TIMEOUT = 10.0
-TRACEBACK_EVERY = 100
+RECEIVE_TIMEOUT_S = 10.0
+"""Seconds that an async `receive` hook has for its reply."""
 
 
 class Hooks:
-    """Register plugins with pluggy and call what they implement.
+    """Register plugins with pluggy, and call the hooks that they implement.
 
-    A hook that raises is logged with its traceback the first time and then every hundredth, and
-    the other plugins' answers still count: in pluggy's own call, one error costs them all.
+    If a hook raises, the results of the other plugins still count; pluggy's own call would discard
+    them. The log gets the first failure of a hook and every hundredth one, with the traceback.
     """
 
     def __init__(self) -> None:
@@ -46,8 +46,12 @@ class Hooks:
     def register(self, module: object, name: str) -> list[str]:
         """Register a plugin; return the names of the hooks that it implements.
 
+        Arguments:
+            module: the plugin's module, or any object with hooks as attributes.
+            name: the plugin's name.
+
         Raises:
-            ValueError: when a hook's name or arguments are not as specified.
+            ValueError: if the name is registered already, or a hook does not match its specification.
         """
         try:
             self._pluggy.register(module, name)
@@ -58,7 +62,7 @@ class Hooks:
         return sorted(caller.name for caller in self._pluggy.get_hookcallers(module) or ())
 
     def unregister(self, name: str) -> None:
-        """Forget a plugin."""
+        """Remove a plugin."""
         self._pluggy.unregister(name=name)
 
     def _check(self, module: object) -> None:
@@ -69,80 +73,83 @@ class Hooks:
                 raise ValueError(f"there is no hook {caller.name!r}; did you mean {near[0]!r}?")
             for implementation in caller.get_hookimpls():
                 if implementation.hookwrapper or implementation.wrapper:
-                    raise ValueError(f"hook {caller.name!r} may not be a wrapper")
+                    raise ValueError(f"hook {caller.name!r} must not be a wrapper")
                 is_async = inspect.iscoroutinefunction(implementation.function)
                 if is_async and caller.name != "receive":
-                    raise ValueError(f"hook {caller.name!r} may not be async; only receive may")
+                    raise ValueError(f"hook {caller.name!r} must not be async; only receive may be")
 
     def producers(self, client: Client) -> Iterator[tuple[str, Producer]]:
-        """Ask for a connection's private producers; give each with its plugin's name."""
-        yield from self._listed("producers", Producer, client=client)
+        """Yield the private producers of a connection, each with its plugin's name."""
+        yield from self._collect("producers", Producer, client=client)
 
     def shared_producers(self) -> Iterator[tuple[str, Producer]]:
-        """Ask for the producers that run once for everyone."""
-        yield from self._listed("shared_producers", Producer)
+        """Yield the shared producers, each with its plugin's name."""
+        yield from self._collect("shared_producers", Producer)
 
     def checks(self) -> Iterator[tuple[str, Check]]:
-        """Ask for the checks that are added to those of `rtdemo doctor`."""
-        yield from self._listed("checks", Check)
+        """Yield the additional checks of `rtdemo doctor`, each with its plugin's name."""
+        yield from self._collect("checks", Check)
 
     def connected(self, client: Client) -> None:
-        """Tell every plugin that a client is connected."""
+        """Call `connected` of every plugin."""
         for _ in self._call("connected", client=client):
             pass
 
     def disconnected(self, client: Client, reason: Reason) -> None:
-        """Tell every plugin that a client is gone."""
+        """Call `disconnected` of every plugin."""
         for _ in self._call("disconnected", client=client, reason=reason):
             pass
 
-    async def receive(self, client: Client, text: str, reply: Reply) -> None:
-        """Ask every plugin for its reply to a client's text, and pass each on as it comes.
+    async def receive(self, client: Client, text: str, send_reply: SendReply) -> None:
+        """Call `receive` of every plugin, and send each reply before the next call.
 
         Arguments:
-            reply: takes the plugin's name, and the text or the `Broadcast`.
+            client: the client that sent the text.
+            text: the text.
+            send_reply: called with the plugin's name, and the text or the `Broadcast`.
         """
         for plugin, answer in self._call("receive", client=client, text=text):
             try:
                 if inspect.isawaitable(answer):
-                    async with asyncio.timeout(RECEIVE_TIMEOUT):
+                    async with asyncio.timeout(RECEIVE_TIMEOUT_S):
                         answer = await answer
                 if isinstance(answer, (str, Broadcast)):
-                    await reply(plugin, answer)
+                    await send_reply(plugin, answer)
                 elif answer is not None:
                     kind = type(answer).__name__
-                    raise TypeError(f"returned {kind}; a reply is str, Broadcast or None")
+                    raise TypeError(f"returned {kind}; return str, Broadcast or None")
             except BaseException as error:
-                raise_if_stopped(error)
-                self._tell(plugin, "receive", error)
+                raise_if_cancelled(error)
+                self._failed(plugin, "receive", error)
 
-    def _listed(self, hook: str, wanted: type[T], **arguments: Any) -> Iterator[tuple[str, T]]:
+    def _collect(self, hook: str, wanted: type[T], **arguments: Any) -> Iterator[tuple[str, T]]:
         for plugin, answer in self._call(hook, **arguments):
-            for given in self._guarded(plugin, hook, partial(list, answer or ())) or ():
-                if isinstance(given, wanted):
-                    yield plugin, given
+            for item in self._guarded(plugin, hook, partial(list, answer or ())) or ():
+                if isinstance(item, wanted):
+                    yield plugin, item
                 else:
-                    kind, name = type(given).__name__, wanted.__name__
-                    self._tell(plugin, hook, TypeError(f"gave {kind}; it gives {name} objects"))
+                    kind, name = type(item).__name__, wanted.__name__
+                    error = TypeError(f"returned a list with {kind}; return a list of {name}")
+                    self._failed(plugin, hook, error)
 
     def _call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
         # pluggy calls the last one of its list first.
         for implementation in reversed(getattr(self._pluggy.hook, hook).get_hookimpls()):
-            given = [arguments[name] for name in implementation.argnames]
-            call = partial(implementation.function, *given)
+            values = [arguments[name] for name in implementation.argnames]
+            call = partial(implementation.function, *values)
             answer = self._guarded(implementation.plugin_name, hook, call)
             yield implementation.plugin_name, answer
 
     def _guarded(self, plugin: str, hook: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except BaseException as error:  # SystemExit too: one plugin does not end the server
-            self._tell(plugin, hook, error)
+        except BaseException as error:  # SystemExit too: a plugin must not end the server
+            self._failed(plugin, hook, error)
             return None
 
-    def _tell(self, plugin: str, hook: str, error: BaseException) -> None:
+    def _failed(self, plugin: str, hook: str, error: BaseException) -> None:
         self._failures[plugin, hook] += 1
-        if self._failures[plugin, hook] % TRACEBACK_EVERY == 1:
+        if self._failures[plugin, hook] % FAILURES_PER_TRACEBACK == 1:
             log.error("hook %r of plugin %r failed: %s", hook, plugin, one_line(error), exc_info=error)
 
 

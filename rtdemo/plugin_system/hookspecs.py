@@ -1,4 +1,4 @@
-"""Specify the hooks that a plugin may implement."""
+"""Specifications of the hooks that a plugin may implement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Broadcast
 
-Answer = str | Broadcast | None
+Reply = str | Broadcast | None
 
 PROJECT = "rtdemo"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -21,29 +21,29 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def producers(client: Client) -> Iterable[Producer] | None:
-    """Return private producers for this connection; asked at each connect."""
+    """Return private producers for this connection; called at each connect."""
 
 
 @hookspec
 def shared_producers() -> Iterable[Producer] | None:
-    """Return producers that run once for everyone; asked once, at start."""
+    """Return producers that run once for the whole deployment; called once, at start."""
 
 
 @hookspec
-def receive(client: Client, text: str) -> Answer | Awaitable[Answer]:
-    """Answer a client's text; every plugin is asked, and each reply is sent."""
+def receive(client: Client, text: str) -> Reply | Awaitable[Reply]:
+    """Return a reply to a client's text; every plugin is called, and each reply is sent."""
 
 
 @hookspec
 def connected(client: Client) -> None:
-    """Learn that a client is connected."""
+    """Note that a client has connected."""
 
 
 @hookspec
 def disconnected(client: Client, reason: Reason) -> None:
-    """Learn that a client is gone, and why."""
+    """Note that a client has disconnected, and why."""
 
 
 @hookspec
 def checks() -> Iterable[Check] | None:
-    """Return checks that `rtdemo doctor` makes besides its own."""
+    """Return additional checks for `rtdemo doctor`."""

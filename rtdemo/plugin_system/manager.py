@@ -1,4 +1,4 @@
-"""Hold the loaded plugins: load them, replace them while they run, list what they produce."""
+"""Load plugins, replace them while the server runs, and list their producers."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from rtdemo.settings.settings import environment
 log = logging.getLogger(__name__)
 
 Supervised = tuple[Producer, Supervisor]
+"""A producer, and the supervisor that runs it."""
 
 
 @dataclass
 class Plugin:
-    """Describe a loaded plugin.
+    """A loaded plugin.
 
     Arguments:
-        name: a file's stem or an entry point's name.
-        origin: where it came from.
-        version: its distribution's; empty for a file.
-        module: what was imported.
-        hooks: the names of those that it implements.
-        options: the settings that it declares.
-        producers: those that its module declares.
-        error: one line on a reload that failed, while what was loaded before goes on.
+        name: the file's name without `.py`, or the entry point's name.
+        origin: where it was found, such as a path.
+        version: version of its distribution; empty for a file.
+        module: the imported module.
+        hooks: names of the hooks that it implements.
+        options: the settings that it declares, by name.
+        producers: the producers that its module declares.
+        error: why the last reload failed, in one line; the plugin as loaded before still runs.
     """
 
     name: str
@@ -48,15 +49,15 @@ class Plugin:
 
 
 class PluginManager:
-    """Register plugins and list their producers.
+    """Load plugins, and list their producers.
 
     Arguments:
-        time: seconds on a monotonic clock, for the producers' back-off.
-        environ: where plugins' own settings are read from; by default as the server's are.
+        time: returns seconds on a monotonic clock, for the producers' back-off.
+        environ: environment variables with the plugins' settings; by default the environment and `.env`.
 
     Attributes:
-        hooks: calls what the plugins implement.
-        roster: every producer that is known, with its account.
+        hooks: calls the hooks of the plugins.
+        registry: the list of all producers, with their supervisors.
     """
 
     def __init__(self, time: Callable[[], float], environ: Mapping[str, str] | None = None) -> None:
@@ -68,11 +69,11 @@ class PluginManager:
 
     @property
     def plugins(self) -> list[Plugin]:
-        """What is loaded, in the order in which it was."""
+        """The loaded plugins, in the order of loading."""
         return list(self._plugins.values())
 
     def load(self, sources: Iterable[Source]) -> list[PluginError]:
-        """Load and register plugins; return the errors of those that were left out."""
+        """Load and register plugins; return the errors of those that fail, which are skipped."""
         errors = []
         for source in sources:
             try:
@@ -82,14 +83,24 @@ class PluginManager:
         return errors
 
     def register(self, module: object, name: str, origin: str, version: str = "") -> None:
-        """Register a plugin's hooks, settings and the producers that its module declares.
+        """Register a plugin: its settings, its hooks, and the producers that its module declares.
+
+        Arguments:
+            module: the imported module, or another object with these as attributes.
+            name: the plugin's name.
+            origin: where it was found, such as a path.
+            version: version of its distribution; empty for a file.
 
         Raises:
-            PluginError: when a hook or a setting is not as specified.
+            PluginError: if a setting has no valid value, or a hook does not match its specification.
         """
         if not hasattr(module, "__dict__"):
             kind = type(module).__name__
-            raise PluginError(name, origin, f"is of type {kind}; a plugin is a module or an object")
+            raise PluginError(
+                name,
+                origin,
+                f"is of type {kind}; a plugin must be a module or an object with attributes",
+            )
         plugin = Plugin(name, origin, version, module, options=options.declared(module))
         try:
             for option_name, option in plugin.options.items():
@@ -99,14 +110,14 @@ class PluginManager:
             raise PluginError(name, origin, str(error)) from error
         self._plugins[name] = plugin
         for producer in (p for p in vars(module).values() if isinstance(p, Producer)):
-            account = self.registry.declare(name, producer)
-            if account is not None:
-                plugin.producers.append((producer, account))
+            supervisor = self.registry.register(name, producer)
+            if supervisor is not None:
+                plugin.producers.append((producer, supervisor))
         if not plugin.producers and not plugin.hooks:
             log.warning("plugin %r (%s) has no producer and no hook", name, origin)
 
     def unregister(self, name: str) -> Plugin | None:
-        """Forget a plugin and its producers; their feeds are the hub's to stop."""
+        """Remove a plugin and its producers, and return it. The hub stops their running producers."""
         plugin = self._plugins.pop(name, None)
         if plugin is not None:
             self.hooks.unregister(name)
@@ -115,10 +126,10 @@ class PluginManager:
         return plugin
 
     def replace(self, source: Source) -> None:
-        """Load a plugin anew in place of the one of its name; where that fails, the old one stays.
+        """Load a plugin in place of the loaded one of its name. If that fails, the old one stays.
 
         Raises:
-            PluginError: what is wrong with the new one; `Plugin.error` keeps it.
+            PluginError: if the new one cannot be loaded; `Plugin.error` of the old one keeps the text.
         """
         old = self._plugins.get(source.name)
         try:
@@ -134,44 +145,50 @@ class PluginManager:
             raise
 
     def names(self, client: Client) -> list[str]:
-        """Return the names of the producers that a client may pick."""
+        """Return the names of the producers that a client may select."""
         pairs = self.producers_for(client) + self.shared
         return sorted({p.name for p, _ in pairs if client.transport in p.transports})
 
     @property
-    def speakers(self) -> list[str]:
-        """The plugins that answer clients: what they broadcast has their names."""
+    def replying(self) -> list[str]:
+        """Names of the plugins that reply to clients; their replies and broadcasts carry these names."""
         return [plugin.name for plugin in self.plugins if "receive" in plugin.hooks]
 
     def is_always(self, producer: str) -> bool:
-        """Tell whether a shared producer's messages go also to who did not pick it."""
+        """Return whether a shared producer's messages go also to clients that did not select it."""
         return any(p.always and p.name == producer for p, _ in self.shared)
 
     def producers_for(self, client: Client) -> list[Supervised]:
-        """Return the private producers of a connection: first what always runs, as a welcome does."""
+        """Return the private producers of a client, those with `always` first, such as the welcome."""
         found = [pair for pair in self._declared() if not pair[0].shared]
         names: set[str] = set()
         for plugin, producer in self.hooks.producers(client):
-            account = None if producer.name in names else self.registry.meet(plugin, producer)
-            if account is not None:
+            supervisor = (
+                None if producer.name in names else self.registry.find_or_register(plugin, producer)
+            )
+            if supervisor is not None:
                 names.add(producer.name)
-                found.append((producer, account))
-        here = [pair for pair in found if client.transport in pair[0].transports]
-        return sorted(here, key=lambda pair: not pair[0].always)
+                found.append((producer, supervisor))
+        matching = [pair for pair in found if client.transport in pair[0].transports]
+        return sorted(matching, key=lambda pair: not pair[0].always)
 
     @property
     def shared(self) -> list[Supervised]:
-        """The producers that run once for everyone, declared ones first."""
+        """The shared producers: those that modules declare, then those of hooks."""
         return [pair for pair in self._declared() if pair[0].shared] + self._from_hooks
 
-    def ask_shared(self, plugin: str | None = None) -> None:
-        """Ask the hook `shared_producers`, of all plugins or of one that was loaded anew."""
+    def collect_shared(self, plugin: str | None = None) -> None:
+        """Call the hook `shared_producers` and register what it returns.
+
+        Arguments:
+            plugin: register only the producers of this plugin, after a reload; None for all.
+        """
         for name, producer in self.hooks.shared_producers():
             if plugin not in (None, name):
                 continue
-            account = self.registry.declare(name, producer) if producer.shared else None
-            if account is not None:
-                self._from_hooks.append((producer, account))
+            supervisor = self.registry.register(name, producer) if producer.shared else None
+            if supervisor is not None:
+                self._from_hooks.append((producer, supervisor))
 
     def _declared(self) -> Iterable[Supervised]:
         return (pair for plugin in self._plugins.values() for pair in plugin.producers)

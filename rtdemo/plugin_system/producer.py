@@ -1,4 +1,4 @@
-"""Declare producers: named sources of messages."""
+"""Producers, the named sources of messages, and the decorator that declares them."""
 
 from __future__ import annotations
 
@@ -15,48 +15,36 @@ from rtdemo.protocol.message import Message
 
 Content = str | Mapping[str, Any] | Message | None
 Function = Callable[..., Content | Awaitable[Content] | AsyncIterator[Content]]
-MINIMUM_PERIOD = 0.01
-
-
-class Series:
-    """Number the messages of one shared producer.
-
-    Arguments:
-        following: gives the number of the message that its next run makes, 1 or more.
-    """
-
-    __slots__ = ("_following",)
-
-    def __init__(self, following: Callable[[], int]) -> None:
-        self._following = following
-
-    @property
-    def next(self) -> int:
-        """The number of the message that its next run makes, as far as is known."""
-        return self._following()
+MIN_PERIOD_S = 0.01
+"""Shortest period and shortest timeout of a producer, in seconds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Producer:
-    """Name a function as a source of messages.
+    """A named source of messages: a function and when to run it.
 
     Arguments:
-        name: what its messages carry as `producer`; unique among producers of one transport.
-        function: sync, async or an async generator; takes nothing, or `client`, or where it is shared
-            `seq`; returns (or yields) text, a dict (sent as JSON text), a `Message`, or None for
-            nothing this time.
-        every: seconds between two runs, 0.01 or more; without it a function runs once, at connect.
-            An async generator has none: it runs from connect on.
-        transports: where it runs; both by default.
-        shared: run it once for the whole deployment, not once for each client; `seq` is then the
-            number of the message that it makes, which goes on whichever server runs it.
+        name: the `producer` of its messages; unique on each transport, without a comma.
+        function: a sync function, an async function or an async generator. It takes no argument or
+            `client`; a shared one takes no argument or `seq`. It returns (or yields) text, a dict (sent
+            as JSON text), a `Message`, or None to send nothing this time.
+        every: seconds between two runs, 0.01 or more. Without it a function runs once, at connect. An
+            async generator has no period; it runs from connect on.
+        transports: `["websocket"]` or `["sse"]` for one transport; both by default.
+        shared: run it once for the whole deployment, not once for each client. `seq` is then the number
+            of the message that it makes; it continues when another server takes over.
         thread: run it in a thread, because it blocks.
-        jitter: seconds, less than `every`, by which each run is put off at random.
-        timeout: seconds after which an async run, or one in a thread, counts as failed.
-        always: run it also for a client that picked other producers.
+        jitter: seconds, less than `every`: each run is delayed at random by up to this.
+        timeout: seconds after which an async run, or a run in a thread, counts as failed.
+        always: run it also for a client that selected other producers.
+
+    Attributes:
+        is_stream: whether the function is an async generator.
+        run: calls the function with the arguments that it takes. Its parameter is the client, for a
+            shared producer its `MessageNumbers`, or None.
 
     Raises:
-        ProducerError: when one of these is not as said.
+        ProducerError: if an argument is invalid, or does not fit the others.
     """
 
     name: str
@@ -70,13 +58,15 @@ class Producer:
     timeout: float = 10.0
     always: bool = False
     is_stream: bool = field(init=False, repr=False)
-    run: Callable[[Client | Series | None], Any] = field(init=False, repr=False)
+    run: Callable[[Client | MessageNumbers | None], Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip() or "," in self.name:
-            raise ProducerError(f"producer name {self.name!r} must be text without a comma")
+            raise ProducerError(
+                f"producer name {self.name!r} must be a text, not empty, without a comma"
+            )
         if not self.name.isprintable():
-            raise ProducerError(f"producer name {self.name!r} must be printable")
+            raise ProducerError(f"producer name {self.name!r} must have only printable characters")
         if not callable(self.function):
             raise self._error(f"{self.function!r} is not a function")
         set_field = partial(object.__setattr__, self)
@@ -87,7 +77,7 @@ class Producer:
         set_field("run", self._bind())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function itself, as if it had not been declared a producer."""
+        """Call the function directly, as without the decorator."""
         return self.function(*args, **kwargs)
 
     def _error(self, problem: str) -> ProducerError:
@@ -95,64 +85,62 @@ class Producer:
 
     def _checked_transports(self) -> tuple[Transport, ...]:
         given = self.transports
-        names: tuple[Transport, ...] = () if isinstance(given, str) else tuple(given)
-        if not names or any(name not in TRANSPORTS for name in names):
-            raise self._error(f"transports={given!r} must be a list of {', '.join(TRANSPORTS)}")
-        return names
+        chosen: tuple[Transport, ...] = () if isinstance(given, str) else tuple(given)
+        if not chosen or any(name not in TRANSPORTS for name in chosen):
+            names = ", ".join(TRANSPORTS)
+            raise self._error(f"transports={given!r} must be a list with one or both of: {names}")
+        return chosen
 
     def _check_kind(self) -> None:
         if inspect.isgeneratorfunction(self.function):
-            raise self._error("is a plain generator; make it async, or return one text a run")
+            raise self._error("is a plain generator; make it async, or return one text per run")
         if self.is_stream and self.every is not None:
-            raise self._error("is an async generator, which has no every; sleep between two yields")
+            raise self._error("is an async generator, which takes no every; sleep between two yields")
         if self.thread and (self.is_stream or inspect.iscoroutinefunction(self.function)):
-            raise self._error("thread=True is for functions that are not async")
+            raise self._error("thread=True is only for functions that are not async")
         if self.shared and self.every is None and not self.is_stream:
-            raise self._error("is shared, so nobody's connect runs it; give it every=SECONDS")
+            raise self._error("is shared, so it does not run at connect; give it every=SECONDS")
 
     def _check_times(self) -> None:
-        if self.every is not None and not _at_least(MINIMUM_PERIOD, self.every):
+        if self.every is not None and not _is_at_least(MIN_PERIOD_S, self.every):
             raise self._error(
-                f"every={self.every!r} must be a number of seconds, {MINIMUM_PERIOD} or more"
+                f"every={self.every!r} must be a number of seconds, {MIN_PERIOD_S} or more"
             )
-        if not _at_least(MINIMUM_PERIOD, self.timeout):
-            raise self._error(f"timeout={self.timeout!r} must be a number of seconds, 0.01 or more")
-        if not _at_least(0, self.jitter) or (self.jitter and self.jitter >= (self.every or 0)):
-            raise self._error(f"jitter={self.jitter!r} must be 0 or more seconds and less than every")
+        if not _is_at_least(MIN_PERIOD_S, self.timeout):
+            raise self._error(
+                f"timeout={self.timeout!r} must be a number of seconds, {MIN_PERIOD_S} or more"
+            )
+        if not _is_at_least(0, self.jitter) or (self.jitter and self.jitter >= (self.every or 0)):
+            raise self._error(
+                f"jitter={self.jitter!r} must be a number of seconds, 0 or more, and less than every"
+            )
 
-    def _bind(self) -> Callable[[Client | Series | None], Any]:
+    def _bind(self) -> Callable[[Client | MessageNumbers | None], Any]:
         function = self.function
         try:
             parameters = inspect.signature(function).parameters.values()
         except ValueError as error:
-            raise self._error("its arguments cannot be told; wrap it in a function") from error
-        needed = [p for p in parameters if _is_needed(p)]
-        if not needed:
+            raise self._error("its arguments are unknown; wrap it in a function") from error
+        required = [p for p in parameters if _is_required(p)]
+        if not required:
             return lambda _client: function()
         if self.shared:
-            if [p.name for p in needed] == ["seq"]:
-                return lambda series: function(seq=series.next if isinstance(series, Series) else 1)
-            raise self._error("is shared: it runs for nobody in particular; it takes nothing or seq")
-        if [p.name for p in needed] == ["client"]:
-            is_first = next(iter(parameters)) is needed[0] and needed[0].kind != needed[0].KEYWORD_ONLY
+            if [p.name for p in required] == ["seq"]:
+                return lambda numbers: function(
+                    seq=numbers.next if isinstance(numbers, MessageNumbers) else 1
+                )
+            raise self._error("is shared, so it runs for no client; it may take no argument or seq")
+        if [p.name for p in required] == ["client"]:
+            is_first = (
+                next(iter(parameters)) is required[0] and required[0].kind != required[0].KEYWORD_ONLY
+            )
             return function if is_first else lambda client: function(client=client)
-        names = ", ".join(p.name for p in needed)
-        raise self._error(f"takes ({names}); it may take nothing or client")
-
-
-def _is_needed(parameter: inspect.Parameter) -> bool:
-    variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    return not variadic and (parameter.default is parameter.empty or parameter.name in ("client", "seq"))
-
-
-def _at_least(least: float, number: object) -> bool:
-    if not isinstance(number, int | float) or isinstance(number, bool):
-        return False
-    return math.isfinite(number) and number >= least
+        names = ", ".join(p.name for p in required)
+        raise self._error(f"takes ({names}); it may take no argument or client")
 
 
 class Traits(TypedDict, total=False):
-    """The keywords of `@producer`: those of `Producer`, and another name than the function's."""
+    """The keyword arguments of `@producer`: those of `Producer` without the function."""
 
     name: str
     every: float | None
@@ -171,14 +159,16 @@ def producer(**traits: Unpack[Traits]) -> Callable[[Function], Producer]: ...
 def producer(
     function: Function | None = None, /, **traits: Unpack[Traits]
 ) -> Producer | Callable[[Function], Producer]:
-    """Make a function in a plugin's module a producer, named after it.
+    """Declare a function of a plugin's module a producer.
+
+    Use it as `@producer` or with arguments, such as `@producer(every=2)`.
 
     Arguments:
-        traits: `name`, and what `Producer` takes: `every`, `transports`, `shared`, `thread`,
-            `jitter`, `timeout`, `always`.
+        function: see `Producer`.
+        traits: the other arguments of `Producer`. The default of `name` is the function's name.
 
     Raises:
-        ProducerError: when one of these is not as `Producer` says.
+        ProducerError: if an argument is invalid, or does not fit the others.
     """
 
     def declare(function: Function) -> Producer:
@@ -187,3 +177,32 @@ def producer(
         return Producer(cast("str", name), function, **cast("Any", rest))
 
     return declare if function is None else declare(function)
+
+
+class MessageNumbers:
+    """The sequence numbers of one shared producer's messages.
+
+    Arguments:
+        next_seq: returns the expected `seq` of the next message, 1 or more.
+    """
+
+    __slots__ = ("_next_seq",)
+
+    def __init__(self, next_seq: Callable[[], int]) -> None:
+        self._next_seq = next_seq
+
+    @property
+    def next(self) -> int:
+        """The expected `seq` of the next message."""
+        return self._next_seq()
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return not variadic and (parameter.default is parameter.empty or parameter.name in ("client", "seq"))
+
+
+def _is_at_least(minimum: float, number: object) -> bool:
+    if not isinstance(number, int | float) or isinstance(number, bool):
+        return False
+    return math.isfinite(number) and number >= minimum

@@ -1,26 +1,26 @@
-"""Keep one producer at work for one receiver."""
+"""Run one producer for one receiver, at its period."""
 
 from __future__ import annotations
 
 import asyncio
 from random import uniform
 
-from rtdemo.plugin_system.producer import MINIMUM_PERIOD, Producer, Series
+from rtdemo.plugin_system.producer import MIN_PERIOD_S, MessageNumbers, Producer
 from rtdemo.plugin_system.supervisor import Emit, Supervisor
 from rtdemo.protocol.client import Client
-from rtdemo.timing.backoff import FIRST_RETRY, Backoff
+from rtdemo.timing.backoff import FIRST_RETRY_S, Backoff
 from rtdemo.timing.schedule import Schedule, Tick, Timer
 
 
 class ProducerRunner:
-    """Run a producer at its period, or iterate over it, until stopped; never two runs at once.
+    """Run a producer for one receiver until `stop`, never twice at once.
 
     Arguments:
-        producer: what runs.
-        supervisor: keeps its account.
-        client: whom it runs for; where it is shared, what numbers its messages.
-        emit: takes each text or `Message`.
-        schedule: where its ticks stand.
+        producer: the producer.
+        supervisor: runs the function and counts.
+        client: the client that it runs for; its sequence numbers if it is shared.
+        emit: called with each text or `Message`.
+        schedule: calls back at each period.
     """
 
     __slots__ = (
@@ -40,7 +40,7 @@ class ProducerRunner:
         self,
         producer: Producer,
         supervisor: Supervisor,
-        client: Client | Series | None,
+        client: Client | MessageNumbers | None,
         emit: Emit,
         schedule: Schedule,
     ) -> None:
@@ -56,37 +56,47 @@ class ProducerRunner:
         self._task: asyncio.Task[bool | None] | None = None
 
     def start(self, speed: float, at_connect: bool = True, first: float | None = None) -> None:
-        """Begin: after the first period, or at once where there is none.
+        """Start: the first run is due after one period, or now if the producer has no period.
 
         Arguments:
-            speed: divides the period.
-            at_connect: whether what runs once, at connect, runs now.
-            first: seconds until the first run, where that is not the period.
+            speed: the period is divided by this.
+            at_connect: whether a function without a period runs now.
+            first: seconds until the first run; None for one period.
         """
         if self.producer.every is not None:
-            self.retime(speed, first)
+            self.set_speed(speed, first)
         elif self.producer.is_stream:
             self._iterate()
         elif at_connect:
             self._run()
 
-    def retime(self, speed: float, first: float | None = None) -> None:
-        """Run at another speed from now on; what has no period goes on as it was."""
+    def set_speed(self, speed: float, first: float | None = None) -> None:
+        """Change the speed; it has no effect on a producer without a period.
+
+        Arguments:
+            speed: the period is divided by this.
+            first: seconds until the next run; None for one period.
+        """
         if self.producer.every is None:
             return
         self._speed = speed
         if self._tick is not None:
             self._tick.cancel()
         run = self._run_later if self.producer.jitter else self._run
-        period = max(self.producer.every / speed, MINIMUM_PERIOD)
+        period = max(self.producer.every / speed, MIN_PERIOD_S)
         self._tick = self._schedule.every(period, run, first)
 
     def stop(self) -> None:
-        """Never run again, and cancel a run that is under way."""
+        """Stop for good, and cancel the present run."""
         for handle in (self._tick, self._delay, self._task):
             if handle is not None:
                 handle.cancel()
         self._tick = self._delay = None
+
+    @property
+    def task(self) -> asyncio.Task[bool | None] | None:
+        """The task of the present run, if that is async or in a thread."""
+        return self._task
 
     def _run_later(self) -> None:
         clock = self._schedule.clock
@@ -117,5 +127,5 @@ class ProducerRunner:
     def _ended(self, task: asyncio.Task[bool]) -> None:
         self._task = None
         if not task.cancelled() and not task.result():
-            # It failed: look each second whether its back-off is over, or it was enabled again.
-            self._tick = self._schedule.every(FIRST_RETRY, self._iterate)
+            # It failed. Check each second whether its back-off is over or it was enabled.
+            self._tick = self._schedule.every(FIRST_RETRY_S, self._iterate)

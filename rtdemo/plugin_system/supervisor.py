@@ -1,4 +1,4 @@
-"""Run producers so that a bad one harms nobody but itself."""
+"""Run producers: count runs and failures, delay the next run after a failure, disable after many."""
 
 from __future__ import annotations
 
@@ -13,40 +13,54 @@ from typing import Any
 import msgspec
 
 from rtdemo.errors import one_line
-from rtdemo.plugin_system.isolation import Threads, raise_if_stopped
-from rtdemo.plugin_system.producer import Producer, Series
+from rtdemo.plugin_system.isolation import FAILURES_PER_TRACEBACK, Threads, raise_if_cancelled
+from rtdemo.plugin_system.producer import MessageNumbers, Producer
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.message import Message
 from rtdemo.timing.backoff import Backoff
-from rtdemo.timing.loop_lag import Timed
+from rtdemo.timing.loop_lag import StepTimer
 
 log = logging.getLogger(__name__)
 
 FAILURES_TO_DISABLE = 20
-BLOCKING = 0.1  # seconds for which one step may keep the loop from everyone else
-TRACEBACK_EVERY, THREADS = 100, 4
-STATES = ("running", "backing off", "failed", "disabled")  # from best to worst
+"""Failed rounds in a row after which a producer is disabled."""
+MAX_STEP_S = 0.1
+"""Seconds for which one step of a producer may block the event loop."""
+THREADS_PER_PRODUCER = 4
+"""Runs of one producer with `thread=True` that work at the same time."""
+STATES = ("running", "backing off", "failed", "disabled")
+"""States of a producer, from best to worst."""
+
 Emit = Callable[[str | Message], object]
 
 
-class Supervisor:
-    """Keep the account of one producer and run it for whoever receives it.
+class RunTimeoutError(TimeoutError):
+    """A run took longer than the producer's `timeout`."""
 
-    A run that raises, returns rubbish or takes too long is counted and puts the next runs for the
-    same receiver off, by 1 s to 30 s; one that blocks the loop, from the second in a row on, those
-    for all. After 20 rounds of failure without a success in between the producer is disabled until
-    `enable` or a reload.
+
+class ContentTypeError(TypeError):
+    """A producer returned a value that cannot be sent."""
+
+
+class Supervisor:
+    """Run one producer for all its receivers, and count its runs and failures.
+
+    A receiver is a client, or the log for a shared producer. A run fails if it raises, returns a value
+    that cannot be sent, or takes longer than `timeout`. Then the next run for the same receiver is
+    delayed, by 1 s to 30 s. A run that blocks the loop delays the next runs for all receivers, from the
+    second one in a row on. Failures within one delay count as one round: a thousand clients may see the
+    same outage. After 20 failed rounds in a row the producer is disabled until `enable` or a reload.
 
     Arguments:
-        plugin: the name of the plugin that the producer is from.
-        producer: what is run; `producers` hooks may give a new object of its name at each connect.
-        time: seconds on a monotonic clock.
+        plugin: name of the plugin that the producer belongs to.
+        producer: the producer. A `producers` hook may return a new object of this name at each connect.
+        time: returns seconds on a monotonic clock.
 
     Attributes:
-        runs: how often it ran; of an async generator, how much it yielded.
-        failures: runs that raised, returned rubbish or took too long.
-        blocked: runs that kept the loop for over 100 ms.
-        last_error: one line on the last of these.
+        runs: number of runs; of an async generator, number of values that it yielded.
+        failures: number of failed runs.
+        blocked: number of runs that blocked the loop for over 100 ms.
+        last_error: the last failure or blocking in one line; None if there was none.
     """
 
     def __init__(self, plugin: str, producer: Producer, time: Callable[[], float]) -> None:
@@ -55,55 +69,58 @@ class Supervisor:
         self.runs = self.failures = self.blocked = 0
         self.last_error: str | None = None
         self._time = time
-        self._rounds = Backoff()
+        self._failed_rounds = Backoff()
         self._blocked_in_a_row = 0
-        self._held_until = 0.0
-        self._told = False
-        self._threads = Threads(THREADS) if producer.thread else None
+        self._paused_until = 0.0
+        self._is_problem_logged = False
+        self._threads = Threads(THREADS_PER_PRODUCER) if producer.thread else None
 
     @property
     def state(self) -> str:
-        """One of `STATES`; what runs at connect only is `failed` where others back off."""
-        if not self._rounds.in_a_row:
+        """One of `STATES`. A producer without a period is `failed` where another one backs off."""
+        if not self._failed_rounds.consecutive_failures:
             return "running"
-        if self._rounds.in_a_row >= FAILURES_TO_DISABLE:
+        if self._failed_rounds.consecutive_failures >= FAILURES_TO_DISABLE:
             return "disabled"
         once = self.producer.every is None and not self.producer.is_stream
         return "failed" if once else "backing off"
 
     def may_run(self, backoff: Backoff) -> bool:
-        """Tell whether it may run now for the receiver whose back-off this is."""
-        if not backoff.in_a_row and not self._held_until:
+        """Return whether a run may start now: no back-off lasts, of this receiver or of all."""
+        if not backoff.consecutive_failures and not self._paused_until:
             return True
-        if backoff.epoch != self._rounds.epoch:
+        if backoff.generation != self._failed_rounds.generation:
             backoff.reset()
-            backoff.epoch = self._rounds.epoch
-        return self._time() >= max(backoff.resume_at, self._held_until)
+            backoff.generation = self._failed_rounds.generation
+        return self._time() >= max(backoff.retry_at, self._paused_until)
 
     def enable(self) -> None:
-        """Let it run again at once for everyone, as if it had not failed."""
-        self._rounds.reset()
-        self._rounds.epoch += 1
+        """Run again at once for all receivers, as if no run had failed."""
+        self._failed_rounds.reset()
+        self._failed_rounds.generation += 1
         self._blocked_in_a_row = 0
-        self._held_until = 0.0
+        self._paused_until = 0.0
 
     def close(self) -> None:
-        """Let its threads go."""
+        """End its threads."""
         if self._threads is not None:
             self._threads.close()
 
     def run(
-        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
     ) -> Coroutine[Any, Any, None] | None:
-        """Run a function once and emit what comes; return what is left to await, if anything.
+        """Run a function once and emit its content, unless a back-off lasts.
 
         Arguments:
-            producer: whose function runs.
-            client: whom it runs for; where it is shared, what numbers its messages.
-            emit: takes the text or `Message`; an error that it raises is the producer's.
-            backoff: the receiver's.
+            producer: the producer, not an async generator.
+            client: the client that it runs for; its sequence numbers if it is shared.
+            emit: called with the text or the `Message`. If it raises, the run has failed.
+            backoff: the back-off of the receiver.
+
+        Returns:
+            The rest of the run, to be awaited, if the function is async or runs in a thread; else None.
         """
-        if (backoff.in_a_row or self._held_until) and not self.may_run(backoff):
+        if (backoff.consecutive_failures or self._paused_until) and not self.may_run(backoff):
             return None
         self.runs += 1
         started = perf_counter()
@@ -117,54 +134,58 @@ class Supervisor:
                 return self._await(content, emit, backoff)
             else:
                 self._deliver(content, emit)
-        except BaseException as error:  # SystemExit too: one plugin does not end the server
+        except BaseException as error:  # SystemExit too: a plugin must not end the server
             self._failed(error, backoff)
             return None
         self._succeeded(perf_counter() - started, backoff)
         return None
 
     async def stream(
-        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
     ) -> bool:
-        """Emit what an async generator yields until it ends; return whether it ended well."""
-        slowest = _Slowest()
+        """Emit what an async generator yields, until it ends or fails; arguments as for `run`.
+
+        Returns:
+            True if it ended, False if it failed.
+        """
+        longest = _LongestStep()
         iterator = producer.run(client)
         try:
             while True:
-                content = await Timed(iterator.__anext__(), slowest.note)
+                content = await StepTimer(iterator.__anext__(), longest.note)
                 self.runs += 1
                 self._deliver(content, emit)
-                self._succeeded(slowest.take(), backoff)
-                # A generator that never waits would keep the loop for itself.
+                self._succeeded(longest.pop(), backoff)
+                # A generator that never waits would keep all others from running.
                 await asyncio.sleep(0)
         except StopAsyncIteration:
             return True
         except BaseException as error:
-            raise_if_stopped(error)
+            raise_if_cancelled(error)
             self._failed(error, backoff)
             return False
         finally:
             await iterator.aclose()
 
     async def _await(self, awaitable: Awaitable[Any], emit: Emit, backoff: Backoff) -> None:
-        slowest = _Slowest()
+        longest = _LongestStep()
         scope = asyncio.timeout(self.producer.timeout)
-        timed = Timed(awaitable, slowest.note) if inspect.iscoroutine(awaitable) else awaitable
+        timed = StepTimer(awaitable, longest.note) if inspect.iscoroutine(awaitable) else awaitable
         try:
             async with scope:
                 content = await timed
             self._deliver(content, emit)
         except BaseException as error:
-            raise_if_stopped(error)
-            self._failed(self._too_long() if scope.expired() else error, backoff)
+            raise_if_cancelled(error)
+            self._failed(self._timed_out() if scope.expired() else error, backoff)
         else:
-            self._succeeded(slowest.take(), backoff)
+            self._succeeded(longest.pop(), backoff)
 
     async def _await_thread(self, future: asyncio.Future[Any], emit: Emit, backoff: Backoff) -> None:
         done, _ = await asyncio.wait({future}, timeout=self.producer.timeout)
         if not done:
-            self._failed(self._too_long(), backoff)
-            # A thread cannot be stopped: wait for it, so that its producer never runs twice at once.
+            self._failed(self._timed_out(), backoff)
+            # A thread cannot be stopped. Wait for it, so that the producer never runs twice at once.
             await asyncio.wait({future})
             future.exception()
             return
@@ -175,69 +196,70 @@ class Supervisor:
         else:
             self._succeeded(0.0, backoff)
 
-    def _too_long(self) -> TimeoutError:
-        return TimeoutError(f"took over {self.producer.timeout:g} s")
+    def _timed_out(self) -> RunTimeoutError:
+        return RunTimeoutError(f"took over {self.producer.timeout:g} s")
 
     def _deliver(self, content: object, emit: Emit) -> None:
-        if isinstance(content, (str, Message)):  # a union costs twice as much here
+        if isinstance(content, (str, Message)):  # str | Message takes twice as long
             emit(content)
         elif isinstance(content, Mapping):
             emit(msgspec.json.encode(content).decode())
         elif content is not None:
             kind = type(content).__name__
-            raise TypeError(f"returned {kind}; a producer returns str, dict, Message or None")
+            raise ContentTypeError(f"returned {kind}; return str, dict, Message or None")
 
     def _succeeded(self, seconds: float, backoff: Backoff) -> None:
-        if backoff.in_a_row:
+        if backoff.consecutive_failures:
             backoff.reset()
-        if seconds > BLOCKING:
+        if seconds > MAX_STEP_S:
             self._has_blocked(seconds)
-        elif self._rounds.in_a_row or self._blocked_in_a_row:
+        elif self._failed_rounds.consecutive_failures or self._blocked_in_a_row:
             self._recovered()
 
     def _has_blocked(self, seconds: float) -> None:
         self.blocked += 1
         self.last_error = f"blocked the loop for {seconds * 1000:.0f} ms"
-        # A machine that was busy elsewhere makes an innocent run slow once, hardly twice in a row.
+        # A busy machine can make one run slow, but hardly two in a row.
         self._blocked_in_a_row += 1
         if self._blocked_in_a_row > 1:
             self._count_round()
-            self._held_until = max(self._held_until, self._rounds.resume_at)
-        if self.blocked % TRACEBACK_EVERY == 1:
-            self._tell("everyone waited; use thread=True or await", None)
+            self._paused_until = max(self._paused_until, self._failed_rounds.retry_at)
+        if self.blocked % FAILURES_PER_TRACEBACK == 1:
+            self._log_problem("all other work waited; use thread=True or await", None)
 
     def _failed(self, error: BaseException, backoff: Backoff) -> None:
         self.failures += 1
         self.last_error = one_line(error)
         backoff.failed(self._time())
         self._count_round()
-        if self.failures % TRACEBACK_EVERY == 1:
-            self._tell("it is tried again after 1 to 30 s", error)
+        if self.failures % FAILURES_PER_TRACEBACK == 1:
+            self._log_problem("retrying after 1 to 30 s", error)
 
     def _count_round(self) -> None:
-        before = self._rounds.in_a_row
-        self._rounds.failed(self._time())
-        if before < self._rounds.in_a_row == FAILURES_TO_DISABLE:
-            self._held_until = math.inf
-            self._tell(f"it is disabled after {FAILURES_TO_DISABLE} in a row, until enabled", None)
+        before = self._failed_rounds.consecutive_failures
+        self._failed_rounds.failed(self._time())
+        if before < self._failed_rounds.consecutive_failures == FAILURES_TO_DISABLE:
+            self._paused_until = math.inf
+            self._log_problem(
+                f"disabled after {FAILURES_TO_DISABLE} failures in a row, until it is enabled", None
+            )
 
-    def _tell(self, what_follows: str, error: BaseException | None) -> None:
-        self._told = True
-        name, plugin = self.producer.name, self.plugin
-        words = (name, plugin, self.last_error, what_follows)
-        log.warning("producer %r of plugin %r: %s; %s", *words, exc_info=error)
+    def _log_problem(self, consequence: str, error: BaseException | None) -> None:
+        self._is_problem_logged = True
+        facts = (self.producer.name, self.plugin, self.last_error, consequence)
+        log.warning("producer %r of plugin %r: %s; %s", *facts, exc_info=error)
 
     def _recovered(self) -> None:
-        self._rounds.reset()
+        self._failed_rounds.reset()
         self._blocked_in_a_row = 0
-        self._held_until = 0.0
-        if self._told:
-            self._told = False
+        self._paused_until = 0.0
+        if self._is_problem_logged:
+            self._is_problem_logged = False
             log.info("producer %r of plugin %r works again", self.producer.name, self.plugin)
 
 
-class _Slowest:
-    """Keep the longest of several durations until it is taken."""
+class _LongestStep:
+    """The longest of several durations, in seconds."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -245,6 +267,6 @@ class _Slowest:
     def note(self, seconds: float) -> None:
         self._seconds = max(self._seconds, seconds)
 
-    def take(self) -> float:
+    def pop(self) -> float:
         seconds, self._seconds = self._seconds, 0.0
         return seconds

@@ -1,4 +1,4 @@
-"""Describe a peer as plugins and logs see it."""
+"""Clients as plugins and logs see them, and the two transports."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from typing import Literal
 Transport = Literal["websocket", "sse"]
 TRANSPORTS: tuple[Transport, ...] = ("websocket", "sse")
 LABELS: Mapping[Transport, str] = {"websocket": "WebSocket", "sse": "SSE"}
+"""The transports' names for people."""
 
 
 def new_id() -> str:
-    """Return a client id of 128 random bits: whoever knows it may speak for the client."""
+    """Return a new client id: 128 random bits in hexadecimal.
+
+    The id is a secret: anyone that has it can send texts for the client.
+    """
     return token_hex(16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Client:
-    """Hold what is known of one peer; it never changes while the peer is connected.
+    """One connected peer. Nothing here changes while it is connected.
 
     Arguments:
         transport: `"websocket"` or `"sse"`.
-        remote: the peer's address, without its port.
-        user: the name that authentication gave, if any.
-        query: the request's query, the first value of each name.
-        id: the secret that `POST /api/messages` asks for; left out of `repr`.
+        remote: the peer's IP address, without its port.
+        user: the name from authentication, if any.
+        query: the query of its request: the first value of each name.
+        id: the secret that `POST /api/messages` requires; not in `repr`.
     """
 
     transport: Transport
@@ -37,12 +41,12 @@ class Client:
 
     @property
     def label(self) -> str:
-        """The transport as people write it: `WebSocket` or `SSE`."""
+        """The transport's name for people: `WebSocket` or `SSE`."""
         return LABELS[self.transport]
 
     @property
     def tag(self) -> str:
-        """The first eight digits of the id: enough for a log, too little to speak for it."""
+        """The first eight digits of the id: enough for a log line, too few to send for the client."""
         return self.id[:8]
 
     def __str__(self) -> str:

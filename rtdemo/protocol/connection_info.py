@@ -1,4 +1,4 @@
-"""Say what a connection came through, as its server tells it."""
+"""What a connection came through, as its server reports it: process, HTTP, TLS, proxies."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from rtdemo.protocol.client import Transport
 
 
 class ConnectionInfo(msgspec.Struct, rename="camel", frozen=True):
-    """Hold what two connections must have in common to be compared.
+    """Conditions of one connection. A fair comparison needs equal ones on both sides.
 
     Arguments:
-        server: its name among the servers of the deployment; empty where it is the only one.
-        process: the id of the process that holds the connection.
-        http: version of the request as it arrived.
-        no_delay: whether Nagle's algorithm is off (TCP_NODELAY); null where that cannot be told.
-        compression: of what the server sends; null for none.
-        forwarding: headers by which proxies tell of themselves.
-        remote: the address of whoever is connected: a client, or the last proxy.
+        server: the server's name in the deployment; empty if it is the only one.
+        process: id of the process that holds the connection.
+        transport: `"websocket"` or `"sse"`.
+        http: HTTP version of the request as it arrived.
+        tls: whether the server itself decrypts the connection.
+        no_delay: whether Nagle's algorithm is off (TCP_NODELAY); null if unknown.
+        compression: compression of the messages from the server; null for none.
+        forwarding: names of the request's headers that proxies add.
+        remote: IP address of the peer: the client, or the last proxy before the server.
     """
 
     server: str

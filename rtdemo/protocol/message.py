@@ -1,4 +1,4 @@
-"""Define the message: one JSON object, the same on both transports."""
+"""Messages, one JSON object on both transports, and their positions in the log."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ MAX_MESSAGE_BYTES = 64 * 1024
 
 The outbox of a connection holds only four messages of this size.
 """
+_POSITION = re.compile(r"([0-9a-f]{1,32})-(0|[1-9][0-9]{0,14})", re.ASCII)
 
 
 class Message(msgspec.Struct, omit_defaults=True, frozen=True):
-    """Carry one text to a client. The connection fills in when, by whom and which.
+    """One message to a client. The connection adds the time, the producer and the number.
 
     Arguments:
         message: the text.
-        sent_at: milliseconds since the epoch as it is handed to the transport.
+        sent_at: milliseconds since the Unix epoch, taken as the message is handed to the transport.
+            For a shared message: taken as it enters the log.
         producer: the producer's name.
-        seq: counts that producer's messages, per connection, from 1.
-        client: the client's id, in the welcome only.
-        id: the position in the log, of a shared message; in the welcome and in `resume` the one
-            behind which the client goes on.
-        lost: whether messages before it are lost to the client, in `resume` only.
+        seq: number of the message among those of its producer, from 1. It counts per connection,
+            for a shared message per deployment.
+        client: the client's id; only in the welcome.
+        id: the message's position in the log, if it is shared. In the welcome and in messages of
+            `resume`: the position after which the client continues.
+        lost: whether the client has missed messages for good; only in messages of `resume`.
     """
 
     message: str
@@ -39,24 +42,37 @@ class Message(msgspec.Struct, omit_defaults=True, frozen=True):
     lost: bool = False
 
     def sent(self, at: float, producer: str, seq: int) -> Message:
-        """Return this message stamped and numbered."""
+        """Return a copy with its time, producer and number.
+
+        Arguments:
+            at: milliseconds since the Unix epoch.
+            producer: the producer's name.
+            seq: number of the message among those of its producer.
+        """
         return msgspec.structs.replace(self, sent_at=at, producer=producer, seq=seq)
 
     def placed(self, position: str) -> Message:
-        """Return this message with a place in the log."""
+        """Return a copy with a position in the log, as `<epoch>-<offset>`."""
         return msgspec.structs.replace(self, id=position)
 
     def logged(self, at: float, producer: str, seq: int, position: str) -> Message:
-        """Return this message as it stands in the log."""
+        """Return a copy for the log: with its time, producer, number and position.
+
+        Arguments:
+            at: milliseconds since the Unix epoch.
+            producer: the producer's name.
+            seq: number of the message among those of its producer.
+            position: `<epoch>-<offset>`.
+        """
         return msgspec.structs.replace(self, sent_at=at, producer=producer, seq=seq, id=position)
 
 
 class Broadcast(msgspec.Struct, frozen=True):
-    """Answer a client's text with a message to everyone, through the log.
+    """A plugin's reply to a client's text that goes to every client, through the log.
 
     Arguments:
         message: the text.
-        producer: under whose name; the plugin's by default.
+        producer: the name to publish under; by default the plugin's.
     """
 
     message: str
@@ -64,21 +80,20 @@ class Broadcast(msgspec.Struct, frozen=True):
 
 
 def now() -> float:
-    """Return milliseconds since the epoch with whole microseconds as a fraction."""
+    """Return milliseconds since the Unix epoch, with microseconds as a fraction."""
     return time.time_ns() // 1000 / 1000
 
 
 encode = msgspec.json.Encoder().encode
-"""Encode a message as UTF-8 JSON; every line break and NUL in it comes out escaped."""
-_FORM = re.compile(r"([0-9a-f]{1,32})-(0|[1-9][0-9]{0,14})", re.ASCII)
+"""Encode a message as UTF-8 JSON; line breaks and NUL in its text are escaped."""
 
 
 class Position(NamedTuple):
-    """Stand behind one message of a log; offset 0 is before the first.
+    """Position of a message in a log. Offset 0 is before the first message.
 
     Arguments:
-        epoch: which log; a new one begins when an old one's content is lost.
-        offset: counts its messages from 1, without a gap.
+        epoch: the log's random name, in hexadecimal. A new log begins when the old one is lost.
+        offset: number of the message in this log, from 1, without gaps.
     """
 
     epoch: str
@@ -88,12 +103,12 @@ class Position(NamedTuple):
         return f"{self.epoch}-{self.offset}"
 
 
-def parse(text: str) -> Position | None:
-    """Read `<epoch>-<offset>`; None where it is something else."""
-    found = _FORM.fullmatch(text)
+def parse_position(text: str) -> Position | None:
+    """Return the position that a text `<epoch>-<offset>` names, or None for any other text."""
+    found = _POSITION.fullmatch(text)
     return Position(found[1], int(found[2])) if found else None
 
 
 def new_epoch() -> str:
-    """Return a name that no other log has: 64 random bits in hexadecimal."""
+    """Return the name of a new log: 64 random bits in hexadecimal."""
     return token_hex(8)

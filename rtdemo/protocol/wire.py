@@ -1,8 +1,8 @@
-"""Encode a message's JSON as the bytes of each transport.
+"""Wire formats: a message's JSON as the bytes of each transport.
 
-The three functions are the wire formats; they share one signature, so that a message for many
-connections is encoded once for each format in use and not once for each connection. `position` is
-the message's place in the log, if it has one: over SSE the browser keeps it as the last event id.
+The three formats share one signature. A message for many connections is encoded once per format in
+use, not once per connection. `position` is the position of a shared message in the log. Over SSE it
+is the event's id, which the browser sends as `Last-Event-ID` when it reconnects.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from typing import Protocol
 
 
 class WireFormat(Protocol):
-    """Make the bytes of one message from its JSON and its place in the log."""
+    """A function that encodes one message for a transport."""
 
     def __call__(self, payload: bytes, position: str | None = None, /) -> bytes:
-        """Return the finished bytes."""
+        """Return the message as bytes to send.
+
+        Arguments:
+            payload: the message as UTF-8 JSON, without raw line breaks.
+            position: its position in the log, `<epoch>-<offset>`, if it is shared.
+        """
         ...
 
 
@@ -35,7 +40,7 @@ def websocket_frame(payload: bytes, position: str | None = None) -> bytes:
 
 
 def sse_event(payload: bytes, position: str | None = None) -> bytes:
-    """Return one event of the stream (WHATWG HTML section 9.2.6); JSON has no raw line break."""
+    """Return one event of an event stream (WHATWG HTML section 9.2.6)."""
     if position is None:
         return b"data: %b\n\n" % payload
     return b"data: %b\nid: %b\n\n" % (payload, position.encode())
@@ -46,10 +51,13 @@ def sse_chunk(payload: bytes, position: str | None = None) -> bytes:
     if position is not None:
         event = sse_event(payload, position)
         return b"%x\r\n%b\r\n" % (len(event), event)
-    # 8 is what `data: ` and the two line feeds add.
+    # `data: ` and two line feeds add 8 bytes.
     return b"%x\r\ndata: %b\n\n\r\n" % (len(payload) + 8, payload)
 
 
 def sse_retry(milliseconds: int) -> bytes:
-    """Return the field that tells an EventSource how long to wait before it comes back."""
+    """Return the field that sets how long an EventSource waits before it reconnects.
+
+    Source: WHATWG HTML section 9.2.6, the field `retry`.
+    """
     return b"retry: %d\n\n" % milliseconds

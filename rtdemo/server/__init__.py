@@ -1,1 +1,1 @@
-"""Run the server: listen, start, stop, reload, and several worker processes."""
+"""Run the server: listen, start, stop, reload plugins, and run several worker processes."""

@@ -1,4 +1,4 @@
-"""Swap plugins while clients stay connected, as their files change."""
+"""Reload plugins when their files change, while clients stay connected."""
 
 from __future__ import annotations
 
@@ -15,56 +15,64 @@ from rtdemo.plugin_system.discovery import Source
 log = logging.getLogger(__name__)
 
 DEBOUNCE_MS = 200
+"""Milliseconds in which further changes are collected before a reload."""
 
 
 class Reloader:
-    """Load changed plugin files anew and put their producers to work on every connection.
+    """Reload changed plugin files, and replace their producers on every connection.
 
     Arguments:
-        hub: whose plugins and connections these are.
-        discover: gives the sources that there are now.
+        hub: the hub with the plugins and connections to update.
+        discover: returns the sources that exist now.
     """
 
     def __init__(self, hub: Hub, discover: Callable[[], list[Source]]) -> None:
         self._hub = hub
         self._discover = discover
-        self._known = {source.name: source for source in discover()}
+        self._loaded = {source.name: source for source in discover()}
 
     async def watch(self, folders: Iterable[Path]) -> None:
-        """Watch folders until cancelled."""
+        """Watch folders, and reload what changes in them, until cancelled.
+
+        Arguments:
+            folders: those that do not exist are ignored.
+        """
         existing = [folder for folder in folders if folder.is_dir()]
         async for changes in awatch(*existing, debounce=DEBOUNCE_MS, recursive=False):
             self.apply({Path(path) for _, path in changes})
 
     def apply(self, changed: Iterable[Path]) -> None:
-        """Reload the plugins whose files changed, came or went.
+        """Reload the plugins whose files changed, load new ones and remove deleted ones.
 
-        One that fails to load leaves what it was at work; the error is logged, and shown by
-        `GET /api/plugins`.
+        If a plugin fails to load, its previous version keeps running. The error is logged, and
+        `GET /api/plugins` shows it.
+
+        Arguments:
+            changed: the files that changed.
         """
         paths = {str(path.resolve()) for path in changed}
-        now = {source.name: source for source in self._discover()}
-        for name in sorted(self._known.keys() | now.keys()):
-            before, after = self._known.get(name), now.get(name)
+        found = {source.name: source for source in self._discover()}
+        for name in sorted(self._loaded.keys() | found.keys()):
+            before, after = self._loaded.get(name), found.get(name)
             if after is None:
                 self._remove(name)
             elif before is None or before.origin != after.origin or after.origin in paths:
                 self._replace(after)
-        self._known = now
+        self._loaded = found
 
     def _remove(self, name: str) -> None:
         self._hub.plugins.unregister(name)
         self._hub.swap(name)
-        log.info("plugin %r is gone", name)
+        log.info("plugin %r removed", name)
 
     def _replace(self, source: Source) -> None:
         try:
             self._hub.plugins.replace(source)
         except PluginError as error:
-            log.error("%s; what was loaded before goes on", error)  # noqa: TRY400 - it is one line
+            log.error("%s; its previous version keeps running", error)  # noqa: TRY400 - it is one line
             if error.untouched:
                 return
         else:
-            log.info("plugin %r is loaded anew", source.name)
-        self._hub.plugins.ask_shared(source.name)
+            log.info("plugin %r loaded again", source.name)
+        self._hub.plugins.collect_shared(source.name)
         self._hub.swap(source.name)

@@ -1,4 +1,4 @@
-"""Run the server: open the sites, print where they are, and close everything in order."""
+"""Run the server: open the sites, print their addresses, and close everything in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rtdemo.hub.hub import Hub
 from rtdemo.plugin_system.discovery import Source, discover, plugin_folders
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.server.reload import Reloader
-from rtdemo.server.sockets import Inheritance, bind, sites
+from rtdemo.server.sockets import WorkerHandover, bind, sites
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.loop_lag import LoopLag
 from rtdemo.timing.schedule import Clock, LoopClock, Schedule
@@ -29,32 +29,36 @@ from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 log = logging.getLogger(__name__)
 
-DRAIN_GRACE = 2.5
-"""Seconds for clients to close; with what follows, the process ends within 5 s of its signal."""
-SHUTDOWN_TIMEOUT = 0.5
-EXIT_LIMIT = 4.5
-"""Seconds after the signal at which the process ends in any case."""
-IDLE_TIMEOUT = 75.0
-"""Seconds for which a connection may wait between requests, or take for its first."""
-BACKLOG = 4096
-MAX_HEADER = 32 * 1024
+DRAIN_TIMEOUT_S = 2.5
+"""Seconds for clients to close. With all later steps, the process exits within 5 s of its signal."""
+REQUEST_TIMEOUT_S = 0.5
+"""Seconds for requests that still run after that."""
+EXIT_TIMEOUT_S = 4.5
+"""Seconds after the signal at which the process exits, even if something still runs."""
+KEEPALIVE_TIMEOUT_S = 75.0
+"""Seconds for a connection's first request, and between two of its requests."""
+LISTEN_BACKLOG = 4096
+"""Connections that the kernel queues for each socket until they are accepted."""
+MAX_HEADER_BYTES = 32 * 1024
 """Bytes of a request line or a header."""
 
-_EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - only compared with, to show a name
+_EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - only compared with, to print a name
 
 
 class Server:
     """Serve the application on its sites, from `start` to `stop`.
 
     Arguments:
-        settings: what `settings.load` built.
-        files: plugin files, loaded after all others.
-        clock: where the producers' ticks stand; the running loop by default.
-        heir: of a worker, what it got from its parent.
+        settings: as returned by `settings.load`.
+        files: plugin files, loaded after all other plugins.
+        clock: clock of the producers; by default that of the running loop.
+        handover: in a worker process, what its parent handed over; else None.
 
     Attributes:
-        plugins: what was loaded.
-        hub: who is connected.
+        settings: the settings in use; in a worker, with the addresses of its parent.
+        files: the plugin files; a reload reads this list again.
+        plugins: the loaded plugins; set by `start`.
+        hub: the connections; set by `start`.
     """
 
     def __init__(
@@ -62,12 +66,12 @@ class Server:
         settings: Settings,
         files: Iterable[Path] = (),
         clock: Clock | None = None,
-        heir: Inheritance | None = None,
+        handover: WorkerHandover | None = None,
     ) -> None:
-        self.settings = heir.settled(settings) if heir is not None else settings
-        self._files = list(files)
+        self.settings = handover.with_parent_addresses(settings) if handover is not None else settings
+        self.files = list(files)
         self._clock = clock
-        self._heir = heir
+        self._handover = handover
         self._sites = Sites()
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Future[None] | None = None
@@ -78,54 +82,54 @@ class Server:
 
     @property
     def web_url(self) -> str:
-        """The page's address, such as `http://localhost:3000`."""
-        return f"http://{_shown(self.settings.host)}:{self._sites.web}"
+        """URL of the web site, such as `http://localhost:3000`."""
+        return f"http://{_printed_host(self.settings.host)}:{self._sites.web}"
 
     @property
     def websocket_url(self) -> str:
-        """The WebSocket's address: its own site's, or /ws on the web site."""
+        """URL of the WebSocket: on its own site, or /ws on the web site."""
         if self._sites.websocket is None:
-            return f"ws://{_shown(self.settings.host)}:{self._sites.web}/ws"
-        return f"ws://{_shown(self.settings.websocket_host)}:{self._sites.websocket}/"
+            return f"ws://{_printed_host(self.settings.host)}:{self._sites.web}/ws"
+        return f"ws://{_printed_host(self.settings.websocket_host)}:{self._sites.websocket}/"
 
     async def start(self) -> None:
         """Load the plugins and open the sites.
 
         Raises:
-            PluginError: when one fails to load and `strict_plugins` is set.
-            EngineError: when the engine cannot be used.
-            ListenError: when an address cannot be opened.
+            PluginError: if one fails to load and `strict_plugins` is set.
+            EngineError: if the engine cannot be used.
+            ListenError: if an address cannot be opened.
         """
         loop = asyncio.get_running_loop()
         clock = self._clock or LoopClock(loop)
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
-        self.plugins.ask_shared()
+        self.plugins.collect_shared()
         names, lab = self.settings.publish_names, self.settings.lab
         engine = await factory.load(self.settings)
         self.hub = Hub(self.plugins, Schedule(clock), engine, names, lab)
         self.hub.follow()
         folder, age = None, 0.0
-        if self._heir is not None:
-            folder, age = Path(self._heir.folder), time.monotonic() - self._heir.since
+        if self._handover is not None:
+            folder, age = Path(self._handover.folder), time.monotonic() - self._handover.since
         started = Started(loop.time() - age)
         self._other_workers = OtherWorkers(folder)
         app = create_app(
             self.settings, self.hub, self._sites, started, self._other_workers, CounterFiles(folder)
         )
         self._loop_lag = started.loop_lag
-        # Cancellation is how a stream's handler learns that its client is gone.
+        # aiohttp cancels a stream's handler when its client disconnects; there is no other sign.
         self._runner = web.AppRunner(
             app,
             handler_cancellation=True,
             access_log=None,
-            # A body of 500 KB can unpack to 500 MB, and would be unpacked for any path.
+            # A body of 500 KB can unpack to 500 MB, and aiohttp would unpack it on any path.
             auto_decompress=False,
-            keepalive_timeout=IDLE_TIMEOUT,
-            shutdown_timeout=SHUTDOWN_TIMEOUT,
-            # A `last_event_id` of any length is answered by us, with what it means.
-            max_line_size=MAX_HEADER,
-            max_field_size=MAX_HEADER,
+            keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+            shutdown_timeout=REQUEST_TIMEOUT_S,
+            # We answer a `last_event_id` of any length ourselves, with a helpful text.
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
         )
         try:
             await self._runner.setup()
@@ -136,21 +140,22 @@ class Server:
             raise
         self._loop_lag.start()
         if self.settings.reload:
-            reloader = Reloader(self.hub, self._discover)
-            folders = plugin_folders(self.settings.plugins_dir, self._files)
+            reloader = Reloader(self.hub, self.discover)
+            folders = plugin_folders(self.settings.plugins_dir, self.files)
             self._watching = asyncio.ensure_future(reloader.watch(folders))
 
-    def _discover(self) -> list[Source]:
-        sources, _ = discover(self.settings.plugins_dir, self._files)
+    def discover(self) -> list[Source]:
+        """Return the sources of all plugins that exist now, except those that --without names."""
+        sources, _ = discover(self.settings.plugins_dir, self.files)
         return [source for source in sources if source.name not in self.settings.without]
 
     def _load_plugins(self) -> None:
-        sources, replaced = discover(self.settings.plugins_dir, self._files)
+        sources, replaced = discover(self.settings.plugins_dir, self.files)
         for line in replaced:
             log.info("%s", line)
         without = set(self.settings.without)
         for name in sorted(without - {source.name for source in sources}):
-            log.warning("--without %s: there is no plugin of this name", name)
+            log.warning("--without %s: no plugin has this name", name)
         errors = self.plugins.load(s for s in sources if s.name not in without)
         for error in errors:
             if self.settings.strict_plugins:
@@ -159,19 +164,19 @@ class Server:
 
     async def _open_sites(self, runner: web.AppRunner) -> None:
         opened = []
-        given = self._heir.open() if self._heir is not None else None
+        given = self._handover.open_sockets() if self._handover is not None else None
         for prefix, host, port in sites(self.settings):
             sockets = given[prefix] if given is not None else bind(prefix, host, port)
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
-                await web.SockSite(runner, sock, backlog=BACKLOG).start()
+                await web.SockSite(runner, sock, backlog=LISTEN_BACKLOG).start()
         if self._other_workers.own_socket is not None:
             await web.UnixSite(runner, self._other_workers.own_socket).start()
         self._sites.web = opened[0]
         self._sites.websocket = opened[1] if len(opened) > 1 else None
 
     async def stop(self) -> None:
-        """Refuse new connections, end the open ones, and let go of everything."""
+        """Refuse new connections, end the open ones, and release all resources."""
         if self._runner is None:
             return
         if self._watching is not None:
@@ -179,12 +184,12 @@ class Server:
             await asyncio.wait({self._watching})
         for site in list(self._runner.sites):
             await site.stop()
-        orphaned = self._heir is not None and self._heir.is_orphaned
+        orphaned = self._handover is not None and self._handover.is_orphaned
         self._other_workers.close(orphaned)
-        await self.hub.drain(DRAIN_GRACE)
+        await self.hub.drain(DRAIN_TIMEOUT_S)
         await self._runner.cleanup()
         if not orphaned and self._runner.app is not None:
-            # The parent adds it to what those that are gone had counted.
+            # Writes the last counters to their file: the parent adds them to those of former workers.
             aggregate.own(self._runner.app)
         await self.hub.engine.close()
         self._loop_lag.stop()
@@ -192,28 +197,31 @@ class Server:
         self._runner = None
 
     async def run(self) -> None:
-        """Serve until SIGINT, SIGTERM or the terminal's SIGHUP; a worker's parent minds the last."""
+        """Serve until SIGINT, SIGTERM, or SIGHUP, which a closed terminal sends.
+
+        In a worker SIGHUP is ignored: its parent handles it.
+        """
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             # Not aiohttp's own handling: under asyncio.run it exits with 1.
             loop.add_signal_handler(number, stopping.set)
-        # Under nohup it is ignored already.
+        # nohup has it ignored already.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            # Not SIG_IGN: what a plugin starts would inherit it.
-            loop.add_signal_handler(signal.SIGHUP, stopping.set if self._heir is None else _ignore)
+            # Not SIG_IGN: programs that a plugin starts would inherit it.
+            loop.add_signal_handler(signal.SIGHUP, stopping.set if self._handover is None else _ignore)
         await self.start()
-        if self._heir is None or self._heir.announce:
-            self._announce()
-        if self._heir is not None:
-            self._heir.on_orphaned(stopping.set)
-            self._heir.tell_ready()
+        if self._handover is None or self._handover.announce:
+            self._print_addresses()
+        if self._handover is not None:
+            self._handover.on_parent_exit(stopping.set)
+            self._handover.signal_ready()
         await stopping.wait()
-        _exit_in_time()
+        _exit_after_timeout()
         log.info("stopping: closing %d connections", len(self.hub))
         await self.stop()
 
-    def _announce(self) -> None:
+    def _print_addresses(self) -> None:
         print(f"rtdemo: page, SSE, API  {self.web_url}/")
         print(f"rtdemo: WebSocket       {self.websocket_url}")
         names = ", ".join(plugin.name for plugin in self.plugins.plugins)
@@ -221,17 +229,17 @@ class Server:
 
 
 def _ignore() -> None:
-    """Do nothing about a signal."""
+    """Ignore a signal."""
 
 
-def _exit_in_time() -> None:
-    """End the process at its limit, whatever a plugin's thread or task still does."""
-    watchdog = threading.Timer(EXIT_LIMIT, os._exit, (0,))
+def _exit_after_timeout() -> None:
+    """Exit after EXIT_TIMEOUT_S, even if a thread or task of a plugin still runs."""
+    watchdog = threading.Timer(EXIT_TIMEOUT_S, os._exit, (0,))
     watchdog.daemon = True
     watchdog.start()
 
 
-def _shown(host: str) -> str:
+def _printed_host(host: str) -> str:
     if host in _EVERY_INTERFACE:
         return "localhost"
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""Open a site's listening sockets."""
+"""Bind the sites' listening sockets, and hand them over to worker processes."""
 
 from __future__ import annotations
 
@@ -16,66 +16,72 @@ import msgspec
 from rtdemo.errors import ListenError, RtdemoError
 from rtdemo.settings.settings import SETTINGS, Settings
 
-_TRIES_FOR_A_FREE_PORT = 10
-_NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+log = logging.getLogger(__name__)
+
+HANDOVER_VARIABLE = "RTDEMO_WORKER"
+"""Environment variable with the `WorkerHandover` of a worker process; its parent sets it."""
+_FREE_PORT_RETRIES = 10
+_MISSING_FAMILY_ERRORS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+"""Error numbers for an address family, such as IPv6, that this machine does not have."""
 
 
 def sites(settings: Settings) -> list[tuple[str, str, int]]:
-    """Return each site's prefix of its settings' names, host and port."""
+    """Return each site's settings prefix (`""` or `"websocket_"`), host and port."""
     found = [("", settings.host, settings.port)]
     if not settings.single_site:
         found.append(("websocket_", settings.websocket_host, settings.websocket_port))
     return found
 
 
-def bind(prefix: str, host: str, port: int, shared: bool = False) -> list[socket.socket]:
-    """Bind one socket for each address that a host name stands for.
+def bind(prefix: str, host: str, port: int, reuse_port: bool = False) -> list[socket.socket]:
+    """Bind one socket for each address of a host name.
 
     Arguments:
-        prefix: of the two settings, `""` or `"websocket_"`.
-        host: empty for every interface, over IPv4 and over IPv6 where the machine has it.
-        port: 0 for a free one, the same for all addresses.
-        shared: whether further sockets may be bound to it, among which the kernel spreads connections.
+        prefix: of the site's two settings, `""` or `"websocket_"`; errors name them.
+        host: empty for every interface, over IPv4 and, if the machine has it, over IPv6.
+        port: 0 for a free one, which is then the same for all addresses.
+        reuse_port: set SO_REUSEPORT: further sockets may be bound to the port, and the kernel
+            spreads connections over all of them.
 
     Raises:
-        ListenError: when an address is in use, not allowed or not this machine's.
+        ListenError: if an address is in use, not allowed, or not one of this machine.
     """
     try:
-        for _ in range(_TRIES_FOR_A_FREE_PORT):
+        for _ in range(_FREE_PORT_RETRIES):
             try:
-                return _bind_all(host, port, shared)
+                return _bind_all(host, port, reuse_port)
             except OSError as error:
-                # The port that was free on IPv4 may be taken on IPv6.
+                # The port that was free on IPv4 may be in use on IPv6.
                 if port != 0 or error.errno != errno.EADDRINUSE:
                     raise
-        return _bind_all(host, port, shared)
+        return _bind_all(host, port, reuse_port)
     except UnicodeError as error:
         setting = SETTINGS[f"{prefix}host"]
-        cause = OSError("is no host name")
+        cause = OSError("not a valid host name")
         raise ListenError(host, port, setting.flag, setting.variable, cause) from error
     except OSError as error:
-        is_host = isinstance(error, socket.gaierror) or error.errno in _NO_SUCH_FAMILY
+        is_host = isinstance(error, socket.gaierror) or error.errno in _MISSING_FAMILY_ERRORS
         setting = SETTINGS[prefix + ("host" if is_host else "port")]
         raise ListenError(host, port, setting.flag, setting.variable, error) from error
 
 
-def _bind_all(host: str, port: int, shared: bool) -> list[socket.socket]:
+def _bind_all(host: str, port: int, reuse_port: bool) -> list[socket.socket]:
     addresses = _addresses(host, port)
     sockets: list[socket.socket] = []
-    lacking: OSError | None = None
+    missing_family: OSError | None = None
     try:
         for family, address in addresses:
             try:
-                sockets.append(_bind_one(family, (address[0], port, *address[2:]), shared))
+                sockets.append(_bind_one(family, (address[0], port, *address[2:]), reuse_port))
             except OSError as error:
-                # Every interface means those that there are: a machine may lack IPv6.
-                if host or error.errno not in _NO_SUCH_FAMILY:
+                # "Every interface" means those that exist: a machine may have no IPv6.
+                if host or error.errno not in _MISSING_FAMILY_ERRORS:
                     raise
-                lacking = error
+                missing_family = error
             else:
                 port = sockets[0].getsockname()[1]
-        if not sockets and lacking is not None:
-            raise lacking
+        if not sockets and missing_family is not None:
+            raise missing_family
     except OSError:
         for sock in sockets:
             sock.close()
@@ -88,11 +94,11 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple[object, ...]]]:
     return [(family, address) for family, _, _, _, address in dict.fromkeys(found)]
 
 
-def _bind_one(family: int, address: tuple[object, ...], shared: bool) -> socket.socket:
+def _bind_one(family: int, address: tuple[object, ...], reuse_port: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
+        if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -104,22 +110,17 @@ def _bind_one(family: int, address: tuple[object, ...], shared: bool) -> socket.
         raise
 
 
-log = logging.getLogger(__name__)
-VARIABLE = "RTDEMO_WORKER"
-"""Environment variable that tells a process that it is a worker; its parent sets it."""
-
-
-class Inheritance(msgspec.Struct, frozen=True):
-    """Hold what a worker gets from its parent, as numbers of open files.
+class WorkerHandover(msgspec.Struct, frozen=True):
+    """What a parent process hands over to a worker, as JSON in an environment variable.
 
     Arguments:
-        sockets: the listening sockets of each site, by its settings' prefix.
-        addresses: the host and port that the parent's settings gave each of them.
-        parent: a pipe that ends with the parent.
-        ready: a pipe to write to once the worker serves.
-        folder: where the workers listen for each other and note what they count.
-        since: when the parent started, by `time.monotonic`.
-        announce: whether the worker prints where it serves.
+        sockets: file descriptors of each site's listening sockets, by its settings' prefix.
+        addresses: host and port of each site in the parent's settings, by the same prefix.
+        parent: file descriptor of a pipe that reaches its end when the parent exits.
+        ready: file descriptor of a pipe to write to when the worker serves.
+        folder: where the workers have their socket files and counter files.
+        since: when the parent started, in seconds of `time.monotonic`.
+        announce: whether the worker prints its addresses.
     """
 
     sockets: dict[str, list[int]]
@@ -131,74 +132,79 @@ class Inheritance(msgspec.Struct, frozen=True):
     announce: bool
 
     @property
-    def files(self) -> list[int]:
-        """Every file that is handed over."""
+    def file_descriptors(self) -> list[int]:
+        """All file descriptors that the worker gets."""
         sockets = [number for numbers in self.sockets.values() for number in numbers]
         return [*sockets, self.parent, self.ready]
 
-    def open(self) -> dict[str, list[socket.socket]]:
-        """Return the sockets."""
+    def open_sockets(self) -> dict[str, list[socket.socket]]:
+        """Return the listening sockets of each site, by its settings' prefix."""
         return {
             prefix: [socket.socket(fileno=number) for number in numbers]
             for prefix, numbers in self.sockets.items()
         }
 
-    def settled(self, settings: Settings) -> Settings:
-        """Return settings with the parent's addresses, whose sockets these are."""
+    def with_parent_addresses(self, settings: Settings) -> Settings:
+        """Return the settings with the addresses of the parent, which the sockets are bound to.
+
+        They differ when a `.env` file changed after the parent started; a warning is logged then.
+        """
         if {prefix: (host, port) for prefix, host, port in sites(settings)} == self.addresses:
             return settings
-        log.warning("the addresses are the parent's; restart to change them")
+        log.warning("the addresses are those of the parent process; restart to change them")
         changes: dict[str, object] = {"single_site": len(self.addresses) == 1}
         for prefix, (host, port) in self.addresses.items():
             changes |= {f"{prefix}host": host, f"{prefix}port": port}
         return msgspec.structs.replace(settings, **changes)
 
-    def on_orphaned(self, call: Callable[[], object]) -> None:
-        """Have something called once the parent has ended, however: nobody replaces this worker then."""
+    def on_parent_exit(self, callback: Callable[[], object]) -> None:
+        """Call a function once when the parent exits, for whatever reason."""
         loop = asyncio.get_running_loop()
 
         def ended() -> None:
             loop.remove_reader(self.parent)
-            call()
+            callback()
 
         loop.add_reader(self.parent, ended)
 
     @property
     def is_orphaned(self) -> bool:
-        """Whether the parent has ended."""
-        looking = select.poll()
-        looking.register(self.parent, select.POLLIN)
-        return bool(looking.poll(0))
+        """Whether the parent has exited."""
+        poll = select.poll()
+        poll.register(self.parent, select.POLLIN)
+        return bool(poll.poll(0))
 
-    def tell_ready(self) -> None:
-        """Tell the parent that connections are served from now on."""
+    def signal_ready(self) -> None:
+        """Signal to the parent that this worker serves."""
         os.write(self.ready, b"1")
         os.close(self.ready)
 
 
-def take(environ: MutableMapping[str, str]) -> Inheritance | None:
-    """Return what this process inherited; None where it is no worker.
+def take_handover(environ: MutableMapping[str, str]) -> WorkerHandover | None:
+    """Remove the handover from the environment and return it; None in a process that is no worker.
 
-    It goes no further: a program that a plugin starts would keep the ports after the stop.
+    Programs that a plugin starts do not inherit it: they would keep the ports open after the stop.
 
     Raises:
-        RtdemoError: when the variable was set by somebody else.
+        RtdemoError: if the variable was not set by a parent process of this program.
     """
-    text = environ.pop(VARIABLE, "")
+    text = environ.pop(HANDOVER_VARIABLE, "")
     if not text:
         return None
     try:
-        heir = msgspec.json.decode(text, type=Inheritance)
-        for number in heir.files:
+        handover = msgspec.json.decode(text, type=WorkerHandover)
+        for number in handover.file_descriptors:
             os.set_inheritable(number, False)
     except (msgspec.DecodeError, OSError) as error:
-        raise RtdemoError(f"{VARIABLE} is set by a server for its workers; unset it") from error
-    return heir
+        raise RtdemoError(
+            f"{HANDOVER_VARIABLE} is reserved for a server and its workers; unset it"
+        ) from error
+    return handover
 
 
 @dataclass(frozen=True, slots=True)
 class Pipe:
-    """Hold both ends of a pipe."""
+    """The file descriptors of both ends of a pipe."""
 
     read: int
     write: int

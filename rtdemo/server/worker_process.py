@@ -1,4 +1,4 @@
-"""Start worker processes on sockets of their own, and end them."""
+"""Start a worker process on sockets of its own, check its health, and stop it."""
 
 from __future__ import annotations
 
@@ -14,165 +14,191 @@ from pathlib import Path
 import msgspec
 
 from rtdemo.errors import RtdemoError
-from rtdemo.server.sockets import VARIABLE, Inheritance, bind, pipe, sites
+from rtdemo.server.sockets import HANDOVER_VARIABLE, WorkerHandover, bind, pipe, sites
 from rtdemo.settings.settings import Settings
 from rtdemo.web.other_workers import CounterFiles, ask, socket_of
 
-STARTING = 30.0
-"""Seconds for a worker to serve after it was started."""
-STOPPING = 10.0
-"""Seconds for a worker to end after SIGTERM; it ends itself in less."""
-ABORTING = 2.0
-"""Seconds to end for one that does not serve yet: nobody is connected to it."""
-ASKING = 2.0
-"""Seconds for a worker to say that it is alive, and between two times that it is asked."""
-SILENT = 5
-"""Times in a row that a worker is asked in vain before it counts as standing still: after 10 s."""
+START_TIMEOUT_S = 30.0
+"""Seconds from a worker's start until it must serve."""
+STOP_TIMEOUT_S = 10.0
+"""Seconds from SIGTERM to SIGKILL for a worker that serves; it needs fewer to stop by itself."""
+ABORT_TIMEOUT_S = 2.0
+"""Seconds from SIGTERM to SIGKILL for a worker that does not serve yet: it has no clients."""
+HEALTH_CHECK_INTERVAL_S = 2.0
+"""Seconds for a worker to answer a health check, and from the start of one check to the next."""
+MAX_FAILED_HEALTH_CHECKS = 5
+"""Consecutive failed health checks before a worker counts as hung: after 10 s."""
 
 Sockets = dict[str, list[socket.socket]]
 Addresses = dict[str, tuple[str, int]]
 Process = asyncio.subprocess.Process
 
 
-class Spawner:
-    """Start and end worker processes.
+class WorkerLauncher:
+    """Start, check and stop worker processes.
 
     Arguments:
-        command: what a worker is started with.
-        given: host and port by the prefix of their settings, as these have them.
-        addresses: the same with the port that was found where any would do.
-        folder: where the workers listen for each other.
-        alive: the reading end of a pipe that ends with this process.
+        command: program and arguments that start a worker.
+        configured: host and port of each site in the settings, by their prefix.
+        bound: the same with the port that was chosen where the setting is 0.
+        folder: for the workers' socket files and counter files; created when needed.
+        parent_pipe: file descriptor of the reading end of a pipe that only this process writes to;
+            it reaches its end when this process exits.
     """
 
     def __init__(
         self,
         command: list[str],
-        given: Addresses,
-        addresses: Addresses,
+        configured: Addresses,
+        bound: Addresses,
         folder: Path,
-        alive: int,
+        parent_pipe: int,
     ) -> None:
         self._command = command
-        self._given = given
-        self._addresses = addresses
+        self._configured = configured
+        self._bound = bound
         self._folder = folder
-        self._alive = alive
+        self._parent_pipe = parent_pipe
         self._since = time.monotonic()
 
     def bind(self) -> Sockets:
-        """Bind further sockets to the addresses.
+        """Bind another set of sockets to the addresses; return them by their settings' prefix.
 
         Raises:
-            ListenError: when one cannot be opened.
+            ListenError: if one cannot be bound.
         """
         return {
-            prefix: bind(prefix, host, port, shared=True)
-            for prefix, (host, port) in self._addresses.items()
+            prefix: bind(prefix, host, port, reuse_port=True)
+            for prefix, (host, port) in self._bound.items()
         }
 
-    async def spawn(self, sockets: Sockets, announce: bool) -> tuple[Process, int | None]:
-        """Start a worker and wait until it serves; return its exit code where it ended instead.
+    async def start(self, sockets: Sockets, announce: bool) -> tuple[Process, int | None]:
+        """Start a worker and wait until it serves or exits.
+
+        Arguments:
+            sockets: listening sockets for the worker, by their settings' prefix.
+            announce: whether the worker prints its addresses.
+
+        Returns:
+            The process, and its exit code; None while it serves.
 
         Raises:
-            RtdemoError: when it does neither within 30 s; it is ended then.
+            RtdemoError: if it does neither within 30 s; it is stopped then.
         """
         self._ensure_folder()
         ready = pipe()
-        numbers = {prefix: [s.fileno() for s in given] for prefix, given in sockets.items()}
-        folder = str(self._folder)
-        heir = Inheritance(numbers, self._given, self._alive, ready.write, folder, self._since, announce)
-        environ = {**os.environ, VARIABLE: msgspec.json.encode(heir).decode()}
+        handover = WorkerHandover(
+            sockets={prefix: [sock.fileno() for sock in site] for prefix, site in sockets.items()},
+            addresses=self._configured,
+            parent=self._parent_pipe,
+            ready=ready.write,
+            folder=str(self._folder),
+            since=self._since,
+            announce=announce,
+        )
+        environ = {**os.environ, HANDOVER_VARIABLE: msgspec.json.encode(handover).decode()}
         process: Process | None = None
         try:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *self._command, pass_fds=heir.files, env=environ
+                    *self._command, pass_fds=handover.file_descriptors, env=environ
                 )
             finally:
                 os.close(ready.write)
-            async with asyncio.timeout(STARTING):
-                served = await _readable(ready.read)
+            async with asyncio.timeout(START_TIMEOUT_S):
+                is_ready = await _wait_for_byte(ready.read)
         except TimeoutError as error:
-            await self.end(process, ABORTING)
-            raise RtdemoError(f"a worker did not serve within {STARTING:g} s and was ended") from error
+            await self.stop(process, ABORT_TIMEOUT_S)
+            raise RtdemoError(
+                f"a worker did not serve within {START_TIMEOUT_S:g} s and was stopped"
+            ) from error
         except asyncio.CancelledError:
-            await self.end(process, ABORTING)
+            await self.stop(process, ABORT_TIMEOUT_S)
             raise
         finally:
             os.close(ready.read)
-        return process, None if served else await process.wait()
+        return process, None if is_ready else await process.wait()
 
     def _ensure_folder(self) -> None:
-        """Make the workers' folder again where somebody tidied it away.
+        """Create the workers' folder, also if something deleted it meanwhile.
 
         Raises:
-            RtdemoError: when somebody else has made one of its name.
+            RtdemoError: if another user created a file or folder of the same name.
         """
         with suppress(FileExistsError):
             self._folder.mkdir(0o700)
         found = self._folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise RtdemoError(f"{self._folder} is somebody else's; restart to have another one")
+            raise RtdemoError(f"{self._folder} belongs to another user; restart to use another folder")
 
-    async def stands_still(self, process: Process) -> None:
-        """Return once a worker has not answered for 10 s, though it listens; else go on for ever."""
-        worker, in_vain = socket_of(self._folder, process.pid), 0
-        # Counted, not timed: where this process stood still itself, it has asked but once.
-        while in_vain < SILENT:
+    @property
+    def hang_timeout(self) -> float:
+        """Seconds of failed health checks after which a worker counts as hung."""
+        return HEALTH_CHECK_INTERVAL_S * MAX_FAILED_HEALTH_CHECKS
+
+    async def wait_until_hung(self, process: Process) -> None:
+        """Return once a worker that listens has failed all health checks for `hang_timeout` seconds."""
+        worker, failures = socket_of(self._folder, process.pid), 0
+        # Checks are counted, not timed: if this process itself was paused, it made only one.
+        while failures < MAX_FAILED_HEALTH_CHECKS:
             started = time.monotonic()
-            answer = await ask(worker, "GET", "/healthz", b"", ASKING)
-            in_vain = 0 if answer.status == 200 or not worker.exists() else in_vain + 1
-            await asyncio.sleep(max(0.0, started + ASKING - time.monotonic()))
+            answer = await ask(worker, "GET", "/healthz", b"", HEALTH_CHECK_INTERVAL_S)
+            failures = 0 if answer.status == 200 or not worker.exists() else failures + 1
+            await asyncio.sleep(max(0.0, started + HEALTH_CHECK_INTERVAL_S - time.monotonic()))
 
-    def forget(self, process: Process) -> None:
-        """Remove what a worker that is gone left behind, but for what it counted."""
+    def clean_up(self, process: Process) -> None:
+        """Delete the socket file of a worker that exited, and add its counters to the total."""
         socket_of(self._folder, process.pid).unlink(missing_ok=True)
         CounterFiles(self._folder).add_exited(process.pid)
 
-    async def end(self, process: Process | None, patience: float = STOPPING) -> None:
-        """Ask a worker to end and see that it does, after so many seconds by force."""
+    async def stop(self, process: Process | None, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Stop a worker by SIGTERM, and by SIGKILL if it does not exit in time.
+
+        Arguments:
+            process: None does nothing.
+            timeout_s: seconds between the two signals.
+        """
         if process is None:
             return
         if process.returncode is None:
             process.terminate()
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(timeout_s):
                     await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        self.forget(process)
+        self.clean_up(process)
 
 
-async def _readable(number: int) -> bool:
-    """Wait until a pipe has something to read, or ends; return whether it had."""
-    loop, news = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(number, news.set)
+async def _wait_for_byte(number: int) -> bool:
+    """Wait until a pipe has a byte to read, or reaches its end; return whether it had one."""
+    loop, is_readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(number, is_readable.set)
     try:
-        await news.wait()
+        await is_readable.wait()
     finally:
         loop.remove_reader(number)
     return bool(os.read(number, 1))
 
 
-def free_addresses(settings: Settings) -> Addresses:
-    """Return the sites' hosts and ports, by the prefix of their settings, once seen to be free.
+def find_free_addresses(settings: Settings) -> Addresses:
+    """Return each site's host and port, by its settings' prefix, after checking that they are free.
 
-    Sockets that share a port by intent would share it with a stranger's too.
+    Without this check, sockets with SO_REUSEPORT would share a port with another program.
 
     Raises:
-        ListenError: when one is in use.
+        ListenError: if an address is in use.
     """
     found = {}
     for prefix, host, port in sites(settings):
-        alone = bind(prefix, host, port)
-        found[prefix] = (host, alone[0].getsockname()[1])
-        for sock in alone:
+        sockets = bind(prefix, host, port)
+        found[prefix] = (host, sockets[0].getsockname()[1])
+        for sock in sockets:
             sock.close()
     return found
 
 
-def command() -> list[str]:
-    """Return what starts this very command again."""
+def own_command() -> list[str]:
+    """Return the command line of this process, to start it again."""
     return [sys.executable, "-m", "rtdemo", *sys.argv[1:]]

@@ -1,4 +1,4 @@
-"""Serve by several processes: start workers, and replace those that die."""
+"""Serve with several worker processes: start them, replace those that die or hang."""
 
 from __future__ import annotations
 
@@ -11,60 +11,62 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rtdemo.errors import RtdemoError
-from rtdemo.server import worker_process
 from rtdemo.server.sockets import pipe, sites
-from rtdemo.server.worker_process import Process, Sockets, Spawner, free_addresses
+from rtdemo.server.worker_process import Process, Sockets, WorkerLauncher, find_free_addresses
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
+STEADY_S = 10.0
+"""Seconds that a worker must have run for its replacement to start at once, without back-off."""
+
 
 class Workers:
-    """Keep several processes at work on the same addresses.
+    """Run several worker processes that serve the same addresses.
 
-    Each worker has sockets of its own (SO_REUSEPORT), among which the kernel spreads connections
-    evenly. The parent keeps them open: what waits in the queue of one that died, or is being
-    replaced, its successor accepts.
+    Each worker has its own sockets (SO_REUSEPORT), and the kernel spreads connections evenly over
+    them. The parent keeps the sockets open: connections that wait in the queue of a worker that died
+    or is being replaced are accepted by its successor.
 
     Arguments:
-        settings: `workers` says how many, 0 one a core.
-        command: what a worker is started with.
+        settings: `workers` is the number of processes; 0 starts one for each core.
+        command: program and arguments that start a worker.
     """
 
     def __init__(self, settings: Settings, command: Sequence[str]) -> None:
         self._settings = settings
         self._command = list(command)
         self._count = settings.workers or _cores()
-        self._slots: list[Slot] = []
+        self._slots: list[WorkerSlot] = []
         self._stopping = asyncio.Event()
         self._replacing: asyncio.Task[None] | None = None
 
     async def run(self) -> int:
-        """Serve until SIGINT or SIGTERM; SIGHUP replaces the workers one by one.
+        """Serve until SIGINT or SIGTERM; on SIGHUP, replace the workers one by one.
 
         Returns:
-            The exit code: 0, or that of the first worker where it did not start, and said why.
+            The exit code: 0, or that of the first worker if it could not start.
 
         Raises:
-            ListenError: when an address cannot be opened.
+            ListenError: if an address cannot be opened.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._replace_all)
-        addresses = free_addresses(self._settings)
-        alive = pipe()
+        bound = find_free_addresses(self._settings)
+        parent_pipe = pipe()
         with TemporaryDirectory(prefix="rtdemo-", ignore_cleanup_errors=True) as folder:
-            given = {prefix: (host, port) for prefix, host, port in sites(self._settings)}
-            spawner = Spawner(self._command, given, addresses, Path(folder), alive.read)
-            self._slots = [Slot(number, spawner) for number in range(self._count)]
+            configured = {prefix: (host, port) for prefix, host, port in sites(self._settings)}
+            launcher = WorkerLauncher(self._command, configured, bound, Path(folder), parent_pipe.read)
+            self._slots = [WorkerSlot(number, launcher) for number in range(self._count)]
             code = await self._serve()
-        alive.close()
+        parent_pipe.close()
         return code
 
     async def _serve(self) -> int:
-        serving = asyncio.ensure_future(self._keep())
+        serving = asyncio.ensure_future(self._supervise())
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -76,25 +78,25 @@ class Workers:
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(*(slot.stop() for slot in self._slots))
 
-    async def _keep(self) -> int:
-        # The first alone: what keeps it from starting would be told once by each.
+    async def _supervise(self) -> int:
+        # The first one starts alone, so that an error at the start is logged once, not by each.
         code = await self._slots[0].start(announce=True)
         if code is None:
-            await asyncio.gather(*(slot.keep() for slot in self._slots))
-        # A signal's number, negative, is no exit code.
+            await asyncio.gather(*(slot.supervise() for slot in self._slots))
+        # A negative code is the number of a signal, not an exit code.
         return 1 if code and code < 0 else code or 0
 
     def _replace_all(self) -> None:
         if self._replacing is None or self._replacing.done():
             self._replacing = asyncio.ensure_future(self._replace_one_by_one())
         else:
-            log.warning("the workers are being replaced already; send SIGHUP again once they are")
+            log.warning("the workers are already being replaced; send SIGHUP again after that")
 
     async def _replace_one_by_one(self) -> None:
         log.info("replacing %d workers, one by one", len(self._slots))
         for slot in self._slots:
             if not await slot.replace():
-                log.error("worker %d goes on: its successor did not start", slot.number)
+                log.error("worker %d keeps running: its successor did not start", slot.number)
                 return
         log.info("replaced %d workers", len(self._slots))
 
@@ -106,84 +108,89 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-STEADY = 10.0
-"""Seconds after which a worker that dies is replaced at once."""
+class WorkerSlot:
+    """Keep one worker running on one set of sockets.
 
-
-class Slot:
-    """Keep one worker on one set of sockets; whoever starts or ends one holds the lock.
+    A lock makes sure that only one task at a time starts or stops its worker.
 
     Arguments:
-        number: counts the slots from 0.
-        spawner: starts its workers.
+        number: number of this slot, from 0; the log names it.
+        launcher: starts its workers.
     """
 
-    def __init__(self, number: int, spawner: Spawner) -> None:
+    def __init__(self, number: int, launcher: WorkerLauncher) -> None:
         self.number = number
-        self._spawner = spawner
+        self._launcher = launcher
         self._sockets: Sockets | None = None
         self._process: Process | None = None
-        self._leaving: Process | None = None
+        self._replaced: Process | None = None
         self._lock = asyncio.Lock()
 
     async def start(self, announce: bool = False) -> int | None:
-        """Start the first worker; return its code where it ended instead of serving.
+        """Start the first worker; return None if it serves, or its exit code if it exited.
+
+        Arguments:
+            announce: whether the worker prints its addresses.
 
         Raises:
-            RtdemoError: when it does not serve in time.
-            ListenError: when an address cannot be opened.
+            RtdemoError: if it does not serve in time.
+            ListenError: if an address cannot be opened.
         """
         async with self._lock:
             return await self._start(announce)
 
-    async def keep(self) -> None:
-        """Start a worker wherever there is none, until cancelled."""
+    async def supervise(self) -> None:
+        """Start a worker whenever there is none, with back-off, until cancelled."""
         backoff, loop = Backoff(), asyncio.get_running_loop()
         while True:
             try:
-                is_well = await self._fill_and_wait()
+                is_well = await self._run_one()
             except Exception:
-                # A bug here is no reason to end the workers of all slots.
-                log.exception("keeping worker %d failed; trying again", self.number)
+                # An unexpected error must not stop the workers of the other slots.
+                log.exception("supervising worker %d failed; retrying", self.number)
                 is_well = False
             if is_well:
                 backoff.reset()
                 continue
             backoff.failed(loop.time())
-            if backoff.in_a_row > 1:
-                await self._yield_sockets()
-            await asyncio.sleep(max(0.0, backoff.resume_at - loop.time()))
+            if backoff.consecutive_failures > 1:
+                await self._release_sockets()
+            await asyncio.sleep(max(0.0, backoff.retry_at - loop.time()))
 
-    async def _fill_and_wait(self) -> bool:
-        """Have a worker until it is gone; return whether it was replaced, or had served for long."""
+    async def _run_one(self) -> bool:
+        """Wait until the worker exits.
+
+        Returns:
+            True if it was replaced or ran at least STEADY_S seconds.
+        """
         loop = asyncio.get_running_loop()
-        if not await self._fill():
+        if not await self._ensure_worker():
             return False
         began = loop.time()
-        return not await self._died() or loop.time() - began >= STEADY
+        return not await self._wait_for_death() or loop.time() - began >= STEADY_S
 
     async def replace(self) -> bool:
-        """Start a successor and then let the worker go; return whether it started."""
+        """Start a successor, then stop the current worker; return whether the successor started."""
         async with self._lock:
             before = self._process
             if not await self._try_start():
                 return False
-            self._leaving = before
-            await self._spawner.end(before)
-            self._leaving = None
+            self._replaced = before
+            await self._launcher.stop(before)
+            self._replaced = None
             return True
 
     async def _start(self, announce: bool = False) -> int | None:
         if self._sockets is None:
-            self._sockets = self._spawner.bind()
-        process, code = await self._spawner.spawn(self._sockets, announce)
+            self._sockets = self._launcher.bind()
+        process, code = await self._launcher.start(self._sockets, announce)
         if code is None:
             self._process = process
             log.info("worker %d is process %d", self.number, process.pid)
         elif code <= 0:
-            # With another code it said why itself.
+            # With a positive code, the worker has logged the reason itself.
             log.error(
-                "worker %d (process %d) %s while it started", self.number, process.pid, _ended(code)
+                "worker %d (process %d) %s while it started", self.number, process.pid, _how_ended(code)
             )
         return code
 
@@ -194,67 +201,65 @@ class Slot:
             log.error("worker %d cannot start: %s", self.number, error)  # noqa: TRY400 - one line
             return False
 
-    async def _fill(self) -> bool:
-        """Start a worker where there is none; return whether there is one then."""
+    async def _ensure_worker(self) -> bool:
+        """Start a worker if there is none; return whether there is one now."""
         async with self._lock:
             return self._process is not None or await self._try_start()
 
-    async def _died(self) -> bool:
-        """Wait until the worker is gone; return whether it died, and was not replaced."""
+    async def _wait_for_death(self) -> bool:
+        """Wait until the worker exits; return False if it was replaced, True if it died."""
         process = self._process
-        how = await self._end_of(process) if process is not None else ""
+        how = await self._wait_for_exit(process) if process is not None else ""
         async with self._lock:
             if process is None or self._process is not process:
                 return False
             log.error("worker %d (process %d) %s", self.number, process.pid, how)
-            self._spawner.forget(process)
+            self._launcher.clean_up(process)
             self._process = None
             return True
 
-    async def _end_of(self, process: Process) -> str:
-        """Wait until a worker ends, or kill it where it stands still; return how it ended."""
+    async def _wait_for_exit(self, process: Process) -> str:
+        """Wait until a worker exits, and kill it if it hangs; return how it ended."""
         ending = asyncio.ensure_future(process.wait())
-        watching = asyncio.ensure_future(self._spawner.stands_still(process))
+        checking = asyncio.ensure_future(self._launcher.wait_until_hung(process))
         try:
-            await asyncio.wait({ending, watching}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ending, checking}, return_when=asyncio.FIRST_COMPLETED)
             if ending.done():
-                return _ended(ending.result())
-            watching.result()
-            # What stands still does not hear SIGTERM.
+                return _how_ended(ending.result())
+            checking.result()
+            # A worker that hangs does not react to SIGTERM.
             process.kill()
             await ending
-            silence = worker_process.ASKING * worker_process.SILENT
-            return f"did not answer for {silence:g} s and was killed"
+            return f"did not answer for {self._launcher.hang_timeout:g} s and was killed"
         finally:
-            for task in (ending, watching):
+            for task in (ending, checking):
                 task.cancel()
-            await asyncio.gather(ending, watching, return_exceptions=True)
+            await asyncio.gather(ending, checking, return_exceptions=True)
 
-    async def _yield_sockets(self) -> None:
-        """Have the kernel spread connections over the other workers."""
+    async def _release_sockets(self) -> None:
+        """Close the sockets of an empty slot: the kernel spreads connections over the other workers."""
         async with self._lock:
             if self._process is None:
-                self._close()
+                self._close_sockets()
 
     async def stop(self) -> None:
-        """Let the worker go, and the sockets."""
-        # Both, where a worker is being replaced.
-        processes, self._process = {self._process, self._leaving}, None
-        await asyncio.gather(*(self._spawner.end(process) for process in processes))
-        self._close()
+        """Stop the worker, and the one that it replaces, and close the sockets."""
+        processes, self._process = {self._process, self._replaced}, None
+        await asyncio.gather(*(self._launcher.stop(process) for process in processes))
+        self._close_sockets()
 
-    def _close(self) -> None:
+    def _close_sockets(self) -> None:
         for sockets in (self._sockets or {}).values():
             for sock in sockets:
                 sock.close()
         self._sockets = None
 
 
-def _ended(code: int | None) -> str:
+def _how_ended(code: int | None) -> str:
     if code is None or code >= 0:
-        return f"ended with {code}"
+        return f"exited with code {code}"
     try:
         return f"was ended by {signal.Signals(-code).name}"
     except ValueError:
-        # Real-time signals have a number alone.
+        # Real-time signals have a number only.
         return f"was ended by signal {-code}"

@@ -1,7 +1,7 @@
-"""Help authors test their plugins: time that does not wait, and a real server for one test.
+"""Tools for tests of plugins: virtual time, one producer alone, or a real server with clients.
 
-`run_producer` runs one producer for a virtual while. `serve`, and the pytest fixture
-`rtdemo_server` that is the same, starts the real server and connects clients of both transports.
+`run_producer` runs one producer for some virtual seconds and returns its messages. `serve` starts the
+real server and connects clients over both transports; the pytest fixture `rtdemo_server` returns it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Connect to a server as a client of either transport, behind one interface."""
+"""Clients of both transports with one interface, for tests of plugins."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import msgspec
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.message import Message
 
-PATIENCE = 10.0
-"""Real seconds for which `receive` waits before it says that nothing came."""
+RECEIVE_TIMEOUT_S = 10.0
+"""Real seconds that `receive` waits for a message."""
 
 _decode = msgspec.json.Decoder(Message).decode
 
 
 class EndedError(Exception):
-    """Report that the server ended the connection.
+    """The server ended the connection.
 
     Attributes:
-        code: the WebSocket close code; None over SSE, which has none.
+        code: the WebSocket close code; None over SSE.
     """
 
     def __init__(self, code: int | None = None) -> None:
@@ -32,12 +32,12 @@ class EndedError(Exception):
 
 
 class Peer(ABC):
-    """A connected client that reads everything at once and hands it out when asked.
+    """A connected client. It reads all messages as they arrive; `receive` and `take` return them.
 
     Attributes:
-        transport: over which it is connected.
+        transport: `"websocket"` or `"sse"`.
         welcome: the first message; its `client` is the client's id.
-        count: how many messages came, the welcome included.
+        count: number of messages that arrived, including the welcome.
     """
 
     transport: Transport
@@ -46,37 +46,39 @@ class Peer(ABC):
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
         self.count = 0
-        self._waiting: deque[bytes | str] = deque()
-        self._news = asyncio.Event()
+        self._unread: deque[bytes | str] = deque()
+        self._changed = asyncio.Event()
         self._reader = asyncio.ensure_future(self._read_all())
 
     @property
     def is_open(self) -> bool:
-        """Whether more can come."""
+        """Whether further messages can arrive."""
         return not self._reader.done()
 
     async def receive(self) -> Message:
         """Return the next message.
 
         Raises:
-            EndedError: when the server ended the connection.
-            AssertionError: when nothing came within 10 real seconds.
+            EndedError: if the server ended the connection.
+            AssertionError: if no message arrives within 10 real seconds.
         """
         try:
-            async with asyncio.timeout(PATIENCE):
-                while not self._waiting:
+            async with asyncio.timeout(RECEIVE_TIMEOUT_S):
+                while not self._unread:
                     if not self.is_open:
                         raise EndedError(self._code)
-                    self._news.clear()
-                    await self._news.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
-            raise AssertionError("nothing came; let time pass: await server.advance(SECONDS)") from None
-        return _decode(self._waiting.popleft())
+            raise AssertionError(
+                "no message arrived; first call await server.advance(SECONDS)"
+            ) from None
+        return _decode(self._unread.popleft())
 
     def take(self) -> list[Message]:
-        """Return every message that has come and was not handed out yet."""
-        messages = [_decode(text) for text in self._waiting]
-        self._waiting.clear()
+        """Return all messages that arrived since the last call of `take` or `receive`."""
+        messages = [_decode(text) for text in self._unread]
+        self._unread.clear()
         return messages
 
     @abstractmethod
@@ -84,7 +86,7 @@ class Peer(ABC):
         """Send a text to the server."""
 
     async def leave(self) -> None:
-        """Close the connection; calling it twice does nothing."""
+        """Close the connection; a second call does nothing."""
         await self._close()
         self._reader.cancel()
         await asyncio.wait({self._reader})
@@ -96,13 +98,13 @@ class Peer(ABC):
     async def _read_all(self) -> None:
         try:
             async for text in self._texts():
-                self._waiting.append(text)
+                self._unread.append(text)
                 self.count += 1
-                self._news.set()
+                self._changed.set()
         except aiohttp.ClientError:
             pass  # a stream that is cut ends like one that is closed
         finally:
-            self._news.set()
+            self._changed.set()
 
     @abstractmethod
     def _texts(self) -> AsyncIterator[bytes | str]: ...
@@ -137,7 +139,7 @@ class WebSocketPeer(Peer):
 
 
 class SsePeer(Peer):
-    """A client over SSE, which speaks by POST."""
+    """A client over SSE, which sends by POST."""
 
     transport: Transport = "sse"
 
@@ -149,7 +151,7 @@ class SsePeer(Peer):
         """Post a text.
 
         Raises:
-            AssertionError: with the server's sentence, when it is refused.
+            AssertionError: if the server refuses it, with the server's status and text.
         """
         address = self._stream.url.with_path("/api/messages").with_query(
             client=self.welcome.client or ""
@@ -163,7 +165,7 @@ class SsePeer(Peer):
         async for chunk in self._stream.content.iter_any():
             *blocks, rest = (rest + chunk).split(b"\n\n")
             for block in blocks:
-                # The server begins each message with its one data line; pings and retry have none.
+                # A message has one data line, and begins with it. Pings and `retry:` have none.
                 if block.startswith(b"data: "):
                     yield block.partition(b"\n")[0][6:]
 
@@ -174,10 +176,16 @@ class SsePeer(Peer):
 async def connect(
     session: aiohttp.ClientSession, transport: Transport, addresses: dict[Transport, str], query: str
 ) -> Peer:
-    """Connect and read the welcome.
+    """Connect, and read the welcome.
+
+    Arguments:
+        session: makes the connection.
+        transport: `"websocket"` or `"sse"`.
+        addresses: the server's address for each transport.
+        query: the request's query, such as `speed=2`.
 
     Raises:
-        AssertionError: with the server's status and sentence, when it refuses.
+        AssertionError: if the server refuses the client, with its status and text.
     """
     address = f"{addresses[transport]}?{query}"
     peer: Peer

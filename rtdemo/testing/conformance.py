@@ -12,13 +12,13 @@ from typing import Any
 
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.plugin_system.producer import Producer
-from rtdemo.plugin_system.supervisor import Supervisor
+from rtdemo.plugin_system.supervisor import ContentTypeError, RunTimeoutError, Supervisor
 from rtdemo.protocol.client import TRANSPORTS, Client, Transport
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.testing import virtual_time as virtual
-from rtdemo.testing.run_producer import Trial, describe
+from rtdemo.testing.run_producer import MessageSizeError, Trial, describe
 from rtdemo.testing.virtual_time import TimeStandsStillError, VirtualTimeLoop
-from rtdemo.timing.schedule import GRAIN
+from rtdemo.timing.schedule import TIMER_RESOLUTION_S
 
 RUNS = 100
 REAL_SECONDS = 10.0
@@ -31,6 +31,17 @@ LONGEST = 3600.0
 """Virtual seconds for which an async generator is read."""
 BLOCKED = 2
 """Runs that block the loop until that is held against the producer; one may be the machine's."""
+
+
+FIXES: tuple[tuple[type[BaseException], str], ...] = (
+    (RunTimeoutError, "set a timeout for what it awaits, or give it timeout=SECONDS"),
+    (ContentTypeError, "convert it with str(...)"),
+    (UnicodeEncodeError, "decode bytes with errors='replace'"),
+    (MessageSizeError, "send less per message"),
+)
+"""What to do about each kind of failed run."""
+OTHER_FIX = "catch it, and return None to send nothing this time"
+"""What to do about any other exception."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,7 @@ def check_plugins(plugins: PluginManager) -> Iterator[Verdict]:
             if not verdict.is_ok:
                 break
         yield replace(verdict, producer=label, runs=runs)
-    plugins.ask_shared()
+    plugins.collect_shared()
     for producer, _ in plugins.shared:
         yield replace(check(producer, None), producer=f"{producer.name} (shared)")
 
@@ -157,7 +168,7 @@ class _Examination:
         trial = Trial(self._producer, self._client, MAX_MESSAGE_BYTES)
         trial.start()
         # Leave in the middle of a run, where there is a middle.
-        await asyncio.sleep((self._producer.every or 0.0) + self._producer.jitter + GRAIN)
+        await asyncio.sleep((self._producer.every or 0.0) + self._producer.jitter + TIMER_RESOLUTION_S)
         await self._leave(trial)
 
     async def _run_often(self, trial: Trial) -> None:
@@ -180,7 +191,7 @@ class _Examination:
 
     def _judge(self, trial: Trial) -> None:
         if trial.account.errors:
-            raise _fault(trial.account.errors[0], trial.producer)
+            raise _fault(trial.account.errors[0])
         if trial.account.blocked >= BLOCKED:
             raise Fault(str(trial.account.last_error), "use thread=True, or await what it waits for")
 
@@ -233,14 +244,6 @@ class _Entries:
             self.doubled = self.doubled or self._under_way > 1
 
 
-def _fault(error: BaseException, producer: Producer) -> Fault:
-    words = describe(error)
-    if isinstance(error, TimeoutError) and "took over" in str(error):
-        return Fault(words, "give what it awaits a limit of its own, or give it timeout=SECONDS")
-    if isinstance(error, TypeError) and str(error).startswith("returned "):
-        return Fault(words, "put it into str(...)")
-    if isinstance(error, UnicodeEncodeError):
-        return Fault(words, "decode bytes with errors='replace'")
-    if isinstance(error, ValueError) and str(error).startswith("sent "):
-        return Fault(words, "send less at a time")
-    return Fault(words, "catch it and return None for nothing this time")
+def _fault(error: BaseException) -> Fault:
+    fix = next((fix for kind, fix in FIXES if isinstance(error, kind)), OTHER_FIX)
+    return Fault(describe(error), fix)

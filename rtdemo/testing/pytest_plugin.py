@@ -1,4 +1,4 @@
-"""Give authors' tests their fixtures; pytest finds this by the entry point group `pytest11`."""
+"""Pytest fixtures for tests of plugins; pytest loads them by the entry-point group `pytest11`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def rtdemo_server() -> Callable[..., AbstractAsyncContextManager[LiveServer]]:
-    """Give `rtdemo.testing.serve`.
+    """Return `rtdemo.testing.serve`, which starts the real server.
 
     Use it as `async with rtdemo_server(dice) as server: ...`.
     """
-    # A context manager and no async fixture: that works alike with pytest-asyncio in either mode,
-    # pytest-aiohttp and anyio.
+    # A context manager, not an async fixture: it works with pytest-asyncio in both modes, with
+    # pytest-aiohttp and with anyio.
     from rtdemo.testing import serve
 
     return serve
@@ -27,7 +27,7 @@ def rtdemo_server() -> Callable[..., AbstractAsyncContextManager[LiveServer]]:
 
 @pytest.fixture
 def rtdemo_clock() -> VirtualClock:
-    """Time that passes only when the test says so."""
+    """Return a clock that moves only by its `advance`."""
     from rtdemo.testing import VirtualClock
 
     return VirtualClock()

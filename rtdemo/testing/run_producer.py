@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from rtdemo.errors import ProducerError, one_line
-from rtdemo.plugin_system.producer import Function, Producer, Series
+from rtdemo.plugin_system.producer import Function, MessageNumbers, Producer
 from rtdemo.plugin_system.runner import ProducerRunner
-from rtdemo.plugin_system.supervisor import Emit, Supervisor
+from rtdemo.plugin_system.supervisor import ContentTypeError, Emit, Supervisor
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import Client, Transport
 from rtdemo.protocol.message import Message
@@ -22,13 +22,17 @@ from rtdemo.settings.folders import is_own_code
 from rtdemo.testing import virtual_time as virtual
 from rtdemo.testing.virtual_time import VirtualTimeLoop
 from rtdemo.timing.backoff import Backoff
-from rtdemo.timing.schedule import GRAIN, Schedule
+from rtdemo.timing.schedule import TIMER_RESOLUTION_S, Schedule
 
 T = TypeVar("T")
 
 
 class ProducerFailedError(AssertionError):
     """Report a producer that failed in a test; `__cause__` is its own error."""
+
+
+class MessageSizeError(ValueError):
+    """A producer returned a message over the limit of a `Trial`."""
 
 
 class Sent(list[Message]):
@@ -108,7 +112,7 @@ async def _run(producer: Producer, seconds: float, client: Client, speed: float,
     trial = Trial(producer, client)
     trial.start(speed)
     # A grain more: what is due at the very end comes before, whatever the sum of periods rounds to.
-    await asyncio.sleep(seconds + GRAIN)
+    await asyncio.sleep(seconds + TIMER_RESOLUTION_S)
     trial.stop()
     account = trial.account
     if keep:
@@ -158,14 +162,14 @@ class Account(Supervisor):
         self._loop = loop
 
     def run(
-        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
     ) -> Coroutine[Any, Any, None] | None:
         """Run a function once; time stands still while it is in a thread."""
         rest = super().run(producer, client, emit, backoff)
         return self._hold(rest) if rest is not None and producer.thread else rest
 
     async def stream(
-        self, producer: Producer, client: Client | Series | None, emit: Emit, backoff: Backoff
+        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
     ) -> bool:
         """Iterate over an async generator and note its end."""
         self.ended = await super().stream(producer, client, emit, backoff)
@@ -200,7 +204,7 @@ class Trial:
         self.account = Account(producer, self.loop)
         self.sent: list[Message] = []
         self.late = 0
-        self._client = Series(lambda: len(self.sent) + 1) if producer.shared else client
+        self._client = MessageNumbers(lambda: len(self.sent) + 1) if producer.shared else client
         self._limit = limit
         self._schedule = Schedule(self.loop)
         self._runners: list[ProducerRunner] = []
@@ -228,12 +232,12 @@ class Trial:
         text: object = message.message  # nothing makes sure that it is a str
         if not isinstance(text, str):
             kind = type(text).__name__
-            raise TypeError(f"returned a Message of {kind}; its message is a str")
+            raise ContentTypeError(f"returned a Message of {kind}; its message must be a str")
         stamp = round(self.loop.time() * 1000, 3)
         message = message.sent(stamp, self.producer.name, len(self.sent) + 1)
         size = len(messages.encode(message))
         if size > self._limit:
-            raise ValueError(f"sent {size} bytes; a message has {self._limit} at the most")
+            raise MessageSizeError(f"sent {size} bytes; a message has {self._limit} at the most")
         self.sent.append(message)
 
 

@@ -113,7 +113,7 @@ class LiveServer:
         plugins = self.server.plugins
         source = _source(plugin)
         plugins.replace(source)
-        plugins.ask_shared(source.name)
+        plugins.collect_shared(source.name)
         self.server.hub.shared.start()
 
     async def leave_all(self) -> None:

@@ -1,1 +1,1 @@
-"""Clocks: when producers run, how late the event loop is, and histograms of durations."""
+"""Clocks, schedules, retry delays, event loop lag and histograms of durations."""

@@ -1,36 +1,43 @@
-"""Wait longer after each failure in a row."""
+"""Exponential backoff: a longer delay after each consecutive failure."""
 
 from __future__ import annotations
 
-FIRST_RETRY, LAST_RETRY = 1.0, 30.0
-"""Seconds before the first further try after a failure, and the most that doubling leads to."""
+FIRST_RETRY_S = 1.0
+"""Delay in seconds after the first failure. Each consecutive failure doubles it."""
+MAX_RETRY_S = 30.0
+"""Longest delay in seconds."""
 
 
 class Backoff:
-    """Say when to try again: 1 s after the first failure in a row, then twice as long each time.
+    """Failures since the last success, and the time of the next retry.
 
     Attributes:
-        in_a_row: failures since the last success. Those within one wait count once: runs that were
-            under way at the first failure say nothing new.
-        resume_at: the instant from which to try again.
-        epoch: which enabling of its producer it has seen.
+        consecutive_failures: failures since the last success. Further ones before `retry_at` do not
+            count, because those runs began before the first failure was known.
+        retry_at: earliest time of the next retry, in seconds of the caller's clock.
+        generation: how many times the producer had been enabled when this backoff was last used.
     """
 
-    __slots__ = ("epoch", "in_a_row", "resume_at")
+    __slots__ = ("consecutive_failures", "generation", "retry_at")
 
     def __init__(self) -> None:
-        self.epoch = 0
-        self.in_a_row = 0
-        self.resume_at = 0.0
+        self.generation = 0
+        self.consecutive_failures = 0
+        self.retry_at = 0.0
 
     def failed(self, now: float) -> None:
-        """Count a failure and put the next try off."""
-        if self.in_a_row and now < self.resume_at:
+        """Count a failure and delay the next retry.
+
+        Arguments:
+            now: seconds of the caller's clock.
+        """
+        if self.consecutive_failures and now < self.retry_at:
             return
-        self.in_a_row += 1
-        self.resume_at = now + min(FIRST_RETRY * 2 ** min(self.in_a_row - 1, 10), LAST_RETRY)
+        self.consecutive_failures += 1
+        doublings = min(self.consecutive_failures - 1, 10)
+        self.retry_at = now + min(FIRST_RETRY_S * 2**doublings, MAX_RETRY_S)
 
     def reset(self) -> None:
-        """Begin afresh."""
-        self.in_a_row = 0
-        self.resume_at = 0.0
+        """Forget all failures, as after a success."""
+        self.consecutive_failures = 0
+        self.retry_at = 0.0

@@ -1,4 +1,8 @@
-"""Count durations in logarithmic buckets: constant memory, percentiles within 1.6 %."""
+"""Histograms of durations with logarithmic buckets: constant memory, percentiles within 1.6 %.
+
+Between two powers of two (in microseconds) are 32 buckets. `Histogram` has every bucket and records
+fast. `Latencies` has only the buckets in use and is small in files and messages.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,23 @@ import msgspec
 
 _SUB_BITS = 5
 _SUB = 1 << _SUB_BITS
+"""Buckets per power of two."""
 _BUCKETS = 40 * _SUB
+"""Number of buckets: enough for more than 200 days."""
 RESOLUTION = 0.5 / _SUB
-"""How far a percentile may be off: half a bucket, as a share of it."""
+"""Largest relative error of a percentile: half a bucket."""
 
 
-def bucket(seconds: float) -> int:
-    """Return the index of the bucket that a duration falls in; below zero counts as zero."""
+def bucket_index(seconds: float) -> int:
+    """Return the index of the bucket of a duration in seconds; a negative one counts as zero."""
     micros = int(seconds * 1e6) if seconds > 0 else 0
     shift = micros.bit_length() - _SUB_BITS - 1
     index = micros if shift < 0 else (shift << _SUB_BITS) + (micros >> shift)
     return min(index, _BUCKETS - 1)
 
 
-def middle(index: int) -> float:
-    """Return the duration in seconds in the middle of a bucket."""
+def bucket_middle(index: int) -> float:
+    """Return the middle of a bucket, in seconds."""
     if index < _SUB:
         return (index + 0.5) / 1e6
     shift = (index >> _SUB_BITS) - 1
@@ -34,7 +40,14 @@ def _empty() -> list[int]:
 
 
 class Histogram(msgspec.Struct):
-    """Record durations from a microsecond up to days; each power of two is cut in 32."""
+    """Histogram of durations from a microsecond to months, with all its buckets.
+
+    Arguments:
+        counts: number of durations in each bucket.
+        count: number of all durations.
+        maximum: the longest duration, in seconds.
+        total: the sum of the durations, in seconds.
+    """
 
     counts: list[int] = msgspec.field(default_factory=_empty)
     count: int = 0
@@ -42,32 +55,39 @@ class Histogram(msgspec.Struct):
     total: float = 0.0
 
     def record(self, seconds: float) -> None:
-        """Count one duration; below zero counts as zero."""
-        self.counts[bucket(seconds)] += 1
+        """Count one duration, in seconds; a negative one counts as zero in its bucket."""
+        self.counts[bucket_index(seconds)] += 1
         self.count += 1
         self.total += seconds
         if seconds > self.maximum:
             self.maximum = seconds
 
     def add(self, other: Histogram) -> None:
-        """Count what another one has recorded, too."""
+        """Add the durations of another histogram."""
         self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
         self.count += other.count
         self.maximum = max(self.maximum, other.maximum)
         self.total += other.total
 
     def cumulative(self, bounds: Iterable[float]) -> list[tuple[float, int]]:
-        """Return with each of ascending bounds, in seconds, how many records lie up to it."""
+        """Return how many durations are up to each bound.
+
+        Arguments:
+            bounds: seconds, ascending.
+
+        Returns:
+            One pair for each bound: the bound, and the number of durations that do not exceed it.
+        """
         found, seen, index = [], 0, 0
         for bound in bounds:
-            while index < _BUCKETS and middle(index) <= bound:
+            while index < _BUCKETS and bucket_middle(index) <= bound:
                 seen += self.counts[index]
                 index += 1
             found.append((bound, seen))
         return found
 
     def percentile(self, percent: float) -> float | None:
-        """Return the duration in seconds that `percent` of the records do not exceed."""
+        """Return the seconds that `percent` % of the durations do not exceed; None without any."""
         if not self.count:
             return None
         wanted = max(1, round(self.count * percent / 100))
@@ -75,17 +95,17 @@ class Histogram(msgspec.Struct):
         for index, count in enumerate(self.counts):
             seen += count
             if seen >= wanted:
-                return min(middle(index), self.maximum)
+                return min(bucket_middle(index), self.maximum)
         return self.maximum  # pragma: no cover - the counts add up to `count`
 
 
 class Latencies(msgspec.Struct):
-    """Hold how often each bucket of `rtdemo.timing.histogram` was met.
+    """Histogram of durations with only the buckets in use: for files and messages.
 
     Arguments:
-        counts: by the bucket's index.
-        maximum: seconds, exact.
-        total: seconds, the sum.
+        counts: number of durations by the index of their bucket.
+        maximum: the longest duration, in seconds.
+        total: the sum of the durations, in seconds.
     """
 
     counts: dict[int, int] = msgspec.field(default_factory=dict)
@@ -96,32 +116,45 @@ class Latencies(msgspec.Struct):
         return sum(self.counts.values())
 
     def record(self, seconds: float, times: int = 1) -> None:
-        """Count a duration; below zero counts as zero."""
-        index = bucket(seconds)
+        """Count a duration.
+
+        Arguments:
+            seconds: the duration; a negative one counts as zero.
+            times: how many durations of this length to count.
+        """
+        index = bucket_index(seconds)
         self.counts[index] = self.counts.get(index, 0) + times
         self.maximum = max(self.maximum, seconds)
         self.total += max(0.0, seconds) * times
 
     def add(self, other: Latencies) -> None:
-        """Count what another one counted, too."""
+        """Add the durations of another histogram."""
         for index, count in other.counts.items():
             self.counts[index] = self.counts.get(index, 0) + count
         self.maximum = max(self.maximum, other.maximum)
         self.total += other.total
 
     def percentile(self, percent: float) -> float | None:
-        """Return the seconds that `percent` of the durations do not exceed; None without any."""
+        """Return the seconds that `percent` % of the durations do not exceed; None without any."""
         if not self.counts:
             return None
         if percent >= 100:
             return self.maximum
         indices = sorted(self.counts)
-        index = indices[rank([self.counts[i] for i in indices], percent)]
-        return min(middle(index), self.maximum)
+        index = indices[_percentile_bucket([self.counts[i] for i in indices], percent)]
+        return min(bucket_middle(index), self.maximum)
 
 
-def rank(counts: Iterable[int], percent: float) -> int:
-    """Return which of the buckets, in ascending order, holds a percentile."""
+def merged(parts: Iterable[Latencies]) -> Latencies:
+    """Return one histogram with the durations of all parts."""
+    whole = Latencies()
+    for part in parts:
+        whole.add(part)
+    return whole
+
+
+def _percentile_bucket(counts: Iterable[int], percent: float) -> int:
+    """Return which of the counts, in ascending order of their buckets, holds a percentile."""
     counts = list(counts)
     wanted = max(1, round(sum(counts) * percent / 100))
     seen = 0
@@ -130,11 +163,3 @@ def rank(counts: Iterable[int], percent: float) -> int:
         if seen >= wanted:
             return place
     return len(counts) - 1
-
-
-def merged(parts: Iterable[Latencies]) -> Latencies:
-    """Return all of them as one."""
-    whole = Latencies()
-    for part in parts:
-        whole.add(part)
-    return whole

@@ -1,4 +1,4 @@
-"""Measure how late the event loop is: what everyone waits for when something blocks."""
+"""Measure how late the event loop runs, and how long one coroutine blocks it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 from rtdemo.timing.histogram import Histogram
 
-PERIOD = 0.5
-"""Seconds between two looks: often enough to meet what blocks, at 2 wake-ups a second."""
+SAMPLE_INTERVAL_S = 0.5
+"""Seconds between two samples: often enough to notice what blocks, at two wake-ups a second."""
 
 
 class LoopLag:
-    """Look at fixed intervals how late a timer fires.
+    """Lag of the event loop, sampled by a timer.
 
     Attributes:
-        lag: seconds between the instant at which the timer was due and its call.
+        lag: histogram of the seconds between the timer's due time and its callback.
     """
 
     def __init__(self) -> None:
@@ -27,35 +27,37 @@ class LoopLag:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start to sample the running loop."""
         loop = asyncio.get_running_loop()
-        self._due = loop.time() + PERIOD
-        self._timer = loop.call_at(self._due, self._look)
+        self._due = loop.time() + SAMPLE_INTERVAL_S
+        self._timer = loop.call_at(self._due, self._sample)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop sampling."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         self.lag.record(asyncio.get_running_loop().time() - self._due)
         self.start()
 
 
-class Timed:
-    """Await a coroutine and tell how long each of its steps kept the loop.
+class StepTimer:
+    """Awaitable that runs a coroutine and measures how long each of its steps blocks the loop.
+
+    A step is the code between two points at which the coroutine waits.
 
     Arguments:
-        coroutine: what to await.
-        note: takes the seconds of each step that ran without giving the loop its turn.
+        coroutine: the coroutine to run.
+        report: called with the seconds of each step.
     """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], note: Callable[[float], object]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], report: Callable[[float], object]) -> None:
         self._coroutine = coroutine
-        self._note = note
+        self._report = report
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        """Drive the coroutine as a task would."""
+        """Run the coroutine as a task would."""
         step = partial(self._coroutine.send, None)
         try:
             while True:
@@ -65,7 +67,7 @@ class Timed:
                 except StopIteration as done:
                     return done.value
                 finally:
-                    self._note(perf_counter() - started)
+                    self._report(perf_counter() - started)
                 try:
                     sent = yield waiting_for
                     step = partial(self._coroutine.send, sent)

@@ -115,7 +115,7 @@ def _of_name(hub: Hub, name: str) -> ProducerStatistics:
     """Return the statistics of a name under which messages are published from outside."""
     return ProducerStatistics(
         name=name,
-        plugin=name if name in hub.plugins.speakers else "",
+        plugin=name if name in hub.plugins.replying else "",
         transports=TRANSPORTS,
         shared=True,
         always=False,

@@ -9,7 +9,9 @@ from playwright.async_api import Locator, Page
 
 from tests.browser.panel import Panel
 
-LOOK = """(canvas) => {
+LOOK = """async (canvas) => {
+    // The page gives it its size when it first paints it.
+    while (canvas.width === 0 || canvas.height === 0) await new Promise(requestAnimationFrame);
     const { width, height } = canvas;
     const copy = Object.assign(document.createElement("canvas"), { width, height });
     const context = copy.getContext("2d", { willReadFrequently: true });

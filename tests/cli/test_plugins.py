@@ -137,7 +137,7 @@ def test_check_tells_ok_and_fail(run: Run, tmp_path: Path) -> None:
     loads, good, bad = done.stdout.splitlines()
     assert loads.startswith("ok    plugin 'mixed' loads")
     assert good == "ok    good: 200 runs"
-    assert bad.startswith("fail  bad: TypeError: returned int")
+    assert bad.startswith("fail  bad: ContentTypeError: returned int")
     assert run("check", "message").returncode == 0
     (tmp_path / "mixed.py").write_text("import nix\n")
     broken = run("check", "mixed.py")

@@ -1,1 +1,1 @@
-"""Several servers on one Redis behind a real proxy, and clients that keep account of what they get."""
+"""Several servers on one Redis behind a real proxy, with clients that record what they receive."""

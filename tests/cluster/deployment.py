@@ -23,7 +23,7 @@ def ticker(seq):
 
 
 class Deployment:
-    """Hold the parts, each of which can be killed and started again."""
+    """The programs of the deployment; each can be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "redis").mkdir()
@@ -34,7 +34,7 @@ class Deployment:
         self.proxy = haproxy(folder, [server.port for server in self.servers])
 
     async def leader(self, http: aiohttp.ClientSession) -> Process:
-        """Return the server that runs the shared producers, once there is one."""
+        """Wait until a server runs the shared producers; return it."""
         while True:
             for server in self.servers:
                 async with http.get(f"{server.url}/api/stats") as answer:
@@ -45,14 +45,14 @@ class Deployment:
 
 @asynccontextmanager
 async def deployment(folder: Path) -> AsyncIterator[Deployment]:
-    """Start it for the block."""
-    made = Deployment(folder)
+    """Run a deployment while the block runs."""
+    parts = Deployment(folder)
     try:
-        await made.redis.start()
-        for process in (*made.servers, made.proxy):
+        await parts.redis.start()
+        for process in (*parts.servers, parts.proxy):
             await process.start()
-        yield made
+        yield parts
     finally:
-        for process in (made.proxy, *made.servers):
+        for process in (parts.proxy, *parts.servers):
             await process.kill()
-        await made.redis.stop()
+        await parts.redis.stop()

@@ -1,4 +1,4 @@
-"""Many clients that keep ledgers, somebody who publishes to them, and what the ledgers say together."""
+"""Many recording clients, a publisher, and a report on what all clients received."""
 
 from __future__ import annotations
 
@@ -10,42 +10,49 @@ from dataclasses import dataclass
 import aiohttp
 
 from rtdemo.protocol.client import TRANSPORTS
-from rtdemo.protocol.message import Position, parse
-from tests.cluster.ledger import FAULTS, Client
+from rtdemo.protocol.message import Position, parse_position
+from tests.cluster.recording_client import NETWORK_ERRORS, RecordingClient
 
 
 @dataclass
-class Report:
-    """What all clients' ledgers say together, for one transport.
+class DeliveryReport:
+    """The sum of the delivery records of all clients of one transport.
 
     Attributes:
-        wrong: clients that hold another text at a position than was published there.
-        unfinished: clients that did not reach the end.
-        untold: clients that were never told of a loss.
+        clients: number of clients.
+        received: messages received.
+        connections: connections that received their welcome.
+        failed_attempts: attempts to connect that received none.
+        duplicates: messages received twice or out of order.
+        missing: messages not received, without a loss notice.
+        loss_notices: loss notices received.
+        without_loss_notice: clients that received no loss notice.
+        wrong: clients with another text at a position than was published there.
+        unfinished: clients that did not reach the end of the log.
     """
 
     clients: int = 0
     received: int = 0
-    connects: int = 0
-    refused: int = 0
-    repeated: int = 0
+    connections: int = 0
+    failed_attempts: int = 0
+    duplicates: int = 0
     missing: int = 0
-    told: int = 0
-    untold: int = 0
+    loss_notices: int = 0
+    without_loss_notice: int = 0
     wrong: int = 0
     unfinished: int = 0
 
 
 class Publisher:
-    """Publish numbered texts, each until it is taken, with an idempotency key."""
+    """Publish numbered texts; retry each until it is accepted, with an idempotency key."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self.http = http
         self.url = url
-        self.taken: dict[Position, str] = {}
+        self.published: dict[Position, str] = {}
 
     async def run(self, pause: float = 0.1) -> None:
-        """Publish until cancelled."""
+        """Publish until cancelled, with a pause in seconds after each text."""
         number = 0
         while True:
             number += 1
@@ -55,91 +62,110 @@ class Publisher:
     async def publish(self, text: str) -> Position:
         """Publish one text and return its position."""
         while True:
-            with suppress(*FAULTS):
+            with suppress(*NETWORK_ERRORS):
                 async with self.http.post(
                     f"{self.url}/api/publish",
                     json={"message": text},
                     headers={"Idempotency-Key": text},
-                ) as answer:
-                    if answer.status == 200:
-                        position = parse((await answer.json())["positions"][0])
+                ) as response:
+                    if response.status == 200:
+                        position = parse_position((await response.json())["positions"][0])
                         assert position is not None
-                        self.taken[position] = text
+                        self.published[position] = text
                         return position
             await asyncio.sleep(0.1)
 
 
-class Watch:
-    """Hold clients that follow the log of a deployment, and somebody who publishes into it."""
+class ClientGroup:
+    """Clients that follow the log of a deployment, and a publisher that writes to it."""
 
-    def __init__(self, http: aiohttp.ClientSession, clients: list[Client], publisher: Publisher) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, clients: list[RecordingClient], publisher: Publisher
+    ) -> None:
         self.http = http
         self.clients = clients
         self.publisher = publisher
         self._publishing = asyncio.ensure_future(publisher.run())
 
-    async def stop(self) -> None:
-        """Publish no more."""
+    async def stop_publishing(self) -> None:
+        """Stop the publisher."""
         self._publishing.cancel()
         await asyncio.gather(self._publishing, return_exceptions=True)
 
-    async def finish(self) -> dict[str, Report]:
-        """Wait until all have got to the end; return what their ledgers say, by transport."""
-        await self.stop()
+    async def finish(self) -> dict[str, DeliveryReport]:
+        """Publish a last text, wait until all clients have it; return a report for each transport."""
+        await self.stop_publishing()
         end = await self.publisher.publish("the end")
-        await reached(self.clients, end)
-        return report(self.clients, self.publisher.taken, end)
+        await wait_until_all_reach(self.clients, end)
+        return summarize(self.clients, self.publisher.published, end)
 
 
 @asynccontextmanager
-async def watch(url: str, publish_to: str, number: int) -> AsyncIterator[Watch]:
-    """Connect so many clients of each transport for the block, and publish."""
+async def connected_clients(url: str, publish_url: str, number: int) -> AsyncIterator[ClientGroup]:
+    """Connect clients and publish while the block runs.
+
+    Arguments:
+        url: the server or proxy that the clients connect to.
+        publish_url: the server to which messages are published.
+        number: clients of each transport.
+    """
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, connect=5)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
-        clients = [Client(http, url, transport) for transport in TRANSPORTS for _ in range(number)]
+        clients = [
+            RecordingClient(http, url, transport) for transport in TRANSPORTS for _ in range(number)
+        ]
         running = [asyncio.ensure_future(client.run()) for client in clients]
-        watching = Watch(http, clients, Publisher(http, publish_to))
+        group = ClientGroup(http, clients, Publisher(http, publish_url))
         try:
-            await all_connected(clients)
-            yield watching
+            await wait_until_all_connected(clients)
+            yield group
         finally:
-            await watching.stop()
+            await group.stop_publishing()
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
 
-async def all_connected(clients: list[Client]) -> None:
-    """Wait until each has its welcome."""
+async def wait_until_all_connected(clients: list[RecordingClient]) -> None:
+    """Wait until each client has received its welcome."""
     while not all(client.is_connected for client in clients):
         await asyncio.sleep(0.05)
 
 
-async def reached(clients: list[Client], end: Position, patience: float = 30.0) -> None:
-    """Wait until all have got to the end, or patience has."""
+async def wait_until_all_reach(
+    clients: list[RecordingClient], end: Position, timeout_s: float = 30.0
+) -> None:
+    """Wait until all clients have received a position, or until the timeout."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(patience):
-            while not all(client.ledger.has_reached(end) for client in clients):
+        async with asyncio.timeout(timeout_s):
+            while not all(client.record.has_reached(end) for client in clients):
                 await asyncio.sleep(0.05)
 
 
-def report(clients: list[Client], taken: dict[Position, str], end: Position) -> dict[str, Report]:
-    """Add the ledgers up, by transport, and compare what stands where."""
-    # What stands where, by the word of those who have it: all must agree, and with the publisher.
-    agreed = {position: text for client in clients for position, text in client.ledger.texts.items()}
-    agreed |= taken
-    reports = {transport: Report() for transport in TRANSPORTS}
+def summarize(
+    clients: list[RecordingClient], published: dict[Position, str], end: Position
+) -> dict[str, DeliveryReport]:
+    """Return the sum of the records for each transport, and compare their texts.
+
+    Arguments:
+        published: the texts that the publisher's server accepted, by position.
+        end: the position that every client must reach.
+    """
+    # All clients must have the same text at a position, and the one that was published there.
+    expected = {position: text for client in clients for position, text in client.record.texts.items()}
+    expected |= published
+    reports = {transport: DeliveryReport() for transport in TRANSPORTS}
     for client in clients:
-        ledger, report = client.ledger, reports[client.transport]
+        record, report = client.record, reports[client.transport]
         report.clients += 1
-        report.received += len(ledger.texts)
-        report.connects += ledger.connects
-        report.refused += ledger.refused
-        report.repeated += ledger.repeated
-        report.missing += ledger.missing
-        report.told += ledger.told
-        report.untold += not ledger.told
-        report.wrong += any(agreed[position] != text for position, text in ledger.texts.items())
-        report.unfinished += not ledger.has_reached(end)
+        report.received += len(record.texts)
+        report.connections += record.connections
+        report.failed_attempts += record.failed_attempts
+        report.duplicates += record.duplicates
+        report.missing += record.missing
+        report.loss_notices += record.loss_notices
+        report.without_loss_notice += not record.loss_notices
+        report.wrong += any(expected[position] != text for position, text in record.texts.items())
+        report.unfinished += not record.has_reached(end)
     return {str(transport): report for transport, report in reports.items()}

@@ -19,9 +19,9 @@ class Process:
 
     Arguments:
         command: what to run.
-        port: where it answers over HTTP.
-        log: file for what it says.
-        environ: variables beside this process's own.
+        port: where it serves HTTP.
+        log: file for its output and errors.
+        environ: environment variables in addition to those of this process.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Process:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until `/healthz` returns 200."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.command, stdout=log, stderr=log, env=self.environ
@@ -60,13 +60,13 @@ class Process:
             self.process.send_signal(number)
 
     async def kill(self) -> None:
-        """End it without a word."""
+        """Kill it."""
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
 
     async def stop(self) -> int:
-        """Ask it to end; return its code."""
+        """Stop it by SIGTERM; return its exit code."""
         assert self.process is not None
         if self.process.returncode is None:
             self.process.terminate()
@@ -74,7 +74,7 @@ class Process:
 
 
 def rtdemo(folder: Path, name: str, *arguments: str) -> Process:
-    """Return a server of this project with one site on a free port."""
+    """Return an rtdemo server with one site on a free port; it is not started yet."""
     port = free_port()
     command = [sys.executable, "-m", "rtdemo", "serve", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--single-site", "--log-level", "warning", *arguments]

@@ -1,7 +1,8 @@
-"""HAProxy and nginx as deploy/ sets them up, on other ports."""
+"""HAProxy and nginx with the configurations of deploy/, on other ports."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.cluster.process import Process
@@ -24,7 +25,7 @@ def nginx(folder: Path, ports: list[int]) -> Process:
     port = free_port()
     config = folder / "nginx.conf"
     text = _on_ports((DEPLOY / "nginx.conf").read_text(), port, ports)
-    # What only a test needs: one process in the foreground that writes nowhere else.
+    # For a test: one process in the foreground that writes only to its folder.
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind}; "
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -36,11 +37,8 @@ def nginx(folder: Path, ports: list[int]) -> Process:
 
 
 def _on_ports(text: str, port: int, ports: list[int]) -> str:
-    for shown, real in (
-        ("0.0.0.0:8080", port),
-        ("127.0.0.1:3000", ports[0]),
-        ("127.0.0.1:3002", ports[1]),
-    ):
-        assert text.count(shown) == 1, shown
-        text = text.replace(shown, f"127.0.0.1:{real}")
-    return text
+    real = {"0.0.0.0:8080": port, "127.0.0.1:3000": ports[0], "127.0.0.1:3002": ports[1]}
+    # All at once and whole numbers only: a free port such as 30021 begins with another one.
+    addresses = re.compile(rf"\b({'|'.join(map(re.escape, real))})\b")
+    assert sorted(addresses.findall(text)) == sorted(real)
+    return addresses.sub(lambda found: f"127.0.0.1:{real[found[1]]}", text)

@@ -1,7 +1,7 @@
-"""What can happen to a deployment while clients of both transports follow its log.
+"""Failures of a deployment while clients of both transports follow its log.
 
 Tests do short runs; `python -m tests.cluster.scenarios chaos --clients 200 --seconds 60` does a long
-one and prints the ledgers.
+one and prints the reports.
 """
 
 from __future__ import annotations
@@ -20,33 +20,38 @@ from typing import Any
 import aiohttp
 
 from tests.cluster.deployment import TICKER, Deployment, deployment
-from tests.cluster.ledger import Client
-from tests.cluster.many_clients import Report, Watch, all_connected, watch
+from tests.cluster.many_clients import (
+    ClientGroup,
+    DeliveryReport,
+    connected_clients,
+    wait_until_all_connected,
+)
 from tests.cluster.process import Process, rtdemo
+from tests.cluster.recording_client import RecordingClient
 from tests.redis_server import RedisServer
 
-Reports = dict[str, Report]
+Reports = dict[str, DeliveryReport]
 
 
 async def chaos(
     folder: Path, number: int = 200, seconds: float = 60.0, away: float = 10.0, flush: bool = False
 ) -> Reports:
-    """Kill a server, take Redis away and bring it back, and cut connections at random.
+    """Kill and restart a server, then Redis, and cut connections at random.
 
     Arguments:
         number: clients of each transport.
-        seconds: in all; a server is killed at a sixth of them, Redis at a half.
-        away: seconds for which Redis is gone.
-        flush: whether it comes back without its data.
+        seconds: duration; a server is killed after a sixth of it, Redis after a half.
+        away: seconds for which Redis does not run.
+        flush: whether Redis restarts without its data.
     """
     async with (
         deployment(folder) as parts,
-        watch(parts.proxy.url, parts.servers[1].url, number) as watching,
+        connected_clients(parts.proxy.url, parts.servers[1].url, number) as group,
     ):
-        cutting = asyncio.ensure_future(_cut(watching.clients, seconds / number / 4))
+        cutting = asyncio.ensure_future(_cut(group.clients, seconds / number / 4))
         await _disturb(parts, seconds, away, flush)
         cutting.cancel()
-        return await watching.finish()
+        return await group.finish()
 
 
 async def _disturb(parts: Deployment, seconds: float, away: float, flush: bool) -> None:
@@ -63,49 +68,49 @@ async def _disturb(parts: Deployment, seconds: float, away: float, flush: bool) 
     await asyncio.sleep(max(0.0, seconds / 2 - away))
 
 
-async def _cut(clients: list[Client], pause: float) -> None:
+async def _cut(clients: list[RecordingClient], pause: float) -> None:
     while True:
         random.choice(clients).cut()
         await asyncio.sleep(random.uniform(0, 2 * pause))
 
 
 async def paused_leader(folder: Path, number: int = 50, seconds: float = 15.0) -> tuple[Reports, float]:
-    """Stop the leader for a while, and let it go on as if nothing had been.
+    """Pause the leader by SIGSTOP, then resume it.
 
     Returns:
-        What the ledgers say, and the longest time between two ticks of the shared producer.
+        The reports, and the longest time in seconds between two ticks of the shared producer.
     """
     async with deployment(folder) as parts, aiohttp.ClientSession() as http:
         leader = await parts.leader(http)
         other = next(server for server in parts.servers if server is not leader)
-        async with watch(parts.proxy.url, other.url, number) as watching:
+        async with connected_clients(parts.proxy.url, other.url, number) as group:
             await asyncio.sleep(2)
             leader.signal(signal.SIGSTOP)
             await asyncio.sleep(seconds)
             leader.signal(signal.SIGCONT)
             await asyncio.sleep(2)
-            return await watching.finish(), _longest_gap(watching.clients)
+            return await group.finish(), _longest_gap(group.clients)
 
 
-def _longest_gap(clients: list[Client]) -> float:
-    places = {
-        (position, int(text.split()[1])): client.ledger.sent_at[position] / 1000
+def _longest_gap(clients: list[RecordingClient]) -> float:
+    found = {
+        (position, int(text.split()[1])): client.record.sent_at[position] / 1000
         for client in clients
-        for position, text in client.ledger.texts.items()
+        for position, text in client.record.texts.items()
         if text.startswith("tick ")
     }
-    ticks = {number: at for (_, number), at in places.items()}
-    assert len(ticks) == len(places), "a number was said twice"
+    ticks = {number: at for (_, number), at in found.items()}
+    assert len(ticks) == len(found), "a number was published twice"
     numbers = sorted(ticks)
     assert numbers == list(range(numbers[0], numbers[-1] + 1)), "the producer's count has a gap"
     return max(ticks[number + 1] - ticks[number] for number in numbers[:-1])
 
 
-Step = Callable[[Process, Watch], Awaitable[None]]
+Step = Callable[[Process, ClientGroup], Awaitable[None]]
 
 
 async def workers(folder: Path, step: Step, number: int = 50, count: int = 2) -> Reports:
-    """Let one server with several workers, on one Redis, go through a step."""
+    """Run a step on one server with several workers and one Redis; return the reports."""
     (folder / "redis").mkdir()
     (folder / "ticker.py").write_text(TICKER)
     redis = RedisServer(folder / "redis")
@@ -117,45 +122,45 @@ async def workers(folder: Path, step: Step, number: int = 50, count: int = 2) ->
         async with aiohttp.ClientSession() as http:
             while (await stats(server, http))["workers"] < count:
                 await asyncio.sleep(0.05)
-        async with watch(server.url, server.url, number) as watching:
-            await step(server, watching)
-            return await watching.finish()
+        async with connected_clients(server.url, server.url, number) as group:
+            await step(server, group)
+            return await group.finish()
     finally:
         await server.stop()
         await redis.stop()
 
 
 def children(server: Process) -> list[int]:
-    """Return the processes that a server has started."""
+    """Return the ids of the processes that a server has started."""
     assert server.process is not None
     pid = server.process.pid
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def stats(server: Process, http: aiohttp.ClientSession) -> Any:
-    """Return what `/api/stats` answers."""
+    """Return the JSON of `/api/stats`."""
     async with http.get(f"{server.url}/api/stats") as answer:
         return await answer.json()
 
 
-async def kill_a_worker(server: Process, watching: Watch) -> None:
-    """Kill one without a word; wait until there is another and all clients are back."""
+async def kill_a_worker(server: Process, group: ClientGroup) -> None:
+    """Kill a worker; wait until another runs and all clients are connected."""
     before = set(children(server))
     os.kill(min(before), signal.SIGKILL)
     while len(children(server)) < len(before) or set(children(server)) == before:
         await asyncio.sleep(0.05)
-    while (await stats(server, watching.http))["workers"] < len(before):
+    while (await stats(server, group.http))["workers"] < len(before):
         await asyncio.sleep(0.05)
-    await all_connected(watching.clients)
+    await wait_until_all_connected(group.clients)
 
 
-async def replace_workers(server: Process, watching: Watch) -> None:
-    """Replace all, one by one; wait until all clients are back."""
+async def replace_workers(server: Process, group: ClientGroup) -> None:
+    """Replace all workers one by one; wait until all clients are connected."""
     before = set(children(server))
     server.signal(signal.SIGHUP)
     while before & set(children(server)) or len(children(server)) != len(before):
         await asyncio.sleep(0.05)
-    await all_connected(watching.clients)
+    await wait_until_all_connected(group.clients)
 
 
 def _print(reports: Reports) -> None:
@@ -172,28 +177,28 @@ async def _run(options: argparse.Namespace, folder: Path) -> None:
         print(f"longest time between two ticks: {gap:.2f} s; their period is 0.2 s")
     else:
 
-        async def told(server: Process, watching: Watch) -> None:
+        async def kill_and_replace(server: Process, group: ClientGroup) -> None:
             await asyncio.sleep(3)
-            spread = (await stats(server, watching.http))["servers"]
-            print("spread:", *(f"{name}: {told}" for name, told in spread["byServer"].items()))
+            spread = (await stats(server, group.http))["servers"]
+            print("spread:", *(f"{name}: {count}" for name, count in spread["byServer"].items()))
             for step in (kill_a_worker, replace_workers):
-                refused = sum(client.ledger.refused for client in watching.clients)
+                failures = sum(client.record.failed_attempts for client in group.clients)
                 before = children(server)
-                await step(server, watching)
-                refused = sum(client.ledger.refused for client in watching.clients) - refused
-                print(f"{step.__name__}: {before} -> {children(server)}; {refused} tries refused")
+                await step(server, group)
+                failures = sum(client.record.failed_attempts for client in group.clients) - failures
+                print(f"{step.__name__}: {before} -> {children(server)}; {failures} attempts failed")
 
-        _print(await workers(folder, told, options.clients, options.workers))
+        _print(await workers(folder, kill_and_replace, options.clients, options.workers))
 
 
 def main() -> None:
-    """Run one scenario and print what the ledgers say."""
+    """Run one scenario and print its reports."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario", choices=["chaos", "paused-leader", "workers"])
     parser.add_argument("--clients", type=int, default=200, help="of each transport")
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--away", type=float, default=10.0, help="seconds for which Redis is gone")
-    parser.add_argument("--flush", action="store_true", help="Redis comes back without its data")
+    parser.add_argument("--away", type=float, default=10.0, help="seconds for which Redis does not run")
+    parser.add_argument("--flush", action="store_true", help="restart Redis without its data")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""deploy/haproxy.cfg and deploy/nginx.conf do what they are for: real ones, in front of two servers."""
+"""HAProxy and nginx work with the configurations of deploy/, in front of two servers."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ async def servers(tmp_path: Path) -> AsyncIterator[list[Process]]:
 async def proxy(
     request: pytest.FixtureRequest, servers: list[Process], tmp_path: Path
 ) -> AsyncIterator[Process]:
-    made: Process = getattr(proxies, request.param)(tmp_path, [server.port for server in servers])
-    await made.start()
-    yield made
-    await made.stop()
+    started: Process = getattr(proxies, request.param)(tmp_path, [server.port for server in servers])
+    await started.start()
+    yield started
+    await started.stop()
 
 
 async def test_messages_come_as_they_are_sent(proxy: Process) -> None:
-    """The welcome over both transports at once, and the client is spoken to and heard."""
+    """Over both transports the welcome arrives at once, and an echo follows each text."""
     async with websockets.connect(f"{proxy.url.replace('http', 'ws')}/ws") as socket:
         assert json.loads(await socket.recv())["message"] == "WebSocket connection established"
         await socket.send("hello")
@@ -48,26 +48,26 @@ async def test_messages_come_as_they_are_sent(proxy: Process) -> None:
         events = stream.aiter_sse()
         welcome = (await anext(events)).json()
         assert welcome["message"] == "SSE connection established"
-        # Several: each has to find the server that holds the stream.
+        # Several: each must reach the server that has the stream.
         for number in range(4):
-            said = await http.post(f"/api/messages?client={welcome['client']}", content=str(number))
-            assert said.status_code == 202
+            response = await http.post(f"/api/messages?client={welcome['client']}", content=str(number))
+            assert response.status_code == 202
             assert (await anext(events)).json()["message"] == f"Echo: {number}"
 
 
-async def test_page_is_served_through_it(proxy: Process) -> None:
+async def test_page_is_served_through_the_proxy(proxy: Process) -> None:
     async with httpx.AsyncClient(base_url=proxy.url) as http:
         page = await http.get("/")
         module = await http.get("/static/app.js")
         publish = await http.post("/api/publish", json={"message": "x"})
     assert (page.status_code, module.status_code) == (200, 200)
     assert "/static/app.js" in page.text
-    # A proxy on the same host is no local user.
+    # A client of a proxy on the same host is not a local user.
     assert publish.status_code == 403
 
 
-async def test_clients_of_a_dead_server_find_the_other(proxy: Process, servers: list[Process]) -> None:
-    """With one server killed, whoever comes is served."""
+async def test_clients_of_a_dead_server_reach_the_other(proxy: Process, servers: list[Process]) -> None:
+    """After one server was killed, every new client is served."""
     await servers[0].kill()
     for _ in range(6):
         async with websockets.connect(f"{proxy.url.replace('http', 'ws')}/ws") as socket:

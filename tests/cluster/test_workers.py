@@ -1,4 +1,4 @@
-"""Several processes behind one address, as a person starts and stops them."""
+"""Several worker processes at one address: counters, posts, signals, and workers that end or hang."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ STARTS = """
 import subprocess
 
 subprocess.run(
-    'new="$TOLD.$$"; ls -l /proc/self/fd > "$new"; echo "${RTDEMO_WORKER:-none}" >> "$new"'
-    '; mv "$new" "$TOLD"',
+    'new="$REPORT.$$"; ls -l /proc/self/fd > "$new"; echo "${RTDEMO_WORKER:-none}" >> "$new"'
+    '; mv "$new" "$REPORT"',
     shell=True,
     close_fds=False,
 )
@@ -68,65 +68,65 @@ async def server(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[P
     """Two workers, each with a log of its own."""
     (tmp_path / "failing.py").write_text(FAILING)
     (tmp_path / "slow.py").write_text(SLOW)
-    started = rtdemo(
+    server = rtdemo(
         tmp_path,
         "server",
         *(str(tmp_path / "failing.py"), str(tmp_path / "slow.py")),
         *("--workers", "2", "--isolated-workers"),
     )
-    started.environ["TMPDIR"] = str(tmp_path)
-    await started.start()
-    while (await stats(started, http))["workers"] < 2:
+    server.environ["TMPDIR"] = str(tmp_path)
+    await server.start()
+    while (await stats(server, http))["workers"] < 2:
         await asyncio.sleep(0.02)
-    yield started
-    started.signal(signal.SIGCONT)
-    await started.kill()
+    yield server
+    server.signal(signal.SIGCONT)
+    await server.kill()
 
 
-async def test_whichever_answers_speaks_for_all(server: Process, http: aiohttp.ClientSession) -> None:
-    """Connections, runs and failures are those of both, in JSON and for Prometheus."""
+async def test_every_worker_reports_the_sum_of_all(server: Process, http: aiohttp.ClientSession) -> None:
+    """Statistics count the connections of both workers, in JSON and for Prometheus."""
     async with AsyncExitStack() as stack:
         for _ in range(20):
             await stack.enter_async_context(http.get(f"{server.url}/api/sse"))
         for _ in range(8):
-            # Each on a connection of its own, so that both workers are asked.
+            # Each on a new connection, so that both workers get requests.
             async with aiohttp.ClientSession() as asking:
-                told = await stats(server, asking)
-                assert told["connections"] == {"websocket": 0, "sse": 20}
-                assert told["servers"]["connections"] == {"websocket": 0, "sse": 20}
-                assert told["servers"]["count"] == 2
+                found = await stats(server, asking)
+                assert found["connections"] == {"websocket": 0, "sse": 20}
+                assert found["servers"]["connections"] == {"websocket": 0, "sse": 20}
+                assert found["servers"]["count"] == 2
                 async with asking.get(f"{server.url}/metrics") as answer:
                     text = await answer.text()
                 assert 'rtdemo_connections{transport="sse"} 20.0' in text
                 assert "rtdemo_workers 2.0" in text
 
 
-async def test_posts_find_the_worker_that_has_the_stream(server: Process) -> None:
-    """What an SSE client says is heard, whichever worker its POST reaches."""
+async def test_posts_reach_the_worker_with_the_stream(server: Process) -> None:
+    """A text of an SSE client is answered, whichever worker its POST reaches first."""
     async with (
         httpx.AsyncClient(base_url=server.url) as http,
         httpx_sse.aconnect_sse(http, "GET", "/api/sse") as stream,
     ):
         events = stream.aiter_sse()
         client = (await anext(events)).json()["client"]
-        said = [f"text {number}" for number in range(8)]
-        for text in said:
-            # Each on a connection of its own, so that both workers are asked.
+        sent = [f"text {number}" for number in range(8)]
+        for text in sent:
+            # Each on a new connection, so that both workers get requests.
             async with httpx.AsyncClient(base_url=server.url) as posting:
                 answer = await posting.post(f"/api/messages?client={client}", content=text)
             assert answer.status_code == 202
-        heard: list[str] = []
-        while len(heard) < len(said):
+        received: list[str] = []
+        while len(received) < len(sent):
             message = (await anext(events)).json()
             if message["producer"] == "echo":
-                heard.append(message["message"])
-        assert heard == [f"Echo: {text}" for text in said]
+                received.append(message["message"])
+        assert received == [f"Echo: {text}" for text in sent]
         unknown = await http.post("/api/messages?client=nobody", content="hello")
         assert unknown.status_code == 404
 
 
-async def test_route_of_a_connection_is_told_whichever_worker_is_asked(server: Process) -> None:
-    """With the process that holds it, which is the same each time."""
+async def test_every_worker_reports_where_a_connection_is(server: Process) -> None:
+    """The answer names the one process with the connection."""
     async with (
         httpx.AsyncClient(base_url=server.url) as http,
         httpx_sse.aconnect_sse(http, "GET", "/api/sse") as stream,
@@ -142,8 +142,8 @@ async def test_route_of_a_connection_is_told_whichever_worker_is_asked(server: P
         assert len(processes) == 1
 
 
-async def test_plugin_may_take_its_time_whichever_worker_a_post_reaches(server: Process) -> None:
-    """It is not cut in the middle, and the answer waits for it as on the stream's own worker."""
+async def test_slow_plugin_answers_whichever_worker_a_post_reaches(server: Process) -> None:
+    """The POST is answered after the plugin has finished, as on the worker with the stream."""
     async with (
         httpx.AsyncClient(base_url=server.url) as http,
         httpx_sse.aconnect_sse(http, "GET", "/api/sse?producers=slow") as stream,
@@ -156,57 +156,59 @@ async def test_plugin_may_take_its_time_whichever_worker_a_post_reaches(server: 
                 return (await posting.post(f"/api/messages?client={client}", content="slow")).status_code
 
         assert await asyncio.gather(*(post() for _ in range(4))) == [202] * 4
-        heard: list[str] = []
-        while len(heard) < 4:
+        received: list[str] = []
+        while len(received) < 4:
             message = (await anext(events)).json()
             if message["producer"] == "slow":
-                heard.append(message["message"])
-        assert heard == ["done"] * 4
+                received.append(message["message"])
+        assert received == ["done"] * 4
 
 
 async def test_enable_reaches_every_worker(server: Process, http: aiohttp.ClientSession) -> None:
-    """A producer that one of them has disabled runs on all again."""
+    """A request to enable a producer reaches all workers; the producer list shows their failures."""
     async with AsyncExitStack() as stack:
         for _ in range(12):
             await stack.enter_async_context(http.get(f"{server.url}/api/sse"))
 
-        async def account() -> dict[str, Any]:
+        async def failing() -> dict[str, Any]:
             async with http.get(f"{server.url}/api/producers") as answer:
                 found = await answer.json()
-            return next(told for told in found if told["name"] == "failing")
+            return next(entry for entry in found if entry["name"] == "failing")
 
-        while (await account())["failures"] < 2:
+        while (await failing())["failures"] < 2:
             await asyncio.sleep(0.02)
-        assert (await account())["lastError"] == "ValueError: no"
+        assert (await failing())["lastError"] == "ValueError: no"
         async with http.post(f"{server.url}/api/producers/failing/enable") as answer:
             assert answer.status == 200
 
 
-async def test_only_workers_are_answered_about_one(server: Process, http: aiohttp.ClientSession) -> None:
+async def test_only_other_workers_may_request_statistics_of_one(
+    server: Process, http: aiohttp.ClientSession
+) -> None:
     async with http.get(f"{server.url}/api/worker") as answer:
         assert answer.status == 404
 
 
-async def test_sigterm_ends_all(server: Process, tmp_path: Path, http: aiohttp.ClientSession) -> None:
-    """Every client is told that the server goes away, and nothing is left behind."""
+async def test_sigterm_stops_all(server: Process, tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    """Every client gets close code 1001, and no process, socket or folder remains."""
     pids = children(server)
     sockets = [await http.ws_connect(f"{server.url}/ws") for _ in range(8)]
-    ending = asyncio.ensure_future(server.stop())
+    stopping = asyncio.ensure_future(server.stop())
     codes = []
     for socket in sockets:
         while (await socket.receive()).type is aiohttp.WSMsgType.TEXT:
             pass
         codes.append(socket.close_code)
     assert codes == [1001] * 8
-    assert await ending == 0
+    assert await stopping == 0
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
     assert list(tmp_path.glob("rtdemo-*")) == []
 
 
-async def test_terminal_that_closes_cuts_nobody(
+async def test_terminal_that_closes_cuts_no_client(
     server: Process, tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
-    """Its SIGHUP reaches the workers, too: they leave it to their parent, which replaces them."""
+    """Its SIGHUP reaches the workers too; they ignore it, and their parent replaces them."""
     before = children(server)
     socket = await http.ws_connect(f"{server.url}/ws")
     for pid in before:
@@ -224,7 +226,7 @@ async def test_terminal_that_closes_cuts_nobody(
 async def test_one_process_drains_as_its_terminal_closes(
     tmp_path: Path, http: aiohttp.ClientSession, nohup: bool
 ) -> None:
-    """Unless nohup had it ignored."""
+    """SIGHUP stops a single process, unless nohup has it ignored."""
     server = rtdemo(tmp_path, "server")
     if nohup:
         server.command[:0] = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
@@ -245,10 +247,10 @@ async def test_one_process_drains_as_its_terminal_closes(
 
 
 @pytest.mark.parametrize("line", ["RTDEMO_SINGLE_SITE=0", "PORT=1", "HOST=::1"])
-async def test_addresses_stay_the_parent_s(
+async def test_workers_keep_the_addresses_of_their_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    """Other settings change on SIGHUP; of these it is told that they do not."""
+    """Other settings change on SIGHUP; for a changed address a warning is logged."""
     monkeypatch.chdir(tmp_path)
     port = free_port()
     lines = ["HOST=127.0.0.1", f"PORT={port}", "RTDEMO_SINGLE_SITE=1", "LOG_LEVEL=warning"]
@@ -269,13 +271,13 @@ async def test_addresses_stay_the_parent_s(
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/healthz") as answer:
         assert answer.status == 200
     assert await server.stop() == 0
-    said = server.log.read_text()
-    assert "the addresses are the parent's; restart to change them" in said
-    assert "Traceback" not in said
+    log = server.log.read_text()
+    assert "the addresses are those of the parent process; restart to change them" in log
+    assert "Traceback" not in log
 
 
-async def test_workers_end_with_a_parent_that_is_killed(server: Process, tmp_path: Path) -> None:
-    """Nobody would replace them; their folder goes with the last."""
+async def test_workers_exit_when_their_parent_is_killed(server: Process, tmp_path: Path) -> None:
+    """The last worker removes their folder."""
     pids = children(server)
     await server.kill()
     while any(_runs(pid) for pid in pids) or list(tmp_path.glob("rtdemo-*")):
@@ -283,7 +285,7 @@ async def test_workers_end_with_a_parent_that_is_killed(server: Process, tmp_pat
 
 
 async def test_workers_that_all_end_are_replaced(server: Process, http: aiohttp.ClientSession) -> None:
-    """The folder in which they listen for each other stays while the parent lives."""
+    """Their folder stays while the parent runs."""
     before = children(server)
     for pid in before:
         os.kill(pid, signal.SIGTERM)
@@ -304,16 +306,14 @@ def _runs(pid: int) -> bool:
         return False
 
 
-async def test_worker_that_stands_still_keeps_nobody_waiting(
-    server: Process, http: aiohttp.ClientSession
-) -> None:
-    """It is left out of the sum."""
+async def test_worker_that_hangs_delays_no_answer(server: Process, http: aiohttp.ClientSession) -> None:
+    """The sum omits it."""
     frozen = children(server)[0]
     os.kill(frozen, signal.SIGSTOP)
     try:
         answered = None
         while answered is None:
-            # The kernel may have given this connection to the one that stands still.
+            # The kernel may have given this connection to the paused worker.
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as asking:
                 try:
                     answered = await stats(server, asking)
@@ -325,7 +325,7 @@ async def test_worker_that_stands_still_keeps_nobody_waiting(
 
 
 async def counted(server: Process) -> float:
-    """Return the messages of /metrics, once a worker answers that does not stand still."""
+    """Return the number of messages in /metrics, from a worker that is not paused."""
     while True:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as asking:
             with suppress(aiohttp.ClientError, TimeoutError):
@@ -336,10 +336,10 @@ async def counted(server: Process) -> float:
                 return float(found[1])
 
 
-async def test_no_sum_falls_whatever_becomes_of_a_worker(
+async def test_counters_never_decrease_when_a_worker_ends(
     server: Process, http: aiohttp.ClientSession
 ) -> None:
-    """One that stands still, is killed, or is replaced has counted for good."""
+    """The counts of a worker that is paused, killed or replaced stay in the sum."""
     async with AsyncExitStack() as stack:
         for _ in range(20):
             await stack.enter_async_context(http.get(f"{server.url}/api/sse?speed=20"))
@@ -367,8 +367,8 @@ async def test_no_sum_falls_whatever_becomes_of_a_worker(
         assert (await stats(server, asking))["uptime"] > uptime
 
 
-async def started(tmp_path: Path, *arguments: str, **environ: str) -> tuple[int | None, str]:
-    """Start a server that cannot, and return its exit code and what it said."""
+async def run_failing(tmp_path: Path, *arguments: str, **environ: str) -> tuple[int | None, str]:
+    """Run a server that cannot start; return its exit code and its errors."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "rtdemo", "--host", "127.0.0.1", "--single-site", *arguments),
         cwd=tmp_path,
@@ -380,22 +380,22 @@ async def started(tmp_path: Path, *arguments: str, **environ: str) -> tuple[int 
     return process.returncode, err.decode()
 
 
-async def test_start_that_fails_is_told_once(tmp_path: Path) -> None:
-    """Not once by each worker, and with the code that one process would end with."""
+async def test_start_that_fails_is_reported_once(tmp_path: Path) -> None:
+    """Not once by each worker, and with the exit code of a single process."""
     with_redis = ("--workers", "3", "--engine", f"redis://127.0.0.1:{free_port()}")
-    code, err = await started(tmp_path, "--port", "0", *with_redis)
+    code, err = await run_failing(tmp_path, "--port", "0", *with_redis)
     assert (code, err.count("\n")) == (1, 1)
     assert "--engine-optional" in err
     taken = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
     port = taken.sockets[0].getsockname()[1]
-    code, err = await started(tmp_path, "--port", str(port), *with_redis)
+    code, err = await run_failing(tmp_path, "--port", str(port), *with_redis)
     taken.close()
     assert (code, err.count("\n")) == (1, 1)
     assert str(port) in err
 
 
-async def test_sigterm_during_the_start_ends_it(tmp_path: Path) -> None:
-    """Also where a plugin keeps the first worker from serving."""
+async def test_sigterm_during_the_start_stops_the_server(tmp_path: Path) -> None:
+    """Even if a plugin prevents the first worker from serving."""
     (tmp_path / "hanging.py").write_text(HANGS)
     server = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "rtdemo", "serve", "hanging.py", "--host", "127.0.0.1", "--port", "0"),
@@ -410,9 +410,9 @@ async def test_sigterm_during_the_start_ends_it(tmp_path: Path) -> None:
         assert await server.wait() == 0
 
 
-async def test_several_workers_want_one_log(tmp_path: Path) -> None:
-    """Without Redis they are refused with the reason, unless each may have its own."""
-    code, err = await started(tmp_path, "--port", "0", "--workers", "2")
+async def test_several_workers_need_one_log(tmp_path: Path) -> None:
+    """Without Redis the server does not start, unless --isolated-workers allows a log for each."""
+    code, err = await run_failing(tmp_path, "--port", "0", "--workers", "2")
     assert (code, err.count("\n")) == (2, 1)
     assert "--isolated-workers" in err
     assert "--engine redis://" in err
@@ -422,20 +422,20 @@ async def test_several_workers_want_one_log(tmp_path: Path) -> None:
     "text", ["1", '{"sockets":{},"parent":999,"ready":999,"folder":"","announce":false}']
 )
 async def test_variable_of_the_workers_set_by_hand(tmp_path: Path, text: str) -> None:
-    code, err = await started(tmp_path, "--port", "0", RTDEMO_WORKER=text)
+    code, err = await run_failing(tmp_path, "--port", "0", RTDEMO_WORKER=text)
     assert (code, err.count("\n")) == (1, 1)
     assert "unset it" in err
 
 
-async def test_what_a_plugin_starts_inherits_nothing(tmp_path: Path) -> None:
-    """A program that outlives the server holds none of its files, and takes itself for no worker."""
+async def test_program_of_a_plugin_inherits_nothing(tmp_path: Path) -> None:
+    """A program that outlives the server has none of its sockets, pipes and handover variable."""
     (tmp_path / "starts.py").write_text(STARTS)
     server = rtdemo(
         tmp_path, "server", str(tmp_path / "starts.py"), "--workers", "2", "--isolated-workers"
     )
-    server.environ["TOLD"] = str(tmp_path / "told")
+    server.environ["REPORT"] = str(tmp_path / "report")
     await server.start()
     assert await server.stop() == 0
-    *files, variable = (tmp_path / "told").read_text().splitlines()
+    *files, variable = (tmp_path / "report").read_text().splitlines()
     assert [file for file in files if "socket:" in file or "pipe:" in file] == []
     assert variable == "none"

@@ -13,11 +13,11 @@ import pytest
 from rtdemo import Client, Message, Option, Producer, Reason, Secret
 from rtdemo.plugin_system import hookspecs
 from rtdemo.plugin_system import supervisor as supervising
-from rtdemo.plugin_system.isolation import MAX_WAITING
+from rtdemo.plugin_system.isolation import MAX_QUEUED_JOBS
 from rtdemo.plugin_system.options import declared
 from rtdemo.plugin_system.producer import Traits
 from rtdemo.plugin_system.registry import MAX_PRODUCERS
-from rtdemo.timing.backoff import FIRST_RETRY, LAST_RETRY
+from rtdemo.timing.backoff import FIRST_RETRY_S, MAX_RETRY_S
 from tests.docs.markdown import ROOT, blocks, section, table
 
 REFERENCE = "docs/plugin-reference.md"
@@ -79,14 +79,14 @@ def test_figures_are_those_of_the_code() -> None:
     assert rows == {reason.name: [str(reason.code), reason.text] for reason in Reason}
     assert str(Secret("x")) == repr(Secret("x")) == "Secret(***)"
     about = section(REFERENCE, "Supervision")
-    first, last = FIRST_RETRY, LAST_RETRY
+    first, last = FIRST_RETRY_S, MAX_RETRY_S
     assert f"put off by {first:g} second," in about
     assert f"up to {last:g} seconds" in about
     assert f"failed {supervising.FAILURES_TO_DISABLE} times in a row" in about
-    assert f"over {supervising.BLOCKING * 1000:g} ms" in about
+    assert f"over {supervising.MAX_STEP_S * 1000:g} ms" in about
     assert {"running", "backing off", "failed", "disabled"} <= set(table(about))
-    assert supervising.THREADS == 4
-    assert f"up to {MAX_WAITING} wait" in section(REFERENCE, "Producers")
+    assert supervising.THREADS_PER_PRODUCER == 4
+    assert f"up to {MAX_QUEUED_JOBS} wait" in section(REFERENCE, "Producers")
     assert f"may be {MAX_PRODUCERS} in all" in section(REFERENCE, "producers(client)")
 
 

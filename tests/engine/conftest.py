@@ -1,4 +1,4 @@
-"""Engines of both kinds, and what a server would do with them."""
+"""Engines of both kinds, each with a follower that records what the engine reports."""
 
 from __future__ import annotations
 
@@ -11,30 +11,39 @@ import pytest
 from rtdemo.engine.interface import Draft, Engine, Subscriber
 from rtdemo.engine.log import Entry, LogLimits
 from rtdemo.engine.memory import MemoryEngine
+from rtdemo.engine.redis.client import Keys, Redis
 from rtdemo.engine.redis.engine import RedisEngine
 from rtdemo.protocol.message import Message, Position
 from tests.redis_server import RedisServer
 
 
-class Listening:
-    """An engine and what it told so far."""
+class Follower:
+    """A server's side of an engine: it records every report.
+
+    Attributes:
+        entries: the entries that were delivered.
+        ends: the ends of the engine's log that were reported.
+        restarts: how often the log continued elsewhere.
+        leadership: True for each start as the leader, False for each end.
+        presence: what this server reports about itself.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.got: list[Entry] = []
+        self.entries: list[Entry] = []
         self.ends: list[Position] = []
         self.restarts = 0
-        self.leading: list[bool] = []
+        self.leadership: list[bool] = []
         self.presence: dict[str, object] = {}
 
     async def subscribe(self) -> None:
         await self.engine.load()
         self.engine.follow(
             Subscriber(
-                self.got.append,
+                self.entries.append,
                 self.ends.append,
                 self._restarted,
-                self.leading.append,
+                self.leadership.append,
                 lambda: self.presence,
             )
         )
@@ -44,13 +53,13 @@ class Listening:
 
     @property
     def leads(self) -> bool:
-        return self.leading[-1:] == [True]
+        return self.leadership[-1:] == [True]
 
     @property
     def ids(self) -> list[str]:
-        return [str(made.position) for made in self.got]
+        return [str(entry.position) for entry in self.entries]
 
-    async def say(self, *texts: str, key: str = "", leading: bool = False) -> list[Position]:
+    async def publish(self, *texts: str, key: str = "", leading: bool = False) -> list[Position]:
         return await self.engine.publish(drafts(*texts), key, leading)
 
 
@@ -58,7 +67,9 @@ def drafts(*texts: str, producer: str = "news") -> list[Draft]:
     return [Draft(Message(text), producer) for text in texts]
 
 
-Make = Callable[..., Awaitable[Listening]]
+Make = Callable[..., Awaitable[Follower]]
+KEYS = Keys("test")
+"""The keys of the deployment that `join` starts by default."""
 
 
 @pytest.fixture
@@ -72,31 +83,38 @@ async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
 
 
 @pytest.fixture
-async def join(redis_server: RedisServer) -> AsyncIterator[Make]:
-    """One more server on the same Redis: `await join(prefix="other")`."""
-    made: list[Listening] = []
+async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
+    """A client for tests that change what Redis holds."""
+    async with redis_server.client() as client:
+        yield client
 
-    async def joined(prefix: str = "test", **arguments: Any) -> Listening:
-        listening = Listening(RedisEngine(redis_server.url, prefix, **arguments))
-        made.append(listening)
-        await listening.subscribe()
-        return listening
+
+@pytest.fixture
+async def join(redis_server: RedisServer) -> AsyncIterator[Make]:
+    """Start another server on the same Redis: `await join(prefix="other")`."""
+    followers: list[Follower] = []
+
+    async def joined(prefix: str = "test", **arguments: Any) -> Follower:
+        follower = Follower(RedisEngine(redis_server.url, prefix, **arguments))
+        followers.append(follower)
+        await follower.subscribe()
+        return follower
 
     yield joined
-    for listening in made:
-        await listening.engine.close()
+    for follower in followers:
+        await follower.engine.close()
 
 
 @pytest.fixture(params=["memory", "redis"])
 async def make(request: pytest.FixtureRequest, join: Make) -> AsyncIterator[Make]:
-    """An engine of either kind: `await make(limits=Limits(2))`."""
+    """Start an engine of either kind: `await make(limits=LogLimits(2))`."""
     if request.param == "redis":
         yield join
         return
 
-    async def made(limits: LogLimits | None = None) -> Listening:
-        listening = Listening(MemoryEngine(limits))
-        await listening.subscribe()
-        return listening
+    async def made(limits: LogLimits | None = None) -> Follower:
+        follower = Follower(MemoryEngine(limits))
+        await follower.subscribe()
+        return follower
 
     yield made

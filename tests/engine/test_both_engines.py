@@ -1,4 +1,4 @@
-"""What every engine promises."""
+"""The promises of every engine, in memory and with Redis."""
 
 from __future__ import annotations
 
@@ -14,76 +14,76 @@ from tests.engine.conftest import Make, drafts
 
 
 async def test_messages_are_numbered_without_gaps_and_delivered_once_in_order(make: Make) -> None:
-    """However many publish at once; the positions that are answered are those of the entries."""
-    listening = await make()
-    engine = listening.engine
+    """With many publications at once, the returned positions are those of the delivered entries."""
+    follower = await make()
+    engine = follower.engine
     start = engine.log.last
     answers = [engine.publish(drafts(f"{n} a", f"{n} b")) for n in range(50)]
     positions = [position for answer in answers for position in await answer]
-    await eventually(lambda: len(listening.got) == 100)
-    assert [made.position for made in listening.got] == positions
+    await eventually(lambda: len(follower.entries) == 100)
+    assert [entry.position for entry in follower.entries] == positions
     assert positions == [Position(start.epoch, start.offset + n) for n in range(1, 101)]
-    texts = [json.loads(made.payload)["message"] for made in listening.got]
+    texts = [json.loads(entry.payload)["message"] for entry in follower.entries]
     assert texts == [f"{n} {letter}" for n in range(50) for letter in "ab"]
 
 
 async def test_payload_is_the_message_with_its_number_and_position(make: Make) -> None:
-    """Seq counts by producer; every character arrives as it was; transports are kept."""
-    listening = await make()
+    """The number counts per producer, no character changes, and the transports are kept."""
+    follower = await make()
     strange = '\x00\n\r\u2028 ü 🙂 "\\'
-    await listening.say("first")
-    (position,) = await listening.say(strange)
+    await follower.publish("first")
+    (position,) = await follower.publish(strange)
     other = drafts("x", producer="other")[0]
-    await listening.engine.publish([type(other)(Message("x"), "other", ("sse",))])
-    await eventually(lambda: len(listening.got) == 3)
-    fields = json.loads(listening.got[1].payload)
+    await follower.engine.publish([type(other)(Message("x"), "other", ("sse",))])
+    await eventually(lambda: len(follower.entries) == 3)
+    fields = json.loads(follower.entries[1].payload)
     assert (fields["message"], fields["producer"], fields["seq"]) == (strange, "news", 2)
-    assert (fields["id"], fields["sentAt"]) == (str(position), listening.got[1].sent_at)
-    assert listening.got[1].payload.count(b"\n") == 0
-    assert (listening.got[2].seq, listening.got[2].transports) == (1, ("sse",))
+    assert (fields["id"], fields["sentAt"]) == (str(position), follower.entries[1].sent_at)
+    assert follower.entries[1].payload.count(b"\n") == 0
+    assert (follower.entries[2].seq, follower.entries[2].transports) == (1, ("sse",))
 
 
 async def test_log_holds_what_was_delivered(make: Make) -> None:
-    """History is read from it at once."""
-    listening = await make()
-    start = listening.engine.log.last
-    await listening.say(*map(str, range(20)))
-    await eventually(lambda: len(listening.got) == 20)
-    log = listening.engine.log
-    assert log.last == listening.got[-1].position
+    """The log has every delivered entry, for clients that reconnect."""
+    follower = await make()
+    start = follower.engine.log.last
+    await follower.publish(*map(str, range(20)))
+    await eventually(lambda: len(follower.entries) == 20)
+    log = follower.engine.log
+    assert log.last == follower.entries[-1].position
     assert log.holds(start)
-    assert log.after(start.offset + 5, 100) == listening.got[5:]
-    assert log.after(start.offset + 18, 100) == listening.got[18:]
+    assert log.after(start.offset + 5, 100) == follower.entries[5:]
+    assert log.after(start.offset + 18, 100) == follower.entries[18:]
     assert not log.holds(Position(start.epoch, log.last.offset + 1))
-    assert (log.seq("news"), log.sent_at("news")) == (20, listening.got[-1].sent_at)
+    assert (log.seq("news"), log.sent_at("news")) == (20, follower.entries[-1].sent_at)
 
 
 async def test_log_is_bounded(make: Make) -> None:
-    """By count; who is behind the oldest is not served as if nothing was missing."""
-    listening = await make(limits=LogLimits(count=5))
-    start = listening.engine.log.last
+    """The oldest entries beyond the limit are dropped, and `holds` is false before them."""
+    follower = await make(limits=LogLimits(count=5))
+    start = follower.engine.log.last
     for number in range(1, 13):
-        await listening.say(str(number))
-        await eventually(lambda number=number: len(listening.got) == number)
-    log = listening.engine.log
+        await follower.publish(str(number))
+        await eventually(lambda number=number: len(follower.entries) == number)
+    log = follower.engine.log
     assert len(log) == 5
     assert not log.holds(Position(start.epoch, start.offset + 6))
     assert log.holds(Position(start.epoch, start.offset + 7))
 
 
-async def test_idempotency_key(make: Make) -> None:
-    """The same under a key is published once, other content is refused."""
-    listening = await make()
-    first = await listening.say("a", "b", key="k")
-    assert await listening.say("a", "b", key="k") == first
+async def test_idempotency_key_publishes_once(make: Make) -> None:
+    """The same messages with one key are published once; other messages are refused."""
+    follower = await make()
+    first = await follower.publish("a", "b", key="k")
+    assert await follower.publish("a", "b", key="k") == first
     with pytest.raises(KeyReused):
-        await listening.say("c", key="k")
-    await listening.say("end")
-    await eventually(lambda: len(listening.got) == 3)
+        await follower.publish("c", key="k")
+    await follower.publish("end")
+    await eventually(lambda: len(follower.entries) == 3)
 
 
-async def test_the_only_server_leads_and_may_publish_as_the_leader(make: Make) -> None:
-    """At once, without waiting for anybody."""
-    listening = await make()
-    await eventually(lambda: listening.leads)
-    assert len(await listening.say("x", leading=True)) == 1
+async def test_single_server_leads_and_may_publish_as_the_leader(make: Make) -> None:
+    """A server that is alone becomes the leader soon after its start."""
+    follower = await make()
+    await eventually(lambda: follower.leads)
+    assert len(await follower.publish("x", leading=True)) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rtdemo.engine.log import Log, entry
+from rtdemo.engine.log import Log, make_entry
 from rtdemo.errors import Unavailable
 from rtdemo.hub.shared_producers import SequenceNumber
 from rtdemo.protocol.message import Message, Position, new_epoch, now
@@ -14,7 +14,7 @@ def arrive(log: Log) -> Position:
     """Append the producer's next message, as the engine's reader does."""
     position = Position(log.last.epoch, log.last.offset + 1)
     message = Message("x")
-    log.append(entry(message, "tick", log.seq("tick") + 1, position, now(), ("sse",)))
+    log.append(make_entry(message, "tick", log.seq("tick") + 1, position, now(), ("sse",)))
     return position
 
 
@@ -37,6 +37,18 @@ async def test_number_counts_messages_that_are_not_in_the_copy_yet() -> None:
     # The engine reported an error, but Redis had taken the message.
     arrive(log)
     assert sequence.next() == 3
+
+
+async def test_message_that_arrives_before_its_answer_counts_once() -> None:
+    """The reader and the publisher each have a connection, and either may be first."""
+    log, answer = Log(), asyncio.get_running_loop().create_future()
+    sequence = SequenceNumber(log, "tick")
+    sequence.follow(answer, lambda _name, _error: None)
+    position = arrive(log)
+    assert sequence.next() == 2
+    answer.set_result([position])
+    await asyncio.sleep(0)
+    assert sequence.next() == 2
 
 
 async def test_number_restarts_with_a_new_log() -> None:

@@ -80,13 +80,17 @@ def for_client(client: Client) -> str:
 
 BAD_TRAITS: list[tuple[Any, dict[str, Any], str]] = [
     (plain, {"every": 1}, "plain generator; make it async"),
-    (stream, {"every": 1}, "async generator, which has no every"),
-    (stream, {"thread": True}, "thread=True is for functions that are not async"),
-    (coroutine, {"thread": True}, "thread=True is for functions that are not async"),
+    (stream, {"every": 1}, "async generator, which takes no every"),
+    (stream, {"thread": True}, "thread=True is only for functions that are not async"),
+    (coroutine, {"thread": True}, "thread=True is only for functions that are not async"),
     (coroutine, {"shared": True}, "give it every=SECONDS"),
-    (for_client, {"shared": True, "every": 1}, "takes nothing"),
+    (for_client, {"shared": True, "every": 1}, "may take no argument or seq"),
     (coroutine, {"timeout": 0}, "timeout=0 must be"),
-    (coroutine, {"every": 1, "jitter": 1}, "jitter=1 must be 0 or more seconds and less than every"),
+    (
+        coroutine,
+        {"every": 1, "jitter": 1},
+        "jitter=1 must be a number of seconds, 0 or more, and less than every",
+    ),
     (coroutine, {"jitter": 0.5}, "less than every"),
     (coroutine, {"every": 1, "jitter": -1}, "jitter=-1"),
 ]
@@ -102,7 +106,9 @@ def test_traits_that_do_not_go_together(function: Any, traits: dict[str, Any], w
 
 def test_other_arguments_are_refused() -> None:
     """A producer takes nothing or `client`."""
-    with pytest.raises(ProducerError, match=r"takes \(socket, room\); it may take nothing or client"):
+    with pytest.raises(
+        ProducerError, match=r"takes \(socket, room\); it may take no argument or client"
+    ):
 
         @producer
         def bad(socket: object, room: object) -> str:

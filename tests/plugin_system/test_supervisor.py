@@ -16,7 +16,7 @@ import pytest
 from rtdemo import Client, Message, Producer
 from rtdemo.plugin_system.isolation import Threads
 from rtdemo.plugin_system.runner import ProducerRunner
-from rtdemo.plugin_system.supervisor import THREADS, Emit, Supervisor
+from rtdemo.plugin_system.supervisor import THREADS_PER_PRODUCER, Emit, Supervisor
 from rtdemo.testing import VirtualClock
 from rtdemo.timing.schedule import Schedule
 
@@ -56,7 +56,7 @@ def test_text_messages_and_none(clock: VirtualClock) -> None:
 def test_speed_divides_the_period(clock: VirtualClock) -> None:
     """At twice the speed twice as many come."""
     bench = Bench(clock, lambda: "x")
-    bench.runner().retime(2.0)
+    bench.runner().set_speed(2.0)
     clock.advance(3)
     assert len(bench.emitted) == 6
 
@@ -238,7 +238,7 @@ async def test_async_run_that_hangs_is_cut_at_its_timeout(clock: VirtualClock) -
     bench.runner()
     clock.advance(1)
     await settle(lambda: bench.supervisor.failures == 1)
-    assert bench.supervisor.last_error == "TimeoutError: took over 0.01 s"
+    assert bench.supervisor.last_error == "RunTimeoutError: took over 0.01 s"
 
 
 async def test_thread_run_that_hangs_is_never_doubled(clock: VirtualClock) -> None:
@@ -258,10 +258,10 @@ async def test_thread_run_that_hangs_is_never_doubled(clock: VirtualClock) -> No
     await asyncio.sleep(0)
     assert len(running) == 1
     release.set()
-    await settle(lambda: runner._task is None)
+    await settle(lambda: runner.task is None)
     clock.advance(31)
     await settle(lambda: len(running) == 2)
-    await settle(lambda: runner._task is None)
+    await settle(lambda: runner.task is None)
     bench.supervisor.close()
 
 
@@ -279,7 +279,7 @@ async def test_threads_are_few(clock: VirtualClock) -> None:
     clock.advance(1)
     gate.set()
     await settle(lambda: len(bench.emitted) == 50)
-    assert len(names) <= THREADS
+    assert len(names) <= THREADS_PER_PRODUCER
     for runner in runners:
         runner.stop()
     bench.supervisor.close()
@@ -287,7 +287,7 @@ async def test_threads_are_few(clock: VirtualClock) -> None:
 
 async def test_too_many_waiting_for_a_thread_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind functions that hang, the queue has a bound."""
-    monkeypatch.setattr("rtdemo.plugin_system.isolation.MAX_WAITING", 2)
+    monkeypatch.setattr("rtdemo.plugin_system.isolation.MAX_QUEUED_JOBS", 2)
     release, threads = threading.Event(), Threads(1)
     futures = [threads.run(release.wait) for _ in range(3)]
     with pytest.raises(RuntimeError, match="wait for a thread"):
@@ -306,7 +306,7 @@ async def test_async_generator_runs_from_connect_on(clock: VirtualClock) -> None
 
     bench = Bench(clock, stream, None)
     runner = bench.runner()
-    await settle(lambda: runner._task is None)
+    await settle(lambda: runner.task is None)
     clock.advance(60)
     assert bench.emitted == ["one", '{"n":2}']
     assert bench.supervisor.runs == 3
@@ -325,12 +325,12 @@ async def test_async_generator_that_fails_starts_again_after_its_back_off(clock:
 
     bench = Bench(clock, stream, None)
     runner = bench.runner()
-    await settle(lambda: runner._task is None)
+    await settle(lambda: runner.task is None)
     assert (bench.emitted, bench.supervisor.last_error, closed) == (["one"], "OSError: gone", [1])
     clock.advance(1)
     await settle(lambda: bench.emitted == ["one", "one"])
     runner.stop()
-    await settle(lambda: runner._task is None)
+    await settle(lambda: runner.task is None)
 
 
 async def test_stopping_closes_the_generator(clock: VirtualClock) -> None:
@@ -385,7 +385,7 @@ async def test_blocking_is_named_and_from_the_second_time_put_off(
     runner = bench.runner()
     for run in range(1, 4):
         clock.advance(1)
-        await settle(partial(lambda n: len(bench.emitted) == n and runner._task is None, run))
+        await settle(partial(lambda n: len(bench.emitted) == n and runner.task is None, run))
     assert bench.emitted == ["late"] * 3
     clock.advance(1)
     assert bench.supervisor.runs == 3, "the back-off is 2 s by now"
@@ -409,7 +409,7 @@ def test_twenty_failures_in_a_row_disable_it_until_enabled(
     bench.runner()
     clock.advance(3600)
     assert (bench.supervisor.state, bench.supervisor.failures) == ("disabled", 20)
-    assert "disabled after 20 in a row" in caplog.text
+    assert "disabled after 20 failures in a row" in caplog.text
     broken = False
     clock.advance(3600)
     assert bench.emitted == []

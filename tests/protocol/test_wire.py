@@ -1,4 +1,4 @@
-"""The wire formats, read back by parsers that this project did not write."""
+"""Wire formats, read back by parsers of other projects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parse_frame(data: bytes) -> Frame:
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 70000])
 def test_websocket_frame_at_each_length_form(length: int) -> None:
-    """A frame's header has 2, 4 or 10 bytes by the payload's length (RFC 6455 section 5.2)."""
+    """A frame's header has 2, 4 or 10 bytes, depending on the length (RFC 6455 section 5.2)."""
     payload = b"x" * length
     data = wire.websocket_frame(payload)
     frame = parse_frame(data)
@@ -39,7 +39,7 @@ def test_websocket_frame_at_each_length_form(length: int) -> None:
 
 @given(st.text())
 def test_any_text_survives_as_one_sse_event(text: str) -> None:
-    """No text breaks out of its data line: line breaks, NUL and separators come out escaped."""
+    """No text ends its data line early: line breaks, NUL and separators are escaped."""
     payload = encode(Message(text, 1.0, "p", 1))
     lines = wire.sse_event(payload).decode().split("\n")
     decoder = httpx_sse._decoders.SSEDecoder()
@@ -49,12 +49,12 @@ def test_any_text_survives_as_one_sse_event(text: str) -> None:
 
 @given(st.binary(min_size=1, max_size=300))
 def test_chunk_is_the_event_with_its_length(payload: bytes) -> None:
-    """A chunk says in hexadecimal how long its event is (RFC 9112 section 7.1)."""
+    """A chunk begins with the length of its event in hexadecimal (RFC 9112 section 7.1)."""
     size, rest = wire.sse_chunk(payload).split(b"\r\n", 1)
     assert rest == wire.sse_event(payload) + b"\r\n"
     assert int(size, 16) == len(wire.sse_event(payload))
 
 
 def test_retry_field() -> None:
-    """The reconnection time is a number of milliseconds on a line of its own."""
+    """The reconnection time is one line with a number of milliseconds."""
     assert wire.sse_retry(1500) == b"retry: 1500\n\n"

@@ -1,4 +1,4 @@
-"""Reload: a changed plugin is swapped, and nobody's connection is dropped."""
+"""Reload: a changed plugin is replaced, and no connection is closed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def served(start: Start, dice: Path) -> Server:
 
 @pytest.fixture
 def reloader(served: Server) -> Reloader:
-    return Reloader(served.hub, served._discover)
+    return Reloader(served.hub, served.discover)
 
 
 async def plugin_error(server: Server) -> str | None:
@@ -46,7 +46,7 @@ async def plugin_error(server: Server) -> str | None:
 async def test_changed_file_is_live_on_open_connections(
     served: Server, reloader: Reloader, connect: Connect, clock: VirtualClock, transport: str, dice: Path
 ) -> None:
-    """The old producers stop, the new ones start; greetings are not repeated."""
+    """The old producers stop and the new ones start; producers that run at connect do not repeat."""
     peer = await connect(served, transport)
     clock.advance(1)
     assert (await peer.receive())["message"] == "first"
@@ -89,31 +89,31 @@ async def test_change_within_a_second_is_live_where_bytecode_is_kept(
 async def test_error_keeps_the_old_one_running_and_is_shown(
     served: Server, reloader: Reloader, connect: Connect, clock: VirtualClock, dice: Path, broken: str
 ) -> None:
-    """The error stands in the log and in /api/plugins until the file is mended."""
+    """The error is in the log and in /api/plugins until the file is repaired."""
     peer = await connect(served, "sse")
     dice.write_text(broken)
     reloader.apply([dice])
     assert await plugin_error(served)
     clock.advance(1)
     assert (await peer.receive())["message"] == "first"
-    dice.write_text(CODE.format(traits="", text="mended"))
+    dice.write_text(CODE.format(traits="", text="repaired"))
     reloader.apply([dice])
     assert await plugin_error(served) is None
     clock.advance(1)
-    assert (await peer.receive())["message"] == "mended"
+    assert (await peer.receive())["message"] == "repaired"
 
 
 async def test_plugin_that_comes_and_goes(
     served: Server, reloader: Reloader, connect: Connect, clock: VirtualClock, dice: Path
 ) -> None:
-    """A file that is gone takes its producers along; back again, it runs; shared ones too."""
+    """The producers of a deleted file stop; they run again when it is back, also shared ones."""
     peer = await connect(served, "websocket")
     dice.unlink()
-    served._files.clear()
+    served.files.clear()
     reloader.apply([dice])
     assert served.hub.schedule.ticks == 0
     dice.write_text(CODE.format(traits=", shared=True", text="shared"))
-    served._files.append(dice)
+    served.files.append(dice)
     reloader.apply([dice])
     clock.advance(1)
     assert (await peer.receive())["message"] == "shared"
@@ -124,10 +124,10 @@ async def test_plugin_that_comes_and_goes(
     assert served.hub.schedule.ticks == 1
 
 
-async def test_ten_edits_under_500_connections_leave_nothing_over(
+async def test_ten_reloads_with_500_connections_leak_nothing(
     served: Server, reloader: Reloader, clock: VirtualClock, connect: Connect, dice: Path
 ) -> None:
-    """Nobody is dropped, and no tick or task stays behind."""
+    """No connection is closed, and no tick or task remains."""
     peers = [await connect(served, "websocket") for _ in range(500)]
     tasks = len(asyncio.all_tasks())
     for edit in range(10):
@@ -141,28 +141,28 @@ async def test_ten_edits_under_500_connections_leave_nothing_over(
     assert len(asyncio.all_tasks()) <= tasks
 
 
-async def test_flag_watches_the_files(
+async def test_reload_flag_watches_the_files(
     start: Start, connect: Connect, clock: VirtualClock, dice: Path
 ) -> None:
-    """With --reload a saved file is noticed."""
+    """With --reload, a saved file is loaded again."""
     server = await start(files=(dice,), reload=True)
     supervisors = server.plugins.registry.find("dice")
 
-    def noticed() -> bool:
-        # The watch begins a moment after the start; a save before it goes unseen.
-        dice.write_text(CODE.format(traits="", text="noticed"))
+    def is_reloaded() -> bool:
+        # The watch begins a moment after the start: an earlier save has no effect.
+        dice.write_text(CODE.format(traits="", text="reloaded"))
         return server.plugins.registry.find("dice") != supervisors
 
-    await eventually(noticed)
+    await eventually(is_reloaded)
     peer = await connect(server, "sse", "producers=dice")
     clock.advance(1)
-    assert (await peer.receive())["message"] == "noticed"
+    assert (await peer.receive())["message"] == "reloaded"
 
 
 async def test_enabling_a_producer(
     start: Start, dice: Path, clock: VirtualClock, connect: Connect
 ) -> None:
-    """The machine's own users may, a proxy's client may not; with a token set, its holder may."""
+    """Local users may enable a producer; clients of a proxy and foreign pages may not."""
     dice.write_text("from rtdemo import producer\n@producer(every=1)\ndef dice(): raise OSError\n")
     server = await start(files=(dice,))
     await connect(server, "sse")
@@ -179,7 +179,7 @@ async def test_enabling_a_producer(
 
 
 async def test_admin_token(start: Start) -> None:
-    """Once a token is set, loopback alone is not enough."""
+    """If an admin token is set, local users need it too."""
     server = await start(admin_token="s3cret")
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         path = "/api/producers/message/enable"

@@ -1,4 +1,4 @@
-"""Listening: every interface means IPv4 and IPv6, and a taken port is one line."""
+"""Listening sockets: every interface includes IPv4 and IPv6; a port in use is one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_every_interface_has_one_port_on_both_families() -> None:
 
 @pytest.mark.parametrize(("prefix", "flag"), [("", "--port"), ("websocket_", "--websocket-port")])
 def test_port_in_use_names_port_flag_and_variable(prefix: str, flag: str) -> None:
-    """The line says which setting moves the site."""
+    """The line names the setting to change."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ListenError) as caught:
@@ -36,7 +36,7 @@ def test_port_in_use_names_port_flag_and_variable(prefix: str, flag: str) -> Non
 
 
 def test_unknown_host_names_the_host_s_flag() -> None:
-    """A name that does not resolve is a fault of --host, not of --port."""
+    """For a name that does not resolve, the error names --host, not --port."""
     with pytest.raises(ListenError) as caught:
         bind("", "no.such.host.invalid", 0)
     assert "--host" in str(caught.value)

@@ -323,7 +323,7 @@ async def test_refusal_and_end(over: Transport) -> None:
 
 async def test_nothing_came_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever forgets to let time pass is told so."""
-    monkeypatch.setattr("rtdemo.testing.clients.PATIENCE", 0.01)
+    monkeypatch.setattr("rtdemo.testing.clients.RECEIVE_TIMEOUT_S", 0.01)
     async with serve(even) as server:
         peer = await server.connect("sse")
         with pytest.raises(AssertionError, match=r"await server\.advance"):

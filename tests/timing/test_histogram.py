@@ -1,4 +1,4 @@
-"""The histogram keeps percentiles within its promise."""
+"""Histograms: percentiles are as accurate as promised."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from rtdemo.timing.histogram import RESOLUTION, Histogram
 
 
-def test_nothing_recorded_has_no_percentile() -> None:
-    """An empty histogram makes no figure up."""
+def test_empty_histogram_has_no_percentile() -> None:
+    """Without durations the percentile is None."""
     assert Histogram().percentile(50) is None
 
 
-def test_below_zero_counts_as_zero() -> None:
-    """A tick that came within the clock's grain was not late."""
+def test_negative_duration_counts_as_zero() -> None:
+    """A tick that ran early, within the timer's resolution, was not late."""
     histogram = Histogram()
     histogram.record(-0.0004)
     assert histogram.percentile(50) == 0.0
@@ -24,7 +24,7 @@ def test_below_zero_counts_as_zero() -> None:
     st.lists(st.floats(min_value=1e-5, max_value=1e5), min_size=1), st.sampled_from([50, 95, 99, 100])
 )
 def test_percentile_is_within_its_bucket(durations: list[float], percent: int) -> None:
-    """The figure is within 1.6 % (and a microsecond) of the true one."""
+    """A percentile differs from the exact one by at most 1.6 % and a microsecond."""
     histogram = Histogram()
     for duration in durations:
         histogram.record(duration)
@@ -35,8 +35,8 @@ def test_percentile_is_within_its_bucket(durations: list[float], percent: int) -
     assert histogram.maximum == max(durations)
 
 
-def test_days_fall_in_the_last_bucket() -> None:
-    """Whatever is recorded is counted."""
+def test_longest_durations_share_the_last_bucket() -> None:
+    """A duration beyond the last bucket is counted in it."""
     histogram = Histogram()
     histogram.record(1e12)
     assert histogram.count == 1

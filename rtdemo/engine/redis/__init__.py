@@ -1,1 +1,1 @@
-"""Keep the log of shared messages in Redis, for several servers."""
+"""The Redis engine: several servers share one log, which is a Redis stream."""

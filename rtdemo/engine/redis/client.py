@@ -1,4 +1,4 @@
-"""Reach Redis: connections that fail fast, names of keys, and faults told in one line."""
+"""The connection to Redis: a client that fails fast, the keys, the errors and the health."""
 
 from __future__ import annotations
 
@@ -22,20 +22,39 @@ from redis.exceptions import (
 from rtdemo.errors import EngineError, one_line
 from rtdemo.settings import redis_url
 
-FAULTS = (RedisError, OSError, TimeoutError)
-"""What a command may fail with when Redis is away or does not do as asked."""
-TIMEOUT = 1.5
-"""Seconds for an answer: a publisher is told within 2 that Redis is away."""
-OLDEST = (5, 0)
-"""The first version with streams."""
-_OPTIONAL = "start it; one process, not several workers, may do without: --engine-optional"
-_WHERE = "check --engine (environment: REDIS_URL)"
+log = logging.getLogger(__name__)
+
+REDIS_ERRORS = (RedisError, OSError, TimeoutError)
+"""Exceptions of a command if Redis cannot be reached or refuses the command."""
+COMMAND_TIMEOUT_S = 1.5
+"""Seconds to wait for an answer. Publishing reports within 2 s that Redis is unavailable."""
+MIN_VERSION = (5, 0)
+"""The first Redis version with streams."""
+READY = "ready"
+"""State of an engine that can publish."""
+_START_REDIS = "start Redis; a single process can run without it: --engine-optional"
+_CHECK_URL = "check --engine (environment: REDIS_URL)"
 Redis = Any
-"""A client. Its library's types allow for bytes everywhere; here every answer is text."""
+"""A Redis client. The types of its library allow bytes in every answer; here every answer is text."""
 
 
 class Keys:
-    """Name the keys of one deployment; the braces keep them on one node of a cluster."""
+    """Names of the keys of one deployment.
+
+    All have the prefix in braces: Redis Cluster then keeps them on one node, as scripts need.
+
+    Arguments:
+        prefix: the deployment's prefix.
+
+    Attributes:
+        log: stream of the messages. The id of an entry is `<offset>-0`.
+        meta: hash with the log's epoch, its last offset and its size in bytes.
+        numbers: hash with the number of each producer's newest message.
+        names: sorted set of the producers by the offset of their newest message.
+        leader: name of the leading server. It expires with the lease.
+        servers: hash with the presence of each server, as JSON.
+        seen: sorted set of the servers by the time of their last report, in ms of Redis's clock.
+    """
 
     def __init__(self, prefix: str) -> None:
         base = "{" + prefix + "}"
@@ -49,23 +68,27 @@ class Keys:
         self._base = base
 
     def idempotency(self, key: str) -> str:
-        """Return where what came with an idempotency key is kept."""
+        """Return the key under which an idempotency key is remembered."""
         return f"{self._base}:key:{key}"
 
 
-def shown(url: str) -> str:
-    """Return a URL without its user, password and query."""
+def redacted(url: str) -> str:
+    """Return a URL without user, password and query."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     secret = "***@" if "@" in parts.netloc else ""
     return f"{parts.scheme}://{secret}{host}{parts.path}"
 
 
-def connect(url: str, timeout: float = TIMEOUT) -> Redis:
-    """Return a client that gives up after `timeout` seconds and never sends a command twice.
+def connect(url: str, timeout: float = COMMAND_TIMEOUT_S) -> Redis:
+    """Return a client that never sends a command twice. It connects with its first command.
+
+    Arguments:
+        url: `redis://`, `rediss://` or `unix://`.
+        timeout: seconds to wait for an answer.
 
     Raises:
-        EngineError: when the URL is none.
+        EngineError: if the URL is not allowed.
     """
     try:
         redis_url.check(url)
@@ -74,106 +97,112 @@ def connect(url: str, timeout: float = TIMEOUT) -> Redis:
             decode_responses=True,
             protocol=2,
             socket_timeout=timeout,
-            socket_connect_timeout=TIMEOUT,
+            socket_connect_timeout=COMMAND_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
         )
     except (ValueError, TypeError) as error:
-        raise EngineError(_shown_or_not(url), one_line(error), _WHERE) from error
+        raise EngineError(_redacted_or_placeholder(url), one_line(error), _CHECK_URL) from error
 
 
-def _shown_or_not(url: str) -> str:
+def _redacted_or_placeholder(url: str) -> str:
     try:
-        return shown(url)
+        return redacted(url)
     except ValueError:
-        return "(a URL that cannot be read)"
+        return "(malformed URL)"
 
 
 def raise_if_cancelled() -> None:
-    """Go on with a cancellation that redis-py kept to itself (seen with 8.1 as an answer arrived)."""
+    """Raise a cancellation again that redis-py has swallowed.
+
+    Seen with redis-py 8.1, when an answer arrived at the same moment.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
 
-async def check(redis: Redis, url: str) -> None:
-    """See that Redis answers, lets us in and is new enough.
+async def check_server(redis: Redis, url: str) -> None:
+    """Check that Redis answers, accepts the credentials and is new enough.
+
+    Arguments:
+        redis: the client.
+        url: its URL, for the error.
 
     Raises:
-        EngineError: what is wrong, and the mend.
+        EngineError: if Redis cannot be used.
     """
     try:
         version = str((await redis.info("server"))["redis_version"])
-    except FAULTS as error:
-        raise explain(url, error) from error
-    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
-        raise EngineError(shown(url), f"Redis {version} is too old", "streams need 5.0 or later")
+    except REDIS_ERRORS as error:
+        raise start_error(url, error) from error
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < MIN_VERSION:
+        raise EngineError(redacted(url), f"Redis {version} is too old", "install Redis 5.0 or later")
 
 
-def explain(url: str, error: Exception) -> EngineError:
-    """Return a start's failure as one line with its mend."""
+def start_error(url: str, error: Exception) -> EngineError:
+    """Return the error of a failed start as one line with its fix."""
     if isinstance(error, AuthenticationError) or "NOAUTH" in str(error):
-        mend = "give it as redis://:PASSWORD@host or redis://USER:PASSWORD@host"
-        return EngineError(shown(url), f"needs a password, or another one: {error}", mend)
+        fix = "give the password as redis://:PASSWORD@host or redis://USER:PASSWORD@host"
+        return EngineError(redacted(url), f"rejects the credentials: {error}", fix)
     if isinstance(error, NoPermissionError):
-        mend = "the user needs streams, hashes, sorted sets, EVAL, GET, SET and INFO"
-        return EngineError(shown(url), f"lacks a permission: {one_line(error)}", mend)
+        fix = "the user needs streams, hashes, sorted sets, EVAL, GET, SET and INFO"
+        return EngineError(redacted(url), f"refuses permission: {one_line(error)}", fix)
     if isinstance(error, ResponseError):
-        return EngineError(shown(url), one_line(error), _WHERE)
+        return EngineError(redacted(url), one_line(error), _CHECK_URL)
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return EngineError(shown(url), f"does not answer within {TIMEOUT:g} s", _OPTIONAL)
-    return EngineError(shown(url), one_line(error), _OPTIONAL)
-
-
-log = logging.getLogger(__name__)
-READY = "ready"
+        return EngineError(
+            redacted(url), f"does not answer within {COMMAND_TIMEOUT_S:g} s", _START_REDIS
+        )
+    return EngineError(redacted(url), one_line(error), _START_REDIS)
 
 
 class Health:
-    """Hold what keeps the log from being read, or written; each is told in the log once.
+    """Whether the log in Redis can be read and written. Each change is logged once.
 
     Attributes:
-        unread: why nothing can be read, empty where it can.
-        unwritten: why nothing can be written, empty where it can, as far as was tried.
+        read_problem: why nothing can be read; empty if reading works.
+        write_problem: why nothing can be written; empty if the last write worked.
     """
 
     def __init__(self) -> None:
-        self.unread = "not started"
-        self.unwritten = ""
-        self._since: float | None = None
+        self.read_problem = "not started"
+        self.write_problem = ""
+        self._unreadable_since: float | None = None
 
     @property
     def state(self) -> str:
         """`ready`, or why nothing can be published."""
-        return self.unread or self.unwritten or READY
+        return self.read_problem or self.write_problem or READY
 
-    def lost(self, why: str) -> None:
-        """Note that the log cannot be read."""
-        self.unread = why
-        if self._since is None:
-            self._since = time.monotonic()
-            log.warning("%s; trying again", why)
+    def read_failed(self, problem: str) -> None:
+        """Note that the log cannot be read, and why."""
+        self.read_problem = problem
+        if self._unreadable_since is None:
+            self._unreadable_since = time.monotonic()
+            log.warning("%s; retrying", problem)
 
-    def read(self) -> None:
+    def read_succeeded(self) -> None:
         """Note that the log was read."""
-        self.unread = ""
-        if self._since is not None:
-            log.info("redis is back after %.1f s", time.monotonic() - self._since)
-            self._since = None
+        self.read_problem = ""
+        if self._unreadable_since is not None:
+            log.info("redis is available again after %.1f s", time.monotonic() - self._unreadable_since)
+            self._unreadable_since = None
 
-    def refused(self, error: ResponseError) -> None:
-        """Note that Redis answered a write with an error: it may still be read from as ever."""
-        before, self.unwritten = self.unwritten, f"redis refuses writes: {_plain(error)}"
-        if not before:
-            log.warning("%s; trying again", self.unwritten)
+    def write_refused(self, error: ResponseError) -> None:
+        """Note that Redis answered a write with an error. Reading may still work."""
+        is_new = not self.write_problem
+        self.write_problem = f"redis refuses writes: {_without_script(error)}"
+        if is_new:
+            log.warning("%s; retrying", self.write_problem)
 
-    def wrote(self) -> None:
-        """Note that something was written."""
-        if self.unwritten:
-            self.unwritten = ""
-            log.info("redis takes writes again")
+    def write_succeeded(self) -> None:
+        """Note that a write worked."""
+        if self.write_problem:
+            self.write_problem = ""
+            log.info("redis accepts writes again")
 
 
-def _plain(error: ResponseError) -> str:
-    # Redis adds which line of which script it was.
+def _without_script(error: ResponseError) -> str:
+    # Redis appends the script and its line to the error.
     return re.sub(r"\.? script: .*", "", one_line(error))

@@ -1,4 +1,4 @@
-"""Share the log among several servers through one Redis stream."""
+"""The Redis engine: one Redis stream is the log of several servers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from random import uniform
 from secrets import token_hex
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 
 from rtdemo.engine.interface import Draft, Subscriber
-from rtdemo.engine.log import Entry, Log, LogLimits, entry
+from rtdemo.engine.log import Entry, Log, LogLimits, make_entry
 from rtdemo.engine.redis import client
 from rtdemo.engine.redis.client import READY, Health
 from rtdemo.engine.redis.lease import Lease
@@ -23,32 +24,42 @@ from rtdemo.protocol import message as messages
 from rtdemo.protocol.message import Message, Position
 
 log = logging.getLogger(__name__)
-READ = 500
-"""Entries that one answer may hold."""
-BLOCK = 1.0
-"""Seconds for which Redis keeps a reader waiting; then it is seen whether the log is the same."""
-SLICE = 32
-"""Entries that are delivered before the loop gets its turn."""
-FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0
-"""Seconds between two tries to reach Redis, doubling, with jitter."""
+
+ENTRIES_PER_READ = 500
+"""Entries that one answer of Redis may hold."""
+READ_BLOCK_S = 1.0
+"""Seconds that Redis may block a reader. Then the reader checks whether the log is still the same."""
+ENTRIES_PER_TURN = 32
+"""Entries that are delivered before the event loop gets its turn."""
+FIRST_RETRY_S = 0.1
+"""Delay in seconds before the first retry to reach Redis. Each further retry doubles it."""
+MAX_RETRY_S = 5.0
+"""Longest delay in seconds."""
 
 
 class RedisEngine:
-    """Number messages in Redis, one step each, and follow the stream with one blocking reader.
+    """Engine of several servers: Redis numbers the messages, and each server follows the stream.
 
-    Each server keeps a copy of the newest messages, so that history costs Redis nothing however
-    many clients come back. A stream's entry has its offset as id.
+    Each server keeps a copy of the newest messages. History is read from the copy, so reconnecting
+    clients cause no load on Redis. The id of a stream entry is its offset.
+
+    Three tasks run from `follow` to `close`: the reader, the publisher and the lease. Each has its
+    own connection to Redis, because the reader blocks and a renewal must not wait.
 
     Arguments:
         url: `redis://`, `rediss://` or `unix://`.
-        prefix: begins every key; two deployments on one Redis need two.
-        limits: of the log, there and here.
-        now: milliseconds since the epoch.
-        server: a name that no other server has.
+        prefix: prefix of every key. Deployments that share one Redis need different prefixes.
+        limits: bounds of the log, in Redis and in the copy.
+        now: returns the time, in milliseconds since the Unix epoch.
+        server: this server's name; by default a random one.
+
+    Attributes:
+        lease: whether this server leads, and which servers are running.
+        tasks: the running tasks, by name: `reader`, `publisher` and `lease`.
     """
 
     name = "redis"
-    lags = True
+    may_lag = True
 
     def __init__(
         self,
@@ -60,28 +71,26 @@ class RedisEngine:
     ) -> None:
         self.log = Log(limits, now)
         self.server = server or token_hex(4)
+        self.tasks: dict[str, asyncio.Task[None]] = {}
         self._url = url
-        self._keys = client.Keys(prefix)
+        self._keys = keys = client.Keys(prefix)
         self._commands = client.connect(url)
-        self._blocking = client.connect(url, BLOCK + client.TIMEOUT)
-        self._beating = client.connect(url)
-        self._health = Health()
+        self._blocking = client.connect(url, READ_BLOCK_S + client.COMMAND_TIMEOUT_S)
+        self._renewing = client.connect(url)
+        self._health = health = Health()
+        self._subscriber: Subscriber | None = None
+        # After an error Redis may be another one, or restored from an older state.
+        self._in_doubt = False
+        self.lease = Lease(self._renewing, keys, self.server, self._lead, self._presence, health)
         self._publisher = Publisher(
             self._commands,
-            self._keys,
+            keys,
             self.log,
             self.server,
             now,
-            self._health,
-            away=self._away,
-            refused=lambda: self.lease.lead(False),
-        )
-        self._subscriber: Subscriber | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        # After a fault Redis may be another, or restored from an older state.
-        self._in_doubt = False
-        self.lease = Lease(
-            self._beating, self._keys, self.server, self._lead, self._presence, self._health
+            health,
+            unavailable=self._unavailable,
+            not_leading=partial(self.lease.set_leading, False),
         )
 
     @property
@@ -89,57 +98,58 @@ class RedisEngine:
         """`ready`, or why nothing can be published."""
         return self._health.state
 
-    async def reach(self) -> None:
-        """See whether Redis is there and fit.
+    async def check(self) -> None:
+        """Check that Redis can be reached and used.
 
         Raises:
-            EngineError: when it cannot be reached or used.
+            EngineError: if not.
         """
-        await client.check(self._commands, self._url)
+        await client.check_server(self._commands, self._url)
 
     async def load(self) -> None:
         """Check Redis, and copy the newest messages into `log`.
 
         Raises:
-            EngineError: when Redis cannot be reached or used.
+            EngineError: if Redis cannot be reached or used.
         """
-        await self.reach()
+        await self.check()
         try:
             await self._load()
-        except client.FAULTS as error:
-            raise client.explain(self._url, error) from error
+        except client.REDIS_ERRORS as error:
+            raise client.start_error(self._url, error) from error
 
     def follow(self, subscriber: Subscriber) -> None:
-        """Report every new entry to the subscriber, from the end of the loaded log until `close`."""
+        """Report every new entry to a subscriber, from the end of the loaded log until `close`."""
         self._subscriber = subscriber
-        self._health.read()
-        for work in (self._follow(), self._publisher.work(), self.lease.beat()):
-            self._tasks.append(asyncio.ensure_future(work))
+        self._health.read_succeeded()
+        self.tasks["reader"] = asyncio.ensure_future(self.run_reader())
+        self.tasks["publisher"] = asyncio.ensure_future(self._publisher.run())
+        self.tasks["lease"] = asyncio.ensure_future(self.lease.run())
 
     def publish(
         self, drafts: Sequence[Draft], key: str = "", leading: bool = False
     ) -> asyncio.Future[list[Position]]:
-        """Queue messages for Redis; they come back, to be delivered, by the reader."""
+        """Queue messages for Redis. They are delivered once the reader has read them from the stream."""
         return self._publisher.put(drafts, key, leading)
 
     async def close(self) -> None:
-        """Stop everything and give up leading."""
-        for task in self._tasks:
+        """Stop the tasks, release the lease and close the connections."""
+        for task in self.tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._publisher.fail("the server is stopping")
-        if self._tasks and self.state == READY:
-            await self.lease.stop()
-        self._tasks.clear()
-        self._health.unread = "closed"
-        for redis in (self._commands, self._blocking, self._beating):
-            with suppress(*client.FAULTS):
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        self._publisher.fail_waiting("the server is stopping")
+        if self.tasks and self.state == READY:
+            await self.lease.release()
+        self.tasks.clear()
+        self._health.read_problem = "closed"
+        for redis in (self._commands, self._blocking, self._renewing):
+            with suppress(*client.REDIS_ERRORS):
                 await redis.aclose()
 
     @property
     def servers(self) -> Mapping[str, Mapping[str, Any]]:
-        """What each living server told of itself, by name; up to 2 s old."""
-        return self.lease.others
+        """The presence that each running server reported, by the server's name; up to 2 s old."""
+        return self.lease.servers
 
     def _lead(self, leading: bool) -> None:
         if self._subscriber is not None:
@@ -148,54 +158,57 @@ class RedisEngine:
     def _presence(self) -> Mapping[str, object]:
         return self._subscriber.presence() if self._subscriber is not None else {}
 
-    def _away(self, error: Exception) -> None:
-        self._health.lost(f"redis is away: {one_line(error)}")
-        self._publisher.fail(self.state)
+    def _unavailable(self, error: Exception) -> None:
+        self._health.read_failed(f"redis is unavailable: {one_line(error)}")
+        self._publisher.fail_waiting(self.state)
 
-    async def _last(self) -> Position:
+    async def _end_of_log(self) -> Position:
         epoch, offset = await self._commands.hmget(self._keys.meta, ["epoch", "offset"])
         return Position(epoch or "", int(offset or 0))
 
     async def _load(self) -> None:
-        """Take over what Redis holds, from its oldest entry on, while others publish and it trims."""
+        """Copy the log from Redis. Meanwhile other servers may publish, and Redis may trim the log."""
         await self._publisher.ensure_epoch()
         while True:
             try:
                 return await self._copy()
             except ForeignEntryError as error:
-                log.warning("%s; a new log begins", error)
+                log.warning("%s; beginning a new log", error)
                 await self._publisher.ensure_epoch(afresh=True)
 
     async def _copy(self) -> None:
-        self.log.restart(await self._last())
+        self.log.restart(await self._end_of_log())
         for name, seq in (await self._commands.hgetall(self._keys.numbers)).items():
-            self.log.number(name, int(seq))
-        behind = 0
-        while found := await self._commands.xrange(self._keys.log, f"{behind + 1}-0", count=READ):
-            for made in map(read, found):
-                if made.position != _following(self.log.last):
-                    self.log.restart(Position(made.position.epoch, made.position.offset - 1))
-                self.log.append(made)
-            behind = self.log.last.offset
+            self.log.set_seq(name, int(seq))
+        copied = 0
+        while raw := await self._commands.xrange(
+            self._keys.log, f"{copied + 1}-0", count=ENTRIES_PER_READ
+        ):
+            for entry in map(decode_entry, raw):
+                if entry.position != _next(self.log.last):
+                    self.log.restart(Position(entry.position.epoch, entry.position.offset - 1))
+                self.log.append(entry)
+            copied = self.log.last.offset
 
-    async def _follow(self) -> None:
-        pause = FIRST_PAUSE
+    async def run_reader(self) -> None:
+        """Follow the stream until cancelled; the task `reader` runs it."""
+        delay = FIRST_RETRY_S
         while True:
             client.raise_if_cancelled()
             try:
                 await self._read_or_restart()
-                self._health.read()
-                pause = FIRST_PAUSE
-            except client.FAULTS as error:
+                self._health.read_succeeded()
+                delay = FIRST_RETRY_S
+            except client.REDIS_ERRORS as error:
                 self._in_doubt = True
-                self._away(error)
-                await asyncio.sleep(uniform(pause / 2, pause))
-                pause = min(pause * 2, LAST_PAUSE)
+                self._unavailable(error)
+                await asyncio.sleep(uniform(delay / 2, delay))
+                delay = min(delay * 2, MAX_RETRY_S)
             except Exception as error:
-                # A bug is no reason to stop for good.
-                log.exception("reading the log failed; trying again")
-                self._health.lost(f"the log cannot be read: {one_line(error)}")
-                await asyncio.sleep(LAST_PAUSE)
+                # A bug. Retry, because nothing else would read the log.
+                log.exception("reading the log failed; retrying")
+                self._health.read_failed(f"the log cannot be read: {one_line(error)}")
+                await asyncio.sleep(MAX_RETRY_S)
 
     async def _read_or_restart(self) -> None:
         try:
@@ -205,80 +218,91 @@ class RedisEngine:
             await self._restart(afresh=True)
 
     async def _read(self) -> None:
-        # Before it blocks: what is not the same log is not to be read behind our offset.
-        last = await self._last()
-        if last.epoch != self.log.last.epoch or last.offset < self.log.last.offset:
+        # Checked before the blocking read: behind the offset of this copy may be another log.
+        end = await self._end_of_log()
+        if end.epoch != self.log.last.epoch or end.offset < self.log.last.offset:
             return await self._restart()
-        if self._in_doubt and not await self._has_ours():
-            # Restored from an older state, it has gone on with offsets that were given before.
+        if self._in_doubt and not await self._has_newest_entry():
+            # Redis was restored from an older state and has assigned offsets a second time.
             return await self._restart(afresh=True)
         self._in_doubt = False
         if self._subscriber is not None:
-            self._subscriber.checked(last)
-        behind = {self._keys.log: f"{self.log.last.offset}-0"}
-        answer = await self._blocking.xread(behind, count=READ, block=int(BLOCK * 1000))
-        found = answer[0][1] if answer else []
-        if not found and last.offset > self.log.last.offset:
+            self._subscriber.end_checked(end)
+        position = {self._keys.log: f"{self.log.last.offset}-0"}
+        block_ms = int(READ_BLOCK_S * 1000)
+        answer = await self._blocking.xread(position, count=ENTRIES_PER_READ, block=block_ms)
+        raw = answer[0][1] if answer else []
+        if not raw and end.offset > self.log.last.offset:
             return await self._restart()
-        for index, made in enumerate(map(read, found)):
-            if made.position != _following(self.log.last):
+        for index, entry in enumerate(map(decode_entry, raw)):
+            if entry.position != _next(self.log.last):
                 return await self._restart()
-            self.log.append(made)
+            self.log.append(entry)
             if self._subscriber is not None:
-                self._subscriber.deliver(made)
-            if index % SLICE == SLICE - 1:
+                self._subscriber.deliver(entry)
+            if index % ENTRIES_PER_TURN == ENTRIES_PER_TURN - 1:
                 await asyncio.sleep(0)
         return None
 
-    async def _has_ours(self) -> bool:
-        """Tell whether Redis has our newest entry as we have it, or let it go since."""
+    async def _has_newest_entry(self) -> bool:
+        """Return whether Redis has the newest entry of this copy unchanged, or has trimmed it."""
         newest = self.log.newest
         if newest is None:
             return True
         identifier = f"{newest.position.offset}-0"
-        found = await self._commands.xrange(self._keys.log, identifier, identifier)
-        return not found or read(found[0]) == newest
+        raw = await self._commands.xrange(self._keys.log, identifier, identifier)
+        return not raw or decode_entry(raw[0]) == newest
 
     async def _restart(self, afresh: bool = False) -> None:
-        """Go on with the log that Redis has now, or with a new one; what lies between is lost."""
+        """Continue with the log that Redis has now. Entries in between are lost to this server.
+
+        Arguments:
+            afresh: begin a new log in Redis first, unless another server has done so.
+        """
         await self._publisher.ensure_epoch(afresh)
-        last = await self._last()
+        end = await self._end_of_log()
         oldest = await self._commands.xrange(self._keys.log, count=1)
-        base = int(oldest[0][0].partition("-")[0]) - 1 if oldest else last.offset
-        if last.epoch == self.log.last.epoch and base < self.log.last.offset:
-            # Not trimmed, but with a hole, which would be met again and again.
+        base = int(oldest[0][0].partition("-")[0]) - 1 if oldest else end.offset
+        if end.epoch == self.log.last.epoch and base < self.log.last.offset:
+            # The log was not trimmed: it has a gap, which every reader would meet again.
             return await self._restart(afresh=True)
-        log.warning("the log goes on at %s instead of %s", Position(last.epoch, base), self.log.last)
-        self.log.restart(Position(last.epoch, base))
+        start = Position(end.epoch, base)
+        log.warning("the log continues at %s instead of %s", start, self.log.last)
+        self.log.restart(start)
         self._in_doubt = False
         if self._subscriber is not None:
             self._subscriber.restarted()
         return None
 
 
-def _following(position: Position) -> Position:
-    return Position(position.epoch, position.offset + 1)
-
-
 class ForeignEntryError(Exception):
-    """Say that an entry of the stream was not written by a server of the deployment."""
+    """An entry of the stream was not written by a server of the deployment."""
 
 
-def read(raw: tuple[str, dict[str, Any]]) -> Entry:
-    """Return an entry of the stream, whose id is its offset.
+def decode_entry(raw: tuple[str, dict[str, Any]]) -> Entry:
+    """Return a stream entry as an entry of the log.
+
+    Arguments:
+        raw: the entry's id and its fields, as redis-py returns them.
 
     Raises:
-        ForeignEntryError: when it is not ours.
+        ForeignEntryError: if no server of the deployment has written it.
     """
     identifier, fields = raw
     offset, _, rest = identifier.partition("-")
     try:
         if rest != "0":
-            raise ValueError("ours end in -0")
+            raise ValueError("its id does not end in -0")
         position = Position(fields["epoch"], int(offset))
         message = msgspec.json.decode(fields["message"], type=Message)
         transports = tuple(fields["transports"].split(","))
         sent_at = float(fields["sent_at"])
-        return entry(message, fields["producer"], int(fields["seq"]), position, sent_at, transports)
+        return make_entry(message, fields["producer"], int(fields["seq"]), position, sent_at, transports)
     except (ValueError, LookupError, msgspec.MsgspecError) as error:
-        raise ForeignEntryError(f"entry {identifier} is not ours: {one_line(error)}") from error
+        raise ForeignEntryError(
+            f"stream entry {identifier} is not from rtdemo: {one_line(error)}"
+        ) from error
+
+
+def _next(position: Position) -> Position:
+    return Position(position.epoch, position.offset + 1)

@@ -1,4 +1,4 @@
-"""Keep a server alive in Redis: who leads, and who else is there."""
+"""The lease in Redis: which server leads, and which servers are running."""
 
 from __future__ import annotations
 
@@ -10,24 +10,35 @@ from collections.abc import Callable, Mapping
 import msgspec
 from redis.exceptions import ResponseError
 
-from rtdemo.engine.redis.client import FAULTS, Health, Keys, Redis, raise_if_cancelled
+from rtdemo.engine.redis.client import REDIS_ERRORS, Health, Keys, Redis, raise_if_cancelled
+
+log = logging.getLogger(__name__)
+
+RENEWAL_INTERVAL_S = 0.5
+"""Seconds between two renewals of the lease."""
+LEASE_S = 3.0
+"""Seconds that a lease is valid. After a crash, another server leads within 5 s."""
+PRESENCE_S = 6.0
+"""Seconds for which a server is listed after its last report."""
 
 RENEW_SCRIPT = """
--- Take or renew the lease. KEYS: leader; ARGV: who, ms. Returns 1 to who leads.
+-- Take the lease, or renew it. Return 1 if the server leads, else 0.
+-- KEYS: leader; ARGV: server, validity in ms.
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 RELEASE_SCRIPT = """
--- Give the lease up, and be gone from the list. KEYS: leader, servers, seen; ARGV: who.
+-- Release the lease if the server has it, and remove the server from the list.
+-- KEYS: leader, servers, seen; ARGV: server.
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 """
 PRESENCE_SCRIPT = """
--- Tell of this server and learn of all that told within so many ms.
--- KEYS: servers, seen; ARGV: who, what, ms.
+-- Report the presence of a server; return those of all servers that reported recently.
+-- KEYS: servers, seen; ARGV: server, its presence, how many ms a report is valid.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -38,28 +49,22 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3]
 end
 return redis.call('HGETALL', KEYS[1])
 """
-log = logging.getLogger(__name__)
-RENEWAL_INTERVAL_S = 0.5
-"""Seconds between two renewals of the lease."""
-LEASE_S = 3.0
-"""Seconds that a lease holds: with a beat, another server leads within 5 s."""
-PRESENCE_S = 6.0
-"""Seconds for which a server that tells nothing more is listed."""
 
 
 class Lease:
-    """Renew the lease, or take it when it is free, and tell of this server.
+    """Takes and renews the lease for one server, and reports its presence to the others.
 
     Arguments:
-        redis: whose keys these are.
-        keys: their names.
+        redis: a client of its own, so that a renewal never waits for other commands.
+        keys: the deployment's keys.
         server: this server's name.
-        lead: called with True and False as this server begins and ceases to lead.
-        presence: returns what the other servers may read of this one.
-        health: told whether Redis takes what is written.
+        lead: called with True when this server begins to lead, and with False when it stops.
+        presence: returns what this server reports about itself.
+        health: keeps whether Redis accepts writes.
 
     Attributes:
-        is_leading: as far as is known here; Redis decides at each message.
+        is_leading: whether this server leads, as far as it knows. Redis checks it at each message.
+        reported_at: when this server last reported its presence, in seconds of `time.monotonic`.
     """
 
     def __init__(
@@ -76,75 +81,78 @@ class Lease:
         self._server = server
         self._lead = lead
         self._health = health
-        self._until = 0.0
-        self._told = 0.0
+        self._valid_until = 0.0
+        self.reported_at = 0.0
         self._presence = presence
-        self._others: dict[str, dict[str, object]] = {}
+        self._servers: dict[str, dict[str, object]] = {}
         self.is_leading = False
 
     @property
-    def others(self) -> dict[str, dict[str, object]]:
-        """What each living server told, this one included, by name; nothing once that is old."""
-        # While Redis is away it expires nobody.
-        return self._others if time.monotonic() < self._told + PRESENCE_S else {}
+    def servers(self) -> dict[str, dict[str, object]]:
+        """The presence of each running server, this one included, by name; up to 2 s old.
 
-    async def beat(self) -> None:
-        """Renew until cancelled."""
+        Empty while Redis is unavailable for longer than `PRESENCE_S`, because nothing expires then.
+        """
+        return self._servers if time.monotonic() < self.reported_at + PRESENCE_S else {}
+
+    async def run(self) -> None:
+        """Renew the lease and report the presence until cancelled."""
         while True:
             raise_if_cancelled()
             try:
-                await self._renew()
-                await self._present()
+                await self.renew()
+                await self._report_presence()
             except ResponseError as error:
-                self._health.refused(error)
-            except FAULTS as error:
-                log.debug("no heartbeat: %r", error)
+                self._health.write_refused(error)
+            except REDIS_ERRORS as error:
+                log.debug("the lease was not renewed: %r", error)
             except Exception:
-                # A bug, or what another version told of itself: the lease is still to be renewed.
-                log.exception("a heartbeat failed")
-            if time.monotonic() >= self._until:
-                self.lead(False)
+                # A bug, or a presence of another version. Continue: the lease must be renewed.
+                log.exception("renewing the lease failed; retrying")
+            if time.monotonic() >= self._valid_until:
+                self.set_leading(False)
             await asyncio.sleep(RENEWAL_INTERVAL_S)
 
-    def lead(self, leading: bool) -> None:
-        """Note who leads, and say so once."""
+    def set_leading(self, leading: bool) -> None:
+        """Set whether this server leads. Log and report a change."""
         if leading is not self.is_leading:
             self.is_leading = leading
             log.info("this server %s the shared producers", "runs" if leading else "no longer runs")
             self._lead(leading)
 
-    async def stop(self) -> None:
-        """Give the lease up, so that another server leads at once."""
-        self.lead(False)
+    async def release(self) -> None:
+        """Stop leading and release the lease, so that another server leads at once."""
+        self.set_leading(False)
         names = (self._keys.leader, self._keys.servers, self._keys.seen)
         try:
             await self._redis.eval(RELEASE_SCRIPT, len(names), *names, self._server)
-        except FAULTS as error:
-            log.debug("the lease runs out by itself: %r", error)
+        except REDIS_ERRORS as error:
+            log.debug("the lease was not released and will expire: %r", error)
 
-    async def _renew(self) -> None:
-        # Counted from before the question: Redis counts from when it hears it.
-        asked = time.monotonic()
-        if self.is_leading and asked >= self._until:
-            # This process stood still; another may lead by now.
-            self.lead(False)
+    async def renew(self) -> None:
+        """Renew the lease, or take it if it is free."""
+        # Validity is counted from before the request, because Redis counts from its arrival.
+        requested_at = time.monotonic()
+        if self.is_leading and requested_at >= self._valid_until:
+            # This process was paused. Another server may lead now.
+            self.set_leading(False)
         milliseconds = int(LEASE_S * 1000)
         held = await self._redis.eval(RENEW_SCRIPT, 1, self._keys.leader, self._server, milliseconds)
         if held:
-            self._until = asked + LEASE_S
-            self._health.wrote()
-        self.lead(bool(held))
+            self._valid_until = requested_at + LEASE_S
+            self._health.write_succeeded()
+        self.set_leading(bool(held))
 
-    async def _present(self) -> None:
+    async def _report_presence(self) -> None:
         now = time.monotonic()
-        if now < self._told + PRESENCE_S / 3 and not self._health.unwritten:
+        if now < self.reported_at + PRESENCE_S / 3 and not self._health.write_problem:
             return
         names = (self._keys.servers, self._keys.seen)
-        what = msgspec.json.encode(self._presence()).decode()
+        presence = msgspec.json.encode(self._presence()).decode()
         flat = await self._redis.eval(
-            PRESENCE_SCRIPT, 2, *names, self._server, what, int(PRESENCE_S * 1000)
+            PRESENCE_SCRIPT, len(names), *names, self._server, presence, int(PRESENCE_S * 1000)
         )
-        self._told = now
-        self._health.wrote()
+        self.reported_at = now
+        self._health.write_succeeded()
         pairs = zip(flat[::2], flat[1::2], strict=True)
-        self._others = {name: msgspec.json.decode(text) for name, text in pairs}
+        self._servers = {name: msgspec.json.decode(text) for name, text in pairs}

@@ -1,4 +1,4 @@
-"""Queue messages for Redis and hand them over in order, each once."""
+"""The queue of messages to publish: sent to Redis in order, each once."""
 
 from __future__ import annotations
 
@@ -9,20 +9,34 @@ from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
-from rtdemo.engine.interface import KEY_SECONDS, Draft, fingerprint
-from rtdemo.engine.log import FOLLOWED, Log
-from rtdemo.engine.redis.client import FAULTS, READY, Health, Keys, Redis, raise_if_cancelled
+from rtdemo.engine.interface import IDEMPOTENCY_KEY_S, Draft, fingerprint
+from rtdemo.engine.log import MAX_NUMBERED_PRODUCERS, Log
+from rtdemo.engine.redis.client import READY, REDIS_ERRORS, Health, Keys, Redis, raise_if_cancelled
 from rtdemo.errors import KeyReused, NotLeading, Unavailable, one_line
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.message import Position, new_epoch
 
-PUBLISH = """
--- Number messages and append them, all or none; of none it is seen whether Redis takes writes.
--- KEYS: meta, numbers, log, leader, idempotency key, names by when they last published
--- ARGV: 1 a fresh epoch, 2 and 3 the epoch and offset that the caller has reached,
---       4 the caller where it must lead, 5 what the key came with, 6 ms for which the key holds,
---       7 to 10 bounds: messages, bytes, oldest ms, names; then four a message:
---       producer, JSON, ms at which it is sent, transports.
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 1000
+"""Publications that may wait for Redis."""
+MAX_PER_ROUND_TRIP = 64
+"""Publications that are sent to Redis in one round trip."""
+UNREACHABLE_OFFSET = 2**53 - 1
+"""An offset that no log reaches."""
+Answer = asyncio.Future[list[Position]]
+"""The result of a publication: the positions of its messages."""
+
+PUBLISH_SCRIPT = """
+-- Number messages and append them to the log, all or none. Without messages: only ensure a log.
+-- Return {'ok', epoch, offset of the first message}; {'lead'} if the server does not lead; {'key'} if
+-- the idempotency key was used with other messages.
+-- KEYS: meta, numbers, log, leader, idempotency key, names.
+-- ARGV: 1 a new epoch; 2, 3 epoch and offset that the server has reached;
+--       4 the server, if it must lead; 5 fingerprint of the messages, if there is a key;
+--       6 ms for which the key is remembered;
+--       7 to 10 limits of the log: messages, bytes, oldest time in ms, producers' names.
+--       Then four for each message: producer, JSON, time in ms, transports.
 if ARGV[4] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[4] then return {'lead'} end
 if ARGV[5] ~= '' then
   local known = redis.call('HMGET', KEYS[5], 'print', 'epoch', 'first')
@@ -31,7 +45,7 @@ if ARGV[5] ~= '' then
 end
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = tonumber(redis.call('HGET', KEYS[1], 'offset') or '0')
--- Restored from an older state, Redis would give offsets a second time.
+-- Redis was restored from an older state and would assign offsets a second time: begin a new log.
 if not epoch or (epoch == ARGV[2] and offset < tonumber(ARGV[3])) then
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[6])
   epoch, offset = ARGV[1], 0
@@ -72,38 +86,20 @@ if ARGV[5] ~= '' then
 end
 return {'ok', epoch, first}
 """
-log = logging.getLogger(__name__)
-WAITING = 1000
-"""Publications that may wait for Redis; each has 64 KiB at the most."""
-TOGETHER = 64
-"""Publications that go in one round trip."""
-UNREACHED = 2**53 - 1
-"""An offset that no log has."""
-Answer = asyncio.Future[list[Position]]
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """Hold messages on their way, and the future that is told of their positions."""
-
-    drafts: Sequence[Draft]
-    key: str
-    leading: bool
-    answer: Answer
 
 
 class Publisher:
-    """Hand publications to Redis, in order, by one task.
+    """Sends publications to Redis in order, from one task.
 
     Arguments:
-        redis: whose log it is.
-        keys: its names there.
-        log: this server's copy.
+        redis: the client.
+        keys: the deployment's keys.
+        log: this server's copy of the log.
         server: this server's name, as in the lease.
-        now: milliseconds since the epoch.
-        health: told whether Redis takes what is written.
-        away: called with the error when Redis cannot be reached.
-        refused: called when Redis says that another server leads.
+        now: returns the time, in milliseconds since the Unix epoch.
+        health: keeps whether Redis accepts writes.
+        unavailable: called with the error when Redis cannot be reached.
+        not_leading: called when Redis reports that another server leads.
     """
 
     def __init__(
@@ -114,8 +110,8 @@ class Publisher:
         server: str,
         now: Callable[[], float],
         health: Health,
-        away: Callable[[Exception], object],
-        refused: Callable[[], object],
+        unavailable: Callable[[Exception], object],
+        not_leading: Callable[[], object],
     ) -> None:
         self._redis = redis
         self._keys = keys
@@ -123,77 +119,87 @@ class Publisher:
         self._server = server
         self._now = now
         self._health = health
-        self._waiting: asyncio.Queue[Publication] = asyncio.Queue(WAITING)
-        self._away = away
-        self._refused = refused
+        self._waiting: asyncio.Queue[Publication] = asyncio.Queue(MAX_WAITING)
+        self._unavailable = unavailable
+        self._not_leading = not_leading
 
     def put(self, drafts: Sequence[Draft], key: str, leading: bool) -> Answer:
-        """Queue messages; where nothing can be published, the answer has failed already."""
+        """Queue messages for Redis.
+
+        Arguments:
+            drafts: the messages, in order.
+            key: an idempotency key, or nothing.
+            leading: publish only if this server is the leader.
+
+        Returns:
+            A future of the positions. It has failed already if nothing can be published now.
+        """
         answer: Answer = asyncio.get_running_loop().create_future()
         if self._health.state != READY:
             answer.set_exception(Unavailable(self._health.state))
         elif self._waiting.full():
-            answer.set_exception(Unavailable(f"{WAITING} publications wait for redis"))
+            answer.set_exception(Unavailable(f"{MAX_WAITING} publications wait for redis; retry later"))
         else:
             self._waiting.put_nowait(Publication(drafts, key, leading, answer))
         return answer
 
-    def fail(self, why: str) -> None:
-        """Give up on all that waits."""
+    def fail_waiting(self, reason: str) -> None:
+        """Fail every publication in the queue with `Unavailable`."""
         while not self._waiting.empty():
-            _fail(self._waiting.get_nowait().answer, Unavailable(why))
+            _fail(self._waiting.get_nowait().answer, Unavailable(reason))
 
-    async def work(self) -> None:
-        """Hand over until cancelled."""
+    async def run(self) -> None:
+        """Send publications until cancelled."""
         while True:
             raise_if_cancelled()
-            together = [await self._waiting.get()]
-            while len(together) < TOGETHER and not self._waiting.empty():
-                together.append(self._waiting.get_nowait())
+            batch = [await self._waiting.get()]
+            while len(batch) < MAX_PER_ROUND_TRIP and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
             try:
-                await self._hand_over(together)
-            except FAULTS as error:
-                for publication in together:
+                await self._send(batch)
+            except REDIS_ERRORS as error:
+                for publication in batch:
                     _fail(publication.answer, Unavailable(one_line(error)))
-                self._away(error)
+                self._unavailable(error)
             except Exception:
-                # A bug costs these messages, not all that are still to come.
+                # A bug. Only these messages fail; the task continues with the next ones.
                 log.exception("publishing failed")
-                for publication in together:
-                    _fail(publication.answer, Unavailable("the server failed; its log says why"))
+                for publication in batch:
+                    _fail(publication.answer, Unavailable("internal server error; see the server log"))
             finally:
-                for publication in together:
+                for publication in batch:
                     _fail(publication.answer, Unavailable("the server is stopping"))
 
     async def ensure_epoch(self, afresh: bool = False) -> None:
-        """Begin a log where Redis has none, or only an older state of ours.
+        """Begin a new log if Redis has none, or has an older state of this server's log.
 
         Arguments:
-            afresh: also where it has gone on from there, if nobody has begun a new one meanwhile.
+            afresh: begin a new log also if the older state was continued, unless another server has
+                begun a new one meanwhile.
         """
         reached = self._log.last
         if afresh:
-            reached = Position(reached.epoch, UNREACHED)
+            reached = Position(reached.epoch, UNREACHABLE_OFFSET)
         nothing = Publication([], "", False, asyncio.get_running_loop().create_future())
         await self._redis.eval(*self._command(nothing, reached))
 
-    async def _hand_over(self, together: list[Publication]) -> None:
+    async def _send(self, batch: list[Publication]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
-        for publication in together:
+        for publication in batch:
             pipeline.eval(*self._command(publication, self._log.last))
         results = await pipeline.execute(raise_on_error=False)
-        for publication, result in zip(together, results, strict=True):
+        for publication, result in zip(batch, results, strict=True):
             if isinstance(result, ResponseError):
-                self._health.refused(result)
+                self._health.write_refused(result)
                 _fail(publication.answer, Unavailable(self._health.state))
             elif isinstance(result, Exception):
                 _fail(publication.answer, Unavailable(one_line(result)))
             else:
-                self._settle(publication, result)
+                self._resolve(publication, result)
 
-    def _settle(self, publication: Publication, result: list[str]) -> None:
+    def _resolve(self, publication: Publication, result: list[str]) -> None:
         if result[0] == "lead":
-            self._refused()
+            self._not_leading()
             _fail(publication.answer, NotLeading())
         elif result[0] == "key":
             _fail(publication.answer, KeyReused())
@@ -212,16 +218,26 @@ class Publisher:
             keys.idempotency(publication.key),
             keys.names,
         )
-        who = self._server if publication.leading else ""
+        leader = self._server if publication.leading else ""
         oldest = now - limits.seconds * 1000
-        what = fingerprint(publication.drafts) if publication.key else ""
-        head = (new_epoch(), *reached, who, what, int(KEY_SECONDS * 1000))
-        bounds = (limits.count, limits.bytes, oldest, FOLLOWED)
+        content = fingerprint(publication.drafts) if publication.key else ""
+        head = (new_epoch(), *reached, leader, content, int(IDEMPOTENCY_KEY_S * 1000))
+        bounds = (limits.count, limits.bytes, oldest, MAX_NUMBERED_PRODUCERS)
         flat: list[str | int | float] = []
         for draft in publication.drafts:
             message = messages.encode(draft.message).decode()
             flat += [draft.producer, message, repr(now), ",".join(draft.transports)]
-        return (PUBLISH, len(names), *names, *head, *bounds, *flat)
+        return (PUBLISH_SCRIPT, len(names), *names, *head, *bounds, *flat)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Messages to publish together, and the future of their positions."""
+
+    drafts: Sequence[Draft]
+    key: str
+    leading: bool
+    answer: Answer
 
 
 def _fail(answer: Answer, error: Exception) -> None:

@@ -14,7 +14,7 @@ from rtdemo.lab.bench import metrics
 from rtdemo.lab.bench.metrics import FROM, Basis
 from rtdemo.lab.bench.result import Round, Run
 from rtdemo.protocol.client import Transport
-from rtdemo.timing.histogram import Latencies, middle
+from rtdemo.timing.histogram import Latencies, bucket_middle
 
 LEAST, MOST = 0.01, 1e6
 """Milliseconds at which the scale ends."""
@@ -113,7 +113,7 @@ def _curve(whole: dict[Transport, Latencies], basis: Basis, common: Scale) -> Pl
 def _steps(one: Latencies, across: Callable[[float], float], common: Scale) -> str:
     seen, count, points = 0, len(one), []
     for index in sorted(one.counts):
-        y = 100 - common.height(middle(index) * 1000)
+        y = 100 - common.height(bucket_middle(index) * 1000)
         start = across(seen / count)
         seen += one.counts[index]
         points += [f"{start:.2f},{y:.2f}", f"{across(seen / count):.2f},{y:.2f}"]

@@ -14,7 +14,7 @@ from typing import TypeVar
 from rtdemo.lab.bench import metrics
 from rtdemo.lab.bench.metrics import METRICS, Basis, Metric
 from rtdemo.lab.bench.result import Round
-from rtdemo.timing.histogram import Latencies, merged, middle
+from rtdemo.timing.histogram import Latencies, bucket_middle, merged
 
 MIN_ROUNDS = 2
 _SMALLEST = 0.001
@@ -153,7 +153,7 @@ def percentiles(
     joined = [_joined(one) for one in rounds]
     indices = sorted({index for one in joined for block in one for index in block.counts})
     vectors = [[tuple(block.counts.get(i, 0) for i in indices) for block in one] for one in joined]
-    middles = [middle(index) for index in indices]
+    middles = [bucket_middle(index) for index in indices]
 
     def of(drawn: list[tuple[int, ...]]) -> list[float]:
         seen = list(accumulate(map(sum, zip(*drawn, strict=True))))

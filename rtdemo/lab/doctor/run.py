@@ -19,7 +19,7 @@ from rtdemo.lab.doctor.report import Report
 from rtdemo.lab.doctor.resume import resume
 from rtdemo.lab.doctor.streams import StreamMonitor
 from rtdemo.plugin_system.checks import Check, Finding, Verdict
-from rtdemo.plugin_system.isolation import Threads, raise_if_stopped
+from rtdemo.plugin_system.isolation import Threads, raise_if_cancelled
 
 CHECK_TIMEOUT_S = 30.0
 """Seconds for a check of ours, except those that wait on purpose."""
@@ -225,7 +225,7 @@ async def run_plugin_check(check: Check, url: str) -> Finding:
         async with asyncio.timeout(PLUGIN_CHECK_TIMEOUT_S) as limit:
             found = await thread.run(_call, check, url)
     except BaseException as error:
-        raise_if_stopped(error)
+        raise_if_cancelled(error)
         if limit.expired():
             return Finding("fail", f"did not finish in {PLUGIN_CHECK_TIMEOUT_S:g} s")
         return Finding("fail", one_line(error))

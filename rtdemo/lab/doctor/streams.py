@@ -20,7 +20,7 @@ from rtdemo.lab.doctor.errors import (
 from rtdemo.lab.event_stream import Event, EventParser
 from rtdemo.lab.server_clock import now
 from rtdemo.protocol.client import Transport
-from rtdemo.protocol.message import Message, Position, parse
+from rtdemo.protocol.message import Message, Position, parse_position
 
 OPEN_TIMEOUT_S = 10.0
 """Seconds for a stream to open."""
@@ -195,4 +195,4 @@ def decode_message(text: str) -> Message | None:
 
 def position_of(message: Message) -> Position | None:
     """Return a message's position in the log; None if it has none."""
-    return parse(message.id) if message.id else None
+    return parse_position(message.id) if message.id else None

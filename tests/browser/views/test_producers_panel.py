@@ -102,7 +102,7 @@ async def test_enable_is_refused(
 async def test_reload(open_page: Open, troubled: Server, plugin: Path) -> None:
     """A failed reload is shown above the list until it is fixed; new producers then appear."""
     producers = ProducersSection(await open_page(server=troubled))
-    reloader = Reloader(troubled.hub, troubled._discover)
+    reloader = Reloader(troubled.hub, troubled.discover)
     await expect(producers.rows).to_have_count(6)
     plugin.write_text("\n\ndef broken(:\n")
     reloader.apply([plugin])

@@ -1,4 +1,4 @@
-"""Everything that waits for silence, at the same time: a run waits most of its time."""
+"""Fixtures that run doctor behind all proxies and middleboxes at the same time: a run mostly waits."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ SETUPS = (
     "haproxy_client_timeout.cfg",
     "haproxy_well_set.cfg",
 )
-"""Proxies with a fault or without; the empty one is none."""
-BOXES: dict[str, dict[str, Any]] = {
-    "forgets": {"forgets": 1.75},
-    "cuts by age": {"life": 3.0},
-    "takes out Last-Event-ID": {"without": "Last-Event-ID"},
-    "takes out the subprotocol": {"without": "Sec-WebSocket-Protocol"},
-    "takes out Origin": {"without": "Origin"},
-    "cuts what is large": {"largest": 32_768},
+"""Proxy configurations, with a fault or without; the empty name is for no proxy."""
+MIDDLEBOXES: dict[str, dict[str, Any]] = {
+    "drops after silence": {"drops_after": 1.75},
+    "cuts by age": {"max_age": 3.0},
+    "removes Last-Event-ID": {"removes": "Last-Event-ID"},
+    "removes the subprotocol": {"removes": "Sec-WebSocket-Protocol"},
+    "removes Origin": {"removes": "Origin"},
+    "cuts large messages": {"max_bytes": 32_768},
 }
-"""Boxes in the path, each with one fault."""
+"""Middleboxes with one fault each: the arguments of `middlebox`."""
 
 
-async def behind_boxes() -> dict[str, Findings]:
-    """Return what doctor finds behind each box."""
+async def behind_middleboxes() -> dict[str, Findings]:
+    """Return the findings behind each middlebox."""
 
     async def behind(**fault: Any) -> Findings:
         async with served(often=True) as server, middlebox(server.web_url, **fault) as url:
             return findings(await examine(url, idle=4))
 
-    runs = await asyncio.gather(*(behind(**fault) for fault in BOXES.values()))
-    return dict(zip(BOXES, runs, strict=True))
+    runs = await asyncio.gather(*(behind(**fault) for fault in MIDDLEBOXES.values()))
+    return dict(zip(MIDDLEBOXES, runs, strict=True))
 
 
 @pytest.fixture(scope="session")
 def setups_findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Findings, Findings]]:
-    """Examine each set-up before and after its mending, except where its proxy is not installed."""
+    """Check each set-up before and after its fixes, except those with a proxy that is not installed."""
     possible = [setup for setup in SETUPS if not setup or find(proxies.program(setup))]
     return asyncio.run(before_and_after(tmp_path_factory.mktemp("setups"), possible))
 
 
 @pytest.fixture(scope="session")
-def boxes_findings() -> dict[str, Findings]:
-    """Examine what is behind each box."""
-    return asyncio.run(behind_boxes())
+def middlebox_findings() -> dict[str, Findings]:
+    """Check a server behind each middlebox."""
+    return asyncio.run(behind_middleboxes())

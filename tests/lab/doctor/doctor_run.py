@@ -1,4 +1,4 @@
-"""Run `rtdemo doctor` in this process, on servers and proxies that end with it."""
+"""Run the checks of `rtdemo doctor` in this process, on servers and proxies of its own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from rtdemo.settings.folders import bundled
 from rtdemo.settings.settings import Settings
 from tests.lab.doctor import proxies
 
-IDLE = 8
-"""Seconds of silence: over the heartbeat, and over the limits of the set-ups."""
-HEARTBEAT = 6.0
+IDLE_S = 8
+"""Seconds of silence: more than the heartbeat, and more than the idle timeouts of the set-ups."""
+HEARTBEAT_S = 6.0
+"""Seconds between heartbeats of the server."""
 
 Findings = dict[str, Result]
 
@@ -29,10 +30,11 @@ async def served(often: bool = False, **changes: Any) -> AsyncIterator[Server]:
     """Serve the built-in plugins, in real time.
 
     Arguments:
-        often: whether shared messages come more often than theirs.
+        often: whether to add a plugin that sends shared messages more often.
+        changes: settings other than the defaults of this function.
     """
     local: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "single_site": True}
-    local |= {"heartbeat": HEARTBEAT, "plugins_dir": str(bundled("plugins"))}
+    local |= {"heartbeat": HEARTBEAT_S, "plugins_dir": str(bundled("plugins"))}
     files = [Path(__file__).parent / "frequent_messages.py"] if often else []
     server = Server(Settings(**{**local, **changes}), files)
     await server.start()
@@ -42,26 +44,32 @@ async def served(often: bool = False, **changes: Any) -> AsyncIterator[Server]:
         await server.stop()
 
 
-async def examine(url: str, idle: int = IDLE, checks: Iterable[Check] = ()) -> Report:
-    """Return what doctor finds."""
+async def examine(url: str, idle: int = IDLE_S, checks: Iterable[Check] = ()) -> Report:
+    """Run doctor on a URL; return its report."""
     report = Report(url)
     await Examination(address.parse(url), idle, checks, report).run()
     return report
 
 
 def findings(report: Report) -> Findings:
-    """Return what was found, by check."""
+    """Return the findings of a report by check."""
     return {result.check: result for result in report.checks}
 
 
-async def behind(folder: Path, setup: str, given: list[str]) -> Findings:
-    """Return what doctor finds behind a proxy, or without one."""
+async def behind(folder: Path, setup: str, fixes: list[str]) -> Findings:
+    """Return the findings behind a proxy.
+
+    Arguments:
+        folder: for the proxy's files.
+        setup: name of a file in setups/; empty for no proxy.
+        fixes: directives to add to that file.
+    """
     async with served() as server:
         if not setup:
             return findings(await examine(server.web_url))
         folder.mkdir()
         port = int(server.web_url.rpartition(":")[2])
-        process = proxies.proxy(folder, setup, port, given)
+        process = proxies.proxy(folder, setup, port, fixes)
         await process.start()
         try:
             return findings(await examine(process.url))
@@ -70,13 +78,13 @@ async def behind(folder: Path, setup: str, given: list[str]) -> Findings:
 
 
 async def before_and_after(folder: Path, setups: Iterable[str]) -> dict[str, tuple[Findings, Findings]]:
-    """Examine set-ups, and those with a fault once more with the fixes that were printed."""
+    """Return the findings for each set-up, without and with the fixes that doctor printed."""
 
-    async def tried(setup: str) -> tuple[Findings, Findings]:
+    async def run_twice(setup: str) -> tuple[Findings, Findings]:
         before = await behind(folder / f"{setup}.before", setup, [])
-        fixes = [d for result in before.values() for d in proxies.directives(result.fix)]
+        fixes = [directive for result in before.values() for directive in proxies.directives(result.fix)]
         after = await behind(folder / f"{setup}.after", setup, fixes) if fixes else before
         return before, after
 
     names = list(setups)
-    return dict(zip(names, await asyncio.gather(*map(tried, names)), strict=True))
+    return dict(zip(names, await asyncio.gather(*map(run_twice, names)), strict=True))

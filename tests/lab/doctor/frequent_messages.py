@@ -1,4 +1,4 @@
-"""A plugin with shared messages so often that a client that was cut misses some at once."""
+"""A plugin that sends shared messages so often that a disconnected client misses some at once."""
 
 from rtdemo import producer
 

@@ -1,4 +1,4 @@
-"""A box in the path that does what such boxes do, on real bytes between real sockets."""
+"""A TCP middlebox with a chosen fault, between a real client and a real server."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-STREAM = b"Content-Type: text/event-stream"
+EVENT_STREAM = b"Content-Type: text/event-stream"
 
 
 async def forward(
-    writer: asyncio.StreamWriter, data: bytes, header: re.Pattern[bytes] | None, holds: float
+    writer: asyncio.StreamWriter, data: bytes, removed_header: re.Pattern[bytes] | None, delay: float
 ) -> None:
-    """Write what came, without a header, or later."""
-    if holds:
-        asyncio.get_running_loop().call_later(holds, writer.write, data)
+    """Forward data: without a header, or after a delay in seconds."""
+    if delay:
+        asyncio.get_running_loop().call_later(delay, writer.write, data)
         return
-    writer.write(header.sub(b"", data) if header else data)
+    writer.write(removed_header.sub(b"", data) if removed_header else data)
     await writer.drain()
 
 
@@ -25,58 +25,59 @@ async def forward(
 async def middlebox(
     server: str,
     *,
-    without: str = "",
-    forgets: float = 0,
-    life: float = 0,
-    largest: int = 0,
-    holds: float = 0,
-    back: str = "",
+    removes: str = "",
+    drops_after: float = 0,
+    max_age: float = 0,
+    max_bytes: int = 0,
+    delay: float = 0,
+    reconnects_to: str = "",
 ) -> AsyncIterator[str]:
-    """Forward TCP to a server's address, with a fault; give the box's own address.
+    """Forward TCP connections to a server, with a fault; yield the URL of the middlebox.
 
     Arguments:
-        without: a header that it takes out of requests.
-        forgets: seconds of silence behind which it forwards nothing more and says nothing.
-        life: seconds after which it cuts a connection.
-        holds: seconds for which it holds each piece of an event stream back.
-        back: another server's address, to which it brings those who come back.
-        largest: bytes of what it reads at once, from which it cuts the connection.
+        server: URL of the server.
+        removes: header to remove from requests.
+        drops_after: seconds of silence after which it silently forwards nothing more.
+        max_age: seconds after which it cuts a connection.
+        max_bytes: it cuts a connection when it reads more bytes at once.
+        delay: seconds by which it delays each part of an event stream.
+        reconnects_to: URL of another server, to which it forwards clients that resume.
     """
     port = int(server.rpartition(":")[2])
-    header = re.compile(rf"(?im)^{without}:.*\r\n".encode()) if without else None
+    removed_header = re.compile(rf"(?im)^{removes}:.*\r\n".encode()) if removes else None
 
     async def pump(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: list[float]
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, last_data: list[float]
     ) -> None:
         loop = asyncio.get_running_loop()
-        is_held = False
+        is_stream = False
         while data := await reader.read(1 << 20):
-            silence = loop.time() - heard[0]
-            if forgets and silence > forgets:
+            silence = loop.time() - last_data[0]
+            if drops_after and silence > drops_after:
                 await asyncio.Event().wait()
-            heard[0] = loop.time()
-            if largest and len(data) > largest:
+            last_data[0] = loop.time()
+            if max_bytes and len(data) > max_bytes:
                 break
-            is_held |= STREAM in data
-            await forward(writer, data, header, holds if is_held else 0)
+            is_stream |= EVENT_STREAM in data
+            await forward(writer, data, removed_header, delay if is_stream else 0)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.read(1 << 16)
-        is_back = bool(back) and re.search(rb"(?i)last.event.id", first)
-        there = int(back.rpartition(":")[2]) if is_back else port
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", there)
-        there_writer.write(header.sub(b"", first) if header else first)
-        heard = [asyncio.get_running_loop().time()]
+        is_resuming = bool(reconnects_to) and re.search(rb"(?i)last.event.id", first)
+        target = int(reconnects_to.rpartition(":")[2]) if is_resuming else port
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", target)
+        server_writer.write(removed_header.sub(b"", first) if removed_header else first)
+        last_data = [asyncio.get_running_loop().time()]
         pumps = [
-            asyncio.ensure_future(pump(reader, there_writer, heard)),
-            asyncio.ensure_future(pump(there_reader, writer, heard)),
+            asyncio.ensure_future(pump(reader, server_writer, last_data)),
+            asyncio.ensure_future(pump(server_reader, writer, last_data)),
         ]
         try:
-            timeout = life or None
+            timeout = max_age or None
             await asyncio.wait(pumps, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             writer.transport.abort()
-            there_writer.transport.abort()
+            server_writer.transport.abort()
             for task in pumps:
                 task.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)

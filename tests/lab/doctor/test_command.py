@@ -1,4 +1,4 @@
-"""`rtdemo doctor` as a person and a program run it."""
+"""The command `rtdemo doctor`: exit codes, output for people and JSON."""
 
 from __future__ import annotations
 
@@ -43,30 +43,30 @@ async def run(*arguments: str) -> tuple[int | None, str, str]:
 
 
 async def test_plugins_add_checks_and_programs_read_json(tmp_path: Path) -> None:
-    """A failed one makes the code 1; one that cannot be loaded is told and left out."""
+    """A failed check sets the exit code to 1; a plugin that cannot be loaded is reported and skipped."""
     (tmp_path / "mine.py").write_text(PLUGIN)
     (tmp_path / "broken.py").write_text("def (")
     files = [str(tmp_path / name) for name in ("mine.py", "broken.py")]
     async with served(often=True) as server:
         code, out, err = await run(server.web_url, *files, "--idle", "1", "--json")
-    told = json.loads(out)
+    result = json.loads(out)
     assert code == 1
     assert "plugin 'broken'" in err
     assert "Traceback" not in err
-    assert set(told) == {"url", "version", "when", "seconds", "proxy", "couldRun", "checks"}
-    assert (told["url"], told["version"], told["couldRun"]) == (server.web_url, __version__, True)
-    found = {check.pop("check"): check for check in told["checks"]}
+    assert set(result) == {"url", "version", "when", "seconds", "proxy", "couldRun", "checks"}
+    assert (result["url"], result["version"], result["couldRun"]) == (server.web_url, __version__, True)
+    found = {check.pop("check"): check for check in result["checks"]}
     assert found["mine"] == {"verdict": "ok", "seen": f"looked at {server.web_url}", "fix": ""}
     assert found["other"] == {"verdict": "fail", "seen": "OSError: no luck", "fix": ""}
     assert found["TCP"]["verdict"] == "ok"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_interrupt_prints_what_was_found(number: signal.Signals) -> None:
-    """With the code of SIGINT and no traceback."""
+async def test_interrupt_prints_the_findings_so_far(number: signal.Signals) -> None:
+    """With the exit code of SIGINT, 130, and no traceback."""
     async with served(often=True) as server:
         process = await start(server.web_url, "--idle", "60")
-        # It asks for the streams by themselves once the first checks are made.
+        # It opens the normal streams after the first checks.
         while len(server.hub) < 2:
             await asyncio.sleep(0.02)
         process.send_signal(number)
@@ -83,16 +83,16 @@ async def test_interrupt_prints_what_was_found(number: signal.Signals) -> None:
         (["ftp://h"], "has the scheme 'ftp'"),
     ],
 )
-async def test_what_cannot_be_run_is_told(arguments: list[str], words: str) -> None:
-    """With the code 2, in one line or in the line of the check that failed."""
+async def test_url_that_cannot_be_checked_is_reported(arguments: list[str], words: str) -> None:
+    """With exit code 2, in one line or in the finding of the check that failed."""
     code, out, err = await run(*arguments)
     assert code == 2
     assert words in out + err
     assert "Traceback" not in err
 
 
-def test_lines_are_for_people() -> None:
-    """The fix stands under its fault alone, and nothing moves the cursor."""
+def test_lines_for_people() -> None:
+    """A fix is printed only under a fault, and no text can move the cursor."""
     report = Report("http://h")
     report.add("one", Finding("ok", "all \x1b[2J well", "not shown"))
     report.add("two", Finding("warn", "so so", "do this"))

@@ -1,4 +1,4 @@
-"""The fix fits the proxy that was seen."""
+"""The fix is worded for the detected proxy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PROXIES = ("nginx", "HAProxy", "Caddy", "Heroku", "Cloudflare")
 
 
 @pytest.mark.parametrize(
-    ("answered", "arrived", "proxy"),
+    ("response_headers", "received_headers", "proxy"),
     [
         ([("Server", "nginx/1.22.1")], {}, "nginx"),
         ([("Server", "openresty")], {}, "nginx"),
@@ -27,16 +27,16 @@ PROXIES = ("nginx", "HAProxy", "Caddy", "Heroku", "Cloudflare")
     ],
 )
 def test_proxy_is_recognised(
-    answered: list[tuple[str, str]], arrived: dict[str, str], proxy: str
+    response_headers: list[tuple[str, str]], received_headers: dict[str, str], proxy: str
 ) -> None:
-    """By what it writes into answers and requests; the outermost where there are several."""
-    assert recognise(answered, arrived) == proxy
+    """By what it writes into responses and requests; of several proxies, the outermost."""
+    assert recognise(response_headers, received_headers) == proxy
 
 
 @pytest.mark.parametrize("symptom", FIXES)
 @pytest.mark.parametrize("proxy", [*PROXIES, ""])
 def test_every_symptom_has_a_line(symptom: str, proxy: str) -> None:
-    """Of the proxy itself where it has one; of nginx and HAProxy where none is recognised."""
+    """The line names the detected proxy; if none was detected, nginx and HAProxy as examples."""
     line = fix(symptom, proxy, limit=60, lower=2, origin="http://h")
     assert "\n" not in line
     assert "%" not in line

@@ -1,4 +1,4 @@
-"""What `rtdemo doctor` finds where a box in the path drops, cuts or takes out."""
+"""Findings of `rtdemo doctor` behind middleboxes that drop, cut, delay or remove something."""
 
 from __future__ import annotations
 
@@ -13,35 +13,42 @@ from tests.lab.doctor.middlebox import middlebox
 
 
 @pytest.fixture
-def found(boxes_findings: dict[str, Findings]) -> dict[str, Findings]:
-    return boxes_findings
+def found(middlebox_findings: dict[str, Findings]) -> dict[str, Findings]:
+    return middlebox_findings
 
 
 @pytest.mark.parametrize(
     ("box", "check", "seen", "fix"),
     [
-        ("forgets", "SSE idle cut", "dropped without notice after 1 to 2 s of silence", "raise"),
-        ("forgets", "WebSocket idle cut", "dropped without notice after 1 to 2 s", "raise"),
+        (
+            "drops after silence",
+            "SSE idle cut",
+            "dropped without notice after 1 to 2 s of silence",
+            "raise",
+        ),
+        ("drops after silence", "WebSocket idle cut", "dropped without notice after 1 to 2 s", "raise"),
         ("cuts by age", "SSE life", "was cut after ", "by their age"),
         ("cuts by age", "WebSocket life", "was cut after ", "by their age"),
-        ("takes out Last-Event-ID", "SSE resume", "treated as a new client", "Last-Event-ID"),
-        ("takes out the subprotocol", "WebSocket offers", "subprotocol lost", "Sec-WebSocket-Protocol"),
-        ("takes out Origin", "origin rule", "foreign page accepted (404)", "the header Origin"),
-        ("cuts what is large", "WebSocket 64 KiB", "was not echoed", "limits the size"),
-        ("cuts what is large", "SSE 64 KiB", "cut", ""),
+        ("removes Last-Event-ID", "SSE resume", "treated as a new client", "Last-Event-ID"),
+        ("removes the subprotocol", "WebSocket offers", "subprotocol lost", "Sec-WebSocket-Protocol"),
+        ("removes Origin", "origin rule", "foreign page accepted (404)", "the header Origin"),
+        ("cuts large messages", "WebSocket 64 KiB", "was not echoed", "limits the size"),
+        ("cuts large messages", "SSE 64 KiB", "cut", ""),
     ],
 )
-def test_fault_is_told(found: dict[str, Findings], box: str, check: str, seen: str, fix: str) -> None:
-    """As a failure, with what was seen and what mends it."""
+def test_fault_is_reported(
+    found: dict[str, Findings], box: str, check: str, seen: str, fix: str
+) -> None:
+    """As a failure, with what was seen and the fix."""
     result = found[box][check]
     assert result.verdict == "fail", result
     assert seen in result.seen
     assert fix in result.fix
 
 
-async def test_events_that_are_all_held_alike() -> None:
-    """Are late by the server's clock, though each as much as the others; the WebSocket is not."""
-    async with served(often=True) as server, middlebox(server.web_url, holds=1.0) as url:
+async def test_events_that_are_all_delayed_alike() -> None:
+    """The server's clock reveals a delay that all events share; the WebSocket has none."""
+    async with served(often=True) as server, middlebox(server.web_url, delay=1.0) as url:
         found = findings(await examine(url, idle=1))
     assert found["SSE buffering"].verdict == "fail"
     assert re.search(r"5 were held back, for up to 1\d\d\d ms", found["SSE buffering"].seen)
@@ -50,8 +57,8 @@ async def test_events_that_are_all_held_alike() -> None:
     assert found["SSE latency"].fix
 
 
-def test_one_event_that_is_stuck_counts() -> None:
-    """The last one too; and without a clock only what is later than another."""
+def test_one_delayed_event_counts() -> None:
+    """Even if it is the last; without a clock, only the delay relative to other events counts."""
     arrived = [(1.0, 0.0), (201.0, 200.0), (401.0, 400.0), (601.0, 600.0), (1_700.0, 800.0)]
     ahead = [(came - 3_000, sent) for came, sent in arrived]
     assert sse.lateness(ahead, Reading(3_000, 0.5, 0.0))[-1] == pytest.approx(899.5, abs=0.1)
@@ -59,11 +66,11 @@ def test_one_event_that_is_stuck_counts() -> None:
 
 
 async def test_servers_that_share_no_log() -> None:
-    """Who comes back to another one is lost there; what mends it is told, and no proxy is blamed."""
+    """A client that reconnects to the other server cannot resume; the fix blames no proxy."""
     async with (
         served(often=True) as first,
         served(often=True) as second,
-        middlebox(first.web_url, back=second.web_url) as url,
+        middlebox(first.web_url, reconnects_to=second.web_url) as url,
     ):
         found = findings(await examine(url, idle=1))
     for check in ("SSE resume", "WebSocket resume"):
@@ -72,8 +79,8 @@ async def test_servers_that_share_no_log() -> None:
         assert "share one log: rtdemo serve --engine redis://HOST" in found[check].fix
 
 
-async def test_nothing_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a shared message the position alone is tried, and a warning says so."""
+async def test_no_message_to_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a shared message only the position is tested, and the verdict is a warning."""
     monkeypatch.setattr(resume, "MISSED_MESSAGE_TIMEOUT_S", 0.3)
     async with served(without=("broadcast",)) as server:
         found = findings(await examine(server.web_url, idle=1))

@@ -1,4 +1,4 @@
-"""Whom `rtdemo doctor` meets: nobody, another server, TLS, probes that are off."""
+"""`rtdemo doctor` without a server, with TLS, with a single stream, and without probes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.system_packages import OPENSSL, require
 
 @asynccontextmanager
 async def behind_tls(folder: Path, port: int, days: int = 90, http2: bool = True) -> AsyncIterator[str]:
-    """Put nginx with a certificate of its own in front of a server; give its address."""
+    """Run nginx with a self-signed certificate in front of a server; yield its URL."""
     await certify(folder, datetime.now(UTC) + timedelta(days=days, hours=1))
     process = proxies.proxy(folder, "nginx_tls.conf", port, [])
     config = folder / "nginx_tls.conf"
@@ -40,7 +40,7 @@ async def behind_tls(folder: Path, port: int, days: int = 90, http2: bool = True
 
 
 async def certify(folder: Path, end: datetime) -> None:
-    """Sign a certificate by itself that ends then."""
+    """Create a self-signed certificate that expires at a given time."""
     openssl = require(OPENSSL)
     (folder / "index.txt").touch()
     (folder / "serial").write_text("01")
@@ -87,7 +87,7 @@ async def _listens(port: int) -> bool:
     ],
 )
 async def test_where_nothing_can_be_examined(url: str, check: str, words: str) -> None:
-    """The check that fails says what to do, and the code is 2."""
+    """The finding of the failed check names a remedy, and the exit code is 2."""
     async with served(often=True) as server:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             silent = await asyncio.start_server(lambda _, writer: writer.close(), sock=listening)
@@ -101,7 +101,7 @@ async def test_where_nothing_can_be_examined(url: str, check: str, words: str) -
 
 
 async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Untrusted fails, and what lies behind is tested all the same; SSL_CERT_FILE is honoured."""
+    """An untrusted certificate fails, but all other checks run; SSL_CERT_FILE makes it trusted."""
     async with served(often=True) as server, behind_tls(tmp_path, port_of(server.web_url)) as url:
         report = await examine(url, idle=1)
         untrusted = findings(report)
@@ -118,14 +118,14 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "HTTP/2 offered to browsers, HTTP/1.1 on arrival" in trusted["HTTP version"].seen
     assert "ahead of" in trusted["clock"].seen or "behind" in trusted["clock"].seen
     faults = {name for name, result in trusted.items() if result.verdict != "ok"}
-    # A second of silence is less than the heartbeat.
+    # One second of silence is less than the heartbeat.
     assert faults == {"SSE idle cut", "WebSocket idle cut"}
     assert (wrong.exit_code, wrong.checks[-1].verdict) == (2, "fail")
     assert "uses TLS; give https://" in wrong.checks[-1].seen
 
 
-async def test_certificate_that_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is warned of; and TLS without HTTP/2 leaves browsers with six streams."""
+async def test_certificate_that_expires_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Causes a warning; so does TLS without HTTP/2, where browsers open only six streams."""
     async with (
         served(often=True) as server,
         behind_tls(
@@ -143,7 +143,7 @@ async def test_certificate_that_ends_soon(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("scheme", "path"), [("ws", "/ws"), ("http", "/api/sse")])
 async def test_one_stream(scheme: str, path: str) -> None:
-    """Is opened and watched, whatever server has it."""
+    """A URL of one stream is checked alone, on any server."""
     async with served(often=True) as server:
         url = server.web_url.replace("http", scheme) + path
         found = findings(await examine(url, idle=1))
@@ -157,7 +157,7 @@ async def test_one_stream(scheme: str, path: str) -> None:
 
 
 async def test_probes_are_off() -> None:
-    """It is said how to switch them on; what needs none is tested."""
+    """The finding names the flag that enables them; checks that need no probes run."""
     async with served(often=True, probes=False) as server:
         report = await examine(server.web_url, idle=1)
     found = findings(report)
@@ -168,7 +168,7 @@ async def test_probes_are_off() -> None:
 
 
 async def test_probes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks too often is told so; nothing fails by it."""
+    """A client over the rate limit gets warnings, but no failure."""
     monkeypatch.setattr(probes, "BURST", 4)
     monkeypatch.setattr(probes, "REQUESTS_PER_SECOND", 0.001)
     async with served(often=True) as server:
@@ -181,8 +181,8 @@ async def test_probes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "rtdemo, but too many probes from 127.0.0.1" in findings(again)["server"].seen
 
 
-async def test_certificate_that_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails, with what to do about that."""
+async def test_certificate_that_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails, with a fix for expired certificates."""
     async with served(often=True) as server, behind_tls(tmp_path, port_of(server.web_url), -1) as url:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
         found = findings(await examine(url, idle=1))
@@ -192,7 +192,7 @@ async def test_certificate_that_has_ended(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 async def test_clock_that_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is warned of, and latency allows for it."""
+    """Causes a warning, and latency is corrected for it."""
     real = message.now
     monkeypatch.setattr(message, "now", lambda: real() + 3000)
     async with served(often=True) as server:
@@ -201,6 +201,6 @@ async def test_clock_that_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["clock"].verdict == "warn"
     assert re.match(r"(2999|300\d)\.\d ms ahead of the local clock, ± ", found["clock"].seen)
     for transport in ("SSE", "WebSocket"):
-        told = re.search(r"one way (under )?(\d+\.\d)", found[f"{transport} latency"].seen)
-        assert told is not None
-        assert float(told[2]) < 2000
+        latency = re.search(r"one way (under )?(\d+\.\d)", found[f"{transport} latency"].seen)
+        assert latency is not None
+        assert float(latency[2]) < 2000

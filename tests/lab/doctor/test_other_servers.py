@@ -1,4 +1,4 @@
-"""What `rtdemo doctor` says of servers that are no rtdemo."""
+"""Findings of `rtdemo doctor` on servers other than rtdemo."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.lab.doctor.doctor_run import examine, findings
 
 
 @asynccontextmanager
-async def stranger(
+async def other_server(
     path: str, answer: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> AsyncIterator[str]:
-    """Serve one path; give the server's address."""
+    """Serve one path; yield the server's URL."""
     app = web.Application()
     app.router.add_get(path, answer)
     runner = web.AppRunner(app)
@@ -27,24 +27,24 @@ async def stranger(
 
 
 async def test_redirect_to_another_address() -> None:
-    """That is the one to examine."""
+    """The finding names the address to check instead."""
 
     async def secure(request: web.Request) -> web.Response:
         raise web.HTTPMovedPermanently(f"https://h.example{request.path}")
 
-    async with stranger("/{path:.*}", secure) as url:
+    async with other_server("/{path:.*}", secure) as url:
         report = await examine(url)
     assert report.exit_code == 2
     assert "redirects to https://h.example; give that" in report.checks[-1].seen
 
 
 async def test_server_that_is_not_rtdemo() -> None:
-    """One line says so and what is left out; what can be tested is."""
+    """One finding reports that and the checks that cannot run; all others run."""
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(text="<p>hello</p>", content_type="text/html")
 
-    async with stranger("/", page) as url:
+    async with other_server("/", page) as url:
         report = await examine(url)
     found = findings(report)
     assert list(found) == ["DNS", "TCP", "server", "HTTP version", "page"]
@@ -52,13 +52,13 @@ async def test_server_that_is_not_rtdemo() -> None:
     assert "not rtdemo: GET /api/probe/request returned 404" in found["server"].seen
     assert "SSE buffering" in found["server"].seen
     assert found["page"].verdict == "ok"
-    # Neither transport could be tested, so nothing is known of the path.
+    # Neither transport could be checked.
     assert (report.exit_code, report.seconds < 5) == (2, True)
 
 
 @pytest.mark.parametrize("kind", ["text/event-stream", "text/plain"])
-async def test_of_one_stream_its_own_address_is_asked(kind: str) -> None:
-    """The head alone, however long its body is; where it is no stream, there is nothing to examine."""
+async def test_url_of_one_stream_is_requested_itself(kind: str) -> None:
+    """Only its head is read, even if its body has no end; no other path is requested."""
     asked = []
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -69,7 +69,7 @@ async def test_of_one_stream_its_own_address_is_asked(kind: str) -> None:
             await response.write(b":" + b"x" * 65_536 + b"\n\n")
             await asyncio.sleep(0.01)
 
-    async with stranger("/{path:.*}", endless) as url:
+    async with other_server("/{path:.*}", endless) as url:
         report = await asyncio.wait_for(examine(f"{url}/feed?a=b", idle=1), 20)
     assert set(asked) == {"/feed?a=b"}
     assert "behind nginx" in findings(report)["server"].seen

@@ -21,7 +21,7 @@ OK = Finding("ok", "seen")
 UNKNOWN_VERDICT = Finding("good", "")  # type: ignore[arg-type]  # a plugin may return one
 
 
-async def later(_: str) -> Finding:
+async def finding_later(_: str) -> Finding:
     await asyncio.sleep(0)
     return OK
 
@@ -44,9 +44,9 @@ async def sleeping(_: str) -> Finding:
     return OK
 
 
-@pytest.mark.parametrize("run", [lambda _: OK, later])
-async def test_finding_is_passed_on(run: Callable[[str], Any]) -> None:
-    """Of a function or of a coroutine, which gets the address."""
+@pytest.mark.parametrize("run", [lambda _: OK, finding_later])
+async def test_finding_is_returned(run: Callable[[str], Any]) -> None:
+    """A check may be a function or a coroutine function, and gets the URL."""
     asked: list[str] = []
 
     def asking(url: str) -> Any:
@@ -68,18 +68,18 @@ async def test_finding_is_passed_on(run: Callable[[str], Any]) -> None:
         (sleeping, "did not finish in 0.05 s"),
     ],
 )
-async def test_what_goes_wrong_is_a_failed_check(
+async def test_any_error_is_a_failed_check(
     run: Callable[[str], Any], seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nothing else is harmed by it."""
+    """An exception, a wrong result or a time-out does not end the run."""
     monkeypatch.setattr(doctor, "PLUGIN_CHECK_TIMEOUT_S", 0.05 if "0.05" in seen else 30.0)
     found = await doctor.run_plugin_check(Check("mine", run), "http://h")
     assert found.verdict == "fail"
     assert seen in found.seen
 
 
-async def test_example_of_the_documentation_finds(tmp_path: Path) -> None:
-    """It is asked for its checks as every plugin is, and sees what is there."""
+async def test_example_of_the_documentation_works(tmp_path: Path) -> None:
+    """The check in the documentation reports an open and a closed /metrics."""
     (example,) = (
         block
         for block in blocks("docs/plugin-reference.md", "python")

@@ -1,4 +1,4 @@
-"""`rtdemo doctor` on real set-ups: each verdict is right, and each fix that it prints mends."""
+"""`rtdemo doctor` behind real proxies: each verdict is right, and each printed fix works."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_WEBSOCKET = {
     "WebSocket resume": "warn",
     "WebSocket latency": "warn",
 }
-WANTED = {
+EXPECTED = {
     "": OK,
     "nginx_default.conf": NO_WEBSOCKET
     | {"HTTP version": "warn", "headers": "warn", "origin rule": "fail"},
@@ -36,7 +36,7 @@ WANTED = {
     "nginx_gzip.conf": {"SSE compression": "warn"},
     "nginx_read_timeout.conf": {"SSE idle cut": "fail", "WebSocket idle cut": "fail"},
     "nginx_no_upgrade.conf": NO_WEBSOCKET,
-    # Its idle limit of the client's side does not hold while it answers, as on an event stream.
+    # Its timeout for the client does not apply while it sends a response, as on an event stream.
     "haproxy_client_timeout.cfg": {
         "WebSocket idle cut": "fail",
         "SSE buffering": "warn",
@@ -44,14 +44,14 @@ WANTED = {
     },
     "haproxy_well_set.cfg": OK,
 }
-"""What each set-up has to be told, with its verdict; everything else is ok."""
+"""The verdicts of each set-up that are not ok."""
 SEEN = {
     ("nginx_default.conf", "HTTP version"): "HTTP/1.0 on arrival",
     ("nginx_default.conf", "WebSocket upgrade"): "426 Upgrade Required instead of 101: only WebSocket",
     ("nginx_default.conf", "headers"): "Host rewritten to '127.0.0.1:",
     ("nginx_default.conf", "server"): "rtdemo behind nginx",
     ("nginx_buffering.conf", "SSE first byte"): "held back for 2.* s, until the first event",
-    ("nginx_buffering.conf", "SSE buffering"): r"[1-5] were held back, for up to \d\d\d ms",
+    ("nginx_buffering.conf", "SSE buffering"): r"[1-5] were held back, for up to \d{3,4} ms",
     ("nginx_gzip.conf", "SSE compression"): "gzip",
     (
         "nginx_read_timeout.conf",
@@ -74,42 +74,44 @@ SEEN = {
     ("", "WebSocket resume"): "received exactly those",
 }
 
-Tried = dict[str, tuple[Findings, Findings]]
+FindingsBeforeAndAfter = dict[str, tuple[Findings, Findings]]
 
 
 @pytest.fixture
-def tried(setups_findings: Tried, setup: str) -> Tried:
+def checked(setups_findings: FindingsBeforeAndAfter, setup: str) -> FindingsBeforeAndAfter:
     if setup:
         require(proxies.program(setup))
     return setups_findings
 
 
-def test_each_set_up_is_told_of() -> None:
-    assert set(WANTED) == set(conftest.SETUPS)
+def test_every_set_up_has_expected_verdicts() -> None:
+    assert set(EXPECTED) == set(conftest.SETUPS)
 
 
 def faults(findings: Findings) -> dict[str, str]:
     return {name: result.verdict for name, result in findings.items() if result.verdict != "ok"}
 
 
-@pytest.mark.parametrize("setup", WANTED)
-def test_verdicts_are_right(tried: Tried, setup: str) -> None:
-    """Every fault is told, and none that is not there."""
-    before, _ = tried[setup]
-    assert faults(before) == WANTED[setup], before
+@pytest.mark.parametrize("setup", EXPECTED)
+def test_verdicts_are_right(checked: FindingsBeforeAndAfter, setup: str) -> None:
+    """Every fault is reported, and no other."""
+    before, _ = checked[setup]
+    assert faults(before) == EXPECTED[setup], before
     assert len(before) == 24
 
 
-@pytest.mark.parametrize("setup", [name for name, wanted in WANTED.items() if wanted])
-def test_fixes_mend(tried: Tried, setup: str) -> None:
-    """With the directives that were printed, and nothing else changed, all is well."""
-    before, after = tried[setup]
+@pytest.mark.parametrize("setup", [name for name, expected in EXPECTED.items() if expected])
+def test_printed_fixes_work(checked: FindingsBeforeAndAfter, setup: str) -> None:
+    """With the printed directives as the only change, every check is ok."""
+    before, after = checked[setup]
     without = [n for n, r in before.items() if r.verdict != "ok" and not r.fix]
     assert all("not tested" in before[name].seen for name in without)
     assert faults(after) == {}, after
 
 
 @pytest.mark.parametrize(("setup", "check"), SEEN)
-def test_what_was_seen_is_told(tried: Tried, setup: str, check: str) -> None:
-    """With its figures."""
-    assert re.search(SEEN[setup, check], tried[setup][0][check].seen)
+def test_finding_describes_what_was_seen(
+    checked: FindingsBeforeAndAfter, setup: str, check: str
+) -> None:
+    """The finding includes its figures."""
+    assert re.search(SEEN[setup, check], checked[setup][0][check].seen)
