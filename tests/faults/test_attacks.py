@@ -1,4 +1,4 @@
-"""Each test is named for what somebody tried, and shows that it stays with them."""
+"""Attacks: each test is named after one, and shows that it affects no other client."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ MALFORMED = {
 async def test_malformed_handshake_is_one_line_and_no_traceback(
     server: Server, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What a client sends is never taken for more than text."""
+    """What a client sends is never used as a template, and an error is not logged with a traceback."""
     path, headers, status = MALFORMED[name]
     port = urlsplit(server.websocket_url).port
     assert port
@@ -82,7 +82,7 @@ async def test_compressed_post_is_415(server: Server, connect: Connect) -> None:
 async def test_breaking_the_protocol_takes_no_message_from_others(
     server: Server, connect: Connect, clock: VirtualClock
 ) -> None:
-    """Between a broken peer's close frame and its end, nothing is written, and nobody is put off."""
+    """Nothing is written to a peer after its close frame, and no producer is delayed for others."""
     bystander = await connect(server, "websocket", "producers=message")
     broken = await RawPeer(server, "websocket").connect()
     broken.socket.send(b"\x81\xff" + struct.pack("!Q", 1 << 20) + MASK)
@@ -93,8 +93,8 @@ async def test_breaking_the_protocol_takes_no_message_from_others(
     broken.leave(by_reset=True)
 
 
-async def test_talking_while_the_server_stops_still_gets_1001(server: Server) -> None:
-    """The close code is the reason's, whatever the handler was doing."""
+async def test_client_that_sends_while_the_server_stops_gets_1001(server: Server) -> None:
+    """The close code is that of the reason, whatever the handler was doing."""
     async with websockets.connect(server.websocket_url) as socket:
         await socket.recv()
         for _ in range(200):
@@ -112,7 +112,7 @@ async def test_talking_while_the_server_stops_still_gets_1001(server: Server) ->
 async def test_ping_in_the_last_bytes_costs_no_text(
     server: Server, reasons: list[Reason | None], caplog: pytest.LogCaptureFixture, by_reset: bool
 ) -> None:
-    """A pong that nobody takes is no error."""
+    """A pong that cannot be delivered is no error."""
     peer = await RawPeer(server, "websocket").connect()
     peer.socket.send(frame(1, b"a") + frame(9, b"") + frame(1, b"b"))
     await eventually(lambda: server.hub.traffic["websocket"].received == 2 or not by_reset)
@@ -122,10 +122,10 @@ async def test_ping_in_the_last_bytes_costs_no_text(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-async def test_asking_and_leaving_at_once_leaves_no_traceback(
+async def test_clients_that_leave_before_the_answer_log_no_error(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two hundred who do not wait for the answer are nobody's error."""
+    """Two hundred clients leave at once after their request."""
     tasks = len(asyncio.all_tasks())
     for number in range(200):
         peer = RawPeer(server, "sse" if number % 2 else "websocket")
@@ -155,7 +155,7 @@ async def receive(client, text):
 
 @pytest.fixture
 async def slow(start: Start, tmp_path: Path) -> Server:
-    """A server whose plugin takes its time over each text."""
+    """A server with a plugin that takes 10 ms for each text."""
     (tmp_path / "slow.py").write_text(SLOW)
     return await start(files=(tmp_path / "slow.py",), without=("echo",))
 
@@ -166,10 +166,10 @@ def heard(server: Server) -> list[str]:
     return texts
 
 
-async def test_leaving_amid_a_slow_plugin_loses_no_text(
+async def test_client_that_leaves_during_a_slow_plugin_loses_no_text(
     slow: Server, reasons: list[Reason | None]
 ) -> None:
-    """The text under way is finished, those behind it are taken, and the close frame is seen."""
+    """The present text and those after it are handled, and the close frame is read."""
     peer = await RawPeer(slow, "websocket").connect()
     peer.socket.send(b"".join(frame(1, str(n).encode()) for n in range(5)) + frame(8, b"\x03\xe8"))
     peer.leave(by_reset=False)
@@ -178,10 +178,10 @@ async def test_leaving_amid_a_slow_plugin_loses_no_text(
     assert reasons == [Reason.CLIENT_LEFT]
 
 
-async def test_server_that_stops_while_a_lost_client_is_heard_out_sends_all_others_away(
+async def test_server_that_stops_while_it_handles_a_lost_client_s_texts_closes_all_others(
     slow: Server, connect: Connect
 ) -> None:
-    """What one left behind is finished; nobody is left without a close frame."""
+    """The texts of the lost client are handled; every other client gets a close frame."""
     other = await connect(slow, "websocket")
     peer = await RawPeer(slow, "websocket").connect()
     peer.socket.send(b"".join(frame(1, str(n).encode()) for n in range(30)))
@@ -199,7 +199,7 @@ async def test_server_that_stops_while_a_lost_client_is_heard_out_sends_all_othe
 async def test_plugin_that_cancels_or_exits_ends_no_connection(
     slow: Server, connect: Connect, transport: str
 ) -> None:
-    """Both are the plugin's failure, and the next text is taken."""
+    """Both count as failures of the plugin, and the next text is handled."""
     peer = await connect(slow, transport)
     for text in ("cancel", "exit", "fine"):
         await peer.say(text)
@@ -209,7 +209,7 @@ async def test_plugin_that_cancels_or_exits_ends_no_connection(
 
 @pytest.mark.usefixtures("small_send_buffer")
 async def test_posting_in_parallel_does_not_overfill_a_stream(start: Start, tmp_path: Path) -> None:
-    """However many POSTs come at once, what waits for a client that does not read has a bound."""
+    """The bytes that wait for a client that does not read are bounded, however many POSTs arrive."""
     (tmp_path / "slow.py").write_text(SLOW)
     server = await start(files=(tmp_path / "slow.py",), without=("echo",))
     peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
@@ -225,7 +225,7 @@ async def test_posting_in_parallel_does_not_overfill_a_stream(start: Start, tmp_
 async def test_replies_without_end_end_the_connection(
     server: Server, reasons: list[Reason | None]
 ) -> None:
-    """Replies are not dropped, but four times the limit is too slow."""
+    """Replies are not dropped, but at four times the outbox's limit the connection ends as too slow."""
     peer = await RawPeer(server, "websocket", receive_buffer=4096).connect()
     (connection,) = server.hub.connections
     while connection.send("filler", "x" * 100_000, periodic=False):
@@ -235,8 +235,8 @@ async def test_replies_without_end_end_the_connection(
 
 
 @pytest.mark.usefixtures("small_send_buffer")
-async def test_stream_with_a_backlog_is_ended_whole_at_shutdown(start: Start) -> None:
-    """What waits within the limit, the time to come back, and the end of the body still come."""
+async def test_stream_with_waiting_messages_is_sent_completely_at_shutdown(start: Start) -> None:
+    """The waiting messages, the `retry:` field and the end of the body are still sent."""
     server = await start()
     peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
     (connection,) = server.hub.connections
@@ -252,10 +252,10 @@ async def test_stream_with_a_backlog_is_ended_whole_at_shutdown(start: Start) ->
 
 
 @pytest.mark.usefixtures("small_send_buffer")
-async def test_peer_that_answers_no_ping_and_reads_nothing_is_gone(
+async def test_peer_that_answers_no_ping_and_reads_nothing_is_disconnected(
     start: Start, reasons: list[Reason | None], clock: VirtualClock
 ) -> None:
-    """A heartbeat's end comes through also where the outbox is full."""
+    """A missed heartbeat ends the connection, even with a full outbox."""
     server = await start(heartbeat=1)
     peer = await RawPeer(server, "websocket", receive_buffer=4096).connect()
     (connection,) = server.hub.connections
@@ -270,7 +270,7 @@ async def test_peer_that_answers_no_ping_and_reads_nothing_is_gone(
 async def test_welcome_comes_before_whatever_else_runs_at_connect(
     start: Start, connect: Connect, transport: str, tmp_path: Path
 ) -> None:
-    """A plugin that takes a built-in's place does not take its turn."""
+    """A plugin that replaces a built-in one does not run before `welcome`."""
     (tmp_path / "echo.py").write_text(
         "from rtdemo import producer\n@producer\ndef hello(): return 'hi'\n"
     )
@@ -280,22 +280,22 @@ async def test_welcome_comes_before_whatever_else_runs_at_connect(
     assert (await peer.receive())["message"] == "hi"
 
 
-async def test_flood_of_pings_lets_others_take_their_turn(server: Server, connect: Connect) -> None:
-    """Between two pings of one client, another's text is answered."""
+async def test_flood_of_pings_delays_no_other_client(server: Server, connect: Connect) -> None:
+    """A text of another client is answered between two pings of the flood."""
     bystander = await connect(server, "websocket")
     peer = await RawPeer(server, "websocket").connect()
     peer.socket.send(frame(9, b"") * 5000)
     await bystander.say("still there?")
     assert (await bystander.receive())["message"] == "Echo: still there?"
     pongs = await asyncio.get_running_loop().sock_recv(peer.socket, 1 << 20)
-    assert len(pongs) < 5000 * 2, "the flood is not answered to its end first"
+    assert len(pongs) < 5000 * 2, "the other client does not wait until the whole flood is answered"
     peer.leave(by_reset=True)
 
 
 async def test_error_of_the_server_is_1011(
     server: Server, transport: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The client is told, the log says why once, and nobody else notices."""
+    """The client gets 1011 or the end of its stream; the error is logged once."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("broken")
@@ -315,8 +315,8 @@ async def test_error_of_the_server_is_1011(
     assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
-async def test_times_to_come_back_differ(start: Start) -> None:
-    """Clients of a server that stops do not all come back at once."""
+async def test_reconnect_pauses_differ(start: Start) -> None:
+    """Clients of a server that stops do not all reconnect at once."""
     server = await start()
     peers = [await RawPeer(server, "sse").connect() for _ in range(20)]
     stopping = asyncio.ensure_future(server.stop())

@@ -1,4 +1,4 @@
-"""Peers that die, stall or flood: whatever they do stays with them."""
+"""Peers that die, stall or flood, and do not affect any other client."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UPGRADE = (
 
 
 class RawPeer:
-    """A client made of a socket, which reads, leaves or dies as told."""
+    """A client on a bare socket; the test decides when it reads, leaves or resets."""
 
     def __init__(self, server: Server, transport: str, receive_buffer: int | None = None) -> None:
         url = {"websocket": server.websocket_url, "sse": f"{server.web_url}/api/sse"}[transport]
@@ -64,7 +64,7 @@ class RawPeer:
 
 
 async def fill(connection: Connection) -> None:
-    """Send what may not be dropped until the outbox is so full that it stays so."""
+    """Send messages that are not dropped until the outbox is so full that it stays full."""
     while connection.outbox_bytes < OUTBOX_LIMIT_BYTES * 2:
         connection.send("filler", "x" * 10_000, periodic=False)
         await asyncio.sleep(0)
@@ -72,7 +72,7 @@ async def fill(connection: Connection) -> None:
 
 @pytest.fixture
 def reasons(monkeypatch: pytest.MonkeyPatch) -> list[Reason | None]:
-    """The reasons for which connections ended, in order."""
+    """The reasons of connections that ended, in order."""
     seen: list[Reason | None] = []
     original = Hub.leave
 
@@ -86,7 +86,7 @@ def reasons(monkeypatch: pytest.MonkeyPatch) -> list[Reason | None]:
 
 @pytest.fixture
 def small_send_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the kernel take little for a peer that does not read, so that the outbox fills at once."""
+    """Shrink the kernel's send buffers, so that the outbox of a peer that does not read fills fast."""
     original = listen.bind
 
     def bind(prefix: str, host: str, port: int) -> list[socket.socket]:
@@ -99,7 +99,7 @@ def small_send_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_500_clients_come_and_go_half_by_reset(server: Server, transport: str) -> None:
-    """Whoever leaves, cleanly or not, takes connection, ticks and tasks along."""
+    """A client that leaves, cleanly or not, frees its connection, ticks and tasks."""
     tasks = len(asyncio.all_tasks())
     peers = [await RawPeer(server, transport).connect() for _ in range(500)]
     assert len(server.hub) == 500
@@ -115,7 +115,7 @@ async def test_500_clients_come_and_go_half_by_reset(server: Server, transport: 
 async def test_client_that_does_not_read_is_dropped_then_ended(
     start: Start, connect: Connect, clock: VirtualClock, transport: str, reasons: list[Reason | None]
 ) -> None:
-    """Its outbox stays bounded, its messages are counted as drops, and it ends as too slow."""
+    """Its outbox stays bounded, dropped messages are counted, and its connection ends as too slow."""
     server = await start()
     reader = await connect(server, transport)
     slow = await RawPeer(server, transport, receive_buffer=4096).connect()
@@ -137,7 +137,7 @@ async def test_client_that_does_not_read_is_dropped_then_ended(
 
 @pytest.mark.usefixtures("small_send_buffer")
 async def test_flood_of_texts_is_answered_and_bounded(start: Start) -> None:
-    """A client that talks and does not listen is read no further than its outbox holds."""
+    """The server reads nothing more from a client with a full outbox."""
     server = await start()
     peer = await RawPeer(server, "websocket", receive_buffer=4096).connect()
     (connection,) = server.hub.connections
@@ -150,7 +150,7 @@ async def test_flood_of_texts_is_answered_and_bounded(start: Start) -> None:
         await asyncio.sleep(0)
     assert server.hub.traffic["websocket"].received <= answered + 1
     assert connection.outbox_bytes < OUTBOX_LIMIT_BYTES + 70_000
-    # Once it listens, nothing that was taken is missing.
+    # Once the client reads, it gets a reply to each text.
     reading = asyncio.ensure_future(read_echoes(peer, 500))
     await flood
     assert await reading == 500
@@ -167,8 +167,8 @@ async def read_echoes(peer: RawPeer, count: int) -> int:
 
 
 @pytest.mark.usefixtures("small_send_buffer")
-async def test_post_is_put_off_while_the_stream_is_full(start: Start, clock: VirtualClock) -> None:
-    """An SSE client that does not read its replies is told to come back, not answered without end."""
+async def test_post_is_refused_while_the_stream_is_full(start: Start, clock: VirtualClock) -> None:
+    """An SSE client that does not read its replies gets 503 with Retry-After, so they are bounded."""
     server = await start()
     peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
     (connection,) = server.hub.connections
@@ -179,10 +179,10 @@ async def test_post_is_put_off_while_the_stream_is_full(start: Start, clock: Vir
     peer.leave(by_reset=True)
 
 
-async def test_texts_before_a_sudden_end_still_count(
+async def test_texts_before_a_sudden_end_are_still_handled(
     server: Server, reasons: list[Reason | None]
 ) -> None:
-    """What a client sent before its connection was lost is received."""
+    """Texts that a client sent before its connection was lost are received."""
     peer = await RawPeer(server, "websocket").connect()
     frames = b"".join(bytes([0x81, 0x81, 0, 0, 0, 0]) + str(n).encode() for n in range(10))
     peer.socket.send(frames)
@@ -193,7 +193,7 @@ async def test_texts_before_a_sudden_end_still_count(
 
 
 async def test_reasons_of_an_end(server: Server, connect: Connect, reasons: list[Reason | None]) -> None:
-    """A close frame is leaving, a lost connection is lost, and a stream is left by hanging up."""
+    """A close frame or the end of a stream means that the client left; a reset socket is lost."""
     socket_peer = await connect(server, "websocket")
     await socket_peer.leave()
     await eventually(lambda: len(reasons) == 1)
@@ -204,8 +204,10 @@ async def test_reasons_of_an_end(server: Server, connect: Connect, reasons: list
     assert reasons == [Reason.CLIENT_LEFT, Reason.CONNECTION_LOST, Reason.CLIENT_LEFT]
 
 
-async def test_shutdown_tells_everyone(start: Start, connect: Connect, transport: str) -> None:
-    """WebSocket closes with 1001; the stream ends after the time to come back, a different one each."""
+async def test_shutdown_closes_each_transport_in_its_way(
+    start: Start, connect: Connect, transport: str
+) -> None:
+    """WebSocket closes with 1001; an event stream ends after a `retry:` field."""
     server = await start()
     peer = await connect(server, transport)
     raw = await RawPeer(server, transport).connect()
@@ -223,8 +225,8 @@ async def test_shutdown_tells_everyone(start: Start, connect: Connect, transport
 
 
 @pytest.mark.usefixtures("small_send_buffer")
-async def test_shutdown_waits_for_nobody_who_does_not_read(start: Start, transport: str) -> None:
-    """Clients whose outbox is full are cut; stop returns (the time is bounded by the grace)."""
+async def test_shutdown_does_not_wait_for_clients_that_do_not_read(start: Start, transport: str) -> None:
+    """Clients with a full outbox are aborted, and `stop` returns."""
     server = await start()
     peers = [await RawPeer(server, transport, receive_buffer=4096).connect() for _ in range(20)]
     for connection in server.hub.connections:
@@ -236,7 +238,7 @@ async def test_shutdown_waits_for_nobody_who_does_not_read(start: Start, transpo
 
 
 async def test_new_streams_are_refused_while_draining(server: Server) -> None:
-    """A connection that is kept alive gets 503 and when to come back; /readyz says draining."""
+    """A request on a kept-alive connection gets 503 with Retry-After; /readyz answers `draining`."""
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         server.hub.draining = True
         ready = await http.get("/readyz")
@@ -245,10 +247,10 @@ async def test_new_streams_are_refused_while_draining(server: Server) -> None:
     assert (stream.status_code, stream.headers["Retry-After"]) == (503, "2")
 
 
-async def test_who_reads_steadily_is_not_too_slow(
+async def test_client_that_reads_steadily_is_not_too_slow(
     start: Start, clock: VirtualClock, transport: str
 ) -> None:
-    """A history of megabytes at the pace of a bad line: the kernel does not hide that it is read."""
+    """A slow line takes megabytes of history; the kernel's buffer does not hide that it reads."""
     server = await start(history_bytes=1 << 24)
     first = server.hub.engine.log.last
     drafts = [Draft(Message("x" * 60_000), "news")]

@@ -1,4 +1,4 @@
-"""Sending never waits, and what a client does not take has a bound."""
+"""Sending never waits, and the bytes that wait for a client are bounded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtdemo.testing import VirtualClock
 
 
 class Outbox:
-    """A transport whose peer reads only when told."""
+    """An outbox with as many waiting bytes as the test sets."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -38,6 +38,8 @@ def plain(payload: bytes, position: str | None = None) -> bytes:
 
 
 class Rig:
+    """A connection with its outbox, its counters, and the reasons for which it hung up."""
+
     def __init__(self, clock: VirtualClock) -> None:
         self.outbox = Outbox()
         self.hung_up: list[Reason] = []
@@ -56,7 +58,7 @@ def rig(clock: VirtualClock) -> Rig:
 
 
 def test_seq_counts_by_producer(rig: Rig) -> None:
-    """Each producer's messages are numbered from 1 on their own."""
+    """The messages of each producer are numbered from 1."""
     for producer in ("a", "b", "a"):
         assert rig.connection.send(producer, "x")
     assert [(m["producer"], m["seq"]) for m in rig.messages()] == [("a", 1), ("b", 1), ("a", 2)]
@@ -65,7 +67,7 @@ def test_seq_counts_by_producer(rig: Rig) -> None:
 
 
 def test_full_outbox_drops_periodic_messages_and_shows_the_gap(rig: Rig) -> None:
-    """A dropped message is counted and its number is used up."""
+    """A dropped message is counted, and its number is not used again."""
     rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
     assert rig.connection.send("a", "what fills it")
     assert not rig.connection.send("a", "dropped")
@@ -77,14 +79,14 @@ def test_full_outbox_drops_periodic_messages_and_shows_the_gap(rig: Rig) -> None
 
 
 def test_full_outbox_still_takes_a_reply(rig: Rig) -> None:
-    """What a client asked for is not dropped; its transport stops reading instead."""
+    """Replies are not dropped; the transport stops reading from the client instead."""
     rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
     assert rig.connection.send("echo", "reply", periodic=False)
     assert rig.traffic.drops == 0
 
 
-def test_over_the_limit_for_10_seconds_ends_it(rig: Rig, clock: VirtualClock) -> None:
-    """The end comes also where nothing more is sent."""
+def test_outbox_over_its_limit_for_10_seconds_ends_the_connection(rig: Rig, clock: VirtualClock) -> None:
+    """It ends even if nothing more is sent."""
     rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
     rig.connection.send("a", "x")
     clock.advance(OUTBOX_TIMEOUT_S - 0.1)
@@ -96,7 +98,7 @@ def test_over_the_limit_for_10_seconds_ends_it(rig: Rig, clock: VirtualClock) ->
 
 @pytest.mark.parametrize("seen_by_a_send", [True, False])
 def test_client_that_catches_up_is_kept(rig: Rig, clock: VirtualClock, seen_by_a_send: bool) -> None:
-    """Only ten seconds on end count."""
+    """Only ten seconds without a break count."""
     rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
     rig.connection.send("a", "x")
     rig.outbox.waiting = 0
@@ -112,7 +114,7 @@ def test_client_that_catches_up_is_kept(rig: Rig, clock: VirtualClock, seen_by_a
 
 
 def test_only_the_first_end_counts(rig: Rig, clock: VirtualClock) -> None:
-    """Ended once, it hangs up once, keeps its reason and writes no more."""
+    """A connection hangs up once, keeps its first reason, and writes nothing after its end."""
     rig.connection.end(Reason.GOING_AWAY)
     rig.connection.end(Reason.TOO_SLOW)
     rig.connection.mark_ended(Reason.CLIENT_LEFT)
@@ -123,15 +125,15 @@ def test_only_the_first_end_counts(rig: Rig, clock: VirtualClock) -> None:
 
 
 def test_closing_transport_is_not_written_to(rig: Rig) -> None:
-    """Between the peer's end and the handler's, sending does nothing."""
+    """After the peer has closed, until the handler ends, sending does nothing."""
     rig.outbox.closing = True
     assert not rig.connection.send("a", "x")
     assert not rig.connection.is_full
     assert rig.outbox.written == []
 
 
-def test_end_takes_the_patience_along(rig: Rig, clock: VirtualClock) -> None:
-    """A connection that ended is not ended again by its timer."""
+def test_end_stops_the_outbox_timer(rig: Rig, clock: VirtualClock) -> None:
+    """The timer does not end a connection that has ended already."""
     rig.outbox.waiting = OUTBOX_LIMIT_BYTES + 1
     rig.connection.send("a", "x")
     rig.connection.mark_ended(Reason.CLIENT_LEFT)
@@ -140,7 +142,7 @@ def test_end_takes_the_patience_along(rig: Rig, clock: VirtualClock) -> None:
 
 
 def test_text_that_is_not_unicode_uses_no_number(rig: Rig) -> None:
-    """What could not be encoded leaves no gap."""
+    """A message that cannot be encoded leaves no gap in the numbers."""
     with pytest.raises(UnicodeEncodeError):
         rig.connection.send("a", "\ud800")
     rig.connection.send("a", "x")

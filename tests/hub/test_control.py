@@ -35,7 +35,7 @@ async def test_speed_applies_from_now_on(
 async def test_picking_starts_and_stops_producers(
     server: Server, connect: Connect, clock: VirtualClock, transport: str
 ) -> None:
-    """What is kept goes on without a break; null means all again, and nothing greets twice."""
+    """Producers that stay picked run on; null picks all; the welcome is sent only once."""
     peer = await connect(server, transport)
     clock.advance(1)
     assert await ask(peer, producers=["message"]) == {"producers": ["message"], "speed": 1.0}
@@ -67,7 +67,7 @@ REFUSED: list[tuple[object, str]] = [
 async def test_refusal_changes_nothing(
     server: Server, connect: Connect, transport: str, wanted: object, words: str
 ) -> None:
-    """The answer says what is wrong; the connection goes on as it was."""
+    """The answer names the error; the connection continues unchanged."""
     peer = await connect(server, transport)
     await peer.say(json.dumps({"rtdemo": wanted}))
     answer = await peer.receive()
@@ -87,14 +87,14 @@ async def test_refusal_changes_nothing(
     ],
 )
 def test_any_other_text_is_no_control_message(text: str) -> None:
-    """Only an object with that one key is; all else is for the plugins."""
+    """Only an object with that one key is a control message; other texts are for the plugins."""
     assert control.read(text) is None
 
 
 async def test_shared_producer_runs_once_for_everyone(
     start: Start, connect: Connect, clock: VirtualClock, tmp_path: Path
 ) -> None:
-    """Both transports get the same text, time and number; who did not pick it gets nothing."""
+    """Both transports get the same text, time and number; a client that did not pick it gets nothing."""
     plugin = tmp_path / "news.py"
     plugin.write_text(
         "from rtdemo import Producer, hookimpl, producer\nruns = []\n"
@@ -116,8 +116,8 @@ async def test_shared_producer_runs_once_for_everyone(
     assert (await other.receive())["message"] == "3"
 
 
-def test_refusal_tells_some_names_of_many() -> None:
-    """However many were published under, the answer stays short."""
+def test_refusal_lists_only_some_of_many_names() -> None:
+    """The answer stays short, however many names were published under."""
     with pytest.raises(SelectionError) as refused:
         read_producers(["nix"], [f"name {n:05}" for n in range(10_000)])
     assert "name 00049 and 9950 more" in str(refused.value)

@@ -1,4 +1,4 @@
-"""The log and who follows it: never twice, never out of order, never silently lost."""
+"""Entries of the log reach each connection in order, none twice, and none lost without a report."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from rtdemo.testing import VirtualClock
 
 LIMITS = LogLimits(count=8, bytes=2000, seconds=60)
 TURNS = 30
-"""Turns of the loop in which whoever reads has caught up."""
+"""Turns of the event loop in which each client that reads has caught up."""
 
 
 def plain(payload: bytes, position: str | None = None) -> bytes:
@@ -54,13 +54,12 @@ class Server:
 
 
 class Receiver:
-    """A client: what it got over all of its connections, and the connection that is open."""
+    """A client: the messages of all its connections, and the connection that is open."""
 
     def __init__(self, picks: frozenset[str] | None) -> None:
         self.picks = picks
         self.got: list[dict[str, Any]] = []
         self.at: Position | None = None
-        self.told = 0
         self.room = True
         self.server: Server | None = None
         self.connection: Connection | None = None
@@ -105,7 +104,7 @@ class Receiver:
 class LogMachine(RuleBasedStateMachine):
     """Publish, lag, cut, change servers, resume, expire, trim, begin a new epoch, in any order.
 
-    The true log is what Redis holds; two servers follow it, each at its own pace, and find out late.
+    The true log is what Redis holds. Two servers follow it, each at its own pace, with a delay.
     """
 
     @initialize()
@@ -127,7 +126,7 @@ class LogMachine(RuleBasedStateMachine):
         if not hasattr(self, "loop"):
             return
         try:
-            self.all_find_out()
+            self.let_all_catch_up()
         finally:
             for receiver in self.receivers:
                 receiver.cut()
@@ -135,7 +134,7 @@ class LogMachine(RuleBasedStateMachine):
             fanout.FULL_OUTBOX_RETRY_S, fanout.CONNECTIONS_PER_TURN = self.before
 
     def run(self, action: Callable[[], object]) -> None:
-        """Do something in the loop, with some turns for what it calls for."""
+        """Run an action in the event loop, and then some turns for what it schedules."""
 
         async def turns() -> None:
             action()
@@ -154,7 +153,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1), count=st.integers(1, 20))
     def follow(self, who: int, count: int) -> None:
-        """As RedisEngine._read does."""
+        """Read entries into a server's copy, as the Redis engine does."""
         server, truth = self.servers[who], self.truth
         copy = server.copy
 
@@ -170,15 +169,15 @@ class LogMachine(RuleBasedStateMachine):
         self.run(read)
 
     @rule(who=st.integers(0, 1))
-    def ask_for_the_end(self, who: int) -> None:
+    def read_the_end(self, who: int) -> None:
         self.servers[who].end_read = self.truth.last
 
     @rule(who=st.integers(0, 1))
-    def hear_the_end(self, who: int) -> None:
+    def verify_with_the_end(self, who: int) -> None:
         server = self.servers[who]
-        asked = server.end_read
-        if asked is not None and asked.epoch == server.copy.last.epoch:
-            self.run(lambda: server.fanout.verify(asked))
+        end = server.end_read
+        if end is not None and end.epoch == server.copy.last.epoch:
+            self.run(lambda: server.fanout.verify(end))
         server.end_read = None
 
     @rule(who=st.integers(0, 3))
@@ -186,8 +185,8 @@ class LogMachine(RuleBasedStateMachine):
         self.receivers[who].cut()
 
     @rule(who=st.integers(0, 3), where=st.integers(0, 1), seconds=st.sampled_from([0, 0, 70]))
-    def come_back(self, who: int, where: int, seconds: int = 0) -> None:
-        """While a plugin that learns of it takes its time, in which the log may expire."""
+    def reconnect(self, who: int, where: int, seconds: int = 0) -> None:
+        """Reconnect; a plugin's `connected` hook takes some seconds, in which entries may expire."""
         receiver = self.receivers[who]
         if receiver.connection is None:
             claimed = None if receiver.at is None else str(receiver.at)
@@ -196,25 +195,25 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 3), count=st.integers(0, 12))
     def move(self, who: int, count: int) -> None:
-        """Get news on one server, and come to the other before it has them."""
+        """Receive entries from one server, and reconnect to the other before it has them."""
         receiver = self.receivers[who]
         if receiver.connection is None or receiver.server is None or not receiver.room:
             return
         here = self.servers.index(receiver.server)
-        self.ask_for_the_end(1 - here)
+        self.read_the_end(1 - here)
         if count:
             self.publish("a", count)
         self.follow(here, 20)
-        self.everyone_has_all_in_order_or_was_told()
+        self.each_client_has_all_in_order_or_a_report()
         receiver.cut()
-        self.come_back(who, 1 - here)
+        self.reconnect(who, 1 - here)
 
     @rule(
         who=st.integers(0, 3),
         where=st.integers(0, 1),
         text=st.sampled_from(["", "x", "-", "00-1", "future"]),
     )
-    def come_back_with_rubbish(self, who: int, where: int, text: str) -> None:
+    def reconnect_with_a_false_position(self, who: int, where: int, text: str) -> None:
         receiver = self.receivers[who]
         if receiver.connection is None:
             if text == "future":
@@ -223,7 +222,7 @@ class LogMachine(RuleBasedStateMachine):
             self.run(lambda: receiver.connect(self.servers[where], text))
 
     @rule(who=st.integers(0, 3))
-    def read_no_more(self, who: int) -> None:
+    def stop_reading(self, who: int) -> None:
         self.receivers[who].room = False
 
     @rule(who=st.integers(0, 3))
@@ -240,17 +239,17 @@ class LogMachine(RuleBasedStateMachine):
         self.truth.restart(Position(new_epoch(), 0))
 
     @rule()
-    def all_find_out(self) -> None:
-        """With everything followed and asked for, everyone who reads has all that there is."""
+    def let_all_catch_up(self) -> None:
+        """Once both servers have read everything, each client that reads has all messages."""
         for receiver in self.receivers:
             receiver.room = True
         for who, server in enumerate(self.servers):
             for _ in range(3):
                 self.follow(who, 10_000)
-                self.ask_for_the_end(who)
-                self.hear_the_end(who)
+                self.read_the_end(who)
+                self.verify_with_the_end(who)
             assert server.fanout.unverified == 0
-        self.everyone_has_all_in_order_or_was_told()
+        self.each_client_has_all_in_order_or_a_report()
         for receiver in self.receivers:
             if receiver.connection is not None:
                 assert receiver.connection.position == self.truth.last
@@ -265,7 +264,7 @@ class LogMachine(RuleBasedStateMachine):
             assert log.bytes == sum(len(e.payload) for e in log.after(log.last.offset - len(log), 99))
 
     @invariant()
-    def everyone_has_all_in_order_or_was_told(self) -> None:
+    def each_client_has_all_in_order_or_a_report(self) -> None:
         for receiver in getattr(self, "receivers", []):
             for got in receiver.got:
                 self._take(receiver, got)
@@ -275,7 +274,7 @@ class LogMachine(RuleBasedStateMachine):
         position = parse_position(got["id"])
         assert position is not None
         if got.get("lost"):
-            assert self._is_gone(receiver), "told of a loss that there was not"
+            assert self._is_gone(receiver), "a loss was reported although nothing was lost"
         else:
             assert receiver.at is not None
             assert position == self._next(receiver.at, receiver.picks), "missed, or twice"
@@ -290,7 +289,7 @@ class LogMachine(RuleBasedStateMachine):
         )
 
     def _next(self, after: Position, picks: frozenset[str] | None) -> Position | None:
-        """Return the first position behind `after` that was published and picked."""
+        """Return the first position after `after` that was published and picked."""
         offset = after.offset + 1
         while (position := Position(after.epoch, offset)) in self.published:
             if picks is None or self.published[position] in picks:
@@ -308,19 +307,19 @@ test_publish_lag_cut_resume_expire_in_any_order = LogMachine.TestCase
 @pytest.mark.parametrize(
     "text", ["", "-", "x-1", "ab-", "ab-01", "ab--1", "AB-1", "ab-1 ", "a" * 33 + "-1"]
 )
-def test_what_is_no_position(text: str) -> None:
-    """Anything but lower-case hexadecimal, a hyphen and a plain number is none."""
+def test_text_that_is_no_position(text: str) -> None:
+    """A position is lower-case hexadecimal digits, a hyphen, and a plain number; nothing else is."""
     assert parse_position(text) is None
 
 
 def test_position_is_read_as_it_is_written() -> None:
-    """Text and back."""
+    """The text of a position gives the same position."""
     position = Position(new_epoch(), 17)
     assert parse_position(str(position)) == position
 
 
 async def test_idempotency_key_is_remembered_for_ten_minutes() -> None:
-    """The same messages under a key are published once; other ones are refused; then it is free."""
+    """A key publishes the same messages once and refuses others; after ten minutes it is free."""
     now = 0.0
     engine = MemoryEngine(now=lambda: now)
     one, other = [Draft(Message("1"), "a")], [Draft(Message("2"), "a")]
@@ -334,7 +333,7 @@ async def test_idempotency_key_is_remembered_for_ten_minutes() -> None:
 
 
 async def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more than can be remembered is refused, so that no promise is broken; later it is taken."""
+    """A key beyond the bound is refused, so that no retry publishes twice; later it is taken."""
     monkeypatch.setattr(memory, "MAX_IDEMPOTENCY_KEYS", 3)
     now = 0.0
     engine = MemoryEngine(now=lambda: now)
@@ -370,10 +369,10 @@ async def publish(engine: MemoryEngine, *texts: str) -> None:
     await engine.publish([Draft(Message(text), "a") for text in texts])
 
 
-async def test_resuming_client_is_fed_at_the_pace_at_which_it_reads(
+async def test_resuming_client_gets_the_history_as_fast_as_it_reads(
     engine: MemoryEngine, server: Server
 ) -> None:
-    """A history bigger than the outbox arrives whole, in pieces; in between others have their turn."""
+    """A history larger than the outbox arrives completely, in batches; other tasks run in between."""
     start = engine.log.last
     await publish(engine, *map(str, range(300)))
     receiver = Receiver(None)
@@ -391,10 +390,10 @@ async def test_resuming_client_is_fed_at_the_pace_at_which_it_reads(
     assert not connection.replaying
 
 
-async def test_history_is_encoded_once_for_many_who_come_back(
+async def test_history_is_encoded_once_for_many_resuming_clients(
     engine: MemoryEngine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also from different places: they soon get the same pieces."""
+    """Clients that resume from different positions soon get the same batches."""
     made: list[bytes] = []
 
     def counted(payload: bytes, position: str | None = None) -> bytes:
@@ -408,12 +407,14 @@ async def test_history_is_encoded_once_for_many_who_come_back(
         receiver.connect(server, str(Position(engine.log.last.epoch, number)))
     await turns(30)
     assert [len(receiver.got) for receiver in receivers] == list(range(640, 620, -1))
-    # The first piece is each one's own, up to where all go on alike.
+    # Only the first batch of each client differs: it ends where the common batches begin.
     assert len(made) <= 640 + 20 * 64
 
 
-async def test_a_long_history_is_no_news_at_the_start(engine: MemoryEngine, server: Server) -> None:
-    """The first message after it reaches those who are live in the same turn, however long it is."""
+async def test_history_from_before_the_start_is_not_sent_as_live(
+    engine: MemoryEngine, server: Server
+) -> None:
+    """The first live message reaches live clients in the same turn, however long the history is."""
     engine.log.limits = LogLimits(count=50_000)
     for _ in range(20):
         await publish(engine, *["x"] * 2000)
@@ -425,10 +426,10 @@ async def test_a_long_history_is_no_news_at_the_start(engine: MemoryEngine, serv
     assert [got["message"] for got in receiver.got] == ["news"]
 
 
-async def test_news_that_are_gone_before_they_are_sent_leave_nobody_behind(
+async def test_entries_that_leave_the_log_before_they_are_sent_leave_no_client_behind(
     engine: MemoryEngine, server: Server
 ) -> None:
-    """With more connections than one turn serves, and a log that holds less than is published."""
+    """With more connections than one turn serves, and a log shorter than what is published."""
     engine.log.limits = LogLimits(count=2)
     receivers = [Receiver(None) for _ in range(3 * CONNECTIONS_PER_TURN)]
     for receiver in receivers:
@@ -482,19 +483,19 @@ async def test_bytes_that_few_clients_get_are_not_cached(engine: MemoryEngine, s
     assert len(encoded) == 1
 
 
-async def test_who_picked_what_is_quiet_is_told_where_it_stands(
+async def test_client_that_picked_a_quiet_producer_gets_its_position(
     engine: MemoryEngine, server: Server
 ) -> None:
-    """Else it would come back from far behind, and be told of a loss that is none."""
+    """Otherwise it would reconnect with an old position, and get a report although nothing was lost."""
     receiver = Receiver(frozenset({"quiet"}))
     receiver.connect(server, None)
     for number in range(POSITION_UPDATE_ENTRIES + 10):
         await publish(engine, str(number))
         server.fanout.deliver(engine.log.after(number, 1)[0])
-    (told,) = receiver.got
-    assert told["producer"] == "rtdemo"
-    assert told["id"] == json.loads(told["message"])["position"]
-    assert parse_position(told["id"]) == Position(engine.log.last.epoch, POSITION_UPDATE_ENTRIES)
+    (update,) = receiver.got
+    assert update["producer"] == "rtdemo"
+    assert update["id"] == json.loads(update["message"])["position"]
+    assert parse_position(update["id"]) == Position(engine.log.last.epoch, POSITION_UPDATE_ENTRIES)
 
 
 class BrokenReceiver(Receiver):

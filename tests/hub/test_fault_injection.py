@@ -1,4 +1,4 @@
-"""The lab: a client breaks its own connection, and sees what its transport does then."""
+"""Fault injection: a client cuts, stops or delays its own connection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def second():
 
 
 class Sink:
-    """An outbox that keeps what it gets."""
+    """An outbox that stores what is written."""
 
     def __init__(self) -> None:
         self.got: list[bytes] = []
@@ -53,8 +53,8 @@ async def ask(peer: Peer, **wanted: object) -> object:
     return json.loads((await peer.receive())["message"])
 
 
-async def test_cut_ends_without_a_word(lab: Server, connect: Connect, transport: str) -> None:
-    """The answer still comes, then the connection is gone: over WebSocket with no close frame."""
+async def test_cut_ends_without_a_close_frame(lab: Server, connect: Connect, transport: str) -> None:
+    """The answer is sent; then the connection ends, over WebSocket without a close frame."""
     peer = await connect(lab, transport)
     other = await connect(lab, transport)
     assert await ask(peer, **{"break": "cut"}) == {"break": "cut"}
@@ -66,10 +66,10 @@ async def test_cut_ends_without_a_word(lab: Server, connect: Connect, transport:
     assert (await other.receive())["message"] == "Echo: hello"
 
 
-async def test_stop_holds_everything_and_then_gives_it_in_order(
+async def test_stop_delays_everything_and_then_sends_it_in_order(
     lab: Server, connect: Connect, clock: VirtualClock, transport: str
 ) -> None:
-    """For five seconds nothing comes to this client and everything to the others; nothing is lost."""
+    """For five seconds this client gets nothing, and the others get everything; nothing is lost."""
     peer, other = await connect(lab, transport), await connect(lab, transport)
     assert await ask(peer, **{"break": "stop"}) == {"break": "stop", "seconds": STOP_S}
     clock.advance(STOP_S - 0.5)
@@ -82,10 +82,10 @@ async def test_stop_holds_everything_and_then_gives_it_in_order(
     assert connection.outbox_bytes == 0
 
 
-async def test_delay_lasts_until_it_is_taken_back(
+async def test_delay_lasts_until_it_is_removed(
     lab: Server, connect: Connect, clock: VirtualClock, transport: str
 ) -> None:
-    """Everything is late by a quarter of a second, answers too; `none` brings what is on its way."""
+    """All messages are 0.25 s late, answers too; `none` sends the delayed ones at once."""
     peer = await connect(lab, transport)
     assert await ask(peer, **{"break": "delay"}) == {"break": "delay", "seconds": DELAY_S}
     connection = lab.hub.find(peer.welcome["client"])
@@ -101,10 +101,10 @@ async def test_delay_lasts_until_it_is_taken_back(
 
 
 @pytest.mark.parametrize("wanted", [{"break": "x"}, {"break": None}, {"break": "cut", "speed": 2}])
-async def test_what_is_no_break_changes_nothing(
+async def test_unknown_fault_changes_nothing(
     lab: Server, connect: Connect, transport: str, wanted: dict[str, object]
 ) -> None:
-    """The answer says what there is."""
+    """The answer lists the faults."""
     peer = await connect(lab, transport)
     answer = await ask(peer, **wanted)
     assert "cut, stop, delay, none" in str(answer)
@@ -113,18 +113,18 @@ async def test_what_is_no_break_changes_nothing(
 
 
 @pytest.mark.parametrize("settings", [{}, {"lab": False}])
-async def test_without_the_lab_nobody_can_break_anything(
+async def test_without_lab_no_fault_is_injected(
     start: Start, connect: Connect, transport: str, settings: dict[str, bool]
 ) -> None:
-    """Not by default either."""
+    """Neither by default nor when the setting `lab` is off."""
     peer = await connect(await start(**settings), transport)
     assert "start the server with --lab" in str(await ask(peer, **{"break": "cut"}))
 
 
-async def test_what_is_held_is_bounded_as_for_any_slow_client(
+async def test_delayed_bytes_are_bounded_as_for_any_slow_client(
     lab: Server, connect: Connect, clock: VirtualClock, transport: str
 ) -> None:
-    """Replies without end to a client that stopped its own line end it."""
+    """Replies without end to a client that injected `stop` end its connection."""
     peer = await connect(lab, transport)
     await ask(peer, **{"break": "stop"})
     connection = lab.hub.find(peer.welcome["client"])
@@ -135,20 +135,20 @@ async def test_what_is_held_is_bounded_as_for_any_slow_client(
     assert connection.sent < 40
 
 
-def test_held_bytes_of_a_connection_that_ended_are_dropped() -> None:
-    """A close frame may be out already, and nothing may follow it."""
+def test_delayed_bytes_of_a_connection_that_ended_are_dropped() -> None:
+    """A close frame may have been sent already, and nothing may follow it."""
     clock, sink, over = VirtualClock(), Sink(), False
     throttle = Throttle(sink, clock, lambda: over)
     throttle.stop(1)
-    throttle.write(b"held")
+    throttle.write(b"delayed")
     over = True
     clock.advance(2)
     assert sink.got == []
     assert throttle.get_write_buffer_size() == 0
 
 
-def test_a_second_stop_counts_from_its_own_beginning() -> None:
-    """What was held already waits for it too, and all of it comes in order."""
+def test_second_stop_counts_from_its_own_start() -> None:
+    """Bytes that are delayed already wait for it too, and all are written in order."""
     clock, sink = VirtualClock(), Sink()
     throttle = Throttle(sink, clock, lambda: False)
     throttle.stop(5)

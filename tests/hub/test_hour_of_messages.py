@@ -1,4 +1,4 @@
-"""An hour of the demo, in virtual time."""
+"""One hour of the built-in producers, in virtual time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rtdemo.timing.schedule import Schedule
 
 
 class Sink:
-    """A transport that counts messages by their producer and by the second."""
+    """An outbox that stores when each producer's messages were written."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock

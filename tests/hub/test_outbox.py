@@ -1,4 +1,4 @@
-"""Bytes reach the peer whole and in order, whoever writes them and however slowly it reads."""
+"""Bytes reach the peer completely and in order, however slowly it reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtdemo.hub.outbox import SocketOutbox
 
 
 class Pair:
-    """An outbox, and the socket at the other end."""
+    """An outbox, and the socket at its other end."""
 
     def __init__(self, transport: asyncio.Transport, peer: socket.socket) -> None:
         self.transport = transport
@@ -37,7 +37,7 @@ async def pair() -> Pair:
 
 
 async def test_what_the_kernel_takes_does_not_wait(pair: Pair) -> None:
-    """It is there before the loop had a turn."""
+    """The peer can read it before the event loop runs again."""
     assert pair.outbox.write(b"at once") is False
     assert pair.peer.recv(100) == b"at once"
     pair.transport.abort()
@@ -45,7 +45,7 @@ async def test_what_the_kernel_takes_does_not_wait(pair: Pair) -> None:
 
 
 async def test_order_is_kept_with_what_the_transport_writes(pair: Pair) -> None:
-    """Through full buffers, in pieces of any size, with the transport's own writes in between."""
+    """Full buffers, pieces of any size and the transport's own writes in between do not change it."""
     pieces = [bytes([65 + n % 26]) * random.randint(1, 9000) for n in range(200)]
     waited = 0
     for number, piece in enumerate(pieces):
@@ -60,8 +60,8 @@ async def test_order_is_kept_with_what_the_transport_writes(pair: Pair) -> None:
     pair.peer.close()
 
 
-async def test_peer_that_is_gone_is_the_transport_s_to_find(pair: Pair) -> None:
-    """Nothing is raised, and the transport closes."""
+async def test_write_to_a_peer_that_has_closed_raises_nothing(pair: Pair) -> None:
+    """The transport finds the error and closes."""
     pair.peer.close()
     while not pair.outbox.is_closing():
         pair.outbox.write(b"x" * 5000)

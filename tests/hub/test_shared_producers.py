@@ -1,4 +1,4 @@
-"""What a shared producer is told of its own number."""
+"""The number of a shared producer's next message."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def arrive(log: Log) -> Position:
     return position
 
 
-async def test_number_counts_what_is_on_its_way() -> None:
-    """Until it is answered, and from then until it is in this server's copy."""
+async def test_number_counts_messages_that_are_not_in_the_copy_yet() -> None:
+    """A message counts before its answer, and from then until it is in this server's copy."""
     log, answers = Log(), [asyncio.get_running_loop().create_future() for _ in range(2)]
     sequence = SequenceNumber(log, "tick")
     failed: list[str] = []
@@ -34,7 +34,7 @@ async def test_number_counts_what_is_on_its_way() -> None:
     answers[1].set_exception(Unavailable("away"))
     await asyncio.sleep(0)
     assert (sequence.next(), failed) == (2, ["tick"])
-    # Redis had taken it all the same.
+    # The engine reported an error, but Redis had taken the message.
     arrive(log)
     assert sequence.next() == 3
 
@@ -51,8 +51,8 @@ async def test_message_that_arrives_before_its_answer_counts_once() -> None:
     assert sequence.next() == 2
 
 
-async def test_number_begins_anew_with_the_log() -> None:
-    """What was taken by one that is lost counts no more."""
+async def test_number_restarts_with_a_new_log() -> None:
+    """Messages in a log that is lost do not count."""
     log = Log()
     sequence = SequenceNumber(log, "tick")
     answer = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""Bad input gets one clear line and costs nobody else anything."""
+"""Bad input gets one clear line, and does not affect other clients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import Connect, Start
 
 @pytest.fixture
 async def bystanders(server: Server, connect: Connect) -> dict[str, Peer]:
-    """Connections of both transports that must not notice."""
+    """Connections of both transports that must not be affected."""
     return {t: await connect(server, t) for t in ("websocket", "sse")}
 
 
@@ -52,7 +52,7 @@ async def test_bad_request_is_one_line(
     status: int,
     words: list[str],
 ) -> None:
-    """The status fits, the line says what and what to do, and everyone else is served on."""
+    """The status fits, the line names the error and what to do, and other clients are still served."""
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.request(method, path)
     assert answer.status_code == status
@@ -66,7 +66,7 @@ async def test_bad_request_is_one_line(
 async def test_plain_http_on_the_websocket_site_is_426(
     server: Server, bystanders: dict[str, Peer], method: str
 ) -> None:
-    """It says what to ask for and where the page is (RFC 9110 section 15.5.22)."""
+    """The answer has the headers of a handshake and the page's address (RFC 9110 section 15.5.22)."""
     async with httpx.AsyncClient() as http:
         answer = await http.request(method, server.websocket_url.replace("ws", "http", 1))
     assert answer.status_code == 426
@@ -79,7 +79,7 @@ async def test_plain_http_on_the_websocket_site_is_426(
 async def test_post_that_cannot_be_read(
     server: Server, bystanders: dict[str, Peer], body: bytes, status: int
 ) -> None:
-    """Over 64 KiB is 413, not UTF-8 is 400; 64 KiB exactly is taken (see test_echo)."""
+    """A body over 64 KiB is 413, one that is not UTF-8 is 400; 64 KiB is taken (see test_echo)."""
     client = bystanders["sse"].welcome["client"]
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.post("/api/messages", params={"client": client}, content=body)
@@ -89,7 +89,7 @@ async def test_post_that_cannot_be_read(
 
 
 async def test_post_for_a_websocket_client_is_404(server: Server, bystanders: dict[str, Peer]) -> None:
-    """A WebSocket client speaks over its socket."""
+    """A WebSocket client sends over its socket."""
     client = bystanders["websocket"].welcome["client"]
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.post("/api/messages", params={"client": client}, content=b"x")
@@ -103,7 +103,7 @@ async def test_post_for_a_websocket_client_is_404(server: Server, bystanders: di
 async def test_frame_that_cannot_be_taken(
     server: Server, bystanders: dict[str, Peer], sent: str | bytes, code: int
 ) -> None:
-    """The close code arrives, also where the rest of a large frame was still on its way."""
+    """The close code arrives, even if the rest of a large frame is still on its way."""
     async with websockets.connect(server.websocket_url) as socket:
         await socket.recv()
         await socket.send(sent)
@@ -135,7 +135,7 @@ RAW_FRAMES = {
 
 @pytest.mark.parametrize("name", RAW_FRAMES)
 async def test_raw_frames(server: Server, bystanders: dict[str, Peer], name: str) -> None:
-    """What breaks RFC 6455 gets the close code of its section 7.4.1."""
+    """A frame that breaks RFC 6455 is answered with a close code of its section 7.4.1."""
     frame, code = RAW_FRAMES[name]
     host, port = server.websocket_url.removeprefix("ws://").rstrip("/").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -159,7 +159,7 @@ async def test_raw_frames(server: Server, bystanders: dict[str, Peer], name: str
     "headers", [{"Sec-WebSocket-Version": "12"}, {"Connection": "keep-alive"}, {"Upgrade": "h2c"}]
 )
 async def test_handshake_of_another_version_is_426(server: Server, headers: dict[str, str]) -> None:
-    """Only version 13 is spoken (RFC 6455 section 4.2.2)."""
+    """Only version 13 is accepted (RFC 6455 section 4.2.2)."""
     good = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
@@ -172,7 +172,7 @@ async def test_handshake_of_another_version_is_426(server: Server, headers: dict
 
 
 async def test_handshake_without_a_key_is_400(server: Server) -> None:
-    """One line, also for what aiohttp refuses."""
+    """One line, also for requests that aiohttp refuses."""
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     async with httpx.AsyncClient() as http:
         answer = await http.get(server.web_url + "/ws", headers=headers)
@@ -197,7 +197,7 @@ ORIGINS = [
 async def test_foreign_origin_is_refused(
     start: Start, connect: Connect, origin: str, allowed: bool
 ) -> None:
-    """The same host on any of our ports and what --allow-origin names; nobody else (RFC 6454)."""
+    """Allowed are the same host on our ports, and origins of --allow-origin (RFC 6454); no others."""
     server = await start(allow_origin=("https://friend.example",))
     ports = {"web": urlsplit(server.web_url).port, "websocket": urlsplit(server.websocket_url).port}
     origin = origin.format(**ports)

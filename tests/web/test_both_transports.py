@@ -1,4 +1,4 @@
-"""What a client meets, the same over both transports."""
+"""What a client gets, the same over both transports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def receive(peer: Peer, count: int) -> list[Fields]:
 async def test_welcome_comes_first_with_the_client_s_id(
     server: Server, connect: Connect, transport: str
 ) -> None:
-    """The first message greets by the transport's name and tells a secret of 128 bits."""
+    """The first message has the transport's name, and the client's secret id of 128 bits."""
     peer = await connect(server, transport)
     assert peer.welcome["message"] == f"{LABELS[transport]} connection established"
     assert (peer.welcome["producer"], peer.welcome["seq"]) == ("welcome", 1)
@@ -61,7 +61,7 @@ async def test_built_in_producers_keep_their_texts_and_periods(
 async def test_picked_producers_only(
     server: Server, connect: Connect, clock: VirtualClock, transport: str
 ) -> None:
-    """`?producers=status` leaves the messages out; the welcome comes all the same."""
+    """`?producers=status` leaves out `message`; the welcome is sent all the same."""
     peer = await connect(server, transport, "producers=status")
     clock.advance(15)
     count = 15 // {"websocket": 3, "sse": 5}[transport]
@@ -72,7 +72,7 @@ async def test_picked_producers_only(
     "text", ["hello", "", "ünï ✓ 𝄞", "line\nbreak\r\n\0end", "x" * 65536, '{"a": 1}']
 )
 async def test_echo(server: Server, connect: Connect, transport: str, text: str) -> None:
-    """Any text up to 64 KiB comes back as it was."""
+    """Any text up to 64 KiB is echoed unchanged."""
     peer = await connect(server, transport)
     await peer.say(text)
     reply = await peer.receive()
@@ -95,14 +95,14 @@ async def test_every_path_of_the_websocket_site(server: Server) -> None:
 
 
 async def test_single_site_has_everything_on_one_port(start: Start, connect: Connect) -> None:
-    """Page, SSE and WebSocket on the web site alone."""
+    """The web site alone serves the page, SSE and WebSocket."""
     server = await start(single_site=True)
     assert server.websocket_url == server.web_url.replace("http", "ws") + "/ws"
     for transport in LABELS:
         assert (await connect(server, transport)).welcome
 
 
-async def test_leaving_takes_everything_along(
+async def test_client_that_leaves_frees_everything(
     server: Server, connect: Connect, clock: VirtualClock, transport: str
 ) -> None:
     """A client that leaves cleanly frees its connection, ticks and tasks."""
@@ -118,7 +118,7 @@ async def test_leaving_takes_everything_along(
 async def test_plugin_file_reaches_both_transports(
     start: Start, connect: Connect, clock: VirtualClock, transport: str, tmp_path: Path
 ) -> None:
-    """Four lines of Python are live, and hooks see the client come and go."""
+    """A plugin's producer reaches the client; its hooks are called at connect and disconnect."""
     plugin = tmp_path / "dice.py"
     plugin.write_text(
         textwrap.dedent("""
@@ -162,7 +162,7 @@ async def test_plugin_file_reaches_both_transports(
 async def test_failing_plugin_leaves_the_rest_alone(
     start: Start, connect: Connect, clock: VirtualClock, transport: str, tmp_path: Path
 ) -> None:
-    """A producer that raises costs neither the connection nor another producer's message."""
+    """A producer that raises ends no connection, and no other producer misses a run."""
     bad = tmp_path / "bad.py"
     bad.write_text(
         "from rtdemo import producer\n@producer(every=0.5)\ndef bad(): raise RuntimeError('x')\n"
@@ -183,7 +183,7 @@ async def test_failing_plugin_leaves_the_rest_alone(
 
 
 async def test_sse_headers_and_http_1_0(server: Server) -> None:
-    """Nothing in between may hold the stream back; an HTTP/1.0 proxy gets it without chunks."""
+    """Headers keep proxies from buffering the stream; an HTTP/1.0 proxy gets it without chunks."""
     host, port = server.web_url.removeprefix("http://").split(":")
     for version, first in (("1.1", r"\r\n\r\n[0-9a-f]+\r\ndata: \{"), ("1.0", r"\r\n\r\ndata: \{")):
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -205,7 +205,7 @@ async def test_sse_headers_and_http_1_0(server: Server) -> None:
 async def test_stats_count_what_went_over_the_wire(
     server: Server, connect: Connect, clock: VirtualClock, transport: str
 ) -> None:
-    """Connections, messages, bytes, texts received, ticks and their lag."""
+    """Statistics count connections, messages, bytes, texts received, ticks and their lag."""
     peer = await connect(server, transport)
     clock.advance(2)
     await peer.receive()
@@ -224,7 +224,7 @@ async def test_stats_count_what_went_over_the_wire(
 
 
 async def test_stats_of_an_idle_server(server: Server) -> None:
-    """Without a tick there is no lag to tell."""
+    """Without a tick the lag is null."""
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         stats = (await http.get("/api/stats")).json()
     assert stats["tickLag"] == {

@@ -71,7 +71,7 @@ async def test_worker_that_does_not_answer_is_not_taken_for_one_without_the_stre
     monkeypatch.setattr(other_workers, "RECEIVE_TIMEOUT_S", 0.05)
     await other_worker(404, 3600)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
-        answer = await http.post("/api/messages?client=somebody", content="hi")
+        answer = await http.post("/api/messages?client=unknown", content="hi")
     assert (answer.status_code, answer.headers.get("Retry-After")) == (504, "2"), answer.text
 
 

@@ -1,4 +1,4 @@
-"""The server side of `rtdemo doctor` and of the page's parity audit, within its bounds."""
+"""Probes for `rtdemo doctor` and the page's comparison, and the bounds of their cost."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ async def get(server: Server, path: str, **headers: str) -> httpx.Response:
         return await http.get(f"/api/probe/{path}", headers=headers)
 
 
-async def test_request_is_told_as_it_arrived(server: Server) -> None:
-    """With every header but what is secret, and what proxies said."""
+async def test_request_is_shown_as_it_arrived(server: Server) -> None:
+    """The answer has every header, those of proxies too, but no secret value."""
     secrets = {"Authorization": "Bearer x", "Cookie": "y=z", "X-Api-Key": "k3y"}
     answer = await get(server, "request?ticket=t1cket", **secrets, Accept="text/x", Via="1.1 box")
     seen: dict[str, Any] = answer.json()
     assert (seen["method"], seen["path"], seen["http"]) == ("GET", "/api/probe/request", "1.1")
     assert (seen["forwarding"], seen["heartbeat"]) == (["Via"], 25.0)
-    told = {name.title(): value for name, value in seen["headers"].items()}
-    assert {told[name] for name in secrets} == {"(not shown)"}
-    assert (told["Accept"], told["Via"]) == ("text/x", "1.1 box")
+    shown = {name.title(): value for name, value in seen["headers"].items()}
+    assert {shown[name] for name in secrets} == {"(not shown)"}
+    assert (shown["Accept"], shown["Via"]) == ("text/x", "1.1 box")
     assert not any(secret in answer.text for secret in ("Bearer x", "y=z", "k3y", "t1cket"))
 
 
-async def test_connection_tells_its_route(server: Server, connect: Connect, transport: str) -> None:
-    """Both transports are served alike: what the page's audit compares is the same."""
+async def test_connection_shows_what_it_came_through(
+    server: Server, connect: Connect, transport: str
+) -> None:
+    """Both transports are served alike: what the page compares is the same."""
     peer = await connect(server, transport)
-    route = (await get(server, f"connection?client={peer.welcome['client']}")).json()
-    assert route.pop("process") > 0
-    assert route == {
+    info = (await get(server, f"connection?client={peer.welcome['client']}")).json()
+    assert info.pop("process") > 0
+    assert info == {
         "server": "",
         "transport": transport,
         "http": "1.1",
@@ -50,11 +52,11 @@ async def test_connection_tells_its_route(server: Server, connect: Connect, tran
         "forwarding": [],
         "remote": "127.0.0.1",
     }
-    assert (await get(server, "connection?client=nobody")).status_code == 404
+    assert (await get(server, "connection?client=unknown")).status_code == 404
 
 
-async def test_events_come_as_they_were_asked_for(server: Server) -> None:
-    """So many, of such a size, with the headers of the real stream."""
+async def test_stream_has_the_events_that_were_asked_for(server: Server) -> None:
+    """Their number and size are as asked for, and the headers are those of /api/sse."""
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         path = "/api/probe/events?count=3&every=0&size=100"
         async with httpx_sse.aconnect_sse(http, "GET", path) as stream:
@@ -86,19 +88,19 @@ async def test_silence_comes_first_and_a_client_that_leaves_frees_its_stream(
     "query",
     [
         *("count=0", "count=101", "every=-1", "size=65537", "after=601", "after=x", "count=99999999"),
-        # Zeros in front made a number look small once.
+        # Leading zeros once made a number look small.
         *("size=00000000080000000", "count=" + "0" * 5000 + "9"),
     ],
 )
-async def test_what_cannot_be_asked_for(server: Server, query: str) -> None:
-    """One line with what is allowed."""
+async def test_parameter_that_is_not_allowed_is_400(server: Server, query: str) -> None:
+    """The answer is one line with what is allowed."""
     answer = await get(server, f"events?{query}")
     assert answer.status_code == 400
     assert "is not a whole number from" in answer.text
 
 
-async def test_socket_tells_its_handshake_and_sends_back(server: Server) -> None:
-    """Up to 64 KiB, as it came."""
+async def test_socket_shows_its_handshake_and_echoes(server: Server) -> None:
+    """A text of 64 KiB is echoed unchanged."""
     url = server.web_url.replace("http", "ws") + "/api/probe/ws"
     offered = websockets.Subprotocol(probes.SUBPROTOCOL)
     async with websockets.connect(
@@ -113,15 +115,15 @@ async def test_socket_tells_its_handshake_and_sends_back(server: Server) -> None
 
 
 async def test_foreign_page_gets_no_socket(server: Server) -> None:
-    """As with every socket."""
+    """A foreign origin is refused, as on every socket."""
     url = server.web_url.replace("http", "ws") + "/api/probe/ws"
     with pytest.raises(websockets.InvalidStatus) as refused:
         await websockets.connect(url, origin=websockets.Origin("https://foreign.example"))
     assert refused.value.response.status_code == 403
 
 
-async def test_who_asks_too_often_waits(server: Server) -> None:
-    """429 with the seconds to wait; other paths go on."""
+async def test_address_that_asks_too_often_is_429(server: Server) -> None:
+    """The answer has the seconds to wait; other paths still answer."""
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         statuses = [(await http.get("/api/probe/request")).status_code for _ in range(probes.BURST + 3)]
         answer = await http.get("/api/probe/request")
@@ -132,7 +134,7 @@ async def test_who_asks_too_often_waits(server: Server) -> None:
 
 
 async def test_streams_are_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more than there may be is refused, over either transport."""
+    """A stream beyond the bound is refused, over either transport."""
     monkeypatch.setattr(probes, "MAX_STREAMS", 1)
     async with (
         httpx.AsyncClient(base_url=server.web_url) as http,
@@ -143,10 +145,10 @@ async def test_streams_are_bounded(server: Server, monkeypatch: pytest.MonkeyPat
             await websockets.connect(server.web_url.replace("http", "ws") + "/api/probe/ws")
 
 
-async def test_one_address_does_not_take_all_streams(
+async def test_one_address_cannot_take_all_streams(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever holds as many as one may have is refused another, though there is room."""
+    """An address with its share of streams is refused another, though the total has room."""
     monkeypatch.setattr(probes, "MAX_STREAMS_OF_ADDRESS", 1)
     async with (
         httpx.AsyncClient(base_url=server.web_url) as http,
@@ -158,12 +160,12 @@ async def test_one_address_does_not_take_all_streams(
 
 
 async def test_foreign_page_gets_no_events(server: Server) -> None:
-    """Nor can it have its visitors' servers make them."""
+    """A foreign page cannot make its visitors' browsers open such streams."""
     assert (await get(server, "events", Origin="https://foreign.example")).status_code == 403
 
 
-async def test_flood_of_texts_keeps_nobody_waiting(server: Server) -> None:
-    """Each is sent back in its turn, and after so many the socket ends."""
+async def test_flood_of_texts_delays_no_other_client(server: Server) -> None:
+    """Other tasks run between two echoes, and the socket ends after `MAX_ECHOES`."""
     url = server.web_url.replace("http", "ws") + "/api/probe/ws"
     async with websockets.connect(url) as socket, httpx.AsyncClient(base_url=server.web_url) as http:
         await socket.recv()
@@ -177,7 +179,7 @@ async def test_flood_of_texts_keeps_nobody_waiting(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["request", "events", "connection?client=x", "ws"])
 async def test_probes_can_be_switched_off(start: Start, path: str) -> None:
-    """Then nothing is there."""
+    """Then every probe answers 404."""
     server = await start(probes=False)
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     upgrade["Sec-WebSocket-Key"] = "AAAAAAAAAAAAAAAAAAAAAA=="
@@ -186,8 +188,8 @@ async def test_probes_can_be_switched_off(start: Start, path: str) -> None:
     assert "--probes" in answer.text
 
 
-def test_allowance_comes_back_with_time() -> None:
-    """Each name has its own; the wait that is told suffices."""
+def test_token_buckets_refill_with_time() -> None:
+    """Each name has its own bucket; the wait that `take` returns is long enough."""
     now = 0.0
     buckets = TokenBuckets(2, 0.5, lambda: now)
     assert [buckets.take("a") for _ in range(3)] == [0, 0, 2.0]
@@ -198,8 +200,8 @@ def test_allowance_comes_back_with_time() -> None:
     assert buckets.take("a") == 0
 
 
-def test_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that asked longest ago is forgotten first."""
+def test_number_of_token_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bucket that was used longest ago is dropped first."""
     monkeypatch.setattr(probes, "MAX_ADDRESSES", 2)
     buckets = TokenBuckets(1, 0.001, lambda: 0.0)
     assert [buckets.take(name) for name in "abc"] == [0, 0, 0]

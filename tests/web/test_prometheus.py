@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""The metrics that Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def read(server: Server) -> dict[tuple[str, str], float]:
 async def test_metrics_are_those_of_the_server(
     server: Server, connect: Connect, clock: VirtualClock
 ) -> None:
-    """A Prometheus parser reads them; connections, messages, runs, log and histograms agree."""
+    """A Prometheus parser reads the right connections, messages, runs, log and histograms."""
     peer = await connect(server, "websocket")
     clock.advance(4)
     await peer.say("/all hi")
@@ -51,8 +51,8 @@ async def test_metrics_are_those_of_the_server(
     assert samples["rtdemo_tick_lag_seconds_bucket", "5.0"] == 3
 
 
-async def test_dashboard_asks_for_metrics_that_there_are(server: Server) -> None:
-    """Every name in deploy/grafana.json is one that /metrics gives."""
+async def test_dashboard_uses_existing_metrics(server: Server) -> None:
+    """Every metric in deploy/grafana.json is in /metrics."""
     dashboard = (Path(__file__).parents[2] / "deploy" / "grafana.json").read_text()
     asked = set(re.findall(r"rtdemo_\w+", dashboard))
     given = {name for name, _ in await read(server)}
@@ -61,7 +61,7 @@ async def test_dashboard_asks_for_metrics_that_there_are(server: Server) -> None
 
 
 def test_histogram_counts_up_to_each_bound() -> None:
-    """Cumulative, as Prometheus wants it, and nothing is counted twice."""
+    """Counts are cumulative, as Prometheus expects, and nothing is counted twice."""
     histogram = Histogram()
     for seconds in (0.0, 0.0004, 0.003, 0.003, 0.7):
         histogram.record(seconds)
@@ -69,10 +69,10 @@ def test_histogram_counts_up_to_each_bound() -> None:
     assert histogram.total == pytest.approx(0.7064)
 
 
-async def test_loop_lag_is_looked_at_until_stopped() -> None:
-    """Each look puts the next one off."""
-    looking = LoopLag()
-    looking.start()
-    await eventually(lambda: looking.lag.count == 1)
-    looking.stop()
-    assert looking.lag.maximum >= 0
+async def test_loop_lag_is_measured_until_stopped() -> None:
+    """Each measurement schedules the next one."""
+    measuring = LoopLag()
+    measuring.start()
+    await eventually(lambda: measuring.lag.count == 1)
+    measuring.stop()
+    assert measuring.lag.maximum >= 0

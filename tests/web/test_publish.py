@@ -26,7 +26,7 @@ async def post(server: Server, body: Any = NEWS, **headers: str) -> httpx.Respon
 
 
 async def test_one_or_many_are_answered_with_positions(server: Server, connect: Connect) -> None:
-    """A list stands together in the log; every client that did not pick gets them."""
+    """The messages of a list follow each other in the log; clients that picked nothing get them."""
     peer = await connect(server, "sse")
     one = (await post(server)).json()["positions"]
     many = (await post(server, [{"message": str(n)} for n in range(3)])).json()["positions"]
@@ -57,16 +57,16 @@ async def test_one_or_many_are_answered_with_positions(server: Server, connect: 
         ({"message": "x" * (1 << 20)}, 413, "over 64 KiB"),
     ],
 )
-async def test_what_is_refused(server: Server, body: Any, status: int, words: str) -> None:
-    """One line that says what is wrong; nothing enters the log."""
+async def test_bad_publication_is_refused(server: Server, body: Any, status: int, words: str) -> None:
+    """The answer is one line with the error; nothing enters the log."""
     answer = await post(server, body)
     assert (answer.status_code, answer.text.count("\n")) == (status, 1)
     assert words in answer.text
     assert server.hub.engine.log.last.offset == 0
 
 
-async def test_who_may_publish(start: Start) -> None:
-    """Without a token this machine alone and no page of elsewhere; with one, its holder."""
+async def test_permission_to_publish(start: Start) -> None:
+    """Without a token only this machine may publish, and no foreign page; with one, its holder may."""
     server = await start()
     assert (await post(server)).status_code == 200
     assert (await post(server, X_Forwarded_For="10.0.0.1")).status_code == 403
@@ -79,7 +79,7 @@ async def test_who_may_publish(start: Start) -> None:
 
 
 async def test_idempotency_key_makes_a_retry_harmless(server: Server, connect: Connect) -> None:
-    """The retry has the same positions and nobody gets it twice; other content is refused."""
+    """A retry has the same positions, and no client gets it twice; other content is refused."""
     peer = await connect(server, "websocket")
     first = await post(server, Idempotency_Key="k")
     assert (await post(server, Idempotency_Key="k")).json() == first.json()
@@ -91,7 +91,7 @@ async def test_idempotency_key_makes_a_retry_harmless(server: Server, connect: C
 
 
 async def test_names_can_be_picked_before_their_first_message(start: Start, connect: Connect) -> None:
-    """Those of --publish-names, and whatever was published once; others are unknown."""
+    """Names of --publish-names, and names published under before, can be picked; others cannot."""
     server = await start(publish_names=("news",))
     peer = await connect(server, "sse", "producers=news")
     await post(server, {"message": "x", "producer": "sport"})
@@ -118,7 +118,7 @@ async def run(*arguments: str, stdin: bytes = b"") -> tuple[int | None, str, str
 
 
 async def test_command_publishes_a_text_or_the_lines_of_a_pipe(server: Server, connect: Connect) -> None:
-    """Each is answered with its position, in order; empty lines are none."""
+    """The command prints each position, in order; it skips empty lines."""
     peer = await connect(server, "websocket")
     code, out, _ = await run("hello", "--to", server.web_url, "--producer", "news")
     assert code == 0
@@ -128,8 +128,8 @@ async def test_command_publishes_a_text_or_the_lines_of_a_pipe(server: Server, c
     assert [m["id"] for m in got] == (out + piped).split()
 
 
-async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Speak, but not HTTP."""
+async def answer_no_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with something other than HTTP."""
     await reader.read(65536)
     writer.write(b"SSH-2.0-other\r\n")
     writer.close()
@@ -140,10 +140,10 @@ async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     ("host", "allowed"),
     [("localhost", True), ("page.localhost", True), ("[::1]", True), ("evil.example", False)],
 )
-async def test_a_page_whose_name_was_led_here_is_no_local_user(
+async def test_page_of_a_foreign_site_that_resolves_to_this_machine_is_refused(
     server: Server, path: str, host: str, allowed: bool
 ) -> None:
-    """DNS rebinding: it asks from this machine, with an origin that is the very host it asks for."""
+    """DNS rebinding: the browser sends from this machine, with an origin that equals the host."""
     port = server.web_url.rpartition(":")[2]
     headers = {"Host": f"{host}:{port}", "Origin": f"http://{host}:{port}"}
     async with httpx.AsyncClient(base_url=server.web_url) as http:
@@ -152,10 +152,10 @@ async def test_a_page_whose_name_was_led_here_is_no_local_user(
     assert allowed or "only this machine" in answer.text
 
 
-async def test_command_says_why_it_failed(start: Start) -> None:
-    """One line and exit code 1: a refusal, nobody there, a server that is another."""
+async def test_command_reports_why_it_failed(start: Start) -> None:
+    """One line and exit code 1: a refusal, a bad address, or something other than HTTP."""
     server = await start(publish_token="s3cret")
-    other = await asyncio.start_server(greet, "127.0.0.1", 0)
+    other = await asyncio.start_server(answer_no_http, "127.0.0.1", 0)
     for address, words in (
         (
             server.web_url,
@@ -181,7 +181,7 @@ async def test_command_says_why_it_failed(start: Start) -> None:
 async def test_command_reaches_this_machine_without_a_proxy(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The environment's proxy would look for it on its own."""
+    """A proxy in the environment is not used, since its localhost is another machine."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     port = server.web_url.rpartition(":")[2]
@@ -190,8 +190,8 @@ async def test_command_reaches_this_machine_without_a_proxy(
         assert (code, err) == (0, "")
 
 
-async def test_pipe_waits_for_a_server_that_is_away() -> None:
-    """Each line goes out until it is taken, under one key, and that is said once; a refusal ends it."""
+async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
+    """Each line is retried under one key until it is taken; one line reports that; a refusal ends it."""
     answers = iter([503, 503, 0, 502, 503, 503, 200, 200, 400])
     asked: list[tuple[str, str]] = []
 
@@ -219,15 +219,15 @@ async def test_pipe_waits_for_a_server_that_is_away() -> None:
     assert out.split() == [b"a-1", b"a-1"]
     assert [text for text, _ in asked] == ["one"] * 7 + ["two", "three"]
     assert len({key for _, key in asked}) == 3
-    told = err.decode().splitlines()
-    assert len(told) == 2
-    assert "503" in told[0]
-    assert "trying again" in told[0]
-    assert "400" in told[1]
+    reported = err.decode().splitlines()
+    assert len(reported) == 2
+    assert "503" in reported[0]
+    assert "trying again" in reported[0]
+    assert "400" in reported[1]
 
 
-async def test_statistics_tell_the_log(server: Server, clock: VirtualClock) -> None:
-    """Engine, position and size."""
+async def test_statistics_describe_the_log(server: Server, clock: VirtualClock) -> None:
+    """They have its engine, position and size."""
     await post(server)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         log = (await http.get("/api/stats")).json()["log"]

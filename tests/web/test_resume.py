@@ -1,4 +1,4 @@
-"""Shared messages and coming back for what was missed, over both transports by the same token."""
+"""Shared messages, and resuming after missed ones, with the same position over both transports."""
 
 from __future__ import annotations
 
@@ -46,64 +46,62 @@ async def test_broadcast_reaches_everyone_with_its_position(
 async def test_missed_messages_come_first_then_live_ones(
     server: Server, connect: Connect, transport: str
 ) -> None:
-    """After the welcome, in order, nothing twice, whichever transport the position is from."""
+    """They follow the welcome, in order and none twice, whichever transport the position is from."""
     peer = await connect(server, OTHER[transport])
     await publish(server, "1")
     last = (await peer.receive())["id"]
     await peer.leave()
     await publish(server, "2", "3")
-    back = await connect(server, transport, f"last_event_id={last}")
-    assert back.welcome["id"] == last
+    resumed = await connect(server, transport, f"last_event_id={last}")
+    assert resumed.welcome["id"] == last
     await publish(server, "4")
-    assert await texts(back, 3) == ["2", "3", "4"]
+    assert await texts(resumed, 3) == ["2", "3", "4"]
     assert server.hub.traffic["websocket" if transport == "websocket" else "sse"].resumes == 1
 
 
-async def test_welcome_tells_where_a_client_stands(
-    server: Server, connect: Connect, transport: str
-) -> None:
-    """Whoever is cut before the first shared message still misses none."""
+async def test_welcome_has_the_position(server: Server, connect: Connect, transport: str) -> None:
+    """A client that is cut before its first shared message still misses none."""
     peer = await connect(server, transport)
     await peer.leave()
     await publish(server, "1")
-    back = await connect(server, transport, f"last_event_id={peer.welcome['id']}")
-    assert await texts(back, 1) == ["1"]
+    resumed = await connect(server, transport, f"last_event_id={peer.welcome['id']}")
+    assert await texts(resumed, 1) == ["1"]
 
 
-async def test_resume_gives_only_what_was_picked(
+async def test_resumed_client_gets_only_what_it_picked(
     server: Server, connect: Connect, transport: str
 ) -> None:
-    """Others are passed over, in the history and live."""
+    """Other messages are skipped, in the history and live."""
     first = await connect(server, transport)
     await publish(server, "1", producer="news")
     await publish(server, "2", producer="sport")
     query = f"producers=sport&last_event_id={first.welcome['id']}"
-    back = await connect(server, transport, query)
+    resumed = await connect(server, transport, query)
     await publish(server, "3", producer="news")
     await publish(server, "4", producer="sport")
-    assert await texts(back, 2) == ["2", "4"]
+    assert await texts(resumed, 2) == ["2", "4"]
 
 
 @pytest.mark.parametrize("position", ["rubbish", "ff-3", "future", "%00", "-", "9" * 4000])
-async def test_position_that_is_gone_is_told(
+async def test_position_that_is_gone_is_reported(
     server: Server, connect: Connect, transport: str, position: str
 ) -> None:
-    """One message of producer resume says so, names where it goes on, and live ones follow."""
+    """One message of producer `resume` reports it with the new position; live messages follow."""
     (last,) = await publish(server, "1")
     if position == "future":
         position = last.partition("-")[0] + "-99"
     peer = await connect(server, transport, f"last_event_id={position}")
-    told = await peer.receive()
-    assert (told["producer"], told["lost"], told["message"]) == ("resume", True, GONE_TEXT)
-    assert told["id"] == last
+    report = await peer.receive()
+    assert (report["producer"], report["lost"], report["message"]) == ("resume", True, GONE_TEXT)
+    assert report["id"] == last
     await publish(server, "2")
     assert await texts(peer, 1) == ["2"]
     assert server.hub.traffic["websocket" if transport == "websocket" else "sse"].lost == 1
 
 
 @pytest.mark.parametrize("by", ["address", "header"])
-async def test_position_of_ten_kilobytes_is_told_as_any_other(server: Server, by: str) -> None:
-    """It is an answer of ours, not of the HTTP parser."""
+async def test_position_of_ten_kilobytes_is_reported_as_gone(server: Server, by: str) -> None:
+    """The stream reports it; the HTTP parser does not refuse the request."""
     rubbish = "9" * 10_240
     query = f"?last_event_id={rubbish}" if by == "address" else ""
     headers = {"Last-Event-ID": rubbish} if by == "header" else {}
@@ -117,29 +115,29 @@ async def test_position_of_ten_kilobytes_is_told_as_any_other(server: Server, by
         assert json.loads((await anext(lines)).removeprefix("data: "))["lost"] is True
 
 
-async def test_welcome_before_a_word_of_loss_names_no_position(
+async def test_welcome_before_a_reported_loss_has_no_position(
     server: Server, connect: Connect, transport: str
 ) -> None:
-    """Who is cut between the two comes back with the old position, and is told again."""
+    """A client that is cut between the two resumes at its old position, and gets the report again."""
     peer = await connect(server, transport, "last_event_id=ff-3")
     assert "id" not in peer.welcome
     assert (await peer.receive())["lost"] is True
 
 
-async def test_who_comes_back_may_have_picked_what_is_not_known_any_more(
+async def test_resuming_client_may_have_picked_unknown_names(
     server: Server, connect: Connect, transport: str
 ) -> None:
-    """After a restart of the server, a browser that was refused would give up for good."""
+    """After a restart of the server, a browser that is refused does not retry."""
     peer = await connect(server, transport, "producers=news&last_event_id=ff-3")
     assert (await peer.receive())["lost"] is True
     await publish(server, "1")
     assert await texts(peer, 1) == ["1"]
 
 
-async def test_what_the_log_let_go_is_told_as_lost(
+async def test_message_that_left_the_log_is_reported_as_lost(
     start: Start, connect: Connect, transport: str
 ) -> None:
-    """Beyond the bound of the history."""
+    """The log keeps `history_count` messages."""
     server = await start(history_count=2)
     before = server.hub.engine.log.last
     await publish(server, "1", "2", "3")
@@ -147,7 +145,7 @@ async def test_what_the_log_let_go_is_told_as_lost(
     assert (await peer.receive())["lost"] is True
 
 
-async def test_browser_s_header_wins_over_the_address(server: Server) -> None:
+async def test_header_has_precedence_over_the_query(server: Server) -> None:
     """EventSource sends Last-Event-ID with the address of its first connect."""
     first, second = await publish(server, "1", "2")
     async with (
@@ -163,7 +161,7 @@ async def test_browser_s_header_wins_over_the_address(server: Server) -> None:
 
 
 async def test_chat_goes_to_everyone(server: Server, connect: Connect, transport: str) -> None:
-    """`/all text` reaches both transports through the log; the echo comes as ever."""
+    """`/all text` reaches both transports through the log, and is echoed too."""
     speaker = await connect(server, transport, "producers=chat")
     other = await connect(server, OTHER[transport])
     await speaker.say("/all good morning")
@@ -175,10 +173,10 @@ async def test_chat_goes_to_everyone(server: Server, connect: Connect, transport
     }
 
 
-async def test_chat_that_cannot_be_sent_is_told(
+async def test_chat_that_cannot_be_sent_is_answered_with_an_error(
     server: Server, connect: Connect, transport: str
 ) -> None:
-    """A text that would fill everyone's outbox goes to nobody, and its sender learns why."""
+    """A text that would fill all outboxes reaches no client, and its sender gets the reason."""
     peer = await connect(server, transport)
     await peer.say("/all " + "\x01" * 20_000)
     answers = [(await peer.receive())["message"] for _ in range(2)]
@@ -189,7 +187,7 @@ async def test_chat_that_cannot_be_sent_is_told(
 async def test_slow_client_is_ended_and_may_resume(
     server: Server, connect: Connect, transport: str
 ) -> None:
-    """A shared message is never dropped silently: a client too slow for it is ended and can resume."""
+    """A client too slow for a shared message is disconnected, and gets the message when it resumes."""
     peer = await connect(server, transport)
     (connection,) = server.hub.connections
     connection.throttle().stop(seconds=60)
@@ -200,5 +198,5 @@ async def test_slow_client_is_ended_and_may_resume(
     assert connection.reason is not None
     assert connection.reason.code == 1013
     assert connection.sent == sent, "nothing is written to it any more"
-    back = await connect(server, transport, f"last_event_id={peer.welcome['id']}")
-    assert await texts(back, 1) == ["1"]
+    resumed = await connect(server, transport, f"last_event_id={peer.welcome['id']}")
+    assert await texts(resumed, 1) == ["1"]
