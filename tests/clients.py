@@ -1,4 +1,4 @@
-"""Clients that this project did not write, behind one small interface."""
+"""Clients of other projects for both transports, with one interface."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Peer(Protocol):
     welcome: Fields
 
     async def receive(self) -> Fields:
-        """Return the next message; raise `Ended` where the server ended the connection."""
+        """Return the next message; raise `Ended` if the server ended the connection."""
         ...
 
     async def say(self, text: str) -> None:
-        """Speak to the server."""
+        """Send a text to the server."""
 
     async def leave(self) -> None:
-        """Leave cleanly."""
+        """Close the connection."""
 
 
 class Ended(Exception):
@@ -60,12 +60,12 @@ class WebSocketPeer:
         await self.socket.send(text)
 
     async def leave(self) -> None:
-        """Shake hands and close."""
+        """Close with a closing handshake."""
         await self.socket.close()
 
 
 class SsePeer:
-    """A client of `httpx-sse`, which speaks by POST."""
+    """A client of `httpx-sse`, which sends by POST."""
 
     def __init__(self, http: httpx.AsyncClient, stream: httpx_sse.EventSource) -> None:
         self.http = http
@@ -76,7 +76,7 @@ class SsePeer:
     async def receive(self) -> Fields:
         """Return the next event's message."""
         async for event in self._events:
-            # A block without data dispatches nothing (WHATWG HTML 9.2.6); httpx-sse hands it out.
+            # An event without data is not dispatched (WHATWG HTML 9.2.6), but httpx-sse returns it.
             if event.data:
                 return dict(json.loads(event.data))
         raise Ended
@@ -94,7 +94,7 @@ class SsePeer:
 
 @asynccontextmanager
 async def websocket(server: Server, query: str) -> AsyncIterator[Peer]:
-    """Connect over WebSocket and read the welcome."""
+    """Connect over WebSocket, and read the welcome."""
     async with websockets.connect(f"{server.websocket_url}?{query}") as socket:
         peer = WebSocketPeer(socket)
         peer.welcome = await peer.receive()
@@ -103,7 +103,7 @@ async def websocket(server: Server, query: str) -> AsyncIterator[Peer]:
 
 @asynccontextmanager
 async def sse(server: Server, query: str) -> AsyncIterator[Peer]:
-    """Connect over SSE and read the welcome."""
+    """Connect over SSE, and read the welcome."""
     async with (
         httpx.AsyncClient(base_url=server.web_url, timeout=60) as http,
         httpx_sse.aconnect_sse(http, "GET", f"/api/sse?{query}") as stream,
@@ -114,7 +114,7 @@ async def sse(server: Server, query: str) -> AsyncIterator[Peer]:
 
 
 class Connector(Protocol):
-    """Connect to a server with a query."""
+    """Connect to a server with a query, until the context ends."""
 
     def __call__(self, server: Server, query: str) -> AbstractAsyncContextManager[Peer]: ...
 
@@ -123,6 +123,6 @@ CONNECT: dict[str, Connector] = {"websocket": websocket, "sse": sse}
 
 
 async def eventually(condition: Any) -> None:
-    """Let the loop turn until a condition holds; pytest's time limit ends a wait in vain."""
+    """Wait until a condition holds; pytest's timeout bounds the wait."""
     while not condition():
         await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""Plugins and examples need only what `rtdemo` offers."""
+"""Built-in plugins and examples import only the package `rtdemo`, none of its modules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILES = sorted([*ROOT.glob("plugins/*.py"), *ROOT.glob("examples/*.py")])
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_only_the_package_itself_is_imported(path: Path) -> None:
-    """No module below `rtdemo`, and nothing of the network library's server."""
+    """A plugin imports `rtdemo`, but no submodule of it, and not aiohttp's server."""
     tree = ast.parse(path.read_text())
     modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     modules += [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]

@@ -1,4 +1,4 @@
-"""What is shipped works where it is installed."""
+"""The wheel and the sdist are complete and work where they are installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FREE = ("--host", "127.0.0.1", "--port", "0", "--websocket-host", "127.0.0.1", "
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist of a clean copy, and the wheel that is built from it."""
+    """The folder of an sdist and a wheel, built from a clean copy of the checkout."""
     base = tmp_path_factory.mktemp("dist")
     copy = base / "copy"
     unwanted = shutil.ignore_patterns(
@@ -46,7 +46,7 @@ def unpacked(archive: Path, target: Path) -> Path:
 async def test_installed_elsewhere_it_lists_its_plugins_and_serves(
     dist: Path, tmp_path: Path, pattern: str
 ) -> None:
-    """From another folder, wheel and sdist find their plugins, templates and static files."""
+    """Started in another folder, both find their plugins, templates and static files."""
     (archive,) = dist.glob(pattern)
     path = unpacked(archive, tmp_path / "site")
     elsewhere = tmp_path / "elsewhere"
@@ -72,7 +72,7 @@ async def test_installed_elsewhere_it_lists_its_plugins_and_serves(
 
 
 def test_wheel_has_every_module_and_template(dist: Path) -> None:
-    """A package that setup.cfg does not list is left out without a word."""
+    """A package that setup.cfg does not find would be omitted silently."""
     (archive,) = dist.glob("*.whl")
     shipped = set(zipfile.ZipFile(archive).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "rtdemo").rglob("*.py")}

@@ -1,4 +1,4 @@
-"""The command line as a person uses it: real processes, one line an error, exit codes."""
+"""The command line in real processes: output, errors of one line, exit codes and signals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Run = Callable[..., Awaitable[Process]]
 
 @pytest.fixture
 async def run(tmp_path: Path) -> AsyncIterator[Run]:
-    """Start `python -m rtdemo ...` in an empty folder; it is killed with the test."""
+    """Start `python -m rtdemo ...` in an empty folder; it is killed at the end of the test."""
     processes: list[Process] = []
 
     async def started(*arguments: str, cwd: Path = tmp_path, **environ: str) -> Process:
@@ -53,7 +53,7 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
 
 
 async def announced(process: Process) -> tuple[str, str, str]:
-    """Return the two addresses and the plugins that the start prints."""
+    """Return the two addresses and the plugins that the server prints at its start."""
     assert process.stdout
     lines = [(await process.stdout.readline()).decode() for _ in range(3)]
     page, websocket, plugins = (
@@ -77,7 +77,7 @@ BAD = [
 async def test_bad_value_is_one_line(
     run: Run, arguments: list[str], environ: dict[str, str], code: int, words: list[str]
 ) -> None:
-    """It says what is wrong and what is allowed; nothing is on standard output."""
+    """The error names the problem and what is allowed; standard output is empty."""
     process = await run(*arguments, **environ)
     out, err = await process.communicate()
     assert (process.returncode, out, err.count(b"\n")) == (code, b"", 1), err
@@ -85,7 +85,7 @@ async def test_bad_value_is_one_line(
 
 
 async def test_port_in_use_is_one_line(run: Run) -> None:
-    """It names the port, the flag and the variable; exit 1."""
+    """The error names the port, the flag and the variable; the exit code is 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         process = await run(*FREE, "--websocket-port", port)
@@ -95,7 +95,7 @@ async def test_port_in_use_is_one_line(run: Run) -> None:
 
 
 async def test_two_plugins_of_one_name_and_a_broken_one(run: Run, tmp_path: Path) -> None:
-    """The later one replaces the earlier and that is said; the broken one is left out, or fatal."""
+    """The later one replaces the earlier; the broken one is left out, or ends the start if strict."""
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "echo.py").write_text("from rtdemo import producer\n@producer\ndef hi(): return 'hi'\n")
@@ -117,7 +117,7 @@ async def test_two_plugins_of_one_name_and_a_broken_one(run: Run, tmp_path: Path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_ends_it_with_0(run: Run, number: signal.Signals) -> None:
-    """Clients of both transports are told, and the process is gone within 5 s."""
+    """Clients of both transports get the reason, and the process exits within 5 s."""
     process = await run(*FREE)
     page, url, plugins = await announced(process)
     assert plugins == "broadcast, chat, echo, message, status, welcome"
@@ -139,8 +139,8 @@ async def test_signal_ends_it_with_0(run: Run, number: signal.Signals) -> None:
     assert b"Traceback" not in err
 
 
-async def test_port_of_the_environment_and_procfile(run: Run) -> None:
-    """PORT and the Procfile's command serve everything on one port."""
+async def test_procfile_serves_everything_on_port(run: Run) -> None:
+    """The Procfile's command serves the page and both transports on $PORT."""
     command = (ROOT / "Procfile").read_text().removeprefix("web: python -m rtdemo ").split()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -155,7 +155,7 @@ async def test_port_of_the_environment_and_procfile(run: Run) -> None:
 
 
 async def test_json_log_has_one_object_a_line_and_no_contents(run: Run, tmp_path: Path) -> None:
-    """Connect and disconnect are told with their facts; what clients say is not, nor their id."""
+    """Connects and disconnects are logged with their fields, but no client's texts and no full id."""
     (tmp_path / ".env").write_text("RTDEMO_LOG_FORMAT=json\n")
     (tmp_path / "bad.py").write_text(
         "from rtdemo import producer\n@producer\ndef bad(): raise OSError('x')"
@@ -171,15 +171,23 @@ async def test_json_log_has_one_object_a_line_and_no_contents(run: Run, tmp_path
     lines = [json.loads(line) for line in err.splitlines()]
     assert b"my secret" not in err
     assert welcome["client"].encode() not in err
-    came, failed, went = [line for line in lines if "client" in line or "traceback" in line]
-    assert (came["transport"], came["remote"], came["level"]) == ("websocket", "127.0.0.1", "info")
+    connected, failed, disconnected = [line for line in lines if "client" in line or "traceback" in line]
+    assert (connected["transport"], connected["remote"], connected["level"]) == (
+        "websocket",
+        "127.0.0.1",
+        "info",
+    )
     assert "OSError: x" in failed["message"]
-    assert (went["reason"], went["code"], went["client"]) == ("client left", 1000, welcome["client"][:8])
-    assert went["seconds"] >= 0
+    assert (disconnected["reason"], disconnected["code"], disconnected["client"]) == (
+        "client left",
+        1000,
+        welcome["client"][:8],
+    )
+    assert disconnected["seconds"] >= 0
 
 
 async def test_version_and_help(run: Run) -> None:
-    """Help lists each setting with its variable."""
+    """The help lists settings with their flags, variables and defaults, and the commands."""
     out, _ = await (await run("--version")).communicate()
     assert out.decode().strip() == f"rtdemo {__version__}"
     out, _ = await (await run("serve", "--help")).communicate()

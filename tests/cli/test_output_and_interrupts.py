@@ -1,4 +1,4 @@
-"""What becomes of the command line where its output cannot be taken, or it is interrupted early."""
+"""Commands on a full disk, with a closed pipe, and interrupted while they start."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.lab.doctor.doctor_run import served
 
 ROOT = Path(__file__).parents[2]
 IO_ERROR = 74
-CLOSED = 128 + signal.SIGPIPE
+SIGPIPE_CODE = 128 + signal.SIGPIPE
 
 
 async def shell(line: str) -> tuple[str, str]:
-    """Run a line of bash with `rtdemo` for the command; return its output and errors."""
+    """Run a line of bash that may call `rtdemo`; return standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", f'rtdemo() {{ "{sys.executable}" -m rtdemo "$@"; }}; {line}'),
         stdout=asyncio.subprocess.PIPE,
@@ -31,7 +31,7 @@ async def shell(line: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("command", ["tail URL", "doctor URL --idle 1", "plugins", "bench URL"])
 async def test_a_full_disk_is_one_line(command: str) -> None:
-    """With a code of its own and no traceback."""
+    """A full disk is one line and an exit code of its own, without a traceback."""
     quick = (
         " -n 1 --seconds 1 --rounds 1 --speed 20 --transport sse" if command.startswith("bench") else ""
     )
@@ -43,26 +43,26 @@ async def test_a_full_disk_is_one_line(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["doctor URL --idle 1", "plugins"])
-async def test_who_reads_no_more_ends_a_command_without_a_word(command: str) -> None:
-    """As it ends every filter, with the code of SIGPIPE."""
+async def test_closed_pipe_ends_a_command_silently(command: str) -> None:
+    """The command ends as a filter does, by SIGPIPE and without output."""
     async with served(often=True) as server:
         line = f"rtdemo {command.replace('URL', server.web_url)} | true; echo ${{PIPESTATUS[0]}}"
-        assert await shell(f"sleep 0.1; {line}") == (f"{CLOSED}\n", "")
+        assert await shell(f"sleep 0.1; {line}") == (f"{SIGPIPE_CODE}\n", "")
 
 
-async def test_the_files_are_written_where_nobody_reads_the_table(tmp_path: Path) -> None:
-    """What was measured for minutes is not lost with it."""
+async def test_files_are_written_despite_a_closed_pipe(tmp_path: Path) -> None:
+    """A closed pipe does not lose the file of a measurement."""
     file = tmp_path / "run.json"
     quick = "-n 1 --seconds 1 --rounds 1 --speed 20 --transport sse"
     async with served(often=True) as server:
         line = f"rtdemo bench {server.web_url} {quick} --json {file} | true; echo ${{PIPESTATUS[0]}}"
-        assert await shell(line) == (f"{CLOSED}\n", "")
+        assert await shell(line) == (f"{SIGPIPE_CODE}\n", "")
     assert file.stat().st_size > 1000
 
 
 @pytest.mark.parametrize("command", ["serve", "bench", "doctor", "tail"])
 def test_an_interrupt_while_it_starts(command: str, tmp_path: Path) -> None:
-    """Says nothing and has the code of SIGINT."""
+    """An interrupt ends it with the code of SIGINT and without output."""
     (tmp_path / "aiohttp.py").write_text("raise KeyboardInterrupt\n")
     path = os.pathsep.join(map(str, (tmp_path, ROOT)))
     done = subprocess.run(
@@ -77,7 +77,7 @@ def test_an_interrupt_while_it_starts(command: str, tmp_path: Path) -> None:
 
 
 def test_a_command_is_loaded_when_it_is_called() -> None:
-    """So that `--version` waits for none."""
+    """The command line imports no command before it is called."""
     code = "import sys; from rtdemo.cli import main; print('aiohttp' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -1,4 +1,4 @@
-"""`rtdemo plugins`: what it lists, writes and checks, as a person meets it."""
+"""`rtdemo plugins list`, `new` and `check` in real processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def receive(client, text): return None
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run `python -m ...` in an empty folder, `rtdemo plugins` by default."""
+    """Run `python -m rtdemo plugins ...`, or another module, in an empty folder."""
 
     def done(
         *arguments: str, module: tuple[str, ...] = ("rtdemo", "plugins"), path: str = "", **environ: str
@@ -55,7 +55,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_list_shows_everything_and_no_secret(run: Run, tmp_path: Path) -> None:
-    """Name, place, hooks, producers, state, and settings with variable, value and default."""
+    """The tables have origin, hooks, producers, state and settings; secrets are hidden."""
     (tmp_path / "weather.py").write_text(WEATHER)
     (tmp_path / "bad.py").write_text("def (")
     done = run(
@@ -77,7 +77,7 @@ def test_list_shows_everything_and_no_secret(run: Run, tmp_path: Path) -> None:
 
 
 def test_list_as_json(run: Run, tmp_path: Path) -> None:
-    """The same for programs; `--plugins-dir` is searched as serve does."""
+    """`--json` prints the same list; `--plugins-dir` works as for `rtdemo serve`."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/weather.py").write_text(WEATHER)
     done = run("--json", "--plugins-dir", "mine", RTDEMO_WEATHER_KEY="hunter2")
@@ -116,7 +116,7 @@ BAD = [
 def test_bad_input_is_one_line(
     run: Run, tmp_path: Path, arguments: list[str], code: int, words: list[str]
 ) -> None:
-    """It says what is wrong and what there is; nothing is on standard output."""
+    """The error names the problem and the choices; standard output is empty."""
     (tmp_path / "rtdemo-there").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/pyproject.toml").write_text("[project")
@@ -125,8 +125,8 @@ def test_bad_input_is_one_line(
     assert [word for word in words if word not in done.stderr] == []
 
 
-def test_check_tells_ok_and_fail(run: Run, tmp_path: Path) -> None:
-    """A line each; exit 1 where one fails, 0 where none does."""
+def test_check_prints_ok_and_fail(run: Run, tmp_path: Path) -> None:
+    """One line per producer; the exit code is 1 if one fails, else 0."""
     (tmp_path / "mixed.py").write_text(
         "from rtdemo import producer\n"
         "@producer(every=1)\ndef good(): return 'x'\n"
@@ -147,7 +147,7 @@ def test_check_tells_ok_and_fail(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["dice", "two-words"])
 def test_a_new_package_passes_its_check_and_its_test(run: Run, tmp_path: Path, name: str) -> None:
-    """Its test needs only pytest and pytest-asyncio beside rtdemo."""
+    """A new package passes `plugins check`; its tests need only pytest and pytest-asyncio."""
     assert run("new", name).returncode == 0
     folder = tmp_path / f"rtdemo-{name}"
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
@@ -161,7 +161,7 @@ def test_a_new_package_passes_its_check_and_its_test(run: Run, tmp_path: Path, n
 
 
 def test_an_installed_package_is_found_listed_and_checked(run: Run, tmp_path: Path) -> None:
-    """As pip installs it, by its entry point, with its version."""
+    """A package that pip installed is found by its entry point, with its version."""
     run("new", "dice")
     where = tmp_path / "site"
     flags = ("--no-deps", "--no-build-isolation", "--no-index", "-q", "--disable-pip-version-check")
@@ -173,7 +173,7 @@ def test_an_installed_package_is_found_listed_and_checked(run: Run, tmp_path: Pa
 
 
 def test_help_and_the_default_commands(run: Run) -> None:
-    """`rtdemo plugins` lists, `--help` names the commands."""
+    """`rtdemo plugins` is `rtdemo plugins list`; `--help` names the commands."""
     done = run("--help")
     assert [word for word in ("check", "list", "new") if word not in done.stdout] == []
     assert run().stdout == run("list").stdout

@@ -1,12 +1,14 @@
-"""Start the real server with one of the examples."""
+"""Start the real server with one of the examples, and see whether its generator runs."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from rtdemo.plugin_system.supervisor import Supervisor
 from rtdemo.server.server import Server
 from tests.conftest import Start
 
@@ -25,3 +27,9 @@ def serve(start: Start, monkeypatch: pytest.MonkeyPatch) -> Serve:
         return await start(files=(EXAMPLES / f"{name}.py",), strict_plugins=True)
 
     return served
+
+
+def is_generator_running() -> bool:
+    """Return whether a task of the loop iterates over an async generator of a plugin."""
+    coroutines = (task.get_coro() for task in asyncio.all_tasks())
+    return any(getattr(c, "cr_code", None) is Supervisor.stream.__code__ for c in coroutines)

@@ -1,4 +1,4 @@
-"""A Redis server that knows as much as publish and subscribe need."""
+"""A small Redis server with publish and subscribe, which a test can stop and start again."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Push = list[str | bytes | int]
 
 
 class RespServer:
-    """Speak RESP3 with subscribers on a local port; it can go away and come back.
+    """A Redis server for subscribers, over RESP3 on a local port.
 
     Attributes:
-        connected: how often a client came.
-        commands: what was asked, in order.
-        subscribers: the open connections that have subscribed, with their channels.
+        connected: number of connections so far.
+        commands: the commands that it received, in order.
+        subscribers: the connections that have subscribed, with their channels.
     """
 
     def __init__(self) -> None:
@@ -28,24 +28,24 @@ class RespServer:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen, on the same port as before."""
+        """Listen; a second call uses the same port."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close the port and cut everyone off."""
+        """Stop listening, and cut all connections."""
         if self._server is not None:
             self._server.close()
         self.cut()
 
     def cut(self) -> None:
-        """Cut everyone off without a word."""
+        """Cut all connections without closing them properly."""
         for writer in self._writers:
             writer.transport.abort()
         self.subscribers.clear()
 
     def publish(self, channel: str, text: str | bytes) -> None:
-        """Send a text to those who subscribed to the channel."""
+        """Send a text to the subscribers of a channel."""
         for writer, subscribed in self.subscribers.items():
             if subscribed == channel:
                 writer.write(push(["message", channel, text]))
@@ -80,7 +80,7 @@ class RespServer:
 
 
 async def commands(reader: asyncio.StreamReader) -> AsyncIterator[list[str]]:
-    """Read commands, each an array of bulk strings, until the client is gone."""
+    """Yield the commands of a client, each an array of bulk strings, until it disconnects."""
     while head := await reader.readline():
         words = []
         for _ in range(int(head[1:])):
@@ -96,14 +96,14 @@ def bulk(text: str | bytes) -> bytes:
 
 
 def push(items: Push) -> bytes:
-    """Encode what RESP3 sends unasked."""
+    """Encode a push message, which the server sends without a request."""
     parts = [b":%d\r\n" % item if isinstance(item, int) else bulk(item) for item in items]
     return b">%d\r\n" % len(items) + b"".join(parts)
 
 
 @asynccontextmanager
 async def resp_server() -> AsyncIterator[RespServer]:
-    """Run one until the block ends."""
+    """Run a server until the context ends."""
     server: Any = RespServer()
     await server.start()
     try:

@@ -1,4 +1,4 @@
-"""examples/poll_http.py: what changes behind a URL."""
+"""examples/poll_http.py: send the body of a URL when it changes."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from aiohttp.test_utils import TestServer
 from rtdemo.server.server import Server
 from tests.clients import Fields, Peer, eventually
 from tests.conftest import Connect
-from tests.examples.conftest import Serve
+from tests.examples.conftest import Serve, is_generator_running
 
 Poll = Callable[..., Awaitable[tuple[Server, Peer, int]]]
 
 
 class Endpoint:
-    """An HTTP server that a test changes.
+    """The handler of an HTTP server, which a test controls.
 
     Attributes:
-        tagged: whether its answers have an ETag.
-        trouble: the status that it answers with instead of its text, if any.
-        hangs: whether it takes a request and never answers.
-        answers: the status of each answer.
-        ports: those that requests came from.
+        text: the body of its responses.
+        tagged: whether its responses have an ETag.
+        error_status: status of its responses instead of 200; None for none.
+        hangs: whether it never responds.
+        answers: the status of each response so far.
+        ports: the clients' ports, one per connection.
     """
 
     def __init__(self) -> None:
         self.text = "before"
         self.tagged = self.hangs = False
-        self.trouble: int | None = None
+        self.error_status: int | None = None
         self.answers: list[int] = []
         self.ports: set[int] = set()
 
@@ -43,13 +44,13 @@ class Endpoint:
             await asyncio.Event().wait()
         etag = f'"{self.text}"' if self.tagged else ""
         unchanged = bool(etag) and request.headers.get("If-None-Match") == etag
-        status = self.trouble or (304 if unchanged else 200)
+        status = self.error_status or (304 if unchanged else 200)
         self.answers.append(status)
         headers = {"ETag": etag} if etag else {}
         return web.Response(status=status, text="" if unchanged else self.text, headers=headers)
 
     async def asked(self, times: int) -> None:
-        """Wait until it was asked so many times more."""
+        """Wait until it has responded so many more times."""
         target = len(self.answers) + times
         await eventually(lambda: len(self.answers) >= target)
 
@@ -61,7 +62,7 @@ async def endpoint() -> Endpoint:
 
 @pytest.fixture
 async def poll(endpoint: Endpoint, serve: Serve, connect: Connect) -> AsyncIterator[Poll]:
-    """Serve the example, and read until a client has the text `zero`; return that one's `seq`."""
+    """Serve the example, and read until a client gets the text `zero`; return its `seq` too."""
     app = web.Application()
     app.router.add_get("/", endpoint.answer)
     async with TestServer(app) as http:
@@ -76,7 +77,7 @@ async def poll(endpoint: Endpoint, serve: Serve, connect: Connect) -> AsyncItera
 
 
 async def until(peer: Peer, text: str) -> Fields:
-    """Read until a text comes."""
+    """Read until a message has this text; return it."""
     while (message := await peer.receive())["message"] != text:
         pass
     return message
@@ -86,7 +87,7 @@ async def until(peer: Peer, text: str) -> Fields:
 async def test_only_changes_are_sent_over_one_connection(
     endpoint: Endpoint, poll: Poll, tagged: bool
 ) -> None:
-    """With an ETag the endpoint says so itself; without one the texts are compared."""
+    """With an ETag the endpoint answers 304; without one the example compares the texts."""
     endpoint.tagged = tagged
     _, peer, seq = await poll()
     await endpoint.asked(5)
@@ -99,26 +100,26 @@ async def test_only_changes_are_sent_over_one_connection(
 
 
 @pytest.mark.parametrize(
-    ("trouble", "told"),
-    [({"trouble": 503}, "503"), ({"text": "x" * 70_000}, "ValueError")],
+    ("change", "problem"),
+    [({"error_status": 503}, "503"), ({"text": "x" * 70_000}, "ValueError")],
 )
-async def test_trouble_is_told_once_and_the_return_too(
-    endpoint: Endpoint, poll: Poll, trouble: dict[str, Any], told: str
+async def test_outage_is_sent_once_and_its_end_too(
+    endpoint: Endpoint, poll: Poll, change: dict[str, Any], problem: str
 ) -> None:
-    """An outage is a change as well; how long it lasts does not matter."""
+    """An outage is one message however long it lasts; it is no failure of the producer."""
     server, peer, seq = await poll()
-    vars(endpoint).update(trouble)
-    assert (await peer.receive())["message"] == f"not available: {told}"
+    vars(endpoint).update(change)
+    assert (await peer.receive())["message"] == f"not available: {problem}"
     await endpoint.asked(25)
-    endpoint.trouble, endpoint.text = None, "zero"
-    back = await peer.receive()
-    assert (back["message"], back["seq"]) == ("zero", seq + 2)
-    (account,) = server.plugins.registry.find("poll_http")
-    assert (account.state, account.failures) == ("running", 0)
+    endpoint.error_status, endpoint.text = None, "zero"
+    message = await peer.receive()
+    assert (message["message"], message["seq"]) == ("zero", seq + 2)
+    (supervisor,) = server.plugins.registry.find("poll_http")
+    assert (supervisor.state, supervisor.failures) == ("running", 0)
 
 
-async def test_answer_that_does_not_come_is_given_up(endpoint: Endpoint, poll: Poll) -> None:
-    """One request that hangs holds up neither the server nor the next poll."""
+async def test_request_that_hangs_times_out(endpoint: Endpoint, poll: Poll) -> None:
+    """The timeout is a message, and the next poll follows."""
     _, peer, _ = await poll(TIMEOUT=0.2)
     endpoint.hangs = True
     await until(peer, "not available: TimeoutError")
@@ -126,15 +127,16 @@ async def test_answer_that_does_not_come_is_given_up(endpoint: Endpoint, poll: P
     await until(peer, "zero")
 
 
-async def test_who_comes_later_gets_the_latest(endpoint: Endpoint, poll: Poll, connect: Connect) -> None:
-    """A value that seldom changes is there at connect."""
+async def test_later_client_gets_the_latest(endpoint: Endpoint, poll: Poll, connect: Connect) -> None:
+    """A client gets the latest text at connect, without waiting for a change."""
     server, _, _ = await poll()
     peer = await connect(server, "websocket", "producers=poll_http_latest")
     assert (await peer.receive())["message"] == "zero"
 
 
-async def test_nothing_is_left_open(endpoint: Endpoint, poll: Poll) -> None:
-    """The HTTP session ends with the server."""
+async def test_generator_ends_with_the_server(endpoint: Endpoint, poll: Poll) -> None:
+    """The generator, and so its HTTP session, ends when the server stops."""
     server, _, _ = await poll()
+    assert is_generator_running()
     await server.stop()
-    await eventually(lambda: not any("Supervisor.stream" in repr(task) for task in asyncio.all_tasks()))
+    await eventually(lambda: not is_generator_running())

@@ -1,8 +1,7 @@
-"""examples/replay_csv.py: a recording at its own pace."""
+"""examples/replay_csv.py: replay a CSV file at its recorded pace."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from rtdemo.plugin_system.options import declared
 from rtdemo.testing import run_producer
 from tests.clients import eventually
 from tests.conftest import Connect
-from tests.examples.conftest import Serve
+from tests.examples.conftest import Serve, is_generator_running
 
 RECORDING = "seconds,speed,note\n100,3.5,start\n100.5,4.25,\n103,0,stop\n"
 
@@ -29,20 +28,20 @@ def recording(tmp_path: Path) -> Path:
 async def test_each_client_gets_the_whole_recording(
     serve: Serve, connect: Connect, transport: str, recording: Path
 ) -> None:
-    """Each row is a JSON object with the columns' names; it ends well with the file."""
+    """Each row is a JSON object by column; the end of the file is no failure."""
     server = await serve("replay_csv", PATH=recording, SPEED=1e6)
     for _ in range(2):
         peer = await connect(server, transport, "producers=replay_csv")
         rows = [json.loads((await peer.receive())["message"]) for _ in range(3)]
         assert rows[0] == {"seconds": "100", "speed": "3.5", "note": "start"}
         assert [row["seconds"] for row in rows] == ["100", "100.5", "103"]
-    (account,) = server.plugins.registry.find("replay_csv")
-    assert (account.state, account.failures) == ("running", 0)
+    (supervisor,) = server.plugins.registry.find("replay_csv")
+    assert (supervisor.state, supervisor.failures) == ("running", 0)
 
 
 @pytest.mark.parametrize(("speed", "sent_at"), [("1", [0, 500, 3000]), ("2", [0, 250, 1500])])
-def test_rows_come_at_their_own_pace(recording: Path, speed: str, sent_at: list[float]) -> None:
-    """Half a second after the first comes the second; at twice the speed, a quarter."""
+def test_rows_are_sent_at_the_recorded_pace(recording: Path, speed: str, sent_at: list[float]) -> None:
+    """A gap of half a second is half a second, or a quarter at twice the speed."""
     environ = {"RTDEMO_REPLAY_CSV_PATH": str(recording), "RTDEMO_REPLAY_CSV_SPEED": speed}
     for name, option in declared(replay_csv).items():
         option.read("replay_csv", name, environ)
@@ -51,7 +50,7 @@ def test_rows_come_at_their_own_pace(recording: Path, speed: str, sent_at: list[
 
 
 def test_time_counts_from_the_first_row(recording: Path) -> None:
-    """A recording may begin at any number of seconds, such as those since 1970."""
+    """The first row may have any time, such as seconds since 1970."""
     assert [seconds for seconds, _ in replay_csv.timed(recording, "seconds")] == [0.0, 0.5, 3.0]
 
 
@@ -65,12 +64,12 @@ def test_time_counts_from_the_first_row(recording: Path) -> None:
 async def test_row_without_a_time_is_named(
     serve: Serve, connect: Connect, recording: Path, text: str, words: str
 ) -> None:
-    """`/api/producers` shows the file and the line; the connection goes on."""
+    """`/api/producers` shows the file and the line; the connection stays open."""
     recording.write_text(text)
     server = await serve("replay_csv", PATH=recording, SPEED=1e6)
     peer = await connect(server, "websocket", "producers=replay_csv")
-    (account,) = server.plugins.registry.find("replay_csv")
-    await eventually(lambda: account.failures)
+    (supervisor,) = server.plugins.registry.find("replay_csv")
+    await eventually(lambda: supervisor.failures)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         listed = {p["name"]: p for p in (await http.get("/api/producers")).json()}
     assert words in listed["replay_csv"]["lastError"]
@@ -81,10 +80,10 @@ async def test_row_without_a_time_is_named(
 
 
 async def test_empty_recording_ends_at_once(serve: Serve, connect: Connect, recording: Path) -> None:
-    """Nothing recorded is nothing to replay, and no error."""
+    """A file without rows is no failure."""
     recording.write_text("seconds\n")
     server = await serve("replay_csv", PATH=recording)
     await connect(server, "sse", "producers=replay_csv")
-    (account,) = server.plugins.registry.find("replay_csv")
-    await eventually(lambda: not any("Supervisor.stream" in repr(t) for t in asyncio.all_tasks()))
-    assert (account.runs, account.failures) == (0, 0)
+    (supervisor,) = server.plugins.registry.find("replay_csv")
+    await eventually(lambda: not is_generator_running())
+    assert (supervisor.runs, supervisor.failures) == (0, 0)

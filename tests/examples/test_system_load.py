@@ -16,7 +16,7 @@ from tests.examples.conftest import Serve
 
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A /proc whose figures the test writes."""
+    """A folder instead of /proc, with files that the test writes."""
     monkeypatch.setattr(system_load, "PROC", tmp_path)
     return tmp_path
 
@@ -24,7 +24,7 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_one_measurement_reaches_both_transports(
     serve: Serve, connect: Connect, clock: VirtualClock
 ) -> None:
-    """It runs once for everyone: both clients get the very same message."""
+    """It runs once for all clients, so both get the same message."""
     server = await serve("system_load")
     peers = [await connect(server, t, "producers=system_load") for t in ("websocket", "sse")]
     clock.advance(2)
@@ -37,8 +37,8 @@ async def test_one_measurement_reaches_both_transports(
     assert 0 < load["memory"] < 100
 
 
-def test_cpu_is_what_was_not_idle_since_the_last_question(proc: Path) -> None:
-    """Waiting for a disk is idle; guest time is not counted twice."""
+def test_cpu_is_the_time_not_idle_since_the_last_call(proc: Path) -> None:
+    """Waiting for a disk counts as idle; guest time is not counted twice."""
     (proc / "stat").write_text("cpu  100 0 100 1000 100 0 0 0 50 0\ncpu0 1 2\n")
     cpu = system_load.Cpu()
     (proc / "stat").write_text("cpu  120 5 105 1050 110 5 5 0 70 0\ncpu0 1 2\n")
@@ -47,13 +47,13 @@ def test_cpu_is_what_was_not_idle_since_the_last_question(proc: Path) -> None:
 
 
 def test_memory_is_what_is_not_available(proc: Path) -> None:
-    """Free memory alone says little: caches are given back when they are needed."""
+    """The figure is from MemAvailable, not MemFree: the kernel frees caches when memory is needed."""
     (proc / "meminfo").write_text("MemTotal: 4000 kB\nMemFree: 100 kB\nMemAvailable: 3000 kB\n")
     assert system_load.memory_percent() == 25
 
 
-def test_without_proc_the_load_average_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outside Linux it says less, and works."""
+def test_without_proc_only_the_load_average_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside Linux the message has the load average only."""
     monkeypatch.setattr(system_load, "cpu", None)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.456, 0.0, 0.0))
     assert system_load.system_load() == {"load": 0.46}

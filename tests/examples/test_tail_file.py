@@ -1,4 +1,4 @@
-"""examples/tail_file.py: a growing file, rotated and truncated."""
+"""examples/tail_file.py: follow a file that grows, is rotated or truncated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tail(log: Path) -> Iterator[Tail]:
-    """One that follows from the beginning and has read the one line."""
+    """A `Tail` from the beginning that has read this line."""
     tail = Tail(log, from_beginning=True)
     assert everything(tail) == ["first"]
     yield tail
@@ -35,14 +35,14 @@ def append(path: Path, data: str | bytes) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
-def everything(tail: Tail, looks: int = 4) -> list[str]:
-    return [line for _ in range(looks) for line in tail.look()]
+def everything(tail: Tail, calls: int = 4) -> list[str]:
+    return [line for _ in range(calls) for line in tail.look()]
 
 
-async def test_lines_reach_the_client_from_where_it_came(
+async def test_new_lines_reach_the_client(
     serve: Serve, connect: Connect, transport: str, log: Path
 ) -> None:
-    """From the end; through a rotation, to the last line of the old file and the first of the new."""
+    """A client gets new lines only; after a rotation, the rest of the old file and then the new one."""
     server = await serve("tail_file", PATH=log, EVERY=0.001)
     peer = await connect(server, transport, "producers=tail_file")
     append(log, "second\n")
@@ -55,7 +55,7 @@ async def test_lines_reach_the_client_from_where_it_came(
 
 
 async def test_each_client_reads_from_the_beginning(serve: Serve, connect: Connect, log: Path) -> None:
-    """Who comes later misses nothing, and disturbs nobody."""
+    """With BEGINNING=1 each client gets the whole file."""
     server = await serve("tail_file", PATH=log, EVERY=0.001, BEGINNING=1)
     peers = [await connect(server, t, "producers=tail_file") for t in ("websocket", "sse")]
     assert [(await peer.receive())["message"] for peer in peers] == ["first", "first"]
@@ -66,7 +66,7 @@ async def test_each_client_reads_from_the_beginning(serve: Serve, connect: Conne
 async def test_file_is_closed_when_its_client_leaves(
     serve: Serve, connect: Connect, transport: str, log: Path
 ) -> None:
-    """A producer that holds something lets it go with its client."""
+    """The file is closed when the client disconnects."""
     server = await serve("tail_file", PATH=log, EVERY=0.001)
     peer = await connect(server, transport, "producers=tail_file")
     append(log, "second\n")
@@ -80,8 +80,8 @@ def open_files() -> set[Path]:
     return {link.resolve() for link in Path("/proc/self/fd").iterdir()}
 
 
-def test_line_counts_once_it_is_finished(tail: Tail, log: Path) -> None:
-    """A half line waits for its other half, also where a character was cut in two."""
+def test_line_counts_once_its_line_break_is_written(tail: Tail, log: Path) -> None:
+    """An unfinished line waits for its end, even if a character is cut in two."""
     append(log, "grü".encode()[:3])
     assert everything(tail) == []
     append(log, "grün\r\nnext".encode()[3:])
@@ -91,7 +91,7 @@ def test_line_counts_once_it_is_finished(tail: Tail, log: Path) -> None:
 
 
 def test_rotated_file_is_read_to_its_end(tail: Tail, log: Path) -> None:
-    """What is still written to the old one comes, its unfinished last line too; then the new one."""
+    """The rest of the old file comes first, with its unfinished last line; then the new file."""
     old = log.rename(log.with_suffix(".1"))
     append(old, "second\n")
     assert everything(tail) == ["second"], "no new file yet: wait"
@@ -103,18 +103,18 @@ def test_rotated_file_is_read_to_its_end(tail: Tail, log: Path) -> None:
     assert everything(tail) == ["newer"]
 
 
-def test_rotated_file_that_is_large_is_read_to_its_end(tail: Tail, log: Path) -> None:
-    """However many looks that takes."""
+def test_large_rotated_file_is_read_to_its_end(tail: Tail, log: Path) -> None:
+    """The old file is read to its end even if that takes many calls."""
     append(log, "x\n" * CHUNK)
     log.rename(log.with_suffix(".1"))
     log.write_text("new\n")
     assert everything(tail) == ["x"] * CHUNK + ["new"]
 
 
-def test_replaced_file_that_is_gone_again_is_waited_for(
+def test_new_file_that_disappears_is_waited_for(
     tail: Tail, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between seeing the new file and opening it, it may be rotated as well."""
+    """The new file may be rotated too before it is opened."""
     log.rename(log.with_suffix(".1"))
     log.write_text("new\n")
 
@@ -130,7 +130,7 @@ def test_replaced_file_that_is_gone_again_is_waited_for(
 
 
 def test_truncated_file_is_read_anew(tail: Tail, log: Path) -> None:
-    """As `copytruncate` does it; half a line from before is dropped."""
+    """After a truncation, as by `copytruncate`, reading begins anew; an unfinished line is dropped."""
     append(log, "half a li")
     assert everything(tail) == []
     log.write_text("new\n")
@@ -139,7 +139,7 @@ def test_truncated_file_is_read_anew(tail: Tail, log: Path) -> None:
 
 @pytest.mark.parametrize("from_beginning", [True, False])
 def test_file_that_does_not_exist_yet(tmp_path: Path, from_beginning: bool) -> None:
-    """It is waited for, and all of it is new."""
+    """A file that appears later is read from its beginning."""
     path = tmp_path / "later.log"
     tail = Tail(path, from_beginning)
     assert everything(tail) == []
@@ -148,17 +148,17 @@ def test_file_that_does_not_exist_yet(tmp_path: Path, from_beginning: bool) -> N
     tail.file.close()
 
 
-def test_large_file_comes_in_pieces(tail: Tail, log: Path) -> None:
-    """A look reads 64 KiB at the most; no line is lost between two."""
+def test_large_file_is_read_in_pieces(tail: Tail, log: Path) -> None:
+    """One call reads at most 64 KiB, and no line is lost between calls."""
     lines = [f"line {n}" for n in range(20_000)]
     append(log, "\n".join(lines) + "\n")
-    looks = [tail.look() for _ in range(6)]
-    assert [line for look in looks for line in look] == lines
-    assert max(sum(len(line) + 1 for line in look) for look in looks) <= CHUNK + len(lines[-1])
+    parts = [tail.look() for _ in range(6)]
+    assert [line for part in parts for line in part] == lines
+    assert max(sum(len(line) + 1 for line in part) for part in parts) <= CHUNK + len(lines[-1])
 
 
 def test_line_without_end_is_cut(tail: Tail, log: Path) -> None:
-    """What waits for a line's end is bounded."""
+    """A line without end is cut at 64 KiB."""
     append(log, b"x" * (2 * CHUNK + 5) + b"\n\xff\n")
     assert [len(line) for line in everything(tail)] == [CHUNK, CHUNK, 5, 1]
     assert len(tail.rest) == 0
