@@ -281,7 +281,7 @@ class Connection:
         if periodic:
             self._traffic.drops += 1
             return True
-        if self._outbox.get_write_buffer_size() <= OUTBOX_LIMIT_BYTES * 4:
+        if self.outbox_bytes <= OUTBOX_LIMIT_BYTES * 4:
             return False
         self._traffic.too_slow += 1
         self.end(Reason.TOO_SLOW)
