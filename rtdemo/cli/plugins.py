@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from rtdemo.cli import flags, logs, scaffold
+from rtdemo.cli import flags_from_settings, logs, scaffold
+from rtdemo.cli.command_group import DefaultGroup
 from rtdemo.plugin_system.discovery import Source, discover, find
 from rtdemo.plugin_system.manager import Plugin, PluginManager
 from rtdemo.plugin_system.options import Option, Secret
@@ -23,7 +24,7 @@ from rtdemo.testing import conformance
 
 
 # `rtdemo plugins my.py` is `rtdemo plugins list my.py`.
-@click.group(cls=flags.DefaultGroup, default="list", takes_words=True)
+@click.group(cls=DefaultGroup, default="list", takes_words=True)
 def plugins() -> None:
     """List the plugins that serve would load, write a new one, or check one.
 
@@ -32,13 +33,13 @@ def plugins() -> None:
 
 
 @plugins.command("list")
-@flags.FILES
+@flags_from_settings.FILES
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@flags.options(["plugins_dir", "without"])
+@flags_from_settings.options(["plugins_dir", "without"])
 def list_plugins(files: tuple[Path, ...], as_json: bool, **given: object) -> None:
     """List plugins, their producers and settings, with the plugin FILES besides those found."""
     settings = load(given, os.environ)
-    flags.check_files(files, or_else="; the commands are list, new, check")
+    flags_from_settings.check_files(files, or_else="; the commands are list, new, check")
     logs.setup("warning", "text")
     sources, _ = discover(settings.plugins_dir, files)
     entries = take(source for source in sources if source.name not in settings.without)
