@@ -11,16 +11,16 @@ import click
 
 
 class ClosedPipeError(Exception):
-    """Say that nobody reads the output any more."""
+    """The reader of the output has closed the pipe."""
 
 
 class DefaultGroup(click.Group):
-    """Take a command line that names no command for one of the default command.
+    """A group that runs its default command if the command line names none.
 
     Arguments:
-        default: that command's name.
-        takes_words: whether it takes arguments, so that a word that is no command is its.
-        modules: where further commands are, by their names; loaded when they are called.
+        default: name of the default command.
+        takes_words: whether a first word that is no command is an argument of the default command.
+        modules: the modules of further commands, by name; a module is imported when it is needed.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class DefaultGroup(click.Group):
         self._modules = modules
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands' names."""
+        """Return the names of all commands, sorted."""
         return sorted({*super().list_commands(ctx), *self._modules})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, loaded."""
+        """Return a command, and import its module if need be; None if there is no such command."""
         if cmd_name not in self._modules:
             return super().get_command(ctx, cmd_name)
         command: click.Command = getattr(import_module(self._modules[cmd_name]), cmd_name)
@@ -51,7 +51,7 @@ class DefaultGroup(click.Group):
         """Run the command.
 
         Raises:
-            ClosedPipeError: of which click and rich both would make exit code 1.
+            ClosedPipeError: if the reader of the output has gone; click and rich would exit with 1.
         """
         try:
             return super().invoke(ctx)
@@ -63,7 +63,7 @@ class DefaultGroup(click.Group):
             raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the default command first where no command is named."""
+        """Insert the default command if no command is named."""
         own = {"--help", "--version"}
         first = args[0] if args else "-"
         is_word = self._takes_words and first not in self.commands

@@ -12,11 +12,11 @@ from rtdemo.settings.field import Setting
 from rtdemo.settings.settings import SETTINGS
 
 FILES = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-"""The plugin files of a command."""
+"""The argument FILES of a command: plugin files."""
 
 
 def options(names: Iterable[str] = tuple(SETTINGS)) -> Callable[[Any], Any]:
-    """Return a decorator that adds the flags of these settings, all by default."""
+    """Return a decorator that adds the flags of some settings, by default of all, to a command."""
     wanted = list(names)
 
     def decorate(command: Any) -> Any:
@@ -28,20 +28,26 @@ def options(names: Iterable[str] = tuple(SETTINGS)) -> Callable[[Any], Any]:
 
 
 def _option(setting: Setting) -> Any:
-    words = f"{setting.help} [{setting.variable}]"
+    help_text = f"{setting.help} [{setting.variable}]"
     if setting.default not in ("", (), False):
-        words += f" Default: {setting.default}."
+        help_text += f" Default: {setting.default}."
     if setting.kind is bool:
         flag = f"{setting.flag}/--no-{setting.flag[2:]}"
-        return click.option(flag, setting.name, default=None, help=words)
-    return click.option(setting.flag, setting.name, metavar=setting.kind.__name__.upper(), help=words)
+        return click.option(flag, setting.name, default=None, help=help_text)
+    return click.option(
+        setting.flag, setting.name, metavar=setting.kind.__name__.upper(), help=help_text
+    )
 
 
 def check_files(files: Iterable[Path], or_else: str = "") -> None:
-    """Refuse a plugin file that is not there.
+    """Check that the plugin files exist.
+
+    Arguments:
+        files: the plugin files.
+        or_else: the end of the error's sentence.
 
     Raises:
-        click.BadParameter: with its name.
+        click.BadParameter: if one does not exist.
     """
     for file in files:
         if not file.is_file():

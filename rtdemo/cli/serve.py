@@ -1,4 +1,4 @@
-"""Serve."""
+"""The command `rtdemo serve`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from rtdemo.settings.settings import load
 @flags_from_settings.FILES
 @flags_from_settings.options()
 def serve(files: tuple[Path, ...], **given: object) -> int:
-    """Serve the page and its streams, with the plugin FILES besides those that are found."""
+    """Serve the page and its streams.
+
+    FILES are plugin files, loaded after all other plugins.
+    """
     settings = load(given, os.environ)
     flags_from_settings.check_files(files)
     logs.setup(settings.log_level, settings.log_format)
