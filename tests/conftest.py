@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from rtdemo.server.server import Server
 from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from tests.clients import CONNECT, Peer
 
+pytest_plugins = ["tests.running_alone"]
+# Tests time nothing; for the rest, CI's own profile stays, which draws the same examples each time.
+settings.register_profile("untimed", settings(deadline=None))
+settings.load_profile("untimed")
 Start = Callable[..., Awaitable[Server]]
 Connect = Callable[..., Awaitable[Peer]]
 
