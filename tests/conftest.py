@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -23,6 +24,20 @@ settings.register_profile("untimed", settings(deadline=None))
 settings.load_profile("untimed")
 Start = Callable[..., Awaitable[Server]]
 Connect = Callable[..., Awaitable[Peer]]
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start receive SIGINT and SIGHUP.
+
+    A shell starts a job in the background, and nohup any job, with these signals ignored, and programs
+    inherit that. The tests of interrupts send them.
+    """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
