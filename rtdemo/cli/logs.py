@@ -1,4 +1,4 @@
-"""Write the log: one line an event, as text or as JSON."""
+"""The format of the log: one line per event, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -11,38 +11,39 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from rtdemo.errors import one_line
 
-_FACTS = ("client", "transport", "remote", "reason", "code", "seconds", "messages")
+EVENT_FIELDS = ("client", "transport", "remote", "reason", "code", "seconds", "messages")
+"""Attributes of a log record that become fields of its JSON line."""
 
 
 class TextFormatter(logging.Formatter):
-    """Write time, level and sentence."""
+    """Write time, level and message."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
 
 
 class JsonFormatter(logging.Formatter):
-    """Write one JSON object a line, with the facts of the event as fields of their own."""
+    """Write one JSON object per line, with a field for each attribute of the event."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as JSON; a traceback is a field with its line breaks escaped."""
+        """Return a record as JSON in one line; a traceback is a field of it."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {name: vars(record)[name] for name in _FACTS if name in vars(record)}
+        line |= {name: vars(record)[name] for name in EVENT_FIELDS if name in vars(record)}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()
 
 
 class BadRequestFilter(logging.Filter):
-    """Turn aiohttp's tracebacks over what is no HTTP, or nobody's any more, into one line."""
+    """Shorten aiohttp's tracebacks about invalid HTTP and lost connections to one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change such a record; let every record pass."""
+        """Shorten such a record; return True, so that every record is logged."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError | ConnectionError):
             record.levelno, record.levelname = logging.INFO, "INFO"
@@ -51,17 +52,17 @@ class BadRequestFilter(logging.Filter):
         return True
 
 
-def setup(level: str, form: str) -> None:
-    """Send everything from `level` upwards to standard error.
+def setup(level: str, log_format: str) -> None:
+    """Write log lines to standard error.
 
     Arguments:
-        level: `debug`, `info`, `warning` or `error`.
-        form: `text` or `json`.
+        level: the lowest level that is written: `debug`, `info`, `warning` or `error`.
+        log_format: `text` or `json`.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("aiohttp.server").addFilter(BadRequestFilter())
-    # It warns of every client that offers a subprotocol, which any client may.
+    # aiohttp warns about each client that offers a subprotocol, although any client may offer one.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Offer the commands."""
+"""The command `rtdemo`: its subcommands, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import sys
 import click
 
 from rtdemo import __version__
-from rtdemo.cli.flags import ClosedPipeError, DefaultGroup
+from rtdemo.cli.command_group import ClosedPipeError, DefaultGroup
 from rtdemo.errors import RtdemoError
 
-INTERRUPTED = 130
-IO_ERROR = 74
-"""EX_IOERR of sysexits.h: no command has it for what it found."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+EXIT_INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 plus SIGINT."""
+EXIT_IO_ERROR = 74
+"""Exit code if the output cannot be written: EX_IOERR of sysexits.h, which no command uses otherwise."""
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""Errors without a file name that come from writing the output."""
 COMMANDS = ("serve", "plugins", "publish", "tail", "doctor", "bench")
 
 
@@ -30,47 +32,47 @@ COMMANDS = ("serve", "plugins", "publish", "tail", "doctor", "bench")
 def rtdemo() -> None:
     """Put Python on a live web page over WebSocket and Server-Sent Events.
 
-    Without a command, serve. All flags of that: rtdemo serve --help
+    Without a command, it serves. Its options: rtdemo serve --help
     """
 
 
 def main() -> None:
-    """Run the command line; every error is one line on standard error and an exit code."""
+    """Run the command line. An error is one line on standard error, and an exit code."""
     try:
         code = rtdemo(prog_name="rtdemo", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        _leave(error.format_message(), error.exit_code)
+        _exit(error.format_message(), error.exit_code)
     except RtdemoError as error:
-        _leave(str(error), error.exit_code)
+        _exit(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(INTERRUPTED)
+        sys.exit(EXIT_INTERRUPTED)
     except (ClosedPipeError, BrokenPipeError):
-        _leave_pipe()
+        _exit_closed_pipe()
     except OSError as error:
-        _leave_output(error)
+        _exit_output_error(error)
     else:
         sys.exit(code)
 
 
-def _leave(sentence: str, code: int) -> None:
+def _exit(sentence: str, code: int) -> None:
     line = " ".join(sentence.split())
     print(f"rtdemo: {line}", file=sys.stderr)
     sys.exit(code)
 
 
-def _leave_pipe() -> None:
-    """End as every filter does whose output nobody reads; servers must not, so it is no handler."""
+def _exit_closed_pipe() -> None:
+    """End by SIGPIPE, as a filter does. Only here: the signal must not end a server."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGPIPE)
     os._exit(1)
 
 
-def _leave_output(error: OSError) -> None:
-    # What is still to be written would fail once more at the very end.
+def _exit_output_error(error: OSError) -> None:
+    # The interpreter flushes standard output at exit, which would fail once more.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     where = f"{error.filename}: " if error.filename else ""
-    if error.errno in _FULL and not error.filename:
+    if error.errno in DISK_ERRORS and not error.filename:
         where = "the output cannot be written: "
-    _leave(f"{where}{error.strerror or error}", IO_ERROR)
+    _exit(f"{where}{error.strerror or error}", EXIT_IO_ERROR)

@@ -1,4 +1,4 @@
-"""Publish from the command line or a pipe."""
+"""The command `rtdemo publish`: publish one message, or each line of standard input."""
 
 from __future__ import annotations
 
@@ -21,33 +21,35 @@ import click
 
 from rtdemo.errors import PublishError, one_line
 
-TIMEOUT = 10.0
-TRIES = 5
-"""Tries of a single message; a line of a pipe, of which more may follow, is tried until it is taken."""
-LAST_PAUSE = 5.0
-"""Seconds between two tries at the most; they begin with a half and double."""
-_LATER = (429, 502, 503, 504)
-_REFUSED = "the message was not taken"
-_MEND = f"{_REFUSED}, as far as is known"
+REQUEST_TIMEOUT_S = 10.0
+"""Seconds for one request."""
+MAX_TRIES = 5
+"""Tries for a single message. A line of standard input is tried until the server accepts it."""
+MAX_PAUSE_S = 5.0
+"""Longest pause between two tries; the first is half a second, and each further one twice as long."""
+RETRY_STATUSES = (429, 502, 503, 504)
+"""HTTP statuses after which a later try may succeed."""
+NOT_ACCEPTED = "the message was not accepted"
+MAYBE_ACCEPTED = "the message may not have been accepted"
 
 
-class _AwayError(Exception):
-    """Say that a server may take the same message later."""
+class _RetryableError(Exception):
+    """A try failed, and a later one may succeed."""
 
 
 @click.command()
 @click.argument("text")
 @click.option(
-    "--to", "url", default="http://localhost:3000", show_default=True, help="Address of the server."
+    "--to", "url", default="http://localhost:3000", show_default=True, help="URL of the server."
 )
-@click.option("--producer", default="publish", show_default=True, help="Name that the messages carry.")
-@click.option("--token", default="", help="Publish token. [RTDEMO_PUBLISH_TOKEN]")
+@click.option("--producer", default="publish", show_default=True, help="Producer name of the messages.")
+@click.option("--token", default="", help="Publish token of the server. [RTDEMO_PUBLISH_TOKEN]")
 def publish(text: str, url: str, producer: str, token: str) -> None:
-    """Publish TEXT to everyone who is connected; - reads lines from standard input as they come.
+    """Publish TEXT to all connected clients. If TEXT is -, publish each line of standard input.
 
-    Prints the position of each message. A message that may not have arrived is sent again under
-    the same idempotency key, so that none comes twice: five times, a line of standard input until
-    it is taken.
+    It prints the position of each message in the log. If the server may not have received a message, it
+    is sent again with the same idempotency key, so it never arrives twice. A single message is tried
+    five times, a line of standard input until the server accepts it.
     """
     token = token or os.environ.get("RTDEMO_PUBLISH_TOKEN", "")
     address = _address(url)
@@ -57,8 +59,8 @@ def publish(text: str, url: str, producer: str, token: str) -> None:
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid4().hex}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        request = urllib.request.Request(address, body, headers)  # noqa: S310 - http and https alone
-        click.echo(_patiently(url, request, None if is_pipe else TRIES))
+        request = urllib.request.Request(address, body, headers)  # noqa: S310 - only http and https
+        click.echo(_publish(url, request, None if is_pipe else MAX_TRIES))
 
 
 def _lines() -> Iterable[str]:
@@ -67,10 +69,10 @@ def _lines() -> Iterable[str]:
 
 
 def _address(url: str) -> str:
-    """Return where to publish.
+    """Return the URL of the publish API.
 
     Raises:
-        PublishError: when the URL is none of a server.
+        PublishError: if `url` cannot be the URL of a server.
     """
     try:
         parts = urlsplit(url)
@@ -79,29 +81,36 @@ def _address(url: str) -> str:
             return f"{url.rstrip('/')}/api/publish"
     except ValueError:
         pass
-    raise PublishError(url, "is no address of a server", "give http://host:port")
+    raise PublishError(url, "is not the URL of a server", "give http://host:port")
 
 
-def _patiently(url: str, request: urllib.request.Request, tries: int | None) -> str:
-    """Post a message, again and again under its key, until it is taken; return its position.
+def _publish(url: str, request: urllib.request.Request, tries: int | None) -> str:
+    """Post a message until the server accepts it, always with the same key; return its position.
+
+    Arguments:
+        url: URL of the server, for errors.
+        request: the request, with the idempotency key.
+        tries: number of tries; None for no limit.
 
     Raises:
-        PublishError: when the server refuses it, or does not take it in so many tries.
+        PublishError: if the server refuses the message, or accepts it in none of the tries.
     """
     for number in count(1):
         try:
             return _post(url, request, is_first=number == 1)
-        except _AwayError as error:
+        except _RetryableError as error:
             if number == tries:
-                raise PublishError(url, str(error), _MEND) from error
+                raise PublishError(url, str(error), MAYBE_ACCEPTED) from error
             if number == 1 and tries is None:
-                click.echo(f"rtdemo: {url} {error}; trying again until it is taken", err=True)
-        time.sleep(min(2 ** min(number, 10) / 4, LAST_PAUSE))
-    raise AssertionError  # pragma: no cover - it counts for ever
+                click.echo(
+                    f"rtdemo: {url} {error}; trying again until the server accepts the message", err=True
+                )
+        time.sleep(min(2 ** min(number, 10) / 4, MAX_PAUSE_S))
+    raise AssertionError  # pragma: no cover - count() never ends
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Return what asks, through the environment's proxy, which would not reach this machine."""
+    """Return an opener that uses the proxy of the environment, except for this machine."""
     host = urlsplit(url).hostname or ""
     try:
         is_here = ip_address(host).is_loopback
@@ -112,27 +121,27 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
 
 def _post(url: str, request: urllib.request.Request, is_first: bool) -> str:
     try:
-        with _opener(url).open(request, timeout=TIMEOUT) as answer:
+        with _opener(url).open(request, timeout=REQUEST_TIMEOUT_S) as answer:
             text = answer.read()
     except urllib.error.HTTPError as error:
         with suppress(OSError, HTTPException):
             error.msg = error.read(500).decode(errors="replace").strip()
         problem = f"answered {error.code}: {error.msg}"
-        if error.code in _LATER:
-            raise _AwayError(problem) from error
-        # Certain, unless an earlier try had arrived.
+        if error.code in RETRY_STATUSES:
+            raise _RetryableError(problem) from error
+        # An earlier try may have been accepted, so only the first refusal is certain.
         is_refused = is_first and 400 <= error.code < 500
-        raise PublishError(url, problem, _REFUSED if is_refused else _MEND) from error
+        raise PublishError(url, problem, NOT_ACCEPTED if is_refused else MAYBE_ACCEPTED) from error
     except (OSError, IncompleteRead) as error:
         cause = getattr(error, "reason", error)
         problem = str(cause or error) or type(cause).__name__
         if isinstance(cause, ssl.SSLCertVerificationError):
-            raise PublishError(url, problem, _MEND) from error
-        raise _AwayError(problem) from error
+            raise PublishError(url, problem, MAYBE_ACCEPTED) from error
+        raise _RetryableError(problem) from error
     except (HTTPException, ValueError) as error:
-        problem = f"cannot be asked over HTTP: {one_line(error)}"
-        raise PublishError(url, problem, _MEND) from error
+        problem = f"does not work over HTTP: {one_line(error)}"
+        raise PublishError(url, problem, MAYBE_ACCEPTED) from error
     try:
         return str(json.loads(text)["positions"][0])
     except (ValueError, LookupError, TypeError) as error:
-        raise PublishError(url, "answered something else than positions", _MEND) from error
+        raise PublishError(url, "did not answer with a position", MAYBE_ACCEPTED) from error

@@ -1,4 +1,4 @@
-"""Write a new plugin's package: ready to install, to test and to serve."""
+"""Write the package of a new plugin, with a test and a README, for `rtdemo plugins new`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rtdemo import __version__
 from rtdemo.errors import RtdemoError
 from rtdemo.settings.folders import bundled
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
-LONGEST_NAME = 40
-_TAKEN = {"option", "producer", "randrange", "rtdemo", "str", "int"}
-"""Names that the module itself uses."""
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+MAX_NAME_LENGTH = 40
+RESERVED_NAMES = {"option", "producer", "randrange", "rtdemo", "str", "int"}
+"""Names that the new module uses itself."""
 
 
 class ScaffoldError(RtdemoError):
-    """Report a name that a plugin cannot have, or a folder that is in the way."""
+    """The name is not allowed, or the folder cannot be written."""
 
     exit_code = 2
 
@@ -52,14 +52,14 @@ asyncio_default_fixture_loop_scope = "function"
 """
 
 _MODULE = '''\
-"""Put $name on the page."""
+"""Send $name: a random number, once a second."""
 
 from random import randrange
 
 from rtdemo import Option, producer
 
-# Set it with the environment variable $variable.
-HIGHEST = Option(int, 100, "The highest number that comes.")
+# The environment variable $variable sets it.
+HIGHEST = Option(int, 100, "Highest number to send.")
 
 
 @producer(every=1$named)
@@ -68,7 +68,7 @@ def $function() -> str:
 '''
 
 _TEST = '''\
-"""What $name sends."""
+"""Tests of the plugin $name."""
 
 import pytest
 
@@ -76,7 +76,7 @@ import $module
 from rtdemo.testing import run_producer
 
 
-def test_one_message_a_second():
+def test_one_message_per_second():
     sent = run_producer($module.$function, seconds=60)
     assert len(sent) == 60
     assert sent[0].sent_at == 1000
@@ -85,7 +85,7 @@ def test_one_message_a_second():
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
-async def test_it_reaches_a_client(rtdemo_server, transport):
+async def test_messages_reach_a_client(rtdemo_server, transport):
     async with rtdemo_server($module) as server:
         client = await server.connect(transport)
         await server.advance(2)
@@ -95,7 +95,7 @@ async def test_it_reaches_a_client(rtdemo_server, transport):
 _README = """\
 # rtdemo-$name
 
-A plugin for [rtdemo](https://pypi.org/project/rtdemo/): it puts `$name` on the page, once a second.
+A plugin for [rtdemo](https://pypi.org/project/rtdemo/). It sends a random number once a second.
 
     pip install -e '.[test]'
     pytest
@@ -104,33 +104,33 @@ A plugin for [rtdemo](https://pypi.org/project/rtdemo/): it puts `$name` on the 
 
 | setting | default | what |
 |---|---|---|
-| `$variable` | 100 | The highest number that comes. |
+| `$variable` | 100 | Highest number to send. |
 """
 
 
 def create(name: str, parent: Path) -> Path:
-    """Write the folder `rtdemo-NAME`; return it.
+    """Write the package to the folder `rtdemo-NAME`; return this folder.
 
     Arguments:
-        name: of the plugin and its producer: small letters, digits, hyphens between.
-        parent: the folder that gets it.
+        name: name of the plugin and its producer: lower-case letters and digits, with hyphens between.
+        parent: the folder in which to make it.
 
     Raises:
-        ScaffoldError: when the name cannot be one, or the folder exists.
+        ScaffoldError: if the name is not allowed, or the folder exists or cannot be written.
     """
     _check(name)
     folder = parent / f"rtdemo-{name}"
     function = name.replace("-", "_")
     module = f"rtdemo_{function}"
     words = {"name": name, "function": function, "module": module, "version": __version__}
-    # A function cannot have a hyphen in its name; its producer can.
+    # A hyphen is allowed in the name of a producer, but not of a function.
     words["named"] = f', name="{name}"' if "-" in name else ""
     words["variable"] = f"RTDEMO_{function.upper()}_HIGHEST"
     try:
         folder.mkdir()
         (folder / "tests").mkdir()
     except FileExistsError as error:
-        raise ScaffoldError(f"{folder} exists; choose another name or move it away") from error
+        raise ScaffoldError(f"{folder} exists; choose another name, or move the folder away") from error
     except OSError as error:
         raise ScaffoldError(f"cannot write {folder}: {(error.strerror or '').lower()}") from error
     files = {
@@ -145,12 +145,12 @@ def create(name: str, parent: Path) -> Path:
 
 
 def _check(name: str) -> None:
-    if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+    if not NAME_PATTERN.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         raise ScaffoldError(
-            f"{name[:100]!r} cannot be a plugin's name; give small letters and digits, with hyphens "
-            f"between, {LONGEST_NAME} at the most"
+            f"{name[:100]!r} is not allowed as a plugin's name; give lower-case letters and digits, "
+            f"with hyphens between, at most {MAX_NAME_LENGTH} characters"
         )
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in _TAKEN:
-        raise ScaffoldError(f"{name!r} means something to Python or rtdemo; give another name")
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED_NAMES:
+        raise ScaffoldError(f"{name!r} has a meaning in Python or rtdemo; give another name")
     if (bundled("plugins") / f"{name}.py").is_file():
         raise ScaffoldError(f"{name!r} is a built-in plugin; give another name")

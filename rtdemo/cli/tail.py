@@ -1,4 +1,4 @@
-"""Follow a server in the terminal."""
+"""The command `rtdemo tail`: print a server's messages in the terminal."""
 
 from __future__ import annotations
 
@@ -24,38 +24,44 @@ from rtdemo.protocol.message import Message
 @click.option(
     "--transport",
     type=click.Choice(TRANSPORTS),
-    help="Over which to follow. Default: sse, or what a ws:// address says.",
+    help="Transport to use. Default: sse; for a ws:// address, websocket.",
 )
-@click.option("--producers", help="Only these, separated by commas. Default: all.")
-@click.option("--json", "as_json", is_flag=True, help="Print each message as it came, one a line.")
+@click.option("--producers", help="Print only these producers, separated by commas. Default: all.")
+@click.option("--json", "as_json", is_flag=True, help="Print each message unchanged, one per line.")
 def tail(url: str, transport: Transport | None, producers: str | None, as_json: bool) -> int:
-    """Print the messages of the server at URL as they come, until Ctrl-C.
+    """Print the messages of the server at URL as they arrive, until Ctrl-C.
 
-    When the connection breaks it comes back by itself, goes on behind the last message, and says so
-    on standard error. URL may also be one WebSocket (ws://...) or one event stream (http://host/path)
+    When the connection breaks, tail reconnects, resumes after the last message, and reports this on
+    standard error. URL may also be one WebSocket (ws://...) or one event stream (http://host/path)
     of any server.
     """
     address = addresses.parse(url)
     chosen = transport or address.transports[-1]
-    asyncio.run(_follow(address, chosen, producers, as_json))
+    asyncio.run(_print_messages(address, chosen, producers, as_json))
     return 0
 
 
-async def _follow(address: Address, transport: Transport, producers: str | None, as_json: bool) -> None:
+async def _print_messages(
+    address: Address, transport: Transport, producers: str | None, as_json: bool
+) -> None:
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        follower = Follower(http, address, transport, producers, _note)
+        follower = Follower(http, address, transport, producers, _report)
         async with aclosing(follower.texts()) as texts:
             async for text in texts:
-                print(" ".join(text.splitlines()) if as_json else shown(text), flush=True)
+                print(" ".join(text.splitlines()) if as_json else format_line(text), flush=True)
 
 
-def _note(sentence: str) -> None:
+def _report(sentence: str) -> None:
     print(f"rtdemo: {sentence}", file=sys.stderr, flush=True)
 
 
-def shown(text: str) -> str:
-    """Return a message as one line for a terminal: time of day, producer, text."""
+def format_line(text: str) -> str:
+    """Return a message as one line for a terminal: time of day, producer, text.
+
+    Arguments:
+        text: JSON of the message. Other text is returned with control characters escaped.
+    """
     try:
         message = msgspec.json.decode(text, type=Message)
         at = datetime.fromtimestamp(message.sent_at / 1000).isoformat(" ", "milliseconds")[11:]

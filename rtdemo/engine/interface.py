@@ -79,7 +79,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """What a server wants to hear from its engine. The functions must not block.
+    """Functions that an engine calls to report to its server. They must not block.
 
     Arguments:
         deliver: called with each entry, once and in order, after it was appended to the log.

@@ -62,7 +62,7 @@ class Log:
 
     Attributes:
         last: position of the newest entry; offset 0 if there was none yet.
-        newest: the newest entry, even if it is already dropped; None if there was none yet.
+        newest: the newest entry, even if it is already dropped; None if there was none since `restart`.
         bytes: sum of the entries' JSON, in bytes.
     """
 

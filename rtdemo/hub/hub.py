@@ -45,6 +45,7 @@ class Hub:
         engine: keeps the log of shared messages.
         names: further names that clients may pick before the first message under them is published.
         lab: whether clients may inject faults into their own connection.
+        wrap_outbox: called with the outbox of each new connection; returns the one to use instead.
 
     Attributes:
         plugins, schedule, engine, lab: as given.
@@ -61,12 +62,14 @@ class Hub:
         engine: Engine,
         names: Collection[str] = (),
         lab: bool = False,
+        wrap_outbox: Callable[[Outbox], Outbox] | None = None,
     ) -> None:
         self.plugins = plugins
         self.schedule = schedule
         self.engine = engine
         self._names = names
         self.lab = lab
+        self._wrap_outbox = wrap_outbox
         self.traffic: dict[Transport, Traffic] = {name: Traffic() for name in TRANSPORTS}
         self.draining = False
         self._connections: dict[str, Connection] = {}
@@ -110,6 +113,8 @@ class Hub:
             client, outbox, wire_format, hang_up, connection_info: as `Connection` takes them.
         """
         traffic, clock = self.traffic[client.transport], self.schedule.clock
+        if self._wrap_outbox is not None:
+            outbox = self._wrap_outbox(outbox)
         return Connection(client, outbox, wire_format, hang_up, traffic, clock, connection_info)
 
     def follow(self) -> None:

@@ -1,1 +1,1 @@
-"""Look at a server from outside, as its clients do: follow it, measure it, examine the path to it."""
+"""Client tools that examine a server from outside: follow it, measure it, check the path to it."""

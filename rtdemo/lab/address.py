@@ -1,4 +1,4 @@
-"""Understand the address of a server: where its WebSocket, its event stream and its API are."""
+"""Parse the address of a server: where its WebSocket, its event stream and its API are."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Hold where a server is.
+    """The address of a server.
 
     `http://host:3000` is an rtdemo server: SSE at /api/sse, WebSocket at /ws, and the API.
-    `ws://host/any` is one WebSocket, `http://host/path` one event stream, of whatever server.
+    `ws://host/path` is one WebSocket, and `http://host/path` one event stream, of any server.
 
     Arguments:
         origin: scheme, host and port, such as `http://localhost:3000`.
-        host: without its port, without brackets.
-        port: of TCP.
-        secure: whether TLS is spoken.
-        streams: the URL of each transport that is there.
-        is_whole: whether it names a server and not one stream.
+        host: without port and brackets.
+        port: TCP port.
+        secure: whether the server uses TLS.
+        streams: URL of each transport that the address has.
+        is_whole: whether it is the address of a server, not of one stream.
     """
 
     origin: str
@@ -38,52 +38,56 @@ class Address:
 
     @property
     def transports(self) -> tuple[Transport, ...]:
-        """What can be connected to."""
+        """The transports that the address has."""
         return tuple(name for name in TRANSPORTS if name in self.streams)
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the server shares this machine, and so its clock."""
+        """Whether the server is on this machine, and so has its clock."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost" or self.host.endswith(".localhost")
 
     def stream(self, transport: Transport, query: Mapping[str, str | None] | None = None) -> str:
-        """Return the URL of a transport with a query; parameters that are None are left out.
+        """Return the URL of a transport.
+
+        Arguments:
+            transport: of the stream.
+            query: parameters to add; those with the value None are left out.
 
         Raises:
-            AddressError: where the address names only the other transport.
+            AddressError: if the address is one stream of the other transport.
         """
         if transport not in self.streams:
             only = ", ".join(self.transports)
-            raise AddressError(self.origin, f"was given as {only}, so there is no {transport}")
+            raise AddressError(self.origin, f"is a {only} address, without {transport}")
         given = {name: value for name, value in (query or {}).items() if value is not None}
         parts = urlsplit(self.streams[transport])
         return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(given))))))
 
 
 def parse(text: str) -> Address:
-    """Read an address as a person gives it; `http://` may be left out.
+    """Parse an address as a user writes it; `http://` may be left out.
 
     Raises:
-        AddressError: what is wrong with it.
+        AddressError: if it is not an address.
     """
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise AddressError(text, f"cannot be read ({error})") from error
+        raise AddressError(text, f"is not a valid address ({error})") from error
     if parts.scheme not in _SECURE:
         raise AddressError(text, f"has the scheme {parts.scheme!r}")
     if not host or any(character.isspace() for character in text):
-        raise AddressError(text, "names no host")
+        raise AddressError(text, "has no host")
     if parts.username is not None:
-        raise AddressError(text, "has a user name in it, which is not sent")
+        raise AddressError(text, "contains a user name, which rtdemo does not send")
     try:
         host.encode("idna")
     except UnicodeError as error:
-        raise AddressError(text, f"names a host that cannot be ({error})") from error
+        raise AddressError(text, f"has an invalid host name ({error})") from error
     secure = _SECURE[parts.scheme]
     return _address(parts, host, port or (443 if secure else 80), secure)
 

@@ -1,22 +1,22 @@
-"""Read an event stream as it comes in (WHATWG HTML section 9.2.6)."""
+"""Parse an event stream incrementally (WHATWG HTML section 9.2.6)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-MAX_EVENT = 4 * 1024 * 1024
-"""Bytes that one event may have."""
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+"""Longest event, in bytes."""
 _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Hold one event.
+    """One event.
 
     Arguments:
-        data: its lines, joined by line feeds.
-        id: the last event id that the stream has told.
-        type: `message` where it tells none.
+        data: its data lines, joined by line feeds.
+        id: last event id of the stream.
+        type: `message` if the stream gives none.
     """
 
     data: bytes
@@ -25,11 +25,11 @@ class Event:
 
 
 class EventParser:
-    """Take bytes wherever they are cut, and give the events that are complete.
+    """Parse bytes, split anywhere, into events.
 
     Attributes:
-        last_id: the last event id; it stays for the events that tell none.
-        retry: milliseconds after which the server wants its client back; None while it has not said.
+        last_id: last event id; events without an id keep it.
+        retry: milliseconds for a client to wait before it reconnects; None until the server sends it.
     """
 
     def __init__(self) -> None:
@@ -38,38 +38,38 @@ class EventParser:
         self._rest = b""
         self._data: list[bytes] = []
         self._type = ""
-        self._begun = False
+        self._has_begun = False
 
     @property
     def is_between_events(self) -> bool:
-        """Whether what comes next begins an event."""
-        return self._begun and not (self._rest or self._data or self._type)
+        """Whether the next byte begins an event."""
+        return self._has_begun and not (self._rest or self._data or self._type)
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that end in these bytes.
 
         Raises:
-            ValueError: when an event is over 4 MiB.
+            ValueError: if an event is over 4 MiB.
         """
         rest = self._rest + data
-        if not self._begun and len(rest) >= len(_BOM):
-            self._begun = True
+        if not self._has_begun and len(rest) >= len(_BOM):
+            self._has_begun = True
             rest = rest.removeprefix(_BOM)
         if b"\r" in rest:
-            # A CR at the end may be half of a CRLF.
-            held = b"\r" if rest.endswith(b"\r") else b""
-            rest = rest[: len(rest) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
+            # A CR at the end may be the first half of a CRLF.
+            last = b"\r" if rest.endswith(b"\r") else b""
+            rest = rest[: len(rest) - len(last)].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + last
         *lines, self._rest = rest.split(b"\n")
-        if len(self._rest) + sum(map(len, self._data)) > MAX_EVENT:
-            raise ValueError(f"an event of over {MAX_EVENT} bytes")
+        if len(self._rest) + sum(map(len, self._data)) > MAX_EVENT_BYTES:
+            raise ValueError(f"an event of over {MAX_EVENT_BYTES} bytes")
         events = []
         for line in lines:
-            event = self._take(line)
+            event = self._parse_line(line)
             if event is not None:
                 events.append(event)
         return events
 
-    def _take(self, line: bytes) -> Event | None:
+    def _parse_line(self, line: bytes) -> Event | None:
         if not line:
             return self._dispatch()
         name, _, value = line.partition(b":")

@@ -1,4 +1,4 @@
-"""Follow a server over either transport: come back when the connection ends, and miss nothing."""
+"""Follow a server over either transport: reconnect when the connection ends, and resume."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -17,29 +17,31 @@ from rtdemo.lab.address import Address
 from rtdemo.lab.event_stream import EventParser
 from rtdemo.protocol.client import Transport
 
-FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
-"""Seconds before the next try, doubling, half of it chance."""
-CONNECT_TIMEOUT = 10.0
-SILENCE = 90.0
-"""Seconds without a byte after which a stream counts as lost: rtdemo says something every 25 s."""
-MAX_TEXT = 4 * 1024 * 1024
-_FINAL_CODES = (1002, 1003, 1007, 1008, 1009)
-_LATER = (408, 429, 500, 502, 503, 504)
-_FAULTS = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
+FIRST_RETRY_S, MAX_RETRY_S = 0.5, 30.0
+"""Delay before the next try; it doubles after each failure, and half of it is random."""
+CONNECT_TIMEOUT_S = 10.0
+SILENCE_TIMEOUT_S = 90.0
+"""Time without a byte after which a connection counts as lost; rtdemo sends something every 25 s."""
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+_FINAL_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
+"""WebSocket close codes after which another try would fail, too."""
+_RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
+"""HTTP statuses after which another try may succeed."""
+_NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 
 
 class Follower:
-    """Give the texts of one stream, across as many connections as it takes.
+    """Yield the messages of one stream, over as many connections as necessary.
 
     Arguments:
-        http: whose connections are used; without a total timeout.
-        address: the server.
-        transport: over which.
-        producers: those that are wanted, separated by commas; None for all.
-        note: takes a sentence about each break and each return.
+        http: makes the connections; without a total timeout.
+        address: of the server.
+        transport: to use.
+        producers: to receive, separated by commas; None for all.
+        report: takes one sentence about each lost connection.
 
     Attributes:
-        position: of the last message that has one; behind it the next connection goes on.
+        position: of the last message that has one; the next connection resumes after it.
     """
 
     def __init__(
@@ -48,36 +50,36 @@ class Follower:
         address: Address,
         transport: Transport,
         producers: str | None = None,
-        note: Callable[[str], object] = lambda _sentence: None,
+        report: Callable[[str], object] = lambda _sentence: None,
     ) -> None:
         self.position: str | None = None
         self._http = http
         self._url = address.stream(transport, {"producers": producers})
         self._stream = {"websocket": self._websocket, "sse": self._sse}[transport]
-        self._note = note
-        self._pause = FIRST_PAUSE
+        self._report = report
+        self._retry_s = FIRST_RETRY_S
         self._was_open = False
 
     async def texts(self) -> AsyncGenerator[str, None]:
-        """Give each text until cancelled.
+        """Yield the text of each message until cancelled.
 
         Raises:
-            ServerError: where coming back would be no use, or the first connection fails.
+            ServerError: if the first connection fails, or another try would fail, too.
         """
         while True:
             try:
                 async with aclosing(self._stream()) as texts:
                     async for text in texts:
-                        self._heard(text)
+                        self._received(text)
                         yield text
-            except _FAULTS as error:
-                await self._wait(explain(self._url, error))
+            except _NETWORK_ERRORS as error:
+                await self._wait(to_server_error(self._url, error))
             except ServerError as error:
                 await self._wait(error)
 
-    def _heard(self, text: str) -> None:
+    def _received(self, text: str) -> None:
         self._was_open = True
-        self._pause = FIRST_PAUSE
+        self._retry_s = FIRST_RETRY_S
         try:
             message: Any = json.loads(text)
         except ValueError:
@@ -86,28 +88,30 @@ class Follower:
             self.position = message["id"]
 
     async def _wait(self, why: ServerError) -> None:
+        """Wait before the next try; raise the error if there is to be none."""
         if not why.retryable or not self._was_open:
             raise why
-        pause = (
-            why.retry_after
-            if why.retry_after is not None
-            else random.uniform(self._pause / 2, self._pause)
-        )
-        self._note(f"{why.url} {why.problem}; trying again in {pause:.1f} s")
-        await asyncio.sleep(pause)
-        self._pause = min(self._pause * 2, LAST_PAUSE)
+        delay = why.retry_after
+        if delay is None:
+            delay = random.uniform(self._retry_s / 2, self._retry_s)
+        self._report(f"{why.url} {why.problem}; reconnecting in {delay:.1f} s")
+        await asyncio.sleep(delay)
+        self._retry_s = min(self._retry_s * 2, MAX_RETRY_S)
 
     @property
     def _resume(self) -> dict[str, str]:
         return {"last_event_id": self.position} if self.position else {}
 
     async def _websocket(self) -> AsyncGenerator[str, None]:
-        timeout = aiohttp.ClientWSTimeout(ws_receive=SILENCE, ws_close=1.0)
-        params = self._resume
+        timeout = aiohttp.ClientWSTimeout(ws_receive=SILENCE_TIMEOUT_S, ws_close=1.0)
         async with (
-            asyncio.timeout(CONNECT_TIMEOUT) as opening,
+            asyncio.timeout(CONNECT_TIMEOUT_S) as opening,
             self._http.ws_connect(
-                self._url, params=params, timeout=timeout, max_msg_size=MAX_TEXT, autoping=True
+                self._url,
+                params=self._resume,
+                timeout=timeout,
+                max_msg_size=MAX_MESSAGE_BYTES,
+                autoping=True,
             ) as socket,
         ):
             opening.reschedule(None)
@@ -116,58 +120,74 @@ class Follower:
                     yield frame.data
             code = socket.close_code or 1006
             problem = f"ended the connection with code {code}"
-            raise ServerError(self._url, problem, "coming back", retryable=code not in _FINAL_CODES)
+            retryable = code not in _FINAL_CLOSE_CODES
+            raise ServerError(self._url, problem, "see the server log", retryable=retryable)
 
     async def _sse(self) -> AsyncGenerator[str, None]:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
         if self.position:
             headers["Last-Event-ID"] = self.position
         async with (
-            asyncio.timeout(CONNECT_TIMEOUT) as opening,
+            asyncio.timeout(CONNECT_TIMEOUT_S) as opening,
             self._http.get(self._url, headers=headers) as answer,
         ):
             opening.reschedule(None)
             if answer.status != 200:
-                raise refusal(self._url, answer.status, await answer.text(), answer.headers)
+                raise refusal_error(self._url, answer.status, await answer.text(), answer.headers)
             if answer.content_type != "text/event-stream":
-                raise ServerError(self._url, f"sends {answer.content_type}", "it is no event stream")
+                problem = f"sends {answer.content_type}, which is not an event stream"
+                raise ServerError(self._url, problem, "is it the right address?")
             parser = EventParser()
             while chunk := await self._chunk(answer):
                 for event in parser.feed(chunk):
                     self.position = event.id or self.position
                     yield event.data.decode(errors="replace")
-            wait = parser.retry / 1000 if parser.retry is not None else None
+            retry_after = parser.retry / 1000 if parser.retry is not None else None
+            problem = "ended the stream"
             raise ServerError(
-                self._url, "ended the stream", "coming back", retryable=True, retry_after=wait
+                self._url, problem, "see the server log", retryable=True, retry_after=retry_after
             )
 
     @staticmethod
     async def _chunk(answer: aiohttp.ClientResponse) -> bytes:
-        async with asyncio.timeout(SILENCE):
+        async with asyncio.timeout(SILENCE_TIMEOUT_S):
             return await answer.content.readany()
 
 
-def refusal(url: str, status: int, body: str, headers: Any) -> ServerError:
-    """Return a refused connection as an error that tells whether to come back."""
+def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) -> ServerError:
+    """Return an HTTP error status as an error that allows another try if that may succeed.
+
+    Arguments:
+        url: of the request.
+        status: of the response.
+        body: text of the response.
+        headers: of the response.
+    """
     words = " ".join(body.split())[:300]
     later = headers.get("Retry-After", "")
-    wait = float(later) if later.isdecimal() else None
+    retry_after = float(later) if later.isdecimal() else None
     problem = f"answered {status}" + (f": {words}" if words else "")
-    return ServerError(url, problem, "see its log", retryable=status in _LATER, retry_after=wait)
+    retryable = status in _RETRY_STATUSES
+    return ServerError(url, problem, "see the server log", retryable=retryable, retry_after=retry_after)
 
 
-def explain(url: str, error: Exception) -> ServerError:
-    """Return what went wrong on the way to a server as an error that says what to do."""
+def to_server_error(url: str, error: Exception) -> ServerError:
+    """Return an error of the network as an error with the next step for the user.
+
+    Arguments:
+        url: of the request.
+        error: of aiohttp, ssl or the socket.
+    """
     if isinstance(error, aiohttp.WSServerHandshakeError):
-        return refusal(url, error.status, error.message, error.headers or {})
+        return refusal_error(url, error.status, error.message, error.headers or {})
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-        mend = "name the certificate of its authority in SSL_CERT_FILE"
-        return ServerError(url, f"has no certificate that is trusted here: {one_line(error)}", mend)
+        fix = "name the certificate of its authority in SSL_CERT_FILE"
+        return ServerError(url, f"has a certificate that is not trusted: {one_line(error)}", fix)
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         scheme, _, rest = url.partition(":")
-        mend = f"if it speaks no TLS, give {scheme.removesuffix('s')}:{rest}"
-        return ServerError(url, f"fails at TLS: {one_line(error)}", mend)
+        fix = f"if it does not use TLS, give {scheme.removesuffix('s')}:{rest}"
+        return ServerError(url, f"fails at TLS: {one_line(error)}", fix)
     if isinstance(error, TimeoutError):
-        return ServerError(url, "says nothing", "is it the right address?", retryable=True)
-    mend = "is the server running?"
-    return ServerError(url, f"cannot be reached: {one_line(error)}", mend, retryable=True)
+        return ServerError(url, "does not respond", "is it the right address?", retryable=True)
+    fix = "is the server running?"
+    return ServerError(url, f"cannot be reached: {one_line(error)}", fix, retryable=True)

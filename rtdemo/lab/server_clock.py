@@ -1,8 +1,8 @@
-"""Know the server's clock from here, with how far that may be wrong.
+"""Measure the offset of the server's clock, and its error.
 
-A probe asks `/api/time`. The answer was taken between the request and the answer's first bytes, so half
-that time bounds the error. Between probes the monotonic clock goes on, and the error grows by the
-frequency tolerance of RFC 5905 section 7.2. measure/server_clock.js does the same in the browser.
+A probe requests `/api/time`. The server reads its clock between the request and the response, so half of
+that time is the largest error. Between probes the monotonic clock continues, and the error grows by the
+frequency tolerance of RFC 5905 section 7.2. The page's measure/server_clock.js does the same.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from dataclasses import dataclass
 from rtdemo.lab.address import Address
 
 PROBES = 10
+"""Requests of one measurement."""
 DRIFT = 15e-6
-TIMEOUT = 5.0
-SAME_CLOCK_ERROR = 0.05
-"""Milliseconds by which two readings of one machine's clock, taken one after the other, may differ."""
+"""Growth of the error, as a share of the time that has passed (RFC 5905 section 7.2)."""
+TIMEOUT_S = 5.0
+SAME_CLOCK_ERROR_MS = 0.05
+"""Largest difference of two readings of the same clock, taken one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Tell how the server's clock stands to this one's; milliseconds throughout.
+    """The offset of the server's clock; all values are milliseconds.
 
     Arguments:
         offset: server time minus `now()`.
-        error: plus or minus, when it was taken.
-        at: `now()` when it was taken.
+        error: plus or minus, at the time of the reading.
+        at: time of the reading on the clock of `now()`.
     """
 
     offset: float
@@ -37,17 +39,22 @@ class Reading:
     at: float
 
     def error_at(self, at: float) -> float:
-        """Return how far it may be wrong at an instant of `now()`."""
+        """Return the error, plus or minus, at an instant of `now()`."""
         return self.error + max(0.0, at - self.at) * DRIFT
 
 
 def now() -> float:
-    """Return milliseconds on the monotonic clock, the same in every process of this machine."""
+    """Return milliseconds of the monotonic clock, which all processes of this machine share."""
     return time.perf_counter_ns() / 1e6
 
 
 def choose(kept: Reading | None, fresh: Reading) -> Reading:
-    """Return the surer of two readings, or the fresh one where both cannot be true: a clock was set."""
+    """Return the reading with the smaller error; the fresh one if they contradict: a clock was set.
+
+    Arguments:
+        kept: earlier reading, if there is one.
+        fresh: new reading.
+    """
     if kept is None:
         return fresh
     aged = kept.error_at(fresh.at)
@@ -57,13 +64,22 @@ def choose(kept: Reading | None, fresh: Reading) -> Reading:
 
 
 def same_clock() -> Reading:
-    """Return the reading of a server on this machine that tells no time: its clock is this one's."""
+    """Return a reading for a server on this machine without `/api/time`: it has the same clock."""
     at = now()
-    return Reading(time.time_ns() / 1e6 - at, SAME_CLOCK_ERROR, at)
+    return Reading(time.time_ns() / 1e6 - at, SAME_CLOCK_ERROR_MS, at)
 
 
 async def measure(address: Address, kept: Reading | None = None, probes: int = PROBES) -> Reading | None:
-    """Probe the server's clock several times, in a thread; None where it tells no time."""
+    """Measure the server's clock, in a thread.
+
+    Arguments:
+        address: of the server.
+        kept: earlier reading, if there is one.
+        probes: number of requests.
+
+    Returns:
+        The best reading; None if there is none, because the server has no `/api/time`.
+    """
     try:
         fresh = await asyncio.to_thread(_probe, address, probes)
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
@@ -75,20 +91,20 @@ async def measure(address: Address, kept: Reading | None = None, probes: int = P
 
 def _probe(address: Address, probes: int) -> list[Reading]:
     kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
-    connection = kind(address.host, address.port, timeout=TIMEOUT)
+    connection = kind(address.host, address.port, timeout=TIMEOUT_S)
     try:
         connection.connect()
-        return [_once(connection) for _ in range(probes)]
+        return [_probe_once(connection) for _ in range(probes)]
     finally:
         connection.close()
 
 
-def _once(connection: http.client.HTTPConnection) -> Reading:
+def _probe_once(connection: http.client.HTTPConnection) -> Reading:
     before = now()
     connection.request("GET", "/api/time")
     answer = connection.getresponse()
     after = now()
     server = json.loads(answer.read())["now"]
     if answer.status != 200 or not isinstance(server, int | float):
-        raise ValueError("/api/time told no time")
+        raise ValueError("/api/time returned no time")
     return Reading(server - (before + after) / 2, (after - before) / 2, after)

@@ -8,13 +8,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from aiohttp import web
 
 from rtdemo.engine import factory
 from rtdemo.hub.hub import Hub
+from rtdemo.hub.outbox import Outbox
 from rtdemo.plugin_system.discovery import Source, discover, plugin_folders
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.server.reload import Reloader
@@ -53,6 +54,7 @@ class Server:
         files: plugin files, loaded after all other plugins.
         clock: clock of the producers; by default that of the running loop.
         handover: in a worker process, what its parent handed over; else None.
+        wrap_outbox: see `Hub`; for tests.
 
     Attributes:
         settings: the settings in use; in a worker, with the addresses of its parent.
@@ -67,11 +69,13 @@ class Server:
         files: Iterable[Path] = (),
         clock: Clock | None = None,
         handover: WorkerHandover | None = None,
+        wrap_outbox: Callable[[Outbox], Outbox] | None = None,
     ) -> None:
         self.settings = handover.with_parent_addresses(settings) if handover is not None else settings
         self.files = list(files)
         self._clock = clock
         self._handover = handover
+        self._wrap_outbox = wrap_outbox
         self._sites = Sites()
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Future[None] | None = None
@@ -107,7 +111,7 @@ class Server:
         self.plugins.collect_shared()
         names, lab = self.settings.publish_names, self.settings.lab
         engine = await factory.load(self.settings)
-        self.hub = Hub(self.plugins, Schedule(clock), engine, names, lab)
+        self.hub = Hub(self.plugins, Schedule(clock), engine, names, lab, self._wrap_outbox)
         self.hub.follow()
         folder, age = None, 0.0
         if self._handover is not None:

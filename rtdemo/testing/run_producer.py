@@ -1,4 +1,4 @@
-"""Run a producer for a virtual while and return what it sent."""
+"""Run one producer on virtual time, and return its messages."""
 
 from __future__ import annotations
 
@@ -28,33 +28,11 @@ T = TypeVar("T")
 
 
 class ProducerFailedError(AssertionError):
-    """Report a producer that failed in a test; `__cause__` is its own error."""
+    """A producer failed in a test; `__cause__` is the exception that it raised."""
 
 
 class MessageSizeError(ValueError):
     """A producer returned a message over the limit of a `Trial`."""
-
-
-class Sent(list[Message]):
-    """Hold what a producer sent, and the account of its runs.
-
-    Attributes:
-        runs: how often it ran; of an async generator, how much it yielded.
-        failures: runs that raised, returned rubbish or took too long.
-        last_error: one line on the last failure.
-        state: `running`, `backing off`, `failed` or `disabled`, at the end.
-    """
-
-    def __init__(self, trial: Trial) -> None:
-        super().__init__(trial.sent)
-        account = trial.account
-        self.runs, self.failures = account.runs, account.failures
-        self.last_error, self.state = account.last_error, account.state
-
-    @property
-    def texts(self) -> list[str]:
-        """The texts alone."""
-        return [message.message for message in self]
 
 
 def run_producer(
@@ -66,33 +44,33 @@ def run_producer(
     speed: float = 1.0,
     failures: Literal["raise", "keep"] = "raise",
 ) -> Sent:
-    """Run a producer as the server would, on virtual time, and return what it sent.
+    """Run a producer on virtual time, as the server would run it, and return its messages.
 
-    An hour takes milliseconds, also where the producer awaits `asyncio.sleep`; threads take as long
-    as they do, while virtual time stands still. Inside a running loop it works in a thread of its
-    own, and that loop waits: what belongs to it cannot be used.
+    An hour takes milliseconds, also if the producer awaits `asyncio.sleep`. Threads take real time, in
+    which no virtual time passes. Called inside a running event loop, the producer runs in a thread and
+    that loop waits; the producer cannot use objects of that loop.
 
     Arguments:
-        producer: what `@producer` made, or a function: that runs once, unless it is an async generator.
-        seconds: virtual time; what is due at its very end still runs.
-        transport: over which the client would be connected.
-        client: whom it runs for; one of `transport` by default.
-        speed: divides its period, as a client's choice does.
-        failures: `raise` a failure of the producer, or `keep` on as the server does, with back-off.
+        producer: a producer, or a function. A function runs once; an async generator runs on.
+        seconds: virtual seconds to run; a run that is due at the very end still happens.
+        transport: transport of the client, `"websocket"` or `"sse"`.
+        client: the client that it runs for; by default, one that is connected over `transport`.
+        speed: divides the period, as a client's choice of speed does.
+        failures: `"raise"` the first failure, or `"keep"` running with back-off, as the server does.
 
     Returns:
-        The messages with their `seq`, and `sent_at` in milliseconds since the start.
+        The messages, with `seq`, and `sent_at` in milliseconds since the start.
 
     Raises:
-        ProducerFailedError: for its first failure, with place and sentence.
-        ProducerError: when it is declared wrongly, or does not run over the client's transport.
+        ProducerFailedError: at the first failure; its text names the line and the exception.
+        ProducerError: if the declaration is invalid, or the producer does not run over the transport.
     """
     chosen = as_producer(producer)
     client = client or Client(transport)
     if client.transport not in chosen.transports and not chosen.shared:
-        there_are = ", ".join(chosen.transports)
+        transports = ", ".join(chosen.transports)
         raise ProducerError(
-            f"producer {chosen.name!r} does not run over {client.transport}; give transport={there_are}"
+            f"producer {chosen.name!r} does not run over {client.transport}; give transport={transports}"
         )
     keep = failures == "keep"
     try:
@@ -101,8 +79,30 @@ def run_producer(
         raise ProducerFailedError(f"producer {chosen.name!r} never waits: {error}") from error
 
 
+class Sent(list[Message]):
+    """The messages that a producer sent, and its counts.
+
+    Attributes:
+        runs: number of runs; of an async generator, number of values that it yielded.
+        failures: number of runs that raised, returned a value that cannot be sent, or took too long.
+        last_error: the last failure or blocking in one line; None if there was none.
+        state: `running`, `backing off`, `failed` or `disabled`, at the end.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        super().__init__(trial.sent)
+        supervisor = trial.supervisor
+        self.runs, self.failures = supervisor.runs, supervisor.failures
+        self.last_error, self.state = supervisor.last_error, supervisor.state
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts of the messages."""
+        return [message.message for message in self]
+
+
 def as_producer(given: Producer | Function) -> Producer:
-    """Return a producer as it is, or a function as the bare `@producer` would make it one."""
+    """Return a producer unchanged, or a function as `@producer` without arguments declares it."""
     if isinstance(given, Producer):
         return given
     return Producer(getattr(given, "__name__", repr(given)), given)
@@ -111,17 +111,17 @@ def as_producer(given: Producer | Function) -> Producer:
 async def _run(producer: Producer, seconds: float, client: Client, speed: float, keep: bool) -> Sent:
     trial = Trial(producer, client)
     trial.start(speed)
-    # A grain more: what is due at the very end comes before, whatever the sum of periods rounds to.
+    # A little longer, so that a run at the very end still happens: sums of periods are rounded.
     await asyncio.sleep(seconds + TIMER_RESOLUTION_S)
     trial.stop()
-    account = trial.account
+    supervisor = trial.supervisor
     if keep:
         return Sent(trial)
-    if account.errors:
-        error = account.errors[0]
+    if supervisor.errors:
+        error = supervisor.errors[0]
         raise ProducerFailedError(f"producer {producer.name!r}: {describe(error)}") from error
-    if account.state != "running":
-        raise ProducerFailedError(f"producer {producer.name!r}: {account.last_error}")
+    if supervisor.state != "running":
+        raise ProducerFailedError(f"producer {producer.name!r}: {supervisor.last_error}")
     return Sent(trial)
 
 
@@ -147,12 +147,74 @@ def _outside_loop(work: Callable[[], T]) -> T:
     return outcome[0]
 
 
-class Account(Supervisor):
-    """Keep a producer's account, its errors, and virtual time while its threads work.
+class Trial:
+    """Run one producer on the running `VirtualTimeLoop`.
+
+    Arguments:
+        producer: the producer.
+        client: the client that it runs for; not used if the producer is shared.
+        limit: most bytes of a message's JSON; a larger message is a failure of the producer.
 
     Attributes:
-        errors: what its runs raised.
-        ended: whether an async generator came to its end.
+        supervisor: counts its runs and failures.
+        sent: its messages; `sent_at` is in virtual milliseconds.
+        late: number of messages after `stop`.
+    """
+
+    def __init__(self, producer: Producer, client: Client | None, limit: float = float("inf")) -> None:
+        self.loop = cast("VirtualTimeLoop", asyncio.get_running_loop())
+        self.producer = producer
+        self.supervisor = TrialSupervisor(producer, self.loop)
+        self.sent: list[Message] = []
+        self.late = 0
+        self._client = MessageNumbers(lambda: len(self.sent) + 1) if producer.shared else client
+        self._limit = limit
+        self._schedule = Schedule(self.loop)
+        self._runners: list[ProducerRunner] = []
+        self._stopped = False
+
+    def start(self, speed: float = 1.0) -> None:
+        """Start the producer; a second call starts it for one more connection of the client."""
+        runner = ProducerRunner(self.producer, self.supervisor, self._client, self._emit, self._schedule)
+        self._runners.append(runner)
+        runner.start(speed)
+
+    def stop(self) -> None:
+        """Stop the producer, as when the client leaves."""
+        self._stopped = True
+        for runner in self._runners:
+            runner.stop()
+        self._schedule.close()
+        self.supervisor.close()
+
+    @property
+    def tasks(self) -> set[asyncio.Task[bool | None]]:
+        """The tasks of the runs that are not finished."""
+        return {runner.task for runner in self._runners if runner.task is not None}
+
+    def _emit(self, content: str | Message) -> None:
+        if self._stopped:
+            self.late += 1
+            return
+        message = content if isinstance(content, Message) else Message(content)
+        text: object = message.message  # a plugin may have put anything there
+        if not isinstance(text, str):
+            kind = type(text).__name__
+            raise ContentTypeError(f"returned a Message of {kind}; its message must be a str")
+        sent_at = round(self.loop.time() * 1000, 3)
+        message = message.sent(sent_at, self.producer.name, len(self.sent) + 1)
+        size = len(messages.encode(message))
+        if size > self._limit:
+            raise MessageSizeError(f"sent {size} bytes; a message may have {self._limit}")
+        self.sent.append(message)
+
+
+class TrialSupervisor(Supervisor):
+    """A supervisor that also collects the errors, and stops virtual time while a thread runs.
+
+    Attributes:
+        errors: the exceptions of failed runs.
+        ended: whether an async generator reached its end.
     """
 
     def __init__(self, producer: Producer, loop: VirtualTimeLoop) -> None:
@@ -164,14 +226,14 @@ class Account(Supervisor):
     def run(
         self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
     ) -> Coroutine[Any, Any, None] | None:
-        """Run a function once; time stands still while it is in a thread."""
+        """Run a function once; no virtual time passes while it is in a thread."""
         rest = super().run(producer, client, emit, backoff)
         return self._hold(rest) if rest is not None and producer.thread else rest
 
     async def stream(
         self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
     ) -> bool:
-        """Iterate over an async generator and note its end."""
+        """Emit what an async generator yields, and note its end."""
         self.ended = await super().stream(producer, client, emit, backoff)
         return self.ended
 
@@ -184,65 +246,8 @@ class Account(Supervisor):
         super()._failed(error, backoff)
 
 
-class Trial:
-    """Put one producer to work on the running `VirtualTimeLoop`.
-
-    Arguments:
-        producer: what runs.
-        client: whom it runs for; a shared one runs for nobody.
-        limit: bytes that a message may have; more is the producer's failure.
-
-    Attributes:
-        account: counts its runs and failures.
-        sent: what it sent, stamped in virtual milliseconds.
-        late: how many messages came after `stop`.
-    """
-
-    def __init__(self, producer: Producer, client: Client | None, limit: float = float("inf")) -> None:
-        self.loop = cast("VirtualTimeLoop", asyncio.get_running_loop())
-        self.producer = producer
-        self.account = Account(producer, self.loop)
-        self.sent: list[Message] = []
-        self.late = 0
-        self._client = MessageNumbers(lambda: len(self.sent) + 1) if producer.shared else client
-        self._limit = limit
-        self._schedule = Schedule(self.loop)
-        self._runners: list[ProducerRunner] = []
-        self._stopped = False
-
-    def start(self, speed: float = 1.0) -> None:
-        """Start it for one more connection of the client."""
-        runner = ProducerRunner(self.producer, self.account, self._client, self._emit, self._schedule)
-        self._runners.append(runner)
-        runner.start(speed)
-
-    def stop(self) -> None:
-        """Stop it, as when the client leaves."""
-        self._stopped = True
-        for runner in self._runners:
-            runner.stop()
-        self._schedule.close()
-        self.account.close()
-
-    def _emit(self, content: str | Message) -> None:
-        if self._stopped:
-            self.late += 1
-            return
-        message = content if isinstance(content, Message) else Message(content)
-        text: object = message.message  # nothing makes sure that it is a str
-        if not isinstance(text, str):
-            kind = type(text).__name__
-            raise ContentTypeError(f"returned a Message of {kind}; its message must be a str")
-        stamp = round(self.loop.time() * 1000, 3)
-        message = message.sent(stamp, self.producer.name, len(self.sent) + 1)
-        size = len(messages.encode(message))
-        if size > self._limit:
-            raise MessageSizeError(f"sent {size} bytes; a message has {self._limit} at the most")
-        self.sent.append(message)
-
-
 def describe(error: BaseException) -> str:
-    """Return one line on an error with its place in the plugin's code."""
+    """Return an error in one line, with its place in the plugin's code."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not is_own_code(frame.filename)]
     place = f"line {own[-1].lineno} of {Path(own[-1].filename).name}: " if own else ""

@@ -1,10 +1,10 @@
-"""Start the real server for a test, on a free port and with time that the test moves."""
+"""Start the real server for a test, on a free port and with a virtual clock."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,15 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from rtdemo.hub.connection import Connection
-from rtdemo.hub.hub import Hub
 from rtdemo.hub.outbox import Outbox
 from rtdemo.plugin_system.discovery import Source, discover
 from rtdemo.plugin_system.producer import Function, Producer
-from rtdemo.protocol.client import Client, Transport
-from rtdemo.protocol.close_reasons import Reason
-from rtdemo.protocol.connection_info import ConnectionInfo
-from rtdemo.protocol.wire import WireFormat
+from rtdemo.protocol.client import Transport
 from rtdemo.server.server import Server
 from rtdemo.settings.folders import bundled
 from rtdemo.settings.settings import Settings
@@ -30,36 +25,40 @@ from rtdemo.testing.run_producer import as_producer
 from rtdemo.testing.virtual_time import VirtualClock
 
 Plugin = str | Path | ModuleType | Producer | Function
-START = 1000.0
-"""Seconds that the clock shows at first."""
-TURNS = 8
-"""Turns of the loop in which an async run that waits for nothing outside comes to its end."""
+START_TIME_S = 1000.0
+"""Time of the clock at first."""
+SETTLE_TURNS = 8
+"""Turns of the loop in which an async run ends that waits for nothing outside the loop."""
+CORK_LIMIT_BYTES = 64 * 1024
+"""Bytes collected for one client that end the collecting: a quarter of an outbox's limit."""
 
 
 class LiveServer:
-    """Hold a server that runs, its clock and its clients.
+    """A running server, with its clock and its clients.
 
     Attributes:
-        server: the real one.
-        clock: moves only by `advance`.
+        server: the server.
+        clock: the server's clock, which only `advance` moves.
     """
 
-    def __init__(self, server: Server, clock: VirtualClock, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, server: Server, clock: VirtualClock, session: aiohttp.ClientSession, cork: Cork
+    ) -> None:
         self.server = server
         self.clock = clock
         self._session = session
         self._peers: list[Peer] = []
-        self._cork = Cork(server.hub)
+        self._cork = cork
 
     async def connect(self, transport: Transport = "websocket", query: str = "") -> Peer:
-        """Connect a client; it leaves with the server at the latest.
+        """Connect a client, which leaves at the end of the context if not before.
 
         Arguments:
             transport: `"websocket"` or `"sse"`.
-            query: such as `speed=2&producers=dice`.
+            query: the request's query, such as `speed=2&producers=dice`.
 
         Raises:
-            AssertionError: with the server's status and sentence, when it refuses.
+            AssertionError: if the server refuses the client, with its status and text.
         """
         addresses: dict[Transport, str] = {
             "websocket": self.server.websocket_url,
@@ -70,15 +69,18 @@ class LiveServer:
         return peer
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass, stopping at each tick, until every client has what was sent to it.
+        """Move the clock on, run each producer at its time, and wait until each client has its messages.
 
-        Async runs that wait for nothing outside come to their end on the way. `asyncio.sleep` and
-        threads take real time here; `run_producer` makes that virtual too.
+        An async producer finishes its run on the way if it waits for nothing outside the event loop.
+        `asyncio.sleep` and threads take real time here; only `run_producer` makes that virtual.
+
+        Arguments:
+            seconds: virtual seconds.
         """
         end = self.clock.now + seconds
         step_by_step = self._has_async_runs
         while (due := self.clock.next_due) is not None and due <= end:
-            with self._cork.put_in():
+            with self._cork.active():
                 while due is not None and due <= end:
                     self.clock.advance_to(due)
                     due = self.clock.next_due
@@ -94,10 +96,10 @@ class LiveServer:
         return any(p.thread or inspect.iscoroutinefunction(p.function) for p in producers)
 
     async def _settle(self) -> None:
-        for _ in range(TURNS):
+        for _ in range(SETTLE_TURNS):
             await asyncio.sleep(0)
-        # A turn is all that it takes: what was sent lies in the sockets already.
-        while any(map(self._is_behind, self._peers)):  # noqa: ASYNC110 - no event: it is sockets
+        # The messages are in the sockets already; the clients need only turns of the loop to read them.
+        while any(map(self._is_behind, self._peers)):  # noqa: ASYNC110 - sockets have no event
             await asyncio.sleep(0)
 
     def _is_behind(self, peer: Peer) -> bool:
@@ -105,10 +107,13 @@ class LiveServer:
         return connection is not None and peer.is_open and peer.count < connection.sent
 
     def add(self, plugin: Plugin) -> None:
-        """Load one more plugin, for whoever connects from now on.
+        """Load one more plugin, for clients that connect from now on.
+
+        Arguments:
+            plugin: a file, an imported module, a producer, or a function.
 
         Raises:
-            PluginError: one line on what is wrong with it.
+            PluginError: if it cannot be loaded.
         """
         plugins = self.server.plugins
         source = _source(plugin)
@@ -117,7 +122,7 @@ class LiveServer:
         self.server.hub.shared.start()
 
     async def leave_all(self) -> None:
-        """Let every client leave."""
+        """Disconnect every client."""
         for peer in self._peers:
             await peer.leave()
 
@@ -126,32 +131,32 @@ class LiveServer:
 async def serve(
     *plugins: Plugin, built_in: Iterable[str] = ("welcome", "echo"), **settings: Any
 ) -> AsyncIterator[LiveServer]:
-    """Start a server on 127.0.0.1 and a free port, for as long as the context lasts.
+    """Start a server on a free port of 127.0.0.1, and stop it at the end of the context.
 
-    Use it as `async with serve(dice) as server: ...`. Neither installed plugins nor those of
-    ./plugins are loaded.
+    Use it as `async with serve(dice) as server: ...`. It loads only the given plugins and `built_in`.
 
     Arguments:
-        plugins: a file, an imported module, a producer, or a function.
-        built_in: which of the bundled plugins run beside them; clients need `welcome`.
-        settings: such as `single_site=True`, by the names of `Settings`.
+        plugins: each a file, an imported module, a producer, or a function.
+        built_in: names of the built-in plugins to load; clients need `welcome`.
+        settings: fields of `Settings`, such as `single_site=True`.
 
     Raises:
-        PluginError: one line on a plugin that cannot be loaded.
+        PluginError: if a plugin cannot be loaded.
     """
     folder = str(bundled("plugins"))
     found, _ = discover(folder, [])
     without = tuple({source.name for source in found} - set(built_in))
     local: dict[str, Any] = {"host": "127.0.0.1", "websocket_host": "127.0.0.1"}
     given = {**local, "port": 0, "websocket_port": 0, "plugins_dir": folder, "without": without}
-    clock = VirtualClock(START)
-    server = Server(Settings(**{**given, **settings}), clock=clock)
+    clock = VirtualClock(START_TIME_S)
+    cork = Cork()
+    server = Server(Settings(**{**given, **settings}), clock=clock, wrap_outbox=cork.wrap)
     await server.start()
     try:
         timeout = aiohttp.ClientTimeout(total=None)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            live = LiveServer(server, clock, session)
+            live = LiveServer(server, clock, session, cork)
             for plugin in plugins:
                 live.add(plugin)
             try:
@@ -173,81 +178,67 @@ def _source(plugin: Plugin) -> Source:
     return Source(producer.name, "test", lambda: SimpleNamespace(producer=producer))
 
 
-ENOUGH = 64 * 1024
-"""Bytes held back for one client, a quarter of its outbox's limit, that end the holding back."""
-
-
 class Cork:
-    """Collect a hub's writes while it is in; one system call then sends what was many.
+    """Collect what the server writes, so that one system call per client sends many messages.
 
-    An hour at 100 connections is 300,000 messages: a system call for each takes longer than the
-    rest together. It is in only while no other code can run, so nothing overtakes what it holds.
+    An hour at 100 connections is 300,000 messages, and a system call for each takes longer than all
+    the rest. The cork is active only while no other code can run, so that nothing is sent in between.
 
     Attributes:
-        is_full: whether a client has so much waiting that it should be sent.
+        is_active: whether writes are collected now.
+        is_full: whether `CORK_LIMIT_BYTES` are collected for one client.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self.is_in = self.is_full = False
-        self._held: list[_CorkedOutbox] = []
-        self._new_connection = hub.new_connection
-        hub.new_connection = self._corked  # type: ignore[method-assign]  # the only way to each outbox
+    def __init__(self) -> None:
+        self.is_active = self.is_full = False
+        self._outboxes: list[_CorkedOutbox] = []
+
+    def wrap(self, outbox: Outbox) -> Outbox:
+        """Return an outbox that writes to another one, except while the cork is active."""
+        return _CorkedOutbox(self, outbox)
 
     @contextmanager
-    def put_in(self) -> Iterator[None]:
-        """Hold back meanwhile; afterwards everything is written."""
-        self.is_in = True
+    def active(self) -> Iterator[None]:
+        """Collect within the context; write everything at its end."""
+        self.is_active = True
         try:
             yield
         finally:
-            self.is_in = self.is_full = False
-            for outbox in self._held:
+            self.is_active = self.is_full = False
+            for outbox in self._outboxes:
                 outbox.flush()
-            self._held.clear()
+            self._outboxes.clear()
 
-    def hold(self, outbox: _CorkedOutbox) -> None:
-        """Remember an outbox that holds something back."""
-        self._held.append(outbox)
-
-    def _corked(
-        self,
-        client: Client,
-        outbox: Outbox,
-        wire_format: WireFormat,
-        hang_up: Callable[[Reason], object],
-        connection_info: Callable[[], ConnectionInfo] | None = None,
-    ) -> Connection:
-        corked = _CorkedOutbox(self, outbox)
-        return self._new_connection(client, corked, wire_format, hang_up, connection_info)
+    def add(self, outbox: _CorkedOutbox) -> None:
+        """Flush an outbox at the end of the context."""
+        self._outboxes.append(outbox)
 
 
 class _CorkedOutbox:
-    """Write to a transport, or keep for later."""
+    """Write to an outbox, or collect while the cork is active."""
 
-    def __init__(self, cork: Cork, outbox: Any) -> None:
+    def __init__(self, cork: Cork, outbox: Outbox) -> None:
         self._cork = cork
         self._outbox = outbox
-        self._held: list[bytes] = []
+        self._collected: list[bytes] = []
         self._size = 0
         self.is_closing = outbox.is_closing
 
-    def write(self, data: bytes) -> bool:
-        if not self._cork.is_in:
-            waits: bool = self._outbox.write(data)
-            return waits
-        if not self._held:
-            self._cork.hold(self)
-        self._held.append(data)
+    def write(self, data: bytes, /) -> bool:
+        if not self._cork.is_active:
+            return self._outbox.write(data)
+        if not self._collected:
+            self._cork.add(self)
+        self._collected.append(data)
         self._size += len(data)
-        if self._size > ENOUGH:
+        if self._size > CORK_LIMIT_BYTES:
             self._cork.is_full = True
         return True
 
     def get_write_buffer_size(self) -> int:
-        waiting: int = self._outbox.get_write_buffer_size()
-        return waiting + self._size
+        return self._outbox.get_write_buffer_size() + self._size
 
     def flush(self) -> None:
-        self._outbox.write(b"".join(self._held))
-        self._held.clear()
+        self._outbox.write(b"".join(self._collected))
+        self._collected.clear()
         self._size = 0

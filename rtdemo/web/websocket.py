@@ -15,8 +15,9 @@ from rtdemo.hub.hub import Hub
 from rtdemo.protocol import wire
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
-from rtdemo.web.admission import admit, check_handshake, check_origin, last_event_id
+from rtdemo.web.admission import admit, check_origin, last_event_id
 from rtdemo.web.app_keys import HUB, SETTINGS
+from rtdemo.web.handshake import check_handshake
 from rtdemo.web.streaming import open_connection
 
 log = logging.getLogger(__name__)

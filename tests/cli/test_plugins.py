@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo.cli.scaffold import LONGEST_NAME
+from rtdemo.cli.scaffold import MAX_NAME_LENGTH
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -99,8 +99,8 @@ BAD = [
     (["--jsn"], 2, ["--jsn", "--json"]),
     (["--plugins-dir", "nowhere"], 2, ["--plugins-dir", "RTDEMO_PLUGINS_DIR"]),
     (["new"], 2, ["NAME"]),
-    (["new", "My Plugin"], 2, ["'My Plugin'", "small letters"]),
-    (["new", "a" * (LONGEST_NAME + 1)], 2, [str(LONGEST_NAME)]),
+    (["new", "My Plugin"], 2, ["'My Plugin'", "lower-case letters"]),
+    (["new", "a" * (MAX_NAME_LENGTH + 1)], 2, [str(MAX_NAME_LENGTH)]),
     (["new", "class"], 2, ["'class'", "another name"]),
     (["new", "producer"], 2, ["'producer'"]),
     (["new", "echo"], 2, ["'echo' is a built-in plugin"]),

@@ -1,4 +1,4 @@
-"""`rtdemo tail` as a person runs it: over both transports, across breaks, into a pipe."""
+"""`rtdemo tail` as a command: over both transports, after lost connections, into a pipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rtdemo.cli.tail import shown
+from rtdemo.cli.tail import format_line
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from tests.cluster.process import Process, rtdemo
@@ -23,7 +23,7 @@ Tail = Callable[..., Awaitable[asyncio.subprocess.Process]]
 
 @pytest.fixture
 async def tail() -> AsyncIterator[Tail]:
-    """Start it with arguments; it ends with the test."""
+    """Start `rtdemo tail` with arguments; it ends with the test."""
     started: list[asyncio.subprocess.Process] = []
 
     async def start(*arguments: str) -> asyncio.subprocess.Process:
@@ -55,7 +55,7 @@ async def publish(server: str, text: str) -> None:
 
 
 async def test_messages_are_printed(server: Server, tail: Tail, transport: str) -> None:
-    """With the time of day and the producer; as JSON the very text that came."""
+    """A line has the time of day, the producer and the text; with --json it is the JSON unchanged."""
     for flags in ([], ["--json"]):
         process = await tail(server.web_url, "--transport", transport, *flags)
         [first] = await lines(process, 1)
@@ -69,8 +69,8 @@ async def test_messages_are_printed(server: Server, tail: Tail, transport: str) 
             assert second.split(None, 2)[1:] == ["news", "hello ü\n"]
 
 
-async def test_producers_are_picked(server: Server, tail: Tail, transport: str) -> None:
-    """Others are not asked for."""
+async def test_producers_are_selected(server: Server, tail: Tail, transport: str) -> None:
+    """Only the selected producers arrive; an unknown name is refused."""
     process = await tail(server.web_url, "--transport", transport, "--producers", "news", "--json")
     _, err = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 1
@@ -82,8 +82,8 @@ async def test_producers_are_picked(server: Server, tail: Tail, transport: str) 
     assert json.loads((await lines(process, 1))[0])["message"] == "picked"
 
 
-async def test_after_a_cut_it_goes_on_where_it_was(server: Server, tail: Tail, transport: str) -> None:
-    """What was published meanwhile comes once, and a line says that it was away."""
+async def test_tail_resumes_after_a_lost_connection(server: Server, tail: Tail, transport: str) -> None:
+    """Messages published meanwhile arrive once, and a line on standard error reports the reconnect."""
     process = await tail(server.web_url, "--transport", transport, "--json")
     welcome = json.loads((await lines(process, 1))[0])
     connection = server.hub.find(welcome["client"])
@@ -95,11 +95,11 @@ async def test_after_a_cut_it_goes_on_where_it_was(server: Server, tail: Tail, t
     again += [json.loads(line) for line in await lines(process, 1)]
     assert [message["message"] for message in again[1:]] == ["missed", "live"]
     assert process.stderr is not None
-    assert b"trying again in" in await process.stderr.readline()
+    assert b"reconnecting in" in await process.stderr.readline()
 
 
-async def test_it_waits_for_a_server_that_restarts(tmp_path: Path, tail: Tail, transport: str) -> None:
-    """And is told that the log is another."""
+async def test_tail_waits_for_a_server_that_restarts(tmp_path: Path, tail: Tail, transport: str) -> None:
+    """After a restart tail receives a message that the position is lost."""
     running: Process = rtdemo(tmp_path, "server", "--without", "message,status,broadcast")
     await running.start()
     try:
@@ -112,8 +112,8 @@ async def test_it_waits_for_a_server_that_restarts(tmp_path: Path, tail: Tail, t
         await running.kill()
 
 
-async def test_who_reads_no_more_ends_it_without_a_word(server: Server, tail: Tail) -> None:
-    """SIGPIPE, as every filter."""
+async def test_a_closed_pipe_ends_tail_silently(server: Server, tail: Tail) -> None:
+    """A closed pipe ends tail with SIGPIPE, as it ends every filter."""
     shell = await asyncio.create_subprocess_shell(
         f"{sys.executable} -m rtdemo tail {server.web_url} | head -n 1; echo ${{PIPESTATUS[0]}}",
         executable="/bin/bash",
@@ -132,28 +132,28 @@ async def test_who_reads_no_more_ends_it_without_a_word(server: Server, tail: Ta
     [
         (["http://127.0.0.1:1"], 1, "is the server running?"),
         (["ftp://x"], 2, "has the scheme 'ftp'"),
-        (["ws://127.0.0.1:1", "--transport", "sse"], 2, "there is no sse"),
+        (["ws://127.0.0.1:1", "--transport", "sse"], 2, "without sse"),
     ],
 )
-async def test_what_fails_is_one_line(tail: Tail, arguments: list[str], code: int, words: str) -> None:
-    """On standard error, with an exit code."""
+async def test_an_error_is_one_line(tail: Tail, arguments: list[str], code: int, words: str) -> None:
+    """An error is one line on standard error, with its exit code."""
     process = await tail(*arguments)
     out, err = await asyncio.wait_for(process.communicate(), 20)
     assert (process.returncode, out, err.count(b"\n")) == (code, b"", 1)
     assert words in err.decode()
 
 
-async def test_what_is_no_stream_is_told(server: Server, tail: Tail) -> None:
-    """A page is no event stream, and nothing is found where nothing is."""
-    for path, words in (("/static/app.js", "is no event stream"), ("/x", "404")):
+async def test_an_address_without_a_stream_is_refused(server: Server, tail: Tail) -> None:
+    """A response that is not an event stream, or a 404, ends tail with an error."""
+    for path, words in (("/static/app.js", "is not an event stream"), ("/x", "404")):
         process = await tail(f"{server.web_url}{path}")
         _, err = await asyncio.wait_for(process.communicate(), 20)
         assert process.returncode == 1
         assert words in err.decode()
 
 
-async def test_interrupt_ends_it(start: Start, tail: Tail) -> None:
-    """With the code of SIGINT and no traceback."""
+async def test_an_interrupt_ends_tail(start: Start, tail: Tail) -> None:
+    """SIGINT ends tail with exit code 130 and no traceback."""
     server = await start()
     process = await tail(server.web_url)
     await lines(process, 1)
@@ -162,8 +162,9 @@ async def test_interrupt_ends_it(start: Start, tail: Tail) -> None:
     assert (process.returncode, err.strip()) == (130, b"")
 
 
-def test_text_moves_no_cursor() -> None:
-    """Control characters are escaped, in what is no message of ours as well."""
-    assert shown('{"message": "a\\u001b[2Jb", "sentAt": 0, "producer": "p"}').endswith("a\\x1b[2Jb")
-    assert shown("no \x07 json") == "no \\x07 json"
-    assert "far" in shown('{"message": "far", "sentAt": 1e300}')
+def test_control_characters_are_escaped() -> None:
+    """Control characters are escaped, also in text that is not a message of rtdemo."""
+    line = format_line('{"message": "a\\u001b[2Jb", "sentAt": 0, "producer": "p"}')
+    assert line.endswith("a\\x1b[2Jb")
+    assert format_line("no \x07 json") == "no \\x07 json"
+    assert "far" in format_line('{"message": "far", "sentAt": 1e300}')

@@ -1,4 +1,4 @@
-"""What a person may give as an address."""
+"""Addresses: which ones are valid, and what they mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtdemo.lab import address
 
 @pytest.mark.parametrize("given", ["http://h:3000", "http://h:3000/", "h:3000", "http://h:3000/#x"])
 def test_server_has_both_transports(given: str) -> None:
-    """And the scheme may be left out."""
+    """The address of a server has a URL for each transport; its scheme may be left out."""
     found = address.parse(given)
     assert found.stream("websocket") == "ws://h:3000/ws"
     assert found.stream("sse") == "http://h:3000/api/sse"
@@ -23,14 +23,14 @@ def test_server_has_both_transports(given: str) -> None:
 
 
 def test_secure_server() -> None:
-    """Https is wss, and its port is 443 where none is given."""
+    """An https address has wss URLs, and port 443 unless another is given."""
     found = address.parse("https://h")
     assert found.stream("websocket") == "wss://h/ws"
     assert (found.port, found.secure) == (443, True)
 
 
 def test_one_stream_of_any_server() -> None:
-    """A path or ws:// names just that; its query stays beside ours, and what is None is left out."""
+    """A path or ws:// is one stream. Its query is kept; parameters with the value None are left out."""
     socket = address.parse("ws://[::1]:8080/feed?a=b")
     assert socket.transports == ("websocket",)
     assert (
@@ -39,7 +39,7 @@ def test_one_stream_of_any_server() -> None:
     )
     assert (socket.host, socket.origin, socket.is_whole) == ("::1", "http://[::1]:8080", False)
     assert address.parse("https://h/events").stream("sse") == "https://h/events"
-    with pytest.raises(AddressError, match="there is no sse"):
+    with pytest.raises(AddressError, match="without sse"):
         socket.stream("sse")
 
 
@@ -47,18 +47,18 @@ def test_one_stream_of_any_server() -> None:
     ("given", "why"),
     [
         ("ftp://h", "has the scheme 'ftp'"),
-        ("http://", "names no host"),
-        ("http://h:99999", "cannot be read"),
+        ("http://", "has no host"),
+        ("http://h:99999", "is not a valid address"),
         ("http://u:p@h", "user name"),
-        ("http://[::1", "cannot be read"),
-        ("", "names no host"),
-        ("a b", "names no host"),
-        ("http://a..b", "names a host that cannot be"),
-        (f"http://{'a' * 70}.example", "names a host that cannot be"),
+        ("http://[::1", "is not a valid address"),
+        ("", "has no host"),
+        ("a b", "has no host"),
+        ("http://a..b", "has an invalid host name"),
+        (f"http://{'a' * 70}.example", "has an invalid host name"),
     ],
 )
-def test_what_is_no_address(given: str, why: str) -> None:
-    """One line that says what can be given, and exit code 2."""
+def test_invalid_addresses_are_refused(given: str, why: str) -> None:
+    """The error is one line that names valid addresses, with exit code 2."""
     with pytest.raises(AddressError) as refused:
         address.parse(given)
     assert why in str(refused.value)
@@ -69,6 +69,6 @@ def test_what_is_no_address(given: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("host", "here"), [("localhost", True), ("127.0.0.9", True), ("[::1]", True), ("h", False)]
 )
-def test_what_shares_this_machine(host: str, here: bool) -> None:
-    """Only loopback is known to have this machine's clock."""
+def test_loopback_is_this_machine(host: str, here: bool) -> None:
+    """Only a loopback address certainly has this machine's clock."""
     assert address.parse(f"http://{host}:1").is_loopback is here

@@ -1,4 +1,4 @@
-"""The parser of event streams, by the examples of WHATWG HTML section 9.2.6 and by what networks do."""
+"""The parser of event streams: the examples of WHATWG HTML section 9.2.6, split anywhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdemo.lab.event_stream import MAX_EVENT, Event, EventParser
+from rtdemo.lab.event_stream import MAX_EVENT_BYTES, Event, EventParser
 
 
 def parse(*pieces: bytes) -> list[Event]:
@@ -34,29 +34,29 @@ def parse(*pieces: bytes) -> list[Event]:
 )
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
 def test_events(stream: bytes, wanted: list[Event], ending: bytes) -> None:
-    """Whatever ends the lines, and wherever the network cuts: here after each byte."""
+    """The events are the same for every line end, and if the network splits after each byte."""
     stream = stream.replace(b"\n", ending)
-    # A CR at the very end may be half of a line's end, so one more byte tells.
+    # A CR at the end may be half of a CRLF, so the parser needs one more byte.
     assert parse(stream, b":") == wanted
     assert parse(*(stream[at : at + 1] for at in range(len(stream))), b":") == wanted
 
 
 @given(st.lists(st.text(alphabet="a:\n\r datiev", max_size=30).map(str.encode), max_size=8))
-def test_where_it_is_cut_makes_no_difference(pieces: list[bytes]) -> None:
-    """Any bytes, in any pieces."""
+def test_splits_make_no_difference(pieces: list[bytes]) -> None:
+    """Any bytes in any pieces give the same events as in one piece."""
     assert parse(*pieces, b":") == parse(b"".join(pieces), b":")
 
 
 def test_retry_is_kept() -> None:
-    """Digits alone count."""
+    """The parser keeps a retry of digits."""
     parser = EventParser()
     parser.feed(b"retry: 1500\n")
     assert parser.retry == 1500
 
 
-def test_an_event_without_end_is_given_up() -> None:
-    """Whether in one line or in many."""
+def test_an_endless_event_is_refused() -> None:
+    """An event over the limit raises, in one line or in many."""
     with pytest.raises(ValueError, match="an event of over"):
-        parse(b"data: " + b"x" * MAX_EVENT)
+        parse(b"data: " + b"x" * MAX_EVENT_BYTES)
     with pytest.raises(ValueError, match="an event of over"):
         parse(*[b"data: " + b"x" * 100_000 + b"\n"] * 50)

@@ -1,4 +1,4 @@
-"""How well the server's clock is known."""
+"""The offset of the server's clock, and its error."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from rtdemo.server.server import Server
 
 
 async def test_offset_is_within_its_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the server's clock is 3 s ahead."""
+    """The measured offset is within its error, also if the server's clock is 3 s ahead."""
     real = time.time_ns
     monkeypatch.setattr(message.time, "time_ns", lambda: real() + 3_000_000_000)  # type: ignore[attr-defined]
     reading = await server_clock.measure(address.parse(server.web_url))
     assert reading is not None
     truth = real() / 1e6 + 3000 - server_clock.now()
-    # Reading the two clocks here takes a moment too.
+    # Reading the two clocks here takes time, too.
     assert abs(reading.offset - truth) <= reading.error + 0.05
     assert reading.error < 100
 
 
-async def test_nobody_there_leaves_what_was_known() -> None:
-    """And nothing where nothing was."""
+async def test_without_a_server_the_reading_is_kept() -> None:
+    """If no server answers, the result is the earlier reading, or None without one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         there = address.parse(f"http://127.0.0.1:{probe.getsockname()[1]}")
@@ -36,7 +36,7 @@ async def test_nobody_there_leaves_what_was_known() -> None:
 
 
 def test_surer_reading_wins_unless_both_cannot_be_true() -> None:
-    """An old one ages; after a clock was set only the fresh one counts."""
+    """The reading with the smaller error wins. After a clock was set, only the fresh one counts."""
     kept = Reading(offset=10.0, error=1.0, at=0.0)
     assert choose(None, kept) is kept
     assert choose(kept, Reading(10.5, 0.5, 1.0)).error == 0.5

@@ -159,14 +159,17 @@ async def test_command_reports_why_it_failed(start: Start) -> None:
     for address, words in (
         (
             server.web_url,
-            "send the publish token as Authorization: Bearer; the message was not taken\n",
+            "send the publish token as Authorization: Bearer; the message was not accepted\n",
         ),
-        (f"{server.web_url}/nowhere", "; the message was not taken\n"),
-        ("localhost:3000", "is no address of a server"),
-        ("http://localhost:abc", "is no address of a server"),
-        ("http://[::1", "is no address of a server"),
-        ("http://a b", "cannot be asked over HTTP"),
-        (f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}", "as far as is known"),
+        (f"{server.web_url}/nowhere", "; the message was not accepted\n"),
+        ("localhost:3000", "is not the URL of a server"),
+        ("http://localhost:abc", "is not the URL of a server"),
+        ("http://[::1", "is not the URL of a server"),
+        ("http://a b", "does not work over HTTP"),
+        (
+            f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}",
+            "the message may not have been accepted",
+        ),
     ):
         code, out, err = await run("x", "--to", address)
         assert (code, out, err.count("\n")) == (1, "", 1)
@@ -203,7 +206,7 @@ async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    hurried = "from rtdemo.cli import main, publish; publish.LAST_PAUSE = 0; main.main()"
+    hurried = "from rtdemo.cli import main, publish; publish.MAX_PAUSE_S = 0; main.main()"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", hurried, "publish", "-", "--to", url),
         stdin=asyncio.subprocess.PIPE,

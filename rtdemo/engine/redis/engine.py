@@ -43,8 +43,9 @@ class RedisEngine:
     Each server keeps a copy of the newest messages. History is read from the copy, so reconnecting
     clients cause no load on Redis. The id of a stream entry is its offset.
 
-    Three tasks run from `follow` to `close`: the reader, the publisher and the lease. Each has its
-    own connection to Redis, because the reader blocks and a renewal must not wait.
+    Three tasks run from `follow` to `close`: the reader, the publisher and the lease. The blocking
+    read and the lease have connections of their own: a blocked read must not delay other commands,
+    and other commands must not delay a renewal.
 
     Arguments:
         url: `redis://`, `rediss://` or `unix://`.
@@ -79,7 +80,7 @@ class RedisEngine:
         self._renewing = client.connect(url)
         self._health = health = Health()
         self._subscriber: Subscriber | None = None
-        # After an error Redis may be another one, or restored from an older state.
+        # After an error this may be another Redis, or one that was restored from an older state.
         self._in_doubt = False
         self.lease = Lease(self._renewing, keys, self.server, self._lead, self._presence, health)
         self._publisher = Publisher(
@@ -97,6 +98,11 @@ class RedisEngine:
     def state(self) -> str:
         """`ready`, or why nothing can be published."""
         return self._health.state
+
+    @property
+    def servers(self) -> Mapping[str, Mapping[str, Any]]:
+        """The presence that each running server reported, by the server's name; up to 2 s old."""
+        return self.lease.servers
 
     async def check(self) -> None:
         """Check that Redis can be reached and used.
@@ -145,11 +151,6 @@ class RedisEngine:
         for redis in (self._commands, self._blocking, self._renewing):
             with suppress(*client.REDIS_ERRORS):
                 await redis.aclose()
-
-    @property
-    def servers(self) -> Mapping[str, Mapping[str, Any]]:
-        """The presence that each running server reported, by the server's name; up to 2 s old."""
-        return self.lease.servers
 
     def _lead(self, leading: bool) -> None:
         if self._subscriber is not None:
@@ -218,7 +219,7 @@ class RedisEngine:
             await self._restart(afresh=True)
 
     async def _read(self) -> None:
-        # Checked before the blocking read: behind the offset of this copy may be another log.
+        # Checked before the blocking read: Redis may have another log, with the same offsets.
         end = await self._end_of_log()
         if end.epoch != self.log.last.epoch or end.offset < self.log.last.offset:
             return await self._restart()

@@ -1,4 +1,4 @@
-"""The queue of messages to publish: sent to Redis in order, each once."""
+"""Publish through Redis: a bounded queue of messages, sent in order and each once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ Answer = asyncio.Future[list[Position]]
 """The result of a publication: the positions of its messages."""
 
 PUBLISH_SCRIPT = """
--- Number messages and append them to the log, all or none. Without messages: only ensure a log.
+-- Number messages and append them to the log, all or none. Without messages, begin a log if
+-- there is none, and show whether Redis accepts writes.
 -- Return {'ok', epoch, offset of the first message}; {'lead'} if the server does not lead; {'key'} if
 -- the idempotency key was used with other messages.
 -- KEYS: meta, numbers, log, leader, idempotency key, names.

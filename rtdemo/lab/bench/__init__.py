@@ -1,1 +1,1 @@
-"""Measure what a server delivers over its transports, and tell whether they differ."""
+"""Measure what a server delivers over its transports, and compare them."""

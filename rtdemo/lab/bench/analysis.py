@@ -1,4 +1,4 @@
-"""Work out, once a window is over, what its messages show."""
+"""Compute the figures of a window from the recorded arrivals, after the window."""
 
 from __future__ import annotations
 
@@ -7,77 +7,79 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 
 from rtdemo.lab.bench import due_times
-from rtdemo.lab.bench.arrivals import Arrivals, Inbox, Stream
-from rtdemo.lab.bench.protocol import DRAIN, Go
-from rtdemo.lab.bench.result import MAX_NAMES, Block, Figures
+from rtdemo.lab.bench.arrivals import Arrivals, ConnectionArrivals, Stream
+from rtdemo.lab.bench.protocol import DRAIN_S, Window
+from rtdemo.lab.bench.result import MAX_NAMES, Figures, SecondBlock
 
-WHOLE = 0.5
-"""Milliseconds that a `sentAt` without a fraction is moved by: it lies anywhere in its millisecond."""
+SENT_AT_ROUNDING_MS = 0.5
+"""Added to a `sentAt` of whole milliseconds: the mean of the fraction that was cut off."""
 
 
-def work_out(
+def analyse_window(
     arrivals: Arrivals,
     periods: Mapping[str, float],
-    go: Go,
+    window: Window,
     offset: float | None,
     error: float | None = None,
 ) -> Figures:
     """Return the figures of a window.
 
     Arguments:
-        arrivals: of one process.
-        periods: milliseconds by producer that the server told.
-        go: when the window was.
-        offset: the server's time minus `server_clock.now`, in milliseconds; None where it is not known.
-        error: milliseconds by which that may be off where it is assumed; where messages came before
-            they were sent by more than this, it is not known after all.
+        arrivals: of one worker.
+        periods: milliseconds by producer, as the server lists them.
+        window: when it was.
+        offset: server time minus `server_clock.now`, in milliseconds; None if it is unknown.
+        error: plus or minus milliseconds of an assumed offset. If a message arrived before it was sent
+            by more than this, the offset is wrong, and latencies are unknown.
     """
-    figures = Figures([Block() for _ in range(ceil(go.seconds))])
+    figures = Figures([SecondBlock() for _ in range(ceil(window.seconds))])
     by_name: dict[str, list[Stream]] = {}
-    for inbox in arrivals.inboxes:
-        # What the server says that it sends was due on every connection, whatever came there.
+    for connection in arrivals.connections:
+        # A producer that the server lists is due on every connection, even if nothing arrived there.
         for name in periods:
-            inbox.streams.setdefault(name, Stream())
-        for name, stream in inbox.streams.items():
+            connection.streams.setdefault(name, Stream())
+        for name, stream in connection.streams.items():
             by_name.setdefault(name, []).append(stream)
     streams = [stream for kind in by_name.values() for stream in kind]
     instants = [at for stream in streams for at in stream.sent]
     figures.whole = bool(instants) and all(at.is_integer() for at in instants)
     for stream in streams:
-        _count(figures, stream)
-    _schedule(figures, by_name, periods)
-    if offset is not None and error is not None and offset - _fastest(streams) < -error:
+        _count_sequence(figures, stream)
+    _set_periods(figures, by_name, periods)
+    if offset is not None and error is not None and offset - _largest_offset(streams) < -error:
         figures.refuted, offset = True, None
-    moved = WHOLE if figures.whole else 0.0
-    # Without an offset the fastest message counts as taking no time, for the count alone.
-    shift = moved - (offset if offset is not None else _fastest(streams))
-    window = Window(go, shift, is_told=offset is not None)
+    rounding = SENT_AT_ROUNDING_MS if figures.whole else 0.0
+    # Without an offset, due messages are counted as if the fastest message took no time.
+    shift = rounding - (offset if offset is not None else _largest_offset(streams))
+    analysis = _WindowAnalysis(window, shift, has_clock=offset is not None)
     jitters = [
         found
         for name, kind in by_name.items()
         for stream in kind
-        if (found := window.count(figures, stream, figures.periods.get(name), name in periods))
+        if (found := analysis.add(figures, stream, figures.periods.get(name), name in periods))
         is not None
     ]
-    figures.mute = sum(not window.has_any(inbox) for inbox in arrivals.inboxes)
+    figures.mute = sum(not analysis.has_any(connection) for connection in arrivals.connections)
     figures.streams = len(jitters)
     figures.jitter = sum(jitters) / len(jitters) if jitters else 0.0
     return figures
 
 
-def _schedule(
+def _set_periods(
     figures: Figures, by_name: Mapping[str, Iterable[Stream]], periods: Mapping[str, float]
 ) -> None:
+    """Set the period of each producer, listed or estimated, and the names of those without one."""
     for name, kind in sorted(by_name.items()):
         private = [stream for stream in kind if not stream.is_shared]
-        period = periods.get(name) or due_times.period(stream.sent for stream in private)
+        period = periods.get(name) or due_times.estimate_period(stream.sent for stream in private)
         if period is not None and private:
             figures.periods[name] = period
         elif any(len(stream.sent) > 1 for stream in kind):
             figures.irregular = [*figures.irregular, name][:MAX_NAMES]
 
 
-def _count(figures: Figures, stream: Stream) -> None:
+def _count_sequence(figures: Figures, stream: Stream) -> None:
+    """Count lost, repeated and disordered messages by their `seq`."""
     numbers = [seq for seq in stream.seq if seq >= 0]
     if not numbers:
         return
@@ -92,71 +94,82 @@ def _count(figures: Figures, stream: Stream) -> None:
     figures.lost += int(highest - min(seen)) + 1 - len(seen)
 
 
-class Window:
-    """Map the server's clock to this one's and instants to the seconds of a window.
+class _WindowAnalysis:
+    """Convert server times to this machine's clock, and assign instants to seconds of the window.
 
     Arguments:
-        go: when it was.
-        shift: milliseconds to add to the server's time.
-        is_told: whether that is known, so that latencies mean something.
+        window: when it was.
+        shift: milliseconds to add to a server time.
+        has_clock: whether the server's clock is known, so that latencies have a meaning.
     """
 
-    def __init__(self, go: Go, shift: float, is_told: bool) -> None:
-        self.first, self.after = go.start, go.start + go.seconds * 1000
-        self.shift, self.is_told = shift, is_told
+    def __init__(self, window: Window, shift: float, has_clock: bool) -> None:
+        self._begin, self._end = window.start, window.start + window.seconds * 1000
+        self._shift, self._has_clock = shift, has_clock
 
-    def has_any(self, inbox: Inbox) -> bool:
-        """Tell whether anything came on a connection in the window."""
+    def has_any(self, connection: ConnectionArrivals) -> bool:
+        """Return whether a connection received anything in the window."""
         return any(
-            bisect_left(stream.arrived, self.first) < bisect_left(stream.arrived, self.after)
-            for stream in inbox.streams.values()
+            bisect_left(stream.arrived, self._begin) < bisect_left(stream.arrived, self._end)
+            for stream in connection.streams.values()
         )
 
-    def count(
-        self, figures: Figures, stream: Stream, period: float | None, is_told: bool
+    def add(
+        self, figures: Figures, stream: Stream, period: float | None, is_declared: bool
     ) -> float | None:
-        """Add what a stream shows in the window; return its jitter, if it has one.
+        """Add a stream's messages in the window; return its jitter in milliseconds, if it has one.
 
         Arguments:
-            period: of its schedule; None where it has none.
-            is_told: whether the server told that.
+            figures: to add to.
+            stream: of one producer on one connection.
+            period: milliseconds; None if the stream is not regular.
+            is_declared: whether the server lists this period.
         """
-        sent = [at + self.shift for at in stream.sent]
-        transits = self._arrivals(figures, sent, stream)
+        sent = [at + self._shift for at in stream.sent]
+        transits = self._add_arrivals(figures, sent, stream)
         if period is not None:
-            span = (self.first, self.after)
-            end = self.after + DRAIN * 1000
-            waits = due_times.waits(sent, stream.arrived, period, is_told, span, end)
-            figures.due += len(waits)
-            figures.kept += sum(came for _, _, came in waits)
-            for at, wait, _ in waits if self.is_told else ():
+            span = (self._begin, self._end)
+            drained = self._end + DRAIN_S * 1000
+            due = due_times.due_messages(sent, stream.arrived, period, is_declared, span, drained)
+            figures.due += len(due)
+            figures.kept += sum(one.has_arrived for one in due)
+            for at, wait, _ in due if self._has_clock else ():
                 self._block(figures, at).due.record(wait / 1000)
         return jitter(transits) if len(transits) > 1 else None
 
-    def _arrivals(self, figures: Figures, sent: Iterable[float], stream: Stream) -> list[float]:
+    def _add_arrivals(self, figures: Figures, sent: Iterable[float], stream: Stream) -> list[float]:
         transits = []
-        for at, came in zip(sent, stream.arrived, strict=True):
-            if self.first <= came < self.after:
-                transits.append(came - at)
-                if self.is_told:
-                    self._block(figures, came).sent.record((came - at) / 1000)
+        for at, arrived in zip(sent, stream.arrived, strict=True):
+            if self._begin <= arrived < self._end:
+                transits.append(arrived - at)
+                if self._has_clock:
+                    self._block(figures, arrived).sent.record((arrived - at) / 1000)
         figures.messages += len(transits)
         return transits
 
-    def _block(self, figures: Figures, at: float) -> Block:
-        # Rounding may put the last instant of all just behind the last block.
-        return figures.blocks[min(len(figures.blocks) - 1, int((at - self.first) / 1000))]
+    def _block(self, figures: Figures, at: float) -> SecondBlock:
+        # Rounding may put an instant at the window's end just after the last block.
+        return figures.blocks[min(len(figures.blocks) - 1, int((at - self._begin) / 1000))]
 
 
-def _fastest(streams: Iterable[Stream]) -> float:
+def _largest_offset(streams: Iterable[Stream]) -> float:
+    """Return the server's clock offset in milliseconds if the fastest message took no time."""
     return max(
-        (at - came for stream in streams for at, came in zip(stream.sent, stream.arrived, strict=True)),
+        (
+            at - arrived
+            for stream in streams
+            for at, arrived in zip(stream.sent, stream.arrived, strict=True)
+        ),
         default=0.0,
     )
 
 
 def jitter(transits: Iterable[float]) -> float:
-    """Return the interarrival jitter of messages by their transit times (RFC 3550 section 6.4.1)."""
+    """Return the interarrival jitter of messages (RFC 3550 section 6.4.1).
+
+    Arguments:
+        transits: their transit times, in the unit of the result.
+    """
     found = 0.0
     previous = None
     for transit in transits:

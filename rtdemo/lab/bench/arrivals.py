@@ -1,4 +1,7 @@
-"""Keep when messages were sent and when they came: nothing else is done while they come."""
+"""Record when messages were sent and when they arrived.
+
+This runs while a round is measured, so it does as little as possible: `analysis.py` does the rest later.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,24 @@ from array import array
 import msgspec
 
 MAX_MESSAGES = 3_000_000
-"""That one process keeps, at 24 bytes each; what comes after them is counted and left out."""
+"""Messages that one worker records, at 24 bytes each; further ones are counted and left out."""
 MAX_STREAMS = 200_000
-MAX_NAME = 100
+"""Streams that one worker records; messages of further ones are counted and left out."""
+MAX_NAME_LENGTH = 100
 NO_SEQ = -1.0
-EXACT = 2**53
-"""Numbers from which on not each can be told from the next."""
-LATEST = 1e15
-"""Milliseconds since the epoch beyond which a `sentAt` is no instant."""
+"""Recorded for a message without a usable `seq`."""
+MAX_EXACT_SEQ = 2**53
+"""From this number on a float cannot hold every integer."""
+MAX_SENT_AT_MS = 1e15
+"""Milliseconds since the epoch; a larger `sentAt` is not a time."""
 _DIGIT = re.compile(r"\d")
 
 
 class Message(msgspec.Struct):
-    """Read of a message what is measured; any server's that has `sentAt` will do."""
+    """The fields of a message that are measured; any server that sends `sentAt` can be measured."""
 
     sent_at: float | None = msgspec.field(default=None, name="sentAt")
-    # Of other servers these may be anything.
+    # Other servers may put values of any type here.
     message: object = None
     producer: object = None
     seq: object = None
@@ -35,13 +40,13 @@ _decode = msgspec.json.Decoder(Message).decode
 
 
 class Stream:
-    """Hold the messages of one producer on one connection.
+    """The messages of one producer on one connection, in order of arrival.
 
     Attributes:
-        sent: milliseconds of the server's clock.
-        arrived: milliseconds of `server_clock.now`.
-        seq: that producer's numbers; below zero where it gives none.
-        is_shared: whether they have a place in the log.
+        sent: `sentAt` of each message, milliseconds on the server's clock.
+        arrived: arrival of each message, milliseconds of `server_clock.now`.
+        seq: `seq` of each message, or NO_SEQ.
+        is_shared: True if the latest message has a position in the log.
     """
 
     __slots__ = ("arrived", "is_shared", "sent", "seq")
@@ -53,13 +58,14 @@ class Stream:
         self.is_shared = False
 
 
-class Inbox:
-    """Hold the streams of one connection.
+class ConnectionArrivals:
+    """The messages that arrived on one connection.
 
     Attributes:
-        streams: by the producer's name, or by the text up to its first digit where none is named.
-        client: the id that the welcome told.
-        messages, payload_bytes: how many with `sentAt` came, and their JSON.
+        streams: by the producer's name; without one, by the message's text up to its first digit.
+        client: client id from the welcome message; empty if the server sends none.
+        messages: number of messages with `sentAt`.
+        payload_bytes: size of their JSON.
     """
 
     __slots__ = ("_arrivals", "client", "messages", "payload_bytes", "streams")
@@ -70,8 +76,13 @@ class Inbox:
         self.client = ""
         self.messages = self.payload_bytes = 0
 
-    def take(self, payload: bytes, at: float) -> None:
-        """Keep a message that came at an instant of `server_clock.now`."""
+    def record(self, payload: bytes, at: float) -> None:
+        """Record a message.
+
+        Arguments:
+            payload: its JSON.
+            at: arrival, milliseconds of `server_clock.now`.
+        """
         arrivals = self._arrivals
         try:
             message = _decode(payload)
@@ -80,14 +91,14 @@ class Inbox:
             return
         if isinstance(message.client, str):
             self.client = message.client
-        if message.sent_at is None or abs(message.sent_at) > LATEST:
+        if message.sent_at is None or abs(message.sent_at) > MAX_SENT_AT_MS:
             arrivals.unread += 1
             return
         self.messages += 1
         self.payload_bytes += len(payload)
-        name = message.producer if isinstance(message.producer, str) else group(message.message)
+        name = message.producer if isinstance(message.producer, str) else stream_name(message.message)
         stream = self.streams.get(name)
-        if not arrivals.room_for(is_new=stream is None):
+        if not arrivals.reserve(is_new=stream is None):
             return
         if stream is None:
             stream = self.streams[name] = Stream()
@@ -98,48 +109,48 @@ class Inbox:
 
 
 class Arrivals:
-    """Hold what one process received.
+    """The messages that arrived at one worker.
 
     Attributes:
-        inboxes: of all connections.
-        unread: payloads that are no object with `sentAt`.
-        left_out: messages over the bound.
+        connections: one element for each connection.
+        unread: number of payloads that are not an object with `sentAt`.
+        left_out: number of messages over MAX_MESSAGES or MAX_STREAMS.
     """
 
     def __init__(self) -> None:
-        self.inboxes: list[Inbox] = []
+        self.connections: list[ConnectionArrivals] = []
         self.unread = 0
         self.left_out = 0
-        self._kept = 0
+        self._messages = 0
         self._streams = 0
 
-    def open(self) -> Inbox:
-        """Return the inbox of a new connection."""
-        inbox = Inbox(self)
-        self.inboxes.append(inbox)
-        return inbox
+    def open(self) -> ConnectionArrivals:
+        """Return the record of a new connection."""
+        connection = ConnectionArrivals(self)
+        self.connections.append(connection)
+        return connection
 
-    def room_for(self, is_new: bool) -> bool:
-        """Take the room for one message, where there is some.
+    def reserve(self, is_new: bool) -> bool:
+        """Reserve space for one message; return False, and count the message, if there is none.
 
         Arguments:
-            is_new: whether it begins a stream.
+            is_new: whether the message begins a stream.
         """
-        if self._kept >= MAX_MESSAGES or (is_new and self._streams >= MAX_STREAMS):
+        if self._messages >= MAX_MESSAGES or (is_new and self._streams >= MAX_STREAMS):
             self.left_out += 1
             return False
-        self._kept += 1
+        self._messages += 1
         self._streams += is_new
         return True
 
 
 def _number(seq: object) -> float:
-    """Return a producer's number, which other servers may write as anything."""
-    if type(seq) is int and 0 <= seq < EXACT:
+    """Return a `seq` as a float, or NO_SEQ for a value that rtdemo would not send."""
+    if type(seq) is int and 0 <= seq < MAX_EXACT_SEQ:
         return seq
-    return seq if type(seq) is float and 0 <= seq < EXACT and seq.is_integer() else NO_SEQ
+    return seq if type(seq) is float and 0 <= seq < MAX_EXACT_SEQ and seq.is_integer() else NO_SEQ
 
 
-def group(text: object) -> str:
-    """Return what stands for the producer of a message that names none."""
-    return _DIGIT.split(text, maxsplit=1)[0][:MAX_NAME].strip() if isinstance(text, str) else ""
+def stream_name(text: object) -> str:
+    """Return a name for the stream of a message that names no producer: its text up to a digit."""
+    return _DIGIT.split(text, maxsplit=1)[0][:MAX_NAME_LENGTH].strip() if isinstance(text, str) else ""

@@ -1,7 +1,7 @@
-"""Draw a run's latencies: as percentiles, and second by second. Both on one logarithmic scale.
+"""Charts of a run's latencies, by percentile and over time, on the same logarithmic scale.
 
-Lines are SVG paths in a box of 100 by 100 that is stretched to its place; labels are text beside it, so
-that they keep their size on a small screen.
+A line is an SVG path in a box of 100 by 100, which the page stretches. Labels are HTML text beside it,
+so they keep their size on a small screen.
 """
 
 from __future__ import annotations
@@ -11,20 +11,28 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 
 from rtdemo.lab.bench import metrics
-from rtdemo.lab.bench.metrics import FROM, Basis
+from rtdemo.lab.bench.metrics import BASIS_LABELS, Basis
 from rtdemo.lab.bench.result import Round, Run
 from rtdemo.protocol.client import Transport
 from rtdemo.timing.histogram import Latencies, bucket_middle
 
-LEAST, MOST = 0.01, 1e6
-"""Milliseconds at which the scale ends."""
-_NINES = ((50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99.9"), (99.99, "p99.99"))
-_MAX_DEPTH = 5.0
+MIN_MS, MAX_MS = 0.01, 1e6
+"""Limits of the latency scale."""
+_PERCENTILES = ((50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99.9"), (99.99, "p99.99"))
+_MIN_DEPTH, _MAX_DEPTH = 2.0, 5.0
+"""Nines on the percentile axis: 2 ends at p99, 5 at p99.999."""
+_MAX_TICK_PERCENT = 86
+"""Position after which a percentile's label would touch "max"."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """Place a word in percent of an axis."""
+    """A text at a position on an axis.
+
+    Arguments:
+        at: percent of the axis.
+        text: to show.
+    """
 
     at: float
     text: str
@@ -32,7 +40,13 @@ class Label:
 
 @dataclass(frozen=True)
 class Line:
-    """Draw one line, or one filled area, in a transport's colour."""
+    """A line or a filled area in a transport's colour.
+
+    Arguments:
+        transport: that it shows.
+        path: SVG path data.
+        kind: `line` or `area`, the CSS class.
+    """
 
     transport: Transport
     path: str
@@ -41,7 +55,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Plot:
-    """Hold a chart; `about` says it in words."""
+    """A chart.
+
+    Arguments:
+        title: of the chart.
+        about: what it shows, in one or two sentences.
+        lines: and areas, in drawing order.
+        across: labels of the horizontal axis.
+        up: labels of the vertical axis.
+        borders: positions between rounds, in percent of the horizontal axis.
+    """
 
     title: str
     about: str
@@ -53,19 +76,23 @@ class Plot:
 
 @dataclass(frozen=True)
 class Scale:
-    """Map milliseconds to height, from whole decade to whole decade."""
+    """A logarithmic scale of milliseconds.
+
+    Arguments:
+        low, high: powers of ten at which it begins and ends.
+    """
 
     low: int
     high: int
 
     def height(self, ms: float) -> float:
-        """Return percent from the bottom."""
-        decades = log10(min(max(ms, LEAST), MOST)) - self.low
+        """Return the position of a latency, in percent from the bottom."""
+        decades = log10(min(max(ms, MIN_MS), MAX_MS)) - self.low
         return min(100.0, max(0.0, 100 * decades / (self.high - self.low)))
 
     @property
     def labels(self) -> list[Label]:
-        """Return the decades."""
+        """One label for each power of ten."""
         return [
             Label(self.height(10.0**power), _duration(power)) for power in range(self.low, self.high + 1)
         ]
@@ -78,35 +105,40 @@ def _duration(power: int) -> str:
 
 
 def scale(found: Iterable[Latencies]) -> Scale:
-    """Return the decades that hold all of these latencies but the fastest 10 %."""
+    """Return a scale for these latencies without the fastest 10 %."""
     met = [percentile * 1000 for one in found for p in (10, 100) if (percentile := one.percentile(p))]
-    low = floor(log10(min(max(min(met, default=LEAST), LEAST), MOST / 10)))
-    high = ceil(log10(min(max(met, default=LEAST), MOST)))
+    low = floor(log10(min(max(min(met, default=MIN_MS), MIN_MS), MAX_MS / 10)))
+    high = ceil(log10(min(max(met, default=MIN_MS), MAX_MS)))
     return Scale(low, max(low + 1, high))
 
 
 def plots(run: Run) -> list[Plot]:
-    """Return the charts; none where no latency is told."""
+    """Return the charts of a run; none if latencies are unknown."""
     basis = metrics.basis(run.rounds)
     whole = {transport: metrics.latencies(run.of(transport), basis) for transport in run.transports}
     if not all(one.counts for one in whole.values()):
         return []
     common = scale(whole.values())
-    return [_curve(whole, basis, common), _seconds(run, basis, common)]
+    return [_percentile_plot(whole, basis, common), _time_plot(run, basis, common)]
 
 
-def _curve(whole: dict[Transport, Latencies], basis: Basis, common: Scale) -> Plot:
+def _percentile_plot(whole: dict[Transport, Latencies], basis: Basis, common: Scale) -> Plot:
     depth = min(_MAX_DEPTH, max(log10(len(one)) for one in whole.values()))
-    depth = max(2.0, depth)
+    depth = max(_MIN_DEPTH, depth)
 
     def across(share: float) -> float:
         return 100.0 if share >= 1 else min(100.0, -100 * log10(1 - share) / depth)
 
     lines = [Line(transport, _steps(one, across, common)) for transport, one in whole.items()]
     ticks = [
-        Label(across(percent / 100), name) for percent, name in _NINES if across(percent / 100) <= 86
+        Label(across(percent / 100), name)
+        for percent, name in _PERCENTILES
+        if across(percent / 100) <= _MAX_TICK_PERCENT
     ]
-    about = f"So many of the messages came within so long {FROM[basis]}. Right is rarer."
+    about = (
+        f"The share of messages that arrived within a latency, measured {BASIS_LABELS[basis]}. Rare"
+        " latencies are on the right."
+    )
     return Plot("Latency by percentile", about, lines, [*ticks, Label(100.0, "max")], common.labels)
 
 
@@ -120,21 +152,21 @@ def _steps(one: Latencies, across: Callable[[float], float], common: Scale) -> s
     return "M" + " L".join(points)
 
 
-def _seconds(run: Run, basis: Basis, common: Scale) -> Plot:
+def _time_plot(run: Run, basis: Basis, common: Scale) -> Plot:
     total = sum(len(one.figures.blocks) for one in run.rounds)
     lines: list[Line] = []
     labels, borders, at = [], [], 0
     for number, one in enumerate(run.rounds, 1):
         count = len(one.figures.blocks)
-        lines += _round(one, basis, common, at, total)
+        lines += _round_lines(one, basis, common, at, total)
         labels.append(Label(100 * (at + count / 2) / total, str(number)))
         at += count
         borders.append(100 * at / total)
-    about = "Round by round, second by second: the line is p50, the shade reaches up to p99."
-    return Plot("Latency as it went", about, lines, labels, common.labels, borders[:-1])
+    about = "Each second of each round: the line is p50, and the shaded area ends at p99."
+    return Plot("Latency over time", about, lines, labels, common.labels, borders[:-1])
 
 
-def _round(one: Round, basis: Basis, common: Scale, at: int, total: int) -> list[Line]:
+def _round_lines(one: Round, basis: Basis, common: Scale, at: int, total: int) -> list[Line]:
     middles, tops = [], []
     for number, block in enumerate(metrics.blocks(one, basis)):
         if block.counts:

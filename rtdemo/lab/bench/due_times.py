@@ -1,11 +1,12 @@
-"""Tell when messages were due, from when they were sent and how regularly.
+"""Find when messages were due, from when they were sent and from their period.
 
-A server that stalls sends late, and its `sentAt` is late with it: latency from `sentAt` shows nothing
-(coordinated omission). So the instants at which a stream's messages were due are taken from its
-period, and each that got no message counts with the wait until the next one, as HdrHistogram corrects
-for an expected interval.
+A server that stalls sends late, and its `sentAt` is late too, so latency from `sentAt` does not show the
+stall (coordinated omission). This module derives the due times of a stream from its period. A due time
+without a message counts with the wait until the next message, as HdrHistogram corrects for an expected
+interval.
 
-All instants and periods are milliseconds.
+All instants and periods are milliseconds. A *tick* is the number of a due time; the *grid* is the
+instant of tick 0.
 """
 
 from __future__ import annotations
@@ -18,88 +19,157 @@ from statistics import fmean as mean
 from statistics import median
 from typing import NamedTuple
 
-PUNCTUAL = 0.1
-"""Share of a period by which messages may differ and count as equally punctual, and may come early."""
-REGULAR = 0.6
-"""Share of gaps that must be of one length, or there is no period to speak of."""
+PUNCTUAL_SHARE = 0.1
+"""Messages within this share of a period count as equally punctual; a message may be this early."""
+REGULAR_SHARE = 0.6
+"""Share of gaps that must have the same length for a stream to have a period."""
 MIN_GAPS = 3
-MIN_PERIOD = 1.0
-"""Milliseconds; what comes faster has no instants that a clock of milliseconds could tell apart."""
+"""Gaps that an estimate of a period needs."""
+MIN_PERIOD_MS = 1.0
+"""Shorter periods have no due times that a clock of milliseconds can separate."""
+
+
+class DueMessage(NamedTuple):
+    """A message that was due.
+
+    Attributes:
+        due: instant.
+        wait: time until it, or the next message, arrived.
+        has_arrived: whether it arrived itself.
+    """
+
+    due: float
+    wait: float
+    has_arrived: bool
+
+
+class AssignedTicks(NamedTuple):
+    """The tick of each message of a stream, and the grid from that message on."""
+
+    ticks: list[int]
+    grids: list[float]
+
+
+def due_messages(
+    sent: Sequence[float],
+    arrived: Sequence[float],
+    period: float,
+    is_declared: bool,
+    window: tuple[float, float],
+    end: float,
+) -> list[DueMessage]:
+    """Return the messages of a stream that were due in a window.
+
+    Arguments:
+        sent, arrived: of each message in order, on the same clock.
+        period: of the stream.
+        is_declared: whether the server lists this period. Then its deadlines are fixed, and messages
+            were also due before the first one that arrived. For other servers that time is unknown.
+        window: from (inclusive) and to (exclusive), on the same clock.
+        end: instant until which messages were recorded; a missing message waits until then.
+    """
+    if not sent:
+        return _nothing_arrived(period, window, end) if is_declared else []
+    ticks, grids = assign_ticks(sent, period, is_fixed=is_declared)
+    found: list[DueMessage] = []
+    # One place more than there are messages: more may be due after the last one.
+    for place, grid in enumerate([grids[0], *grids]):
+        first, after = (ceil((at - grid) / period) for at in window)
+        known = first if is_declared else ticks[0]
+        begin = max(first, ticks[place - 1] + 1 if place else known)
+        until = arrived[place] if place < len(ticks) else end
+        for tick in range(begin, min(after, ticks[place] + 1) if place < len(ticks) else after):
+            due = grid + tick * period
+            has_arrived = place < len(ticks) and tick == ticks[place]
+            found.append(DueMessage(due, until - due, has_arrived))
+    return found
+
+
+def _nothing_arrived(period: float, window: tuple[float, float], end: float) -> list[DueMessage]:
+    """Return the due messages of an empty stream: the least number that a window can contain."""
+    begin, after = window
+    instants = (begin + period * tick for tick in range(floor((after - begin) / period)))
+    return [DueMessage(due, end - due, False) for due in instants]
+
+
+def assign_ticks(sent: Sequence[float], period: float, is_fixed: bool) -> AssignedTicks:
+    """Return the tick of each message.
+
+    It assigns from the last message backwards. Each message of a burst after a stall gets the tick for
+    which it is late. If the server skips ticks, as rtdemo does, they stay without a message.
+
+    Arguments:
+        sent: instants in order, at least one.
+        period: of the stream.
+        is_fixed: True if each deadline is a period after the previous deadline, so that a late message
+            delays no other. False if it is a period after the previous message, as with Node's
+            setInterval: then a message that is early for all later ones shows that the grid moved
+            after it.
+    """
+    grid = anchor(sent, period) if is_fixed else sent[-1]
+    ticks: list[int] = []
+    grids: list[float] = []
+    later = sent[-1]
+    for at in reversed(sent):
+        exact = (at - grid) / period
+        tick = floor(exact + PUNCTUAL_SHARE)
+        # Between messages less than two periods apart there is no other tick.
+        nearest = ticks[-1] - 1 if ticks and later - at < 2 * period else round(exact)
+        if not is_fixed and exact < nearest and (not ticks or nearest < ticks[-1]):
+            grid += (exact - nearest) * period
+            tick = nearest
+        ticks.append(min(tick, ticks[-1] - 1) if ticks else tick)
+        grids.append(grid)
+        later = at
+    return AssignedTicks(ticks[::-1], grids[::-1])
 
 
 def anchor(sent: Sequence[float], period: float) -> float:
-    """Return an instant at which a message was due: the earliest of the largest punctual group.
+    """Return an instant at which a message was due: the start of the largest group of equal phase.
 
-    Not the earliest of all: after a stall a message may lie anywhere between two ticks. Nor one that
-    stands a little before the group by such an accident, so a tenth of the group may be earlier.
+    It is not the earliest phase of all, because after a stall a message may have any phase. Such a
+    message may also be just before the group, so a tenth of the group may be earlier.
+
+    Arguments:
+        sent: instants, at least one.
+        period: of the stream.
     """
     base = sent[0]
     phases = sorted((at - base) % period for at in sent)
     around = phases + [phase + period for phase in phases]
-    width = period * PUNCTUAL
+    width = period * PUNCTUAL_SHARE
     counts = [bisect_right(around, phase + width) - place for place, phase in enumerate(phases)]
     most = counts.index(max(counts))
     return base + around[most + counts[most] // 10]
 
 
-class Schedule(NamedTuple):
-    """Say which tick each message answers, and where the grid of ticks lies from that message on."""
+def estimate_period(streams: Iterable[Sequence[float]]) -> float | None:
+    """Return the period of streams of the same producer; None if they are not regular.
 
-    ticks: list[int]
-    starts: list[float]
-
-
-def schedule(sent: Sequence[float], period: float, is_fixed: bool) -> Schedule:
-    """Return the schedule that a stream kept.
-
-    From the last message backwards, so that a burst after a stall gets one tick each, the stalled ones,
-    and a server that leaves ticks out (as rtdemo does) leaves them without a message.
+    The result is the typical gap, or the slope of the regression of the instants on their ticks if
+    that is smaller.
 
     Arguments:
-        is_fixed: whether deadlines are a period after deadlines, so that a late message puts off none
-            after it. Elsewhere, as with Node's setInterval, they are a period after the last message:
-            then one that is early for all later ones shows that the grid moved after it.
-    """
-    start = anchor(sent, period) if is_fixed else sent[-1]
-    ticks: list[int] = []
-    starts: list[float] = []
-    later = sent[-1]
-    for at in reversed(sent):
-        exact = (at - start) / period
-        tick = floor(exact + PUNCTUAL)
-        # Less than two periods apart nothing lies in between.
-        nearest = ticks[-1] - 1 if ticks and later - at < 2 * period else round(exact)
-        if not is_fixed and exact < nearest and (not ticks or nearest < ticks[-1]):
-            start += (exact - nearest) * period
-            tick = nearest
-        ticks.append(min(tick, ticks[-1] - 1) if ticks else tick)
-        starts.append(start)
-        later = at
-    return Schedule(ticks[::-1], starts[::-1])
-
-
-def period(streams: Iterable[Sequence[float]]) -> float | None:
-    """Estimate the period of streams of one kind; None where they are not regular.
-
-    It is the gap that most have, or less where the regression of the instants on their ticks says so.
+        streams: `sentAt` of each message in order, for each stream.
     """
     kept = [list(stream) for stream in streams if len(stream) > 1]
     gaps = [late - early for stream in kept for early, late in pairwise(stream)]
     if len(gaps) < MIN_GAPS or sum(gaps) <= 0:
         return None
-    # The short gaps of a burst, which make up for a stall, say nothing of the period.
-    apart = [gap for gap in gaps if gap > mean(gaps) * PUNCTUAL]
+    # The short gaps of a burst after a stall carry no information about the period.
+    apart = [gap for gap in gaps if gap > mean(gaps) * PUNCTUAL_SHARE]
     middle = median(apart)
     alike = sum(abs(gap - middle) <= middle * 0.2 for gap in apart)
-    if alike < REGULAR * len(apart) or middle < MIN_PERIOD:
+    if alike < REGULAR_SHARE * len(apart) or middle < MIN_PERIOD_MS:
         return None
-    typical = mean(gap for gap in apart if abs(gap - middle) <= max(MIN_PERIOD, middle * 0.01))
-    # A schedule that each late message puts off is longer in all than from tick to tick. One that is
-    # taken a little too short does no harm: then the grid moves on with every message.
+    typical = mean(gap for gap in apart if abs(gap - middle) <= max(MIN_PERIOD_MS, middle * 0.01))
+    # If each late message delays the next ones, the regression is longer than the gap between ticks.
+    # An estimate that is a little short does no harm: the grid then moves with every message.
     return min(_slope(kept, middle), typical)
 
 
 def _slope(streams: Sequence[Sequence[float]], near: float) -> float:
+    """Return the slope of the regression of instants on ticks, pooled over streams."""
     above = below = 0.0
     for stream in streams:
         at = [0.0]
@@ -109,44 +179,3 @@ def _slope(streams: Sequence[Sequence[float]], near: float) -> float:
         above += sum((a - mean_at) * (s - mean_sent) for a, s in zip(at, stream, strict=True))
         below += sum((a - mean_at) ** 2 for a in at)
     return above / below if below and above > 0 else near
-
-
-def waits(
-    sent: Sequence[float],
-    arrived: Sequence[float],
-    period: float,
-    is_told: bool,
-    window: tuple[float, float],
-    end: float,
-) -> list[tuple[float, float, bool]]:
-    """Return the instants in a window at which messages were due, with the wait and whether it came.
-
-    Arguments:
-        sent, arrived: of a stream's messages in order, on one clock.
-        period: of its schedule.
-        is_told: whether the server told that; then its deadlines are fixed, and a message was due
-            before the first that came, too. Elsewhere nothing is known of that time.
-        window: from (inclusive) and to (exclusive), on that clock.
-        end: instant up to which messages were taken; whatever did not come waits until then.
-    """
-    if not sent:
-        return _silent(period, window, end) if is_told else []
-    ticks, starts = schedule(sent, period, is_fixed=is_told)
-    found: list[tuple[float, float, bool]] = []
-    # Behind the last message there may be more due.
-    for place, start in enumerate([starts[0], *starts]):
-        first, after = (ceil((at - start) / period) for at in window)
-        known = first if is_told else ticks[0]
-        begin = max(first, ticks[place - 1] + 1 if place else known)
-        came = arrived[place] if place < len(ticks) else end
-        for tick in range(begin, min(after, ticks[place] + 1) if place < len(ticks) else after):
-            due = start + tick * period
-            found.append((due, came - due, place < len(ticks) and tick == ticks[place]))
-    return found
-
-
-def _silent(period: float, window: tuple[float, float], end: float) -> list[tuple[float, float, bool]]:
-    """Return what was due of a stream that said nothing: as many as must lie in the window."""
-    begin, after = window
-    instants = (begin + period * tick for tick in range(floor((after - begin) / period)))
-    return [(due, end - due, False) for due in instants]

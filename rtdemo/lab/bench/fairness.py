@@ -1,22 +1,30 @@
-"""Tell whether the two transports were measured under the same conditions."""
+"""Check that a run is fair: the same conditions for both transports, and nothing that disturbed it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from rtdemo.lab.bench.metrics import NOISE
-from rtdemo.lab.bench.result import Line, Round, Run, State
-from rtdemo.lab.bench.target import Offers
+from rtdemo.lab.bench.metrics import MAX_OTHER_CORES
+from rtdemo.lab.bench.result import UNKNOWN, ParityCheck, ParityState, Round, Run
+from rtdemo.lab.bench.target import ServerInfo
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import merged
 
+NOT_RTDEMO = "not an rtdemo server"
 PAYLOAD_TOLERANCE = 0.1
-"""Share by which the mean JSON of a message may differ: `WebSocket Message 5` is longer than SSE's."""
+"""Share by which mean payload sizes may differ: `WebSocket Message 5` is longer than `SSE Message 5`."""
 PERIOD_TOLERANCE = 0.001
-_Told = Callable[[ConnectionInfo], object]
-_ROUTE: Mapping[str, tuple[_Told, Callable[[ConnectionInfo], str]]] = {
+"""Share by which periods may differ."""
+CLIENT_BUSY_SHARE = 0.85
+"""Share of a core from which a worker itself is late."""
+MIN_CLIENT_LAG_S = 0.001
+"""Less lag of a worker's loop does not matter."""
+_MAX_NAME_LENGTH = 30
+"""Of a producer, in notes."""
+_Fact = Callable[[ConnectionInfo], object]
+_CONNECTION_CHECKS: Mapping[str, tuple[_Fact, Callable[[ConnectionInfo], str]]] = {
     "TCP_NODELAY": (lambda r: r.no_delay, lambda r: {True: "on", False: "off", None: "?"}[r.no_delay]),
     "compression": (lambda r: r.compression, lambda r: r.compression or "none"),
     "HTTP version": (
@@ -25,70 +33,75 @@ _ROUTE: Mapping[str, tuple[_Told, Callable[[ConnectionInfo], str]]] = {
     ),
     "proxy": (lambda r: r.forwarding, lambda r: ", ".join(r.forwarding) or "none seen"),
 }
+"""Parity checks on the server's information about a connection: its value, and its text."""
 
 
-def audit(
-    offered: Offers,
-    routes: Mapping[Transport, ConnectionInfo | None],
+def check_parity(
+    server_info: ServerInfo,
+    infos: Mapping[Transport, ConnectionInfo | None],
     rounds: Mapping[Transport, Sequence[Round]],
-) -> list[Line]:
-    """Return the lines; none where there is nothing to compare.
+) -> list[ParityCheck]:
+    """Return whether both transports were measured under the same conditions.
 
     Arguments:
-        offered: what the server has.
-        routes: of one connection of each transport.
-        rounds: what each transport showed.
+        server_info: what the server reports about itself.
+        infos: what the server reports about one connection of each transport.
+        rounds: of each transport.
+
+    Returns:
+        One check for each condition; none for a single transport.
     """
     if len(rounds) < 2:
         return []
-    lines = [_process(offered, routes), _payload(rounds), _schedule(rounds)]
-    return lines + [_same(name, routes) for name in _ROUTE]
+    checks = [_same_process(server_info, infos), _same_payload(rounds), _same_schedule(rounds)]
+    return checks + [_same_connection(name, infos) for name in _CONNECTION_CHECKS]
 
 
-def _line(name: str, state: State, words: Mapping[Transport, object] | str) -> Line:
-    if not isinstance(words, str):
-        told = {transport: str(word) for transport, word in words.items()}
-        same = len(set(told.values())) == 1
-        words = (
-            next(iter(told.values()))
-            if same
-            else ", ".join(f"{LABELS[transport]} {word}" for transport, word in told.items())
-        )
-    return Line(name, state, words)
+def _check(name: str, state: ParityState, words: Mapping[Transport, object]) -> ParityCheck:
+    """Return a check with one text if all transports have the same one, or a text for each."""
+    texts = {transport: str(word) for transport, word in words.items()}
+    if len(set(texts.values())) == 1:
+        return ParityCheck(name, state, next(iter(texts.values())))
+    each = ", ".join(f"{LABELS[transport]} {text}" for transport, text in texts.items())
+    return ParityCheck(name, state, each)
 
 
-def _known(routes: Mapping[Transport, ConnectionInfo | None]) -> dict[Transport, ConnectionInfo]:
-    return {transport: route for transport, route in routes.items() if route is not None}
+def _known(infos: Mapping[Transport, ConnectionInfo | None]) -> dict[Transport, ConnectionInfo]:
+    return {transport: info for transport, info in infos.items() if info is not None}
 
 
-def _untold(name: str) -> Line:
-    return Line(name, "not told", "the server does not tell; rtdemo does with --probes")
+def _not_reported(name: str) -> ParityCheck:
+    return ParityCheck(name, UNKNOWN, "the server does not report it; rtdemo does with --probes")
 
 
-def _process(offered: Offers, routes: Mapping[Transport, ConnectionInfo | None]) -> Line:
+def _same_process(
+    server_info: ServerInfo, infos: Mapping[Transport, ConnectionInfo | None]
+) -> ParityCheck:
     name = "same process"
-    known = _known(routes)
+    known = _known(infos)
     if len(known) < 2:
-        return _untold(name)
-    if offered.workers > 1:
-        return Line(name, "not told", f"{offered.workers} processes share the connections")
-    places = {t: f"{r.server} process {r.process}".strip() for t, r in known.items()}
-    return _line(name, "ok" if len(set(places.values())) == 1 else "failed", places)
+        return _not_reported(name)
+    if server_info.workers > 1:
+        words = f"{server_info.workers} processes share the connections"
+        return ParityCheck(name, UNKNOWN, words)
+    places = {t: f"{info.server} process {info.process}".strip() for t, info in known.items()}
+    return _check(name, "ok" if len(set(places.values())) == 1 else "failed", places)
 
 
-def _payload(rounds: Mapping[Transport, Sequence[Round]]) -> Line:
+def _same_payload(rounds: Mapping[Transport, Sequence[Round]]) -> ParityCheck:
+    name = "same payload"
     means = {}
     for transport, those in rounds.items():
         messages = sum(one.received.messages for one in those)
         if not messages:
-            return Line("same payload", "not told", "nothing came")
+            return ParityCheck(name, UNKNOWN, "no message arrived")
         means[transport] = sum(one.received.payload_bytes for one in those) / messages
     apart = max(means.values()) / min(means.values()) - 1
     words = {transport: f"{mean:.0f} bytes" for transport, mean in means.items()}
-    return _line("same payload", "ok" if apart <= PAYLOAD_TOLERANCE else "failed", words)
+    return _check(name, "ok" if apart <= PAYLOAD_TOLERANCE else "failed", words)
 
 
-def _schedule(rounds: Mapping[Transport, Sequence[Round]]) -> Line:
+def _same_schedule(rounds: Mapping[Transport, Sequence[Round]]) -> ParityCheck:
     name = "same schedule"
     schedules = {t: _periods(those) for t, those in rounds.items()}
     words = {
@@ -96,85 +109,81 @@ def _schedule(rounds: Mapping[Transport, Sequence[Round]]) -> Line:
         for t, periods in schedules.items()
     }
     if not all(schedules.values()):
-        return Line(name, "not told", "the messages have no period")
+        return ParityCheck(name, UNKNOWN, "the messages have no period")
     first, *others = schedules.values()
     same = all(
         first.keys() == other.keys()
         and all(abs(first[p] - other[p]) <= first[p] * PERIOD_TOLERANCE for p in first)
         for other in others
     )
-    return _line(name, "ok" if same else "failed", words)
+    return _check(name, "ok" if same else "failed", words)
 
 
 def _periods(rounds: Sequence[Round]) -> dict[str, float]:
+    """Return the period of each producer in milliseconds."""
     return {name: ms for one in rounds for name, ms in sorted(one.figures.periods.items())}
 
 
-def _same(name: str, routes: Mapping[Transport, ConnectionInfo | None]) -> Line:
-    value, shown = _ROUTE[name]
-    known = _known(routes)
+def _same_connection(name: str, infos: Mapping[Transport, ConnectionInfo | None]) -> ParityCheck:
+    value, shown = _CONNECTION_CHECKS[name]
+    known = _known(infos)
     if len(known) < 2:
-        return _untold(name)
-    values = [value(route) for route in known.values()]
+        return _not_reported(name)
+    values = [value(info) for info in known.values()]
     if None in values and name == "TCP_NODELAY":
-        return Line(name, "not told", "the server cannot tell")
+        return ParityCheck(name, UNKNOWN, "the server cannot determine it")
     same = all(one == values[0] for one in values)
-    return _line(name, "ok" if same else "failed", {t: shown(route) for t, route in known.items()})
+    return _check(name, "ok" if same else "failed", {t: shown(info) for t, info in known.items()})
 
 
-BUSY = 0.85
-"""Share of a core from which on a process that measures is late itself."""
-NO_RTDEMO = "no rtdemo"
-LAG = 0.001
-"""Seconds; less than that is not the client's fault."""
-
-
-def note(run: Run) -> None:
-    """Add the warnings that a run deserves, one line each."""
+def add_warnings(run: Run) -> None:
+    """Add to a run its warnings and the notes on its figures, one sentence each."""
     for transport in run.transports:
         rounds = run.of(transport)
-        found = Counter(words for one in rounds for words in _doubts(one))
+        found = Counter(words for one in rounds for words in _round_warnings(one))
         run.warnings += [
             f"{LABELS[transport]}: {words} (in {times} of {len(rounds)} rounds)"
             for words, times in found.items()
         ]
     names = sorted({name for one in run.rounds for name in one.figures.irregular})
     if names:
-        shown = ", ".join(repr(name[:30]) for name in names[:5])
-        run.notes.append(f"no due instants, since they come at no regular period: {shown}")
-    if run.environment.server == NO_RTDEMO and any(one.figures.periods for one in run.rounds):
-        periods = {name: ms for one in run.rounds for name, ms in sorted(one.figures.periods.items())}
-        shown = ", ".join(f"{name[:30]!r} {ms:.4g} ms" for name, ms in list(periods.items())[:5])
-        run.notes.append(f"periods estimated from sentAt: {shown}")
+        shown = ", ".join(repr(name[:_MAX_NAME_LENGTH]) for name in names[:5])
+        run.notes.append(f"no due times for messages without a regular period: {shown}")
+    periods = _periods(run.rounds)
+    if run.environment.server == NOT_RTDEMO and periods:
+        each = [f"{name[:_MAX_NAME_LENGTH]!r} {ms:.4g} ms" for name, ms in periods.items()]
+        run.notes.append(f"periods estimated from sentAt: {', '.join(each[:5])}")
     if any(one.clock_is_assumed and one.clock_error is None for one in run.rounds):
         run.notes.append(
-            "one-way latency is not told: messages came before they were sent by this machine's clock,"
-            " so that the server has another, and it has no /api/time"
+            "one-way latency is unknown: messages arrived before their sentAt on this machine's clock,"
+            " so the server has another clock, and it has no /api/time"
         )
     if any(one.figures.whole for one in run.rounds):
-        run.notes.append("sentAt has whole milliseconds: latencies are known to ± 0.5 ms at best")
+        run.notes.append("sentAt has whole milliseconds: latencies are accurate to ± 0.5 ms at best")
 
 
-def _doubts(one: Round) -> list[str]:
+def _round_warnings(one: Round) -> list[str]:
     found = []
-    if any(cost.share > BUSY for cost in one.costs):
-        found.append(f"the client was the bottleneck, it used over {BUSY:.0%} of a core")
+    if any(cost.share > CLIENT_BUSY_SHARE for cost in one.costs):
+        found.append(
+            f"the client was the bottleneck, because it used over {CLIENT_BUSY_SHARE:.0%} of a core"
+        )
     elif _is_late(one):
-        found.append("the client was the bottleneck, its loop was late by a quarter of the p99")
-    if one.others is not None and one.others > NOISE:
-        found.append(f"other processes used over {NOISE:.0%} of a core meanwhile")
+        found.append("the client was the bottleneck, because its loop was late by over a quarter of p99")
+    if one.others is not None and one.others > MAX_OTHER_CORES:
+        found.append(f"other processes used over {MAX_OTHER_CORES:.0%} of a core")
     if one.figures.mute:
         found.append(f"{one.figures.mute} of {one.connections} connections received nothing")
     for why, times in one.ended.items():
-        found.append(f"{times} connections ended on the way: {why[:100]}")
+        found.append(f"{times} connections ended early: {why[:100]}")
     if one.unread:
-        found.append("some messages were no JSON objects with `sentAt`, and are not measured")
+        found.append("some messages were not JSON objects with `sentAt`, and were not measured")
     if one.left_out:
-        found.append(f"{one.left_out} messages over the bound of a process are not measured")
+        found.append(f"{one.left_out} messages were not measured: over the limit of a worker")
     return found
 
 
 def _is_late(one: Round) -> bool:
     lag = merged(cost.lag for cost in one.costs).percentile(99)
     p99 = merged(block.sent for block in one.figures.blocks).percentile(99)
-    return lag is not None and p99 is not None and lag > LAG and lag > p99 / 4
+    return lag is not None and p99 is not None and lag > MIN_CLIENT_LAG_S and lag > p99 / 4

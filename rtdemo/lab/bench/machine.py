@@ -1,4 +1,7 @@
-"""What Linux tells of processes: CPU time, memory, who listens. Elsewhere nothing is told."""
+"""Read CPU time, memory and listening sockets of processes from Linux's /proc (proc(5)).
+
+Where there is no /proc, CPU times and memory are 0, and no process listens.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,21 @@ from rtdemo.errors import LimitError
 
 _PROC = Path("/proc")
 _LISTENING = "0A"
+"""State of a listening socket in /proc/net/tcp."""
 _UTIME, _STIME = 11, 12
-"""Of /proc/PID/stat, counted from the field after the name (proc(5))."""
+"""Indices in /proc/PID/stat, counted from the field after the name."""
 
 
 class Environment(msgspec.Struct, frozen=True):
-    """Tell where a run was made; `server` is what answered."""
+    """Where a run was made.
+
+    Arguments:
+        rtdemo: version of this installation.
+        python: version.
+        system: name, release and architecture.
+        cores: number of cores.
+        server: what was measured, such as `rtdemo 0.1.0`.
+    """
 
     rtdemo: str
     python: str
@@ -30,19 +42,19 @@ class Environment(msgspec.Struct, frozen=True):
 
 
 def environment(server: str) -> Environment:
-    """Return this machine's."""
+    """Return the environment of this machine."""
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     return Environment(__version__, platform.python_version(), system, os.cpu_count() or 1, server)
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """Return the CPU time of processes, user and system, of those that are still there."""
+    """Return the CPU seconds of processes, user and system; a process that has ended counts 0."""
     return sum(map(_cpu_seconds, pids))
 
 
 def _cpu_seconds(pid: int) -> float:
     try:
-        # Nanoseconds by thread; the ticks of `stat` are as long as the work of hundreds of messages.
+        # `schedstat` has nanoseconds; a tick of `stat` is as long as the work of hundreds of messages.
         tasks = list((_PROC / str(pid) / "task").iterdir())
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
     except OSError:
@@ -51,7 +63,7 @@ def _cpu_seconds(pid: int) -> float:
 
 def _ticks(pid: int) -> float:
     try:
-        # The name stands in parentheses and may hold spaces and parentheses itself.
+        # The name is in parentheses, and may contain spaces and parentheses.
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
@@ -59,7 +71,7 @@ def _ticks(pid: int) -> float:
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
-    """Return the memory that processes hold, shared pages counted in each."""
+    """Return the resident memory of processes in bytes; shared pages count in each process."""
     pages = 0
     for pid in pids:
         try:
@@ -70,7 +82,7 @@ def resident_bytes(pids: Iterable[int]) -> int:
 
 
 def busy_seconds() -> float:
-    """Return the CPU seconds used on all cores since the machine started, with stolen time."""
+    """Return the CPU seconds used on all cores since the machine started, including stolen time."""
     try:
         fields = (_PROC / "stat").read_text().split()[1:9]
     except OSError:
@@ -80,9 +92,9 @@ def busy_seconds() -> float:
 
 
 def listeners(port: int) -> set[int]:
-    """Return the processes that listen on a TCP port here, as far as this user may see them."""
+    """Return the ids of the processes that listen on a local TCP port and that this user may inspect."""
     wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
-    return {int(link.parts[2]) for link in _descriptors() if wanted and _target(link) in wanted}
+    return {int(link.parts[2]) for link in _descriptors() if wanted and _link_target(link) in wanted}
 
 
 def _inodes(port: int) -> Iterator[str]:
@@ -105,7 +117,7 @@ def _descriptors() -> Iterator[Path]:
             continue
 
 
-def _target(link: Path) -> str:
+def _link_target(link: Path) -> str:
     try:
         return str(link.readlink())
     except OSError:
@@ -113,10 +125,13 @@ def _target(link: Path) -> str:
 
 
 def allow_open_files(wanted: int) -> None:
-    """Raise the limit of open files of this process and those it starts.
+    """Raise the limit of open files for this process and its children.
+
+    Arguments:
+        wanted: number of open files.
 
     Raises:
-        LimitError: where that is not allowed.
+        LimitError: if the hard limit is lower.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

@@ -1,4 +1,4 @@
-"""Name what is told of a transport, once for the table, the comparison and `--fail-if`."""
+"""The metrics of a round, defined once for the table, the comparison and `--fail-if`."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rtdemo.lab.bench.result import Block, Round
+from rtdemo.lab.bench.result import Round, SecondBlock
 from rtdemo.timing.histogram import RESOLUTION, Latencies, merged
 
 Basis = Literal["due", "sent"]
-FROM: Mapping[Basis, str] = {"due": "from the instant it was due", "sent": "from sentAt"}
-NOISE = 0.25
-"""Cores that other processes may use."""
-ENOUGH: Mapping[float, int] = {99.9: 10_000, 99.0: 1_000, 95.0: 200}
-"""Samples below which a percentile is not told: ten must lie beyond it."""
+"""The instant from which a latency is measured."""
+BASIS_LABELS: Mapping[Basis, str] = {"due": "from due time", "sent": "from sentAt"}
+MAX_OTHER_CORES = 0.25
+"""Cores that other processes may use without a warning."""
+MIN_SAMPLES: Mapping[float, int] = {99.9: 10_000, 99.0: 1_000, 95.0: 200}
+"""Samples that a percentile needs, so that ten lie beyond it."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """Say what a figure is and how it is taken.
+    """A figure and how to compute it.
 
     Arguments:
         label: for people.
-        unit: of `value`.
-        percent: of a latency; None for what a round has one of.
-        value: of one round; None where it has none.
-        resolution: the smallest difference that could be told, as a share, or in points.
-        in_points: whether differences are told in percentage points, not as a share.
-        more_is_worse: which way harms.
-        needs_quiet: whether other processes at work change it, so that runs at two times do not compare.
+        unit: of the figure.
+        percent: percentile of the latencies; None for other figures.
+        value: function that returns the figure of one round; None if the round has none.
+        resolution: smallest measurable difference, as a share, or in percentage points.
+        in_points: True if differences are in percentage points, not a share.
+        more_is_worse: True if a larger figure is worse.
+        needs_quiet: True if other busy processes change the figure, so that two runs do not compare.
     """
 
     label: str
@@ -77,52 +78,53 @@ METRICS: Mapping[str, Metric] = {
         needs_quiet=False,
     ),
     "bytes": Metric(
-        "bytes a message",
+        "bytes per message",
         "B",
         value=lambda one: _ratio(one.received.bytes, one.received.messages),
         resolution=0.005,
         needs_quiet=False,
     ),
     "cpu": Metric(
-        "server CPU a message",
+        "server CPU per message",
         "µs",
         value=lambda one: _ratio(one.server_cpu, one.figures.messages, 1e6),
         resolution=0.02,
     ),
 }
+"""Every metric by the name that --fail-if takes."""
 
 
 def basis(rounds: Iterable[Round]) -> Basis:
-    """Return from where latency is best told: the due instants where all rounds have them."""
+    """Return the basis of the headline latency: "due" if all rounds have due times."""
     return "due" if all(one.figures.due for one in rounds) else "sent"
 
 
 def blocks(one: Round, of: Basis) -> list[Latencies]:
-    """Return a round's latencies second by second."""
-    kind: Callable[[Block], Latencies] = (lambda b: b.due) if of == "due" else (lambda b: b.sent)
+    """Return a round's latencies, one element for each second."""
+    kind: Callable[[SecondBlock], Latencies] = (lambda b: b.due) if of == "due" else (lambda b: b.sent)
     return [kind(block) for block in one.figures.blocks]
 
 
 def latencies(rounds: Sequence[Round], of: Basis) -> Latencies:
-    """Return the latencies of rounds as one; empty where they are not told."""
+    """Return the latencies of all rounds together; empty if they are unknown."""
     return merged(block for one in rounds for block in blocks(one, of))
 
 
 def percentile(found: Latencies, percent: float) -> float | None:
-    """Return a percentile in milliseconds; None where there are too few samples for it."""
-    if len(found) < ENOUGH.get(percent, 1):
+    """Return a percentile in milliseconds; None if there are too few samples for it."""
+    if len(found) < MIN_SAMPLES.get(percent, 1):
         return None
     seconds = found.percentile(percent)
     return None if seconds is None else seconds * 1000
 
 
 def mean(rounds: Sequence[Round], metric: Metric) -> float | None:
-    """Return the mean of a figure over the rounds that have it."""
+    """Return the mean of a metric over the rounds that have it."""
     values = [value for one in rounds if (value := metric.value(one)) is not None]
     return sum(values) / len(values) if values else None
 
 
-def disturbance(rounds: Sequence[Round]) -> float:
-    """Return the cores that other processes used meanwhile; 0 where that is not known."""
+def other_cores(rounds: Sequence[Round]) -> float:
+    """Return the mean number of cores that other processes used; 0 if it is unknown."""
     known = [one.others for one in rounds if one.others is not None]
     return sum(known) / len(known) if known else 0.0

@@ -1,7 +1,7 @@
-"""Say what a run does, and what each of its processes is told.
+"""Messages between a bench run and its worker processes, one line of JSON each.
 
-A process that measures (`worker.py`) reads a `Plan`, opens its connections and answers `Ready`; it
-reads `Go` and counts for the window; it reads a `Settlement` and answers its `Figures`.
+A worker (`worker.py`) reads a `Plan`, opens its connections and answers `Ready`. It reads a `Window` and
+records messages until the window ends. Then it reads a `WindowEnd` and answers its `WorkerResult`.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from rtdemo.lab.bench.result import Cost, Figures, Received
 from rtdemo.protocol.client import Transport
 from rtdemo.timing.histogram import Latencies
 
-MAX_CONNECTIONS = 20_000
-MAX_SECONDS = 600.0
-MAX_ROUNDS = 50
-MAX_PROCESSES = 64
-SETTLE = 1.0
-"""Seconds between the last connection and the window."""
-DRAIN = 1.0
-"""Seconds after the window for what was due in it."""
+MAX_LINE_BYTES = 1 << 20
+"""Longest line that a worker reads."""
+SETTLE_S = 1.0
+"""Time between the last opened connection and the window."""
+DRAIN_S = 1.0
+"""Time after the window in which messages that were due in it may still arrive."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Tell a process what to connect to.
+    """Message from the run to a worker: what to connect to.
 
     Arguments:
         url: of the stream, with its query.
-        connections: that this process opens.
-        at_once: openings in flight.
-        periods: seconds by producer, where the server tells them; others are estimated.
+        transport: of that stream.
+        connections: number that this worker opens.
+        at_once: largest number of connections that it opens at the same time.
+        periods: milliseconds by producer, as the server lists them; others are estimated.
     """
 
     url: str
@@ -39,50 +38,14 @@ class Plan(msgspec.Struct, frozen=True):
     periods: dict[str, float]
 
 
-class Go(msgspec.Struct, frozen=True):
-    """Tell when the window is; `start` in milliseconds of `server_clock.now`."""
-
-    start: float
-    seconds: float
-
-
-class Settlement(msgspec.Struct, frozen=True):
-    """Tell the server's time minus `server_clock.now`, in milliseconds; None where nobody knows it.
-
-    Arguments:
-        error: by which it may be off, where it is assumed and not measured.
-    """
-
-    offset: float | None
-    error: float | None = None
-
-
-def order(transports: tuple[Transport, ...], rounds: int) -> list[Transport]:
-    """Return the transports' turns, every other pair turned about, so that drift cancels (ABBA)."""
-    turns: list[Transport] = []
-    for number in range(rounds):
-        turns.extend(transports if number % 2 == 0 else transports[::-1])
-    return turns
-
-
-def shares(connections: int, processes: int) -> list[int]:
-    """Return how many connections each process opens."""
-    base, more = divmod(connections, processes)
-    return [base + (number < more) for number in range(processes)]
-
-
-MAX_LINE = 1 << 20
-"""Bytes of a line that such a process reads."""
-
-
 class Ready(msgspec.Struct, rename="camel"):
-    """Tell how connecting went.
+    """Message from a worker to the run: the connections are open, or cannot be opened.
 
     Arguments:
-        steps: of connecting: tcp, tls, answer, welcome, total.
-        opened: how many are.
-        problem: of one that did not open.
-        client: the id of one; empty where the server tells none.
+        steps: durations by step of connecting: tcp, tls, answer, welcome, total.
+        opened: number of open connections.
+        problem: why one connection did not open; empty if all opened.
+        client: client id of one connection; empty if the server sends none.
     """
 
     steps: dict[str, Latencies]
@@ -91,14 +54,41 @@ class Ready(msgspec.Struct, rename="camel"):
     client: str = ""
 
 
-class Outcome(msgspec.Struct, rename="camel"):
-    """Tell what a process measured.
+class Window(msgspec.Struct, frozen=True):
+    """Message from the run to a worker: when to measure.
 
     Arguments:
-        seconds: that the window took.
-        ended: how many connections ended on the way, by reason.
-        unread: payloads without `sentAt`.
-        left_out: messages over the bound.
+        start: milliseconds of `server_clock.now`.
+        seconds: length of the window.
+    """
+
+    start: float
+    seconds: float
+
+
+class WindowEnd(msgspec.Struct, frozen=True):
+    """Message from the run to a worker: the window has ended, and this is the server's clock.
+
+    Arguments:
+        offset: server time minus `server_clock.now`, in milliseconds; None if it is unknown.
+        error: plus or minus milliseconds, if the offset is assumed; None if it was measured.
+    """
+
+    offset: float | None
+    error: float | None = None
+
+
+class WorkerResult(msgspec.Struct, rename="camel"):
+    """Message from a worker to the run: what it measured.
+
+    Arguments:
+        seconds: length of the window; shorter than planned if the run was interrupted.
+        figures: what the messages show.
+        cost: what measuring cost this worker.
+        received: messages and bytes in the window.
+        ended: number of connections that ended early, by reason.
+        unread: number of payloads without `sentAt`.
+        left_out: number of messages over the worker's limit.
     """
 
     seconds: float

@@ -1,4 +1,4 @@
-"""Render a run as one page that needs nothing else: no script, no style sheet, no address."""
+"""Report a run: as a table in the terminal, and as an HTML page without scripts or external files."""
 
 from __future__ import annotations
 
@@ -13,17 +13,39 @@ from rich.text import Text
 from rtdemo.lab.bench import charts, metrics, verdict
 from rtdemo.lab.bench.comparison import compare
 from rtdemo.lab.bench.metrics import METRICS, Basis
-from rtdemo.lab.bench.result import Round, Run
+from rtdemo.lab.bench.result import UNKNOWN, ParityState, Round, Run
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.settings.folders import bundled
-from rtdemo.timing.histogram import merged
+from rtdemo.timing.histogram import Latencies, merged
+
+PIPE_WIDTH = 100
+"""Columns of the table if the output is not a terminal."""
+NO_FIGURE = "\N{EN DASH}"
+"""Shown for a figure that is unknown."""
+PERCENTILES = ("p50", "p95", "p99", "p99.9")
+STATE_LABELS: dict[ParityState, str] = {"ok": "ok", UNKNOWN: "unknown", "failed": "FAILED"}
+_COLOURS: dict[Transport, str] = {"websocket": "blue", "sse": "green"}
+_DUE = (
+    "This percentage of messages arrived within this time after they were due. It includes stalls of"
+    " the server."
+)
+_SENT = "The same from sentAt, when the server sent: the delay of network and client."
+_STEPS = {"tcp": "TCP", "tls": "TLS", "answer": "first byte", "welcome": "welcome", "total": "total"}
+_STEP_ABOUT = {
+    "tcp": "From the start until TCP is connected.",
+    "tls": "From TCP until TLS is connected.",
+    "answer": "From the request until the head of the response.",
+    "welcome": "From the head of the response until the first message.",
+    "total": "From the start until the first message; many connections open at the same time.",
+}
 
 
-def page(run: Run, old: Run | None = None) -> bytes:
-    """Return the page, UTF-8.
+def html_page(run: Run, old: Run | None = None) -> bytes:
+    """Return the report as an HTML page, UTF-8.
 
     Arguments:
-        old: the run that this one is compared with.
+        run: with at least one round.
+        old: an earlier run to compare with.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(bundled("templates")),
@@ -35,35 +57,32 @@ def page(run: Run, old: Run | None = None) -> bytes:
     text = environment.get_template("report.html").render(
         run=run,
         labels=LABELS,
+        states=STATE_LABELS,
         verdicts=verdict.verdicts(run, old),
-        errors=verdict.errors(run),
+        accuracy=verdict.accuracy(run),
         plots=charts.plots(run),
         sections=sections(run),
     )
     return text.encode()
 
 
-_COLOURS: dict[Transport, str] = {"websocket": "blue", "sse": "green"}
-_STATES = {"ok": "ok", "not told": "not told", "failed": "FAILED"}
-PIPE_WIDTH = 100
-
-
-def show(run: Run, old: Run | None = None) -> None:
-    """Print the figures, the verdict, the audit and what makes the run doubtful.
+def print_report(run: Run, old: Run | None = None) -> None:
+    """Print the figures, the verdict, the parity checks, the notes and the warnings.
 
     Arguments:
-        old: the run that this one is compared with.
+        run: with at least one round.
+        old: an earlier run to compare with.
     """
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH, color_system=None)
     console.print(_heading(run), soft_wrap=True)
     console.print(_table(run))
-    for line in verdict.verdicts(run, old) + verdict.errors(run):
+    for line in verdict.verdicts(run, old) + verdict.accuracy(run):
         console.print(Text(line), style="bold", soft_wrap=True)
-    for audited in run.parity:
+    for check in run.parity:
         console.print(
-            Text(f"  {_STATES[audited.state]:<8}  {audited.name}: {audited.words}"), soft_wrap=True
+            Text(f"  {STATE_LABELS[check.state]:<8}  {check.name}: {check.words}"), soft_wrap=True
         )
     for note in run.notes:
         console.print(Text(f"note: {note}"), soft_wrap=True)
@@ -73,10 +92,10 @@ def show(run: Run, old: Run | None = None) -> None:
 
 def _heading(run: Run) -> Text:
     s = run.settings
-    measured = "   CUT SHORT" if run.cut_short else ""
+    interrupted = "   CUT SHORT" if run.cut_short else ""
     return Text(
         f"{run.target} ({run.environment.server}): {s.connections} connections, speed {s.speed:g},"
-        f" {len(run.rounds)} rounds of {s.seconds:g} s, in turns{measured}"
+        f" {len(run.rounds)} rounds of {s.seconds:g} s, in turns{interrupted}"
     )
 
 
@@ -87,30 +106,25 @@ def _table(run: Run) -> Table:
         table.add_column(LABELS[transport], justify="right", style=_COLOURS[transport])
     table.add_column("")
     both = run.transports[::-1] if len(run.transports) > 1 else []
-    table.add_column(" to ".join(LABELS[transport] for transport in both))
+    table.add_column(" vs ".join(LABELS[transport] for transport in both))
     for section in sections(run):
         table.add_row(Text(section.title, style="bold"))
         for row in section.rows:
-            reason = row.about if NOTHING in row.figures else ""
+            reason = row.about if NO_FIGURE in row.figures else ""
             table.add_row(f"  {row.label}", *row.figures, row.unit, row.difference or reason)
     return table
 
 
-NOTHING = "\N{EN DASH}"
-_DUE = "So many percent of the messages came at least this fast. A server that stalls cannot hide it."
-_SENT = "The same, from when the server says that it sent: what network and client add."
-PERCENTILES = ("p50", "p95", "p99", "p99.9")
-_STEPS = {"tcp": "TCP", "tls": "TLS", "answer": "first byte", "welcome": "welcome", "total": "in all"}
-
-
 @dataclass(frozen=True)
 class Row:
-    """Hold one figure of each transport.
+    """One figure of each transport, as text.
 
     Arguments:
-        figures: as text, in the order of the run's transports.
-        difference: of the second to the first; empty where it is not told.
-        about: what it means, in one sentence.
+        label: of the figure.
+        unit: of the figure.
+        figures: in the order of the run's transports.
+        difference: from the first to the second; empty if they are not compared.
+        about: what the figure means, in one sentence.
     """
 
     label: str
@@ -122,7 +136,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """Hold rows under a heading; `about` says what it means."""
+    """Rows under a heading.
+
+    Arguments:
+        title: of the section.
+        rows: in order.
+        about: what the figures mean.
+    """
 
     title: str
     rows: tuple[Row, ...]
@@ -130,9 +150,9 @@ class Section:
 
 
 def sections(run: Run) -> list[Section]:
-    """Return what there is to tell."""
+    """Return the figures of a run; sections without figures are left out."""
     found = [
-        Section("Latency from the instant it was due", _latency(run, "due"), _DUE),
+        Section("Latency from due time", _latency(run, "due"), _DUE),
         Section("Latency from sentAt", _latency(run, "sent"), _SENT),
         Section("Delivery", _delivery(run)),
         Section("Connecting", _connecting(run)),
@@ -142,7 +162,7 @@ def sections(run: Run) -> list[Section]:
 
 
 def _has_figures(row: Row) -> bool:
-    return any(figure != NOTHING for figure in row.figures)
+    return any(figure != NO_FIGURE for figure in row.figures)
 
 
 def _rounds(run: Run) -> list[Sequence[Round]]:
@@ -150,9 +170,9 @@ def _rounds(run: Run) -> list[Sequence[Round]]:
 
 
 def number(value: float | None) -> str:
-    """Return a figure with as many digits as it deserves."""
+    """Return a figure as text with about four digits."""
     if value is None:
-        return NOTHING
+        return NO_FIGURE
     if value == 0:
         return "0"
     if abs(value) >= 1000:
@@ -167,20 +187,26 @@ def _latency(run: Run, basis: Basis) -> tuple[Row, ...]:
     is_headline = basis == metrics.basis(run.rounds)
     rows = []
     for name in PERCENTILES:
-        percent = METRICS[name].percent or 0.0
-        values = [metrics.percentile(one, percent) for one in whole]
-        about = ""
-        if None in values:
-            about = f"not told: it takes {metrics.ENOUGH.get(percent, 1):,} messages."
+        figures, about = _percentile(whole, name, "messages")
         difference = _difference(run, name) if is_headline else ""
-        rows.append(Row(name, "ms", tuple(map(number, values)), difference, about))
+        rows.append(Row(name, "ms", figures, difference, about))
     known = tuple(number(len(one) or None) for one in whole)
-    most = tuple(number(one.maximum * 1000 if one.counts else None) for one in whole)
+    maximum = tuple(number(one.maximum * 1000 if one.counts else None) for one in whole)
     return (
         *rows,
-        Row("max", "ms", most),
-        Row("of", "instants" if basis == "due" else "messages", known),
+        Row("max", "ms", maximum),
+        Row("samples", "due times" if basis == "due" else "messages", known),
     )
+
+
+def _percentile(found: Sequence[Latencies], name: str, samples: str) -> tuple[tuple[str, ...], str]:
+    """Return a percentile of each side as text, and why one is unknown."""
+    percent = METRICS[name].percent or 0.0
+    values = [metrics.percentile(one, percent) for one in found]
+    about = ""
+    if None in values:
+        about = f"unknown: it needs {metrics.MIN_SAMPLES.get(percent, 1):,} {samples}."
+    return tuple(map(number, values)), about
 
 
 def _difference(run: Run, name: str) -> str:
@@ -189,7 +215,7 @@ def _difference(run: Run, name: str) -> str:
     found = compare(name, *_rounds(run))
     if found is None:
         return ""
-    return verdict.interval(found) if found.is_told else "not told"
+    return verdict.format_change(found) if found.is_clear else "no clear difference"
 
 
 def _metric(run: Run, name: str, about: str) -> Row:
@@ -198,7 +224,8 @@ def _metric(run: Run, name: str, about: str) -> Row:
     return Row(metric.label, metric.unit, values, _difference(run, name), about)
 
 
-def _each(run: Run, value: Callable[[Round], float | None]) -> tuple[str, ...]:
+def _means(run: Run, value: Callable[[Round], float | None]) -> tuple[str, ...]:
+    """Return the mean over rounds of each transport, as text."""
     found = []
     for rounds in _rounds(run):
         values = [one for each in rounds if (one := value(each)) is not None]
@@ -207,23 +234,21 @@ def _each(run: Run, value: Callable[[Round], float | None]) -> tuple[str, ...]:
 
 
 def _delivery(run: Run) -> tuple[Row, ...]:
-    rate = _each(run, lambda one: one.figures.messages / one.seconds if one.seconds else None)
+    rate = _means(run, lambda one: one.figures.messages / one.seconds if one.seconds else None)
     return (
-        Row("messages", "a second", rate, about="That came on all connections together."),
-        _metric(run, "rate", "Of the messages that were due in the window, how many came."),
-        _metric(run, "loss", "By each producer's numbers: those that never came."),
-        _ledger(run, "repeated", lambda one: one.figures.repeated),
-        _ledger(run, "out of order", lambda one: one.figures.disordered),
-        _metric(
-            run, "jitter", "How uneven transit is (RFC 3550, section 6.4.1), the mean of all streams."
-        ),
-        _metric(run, "bytes", "On the wire with framing, before TLS, heartbeats included."),
+        Row("messages", "per second", rate, about="Received on all connections together."),
+        _metric(run, "rate", "The share of due messages that arrived."),
+        _metric(run, "loss", "By each producer's seq: messages that never arrived."),
+        _sequence(run, "repeated", lambda one: one.figures.repeated),
+        _sequence(run, "out of order", lambda one: one.figures.disordered),
+        _metric(run, "jitter", "Variation of transit time (RFC 3550, section 6.4.1), mean of streams."),
+        _metric(run, "bytes", "On the wire with framing and heartbeats, without TLS."),
     )
 
 
-def _ledger(run: Run, label: str, value: Callable[[Round], int]) -> Row:
-    counts = _each(run, lambda one: value(one) if one.figures.numbered else None)
-    return Row(label, "a round", counts, about="By each producer's numbers, of all connections.")
+def _sequence(run: Run, label: str, value: Callable[[Round], int]) -> Row:
+    counts = _means(run, lambda one: value(one) if one.figures.numbered else None)
+    return Row(label, "per round", counts, about="By each producer's seq, on all connections.")
 
 
 def _connecting(run: Run) -> tuple[Row, ...]:
@@ -235,34 +260,22 @@ def _connecting(run: Run) -> tuple[Row, ...]:
         if not any(one.counts for one in whole):
             continue
         for name in ("p50", "p95"):
-            percent = METRICS[name].percent or 0.0
-            values = [metrics.percentile(one, percent) for one in whole]
+            figures, why_unknown = _percentile(whole, name, "connections")
             about = _STEP_ABOUT[step] if name == "p50" else ""
-            if None in values:
-                about = f"not told: it takes {metrics.ENOUGH.get(percent, 1):,} connections."
-            rows.append(Row(f"{label}, {name}", "ms", tuple(map(number, values)), about=about))
+            rows.append(Row(f"{label}, {name}", "ms", figures, about=why_unknown or about))
     return tuple(rows)
-
-
-_STEP_ABOUT = {
-    "tcp": "From the start until TCP is connected.",
-    "tls": "From there until TLS is agreed on.",
-    "answer": "From the request until the head of the answer.",
-    "welcome": "From there until the first message.",
-    "total": "From the start until the first message; many connections open at once.",
-}
 
 
 def _server(run: Run) -> tuple[Row, ...]:
     about = "Growth of resident memory while the connections opened, divided by their number."
-    memory = tuple(map(number, (_memory(rounds) for rounds in _rounds(run))))
+    memory = tuple(map(number, (_max_memory(rounds) for rounds in _rounds(run))))
     rows = (
-        _metric(run, "cpu", "User and system, of the server's processes; loopback's share included."),
-        Row("memory a connection", "KiB", memory, about=about),
+        _metric(run, "cpu", "User and system time of the server's processes, including loopback."),
+        Row("memory per connection", "KiB", memory, about=about),
     )
     return tuple(row for row in rows if _has_figures(row))
 
 
-def _memory(rounds: Sequence[Round]) -> float | None:
-    """Return the most that a round showed, in KiB."""
+def _max_memory(rounds: Sequence[Round]) -> float | None:
+    """Return the largest memory per connection of a round, in KiB."""
     return max((one.memory / 1024 for one in rounds if one.memory is not None), default=None)

@@ -1,4 +1,4 @@
-"""Carry a whole run out: find the server, measure the transports in turns, note what was seen."""
+"""Run bench: find the server, measure the transports in turns, and record what they delivered."""
 
 from __future__ import annotations
 
@@ -15,37 +15,53 @@ import msgspec
 from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
 from rtdemo.lab.address import Address
-from rtdemo.lab.bench import fairness, machine, target
-from rtdemo.lab.bench.analysis import WHOLE
-from rtdemo.lab.bench.processes import Processes, own_server, processes
-from rtdemo.lab.bench.protocol import SETTLE, Go, Outcome, Ready, Settlement, order
+from rtdemo.lab.bench import fairness, machine
+from rtdemo.lab.bench.analysis import SENT_AT_ROUNDING_MS
+from rtdemo.lab.bench.processes import Workers, own_server, start_workers
+from rtdemo.lab.bench.protocol import SETTLE_S, Ready, Window, WindowEnd, WorkerResult
 from rtdemo.lab.bench.result import Round, Run
-from rtdemo.lab.bench.target import Subject, Usage
+from rtdemo.lab.bench.target import (
+    Target,
+    Usage,
+    choose_producers,
+    fetch_connection_info,
+    fetch_server_info,
+    left_out_producers,
+)
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import Latencies
 
-WARM_UP = 10
-"""Connections before memory is measured, so that what is loaded once is not told of each."""
-SHORTEST = 1.0
-"""Seconds that a window must have lasted to count."""
+WARM_UP_CONNECTIONS = 10
+"""Opened before memory is measured, so that what the server loads once does not count."""
+MIN_WINDOW_S = 1.0
+"""An interrupted window that is shorter does not count."""
+ALL_OPEN_TIMEOUT_S = 60.0
+OPEN_EXTRA_PER_CONNECTION_S = 0.05
+"""Added to ALL_OPEN_TIMEOUT_S for each connection."""
+RESULT_TIMEOUT_S = 300.0
+"""For the workers' analysis of a window."""
+MAX_CLOCK_SLEW_MS = 1.0
+"""Distance that a clock under adjustment may move within a round."""
 Progress = Callable[[str, int, int], object]
-"""Takes what is done now, the number of the round and of how many."""
+"""Function that takes what is being done, the number of the round, and the number of rounds."""
 
 
 async def measure(run: Run, address: Address | None, progress: Progress) -> None:
-    """Add to a run what is measured; Ctrl-C or SIGTERM leaves it with what was until then.
+    """Measure, and add the results to a run; Ctrl-C and SIGTERM keep what was measured until then.
 
     Arguments:
-        address: None for a server of our own.
+        run: to add to.
+        address: of the server; None to start one.
+        progress: called before each step.
 
     Raises:
-        ServerError: where a server is not there or sends nothing.
+        ServerError: if the server cannot be reached, or sends nothing.
     """
     task = asyncio.current_task()
     if task is None:
-        raise RuntimeError("a run is a task")
-    # As asyncio does on SIGINT: our own server must not outlive us.
+        raise RuntimeError("measure() must run in a task")
+    # asyncio does the same for SIGINT. Without it our own server would keep running.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         await _measure(run, address, progress)
@@ -53,7 +69,7 @@ async def measure(run: Run, address: Address | None, progress: Progress) -> None
         run.cut_short = True
         task.uncancel()
     finally:
-        fairness.note(run)
+        fairness.add_warnings(run)
 
 
 async def _measure(run: Run, address: Address | None, progress: Progress) -> None:
@@ -61,227 +77,251 @@ async def _measure(run: Run, address: Address | None, progress: Progress) -> Non
     if address is None:
         for transport in run.settings.transports:
             progress(f"memory, {LABELS[transport]}", 0, 0)
-            memory[transport] = await _memory(run, transport)
+            memory[transport] = await _measure_memory(run, transport)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        there = address if address is not None else await stack.enter_async_context(own_server())
-        subject = await _subject(run, http, there)
-        routes: dict[Transport, ConnectionInfo | None] = {}
+        server = address if address is not None else await stack.enter_async_context(own_server())
+        target = await _new_target(run, http, server)
+        infos: dict[Transport, ConnectionInfo | None] = {}
         try:
-            await _rounds(run, subject, http, routes, progress)
+            await _measure_rounds(run, target, http, infos, progress)
         finally:
             by_transport = {name: run.of(name) for name in run.transports}
-            run.parity = fairness.audit(subject.offered, routes, by_transport)
+            run.parity = fairness.check_parity(target.server_info, infos, by_transport)
             for one in run.rounds:
                 one.memory = memory.get(one.transport)
 
 
-async def _memory(run: Run, transport: Transport) -> float | None:
-    """Return the memory for each connection of a server that had none of either transport before."""
-    async with aiohttp.ClientSession() as http, own_server() as there:
-        subject = await _subject(run, http, there)
-        await measure_memory(subject, transport, min(WARM_UP, run.settings.connections))
-        return await measure_memory(subject, transport, run.settings.connections)
-
-
-async def _subject(run: Run, http: aiohttp.ClientSession, address: Address) -> Subject:
+async def _new_target(run: Run, http: aiohttp.ClientSession, address: Address) -> Target:
     settings = run.settings
-    offered = await target.offers(http, address)
-    chosen = target.choose(offered, settings.transports, settings.producers, address.origin)
-    subject = Subject(address, offered, settings, chosen)
-    subject.find_processes()
-    await subject.look_at_clock()
-    server = f"rtdemo {offered.version}" if offered.version else fairness.NO_RTDEMO
+    info = await fetch_server_info(http, address)
+    chosen = choose_producers(info, settings.transports, settings.producers, address.origin)
+    target = Target(address, info, settings, chosen)
+    target.find_processes()
+    await target.update_clock()
+    server = f"rtdemo {info.version}" if info.version else fairness.NOT_RTDEMO
     run.environment = msgspec.structs.replace(run.environment, server=server)
-    run.notes = _notes(subject)
-    return subject
+    run.notes = _notes(target)
+    return target
 
 
-def _notes(subject: Subject) -> list[str]:
+def _notes(target: Target) -> list[str]:
     notes = []
-    if subject.producers:
-        left_out = target.left_out(subject.offered, subject.settings.transports, subject.producers)
-        words = f"; left out: {', '.join(left_out)}" if left_out else ""
-        notes.append(f"measured producers: {subject.producers}{words}")
-    if subject.clock is None:
+    if target.producers:
+        transports = target.settings.transports
+        names = left_out_producers(target.server_info, transports, target.producers)
+        left_out = f"; left out: {', '.join(names)}" if names else ""
+        notes.append(f"measured producers: {target.producers}{left_out}")
+    if target.clock is None:
         notes.append(
-            "one-way latency is not told: the server is on another machine and has no /api/time,"
-            " so that its clock is not known here"
+            "one-way latency is unknown: the server is on another machine and has no /api/time,"
+            " so its clock is unknown"
         )
     return notes
 
 
-async def _opened(
+async def _measure_rounds(
     run: Run,
-    subject: Subject,
+    target: Target,
     http: aiohttp.ClientSession,
-    routes: dict[Transport, ConnectionInfo | None],
-    transport: Transport,
-    ready: list[Ready],
-) -> None:
-    """Note how connecting went, and the first time through what a connection came."""
-    client = next((one.client for one in ready if one.client), "")
-    if transport not in routes and client:
-        route = routes[transport] = await target.route(http, subject.address, client)
-        if route is not None:
-            subject.check_processes(route)
-        if subject.why_untold and not any(subject.why_untold in note for note in run.notes):
-            run.notes.append(f"server CPU and memory are not told: {subject.why_untold}")
-    missing = run.settings.connections - sum(one.opened for one in ready)
-    if missing:
-        problem = next(one.problem for one in ready if one.problem)
-        run.warnings.append(f"{LABELS[transport]}: {missing} connections did not open: {problem}")
-
-
-async def _rounds(
-    run: Run,
-    subject: Subject,
-    http: aiohttp.ClientSession,
-    routes: dict[Transport, ConnectionInfo | None],
+    infos: dict[Transport, ConnectionInfo | None],
     progress: Progress,
 ) -> None:
-    turns = order(run.settings.transports, run.settings.rounds)
+    turns = turn_order(run.settings.transports, run.settings.rounds)
     for number, transport in enumerate(turns, 1):
         progress(LABELS[transport], number, len(turns))
 
-        opened = partial(_opened, run, subject, http, routes, transport)
-        found, was_cut = await measure_round(subject, transport, opened)
-        if not was_cut or found.seconds >= SHORTEST:
+        on_open = partial(_record_opening, run, target, http, infos, transport)
+        found, was_cut = await measure_round(target, transport, on_open)
+        if not was_cut or found.seconds >= MIN_WINDOW_S:
             run.rounds.append(found)
         if was_cut:
             run.cut_short = True
             return
         if not found.figures.messages:
             run.rounds.pop()
-            what = f"sent no message with `sentAt` within {found.seconds:g} s"
-            url = subject.address.stream(transport)
-            raise ServerError(url, what, "does it send any by itself, and is --seconds long enough?")
+            problem = f"sent no message with `sentAt` within {found.seconds:g} s"
+            url = target.address.stream(transport)
+            raise ServerError(url, problem, "does it send without a request? try a longer --seconds")
 
 
-OPENING = 60.0
-OPENING_EACH = 0.05
-"""Seconds for all connections to open, and besides for each."""
-SLEWED = 1.0
-"""Milliseconds by which a clock that is being set may move within a round."""
-WORKING_OUT = 300.0
-"""Seconds to work the figures of a window out."""
+def turn_order(transports: tuple[Transport, ...], rounds: int) -> list[Transport]:
+    """Return the order of all rounds, with every second pair reversed so that drift cancels (ABBA).
 
-
-async def connect(
-    subject: Subject, these: Processes, transport: Transport, connections: int
-) -> list[Ready]:
-    """Wait until the connections are open.
-
-    Raises:
-        ServerError: where none opens.
+    Arguments:
+        transports: to measure.
+        rounds: number for each transport.
     """
-    ready = await these.hear(Ready, OPENING + OPENING_EACH * connections)
-    if not any(one.opened for one in ready):
-        problem = next(one.problem for one in ready)
-        raise ServerError(subject.address.stream(transport), problem, "is it the right address?")
-    return ready
+    turns: list[Transport] = []
+    for number in range(rounds):
+        turns.extend(transports if number % 2 == 0 else transports[::-1])
+    return turns
 
 
-async def measure_memory(subject: Subject, transport: Transport, connections: int) -> float | None:
-    """Return the bytes that the server comes to hold for each connection, and close them."""
-    before = machine.resident_bytes(subject.pids)
-    async with processes(subject.plans(transport, connections)) as these:
-        ready = await connect(subject, these, transport, connections)
-        return _each(subject, before, ready)
-
-
-def _each(subject: Subject, before: int, ready: list[Ready]) -> float | None:
-    if not subject.pids:
-        return None
-    return (machine.resident_bytes(subject.pids) - before) / sum(one.opened for one in ready)
+async def _record_opening(
+    run: Run,
+    target: Target,
+    http: aiohttp.ClientSession,
+    infos: dict[Transport, ConnectionInfo | None],
+    transport: Transport,
+    ready: list[Ready],
+) -> None:
+    """Add a warning for failed connections; on the first round, fetch a connection's information."""
+    client = next((one.client for one in ready if one.client), "")
+    if transport not in infos and client:
+        info = infos[transport] = await fetch_connection_info(http, target.address, client)
+        if info is not None:
+            target.check_processes(info)
+        problem = target.process_problem
+        if problem and not any(problem in note for note in run.notes):
+            run.notes.append(f"server CPU and memory are unknown: {problem}")
+    missing = run.settings.connections - sum(one.opened for one in ready)
+    if missing:
+        problem = next(one.problem for one in ready if one.problem)
+        run.warnings.append(f"{LABELS[transport]}: {missing} connections did not open: {problem}")
 
 
 async def measure_round(
-    subject: Subject, transport: Transport, opened: Callable[[list[Ready]], Awaitable[object]]
+    target: Target, transport: Transport, on_open: Callable[[list[Ready]], Awaitable[object]]
 ) -> tuple[Round, bool]:
     """Measure a transport for one window.
 
     Arguments:
-        opened: awaited with how connecting went.
+        target: the server.
+        transport: to measure.
+        on_open: awaited with every worker's answer when the connections are open.
 
-    Returns: the round, and whether it was cut short by a cancellation, which then is over.
+    Returns:
+        The round, and whether a cancellation cut it short; that cancellation is then over.
+
+    Raises:
+        ServerError: if no connection opens, or a worker fails.
     """
-    wanted = subject.settings.connections
-    async with processes(subject.plans(transport, wanted)) as these:
-        ready = await connect(subject, these, transport, wanted)
-        await opened(ready)
-        await subject.look_at_clock()
-        go = Go(server_clock.now() + SETTLE * 1000, subject.settings.seconds)
-        these.say_all(go)
-        used, was_cut = await _pass(subject, go)
-        await subject.look_at_clock()
-        end = go.start + go.seconds * 1000
-        these.say_all(_settlement(subject, end))
-        outcomes = await these.hear(Outcome, WORKING_OUT)
-    found = _round(transport, ready, outcomes)
-    _tell_clock(found, subject, end)
-    if subject.pids:
+    wanted = target.settings.connections
+    async with start_workers(target.plans(transport, wanted)) as workers:
+        ready = await _wait_open(target, workers, transport, wanted)
+        await on_open(ready)
+        await target.update_clock()
+        window = Window(server_clock.now() + SETTLE_S * 1000, target.settings.seconds)
+        workers.send_all(window)
+        used, was_cut = await _wait_window(target, window)
+        await target.update_clock()
+        end = window.start + window.seconds * 1000
+        workers.send_all(_window_end(target, end))
+        results = await workers.receive(WorkerResult, RESULT_TIMEOUT_S)
+    found = _combine(transport, ready, results)
+    _set_clock_error(found, target, end)
+    if target.pids:
         found.server_cpu = used.server
         cost = used.own + used.server + sum(cost.cpu for cost in found.costs)
         found.others = max(0.0, (used.machine - cost) / found.seconds) if found.seconds else None
     return found, was_cut
 
 
-def _settlement(subject: Subject, at: float) -> Settlement:
-    clock = subject.clock
-    if clock is None:
-        return Settlement(None)
-    error = clock.error_at(at) + WHOLE + SLEWED if subject.clock_is_assumed else None
-    return Settlement(clock.offset, error)
+async def _wait_open(
+    target: Target, workers: Workers, transport: Transport, connections: int
+) -> list[Ready]:
+    """Wait until all connections are open.
+
+    Raises:
+        ServerError: if none opens.
+    """
+    timeout_s = ALL_OPEN_TIMEOUT_S + OPEN_EXTRA_PER_CONNECTION_S * connections
+    ready = await workers.receive(Ready, timeout_s)
+    if not any(one.opened for one in ready):
+        problem = next(one.problem for one in ready)
+        raise ServerError(target.address.stream(transport), problem, "is it the right address?")
+    return ready
 
 
-def _tell_clock(found: Round, subject: Subject, at: float) -> None:
-    """Note how far the clock may be off; where it was assumed and cannot be, latency is not told."""
-    found.clock_is_assumed = subject.clock_is_assumed
-    if found.figures.refuted:
-        found.figures.untell()
-    elif subject.clock is not None:
-        found.clock_error = subject.clock.error_at(at) + WHOLE * found.figures.whole
-
-
-async def _pass(subject: Subject, go: Go) -> tuple[Usage, bool]:
-    """Wait for the window, doing nothing; return what was used in it and whether it was cut."""
+async def _wait_window(target: Target, window: Window) -> tuple[Usage, bool]:
+    """Wait until the window ends; return the CPU time used in it, and whether it was cut short."""
     was_cut = False
-    await asyncio.sleep((go.start - server_clock.now()) / 1000)
-    first = subject.usage()
+    await asyncio.sleep((window.start - server_clock.now()) / 1000)
+    first = target.usage()
     try:
-        await asyncio.sleep(go.start / 1000 + go.seconds - server_clock.now() / 1000)
+        await asyncio.sleep(window.start / 1000 + window.seconds - server_clock.now() / 1000)
     except asyncio.CancelledError:
-        # Ctrl-C: what came until now is worked out all the same.
+        # Ctrl-C ends the window; the messages until now are still analysed.
         was_cut = True
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-    return subject.usage().since(first), was_cut
+    return target.usage().since(first), was_cut
 
 
-def _round(transport: Transport, ready: list[Ready], outcomes: list[Outcome]) -> Round:
-    first, *others = outcomes
-    for outcome in others:
-        first.figures.add(outcome.figures)
-        first.received.add(outcome.received)
+def _window_end(target: Target, at: float) -> WindowEnd:
+    clock = target.clock
+    if clock is None:
+        return WindowEnd(None)
+    error = None
+    if target.clock_is_assumed:
+        error = clock.error_at(at) + SENT_AT_ROUNDING_MS + MAX_CLOCK_SLEW_MS
+    return WindowEnd(clock.offset, error)
+
+
+def _combine(transport: Transport, ready: list[Ready], results: list[WorkerResult]) -> Round:
+    """Combine the answers of all workers into a round."""
+    first, *others = results
+    for result in others:
+        first.figures.add(result.figures)
+        first.received.add(result.received)
     steps: dict[str, Latencies] = {}
     for one in ready:
         for step, took in one.steps.items():
             steps.setdefault(step, Latencies()).add(took)
     ended: Counter[str] = Counter()
-    for outcome in outcomes:
-        ended.update(outcome.ended)
+    for result in results:
+        ended.update(result.ended)
     return Round(
         transport=transport,
-        seconds=min(outcome.seconds for outcome in outcomes),
+        seconds=min(result.seconds for result in results),
         connections=sum(one.opened for one in ready),
         steps=steps,
         figures=first.figures,
         received=first.received,
         clock_error=None,
-        costs=[outcome.cost for outcome in outcomes],
+        costs=[result.cost for result in results],
         ended=dict(ended),
-        unread=sum(outcome.unread for outcome in outcomes),
-        left_out=sum(outcome.left_out for outcome in outcomes),
+        unread=sum(result.unread for result in results),
+        left_out=sum(result.left_out for result in results),
     )
+
+
+def _set_clock_error(found: Round, target: Target, at: float) -> None:
+    """Set the error of the latencies; remove the latencies if the assumed clock was wrong."""
+    found.clock_is_assumed = target.clock_is_assumed
+    if found.figures.refuted:
+        found.figures.clear_latencies()
+    elif target.clock is not None:
+        found.clock_error = target.clock.error_at(at) + SENT_AT_ROUNDING_MS * found.figures.whole
+
+
+async def _measure_memory(run: Run, transport: Transport) -> float | None:
+    """Return the bytes per connection of a new server, so that neither transport profits."""
+    async with aiohttp.ClientSession() as http, own_server() as address:
+        target = await _new_target(run, http, address)
+        await measure_memory(target, transport, min(WARM_UP_CONNECTIONS, run.settings.connections))
+        return await measure_memory(target, transport, run.settings.connections)
+
+
+async def measure_memory(target: Target, transport: Transport, connections: int) -> float | None:
+    """Open connections, measure the growth of the server's memory, and close them.
+
+    Arguments:
+        target: the server.
+        transport: to measure.
+        connections: number to open.
+
+    Returns:
+        Bytes per connection; None if the server's processes are unknown.
+
+    Raises:
+        ServerError: if no connection opens.
+    """
+    before = machine.resident_bytes(target.pids)
+    async with start_workers(target.plans(transport, connections)) as workers:
+        ready = await _wait_open(target, workers, transport, connections)
+        if not target.pids:
+            return None
+        return (machine.resident_bytes(target.pids) - before) / sum(one.opened for one in ready)

@@ -1,4 +1,4 @@
-"""Hold the server that is measured: its clock, its processes, what it offers."""
+"""The server that a bench run measures: its producers, its clock, its processes."""
 
 from __future__ import annotations
 
@@ -15,87 +15,91 @@ from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
 from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine
-from rtdemo.lab.bench.protocol import Plan, shares
+from rtdemo.lab.bench.protocol import Plan
 from rtdemo.lab.bench.result import RunSettings
-from rtdemo.lab.follow import explain
+from rtdemo.lab.follow import to_server_error
 from rtdemo.lab.server_clock import Reading
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 
-AT_ONCE = 100
-"""Openings in flight, of all processes: under the 128 that many servers let wait."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Hold CPU seconds at an instant: of the server, of this process, of the machine."""
-
-    server: float
-    own: float
-    machine: float
-
-    def since(self, earlier: Usage) -> Usage:
-        """Return what was used in between."""
-        return Usage(
-            self.server - earlier.server, self.own - earlier.own, self.machine - earlier.machine
-        )
+MAX_OPENING = 100
+"""Connections that all workers open at the same time: below 128, a common length of listen queues."""
+API_TIMEOUT = aiohttp.ClientTimeout(total=10)
+_NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
+_NOT_RTDEMO_ERRORS = (
+    *(aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError),
+    *(json.JSONDecodeError, UnicodeDecodeError, msgspec.ValidationError, KeyError, TypeError),
+)
+"""Errors that a request to rtdemo's API causes on another server."""
 
 
 @dataclass
-class Subject:
-    """Hold a server and how it is asked.
+class Target:
+    """The server that is measured.
 
     Arguments:
-        producers: that are picked, separated by commas; empty for all.
+        address: where it is.
+        server_info: what it reports about itself.
+        settings: of the run.
+        producers: to measure, separated by commas; empty for all.
 
     Attributes:
-        clock: how its clock stands to this one's; None where nobody knows.
-        pids: its processes, where they are on this machine.
-        clock_is_assumed: whether nobody told its time, and this machine's stands for it.
-        why_untold: why nothing is told of its processes, though some listen here.
+        clock: offset of its clock; None if it is unknown.
+        pids: its process ids; empty if they are unknown.
+        clock_is_assumed: True if it has no `/api/time`, so that this machine's clock is used for it.
+        process_problem: why its processes are unknown although a local process listens on its port.
     """
 
     address: Address
-    offered: Offers
+    server_info: ServerInfo
     settings: RunSettings
     producers: str
     clock: Reading | None = None
     pids: set[int] = field(default_factory=set)
     clock_is_assumed: bool = False
-    why_untold: str = ""
-    _is_mute: bool = False
+    process_problem: str = ""
+    _has_no_time_api: bool = False
 
     def find_processes(self) -> None:
-        """Look for the server among this machine's processes."""
+        """Find the server's processes if it is on this machine."""
         if self.address.is_loopback:
             self.pids = machine.listeners(self.address.port) - {os.getpid()}
 
-    def check_processes(self, route: ConnectionInfo) -> None:
-        """Let go of the processes where they only pass on what another one serves."""
-        if self.pids and route.process not in self.pids:
+    def check_processes(self, info: ConnectionInfo) -> None:
+        """Drop the processes that listen if another process serves, such as behind a local proxy.
+
+        Arguments:
+            info: what the server reports about one connection.
+        """
+        if self.pids and info.process not in self.pids:
             port, listening = self.address.port, ", ".join(map(str, sorted(self.pids)))
-            self.why_untold = (
-                f"another program listens on port {port} (process {listening}) than serves (process"
-                f" {route.process})"
+            self.process_problem = (
+                f"process {listening} listens on port {port}, but process {info.process} serves;"
+                " is it a proxy?"
             )
             self.pids = set()
 
-    async def look_at_clock(self) -> None:
-        """Measure the clock, now that nothing else is done here."""
-        if not self._is_mute:
+    async def update_clock(self) -> None:
+        """Measure the server's clock; call it only while no messages are measured."""
+        if not self._has_no_time_api:
             self.clock = await server_clock.measure(self.address, self.clock)
-            self._is_mute = self.clock is None
-        if self._is_mute and self.address.is_loopback:
+            self._has_no_time_api = self.clock is None
+        if self._has_no_time_api and self.address.is_loopback:
             self.clock = server_clock.same_clock()
             self.clock_is_assumed = True
 
     def usage(self) -> Usage:
-        """Return what was used until now."""
+        """Return the CPU seconds used until now."""
         own = sum(os.times()[:2])
         return Usage(machine.cpu_seconds(self.pids), own, machine.busy_seconds())
 
     def plans(self, transport: Transport, connections: int) -> list[Plan]:
-        """Return what each process is told."""
+        """Return the plan of each worker.
+
+        Arguments:
+            transport: to measure.
+            connections: number of all workers together.
+        """
         speed = self.settings.speed
         query = {
             "producers": self.producers or None,
@@ -105,27 +109,54 @@ class Subject:
         picked = self.producers.split(",")
         periods = {
             name: seconds * 1000 / speed
-            for name, seconds in self.offered.periods(transport).items()
+            for name, seconds in self.server_info.periods(transport).items()
             if not self.producers or name in picked
         }
         processes = min(self.settings.processes, connections)
-        at_once = max(1, AT_ONCE // processes)
+        at_once = max(1, MAX_OPENING // processes)
         return [
-            Plan(url, transport, share, at_once, periods) for share in shares(connections, processes)
+            Plan(url, transport, share, at_once, periods)
+            for share in split_connections(connections, processes)
         ]
 
 
-TIMEOUT = aiohttp.ClientTimeout(total=10)
-_FAULTS = (aiohttp.ClientError, OSError, TimeoutError)
-_FOREIGN = (
-    *(aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError),
-    *(json.JSONDecodeError, UnicodeDecodeError, msgspec.ValidationError, KeyError, TypeError),
-)
-"""What a server answers that is no rtdemo, to whom the question means nothing."""
+@dataclass(frozen=True)
+class Usage:
+    """CPU seconds until an instant.
+
+    Arguments:
+        server: of the server's processes.
+        own: of this process.
+        machine: of all processes.
+    """
+
+    server: float
+    own: float
+    machine: float
+
+    def since(self, earlier: Usage) -> Usage:
+        """Return the CPU seconds used since an earlier instant."""
+        return Usage(
+            self.server - earlier.server, self.own - earlier.own, self.machine - earlier.machine
+        )
 
 
-class Offer(msgspec.Struct, frozen=True):
-    """Hold of a producer of the server what a schedule is made of."""
+def split_connections(connections: int, processes: int) -> list[int]:
+    """Return how many connections each worker opens."""
+    base, more = divmod(connections, processes)
+    return [base + (number < more) for number in range(processes)]
+
+
+class ProducerInfo(msgspec.Struct, frozen=True):
+    """A producer, as `GET /api/producers` lists it.
+
+    Arguments:
+        name: of the producer.
+        transports: on which it runs.
+        shared: whether it runs once for the deployment.
+        stream: whether it is an async generator.
+        period: seconds; None if it has none.
+    """
 
     name: str
     transports: tuple[Transport, ...]
@@ -134,89 +165,113 @@ class Offer(msgspec.Struct, frozen=True):
     period: float | None
 
 
-class Offers(msgspec.Struct, frozen=True):
-    """Hold what a server has; nothing where it is no rtdemo.
+class ServerInfo(msgspec.Struct, frozen=True):
+    """What a server reports about itself; the defaults are for a server other than rtdemo.
 
     Arguments:
-        version: of rtdemo; empty where it is none.
-        workers: processes that serve.
-        producers: each producer on each transport.
+        version: of rtdemo; empty for another server.
+        workers: number of processes that serve.
+        producers: all that it lists.
     """
 
     version: str = ""
     workers: int = 1
-    producers: tuple[Offer, ...] = ()
+    producers: tuple[ProducerInfo, ...] = ()
 
     def periods(self, transport: Transport) -> dict[str, float]:
-        """Return the periods of private producers on a transport, in seconds."""
+        """Return the periods in seconds of the private producers of a transport, by name."""
         return {
-            offer.name: offer.period
-            for offer in self.producers
-            if transport in offer.transports
-            and offer.period is not None
-            and not (offer.shared or offer.stream)
+            producer.name: producer.period
+            for producer in self.producers
+            if transport in producer.transports
+            and producer.period is not None
+            and not (producer.shared or producer.stream)
         }
 
     def common(self, transports: Sequence[Transport]) -> list[str]:
-        """Return the private producers that all of these transports have with one period."""
+        """Return the names of private producers that run on all transports with the same period."""
         first, *others = (self.periods(transport) for transport in transports)
         return [name for name, period in first.items() if all(o.get(name) == period for o in others)]
 
 
-async def offers(http: aiohttp.ClientSession, address: Address) -> Offers:
-    """Ask a server what it has.
+async def fetch_server_info(http: aiohttp.ClientSession, address: Address) -> ServerInfo:
+    """Fetch what a server reports about itself.
 
     Raises:
-        ServerError: where there is none.
+        ServerError: if it cannot be reached.
     """
     try:
-        found = await _get(http, f"{address.origin}/api/producers")
-        stats = await _get(http, f"{address.origin}/api/stats")
+        found = await _fetch_json(http, f"{address.origin}/api/producers")
+        stats = await _fetch_json(http, f"{address.origin}/api/stats")
         if found is None or stats is None:
-            return Offers()
-        producers = msgspec.convert(found, tuple[Offer, ...])
-        return Offers(str(stats["version"]), int(stats["workers"]), producers)
-    except _FOREIGN:
-        return Offers()
-    except _FAULTS as error:
-        raise explain(address.origin, error) from error
+            return ServerInfo()
+        producers = msgspec.convert(found, tuple[ProducerInfo, ...])
+        return ServerInfo(str(stats["version"]), int(stats["workers"]), producers)
+    except _NOT_RTDEMO_ERRORS:
+        return ServerInfo()
+    except _NETWORK_ERRORS as error:
+        raise to_server_error(address.origin, error) from error
 
 
-async def _get(http: aiohttp.ClientSession, url: str) -> Any:
-    """Return the JSON under a URL; None where there is no such thing."""
-    async with http.get(url, timeout=TIMEOUT) as answer:
+async def fetch_connection_info(
+    http: aiohttp.ClientSession, address: Address, client: str
+) -> ConnectionInfo | None:
+    """Fetch what the server reports about a connection; None if it reports nothing.
+
+    Arguments:
+        http: makes the request.
+        address: of the server.
+        client: client id of the connection.
+    """
+    try:
+        found = await _fetch_json(http, f"{address.origin}/api/probe/connection?client={client}")
+        return None if found is None else msgspec.convert(found, ConnectionInfo)
+    except (*_NETWORK_ERRORS, *_NOT_RTDEMO_ERRORS):
+        return None
+
+
+async def _fetch_json(http: aiohttp.ClientSession, url: str) -> Any:
+    """Return the JSON at a URL; None if there is none."""
+    async with http.get(url, timeout=API_TIMEOUT) as answer:
         if answer.status != 200 or "json" not in answer.content_type:
             return None
         return await answer.json()
 
 
-async def route(http: aiohttp.ClientSession, address: Address, client: str) -> ConnectionInfo | None:
-    """Ask through what a client's connection came; None where the server does not tell."""
-    try:
-        found = await _get(http, f"{address.origin}/api/probe/connection?client={client}")
-        return None if found is None else msgspec.convert(found, ConnectionInfo)
-    except (*_FAULTS, *_FOREIGN):
-        return None
+def choose_producers(
+    server_info: ServerInfo, transports: Sequence[Transport], wanted: str, url: str
+) -> str:
+    """Return the producers to measure, separated by commas; empty for all.
 
-
-def choose(offered: Offers, transports: Sequence[Transport], wanted: str, target: str) -> str:
-    """Return the producers to measure, separated by commas; nothing for all that is sent.
+    Arguments:
+        server_info: what the server reports.
+        transports: to measure.
+        wanted: the user's choice, separated by commas; empty for none.
+        url: of the server, for errors.
 
     Raises:
-        ServerError: where there are none that the transports have in common.
+        ServerError: if no producer runs on all transports with the same period.
     """
-    if wanted or not offered.version:
+    if wanted or not server_info.version:
         return wanted
-    common = offered.common(transports)
+    common = server_info.common(transports)
     if not common:
-        problem = "has no private producer with one period on every transport"
-        raise ServerError(target, problem, "name what to measure with --producers")
+        problem = "has no private producer with the same period on every transport"
+        raise ServerError(url, problem, "name the producers to measure with --producers")
     return ",".join(common)
 
 
-def left_out(offered: Offers, transports: Iterable[Transport], chosen: str) -> list[str]:
-    """Return the names of periodic private producers that were not chosen."""
+def left_out_producers(
+    server_info: ServerInfo, transports: Iterable[Transport], chosen: str
+) -> list[str]:
+    """Return the names of periodic private producers that are not measured.
+
+    Arguments:
+        server_info: what the server reports.
+        transports: to measure.
+        chosen: producers to measure, separated by commas.
+    """
     names: Mapping[str, None] = {
-        name: None for transport in transports for name in offered.periods(transport)
+        name: None for transport in transports for name in server_info.periods(transport)
     }
     return [name for name in names if name not in chosen.split(",")]

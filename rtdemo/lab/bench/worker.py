@@ -1,7 +1,7 @@
-"""Measure: one process with its share of the connections, told what to do by lines of JSON.
+"""A bench worker: a process that opens its share of the connections and measures one round.
 
-`python -m rtdemo.lab.bench.worker`; see `plan.py` and `answers.py` for what is said. It ends with
-its standard input.
+`python -m rtdemo.lab.bench.worker` reads and writes the messages of `protocol.py` on its standard
+streams. It exits when its standard input ends.
 """
 
 from __future__ import annotations
@@ -17,55 +17,109 @@ from typing import TypeVar
 import msgspec
 
 from rtdemo.lab import server_clock
-from rtdemo.lab.bench.analysis import work_out
+from rtdemo.lab.bench.analysis import analyse_window
 from rtdemo.lab.bench.arrivals import Arrivals
-from rtdemo.lab.bench.connection import Connection, Target, connect, target
-from rtdemo.lab.bench.protocol import DRAIN, MAX_LINE, Go, Outcome, Plan, Ready, Settlement
+from rtdemo.lab.bench.connection import Connection, Endpoint, connect, resolve
+from rtdemo.lab.bench.protocol import (
+    DRAIN_S,
+    MAX_LINE_BYTES,
+    Plan,
+    Ready,
+    Window,
+    WindowEnd,
+    WorkerResult,
+)
 from rtdemo.lab.bench.result import Cost, Received
 from rtdemo.timing.histogram import Latencies
 
-OPEN_TIMEOUT = 30.0
-"""Seconds for one connection."""
-WELCOME_WAIT = 1.0
-"""Seconds for what servers say first; some say nothing."""
-LOOK = 0.02
-"""Seconds between two looks at how late the loop is."""
-TIMER_GRAIN = 0.001
-"""Seconds to which loops round their timers up; that much is not lag."""
+OPEN_TIMEOUT_S = 30.0
+"""For one connection."""
+WELCOME_TIMEOUT_S = 1.0
+"""For the first message of all connections; some servers send none at first."""
+LAG_PERIOD_S = 0.02
+"""Time between two measurements of the loop's lag."""
+TIMER_GRAIN_S = 0.001
+"""Loops round timers up to this; so much is not lag."""
 
 T = TypeVar("T")
 
 
-class LoopLag:
-    """Look at short intervals how late a timer fires."""
-
-    def __init__(self) -> None:
-        self.lag = Latencies()
-        self._loop = asyncio.get_running_loop()
-        self._wait()
-
-    def _wait(self) -> None:
-        self._due = time.perf_counter() + LOOK
-        self._timer = self._loop.call_later(LOOK, self._look)
-
-    def _look(self) -> None:
-        self.lag.record(time.perf_counter() - self._due - TIMER_GRAIN)
-        self._wait()
-
-    def stop(self) -> Latencies:
-        """Look no more."""
-        self._timer.cancel()
-        return self.lag
+def main() -> None:
+    """Run a worker, on uvloop if it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(_main())
+    else:
+        uvloop.run(_main())
 
 
-class Lines:
-    """Read and write lines of JSON on the standard streams."""
+async def _main() -> None:
+    reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    # The input ends when the bench run has ended.
+    with contextlib.suppress(EOFError):
+        await measure_round(JsonLines(reader))
+
+
+async def measure_round(lines: JsonLines) -> None:
+    """Measure one round, as the messages on these lines direct.
+
+    Raises:
+        EOFError: if the input ends first.
+    """
+    plan = await lines.read(Plan)
+    arrivals = Arrivals()
+    try:
+        endpoint = await resolve(plan.url, plan.transport)
+    except OSError as error:
+        lines.write(Ready({}, 0, _describe(error)))
+        return
+    connections, problem = await _open(endpoint, plan, arrivals)
+    arrivals.connections = [connection.arrivals for connection in connections]
+    if connections:
+        await asyncio.wait([c.welcomed for c in connections], timeout=WELCOME_TIMEOUT_S)
+    lines.write(_ready(connections, problem))
+    window = await lines.read(Window)
+    # Recording creates no reference cycles, and a garbage collection would appear as latency.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    # An early WindowEnd ends the window, and so does the end of the input.
+    window_end = asyncio.ensure_future(lines.read(WindowEnd))
+    window, cost, received = await _measure_window(connections, window, window_end)
+    await asyncio.wait({window_end}, timeout=DRAIN_S)
+    ended = Counter(c.end_reason for c in connections if c.end_reason is not None)
+    for connection in connections:
+        connection.close()
+    clock = await window_end
+    figures = analyse_window(arrivals, plan.periods, window, clock.offset, clock.error)
+    result = WorkerResult(
+        window.seconds, figures, cost, received, dict(ended), arrivals.unread, arrivals.left_out
+    )
+    lines.write(result)
+
+
+class JsonLines:
+    """Read lines of JSON from a stream, and write them to standard output.
+
+    Arguments:
+        reader: of the input.
+    """
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader
 
     async def read(self, kind: type[T]) -> T:
-        """Return the next line; EOFError where there is none."""
+        """Return the next line, decoded.
+
+        Arguments:
+            kind: struct to decode.
+
+        Raises:
+            EOFError: if there is no further line.
+        """
         line = await self._reader.readline()
         if not line:
             raise EOFError
@@ -78,21 +132,48 @@ class Lines:
         sys.stdout.buffer.flush()
 
 
-async def _open(aim: Target, plan: Plan, arrivals: Arrivals) -> tuple[list[Connection], str]:
-    gate = asyncio.Semaphore(plan.at_once)
+class TimerLag:
+    """Measure at short intervals how late a timer fires.
 
-    async def one() -> Connection:
-        async with gate, asyncio.timeout(OPEN_TIMEOUT):
-            return await connect(aim, arrivals.open())
+    It measures more finely than `rtdemo.timing.loop_lag`: every 20 ms, and with `perf_counter`, because
+    uvloop's own clock has whole milliseconds.
+    """
 
-    found = await asyncio.gather(*(one() for _ in range(plan.connections)), return_exceptions=True)
-    problem = next((_sentence(error) for error in found if isinstance(error, BaseException)), "")
+    def __init__(self) -> None:
+        self._lag = Latencies()
+        self._loop = asyncio.get_running_loop()
+        self._start_timer()
+
+    def stop(self) -> Latencies:
+        """Stop measuring, and return the lags."""
+        self._timer.cancel()
+        return self._lag
+
+    def _start_timer(self) -> None:
+        self._due = time.perf_counter() + LAG_PERIOD_S
+        self._timer = self._loop.call_later(LAG_PERIOD_S, self._record)
+
+    def _record(self) -> None:
+        self._lag.record(time.perf_counter() - self._due - TIMER_GRAIN_S)
+        self._start_timer()
+
+
+async def _open(endpoint: Endpoint, plan: Plan, arrivals: Arrivals) -> tuple[list[Connection], str]:
+    """Open all connections; return those that opened, and why another one did not."""
+    limiter = asyncio.Semaphore(plan.at_once)
+
+    async def open_one() -> Connection:
+        async with limiter, asyncio.timeout(OPEN_TIMEOUT_S):
+            return await connect(endpoint, arrivals.open())
+
+    found = await asyncio.gather(*(open_one() for _ in range(plan.connections)), return_exceptions=True)
+    problem = next((_describe(error) for error in found if isinstance(error, BaseException)), "")
     return [one for one in found if isinstance(one, Connection)], problem
 
 
-def _sentence(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
-        return f"does not answer within {OPEN_TIMEOUT:g} s"
+        return f"does not respond within {OPEN_TIMEOUT_S:g} s"
     return str(error) or type(error).__name__
 
 
@@ -102,95 +183,44 @@ def _ready(connections: list[Connection], problem: str) -> Ready:
         total = sum(connection.steps.values())
         for step, took in [*connection.steps.items(), ("total", total)]:
             steps.setdefault(step, Latencies()).record(took / 1000)
-    client = next((c.inbox.client for c in connections if c.inbox.client), "")
+    client = next((c.arrivals.client for c in connections if c.arrivals.client), "")
     return Ready(steps, len(connections), problem, client)
 
 
-async def _window(
-    connections: list[Connection], go: Go, cut: asyncio.Future[Settlement]
-) -> tuple[Go, Cost, Received]:
-    """Wait for the window to pass, or to be cut.
+async def _measure_window(
+    connections: list[Connection], window: Window, interrupt: asyncio.Future[WindowEnd]
+) -> tuple[Window, Cost, Received]:
+    """Wait until the window ends or is interrupted.
 
-    Returns: the window as it was, its cost, and what came in it.
+    Returns:
+        The window as it was, its cost, and what arrived in it.
     """
-    await _until(go.start, cut)
-    lag = LoopLag()
+    await _wait_until(window.start, interrupt)
+    lag = TimerLag()
     cpu = time.process_time()
     before = _received(connections)
-    await _until(go.start + go.seconds * 1000, cut)
-    # A loop's timer may fire a moment early; only a cut makes a window shorter.
-    until_now = max(0.0, (server_clock.now() - go.start) / 1000)
-    passed = min(go.seconds, until_now) if cut.done() else go.seconds
+    await _wait_until(window.start + window.seconds * 1000, interrupt)
+    # A loop's timer may fire slightly early; only an interrupt makes a window shorter.
+    until_now = max(0.0, (server_clock.now() - window.start) / 1000)
+    passed = min(window.seconds, until_now) if interrupt.done() else window.seconds
     used = time.process_time() - cpu
     received = _received(connections).since(before)
     share = used / passed if passed else 0.0
-    return Go(go.start, passed), Cost(used, share, lag.stop()), received
+    return Window(window.start, passed), Cost(used, share, lag.stop()), received
 
 
 def _received(connections: list[Connection]) -> Received:
     found = Received()
     for connection in connections:
-        found.messages += connection.inbox.messages
+        found.messages += connection.arrivals.messages
         found.bytes += connection.bytes
-        found.payload_bytes += connection.inbox.payload_bytes
+        found.payload_bytes += connection.arrivals.payload_bytes
     return found
 
 
-async def _until(at: float, cut: asyncio.Future[Settlement]) -> None:
-    await asyncio.wait({cut}, timeout=max(0.0, (at - server_clock.now()) / 1000))
-
-
-async def run(lines: Lines) -> None:
-    """Measure one round."""
-    plan = await lines.read(Plan)
-    arrivals = Arrivals()
-    try:
-        aim = await target(plan.url, plan.transport)
-    except OSError as error:
-        lines.write(Ready({}, 0, _sentence(error)))
-        return
-    connections, problem = await _open(aim, plan, arrivals)
-    arrivals.inboxes = [connection.inbox for connection in connections]
-    if connections:
-        await asyncio.wait([c.welcomed for c in connections], timeout=WELCOME_WAIT)
-    lines.write(_ready(connections, problem))
-    go = await lines.read(Go)
-    # Nothing cyclic is made while messages come; a collection would look like latency.
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    # A settlement that comes early cuts the window, and so does the end of whoever asked.
-    settlement = asyncio.ensure_future(lines.read(Settlement))
-    go, cost, received = await _window(connections, go, settlement)
-    await asyncio.wait({settlement}, timeout=DRAIN)
-    ended = Counter(c.ended for c in connections if c.ended is not None)
-    for connection in connections:
-        connection.close()
-    settled = await settlement
-    figures = work_out(arrivals, plan.periods, go, settled.offset, settled.error)
-    outcome = Outcome(
-        go.seconds, figures, cost, received, dict(ended), arrivals.unread, arrivals.left_out
-    )
-    lines.write(outcome)
-
-
-async def _main() -> None:
-    reader = asyncio.StreamReader(limit=MAX_LINE)
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    # Whoever asked is gone when the lines end.
-    with contextlib.suppress(EOFError):
-        await run(Lines(reader))
-
-
-def main() -> None:
-    """Run on uvloop where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(_main())
-    else:
-        uvloop.run(_main())
+async def _wait_until(at: float, interrupt: asyncio.Future[WindowEnd]) -> None:
+    """Wait until an instant of `server_clock.now`, or until the interrupt."""
+    await asyncio.wait({interrupt}, timeout=max(0.0, (at - server_clock.now()) / 1000))
 
 
 if __name__ == "__main__":

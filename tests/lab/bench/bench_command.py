@@ -1,4 +1,4 @@
-"""Run `rtdemo bench` against servers."""
+"""Run `rtdemo bench` as a command, and servers to measure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cluster.process import rtdemo
 
 
 class Done(NamedTuple):
-    """What a command left."""
+    """The exit code and the output of a command."""
 
     code: int | None
     out: str
@@ -41,7 +41,7 @@ async def bench(*arguments: object) -> Done:
 
 @asynccontextmanager
 async def plugin_server(folder: Path, plugin: str = "") -> AsyncIterator[str]:
-    """A server of its own process with a plugin."""
+    """Run a server with a plugin in its own process; yield its URL."""
     file = folder / "extra.py"
     file.write_text(plugin)
     server = rtdemo(folder, "server", str(file))
@@ -55,5 +55,5 @@ async def plugin_server(folder: Path, plugin: str = "") -> AsyncIterator[str]:
 def refuse_http(
     connection: websockets.ServerConnection, request: websockets.Request
 ) -> websockets.Response | None:
-    """Answer the questions to rtdemo as a WebSocket server that has no pages."""
+    """Answer requests to rtdemo's API with 404, as a server that has only a WebSocket."""
     return connection.respond(404, "nothing\n") if request.path.startswith("/api") else None

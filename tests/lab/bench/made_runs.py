@@ -1,12 +1,12 @@
-"""Runs as bench makes them, without measuring."""
+"""Runs with made-up figures, for tests that do not measure."""
 
 from __future__ import annotations
 
 from random import Random
 
 from rtdemo.lab.bench.machine import Environment
-from rtdemo.lab.bench.protocol import order
-from rtdemo.lab.bench.result import Block, Figures, Line, Received, Round, Run, RunSettings
+from rtdemo.lab.bench.result import Figures, ParityCheck, Received, Round, Run, RunSettings, SecondBlock
+from rtdemo.lab.bench.run import turn_order
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.timing.histogram import Latencies
 
@@ -19,13 +19,13 @@ def latencies(*seconds: float) -> Latencies:
 
 
 def a_round(transport: Transport, level: float, seed: int, messages: int = 200) -> Round:
-    """Ten seconds of messages around `level` milliseconds, both from due and from sentAt."""
+    """Return a round of ten seconds with latencies around `level` milliseconds, on both bases."""
     chance = Random(seed)
     level *= chance.lognormvariate(0, 0.05)
     blocks = []
     for _ in range(10):
         some = latencies(*(level / 1000 * chance.lognormvariate(0, 0.4) for _ in range(messages)))
-        blocks.append(Block(some, some))
+        blocks.append(SecondBlock(some, some))
     figures = Figures(blocks, messages * 10, messages * 10, messages * 10, numbered=messages * 10)
     figures.periods = {"message": 2000.0}
     return Round(
@@ -42,8 +42,8 @@ def a_round(transport: Transport, level: float, seed: int, messages: int = 200) 
 
 
 def a_run(levels: dict[Transport, float], rounds: int = 3, seed: int = 1) -> Run:
-    """Rounds in turns, at these levels in milliseconds."""
-    turns = order(tuple(name for name in TRANSPORTS if name in levels), rounds)
+    """Return a run with rounds in turns, and latencies around these levels in milliseconds."""
+    turns = turn_order(tuple(name for name in TRANSPORTS if name in levels), rounds)
     environment = Environment("0", "3", "here", 2, "rtdemo 0")
     settings = RunSettings(rounds=rounds, transports=tuple(levels))
     return Run(
@@ -51,6 +51,6 @@ def a_run(levels: dict[Transport, float], rounds: int = 3, seed: int = 1) -> Run
         target="own server",
         environment=environment,
         settings=settings,
-        parity=[Line("compression", "ok", "none")],
+        parity=[ParityCheck("compression", "ok", "none")],
         rounds=[a_round(name, levels[name], seed * 1000 + n) for n, name in enumerate(turns)],
     )

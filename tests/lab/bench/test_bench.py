@@ -1,4 +1,4 @@
-"""`rtdemo bench` as a person runs it, and what it sees that others do not."""
+"""`rtdemo bench` as a command, against real servers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def p50(run: Run, transport: str) -> float:
 
 
 async def test_both_transports_of_a_server_of_its_own(tmp_path: Path) -> None:
-    """A table, a run file and a page; everything due came, and both were measured alike."""
+    """Bench writes a table, a run file and a page. Due messages arrive, under equal conditions."""
     file, page = tmp_path / "run.json", tmp_path / "run.html"
     done = await bench(
         *("-n", 6, "--seconds", 1, "--rounds", 2, "--speed", 20, "--processes", 2),
@@ -48,7 +48,7 @@ async def test_both_transports_of_a_server_of_its_own(tmp_path: Path) -> None:
     run = result.read(file)
     assert [one.transport for one in run.rounds] == ["websocket", "sse", "sse", "websocket"]
     for one in run.rounds:
-        # A machine with other work to do may delay some, not most.
+        # Other work on the machine may delay some messages, but not most.
         assert one.figures.due == pytest.approx(60, abs=6)
         assert one.figures.kept >= one.figures.due / 2
         assert (one.connections, len(one.costs), one.figures.lost, one.ended) == (6, 2, 0, {})
@@ -64,12 +64,12 @@ async def test_both_transports_of_a_server_of_its_own(tmp_path: Path) -> None:
         "ok",
     )
     assert "measured producers: message; left out: status" in done.out
-    assert "No difference can be told" in done.out or "95 % interval" in done.out
+    assert "No clear difference" in done.out or "95 % interval" in done.out
     assert page.read_text().startswith("<!doctype html>")
 
 
 async def test_a_figure_that_got_worse_fails(tmp_path: Path) -> None:
-    """With --fail-if beside --compare; one that did not passes, one that is not known does neither."""
+    """--fail-if exits 1 for a worse figure, 0 if it is not worse, and 3 if it is unknown."""
     file = tmp_path / "run.json"
     quick = ("-n", 6, "--seconds", 1, "--rounds", 2, "--speed", 20, "--transport", "sse")
     assert (await bench(*quick, "--json", file)).code == 0
@@ -88,16 +88,16 @@ async def test_a_figure_that_got_worse_fails(tmp_path: Path) -> None:
         bench(*quick, "--compare", unknown, "--fail-if", "bytes+50%"),
     )
     assert done.code == 1
-    assert done.err.startswith("rtdemo: SSE: bytes a message +")
-    assert done.err.endswith("is over bytes+50%\n")
+    assert done.err.startswith("rtdemo: SSE: bytes per message +")
+    assert done.err.endswith("exceeds bytes+50%\n")
     assert "between SSE before and SSE now" in done.out or "SSE now's p50" in done.out
     assert passed.code == 0
-    why = "both runs must tell the figure, in two rounds"
-    assert (unmet.code, unmet.err) == (3, f"rtdemo: SSE: bytes+50% could not be held: {why}\n")
+    why = "it needs this figure from two rounds of each run"
+    assert (unmet.code, unmet.err) == (3, f"rtdemo: SSE: bytes+50% could not be checked: {why}\n")
 
 
 async def test_a_clock_that_is_3_s_ahead_is_seen_through(tmp_path: Path) -> None:
-    """Latency is right within its error bar, where `Date.now() - sentAt` would be 3 s off."""
+    """Latency is correct within its error, where `Date.now() - sentAt` would be wrong by 3 s."""
     file = tmp_path / "run.json"
     async with plugin_server(tmp_path, SKEW) as url:
         done = await bench(url, *("-n", 4, "--seconds", 1, "--rounds", 1, "--speed", 20, "--json", file))
@@ -106,13 +106,13 @@ async def test_a_clock_that_is_3_s_ahead_is_seen_through(tmp_path: Path) -> None
     for transport in ("websocket", "sse"):
         errors = [one.clock_error for one in run.rounds if one.transport == transport]
         assert errors[0] is not None
-        # On loopback a message takes no time to speak of, and never less than none.
+        # On loopback a message takes almost no time, and never less than 0.
         assert 0 <= p50(run, transport) < errors[0] + 100
         assert errors[0] < 500
 
 
 async def test_a_stall_shows_from_the_due_instant_alone(tmp_path: Path) -> None:
-    """500 ms once a second: p99 from due has it, latency from sentAt and the rate of arrivals do not."""
+    """p99 from due time shows a stall of 500 ms once a second; latency from sentAt does not."""
     file = tmp_path / "run.json"
     async with plugin_server(tmp_path, STALL) as url:
         done = await bench(
@@ -132,10 +132,10 @@ async def test_a_stall_shows_from_the_due_instant_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("period", [0.02])
 async def test_any_server_with_sent_at(tmp_path: Path, period: float) -> None:
-    """One of the websockets library, that knows nothing of rtdemo; its period is estimated."""
+    """Bench measures a server of the websockets library, and estimates its period."""
     file = tmp_path / "run.json"
 
-    async def talk(socket: websockets.ServerConnection) -> None:
+    async def send_messages(socket: websockets.ServerConnection) -> None:
         loop, number = asyncio.get_running_loop(), 0
         start, started_at = loop.time(), time.time()
         while True:
@@ -145,7 +145,7 @@ async def test_any_server_with_sent_at(tmp_path: Path, period: float) -> None:
             text = {"message": f"Reading {number}", "sentAt": (started_at + number * period) * 1000}
             await socket.send(json.dumps(text))
 
-    async with websockets.serve(talk, "127.0.0.1", 0, process_request=refuse_http) as server:
+    async with websockets.serve(send_messages, "127.0.0.1", 0, process_request=refuse_http) as server:
         port = server.sockets[0].getsockname()[1]
         done = await bench(
             f"ws://127.0.0.1:{port}/any", *("-n", 3, "--seconds", 1, "--rounds", 1), *("--json", file)
@@ -155,14 +155,14 @@ async def test_any_server_with_sent_at(tmp_path: Path, period: float) -> None:
     assert list(one.figures.periods) == ["Reading"]
     assert one.figures.periods["Reading"] == pytest.approx(20, rel=0.1)
     assert one.figures.due == pytest.approx(150, abs=20)
-    assert "no rtdemo" in done.out
+    assert "not an rtdemo server" in done.out
 
 
 async def test_connections_that_received_nothing_are_warned_of() -> None:
-    """Of a server that sends to every other one, all that is due comes there."""
+    """If a server sends to every other connection only, bench warns of the rest."""
     connected = []
 
-    async def talk(socket: websockets.ServerConnection) -> None:
+    async def send_messages(socket: websockets.ServerConnection) -> None:
         connected.append(socket)
         if len(connected) % 2:
             await socket.wait_closed()
@@ -170,7 +170,7 @@ async def test_connections_that_received_nothing_are_warned_of() -> None:
             await asyncio.sleep(0.02)
             await socket.send(json.dumps({"message": "x", "sentAt": time.time() * 1000}))
 
-    async with websockets.serve(talk, "127.0.0.1", 0, process_request=refuse_http) as server:
+    async with websockets.serve(send_messages, "127.0.0.1", 0, process_request=refuse_http) as server:
         port = server.sockets[0].getsockname()[1]
         done = await bench(f"ws://127.0.0.1:{port}/", *("-n", 4, "--seconds", 1, "--rounds", 1))
     assert done.code == 0

@@ -1,4 +1,4 @@
-"""What ends `rtdemo bench` early, and what it says then."""
+"""What ends `rtdemo bench` early, and what it reports then."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rtdemo.lab.bench import result
 from tests.lab.bench.bench_command import bench, finish, plugin_server, refuse_http, start
 
 
-async def test_a_server_that_says_nothing(tmp_path: Path) -> None:
-    """It is told after the round, and no file is written."""
+async def test_a_server_that_sends_nothing(tmp_path: Path) -> None:
+    """The error comes after the round, and no file is written."""
 
-    async def listen(socket: websockets.ServerConnection) -> None:
+    async def send_nothing(socket: websockets.ServerConnection) -> None:
         await socket.wait_closed()
 
     file = tmp_path / "run.json"
-    async with websockets.serve(listen, "127.0.0.1", 0, process_request=refuse_http) as server:
+    async with websockets.serve(send_nothing, "127.0.0.1", 0, process_request=refuse_http) as server:
         port = server.sockets[0].getsockname()[1]
         done = await bench(
             f"ws://127.0.0.1:{port}/", *("-n", 2, "--seconds", 1, "--rounds", 1), *("--json", file)
@@ -32,14 +32,14 @@ async def test_a_server_that_says_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_interrupted_it_tells_what_was_measured(tmp_path: Path, number: signal.Signals) -> None:
-    """The window that was under way included, in the files too."""
+async def test_an_interrupt_reports_what_was_measured(tmp_path: Path, number: signal.Signals) -> None:
+    """The output and the file include the interrupted window."""
     file = tmp_path / "run.json"
     async with plugin_server(tmp_path) as url:
         process = await start(
             url, *("-n", 2, "--seconds", 60, "--speed", 20, "--transport", "sse"), *("--json", file)
         )
-        # 20 a second; a window that is cut before it lasted a second counts for nothing.
+        # 20 per second; an interrupted window of under one second does not count.
         await delivered(url, 80)
         process.send_signal(number)
         done = await finish(process)
@@ -52,8 +52,8 @@ async def test_interrupted_it_tells_what_was_measured(tmp_path: Path, number: si
     assert one.figures.messages > 0
 
 
-async def test_interrupted_before_anything_it_says_nothing(tmp_path: Path) -> None:
-    """And leaves no server behind."""
+async def test_an_interrupt_before_the_first_window_prints_nothing(tmp_path: Path) -> None:
+    """Interrupted early, bench prints nothing, and its server exits."""
     process = await start("-n", 1, "--seconds", 60)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     async with asyncio.timeout(30):
@@ -66,14 +66,14 @@ async def test_interrupted_before_anything_it_says_nothing(tmp_path: Path) -> No
 
 
 async def delivered(url: str, count: int) -> None:
-    """Wait until a server has sent so much over SSE."""
+    """Wait until a server has sent this number of messages over SSE."""
     async with httpx.AsyncClient() as http, asyncio.timeout(60):
         while (await http.get(f"{url}/api/stats")).json()["messages"]["sse"] < count:
             await asyncio.sleep(0.05)
 
 
-async def test_a_file_that_cannot_be_written_takes_no_table_away(tmp_path: Path) -> None:
-    """What was measured for minutes is printed all the same."""
+async def test_the_table_is_printed_if_the_file_cannot_be_written(tmp_path: Path) -> None:
+    """If the file cannot be written, the measured figures are still printed."""
     async with plugin_server(tmp_path) as url:
         done = await bench(
             url,
@@ -87,12 +87,12 @@ async def test_a_file_that_cannot_be_written_takes_no_table_away(tmp_path: Path)
 
 @pytest.mark.parametrize("scheme", ["https", "wss"])
 async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
-    """Here since the server speaks none."""
+    """A server without TLS causes one line, with the address to use."""
     async with plugin_server(tmp_path) as url:
         done = await bench(url.replace("http", scheme), "-n", 1)
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
     assert "fails at TLS" in done.err
-    assert "if it speaks no TLS, give http://127.0.0.1:" in done.err
+    assert "if it does not use TLS, give http://127.0.0.1:" in done.err
     assert "certificate" not in done.err
 
 
@@ -102,19 +102,19 @@ async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
         (["http://127.0.0.1:1"], 1, "is the server running?"),
         (["ws://127.0.0.1:1/"], 1, "is the server running?"),
         (["ftp://x"], 2, "has the scheme 'ftp'"),
-        (["ws://127.0.0.1:1", "--transport", "sse"], 2, "there is no sse"),
+        (["ws://127.0.0.1:1", "--transport", "sse"], 2, "without sse"),
         (["-n", "20001"], 2, "1<=x<=20000"),
         (["--seconds", "601"], 2, "600"),
         (["--fail-if", "p99+20%"], 2, "give --compare, too"),
-        (["--compare", __file__, "--fail-if", "p98+20%"], 2, "is no limit; give"),
-        (["--compare", __file__], 1, "is no run file"),
+        (["--compare", __file__, "--fail-if", "p98+20%"], 2, "is not a limit; give"),
+        (["--compare", __file__], 1, "is not a run file"),
         (["--compare", "/missing"], 1, "cannot be read"),
-        (["--compare", "/dev/zero"], 1, "is no regular file"),
-        (["http://a..b"], 2, "names a host that cannot be"),
+        (["--compare", "/dev/zero"], 1, "is not a regular file"),
+        (["http://a..b"], 2, "has an invalid host name"),
     ],
 )
-async def test_what_cannot_be_is_one_line(arguments: list[str], code: int, words: str) -> None:
-    """On standard error, with an exit code."""
+async def test_an_error_is_one_line(arguments: list[str], code: int, words: str) -> None:
+    """An error is one line on standard error, with its exit code."""
     done = await bench(*arguments)
     assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
     assert words in done.err

@@ -15,7 +15,7 @@ PLUGIN = "from rtdemo import producer\n@producer(every=1)\ndef extra():\n    ret
 async def test_it_is_the_same_wherever_bench_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No setting, no `.env`, no plugin and no Redis of whoever measures is in the figures."""
+    """Bench's own server ignores the user's settings, `.env`, plugins and Redis."""
     (tmp_path / ".env").write_text("RTDEMO_SINGLE_SITE=perhaps\n")
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "extra.py").write_text(PLUGIN)

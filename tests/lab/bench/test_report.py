@@ -1,11 +1,11 @@
-"""What the table tells, and what it leaves open."""
+"""The table: its figures, and the reason for each unknown figure."""
 
 from __future__ import annotations
 
 import pytest
 
 from rtdemo.lab.bench import metrics, report
-from rtdemo.lab.bench.report import NOTHING, Row
+from rtdemo.lab.bench.report import NO_FIGURE, Row
 from tests.lab.bench.made_runs import a_round, a_run, latencies
 
 
@@ -17,17 +17,17 @@ def rows(section: str, messages: int = 200) -> dict[str, Row]:
 
 
 def test_it_is_told_of_how_many_messages_a_latency_is() -> None:
-    """From due, of the instants that are known."""
-    due, sent = rows("Latency from the instant it was due")["of"], rows("Latency from sentAt")["of"]
-    assert (due.figures, due.unit) == (("2,000",), "instants")
+    """The table has the number of due times, and of messages, that a latency comes from."""
+    due, sent = rows("Latency from due time")["samples"], rows("Latency from sentAt")["samples"]
+    assert (due.figures, due.unit) == (("2,000",), "due times")
     assert (sent.figures, sent.unit) == (("2,000",), "messages")
 
 
 @pytest.mark.parametrize(("percent", "enough"), [(99.9, 10_000), (99.0, 1_000), (95.0, 200)])
 def test_a_percentile_takes_ten_samples_beyond_it(percent: float, enough: int) -> None:
-    """Below that there is a dash, with the reason."""
+    """With fewer samples than needed there is a dash, with the reason."""
     assert metrics.percentile(latencies(*[0.001] * enough), percent) is not None
     assert metrics.percentile(latencies(*[0.001] * (enough - 1)), percent) is None
     row = rows("Latency from sentAt", messages=15)[f"p{percent:g}"]
-    assert row.figures == ((NOTHING,) if enough > 150 else row.figures)
-    assert row.about == f"not told: it takes {enough:,} messages."
+    assert row.figures == ((NO_FIGURE,) if enough > 150 else row.figures)
+    assert row.about == f"unknown: it needs {enough:,} messages."

@@ -1,4 +1,4 @@
-"""What bench writes: a run file that is told from others, and a page that needs nothing else."""
+"""The files that bench writes: the run file, and the HTML page."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def run() -> Run:
     return a_run({"websocket": 2.0, "sse": 3.0})
 
 
-def test_a_run_comes_back_as_it_was(run: Run, tmp_path: Path) -> None:
-    """Every second's histogram included."""
+def test_a_run_file_reads_back_equal(run: Run, tmp_path: Path) -> None:
+    """A run that is written and read is equal, including the histogram of each second."""
     file = tmp_path / "run.json"
     result.write(file, msgspec.json.encode(run))
     assert result.read(file) == run
@@ -33,16 +33,19 @@ def test_a_run_comes_back_as_it_was(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b'{"format": "rtdemo-bench", "version": 2}', "is a run file of version 2, and this is 1"),
-        (b'{"format": "another", "version": 1}', "is no run file; make one"),
-        (b'{"format": "rtdemo-bench", "version": 1}', "is no run file: "),
-        (b"[1]", "is no run file: "),
-        (b"\x00\xff", "is no run file: "),
-        (b"", "is no run file: "),
+        (
+            b'{"format": "rtdemo-bench", "version": 2}',
+            "is a run file of version 2, but this rtdemo reads 1",
+        ),
+        (b'{"format": "another", "version": 1}', "is not a run file; create one"),
+        (b'{"format": "rtdemo-bench", "version": 1}', "is not a run file: "),
+        (b"[1]", "is not a run file: "),
+        (b"\x00\xff", "is not a run file: "),
+        (b"", "is not a run file: "),
     ],
 )
-def test_other_files_are_told(text: bytes, words: str, tmp_path: Path) -> None:
-    """In one line."""
+def test_other_files_are_refused(text: bytes, words: str, tmp_path: Path) -> None:
+    """A file that is not a run file of this version causes an error of one line."""
     file = tmp_path / "other.json"
     file.write_bytes(text)
     with pytest.raises(FileError) as refused:
@@ -53,8 +56,8 @@ def test_other_files_are_told(text: bytes, words: str, tmp_path: Path) -> None:
         result.read(tmp_path / "missing.json")
 
 
-def test_a_file_is_whole_or_not_there(run: Run, tmp_path: Path) -> None:
-    """What cannot be written leaves nothing behind, and a device is no file to replace."""
+def test_a_file_is_written_completely_or_not_at_all(run: Run, tmp_path: Path) -> None:
+    """A failed write leaves no file behind, and a device is not replaced."""
     with pytest.raises(FileError, match="cannot be written"):
         result.write(tmp_path / "no" / "run.json", b"x")
     whole, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -71,7 +74,7 @@ def test_a_file_is_whole_or_not_there(run: Run, tmp_path: Path) -> None:
 
 
 class Outline(HTMLParser):
-    """Collect what a page refers to."""
+    """Collect the tags and references of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,9 +88,9 @@ class Outline(HTMLParser):
 
 
 def test_the_page_needs_nothing_else(run: Run) -> None:
-    """No script, no address, no style but its own."""
+    """The page has no script, no external address, and no style but its own."""
     run.target = 'http://h/"><script>alert(1)</script>'
-    text = report.page(run).decode()
+    text = report.html_page(run).decode()
     outline = Outline()
     outline.feed(text)
     assert outline.references == []
@@ -98,25 +101,25 @@ def test_the_page_needs_nothing_else(run: Run) -> None:
 
 
 def test_the_page_of_a_run_without_latency(run: Run) -> None:
-    """There is nothing to draw, and the rest is told."""
+    """Without latencies there are no charts; the other figures are present."""
     for one in run.rounds:
         one.clock_error = None
         for block in one.figures.blocks:
             block.sent.counts.clear()
             block.due.counts.clear()
-    text = report.page(run).decode()
+    text = report.html_page(run).decode()
     assert "<svg" not in text
     assert "rate kept" in text
     assert "p99.9" not in text
 
 
 def test_charts_stay_in_their_box(run: Run) -> None:
-    """Every point between 0 and 100 percent, on one scale for both."""
-    curve, seconds = charts.plots(run)
-    for line in [*curve.lines, *seconds.lines]:
+    """Every point is between 0 and 100 percent, and both charts have the same scale."""
+    by_percentile, over_time = charts.plots(run)
+    for line in [*by_percentile.lines, *over_time.lines]:
         points = [float(number) for number in re.findall(r"[\d.]+", line.path)]
         assert points
         assert min(points) >= 0
         assert max(points) <= 100
-    assert curve.up == seconds.up
-    assert [label.text for label in curve.across][-1] == "max"
+    assert by_percentile.up == over_time.up
+    assert [label.text for label in by_percentile.across][-1] == "max"

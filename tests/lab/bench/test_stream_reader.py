@@ -1,4 +1,4 @@
-"""The fast readers of bench, against the bytes that rtdemo writes and what else networks bring."""
+"""bench's readers: bytes that rtdemo writes, however networks and proxies split them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ END = b"0\r\n\r\n"
 
 
 def new(transport: str, written: list[bytes] | None = None) -> StreamReader:
-    """A reader; what it writes goes into a list."""
+    """Return a reader that writes into a list."""
     sink = written if written is not None else []
     return FrameReader(sink.append) if transport == "websocket" else BodyReader(chunked=True)
 
@@ -31,8 +31,8 @@ def read(transport: str, pieces: list[bytes]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("position", [None, "0123456789abcdef-7"])
-def test_every_cut_gives_the_same(transport: str, position: str | None) -> None:
-    """Two messages cut in two pieces at every byte, with a place in the log and without."""
+def test_every_split_gives_the_same(transport: str, position: str | None) -> None:
+    """Messages split at any byte are the same, with and without a position in the log."""
     small = PAYLOADS[:3]
     stream = b"".join(FORMATS[transport](payload, position) for payload in small)
     for cut in range(len(stream) + 1):
@@ -40,7 +40,7 @@ def test_every_cut_gives_the_same(transport: str, position: str | None) -> None:
 
 
 def test_every_length_of_frame_and_chunk(transport: str) -> None:
-    """One message a piece, and all in one; 7, 16 and 64 bits of length."""
+    """Messages with lengths of 7, 16 and 64 bits are read, one per piece and all in one."""
     pieces = [FORMATS[transport](payload) for payload in PAYLOADS]
     assert read(transport, pieces) == PAYLOADS
     assert read(transport, [b"".join(pieces)]) == PAYLOADS
@@ -48,7 +48,7 @@ def test_every_length_of_frame_and_chunk(transport: str) -> None:
 
 @given(st.data())
 def test_any_pieces_give_the_same(data: st.DataObject) -> None:
-    """However the network cuts a stream."""
+    """A stream split into any pieces gives the same messages."""
     for name, form in FORMATS.items():
         stream = b"".join(map(form, PAYLOADS[:3]))
         cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
@@ -57,15 +57,15 @@ def test_any_pieces_give_the_same(data: st.DataObject) -> None:
 
 
 def test_pings_are_answered_between_fragments() -> None:
-    """With the same bytes, masked; a message in two frames is one."""
+    """The pong has the same payload, masked; a message in two frames is one message."""
     written: list[bytes] = []
     reader = new("websocket", written)
     assert reader.feed(b"\x01\x02ab" + b"\x89\x01p" + b"\x80\x02cd") == [b"abcd"]
     assert written == [b"\x8a\x81\0\0\0\0p"]
 
 
-def test_a_close_is_answered_and_told() -> None:
-    """With its code."""
+def test_a_close_is_answered_and_raises() -> None:
+    """A close frame is answered with its code, which the error contains."""
     written: list[bytes] = []
     with pytest.raises(ValueError, match="closed with code 1001"):
         new("websocket", written).feed(b"\x88\x02\x03\xe9")
@@ -73,27 +73,27 @@ def test_a_close_is_answered_and_told() -> None:
 
 
 @pytest.mark.parametrize("frame", [b"\x81\x81\0\0\0\0a", b"\xc1\x01a", b"\x81\x7f" + b"\xff" * 8])
-def test_frames_that_no_server_may_send(frame: bytes) -> None:
-    """Masked, of an extension that was not asked for, or without bound."""
+def test_invalid_frames_are_refused(frame: bytes) -> None:
+    """A frame that is masked, uses an extension that was not negotiated, or is too long raises."""
     with pytest.raises(ValueError, match="a frame"):
         new("websocket").feed(frame)
 
 
-def test_chunks_that_are_cut_elsewhere_than_events() -> None:
-    """As proxies do: events in pieces, several in one chunk, comments between them."""
+def test_chunks_may_differ_from_events() -> None:
+    """Proxies split events, or put several into one chunk; comments between them are skipped."""
     body = b"data: 1\n\n: ping\n\ndata: 2\nid: a-1\n\ndata: 3\n\n"
     chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (body[:3], body[3:20], body[20:])]
     assert read("sse", chunks) == [b"1", b"2", b"3"]
     assert BodyReader(chunked=False).feed(body) == [b"1", b"2", b"3"]
 
 
-def test_an_event_that_was_begun_is_not_overtaken() -> None:
-    """One that comes whole in a chunk of its own joins the lines before it."""
+def test_the_fast_path_continues_an_open_event() -> None:
+    """A data line in its own chunk continues an event that has begun."""
     assert read("sse", [b"8\r\ndata: a\n\r\n", wire.sse_chunk(b"b")]) == [b"a\nb"]
 
 
-def test_the_end_of_a_body_is_told() -> None:
-    """And so is what is no chunk."""
+def test_the_end_of_a_body_raises() -> None:
+    """The last chunk raises, and so does an invalid one."""
     with pytest.raises(ValueError, match="ended the stream"):
         new("sse").feed(END)
     for wrong in (b"zz\r\n", b"x" * 2000, b"-1\r\n", b"fffffffff\r\n"):

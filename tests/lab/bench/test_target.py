@@ -1,4 +1,4 @@
-"""What bench may say of a server's clock and of its processes."""
+"""The server that bench measures: its clock and its processes."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ import socket
 import pytest
 
 from rtdemo.lab import address
-from rtdemo.lab.bench.analysis import work_out
+from rtdemo.lab.bench.analysis import analyse_window
 from rtdemo.lab.bench.result import RunSettings
-from rtdemo.lab.bench.target import Offers, Subject
+from rtdemo.lab.bench.target import ServerInfo, Target
 from rtdemo.protocol.connection_info import ConnectionInfo
-from tests.lab.bench.test_arrivals import AHEAD, GO, received
+from tests.lab.bench.test_arrivals import AHEAD, WINDOW, received
 
 
-def subject(port: int = 1) -> Subject:
-    return Subject(address.parse(f"http://127.0.0.1:{port}"), Offers(), RunSettings(), "")
+def new_target(port: int = 1) -> Target:
+    return Target(address.parse(f"http://127.0.0.1:{port}"), ServerInfo(), RunSettings(), "")
 
 
-def route(process: int) -> ConnectionInfo:
+def connection_info(process: int) -> ConnectionInfo:
     return ConnectionInfo("", process, "sse", "1.1", False, True, None, [], "127.0.0.1")
 
 
 async def test_a_server_here_that_tells_no_time_is_assumed_to_share_the_clock() -> None:
-    """And that is said, instead of an error that nobody knows."""
-    there = subject()
-    await there.look_at_clock()
-    assert there.clock is not None
-    assert there.clock_is_assumed
+    """A server on loopback without `/api/time` gets this machine's clock, marked as assumed."""
+    target = new_target()
+    await target.update_clock()
+    assert target.clock is not None
+    assert target.clock_is_assumed
 
 
 def test_messages_that_came_before_they_were_sent_show_another_clock() -> None:
-    """Latency is not told then; within the error it is."""
+    """Messages that arrive before their `sentAt` refute the assumed clock, unless within its error."""
     times = range(10_000, 11_000, 100)
     ahead = received(*((at + 3_000.0, at + 1.0, {"producer": "p"}) for at in times))
-    figures = work_out(ahead, {"p": 100.0}, GO, AHEAD + 0.25, error=1.5)
+    figures = analyse_window(ahead, {"p": 100.0}, WINDOW, AHEAD + 0.25, error=1.5)
     assert figures.refuted
     assert (figures.due, figures.kept, len(figures.blocks[0].sent)) == (10, 10, 0)
     true = received(*((float(at), at - 1.0, {"producer": "p"}) for at in times))
-    assert not work_out(true, {}, GO, AHEAD + 0.25, error=1.5).refuted
+    assert not analyse_window(true, {}, WINDOW, AHEAD + 0.25, error=1.5).refuted
 
 
 @pytest.mark.parametrize("is_server", [True, False])
 def test_processes_that_only_pass_on_are_not_the_servers(is_server: bool) -> None:
-    """Whose CPU and memory are those of a proxy."""
+    """If another process serves, the one that listens is a proxy: its CPU time does not count."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        there = subject(listening.getsockname()[1])
-        there.pids = {os.getpid()}
-        there.check_processes(route(os.getpid() if is_server else 1))
-    assert there.pids == ({os.getpid()} if is_server else set())
-    assert ("another program listens" in there.why_untold) is not is_server
+        target = new_target(listening.getsockname()[1])
+        target.pids = {os.getpid()}
+        target.check_processes(connection_info(os.getpid() if is_server else 1))
+    assert target.pids == ({os.getpid()} if is_server else set())
+    assert ("listens on port" in target.process_problem) is not is_server
