@@ -29,7 +29,7 @@ def check_handshake(request: web.Request) -> None:
     page = f"http://{_page_host(request)}/"
     raise Refused(
         426,
-        f"only WebSocket (version 13) is spoken here; the page is at {page}",
+        f"this address accepts only WebSocket (version 13); the page is at {page}",
         {hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", hdrs.SEC_WEBSOCKET_VERSION: "13"},
     )
 
