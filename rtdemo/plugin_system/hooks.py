@@ -65,6 +65,11 @@ class Hooks:
         """Remove a plugin."""
         self._pluggy.unregister(name=name)
 
+    def implementations(self, hook: str) -> list[pluggy.HookImpl]:
+        """Return the implementations of a hook, in the order in which they are called."""
+        # pluggy's own list is in the reverse order.
+        return list(reversed(getattr(self._pluggy.hook, hook).get_hookimpls()))
+
     def _check(self, module: object) -> None:
         known = [name for name, caller in vars(self._pluggy.hook).items() if _is_specified(caller)]
         for caller in self._pluggy.get_hookcallers(module) or ():
@@ -133,8 +138,7 @@ class Hooks:
                     self._failed(plugin, hook, error)
 
     def _call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
-        # pluggy calls the last one of its list first.
-        for implementation in reversed(getattr(self._pluggy.hook, hook).get_hookimpls()):
+        for implementation in self.implementations(hook):
             values = [arguments[name] for name in implementation.argnames]
             call = partial(implementation.function, *values)
             answer = self._guarded(implementation.plugin_name, hook, call)

@@ -241,9 +241,8 @@ class Supervisor:
         self._failed_rounds.failed(self._time())
         if before < self._failed_rounds.consecutive_failures == FAILURES_TO_DISABLE:
             self._paused_until = math.inf
-            self._log_problem(
-                f"disabled after {FAILURES_TO_DISABLE} failures in a row, until it is enabled", None
-            )
+            times = f"{FAILURES_TO_DISABLE} failures in a row"
+            self._log_problem(f"disabled after {times}, until it is enabled or reloaded", None)
 
     def _log_problem(self, consequence: str, error: BaseException | None) -> None:
         self._is_problem_logged = True

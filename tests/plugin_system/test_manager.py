@@ -1,4 +1,4 @@
-"""Plugins: found, loaded, asked, and kept from hurting each other."""
+"""Finding, loading and calling plugins, and isolating them from each other."""
 
 from __future__ import annotations
 
@@ -49,34 +49,34 @@ def found(plugins_dir: str = "", *files: Path) -> dict[str, Source]:
 
 
 def test_built_in_plugins_are_found_anywhere(elsewhere: Path) -> None:
-    """They ship with the package, whatever the working directory."""
+    """They are part of the package, so they are found in any working directory."""
     assert set(found()) >= BUILT_IN
 
 
 def test_plugins_folder_of_the_working_directory(elsewhere: Path) -> None:
-    """./plugins counts where it exists; a name with an underscore does not."""
+    """./plugins is searched if it exists, except files with a name that begins with an underscore."""
     write(elsewhere / "plugins", "mine", "x = 1")
     write(elsewhere / "plugins", "_draft", "x = 1")
     assert set(found()) - BUILT_IN == {"mine"}
 
 
 def test_later_replaces_earlier_by_name(elsewhere: Path) -> None:
-    """A file named by hand is stronger than the folder, the folder than the bundled; each is told."""
+    """A named file replaces one of the folder, which replaces a built-in one; a line reports each."""
     in_folder = write(elsewhere / "mine", "echo", "x = 1")
-    by_hand = write(elsewhere, "echo", "x = 2")
-    sources, replaced = discover(str(in_folder.parent), [by_hand])
-    assert {s.name: s.origin for s in sources}["echo"] == str(by_hand)
+    named = write(elsewhere, "echo", "x = 2")
+    sources, replaced = discover(str(in_folder.parent), [named])
+    assert {s.name: s.origin for s in sources}["echo"] == str(named)
     assert [line for line in replaced if "'echo'" in line and "replaces" in line] == replaced
     assert len(replaced) == 2
 
 
 def test_checkout_finds_its_own_plugins_once() -> None:
-    """Started in the checkout, ./plugins and the bundled folder are the same and nothing is told."""
+    """In the checkout, ./plugins is the built-in folder, and no replacement is reported."""
     assert discover("", [])[1] == []
 
 
 def test_installed_distribution_is_found(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry point of the group `rtdemo` is a plugin, shown with its version."""
+    """An entry point of the group `rtdemo` is a plugin; its origin has the version."""
     write(
         elsewhere, "rtdemo_weather", "from rtdemo import producer\n@producer\ndef sky(): return 'blue'"
     )
@@ -116,7 +116,7 @@ def test_installed_distribution_is_found(elsewhere: Path, monkeypatch: pytest.Mo
 def test_broken_plugin_is_one_line_and_the_others_load(
     manager: PluginManager, tmp_path: Path, code: str, words: list[str]
 ) -> None:
-    """The line names the plugin, its file and what is wrong; nothing of it stays behind."""
+    """The line names the plugin, its file and the problem; none of its hooks stays registered."""
     bad = write(tmp_path, "bad", code)
     good = write(tmp_path, "good", "from rtdemo import producer\n@producer\ndef fine(): return 'x'")
     sources = found("", bad, good)
@@ -125,29 +125,29 @@ def test_broken_plugin_is_one_line_and_the_others_load(
     assert "\n" not in line
     assert [word for word in ("'bad'", str(bad), *words) if word not in line] == []
     assert [plugin.name for plugin in manager.plugins] == ["good"]
-    assert manager.hooks._pluggy.hook.receive.get_hookimpls() == []
+    assert manager.hooks.implementations("receive") == []
 
 
 def test_module_is_not_left_behind_after_an_error(manager: PluginManager, tmp_path: Path) -> None:
-    """A failed import leaves no half module for the next one to find."""
+    """After a failed import, no half-initialised module stays in sys.modules."""
     manager.load([found("", write(tmp_path, "halfway", "raise OSError"))["halfway"]])
     assert "rtdemo_plugins.halfway" not in sys.modules
 
 
-def test_producers_of_one_name_are_told_with_both_plugins(
+def test_second_producer_of_a_name_is_left_out_with_a_warning(
     manager: PluginManager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The first keeps the name."""
+    """The first keeps the name; the warning names the producer and both plugins."""
     for name in ("one", "two"):
         manager.register(SimpleNamespace(p=Producer("same", lambda: "x")), name, "here")
-    assert [account.plugin for account in manager.registry.supervisors] == ["one"]
+    assert [supervisor.plugin for supervisor in manager.registry.supervisors] == ["one"]
     assert "'same'" in caplog.text
     assert "'one'" in caplog.text
     assert "'two'" in caplog.text
 
 
 def test_one_name_may_differ_by_transport(manager: PluginManager) -> None:
-    """A plugin may run different functions of one name on the two transports."""
+    """A plugin may have two producers of one name, one per transport."""
     manager.register(
         SimpleNamespace(
             a=Producer("status", lambda: "ws", every=3, transports=["websocket"]),
@@ -160,20 +160,20 @@ def test_one_name_may_differ_by_transport(manager: PluginManager) -> None:
     assert periods == {"websocket": 3, "sse": 5}
 
 
-def test_plugin_with_nothing_in_it_is_told(
+def test_plugin_without_producer_and_hook_is_logged(
     manager: PluginManager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A forgotten decorator shows."""
+    """A forgotten decorator causes a warning."""
     manager.register(SimpleNamespace(cpu=lambda: "x"), "cpu", "cpu.py")
     assert "'cpu' (cpu.py) has no producer and no hook" in caplog.text
 
 
 class Rooms:
-    """A plugin that makes producers for each client."""
+    """A plugin that makes producers for each client, and records connects and disconnects."""
 
     def __init__(self, count: int = 1) -> None:
         self.count = count
-        self.seen: list[tuple[str, object]] = []
+        self.events: list[tuple[str, object]] = []
 
     @hookimpl
     def producers(self, client: Client) -> list[Producer]:
@@ -181,34 +181,34 @@ class Rooms:
 
     @hookimpl
     def connected(self, client: Client) -> None:
-        self.seen.append(("connected", client))
+        self.events.append(("connected", client))
 
     @hookimpl
     def disconnected(self, client: Client, reason: Reason) -> None:
-        self.seen.append(("disconnected", reason))
+        self.events.append(("disconnected", reason))
 
 
-def test_hooked_producers_keep_one_account(manager: PluginManager) -> None:
-    """Made anew at each connect, they are still one producer in the books."""
+def test_producer_of_a_hook_keeps_its_supervisor(manager: PluginManager) -> None:
+    """The hook returns a new object at each connect; the runs are counted together."""
     manager.register(Rooms(), "rooms", "here")
     for remote in ("a", "b"):
-        ((producer, account),) = manager.producers_for(Client("sse", remote))
-        account.run(producer, Client("sse", remote), lambda _: None, Backoff())
-    (account,) = manager.registry.supervisors
-    assert (account.producer.name, account.runs) == ("room 0", 2)
+        ((producer, supervisor),) = manager.producers_for(Client("sse", remote))
+        supervisor.run(producer, Client("sse", remote), lambda _: None, Backoff())
+    (supervisor,) = manager.registry.supervisors
+    assert (supervisor.producer.name, supervisor.runs) == ("room 0", 2)
 
 
-def test_names_without_end_meet_a_bound(
+def test_number_of_producers_has_a_bound(
     manager: PluginManager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A hook that invents names fills its table and no more."""
+    """A hook that returns ever new names fills the list up to its bound; one line reports it."""
     manager.register(Rooms(MAX_PRODUCERS + 5), "rooms", "here")
     assert len(manager.producers_for(Client("sse"))) == MAX_PRODUCERS
     assert caplog.text.count("further ones are left out") == 1
 
 
 class Failing:
-    """A plugin whose every hook raises."""
+    """A plugin with hooks that all raise."""
 
     @hookimpl
     def producers(self) -> list[Producer]:
@@ -227,16 +227,16 @@ class Failing:
         raise RuntimeError("no disconnect")
 
 
-class Rubbish:
-    """A plugin whose replies are no text."""
+class WrongReply:
+    """A plugin that replies with a number."""
 
     @hookimpl
     def receive(self) -> str:
         return 7  # type: ignore[return-value]  # the mistake under test
 
 
-class Answering:
-    """A plugin that takes its time and answers."""
+class AsyncReply:
+    """A plugin that replies after a turn of the loop."""
 
     @hookimpl
     async def receive(self, text: str) -> str:
@@ -244,32 +244,37 @@ class Answering:
         return text.upper()
 
 
-async def test_hook_that_raises_costs_nobody_else_the_answer(
+async def test_hook_that_raises_does_not_affect_other_plugins(
     manager: PluginManager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each failure is logged once with its traceback; the other plugins still count."""
+    """The first failure of each hook is logged with its traceback; the other plugins' results count."""
     rooms, client = Rooms(), Client("websocket")
-    for name, plugin in (("rooms", rooms), ("bad", Failing()), ("int", Rubbish()), ("up", Answering())):
+    for name, plugin in (
+        ("rooms", rooms),
+        ("bad", Failing()),
+        ("int", WrongReply()),
+        ("up", AsyncReply()),
+    ):
         manager.register(plugin, name, "here")
     replies: list[tuple[str, object]] = []
 
-    async def reply(*given: object) -> None:
-        replies.append(cast("tuple[str, object]", given))
+    async def send_reply(*arguments: object) -> None:
+        replies.append(cast("tuple[str, object]", arguments))
 
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             manager.hooks.connected(client)
             assert [p.name for p, _ in manager.producers_for(client)] == ["room 0"]
-            await manager.hooks.receive(client, "hi", reply)
+            await manager.hooks.receive(client, "hi", send_reply)
             manager.hooks.disconnected(client, Reason.CLIENT_LEFT)
     assert replies == [("up", "HI")] * 3
-    assert rooms.seen == [("connected", client), ("disconnected", Reason.CLIENT_LEFT)] * 3
+    assert rooms.events == [("connected", client), ("disconnected", Reason.CLIENT_LEFT)] * 3
     assert len(caplog.records) == 5
     assert all(record.exc_info for record in caplog.records)
 
 
 def test_plugin_of_a_taken_name_is_refused(manager: PluginManager) -> None:
-    """Two plugins cannot register under one name."""
+    """A second plugin cannot register under the same name."""
     manager.register(Rooms(), "rooms", "here")
     with pytest.raises(PluginError, match="rooms"):
         manager.register(Rooms(), "rooms", "there")
@@ -279,7 +284,7 @@ def test_plugin_of_a_taken_name_is_refused(manager: PluginManager) -> None:
     "hook", ["producers", "shared_producers", "receive", "connected", "disconnected", "checks"]
 )
 def test_every_hook_is_specified_in_one_line(hook: str) -> None:
-    """A hook is one line of docstring."""
+    """Each hook has a docstring of one line."""
     doc = getattr(hookspecs, hook).__doc__
     assert doc
     assert "\n" not in doc.strip()

@@ -1,4 +1,4 @@
-"""Plugins' own settings: declared once, read from the environment, secrets never shown."""
+"""Settings of plugins: read from the environment, checked, and hidden if they are secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtdemo.errors import ProducerError
 
 
 def test_value_of_the_environment_and_default() -> None:
-    """The variable is RTDEMO_<PLUGIN>_<NAME>; the text becomes the option's type."""
+    """The variable is RTDEMO_<PLUGIN>_<NAME>; its text is converted to the option's type."""
     city, count = Option(str, "Berlin"), Option(int, 3)
     city.read("weather", "CITY", {})
     count.read("my-weather", "COUNT", {"RTDEMO_MY_WEATHER_COUNT": "7"})
@@ -28,14 +28,14 @@ def test_value_of_the_environment_and_default() -> None:
     ],
 )
 def test_bad_value_is_one_line(option: Option[Any], text: str | None, words: list[str]) -> None:
-    """It names the variable, the value and what is allowed."""
+    """The error names the variable, the value and the allowed type."""
     with pytest.raises(ProducerError) as caught:
         option.read("p", "X", {} if text is None else {"RTDEMO_P_X": text})
     assert [word for word in words if word not in str(caught.value)] == []
 
 
 def test_secret_is_shown_by_nothing() -> None:
-    """Only `reveal` gives the text."""
+    """Only `reveal` returns the text."""
     key = Option(Secret, Secret(""))
     key.read("p", "KEY", {"RTDEMO_P_KEY": "hunter2"})
     assert key.value.reveal() == "hunter2"
@@ -44,8 +44,8 @@ def test_secret_is_shown_by_nothing() -> None:
         assert "hunter2" not in text
 
 
-def test_asking_before_it_is_read_says_what_to_set() -> None:
-    """An option without a value is an error, not None."""
+def test_value_before_loading_is_an_error() -> None:
+    """An option without a value raises when it is read, instead of returning None."""
     with pytest.raises(ProducerError, match="set"):
         _ = Option(str).value
     assert Option(str).shown == "(not set)"

@@ -1,4 +1,4 @@
-"""Declaring producers."""
+"""The declaration of producers, and its errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLIENT = Client("sse")
 
 
 def test_decorator_names_it_after_the_function() -> None:
-    """A declared function is a producer and can still be called."""
+    """A decorated function is a producer of the same name, and can still be called."""
 
     @producer(every=1.5)
     def dice() -> str:
@@ -28,7 +28,7 @@ def test_decorator_names_it_after_the_function() -> None:
 
 
 def test_bare_decorator_runs_once() -> None:
-    """Without a period a producer runs at connect."""
+    """Without arguments, the producer has no period."""
 
     @producer
     def hello(client: Client) -> str:
@@ -39,7 +39,7 @@ def test_bare_decorator_runs_once() -> None:
 
 
 def test_default_arguments_are_not_asked_for() -> None:
-    """Only what has no default is needed; `client` is always given."""
+    """An argument with a default is not passed, except `client`."""
 
     @producer
     def greet(client: Client | None = None, word: str = "hi") -> str:
@@ -50,14 +50,14 @@ def test_default_arguments_are_not_asked_for() -> None:
 
 @pytest.mark.parametrize("every", [0, -1, 0.009, float("nan"), float("inf"), "2", True])
 def test_period_must_be_a_number_of_seconds(every: Any) -> None:
-    """The line names the producer, the value and the least period."""
+    """The error names the producer and the shortest period."""
     with pytest.raises(ProducerError, match=r"'p'.*0\.01 or more"):
         Producer("p", lambda: "x", every=every)
 
 
 @pytest.mark.parametrize("transports", [["smoke"], [], "sse"])
 def test_transports_must_exist(transports: Any) -> None:
-    """The line says which there are."""
+    """The error lists the allowed transports."""
     with pytest.raises(ProducerError, match="websocket, sse"):
         Producer("p", lambda: "x", transports=transports)
 
@@ -98,14 +98,14 @@ BAD_TRAITS: list[tuple[Any, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("function", "traits", "words"), BAD_TRAITS)
 def test_traits_that_do_not_go_together(function: Any, traits: dict[str, Any], words: str) -> None:
-    """The line names the producer and the mend."""
+    """The error names the producer, and what is required."""
     with pytest.raises(ProducerError, match=re.escape(words)) as caught:
         Producer("p", function, **traits)
     assert "'p'" in str(caught.value)
 
 
 def test_other_arguments_are_refused() -> None:
-    """A producer takes nothing or `client`."""
+    """A producer takes no argument or `client`."""
     with pytest.raises(
         ProducerError, match=r"takes \(socket, room\); it may take no argument or client"
     ):
@@ -123,13 +123,13 @@ def test_name_must_fit_in_a_query(name: str) -> None:
 
 
 def test_what_is_not_callable_is_refused() -> None:
-    """The line says what was given."""
+    """The error names the given value."""
     with pytest.raises(ProducerError, match="42 is not a function"):
         Producer("p", 42)  # type: ignore[arg-type]  # the mistake under test
 
 
 def test_client_hides_its_secret() -> None:
-    """Logs show eight digits of the id; repr none."""
+    """`str` shows eight digits of the id, `repr` none; `repr` hides the query too."""
     client = Client("websocket", "10.0.0.1", query={"ticket": "t0p"})
     assert len(client.id) == 32
     assert client.id not in repr(client)

@@ -1,4 +1,4 @@
-"""A bad producer harms nobody but itself."""
+"""A producer that fails, hangs or blocks affects only itself."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from rtdemo.timing.schedule import Schedule
 CLIENT = Client("sse")
 
 
-class Bench:
-    """Run one function as a producer on a virtual clock."""
+class Harness:
+    """One function as a producer, on a virtual clock; `emitted` collects what it sends."""
 
     def __init__(
         self, clock: VirtualClock, function: Any, every: float | None = 1.0, **traits: Any
@@ -44,43 +44,43 @@ class Bench:
 
 
 def test_text_messages_and_none(clock: VirtualClock) -> None:
-    """Text and messages are emitted, a dict as JSON text, None is nothing this time."""
+    """Text and messages are emitted as they are, a dict as JSON text, None not at all."""
     contents = iter(["one", None, Message("two"), {"a": 1}])
-    bench = Bench(clock, lambda: next(contents))
-    bench.runner()
+    harness = Harness(clock, lambda: next(contents))
+    harness.runner()
     clock.advance(4)
-    assert bench.emitted == ["one", Message("two"), '{"a":1}']
-    assert (bench.supervisor.runs, bench.supervisor.failures) == (4, 0)
+    assert harness.emitted == ["one", Message("two"), '{"a":1}']
+    assert (harness.supervisor.runs, harness.supervisor.failures) == (4, 0)
 
 
 def test_speed_divides_the_period(clock: VirtualClock) -> None:
-    """At twice the speed twice as many come."""
-    bench = Bench(clock, lambda: "x")
-    bench.runner().set_speed(2.0)
+    """At twice the speed, twice as many messages are sent."""
+    harness = Harness(clock, lambda: "x")
+    harness.runner().set_speed(2.0)
     clock.advance(3)
-    assert len(bench.emitted) == 6
+    assert len(harness.emitted) == 6
 
 
 def test_failure_backs_off_from_1_to_30_seconds(clock: VirtualClock) -> None:
-    """Runs come after 1, 2, 4, 8, 16, 30, 30 ... seconds while it fails."""
+    """While it fails, it runs again after 1, 2, 4, 8, 16, 30, 30 ... seconds."""
     times: list[float] = []
 
     def fail() -> str:
         times.append(clock.now - 1000)
         raise RuntimeError("broken")
 
-    bench = Bench(clock, fail, every=0.5)
-    bench.runner()
+    harness = Harness(clock, fail, every=0.5)
+    harness.runner()
     clock.advance(140)
     assert [b - a for a, b in pairwise(times)] == [1, 2, 4, 8, 16, 30, 30, 30]
-    assert bench.supervisor.state == "backing off"
-    assert bench.supervisor.last_error == "RuntimeError: broken"
+    assert harness.supervisor.state == "backing off"
+    assert harness.supervisor.last_error == "RuntimeError: broken"
 
 
 def test_traceback_is_logged_once_and_recovery_too(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The first failure brings its traceback, the next are counted, and success is told."""
+    """The first failure is logged with its traceback, the next are counted, the recovery is logged."""
     broken = True
 
     def flaky() -> str:
@@ -88,64 +88,64 @@ def test_traceback_is_logged_once_and_recovery_too(
             raise RuntimeError("broken")
         return "fine"
 
-    bench = Bench(clock, flaky)
-    bench.runner()
+    harness = Harness(clock, flaky)
+    harness.runner()
     with caplog.at_level(logging.INFO):
         clock.advance(20)
         broken = False
         clock.advance(30)
-    told = [(r.levelname, r.exc_info is not None) for r in caplog.records]
-    assert told == [("WARNING", True), ("INFO", False)]
-    assert bench.supervisor.failures > 3
-    assert bench.supervisor.state == "running"
+    logged = [(r.levelname, r.exc_info is not None) for r in caplog.records]
+    assert logged == [("WARNING", True), ("INFO", False)]
+    assert harness.supervisor.failures > 3
+    assert harness.supervisor.state == "running"
 
 
-@pytest.mark.parametrize("rubbish", [42, b"bytes", [1]])
-def test_rubbish_is_a_failure(clock: VirtualClock, rubbish: object) -> None:
-    """What is not text, a message or None is counted against the producer."""
-    bench = Bench(clock, lambda: rubbish)
-    bench.runner()
+@pytest.mark.parametrize("value", [42, b"bytes", [1]])
+def test_value_that_cannot_be_sent_is_a_failure(clock: VirtualClock, value: object) -> None:
+    """A value other than text, a dict, a message or None is a failure that names its type."""
+    harness = Harness(clock, lambda: value)
+    harness.runner()
     clock.advance(1)
-    assert bench.supervisor.failures == 1
-    assert type(rubbish).__name__ in str(bench.supervisor.last_error)
+    assert harness.supervisor.failures == 1
+    assert type(value).__name__ in str(harness.supervisor.last_error)
 
 
-def test_error_in_emit_is_the_producer_s(clock: VirtualClock) -> None:
-    """Text that cannot be encoded fails the producer, not the clock."""
-    bench = Bench(clock, lambda: "\ud800")
+def test_error_in_emit_is_a_failure(clock: VirtualClock) -> None:
+    """Text that cannot be encoded is a failure of the producer; the clock goes on."""
+    harness = Harness(clock, lambda: "\ud800")
 
     def emit(content: str | Message) -> None:
         str(content).encode()
 
-    bench.runner(emit)
+    harness.runner(emit)
     clock.advance(1)
-    assert "UnicodeEncodeError" in str(bench.supervisor.last_error)
+    assert "UnicodeEncodeError" in str(harness.supervisor.last_error)
 
 
-async def test_async_run_is_never_doubled(clock: VirtualClock) -> None:
-    """While a run is under way, ticks start no second one."""
+async def test_async_runs_do_not_overlap(clock: VirtualClock) -> None:
+    """A tick during a run starts no second run."""
     release = asyncio.Event()
 
     async def slow() -> str:
         await release.wait()
         return "done"
 
-    bench = Bench(clock, slow)
-    bench.runner()
+    harness = Harness(clock, slow)
+    harness.runner()
     clock.advance(5)
     await asyncio.sleep(0)
-    assert bench.supervisor.runs == 1
+    assert harness.supervisor.runs == 1
     release.set()
-    while not bench.emitted:
+    while not harness.emitted:
         await asyncio.sleep(0)
-    assert bench.emitted == ["done"]
+    assert harness.emitted == ["done"]
     await asyncio.sleep(0)
     clock.advance(1)
-    assert bench.supervisor.runs == 2
+    assert harness.supervisor.runs == 2
 
 
-async def test_stop_cancels_the_run_under_way(clock: VirtualClock) -> None:
-    """A client that leaves takes the task along."""
+async def test_stop_cancels_the_present_run(clock: VirtualClock) -> None:
+    """When the client leaves, the task is cancelled; that is no failure."""
     cancelled = asyncio.Event()
 
     async def forever() -> str:
@@ -155,43 +155,43 @@ async def test_stop_cancels_the_run_under_way(clock: VirtualClock) -> None:
             cancelled.set()
         return "never"
 
-    bench = Bench(clock, forever, every=None)
-    runner = bench.runner()
+    harness = Harness(clock, forever, every=None)
+    runner = harness.runner()
     await asyncio.sleep(0)
     runner.stop()
     await cancelled.wait()
-    assert bench.supervisor.failures == 0
+    assert harness.supervisor.failures == 0
 
 
 async def test_rounds_of_many_clients_count_as_one(clock: VirtualClock) -> None:
-    """A thousand clients' failures at once do not disable a producer, as twenty rounds would."""
+    """The failures of a thousand clients at one time are one round of the twenty that disable."""
 
     def fail() -> str:
         raise RuntimeError("broken")
 
-    bench = Bench(clock, fail)
+    harness = Harness(clock, fail)
     for _ in range(1000):
-        bench.runner()
+        harness.runner()
     clock.advance(1)
-    assert bench.supervisor.failures == 1000
-    assert bench.supervisor.state == "backing off"
+    assert harness.supervisor.failures == 1000
+    assert harness.supervisor.state == "backing off"
 
 
-def test_failure_for_one_client_is_nobody_else_s(clock: VirtualClock) -> None:
-    """A producer that raises for one client goes on at its pace for the others."""
+def test_failure_for_one_client_does_not_affect_others(clock: VirtualClock) -> None:
+    """A producer that raises for one client runs at its period for the others."""
     other = Client("sse", query={"room": "1"})
-    bench = Bench(clock, lambda client: client.query["room"])
-    bench.runner()
-    ProducerRunner(bench.producer, bench.supervisor, other, bench.emitted.append, bench.schedule).start(
-        1.0
-    )
+    harness = Harness(clock, lambda client: client.query["room"])
+    harness.runner()
+    ProducerRunner(
+        harness.producer, harness.supervisor, other, harness.emitted.append, harness.schedule
+    ).start(1.0)
     clock.advance(10)
-    assert bench.emitted == ["1"] * 10
-    assert bench.supervisor.failures == 4, "at 1, 2, 4 and 8 s"
+    assert harness.emitted == ["1"] * 10
+    assert harness.supervisor.failures == 4, "at 1, 2, 4 and 8 s"
 
 
 async def settle(condition: Callable[[], object]) -> None:
-    """Let the loop turn until a condition holds; pytest's time limit ends a wait in vain."""
+    """Turn the loop until a condition holds; pytest's timeout bounds the wait."""
     while not condition():
         await asyncio.sleep(0)
 
@@ -200,10 +200,10 @@ async def settle(condition: Callable[[], object]) -> None:
     "error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), StopIteration()]
 )
 @pytest.mark.parametrize("kind", ["sync", "async", "thread", "stream"])
-async def test_whatever_it_raises_is_its_own_failure(
+async def test_any_exception_is_a_failure_of_the_producer(
     clock: VirtualClock, kind: str, error: BaseException
 ) -> None:
-    """Not even SystemExit or a cancellation of its own ends more than the producer's run."""
+    """Even a SystemExit, or a cancellation that it raises itself, ends only its run."""
 
     def sync() -> str:
         raise error
@@ -218,31 +218,31 @@ async def test_whatever_it_raises_is_its_own_failure(
 
     function = {"sync": sync, "thread": sync, "async": asynchronous, "stream": stream}[kind]
     every = None if kind == "stream" else 1.0
-    bench = Bench(clock, function, every, thread=kind == "thread")
-    runner = bench.runner()
+    harness = Harness(clock, function, every, thread=kind == "thread")
+    runner = harness.runner()
     clock.advance(1)
-    await settle(lambda: bench.supervisor.failures == 1)
-    assert bench.supervisor.state == "backing off"
+    await settle(lambda: harness.supervisor.failures == 1)
+    assert harness.supervisor.state == "backing off"
     runner.stop()
-    bench.supervisor.close()
+    harness.supervisor.close()
 
 
-async def test_async_run_that_hangs_is_cut_at_its_timeout(clock: VirtualClock) -> None:
-    """A run over its timeout fails and is cancelled; the next one is put off."""
+async def test_async_run_that_hangs_is_cancelled_at_its_timeout(clock: VirtualClock) -> None:
+    """A run over its timeout is a failure."""
 
     async def hang() -> str:
         await asyncio.Event().wait()
         return "never"
 
-    bench = Bench(clock, hang, timeout=0.01)
-    bench.runner()
+    harness = Harness(clock, hang, timeout=0.01)
+    harness.runner()
     clock.advance(1)
-    await settle(lambda: bench.supervisor.failures == 1)
-    assert bench.supervisor.last_error == "RunTimeoutError: took over 0.01 s"
+    await settle(lambda: harness.supervisor.failures == 1)
+    assert harness.supervisor.last_error == "RunTimeoutError: took over 0.01 s"
 
 
-async def test_thread_run_that_hangs_is_never_doubled(clock: VirtualClock) -> None:
-    """A thread cannot be cut: its producer fails, and waits for it before it runs again."""
+async def test_thread_that_hangs_does_not_overlap_with_the_next_run(clock: VirtualClock) -> None:
+    """A thread cannot be stopped: the run fails, and the next run waits until the thread ends."""
     release, running = threading.Event(), []
 
     def hang() -> str:
@@ -250,10 +250,10 @@ async def test_thread_run_that_hangs_is_never_doubled(clock: VirtualClock) -> No
         release.wait()
         return "late"
 
-    bench = Bench(clock, hang, thread=True, timeout=0.01)
-    runner = bench.runner()
+    harness = Harness(clock, hang, thread=True, timeout=0.01)
+    runner = harness.runner()
     clock.advance(1)
-    await settle(lambda: running and bench.supervisor.failures == 1)
+    await settle(lambda: running and harness.supervisor.failures == 1)
     clock.advance(60)
     await asyncio.sleep(0)
     assert len(running) == 1
@@ -262,11 +262,11 @@ async def test_thread_run_that_hangs_is_never_doubled(clock: VirtualClock) -> No
     clock.advance(31)
     await settle(lambda: len(running) == 2)
     await settle(lambda: runner.task is None)
-    bench.supervisor.close()
+    harness.supervisor.close()
 
 
 async def test_threads_are_few(clock: VirtualClock) -> None:
-    """However many clients a blocking producer has, it runs in a handful of threads."""
+    """A producer with many clients runs in a fixed number of threads."""
     gate, names = threading.Event(), set()
 
     def work() -> str:
@@ -274,19 +274,19 @@ async def test_threads_are_few(clock: VirtualClock) -> None:
         names.add(threading.current_thread().name + str(threading.get_ident()))
         return "done"
 
-    bench = Bench(clock, work, thread=True)
-    runners = [bench.runner() for _ in range(50)]
+    harness = Harness(clock, work, thread=True)
+    runners = [harness.runner() for _ in range(50)]
     clock.advance(1)
     gate.set()
-    await settle(lambda: len(bench.emitted) == 50)
+    await settle(lambda: len(harness.emitted) == 50)
     assert len(names) <= THREADS_PER_PRODUCER
     for runner in runners:
         runner.stop()
-    bench.supervisor.close()
+    harness.supervisor.close()
 
 
-async def test_too_many_waiting_for_a_thread_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind functions that hang, the queue has a bound."""
+async def test_queue_for_threads_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind functions that hang, a further run is refused."""
     monkeypatch.setattr("rtdemo.plugin_system.isolation.MAX_QUEUED_JOBS", 2)
     release, threads = threading.Event(), Threads(1)
     futures = [threads.run(release.wait) for _ in range(3)]
@@ -298,22 +298,22 @@ async def test_too_many_waiting_for_a_thread_are_refused(monkeypatch: pytest.Mon
 
 
 async def test_async_generator_runs_from_connect_on(clock: VirtualClock) -> None:
-    """What it yields is sent; when it ends well it is not started again."""
+    """Its values are sent; when it has ended, it is not started again."""
 
     async def stream() -> AsyncIterator[object]:
         for content in ("one", None, {"n": 2}):
             yield content
 
-    bench = Bench(clock, stream, None)
-    runner = bench.runner()
+    harness = Harness(clock, stream, None)
+    runner = harness.runner()
     await settle(lambda: runner.task is None)
     clock.advance(60)
-    assert bench.emitted == ["one", '{"n":2}']
-    assert bench.supervisor.runs == 3
+    assert harness.emitted == ["one", '{"n":2}']
+    assert harness.supervisor.runs == 3
 
 
-async def test_async_generator_that_fails_starts_again_after_its_back_off(clock: VirtualClock) -> None:
-    """It is tried again after a second, and closed before."""
+async def test_async_generator_that_fails_is_restarted_after_its_back_off(clock: VirtualClock) -> None:
+    """It is closed, and restarted after a second."""
     closed: list[int] = []
 
     async def stream() -> AsyncIterator[str]:
@@ -323,18 +323,18 @@ async def test_async_generator_that_fails_starts_again_after_its_back_off(clock:
         finally:
             closed.append(1)
 
-    bench = Bench(clock, stream, None)
-    runner = bench.runner()
+    harness = Harness(clock, stream, None)
+    runner = harness.runner()
     await settle(lambda: runner.task is None)
-    assert (bench.emitted, bench.supervisor.last_error, closed) == (["one"], "OSError: gone", [1])
+    assert (harness.emitted, harness.supervisor.last_error, closed) == (["one"], "OSError: gone", [1])
     clock.advance(1)
-    await settle(lambda: bench.emitted == ["one", "one"])
+    await settle(lambda: harness.emitted == ["one", "one"])
     runner.stop()
     await settle(lambda: runner.task is None)
 
 
 async def test_stopping_closes_the_generator(clock: VirtualClock) -> None:
-    """A client that leaves lets the generator run its finally."""
+    """When the client leaves, the generator's `finally` runs; that is no failure."""
     closed = asyncio.Event()
 
     async def stream() -> AsyncIterator[str]:
@@ -344,19 +344,19 @@ async def test_stopping_closes_the_generator(clock: VirtualClock) -> None:
         finally:
             closed.set()
 
-    bench = Bench(clock, stream, None)
-    runner = bench.runner()
-    await settle(lambda: bench.emitted)
+    harness = Harness(clock, stream, None)
+    runner = harness.runner()
+    await settle(lambda: harness.emitted)
     runner.stop()
     await closed.wait()
-    assert bench.supervisor.failures == 0
+    assert harness.supervisor.failures == 0
 
 
-def test_jitter_puts_each_run_off_by_less_than_it(clock: VirtualClock) -> None:
-    """Runs come within the jitter after they are due, and the period does not drift."""
+def test_jitter_delays_each_run_at_random(clock: VirtualClock) -> None:
+    """Each run happens within the jitter after its due time, and the period does not drift."""
     times: list[float] = []
-    bench = Bench(clock, lambda: times.append(clock.now - 1000), every=1.0, jitter=0.5)
-    bench.runner()
+    harness = Harness(clock, lambda: times.append(clock.now - 1000), every=1.0, jitter=0.5)
+    harness.runner()
     clock.advance(100.6)
     assert len(times) == 100
     late = [time - due for due, time in enumerate(times, 1)]
@@ -372,24 +372,24 @@ def spin(seconds: float) -> str:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_blocking_is_named_and_from_the_second_time_put_off(
+async def test_run_that_blocks_is_logged_and_backs_off_from_the_second(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture, is_async: bool
 ) -> None:
-    """A run that keeps the loop for over 100 ms still sends; two in a row back off."""
+    """A run that blocks the loop for over 100 ms still sends; after two in a row it backs off."""
 
     async def block() -> str:
         await asyncio.sleep(0)
         return spin(0.11)
 
-    bench = Bench(clock, block if is_async else lambda: spin(0.11))
-    runner = bench.runner()
+    harness = Harness(clock, block if is_async else lambda: spin(0.11))
+    runner = harness.runner()
     for run in range(1, 4):
         clock.advance(1)
-        await settle(partial(lambda n: len(bench.emitted) == n and runner.task is None, run))
-    assert bench.emitted == ["late"] * 3
+        await settle(partial(lambda n: len(harness.emitted) == n and runner.task is None, run))
+    assert harness.emitted == ["late"] * 3
     clock.advance(1)
-    assert bench.supervisor.runs == 3, "the back-off is 2 s by now"
-    assert (bench.supervisor.blocked, bench.supervisor.state) == (3, "backing off")
+    assert harness.supervisor.runs == 3, "the back-off is 2 s by now"
+    assert (harness.supervisor.blocked, harness.supervisor.state) == (3, "backing off")
     assert "blocked the loop for" in caplog.text
     assert "'p' of plugin 'plugin'" in caplog.text
 
@@ -397,7 +397,7 @@ async def test_blocking_is_named_and_from_the_second_time_put_off(
 def test_twenty_failures_in_a_row_disable_it_until_enabled(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It runs no more by itself; enabled, it runs at once and recovers."""
+    """It does not run until it is enabled; then it runs at its period again."""
     broken = True
 
     def flaky() -> str:
@@ -405,25 +405,25 @@ def test_twenty_failures_in_a_row_disable_it_until_enabled(
             raise RuntimeError("broken")
         return "fine"
 
-    bench = Bench(clock, flaky)
-    bench.runner()
+    harness = Harness(clock, flaky)
+    harness.runner()
     clock.advance(3600)
-    assert (bench.supervisor.state, bench.supervisor.failures) == ("disabled", 20)
+    assert (harness.supervisor.state, harness.supervisor.failures) == ("disabled", 20)
     assert "disabled after 20 failures in a row" in caplog.text
     broken = False
     clock.advance(3600)
-    assert bench.emitted == []
-    bench.supervisor.enable()
+    assert harness.emitted == []
+    harness.supervisor.enable()
     clock.advance(1)
-    assert (bench.supervisor.state, bench.emitted) == ("running", ["fine"])
+    assert (harness.supervisor.state, harness.emitted) == ("running", ["fine"])
 
 
-def test_what_runs_at_connect_only_fails(clock: VirtualClock) -> None:
-    """Nobody's further run is waited for: its state is failed until the next connect."""
+def test_producer_without_a_period_is_failed(clock: VirtualClock) -> None:
+    """No further run is due before the next connect, so its state is `failed`."""
 
     def fail() -> str:
         raise RuntimeError("broken")
 
-    bench = Bench(clock, fail, every=None)
-    bench.runner()
-    assert bench.supervisor.state == "failed"
+    harness = Harness(clock, fail, every=None)
+    harness.runner()
+    assert harness.supervisor.state == "failed"

@@ -1,7 +1,6 @@
-"""The conformance kit finds what it says that it finds.
+"""`rtdemo plugins check` accepts good producers, and finds each problem of bad ones.
 
-Its asyncio sleeps are in virtual time and wait for nothing; the one real sleep, 0.11 s, is the
-fault that the kit must find.
+The asyncio sleeps are in virtual time. The one real sleep, 0.11 s, is a problem to be found.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.testing.conformance import OverlapDetector, check, check_plugins
 
 CLIENT = Client("sse")
-KEPT: list[asyncio.Task[None]] = []
+LEAKED_TASKS: list[asyncio.Task[None]] = []
 
 
 @pytest.fixture(autouse=True)
@@ -30,10 +29,10 @@ def _quiet() -> Iterator[None]:
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
-    KEPT.clear()
+    LEAKED_TASKS.clear()
 
 
-def judged(function: Any, every: float | None = 1.0, **traits: Any) -> str:
+def checked(function: Any, every: float | None = 1.0, **traits: Any) -> str:
     result = check(Producer("p", function, every=every, **traits), CLIENT)
     assert result.is_ok is str(result).startswith("ok ")
     return str(result)
@@ -68,9 +67,9 @@ async def three() -> AsyncIterator[str]:
         (lambda: "x", {"every": 0.01}, 100),
     ],
 )
-def test_good_ones_pass(function: Any, traits: dict[str, Any], runs: int) -> None:
-    """Every shape that behaves is run a hundred times, an async generator for an hour at most."""
-    assert judged(function, **traits).startswith(f"ok    p: {runs} run")
+def test_good_producers_pass(function: Any, traits: dict[str, Any], runs: int) -> None:
+    """Each kind runs a hundred times; an async generator runs for at most an hour."""
+    assert checked(function, **traits).startswith(f"ok    p: {runs} run")
 
 
 class Flaky:
@@ -90,7 +89,7 @@ async def never() -> str:
 
 
 async def leaks() -> str:
-    KEPT.append(asyncio.ensure_future(asyncio.sleep(1e6)))
+    LEAKED_TASKS.append(asyncio.ensure_future(asyncio.sleep(1e6)))
     return "x"
 
 
@@ -135,29 +134,29 @@ async def blocks() -> str:
         (exit, {"every": None}, ["SystemExit"]),
     ],
 )
-def test_bad_ones_fail_with_the_mend(function: Any, traits: dict[str, Any], words: list[str]) -> None:
-    """One line says what is wrong and what to do."""
-    line = judged(function, **traits)
+def test_bad_producers_fail_with_a_fix(function: Any, traits: dict[str, Any], words: list[str]) -> None:
+    """One line names the problem and the fix."""
+    line = checked(function, **traits)
     assert line.startswith("fail  p: ")
     assert [word for word in words if word not in line] == []
     assert "\n" not in line
 
 
 def test_one_that_never_returns_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the loop and in a thread alike."""
+    """The check ends, in the event loop and in a thread."""
     monkeypatch.setattr("rtdemo.testing.conformance.HANG_TIMEOUT_S", 0.05)
     release = threading.Event()
-    hangs = judged(release.wait, timeout=0.05)
+    hangs = checked(release.wait, timeout=0.05)
     # In a thread it is given up by its own timeout, however long a busy machine takes for that.
     monkeypatch.setattr("rtdemo.testing.conformance.HANG_TIMEOUT_S", 60.0)
-    in_thread = judged(release.wait, timeout=0.05, thread=True)
+    in_thread = checked(release.wait, timeout=0.05, thread=True)
     release.set()
     assert hangs.startswith("fail  p: did not return within 0.05 s")
     assert in_thread.startswith("fail  p: RunTimeoutError: took over 0.05 s")
 
 
-def test_a_doubled_run_would_be_noticed() -> None:
-    """The server promises that there is none, so only a forged one can show it."""
+def test_overlapping_runs_are_detected() -> None:
+    """The server never makes runs overlap, so the test nests two calls."""
     detector = OverlapDetector()
     inner = Producer("p", lambda: "x", every=1, thread=True)
     watched = detector.watch(inner)
@@ -167,13 +166,13 @@ def test_a_doubled_run_would_be_noticed() -> None:
 
 
 def test_slow_threads_are_run_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What really takes long is not run a hundred times."""
+    """A producer that takes real time runs fewer than a hundred times."""
     monkeypatch.setattr("rtdemo.testing.conformance.MAX_REAL_S", 0.0)
-    assert judged(lambda: "x", thread=True).startswith("ok    p: 1 run")
+    assert checked(lambda: "x", thread=True).startswith("ok    p: 1 run")
 
 
 def test_every_producer_of_a_plugin_is_checked() -> None:
-    """Declared ones, those of hooks, shared ones; each over the transports that it runs on."""
+    """Declared, hooked and shared producers, each over the transports that it runs on."""
 
     def broken_on_sse(client: Client) -> str:
         if client.transport == "sse":

@@ -1,6 +1,6 @@
-"""What authors' tests stand on: virtual time, one producer, a real server.
+"""The tools for plugin authors' tests: virtual time, `run_producer` and `serve`.
 
-Its sleeps are in virtual time: that is what is tested, and none of them waits.
+The asyncio sleeps are in virtual time, so none of them waits.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ BOTH: list[Transport] = ["websocket", "sse"]
 
 @pytest.fixture(params=BOTH)
 def over(request: pytest.FixtureRequest) -> Transport:
-    """Both transports: the promise is the same."""
-    given: Transport = request.param
-    return given
+    """Each transport in turn."""
+    transport: Transport = request.param
+    return transport
 
 
 @producer(every=2)
@@ -56,7 +56,7 @@ def even() -> str:
 
 
 def test_sleeping_a_day_takes_no_time() -> None:
-    """The loop's time jumps from timer to timer, in their order."""
+    """The loop's time jumps from timer to timer, in the order of their times."""
     order: list[tuple[str, float]] = []
 
     async def sleeper(name: str, seconds: float) -> None:
@@ -70,8 +70,8 @@ def test_sleeping_a_day_takes_no_time() -> None:
     assert order == [("now", 0.0), ("hour", 3600.0), ("day", 86_400.0)]
 
 
-def test_time_stands_still_for_a_thread() -> None:
-    """What waits for a thread does not time out, however little virtual time it has."""
+def test_no_virtual_time_passes_during_a_thread() -> None:
+    """Waiting for a thread does not time out, even with a tiny virtual timeout."""
     release = threading.Event()
 
     async def main() -> tuple[str, float]:
@@ -86,7 +86,7 @@ def test_time_stands_still_for_a_thread() -> None:
 
 
 def test_a_loop_that_never_waits_is_ended() -> None:
-    """It raises instead of turning for ever, and what it did is cleaned up."""
+    """It raises instead of turning for ever, and the `finally` of the code runs."""
     ended = []
 
     async def spin() -> None:
@@ -101,8 +101,8 @@ def test_a_loop_that_never_waits_is_ended() -> None:
     assert ended == [True]
 
 
-def test_run_cancels_what_is_left_and_closes() -> None:
-    """A task that resists does not keep the test."""
+def test_run_cancels_remaining_tasks_and_closes() -> None:
+    """A task that resists its cancellation does not keep `run` from returning."""
     loop = VirtualTimeLoop()
 
     async def resist() -> None:
@@ -120,7 +120,7 @@ def test_run_cancels_what_is_left_and_closes() -> None:
 
 
 def test_next_due_skips_what_was_cancelled() -> None:
-    """The clock tells when something happens next."""
+    """`next_due` is the time of the next callback that is not cancelled."""
     clock = VirtualClock()
     clock.call_at(1.0, print).cancel()
     clock.call_at(2.0, str)
@@ -143,7 +143,7 @@ async def generator() -> AsyncIterator[str]:
         yield "tick"
 
 
-SHAPES = {
+KINDS = {
     "sync": (Producer("p", lambda: "tick", every=2), 2000.0),
     "async": (Producer("p", coroutine, every=2), 2500.0),
     "async generator": (Producer("p", generator), 2000.0),
@@ -154,22 +154,22 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_runs_an_hour(shape: str) -> None:
-    """Each is stamped in virtual milliseconds, numbered, and exactly as often as it should."""
-    declared, first = SHAPES[shape]
-    sent = run_producer(declared, 3600 if shape != "thread" else 60)
-    expected = 1800 if shape not in ("async", "thread") else {"async": 1799, "thread": 30}[shape]
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_runs_an_hour(kind: str) -> None:
+    """Messages have virtual times and sequence numbers, and their number is exact."""
+    declared, first = KINDS[kind]
+    sent = run_producer(declared, 3600 if kind != "thread" else 60)
+    expected = 1800 if kind not in ("async", "thread") else {"async": 1799, "thread": 30}[kind]
     assert len(sent) == expected
     assert sent[0].sent_at == first
     assert sent[-1].sent_at - sent[-2].sent_at == 2000.0
     assert [m.seq for m in sent] == list(range(1, expected + 1))
     assert {m.producer for m in sent} == {"p"}
-    assert set(sent.texts) == {'{"t":1}' if shape == "dict" else "tick"}
+    assert set(sent.texts) == {'{"t":1}' if kind == "dict" else "tick"}
 
 
 def test_once_at_connect_speed_and_client() -> None:
-    """A bare function runs once; speed divides the period; the client is who is asked for."""
+    """A bare function runs once; speed divides the period; the producer gets the given client."""
     assert run_producer(lambda: "hello", 10).texts == ["hello"]
     assert len(run_producer(even, 60, speed=2)) == 60
     named = run_producer(
@@ -190,7 +190,7 @@ async def never() -> str:
 
 
 def test_failure_is_raised_with_its_place() -> None:
-    """The producer's own error is the cause, its line in the sentence."""
+    """The cause is the producer's exception; the text names its line."""
     with pytest.raises(
         ProducerFailedError, match=r"'p': line \d+ of test_testing.py: OSError: no such"
     ) as failed:
@@ -205,14 +205,14 @@ def test_failure_is_raised_with_its_place() -> None:
 
 
 def test_failures_can_be_kept() -> None:
-    """Then it goes on as the server does: after 1, 2, 4, 8, 16 and 30 s."""
+    """With `keep` it runs on as on the server: after 1, 2, 4, 8, 16 and 30 s."""
     sent = run_producer(Producer("p", fails, every=1), 61, failures="keep")
     assert (list(sent), sent.failures, sent.state) == ([], 6, "backing off")
     assert sent.last_error == "OSError: no such sensor"
 
 
-def test_one_that_blocks_the_loop_is_named() -> None:
-    """Twice in a row is its own doing, not the machine's."""
+def test_producer_that_blocks_the_loop_fails() -> None:
+    """Two blocking runs in a row are a failure; one may come from a busy machine."""
 
     def blocks() -> str:
         time.sleep(0.11)
@@ -222,8 +222,8 @@ def test_one_that_blocks_the_loop_is_named() -> None:
         run_producer(Producer("p", blocks, every=1), 2)
 
 
-def test_generator_that_never_waits_is_named() -> None:
-    """A test of it ends, and says why."""
+def test_generator_that_never_waits_fails() -> None:
+    """The test of it ends with an error that names the reason."""
 
     async def spin() -> AsyncIterator[None]:
         while True:
@@ -234,7 +234,7 @@ def test_generator_that_never_waits_is_named() -> None:
 
 
 def test_wrong_transport_and_thread_that_hangs() -> None:
-    """Each is one line that says what to give."""
+    """A wrong transport and a thread over its timeout each raise one line."""
     with pytest.raises(ProducerError, match="give transport=sse"):
         run_producer(Producer("p", lambda: "x", transports=["sse"]))
     release = threading.Event()
@@ -248,7 +248,7 @@ def test_wrong_transport_and_thread_that_hangs() -> None:
 
 
 async def test_run_producer_inside_a_running_loop() -> None:
-    """It works in a thread of its own; failures come out all the same."""
+    """It runs in a thread, and failures are raised as usual."""
     assert len(run_producer(even, 3600)) == 1800
     with pytest.raises(ProducerFailedError):
         run_producer(Producer("p", fails, every=1))
@@ -258,7 +258,7 @@ async def test_run_producer_inside_a_running_loop() -> None:
 
 
 async def test_one_api_for_both_transports(rtdemo_server: Serve, over: Transport) -> None:
-    """Connect, receive, say, leave, with the author's plugin and no other beside echo."""
+    """`connect`, `receive`, `take`, `say` and `leave` work the same over both transports."""
     async with rtdemo_server(even) as server:
         peer = await server.connect(over, "speed=2")
         assert peer.welcome.client
@@ -273,7 +273,7 @@ async def test_one_api_for_both_transports(rtdemo_server: Serve, over: Transport
 
 
 async def test_files_modules_and_functions(tmp_path: Path, over: Transport) -> None:
-    """A plugin is given as whichever is at hand; a broken one is one line."""
+    """A plugin may be a file, a module or a function; a broken one raises one line."""
     file = tmp_path / "dice.py"
     file.write_text("from rtdemo import producer\n@producer(every=1)\ndef dice(): return 'six'\n")
     module = ModuleType("package.coins")
@@ -288,8 +288,8 @@ async def test_files_modules_and_functions(tmp_path: Path, over: Transport) -> N
             pass
 
 
-async def test_async_runs_come_in_step(over: Transport) -> None:
-    """None is left out, however far time is moved at once."""
+async def test_async_runs_are_all_made(over: Transport) -> None:
+    """No run is skipped, however far time is moved at once."""
 
     async def quick() -> str:
         await asyncio.sleep(0)
@@ -301,8 +301,8 @@ async def test_async_runs_come_in_step(over: Transport) -> None:
         assert [m.seq for m in peer.take()] == list(range(1, 601))
 
 
-async def test_what_would_fill_an_outbox_arrives_whole(over: Transport) -> None:
-    """Time stops for clients that have much to read, so that nothing is dropped."""
+async def test_large_messages_all_arrive(over: Transport) -> None:
+    """Time waits for clients that have much to read, so that no outbox overflows."""
     async with serve(Producer("long", lambda: "x" * 10_000, every=1)) as server:
         peer = await server.connect(over)
         await server.advance(300)
@@ -310,7 +310,7 @@ async def test_what_would_fill_an_outbox_arrives_whole(over: Transport) -> None:
 
 
 async def test_refusal_and_end(over: Transport) -> None:
-    """A refused client is told the status; one whose server goes is told the end."""
+    """A refused client raises with the status; a client of a stopped server raises `EndedError`."""
     async with serve() as server:
         with pytest.raises(AssertionError, match="400"):
             await server.connect(over, "speed=9000")
@@ -321,8 +321,8 @@ async def test_refusal_and_end(over: Transport) -> None:
         assert ended.value.code == (1001 if over == "websocket" else None)
 
 
-async def test_nothing_came_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever forgets to let time pass is told so."""
+async def test_no_message_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names `advance`, which a test may have forgotten to call."""
     monkeypatch.setattr("rtdemo.testing.clients.RECEIVE_TIMEOUT_S", 0.01)
     async with serve(even) as server:
         peer = await server.connect("sse")
@@ -331,7 +331,7 @@ async def test_nothing_came_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_an_hour_at_100_connections(record_property: Callable[[str, Any], None]) -> None:
-    """The built-ins over real sockets: every message of the hour, in a few seconds."""
+    """Every message of the built-in plugins arrives over real sockets, in a few seconds."""
     async with serve(built_in=("welcome", "message", "status")) as server:
         peers = [await server.connect(BOTH[n % 2]) for n in range(100)]
         started = time.perf_counter()
@@ -343,11 +343,11 @@ async def test_an_hour_at_100_connections(record_property: Callable[[str, Any], 
 
 
 def test_clock_fixture(rtdemo_clock: VirtualClock) -> None:
-    """Authors get a clock by name."""
+    """The fixture `rtdemo_clock` is a new clock."""
     assert rtdemo_clock.time() == 0.0
 
 
 def test_importing_it_does_not_import_pytest() -> None:
-    """What authors' programs import stays small."""
+    """`rtdemo.testing` works without pytest."""
     code = "import sys, rtdemo.testing; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
