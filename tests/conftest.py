@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -10,14 +11,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from rtdemo.server.server import Server
 from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from tests.clients import CONNECT, Peer
 
+pytest_plugins = ["tests.running_alone"]
+# Tests time nothing; for the rest, CI's own profile stays, which draws the same examples each time.
+settings.register_profile("untimed", settings(deadline=None))
+settings.load_profile("untimed")
 Start = Callable[..., Awaitable[Server]]
 Connect = Callable[..., Awaitable[Peer]]
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start receive SIGINT and SIGHUP.
+
+    A shell starts a job in the background, and nohup any job, with these signals ignored, and programs
+    inherit that. The tests of interrupts send them.
+    """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from rtdemo.cli import flags, logs
+from rtdemo.cli import flags_from_settings, logs
 from rtdemo.lab import address as addresses
 from rtdemo.lab.doctor.report import Report
 from rtdemo.lab.doctor.run import Examination
@@ -22,7 +22,7 @@ from rtdemo.settings.settings import Settings, load
 
 @click.command()
 @click.argument("url", default="http://localhost:3000")
-@flags.FILES
+@flags_from_settings.FILES
 @click.option(
     "--idle",
     type=click.IntRange(1, 590),
@@ -31,7 +31,7 @@ from rtdemo.settings.settings import Settings, load
     help="Seconds without a message in which to look for a cut; a run takes about as long.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@flags.options(["plugins_dir", "without"])
+@flags_from_settings.options(["plugins_dir", "without"])
 def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given: object) -> int:
     """Check your proxy for both transports, and print fixes.
 
@@ -42,7 +42,7 @@ def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given:
     (http://host/path) of any server.
     """
     settings = load(given, os.environ)
-    flags.check_files(files)
+    flags_from_settings.check_files(files)
     logs.setup("error", "text")
     address = addresses.parse(url)
     report = Report(url)

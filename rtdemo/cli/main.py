@@ -10,7 +10,7 @@ import sys
 import click
 
 from rtdemo import __version__
-from rtdemo.cli.flags import ClosedPipeError, DefaultGroup
+from rtdemo.cli.command_group import ClosedPipeError, DefaultGroup
 from rtdemo.errors import RtdemoError
 
 EXIT_INTERRUPTED = 130

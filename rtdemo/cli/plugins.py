@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from rtdemo.cli import flags, logs, plugin_list, scaffold
+from rtdemo.cli import flags_from_settings, logs, plugin_list, scaffold
+from rtdemo.cli.command_group import DefaultGroup
 from rtdemo.plugin_system.discovery import discover, find
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.settings.settings import load
@@ -16,7 +17,7 @@ from rtdemo.testing import conformance
 
 
 # `rtdemo plugins my.py` is `rtdemo plugins list my.py`.
-@click.group(cls=flags.DefaultGroup, default="list", takes_words=True)
+@click.group(cls=DefaultGroup, default="list", takes_words=True)
 def plugins() -> None:
     """List plugins, write a new one, or check one.
 
@@ -25,16 +26,16 @@ def plugins() -> None:
 
 
 @plugins.command("list")
-@flags.FILES
+@flags_from_settings.FILES
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@flags.options(["plugins_dir", "without"])
+@flags_from_settings.options(["plugins_dir", "without"])
 def list_plugins(files: tuple[Path, ...], as_json: bool, **given: object) -> None:
     """List the plugins that `rtdemo serve` loads, with their hooks, producers and settings.
 
     FILES are additional plugin files.
     """
     settings = load(given, os.environ)
-    flags.check_files(files, or_else="; the commands are list, new, check")
+    flags_from_settings.check_files(files, or_else="; the commands are list, new, check")
     logs.setup("warning", "text")
     sources, _ = discover(settings.plugins_dir, files)
     entries = plugin_list.describe(s for s in sources if s.name not in settings.without)

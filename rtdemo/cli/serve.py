@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rtdemo.cli import flags, logs
+from rtdemo.cli import flags_from_settings, logs
 from rtdemo.server import sockets
 from rtdemo.server.server import Server
 from rtdemo.server.worker_process import own_command
@@ -18,15 +18,15 @@ from rtdemo.settings.settings import load
 
 
 @click.command()
-@flags.FILES
-@flags.options()
+@flags_from_settings.FILES
+@flags_from_settings.options()
 def serve(files: tuple[Path, ...], **given: object) -> int:
     """Serve the page and its streams.
 
     FILES are plugin files, loaded after all other plugins.
     """
     settings = load(given, os.environ)
-    flags.check_files(files)
+    flags_from_settings.check_files(files)
     logs.setup(settings.log_level, settings.log_format)
     handover = sockets.take_handover(os.environ)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -23,11 +23,11 @@ OUTBOX_LIMIT_BYTES = 256 * 1024
 OUTBOX_TIMEOUT_S = 10.0
 """Seconds for which the outbox may stay over its limit; then the connection ends as too slow."""
 POSITION_UPDATE_ENTRIES = 1000
-"""Log entries in a row that a client did not pick, after which it gets a message with its position."""
+"""Consecutive log entries that a client did not pick, after which the server sends it its position."""
 
 
 class Connection:
-    """Send messages to one client, and end once, for one reason.
+    """Send messages to one client until the connection ends. The first reason to end it counts.
 
     The transport's own buffer is the outbox. While it holds over 256 KiB, periodic messages are
     dropped and counted. If it stays over that for 10 s, the connection ends as too slow.
@@ -35,12 +35,12 @@ class Connection:
     Arguments:
         client: the peer.
         outbox: takes the finished bytes.
-        wire_format: makes these bytes from a message's JSON.
+        wire_format: converts a message's JSON to these bytes.
         hang_up: called once with the reason when the server ends the connection.
         traffic: the counters of the client's transport.
         clock: times the outbox.
-        connection_info: returns what the connection came through; None where its transport cannot
-            report that.
+        connection_info: returns how the client reached the server, such as its HTTP version; None
+            if the transport cannot report this.
 
     Attributes:
         client: the peer.
@@ -48,7 +48,7 @@ class Connection:
         offset: offset of the newest log entry that was sent, or skipped because it was not picked.
         opened_at: seconds on the clock.
         reason: why it ended; None while it is open.
-        receiving: lock that is held while a text of the client is handled.
+        receiving: lock; held while the server handles a text from the client.
         replaying: whether messages that the client missed are still being sent.
         runners: the client's private producers.
         sent: number of messages written.
@@ -141,7 +141,7 @@ class Connection:
 
     @property
     def position(self) -> Position | None:
-        """Position in the log behind which the client continues; None before it has one."""
+        """Position after which the client continues; None until it is set."""
         return Position(self._epoch, self.offset) if self._epoch else None
 
     @position.setter
@@ -157,8 +157,8 @@ class Connection:
                 the client can see the gap.
             content: a text, or a `Message`, which keeps its other fields.
             periodic: whether the message may be dropped while the outbox is full. Replies are not
-                dropped: the transport reads nothing from a client with a full outbox, which bounds
-                their number.
+                dropped. Their number is bounded, because the server reads nothing more from a client
+                with a full outbox.
 
         Raises:
             UnicodeEncodeError: the text has a lone surrogate.
@@ -183,14 +183,14 @@ class Connection:
     def forward(self, batch: Batch) -> None:
         """Write the log entries that follow `offset`, except those that the client did not pick.
 
-        A client that is too slow for them is disconnected; it can reconnect and resume.
+        The connection of a client that reads too slowly is ended. The client can reconnect and resume.
 
         Arguments:
             batch: the entries that follow `offset`.
         """
         self.offset = batch.last
         data, messages = batch.part(self._audience)
-        is_closing = self._outbox.is_closing  # faster than by attribute, as in SocketOutbox
+        is_closing = self._outbox.is_closing  # a local name is faster to call; see SocketOutbox
         if self.reason is not None or is_closing():
             return
         if not messages:
@@ -205,7 +205,7 @@ class Connection:
             self._write(data, messages)
 
     def report_loss(self, last: Position, text: str) -> None:
-        """Send that messages are lost to the client, and continue behind another position.
+        """Report to the client that it lost messages, and continue after another position.
 
         Arguments:
             last: position of the log's newest entry.
@@ -216,7 +216,7 @@ class Connection:
         self.send("resume", Message(text, id=str(last), lost=True), periodic=False)
 
     def throttle(self) -> Throttle:
-        """Return the throttle in front of the outbox; the first call puts it there."""
+        """Return the throttle in front of the outbox; the first call inserts it."""
         if not isinstance(self._outbox, Throttle):
             self._outbox = Throttle(self._outbox, self._clock, lambda: self.reason is not None)
         return self._outbox
@@ -249,8 +249,8 @@ class Connection:
     def _send_position(self) -> None:
         """Send the current position to a client that picked only quiet producers.
 
-        With its old position, which the log no longer holds, a reconnect would report a loss although
-        nothing was lost.
+        Otherwise the log may drop the entry at the client's last position. When the client then
+        reconnects, the server would report a loss, although the client missed nothing.
         """
         position = str(self.position)
         text = messages.encode({"position": position}).decode()
@@ -260,8 +260,8 @@ class Connection:
     def _check_outbox(self) -> bool:
         """Return whether the outbox is over its limit; start or stop its timer accordingly.
 
-        Each write that has to wait calls this. Without a timer, the outbox was within its limit then,
-        and has only become emptier since.
+        Each write that has to wait calls this. So if no timer runs, the outbox was within its limit
+        after the last such write, and can only have shrunk since.
         """
         if self._outbox.get_write_buffer_size() <= OUTBOX_LIMIT_BYTES:
             if self._outbox_timer is not None:
@@ -276,12 +276,13 @@ class Connection:
     def _rejects(self, periodic: bool) -> bool:
         """Return whether a full outbox rejects a message.
 
-        Replies without end are as bad as not reading: at four times the limit the connection ends.
+        Replies may exceed the limit, but not without bound: at four times the limit the connection
+        ends as too slow.
         """
         if periodic:
             self._traffic.drops += 1
             return True
-        if self._outbox.get_write_buffer_size() <= OUTBOX_LIMIT_BYTES * 4:
+        if self.outbox_bytes <= OUTBOX_LIMIT_BYTES * 4:
             return False
         self._traffic.too_slow += 1
         self.end(Reason.TOO_SLOW)
@@ -289,7 +290,7 @@ class Connection:
 
     def _end_if_still_full(self) -> None:
         self._outbox_timer = None
-        # A transport that is closing and still full does not get emptier by itself.
+        # A closing transport may keep its bytes forever, if the client does not read them.
         if self.is_full or self._outbox.is_closing():
             self._traffic.too_slow += 1
             self.end(Reason.TOO_SLOW)

@@ -1,4 +1,4 @@
-"""Send the log's entries to every connection: live ones, and those that resume behind the log's end."""
+"""Send the log's entries to every connection: new entries, and missed entries after a reconnect."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Position, parse_position
 
 CONNECTIONS_PER_TURN = 64
-"""Connections that are served before other tasks of the event loop run."""
+"""Connections that a sweep serves before other tasks of the event loop run."""
 BATCH_ENTRIES = 64
 """Entries in one batch, and so in one write."""
 BATCH_BYTES = 64 * 1024
 """Bytes of JSON in one batch, a quarter of the outbox's limit; a batch of one entry may be larger."""
 CACHED_BATCHES = 16
-"""Batches that are kept: after the end of a server, many clients resume with the same entries."""
+"""Batches in the cache: when a server stops, many clients resume elsewhere with the same entries."""
 FULL_OUTBOX_RETRY_S = 0.02
 """Seconds until a resuming connection with a full outbox is checked again."""
 
 GONE_TEXT = "The messages you missed are no longer in the log and are lost. Live messages follow."
-RESTARTED_TEXT = "The log was lost, and messages with it. Live messages follow."
+RESTARTED_TEXT = "The log was lost, with messages that you did not receive. Live messages follow."
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 class Fanout:
     """Send the log's entries to the connections, each in order and none twice.
 
-    Each connection keeps the offset that it has reached. A sweep sends the entries that are new in the
-    log to all connections that have the earlier ones. A connection that resumes far behind the end
-    gets batch after batch, as fast as its client reads.
+    Each connection keeps the offset that it has reached. A sweep sends the log's new entries to all
+    connections that have received the earlier ones. A connection that resumes at an older offset gets
+    one batch after another, as fast as its client reads.
 
     Arguments:
         log: this server's copy of the log.
@@ -55,29 +55,29 @@ class Fanout:
         self._lags = lags
         self._connections = connections
         self._always = always
-        # By the offset that a batch follows: the offset at which it had to end, and the batch.
+        # Key: the offset before the batch. Value: the highest offset that it may have, and the batch.
         self._batches: OrderedDict[int, tuple[int, Batch]] = OrderedDict()
-        # The sweep under way: connections not served yet, what they get, and their offset afterwards.
+        # The current sweep: connections not served yet, the batch for them, and their offset after it.
         self._unserved: Iterator[Connection] | None = None
         self._batch: Batch | None = None
         self._sweep_end = 0
         # The offset that every live connection has reached.
         self._swept = log.last.offset
-        # Connections with a position that only another server can have sent, and whether this copy's
-        # engine read the log's end since they connected.
+        # Connections with a position that only another server can have sent. Value: whether the engine
+        # has read the end of the log at least once since the connection began.
         self._unverified: dict[Connection, bool] = {}
 
     @property
     def unverified(self) -> int:
-        """Number of connections that wait until it is certain whether their position exists."""
+        """Number of connections with a resume position that is not verified yet."""
         return len(self._unverified)
 
     def skip_history(self) -> None:
-        """Start the live messages behind the newest entry of the log."""
+        """Start the live messages after the newest entry of the log."""
         self._swept = self._log.last.offset
 
     def assign_position(self, connection: Connection, last_event_id: str | None) -> None:
-        """Set a new connection's position; leave it unset where the missed messages are gone.
+        """Set a new connection's position, unless the log no longer has the messages that it missed.
 
         Arguments:
             last_event_id: the position that the client has reached; None for a new client.
@@ -87,10 +87,10 @@ class Fanout:
             connection.position = position
 
     def begin(self, connection: Connection) -> None:
-        """Send a connection what its client missed, or that this is lost.
+        """Send a connection the messages that its client missed, or report that they are lost.
 
-        The welcome is sent first. Where messages are lost it has no position: a client that is cut
-        then reconnects with its old one, and gets the report again.
+        Send the welcome before this. If messages are lost, the welcome has no position. So a client
+        that is cut before the report reconnects with its old position, and gets the report then.
         """
         position = connection.position
         if self._log.holds(position):
@@ -106,7 +106,7 @@ class Fanout:
         self._unverified.pop(connection, None)
 
     def deliver(self, _entry: Entry) -> None:
-        """Send what is new in the log; the first connections get it at once."""
+        """Send the log's new entries: to the first connections now, to the others in later turns."""
         if self._unverified:
             self._verify(None)
         if self._unserved is None and self._prepare_sweep():
@@ -124,7 +124,7 @@ class Fanout:
             self._verify(end)
 
     def restarted(self) -> None:
-        """Report a loss to every client that is not at the log's end: the log continues elsewhere."""
+        """Report a loss to every client that is not at the end of the restarted log."""
         self.skip_history()
         self._unserved = None
         self._batches.clear()
@@ -138,7 +138,7 @@ class Fanout:
                 connection.report_loss(last, GONE_TEXT if same_epoch else RESTARTED_TEXT)
 
     def catch_up(self, connection: Connection) -> None:
-        """Send a connection what its client missed: one batch now, the others as the client reads."""
+        """Send a connection its missed messages: one batch now, the others as the client reads."""
         connection.replaying = True
         if connection.reason is not None:
             return
@@ -163,12 +163,13 @@ class Fanout:
         return position.epoch != last.epoch or position.offset > last.offset
 
     def _verify(self, end: Position | None) -> None:
-        """Continue connections with a position that the log has reached; end the wait of the others.
+        """Resume connections if the log has reached their position; report a loss if it never will.
 
-        An end that was read before a connection began does not count for it: only the next one does.
+        The first end after a connection began may have been read earlier, when the log was shorter.
+        So only the second one proves that the connection's position does not exist.
 
         Arguments:
-            end: the position of the log's newest entry; None where it was not read.
+            end: the position of the log's newest entry; None if it was not read.
         """
         for connection, end_was_read in list(self._unverified.items()):
             position = connection.position
@@ -183,7 +184,7 @@ class Fanout:
                 self._unverified[connection] = True
 
     def _prepare_sweep(self) -> bool:
-        """Prepare a sweep with what is new; return whether there is anything."""
+        """Prepare a sweep with the new entries; return whether there are any."""
         last = self._log.last
         if last.offset == self._swept:
             self._unserved = None
@@ -195,7 +196,7 @@ class Fanout:
         return True
 
     def _sweep(self) -> None:
-        """Serve some connections, and schedule the others."""
+        """Serve the next connections, and schedule the rest of the sweep."""
         for _ in range(CONNECTIONS_PER_TURN):
             connection = next(self._unserved, None) if self._unserved is not None else None
             if connection is not None:
@@ -222,10 +223,10 @@ class Fanout:
             connection.end(Reason.SERVER_ERROR)
 
     def _batch_after(self, offset: int) -> Batch:
-        """Return the batch of entries that follow an offset; it has at least one.
+        """Return the batch of entries after an offset, with at least one entry.
 
-        Batches end at multiples of `BATCH_ENTRIES` where their bytes allow. So clients that resume
-        from different positions soon get the same batches, encoded once.
+        A batch ends at a multiple of `BATCH_ENTRIES`, unless `BATCH_BYTES` or the log ends it earlier.
+        So clients that resume at different positions soon share batches, which are encoded once.
         """
         end = min((offset // BATCH_ENTRIES + 1) * BATCH_ENTRIES, self._log.last.offset)
         cached = self._batches.get(offset)
@@ -246,7 +247,7 @@ class Fanout:
 
 
 def _exists(position: Position | None, end: Position | None) -> bool:
-    """Return whether a position is at most the end of its log; True while the end is unknown."""
+    """Return whether the log has reached a position; True if the end of the log is unknown."""
     if position is None or end is None:
         return end is None
     return position.epoch == end.epoch and position.offset <= end.offset

@@ -12,7 +12,7 @@ from rtdemo.plugin_system.discovery import Source, load
 from rtdemo.plugin_system.hooks import Hooks
 from rtdemo.plugin_system.options import Option
 from rtdemo.plugin_system.producer import Producer
-from rtdemo.plugin_system.registry import ProducerRegistry
+from rtdemo.plugin_system.producer_registry import ProducerRegistry
 from rtdemo.plugin_system.supervisor import Supervisor
 from rtdemo.protocol.client import Client
 from rtdemo.settings.settings import environment

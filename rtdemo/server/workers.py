@@ -19,15 +19,15 @@ from rtdemo.timing.backoff import Backoff
 log = logging.getLogger(__name__)
 
 STEADY_S = 10.0
-"""Seconds that a worker must have run for its replacement to start at once, without back-off."""
+"""If a worker ran at least this many seconds, its successor starts at once, without back-off."""
 
 
 class Workers:
     """Run several worker processes that serve the same addresses.
 
     Each worker has its own sockets (SO_REUSEPORT), and the kernel spreads connections evenly over
-    them. The parent keeps the sockets open: connections that wait in the queue of a worker that died
-    or is being replaced are accepted by its successor.
+    them. The parent keeps the sockets open. If a worker dies or is replaced, its successor
+    accepts the connections that wait in the queue.
 
     Arguments:
         settings: `workers` is the number of processes; 0 starts one for each core.
@@ -79,7 +79,7 @@ class Workers:
             await asyncio.gather(*(slot.stop() for slot in self._slots))
 
     async def _supervise(self) -> int:
-        # The first one starts alone, so that an error at the start is logged once, not by each.
+        # The first worker starts alone, so that a start error is logged once, not by every worker.
         code = await self._slots[0].start(announce=True)
         if code is None:
             await asyncio.gather(*(slot.supervise() for slot in self._slots))
@@ -90,7 +90,7 @@ class Workers:
         if self._replacing is None or self._replacing.done():
             self._replacing = asyncio.ensure_future(self._replace_one_by_one())
         else:
-            log.warning("the workers are already being replaced; send SIGHUP again after that")
+            log.warning("the workers are already being replaced; send SIGHUP again after the last one")
 
     async def _replace_one_by_one(self) -> None:
         log.info("replacing %d workers, one by one", len(self._slots))
@@ -114,7 +114,7 @@ class WorkerSlot:
     A lock makes sure that only one task at a time starts or stops its worker.
 
     Arguments:
-        number: number of this slot, from 0; the log names it.
+        number: number of this slot, from 0, for the log.
         launcher: starts its workers.
     """
 
@@ -144,12 +144,12 @@ class WorkerSlot:
         backoff, loop = Backoff(), asyncio.get_running_loop()
         while True:
             try:
-                is_well = await self._run_one()
+                ran_steadily = await self._run_one()
             except Exception:
                 # An unexpected error must not stop the workers of the other slots.
                 log.exception("supervising worker %d failed; retrying", self.number)
-                is_well = False
-            if is_well:
+                ran_steadily = False
+            if ran_steadily:
                 backoff.reset()
                 continue
             backoff.failed(loop.time())
@@ -237,7 +237,7 @@ class WorkerSlot:
             await asyncio.gather(ending, checking, return_exceptions=True)
 
     async def _release_sockets(self) -> None:
-        """Close the sockets of an empty slot: the kernel spreads connections over the other workers."""
+        """Close the sockets of an empty slot, so that the kernel gives it no new connections."""
         async with self._lock:
             if self._process is None:
                 self._close_sockets()

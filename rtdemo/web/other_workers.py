@@ -20,7 +20,7 @@ from aiohttp import web
 
 from rtdemo.hub import statistics
 from rtdemo.hub.statistics import Statistics
-from rtdemo.plugin_system.registry import MAX_PRODUCERS
+from rtdemo.plugin_system.producer_registry import MAX_PRODUCERS
 
 log = logging.getLogger(__name__)
 

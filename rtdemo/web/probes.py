@@ -21,9 +21,10 @@ from rtdemo.errors import Refused
 from rtdemo.protocol import message, wire
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.web import request_info
-from rtdemo.web.admission import check_handshake, check_origin
+from rtdemo.web.admission import check_origin
 from rtdemo.web.api import json_response
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
+from rtdemo.web.handshake import check_handshake
 from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.sse import event_stream
 

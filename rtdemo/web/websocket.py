@@ -15,23 +15,24 @@ from rtdemo.hub.hub import Hub
 from rtdemo.protocol import wire
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
-from rtdemo.web.admission import admit, check_handshake, check_origin, last_event_id
+from rtdemo.web.admission import admit, check_origin, last_event_id
 from rtdemo.web.app_keys import HUB, SETTINGS
+from rtdemo.web.handshake import check_handshake
 from rtdemo.web.streaming import open_connection
 
 log = logging.getLogger(__name__)
 
 FINISH_TIMEOUT_S = 2.0
-"""Seconds for plugins to handle what a client sent before its connection was lost."""
+"""Seconds for plugins to handle texts that arrived before the connection was lost."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds to wait for the peer's close frame; then its connection is aborted."""
 LINGER_S = 1.0
 """Seconds for which a peer that broke the protocol can read the close frame."""
 
 _NEVER_SENT = {1006}
-"""Of the close codes that no endpoint may send (RFC 6455 section 7.4.1), what aiohttp accepts."""
+"""Close codes that aiohttp accepts but no endpoint may send (RFC 6455 section 7.4.1)."""
 _NO_CODE = 0
-"""aiohttp's code for a close frame without one."""
+"""aiohttp's value for a close frame without a code."""
 _PROTOCOL_REASONS = {
     reason.code: reason
     for reason in (Reason.PROTOCOL_ERROR, Reason.UNSUPPORTED, Reason.BAD_UTF8, Reason.TOO_BIG)
@@ -52,9 +53,9 @@ async def socket(request: web.Request) -> web.StreamResponse:
         autoclose=False,
         autoping=False,
         heartbeat=request.app[SETTINGS].heartbeat,
-        # With compression a connection would cost 120 KiB instead of 14.
+        # With compression a connection would need 120 KiB of memory instead of 14.
         compress=False,
-        # aiohttp refuses a message as large as its limit; ours may be as large.
+        # aiohttp refuses a message of exactly its limit; rtdemo accepts it.
         max_msg_size=MAX_MESSAGE_BYTES + 1,
     )
     await ws.prepare(request)
@@ -76,7 +77,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         log.exception("%s: internal server error", client)
         connection.mark_ended(Reason.SERVER_ERROR)
     except asyncio.CancelledError:
-        # The TCP connection is gone. Texts that arrived before its end are still handled.
+        # The TCP connection has ended. Handle the texts that arrived before.
         connection.mark_ended(await receiver.finish())
         raise
     finally:
@@ -84,7 +85,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         if request.transport is not None:
             loop.call_later(CLOSE_TIMEOUT_S, transport.abort)
     if not ws.closed:
-        # The server ends the connection: the close frame follows what waits in the outbox.
+        # The server ends the connection: send the close frame after the bytes in the outbox.
         reason = connection.reason or Reason.SERVER_ERROR
         if reason.code in _NEVER_SENT:
             # Cut on purpose: the peer must see its connection end without a close frame.
@@ -94,15 +95,16 @@ async def socket(request: web.Request) -> web.StreamResponse:
 
 
 class Socket(web.WebSocketResponse):
-    """Close so that a peer that broke the protocol can read the close frame.
+    """WebSocket with a close frame that arrives even after a protocol error of the peer.
 
     After a frame that it cannot accept, aiohttp closes the TCP connection at once. The rest of that
-    frame is unread then, so the kernel sends RST, which destroys the close frame on its way. Instead,
-    half-close, then read and drop until the peer has closed too, for one second at most.
+    frame is still unread, so the kernel sends RST, and the peer loses the close frame. This class
+    half-closes instead. Then it reads and drops data until the peer closes, for at most one second.
 
     Attributes:
-        broken: how the peer broke the protocol; None while it has not.
-        on_broken: called with this reason before the close frame; nothing may be written after that.
+        broken: the protocol error of the peer; None if there was none.
+        on_broken: called with this error before the close frame; must stop all writing, because
+            nothing may follow a close frame.
     """
 
     broken: Reason | None = None
@@ -111,7 +113,7 @@ class Socket(web.WebSocketResponse):
     async def close(
         self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
     ) -> bool:
-        """Send a close frame and wait for the peer's; after an error, wait for the peer's end."""
+        """Send a close frame and wait for the peer's; after its protocol error, wait until it closes."""
         if code in _PROTOCOL_REASONS and self.broken is None and not self.closed:
             self.broken = _PROTOCOL_REASONS[code]
             if self.on_broken is not None:
@@ -120,9 +122,9 @@ class Socket(web.WebSocketResponse):
         return await super().close(code=code, message=message, drain=drain)
 
     async def answer_close(self, code: int) -> None:
-        """Answer the peer's close frame with its own code.
+        """Answer the peer's close frame with the same code.
 
-        `close` would take an error code of the peer for an error that this side found.
+        `close` would treat an error code from the peer as an error that this side found.
         """
         await super().close(code=code or WSCloseCode.OK, drain=False)
 
@@ -135,14 +137,14 @@ class Socket(web.WebSocketResponse):
             transport.write_eof()
         transport.resume_reading()
         try:
-            # aiohttp cancels the handler, and so this, as soon as the peer has closed.
+            # As soon as the peer closes, aiohttp cancels the handler, and so ends this sleep.
             await asyncio.sleep(LINGER_S)
         finally:
             transport.abort()
 
 
 class _Receiver:
-    """Handle a client's texts in order, each of them wholly, even if the client leaves meanwhile."""
+    """Handle a client's texts in order, each to its end, even if the client disconnects meanwhile."""
 
     def __init__(self, ws: Socket, hub: Hub, connection: Connection) -> None:
         self._ws = ws
@@ -164,12 +166,12 @@ class _Receiver:
             if self._connection.is_full:
                 # Read nothing more from a client that does not read its replies.
                 await drain()
-            # Let other tasks run after each message, so that a client that floods delays none of them.
+            # Let other tasks run after each message, so that a flood from one client delays none.
             await asyncio.sleep(0)
         return self._connection.reason
 
     async def finish(self) -> Reason:
-        """Finish the present text, and handle those that are parsed already; return the reason."""
+        """Handle the current text and those already received; return why the connection ended."""
         task = asyncio.current_task()
         if self._ws.broken is not None or task is None:
             return self._ws.broken or Reason.CONNECTION_LOST
@@ -196,7 +198,7 @@ class _Receiver:
         text = await _read(self._ws, message)
         if text is None:
             return _reason(self._ws, message)
-        # A task of its own: if the client leaves, the plugin is not cancelled half-way.
+        # In a separate task: if the client disconnects, the plugin still finishes this text.
         self._text = asyncio.ensure_future(self._hub.receive(self._connection, text))
         try:
             await asyncio.shield(self._text)
@@ -207,7 +209,7 @@ class _Receiver:
 
 
 async def _read(ws: Socket, message: WSMessage) -> str | None:
-    """Return a message's text; None if the message ends the connection, after an answer to it."""
+    """Return a message's text. If the message ends the connection, answer it and return None."""
     if message.type is WSMsgType.TEXT:
         return str(message.data)
     if message.type is WSMsgType.BINARY:

@@ -16,7 +16,7 @@ from rtdemo.plugin_system import supervisor as supervising
 from rtdemo.plugin_system.isolation import MAX_QUEUED_JOBS
 from rtdemo.plugin_system.options import declared
 from rtdemo.plugin_system.producer import Traits
-from rtdemo.plugin_system.registry import MAX_PRODUCERS
+from rtdemo.plugin_system.producer_registry import MAX_PRODUCERS
 from rtdemo.timing.backoff import FIRST_RETRY_S, MAX_RETRY_S
 from tests.docs.markdown import ROOT, blocks, section, table
 

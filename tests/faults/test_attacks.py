@@ -139,7 +139,7 @@ async def test_clients_that_leave_before_the_answer_log_no_error(
 SLOW = """
 import asyncio
 from rtdemo import hookimpl
-heard = []
+received = []
 
 @hookimpl
 async def receive(client, text):
@@ -148,7 +148,7 @@ async def receive(client, text):
         raise asyncio.CancelledError
     if text == "exit":
         raise SystemExit(3)
-    heard.append(text)
+    received.append(text)
     return "x" * 10_000
 """
 
@@ -160,9 +160,9 @@ async def slow(start: Start, tmp_path: Path) -> Server:
     return await start(files=(tmp_path / "slow.py",), without=("echo",))
 
 
-def heard(server: Server) -> list[str]:
+def received_texts(server: Server) -> list[str]:
     (plugin,) = [plugin for plugin in server.plugins.plugins if plugin.name == "slow"]
-    texts: list[str] = vars(plugin.module)["heard"]
+    texts: list[str] = vars(plugin.module)["received"]
     return texts
 
 
@@ -174,7 +174,7 @@ async def test_client_that_leaves_during_a_slow_plugin_loses_no_text(
     peer.socket.send(b"".join(frame(1, str(n).encode()) for n in range(5)) + frame(8, b"\x03\xe8"))
     peer.leave(by_reset=False)
     await eventually(lambda: len(reasons) == 1)
-    assert heard(slow) == ["0", "1", "2", "3", "4"]
+    assert received_texts(slow) == ["0", "1", "2", "3", "4"]
     assert reasons == [Reason.CLIENT_LEFT]
 
 
@@ -185,7 +185,7 @@ async def test_server_that_stops_while_it_handles_a_lost_client_s_texts_closes_a
     other = await connect(slow, "websocket")
     peer = await RawPeer(slow, "websocket").connect()
     peer.socket.send(b"".join(frame(1, str(n).encode()) for n in range(30)))
-    await eventually(lambda: heard(slow) != [])
+    await eventually(lambda: received_texts(slow) != [])
     (lost,) = (c for c in slow.hub.connections if c.client.id != other.welcome["client"])
     peer.leave(by_reset=True)
     await eventually(lambda: lost.is_closing)
@@ -204,7 +204,7 @@ async def test_plugin_that_cancels_or_exits_ends_no_connection(
     for text in ("cancel", "exit", "fine"):
         await peer.say(text)
     assert (await peer.receive())["producer"] == "slow"
-    assert heard(slow) == ["fine"]
+    assert received_texts(slow) == ["fine"]
 
 
 @pytest.mark.usefixtures("small_send_buffer")

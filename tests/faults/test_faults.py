@@ -56,6 +56,11 @@ class RawPeer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
+    async def read(self, size: int) -> None:
+        """Read and drop so many bytes."""
+        while size > 0:
+            size -= len(await asyncio.get_running_loop().sock_recv(self.socket, min(size, 64 * 1024)))
+
     async def read_to_end(self) -> bytes:
         data = b""
         while chunk := await asyncio.get_running_loop().sock_recv(self.socket, 1 << 20):
@@ -254,17 +259,17 @@ async def test_client_that_reads_steadily_is_not_too_slow(
     server = await start(history_bytes=1 << 24)
     first = server.hub.engine.log.last
     drafts = [Draft(Message("x" * 60_000), "news")]
-    for _ in range(100):
+    for _ in range(120):
         await server.hub.publish(drafts)
     peer = RawPeer(server, transport, receive_buffer=128 * 1024)
     peer.path += f"?last_event_id={first}"
     await peer.connect()
     (connection,) = server.hub.connections
-    loop = asyncio.get_running_loop()
+    await eventually(lambda: connection.is_full)
     for _ in range(20):
-        for _ in range(4):
-            await loop.sock_recv(peer.socket, 64 * 1024)
-        await asyncio.sleep(0.01)
+        offset = connection.offset
+        await peer.read(256 * 1024)
+        await eventually(lambda: connection.offset > offset)  # noqa: B023 - called before it changes
         clock.advance(OUTBOX_TIMEOUT_S / 2)
         assert connection.reason is None
     peer.leave(by_reset=True)

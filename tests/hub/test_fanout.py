@@ -361,7 +361,7 @@ async def engine() -> MemoryEngine:
 
 @pytest.fixture
 def server(engine: MemoryEngine) -> Server:
-    """A server whose copy is the log itself."""
+    """A server with the log itself as its copy."""
     return Server(engine.log, lags=False)
 
 
@@ -499,7 +499,7 @@ async def test_client_that_picked_a_quiet_producer_gets_its_position(
 
 
 class BrokenReceiver(Receiver):
-    """A client whose outbox raises an error at each write."""
+    """A client with an outbox that raises an error at each write."""
 
     def __init__(self) -> None:
         super().__init__(None)

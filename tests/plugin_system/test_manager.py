@@ -17,7 +17,7 @@ from rtdemo.errors import PluginError
 from rtdemo.plugin_system import hookspecs
 from rtdemo.plugin_system.discovery import Source, discover
 from rtdemo.plugin_system.manager import PluginManager
-from rtdemo.plugin_system.registry import MAX_PRODUCERS
+from rtdemo.plugin_system.producer_registry import MAX_PRODUCERS
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.testing import VirtualClock
 from rtdemo.timing.backoff import Backoff

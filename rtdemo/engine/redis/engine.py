@@ -26,15 +26,15 @@ from rtdemo.protocol.message import Message, Position
 log = logging.getLogger(__name__)
 
 ENTRIES_PER_READ = 500
-"""Entries that one answer of Redis may hold."""
+"""Largest number of entries in one answer of Redis."""
 READ_BLOCK_S = 1.0
-"""Seconds that Redis may block a reader. Then the reader checks whether the log is still the same."""
+"""Longest blocking read in seconds. Before each read the reader checks that the log is the same."""
 ENTRIES_PER_TURN = 32
-"""Entries that are delivered before the event loop gets its turn."""
+"""Entries that are delivered before other tasks of the event loop run."""
 FIRST_RETRY_S = 0.1
 """Delay in seconds before the first retry to reach Redis. Each further retry doubles it."""
 MAX_RETRY_S = 5.0
-"""Longest delay in seconds."""
+"""Longest delay before a retry, in seconds."""
 
 
 class RedisEngine:
@@ -108,7 +108,7 @@ class RedisEngine:
         """Check that Redis can be reached and used.
 
         Raises:
-            EngineError: if not.
+            EngineError: if Redis cannot be reached or used.
         """
         await client.check_server(self._commands, self._url)
 
@@ -255,7 +255,7 @@ class RedisEngine:
         return not raw or decode_entry(raw[0]) == newest
 
     async def _restart(self, afresh: bool = False) -> None:
-        """Continue with the log that Redis has now. Entries in between are lost to this server.
+        """Continue with the log that Redis has now. Entries before its start are lost to this server.
 
         Arguments:
             afresh: begin a new log in Redis first, unless another server has done so.
@@ -263,11 +263,11 @@ class RedisEngine:
         await self._publisher.ensure_epoch(afresh)
         end = await self._end_of_log()
         oldest = await self._commands.xrange(self._keys.log, count=1)
-        base = int(oldest[0][0].partition("-")[0]) - 1 if oldest else end.offset
-        if end.epoch == self.log.last.epoch and base < self.log.last.offset:
-            # The log was not trimmed: it has a gap, which every reader would meet again.
+        before_oldest = int(oldest[0][0].partition("-")[0]) - 1 if oldest else end.offset
+        if end.epoch == self.log.last.epoch and before_oldest < self.log.last.offset:
+            # The log was not trimmed, so it has a gap. Begin a new log: every reader would meet the gap.
             return await self._restart(afresh=True)
-        start = Position(end.epoch, base)
+        start = Position(end.epoch, before_oldest)
         log.warning("the log continues at %s instead of %s", start, self.log.last)
         self.log.restart(start)
         self._in_doubt = False
@@ -290,9 +290,9 @@ def decode_entry(raw: tuple[str, dict[str, Any]]) -> Entry:
         ForeignEntryError: if no server of the deployment has written it.
     """
     identifier, fields = raw
-    offset, _, rest = identifier.partition("-")
+    offset, _, sequence = identifier.partition("-")
     try:
-        if rest != "0":
+        if sequence != "0":
             raise ValueError("its id does not end in -0")
         position = Position(fields["epoch"], int(offset))
         message = msgspec.json.decode(fields["message"], type=Message)

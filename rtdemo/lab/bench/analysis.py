@@ -1,4 +1,4 @@
-"""Compute the figures of a window from the recorded arrivals, after the window."""
+"""Compute the figures of a window from the recorded arrivals, after the window has ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtdemo.lab.bench.protocol import DRAIN_S, Window
 from rtdemo.lab.bench.result import MAX_NAMES, Figures, SecondBlock
 
 SENT_AT_ROUNDING_MS = 0.5
-"""Added to a `sentAt` of whole milliseconds: the mean of the fraction that was cut off."""
+"""Added to each `sentAt` if a server rounds them down to milliseconds: the mean rounding error."""
 
 
 def analyse_window(
@@ -25,22 +25,22 @@ def analyse_window(
     """Return the figures of a window.
 
     Arguments:
-        arrivals: of one worker.
+        arrivals: messages that one worker recorded.
         periods: milliseconds by producer, as the server lists them.
-        window: when it was.
+        window: start and length of the window.
         offset: server time minus `server_clock.now`, in milliseconds; None if it is unknown.
-        error: plus or minus milliseconds of an assumed offset. If a message arrived before it was sent
-            by more than this, the offset is wrong, and latencies are unknown.
+        error: largest error of an assumed offset, in milliseconds. If a message arrived before its
+            `sentAt` by more than this, the offset is wrong, and latencies are unknown.
     """
     figures = Figures([SecondBlock() for _ in range(ceil(window.seconds))])
     by_name: dict[str, list[Stream]] = {}
     for connection in arrivals.connections:
-        # A producer that the server lists is due on every connection, even if nothing arrived there.
+        # A listed producer has due messages on every connection, even if nothing arrived there.
         for name in periods:
             connection.streams.setdefault(name, Stream())
         for name, stream in connection.streams.items():
             by_name.setdefault(name, []).append(stream)
-    streams = [stream for kind in by_name.values() for stream in kind]
+    streams = [stream for group in by_name.values() for stream in group]
     instants = [at for stream in streams for at in stream.sent]
     figures.whole = bool(instants) and all(at.is_integer() for at in instants)
     for stream in streams:
@@ -49,13 +49,13 @@ def analyse_window(
     if offset is not None and error is not None and offset - _largest_offset(streams) < -error:
         figures.refuted, offset = True, None
     rounding = SENT_AT_ROUNDING_MS if figures.whole else 0.0
-    # Without an offset, due messages are counted as if the fastest message took no time.
+    # Without an offset, count due messages as if the fastest message had no latency.
     shift = rounding - (offset if offset is not None else _largest_offset(streams))
     analysis = _WindowAnalysis(window, shift, has_clock=offset is not None)
     jitters = [
         found
-        for name, kind in by_name.items()
-        for stream in kind
+        for name, group in by_name.items()
+        for stream in group
         if (found := analysis.add(figures, stream, figures.periods.get(name), name in periods))
         is not None
     ]
@@ -68,13 +68,13 @@ def analyse_window(
 def _set_periods(
     figures: Figures, by_name: Mapping[str, Iterable[Stream]], periods: Mapping[str, float]
 ) -> None:
-    """Set the period of each producer, listed or estimated, and the names of those without one."""
-    for name, kind in sorted(by_name.items()):
-        private = [stream for stream in kind if not stream.is_shared]
+    """Set the period of each producer, listed or estimated; list the producers without a period."""
+    for name, group in sorted(by_name.items()):
+        private = [stream for stream in group if not stream.is_shared]
         period = periods.get(name) or due_times.estimate_period(stream.sent for stream in private)
         if period is not None and private:
             figures.periods[name] = period
-        elif any(len(stream.sent) > 1 for stream in kind):
+        elif any(len(stream.sent) > 1 for stream in group):
             figures.irregular = [*figures.irregular, name][:MAX_NAMES]
 
 
@@ -98,7 +98,7 @@ class _WindowAnalysis:
     """Convert server times to this machine's clock, and assign instants to seconds of the window.
 
     Arguments:
-        window: when it was.
+        window: start and length of the window.
         shift: milliseconds to add to a server time.
         has_clock: whether the server's clock is known, so that latencies have a meaning.
     """
@@ -153,7 +153,7 @@ class _WindowAnalysis:
 
 
 def _largest_offset(streams: Iterable[Stream]) -> float:
-    """Return the server's clock offset in milliseconds if the fastest message took no time."""
+    """Return the largest possible clock offset, in milliseconds: the fastest message had no latency."""
     return max(
         (
             at - arrived
@@ -170,10 +170,10 @@ def jitter(transits: Iterable[float]) -> float:
     Arguments:
         transits: their transit times, in the unit of the result.
     """
-    found = 0.0
+    smoothed = 0.0
     previous = None
     for transit in transits:
         if previous is not None:
-            found += (abs(transit - previous) - found) / 16
+            smoothed += (abs(transit - previous) - smoothed) / 16
         previous = transit
-    return found
+    return smoothed

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from rtdemo.lab.bench import comparison, verdict
+from rtdemo.lab.bench import verdict
+from rtdemo.lab.bench.bootstrap import (
+    RESAMPLES,
+    resample_means,
+    resample_percentiles,
+    small_sample_factor,
+)
 from rtdemo.lab.bench.comparison import compare
 from rtdemo.lab.bench.result import ParityCheck, RunSettings
 from rtdemo.lab.bench.run import turn_order
@@ -22,15 +28,15 @@ def test_turns_are_taken_so_that_drift_cancels() -> None:
 def test_the_same_seed_draws_the_same() -> None:
     """The same seed gives the same draws, so that a run file always has the same verdict."""
     rounds = [[latencies(0.001, 0.002, 0.003)] * 4, [latencies(0.002, 0.004)] * 4]
-    first, again = (comparison.resample_percentiles(rounds, [50, 99], 7) for _ in range(2))
+    first, again = (resample_percentiles(rounds, [50, 99], 7) for _ in range(2))
     assert first == again
-    assert first != comparison.resample_percentiles(rounds, [50, 99], 8)
+    assert first != resample_percentiles(rounds, [50, 99], 8)
 
 
 def test_draws_lie_around_the_figure() -> None:
     """The means of resamples are near the mean, and within the measured range."""
-    draws = comparison.resample_means([1.0, 2.0, 3.0])
-    assert len(draws) == comparison.RESAMPLES
+    draws = resample_means([1.0, 2.0, 3.0])
+    assert len(draws) == RESAMPLES
     assert (min(draws), max(draws)) == (1.0, 3.0)
     assert sum(draws) / len(draws) == pytest.approx(2.0, abs=0.1)
 
@@ -39,7 +45,7 @@ def test_few_rounds_make_wide_intervals() -> None:
     """Few rounds widen the interval by Student's t: 4.30, 2.78, 2.10 for 2, 4, 18 degrees of freedom."""
     for k, student in ((2, 4.303), (3, 2.776), (10, 2.101)):
         wanted = student / 1.96 * (k / (k - 1)) ** 0.5
-        assert comparison.small_sample_factor((k, k)) == pytest.approx(wanted, rel=0.04)
+        assert small_sample_factor((k, k)) == pytest.approx(wanted, rel=0.04)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -17,6 +17,7 @@ def found(middlebox_findings: dict[str, Findings]) -> dict[str, Findings]:
     return middlebox_findings
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("box", "check", "seen", "fix"),
     [

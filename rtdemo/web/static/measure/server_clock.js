@@ -3,16 +3,16 @@
  * Estimates the server's clock from probes, with an error bound.
  *
  * A probe requests the server's time. The server reads its clock between the start of the request and the first byte of
- * the response, so half that time bounds the error. Between probes performance.now() continues, and the error grows by
- * the frequency tolerance of RFC 5905, section 7.2.
+ * the response, so the error is at most half that time. Between probes, performance.now() gives the time, and the error
+ * grows by the frequency tolerance of RFC 5905, section 7.2.
  * @module measure/server_clock
  */
 
 /**
  * @typedef {object} Reading
  * @property {number} offset server time minus performance.now(), milliseconds
- * @property {number} error plus or minus, milliseconds, when it was taken
- * @property {number} at performance.now() when it was taken
+ * @property {number} error plus or minus, milliseconds, at the time of the reading
+ * @property {number} at performance.now() at the time of the reading
  */
 
 /** @typedef {() => Promise<Reading>} Probe */
@@ -31,7 +31,7 @@ export const RESOLUTION_MS = globalThis.crossOriginIsolated ? 0.005 : 0.1;
  * @param {number} before performance.now() before the server read its clock
  * @param {number} server the server's time, milliseconds since the epoch
  * @param {number} after performance.now() after the server read its clock
- * @param {number} [resolution] of the first and the last, milliseconds
+ * @param {number} [resolution] of performance.now(), milliseconds
  * @returns {Reading}
  */
 export function readingFrom(before, server, after, resolution = RESOLUTION_MS) {
@@ -49,8 +49,8 @@ export function errorAt(reading, now) {
 }
 
 /**
- * Return the reading with the smaller error. If they contradict each other, a clock was set or a machine slept, and
- * only the fresh one counts.
+ * Return the reading with the smaller error. If the readings contradict each other, a clock was set or a machine slept:
+ * return the fresh one.
  * @param {Reading | null} kept
  * @param {Reading} fresh
  * @returns {Reading}
@@ -81,8 +81,8 @@ export class ServerClock {
   }
 
   /**
-   * Return the server's time at a moment. It is unknown until the first round ends: the first probes open a connection
-   * and have the largest errors, and a percentile's error is that of its worst sample.
+   * Return the server's time at a moment. It is unknown until the first round ends. The first probes have the largest
+   * errors, because they open a connection, and the worst sample sets the error of a percentile.
    * @param {number} at performance.now()
    * @returns {{ time: number, error: number } | null} milliseconds; null while unknown
    */
@@ -102,7 +102,7 @@ export class ServerClock {
         this.#changed();
       }
     } catch {
-      // The server is unreachable, which the panels report. Without any reading the next round comes sooner.
+      // The panels report that the server is unreachable. If there is no reading yet, the next round starts sooner.
       if (this.#reading === null) this.#measuredAt = -Infinity;
     } finally {
       this.#measuring = false;
@@ -113,18 +113,18 @@ export class ServerClock {
 
   /** Run a round now, and every 30 s while the page is visible. */
   start() {
-    const due = () => {
+    const measureIfDue = () => {
       if (!document.hidden && performance.now() - this.#measuredAt >= ROUND_INTERVAL_MS) void this.measure();
     };
-    setInterval(due, ROUND_INTERVAL_MS / 6);
-    document.addEventListener("visibilitychange", due);
-    due();
+    setInterval(measureIfDue, ROUND_INTERVAL_MS / 6);
+    document.addEventListener("visibilitychange", measureIfDue);
+    measureIfDue();
   }
 }
 
 /**
- * Request the server's time. The browser's record of the request excludes its queues, so it bounds the error more
- * tightly than the script's own times, which serve where there is no record.
+ * Request the server's time. The browser's record of the request excludes the time in the browser's queues, so its
+ * error is smaller than with times from the script. If there is no record, use the times from the script.
  * @param {string} url
  * @returns {Promise<Reading>}
  */
@@ -138,6 +138,6 @@ export async function probe(url) {
   performance.clearResourceTimings();
   if (!(record instanceof PerformanceResourceTiming)) return readingFrom(before, now, after);
   const { requestStart, responseStart } = record;
-  const fits = requestStart >= before && responseStart >= requestStart && responseStart <= after;
-  return fits ? readingFrom(requestStart, now, responseStart) : readingFrom(before, now, after);
+  const isConsistent = requestStart >= before && responseStart >= requestStart && responseStart <= after;
+  return isConsistent ? readingFrom(requestStart, now, responseStart) : readingFrom(before, now, after);
 }

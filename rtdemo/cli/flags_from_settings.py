@@ -1,0 +1,54 @@
+"""Flags of the command line, made from the settings that settings/settings.py declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rtdemo.settings.field import Setting
+from rtdemo.settings.settings import SETTINGS
+
+FILES = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+"""The argument FILES of a command: plugin files."""
+
+
+def options(names: Iterable[str] = tuple(SETTINGS)) -> Callable[[Any], Any]:
+    """Return a decorator that adds the flags of some settings, by default of all, to a command."""
+    wanted = list(names)
+
+    def decorate(command: Any) -> Any:
+        for name in reversed(wanted):
+            command = _option(SETTINGS[name])(command)
+        return command
+
+    return decorate
+
+
+def _option(setting: Setting) -> Any:
+    help_text = f"{setting.help} [{setting.variable}]"
+    if setting.default not in ("", (), False):
+        help_text += f" Default: {setting.default}."
+    if setting.kind is bool:
+        flag = f"{setting.flag}/--no-{setting.flag[2:]}"
+        return click.option(flag, setting.name, default=None, help=help_text)
+    return click.option(
+        setting.flag, setting.name, metavar=setting.kind.__name__.upper(), help=help_text
+    )
+
+
+def check_files(files: Iterable[Path], or_else: str = "") -> None:
+    """Check that the plugin files exist.
+
+    Arguments:
+        files: the plugin files.
+        or_else: the end of the error's sentence.
+
+    Raises:
+        click.BadParameter: if one does not exist.
+    """
+    for file in files:
+        if not file.is_file():
+            raise click.BadParameter(f"there is no plugin file {str(file)!r}{or_else}")
