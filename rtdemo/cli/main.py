@@ -32,7 +32,7 @@ COMMANDS = ("serve", "plugins", "publish", "tail", "doctor", "bench")
 def rtdemo() -> None:
     """Put Python on a live web page over WebSocket and Server-Sent Events.
 
-    Without a command, it serves. Its options: rtdemo serve --help
+    Without a command, it runs serve. For the options of serve: rtdemo serve --help
     """
 
 

@@ -21,7 +21,7 @@ from rtdemo.testing import conformance
 def plugins() -> None:
     """List plugins, write a new one, or check one.
 
-    Without a command, it lists. Its options: rtdemo plugins list --help
+    Without a command, it runs list. For the options of list: rtdemo plugins list --help
     """
 
 
