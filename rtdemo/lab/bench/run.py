@@ -230,7 +230,8 @@ async def _wait_open(
     ready = await workers.receive(Ready, timeout_s)
     if not any(one.opened for one in ready):
         problem = next(one.problem for one in ready)
-        raise ServerError(target.address.stream(transport), problem, "is it the right address?")
+        fix = "are the address and --producers right?"
+        raise ServerError(target.address.stream(transport), problem, fix)
     return ready
 
 
