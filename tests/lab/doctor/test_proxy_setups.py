@@ -48,7 +48,10 @@ EXPECTED = {
 """The verdicts of each set-up that are not ok."""
 SEEN = {
     ("nginx_default.conf", "HTTP version"): "HTTP/1.0 on arrival",
-    ("nginx_default.conf", "WebSocket upgrade"): "426 Upgrade Required instead of 101: only WebSocket",
+    (
+        "nginx_default.conf",
+        "WebSocket upgrade",
+    ): "426 Upgrade Required instead of 101: this address accepts only WebSocket",
     ("nginx_default.conf", "headers"): "Host rewritten to '127.0.0.1:",
     ("nginx_default.conf", "server"): "rtdemo behind nginx",
     ("nginx_buffering.conf", "SSE first byte"): "held back for 2.* s, until the first event",
