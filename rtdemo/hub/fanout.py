@@ -25,7 +25,7 @@ FULL_OUTBOX_RETRY_S = 0.02
 """Seconds until a resuming connection with a full outbox is checked again."""
 
 GONE_TEXT = "The messages you missed are no longer in the log and are lost. Live messages follow."
-RESTARTED_TEXT = "The log was lost, with messages that you did not receive. Live messages follow."
+RESTARTED_TEXT = "The log was lost, and messages may be lost with it. Live messages follow."
 
 log = logging.getLogger(__name__)
 
