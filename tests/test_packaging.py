@@ -106,9 +106,9 @@ def test_locks_hold_hashes_and_no_address() -> None:
 
 
 def test_setup_cfg_lists_every_package() -> None:
-    """A folder that is missing there would be missing from the wheel; setuptools cannot find them itself.
+    """A folder that is missing there would be missing from the wheel.
 
-    Finding would leave out `plugins` and `templates`, which are packages of the wheel alone.
+    setuptools cannot find them all: `plugins` and `templates` are packages of the wheel alone.
     """
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
