@@ -73,6 +73,7 @@ def require(program: Program) -> str:
     """Return the path of a program; skip the test where it is missing, or fail it in CI."""
     path = find(program)
     if path is None:
+        # Elsewhere than in CI a missing program costs only its own tests.
         (pytest.fail if _is_ci() else pytest.skip)(program.advice)
     return path
 

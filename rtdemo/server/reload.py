@@ -42,7 +42,7 @@ class Reloader:
             self.apply({Path(path) for _, path in changes})
 
     def apply(self, changed: Iterable[Path]) -> None:
-        """Reload the plugins whose files changed, load new ones and remove deleted ones.
+        """Reload plugins with changed files, load new ones and remove deleted ones.
 
         If a plugin fails to load, its previous version keeps running. The error is logged, and
         `GET /api/plugins` shows it.

@@ -199,7 +199,7 @@ def test_failure_is_raised_with_its_place() -> None:
     with pytest.raises(ProducerFailedError, match="took over 10 s"):
         run_producer(Producer("p", never, every=1))
     with pytest.raises(ProducerFailedError, match="returned a Message of int"):
-        run_producer(Producer("p", lambda: Message(5), every=1))  # type: ignore[arg-type]
+        run_producer(Producer("p", lambda: Message(5), every=1))  # type: ignore[arg-type]  # the fault
     with pytest.raises(ProducerFailedError, match="surrogates not allowed"):
         run_producer(Producer("p", lambda: "\ud800", every=1))
 

@@ -1,4 +1,4 @@
-"""Check that a client whose connection was cut receives what it missed."""
+"""Check that a client receives what it missed after its connection was cut."""
 
 from __future__ import annotations
 

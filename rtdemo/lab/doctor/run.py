@@ -38,7 +38,7 @@ class CheckSpec(NamedTuple):
         name: printed before its finding.
         run: runs the check.
         needs: what must be available, separated by blanks; see `Context.available`.
-        phase: "in turn" for a check whose figures would suffer from other load, "in background" for
+        phase: "in turn" for a check with figures that other load would distort, "in background" for
             one that mostly waits, "at the end" for one that sums up the run.
     """
 
