@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
-from rtdemo.hub.batch import Batch, audience
-from rtdemo.hub.outbox import Outbox, Throttle
+from rtdemo.hub.batch import audience
+from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES, OUTBOX_TIMEOUT_S, Outbox, Throttle
 from rtdemo.hub.selection import Selection
 from rtdemo.hub.statistics import Traffic
+from rtdemo.plugin_system.producer import Producer
 from rtdemo.plugin_system.runner import ProducerRunner
-from rtdemo.protocol import message as messages
+from rtdemo.plugin_system.supervisor import Supervisor
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.connection_info import ConnectionInfo
-from rtdemo.protocol.message import Message, Position
+from rtdemo.protocol.message import Message, Position, encode
 from rtdemo.protocol.wire import WireFormat
-from rtdemo.timing.schedule import Clock, Timer
+from rtdemo.timing.schedule import Clock, Schedule, Timer
 
-OUTBOX_LIMIT_BYTES = 256 * 1024
-"""Bytes that may wait for a client in its transport's buffer."""
-OUTBOX_TIMEOUT_S = 10.0
-"""Seconds for which the outbox may stay over its limit; then the connection ends as too slow."""
 POSITION_UPDATE_ENTRIES = 1000
 """Consecutive log entries that a client did not pick, after which the server sends it its position."""
 
@@ -29,8 +27,8 @@ POSITION_UPDATE_ENTRIES = 1000
 class Connection:
     """Send messages to one client until the connection ends. The first reason to end it counts.
 
-    The transport's own buffer is the outbox. While it holds over 256 KiB, periodic messages are
-    dropped and counted. If it stays over that for 10 s, the connection ends as too slow.
+    While the outbox holds over 256 KiB, periodic messages are dropped and counted. If it stays over
+    that for 10 s, the connection ends as too slow.
 
     Arguments:
         client: the peer.
@@ -43,37 +41,38 @@ class Connection:
             if the transport cannot report this.
 
     Attributes:
+        audience: the connections that get the same bytes as this one.
         client: the peer.
         connection_info: as given.
-        offset: offset of the newest log entry that was sent, or skipped because it was not picked.
+        offset: offset of the newest log entry that was sent, or passed over because it was not picked.
         opened_at: seconds on the clock.
         reason: why it ended; None while it is open.
-        receiving: lock; held while the server handles a text from the client.
         replaying: whether messages that the client missed are still being sent.
+        reported_offset: the newest offset that the client knows.
         runners: the client's private producers.
         sent: number of messages written.
     """
 
     # fmt: off
     __slots__ = (
-        "_audience",
         "_clock",
         "_epoch",
         "_hang_up",
+        "_numbers",
         "_outbox",
         "_outbox_timer",
-        "_reported_offset",
+        "_receiving",
         "_selection",
-        "_seq",
         "_traffic",
         "_wire_format",
+        "audience",
         "client",
         "connection_info",
         "offset",
         "opened_at",
         "reason",
-        "receiving",
         "replaying",
+        "reported_offset",
         "runners",
         "sent",
     )
@@ -91,13 +90,13 @@ class Connection:
     ) -> None:
         self.client = client
         self.connection_info = connection_info
-        self.runners: list[ProducerRunner] = []
+        self.runners: list[PrivateRunner] = []
         self.reason: Reason | None = None
         self.sent = 0
-        self.offset = self._reported_offset = 0
+        self.offset = self.reported_offset = 0
         self.replaying = False
-        self.receiving = asyncio.Lock()
         self.opened_at = clock.time()
+        self._receiving: asyncio.Lock | None = None
         self._outbox = outbox
         self._wire_format = wire_format
         self.selection = Selection()
@@ -105,7 +104,8 @@ class Connection:
         self._traffic = traffic
         self._clock = clock
         self._epoch = ""
-        self._seq: dict[str, int] = {}
+        # Of names without a running producer. Most connections have none, and need no dictionary.
+        self._numbers: dict[str, Numbers] | None = None
         self._outbox_timer: Timer | None = None
 
     @property
@@ -116,11 +116,18 @@ class Connection:
     @selection.setter
     def selection(self, selection: Selection) -> None:
         self._selection = selection
-        self._audience = audience(
+        self.audience = audience(
             self.client.transport,
             self._wire_format,  # type: ignore[arg-type]  # a function, so hashable
             selection.producers,
         )
+
+    @property
+    def receiving(self) -> asyncio.Lock:
+        """Lock to hold while the server handles a text from the client."""
+        if self._receiving is None:
+            self._receiving = asyncio.Lock()
+        return self._receiving
 
     @property
     def outbox_bytes(self) -> int:
@@ -141,16 +148,16 @@ class Connection:
 
     @property
     def position(self) -> Position | None:
-        """Position after which the client continues; None until it is set."""
+        """Position of the entry at `offset`; None until it is set."""
         return Position(self._epoch, self.offset) if self._epoch else None
 
     @position.setter
     def position(self, position: Position) -> None:
         self._epoch, self.offset = position
-        self._reported_offset = self.offset
+        self.reported_offset = self.offset
 
     def send(self, producer: str, content: str | Message, periodic: bool = True) -> bool:
-        """Write one message of a producer; return whether it was written.
+        """Write one message under a name; return whether it was written.
 
         Arguments:
             producer: the producer's name. Its `seq` goes up even if the message is dropped, so that
@@ -163,46 +170,82 @@ class Connection:
         Raises:
             UnicodeEncodeError: the text has a lone surrogate.
         """
-        if self.reason is not None or self._outbox.is_closing():
+        for runner in self.runners:
+            if runner.producer.name == producer:
+                return self.send_of(runner, content, periodic)
+        return self.send_of(self._numbers_of(producer), content, periodic)
+
+    def send_of(
+        self, source: PrivateRunner | Numbers, content: str | Message, periodic: bool = True
+    ) -> bool:
+        """Write the next message of one of the connection's producers; see `send`."""
+        if self.reason is not None:
             return False
-        seq = self._seq.get(producer, 0) + 1
-        stamp = messages.now()
-        if isinstance(content, str):
-            data = self._wire_format(messages.encode(Message(content, stamp, producer, seq)))
+        seq = source.seq + 1
+        # In place, and not `messages.now()`: this is the path of each private message.
+        stamp = time.time_ns() // 1000 / 1000
+        if type(content) is str:
+            data = self._wire_format(encode(Message(content, stamp, source.name, seq)))
         else:
-            message = content.sent(stamp, producer, seq)
-            if message.client is not None and self.position is not None:
-                message = message.placed(str(self.position))
-            data = self._wire_format(messages.encode(message), message.id)
-        self._seq[producer] = seq
+            data = self._data(content, stamp, source.name, seq)
+        source.seq = seq
         if self._outbox_timer is not None and self._check_outbox() and self._rejects(periodic):
             return False
-        self._write(data)
+        if self._outbox.write(data):
+            self._check_outbox()
+        self.sent += 1
+        traffic = self._traffic
+        traffic.messages += 1
+        traffic.bytes += len(data)
         return True
 
-    def forward(self, batch: Batch) -> None:
-        """Write the log entries that follow `offset`, except those that the client did not pick.
+    def _data(self, content: str | Message, stamp: float, producer: str, seq: int) -> bytes:
+        message = content if isinstance(content, Message) else Message(content)
+        message = message.sent(stamp, producer, seq)
+        if message.client is not None and self.position is not None:
+            message = message.placed(str(self.position))
+        return self._wire_format(encode(message), message.id)
+
+    def forward(self, data: bytes, messages: int, last: int) -> None:
+        """Write log entries that follow `offset`.
 
         The connection of a client that reads too slowly is ended. The client can reconnect and resume.
 
         Arguments:
-            batch: the entries that follow `offset`.
+            data: the entries that the client gets, as finished bytes.
+            messages: number of these entries, 1 or more.
+            last: offset up to which these are all.
         """
-        self.offset = batch.last
-        data, messages = batch.part(self._audience)
-        is_closing = self._outbox.is_closing  # a local name is faster to call; see SocketOutbox
-        if self.reason is not None or is_closing():
+        self.offset = self.reported_offset = last
+        if self.reason is not None:
             return
-        if not messages:
-            if batch.last - self._reported_offset >= POSITION_UPDATE_ENTRIES:
-                self._send_position()
-            return
-        self._reported_offset = batch.last
         if self._outbox_timer is not None and self._check_outbox() and not self.replaying:
             self._traffic.too_slow += 1
             self.end(Reason.TOO_SLOW)
-        else:
-            self._write(data, messages)
+            return
+        if self._outbox.write(data):
+            self._check_outbox()
+        self.sent += messages
+        traffic = self._traffic
+        traffic.messages += messages
+        traffic.bytes += len(data)
+
+    def pass_over(self, last: int) -> None:
+        """Note that no entry up to an offset is for the client, and send its position from time to time.
+
+        Otherwise the log may drop the entry at the client's last position. When the client then
+        reconnects, the server would report a loss, although the client missed nothing.
+
+        Arguments:
+            last: the offset.
+        """
+        self.offset = last
+        if last - self.reported_offset < POSITION_UPDATE_ENTRIES or self.reason is not None:
+            return
+        position = str(self.position)
+        text = encode({"position": position}).decode()
+        if self.send("rtdemo", Message(text, id=position)):
+            self.reported_offset = last
 
     def report_loss(self, last: Position, text: str) -> None:
         """Report to the client that it lost messages, and continue after another position.
@@ -214,6 +257,23 @@ class Connection:
         self.position = last
         self._traffic.lost += 1
         self.send("resume", Message(text, id=str(last), lost=True), periodic=False)
+
+    def add_runner(self, runner: PrivateRunner) -> None:
+        """Add one of the client's producers; its numbers go on where they ended."""
+        if self._numbers is not None:
+            runner.seq = self._numbers_of(runner.name).seq
+        self.runners.append(runner)
+
+    def remove_runner(self, runner: PrivateRunner) -> None:
+        """Stop and remove one of the client's producers."""
+        runner.stop()
+        self.runners.remove(runner)
+        self._numbers_of(runner.name).seq = runner.seq
+
+    def _numbers_of(self, name: str) -> Numbers:
+        if self._numbers is None:
+            self._numbers = {}
+        return self._numbers.setdefault(name, Numbers(name))
 
     def throttle(self) -> Throttle:
         """Return the throttle in front of the outbox; the first call inserts it."""
@@ -237,25 +297,6 @@ class Connection:
         if self._outbox_timer is not None:
             self._outbox_timer.cancel()
             self._outbox_timer = None
-
-    def _write(self, data: bytes, messages: int = 1) -> None:
-        if self._outbox.write(data):
-            self._check_outbox()
-        self.sent += messages
-        traffic = self._traffic
-        traffic.messages += messages
-        traffic.bytes += len(data)
-
-    def _send_position(self) -> None:
-        """Send the current position to a client that picked only quiet producers.
-
-        Otherwise the log may drop the entry at the client's last position. When the client then
-        reconnects, the server would report a loss, although the client missed nothing.
-        """
-        position = str(self.position)
-        text = messages.encode({"position": position}).decode()
-        if self.send("rtdemo", Message(text, id=position)):
-            self._reported_offset = self.offset
 
     def _check_outbox(self) -> bool:
         """Return whether the outbox is over its limit; start or stop its timer accordingly.
@@ -294,3 +335,48 @@ class Connection:
         if self.is_full or self._outbox.is_closing():
             self._traffic.too_slow += 1
             self.end(Reason.TOO_SLOW)
+
+
+class Numbers:
+    """The numbers of messages under a name that no running producer has, such as a plugin's replies.
+
+    Arguments:
+        name: the `producer` of the messages.
+
+    Attributes:
+        name: as given.
+        seq: number of the newest message; 0 before the first.
+    """
+
+    __slots__ = ("name", "seq")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.seq = 0
+
+
+class PrivateRunner(ProducerRunner):
+    """Run a private producer for one connection.
+
+    Arguments:
+        producer, supervisor, schedule: as `ProducerRunner` takes them.
+        connection: gets the messages.
+
+    Attributes:
+        name: the producer's name.
+        seq: number of the newest message; 0 before the first.
+    """
+
+    __slots__ = ("connection", "name", "seq")
+
+    def __init__(
+        self, producer: Producer, supervisor: Supervisor, connection: Connection, schedule: Schedule
+    ) -> None:
+        super().__init__(producer, supervisor, connection.client, schedule)
+        self.connection = connection
+        self.name = producer.name
+        self.seq = 0
+
+    def emit(self, content: str | Message) -> bool:
+        """Send a text or a `Message` to the client; return whether it was written."""
+        return self.connection.send_of(self, content)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 
 from rtdemo.engine.log import Entry, Log
-from rtdemo.hub.batch import Batch
-from rtdemo.hub.connection import Connection
+from rtdemo.hub.batch import Audience, Batch
+from rtdemo.hub.connection import POSITION_UPDATE_ENTRIES, Connection
+from rtdemo.hub.selection import Selection
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Position, parse_position
 
@@ -30,39 +33,65 @@ RESTARTED_TEXT = "The log was lost, and messages may be lost with it. Live messa
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Group:
+    """The connections of one audience.
+
+    Arguments:
+        audience: what they get.
+        reported: offset that all of them know, from a message or from a position that was sent.
+        connections: a set in the order of joining.
+    """
+
+    audience: Audience
+    reported: int
+    connections: dict[Connection, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Share:
+    """What a sweep has for one group, and the connections that it has not served yet.
+
+    Arguments:
+        group: the group.
+        data: finished bytes; empty if the connections only get their position.
+        messages: number of messages in the bytes.
+        unserved: the connections.
+    """
+
+    group: Group
+    data: bytes
+    messages: int
+    unserved: Iterator[Connection]
+
+
 class Fanout:
     """Send the log's entries to the connections, each in order and none twice.
 
-    Each connection keeps the offset that it has reached. A sweep sends the log's new entries to all
-    connections that have received the earlier ones. A connection that resumes at an older offset gets
-    one batch after another, as fast as its client reads.
+    A sweep sends the log's new entries to the groups of connections that get any of them, and touches
+    no other connection. So a connection knows its own offset only as of its last message; `position`
+    knows the rest. A connection that resumes at an older offset gets one batch after another, as fast
+    as its client reads.
 
     Arguments:
         log: this server's copy of the log.
         lags: whether other servers may have sent entries that this copy does not hold yet.
-        connections: returns the open connections.
         always: returns whether a producer's messages are also sent to clients that did not pick it.
     """
 
-    def __init__(
-        self,
-        log: Log,
-        lags: bool,
-        connections: Callable[[], Iterable[Connection]],
-        always: Callable[[str], bool],
-    ) -> None:
+    def __init__(self, log: Log, lags: bool, always: Callable[[str], bool]) -> None:
         self._log = log
         self._lags = lags
-        self._connections = connections
         self._always = always
+        self._groups: dict[Audience, Group] = {}
         # Key: the offset before the batch. Value: the highest offset that it may have, and the batch.
         self._batches: OrderedDict[int, tuple[int, Batch]] = OrderedDict()
-        # The current sweep: connections not served yet, the batch for them, and their offset after it.
-        self._unserved: Iterator[Connection] | None = None
+        # The offset that every live connection has reached, and the one after the current sweep.
+        self._swept = self._sweep_end = log.last.offset
+        # The current sweep: its entries, None if the log no longer has them; and what is to be served.
         self._batch: Batch | None = None
-        self._sweep_end = 0
-        # The offset that every live connection has reached.
-        self._swept = log.last.offset
+        self._shares: list[Share] = []
+        self._is_sweeping = False
         # Connections with a position that only another server can have sent. Value: whether the engine
         # has read the end of the log at least once since the connection began.
         self._unverified: dict[Connection, bool] = {}
@@ -74,17 +103,22 @@ class Fanout:
 
     def skip_history(self) -> None:
         """Start the live messages after the newest entry of the log."""
-        self._swept = self._log.last.offset
+        self._swept = self._sweep_end = self._log.last.offset
 
-    def assign_position(self, connection: Connection, last_event_id: str | None) -> None:
-        """Set a new connection's position, unless the log no longer has the messages that it missed.
+    def add(self, connection: Connection, selection: Selection, last_event_id: str | None) -> None:
+        """Add a new connection. It gets no entries before `begin`.
+
+        It has a position from now on, unless the log no longer has the messages that it missed.
 
         Arguments:
+            selection: what its client asked for.
             last_event_id: the position that the client has reached; None for a new client.
         """
+        connection.replaying = True
         position = parse_position(last_event_id) if last_event_id is not None else self._log.last
         if position is not None and (self._log.holds(position) or self._may_exist(position)):
             connection.position = position
+        self._enter_group(connection, selection)
 
     def begin(self, connection: Connection) -> None:
         """Send a connection the messages that its client missed, or report that they are lost.
@@ -96,20 +130,33 @@ class Fanout:
         if self._log.holds(position):
             self.catch_up(connection)
         elif self._may_exist(position):
-            connection.replaying = True
             self._unverified[connection] = False
         else:
-            connection.report_loss(self._log.last, GONE_TEXT)
+            self._report_loss(connection, GONE_TEXT)
+
+    def select(self, connection: Connection, selection: Selection) -> None:
+        """Change what a connection gets; an entry that is in the log already does not come twice."""
+        connection.offset = self._reached(connection)
+        self._leave_group(connection)
+        self._enter_group(connection, selection)
+        if not connection.replaying and connection.offset < self._sweep_end:
+            self.catch_up(connection)
+
+    def position(self, connection: Connection) -> Position | None:
+        """Return the position up to which a connection has all entries that it gets."""
+        position = connection.position
+        return position and Position(position.epoch, self._reached(connection))
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
         self._unverified.pop(connection, None)
+        self._leave_group(connection)
 
     def deliver(self, _entry: Entry) -> None:
         """Send the log's new entries: to the first connections now, to the others in later turns."""
         if self._unverified:
             self._verify(None)
-        if self._unserved is None and self._prepare_sweep():
+        if not self._is_sweeping and self._prepare_sweep():
             self._sweep()
 
     def verify(self, end: Position) -> None:
@@ -125,17 +172,21 @@ class Fanout:
 
     def restarted(self) -> None:
         """Report a loss to every client that is not at the end of the restarted log."""
+        connections = [each for group in self._groups.values() for each in group.connections]
+        for connection in connections:
+            connection.offset = self._reached(connection)
         self.skip_history()
-        self._unserved = None
+        self._is_sweeping = False
         self._batches.clear()
         last = self._log.last
-        for connection in list(self._connections()):
+        for group in self._groups.values():
+            group.reported = last.offset
+        for connection in connections:
             position = connection.position
             same_epoch = position is not None and position.epoch == last.epoch
             if position is None or not same_epoch or position.offset < last.offset:
                 self._unverified.pop(connection, None)
-                connection.replaying = False
-                connection.report_loss(last, GONE_TEXT if same_epoch else RESTARTED_TEXT)
+                self._report_loss(connection, GONE_TEXT if same_epoch else RESTARTED_TEXT)
 
     def catch_up(self, connection: Connection) -> None:
         """Send a connection its missed messages: one batch now, the others as the client reads."""
@@ -144,12 +195,18 @@ class Fanout:
             return
         loop, last = asyncio.get_running_loop(), self._log.last
         if connection.offset < last.offset and not self._log.holds(connection.position):
-            connection.report_loss(last, GONE_TEXT)
-        elif connection.is_full:
+            self._report_loss(connection, GONE_TEXT)
+            return
+        if connection.is_full:
             loop.call_later(FULL_OUTBOX_RETRY_S, self.catch_up, connection)
             return
-        elif connection.offset < last.offset:
-            connection.forward(self._batch_after(connection.offset))
+        if connection.offset < last.offset:
+            batch = self._batch_after(connection.offset)
+            data, messages = batch.part(connection.audience)
+            if messages:
+                connection.forward(data, messages, batch.last)
+            else:
+                connection.pass_over(batch.last)
         if connection.offset < last.offset:
             loop.call_soon(self.catch_up, connection)
         else:
@@ -178,45 +235,92 @@ class Fanout:
                 self.catch_up(connection)
             elif not self._may_exist(position) or (end_was_read and not _exists(position, end)):
                 del self._unverified[connection]
-                connection.replaying = False
-                connection.report_loss(self._log.last, GONE_TEXT)
+                self._report_loss(connection, GONE_TEXT)
             elif end is not None:
                 self._unverified[connection] = True
+
+    def _report_loss(self, connection: Connection, text: str) -> None:
+        connection.replaying = False
+        connection.report_loss(self._log.last, text)
+
+    def _enter_group(self, connection: Connection, selection: Selection) -> None:
+        connection.selection = selection
+        group = self._groups.get(connection.audience)
+        if group is None:
+            group = self._groups[connection.audience] = Group(connection.audience, self._swept)
+        group.connections[connection] = None
+
+    def _leave_group(self, connection: Connection) -> None:
+        group = self._groups.get(connection.audience)
+        if group is not None:
+            group.connections.pop(connection, None)
+            if not group.connections:
+                del self._groups[connection.audience]
+
+    def _reached(self, connection: Connection) -> int:
+        """Return the offset up to which a connection has all entries that it gets."""
+        if connection.replaying or connection.offset >= self._sweep_end:
+            return connection.offset
+        awaits_sweep = self._is_sweeping and (
+            self._batch is None or self._batch.part(connection.audience)[1] > 0
+        )
+        return max(connection.offset, self._swept) if awaits_sweep else self._sweep_end
 
     def _prepare_sweep(self) -> bool:
         """Prepare a sweep with the new entries; return whether there are any."""
         last = self._log.last
-        if last.offset == self._swept:
-            self._unserved = None
+        self._is_sweeping = last.offset != self._swept and bool(self._groups)
+        if not self._is_sweeping:
+            self.skip_history()
             return False
         is_held = self._log.holds(Position(last.epoch, self._swept))
         self._batch = self._batch_after(self._swept) if is_held else None
         self._sweep_end = self._batch.last if self._batch is not None else last.offset
-        self._unserved = iter(list(self._connections()))
+        self._shares = [share for group in self._groups.values() if (share := self._share(group))]
         return True
+
+    def _share(self, group: Group) -> Share | None:
+        """Return what the current sweep has for a group; None for nothing."""
+        data, messages = b"", 0
+        if self._batch is not None:
+            data, messages = self._batch.part(group.audience)
+            if not messages and self._sweep_end - group.reported < POSITION_UPDATE_ENTRIES:
+                return None
+            group.reported = self._sweep_end
+        return Share(group, data, messages, iter(list(group.connections)))
 
     def _sweep(self) -> None:
         """Serve the next connections, and schedule the rest of the sweep."""
-        for _ in range(CONNECTIONS_PER_TURN):
-            connection = next(self._unserved, None) if self._unserved is not None else None
-            if connection is not None:
-                self._serve(connection)
-                continue
-            if self._unserved is None:
-                return
-            self._swept = self._sweep_end
-            if not self._prepare_sweep():
-                return
-        asyncio.get_running_loop().call_soon(self._sweep)
+        room = CONNECTIONS_PER_TURN
+        while room > 0 and self._is_sweeping:
+            if self._shares:
+                share, served = self._shares[-1], 0
+                for connection in islice(share.unserved, room):
+                    served += 1
+                    self._serve(connection, share)
+                if served < room and self._shares:
+                    self._shares.pop()
+                room -= max(1, served)
+            else:
+                self._swept = self._sweep_end
+                self._prepare_sweep()
+        if self._is_sweeping:
+            asyncio.get_running_loop().call_soon(self._sweep)
 
-    def _serve(self, connection: Connection) -> None:
+    def _serve(self, connection: Connection, share: Share) -> None:
         try:
             if connection.replaying:
                 return
-            if connection.offset == self._swept and self._batch is not None:
-                connection.forward(self._batch)
-            elif connection.offset < self._sweep_end:
-                self.catch_up(connection)
+            if connection.offset > self._swept or self._batch is None:
+                # It joined during the sweep, or the log no longer has what it is to get.
+                connection.offset = max(connection.offset, self._swept)
+                if connection.offset < self._sweep_end:
+                    self.catch_up(connection)
+            elif share.messages:
+                connection.forward(share.data, share.messages, self._sweep_end)
+            else:
+                connection.pass_over(self._sweep_end)
+                share.group.reported = min(share.group.reported, connection.reported_offset)
         except Exception:
             # An error of one connection must not stop the sweep for all others.
             log.exception("%s: sending failed", connection.client)

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 import msgspec
 
@@ -74,7 +75,7 @@ class Hub:
         self.draining = False
         self._connections: dict[str, Connection] = {}
         self.shared = SharedProducers(plugins, schedule, engine)
-        self._fanout = Fanout(engine.log, engine.may_lag, self._connections.values, plugins.is_always)
+        self._fanout = Fanout(engine.log, engine.may_lag, plugins.is_always)
         self.publish_latency = Histogram()
         self._empty = asyncio.Event()
 
@@ -149,10 +150,9 @@ class Hub:
             last_event_id: position in the log that the client has reached; None for a new client.
         """
         client = connection.client
-        self._fanout.assign_position(connection, last_event_id)
         self._connections[client.id] = connection
+        self._fanout.add(connection, selection, last_event_id)
         log.info("%s connected from %s", client, client.remote, extra=_log_fields(client))
-        connection.selection = selection
         self.plugins.hooks.connected(client)
         private_producers.start(connection, self.plugins.producers_for(client), self.schedule)
         if last_event_id is not None:
@@ -181,8 +181,10 @@ class Hub:
 
     def select(self, connection: Connection, selection: Selection) -> None:
         """Change what a client receives, without a reconnect."""
+        has_new_speed = selection.speed != connection.selection.speed
+        self._fanout.select(connection, selection)
         offered = self.plugins.producers_for(connection.client)
-        private_producers.select(connection, offered, self.schedule, selection)
+        private_producers.select(connection, offered, self.schedule, has_new_speed)
 
     def swap(self, plugin: str) -> None:
         """Replace the producers of a plugin by those that it has now, on every connection."""
@@ -223,8 +225,12 @@ class Hub:
         if not self._connections:
             self._empty.set()
 
-    async def receive(self, connection: Connection, text: str) -> None:
-        """Handle a text of a client: a control message, or one for the plugins, which may reply."""
+    def receive(self, connection: Connection, text: str) -> Coroutine[Any, Any, None] | None:
+        """Handle a text of a client: a control message, or one for the plugins, which may reply.
+
+        Returns:
+            A coroutine that does the rest, if a plugin or a reply needs to wait; else None.
+        """
         client = connection.client
         self.traffic[client.transport].received += 1
         log.debug("%s sent %r", client, text)
@@ -232,13 +238,18 @@ class Hub:
         if wanted is not None:
             select = partial(self.select, connection)
             control.handle(connection, wanted, self.names(client), select, self.lab)
-            return
-        await self.plugins.hooks.receive(client, text, partial(self._reply, connection))
+            return None
+        return self.plugins.hooks.receive(client, text, partial(self._reply, connection))
 
-    async def _reply(self, connection: Connection, plugin: str, answer: str | Broadcast) -> None:
-        if isinstance(answer, str):
-            connection.send(plugin, answer, periodic=False)
-            return
+    def _reply(
+        self, connection: Connection, plugin: str, answer: str | Broadcast
+    ) -> Coroutine[Any, Any, None] | None:
+        if isinstance(answer, Broadcast):
+            return self._broadcast(connection, plugin, answer)
+        connection.send(plugin, answer, periodic=False)
+        return None
+
+    async def _broadcast(self, connection: Connection, plugin: str, answer: Broadcast) -> None:
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 await self.publish([Draft(Message(answer.message), answer.producer or plugin)])

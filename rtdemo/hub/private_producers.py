@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
-from rtdemo.hub.connection import Connection
-from rtdemo.hub.selection import Selection
+from rtdemo.hub.connection import Connection, PrivateRunner
 from rtdemo.plugin_system.manager import Supervised
-from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.timing.schedule import Schedule
 
 
@@ -23,21 +20,19 @@ def start(connection: Connection, offered: Iterable[Supervised], schedule: Sched
 
 
 def select(
-    connection: Connection, offered: Iterable[Supervised], schedule: Schedule, selection: Selection
+    connection: Connection, offered: Iterable[Supervised], schedule: Schedule, has_new_speed: bool
 ) -> None:
-    """Change what a client receives and how fast; producers that it keeps run on without a break.
+    """Follow a connection's new selection; producers that its client keeps run on without a break.
 
     Arguments:
         offered: each private producer for this client, with its supervisor.
         schedule: runs the producers' ticks.
-        selection: what the client picks from now on.
+        has_new_speed: whether the speed is another one than before.
     """
-    has_new_speed = selection.speed != connection.selection.speed
-    connection.selection = selection
+    selection = connection.selection
     for runner in connection.runners[:]:
         if not selection.picks(runner.producer):
-            runner.stop()
-            connection.runners.remove(runner)
+            connection.remove_runner(runner)
         elif has_new_speed:
             runner.set_speed(selection.speed)
     _start_missing(connection, offered, schedule, at_connect=False)
@@ -53,19 +48,17 @@ def swap(connection: Connection, offered: Iterable[Supervised], schedule: Schedu
     """
     for runner in connection.runners[:]:
         if runner.supervisor.plugin == plugin:
-            runner.stop()
-            connection.runners.remove(runner)
+            connection.remove_runner(runner)
     _start_missing(connection, offered, schedule, at_connect=False)
 
 
 def _start_missing(
     connection: Connection, offered: Iterable[Supervised], schedule: Schedule, at_connect: bool
 ) -> None:
-    running = {runner.producer.name for runner in connection.runners}
+    running = [runner.name for runner in connection.runners]
     for producer, supervisor in offered:
         if producer.name in running or not connection.selection.picks(producer):
             continue
-        emit = partial(connection.send, producer.name)
-        runner = ProducerRunner(producer, supervisor, connection.client, emit, schedule)
-        connection.runners.append(runner)
+        runner = PrivateRunner(producer, supervisor, connection, schedule)
+        connection.add_runner(runner)
         runner.start(connection.selection.speed, at_connect)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 
 from rtdemo.engine.interface import Draft, Engine, check_draft
 from rtdemo.engine.log import Log
@@ -38,7 +37,7 @@ class SharedProducers:
         self._plugins = plugins
         self._schedule = schedule
         self._engine = engine
-        self._runners: list[ProducerRunner] = []
+        self._runners: list[SharedRunner] = []
         self.leading = False
         self.unpublished = 0
 
@@ -58,7 +57,7 @@ class SharedProducers:
         running = {runner.producer for runner in self._runners}
         for producer, supervisor in self._plugins.shared if self.leading else ():
             if producer not in running:
-                runner = self._runner(producer, supervisor)
+                runner = SharedRunner(producer, supervisor, self._schedule, self._engine, self._failed)
                 self._runners.append(runner)
                 runner.start(speed=1.0, first=self._first_delay(producer))
 
@@ -76,11 +75,6 @@ class SharedProducers:
             runner.stop()
         self._runners.clear()
 
-    def _runner(self, producer: Producer, supervisor: Supervisor) -> ProducerRunner:
-        sequence = SequenceNumber(self._engine.log, producer.name)
-        emit = partial(self._publish, producer, sequence)
-        return ProducerRunner(producer, supervisor, MessageNumbers(sequence.next), emit, self._schedule)
-
     def _first_delay(self, producer: Producer) -> float | None:
         """Return the seconds until the first run; None for one period."""
         before = self._engine.log.sent_at(producer.name)
@@ -88,15 +82,41 @@ class SharedProducers:
             return None
         return min(max(0.0, producer.every - (messages.now() - before) / 1000), producer.every)
 
-    def _publish(self, producer: Producer, sequence: SequenceNumber, content: str | Message) -> None:
-        message = content if isinstance(content, Message) else Message(content)
-        draft = Draft(message, producer.name, tuple(producer.transports))
-        check_draft(draft)
-        sequence.follow(self._engine.publish([draft], leading=True), self._failed)
-
     def _failed(self, producer: str, error: BaseException | None) -> None:
         self.unpublished += 1
         log.debug("shared producer %r: not published: %r", producer, error)
+
+
+class SharedRunner(ProducerRunner):
+    """Run a shared producer and publish its messages.
+
+    Arguments:
+        producer, supervisor, schedule: as `ProducerRunner` takes them.
+        engine: takes the messages.
+        failed: called with the producer's name and the error if the engine did not take a message.
+    """
+
+    __slots__ = ("_engine", "_failed", "_sequence")
+
+    def __init__(
+        self,
+        producer: Producer,
+        supervisor: Supervisor,
+        schedule: Schedule,
+        engine: Engine,
+        failed: Callable[[str, BaseException | None], object],
+    ) -> None:
+        self._engine = engine
+        self._failed = failed
+        self._sequence = SequenceNumber(engine.log, producer.name)
+        super().__init__(producer, supervisor, MessageNumbers(self._sequence.next), schedule)
+
+    def emit(self, content: str | Message) -> None:
+        """Publish a text or a `Message`."""
+        message = content if isinstance(content, Message) else Message(content)
+        draft = Draft(message, self.producer.name, tuple(self.producer.transports))
+        check_draft(draft)
+        self._sequence.follow(self._engine.publish([draft], leading=True), self._failed)
 
 
 class SequenceNumber:

@@ -7,8 +7,9 @@ import difflib
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 import pluggy
@@ -25,7 +26,7 @@ from rtdemo.protocol.message import Broadcast
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-SendReply = Callable[[str, str | Broadcast], Awaitable[None]]
+SendReply = Callable[[str, str | Broadcast], Awaitable[None] | None]
 
 RECEIVE_TIMEOUT_S = 10.0
 """Seconds that an async `receive` hook has for its reply."""
@@ -42,6 +43,8 @@ class Hooks:
         self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
         self._failures: Counter[tuple[str, str]] = Counter()
+        # By hook, until a plugin comes or goes: pluggy's own lists take longer than most hooks.
+        self._cached: dict[str, list[pluggy.HookImpl]] = {}
 
     def register(self, module: object, name: str) -> list[str]:
         """Register a plugin; return the names of the hooks that it implements.
@@ -53,6 +56,7 @@ class Hooks:
         Raises:
             ValueError: if the name is registered already, or a hook does not match its specification.
         """
+        self._cached.clear()
         try:
             self._pluggy.register(module, name)
             self._check(module)
@@ -63,12 +67,15 @@ class Hooks:
 
     def unregister(self, name: str) -> None:
         """Remove a plugin."""
+        self._cached.clear()
         self._pluggy.unregister(name=name)
 
     def implementations(self, hook: str) -> list[pluggy.HookImpl]:
         """Return the implementations of a hook, in the order in which they are called."""
-        # pluggy's own list is in the reverse order.
-        return list(reversed(getattr(self._pluggy.hook, hook).get_hookimpls()))
+        if hook not in self._cached:
+            # pluggy's own list is in the reverse order.
+            self._cached[hook] = list(reversed(getattr(self._pluggy.hook, hook).get_hookimpls()))
+        return self._cached[hook]
 
     def _check(self, module: object) -> None:
         known = [name for name, caller in vars(self._pluggy.hook).items() if _is_specified(caller)]
@@ -105,21 +112,41 @@ class Hooks:
         for _ in self._call("disconnected", client=client, reason=reason):
             pass
 
-    async def receive(self, client: Client, text: str, send_reply: SendReply) -> None:
+    def receive(
+        self, client: Client, text: str, send_reply: SendReply
+    ) -> Coroutine[Any, Any, None] | None:
         """Call `receive` of every plugin, and send each reply before the next call.
 
         Arguments:
             client: the client that sent the text.
             text: the text.
-            send_reply: called with the plugin's name, and the text or the `Broadcast`.
+            send_reply: called with the plugin's name, and the text or the `Broadcast`. If it returns an
+                awaitable, the reply is sent once this is done.
+
+        Returns:
+            A coroutine that does the rest, if a plugin or a reply needs to wait; else None.
         """
-        for plugin, answer in self._call("receive", client=client, text=text):
+        answers = self._call("receive", client=client, text=text)
+        for plugin, answer in answers:
+            if answer is not None:
+                if type(answer) is not str:
+                    return self._receive(chain([(plugin, answer)], answers), send_reply)
+                try:
+                    send_reply(plugin, answer)
+                except BaseException as error:
+                    self._failed(plugin, "receive", error)
+        return None
+
+    async def _receive(self, answers: Iterable[tuple[str, Any]], send_reply: SendReply) -> None:
+        for plugin, answer in answers:
             try:
                 if inspect.isawaitable(answer):
                     async with asyncio.timeout(RECEIVE_TIMEOUT_S):
                         answer = await answer
                 if isinstance(answer, (str, Broadcast)):
-                    await send_reply(plugin, answer)
+                    sent = send_reply(plugin, answer)
+                    if sent is not None:
+                        await sent
                 elif answer is not None:
                     kind = type(answer).__name__
                     raise TypeError(f"returned {kind}; return str, Broadcast or None")
@@ -139,10 +166,12 @@ class Hooks:
 
     def _call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
         for implementation in self.implementations(hook):
-            values = [arguments[name] for name in implementation.argnames]
-            call = partial(implementation.function, *values)
-            answer = self._guarded(implementation.plugin_name, hook, call)
-            yield implementation.plugin_name, answer
+            plugin, answer = implementation.plugin_name, None
+            try:
+                answer = implementation.function(*[arguments[name] for name in implementation.argnames])
+            except BaseException as error:  # SystemExit too: a plugin must not end the server
+                self._failed(plugin, hook, error)
+            yield plugin, answer
 
     def _guarded(self, plugin: str, hook: str, call: Callable[[], Any]) -> Any:
         try:

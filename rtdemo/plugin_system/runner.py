@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from random import uniform
 
 from rtdemo.plugin_system.producer import MIN_PERIOD_S, MessageNumbers, Producer
-from rtdemo.plugin_system.supervisor import Emit, Supervisor
+from rtdemo.plugin_system.supervisor import Supervisor
 from rtdemo.protocol.client import Client
+from rtdemo.protocol.message import Message
 from rtdemo.timing.backoff import FIRST_RETRY_S, Backoff
 from rtdemo.timing.schedule import Schedule, Tick, Timer
 
 
-class ProducerRunner:
+class ProducerRunner(ABC):
     """Run a producer for one receiver until `stop`, never twice at once.
 
     Arguments:
         producer: the producer.
         supervisor: runs the function and counts.
         client: the client that it runs for; its sequence numbers if it is shared.
-        emit: called with each text or `Message`.
         schedule: calls back at each period.
+
+    Attributes:
+        producer, supervisor, client: as given.
+        backoff: the receiver's delays after failures; None before the first failure.
     """
 
+    # A server holds a few of these for each connection: what only some need is None in the others.
     __slots__ = (
-        "_backoff",
-        "_client",
         "_delay",
-        "_emit",
         "_schedule",
         "_speed",
         "_task",
         "_tick",
+        "backoff",
+        "client",
         "producer",
         "supervisor",
     )
@@ -41,19 +46,21 @@ class ProducerRunner:
         producer: Producer,
         supervisor: Supervisor,
         client: Client | MessageNumbers | None,
-        emit: Emit,
         schedule: Schedule,
     ) -> None:
         self.producer = producer
         self.supervisor = supervisor
-        self._client = client
-        self._emit = emit
+        self.client = client
+        self.backoff: Backoff | None = None
         self._schedule = schedule
-        self._backoff = Backoff()
         self._speed = 1.0
         self._tick: Tick | None = None
         self._delay: Timer | None = None
         self._task: asyncio.Task[bool | None] | None = None
+
+    @abstractmethod
+    def emit(self, content: str | Message) -> object:
+        """Deliver a text or a `Message` to the receiver."""
 
     def start(self, speed: float, at_connect: bool = True, first: float | None = None) -> None:
         """Start: the first run is due after one period, or now if the producer has no period.
@@ -106,7 +113,7 @@ class ProducerRunner:
     def _run(self) -> None:
         if self._task is not None:
             return
-        rest = self.supervisor.run(self.producer, self._client, self._emit, self._backoff)
+        rest = self.supervisor.run(self)
         if rest is not None:
             self._task = asyncio.ensure_future(rest)
             self._task.add_done_callback(self._done)
@@ -115,13 +122,12 @@ class ProducerRunner:
         self._task = None
 
     def _iterate(self) -> None:
-        if self._task is not None or not self.supervisor.may_run(self._backoff):
+        if self._task is not None or not self.supervisor.may_run(self):
             return
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None
-        iterating = self.supervisor.stream(self.producer, self._client, self._emit, self._backoff)
-        self._task = asyncio.ensure_future(iterating)
+        self._task = asyncio.ensure_future(self.supervisor.stream(self))
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[bool]) -> None:

@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -31,7 +31,22 @@ THREADS_PER_PRODUCER = 4
 STATES = ("running", "backing off", "failed", "disabled")
 """States of a producer, from best to worst."""
 
-Emit = Callable[[str | Message], object]
+
+class Receiver(Protocol):
+    """What a producer runs for: a `ProducerRunner`.
+
+    Attributes:
+        producer: the producer. A `producers` hook may return a new object of this name for each client.
+        client: the client that it runs for; its sequence numbers if it is shared.
+        backoff: the receiver's delays after failures; None before the first failure.
+    """
+
+    producer: Producer
+    client: Client | MessageNumbers | None
+    backoff: Backoff | None
+
+    def emit(self, content: str | Message, /) -> object:
+        """Deliver a text or a `Message`. If it raises, the run has failed."""
 
 
 class RunTimeoutError(TimeoutError):
@@ -86,10 +101,11 @@ class Supervisor:
         once = self.producer.every is None and not self.producer.is_stream
         return "failed" if once else "backing off"
 
-    def may_run(self, backoff: Backoff) -> bool:
+    def may_run(self, receiver: Receiver) -> bool:
         """Return whether a run may start now: the delays of its receiver and of all are over."""
-        if not backoff.consecutive_failures and not self._paused_until:
-            return True
+        backoff = receiver.backoff
+        if backoff is None or not backoff.consecutive_failures:
+            return not self._paused_until or self._time() >= self._paused_until
         if backoff.generation != self._failed_rounds.generation:
             backoff.reset()
             backoff.generation = self._failed_rounds.generation
@@ -107,111 +123,112 @@ class Supervisor:
         if self._threads is not None:
             self._threads.close()
 
-    def run(
-        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
-    ) -> Coroutine[Any, Any, None] | None:
+    def run(self, receiver: Receiver) -> Coroutine[Any, Any, None] | None:
         """Run a function once and emit its content, unless its next run is delayed.
 
         Arguments:
-            producer: the producer, not an async generator.
-            client: the client that it runs for; its sequence numbers if it is shared.
-            emit: called with the text or the `Message`. If it raises, the run has failed.
-            backoff: the back-off of the receiver.
+            receiver: its producer is a function, not an async generator.
 
         Returns:
             A coroutine that completes the run, if the function is async or runs in a thread; else None.
         """
-        if (backoff.consecutive_failures or self._paused_until) and not self.may_run(backoff):
+        if (self._paused_until or receiver.backoff is not None) and not self.may_run(receiver):
             return None
         self.runs += 1
         started = perf_counter()
         try:
             if self._threads is not None:
-                return self._await_thread(self._threads.run(producer.run, client), emit, backoff)
-            content = producer.run(client)
+                return self._await_thread(
+                    self._threads.run(receiver.producer.run, receiver.client), receiver
+                )
+            content = receiver.producer.run(receiver.client)
             if type(content) is str:
-                emit(content)
+                receiver.emit(content)
             elif inspect.isawaitable(content):
-                return self._await(content, emit, backoff)
+                return self._await(content, receiver)
             else:
-                self._deliver(content, emit)
+                self._deliver(content, receiver)
         except BaseException as error:  # SystemExit too: a plugin must not end the server
-            self._failed(error, backoff)
+            self._failed(error, receiver)
             return None
-        self._succeeded(perf_counter() - started, backoff)
+        seconds = perf_counter() - started
+        if (
+            seconds > MAX_STEP_S
+            or receiver.backoff is not None
+            or self._blocked_in_a_row
+            or self._failed_rounds.consecutive_failures
+        ):
+            self._succeeded(seconds, receiver)
         return None
 
-    async def stream(
-        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
-    ) -> bool:
-        """Emit what an async generator yields, until it ends or fails; arguments as for `run`.
+    async def stream(self, receiver: Receiver) -> bool:
+        """Emit what the async generator of a receiver yields, until it ends or fails.
 
         Returns:
             True if it ended, False if it failed.
         """
         longest = _LongestStep()
-        iterator = producer.run(client)
+        iterator = receiver.producer.run(receiver.client)
         try:
             while True:
                 content = await StepTimer(iterator.__anext__(), longest.note)
                 self.runs += 1
-                self._deliver(content, emit)
-                self._succeeded(longest.pop(), backoff)
+                self._deliver(content, receiver)
+                self._succeeded(longest.pop(), receiver)
                 # A generator that never waits would block all other tasks.
                 await asyncio.sleep(0)
         except StopAsyncIteration:
             return True
         except BaseException as error:
             raise_if_cancelled(error)
-            self._failed(error, backoff)
+            self._failed(error, receiver)
             return False
         finally:
             await iterator.aclose()
 
-    async def _await(self, awaitable: Awaitable[Any], emit: Emit, backoff: Backoff) -> None:
+    async def _await(self, awaitable: Awaitable[Any], receiver: Receiver) -> None:
         longest = _LongestStep()
         scope = asyncio.timeout(self.producer.timeout)
         timed = StepTimer(awaitable, longest.note) if inspect.iscoroutine(awaitable) else awaitable
         try:
             async with scope:
                 content = await timed
-            self._deliver(content, emit)
+            self._deliver(content, receiver)
         except BaseException as error:
             raise_if_cancelled(error)
-            self._failed(self._timed_out() if scope.expired() else error, backoff)
+            self._failed(self._timed_out() if scope.expired() else error, receiver)
         else:
-            self._succeeded(longest.pop(), backoff)
+            self._succeeded(longest.pop(), receiver)
 
-    async def _await_thread(self, future: asyncio.Future[Any], emit: Emit, backoff: Backoff) -> None:
+    async def _await_thread(self, future: asyncio.Future[Any], receiver: Receiver) -> None:
         done, _ = await asyncio.wait({future}, timeout=self.producer.timeout)
         if not done:
-            self._failed(self._timed_out(), backoff)
+            self._failed(self._timed_out(), receiver)
             # A thread cannot be stopped. Wait for it, so that the producer never runs twice at once.
             await asyncio.wait({future})
             future.exception()
             return
         try:
-            self._deliver(future.result(), emit)
+            self._deliver(future.result(), receiver)
         except Exception as error:
-            self._failed(error, backoff)
+            self._failed(error, receiver)
         else:
-            self._succeeded(0.0, backoff)
+            self._succeeded(0.0, receiver)
 
     def _timed_out(self) -> RunTimeoutError:
         return RunTimeoutError(f"took over {self.producer.timeout:g} s")
 
-    def _deliver(self, content: object, emit: Emit) -> None:
+    def _deliver(self, content: object, receiver: Receiver) -> None:
         if isinstance(content, (str, Message)):  # isinstance with `str | Message` is half as fast
-            emit(content)
+            receiver.emit(content)
         elif isinstance(content, Mapping):
-            emit(msgspec.json.encode(content).decode())
+            receiver.emit(msgspec.json.encode(content).decode())
         elif content is not None:
             kind = type(content).__name__
             raise ContentTypeError(f"returned {kind}; return str, dict, Message or None")
 
-    def _succeeded(self, seconds: float, backoff: Backoff) -> None:
-        if backoff.consecutive_failures:
-            backoff.reset()
+    def _succeeded(self, seconds: float, receiver: Receiver) -> None:
+        receiver.backoff = None
         if seconds > MAX_STEP_S:
             self._has_blocked(seconds)
         elif self._failed_rounds.consecutive_failures or self._blocked_in_a_row:
@@ -228,10 +245,12 @@ class Supervisor:
         if self.blocked % FAILURES_PER_TRACEBACK == 1:
             self._log_problem("all other work waited; use thread=True or await", None)
 
-    def _failed(self, error: BaseException, backoff: Backoff) -> None:
+    def _failed(self, error: BaseException, receiver: Receiver) -> None:
         self.failures += 1
         self.last_error = one_line(error)
-        backoff.failed(self._time())
+        if receiver.backoff is None:
+            receiver.backoff = Backoff(self._failed_rounds.generation)
+        receiver.backoff.failed(self._time())
         self._count_round()
         if self.failures % FAILURES_PER_TRACEBACK == 1:
             self._log_problem("retrying after 1 to 30 s", error)

@@ -24,19 +24,40 @@ class WireFormat(Protocol):
         ...
 
 
+_FIN = 0x80
+_FIN_TEXT = 0x81
+# Made once: most messages are short, and joining costs half of formatting.
+_SHORT_HEADS = tuple(bytes((_FIN_TEXT, length)) for length in range(126))
+# `data: ` and two line feeds add 8 bytes.
+_CHUNK_HEADS = tuple(b"%x\r\ndata: " % (length + 8) for length in range(1024))
 _LENGTH_16 = Struct("!BBH").pack
 _LENGTH_64 = Struct("!BBQ").pack
-_FIN_TEXT = 0x81
+PING, PONG = 0x9, 0xA
+"""Opcodes of control frames (RFC 6455 section 11.8)."""
+SSE_COMMENT = b": ping\n\n"
+"""A comment, which clients ignore; it keeps a stream open (WHATWG HTML section 9.2.7)."""
+SSE_LAST_CHUNK = b"0\r\n\r\n"
+"""End of an HTTP/1.1 body that is sent in chunks (RFC 9112 section 7.1)."""
 
 
 def websocket_frame(payload: bytes, position: str | None = None) -> bytes:
     """Return one unmasked, final text frame (RFC 6455 section 5.2)."""
     length = len(payload)
     if length < 126:
-        return bytes((_FIN_TEXT, length)) + payload
+        return _SHORT_HEADS[length] + payload
     if length < 65536:
         return _LENGTH_16(_FIN_TEXT, 126, length) + payload
     return _LENGTH_64(_FIN_TEXT, 127, length) + payload
+
+
+def websocket_control(opcode: int, payload: bytes = b"") -> bytes:
+    """Return one unmasked control frame (RFC 6455 section 5.5).
+
+    Arguments:
+        opcode: `PING` or `PONG`.
+        payload: at most 125 bytes.
+    """
+    return bytes((_FIN | opcode, len(payload))) + payload
 
 
 def sse_event(payload: bytes, position: str | None = None) -> bytes:
@@ -49,10 +70,11 @@ def sse_event(payload: bytes, position: str | None = None) -> bytes:
 def sse_chunk(payload: bytes, position: str | None = None) -> bytes:
     """Return one event as one chunk of an HTTP/1.1 body (RFC 9112 section 7.1)."""
     if position is not None:
-        event = sse_event(payload, position)
-        return b"%x\r\n%b\r\n" % (len(event), event)
-    # `data: ` and two line feeds add 8 bytes.
-    return b"%x\r\ndata: %b\n\n\r\n" % (len(payload) + 8, payload)
+        return chunk(sse_event(payload, position))
+    length = len(payload)
+    if length < len(_CHUNK_HEADS):
+        return _CHUNK_HEADS[length] + payload + b"\n\n\r\n"
+    return chunk(sse_event(payload))
 
 
 def sse_retry(milliseconds: int) -> bytes:
@@ -61,3 +83,8 @@ def sse_retry(milliseconds: int) -> bytes:
     Source: WHATWG HTML section 9.2.6, the field `retry`.
     """
     return b"retry: %d\n\n" % milliseconds
+
+
+def chunk(data: bytes) -> bytes:
+    """Return data as one chunk of an HTTP/1.1 body (RFC 9112 section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

@@ -118,14 +118,19 @@ class Server:
             folder, age = Path(self._handover.folder), time.monotonic() - self._handover.since
         started = Started(loop.time() - age)
         self._other_workers = OtherWorkers(folder)
+        heartbeats = Schedule(LoopClock(loop))
         app = create_app(
-            self.settings, self.hub, self._sites, started, self._other_workers, CounterFiles(folder)
+            self.settings,
+            self.hub,
+            heartbeats,
+            self._sites,
+            started,
+            self._other_workers,
+            CounterFiles(folder),
         )
         self._loop_lag = started.loop_lag
-        # aiohttp cancels a stream's handler when its client disconnects; there is no other sign.
         self._runner = web.AppRunner(
             app,
-            handler_cancellation=True,
             access_log=None,
             # A body of 500 KB can unpack to 500 MB, and aiohttp would unpack it on any path.
             auto_decompress=False,

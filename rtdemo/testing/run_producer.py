@@ -14,14 +14,13 @@ from typing import Any, Literal, TypeVar, cast
 from rtdemo.errors import ProducerError, one_line
 from rtdemo.plugin_system.producer import Function, MessageNumbers, Producer
 from rtdemo.plugin_system.runner import ProducerRunner
-from rtdemo.plugin_system.supervisor import ContentTypeError, Emit, Supervisor
+from rtdemo.plugin_system.supervisor import ContentTypeError, Receiver, Supervisor
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import Client, Transport
 from rtdemo.protocol.message import Message
 from rtdemo.settings.folders import is_own_code
 from rtdemo.testing import virtual_time as virtual
 from rtdemo.testing.virtual_time import VirtualTimeLoop
-from rtdemo.timing.backoff import Backoff
 from rtdemo.timing.schedule import TIMER_RESOLUTION_S, Schedule
 
 T = TypeVar("T")
@@ -175,7 +174,7 @@ class Trial:
 
     def start(self, speed: float = 1.0) -> None:
         """Start the producer; a second call starts it for one more connection of the client."""
-        runner = ProducerRunner(self.producer, self.supervisor, self._client, self._emit, self._schedule)
+        runner = TrialRunner(self.producer, self.supervisor, self._client, self._schedule, self._emit)
         self._runners.append(runner)
         runner.start(speed)
 
@@ -209,6 +208,32 @@ class Trial:
         self.sent.append(message)
 
 
+class TrialRunner(ProducerRunner):
+    """Run the producer, and call a function with each content.
+
+    Arguments:
+        producer, supervisor, client, schedule: as `ProducerRunner` takes them.
+        emit: called with each text or `Message`.
+    """
+
+    __slots__ = ("_emit",)
+
+    def __init__(
+        self,
+        producer: Producer,
+        supervisor: Supervisor,
+        client: Client | MessageNumbers | None,
+        schedule: Schedule,
+        emit: Callable[[str | Message], object],
+    ) -> None:
+        super().__init__(producer, supervisor, client, schedule)
+        self._emit = emit
+
+    def emit(self, content: str | Message) -> None:
+        """Pass a text or a `Message` on."""
+        self._emit(content)
+
+
 class TrialSupervisor(Supervisor):
     """A supervisor that also collects the errors, and stops virtual time while a thread runs.
 
@@ -223,27 +248,23 @@ class TrialSupervisor(Supervisor):
         self.ended = False
         self._loop = loop
 
-    def run(
-        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
-    ) -> Coroutine[Any, Any, None] | None:
+    def run(self, receiver: Receiver) -> Coroutine[Any, Any, None] | None:
         """Run a function once; no virtual time passes while it is in a thread."""
-        rest = super().run(producer, client, emit, backoff)
-        return self._hold(rest) if rest is not None and producer.thread else rest
+        rest = super().run(receiver)
+        return self._hold(rest) if rest is not None and receiver.producer.thread else rest
 
-    async def stream(
-        self, producer: Producer, client: Client | MessageNumbers | None, emit: Emit, backoff: Backoff
-    ) -> bool:
+    async def stream(self, receiver: Receiver) -> bool:
         """Emit what an async generator yields, and note its end."""
-        self.ended = await super().stream(producer, client, emit, backoff)
+        self.ended = await super().stream(receiver)
         return self.ended
 
     async def _hold(self, rest: Coroutine[Any, Any, None]) -> None:
         with self._loop.held(self.producer.timeout):
             await rest
 
-    def _failed(self, error: BaseException, backoff: Backoff) -> None:
+    def _failed(self, error: BaseException, receiver: Receiver) -> None:
         self.errors.append(error)
-        super()._failed(error, backoff)
+        super()._failed(error, receiver)
 
 
 def describe(error: BaseException) -> str:

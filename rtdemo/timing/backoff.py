@@ -11,6 +11,9 @@ MAX_RETRY_S = 30.0
 class Backoff:
     """Failures since the last success, and the time of the next retry.
 
+    Arguments:
+        generation: see below.
+
     Attributes:
         consecutive_failures: failures since the last success. Further ones before `retry_at` do not
             count, because those runs began before the first failure was known.
@@ -20,8 +23,8 @@ class Backoff:
 
     __slots__ = ("consecutive_failures", "generation", "retry_at")
 
-    def __init__(self) -> None:
-        self.generation = 0
+    def __init__(self, generation: int = 0) -> None:
+        self.generation = generation
         self.consecutive_failures = 0
         self.retry_at = 0.0
 

@@ -6,7 +6,7 @@ fast. `Latencies` has only the buckets in use and is small in files and messages
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -17,6 +17,8 @@ _BUCKETS = 40 * _SUB
 """Number of buckets: enough for more than 200 days."""
 RESOLUTION = 0.5 / _SUB
 """Largest relative error of a percentile: half a bucket."""
+_TABLE_MICROS = 4096
+"""Durations up to so many microseconds are looked up, since most lags are that short."""
 
 
 def bucket_index(seconds: float) -> int:
@@ -25,6 +27,9 @@ def bucket_index(seconds: float) -> int:
     shift = micros.bit_length() - _SUB_BITS - 1
     index = micros if shift < 0 else (shift << _SUB_BITS) + (micros >> shift)
     return min(index, _BUCKETS - 1)
+
+
+_TABLE = [bucket_index((micros + 0.5) / 1e6) for micros in range(_TABLE_MICROS)]
 
 
 def bucket_middle(index: int) -> float:
@@ -56,11 +61,20 @@ class Histogram(msgspec.Struct):
 
     def record(self, seconds: float) -> None:
         """Count one duration, in seconds; a negative one counts as zero in its bucket."""
-        self.counts[bucket_index(seconds)] += 1
-        self.count += 1
-        self.total += seconds
-        if seconds > self.maximum:
-            self.maximum = seconds
+        self.record_all((seconds,))
+
+    def record_all(self, durations: Sequence[float]) -> None:
+        """Count several durations, in seconds; a negative one counts as zero in its bucket."""
+        counts, table = self.counts, _TABLE
+        for seconds in durations:
+            micros = int(seconds * 1e6)
+            if 0 <= micros < _TABLE_MICROS:
+                counts[table[micros]] += 1
+            else:
+                counts[bucket_index(seconds)] += 1
+        self.count += len(durations)
+        self.total += sum(durations)
+        self.maximum = max(self.maximum, *durations)
 
     def add(self, other: Histogram) -> None:
         """Add the durations of another histogram."""

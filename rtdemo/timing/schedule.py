@@ -172,7 +172,7 @@ class PeriodQueue:
     def add(self, callback: Callable[[], object], first: float | None = None) -> Tick:
         """Run a callback every period, first in `first` seconds or in one period."""
         tick = Tick(self, self._clock.time() + (self.period if first is None else first), callback)
-        self._enqueue(tick)
+        self._insert(tick)
         if self._is_running:
             return tick
         if self._ticks[0] is tick and self._timer is not None:
@@ -189,7 +189,9 @@ class PeriodQueue:
             self.close()
             self._schedule.remove(self)
         elif self._cancelled > _COMPACT_ABOVE and self._cancelled * 2 > len(self._ticks):
-            self._ticks = deque(tick for tick in self._ticks if tick.callback is not None)
+            kept = [tick for tick in self._ticks if tick.callback is not None]
+            self._ticks.clear()  # the same deque: `_run_due` may be using it
+            self._ticks.extend(kept)
             self._cancelled = 0
 
     def close(self) -> None:
@@ -200,7 +202,7 @@ class PeriodQueue:
             self._timer.cancel()
             self._timer = None
 
-    def _enqueue(self, tick: Tick) -> None:
+    def _insert(self, tick: Tick) -> None:
         # Usually the tick belongs at the end. After a stall, a tick that was added during the stall
         # may be due later than a late one. The late tick goes before it, or it would stay late.
         ticks, index = self._ticks, len(self._ticks)
@@ -217,14 +219,33 @@ class PeriodQueue:
     def _run_due(self) -> None:
         self._timer = None
         self._is_running = True
-        latest = self._clock.time() + TIMER_RESOLUTION_S
+        ticks, period, time = self._ticks, self.period, self._clock.time
+        lags: list[float] = []
+        latest = time() + TIMER_RESOLUTION_S
         try:
             for _ in range(TICKS_PER_TURN):
-                if not self._ticks or self._ticks[0].due > latest:
+                if not ticks or ticks[0].due > latest:
                     break
-                self._run_first()
+                tick = ticks.popleft()
+                callback = tick.callback
+                if callback is None:
+                    self._cancelled -= 1
+                    continue
+                now = time()
+                lags.append(now - tick.due)
+                tick.due += period
+                if tick.due <= now:
+                    self._skip_missed(tick, now)
+                # The tick is queued again before its callback runs, because the callback may cancel it.
+                if ticks and ticks[-1].due > tick.due:
+                    self._insert(tick)
+                else:
+                    ticks.append(tick)
+                callback()
         finally:
             self._is_running = False
+            if lags:
+                self._schedule.lag.record_all(lags)
             if not self._ticks:
                 self._schedule.remove(self)
             elif self._ticks[0].due <= latest:
@@ -232,19 +253,7 @@ class PeriodQueue:
             else:
                 self._start_timer()
 
-    def _run_first(self) -> None:
-        now = self._clock.time()
-        tick = self._ticks.popleft()
-        callback = tick.callback
-        if callback is None:
-            self._cancelled -= 1
-            return
-        self._schedule.lag.record(now - tick.due)
-        tick.due += self.period
-        if tick.due <= now:
-            missed = int((now - tick.due) // self.period) + 1
-            tick.due += missed * self.period
-            self._schedule.skipped += missed
-        # The tick is queued again before its callback runs, because the callback may cancel it.
-        self._enqueue(tick)
-        callback()
+    def _skip_missed(self, tick: Tick, now: float) -> None:
+        missed = int((now - tick.due) // self.period) + 1
+        tick.due += missed * self.period
+        self._schedule.skipped += missed

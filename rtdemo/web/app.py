@@ -11,9 +11,11 @@ from rtdemo.errors import Refused
 from rtdemo.hub.hub import Hub
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.settings.settings import Settings
+from rtdemo.timing.schedule import Schedule
 from rtdemo.web import aggregate, api, page, probes, prometheus, publish, sse, websocket
 from rtdemo.web.app_keys import (
     COUNTER_FILES,
+    HEARTBEATS,
     HUB,
     OTHER_WORKERS,
     SETTINGS,
@@ -38,6 +40,7 @@ _ERROR_TEXTS = {
 def create_app(
     settings: Settings,
     hub: Hub,
+    heartbeats: Schedule,
     sites: Sites,
     started: Started,
     other_workers: OtherWorkers,
@@ -48,6 +51,7 @@ def create_app(
     Arguments:
         settings: of the server.
         hub: the open connections.
+        heartbeats: keeps them alive, in real time.
         sites: the ports; set by the server once they are open.
         started: start time and loop lag, for the statistics.
         other_workers: reaches the other workers of the same parent.
@@ -56,6 +60,7 @@ def create_app(
     app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_MESSAGE_BYTES)
     app[SETTINGS] = settings
     app[HUB] = hub
+    app[HEARTBEATS] = heartbeats
     app[OTHER_WORKERS] = other_workers
     app[SITES] = sites
     app[STARTED] = started

@@ -9,6 +9,7 @@ from aiohttp import web
 from rtdemo.hub.hub import Hub
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.loop_lag import LoopLag
+from rtdemo.timing.schedule import Schedule
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 
@@ -49,3 +50,5 @@ OTHER_WORKERS = web.AppKey("OTHER_WORKERS", OtherWorkers)
 SITES = web.AppKey("SITES", Sites)
 STARTED = web.AppKey("STARTED", Started)
 COUNTER_FILES = web.AppKey("COUNTER_FILES", CounterFiles)
+HEARTBEATS = web.AppKey("HEARTBEATS", Schedule)
+"""Keeps the connections alive, in real time also where a test moves the producers' time."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
+from websockets.utils import accept_key
 
 from rtdemo.errors import Refused
 from rtdemo.web.app_keys import SITES
+
+KEY_BYTES = 16
+"""Length of the key that a client sends, before Base64 (RFC 6455 section 4.1)."""
 
 
 def check_handshake(request: web.Request) -> None:
@@ -23,7 +28,7 @@ def check_handshake(request: web.Request) -> None:
         and "upgrade" in ",".join(headers.getall(hdrs.CONNECTION, [])).lower()
     )
     if is_upgrade and headers.get(hdrs.SEC_WEBSOCKET_VERSION) == "13":
-        if not headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
+        if not _is_key(headers.get(hdrs.SEC_WEBSOCKET_KEY, "")):
             raise Refused(400, "Sec-WebSocket-Key is not 16 bytes in Base64")
         return
     page = f"http://{_page_host(request)}/"
@@ -32,6 +37,22 @@ def check_handshake(request: web.Request) -> None:
         f"this address accepts only WebSocket (version 13); the page is at {page}",
         {hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", hdrs.SEC_WEBSOCKET_VERSION: "13"},
     )
+
+
+def accept_headers(request: web.Request) -> dict[str, str]:
+    """Return the headers of the answer that accepts a handshake (RFC 6455 section 4.2.2)."""
+    return {
+        hdrs.UPGRADE: "websocket",
+        hdrs.CONNECTION: "Upgrade",
+        hdrs.SEC_WEBSOCKET_ACCEPT: accept_key(request.headers[hdrs.SEC_WEBSOCKET_KEY]),
+    }
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(b64decode(key)) == KEY_BYTES
+    except ValueError:
+        return False
 
 
 def _page_host(request: web.Request) -> str:

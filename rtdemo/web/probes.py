@@ -42,6 +42,8 @@ MAX_STREAMS_OF_ADDRESS = 24
 """Streams and sockets of one address, or of all clients behind one proxy; doctor needs up to 22."""
 MAX_STREAM_S = 600.0
 """Seconds for which a stream or socket may last."""
+LEAVE_CHECK_S = 1.0
+"""Seconds after which a silent stream notices that its client has left."""
 MAX_ECHOES = 200
 """Texts that one socket sends back; doctor needs about twelve."""
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)
@@ -153,13 +155,26 @@ async def events(request: web.Request) -> web.StreamResponse:
         await response.prepare(request)
         # The head is sent with the first byte of the body.
         await response.write(b":\n\n")
-        await asyncio.sleep(after)
+        await _sleep_while_open(request, after)
         for number in range(1, count + 1):
             event = {"n": number, "sentAt": message.now(), "filling": "x" * size}
             await response.write(wire.sse_event(msgspec.json.encode(event)))
-            await asyncio.sleep(every if number < count else 0)
+            await _sleep_while_open(request, every if number < count else 0)
     response.stop_streaming()
     return response
+
+
+async def _sleep_while_open(request: web.Request, seconds: float) -> None:
+    """Sleep, but return early once the client has left, so that its stream does not count any more.
+
+    Raises:
+        ConnectionResetError: it has left.
+    """
+    end = time.monotonic() + seconds
+    while (rest := end - time.monotonic()) > 0:
+        await asyncio.sleep(min(rest, LEAVE_CHECK_S))
+        if request.transport is None:
+            raise ConnectionResetError
 
 
 async def socket(request: web.Request) -> web.StreamResponse:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 from aiohttp import web
 
-from rtdemo.protocol.client import Transport
+from rtdemo.protocol.client import Client
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.web.admission import FORWARDING
-from rtdemo.web.app_keys import HUB
 
 SHOWN_HEADERS = {
     *(name.lower() for name in FORWARDING),
@@ -23,24 +25,49 @@ SHOWN_HEADERS = {
 name only: their values may be secret."""
 
 
-def of_connection(request: web.Request, transport: Transport, compression: str | None) -> ConnectionInfo:
+class Arrival(NamedTuple):
+    """How a request arrived, as far as it is alike for many connections.
+
+    Arguments:
+        http: HTTP version.
+        tls: whether the server itself decrypts the connection.
+        forwarding: names of the headers by which proxies report themselves.
+    """
+
+    http: str
+    tls: bool
+    forwarding: tuple[str, ...]
+
+
+_interned = lru_cache(256)(Arrival)
+
+
+def arrival(request: web.Request) -> Arrival:
+    """Return how a request arrived: the same object for requests that arrived alike."""
+    return _interned(http_version(request), request.secure, tuple(forwarding_headers(request)))
+
+
+def of_connection(
+    arrival: Arrival, client: Client, transport: asyncio.Transport, server: str
+) -> ConnectionInfo:
     """Return what an open connection came through.
 
     Arguments:
-        request: the request that opened it.
+        arrival: of the request that opened it.
+        client: the peer.
         transport: the connection's transport.
-        compression: name of the compression of what the server sends; None for none.
+        server: the server's name in the deployment; empty if it is the only one.
     """
     return ConnectionInfo(
-        server=request.app[HUB].engine.server,
+        server=server,
         process=os.getpid(),
-        transport=transport,
-        http=http_version(request),
-        tls=request.secure,
-        no_delay=_no_delay(request),
-        compression=compression,
-        forwarding=forwarding_headers(request),
-        remote=request.remote or "",
+        transport=client.transport,
+        http=arrival.http,
+        tls=arrival.tls,
+        no_delay=_no_delay(transport),
+        compression=None,
+        forwarding=list(arrival.forwarding),
+        remote=client.remote,
     )
 
 
@@ -62,8 +89,8 @@ def headers(request: web.Request) -> Mapping[str, str]:
     }
 
 
-def _no_delay(request: web.Request) -> bool | None:
-    sock = request.get_extra_info("socket")
+def _no_delay(transport: asyncio.Transport) -> bool | None:
+    sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return None
     return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))

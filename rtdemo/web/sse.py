@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 
 from aiohttp import hdrs, web
@@ -13,18 +12,15 @@ from aiohttp_sse import EventSourceResponse
 from rtdemo.errors import Refused
 from rtdemo.hub.connection import Connection
 from rtdemo.protocol import wire
+from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.web.admission import RETRY_SOON, admit, check_origin, last_event_id
+from rtdemo.web.admission import RETRY_SOON, admit, check_origin
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
 from rtdemo.web.other_workers import is_from_other_worker
-from rtdemo.web.streaming import open_connection
-
-log = logging.getLogger(__name__)
+from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 
 BODY_TIMEOUT_S = 30.0
 """Seconds for a POST's body to arrive."""
-CLOSE_TIMEOUT_S = 2.0
-"""Seconds for a client to read the end of its stream; then its connection is aborted."""
 RECONNECT_MS = (1000, 5000)
 """Bounds of the random pause after which clients of a stopped server reconnect."""
 _NO_STREAM = "client: no event stream with this id is open; connect again"
@@ -36,35 +32,60 @@ async def stream(request: web.Request) -> web.StreamResponse:
     Raises:
         Refused: 400 or 503 instead of the stream.
     """
-    hub = request.app[HUB]
     client, selection = admit(request, "sse")
     response = event_stream(request, request.app[SETTINGS].heartbeat)
-    writer = await response.prepare(request)
-    transport = request.transport
-    if writer is None or transport is None:
-        response.stop_streaming()
-        return response
-    wire_format = wire.sse_chunk if request.version >= HttpVersion11 else wire.sse_event
-    compression = response.headers.get(hdrs.CONTENT_ENCODING)
-    connection, scope = open_connection(request, transport, client, wire_format, compression)
-    try:
-        async with scope:
-            hub.join(connection, selection, last_event_id(request))
-            await response.wait()
-    except TimeoutError:
-        await _end_stream(response, transport, connection)
-    except Exception:
-        log.exception("%s: internal server error", client)
-        connection.mark_ended(Reason.SERVER_ERROR)
-        transport.abort()
-    except asyncio.CancelledError:
-        # The client closed the TCP connection: this is how a client leaves an event stream.
-        connection.mark_ended(Reason.CLIENT_LEFT)
-        raise
-    finally:
-        hub.leave(connection, Reason.CONNECTION_LOST)
-        response.stop_streaming()
-    return response
+    # Not aiohttp-sse's own `prepare`, which begins with a task that sends the pings.
+    answered = await answer(request, web.StreamResponse.prepare(response, request))
+    if answered is None:
+        return Left()
+    transport, head = answered
+    is_chunked = request.version >= HttpVersion11
+    return EventStream(request, transport, client, is_chunked).run(request, head, selection)
+
+
+class EventStream(StreamProtocol):
+    """Protocol of an open event stream. What the client sends on it is read and dropped.
+
+    Arguments:
+        request, transport, client: as `StreamProtocol` takes them.
+        is_chunked: whether the body is sent in chunks, as in HTTP/1.1.
+    """
+
+    __slots__ = ("_is_chunked",)
+
+    def __init__(
+        self, request: web.Request, transport: asyncio.Transport, client: Client, is_chunked: bool
+    ) -> None:
+        self._is_chunked = is_chunked
+        super().__init__(request, transport, client, wire.sse_chunk if is_chunked else wire.sse_event)
+
+    def beat(self) -> None:
+        """Send a comment, so that no proxy takes the stream for idle."""
+        self.write(self._framed(wire.SSE_COMMENT))
+
+    def hang_up(self, reason: Reason) -> None:
+        """End the stream: clients of a server that stops learn when to reconnect."""
+        if reason is not Reason.GOING_AWAY or self.connection.is_full:
+            self.transport.abort()
+            return
+        self.write(self._framed(wire.sse_retry(random.randint(*RECONNECT_MS))))
+        if self._is_chunked:
+            self.write(wire.SSE_LAST_CHUNK)
+        self.transport.close()
+        # A client that does not read would delay the end of the stream without bound.
+        self.abort_later(CLOSE_TIMEOUT_S)
+
+    def eof_received(self) -> None:
+        """End the connection: this is how a client leaves an event stream."""
+        self.connection.mark_ended(Reason.CLIENT_LEFT)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the hub."""
+        super().connection_lost(exc)
+        self.leave(Reason.CLIENT_LEFT)
+
+    def _framed(self, data: bytes) -> bytes:
+        return wire.chunk(data) if self._is_chunked else data
 
 
 def event_stream(request: web.Request, heartbeat: float) -> EventSourceResponse:
@@ -82,18 +103,6 @@ def event_stream(request: web.Request, heartbeat: float) -> EventSourceResponse:
         response.headers[hdrs.CONNECTION] = "close"
     _allow_reading(request, response)
     return response
-
-
-async def _end_stream(
-    response: EventSourceResponse, transport: asyncio.Transport, connection: Connection
-) -> None:
-    response.force_close()
-    if connection.reason is Reason.GOING_AWAY and not connection.is_full:
-        await response.write(wire.sse_retry(random.randint(*RECONNECT_MS)))
-        # A client that does not read would delay the end of the stream without bound.
-        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, transport.abort)
-    else:
-        transport.abort()
 
 
 def _allow_reading(request: web.Request, response: web.StreamResponse) -> None:
@@ -136,7 +145,9 @@ async def _handle(request: web.Request, connection: Connection) -> None:
             raise Refused(404, _NO_STREAM)
         if connection.is_full:
             raise Refused(503, "the client reads its stream too slowly; try again", RETRY_SOON)
-        await request.app[HUB].receive(connection, text)
+        rest = request.app[HUB].receive(connection, text)
+        if rest is not None:
+            await rest
 
 
 async def _forward_to_other_worker(request: web.Request) -> web.Response:

@@ -1,61 +1,200 @@
-"""What both transports share: a connection on a request's transport, and a way to interrupt it."""
+"""What both transports share: a connection leaves aiohttp after its handshake, and lives on by itself.
+
+aiohttp keeps a request, a parser, a response, a task and more for each of its connections: 14 KiB. So
+only the handshake is its work. Then the transport gets another protocol, and aiohttp forgets it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+import logging
+from abc import abstractmethod
+from collections.abc import Awaitable
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
-from rtdemo.hub.connection import OUTBOX_LIMIT_BYTES, Connection
+from rtdemo.hub.connection import Connection
+from rtdemo.hub.hub import Hub
 from rtdemo.hub.outbox import SocketOutbox
+from rtdemo.hub.selection import Selection
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.wire import WireFormat
+from rtdemo.timing.schedule import Tick
 from rtdemo.web import request_info
-from rtdemo.web.app_keys import HUB
+from rtdemo.web.admission import last_event_id
+from rtdemo.web.app_keys import HEARTBEATS, HUB, SETTINGS
+
+log = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S = 2.0
+"""Seconds for a client to end a connection that the server ends; then it is aborted."""
 
 
-def open_connection(
-    request: web.Request,
-    transport: asyncio.Transport,
-    client: Client,
-    wire_format: WireFormat,
-    compression: str | None,
-) -> tuple[Connection, asyncio.Timeout]:
-    """Return a connection that writes to a request's transport, and the scope of its handler.
+class Left(web.StreamResponse):
+    """What a handler returns to aiohttp for a connection that has left it: nothing is to be sent."""
 
-    When the server ends the connection, the scope raises `TimeoutError` in the handler. The handler
-    then closes in its transport's own way.
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Send nothing."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Send nothing."""
+
+
+class StreamProtocol(SocketOutbox):
+    """Protocol of an open connection, from the answer to its handshake until its end.
 
     Arguments:
-        request: the request that opened the stream or the socket.
+        request: the request that opened it. aiohttp has sent the answer, and forgets the connection.
         transport: the transport of this request.
         client: the peer.
         wire_format: makes bytes from a message's JSON.
-        compression: name of the compression of what the server sends; None for none.
+
+    Attributes:
+        connection: sends the messages.
+        hub: the hub that the connection is in.
     """
-    # Writing resumes as soon as the outbox is within its limit; above it, the outbox's timer runs.
-    transport.set_write_buffer_limits(high=OUTBOX_LIMIT_BYTES, low=OUTBOX_LIMIT_BYTES)
-    scope = asyncio.timeout(None)
-    connection = request.app[HUB].new_connection(
-        client,
-        SocketOutbox(transport),
-        wire_format,
-        _interrupting(scope),
-        partial(request_info.of_connection, request, client.transport, compression),
-    )
-    return connection, scope
+
+    __slots__ = ("_arrival", "_close_timer", "_heartbeat", "connection", "hub")
+
+    def __init__(
+        self,
+        request: web.Request,
+        transport: asyncio.Transport,
+        client: Client,
+        wire_format: WireFormat,
+    ) -> None:
+        super().__init__(transport)
+        self.hub: Hub = request.app[HUB]
+        self._arrival = request_info.arrival(request)
+        self._heartbeat: Tick | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
+        self.connection: Connection = self.hub.new_connection(
+            client, self, wire_format, self.hang_up, self.connection_info
+        )
+
+    def run(self, request: web.Request, head: bytes, selection: Selection) -> web.StreamResponse:
+        """Take the connection over from aiohttp, and serve it until its end.
+
+        Arguments:
+            request: as given.
+            head: the head of the answer, not sent yet.
+            selection: what the client asked for.
+
+        Returns:
+            What the handler returns to aiohttp.
+        """
+        self.start(head)
+        rest = _forget(request)
+        try:
+            self.hub.join(self.connection, selection, last_event_id(request))
+        except Exception:
+            log.exception("%s: internal server error", self.connection.client)
+            self.connection.end(Reason.SERVER_ERROR)
+        finally:
+            self.release()
+        heartbeat = request.app[SETTINGS].heartbeat
+        self._heartbeat = request.app[HEARTBEATS].every(heartbeat, self.beat)
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
+        if rest:
+            self.data_received(rest)
+        return Left()
+
+    def connection_info(self) -> ConnectionInfo:
+        """Return what the connection came through."""
+        server, client = self.hub.engine.server, self.connection.client
+        return request_info.of_connection(self._arrival, client, self.transport, server)
+
+    @abstractmethod
+    def beat(self) -> None:
+        """Keep the connection alive; called once per heartbeat."""
+
+    @abstractmethod
+    def hang_up(self, reason: Reason) -> None:
+        """End the connection from the server's side."""
+
+    def abort_later(self, seconds: float) -> None:
+        """Abort the connection, unless it ends before.
+
+        Arguments:
+            seconds: time for the client to end it.
+        """
+        if self._close_timer is None:
+            loop = asyncio.get_running_loop()
+            self._close_timer = loop.call_later(seconds, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop everything that belongs to the connection; it leaves the hub by `leave`."""
+        super().connection_lost(exc)
+        for handle in (self._heartbeat, self._close_timer):
+            if handle is not None:
+                handle.cancel()
+        self._heartbeat = self._close_timer = None
+
+    def leave(self, reason: Reason) -> None:
+        """Remove the connection from the hub.
+
+        Arguments:
+            reason: why it ended, unless it has a reason already.
+        """
+        self.hub.leave(self.connection, reason)
 
 
-def _interrupting(scope: asyncio.Timeout) -> Callable[[Reason], None]:
-    """Return a function that ends a scope's block at once; it does nothing after the block's end."""
-    loop = asyncio.get_running_loop()
+async def answer(
+    request: web.Request, prepared: Awaitable[AbstractStreamWriter | None]
+) -> tuple[asyncio.Transport, bytes] | None:
+    """Return a request's transport, and the head of the answer; None if the client has left.
 
-    def interrupt(_reason: Reason) -> None:
-        with suppress(RuntimeError):
-            scope.reschedule(loop.time())
+    Arguments:
+        request: the request that is answered.
+        prepared: prepares the answer.
+    """
+    writer, transport = await prepared, request.transport
+    if writer is None or transport is None or transport.is_closing():
+        return None
+    head = _Head()
+    request.protocol.transport = head  # type: ignore[assignment]  # it needs only what a writer uses
+    writer.send_headers()
+    return transport, head.data
 
-    return interrupt
+
+def _forget(request: web.Request) -> bytes:
+    """Let aiohttp forget a request's connection; return what has arrived after the request.
+
+    Everything here is aiohttp's public interface, but for the order of the steps.
+    """
+    http, tail = request.protocol, _Tail()
+    http.set_parser(tail)  # type: ignore[arg-type]  # it needs only these two methods of a reader
+    http.transport = None
+    http.connection_lost(None)
+    return tail.data
+
+
+class _Head:
+    """Collect the head of an answer in a transport's place."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def is_closing(self) -> bool:
+        return False
+
+
+class _Tail:
+    """Collect what arrived in the same segments as a handshake."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.data += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Do nothing: the transport reports the end to its new protocol."""

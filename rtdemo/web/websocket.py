@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from struct import pack
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
 
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import web
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol, Side, State
 
-from rtdemo.hub.connection import Connection
-from rtdemo.hub.hub import Hub
+from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES
 from rtdemo.protocol import wire
+from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
-from rtdemo.web.admission import admit, check_origin, last_event_id
-from rtdemo.web.app_keys import HUB, SETTINGS
-from rtdemo.web.handshake import check_handshake
-from rtdemo.web.streaming import open_connection
+from rtdemo.web.admission import admit, check_origin
+from rtdemo.web.handshake import accept_headers, check_handshake
+from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 
-log = logging.getLogger(__name__)
-
+TEXTS_PER_TURN = 16
+"""Texts of one client that are handled before other tasks of the event loop run."""
 FINISH_TIMEOUT_S = 2.0
 """Seconds for plugins to handle texts that arrived before the connection was lost."""
-CLOSE_TIMEOUT_S = 2.0
-"""Seconds to wait for the peer's close frame; then its connection is aborted."""
 LINGER_S = 1.0
 """Seconds for which a peer that broke the protocol can read the close frame."""
 
-_NEVER_SENT = {1006}
-"""Close codes that aiohttp accepts but no endpoint may send (RFC 6455 section 7.4.1)."""
-_NO_CODE = 0
-"""aiohttp's value for a close frame without a code."""
-_PROTOCOL_REASONS = {
+_ERRORS = {
     reason.code: reason
     for reason in (Reason.PROTOCOL_ERROR, Reason.UNSUPPORTED, Reason.BAD_UTF8, Reason.TOO_BIG)
 }
+_FIN, _MASKED = 0x80, 0x80
+_SHORT_HEAD_BYTES = 6
+"""Bytes before the payload of a short masked frame: two, and the key of four."""
+_SHORT_BYTES = 125
+"""Largest payload of a short frame (RFC 6455 section 5.2)."""
+_EMPTY_CLOSE = wire.websocket_control(Opcode.CLOSE)
+_NORMAL_CLOSE = wire.websocket_control(Opcode.CLOSE, Reason.CLIENT_LEFT.code.to_bytes(2, "big"))
+_DATA = frozenset((Opcode.TEXT, Opcode.BINARY, Opcode.CONT))
+_TEXTS = (_FIN | Opcode.TEXT, _FIN | Opcode.BINARY)
+_PING, _PONG = _FIN | Opcode.PING, _FIN | Opcode.PONG
+_SHORT_KINDS = frozenset((*_TEXTS, _PING, _PONG))
 
 
 async def socket(request: web.Request) -> web.StreamResponse:
@@ -48,185 +53,242 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_handshake(request)
     check_origin(request)
     client, selection = admit(request, "websocket")
-    ws = Socket(
-        timeout=CLOSE_TIMEOUT_S,
-        autoclose=False,
-        autoping=False,
-        heartbeat=request.app[SETTINGS].heartbeat,
-        # With compression a connection would need 120 KiB of memory instead of 14.
-        compress=False,
-        # aiohttp refuses a message of exactly its limit; rtdemo accepts it.
-        max_msg_size=MAX_MESSAGE_BYTES + 1,
-    )
-    await ws.prepare(request)
-    transport = request.transport
-    if transport is None:
-        return ws
-    loop, hub = asyncio.get_running_loop(), request.app[HUB]
-    compression = "permessage-deflate" if ws.compress else None
-    connection, scope = open_connection(request, transport, client, wire.websocket_frame, compression)
-    ws.on_broken = connection.mark_ended
-    receiver = _Receiver(ws, hub, connection)
-    try:
-        async with scope:
-            hub.join(connection, selection, last_event_id(request))
-            connection.mark_ended(await receiver.run(request.writer.drain))
-    except TimeoutError:
-        connection.mark_ended(Reason.SERVER_ERROR)
-    except Exception:
-        log.exception("%s: internal server error", client)
-        connection.mark_ended(Reason.SERVER_ERROR)
-    except asyncio.CancelledError:
-        # The TCP connection has ended. Handle the texts that arrived before.
-        connection.mark_ended(await receiver.finish())
-        raise
-    finally:
-        hub.leave(connection, Reason.SERVER_ERROR)
-        if request.transport is not None:
-            loop.call_later(CLOSE_TIMEOUT_S, transport.abort)
-    if not ws.closed:
-        # The server ends the connection: send the close frame after the bytes in the outbox.
-        reason = connection.reason or Reason.SERVER_ERROR
-        if reason.code in _NEVER_SENT:
-            # Cut on purpose: the peer must see its connection end without a close frame.
-            transport.abort()
-        await ws.close(code=reason.code, message=reason.text.encode(), drain=False)
-    return ws
+    response = web.StreamResponse(status=101, headers=accept_headers(request))
+    answered = await answer(request, response.prepare(request))
+    if answered is None:
+        return Left()
+    transport, head = answered
+    return WebSocket(request, transport, client).run(request, head, selection)
 
 
-class Socket(web.WebSocketResponse):
-    """WebSocket with a close frame that arrives even after a protocol error of the peer.
+class WebSocket(StreamProtocol):
+    """Protocol of an open WebSocket.
 
-    After a frame that it cannot accept, aiohttp closes the TCP connection at once. The rest of that
-    frame is still unread, so the kernel sends RST, and the peer loses the close frame. This class
-    half-closes instead. Then it reads and drops data until the peer closes, for at most one second.
+    A short frame that arrives as a whole is read here: this is how nearly all clients send, and it
+    costs a connection nothing but these lines. The first frame that is anything else goes to the
+    parser of `websockets`, with all that follows: it knows fragments, close frames and all errors.
 
-    Attributes:
-        broken: the protocol error of the peer; None if there was none.
-        on_broken: called with this error before the close frame; must stop all writing, because
-            nothing may follow a close frame.
+    Texts are handled in order, each to its end, even if the client disconnects meanwhile. While one
+    waits for a plugin, or for a client that does not read its replies, nothing more is read.
+
+    Arguments:
+        request, transport, client: as `StreamProtocol` takes them.
     """
 
-    broken: Reason | None = None
-    on_broken: Callable[[Reason], object] | None = None
+    __slots__ = ("_is_alive", "_message", "_parser", "_task", "_texts", "_texts_in_turn")
 
-    async def close(
-        self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
-    ) -> bool:
-        """Send a close frame and wait for the peer's; after its protocol error, wait until it closes."""
-        if code in _PROTOCOL_REASONS and self.broken is None and not self.closed:
-            self.broken = _PROTOCOL_REASONS[code]
-            if self.on_broken is not None:
-                self.on_broken(self.broken)
-            await self._close_after_error(code, message or self.broken.text.encode())
-        return await super().close(code=code, message=message, drain=drain)
+    def __init__(self, request: web.Request, transport: asyncio.Transport, client: Client) -> None:
+        super().__init__(request, transport, client, wire.websocket_frame)
+        self._is_alive = True
+        self._parser: Protocol | None = None
+        # The frames of a message that is not complete.
+        self._message: list[bytes] = []
+        # Texts that wait for their turn; None while none has to.
+        self._texts: deque[str] | None = None
+        self._texts_in_turn = 0
+        self._task: asyncio.Task[None] | None = None
 
-    async def answer_close(self, code: int) -> None:
-        """Answer the peer's close frame with the same code.
-
-        `close` would treat an error code from the peer as an error that this side found.
-        """
-        await super().close(code=code or WSCloseCode.OK, drain=False)
-
-    async def _close_after_error(self, code: int, message: bytes) -> None:
-        transport = self._req.transport if self._req is not None else None
-        if transport is None:
+    def beat(self) -> None:
+        """Send a ping; end the connection if nothing has come since the last one."""
+        if not self._is_alive:
+            self.connection.end(Reason.CONNECTION_LOST)
             return
-        await self.send_frame(pack("!H", code) + message, WSMsgType.CLOSE)
-        if transport.can_write_eof():
-            transport.write_eof()
-        transport.resume_reading()
-        try:
-            # As soon as the peer closes, aiohttp cancels the handler, and so ends this sleep.
-            await asyncio.sleep(LINGER_S)
-        finally:
-            transport.abort()
+        self._is_alive = False
+        self.write(wire.websocket_control(wire.PING))
 
+    def data_received(self, data: bytes) -> None:
+        """Handle what the client sends."""
+        self._is_alive = True
+        self._texts_in_turn = 0
+        if self._parser is None:
+            data = self._read_short_frames(data)
+            if not data:
+                return
+        parser = self._get_parser()
+        parser.receive_data(data)
+        self._handle_frames(parser)
 
-class _Receiver:
-    """Handle a client's texts in order, each to its end, even if the client disconnects meanwhile."""
+    def _read_short_frames(self, data: bytes) -> bytes:
+        """Handle the short frames that data begins with; return the rest, for the parser."""
+        at, end = 0, len(data)
+        while end - at >= _SHORT_HEAD_BYTES and self._parser is None:
+            kind, length = data[at], data[at + 1] ^ _MASKED
+            payload_at = at + _SHORT_HEAD_BYTES
+            stop = payload_at + length
+            if length > _SHORT_BYTES or stop > end or kind not in _SHORT_KINDS:
+                break
+            payload = _unmask(data[payload_at:stop], data[at + 2 : payload_at])
+            if kind in _TEXTS:
+                try:
+                    text = payload.decode()
+                except UnicodeDecodeError:
+                    break
+                self._receive(text)
+            elif kind == _PING:
+                self.write(wire.websocket_control(wire.PONG, payload))
+            at = stop
+        return data[at:]
 
-    def __init__(self, ws: Socket, hub: Hub, connection: Connection) -> None:
-        self._ws = ws
-        self._hub = hub
-        self._connection = connection
-        self._text: asyncio.Task[None] | None = None
+    def _get_parser(self) -> Protocol:
+        if self._parser is None:
+            self._parser = Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES)
+        return self._parser
 
-    async def run(self, drain: Callable[[], Awaitable[None]]) -> Reason:
-        """Handle texts until the connection ends; return why it ended.
+    def _handle_frames(self, parser: Protocol) -> None:
+        for frame in parser.events_received():
+            if not isinstance(frame, Frame) or frame.opcode not in _DATA:
+                continue
+            self._message.append(bytes(frame.data))
+            if frame.fin:
+                message = b"".join(self._message)
+                self._message.clear()
+                try:
+                    text = message.decode()
+                except UnicodeDecodeError:
+                    parser.fail(Reason.BAD_UTF8.code, Reason.BAD_UTF8.text)
+                    break
+                self._receive(text)
+        if self._texts is None:
+            self._send_control_frames()
 
-        Arguments:
-            drain: waits until the transport's buffer is within its limit.
+    def _send_control_frames(self) -> None:
+        """Send what the parser answers: pongs, and the close frame, after which the connection ends."""
+        parser = self._parser
+        if parser is None:
+            return
+        if parser.state is not State.OPEN:
+            # Nothing may follow a close frame.
+            self.connection.mark_ended(self._reason(parser))
+        for data in parser.data_to_send():
+            if data:
+                # A peer that gives no code is answered with the one that this means.
+                self.write(_NORMAL_CLOSE if data == _EMPTY_CLOSE else data)
+            elif parser.close_rcvd_then_sent is not None:
+                self.transport.close()
+                self.abort_later(CLOSE_TIMEOUT_S)
+            else:
+                self._close_after_error()
+
+    def _close_after_error(self) -> None:
+        """Half-close, and read on for a second.
+
+        The rest of a frame that was not accepted is still unread. If the server closed at once, the
+        kernel would send RST, and the peer would lose the close frame.
         """
-        while self._connection.reason is None:
-            message = await self._ws.receive()
-            reason = await self._handle(message)
-            if reason is not None:
-                return reason
-            if self._connection.is_full:
-                # Read nothing more from a client that does not read its replies.
-                await drain()
-            # Let other tasks run after each message, so that a flood from one client delays none.
-            await asyncio.sleep(0)
-        return self._connection.reason
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.abort_later(LINGER_S)
 
-    async def finish(self) -> Reason:
-        """Handle the current text and those already received; return why the connection ended."""
-        task = asyncio.current_task()
-        if self._ws.broken is not None or task is None:
-            return self._ws.broken or Reason.CONNECTION_LOST
-        task.uncancel()
-        try:
-            async with asyncio.timeout(FINISH_TIMEOUT_S):
-                if self._text is not None:
-                    await self._text
-                while True:
-                    reason = await self._handle(await self._ws.receive())
-                    if reason is not None:
-                        return reason
-        except TimeoutError:
-            return Reason.CONNECTION_LOST
+    def _reason(self, parser: Protocol) -> Reason:
+        """Return why the parser has closed the connection."""
+        if parser.close_rcvd is not None and parser.parser_exc is None:
+            return Reason.CLIENT_LEFT
+        code = parser.close_sent.code if parser.close_sent is not None else None
+        return _ERRORS.get(code, Reason.PROTOCOL_ERROR) if code is not None else Reason.CONNECTION_LOST
 
-    async def _handle(self, message: WSMessage) -> Reason | None:
-        """Handle one message; return the reason if it ends the connection."""
-        if message.type is WSMsgType.PING:
-            with suppress(ConnectionError):
-                await self._ws.pong(message.data)
-            return None
-        if message.type is WSMsgType.PONG:
-            return None
-        text = await _read(self._ws, message)
-        if text is None:
-            return _reason(self._ws, message)
-        # In a separate task: if the client disconnects, the plugin still finishes this text.
-        self._text = asyncio.ensure_future(self._hub.receive(self._connection, text))
-        try:
-            await asyncio.shield(self._text)
-        finally:
-            if self._text.done():
-                self._text = None
-        return None
+    def _receive(self, text: str) -> None:
+        """Handle a text now, or after those that wait."""
+        if self.connection.reason is not None:
+            return
+        if self._texts is not None:
+            self._texts.append(text)
+            return
+        self._texts_in_turn += 1
+        rest = self.hub.receive(self.connection, text)
+        if rest is not None:
+            self._pause()
+            self._await(rest)
+        elif self._is_full:
+            self._pause()
+        elif self._texts_in_turn >= TEXTS_PER_TURN:
+            self._pause()
+            asyncio.get_running_loop().call_soon(self._go_on)
 
+    @property
+    def _is_full(self) -> bool:
+        return self._is_waiting and self.get_write_buffer_size() > OUTBOX_LIMIT_BYTES
 
-async def _read(ws: Socket, message: WSMessage) -> str | None:
-    """Return a message's text. If the message ends the connection, answer it and return None."""
-    if message.type is WSMsgType.TEXT:
-        return str(message.data)
-    if message.type is WSMsgType.BINARY:
-        try:
-            return bytes(message.data).decode()
-        except UnicodeDecodeError:
-            await ws.close(code=Reason.BAD_UTF8.code)
-    elif message.type is WSMsgType.CLOSE:
-        code = message.data
-        if code in _NEVER_SENT or (code != _NO_CODE and not 1000 <= code < 5000):
-            await ws.close(code=Reason.PROTOCOL_ERROR.code)
+    def _pause(self) -> None:
+        """Read nothing more; keep what is read already."""
+        if self._texts is None:
+            self._texts = deque()
+            if not self.transport.is_closing():
+                self.transport.pause_reading()
+
+    def _await(self, rest: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.ensure_future(rest)
+        self._task.add_done_callback(self._go_on)
+
+    def _go_on(self, done: asyncio.Task[None] | None = None) -> None:
+        """Handle the texts that wait; read again when none does."""
+        if done is not None:
+            self._task = None
+        if self._texts is None or self._task is not None:
+            return
+        for _ in range(TEXTS_PER_TURN):
+            if not self._texts:
+                break
+            if self._is_full and self._file >= 0:
+                return  # `resume_writing` goes on
+            rest = self.hub.receive(self.connection, self._texts.popleft())
+            if rest is not None:
+                self._await(rest)
+                return
         else:
-            await ws.answer_close(code)
-    return None
+            asyncio.get_running_loop().call_soon(self._go_on)
+            return
+        if self._is_full and self._file >= 0:
+            return
+        self._texts = None
+        if self._file < 0:
+            self.leave(Reason.CONNECTION_LOST)
+            return
+        self._send_control_frames()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def resume_writing(self) -> None:
+        """Go on with the texts of a client that reads again."""
+        super().resume_writing()
+        self._go_on()
+
+    def hang_up(self, reason: Reason) -> None:
+        """End the connection: by a close frame after the bytes in the outbox, or by a cut."""
+        if self._texts is not None:
+            self._texts.clear()
+        if reason is Reason.CONNECTION_LOST:
+            # It may not be sent (RFC 6455 section 7.4.1): the peer sees no close frame.
+            self.transport.abort()
+            return
+        parser = self._get_parser()
+        if parser.state is State.OPEN:
+            parser.send_close(reason.code, reason.text)
+        self._send_control_frames()
+        self.abort_later(CLOSE_TIMEOUT_S)
+        if not self.transport.is_closing() and not self.transport.is_reading():
+            self.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let plugins finish the texts that have arrived, and leave the hub."""
+        super().connection_lost(exc)
+        has_close = self._parser is not None and self._parser.close_rcvd is not None
+        self.connection.mark_ended(Reason.CLIENT_LEFT if has_close else Reason.CONNECTION_LOST)
+        if self._texts is None:
+            self.leave(Reason.CONNECTION_LOST)
+            return
+        self._close_timer = asyncio.get_running_loop().call_later(FINISH_TIMEOUT_S, self._give_up)
+        self._go_on()
+
+    def _give_up(self) -> None:
+        """Leave although a plugin has not finished."""
+        if self._texts is not None:
+            self._texts.clear()
+        if self._task is not None:
+            self._task.cancel()
 
 
-def _reason(ws: Socket, message: WSMessage) -> Reason:
-    if ws.broken is not None:
-        return ws.broken
-    return Reason.CLIENT_LEFT if message.type is WSMsgType.CLOSE else Reason.CONNECTION_LOST
+def _unmask(payload: bytes, key: bytes) -> bytes:
+    """Return a payload without its mask (RFC 6455 section 5.3)."""
+    mask = (key * (len(payload) // 4 + 1))[: len(payload)]
+    unmasked = int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
+    return unmasked.to_bytes(len(payload), "big")

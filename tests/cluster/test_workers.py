@@ -336,6 +336,8 @@ async def counted(server: Process) -> float:
                 return float(found[1])
 
 
+# Alone: the parent takes a worker that is paused for 10 s for hung, and replaces it.
+@pytest.mark.alone
 async def test_counters_never_decrease_when_a_worker_ends(
     server: Process, http: aiohttp.ClientSession
 ) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import websockets
 
-from rtdemo.hub.connection import OUTBOX_LIMIT_BYTES
+from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock

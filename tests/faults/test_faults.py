@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from rtdemo.engine.interface import Draft
-from rtdemo.hub.connection import OUTBOX_LIMIT_BYTES, OUTBOX_TIMEOUT_S, Connection
+from rtdemo.hub.connection import Connection
 from rtdemo.hub.hub import Hub
+from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES, OUTBOX_TIMEOUT_S
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Message
 from rtdemo.server import server as server_module

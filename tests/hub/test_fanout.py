@@ -20,8 +20,9 @@ from rtdemo.engine.memory import MemoryEngine
 from rtdemo.errors import KeyReused, Unavailable
 from rtdemo.hub import fanout
 from rtdemo.hub.batch import CACHED_AUDIENCES, Batch, audience
-from rtdemo.hub.connection import OUTBOX_LIMIT_BYTES, POSITION_UPDATE_ENTRIES, Connection
+from rtdemo.hub.connection import POSITION_UPDATE_ENTRIES, Connection
 from rtdemo.hub.fanout import CONNECTIONS_PER_TURN, Fanout
+from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES
 from rtdemo.hub.selection import Selection
 from rtdemo.hub.statistics import Traffic
 from rtdemo.protocol.client import Client
@@ -43,8 +44,7 @@ class Server:
 
     def __init__(self, copy: Log, lags: bool = True) -> None:
         self.copy = copy
-        self.open: list[Connection] = []
-        self.fanout = Fanout(copy, lags, lambda: self.open, lambda _name: False)
+        self.fanout = Fanout(copy, lags, lambda _name: False)
         self.end_read: Position | None = None
 
     @property
@@ -79,10 +79,8 @@ class Receiver:
     ) -> None:
         client = Client("sse")
         connection = Connection(client, self, plain, self.ended, Traffic(), VirtualClock())
-        connection.selection = Selection(self.picks)
         self.server, self.connection = server, connection
-        server.fanout.assign_position(connection, claimed)
-        server.open.append(connection)
+        server.fanout.add(connection, Selection(self.picks), claimed)
         if connection.position is not None:
             # The welcome.
             self.at = connection.position
@@ -96,7 +94,6 @@ class Receiver:
     def cut(self) -> None:
         if self.connection is not None and self.server is not None:
             self.connection.mark_ended(Reason.CONNECTION_LOST)
-            self.server.open.remove(self.connection)
             self.server.fanout.leave(self.connection)
             self.connection = None
 
@@ -252,7 +249,8 @@ class LogMachine(RuleBasedStateMachine):
         self.each_client_has_all_in_order_or_a_report()
         for receiver in self.receivers:
             if receiver.connection is not None:
-                assert receiver.connection.position == self.truth.last
+                assert receiver.server is not None
+                assert receiver.server.fanout.position(receiver.connection) == self.truth.last
                 assert receiver.at is not None
                 assert self._next(receiver.at, receiver.picks) is None
 

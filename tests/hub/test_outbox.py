@@ -17,6 +17,8 @@ class Pair:
     def __init__(self, transport: asyncio.Transport, peer: socket.socket) -> None:
         self.transport = transport
         self.outbox = SocketOutbox(transport)
+        self.outbox.start(b"")
+        self.outbox.release()
         self.peer = peer
 
     async def read(self, size: int) -> bytes:
@@ -66,3 +68,16 @@ async def test_write_to_a_peer_that_has_closed_raises_nothing(pair: Pair) -> Non
     while not pair.outbox.is_closing():
         pair.outbox.write(b"x" * 5000)
         await asyncio.sleep(0)
+
+
+async def test_closing_transport_is_not_written_to(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    """Between the end of the connection and the report of it, writing does nothing."""
+    pair.peer.close()
+    pair.transport.abort()
+    for _ in range(20):
+        pair.outbox.write(b"x")
+    await asyncio.sleep(0)
+    for _ in range(20):
+        pair.outbox.write(b"x")
+    assert pair.outbox.is_closing()
+    assert caplog.records == []

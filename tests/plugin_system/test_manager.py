@@ -20,7 +20,6 @@ from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.plugin_system.producer_registry import MAX_PRODUCERS
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.testing import VirtualClock
-from rtdemo.timing.backoff import Backoff
 
 BUILT_IN = {"broadcast", "chat", "echo", "message", "status", "welcome"}
 
@@ -192,8 +191,9 @@ def test_producer_of_a_hook_keeps_its_supervisor(manager: PluginManager) -> None
     """The hook returns a new object at each connect; the runs are counted together."""
     manager.register(Rooms(), "rooms", "here")
     for remote in ("a", "b"):
-        ((producer, supervisor),) = manager.producers_for(Client("sse", remote))
-        supervisor.run(producer, Client("sse", remote), lambda _: None, Backoff())
+        client = Client("sse", remote)
+        ((producer, supervisor),) = manager.producers_for(client)
+        supervisor.run(SimpleNamespace(producer=producer, client=client, backoff=None, emit=id))
     (supervisor,) = manager.registry.supervisors
     assert (supervisor.producer.name, supervisor.runs) == ("room 0", 2)
 
@@ -265,7 +265,9 @@ async def test_hook_that_raises_does_not_affect_other_plugins(
         for _ in range(3):
             manager.hooks.connected(client)
             assert [p.name for p, _ in manager.producers_for(client)] == ["room 0"]
-            await manager.hooks.receive(client, "hi", send_reply)
+            rest = manager.hooks.receive(client, "hi", send_reply)
+            assert rest is not None
+            await rest
             manager.hooks.disconnected(client, Reason.CLIENT_LEFT)
     assert replies == [("up", "HI")] * 3
     assert rooms.events == [("connected", client), ("disconnected", Reason.CLIENT_LEFT)] * 3

@@ -16,11 +16,23 @@ import pytest
 from rtdemo import Client, Message, Producer
 from rtdemo.plugin_system.isolation import Threads
 from rtdemo.plugin_system.runner import ProducerRunner
-from rtdemo.plugin_system.supervisor import THREADS_PER_PRODUCER, Emit, Supervisor
+from rtdemo.plugin_system.supervisor import THREADS_PER_PRODUCER, Supervisor
 from rtdemo.testing import VirtualClock
 from rtdemo.timing.schedule import Schedule
 
 CLIENT = Client("sse")
+Emit = Callable[[str | Message], object]
+
+
+class Runner(ProducerRunner):
+    """Run a producer for one client, and call a function with each content."""
+
+    def __init__(self, harness: Harness, emit: Emit, client: Client = CLIENT) -> None:
+        super().__init__(harness.producer, harness.supervisor, client, harness.schedule)
+        self._emit = emit
+
+    def emit(self, content: str | Message) -> None:
+        self._emit(content)
 
 
 class Harness:
@@ -36,9 +48,7 @@ class Harness:
         self.supervisor = Supervisor("plugin", self.producer, clock.time)
 
     def runner(self, emit: Emit | None = None) -> ProducerRunner:
-        runner = ProducerRunner(
-            self.producer, self.supervisor, CLIENT, emit or self.emitted.append, self.schedule
-        )
+        runner = Runner(self, emit or self.emitted.append)
         runner.start(1.0)
         return runner
 
@@ -182,9 +192,7 @@ def test_failure_for_one_client_does_not_affect_others(clock: VirtualClock) -> N
     other = Client("sse", query={"room": "1"})
     harness = Harness(clock, lambda client: client.query["room"])
     harness.runner()
-    ProducerRunner(
-        harness.producer, harness.supervisor, other, harness.emitted.append, harness.schedule
-    ).start(1.0)
+    Runner(harness, harness.emitted.append, other).start(1.0)
     clock.advance(10)
     assert harness.emitted == ["1"] * 10
     assert harness.supervisor.failures == 4, "at 1, 2, 4 and 8 s"
