@@ -7,7 +7,6 @@ import sys
 from datetime import UTC, datetime
 
 import msgspec
-from aiohttp.http_exceptions import HttpProcessingError
 
 from rtdemo.errors import one_line
 
@@ -45,6 +44,11 @@ class BadRequestFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Shorten such a record; return True, so that every record is logged."""
         error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return True
+        # Not at the top: commands that use no network have a log, too.
+        from aiohttp.http_exceptions import HttpProcessingError
+
         if isinstance(error, HttpProcessingError | ConnectionError):
             record.levelno, record.levelname = logging.INFO, "INFO"
             record.msg, record.args = f"bad request: {one_line(error)}", ()
