@@ -20,7 +20,9 @@ class DefaultGroup(click.Group):
     Arguments:
         default: name of the default command.
         takes_words: whether a first word that is no command is an argument of the default command.
-        modules: the modules of further commands, by name; a module is imported when it is needed.
+        package: package with a module for each command in `summaries`, named like the command. A module
+            is imported when its command is called, so that the group's help loads none.
+        summaries: one sentence about each of these commands, by name, for the group's help.
     """
 
     def __init__(
@@ -28,24 +30,34 @@ class DefaultGroup(click.Group):
         *args: Any,
         default: str = "",
         takes_words: bool = False,
-        modules: Mapping[str, str] = MappingProxyType({}),
+        package: str = "",
+        summaries: Mapping[str, str] = MappingProxyType({}),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._default = default
         self._takes_words = takes_words
-        self._modules = modules
+        self._package = package
+        self._summaries = summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, sorted."""
-        return sorted({*super().list_commands(ctx), *self._modules})
+        return sorted({*super().list_commands(ctx), *self._summaries})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, and import its module if need be; None if there is no such command."""
-        if cmd_name not in self._modules:
+        if cmd_name not in self._summaries:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(import_module(self._modules[cmd_name]), cmd_name)
+        command: click.Command = getattr(import_module(f"{self._package}.{cmd_name}"), cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; from the summaries if there are any, without their modules."""
+        if not self._summaries:
+            super().format_commands(ctx, formatter)
+            return
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summaries[name]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command.

@@ -19,15 +19,19 @@ EXIT_IO_ERROR = 74
 """Exit code if the output cannot be written: EX_IOERR of sysexits.h, which no command uses otherwise."""
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """Errors without a file name that come from writing the output."""
-COMMANDS = ("serve", "plugins", "publish", "tail", "doctor", "bench")
+COMMANDS = {
+    "bench": "Measure WebSocket and SSE of a server, and compare them.",
+    "doctor": "Check your proxy for both transports, and print fixes.",
+    "plugins": "List plugins, write a new one, or check one.",
+    "publish": "Publish a message to all connected clients.",
+    "serve": "Serve the page and its streams.",
+    "tail": "Print the messages of a server as they arrive.",
+}
+"""Every command, with its line in the help."""
 
 
 # `rtdemo --port 4000` is `rtdemo serve --port 4000`.
-@click.group(
-    cls=DefaultGroup,
-    default="serve",
-    modules={name: f"rtdemo.cli.{name}" for name in COMMANDS},
-)
+@click.group(cls=DefaultGroup, default="serve", package="rtdemo.cli", summaries=COMMANDS)
 @click.version_option(__version__, message="rtdemo %(version)s")
 def rtdemo() -> None:
     """Put Python on a live web page over WebSocket and Server-Sent Events.

@@ -13,7 +13,6 @@ from rtdemo.cli.command_group import DefaultGroup
 from rtdemo.plugin_system.discovery import discover, find
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.settings.settings import load
-from rtdemo.testing import conformance
 
 
 # `rtdemo plugins my.py` is `rtdemo plugins list my.py`.
@@ -67,6 +66,9 @@ def check(ctx: click.Context, path: str) -> int:
     PATH is a plugin file, the folder of a package, or the name of an installed plugin. The exit code is
     1 if a producer fails.
     """
+    # Only this command needs the test kit, which loads the server.
+    from rtdemo.testing import conformance
+
     # The line of a producer has its error already; the log would repeat it.
     logs.setup("error", "text")
     manager = PluginManager(lambda: 0.0)

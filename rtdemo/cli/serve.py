@@ -10,10 +10,6 @@ from typing import Any
 import click
 
 from rtdemo.cli import flags_from_settings, logs
-from rtdemo.server import sockets
-from rtdemo.server.server import Server
-from rtdemo.server.worker_process import own_command
-from rtdemo.server.workers import Workers
 from rtdemo.settings.settings import load
 
 
@@ -28,10 +24,18 @@ def serve(files: tuple[Path, ...], **given: object) -> int:
     settings = load(given, os.environ)
     flags_from_settings.check_files(files)
     logs.setup(settings.log_level, settings.log_format)
+    # Not at the top: the help needs no server, and the parent of several workers no application.
+    from rtdemo.server import sockets
+
     handover = sockets.take_handover(os.environ)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         if settings.workers != 1 and handover is None:
+            from rtdemo.server.worker_process import own_command
+            from rtdemo.server.workers import Workers
+
             return runner.run(Workers(settings, own_command()).run())
+        from rtdemo.server.server import Server
+
         runner.run(Server(settings, files, handover=handover).run())
         return 0
 

@@ -17,6 +17,7 @@ from rtdemo.engine.interface import Draft, Engine, Subscriber, check_draft
 from rtdemo.errors import Unavailable, one_line
 from rtdemo.hub import control, private_producers, statistics
 from rtdemo.hub.connection import Connection
+from rtdemo.hub.connection_log import ConnectionLog
 from rtdemo.hub.fanout import Fanout
 from rtdemo.hub.outbox import Outbox
 from rtdemo.hub.selection import Selection
@@ -53,6 +54,7 @@ class Hub:
         traffic: counters by transport.
         shared: the shared producers.
         publish_latency: seconds from a publication from outside to the engine's answer.
+        connection_log: logs connects and disconnects.
         draining: whether all connections are being ended and new ones refused.
     """
 
@@ -77,6 +79,7 @@ class Hub:
         self.shared = SharedProducers(plugins, schedule, engine)
         self._fanout = Fanout(engine.log, engine.may_lag, plugins.is_always)
         self.publish_latency = Histogram()
+        self.connection_log = ConnectionLog(schedule.clock)
         self._empty = asyncio.Event()
 
     def __len__(self) -> int:
@@ -152,7 +155,7 @@ class Hub:
         client = connection.client
         self._connections[client.id] = connection
         self._fanout.add(connection, selection, last_event_id)
-        log.info("%s connected from %s", client, client.remote, extra=_log_fields(client))
+        self.connection_log.connected(client)
         self.plugins.hooks.connected(client)
         private_producers.start(connection, self.plugins.producers_for(client), self.schedule)
         if last_event_id is not None:
@@ -207,20 +210,7 @@ class Hub:
         connection.mark_ended(reason)
         reason = connection.reason or reason
         seconds = self.schedule.clock.time() - connection.opened_at
-        log.info(
-            "%s disconnected: %s after %.1f s and %d messages",
-            client,
-            reason,
-            seconds,
-            connection.sent,
-            extra=_log_fields(client)
-            | {
-                "reason": reason.text,
-                "code": reason.code,
-                "seconds": seconds,
-                "messages": connection.sent,
-            },
-        )
+        self.connection_log.disconnected(client, reason, seconds, connection.sent)
         self.plugins.hooks.disconnected(client, reason)
         if not self._connections:
             self._empty.set()
@@ -303,7 +293,3 @@ class Hub:
                 await self._empty.wait()
         except TimeoutError:
             log.warning("%d connections did not close in %g s", len(self._connections), grace)
-
-
-def _log_fields(client: Client) -> dict[str, object]:
-    return {"client": client.tag, "transport": client.transport, "remote": client.remote}

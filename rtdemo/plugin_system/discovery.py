@@ -15,8 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-from packaging.requirements import Requirement
-
 from rtdemo import __version__
 from rtdemo.errors import PluginError, RtdemoError, one_line
 from rtdemo.settings.folders import bundled, is_own_code
@@ -140,6 +138,9 @@ def _entry_point(point: EntryPoint) -> Source:
 
 
 def _load_entry_point(point: EntryPoint, distribution: Distribution) -> object:
+    # Not at the top: only installed plugins have requirements, and most servers have none of these.
+    from packaging.requirements import Requirement
+
     for text in distribution.requires or ():
         requirement = Requirement(text)
         if requirement.name == "rtdemo" and not requirement.specifier.contains(__version__):

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from watchfiles import awatch
-
 from rtdemo.errors import PluginError
 from rtdemo.hub.hub import Hub
 from rtdemo.plugin_system.discovery import Source
@@ -37,6 +35,9 @@ class Reloader:
         Arguments:
             folders: those that do not exist are ignored.
         """
+        # Not at the top: only a server with --reload watches files.
+        from watchfiles import awatch
+
         existing = [folder for folder in folders if folder.is_dir()]
         async for changes in awatch(*existing, debounce=DEBOUNCE_MS, recursive=False):
             self.apply({Path(path) for _, path in changes})

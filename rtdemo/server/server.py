@@ -200,6 +200,7 @@ class Server:
         if not orphaned and self._runner.app is not None:
             # Writes the last counters to their file: the parent adds them to those of former workers.
             aggregate.own(self._runner.app)
+        self.hub.connection_log.flush()
         await self.hub.engine.close()
         self._loop_lag.stop()
         self.hub.schedule.close()
