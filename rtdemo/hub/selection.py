@@ -18,7 +18,7 @@ class SelectionError(ValueError):
     """Report a selection that is not possible, and what is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Selection:
     """Hold what a client asked for.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rtdemo.errors import PluginError, ProducerError
@@ -14,7 +14,7 @@ from rtdemo.plugin_system.options import Option
 from rtdemo.plugin_system.producer import Producer
 from rtdemo.plugin_system.producer_registry import ProducerRegistry
 from rtdemo.plugin_system.supervisor import Supervisor
-from rtdemo.protocol.client import Client
+from rtdemo.protocol.client import Client, Transport
 from rtdemo.settings.settings import environment
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,8 @@ class PluginManager:
         self._environ = environment() if environ is None else environ
         self._plugins: dict[str, Plugin] = {}
         self._from_hooks: list[Supervised] = []
+        # The private producers that modules declare, until a plugin comes or goes.
+        self._private: dict[Transport, list[Supervised]] = {}
 
     @property
     def plugins(self) -> list[Plugin]:
@@ -109,6 +111,7 @@ class PluginManager:
         except (ValueError, ProducerError) as error:
             raise PluginError(name, origin, str(error)) from error
         self._plugins[name] = plugin
+        self._private.clear()
         for producer in (p for p in vars(module).values() if isinstance(p, Producer)):
             supervisor = self.registry.register(name, producer)
             if supervisor is not None:
@@ -119,6 +122,7 @@ class PluginManager:
     def unregister(self, name: str) -> Plugin | None:
         """Remove a plugin and its producers, and return it. The hub stops their running producers."""
         plugin = self._plugins.pop(name, None)
+        self._private.clear()
         if plugin is not None:
             self.hooks.unregister(name)
             self.registry.forget(name)
@@ -146,7 +150,7 @@ class PluginManager:
 
     def names(self, client: Client) -> list[str]:
         """Return the names of the producers that a client may select."""
-        pairs = self.producers_for(client) + self.shared
+        pairs = [*self.producers_for(client), *self.shared]
         return sorted({p.name for p, _ in pairs if client.transport in p.transports})
 
     @property
@@ -158,9 +162,13 @@ class PluginManager:
         """Return whether a shared producer's messages go also to clients that did not select it."""
         return any(p.always and p.name == producer for p, _ in self.shared)
 
-    def producers_for(self, client: Client) -> list[Supervised]:
+    def producers_for(self, client: Client) -> Sequence[Supervised]:
         """Return the private producers of a client, those with `always` first, such as the welcome."""
-        found = [pair for pair in self._declared() if not pair[0].shared]
+        found = self._private.get(client.transport)
+        if found is None:
+            declared = [pair for pair in self._declared() if not pair[0].shared]
+            found = self._private[client.transport] = _for_transport(declared, client.transport)
+        from_hooks: list[Supervised] = []
         names: set[str] = set()
         for plugin, producer in self.hooks.producers(client):
             supervisor = (
@@ -168,9 +176,8 @@ class PluginManager:
             )
             if supervisor is not None:
                 names.add(producer.name)
-                found.append((producer, supervisor))
-        matching = [pair for pair in found if client.transport in pair[0].transports]
-        return sorted(matching, key=lambda pair: not pair[0].always)
+                from_hooks.append((producer, supervisor))
+        return _for_transport(found + from_hooks, client.transport) if from_hooks else found
 
     @property
     def shared(self) -> list[Supervised]:
@@ -192,3 +199,9 @@ class PluginManager:
 
     def _declared(self) -> Iterable[Supervised]:
         return (pair for plugin in self._plugins.values() for pair in plugin.producers)
+
+
+def _for_transport(pairs: Iterable[Supervised], transport: Transport) -> list[Supervised]:
+    """Return the producers for a transport, those with `always` first."""
+    matching = [pair for pair in pairs if transport in pair[0].transports]
+    return sorted(matching, key=lambda pair: not pair[0].always)

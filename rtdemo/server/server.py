@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -226,6 +227,9 @@ class Server:
         if self._handover is not None:
             self._handover.on_parent_exit(stopping.set)
             self._handover.signal_ready()
+        # What is loaded now stays: a collection of garbage need not look at it each time.
+        gc.collect()
+        gc.freeze()
         await stopping.wait()
         _exit_after_timeout()
         log.info("stopping: closing %d connections", len(self.hub))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from ipaddress import ip_address
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -17,6 +19,7 @@ RETRY_SOON = {"Retry-After": "2"}
 """Header of a refusal for a reason that soon passes; the value is in seconds."""
 FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 """Headers by which a proxy reports itself."""
+_NO_QUERY: Mapping[str, str] = MappingProxyType({})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -28,6 +31,8 @@ def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection
     """
     if request.app[HUB].draining:
         raise Refused(503, "the server is going away; try again", RETRY_SOON)
+    if not request.query_string:
+        return Client(transport, request.remote or "", query=_NO_QUERY), Selection()
     client = Client(transport, request.remote or "", query=dict(request.query))
     return client, selection(request, client)
 

@@ -34,8 +34,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """
     client, selection = admit(request, "sse")
     response = event_stream(request, request.app[SETTINGS].heartbeat)
-    # Not aiohttp-sse's own `prepare`, which begins with a task that sends the pings.
-    answered = await answer(request, web.StreamResponse.prepare(response, request))
+    # This does not begin aiohttp-sse's task that sends pings: they are ticks of the schedule.
+    answered = await answer(request, response)
     if answered is None:
         return Left()
     transport, head = answered

@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Awaitable
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
 from rtdemo.hub.connection import Connection
 from rtdemo.hub.hub import Hub
@@ -144,20 +142,24 @@ class StreamProtocol(SocketOutbox):
 
 
 async def answer(
-    request: web.Request, prepared: Awaitable[AbstractStreamWriter | None]
+    request: web.Request, response: web.StreamResponse
 ) -> tuple[asyncio.Transport, bytes] | None:
-    """Return a request's transport, and the head of the answer; None if the client has left.
+    """Return a request's transport, and the head of an answer; None if the client has left.
 
     Arguments:
         request: the request that is answered.
-        prepared: prepares the answer.
+        response: the answer. Its own class may do more in `prepare` than make the head.
     """
-    writer, transport = await prepared, request.transport
-    if writer is None or transport is None or transport.is_closing():
+    http = request.protocol
+    transport = http.transport
+    if transport is None or transport.is_closing():
         return None
     head = _Head()
-    request.protocol.transport = head  # type: ignore[assignment]  # it needs only what a writer uses
-    writer.send_headers()
+    http.transport = head  # type: ignore[assignment]  # it needs only what a writer uses
+    try:
+        await web.StreamResponse.prepare(response, request)
+    finally:
+        http.transport = transport
     return transport, head.data
 
 

@@ -54,7 +54,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_origin(request)
     client, selection = admit(request, "websocket")
     response = web.StreamResponse(status=101, headers=accept_headers(request))
-    answered = await answer(request, response.prepare(request))
+    answered = await answer(request, response)
     if answered is None:
         return Left()
     transport, head = answered
