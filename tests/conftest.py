@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from tests.clients import CONNECT, Peer
 
-pytest_plugins = ["tests.running_alone"]
+pytest_plugins = ["tests.running_alone", "tests.tls_client"]
 # Tests time nothing; for the rest, CI's own profile stays, which draws the same examples each time.
 settings.register_profile("untimed", settings(deadline=None))
 settings.load_profile("untimed")
@@ -87,6 +88,7 @@ async def start(clock: VirtualClock) -> AsyncIterator[Start]:
         files: tuple[Path, ...] = (),
         real_time: bool = False,
         wrap_outbox: Callable[[Outbox], Outbox] | None = None,
+        ssl_context: SSLContext | None = None,
         **changes: Any,
     ) -> Server:
         local: dict[str, Any] = {
@@ -98,7 +100,8 @@ async def start(clock: VirtualClock) -> AsyncIterator[Start]:
         # Most tests count what one connection gets; those of shared messages ask for it.
         local["without"] = ("broadcast",)
         time = None if real_time else clock
-        server = Server(Settings(**{**local, **changes}), files, time, wrap_outbox=wrap_outbox)
+        given = Settings(**{**local, **changes})
+        server = Server(given, files, time, wrap_outbox=wrap_outbox, ssl_context=ssl_context)
         await server.start()
         servers.append(server)
         return server
