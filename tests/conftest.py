@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+from asyncio import AbstractEventLoop
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import settings
 
+from rtdemo.hub.outbox import Outbox
 from rtdemo.server.server import Server
 from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from tests.clients import CONNECT, Peer
 
-pytest_plugins = ["tests.running_alone"]
+pytest_plugins = ["tests.running_alone", "tests.tls_client"]
 # Tests time nothing; for the rest, CI's own profile stays, which draws the same examples each time.
 settings.register_profile("untimed", settings(deadline=None))
 settings.load_profile("untimed")
@@ -38,6 +43,14 @@ def pytest_configure() -> None:
     ):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], AbstractEventLoop]]:
+    """Run tests on asyncio's loop; those with `mark.asyncio(loop_factories=...)` on the server's too."""
+    loops: dict[str, Callable[[], AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if any("loop_factories" in mark.kwargs for mark in item.iter_markers("asyncio")):
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -71,7 +84,13 @@ async def start(clock: VirtualClock) -> AsyncIterator[Start]:
     """Start a server: `await start(files=[...], single_site=True, ...)`; it dies with the test."""
     servers: list[Server] = []
 
-    async def started(files: tuple[Path, ...] = (), real_time: bool = False, **changes: Any) -> Server:
+    async def started(
+        files: tuple[Path, ...] = (),
+        real_time: bool = False,
+        wrap_outbox: Callable[[Outbox], Outbox] | None = None,
+        ssl_context: SSLContext | None = None,
+        **changes: Any,
+    ) -> Server:
         local: dict[str, Any] = {
             "host": "127.0.0.1",
             "websocket_host": "127.0.0.1",
@@ -80,7 +99,9 @@ async def start(clock: VirtualClock) -> AsyncIterator[Start]:
         }
         # Most tests count what one connection gets; those of shared messages ask for it.
         local["without"] = ("broadcast",)
-        server = Server(Settings(**{**local, **changes}), files, None if real_time else clock)
+        time = None if real_time else clock
+        given = Settings(**{**local, **changes})
+        server = Server(given, files, time, wrap_outbox=wrap_outbox, ssl_context=ssl_context)
         await server.start()
         servers.append(server)
         return server

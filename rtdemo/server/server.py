@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from ssl import SSLContext
 
 from aiohttp import web
 
@@ -56,6 +57,7 @@ class Server:
         clock: clock of the producers; by default that of the running loop.
         handover: in a worker process, what its parent handed over; else None.
         wrap_outbox: see `Hub`; for tests.
+        ssl_context: for TLS on every site; by default there is none.
 
     Attributes:
         settings: the settings in use; in a worker, with the addresses of its parent.
@@ -71,12 +73,15 @@ class Server:
         clock: Clock | None = None,
         handover: WorkerHandover | None = None,
         wrap_outbox: Callable[[Outbox], Outbox] | None = None,
+        ssl_context: SSLContext | None = None,
     ) -> None:
         self.settings = handover.with_parent_addresses(settings) if handover is not None else settings
         self.files = list(files)
         self._clock = clock
         self._handover = handover
         self._wrap_outbox = wrap_outbox
+        self._ssl_context = ssl_context
+        self._tls = "s" if ssl_context is not None else ""
         self._sites = Sites()
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Future[None] | None = None
@@ -88,14 +93,14 @@ class Server:
     @property
     def web_url(self) -> str:
         """URL of the web site, such as `http://localhost:3000`."""
-        return f"http://{_printed_host(self.settings.host)}:{self._sites.web}"
+        return f"http{self._tls}://{_printed_host(self.settings.host)}:{self._sites.web}"
 
     @property
     def websocket_url(self) -> str:
         """URL of the WebSocket: on its own site, or /ws on the web site."""
         if self._sites.websocket is None:
-            return f"ws://{_printed_host(self.settings.host)}:{self._sites.web}/ws"
-        return f"ws://{_printed_host(self.settings.websocket_host)}:{self._sites.websocket}/"
+            return f"ws{self._tls}://{_printed_host(self.settings.host)}:{self._sites.web}/ws"
+        return f"ws{self._tls}://{_printed_host(self.settings.websocket_host)}:{self._sites.websocket}/"
 
     async def start(self) -> None:
         """Load the plugins and open the sites.
@@ -179,7 +184,8 @@ class Server:
             sockets = given[prefix] if given is not None else bind(prefix, host, port)
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
-                await web.SockSite(runner, sock, backlog=LISTEN_BACKLOG).start()
+                site = web.SockSite(runner, sock, backlog=LISTEN_BACKLOG, ssl_context=self._ssl_context)
+                await site.start()
         if self._other_workers.own_socket is not None:
             await web.UnixSite(runner, self._other_workers.own_socket).start()
         self._sites.web = opened[0]
