@@ -125,9 +125,13 @@ class WebSocket(StreamProtocol):
                     break
                 self._receive(text)
             elif kind == _PING:
-                self.write(wire.websocket_control(wire.PONG, payload))
+                self._pong(payload)
             at = stop
         return data[at:]
+
+    def _pong(self, payload: bytes) -> None:
+        if self.connection.reason is None:
+            self.write(wire.websocket_control(wire.PONG, payload))
 
     def _get_parser(self) -> Protocol:
         if self._parser is None:
@@ -137,6 +141,8 @@ class WebSocket(StreamProtocol):
     def _handle_frames(self, parser: Protocol) -> None:
         for frame in parser.events_received():
             if not isinstance(frame, Frame) or frame.opcode not in _DATA:
+                if isinstance(frame, Frame) and frame.opcode is Opcode.PING:
+                    self._pong(bytes(frame.data))
                 continue
             self._message.append(bytes(frame.data))
             if frame.fin:
@@ -149,10 +155,10 @@ class WebSocket(StreamProtocol):
                     break
                 self._receive(text)
         if self._texts is None:
-            self._send_control_frames()
+            self._send_close()
 
-    def _send_control_frames(self) -> None:
-        """Send what the parser answers: pongs, and the close frame, after which the connection ends."""
+    def _send_close(self) -> None:
+        """Send the parser's close frame, if it has made one, and end the connection."""
         parser = self._parser
         if parser is None:
             return
@@ -160,6 +166,8 @@ class WebSocket(StreamProtocol):
             # Nothing may follow a close frame.
             self.connection.mark_ended(self._reason(parser))
         for data in parser.data_to_send():
+            if data and data[0] == _PONG:
+                continue  # sent already, in the order of the frames
             if data:
                 # A peer that gives no code is answered with the one that this means.
                 self.write(_NORMAL_CLOSE if data == _EMPTY_CLOSE else data)
@@ -243,7 +251,7 @@ class WebSocket(StreamProtocol):
         if self._file < 0:
             self.leave(Reason.CONNECTION_LOST)
             return
-        self._send_control_frames()
+        self._send_close()
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -263,7 +271,7 @@ class WebSocket(StreamProtocol):
         parser = self._get_parser()
         if parser.state is State.OPEN:
             parser.send_close(reason.code, reason.text)
-        self._send_control_frames()
+        self._send_close()
         self.abort_later(CLOSE_TIMEOUT_S)
         if not self.transport.is_closing() and not self.transport.is_reading():
             self.transport.resume_reading()
