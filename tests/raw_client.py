@@ -32,7 +32,7 @@ class Frame:
             return str(json.loads(self.payload)["message"])
         if self.opcode == CLOSE:
             return f"close {struct.unpack('!H', self.payload[:2])[0]}"
-        return {PING: "ping ", PONG: "pong "}[self.opcode] + self.payload.decode()
+        return {PING: "ping ", PONG: "pong "}[self.opcode] + self.payload.decode(errors="replace")
 
 
 def frame(opcode: int, payload: bytes, final: bool = True) -> bytes:
@@ -52,11 +52,15 @@ def unmasked(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, len(payload))) + payload
 
 
-def frames(data: bytes) -> list[Frame]:
-    """Return the frames after the server's 101, which must be whole.
+def frames(data: bytes, is_all: bool = True) -> list[Frame]:
+    """Return the frames after the server's 101.
+
+    Arguments:
+        data: all that the server has sent.
+        is_all: whether nothing follows; else the last frame may still be on its way.
 
     Raises:
-        AssertionError: the answer is no 101.
+        AssertionError: the answer is no 101, or the last frame is cut off.
     """
     head, _, rest = data.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 101 "), data[:200]
@@ -64,11 +68,15 @@ def frames(data: bytes) -> list[Frame]:
     while rest:
         assert rest[0] & 0x70 == 0, "a reserved bit is set"
         assert rest[0] & 0x80, "the server sends no fragments"
+        if len(rest) < 10 and not is_all:
+            break
         length, start = rest[1], 2
         if length == 126:
             (length,), start = struct.unpack("!H", rest[2:4]), 4
         elif length == 127:
             (length,), start = struct.unpack("!Q", rest[2:10]), 10
+        if len(rest) < start + length and not is_all:
+            break
         assert len(rest) >= start + length, "the last frame is cut off"
         found.append(Frame(rest[0] & 0x0F, rest[start : start + length]))
         rest = rest[start + length :]
@@ -122,6 +130,12 @@ class RawClient:
             data = await self._loop.sock_recv(self.socket, 64 * 1024)
             assert data, f"the server closed before {marker!r}: {self.received[-500:]!r}"
             self.received += data
+
+    async def read_more(self) -> bool:
+        """Read what has arrived; return whether that was not the end."""
+        data = await self._loop.sock_recv(self.socket, 64 * 1024)
+        self.received += data
+        return bool(data)
 
     async def read_to_end(self) -> bytes:
         """Read until the server closes; return all that it sent since the beginning."""
