@@ -66,18 +66,13 @@ def frames(data: bytes, is_all: bool = True) -> list[Frame]:
     assert head.startswith(b"HTTP/1.1 101 "), data[:200]
     found = []
     while rest:
-        assert rest[0] & 0x70 == 0, "a reserved bit is set"
-        assert rest[0] & 0x80, "the server sends no fragments"
-        if len(rest) < 10 and not is_all:
+        code = rest[1] if len(rest) > 1 else 0
+        start = {126: 4, 127: 10}.get(code, 2)
+        length = int.from_bytes(rest[2:start]) if start > 2 else code
+        if len(rest) < start + length:
+            assert not is_all, "the last frame is cut off"
             break
-        length, start = rest[1], 2
-        if length == 126:
-            (length,), start = struct.unpack("!H", rest[2:4]), 4
-        elif length == 127:
-            (length,), start = struct.unpack("!Q", rest[2:10]), 10
-        if len(rest) < start + length and not is_all:
-            break
-        assert len(rest) >= start + length, "the last frame is cut off"
+        assert rest[0] & 0xF0 == 0x80, "the server sends no fragments, and sets no reserved bits"
         found.append(Frame(rest[0] & 0x0F, rest[start : start + length]))
         rest = rest[start + length :]
     return found
