@@ -32,7 +32,7 @@ class Frame:
             return str(json.loads(self.payload)["message"])
         if self.opcode == CLOSE:
             return f"close {struct.unpack('!H', self.payload[:2])[0]}"
-        return {PING: "ping ", PONG: "pong "}[self.opcode] + self.payload.decode()
+        return {PING: "ping ", PONG: "pong "}[self.opcode] + self.payload.decode(errors="replace")
 
 
 def frame(opcode: int, payload: bytes, final: bool = True) -> bytes:
@@ -52,24 +52,27 @@ def unmasked(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, len(payload))) + payload
 
 
-def frames(data: bytes) -> list[Frame]:
-    """Return the frames after the server's 101, which must be whole.
+def frames(data: bytes, is_all: bool = True) -> list[Frame]:
+    """Return the frames after the server's 101.
+
+    Arguments:
+        data: all that the server has sent.
+        is_all: whether nothing follows; else the last frame may still be on its way.
 
     Raises:
-        AssertionError: the answer is no 101.
+        AssertionError: the answer is no 101, or the last frame is cut off.
     """
     head, _, rest = data.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 101 "), data[:200]
     found = []
     while rest:
-        assert rest[0] & 0x70 == 0, "a reserved bit is set"
-        assert rest[0] & 0x80, "the server sends no fragments"
-        length, start = rest[1], 2
-        if length == 126:
-            (length,), start = struct.unpack("!H", rest[2:4]), 4
-        elif length == 127:
-            (length,), start = struct.unpack("!Q", rest[2:10]), 10
-        assert len(rest) >= start + length, "the last frame is cut off"
+        code = rest[1] if len(rest) > 1 else 0
+        start = {126: 4, 127: 10}.get(code, 2)
+        length = int.from_bytes(rest[2:start]) if start > 2 else code
+        if len(rest) < start + length:
+            assert not is_all, "the last frame is cut off"
+            break
+        assert rest[0] & 0xF0 == 0x80, "the server sends no fragments, and sets no reserved bits"
         found.append(Frame(rest[0] & 0x0F, rest[start : start + length]))
         rest = rest[start + length :]
     return found
@@ -122,6 +125,12 @@ class RawClient:
             data = await self._loop.sock_recv(self.socket, 64 * 1024)
             assert data, f"the server closed before {marker!r}: {self.received[-500:]!r}"
             self.received += data
+
+    async def read_more(self) -> bool:
+        """Read what has arrived; return whether that was not the end."""
+        data = await self._loop.sock_recv(self.socket, 64 * 1024)
+        self.received += data
+        return bool(data)
 
     async def read_to_end(self) -> bytes:
         """Read until the server closes; return all that it sent since the beginning."""

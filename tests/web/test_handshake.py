@@ -178,12 +178,12 @@ async def test_clients_that_leave_during_the_handshake(
             clients = await accepted(server, transport, len(batch))
             pairs = zip(batch, clients, strict=True)
             await asyncio.gather(*(leave_after(client, sent[number], wait) for number, client in pairs))
-    for number in range(AT_ONCE):
+    for begin in sent:
         # Before the server accepts it.
         client = await RawClient(server, transport).connect()
-        await leave_after(client, sent[-number], 0)
-    await eventually(lambda: open_files() == files)
-    await eventually(lambda: len(asyncio.all_tasks()) == tasks)
+        await leave_after(client, begin, 0)
+    await eventually(lambda: open_files() <= files)
+    await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
     assert server.hub.connections == []
     assert server.hub.schedule.ticks == 0
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

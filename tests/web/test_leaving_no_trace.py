@@ -103,6 +103,7 @@ async def come_and_go(server: Server, at_once: int) -> None:
     await eventually(lambda: len(server.hub) == 0)
 
 
+@pytest.mark.timeout(300)  # about 17 s on a quiet machine
 @pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_20_000_clients_come_and_go(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     """They leave no object, task, tick, timer or open file, over both transports, cleanly or not."""
