@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from aiohttp import web
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
 from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES
@@ -36,8 +36,6 @@ _SHORT_HEAD_BYTES = 6
 """Bytes before the payload of a short masked frame: two, and the key of four."""
 _SHORT_BYTES = 125
 """Largest payload of a short frame (RFC 6455 section 5.2)."""
-_EMPTY_CLOSE = wire.websocket_control(Opcode.CLOSE)
-_NORMAL_CLOSE = wire.websocket_control(Opcode.CLOSE, Reason.CLIENT_LEFT.code.to_bytes(2, "big"))
 _DATA = frozenset((Opcode.TEXT, Opcode.BINARY, Opcode.CONT))
 _TEXTS = (_FIN | Opcode.TEXT, _FIN | Opcode.BINARY)
 _PING, _PONG = _FIN | Opcode.PING, _FIN | Opcode.PONG
@@ -169,9 +167,8 @@ class WebSocket(StreamProtocol):
             if data and data[0] == _PONG:
                 continue  # sent already, in the order of the frames
             if data:
-                # A peer that gives no code is answered with the one that this means.
-                self.write(_NORMAL_CLOSE if data == _EMPTY_CLOSE else data)
-            elif parser.close_rcvd_then_sent is not None:
+                self.write(data if parser.close_rcvd is None else _echo(parser.close_rcvd))
+            elif parser.close_rcvd is not None:
                 self.transport.close()
                 self.abort_later(CLOSE_TIMEOUT_S)
             else:
@@ -189,7 +186,7 @@ class WebSocket(StreamProtocol):
 
     def _reason(self, parser: Protocol) -> Reason:
         """Return why the parser has closed the connection."""
-        if parser.close_rcvd is not None and parser.parser_exc is None:
+        if parser.close_rcvd is not None:
             return Reason.CLIENT_LEFT
         code = parser.close_sent.code if parser.close_sent is not None else None
         return _ERRORS.get(code, Reason.PROTOCOL_ERROR) if code is not None else Reason.CONNECTION_LOST
@@ -300,3 +297,13 @@ def _unmask(payload: bytes, key: bytes) -> bytes:
     mask = (key * (len(payload) // 4 + 1))[: len(payload)]
     unmasked = int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
     return unmasked.to_bytes(len(payload), "big")
+
+
+def _echo(close: Close) -> bytes:
+    """Return the frame that answers a peer's close frame, with its code.
+
+    A frame without a code is answered with 1000. The parser takes a close frame within a fragmented
+    message for an error; it may stand there like any control frame (RFC 6455 section 5.4).
+    """
+    code = CloseCode.NORMAL_CLOSURE if close.code == CloseCode.NO_STATUS_RCVD else close.code
+    return wire.websocket_control(Opcode.CLOSE, Close(code, close.reason).serialize())
