@@ -33,7 +33,7 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# rtdemo beside other servers; benchmarks/README.md tells how to install them.
+# rtdemo beside other servers; benchmarks/README.md shows how to install them.
 bench: .venv/run.stamp
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 

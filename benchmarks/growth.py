@@ -131,6 +131,12 @@ def step(greatest: float) -> float:
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if greatest / (factor * power) <= 6)
 
 
+def greatest_value(lines: Sequence[tuple[Curve, list[float]]]) -> float:
+    """Return the greatest value of all lines, or 1 where none is above 0."""
+    greatest = max(max(values) for _, values in lines)
+    return greatest if greatest > 0 else 1.0
+
+
 def plot(found: Sequence[Curve]) -> str:
     """Return the plot as SVG: CPU per message and memory, by the number of connections."""
     names = list(dict.fromkeys(curve.server for curve in found))
@@ -158,15 +164,15 @@ def panel(
         dashes: of each server's line.
     """
     most = max(curve.connections[-1] for curve, _ in lines)
-    grid = step(max(max(values) for _, values in lines))
-    top = grid * ceil(max(max(values) for _, values in lines) / grid)
+    grid = step(greatest_value(lines))
+    top = grid * ceil(greatest_value(lines) / grid)
     across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def x(connections: float) -> float:
         return left + LEFT + across * connections / most
 
     def y(value: float) -> float:
-        return TOP + down * (1 - value / top)
+        return TOP + down * (1 - max(value, 0) / top)
 
     yield f'<text class="title" x="{left + LEFT}" y="22">{escape(title)}</text>'
     for number in range(round(top / grid) + 1):

@@ -1,26 +1,47 @@
 """Print results: a table for each workload and transport, and each goal as reached or missed."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.figures import Figures, Results, medians
 from benchmarks.servers import RTDEMO
 from benchmarks.workloads import BASELINES, LABELS, Goal, Transport, Workload
 
-COLUMNS: tuple[tuple[str, str, str], ...] = (
-    ("cpu", "CPU µs", "8.2f"),
-    ("rate_kept", "rate %", "7.2f"),
-    ("per_second", "a second", "9,.0f"),
-    ("p50", "p50 ms", "7.2f"),
-    ("p99", "p99 ms", "7.2f"),
-    ("max", "max ms", "7.1f"),
-    ("memory", "KiB/conn", "8.2f"),
-    ("connect", "µs/conn", "8.0f"),
-    ("server_core", "server %", "8.0f"),
-    ("client_core", "client %", "8.0f"),
-    ("other_core", "others %", "8.0f"),
-    ("lost", "lost", "5.0f"),
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Arguments:
+        name: its heading.
+        form: of a value, as `format()` takes it.
+        value: reads the figure.
+    """
+
+    name: str
+    form: str
+    value: Callable[[Figures], float | None]
+
+    @property
+    def width(self) -> int:
+        """Characters."""
+        return max(len(self.name), 6)
+
+
+COLUMNS = (
+    Column("CPU µs", ".2f", lambda one: one.cpu),
+    Column("rate %", ".2f", lambda one: one.rate_kept),
+    Column("a second", ",.0f", lambda one: one.per_second),
+    Column("p50 ms", ".2f", lambda one: one.p50),
+    Column("p99 ms", ".2f", lambda one: one.p99),
+    Column("max ms", ".1f", lambda one: one.max),
+    Column("KiB/conn", ".2f", lambda one: one.memory),
+    Column("µs/conn", ".0f", lambda one: one.connect),
+    Column("server %", ".0f", lambda one: one.server_core),
+    Column("client %", ".0f", lambda one: one.client_core),
+    Column("others %", ".0f", lambda one: one.other_core),
+    Column("lost", ".0f", lambda one: one.lost),
 )
 NAME_WIDTH = 18
 NAMES = {
@@ -34,21 +55,17 @@ NAMES = {
 
 def row(name: str, found: Figures, ratio: float | None) -> str:
     """Return a server's line of the table."""
-    values = asdict(found)
     cells = [f"{name:<{NAME_WIDTH}}", f"{'-' if ratio is None else f'{ratio:.2f}':>6}"]
-    for figure, heading, form in COLUMNS:
-        width = max(len(heading), int(form.split(".")[0].rstrip(",")))
-        value = values[figure]
-        cells.append(f"{'-' if value is None else format(value, form):>{width}}")
+    for column in COLUMNS:
+        value = column.value(found)
+        cells.append(f"{'-' if value is None else format(value, column.form):>{column.width}}")
     return "  ".join(cells)
 
 
 def heading(transport: Transport) -> str:
     """Return the line of the columns' names."""
-    cells = [f"{LABELS[transport]:<{NAME_WIDTH}}", f"{'ratio':>6}"]
-    for _, name, form in COLUMNS:
-        cells.append(f"{name:>{max(len(name), int(form.split('.')[0].rstrip(',')))}}")
-    return "  ".join(cells)
+    names = [f"{column.name:>{column.width}}" for column in COLUMNS]
+    return "  ".join([f"{LABELS[transport]:<{NAME_WIDTH}}", f"{'ratio':>6}", *names])
 
 
 def verdict(goal: Goal, value: float | None, transport: Transport) -> str:
