@@ -35,9 +35,10 @@ function start(label, url, send) {
   const query = new URL(url, "http://localhost").searchParams;
   if (query.has("producers")) return () => {};
   const speed = Number(query.get("speed")) || 1;
+  const texts = STATUSES[label];
   const timers = [
     setInterval(() => send(encode(`${label} Message ${below(1000)}`)), MESSAGE_MS / speed),
-    setInterval(() => send(encode(STATUSES[label][below(STATUSES[label].length)])), STATUS_MS[label] / speed),
+    setInterval(() => send(encode(texts[below(texts.length)])), STATUS_MS[label] / speed),
   ];
   return () => timers.forEach(clearInterval);
 }

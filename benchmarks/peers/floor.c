@@ -16,29 +16,29 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FILES = 1 << 16, QUEUED = 1 << 17, BATCH = 512, SHORT_FRAME = 125 };
+enum { FILES = 1 << 16, BATCH = 512, SHORT_FRAME = 125 };
 enum kind { REQUEST, WEBSOCKET, SSE };
+enum producer { MESSAGE, STATUS, PRODUCERS };
+
+/* When a connection gets its next message of a producer, and its neighbours in the order of that. */
+struct tick {
+    double due; /* seconds; 0 while it is in no queue */
+    int before, after;
+};
 
 struct connection {
     enum kind kind;
-    unsigned opened; /* counts the connections that had this file, so that old ticks are known */
+    struct tick ticks[PRODUCERS];
 };
 
-struct tick {
-    double due;
-    int file;
-    unsigned opened;
-};
-
-/* Ticks of one period, in the order in which they are due. */
+/* All connections that get messages of a producer; file 0 is none. */
 struct queue {
     double period;
-    unsigned first, last;
-    struct tick ticks[QUEUED];
+    int first, last;
 };
 
 static struct connection connections[FILES];
-static struct queue messages, statuses;
+static struct queue queues[PRODUCERS];
 static int poller, timer, highest;
 
 static const char *WEBSOCKET_STATUSES[] = {"Real-time sync active", "WebSocket health: Excellent",
@@ -69,38 +69,49 @@ static void send_text(int file, const char *text) {
     if (write(file, wire, length) < 0) return;
 }
 
-static void push(struct queue *queue, double due, int file) {
-    queue->ticks[queue->last++ % QUEUED] = (struct tick){due, file, connections[file].opened};
+static void push(enum producer producer, double due, int file) {
+    struct queue *queue = &queues[producer];
+    connections[file].ticks[producer] = (struct tick){due, queue->last, 0};
+    *(queue->last ? &connections[queue->last].ticks[producer].after : &queue->first) = file;
+    queue->last = file;
+}
+
+static void take_out(enum producer producer, int file) {
+    struct queue *queue = &queues[producer];
+    struct tick *tick = &connections[file].ticks[producer];
+    if (tick->due == 0) return;
+    *(tick->before ? &connections[tick->before].ticks[producer].after : &queue->first) = tick->after;
+    *(tick->after ? &connections[tick->after].ticks[producer].before : &queue->last) = tick->before;
+    tick->due = 0;
 }
 
 static void arm(void) {
     double due = 0;
-    struct queue *queues[] = {&messages, &statuses};
-    for (int i = 0; i < 2; i++) {
-        struct queue *queue = queues[i];
-        if (queue->first == queue->last) continue;
-        double head = queue->ticks[queue->first % QUEUED].due;
-        if (due == 0 || head < due) due = head;
+    for (int producer = 0; producer < PRODUCERS; producer++) {
+        int first = queues[producer].first;
+        double head = connections[first].ticks[producer].due;
+        if (first && (due == 0 || head < due)) due = head;
     }
     struct itimerspec at = {.it_value = {(time_t)due, (long)((due - (time_t)due) * 1e9)}};
     timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
-static void serve(struct queue *queue, int status) {
-    while (queue->first != queue->last) {
-        struct tick tick = queue->ticks[queue->first % QUEUED];
-        if (tick.due > seconds(CLOCK_MONOTONIC)) return;
-        queue->first++;
-        struct connection *to = &connections[tick.file];
-        if (to->opened != tick.opened || to->kind == REQUEST) continue;
-        char text[64];
-        if (status)
-            send_text(tick.file, (to->kind == SSE ? SSE_STATUSES : WEBSOCKET_STATUSES)[rand() % 6]);
-        else {
-            snprintf(text, sizeof text, "%s Message %d", to->kind == SSE ? "SSE" : "WebSocket", rand() % 1000);
-            send_text(tick.file, text);
+static void serve(enum producer producer) {
+    struct queue *queue = &queues[producer];
+    while (queue->first) {
+        int file = queue->first;
+        double due = connections[file].ticks[producer].due;
+        if (due > seconds(CLOCK_MONOTONIC)) return;
+        int sse = connections[file].kind == SSE;
+        if (producer == STATUS) {
+            send_text(file, (sse ? SSE_STATUSES : WEBSOCKET_STATUSES)[rand() % 6]);
+        } else {
+            char text[64];
+            snprintf(text, sizeof text, "%s Message %d", sse ? "SSE" : "WebSocket", rand() % 1000);
+            send_text(file, text);
         }
-        push(queue, tick.due + queue->period, tick.file);
+        take_out(producer, file);
+        push(producer, due + queue->period, file);
     }
 }
 
@@ -118,10 +129,10 @@ static void start(int file, const char *request) {
     if (strstr(request, "producers=")) return;
     const char *asked = strstr(request, "speed=");
     double speed = asked ? atof(asked + 6) : 1, now = seconds(CLOCK_MONOTONIC);
-    messages.period = 2 / speed;
-    statuses.period = (websocket ? 3 : 5) / speed;
-    push(&messages, now + messages.period, file);
-    push(&statuses, now + statuses.period, file);
+    queues[MESSAGE].period = 2 / speed;
+    queues[STATUS].period = (websocket ? 3 : 5) / speed;
+    for (int producer = 0; producer < PRODUCERS; producer++)
+        push(producer, now + queues[producer].period, file);
     arm();
 }
 
@@ -138,8 +149,8 @@ static void publish(int file, char *request) {
 }
 
 static void forget(int file) {
+    for (int producer = 0; producer < PRODUCERS; producer++) take_out(producer, file);
     connections[file].kind = REQUEST;
-    connections[file].opened++;
     close(file);
 }
 
@@ -193,8 +204,8 @@ static void accept_all(int listener) {
 }
 
 int main(int count, char **arguments) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(count > 1 ? atoi(arguments[1]) : 0),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        .sin_port = htons(count > 1 ? atoi(arguments[1]) : 0)};
     int on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096)) {
@@ -215,8 +226,8 @@ int main(int count, char **arguments) {
             } else if (file == timer) {
                 uint64_t times;
                 if (read(timer, &times, sizeof times) < 0) continue;
-                serve(&messages, 0);
-                serve(&statuses, 1);
+                serve(MESSAGE);
+                serve(STATUS);
                 arm();
             } else {
                 receive(file);
