@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 from typing import Any
 
 from benchmarks.figures import Results, median
-from benchmarks.report import outcome
+from benchmarks.report import outcome, shown
 from benchmarks.workloads import (
     GROWTH_BEND_LIMIT,
     GROWTH_CPU_LIMIT,
@@ -53,9 +53,9 @@ class Curve:
     memory: list[float]
 
     @property
-    def cpu_growth(self) -> float:
-        """CPU per message at the most connections, divided by that at the fewest."""
-        return self.cpu[-1] / self.cpu[0]
+    def cpu_growth(self) -> float | None:
+        """CPU per message at the most connections, divided by that at the fewest; None if that is 0."""
+        return self.cpu[-1] / self.cpu[0] if self.cpu[0] else None
 
     @property
     def bend(self) -> float:
@@ -118,10 +118,11 @@ def goals(curve: Curve) -> list[dict[str, Any]]:
             "transport": curve.transport,
             "value": value,
             "limit": limit,
-            "reached": value <= limit,
-            "text": f"{name}: {value:.2f} (at most {limit:g}: {outcome(value <= limit)})",
+            "reached": reached,
+            "text": f"{name}: {shown(value)} (at most {limit:g}: {outcome(reached)})",
         }
         for name, value, limit in values
+        for reached in (None if value is None else value <= limit,)
     ]
 
 

@@ -71,11 +71,15 @@ def heading(transport: Transport) -> str:
 def verdict(goal: Goal, value: float | None, transport: Transport) -> str:
     """Return a goal with its value, such as `CPU 0.86 of ws (at most 0.9: reached)`."""
     beside = BASELINES[transport] if goal.beside == "baseline" else goal.beside
-    shown = "unknown" if value is None else f"{value:.2f}"
     of = f" of {beside}" if beside else ""
     limit = f"{'at least' if goal.least else 'at most'} {goal.limit:g}"
     reached = None if value is None else goal.reached(value)
-    return f"{NAMES[goal.figure]} {shown}{of} ({limit}: {outcome(reached)})"
+    return f"{NAMES[goal.figure]} {shown(value)}{of} ({limit}: {outcome(reached)})"
+
+
+def shown(value: float | None) -> str:
+    """Return a value for a goal's line."""
+    return "unknown" if value is None else f"{value:.2f}"
 
 
 def outcome(reached: bool | None) -> str:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NODE = ROOT / "benchmarks" / "node"
 PEERS = ROOT / "benchmarks" / "peers"
 HOST = "127.0.0.1"
-START_TIMEOUT, STOP_TIMEOUT, POLL = 20.0, 15.0, 0.05
+START_TIMEOUT, STOP_TIMEOUT, POLL = 20.0, 2.0, 0.05
 RTDEMO = "rtdemo"
 PATHS: dict[Transport, str] = {"websocket": "/ws", "sse": "/api/sse"}
 """Where every server has its streams."""
