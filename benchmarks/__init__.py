@@ -1,1 +1,1 @@
-"""Measure what rtdemo costs: `python -m benchmarks.cpu_per_message`, from the repository's root."""
+"""Measure what rtdemo costs beside other servers: `python -m benchmarks`, from the repository's root."""

@@ -1,146 +1,135 @@
-"""Turn windows into figures, medians, ratios and a table."""
+"""Compute what the tables show: figures of a window, medians over rounds, ratios, and goals."""
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
 
-from benchmarks.load import Result
-from benchmarks.servers import SERVERS, ServerName
-from benchmarks.workload import Transport, messages_per_second
-
-GOAL_LESS: dict[Transport, float] = {"websocket": 1.7, "sse": 2.5}
-GOAL_RATE_OFF = 0.5
-
-HEADING = (
-    "transport  server    CPU µs  rate kept    delivered    server    client    others  lost\n"
-    "                  a message          %     a second    % core    % core    % core"
-)
+from benchmarks.window import Window
+from benchmarks.workloads import BASELINES, Goal, Transport, Workload
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Say what one window, or the median of several, showed of one server.
+    """Figures of one window, or medians of several; None where a workload has none.
 
     Attributes:
-        rate_kept: private messages delivered, in percent of those due.
-        cpu_per_message: microseconds of the server for each delivered message, shared ones included.
-        delivered_per_second: messages on all connections.
+        cpu: microseconds of the server for each message, echo, or connection that came and left.
+        rate_kept: messages delivered, in percent of those due.
+        per_second: messages, echoes or connections a second.
+        p50, p99, max: milliseconds from `sentAt`, or of an echo.
+        memory: KiB of the server for each connection.
+        connect: microseconds of the server for each connection that opened.
         server_core, client_core, other_core: CPU time in percent of one core.
-        lost: connections that ended before the window did.
+        lost: connections that ended too early.
     """
 
-    server: ServerName
-    transport: Transport
-    rate_kept: float
-    cpu_per_message: float
-    delivered_per_second: float
-    server_core: float
-    client_core: float
-    other_core: float
-    lost: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.transport:<9}  {self.server:<6}  {self.cpu_per_message:8.1f}  {self.rate_kept:9.2f}"
-            f"  {self.delivered_per_second:11,.0f}  {self.server_core:8.0f}  {self.client_core:8.0f}"
-            f"  {self.other_core:8.0f}  {self.lost:4d}"
-        )
-
-
-def figures(server: ServerName, result: Result, speed: float) -> Figures:
-    """Return the figures of one window.
-
-    Arguments:
-        server: what was measured.
-        result: what the load client counted.
-        speed: multiplies the rates of private messages; shared ones do not follow it, so they are
-            left out of the rate.
-    """
-    due = result.connections * messages_per_second(result.transport, speed) * result.window
-    return Figures(
-        server=server,
-        transport=result.transport,
-        rate_kept=100 * (result.delivered - result.shared) / due,
-        cpu_per_message=1e6 * result.server_cpu / max(result.delivered, 1),
-        delivered_per_second=result.delivered / result.window,
-        server_core=100 * result.server_cpu / result.window,
-        client_core=100 * result.client_core_share,
-        other_core=100 * result.other_core_share,
-        lost=result.lost,
-    )
-
-
-def median(windows: Sequence[Figures]) -> Figures:
-    """Return the medians of one server's windows on one transport; lost connections are added up."""
-    return Figures(
-        server=windows[0].server,
-        transport=windows[0].transport,
-        rate_kept=statistics.median(window.rate_kept for window in windows),
-        cpu_per_message=statistics.median(window.cpu_per_message for window in windows),
-        delivered_per_second=statistics.median(window.delivered_per_second for window in windows),
-        server_core=statistics.median(window.server_core for window in windows),
-        client_core=statistics.median(window.client_core for window in windows),
-        other_core=statistics.median(window.other_core for window in windows),
-        lost=sum(window.lost for window in windows),
-    )
+    cpu: float | None
+    rate_kept: float | None
+    per_second: float | None
+    p50: float | None
+    p99: float | None
+    max: float | None
+    memory: float | None
+    connect: float | None
+    server_core: float | None
+    client_core: float | None
+    other_core: float | None
+    lost: float | None
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Put rtdemo beside the plain way on one transport.
+class Measured:
+    """One window: its server and workload, what the client answered, and its figures."""
 
-    Attributes:
-        medians: of the servers that ran.
-        less_by_round: the plain way's CPU time per message divided by rtdemo's.
-    """
-
+    server: str
     transport: Transport
-    medians: dict[ServerName, Figures]
-    less_by_round: list[float]
-
-    @property
-    def less(self) -> float | None:
-        """How many times less CPU time a message costs, by medians; None where one did not run."""
-        if len(self.medians) < len(SERVERS):
-            return None
-        return self.medians["plain"].cpu_per_message / self.medians["rtdemo"].cpu_per_message
-
-    @property
-    def reached(self) -> bool:
-        """Whether rtdemo keeps the rate, loses nobody, and costs as much less as it is meant to."""
-        rtdemo, less = self.medians.get("rtdemo"), self.less
-        if rtdemo is None or less is None:
-            return False
-        keeps_rate = abs(rtdemo.rate_kept - 100) <= GOAL_RATE_OFF and not rtdemo.lost
-        return keeps_rate and less >= GOAL_LESS[self.transport]
-
-    def __str__(self) -> str:
-        rows = [str(found) for found in self.medians.values()]
-        if self.less is not None:
-            rounds = " ".join(f"{less:.2f}" for less in self.less_by_round)
-            rows.append(
-                f"{self.transport:<9}  {self.less:.2f} times less (rounds: {rounds});"
-                f" goal {GOAL_LESS[self.transport]:g} at a rate within {GOAL_RATE_OFF:g} %:"
-                f" {'reached' if self.reached else 'missed'}"
-            )
-        return "\n".join(rows)
+    workload: str
+    round: int
+    connections: int
+    window: Window
+    figures: Figures
 
 
-def compare(windows: Sequence[Figures], transport: Transport) -> Comparison:
-    """Return the comparison on one transport.
-
-    Arguments:
-        windows: of all servers and transports, in the order in which they were measured.
-        transport: which to compare.
-    """
-    found = {
-        name: [w for w in windows if (w.server, w.transport) == (name, transport)] for name in SERVERS
-    }
-    pairs = zip(found["plain"], found["rtdemo"], strict=False)
-    return Comparison(
-        transport=transport,
-        medians={name: median(of_server) for name, of_server in found.items() if of_server},
-        less_by_round=[
-            round(plain.cpu_per_message / rtdemo.cpu_per_message, 2) for plain, rtdemo in pairs
-        ],
+def figures(window: Window, workload: Workload, transport: Transport) -> Figures:
+    """Return the figures of one window."""
+    due = workload.due_per_second(transport) * workload.connections * window.seconds
+    others = window.machine_cpu - window.client_cpu - window.server_cpu
+    idle, storm = workload.kind == "idle", workload.kind == "storm"
+    counted_seconds = window.opening_seconds if storm else window.seconds
+    # Where private messages flow while connections open, the CPU time is theirs too.
+    opening_cpu = None if workload.kind == "private" else window.opening_cpu
+    return Figures(
+        cpu=None if idle else 1e6 * window.server_cpu / max(window.count, 1),
+        rate_kept=100 * window.count / due if due else None,
+        per_second=None if idle else window.count / counted_seconds,
+        p50=window.latency.p50,
+        p99=window.latency.p99,
+        max=window.latency.max,
+        memory=window.memory / workload.connections,
+        connect=None if opening_cpu is None else 1e6 * opening_cpu / workload.connections,
+        server_core=100 * window.server_cpu / window.seconds,
+        client_core=100 * window.client_cpu / window.seconds,
+        # /proc/stat counts whole ticks, so an idle machine may come out a little below zero.
+        other_core=max(0.0, 100 * others / window.seconds),
+        lost=window.lost,
     )
+
+
+def median(values: Iterable[float | None]) -> float | None:
+    """Return the median of the values that are known; None without one."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def medians(found: Sequence[Figures]) -> Figures:
+    """Return the median of each figure, and the sum of lost connections."""
+    rows = [asdict(one) for one in found]
+    middle = {field.name: median(row[field.name] for row in rows) for field in fields(Figures)}
+    return Figures(**middle | {"lost": sum(row["lost"] or 0 for row in rows)})
+
+
+class Results:
+    """All windows of a run, and what they say together."""
+
+    def __init__(self) -> None:
+        self.windows: list[Measured] = []
+
+    def of(self, server: str, transport: Transport, workload: str) -> dict[int, Figures]:
+        """Return the figures of each round."""
+        key = (server, transport, workload)
+        found = (one for one in self.windows if (one.server, one.transport, one.workload) == key)
+        return {one.round: one.figures for one in found}
+
+    def servers(self, transport: Transport, workload: str) -> list[str]:
+        """Return the servers that were measured, in order of their first window."""
+        found = (one for one in self.windows if (one.transport, one.workload) == (transport, workload))
+        return list(dict.fromkeys(one.server for one in found))
+
+    def ratio(
+        self, figure: str, server: str, transport: Transport, workload: str, beside: str
+    ) -> float | None:
+        """Return the median of a figure's ratios within each round; None without a pair.
+
+        Arguments:
+            figure: attribute of Figures.
+            server: the dividend's.
+            transport: of both.
+            workload: of the dividend.
+            beside: `baseline` for Node's server of the transport, or another workload of the server.
+        """
+        if beside == "baseline":
+            divisors = self.of(BASELINES[transport], transport, workload)
+        else:
+            divisors = self.of(server, transport, beside)
+        ratios = []
+        for number, own in self.of(server, transport, workload).items():
+            dividend = getattr(own, figure)
+            divisor = getattr(divisors.get(number), figure, None)
+            ratios.append(dividend / divisor if dividend is not None and divisor else None)
+        return median(ratios)
+
+    def value(self, goal: Goal, server: str, transport: Transport, workload: str) -> float | None:
+        """Return what a goal limits: a ratio, or the median of a figure; None where it is unknown."""
+        if goal.beside:
+            return self.ratio(goal.figure, server, transport, workload, goal.beside)
+        return median(getattr(own, goal.figure) for own in self.of(server, transport, workload).values())

@@ -1,43 +1,67 @@
-"""What the kernel knows of a process: its CPU time, and how many files it may open."""
+"""What the kernel knows of processes: CPU time, memory, and how many files they may open."""
 
 import os
+import resource
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from rtdemo.errors import LimitError
-from rtdemo.lab.bench import machine
 from rtdemo.lab.bench.machine import busy_seconds
 
+PROC = Path("/proc")
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-STAT_STATE, STAT_GROUP, STAT_UTIME, STAT_STIME = (
-    0,
-    2,
-    11,
-    12,
-)  # proc(5), counted from the field after the name
+GROUP, UTIME, STIME = 2, 11, 12
+"""Fields of /proc/PID/stat, as proc(5) lists them, counted from the one after the name."""
 
 
-def stat_fields(stat: Path) -> list[str]:
-    """Return the fields of a /proc/PID/stat after the name; none once the process is gone."""
-    try:
-        # The name stands in parentheses and may hold spaces and parentheses itself.
-        return stat.read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
+def stat_fields(stat: str) -> list[str]:
+    """Return the fields of a /proc/PID/stat after the process's name."""
+    # The name is in parentheses, and may contain spaces and parentheses.
+    return stat.rpartition(")")[2].split()
+
+
+def pss_kib(smaps_rollup: str) -> int:
+    """Return the proportional set size in KiB that a /proc/PID/smaps_rollup has; 0 without one."""
+    for line in smaps_rollup.splitlines():
+        name, _, rest = line.partition(":")
+        if name == "Pss":
+            return int(rest.split()[0])
+    return 0
+
+
+def _members(group: int) -> Iterator[tuple[Path, list[str]]]:
+    for folder in PROC.glob("[0-9]*"):
+        try:
+            fields = stat_fields((folder / "stat").read_text())
+        except OSError:  # it has ended
+            continue
+        if int(fields[GROUP]) == group:
+            yield folder, fields
 
 
 def group_cpu_seconds(group: int) -> float:
-    """Return the CPU seconds, user and system, that a process group's threads have used.
+    """Return the CPU seconds, user and system, that the processes of a group have used.
 
     Arguments:
         group: its id, which is the pid of its first process.
     """
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        fields = stat_fields(stat)
-        if fields and int(fields[STAT_GROUP]) == group:
-            ticks += int(fields[STAT_UTIME]) + int(fields[STAT_STIME])
+    ticks = sum(int(fields[UTIME]) + int(fields[STIME]) for _, fields in _members(group))
     return ticks / TICKS_PER_SECOND
+
+
+def group_pss_kib(group: int) -> int:
+    """Return the memory of a group's processes in KiB; a page that several share counts once.
+
+    Arguments:
+        group: its id, which is the pid of its first process.
+    """
+    total = 0
+    for folder, _ in _members(group):
+        try:
+            total += pss_kib((folder / "smaps_rollup").read_text())
+        except OSError:  # it has ended
+            continue
+    return total
 
 
 def wait_until_quiet(share: float, limit: float) -> None:
@@ -55,13 +79,8 @@ def wait_until_quiet(share: float, limit: float) -> None:
             return
 
 
-def allow_open_files(wanted: int) -> None:
-    """Raise the limit of open files of this process and those it starts, or exit with what to do.
-
-    Arguments:
-        wanted: how many files must be allowed.
-    """
-    try:
-        machine.allow_open_files(wanted)
-    except LimitError as error:
-        raise SystemExit(str(error)) from error
+def allow_open_files() -> int:
+    """Raise the limit of open files of this process and those it starts, and return the limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

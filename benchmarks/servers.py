@@ -1,48 +1,162 @@
-"""Start a server in its own process group, wait until it answers, and end it whatever happens."""
+"""Every server that can be measured, and how it is started and ended."""
 
-import http.client
+import contextlib
+import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, get_args
+from typing import IO, Literal
 
-from benchmarks.workload import Transport
-
-ServerName = Literal["plain", "rtdemo"]
-SERVERS: tuple[ServerName, ...] = get_args(ServerName)
+from benchmarks.streams import Framing
+from benchmarks.workloads import PRODUCER, TRANSPORTS, Kind, Transport, Workload
 
 ROOT = Path(__file__).resolve().parents[1]
+NODE = ROOT / "benchmarks" / "node"
+PEERS = ROOT / "benchmarks" / "peers"
 HOST = "127.0.0.1"
-START_SECONDS = 20.0
-STOP_SECONDS = 15.0
-POLL_SECONDS = 0.1
+START_TIMEOUT, STOP_TIMEOUT, POLL = 20.0, 2.0, 0.05
+RTDEMO = "rtdemo"
+PATHS: dict[Transport, str] = {"websocket": "/ws", "sse": "/api/sse"}
+"""Where every server has its streams."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that must be installed.
+
+    Arguments:
+        kind: a program on the PATH, a package of Node in benchmarks/node, or a module of Python.
+        name: of it.
+    """
+
+    kind: Literal["program", "node", "python"]
+    name: str
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it is installed."""
+        if self.kind == "program":
+            return shutil.which(self.name) is not None
+        if self.kind == "node":
+            return (NODE / "node_modules" / self.name).is_dir()
+        return importlib.util.find_spec(self.name) is not None
+
+    def __str__(self) -> str:
+        if self.kind == "program":
+            return f"{self.name} is not on the PATH"
+        if self.kind == "node":
+            return f"{self.name} is not installed: npm install --prefix benchmarks/node"
+        return f"{self.name} is not installed: python -m pip install -r benchmarks/requirements.txt"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that can be measured.
+
+    Arguments:
+        name: on the command line and in tables.
+        transports: that it serves.
+        command: that starts it, with `{port}` and `{scratch}`, a folder of this run, to be filled in.
+        needs: what must be installed.
+        build: command that is run before the first start.
+        framing: of its WebSocket messages, where they are wrapped once more.
+        only: the kind of workload that it is for; None for all.
+        redis: whether its messages go through Redis.
+        root: the folder that it starts in.
+    """
+
+    name: str
+    transports: tuple[Transport, ...]
+    command: tuple[str, ...]
+    needs: tuple[Need, ...] = ()
+    build: tuple[str, ...] = ()
+    framing: Framing = "websocket"
+    only: Kind | None = None
+    redis: bool = False
+    root: Path = ROOT
+
+    @property
+    def is_rtdemo(self) -> bool:
+        """Whether it is a version of rtdemo, for which the goals hold."""
+        return self.name.startswith(RTDEMO)
+
+    def missing(self) -> list[str]:
+        """Return what is not installed, a sentence each."""
+        return [str(need) for need in self.needs if not need.is_met]
+
+    def runs(self, workload: Workload, transport: Transport) -> bool:
+        """Return whether it can be measured with a workload over a transport."""
+        if transport not in self.transports or transport not in workload.transports:
+            return False
+        if self.only not in (None, workload.kind):
+            return False
+        return self.is_rtdemo and not self.redis if workload.plugins else True
+
+
+def rtdemo(root: Path = ROOT, *, redis: bool = False) -> Server:
+    """Return rtdemo as a user starts it, but without the broadcast, which no other server has.
+
+    Arguments:
+        root: folder of the version to measure.
+        redis: whether its messages go through Redis.
+    """
+    own = root / ".venv" / "bin" / "python"
+    python = sys.executable if root == ROOT or not own.exists() else str(own)
+    command = [python, "-m", "rtdemo", "--host", HOST, "--port", "{port}", "--single-site"]
+    command += ["--without", "broadcast", "--publish-names", PRODUCER]
+    return Server(
+        RTDEMO + ("-redis" if redis else "" if root == ROOT else f" at {root.name}"),
+        TRANSPORTS,
+        (*command, "--engine", "redis://" + HOST + ":{redis}") if redis else tuple(command),
+        needs=(Need("program", "redis-server"),) if redis else (),
+        only="fanout" if redis else None,
+        redis=redis,
+        root=root,
+    )
+
+
+SERVERS: tuple[Server, ...] = (
+    rtdemo(),
+    rtdemo(redis=True),
+    Server(
+        "ws",
+        ("websocket",),
+        ("node", str(NODE / "ws.js"), "{port}"),
+        (Need("program", "node"), Need("node", "ws")),
+    ),
+    Server(
+        "node-http", ("sse",), ("node", str(NODE / "http_sse.js"), "{port}"), (Need("program", "node"),)
+    ),
+    Server(
+        "c-floor",
+        TRANSPORTS,
+        ("{scratch}/floor", "{port}"),
+        (Need("program", "cc"),),
+        build=("cc", "-O2", "-o", "{scratch}/floor", str(PEERS / "floor.c")),
+    ),
+    Server("aiohttp", TRANSPORTS, (sys.executable, "-m", "benchmarks.peers.aiohttp_server", "{port}")),
+)
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers: its process group and TCP ports."""
+    """A server that answers.
 
-    name: ServerName
+    Attributes:
+        port: TCP port on loopback.
+        group: its process group.
+    """
+
+    port: int
     group: int
-    ports: dict[Transport, int]
-
-    def target(self, transport: Transport, speed: float) -> tuple[int, str]:
-        """Return the port and path, with its query, of a transport.
-
-        Arguments:
-            transport: which of the two.
-            speed: multiplies the rates.
-        """
-        path = "/" if transport == "websocket" else "/api/sse"
-        return self.ports[transport], f"{path}?speed={speed:g}"
 
 
 def free_ports(number: int) -> list[int]:
@@ -54,64 +168,79 @@ def free_ports(number: int) -> list[int]:
     return ports
 
 
-def command(name: ServerName, web: int, websocket: int) -> list[str]:
-    """Return the command line of a server.
+def build(server: Server, scratch: Path) -> None:
+    """Build a server where that has to be done; CalledProcessError where it fails."""
+    if server.build:
+        subprocess.run([part.format(scratch=scratch) for part in server.build], check=True)
+
+
+@contextlib.contextmanager
+def running(server: Server, scratch: Path, plugins: Sequence[str] = ()) -> Iterator[Running]:
+    """Run a server within the block, with its log in a file.
 
     Arguments:
-        name: which server.
-        web: TCP port of page and SSE; the plain server has WebSocket there too.
-        websocket: TCP port of WebSocket.
+        server: to start.
+        scratch: folder of this run, in which it was built.
+        plugins: files that rtdemo loads besides.
+
+    Raises:
+        RuntimeError: with the end of its log, if it does not come up.
     """
-    if name == "plain":
-        return [sys.executable, "-m", "benchmarks.plain_server", "--port", str(web)]
-    hosts = ["--host", HOST, "--websocket-host", HOST]
-    ports = ["--port", str(web), "--websocket-port", str(websocket)]
-    return [sys.executable, "-m", "rtdemo", *hosts, *ports, "--log-level", "warning"]
+    port, redis = free_ports(2)
+    command = [part.format(port=port, redis=redis, scratch=scratch) for part in server.command]
+    command += [str(ROOT / plugin) for plugin in plugins]
+    with contextlib.ExitStack() as stack:
+        group = 0  # of the first process itself
+        if server.redis:
+            store = ["redis-server", "--port", str(redis), "--bind", HOST, "--save", ""]
+            group = stack.enter_context(process("redis", store, scratch, redis, group))
+        leader = stack.enter_context(process(server.name, command, server.root, port, group))
+        yield Running(port, group or leader)
 
 
-@contextmanager
-def running(name: ServerName) -> Iterator[Running]:
-    """Run a server within the block; RuntimeError with its last words where it does not come up."""
-    web, websocket = free_ports(2)
-    ports: dict[Transport, int] = {"sse": web, "websocket": web if name == "plain" else websocket}
+@contextlib.contextmanager
+def process(name: str, command: list[str], folder: Path, port: int, group: int) -> Iterator[int]:
+    """Run a program within the block and give its pid, once its port answers.
+
+    Arguments:
+        name: for the error.
+        command: with its arguments.
+        folder: that it starts in.
+        port: TCP port on loopback that it opens.
+        group: process group that it joins; 0 for its own, which its children belong to.
+    """
     with tempfile.TemporaryFile("w+") as log:
-        # Its own group: workers that it starts are measured and ended with it.
-        server = subprocess.Popen(
-            command(name, web, websocket), cwd=ROOT, stdout=log, stderr=log, start_new_session=True
-        )
+        started = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, process_group=group)
         try:
-            for port in sorted(set(ports.values())):
-                wait_for_answer(server, name, port, log)
-            yield Running(name, server.pid, ports)
+            wait_for_port(name, started, port, log)
+            yield started.pid
         finally:
-            stop(server)
+            stop(started, group)
 
 
-def wait_for_answer(server: subprocess.Popen[bytes], name: ServerName, port: int, log: IO[str]) -> None:
-    """Wait until any HTTP answer comes from a port."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        connection = http.client.HTTPConnection(HOST, port, timeout=2)
+def wait_for_port(name: str, started: subprocess.Popen[bytes], port: int, log: IO[str]) -> None:
+    """Wait until a port accepts a connection; RuntimeError if it does not in time."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline and started.poll() is None:
         try:
-            connection.request("GET", "/")
-            connection.getresponse()
+            socket.create_connection((HOST, port), timeout=1).close()
             return
-        except (OSError, http.client.HTTPException):
-            time.sleep(POLL_SECONDS)
-        finally:
-            connection.close()
+        except OSError:
+            time.sleep(POLL)
     log.seek(0)
     raise RuntimeError(
-        f"{name} did not answer on port {port}; its last words: {log.read()[-2000:].strip() or '(none)'}"
+        f"{name} did not open its port; its log ends: {log.read()[-2000:].strip() or '-'}"
     )
 
 
-def stop(server: subprocess.Popen[bytes]) -> None:
-    """Ask a server to end, and kill its group where it has not ended in time."""
-    if server.poll() is None:
-        server.terminate()
+def stop(started: subprocess.Popen[bytes], group: int) -> None:
+    """End a process, and with it the group that it leads."""
+    started.terminate()
     try:
-        server.wait(STOP_SECONDS)
+        started.wait(STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+        started.kill()
+        started.wait()
+    if group == 0:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)  # workers that outlived it

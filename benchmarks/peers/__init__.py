@@ -1,0 +1,1 @@
+"""Servers that rtdemo is measured beside, each as its own documentation shows."""

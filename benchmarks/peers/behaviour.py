@@ -1,0 +1,81 @@
+"""What every server in Python here does, as the reference does.
+
+A welcome, a message every 2 s, a status every 3 s (WebSocket) or 5 s (SSE), and an echo. `?speed=`
+divides the periods. A client with `?producers=` has picked others, and gets only what is published.
+"""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from benchmarks.workloads import LABELS, MESSAGE_PERIOD, STATUS_PERIOD, Transport
+
+Send = Callable[[str], Awaitable[object]]
+
+STATUSES: dict[Transport, tuple[str, ...]] = {
+    "websocket": (
+        "Real-time sync active",
+        "WebSocket health: Excellent",
+        "Low latency confirmed",
+        "Bidirectional ready",
+        "Connection stable",
+        "Data stream flowing",
+    ),
+    "sse": (
+        "Processing data...",
+        "Server load: Normal",
+        "Database sync completed",
+        "Cache refreshed",
+        "Monitoring active",
+        "System health: Good",
+    ),
+}
+
+
+def encode(message: str) -> str:
+    """Return one message as JSON, sent now."""
+    return json.dumps({"message": message, "sentAt": time.time_ns() // 1000 / 1000})
+
+
+async def tick(send: Send, period: float, text: Callable[[], str]) -> None:
+    """Send one message every period until the client is gone.
+
+    Arguments:
+        send: waits until the text is handed to the network.
+        period: seconds between two messages.
+        text: makes the next one.
+    """
+    while True:
+        await asyncio.sleep(period)
+        try:
+            await send(encode(text()))
+        except ConnectionError:
+            return
+
+
+@asynccontextmanager
+async def ticking(send: Send, transport: Transport, query: Mapping[str, str]) -> AsyncIterator[None]:
+    """Welcome a client, and send its messages within the block.
+
+    Arguments:
+        send: waits until the text is handed to the network.
+        transport: whose texts and periods apply.
+        query: of the client's URL.
+    """
+    label = LABELS[transport]
+    await send(encode(f"{label} connection established"))
+    tasks = []
+    if "producers" not in query:
+        speed = float(query.get("speed", 1))
+        message = tick(send, MESSAGE_PERIOD / speed, lambda: f"{label} Message {random.randrange(1000)}")
+        status = tick(send, STATUS_PERIOD[transport] / speed, lambda: random.choice(STATUSES[transport]))
+        tasks = [asyncio.create_task(message), asyncio.create_task(status)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
