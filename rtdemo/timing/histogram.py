@@ -68,8 +68,8 @@ class Histogram(msgspec.Struct):
         counts, table = self.counts, _TABLE
         for seconds in durations:
             micros = int(seconds * 1e6)
-            if 0 <= micros < _TABLE_MICROS:
-                counts[table[micros]] += 1
+            if micros < _TABLE_MICROS:
+                counts[table[micros] if micros > 0 else 0] += 1
             else:
                 counts[bucket_index(seconds)] += 1
         self.count += len(durations)

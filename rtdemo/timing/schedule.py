@@ -1,11 +1,14 @@
-"""Periodic callbacks: one timer per period, however many callbacks have this period."""
+"""Periodic callbacks: one queue per period, and one timer, however many callbacks there are."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import Protocol
 
 from rtdemo.timing.histogram import Histogram
@@ -64,7 +67,10 @@ class LoopClock:
 
 
 class Schedule:
-    """Periodic callbacks, at a cost of O(1) per tick.
+    """Periodic callbacks, at a cost of O(1) per tick, with one timer for all of them.
+
+    One timer: each wake-up of an idle process costs as much CPU time as several messages. So a wake-up
+    serves the ticks of all periods that are due.
 
     Arguments:
         clock: the time and the timers.
@@ -79,6 +85,12 @@ class Schedule:
         self.lag = Histogram()
         self.skipped = 0
         self._queues: dict[float, PeriodQueue] = {}
+        # When each queue is to be served. An entry is void if its queue has another `wake_at` by now.
+        self._wake_ups: list[tuple[float, int, PeriodQueue]] = []
+        self._numbers = count()
+        self._timer: Timer | None = None
+        self._timer_at = math.inf
+        self._is_running = False
 
     def every(self, period: float, callback: Callable[[], object], first: float | None = None) -> Tick:
         """Run a callback periodically.
@@ -94,7 +106,11 @@ class Schedule:
         queue = self._queues.get(period)
         if queue is None:
             queue = self._queues[period] = PeriodQueue(self, period)
-        return queue.add(callback, first)
+        tick = queue.add(callback, self.clock.time() + (period if first is None else first))
+        if queue.first_due < queue.wake_at:
+            self._wake(queue)
+            self._set_timer()
+        return tick
 
     @property
     def ticks(self) -> int:
@@ -115,12 +131,68 @@ class Schedule:
         """Remove a queue without ticks."""
         if self._queues.get(queue.period) is queue:
             del self._queues[queue.period]
+            queue.wake_at = math.inf
+            if len(self._wake_ups) > _COMPACT_ABOVE + 2 * len(self._queues):
+                self._wake_ups = [entry for entry in self._wake_ups if entry[0] == entry[2].wake_at]
+                heapify(self._wake_ups)
+            if not self._queues:
+                self.close()
 
     def close(self) -> None:
         """Drop every tick and timer."""
         for queue in list(self._queues.values()):
-            queue.close()
+            queue.clear()
         self._queues.clear()
+        self._wake_ups.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._timer_at = None, math.inf
+
+    def _wake(self, queue: PeriodQueue) -> None:
+        """Serve a queue when its first tick is due."""
+        queue.wake_at = queue.first_due
+        heappush(self._wake_ups, (queue.wake_at, next(self._numbers), queue))
+
+    def _set_timer(self) -> None:
+        """Set the timer for the first queue that is to be served."""
+        if self._is_running or not self._wake_ups or self._wake_ups[0][0] >= self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = self._wake_ups[0][0]
+        self._timer = self.clock.call_at(self._timer_at, self._run_due)
+
+    def _run_due(self) -> None:
+        self._timer, self._timer_at = None, math.inf
+        self._is_running = True
+        latest = self.clock.time() + TIMER_RESOLUTION_S
+        room = TICKS_PER_TURN
+        lags: list[float] = []
+        wake_ups = self._wake_ups
+        try:
+            while room > 0 and wake_ups and wake_ups[0][0] <= latest:
+                wake_at, _, queue = heappop(wake_ups)
+                if wake_at == queue.wake_at:
+                    queue.wake_at = math.inf
+                    try:
+                        room -= queue.run_due(latest, room, lags)
+                    finally:
+                        self._serve_later(queue)
+        finally:
+            self._is_running = False
+            if lags:
+                self.lag.record_all(lags)
+            if self._wake_ups and self._wake_ups[0][0] <= latest:
+                self._timer_at = -math.inf
+                self._timer = self.clock.call_soon(self._run_due)
+            else:
+                self._set_timer()
+
+    def _serve_later(self, queue: PeriodQueue) -> None:
+        if not queue.queued:
+            self.remove(queue)
+        elif queue.first_due < queue.wake_at:
+            self._wake(queue)
 
 
 class Tick:
@@ -146,20 +218,22 @@ class Tick:
 
 
 class PeriodQueue:
-    """The ticks of one period, in the order in which they are due, and the timer of the first.
+    """The ticks of one period, in the order in which they are due.
 
     A tick is due one period after its previous due time, not after its run: it does not drift. A tick
     that is late by whole periods skips them: it does not run several times in a burst.
+
+    Attributes:
+        period: seconds between two runs of a tick.
+        wake_at: when the schedule serves the queue, in seconds of the clock; infinite for never.
     """
 
     def __init__(self, schedule: Schedule, period: float) -> None:
         self._schedule = schedule
-        self._clock = schedule.clock
         self.period = period
+        self.wake_at = math.inf
         self._ticks: deque[Tick] = deque()
         self._cancelled = 0
-        self._timer: Timer | None = None
-        self._is_running = False
 
     def __len__(self) -> int:
         return len(self._ticks) - self._cancelled
@@ -169,38 +243,71 @@ class PeriodQueue:
         """Number of ticks in memory, including the cancelled ones that are not removed yet."""
         return len(self._ticks)
 
-    def add(self, callback: Callable[[], object], first: float | None = None) -> Tick:
-        """Run a callback every period, first in `first` seconds or in one period."""
-        tick = Tick(self, self._clock.time() + (self.period if first is None else first), callback)
+    @property
+    def first_due(self) -> float:
+        """When the first tick is due, in seconds of the clock."""
+        return self._ticks[0].due
+
+    def add(self, callback: Callable[[], object], due: float) -> Tick:
+        """Add a callback.
+
+        Arguments:
+            callback: what to run every period.
+            due: time of the first run, in seconds of the clock.
+        """
+        tick = Tick(self, due, callback)
         self._insert(tick)
-        if self._is_running:
-            return tick
-        if self._ticks[0] is tick and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._start_timer()
         return tick
 
     def count_cancelled(self) -> None:
         """Count one cancelled tick; remove the cancelled ticks once they are the majority."""
         self._cancelled += 1
         if self._cancelled == len(self._ticks):
-            self.close()
+            self.clear()
             self._schedule.remove(self)
         elif self._cancelled > _COMPACT_ABOVE and self._cancelled * 2 > len(self._ticks):
             kept = [tick for tick in self._ticks if tick.callback is not None]
-            self._ticks.clear()  # the same deque: `_run_due` may be using it
+            self._ticks.clear()  # the same deque: `run_due` may be using it
             self._ticks.extend(kept)
             self._cancelled = 0
 
-    def close(self) -> None:
-        """Drop every tick and the timer."""
+    def clear(self) -> None:
+        """Drop every tick."""
         self._ticks.clear()
         self._cancelled = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+
+    def run_due(self, latest: float, most: int, lags: list[float]) -> int:
+        """Run the ticks that are due.
+
+        Arguments:
+            latest: due time of the last tick that may run, in seconds of the clock.
+            most: number of ticks that may run.
+            lags: gets the lag of each tick that runs, in seconds.
+
+        Returns:
+            The number of ticks that ran.
+        """
+        ticks, period, time = self._ticks, self.period, self._schedule.clock.time
+        for ran in range(most):
+            if not ticks or ticks[0].due > latest:
+                return ran
+            tick = ticks.popleft()
+            callback = tick.callback
+            if callback is None:
+                self._cancelled -= 1
+                continue
+            now = time()
+            lags.append(now - tick.due)
+            tick.due += period
+            if tick.due <= now:
+                self._skip_missed(tick, now)
+            # The tick is queued again before its callback runs, because the callback may cancel it.
+            if ticks and ticks[-1].due > tick.due:
+                self._insert(tick)
+            else:
+                ticks.append(tick)
+            callback()
+        return most
 
     def _insert(self, tick: Tick) -> None:
         # Usually the tick belongs at the end. After a stall, a tick that was added during the stall
@@ -212,46 +319,6 @@ class PeriodQueue:
             ticks.append(tick)
         else:
             ticks.insert(index, tick)
-
-    def _start_timer(self) -> None:
-        self._timer = self._clock.call_at(self._ticks[0].due, self._run_due)
-
-    def _run_due(self) -> None:
-        self._timer = None
-        self._is_running = True
-        ticks, period, time = self._ticks, self.period, self._clock.time
-        lags: list[float] = []
-        latest = time() + TIMER_RESOLUTION_S
-        try:
-            for _ in range(TICKS_PER_TURN):
-                if not ticks or ticks[0].due > latest:
-                    break
-                tick = ticks.popleft()
-                callback = tick.callback
-                if callback is None:
-                    self._cancelled -= 1
-                    continue
-                now = time()
-                lags.append(now - tick.due)
-                tick.due += period
-                if tick.due <= now:
-                    self._skip_missed(tick, now)
-                # The tick is queued again before its callback runs, because the callback may cancel it.
-                if ticks and ticks[-1].due > tick.due:
-                    self._insert(tick)
-                else:
-                    ticks.append(tick)
-                callback()
-        finally:
-            self._is_running = False
-            if lags:
-                self._schedule.lag.record_all(lags)
-            if not self._ticks:
-                self._schedule.remove(self)
-            elif self._ticks[0].due <= latest:
-                self._timer = self._clock.call_soon(self._run_due)
-            else:
-                self._start_timer()
 
     def _skip_missed(self, tick: Tick, now: float) -> None:
         missed = int((now - tick.due) // self.period) + 1
