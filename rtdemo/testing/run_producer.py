@@ -21,7 +21,7 @@ from rtdemo.protocol.message import Message
 from rtdemo.settings.folders import is_own_code
 from rtdemo.testing import virtual_time as virtual
 from rtdemo.testing.virtual_time import VirtualTimeLoop
-from rtdemo.timing.schedule import TIMER_RESOLUTION_S, Schedule
+from rtdemo.timing.schedule import EARLY_S, Schedule
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ async def _run(producer: Producer, seconds: float, client: Client, speed: float,
     trial = Trial(producer, client)
     trial.start(speed)
     # A little longer, so that a run at the very end still happens: sums of periods are rounded.
-    await asyncio.sleep(seconds + TIMER_RESOLUTION_S)
+    await asyncio.sleep(seconds + EARLY_S)
     trial.stop()
     supervisor = trial.supervisor
     if keep:

@@ -18,8 +18,12 @@ TICKS_PER_TURN = 16
 
 Measured: 8 instead of 256 reduced the 99th percentile of the lag from 3.7 to 1.2 ms at equal CPU.
 """
-TIMER_RESOLUTION_S = 0.001
-"""Seconds that a tick may run early: the resolution of a loop's timer. It avoids a second wake-up."""
+EARLY_S = 0.002
+"""Seconds that a tick may run early, to share a wake-up with one that is due.
+
+Measured: a wake-up of an idle process costs about 75 us of CPU time, as much as five messages. With
+2,000 connections at ten times the rate, 2 ms instead of 1 ms reduced the cost of a message by 10 %.
+"""
 _COMPACT_ABOVE = 64
 """A queue removes its cancelled ticks once they are more than this, and the majority."""
 
@@ -165,7 +169,7 @@ class Schedule:
     def _run_due(self) -> None:
         self._timer, self._timer_at = None, math.inf
         self._is_running = True
-        latest = self.clock.time() + TIMER_RESOLUTION_S
+        latest = self.clock.time() + EARLY_S
         room = TICKS_PER_TURN
         lags: list[float] = []
         wake_ups = self._wake_ups
