@@ -297,7 +297,15 @@ class Fanout:
                 share, served = self._shares[-1], 0
                 for connection in islice(share.unserved, room):
                     served += 1
-                    self._serve(connection, share)
+                    try:
+                        if connection.offset > self._swept or connection.replaying or not share.data:
+                            self._serve_alone(connection, share)
+                        else:
+                            connection.forward(share.data, share.messages, self._sweep_end)
+                    except Exception:
+                        # An error of one connection must not stop the sweep for all others.
+                        log.exception("%s: sending failed", connection.client)
+                        connection.end(Reason.SERVER_ERROR)
                 if served < room and self._shares:
                     self._shares.pop()
                 room -= max(1, served)
@@ -307,24 +315,18 @@ class Fanout:
         if self._is_sweeping:
             asyncio.get_running_loop().call_soon(self._sweep)
 
-    def _serve(self, connection: Connection, share: Share) -> None:
-        try:
-            if connection.replaying:
-                return
-            if connection.offset > self._swept or self._batch is None:
-                # It joined during the sweep, or the log no longer has what it is to get.
-                connection.offset = max(connection.offset, self._swept)
-                if connection.offset < self._sweep_end:
-                    self.catch_up(connection)
-            elif share.messages:
-                connection.forward(share.data, share.messages, self._sweep_end)
-            else:
-                connection.pass_over(self._sweep_end)
-                share.group.reported = min(share.group.reported, connection.reported_offset)
-        except Exception:
-            # An error of one connection must not stop the sweep for all others.
-            log.exception("%s: sending failed", connection.client)
-            connection.end(Reason.SERVER_ERROR)
+    def _serve_alone(self, connection: Connection, share: Share) -> None:
+        """Serve a connection that does not get the bytes of its group."""
+        if connection.replaying:
+            return
+        if connection.offset > self._swept or self._batch is None:
+            # It joined during the sweep, or the log no longer has what it is to get.
+            connection.offset = max(connection.offset, self._swept)
+            if connection.offset < self._sweep_end:
+                self.catch_up(connection)
+        else:
+            connection.pass_over(self._sweep_end)
+            share.group.reported = min(share.group.reported, connection.reported_offset)
 
     def _batch_after(self, offset: int) -> Batch:
         """Return the batch of entries after an offset, with at least one entry.
