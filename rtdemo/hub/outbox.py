@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -15,10 +14,6 @@ OUTBOX_LIMIT_BYTES = 256 * 1024
 """Bytes that may wait for a client in its transport's buffer."""
 OUTBOX_TIMEOUT_S = 10.0
 """Seconds for which the outbox may stay over its limit; then the connection ends as too slow."""
-NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 0)
-"""Socket option that bounds what waits in the kernel; 0 on systems without it."""
-NOTSENT_BYTES = 64 * 1024
-"""Bytes that may wait in the kernel without having been sent."""
 
 
 class Outbox(Protocol):
@@ -60,10 +55,6 @@ class SocketOutbox(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         sock = transport.get_extra_info("socket")
         plain = transport.get_extra_info("sslcontext") is None
-        if sock is not None and sock.family != socket.AF_UNIX and NOTSENT_LOWAT:
-            # Without this the kernel holds megabytes for a slow reader, and is writable again only
-            # when a third of them is read: 1 MB at 100 kB/s takes longer than the outbox's timeout.
-            sock.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, NOTSENT_BYTES)
         self._file = sock.fileno() if sock is not None and plain else -1
         self._held: list[bytes] | None = None
         self._is_waiting = False

@@ -138,6 +138,7 @@ class Server:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            tcp_keepalive=False,  # it is on already: see INHERITED_OPTIONS
             # A body of 500 KB can unpack to 500 MB, and aiohttp would unpack it on any path.
             auto_decompress=False,
             keepalive_timeout=KEEPALIVE_TIMEOUT_S,

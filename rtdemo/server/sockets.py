@@ -20,6 +20,25 @@ log = logging.getLogger(__name__)
 
 HANDOVER_VARIABLE = "RTDEMO_WORKER"
 """Environment variable with the `WorkerHandover` of a worker process; its parent sets it."""
+NOTSENT_BYTES = 64 * 1024
+"""Bytes that may wait in the kernel for a client without having been sent.
+
+Without this the kernel holds megabytes for a slow reader, and is writable again only when a third of
+them is read: 1 MB at 100 kB/s takes longer than the outbox's timeout.
+"""
+UNACKNOWLEDGED_MS = 120_000
+"""Milliseconds after which the kernel aborts a connection whose peer acknowledges nothing any more."""
+INHERITED_OPTIONS = [
+    (level, getattr(socket, name), value)
+    for level, name, value in (
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+        (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", NOTSENT_BYTES),
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS),
+    )
+    if hasattr(socket, name)  # the last two are not on every system
+]
+"""Options of listening sockets. Each accepted connection has them too, without a system call."""
 _FREE_PORT_RETRIES = 10
 _MISSING_FAMILY_ERRORS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 """Error numbers for an address family, such as IPv6, that this machine does not have."""
@@ -100,6 +119,8 @@ def _bind_one(family: int, address: tuple[object, ...], reuse_port: bool) -> soc
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        for level, option, value in INHERITED_OPTIONS:
+            sock.setsockopt(level, option, value)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setblocking(False)

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from rtdemo.errors import ListenError
-from rtdemo.server.sockets import bind
+from rtdemo.server.sockets import INHERITED_OPTIONS, bind
 
 
 def test_every_interface_has_one_port_on_both_families() -> None:
@@ -40,3 +40,16 @@ def test_unknown_host_names_the_host_s_flag() -> None:
     with pytest.raises(ListenError) as caught:
         bind("", "no.such.host.invalid", 0)
     assert "--host" in str(caught.value)
+
+
+def test_accepted_connections_have_the_options_of_the_listening_socket() -> None:
+    """They are set once, and not again for each connection."""
+    (listening,) = bind("", "127.0.0.1", 0)
+    listening.listen()
+    listening.setblocking(True)
+    with listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            found = [accepted.getsockopt(level, option) for level, option, _ in INHERITED_OPTIONS]
+    assert found == [value for _, _, value in INHERITED_OPTIONS]
+    assert len(found) >= 2
