@@ -57,7 +57,7 @@ def create_app(
         other_workers: reaches the other workers of the same parent.
         counter_files: keeps the counters of workers that have exited.
     """
-    app = web.Application(middlewares=[answer_errors, by_site], client_max_size=MAX_MESSAGE_BYTES)
+    app = web.Application(middlewares=[serve], client_max_size=MAX_MESSAGE_BYTES)
     app[SETTINGS] = settings
     app[HUB] = hub
     app[HEARTBEATS] = heartbeats
@@ -79,9 +79,15 @@ def create_app(
 
 
 @web.middleware
-async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every refusal and error with one line of text."""
+async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Handle a request as its site does, and answer every refusal and error with one line of text.
+
+    The WebSocket site serves only WebSocket, at every path. The web site serves the routes.
+    """
     try:
+        websocket_port = request.app[SITES].websocket
+        if websocket_port is not None and _local_port(request) == websocket_port:
+            handler = websocket.socket
         return await handler(request)
     except Refused as refused:
         return _line(refused.status, refused.sentence, refused.headers)
@@ -107,15 +113,6 @@ def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
         else error.text or error.reason
     )
     return _line(error.status, text, {hdrs.ALLOW: allowed} if allowed else {})
-
-
-@web.middleware
-async def by_site(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Serve only WebSocket on the WebSocket site, at every path; serve the routes on the web site."""
-    websocket_port = request.app[SITES].websocket
-    if websocket_port is not None and _local_port(request) == websocket_port:
-        return await websocket.socket(request)
-    return await handler(request)
 
 
 def _local_port(request: web.Request) -> int | None:
