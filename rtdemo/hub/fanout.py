@@ -139,6 +139,8 @@ class Fanout:
         connection.offset = self._reached(connection)
         self._leave_group(connection)
         self._enter_group(connection, selection)
+        group = self._groups[connection.audience]
+        group.reported = min(group.reported, connection.reported_offset)
         if not connection.replaying and connection.offset < self._sweep_end:
             self.catch_up(connection)
 

@@ -45,12 +45,13 @@ class SocketOutbox(asyncio.Protocol):
         transport: of an open connection. With TLS everything goes through it.
 
     Attributes:
+        is_lost: whether `connection_lost` was called.
         transport: as given.
     """
 
     # The file number stays that of this connection until `connection_lost`, which the transport calls
     # before it closes the file; after that nothing is written.
-    __slots__ = ("_file", "_held", "_is_waiting", "transport")
+    __slots__ = ("_file", "_held", "_is_waiting", "is_lost", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         sock = transport.get_extra_info("socket")
@@ -58,6 +59,7 @@ class SocketOutbox(asyncio.Protocol):
         self._file = sock.fileno() if sock is not None and plain else -1
         self._held: list[bytes] | None = None
         self._is_waiting = False
+        self.is_lost = False
         self.transport = transport
 
     def start(self, first: bytes) -> None:
@@ -74,7 +76,9 @@ class SocketOutbox(asyncio.Protocol):
     def release(self) -> None:
         """Write what was held, and hold nothing from now on."""
         held, self._held = self._held, None
-        self.transport.set_write_buffer_limits(high=0)
+        is_encrypted = self.transport.get_extra_info("sslcontext") is not None
+        # TLS pauses at the limit, and not above it: at 0 it would pause and resume at every other write.
+        self.transport.set_write_buffer_limits(high=int(is_encrypted), low=0)
         self._is_waiting = self.transport.get_write_buffer_size() > 0
         if held:
             self.write(b"".join(held))
@@ -114,6 +118,7 @@ class SocketOutbox(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Write nothing any more."""
         self._file = -1
+        self.is_lost = True
 
 
 class Throttle:

@@ -50,7 +50,7 @@ def read_speed(given: object) -> float:
     """
     try:
         speed = float(given)  # type: ignore[arg-type]  # anything but a number raises
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         speed = math.nan
     if isinstance(given, bool) or not MIN_SPEED <= speed <= MAX_SPEED:
         raise SelectionError(

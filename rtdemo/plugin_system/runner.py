@@ -99,6 +99,8 @@ class ProducerRunner(ABC):
             if handle is not None:
                 handle.cancel()
         self._tick = self._delay = None
+        if self._task is not None and self._task.done():
+            self._task = None
 
     @property
     def task(self) -> asyncio.Task[bool | None] | None:
@@ -131,6 +133,8 @@ class ProducerRunner(ABC):
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[bool]) -> None:
+        if task is not self._task:
+            return  # it failed just before `stop`, which is for good
         self._task = None
         if not task.cancelled() and not task.result():
             # It failed. Check each second whether its back-off is over or it was enabled.

@@ -61,7 +61,8 @@ class EventStream(StreamProtocol):
 
     def beat(self) -> None:
         """Send a comment, so that no proxy takes the stream for idle."""
-        self.write(self._framed(wire.SSE_COMMENT))
+        if self.connection.reason is None:
+            self.write(self._framed(wire.SSE_COMMENT))
 
     def hang_up(self, reason: Reason) -> None:
         """End the stream: clients of a server that stops learn when to reconnect."""
@@ -78,6 +79,7 @@ class EventStream(StreamProtocol):
     def eof_received(self) -> None:
         """End the connection: this is how a client leaves an event stream."""
         self.connection.mark_ended(Reason.CLIENT_LEFT)
+        super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the hub."""

@@ -124,6 +124,13 @@ class StreamProtocol(SocketOutbox):
             loop = asyncio.get_running_loop()
             self._close_timer = loop.call_later(seconds, self.transport.abort)
 
+    def eof_received(self) -> None:
+        """Let the transport send what waits and close, but not without bound.
+
+        A client that has half-closed may not read. Then the transport would wait for it for ever.
+        """
+        self.abort_later(CLOSE_TIMEOUT_S)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop everything that belongs to the connection; it leaves the hub by `leave`."""
         super().connection_lost(exc)

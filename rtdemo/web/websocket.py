@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any
@@ -19,6 +20,8 @@ from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.handshake import accept_headers, check_handshake
 from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
+
+log = logging.getLogger(__name__)
 
 TEXTS_PER_TURN = 16
 """Texts of one client that are handled before other tasks of the event loop run."""
@@ -87,8 +90,13 @@ class WebSocket(StreamProtocol):
         self._task: asyncio.Task[None] | None = None
 
     def beat(self) -> None:
-        """Send a ping; end the connection if nothing has come since the last one."""
-        if not self._is_alive:
+        """Send a ping; end the connection if nothing has come since the last one.
+
+        While a plugin works on a text, nothing is read, so silence does not mean that the peer is gone.
+        """
+        if self.connection.reason is not None:
+            return  # nothing may follow a close frame
+        if not self._is_alive and self._task is None:
             self.connection.end(Reason.CONNECTION_LOST)
             return
         self._is_alive = False
@@ -130,6 +138,8 @@ class WebSocket(StreamProtocol):
     def _pong(self, payload: bytes) -> None:
         if self.connection.reason is None:
             self.write(wire.websocket_control(wire.PONG, payload))
+            if self._is_full:
+                self._pause()
 
     def _get_parser(self) -> Protocol:
         if self._parser is None:
@@ -142,7 +152,8 @@ class WebSocket(StreamProtocol):
                 if isinstance(frame, Frame) and frame.opcode is Opcode.PING:
                     self._pong(bytes(frame.data))
                 continue
-            self._message.append(bytes(frame.data))
+            if frame.data:  # the number of empty fragments has no bound
+                self._message.append(bytes(frame.data))
             if frame.fin:
                 message = b"".join(self._message)
                 self._message.clear()
@@ -152,7 +163,8 @@ class WebSocket(StreamProtocol):
                     parser.fail(Reason.BAD_UTF8.code, Reason.BAD_UTF8.text)
                     break
                 self._receive(text)
-        if self._texts is None:
+        # A connection that has ended handles no more texts: its client's close frame is the last.
+        if self._texts is None or self.connection.reason is not None:
             self._send_close()
 
     def _send_close(self) -> None:
@@ -199,7 +211,7 @@ class WebSocket(StreamProtocol):
             self._texts.append(text)
             return
         self._texts_in_turn += 1
-        rest = self.hub.receive(self.connection, text)
+        rest = self._handle(text)
         if rest is not None:
             self._pause()
             self._await(rest)
@@ -208,6 +220,14 @@ class WebSocket(StreamProtocol):
         elif self._texts_in_turn >= TEXTS_PER_TURN:
             self._pause()
             asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _handle(self, text: str) -> Coroutine[Any, Any, None] | None:
+        try:
+            return self.hub.receive(self.connection, text)
+        except Exception:
+            log.exception("%s: internal server error", self.connection.client)
+            self.connection.end(Reason.SERVER_ERROR)
+            return None
 
     @property
     def _is_full(self) -> bool:
@@ -233,19 +253,19 @@ class WebSocket(StreamProtocol):
         for _ in range(TEXTS_PER_TURN):
             if not self._texts:
                 break
-            if self._is_full and self._file >= 0:
+            if self._is_full and not self.is_lost:
                 return  # `resume_writing` goes on
-            rest = self.hub.receive(self.connection, self._texts.popleft())
+            rest = self._handle(self._texts.popleft())
             if rest is not None:
                 self._await(rest)
                 return
         else:
             asyncio.get_running_loop().call_soon(self._go_on)
             return
-        if self._is_full and self._file >= 0:
+        if self._is_full and not self.is_lost:
             return
         self._texts = None
-        if self._file < 0:
+        if self.is_lost:
             self.leave(Reason.CONNECTION_LOST)
             return
         self._send_close()

@@ -51,6 +51,7 @@ async def test_picking_starts_and_stops_producers(
 REFUSED: list[tuple[object, str]] = [
     ({"speed": 1000}, "0.1 to 20"),
     ({"speed": None}, "0.1 to 20"),
+    ({"speed": 10**400}, "0.1 to 20"),  # no float holds it
     ({"speed": True}, "0.1 to 20"),
     ({"producers": ["nix"]}, "there are chat, echo, message, status, welcome"),
     ({"producers": "message"}, "a list of names"),

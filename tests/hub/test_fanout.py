@@ -496,6 +496,21 @@ async def test_client_that_picked_a_quiet_producer_gets_its_position(
     assert parse_position(update["id"]) == Position(engine.log.last.epoch, POSITION_UPDATE_ENTRIES)
 
 
+async def test_client_that_changes_its_selection_gets_its_position(
+    engine: MemoryEngine, server: Server
+) -> None:
+    """No entry that it did not pick is counted anew after the change."""
+    receiver = Receiver(frozenset({"quiet"}))
+    receiver.connect(server, None)
+    (connection,) = next(iter(server.fanout._groups.values())).connections
+    for number in range(POSITION_UPDATE_ENTRIES):
+        await publish(engine, str(number))
+        server.fanout.deliver(engine.log.after(number, 1)[0])
+        if number == POSITION_UPDATE_ENTRIES // 2:
+            server.fanout.select(connection, Selection(frozenset({"silent"})))
+    assert [update["producer"] for update in receiver.got] == ["rtdemo"]
+
+
 class BrokenReceiver(Receiver):
     """A client with an outbox that raises an error at each write."""
 

@@ -341,6 +341,25 @@ async def test_async_generator_that_fails_is_restarted_after_its_back_off(clock:
     await settle(lambda: runner.task is None)
 
 
+async def test_stream_that_fails_as_it_is_stopped_is_not_restarted(clock: VirtualClock) -> None:
+    """Its task has ended already, but nothing has heard of it yet."""
+
+    async def stream() -> AsyncIterator[str]:
+        for text in list[str]():
+            yield text
+        raise OSError("gone")
+
+    harness = Harness(clock, stream, None)
+    runner = harness.runner()
+    task = runner.task
+    assert task is not None
+    while not task.done():
+        await asyncio.sleep(0)
+    runner.stop()
+    await asyncio.sleep(0)
+    assert harness.schedule.ticks == 0
+
+
 async def test_stopping_closes_the_generator(clock: VirtualClock) -> None:
     """When the client leaves, the generator's `finally` runs; that is no failure."""
     closed = asyncio.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -65,6 +66,24 @@ def test_tick_added_during_a_stall_does_not_delay_late_ticks(
     order.clear()
     clock.advance(8.0)
     assert order == ["early"], "due at 1020, not at 1023 as the tick that was added late"
+
+
+def test_ticks_stay_in_order_when_some_skip_a_period_and_some_do_not(
+    schedule: Schedule, clock: VirtualClock
+) -> None:
+    """After a stall of one and a half periods, each tick runs at its own next time."""
+    ran: list[tuple[float, int]] = []
+
+    def run(number: int) -> None:
+        ran.append((clock.now, number))
+
+    for number in range(8):
+        schedule.every(8.0, partial(run, number), first=1.0 + number)
+    clock.stall(12.5)
+    clock.advance(0.0)
+    ran.clear()
+    clock.advance(8.0)
+    assert ran == [(1013.0 + step, (4 + step) % 8) for step in range(8)]
 
 
 def test_loop_gets_its_turn_after_some_ticks(schedule: Schedule, clock: VirtualClock) -> None:

@@ -1,0 +1,221 @@
+"""When the server reads from a WebSocket, when it pauses, and how it ends one that reads nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from ssl import SSLContext
+
+import pytest
+
+from rtdemo.hub.connection import Connection
+from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES, Outbox
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.server.server import Server
+from rtdemo.web.websocket import WebSocket
+from tests.clients import eventually
+from tests.conftest import Start
+from tests.raw_client import (
+    CLOSE,
+    CONTINUATION,
+    GOODBYE,
+    PING,
+    TEXT,
+    RawClient,
+    frame,
+    frames,
+    request,
+    turns,
+    unmasked,
+)
+from tests.tls_client import TlsClient
+
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+
+WAITING = """
+import asyncio
+from rtdemo import hookimpl
+
+@hookimpl
+async def receive(client, text):
+    await asyncio.Event().wait()
+"""
+
+
+class Opened:
+    """A server with one WebSocket.
+
+    Attributes:
+        server: the server.
+        client: the other end.
+        protocol: the server's protocol of the connection.
+    """
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._protocols: list[Outbox] = []
+        self.server: Server
+        self.client: RawClient
+
+    async def open(self, transport: str = "websocket", **settings: object) -> Opened:
+        """Start the server, and connect; the client has no receive buffer to speak of."""
+        self.server = await self._start(wrap_outbox=self._note, **settings)
+        self.client = RawClient(self.server, transport)
+        self.client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await self.client.connect()
+        await self.client.send(request(self.server, transport))
+        await self.client.read_until(b"established")
+        return self
+
+    def _note(self, outbox: Outbox) -> Outbox:
+        self._protocols.append(outbox)
+        return outbox
+
+    @property
+    def protocol(self) -> WebSocket:
+        (protocol,) = self._protocols
+        assert isinstance(protocol, WebSocket)
+        return protocol
+
+    @property
+    def connection(self) -> Connection:
+        (connection,) = self.server.hub.connections
+        return connection
+
+
+@pytest.mark.parametrize("count", [40, 4000])
+async def test_many_texts_in_one_record_of_tls(
+    start: Start, server_context: SSLContext, client_context: SSLContext, count: int
+) -> None:
+    """Each is echoed, in order; the connection stays, and further texts are read."""
+    server = await start(ssl_context=server_context)
+    client = await TlsClient.connect(server, "websocket", client_context)
+    await client.read_until(b"established")
+    client.writer.write(b"".join(frame(TEXT, b"%d" % n) for n in range(count)))
+    await client.read_until(b'"Echo: %d"' % (count - 1))
+    assert len(server.hub) == 1
+    client.writer.write(frame(TEXT, b"more") + frame(CLOSE, GOODBYE))
+    echoes = list(map(str, frames(await client.read_to_end())))[1:]
+    assert echoes == [*(f"Echo: {n}" for n in range(count)), "Echo: more", "close 1000"]
+    await client.leave()
+
+
+@pytest.mark.parametrize("before", [0, 20])
+async def test_error_of_the_server_while_it_handles_a_text(
+    start: Start, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """The connection ends with 1011, also if the text had to wait for its turn."""
+    opened = await Opened(start).open()
+    receive = opened.server.hub.receive
+
+    def failing(connection: Connection, text: str) -> object:
+        if text == "fail":
+            raise OverflowError
+        return receive(connection, text)
+
+    monkeypatch.setattr(opened.server.hub, "receive", failing)
+    await opened.client.send(frame(TEXT, b"x") * before + frame(TEXT, b"fail") + frame(TEXT, b"x"))
+    await opened.client.read_until(b"\x88")
+    await opened.client.send(frame(CLOSE, GOODBYE))
+    answers = list(map(str, frames(await opened.client.read_to_end())))
+    assert answers[1:] == ["Echo: x"] * before + ["close 1011"]
+    opened.client.leave()
+
+
+async def test_pings_of_a_client_that_reads_nothing(start: Start) -> None:
+    """The server stops reading once the outbox is full; the pongs in it are bounded."""
+    opened = await Opened(start).open()
+    sending = asyncio.ensure_future(opened.client.send(frame(PING, b"x" * 125) * 100_000))
+    await eventually(lambda: opened.connection.is_full)
+    for _ in range(200):
+        await turns(1)
+        assert opened.connection.outbox_bytes < 4 * OUTBOX_LIMIT_BYTES
+    sending.cancel()
+    await asyncio.wait({sending})
+    opened.client.leave(by_reset=True)
+
+
+async def test_pings_of_a_client_that_reads_late(start: Start) -> None:
+    """All are answered, and the server reads on."""
+    opened = await Opened(start).open()
+    sending = asyncio.ensure_future(opened.client.send(frame(PING, b"x" * 125) * 20_000))
+    await eventually(lambda: opened.connection.is_full)
+    while opened.client.received.count(b"\x8a\x7d") < 20_000:
+        assert await opened.client.read_more()
+    await sending
+    opened.client.leave()
+
+
+async def test_empty_fragments(start: Start) -> None:
+    """The server keeps none of them: their number has no bound."""
+    opened = await Opened(start).open()
+    many = frame(CONTINUATION, b"", final=False) * 1000
+    await opened.client.send(frame(TEXT, b"a", final=False) + many + frame(PING, b"end"))
+    await opened.client.read_until(b"end")
+    assert opened.protocol._message == [b"a"]
+    await opened.client.send(frame(CONTINUATION, b"b"))
+    await opened.client.read_until(b"Echo: ab")
+    opened.client.leave()
+
+
+async def test_no_ping_after_the_close_frame(start: Start) -> None:
+    """Nothing follows a close frame, whichever side it is that ends the connection."""
+    opened = await Opened(start).open()
+    opened.connection.end(Reason.SERVER_ERROR)
+    opened.protocol.beat()
+    await opened.client.send(frame(CLOSE, GOODBYE))
+    assert str(frames(await opened.client.read_to_end())[-1]) == "close 1011"
+    opened.client.leave()
+
+
+async def test_no_ping_after_an_error_of_the_client(start: Start) -> None:
+    """The server has half-closed: a write would raise."""
+    opened = await Opened(start).open()
+    await opened.client.send(unmasked(TEXT, b"x"))
+    await opened.client.read_until(b"\x88")
+    opened.protocol.beat()
+    assert str(frames(await opened.client.read_to_end())[-1]) == "close 1002"
+    opened.client.leave()
+
+
+async def test_heartbeats_while_a_plugin_works(start: Start, tmp_path: Path) -> None:
+    """The server reads no pongs then: it does not take the client for lost."""
+    plugin = tmp_path / "waiting.py"
+    plugin.write_text(WAITING)
+    opened = await Opened(start).open(files=(plugin,))
+    await opened.client.send(frame(TEXT, b"x"))
+    await eventually(lambda: opened.server.hub.traffic["websocket"].received == 1)
+    for _ in range(3):
+        opened.protocol.beat()
+    assert opened.connection.reason is None
+    opened.client.leave()
+
+
+async def test_end_while_a_plugin_works(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server closes once the client has answered the close frame, without its timer."""
+    monkeypatch.setattr(WebSocket, "abort_later", lambda *_: None)
+    plugin = tmp_path / "waiting.py"
+    plugin.write_text(WAITING)
+    opened = await Opened(start).open(files=(plugin,))
+    await opened.client.send(frame(TEXT, b"x"))
+    await eventually(lambda: opened.server.hub.traffic["websocket"].received == 1)
+    opened.connection.end(Reason.GOING_AWAY)
+    await opened.client.read_until(b"\x88")
+    await opened.client.send(frame(CLOSE, GOODBYE))
+    await opened.client.read_to_end()
+    opened.client.leave()
+
+
+@pytest.mark.parametrize("transport", ["websocket", "sse"])
+async def test_client_that_half_closes_and_reads_nothing(start: Start, transport: str) -> None:
+    """It leaves the hub, although its outbox is never sent."""
+    opened = await Opened(start).open(transport)
+    while opened.connection.outbox_bytes < OUTBOX_LIMIT_BYTES // 2:
+        opened.connection.send("test", "x" * 60_000, periodic=False)
+        await turns(1)
+    opened.client.end()
+    await eventually(lambda: len(opened.server.hub) == 0)
+    opened.client.leave(by_reset=True)
