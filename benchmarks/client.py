@@ -13,13 +13,14 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from math import inf
 
 import msgspec
 import uvloop
 
 from benchmarks.process import allow_open_files, group_cpu_seconds, group_pss_kib
 from benchmarks.publisher import publish_for
-from benchmarks.streams import STREAMS, EchoStream, Opening, Stream, Tally, request_bytes
+from benchmarks.streams import ECHO_STREAMS, STREAMS, EchoStream, Opening, Stream, Tally, request_bytes
 from benchmarks.window import Plan, Window, latency
 from rtdemo.lab.bench.machine import busy_seconds
 
@@ -62,8 +63,8 @@ class Load:
         self._plan = plan
         self._request = request_bytes(plan.framing, f"{HOST}:{plan.port}", plan.path)
         self._status = b"HTTP/1.1 200" if plan.framing == "sse" else b"HTTP/1.1 101"
-        stream = EchoStream if plan.kind == "echo" else STREAMS[plan.framing]
-        self._stream = partial(stream, self.tally)
+        streams = ECHO_STREAMS if plan.kind == "echo" else STREAMS
+        self._stream = partial(streams[plan.framing], self.tally)
 
     async def open(self, number: int, *, at_once: bool) -> None:
         """Open connections, a bounded number at the same time.
@@ -104,7 +105,7 @@ class Load:
             stream.leave()
         async with asyncio.timeout(LEAVING_TIMEOUT):
             await self.tally.all_left.wait()
-        used, before = group_cpu_seconds(self._plan.group), 0.0
+        used, before = group_cpu_seconds(self._plan.group), -inf
         while used - before > STILL_SECONDS * STILL_SHARE:
             await asyncio.sleep(STILL_SECONDS)
             used, before = group_cpu_seconds(self._plan.group), used
@@ -121,7 +122,7 @@ async def warm_up(plan: Plan) -> None:
 async def pass_window(plan: Plan, load: Load) -> None:
     """Do what belongs in the window, until it has passed."""
     if plan.kind == "fanout":
-        await publish_for(plan.seconds, HOST, plan.port)
+        await publish_for(plan.seconds, HOST, plan.publish_port)
         return
     for stream in load.streams:
         if isinstance(stream, EchoStream):

@@ -16,6 +16,7 @@ class Plan:
         kind: what happens in the window.
         framing: of the server's messages.
         port: TCP port on loopback.
+        publish_port: the one that POST /api/publish goes to.
         path: of a connection, with its query.
         connections: open at once.
         seconds: length of the window.
@@ -26,6 +27,7 @@ class Plan:
     kind: Kind
     framing: Framing
     port: int
+    publish_port: int
     path: str
     connections: int
     seconds: float
