@@ -18,7 +18,7 @@ from math import inf
 import msgspec
 import uvloop
 
-from benchmarks.process import allow_open_files, group_cpu_seconds, group_pss_kib
+from benchmarks.process import allow_open_files, group_cpu_seconds, group_pss_kib, slab_kib
 from benchmarks.publisher import publish_for
 from benchmarks.streams import ECHO_STREAMS, STREAMS, EchoStream, Opening, Stream, Tally, request_bytes
 from benchmarks.window import Plan, Window, latency
@@ -133,13 +133,13 @@ async def pass_window(plan: Plan, load: Load) -> None:
 async def measure(plan: Plan) -> Window:
     """Open the connections, measure the window, and return what it showed."""
     await warm_up(plan)
-    empty = group_pss_kib(plan.group)
+    empty, kernel_empty = group_pss_kib(plan.group), slab_kib()
     load = Load(plan)
     before = read(plan.group)
     await load.open(plan.connections, at_once=plan.kind == "storm")
     opened = read(plan.group)
     if plan.kind == "storm":
-        first, memory = before, group_pss_kib(plan.group)
+        first, memory, kernel = before, group_pss_kib(plan.group), slab_kib()
         await load.leave()
         last = read(plan.group)
         count, received, lost, taken = plan.connections, load.tally.received_bytes, 0, latency([])
@@ -150,7 +150,7 @@ async def measure(plan: Plan) -> Window:
         del load.tally.latencies[:]
         began, first = replace(load.tally), read(plan.group)
         await pass_window(plan, load)
-        last, memory = read(plan.group), group_pss_kib(plan.group)
+        last, memory, kernel = read(plan.group), group_pss_kib(plan.group), slab_kib()
         count = load.tally.delivered - began.delivered
         received = load.tally.received_bytes - began.received_bytes
         lost, taken = load.tally.lost, latency(load.tally.latencies)
@@ -165,6 +165,7 @@ async def measure(plan: Plan) -> Window:
         opening_seconds=opened.clock - before.clock,
         opening_cpu=opened.server - before.server,
         memory=memory - empty,
+        kernel_memory=kernel - kernel_empty,
         latency=taken,
     )
 

@@ -56,6 +56,7 @@ class Window:
         opening_seconds: from the first connection's start until the last is open.
         opening_cpu: CPU time of the server meanwhile.
         memory: of the server with its connections, less that without.
+        kernel_memory: of the kernel's own objects (Slab), likewise; both ends of each connection.
     """
 
     seconds: float
@@ -68,6 +69,7 @@ class Window:
     opening_seconds: float
     opening_cpu: float
     memory: int
+    kernel_memory: int
     latency: Latency
 
 
