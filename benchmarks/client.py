@@ -13,13 +13,14 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from math import inf
 
 import msgspec
 import uvloop
 
-from benchmarks.process import allow_open_files, group_cpu_seconds, group_pss_kib
+from benchmarks.process import allow_open_files, group_cpu_seconds, group_pss_kib, slab_kib
 from benchmarks.publisher import publish_for
-from benchmarks.streams import STREAMS, EchoStream, Opening, Stream, Tally, request_bytes
+from benchmarks.streams import ECHO_STREAMS, STREAMS, EchoStream, Opening, Stream, Tally, request_bytes
 from benchmarks.window import Plan, Window, latency
 from rtdemo.lab.bench.machine import busy_seconds
 
@@ -62,8 +63,8 @@ class Load:
         self._plan = plan
         self._request = request_bytes(plan.framing, f"{HOST}:{plan.port}", plan.path)
         self._status = b"HTTP/1.1 200" if plan.framing == "sse" else b"HTTP/1.1 101"
-        stream = EchoStream if plan.kind == "echo" else STREAMS[plan.framing]
-        self._stream = partial(stream, self.tally)
+        streams = ECHO_STREAMS if plan.kind == "echo" else STREAMS
+        self._stream = partial(streams[plan.framing], self.tally)
 
     async def open(self, number: int, *, at_once: bool) -> None:
         """Open connections, a bounded number at the same time.
@@ -104,7 +105,7 @@ class Load:
             stream.leave()
         async with asyncio.timeout(LEAVING_TIMEOUT):
             await self.tally.all_left.wait()
-        used, before = group_cpu_seconds(self._plan.group), 0.0
+        used, before = group_cpu_seconds(self._plan.group), -inf
         while used - before > STILL_SECONDS * STILL_SHARE:
             await asyncio.sleep(STILL_SECONDS)
             used, before = group_cpu_seconds(self._plan.group), used
@@ -121,7 +122,7 @@ async def warm_up(plan: Plan) -> None:
 async def pass_window(plan: Plan, load: Load) -> None:
     """Do what belongs in the window, until it has passed."""
     if plan.kind == "fanout":
-        await publish_for(plan.seconds, HOST, plan.port)
+        await publish_for(plan.seconds, HOST, plan.publish_port)
         return
     for stream in load.streams:
         if isinstance(stream, EchoStream):
@@ -132,13 +133,13 @@ async def pass_window(plan: Plan, load: Load) -> None:
 async def measure(plan: Plan) -> Window:
     """Open the connections, measure the window, and return what it showed."""
     await warm_up(plan)
-    empty = group_pss_kib(plan.group)
+    empty, kernel_empty = group_pss_kib(plan.group), slab_kib()
     load = Load(plan)
     before = read(plan.group)
     await load.open(plan.connections, at_once=plan.kind == "storm")
     opened = read(plan.group)
     if plan.kind == "storm":
-        first, memory = before, group_pss_kib(plan.group)
+        first, memory, kernel = before, group_pss_kib(plan.group), slab_kib()
         await load.leave()
         last = read(plan.group)
         count, received, lost, taken = plan.connections, load.tally.received_bytes, 0, latency([])
@@ -149,7 +150,7 @@ async def measure(plan: Plan) -> Window:
         del load.tally.latencies[:]
         began, first = replace(load.tally), read(plan.group)
         await pass_window(plan, load)
-        last, memory = read(plan.group), group_pss_kib(plan.group)
+        last, memory, kernel = read(plan.group), group_pss_kib(plan.group), slab_kib()
         count = load.tally.delivered - began.delivered
         received = load.tally.received_bytes - began.received_bytes
         lost, taken = load.tally.lost, latency(load.tally.latencies)
@@ -164,6 +165,7 @@ async def measure(plan: Plan) -> Window:
         opening_seconds=opened.clock - before.clock,
         opening_cpu=opened.server - before.server,
         memory=memory - empty,
+        kernel_memory=kernel - kernel_empty,
         latency=taken,
     )
 

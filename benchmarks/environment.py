@@ -5,13 +5,14 @@ import json
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
-from benchmarks.servers import NODE, ROOT
+from benchmarks.servers import NODE, PEERS_VENV, ROOT
 
 MODULES = ("aiohttp", "aiohttp-sse", "uvloop")
-PACKAGES = ("ws",)
+PACKAGES = ("bun", "socket.io", "ws")
+PEERS = ("picows", "sse-starlette", "starlette", "uvicorn", "websockets")
 PROGRAMS = {"node": ["node", "--version"], "cc": ["cc", "-dumpfullversion"]}
 
 
@@ -40,6 +41,8 @@ def versions() -> dict[str, str]:
     for module in MODULES:
         with contextlib.suppress(PackageNotFoundError):
             found[module] = version(module)
+    folders = [str(folder) for folder in PEERS_VENV.glob("lib/python*/site-packages")]
+    found |= {one.name: one.version for one in distributions(path=folders) if one.name in PEERS}
     for package in PACKAGES:
         with contextlib.suppress(OSError):
             text = (NODE / "node_modules" / package / "package.json").read_text()

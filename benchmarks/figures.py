@@ -18,6 +18,7 @@ class Figures:
         per_second: messages, echoes or connections a second.
         p50, p99, max: milliseconds from `sentAt`, or of an echo.
         memory: KiB of the server for each connection.
+        kernel_memory: KiB of the kernel's own objects for each connection, both ends.
         connect: microseconds of the server for each connection that opened.
         server_core, client_core, other_core: CPU time in percent of one core.
         lost: connections that ended too early.
@@ -30,6 +31,7 @@ class Figures:
     p99: float | None
     max: float | None
     memory: float | None
+    kernel_memory: float | None
     connect: float | None
     server_core: float | None
     client_core: float | None
@@ -66,6 +68,7 @@ def figures(window: Window, workload: Workload, transport: Transport) -> Figures
         p99=window.latency.p99,
         max=window.latency.max,
         memory=window.memory / workload.connections,
+        kernel_memory=window.kernel_memory / workload.connections,
         connect=None if opening_cpu is None else 1e6 * opening_cpu / workload.connections,
         server_core=100 * window.server_cpu / window.seconds,
         client_core=100 * window.client_cpu / window.seconds,

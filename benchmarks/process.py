@@ -64,6 +64,19 @@ def group_pss_kib(group: int) -> int:
     return total
 
 
+def slab_kib(meminfo: str | None = None) -> int:
+    """Return the memory that the kernel keeps its own objects in, sockets and files among them, in KiB.
+
+    Arguments:
+        meminfo: what /proc/meminfo has; None reads it.
+    """
+    for line in (meminfo or (PROC / "meminfo").read_text()).splitlines():
+        name, _, rest = line.partition(":")
+        if name == "Slab":
+            return int(rest.split()[0])
+    return 0
+
+
 def wait_until_quiet(share: float, limit: float) -> None:
     """Return once the machine used less than a share of one core for a second, or at the limit.
 

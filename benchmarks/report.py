@@ -37,6 +37,7 @@ COLUMNS = (
     Column("p99 ms", ".2f", lambda one: one.p99),
     Column("max ms", ".1f", lambda one: one.max),
     Column("KiB/conn", ".2f", lambda one: one.memory),
+    Column("slab/conn", ".2f", lambda one: one.kernel_memory),
     Column("µs/conn", ".0f", lambda one: one.connect),
     Column("server %", ".0f", lambda one: one.server_core),
     Column("client %", ".0f", lambda one: one.client_core),

@@ -1,7 +1,6 @@
 """Every server that can be measured, and how it is started and ended."""
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -21,6 +20,8 @@ from benchmarks.workloads import PRODUCER, TRANSPORTS, Kind, Transport, Workload
 ROOT = Path(__file__).resolve().parents[1]
 NODE = ROOT / "benchmarks" / "node"
 PEERS = ROOT / "benchmarks" / "peers"
+PEERS_VENV = ROOT / "benchmarks" / ".venv"
+"""Where the peers in Python are installed, but for aiohttp, which rtdemo has too."""
 HOST = "127.0.0.1"
 START_TIMEOUT, STOP_TIMEOUT, POLL = 20.0, 2.0, 0.05
 RTDEMO = "rtdemo"
@@ -33,7 +34,7 @@ class Need:
     """Something that must be installed.
 
     Arguments:
-        kind: a program on the PATH, a package of Node in benchmarks/node, or a module of Python.
+        kind: a program on the PATH, a package in benchmarks/node, or a module in benchmarks/.venv.
         name: of it.
     """
 
@@ -47,14 +48,14 @@ class Need:
             return shutil.which(self.name) is not None
         if self.kind == "node":
             return (NODE / "node_modules" / self.name).is_dir()
-        return importlib.util.find_spec(self.name) is not None
+        return any(PEERS_VENV.glob(f"lib/python*/site-packages/{self.name}"))
 
     def __str__(self) -> str:
         if self.kind == "program":
             return f"{self.name} is not on the PATH"
         if self.kind == "node":
             return f"{self.name} is not installed: npm install --prefix benchmarks/node"
-        return f"{self.name} is not installed: python -m pip install -r benchmarks/requirements.txt"
+        return f"{self.name} is not installed in benchmarks/.venv: see benchmarks/README.md"
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,12 @@ class Server:
     Arguments:
         name: on the command line and in tables.
         transports: that it serves.
-        command: that starts it, with `{port}` and `{scratch}`, a folder of this run, to be filled in.
+        command: that starts it. To be filled in are `{port}`, `{scratch}`, a folder of this run, and
+            where messages are not published on the same port, `{publish_port}`.
         needs: what must be installed.
         build: command that is run before the first start.
         framing: of its WebSocket messages, where they are wrapped once more.
+        query: that its clients send besides.
         only: the kind of workload that it is for; None for all.
         redis: whether its messages go through Redis.
         root: the folder that it starts in.
@@ -79,6 +82,7 @@ class Server:
     needs: tuple[Need, ...] = ()
     build: tuple[str, ...] = ()
     framing: Framing = "websocket"
+    query: str = ""
     only: Kind | None = None
     redis: bool = False
     root: Path = ROOT
@@ -123,6 +127,24 @@ def rtdemo(root: Path = ROOT, *, redis: bool = False) -> Server:
     )
 
 
+def python_peer(
+    name: str, transports: tuple[Transport, ...], *modules: str, other_port: bool = False
+) -> Server:
+    """Return a server in Python from benchmarks/.venv.
+
+    Arguments:
+        name: of it, and of its module up to `_server`.
+        transports: that it serves.
+        modules: that must be installed.
+        other_port: whether messages are published on another port.
+    """
+    command = [str(PEERS_VENV / "bin" / "python"), "-m", f"benchmarks.peers.{name}_server", "{port}"]
+    needs = tuple(Need("python", module) for module in modules)
+    return Server(
+        name, transports, (*command, "{publish_port}") if other_port else tuple(command), needs
+    )
+
+
 SERVERS: tuple[Server, ...] = (
     rtdemo(),
     rtdemo(redis=True),
@@ -142,6 +164,23 @@ SERVERS: tuple[Server, ...] = (
         (Need("program", "cc"),),
         build=("cc", "-O2", "-o", "{scratch}/floor", str(PEERS / "floor.c")),
     ),
+    Server(
+        "bun",
+        ("websocket",),
+        (str(NODE / "node_modules" / ".bin" / "bun"), str(NODE / "bun.js"), "{port}"),
+        (Need("node", "bun"),),
+    ),
+    Server(
+        "socket.io",
+        ("websocket",),
+        ("node", str(NODE / "socket_io.js"), "{port}"),
+        (Need("program", "node"), Need("node", "socket.io")),
+        framing="socket.io",
+        query="&EIO=4&transport=websocket",
+    ),
+    python_peer("websockets", ("websocket",), "websockets", "uvloop", other_port=True),
+    python_peer("picows", ("websocket",), "picows", "uvloop", other_port=True),
+    python_peer("starlette", TRANSPORTS, "starlette", "sse_starlette", "uvicorn"),
     Server("aiohttp", TRANSPORTS, (sys.executable, "-m", "benchmarks.peers.aiohttp_server", "{port}")),
 )
 
@@ -152,10 +191,12 @@ class Running:
 
     Attributes:
         port: TCP port on loopback.
+        publish_port: the one that answers POST /api/publish.
         group: its process group.
     """
 
     port: int
+    publish_port: int
     group: int
 
 
@@ -186,8 +227,9 @@ def running(server: Server, scratch: Path, plugins: Sequence[str] = ()) -> Itera
     Raises:
         RuntimeError: with the end of its log, if it does not come up.
     """
-    port, redis = free_ports(2)
-    command = [part.format(port=port, redis=redis, scratch=scratch) for part in server.command]
+    port, redis, publish_port = free_ports(3)
+    found = {"port": port, "redis": redis, "publish_port": publish_port, "scratch": scratch}
+    command = [part.format(**found) for part in server.command]
     command += [str(ROOT / plugin) for plugin in plugins]
     with contextlib.ExitStack() as stack:
         group = 0  # of the first process itself
@@ -195,7 +237,8 @@ def running(server: Server, scratch: Path, plugins: Sequence[str] = ()) -> Itera
             store = ["redis-server", "--port", str(redis), "--bind", HOST, "--save", ""]
             group = stack.enter_context(process("redis", store, scratch, redis, group))
         leader = stack.enter_context(process(server.name, command, server.root, port, group))
-        yield Running(port, group or leader)
+        has_other = "{publish_port}" in server.command
+        yield Running(port, publish_port if has_other else port, group or leader)
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ Framing = Literal["websocket", "sse", "socket.io"]
 
 TOKEN = b'"sentAt":'
 SENT_AT = re.compile(rb'"sentAt": ?([0-9.]+)[,}]')
-ENDS = b"}\n"
-"""Last bytes of a frame and of an event: neither is part of the token."""
+ENDS = b"}]\n"
+"""Last bytes of a frame and of an event: none is part of the token."""
 SAMPLE_EVERY = 11
 """Reads for each one whose latency is taken; a prime, so that no connection is taken more often."""
 MAX_HEAD = 16 * 1024
@@ -26,6 +26,10 @@ TEXT_FRAME, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A  # RFC 6455 section 5.2: 
 MASK_BIT = 0x80
 ZERO_KEY = b"\0\0\0\0"  # a masking key that leaves the payload as it is
 GOING_AWAY = (1001).to_bytes(2, "big")
+MAX_SHORT_FRAME = 2 + 125
+"""Bytes of the longest frame whose second byte is its payload's length."""
+IO_OPEN, IO_PING, IO_PONG, IO_CONNECT, IO_EVENT = b"0", b"2", b"3", b"40", b"42"
+"""First bytes of packets: the type of Engine.IO, and of Socket.IO within a message (4)."""
 KEY = "cnRkZW1vIGJlbmNobWFyaw=="
 
 
@@ -107,6 +111,10 @@ class Stream(asyncio.Protocol):
         if self._tally.lost == self._tally.leaving:
             self._tally.all_left.set()
 
+    def report_open(self, opened: "asyncio.Future[Stream]") -> None:
+        """Set the result of a future to this stream once messages may come: at once."""
+        opened.set_result(self)
+
     def leave(self) -> None:
         """Close as a client that leaves."""
         self._transport.close()
@@ -124,7 +132,11 @@ class WebSocketStream(Stream):
     def data_received(self, data: bytes) -> None:
         """Count; walk the frames only where the read is anything but one short text frame."""
         super().data_received(data)
-        if self._partial or len(data) < 2 or data[0] != TEXT_FRAME or data[1] + 2 != len(data):
+        length = len(data)
+        is_short_text = (
+            2 <= length <= MAX_SHORT_FRAME and data[0] == TEXT_FRAME and data[1] + 2 == length
+        )
+        if self._partial or not is_short_text:
             self._walk(self._partial + data)
 
     def _walk(self, data: bytes) -> None:
@@ -148,13 +160,60 @@ class WebSocketStream(Stream):
         self._transport.write(client_frame(CLOSE, GOING_AWAY))
 
 
-STREAMS: dict[Framing, type[Stream]] = {"websocket": WebSocketStream, "sse": Stream}
+class SocketIoStream(WebSocketStream):
+    """Speaks Socket.IO: joins its default namespace and answers its pings.
+
+    Source: the protocols of Engine.IO (version 4) and Socket.IO (version 5).
+    """
+
+    __slots__ = ("_opened",)
+
+    def __init__(self, tally: Tally, transport: asyncio.Transport) -> None:
+        super().__init__(tally, transport)
+        self._opened: asyncio.Future[Stream] | None = None
+
+    def report_open(self, opened: "asyncio.Future[Stream]") -> None:
+        """Set the result of a future to this stream once it has joined the namespace."""
+        self._opened = opened
+
+    def data_received(self, data: bytes) -> None:
+        """Count; walk the frames only where the read is anything but one short event."""
+        Stream.data_received(self, data)
+        length = len(data)
+        is_short_event = length <= MAX_SHORT_FRAME and data[2:4] == IO_EVENT and data[1] + 2 == length
+        if self._partial or not is_short_event:
+            self._walk(self._partial + data)
+
+    def frame_received(self, opcode: int, payload: bytes) -> None:
+        """Answer what a server of Socket.IO expects an answer to."""
+        if opcode != TEXT_FRAME:
+            super().frame_received(opcode, payload)
+        elif payload.startswith(IO_OPEN):
+            self._transport.write(client_frame(TEXT_FRAME, IO_CONNECT))
+        elif payload.startswith(IO_CONNECT):
+            if self._opened and not self._opened.done():
+                self._opened.set_result(self)
+        elif payload == IO_PING:
+            self._transport.write(client_frame(TEXT_FRAME, IO_PONG))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the loss, and fail an opening that waits."""
+        super().connection_lost(exc)
+        if self._opened and not self._opened.done():
+            self._opened.set_exception(
+                ConnectionError("the server closed before a namespace was joined")
+            )
+
+
+STREAMS: dict[Framing, type[Stream]] = {
+    "websocket": WebSocketStream,
+    "sse": Stream,
+    "socket.io": SocketIoStream,
+}
 
 
 class EchoStream(WebSocketStream):
     """Sends a text, waits for its echo, and sends the next."""
-
-    __slots__ = ("_asked_at",)
 
     FRAME = client_frame(TEXT_FRAME, b"a short text")
 
@@ -175,6 +234,18 @@ class EchoStream(WebSocketStream):
         if self._asked_at and self._tally.delivered > before:
             self._tally.latencies.append((time.perf_counter() - self._asked_at) * 1000)
             self.ask()
+
+
+class SocketIoEchoStream(EchoStream, SocketIoStream):
+    """Sends the text as an event of Socket.IO."""
+
+    FRAME = client_frame(TEXT_FRAME, IO_EVENT + b'["message","a short text"]')
+
+
+ECHO_STREAMS: dict[Framing, type[EchoStream]] = {
+    "websocket": EchoStream,
+    "socket.io": SocketIoEchoStream,
+}
 
 
 def frame_payload(data: bytes, at: int) -> slice | None:
@@ -233,10 +304,9 @@ class Opening(asyncio.Protocol):
             return
         stream = self._stream(self._transport)
         self._transport.set_protocol(stream)
+        stream.report_open(self.opened)
         if rest:
             stream.data_received(rest)
-        if not self.opened.done():
-            self.opened.set_result(stream)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the opening where the server closed before its answer."""

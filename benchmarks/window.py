@@ -16,6 +16,7 @@ class Plan:
         kind: what happens in the window.
         framing: of the server's messages.
         port: TCP port on loopback.
+        publish_port: the one that POST /api/publish goes to.
         path: of a connection, with its query.
         connections: open at once.
         seconds: length of the window.
@@ -26,6 +27,7 @@ class Plan:
     kind: Kind
     framing: Framing
     port: int
+    publish_port: int
     path: str
     connections: int
     seconds: float
@@ -54,6 +56,7 @@ class Window:
         opening_seconds: from the first connection's start until the last is open.
         opening_cpu: CPU time of the server meanwhile.
         memory: of the server with its connections, less that without.
+        kernel_memory: of the kernel's own objects (Slab), likewise; both ends of each connection.
     """
 
     seconds: float
@@ -66,6 +69,7 @@ class Window:
     opening_seconds: float
     opening_cpu: float
     memory: int
+    kernel_memory: int
     latency: Latency
 
 

@@ -27,28 +27,29 @@ const below = (count) => Math.floor(Math.random() * count);
 // Date.now() has whole milliseconds, in which a 99th percentile below one cannot be seen.
 const now = () => Math.round((performance.timeOrigin + performance.now()) * 1000) / 1000;
 
-const encode = (message) => JSON.stringify({ message, sentAt: now() });
+const stamp = (message) => ({ message, sentAt: now() });
+const encode = (message) => JSON.stringify(stamp(message));
 
-// Start a client's messages; return what stops them.
-function start(label, url, send) {
-  send(encode(`${label} connection established`));
+// Start a client's messages, each made by `form`; return what stops them.
+function start(label, url, send, form = encode) {
+  send(form(`${label} connection established`));
   const query = new URL(url, "http://localhost").searchParams;
   if (query.has("producers")) return () => {};
   const speed = Number(query.get("speed")) || 1;
   const texts = STATUSES[label];
   const timers = [
-    setInterval(() => send(encode(`${label} Message ${below(1000)}`)), MESSAGE_MS / speed),
-    setInterval(() => send(encode(texts[below(texts.length)])), STATUS_MS[label] / speed),
+    setInterval(() => send(form(`${label} Message ${below(1000)}`)), MESSAGE_MS / speed),
+    setInterval(() => send(form(texts[below(texts.length)])), STATUS_MS[label] / speed),
   ];
   return () => timers.forEach(clearInterval);
 }
 
-// Read a POST and pass its message on to everyone.
-function publish(request, response, everyone) {
+// Read a POST and pass its message on to everyone, made by `form`.
+function publish(request, response, everyone, form = encode) {
   let body = "";
   request.on("data", (chunk) => (body += chunk));
   request.on("end", () => {
-    if (body) everyone(encode(JSON.parse(body).message));
+    if (body) everyone(form(JSON.parse(body).message));
     response.end("{}");
   });
 }
@@ -56,4 +57,4 @@ function publish(request, response, everyone) {
 const port = Number(process.argv[2]);
 const address = { port, host: "127.0.0.1", backlog: 4096 };
 
-module.exports = { address, encode, port, publish, start };
+module.exports = { address, encode, publish, stamp, start };

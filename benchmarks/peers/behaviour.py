@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from urllib.parse import parse_qsl, urlsplit
 
 from benchmarks.workloads import LABELS, MESSAGE_PERIOD, STATUS_PERIOD, Transport
 
@@ -56,6 +57,32 @@ async def tick(send: Send, period: float, text: Callable[[], str]) -> None:
             return
 
 
+def due_texts(transport: Transport, query: Mapping[str, str]) -> list[tuple[float, Callable[[], str]]]:
+    """Return the period in seconds and the text of each periodic message that a client gets.
+
+    Arguments:
+        transport: whose texts and periods apply.
+        query: of the client's URL.
+    """
+    if "producers" in query:
+        return []
+    speed, statuses = float(query.get("speed", 1)), STATUSES[transport]
+    return [
+        (MESSAGE_PERIOD / speed, lambda: f"{LABELS[transport]} Message {random.randrange(1000)}"),
+        (STATUS_PERIOD[transport] / speed, lambda: random.choice(statuses)),
+    ]
+
+
+def welcome(transport: Transport) -> str:
+    """Return the first message, as JSON."""
+    return encode(f"{LABELS[transport]} connection established")
+
+
+def query_of(path: str) -> dict[str, str]:
+    """Return the query of a request's path."""
+    return dict(parse_qsl(urlsplit(path).query))
+
+
 @asynccontextmanager
 async def ticking(send: Send, transport: Transport, query: Mapping[str, str]) -> AsyncIterator[None]:
     """Welcome a client, and send its messages within the block.
@@ -65,14 +92,10 @@ async def ticking(send: Send, transport: Transport, query: Mapping[str, str]) ->
         transport: whose texts and periods apply.
         query: of the client's URL.
     """
-    label = LABELS[transport]
-    await send(encode(f"{label} connection established"))
-    tasks = []
-    if "producers" not in query:
-        speed = float(query.get("speed", 1))
-        message = tick(send, MESSAGE_PERIOD / speed, lambda: f"{label} Message {random.randrange(1000)}")
-        status = tick(send, STATUS_PERIOD[transport] / speed, lambda: random.choice(STATUSES[transport]))
-        tasks = [asyncio.create_task(message), asyncio.create_task(status)]
+    await send(welcome(transport))
+    tasks = [
+        asyncio.create_task(tick(send, period, text)) for period, text in due_texts(transport, query)
+    ]
     try:
         yield
     finally:

@@ -22,6 +22,7 @@ WINDOW = Window(
     opening_seconds=2,
     opening_cpu=0.05,
     memory=300,
+    kernel_memory=700,
     latency=Latency(0.2, 0.9, 4.0, 450),
 )
 """100 connections, each of which is due five messages a second."""
@@ -47,7 +48,7 @@ def test_window_of_private_messages() -> None:
     assert found.cpu == pytest.approx(20)
     assert found.rate_kept == pytest.approx(60)
     assert found.per_second == 500
-    assert found.memory == 3
+    assert (found.memory, found.kernel_memory) == (3, 7)
     assert found.connect is None
     cores = (found.server_core, found.client_core, found.other_core)
     assert cores == pytest.approx((1, 2, 5))

@@ -11,6 +11,7 @@ from benchmarks.process import (
     group_cpu_seconds,
     group_pss_kib,
     pss_kib,
+    slab_kib,
     stat_fields,
 )
 
@@ -31,6 +32,17 @@ def test_pss_is_the_whole_of_it() -> None:
 def test_no_pss_is_zero() -> None:
     """A process without memory of its own, such as one that ends, has an empty file."""
     assert pss_kib("") == 0
+
+
+def test_slab_is_the_whole_of_it() -> None:
+    """`SReclaimable` and `SUnreclaim` are its parts."""
+    meminfo = "KReclaimable:  300 kB\nSlab:   900 kB\nSReclaimable:  200 kB\nSUnreclaim:  700 kB\n"
+    assert slab_kib(meminfo) == 900
+
+
+def test_kernel_of_this_machine_has_slabs() -> None:
+    """Sockets and files are in them."""
+    assert slab_kib() > 1000
 
 
 def test_fields_follow_a_name_with_spaces_and_parentheses() -> None:

@@ -15,6 +15,8 @@ from benchmarks.streams import (
     STREAMS,
     EchoStream,
     Framing,
+    SocketIoEchoStream,
+    SocketIoStream,
     Stream,
     Tally,
     WebSocketStream,
@@ -47,9 +49,17 @@ def frame(opcode: int, payload: bytes) -> bytes:
 
 def wire_bytes(framing: Framing) -> bytes:
     """Return four messages as a server sends them."""
+    texts = (MESSAGE, LONG, MESSAGE, MESSAGE)
     if framing == "sse":
-        return b"".join(b"data: " + text + b"\n\n" for text in (MESSAGE, LONG, MESSAGE, MESSAGE))
-    return b"".join(frame(0x81, text) for text in (MESSAGE, LONG, MESSAGE, MESSAGE))
+        return b"".join(b"data: " + text + b"\n\n" for text in texts)
+    if framing == "socket.io":
+        return b"".join(io_event(text) for text in texts)
+    return b"".join(frame(0x81, text) for text in texts)
+
+
+def io_event(text: bytes) -> bytes:
+    """Return a message as an event of Socket.IO."""
+    return frame(0x81, b'42["message",' + text + b"]")
 
 
 @pytest.mark.parametrize("framing", STREAMS)
@@ -99,6 +109,64 @@ async def test_ping_is_answered_and_closing_too() -> None:
     assert not wire.is_closed
     stream.data_received(frame(CLOSE, b"\x03\xe8"))
     assert wire.is_closed
+
+
+@pytest.mark.parametrize("framing", ["websocket", "socket.io"])
+async def test_part_of_a_long_frame_is_no_short_frame(framing: Framing) -> None:
+    """A read may be as long as its second byte plus 2, which is 126 for every longer payload."""
+    wire = Wire()
+    stream = STREAMS[framing](Tally(), wire)
+    long = frame(0x81, b'42["' + 122 * b"\x8a" + b'"]')  # 128 bytes, and 4 of head
+    stream.data_received(long[:128])
+    stream.data_received(long[128:] + frame(PING, b""))
+    assert wire.written == b"\x8a\x80\0\0\0\0"
+
+
+async def test_socket_io_joins_the_namespace_before_it_is_open() -> None:
+    """The handshake of Engine.IO is answered, and then that of Socket.IO comes, in one read or two."""
+    data = frame(0x81, b'0{"sid":"a","pingInterval":25000}') + frame(0x81, b'40{"sid":"b"}')
+    for cut in range(1, len(data) + 1):
+        wire, opened = Wire(), asyncio.get_running_loop().create_future()
+        stream = SocketIoStream(Tally(), wire)
+        stream.report_open(opened)
+        stream.data_received(data[:cut])
+        assert opened.done() is (cut == len(data))
+        if cut < len(data):
+            stream.data_received(data[cut:])
+        assert wire.written == b"\x81\x82\0\0\0\x0040"
+        assert opened.result() is stream
+
+
+async def test_socket_io_server_that_closes_fails_the_opening() -> None:
+    """It does not wait until the time for opening is over."""
+    opened: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
+    stream = SocketIoStream(Tally(), Wire())
+    stream.report_open(opened)
+    stream.connection_lost(None)
+    with pytest.raises(ConnectionError, match="namespace"):
+        opened.result()
+
+
+async def test_socket_io_ping_is_answered_and_an_event_is_not() -> None:
+    """A ping may come alone, or in one read with an event."""
+    wire, tally = Wire(), Tally()
+    stream = SocketIoStream(tally, wire)
+    stream.data_received(io_event(MESSAGE))
+    assert wire.written == b""
+    stream.data_received(frame(0x81, b"2"))
+    stream.data_received(io_event(MESSAGE) + frame(0x81, b"2"))
+    assert wire.written == 2 * b"\x81\x81\0\0\0\x003"
+    assert tally.delivered == 2
+
+
+async def test_socket_io_echo_is_an_event() -> None:
+    """What is sent and what is counted has its framing."""
+    tally, wire = Tally(), Wire()
+    stream = SocketIoEchoStream(tally, wire)
+    stream.ask()
+    stream.data_received(io_event(MESSAGE))
+    assert wire.written == 2 * (b"\x81\x9c" + bytes(4) + b'42["message","a short text"]')
+    assert len(tally.latencies) == 1
 
 
 async def test_echo_asks_again_once_it_is_answered() -> None:
