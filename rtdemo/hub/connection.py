@@ -298,6 +298,11 @@ class Connection:
             self._outbox_timer.cancel()
             self._outbox_timer = None
 
+    def correct_loss(self, reason: Reason) -> None:
+        """Replace the reason of a connection that was lost; it turned out later how."""
+        if self.reason is Reason.CONNECTION_LOST:
+            self.reason = reason
+
     def _check_outbox(self) -> bool:
         """Return whether the outbox is over its limit; start or stop its timer accordingly.
 

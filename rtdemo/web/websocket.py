@@ -25,6 +25,12 @@ log = logging.getLogger(__name__)
 
 TEXTS_PER_TURN = 16
 """Texts of one client that are handled before other tasks of the event loop run."""
+FRAMES_PER_TURN = 64
+"""Frames of one client, of any kind, that are read before other tasks of the event loop run."""
+PARSED_BYTES = 1024
+"""Bytes that the parser gets at once: it does not stop before it has read all of them."""
+UNREAD_BYTES = 64 * 1024
+"""Bytes of a client that may wait to be parsed; above this, nothing more is read from its socket."""
 FINISH_TIMEOUT_S = 2.0
 """Seconds for plugins to handle texts that arrived before the connection was lost."""
 LINGER_S = 1.0
@@ -70,13 +76,14 @@ class WebSocket(StreamProtocol):
     parser of `websockets`, with all that follows: it knows fragments, close frames and all errors.
 
     Texts are handled in order, each to its end, even if the client disconnects meanwhile. While one
-    waits for a plugin, or for a client that does not read its replies, nothing more is read.
+    waits for a plugin, or for a client that does not read its replies, what arrives is kept, up to a
+    bound. So the end of the connection is noticed meanwhile.
 
     Arguments:
         request, transport, client: as `StreamProtocol` takes them.
     """
 
-    __slots__ = ("_is_alive", "_message", "_parser", "_task", "_texts", "_texts_in_turn")
+    __slots__ = ("_is_alive", "_message", "_parser", "_task", "_texts", "_texts_in_turn", "_unread")
 
     def __init__(self, request: web.Request, transport: asyncio.Transport, client: Client) -> None:
         super().__init__(request, transport, client, wire.websocket_frame)
@@ -84,40 +91,55 @@ class WebSocket(StreamProtocol):
         self._parser: Protocol | None = None
         # The frames of a message that is not complete.
         self._message: list[bytes] = []
-        # Texts that wait for their turn; None while none has to.
+        # Texts that wait for their turn, and bytes behind them; None while none has to.
         self._texts: deque[str] | None = None
+        self._unread = b""
         self._texts_in_turn = 0
         self._task: asyncio.Task[None] | None = None
 
     def beat(self) -> None:
-        """Send a ping; end the connection if nothing has come since the last one.
-
-        While a plugin works on a text, nothing is read, so silence does not mean that the peer is gone.
-        """
+        """Send a ping; end the connection if nothing has come since the last one."""
         if self.connection.reason is not None:
             return  # nothing may follow a close frame
-        if not self._is_alive and self._task is None:
+        # While too much of it is unread, its pong cannot arrive.
+        if not self._is_alive and self.transport.is_reading():
             self.connection.end(Reason.CONNECTION_LOST)
             return
         self._is_alive = False
         self.write(wire.websocket_control(wire.PING))
 
     def data_received(self, data: bytes) -> None:
-        """Handle what the client sends."""
+        """Handle what the client sends, or keep it while an earlier text waits."""
         self._is_alive = True
-        self._texts_in_turn = 0
-        if self._parser is None:
-            data = self._read_short_frames(data)
-            if not data:
-                return
-        parser = self._get_parser()
-        parser.receive_data(data)
-        self._handle_frames(parser)
+        if not self._is_busy:
+            self._texts_in_turn = 0
+            self._read(data)
+            return
+        self._unread += data
+        if len(self._unread) > UNREAD_BYTES and self.transport.is_reading():
+            self.transport.pause_reading()
 
-    def _read_short_frames(self, data: bytes) -> bytes:
-        """Handle the short frames that data begins with; return the rest, for the parser."""
+    def _read(self, data: bytes) -> None:
+        """Read frames until a text has to wait, or other tasks of the event loop have their turn."""
+        at = self._read_short_frames(data) if self._parser is None else 0
+        size = len(data)
+        for _ in range(FRAMES_PER_TURN):
+            if at == size or self._is_busy:
+                break
+            parser = self._get_parser()
+            parser.receive_data(data[at : at + PARSED_BYTES])
+            at = min(at + PARSED_BYTES, size)
+            self._handle_frames(parser)
+        if at < size:
+            self._unread = data[at:] + self._unread
+            self._go_on_later()
+
+    def _read_short_frames(self, data: bytes) -> int:
+        """Handle the short frames that data begins with; return where the rest for the parser begins."""
         at, end = 0, len(data)
-        while end - at >= _SHORT_HEAD_BYTES and self._parser is None:
+        for _ in range(FRAMES_PER_TURN):
+            if end - at < _SHORT_HEAD_BYTES or self._parser is not None or self._is_busy:
+                break
             kind, length = data[at], data[at + 1] ^ _MASKED
             payload_at = at + _SHORT_HEAD_BYTES
             stop = payload_at + length
@@ -133,13 +155,15 @@ class WebSocket(StreamProtocol):
             elif kind == _PING:
                 self._pong(payload)
             at = stop
-        return data[at:]
+        else:
+            self._go_on_later()
+        return at
 
     def _pong(self, payload: bytes) -> None:
         if self.connection.reason is None:
             self.write(wire.websocket_control(wire.PONG, payload))
             if self._is_full:
-                self._pause()
+                self._wait()
 
     def _get_parser(self) -> Protocol:
         if self._parser is None:
@@ -205,7 +229,7 @@ class WebSocket(StreamProtocol):
 
     def _receive(self, text: str) -> None:
         """Handle a text now, or after those that wait."""
-        if self.connection.reason is not None:
+        if self.connection.reason is not None and not self.is_lost:
             return
         if self._texts is not None:
             self._texts.append(text)
@@ -213,13 +237,11 @@ class WebSocket(StreamProtocol):
         self._texts_in_turn += 1
         rest = self._handle(text)
         if rest is not None:
-            self._pause()
             self._await(rest)
         elif self._is_full:
-            self._pause()
+            self._wait()
         elif self._texts_in_turn >= TEXTS_PER_TURN:
-            self._pause()
-            asyncio.get_running_loop().call_soon(self._go_on)
+            self._go_on_later()
 
     def _handle(self, text: str) -> Coroutine[Any, Any, None] | None:
         try:
@@ -230,47 +252,73 @@ class WebSocket(StreamProtocol):
             return None
 
     @property
-    def _is_full(self) -> bool:
-        return self._is_waiting and self.get_write_buffer_size() > OUTBOX_LIMIT_BYTES
+    def _is_busy(self) -> bool:
+        """Whether what arrives has to wait. After the end, only the client's close frame counts."""
+        return self._texts is not None and (self.connection.reason is None or self.is_lost)
 
-    def _pause(self) -> None:
-        """Read nothing more; keep what is read already."""
+    @property
+    def _is_full(self) -> bool:
+        return (
+            self._is_waiting and not self.is_lost and self.get_write_buffer_size() > OUTBOX_LIMIT_BYTES
+        )
+
+    def _wait(self) -> None:
+        """Handle nothing more until `_go_on`."""
         if self._texts is None:
             self._texts = deque()
-            if not self.transport.is_closing():
-                self.transport.pause_reading()
 
     def _await(self, rest: Coroutine[Any, Any, None]) -> None:
+        self._wait()
         self._task = asyncio.ensure_future(rest)
         self._task.add_done_callback(self._go_on)
 
+    def _go_on_later(self) -> None:
+        """Let other tasks of the event loop run, and go on then."""
+        if self._texts is None:
+            self._wait()
+            asyncio.get_running_loop().call_soon(self._go_on)
+
     def _go_on(self, done: asyncio.Task[None] | None = None) -> None:
-        """Handle the texts that wait; read again when none does."""
+        """Handle what waits: first the texts, then what is not parsed."""
         if done is not None:
             self._task = None
         if self._texts is None or self._task is not None:
             return
         for _ in range(TEXTS_PER_TURN):
-            if not self._texts:
+            if not self._texts or self._is_full:
                 break
-            if self._is_full and not self.is_lost:
-                return  # `resume_writing` goes on
             rest = self._handle(self._texts.popleft())
             if rest is not None:
                 self._await(rest)
                 return
-        else:
+        if self._is_full:
+            return  # `resume_writing` goes on
+        if self._texts:
             asyncio.get_running_loop().call_soon(self._go_on)
             return
-        if self._is_full and not self.is_lost:
-            return
         self._texts = None
+        self._texts_in_turn = 0
+        unread, self._unread = self._unread, b""
+        if unread:
+            self._read(unread)
+        if self._texts is None:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Everything that has arrived is handled: read more, or leave a connection that is lost."""
         if self.is_lost:
-            self.leave(Reason.CONNECTION_LOST)
+            self._leave()
             return
         self._send_close()
-        if not self.transport.is_closing():
+        if not self.transport.is_closing() and not self.transport.is_reading():
+            self._is_alive = True
             self.transport.resume_reading()
+
+    def _leave(self) -> None:
+        if self._parser is not None and self._parser.close_rcvd is not None:
+            # Its close frame may have been read only after it was gone.
+            self.connection.correct_loss(Reason.CLIENT_LEFT)
+        self.leave(Reason.CONNECTION_LOST)
 
     def resume_writing(self) -> None:
         """Go on with the texts of a client that reads again."""
@@ -281,6 +329,7 @@ class WebSocket(StreamProtocol):
         """End the connection: by a close frame after the bytes in the outbox, or by a cut."""
         if self._texts is not None:
             self._texts.clear()
+        self._unread = b""
         if reason is Reason.CONNECTION_LOST:
             # It may not be sent (RFC 6455 section 7.4.1): the peer sees no close frame.
             self.transport.abort()
@@ -296,16 +345,16 @@ class WebSocket(StreamProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let plugins finish the texts that have arrived, and leave the hub."""
         super().connection_lost(exc)
-        has_close = self._parser is not None and self._parser.close_rcvd is not None
-        self.connection.mark_ended(Reason.CLIENT_LEFT if has_close else Reason.CONNECTION_LOST)
+        self.connection.mark_ended(Reason.CONNECTION_LOST)
         if self._texts is None:
-            self.leave(Reason.CONNECTION_LOST)
+            self._leave()
             return
         self._close_timer = asyncio.get_running_loop().call_later(FINISH_TIMEOUT_S, self._give_up)
         self._go_on()
 
     def _give_up(self) -> None:
         """Leave although a plugin has not finished."""
+        self._unread = b""
         if self._texts is not None:
             self._texts.clear()
         if self._task is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from itertools import pairwise
 from pathlib import Path
 from ssl import SSLContext
 
@@ -13,7 +14,8 @@ from rtdemo.hub.connection import Connection
 from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES, Outbox
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
-from rtdemo.web.websocket import WebSocket
+from rtdemo.web import websocket
+from rtdemo.web.websocket import FRAMES_PER_TURN, WebSocket
 from tests.clients import eventually
 from tests.conftest import Start
 from tests.raw_client import (
@@ -21,6 +23,7 @@ from tests.raw_client import (
     CONTINUATION,
     GOODBYE,
     PING,
+    PONG,
     TEXT,
     RawClient,
     frame,
@@ -180,7 +183,7 @@ async def test_no_ping_after_an_error_of_the_client(start: Start) -> None:
 
 
 async def test_heartbeats_while_a_plugin_works(start: Start, tmp_path: Path) -> None:
-    """The server reads no pongs then: it does not take the client for lost."""
+    """The server still reads pongs then: it does not take the client for lost."""
     plugin = tmp_path / "waiting.py"
     plugin.write_text(WAITING)
     opened = await Opened(start).open(files=(plugin,))
@@ -188,7 +191,60 @@ async def test_heartbeats_while_a_plugin_works(start: Start, tmp_path: Path) -> 
     await eventually(lambda: opened.server.hub.traffic["websocket"].received == 1)
     for _ in range(3):
         opened.protocol.beat()
+        await opened.client.send(frame(PONG, b""))
+        await turns(20)
     assert opened.connection.reason is None
+    opened.client.leave()
+
+
+async def test_client_that_leaves_while_a_plugin_works(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server notices it at once, and gives the plugin two more seconds."""
+    monkeypatch.setattr(websocket, "FINISH_TIMEOUT_S", 0.0)
+    plugin = tmp_path / "waiting.py"
+    plugin.write_text(WAITING)
+    opened = await Opened(start).open(files=(plugin,))
+    await opened.client.send(frame(TEXT, b"x"))
+    await eventually(lambda: opened.server.hub.traffic["websocket"].received == 1)
+    opened.client.leave()
+    await eventually(lambda: len(opened.server.hub) == 0)
+
+
+async def test_flood_of_pings_does_not_hold_up_others(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some frames of one client, other tasks of the event loop have their turn."""
+    opened = await Opened(start).open()
+    handled: list[int] = []
+    protocol = opened.protocol
+    answered = 0
+
+    def count(_protocol: WebSocket, _data: bytes) -> bool:
+        nonlocal answered
+        answered += 1
+        return False
+
+    def note() -> None:
+        handled.append(answered)
+        if answered < 1000:
+            asyncio.get_running_loop().call_soon(note)
+
+    monkeypatch.setattr(WebSocket, "write", count)
+    protocol.data_received(frame(PING, b"") * 1000)
+    note()
+    await eventually(lambda: answered == 1000)
+    assert max(after - before for before, after in pairwise([0, *handled])) <= FRAMES_PER_TURN
+    opened.client.leave()
+
+
+async def test_flood_of_pongs_to_the_parser(start: Start) -> None:
+    """The parser gets a flood in parts, and reads all of it."""
+    opened = await Opened(start).open()
+    long = frame(TEXT, b"x" * 200)  # only the parser reads this
+    opened.protocol.data_received(long + frame(PING, b"p") * 5000 + frame(TEXT, b"last"))
+    assert opened.protocol.transport.is_reading()
+    await opened.client.read_until(b"Echo: last")
     opened.client.leave()
 
 
