@@ -1,4 +1,4 @@
-"""The WebSocket handshake: which requests are one, and the 426 answer to all others."""
+"""The WebSocket handshake: which requests are one, and the answers to all others: 405 and 426."""
 
 from __future__ import annotations
 
@@ -19,22 +19,27 @@ def check_handshake(request: web.Request) -> None:
     """Admit WebSocket handshakes of version 13 only (RFC 6455 section 4.2.1).
 
     Raises:
-        Refused: 426 with the headers of a valid handshake and the page's address; 400 for a bad key.
+        Refused: 405 for another method than GET; 426 with the headers of a valid handshake and the page's
+            address; 400 for a bad key.
     """
     headers = request.headers
+    if request.method != hdrs.METH_GET:
+        raise Refused(
+            405,
+            f"this address accepts only WebSocket, by GET; the page is at http://{_page_host(request)}/",
+            {hdrs.ALLOW: hdrs.METH_GET},
+        )
     is_upgrade = (
-        request.method == hdrs.METH_GET
-        and headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"
+        headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"
         and "upgrade" in ",".join(headers.getall(hdrs.CONNECTION, [])).lower()
     )
     if is_upgrade and headers.get(hdrs.SEC_WEBSOCKET_VERSION) == "13":
         if not _is_key(headers.get(hdrs.SEC_WEBSOCKET_KEY, "")):
             raise Refused(400, "Sec-WebSocket-Key is not 16 bytes in Base64")
         return
-    page = f"http://{_page_host(request)}/"
     raise Refused(
         426,
-        f"this address accepts only WebSocket (version 13); the page is at {page}",
+        f"this address accepts only WebSocket (version 13); the page is at http://{_page_host(request)}/",
         {hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", hdrs.SEC_WEBSOCKET_VERSION: "13"},
     )
 

@@ -62,13 +62,23 @@ async def test_bad_request_is_one_line(
     await still_served(bystanders)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_other_methods_on_the_websocket_site_are_405(
+    server: Server, bystanders: dict[str, Peer]
+) -> None:
+    """The answer names the method that is allowed (RFC 9110 section 15.5.6)."""
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(server.websocket_url.replace("ws", "http", 1))
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert server.web_url in answer.text
+    await still_served(bystanders)
+
+
 async def test_plain_http_on_the_websocket_site_is_426(
-    server: Server, bystanders: dict[str, Peer], method: str
+    server: Server, bystanders: dict[str, Peer]
 ) -> None:
     """The answer has the headers of a handshake and the page's address (RFC 9110 section 15.5.22)."""
     async with httpx.AsyncClient() as http:
-        answer = await http.request(method, server.websocket_url.replace("ws", "http", 1))
+        answer = await http.get(server.websocket_url.replace("ws", "http", 1))
     assert answer.status_code == 426
     assert (answer.headers["Upgrade"], answer.headers["Sec-WebSocket-Version"]) == ("websocket", "13")
     assert server.web_url in answer.text
