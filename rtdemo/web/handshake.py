@@ -19,8 +19,8 @@ def check_handshake(request: web.Request) -> None:
     """Admit WebSocket handshakes of version 13 only (RFC 6455 section 4.2.1).
 
     Raises:
-        Refused: 405 for another method than GET; 426 with the headers of a valid handshake and the page's
-            address; 400 for a bad key.
+        Refused: 405 for another method than GET; 426, with the headers of a valid handshake, for a GET
+            that is none; 400 for a bad key.
     """
     headers = request.headers
     if request.method != hdrs.METH_GET:
