@@ -54,7 +54,7 @@ def websocket_control(opcode: int, payload: bytes = b"") -> bytes:
     """Return one unmasked control frame (RFC 6455 section 5.5).
 
     Arguments:
-        opcode: `PING` or `PONG`.
+        opcode: such as `PING`.
         payload: at most 125 bytes.
     """
     return bytes((_FIN | opcode, len(payload))) + payload
