@@ -92,7 +92,7 @@ def medians(found: Sequence[Figures]) -> Figures:
 
 
 class Results:
-    """All windows of a run, and what they say together."""
+    """All windows of a run, and their medians and ratios."""
 
     def __init__(self) -> None:
         self.windows: list[Measured] = []

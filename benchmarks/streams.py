@@ -18,7 +18,7 @@ SENT_AT = re.compile(rb'"sentAt": ?([0-9.]+)[,}]')
 ENDS = b"}]\n"
 """Last bytes of a frame and of an event: none is part of the token."""
 SAMPLE_EVERY = 11
-"""Reads for each one whose latency is taken; a prime, so that no connection is taken more often."""
+"""Of so many reads, the latency of one is taken; a prime, so that no connection is taken more often."""
 MAX_HEAD = 16 * 1024
 MAX_FRAME = 128 * 1024
 
@@ -27,7 +27,7 @@ MASK_BIT = 0x80
 ZERO_KEY = b"\0\0\0\0"  # a masking key that leaves the payload as it is
 GOING_AWAY = (1001).to_bytes(2, "big")
 MAX_SHORT_FRAME = 2 + 125
-"""Bytes of the longest frame whose second byte is its payload's length."""
+"""Bytes of the longest frame with its payload's length in the second byte."""
 IO_OPEN, IO_PING, IO_PONG, IO_CONNECT, IO_EVENT = b"0", b"2", b"3", b"40", b"42"
 """First bytes of packets: the type of Engine.IO, and of Socket.IO within a message (4)."""
 KEY = "cnRkZW1vIGJlbmNobWFyaw=="

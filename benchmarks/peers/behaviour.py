@@ -61,7 +61,7 @@ def due_texts(transport: Transport, query: Mapping[str, str]) -> list[tuple[floa
     """Return the period in seconds and the text of each periodic message that a client gets.
 
     Arguments:
-        transport: whose texts and periods apply.
+        transport: has its own texts and periods.
         query: of the client's URL.
     """
     if "producers" in query:
@@ -89,7 +89,7 @@ async def ticking(send: Send, transport: Transport, query: Mapping[str, str]) ->
 
     Arguments:
         send: waits until the text is handed to the network.
-        transport: whose texts and periods apply.
+        transport: has its own texts and periods.
         query: of the client's URL.
     """
     await send(welcome(transport))

@@ -1,4 +1,4 @@
-"""POST /api/publish on a port of its own, for libraries whose server answers no request with a body."""
+"""POST /api/publish on a port of its own, for libraries that accept no request with a body."""
 
 import asyncio
 import json

@@ -9,7 +9,7 @@ import struct
 from itertools import pairwise
 
 from hypothesis import strategies as st
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, Protocol, State
 
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
@@ -141,8 +141,9 @@ def expected_answers(sent: bytes) -> list[str]:
     protocol.receive_data(sent)
     answers, message = [], b""
     for received in protocol.events_received():
-        payload = bytes(received.data)  # type: ignore[union-attr] # a server that is open gets frames
-        opcode = received.opcode  # type: ignore[union-attr]
+        assert isinstance(received, Frame)
+        payload = bytes(received.data)
+        opcode = received.opcode
         if opcode is Opcode.PING:
             answers.append(f"pong {payload.decode(errors='replace')}")
         elif opcode is Opcode.CLOSE:
@@ -150,7 +151,7 @@ def expected_answers(sent: bytes) -> list[str]:
             return [*answers, f"close {code}"]
         elif opcode is not Opcode.PONG:
             message += payload
-            if received.fin:  # type: ignore[union-attr]
+            if received.fin:
                 try:
                     answers.append(f"Echo: {message.decode()}")
                 except UnicodeDecodeError:
