@@ -114,7 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     heartbeat: Annotated[
         float,
         Meta(ge=1, le=600),
-        about("Seconds between pings on an idle connection. Many proxies close after 30 to 60 s."),
+        about("Seconds between pings on each connection. Many proxies close after 30 to 60 s."),
     ] = 25.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
