@@ -18,7 +18,7 @@ from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.testing import virtual_time as virtual
 from rtdemo.testing.run_producer import MessageSizeError, Trial, describe
 from rtdemo.testing.virtual_time import TimeStandsStillError, VirtualTimeLoop
-from rtdemo.timing.schedule import EARLY_S
+from rtdemo.timing.schedule import SLOT_S
 
 RUNS = 100
 """Runs of a producer over one transport."""
@@ -211,7 +211,7 @@ class _Examination:
         trial = Trial(self._producer, self._client, MAX_MESSAGE_BYTES)
         trial.start()
         # Leave during a run, if the producer has runs that take time.
-        await asyncio.sleep((self._producer.every or 0.0) + self._producer.jitter + EARLY_S)
+        await asyncio.sleep((self._producer.every or 0.0) + self._producer.jitter + SLOT_S)
         await self._leave(trial)
 
     async def _run_often(self, trial: Trial) -> None:

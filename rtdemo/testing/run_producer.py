@@ -21,9 +21,12 @@ from rtdemo.protocol.message import Message
 from rtdemo.settings.folders import is_own_code
 from rtdemo.testing import virtual_time as virtual
 from rtdemo.testing.virtual_time import VirtualTimeLoop
-from rtdemo.timing.schedule import EARLY_S, Schedule
+from rtdemo.timing.schedule import Schedule
 
 T = TypeVar("T")
+
+_ROUNDING_S = 0.001
+"""Seconds added to a run: what is due at its very end still happens, although times are rounded."""
 
 
 class ProducerFailedError(AssertionError):
@@ -110,8 +113,7 @@ def as_producer(given: Producer | Function) -> Producer:
 async def _run(producer: Producer, seconds: float, client: Client, speed: float, keep: bool) -> Sent:
     trial = Trial(producer, client)
     trial.start(speed)
-    # A little longer, so that a run at the very end still happens: sums of periods are rounded.
-    await asyncio.sleep(seconds + EARLY_S)
+    await asyncio.sleep(seconds + _ROUNDING_S)
     trial.stop()
     supervisor = trial.supervisor
     if keep:

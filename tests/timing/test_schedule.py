@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from rtdemo.testing import VirtualClock, VirtualTimer
-from rtdemo.timing.schedule import TICKS_PER_TURN, Schedule
+from rtdemo.timing.schedule import SLOT_S, TICKS_PER_TURN, Schedule
 
 
 class CountingClock(VirtualClock):
@@ -105,6 +105,36 @@ def test_ticks_of_one_period_share_one_timer() -> None:
         schedule.every(3.0, lambda: None)
     assert clock.timers == 1
     assert schedule.ticks == 1000
+
+
+@pytest.mark.parametrize("period", [0.01, 0.1234, 2.0])
+def test_ticks_of_one_slot_run_together(schedule: Schedule, clock: VirtualClock, period: float) -> None:
+    """Ticks that were added within one slot run at the same time, none early, at exact periods."""
+    clock.advance(SLOT_S / 10)
+    added, ran = [], []
+    for _ in range(4):
+        added.append(clock.time())
+        schedule.every(period, lambda: ran.append(clock.time()))
+        clock.advance(SLOT_S / 10)
+    clock.advance(period + SLOT_S)
+    first = ran[:4]
+    assert len(set(first)) == 1
+    assert added[-1] + period <= first[0] <= added[0] + period + 1.5 * SLOT_S
+    clock.advance(1000 * period)
+    assert ran[4000:4004] == pytest.approx([first[0] + 1000 * period] * 4, abs=1e-6)
+
+
+def test_queues_share_wake_ups() -> None:
+    """Ticks of different periods in the same slot need one timer."""
+    clock = CountingClock(1000.0)
+    schedule = Schedule(clock)
+    schedule.every(2.0, lambda: None)
+    clock.advance(SLOT_S / 5)
+    schedule.every(3.0, lambda: None)
+    timers = clock.timers
+    clock.advance(6.0 + SLOT_S)
+    # At 2, 3, 4 and 6 s, and one for the next.
+    assert clock.timers - timers <= 5
 
 
 def test_cancelled_tick_never_runs_and_is_not_counted(schedule: Schedule, clock: VirtualClock) -> None:

@@ -16,7 +16,7 @@ import websockets
 from plugins.status import SSE, WEBSOCKET
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
-from rtdemo.timing.schedule import EARLY_S
+from rtdemo.timing.schedule import SLOT_S
 from tests.clients import Fields, Peer, eventually
 from tests.conftest import Connect, Start
 
@@ -46,7 +46,7 @@ async def test_built_in_producers_keep_their_texts_and_periods(
 ) -> None:
     """Messages every 2 s, statuses every 3 s (WebSocket) or 5 s (SSE), at any speed."""
     peer = await connect(server, transport, query)
-    clock.advance(30 / rate + EARLY_S)
+    clock.advance(30 / rate + SLOT_S)
     period = {"websocket": 3, "sse": 5}[transport]
     fields = await receive(peer, 15 + 30 // period)
     assert Counter(f["producer"] for f in fields) == {"message": 15, "status": 30 // period}
