@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 
@@ -20,8 +21,8 @@ EVENT_COUNT = 5
 """Events with which buffering is tested."""
 EVENT_INTERVAL_MS = 200
 """Milliseconds between two of them."""
-BUFFERING_RETRIES = 2
-"""Times that the buffering test is repeated while it fails."""
+BUFFERING_TRIES = 3
+"""Runs of the buffering test, until one has no event that is held back."""
 HELD_BACK_MS = 100.0
 """Milliseconds of delay from which an event counts as held back: by default HAProxy delays by 200 ms."""
 STREAM_COUNT = 7
@@ -50,12 +51,12 @@ async def first_byte(context: Context) -> Finding:
 async def buffering(context: Context) -> Finding:
     """Check that events arrive when they are sent."""
     context.clock = await server_clock.measure(context.address, context.clock)
-    # A proxy that buffers does so each time; a machine that was busy once does not.
-    retries = 0
-    while max(delays := lateness(await _arrivals(context), context.clock)) >= HELD_BACK_MS and (
-        retries < BUFFERING_RETRIES
-    ):
-        retries += 1
+    # A proxy that buffers does so each time, and a busy machine not as much: the best run counts.
+    delays = [math.inf]
+    for _ in range(BUFFERING_TRIES):
+        delays = min(delays, lateness(await _arrivals(context), context.clock), key=max)
+        if max(delays) < HELD_BACK_MS:
+            break
     sent = f"of {EVENT_COUNT} events sent {EVENT_INTERVAL_MS} ms apart,"
     if max(delays) < HELD_BACK_MS:
         limit = "" if context.clock else " longer than another; the clocks could not be compared"
