@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import partial
 from time import perf_counter
@@ -52,6 +53,7 @@ class Hub:
     Attributes:
         plugins, schedule, engine, lab: as given.
         traffic: counters by transport.
+        refused: requests, connections and texts that a limit refused, by the name of the limit.
         shared: the shared producers.
         publish_latency: seconds from a publication from outside to the engine's answer.
         connection_log: logs connects and disconnects.
@@ -74,6 +76,7 @@ class Hub:
         self.lab = lab
         self._wrap_outbox = wrap_outbox
         self.traffic: dict[Transport, Traffic] = {name: Traffic() for name in TRANSPORTS}
+        self.refused: Counter[str] = Counter()
         self.draining = False
         self._connections: dict[str, Connection] = {}
         self.shared = SharedProducers(plugins, schedule, engine)
@@ -267,6 +270,7 @@ class Hub:
             leading=self.shared.leading,
             connections=connections,
             traffic=self.traffic,
+            refused=self.refused,
             tick_lag=self.schedule.lag,
             loop_lag=loop_lag,
             publish=self.publish_latency,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -117,6 +118,7 @@ class Statistics(msgspec.Struct, kw_only=True):
         leading: whether the shared producers run here.
         connections: open connections by transport.
         traffic: counters by transport.
+        refused: requests, connections and texts that a limit refused, by the name of the limit.
         tick_lag: seconds by which producers' ticks ran late.
         loop_lag: seconds by which the event loop was late.
         publish: seconds from a publication to its position.
@@ -140,6 +142,7 @@ class Statistics(msgspec.Struct, kw_only=True):
     publish: Histogram
     producers: list[ProducerStatistics]
     servers: dict[str, Any]
+    refused: dict[str, int] = msgspec.field(default_factory=dict)
     workers: int = 1
 
     def past(self) -> Statistics:
@@ -167,6 +170,7 @@ class Statistics(msgspec.Struct, kw_only=True):
         for transport in TRANSPORTS:
             self.connections[transport] += other.connections[transport]
             self.traffic[transport].add(other.traffic[transport])
+        self.refused = dict(Counter(self.refused) + Counter(other.refused))
         self.tick_lag.add(other.tick_lag)
         self.loop_lag.add(other.loop_lag)
         self.publish.add(other.publish)

@@ -56,6 +56,7 @@ async def stats(request: web.Request) -> web.Response:
             "cpu": round(total.cpu, 3),
             "connections": total.connections,
             **{key: _by_transport(total, counter) for counter, key in _JSON_KEYS.items()},
+            "refused": total.refused,
             "log": _log(hub, total),
             "servers": _servers(hub, total),
             "tickLag": _tick_lag(total),

@@ -66,6 +66,7 @@ class _Collected(Collector):
         total = self._total
         yield from self._by_transport()
         yield from self._by_producer()
+        yield self._by_limit()
         yield from self._log()
         yield _gauge("workers", "Worker processes in these statistics.", total.workers)
         yield _gauge("uptime_seconds", "Seconds since the server started.", total.uptime)
@@ -95,6 +96,13 @@ class _Collected(Collector):
                 labels = [producer.name, producer.plugin, transports]
                 family.add_metric(labels, getattr(producer, name))
             yield family
+
+    def _by_limit(self) -> Metric:
+        about = "Requests, connections and texts that a limit refused."
+        family = CounterMetricFamily("rtdemo_refused", about, labels=["limit"])
+        for limit, count in sorted(self._total.refused.items()):
+            family.add_metric([limit], count)
+        return family
 
     def _log(self) -> Iterable[Metric]:
         engine, total = self._hub.engine, self._total
