@@ -12,6 +12,11 @@ from aiohttp import web
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # installed without a C compiler
+    from websockets.utils import apply_mask
+
 from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES
 from rtdemo.protocol import wire
 from rtdemo.protocol.client import Client
@@ -145,7 +150,7 @@ class WebSocket(StreamProtocol):
             stop = payload_at + length
             if length > _SHORT_BYTES or stop > end or kind not in _SHORT_KINDS:
                 break
-            payload = _unmask(data[payload_at:stop], data[at + 2 : payload_at])
+            payload = apply_mask(data[payload_at:stop], data[at + 2 : payload_at])
             if kind in _TEXTS:
                 try:
                     text = payload.decode()
@@ -359,13 +364,6 @@ class WebSocket(StreamProtocol):
             self._texts.clear()
         if self._task is not None:
             self._task.cancel()
-
-
-def _unmask(payload: bytes, key: bytes) -> bytes:
-    """Return a payload without its mask (RFC 6455 section 5.3)."""
-    mask = (key * (len(payload) // 4 + 1))[: len(payload)]
-    unmasked = int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
-    return unmasked.to_bytes(len(payload), "big")
 
 
 def _echo(close: Close) -> bytes:
