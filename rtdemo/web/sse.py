@@ -72,6 +72,7 @@ class EventStream(StreamProtocol):
         self.write(self._framed(wire.sse_retry(random.randint(*RECONNECT_MS))))
         if self._is_chunked:
             self.write(wire.SSE_LAST_CHUNK)
+        self.hand_over()
         self.transport.close()
         # A client that does not read would delay the end of the stream without bound.
         self.abort_later(CLOSE_TIMEOUT_S)

@@ -129,6 +129,7 @@ class StreamProtocol(SocketOutbox):
 
         A client that has half-closed may not read. Then the transport would wait for it for ever.
         """
+        self.hand_over()
         self.abort_later(CLOSE_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -120,8 +120,12 @@ class WebSocket(StreamProtocol):
             self._texts_in_turn = 0
             self._read(data)
             return
-        self._unread += data
-        if len(self._unread) > UNREAD_BYTES and self.transport.is_reading():
+        self._keep(self._unread + data)
+
+    def _keep(self, unread: bytes) -> None:
+        """Keep bytes until it is their turn, and read no more from the socket if they are many."""
+        self._unread = unread
+        if len(unread) > UNREAD_BYTES and self.transport.is_reading():
             self.transport.pause_reading()
 
     def _read(self, data: bytes) -> None:
@@ -136,7 +140,7 @@ class WebSocket(StreamProtocol):
             at = min(at + PARSED_BYTES, size)
             self._handle_frames(parser)
         if at < size:
-            self._unread = data[at:] + self._unread
+            self._keep(data[at:] + self._unread)
             self._go_on_later()
 
     def _read_short_frames(self, data: bytes) -> int:
@@ -210,6 +214,7 @@ class WebSocket(StreamProtocol):
             if data:
                 self.write(data if parser.close_rcvd is None else _echo(parser.close_rcvd))
             elif parser.close_rcvd is not None:
+                self.hand_over()
                 self.transport.close()
                 self.abort_later(CLOSE_TIMEOUT_S)
             else:
@@ -221,6 +226,7 @@ class WebSocket(StreamProtocol):
         The rest of a frame that was not accepted is still unread. If the server closed at once, the
         kernel would send RST, and the peer would lose the close frame.
         """
+        self.hand_over()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.abort_later(LINGER_S)
