@@ -20,6 +20,8 @@ from rtdemo.hub.hub import Hub
 from rtdemo.hub.outbox import Outbox
 from rtdemo.plugin_system.discovery import Source, discover, plugin_folders
 from rtdemo.plugin_system.manager import PluginManager
+from rtdemo.server.descriptors import BoundedSite, Descriptors
+from rtdemo.server.open_files import limit_of_process
 from rtdemo.server.reload import Reloader
 from rtdemo.server.sockets import WorkerHandover, bind, sites
 from rtdemo.settings.settings import Settings
@@ -40,8 +42,6 @@ EXIT_TIMEOUT_S = 4.5
 """Seconds after the signal at which the process exits, even if something still runs."""
 KEEPALIVE_TIMEOUT_S = 75.0
 """Seconds for a connection's first request, and between two of its requests."""
-LISTEN_BACKLOG = 4096
-"""Connections that the kernel queues for each socket until they are accepted."""
 MAX_HEADER_BYTES = 32 * 1024
 """Bytes of a request line or a header."""
 
@@ -87,6 +87,7 @@ class Server:
         self._watching: asyncio.Future[None] | None = None
         self._loop_lag: LoopLag
         self._other_workers: OtherWorkers
+        self._descriptors: Descriptors
         self.plugins: PluginManager
         self.hub: Hub
 
@@ -149,7 +150,9 @@ class Server:
         )
         try:
             await self._runner.setup()
+            self._descriptors = Descriptors(self._runner, self.hub, LoopClock(loop), limit_of_process())
             await self._open_sites(self._runner)
+            self._descriptors.start()
         except BaseException:
             await self.hub.engine.close()
             await self._runner.cleanup()
@@ -185,8 +188,7 @@ class Server:
             sockets = given[prefix] if given is not None else bind(prefix, host, port)
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
-                site = web.SockSite(runner, sock, backlog=LISTEN_BACKLOG, ssl_context=self._ssl_context)
-                await site.start()
+                await BoundedSite(runner, sock, self._ssl_context, self._descriptors).start()
         if self._other_workers.own_socket is not None:
             await web.UnixSite(runner, self._other_workers.own_socket).start()
         self._sites.web = opened[0]
@@ -211,6 +213,7 @@ class Server:
         self.hub.connection_log.flush()
         await self.hub.engine.close()
         self._loop_lag.stop()
+        self._descriptors.close()
         self.hub.schedule.close()
         self._runner = None
 
