@@ -23,7 +23,7 @@ from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.server.descriptors import BoundedSite, Descriptors
 from rtdemo.server.open_files import limit_of_process
 from rtdemo.server.reload import Reloader
-from rtdemo.server.sockets import WorkerHandover, bind, sites
+from rtdemo.server.sockets import WorkerHandover, bind, end_unacknowledged, sites
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.loop_lag import LoopLag
 from rtdemo.timing.schedule import Clock, LoopClock, Schedule
@@ -188,6 +188,7 @@ class Server:
             sockets = given[prefix] if given is not None else bind(prefix, host, port)
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
+                end_unacknowledged(sock, self.settings.heartbeat)
                 await BoundedSite(runner, sock, self._ssl_context, self._descriptors).start()
         if self._other_workers.own_socket is not None:
             await web.UnixSite(runner, self._other_workers.own_socket).start()
