@@ -37,7 +37,7 @@ class Outbox(Protocol):
         ...
 
 
-class SocketOutbox(asyncio.Protocol):
+class SocketOutbox(asyncio.BaseProtocol):
     """Write to a plain socket past its transport, but never before what waits already.
 
     uvloop keeps writes until the end of the loop's turn, which costs more than a direct system call:

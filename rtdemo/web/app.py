@@ -18,6 +18,7 @@ from rtdemo.web.app_keys import (
     HEARTBEATS,
     HUB,
     OTHER_WORKERS,
+    READ_BUFFER,
     SETTINGS,
     SITES,
     STARTED,
@@ -61,6 +62,7 @@ def create_app(
     app[SETTINGS] = settings
     app[HUB] = hub
     app[HEARTBEATS] = heartbeats
+    app[READ_BUFFER] = memoryview(bytearray(websocket.READ_BYTES))
     app[OTHER_WORKERS] = other_workers
     app[SITES] = sites
     app[STARTED] = started

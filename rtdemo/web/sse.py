@@ -43,7 +43,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     return EventStream(request, transport, client, is_chunked).run(request, head, selection)
 
 
-class EventStream(StreamProtocol):
+class EventStream(StreamProtocol, asyncio.Protocol):
     """Protocol of an open event stream. What the client sends on it is read and dropped.
 
     Arguments:
@@ -58,6 +58,9 @@ class EventStream(StreamProtocol):
     ) -> None:
         self._is_chunked = is_chunked
         super().__init__(request, transport, client, wire.sse_chunk if is_chunked else wire.sse_event)
+
+    def data_received(self, data: bytes) -> None:
+        """Drop what the client sends."""
 
     def beat(self) -> None:
         """Send a comment, so that no proxy takes the stream for idle."""

@@ -107,6 +107,14 @@ class StreamProtocol(SocketOutbox):
         return request_info.of_connection(self._arrival, client, self.transport, server)
 
     @abstractmethod
+    def data_received(self, data: bytes) -> None:
+        """Handle what the client sends.
+
+        Arguments:
+            data: bytes in order, of any size.
+        """
+
+    @abstractmethod
     def beat(self) -> None:
         """Keep the connection alive; called once per heartbeat."""
 
