@@ -7,7 +7,10 @@ of an entry in a dict for what is under way: no timer and no task for each conne
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import struct
+import termios
 from collections import Counter
 from typing import Any
 
@@ -223,7 +226,7 @@ class HttpConnection(web.RequestHandler):
         super().pause_writing()
         if self._socket is not None:
             self._stuck_since = self._server.clock.time()
-            self._unsent_bytes = self._socket.get_write_buffer_size()
+            self._unsent_bytes = _unsent_bytes(self._socket)
             self._server.writes.start(self)
 
     def resume_writing(self) -> None:
@@ -235,7 +238,7 @@ class HttpConnection(web.RequestHandler):
         """Cut a client that has taken nothing for too long; else look again later."""
         if self._socket is None:
             return
-        now, unsent = self._server.clock.time(), self._socket.get_write_buffer_size()
+        now, unsent = self._server.clock.time(), _unsent_bytes(self._socket)
         if unsent < self._unsent_bytes:
             self._stuck_since = now
         self._unsent_bytes = unsent
@@ -314,3 +317,19 @@ class HttpConnection(web.RequestHandler):
             log.debug("%s sent a bad request: %s", request.remote, printable(exc.message[:200]))
             return LastAnswer(exc.code if isinstance(exc, RequestError) else 400, exc.message)
         return super().handle_error(request, status, exc, message)
+
+
+def _unsent_bytes(transport: asyncio.Transport) -> int:
+    """Return the bytes that the client has not taken: those in the transport and those in the kernel.
+
+    The kernel asks for more only once a third of its buffer is free. That can be a megabyte, for which a
+    slow client takes longer than the timeout.
+    """
+    waiting = transport.get_write_buffer_size()
+    sock = transport.get_extra_info("socket")
+    try:
+        # On Linux this is SIOCOUTQ (tcp(7)).
+        (queued,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
+    except (AttributeError, OSError):  # the socket is closed, or another system does not report it
+        return waiting
+    return waiting + int(queued)
