@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractStreamWriter
 from rtdemo import __version__
 from rtdemo.errors import Refused
 from rtdemo.settings.folders import bundled
-from rtdemo.web.answers import CONTENT_SECURITY_POLICY
+from rtdemo.web import answers
 from rtdemo.web.app_keys import SETTINGS, SITES
 
 _CONTENT_SECURITY_POLICY = (
@@ -48,7 +48,7 @@ async def index(request: web.Request) -> web.Response:
         "probes": settings.probes,
     }
     response = aiohttp_jinja2.render_template("index.html", request, context)
-    response.headers[CONTENT_SECURITY_POLICY] = _content_security_policy(request)
+    response.headers[answers.CONTENT_SECURITY_POLICY] = _content_security_policy(request)
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers[hdrs.CACHE_CONTROL] = "no-cache"
     return response
@@ -72,8 +72,19 @@ async def static_file(request: web.Request) -> web.StreamResponse:
 class _StaticFile(web.FileResponse):
     """Send a file through the transport, which reports when the client does not read.
 
-    asyncio's `sendfile` writes past it, and waits without bound. uvloop has none.
+    asyncio's `sendfile` writes past it, and waits without bound. uvloop has none. And aiohttp's 412 has
+    no text.
     """
+
+    async def _precondition_failed(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        line = answers.one_line("the file is not the one that If-Match or If-Unmodified-Since names")
+        self.set_status(412)
+        self.content_type = "text/plain"
+        self.content_length = len(line)
+        writer = cast("AbstractStreamWriter", await web.StreamResponse.prepare(self, request))
+        if request.method != hdrs.METH_HEAD:
+            await writer.write(line.encode())
+        return writer
 
     async def _sendfile(
         self, request: web.BaseRequest, fobj: IO[Any], offset: int, count: int

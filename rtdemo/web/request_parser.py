@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE
@@ -220,12 +220,9 @@ class RequestParser:
         had_body = self.body is not None
         try:
             found, upgraded, tail = self._parser.feed_data(piece)
-        except HttpProcessingError as error:
+        except (HttpProcessingError, ValueError) as error:
+            # A ValueError comes from what the parser uses, such as yarl.
             self._refuse_what_is_wrong(error)
-            return False, b""
-        except ValueError as error:
-            # Such as an address that cannot be one: yarl raises it through the parser.
-            self._refuse_what_is_wrong(HttpProcessingError(code=400, message=str(error)))
             return False, b""
         if self.body is not None and self.body.is_eof():
             self.body, self.is_answered = None, False
@@ -262,20 +259,29 @@ class RequestParser:
         length = int(message.headers.get(hdrs.CONTENT_LENGTH, 0)) - payload.total_bytes
         self._body_left = None if message.chunked else length
 
-    def _refuse_what_is_wrong(self, error: HttpProcessingError) -> None:
-        reason = printable(error.message.split("\n", 1)[0][:_MAX_REASON_LENGTH]).rstrip(" :")
+    def _refuse_what_is_wrong(self, error: Exception) -> None:
         if self.body is not None:
-            self.fail_body(Refused(400, f"the body cannot be read: {reason}"))
+            self.fail_body(Refused(400, f"the body cannot be read: {_reason(error)}; send it again"))
         elif isinstance(error, LineTooLong):
             sentence = f"the request line or a header is over {MAX_LINE_BYTES // 1024} KiB"
             self.refuse(RequestError(431, f"{sentence}; send a shorter one"), "head_size")
         else:
-            self.refuse(RequestError(400, f"the request cannot be read: {reason}; send HTTP/1.1"))
+            self.refuse(
+                RequestError(400, f"the request cannot be read: {_reason(error)}; send HTTP/1.1")
+            )
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+
+def _reason(error: Exception) -> str:
+    """Return what the parser found, in part of a line. Its other lines repeat what the client sent."""
+    if isinstance(error, InvalidURLError):
+        return "the address is invalid"
+    text = error.message if isinstance(error, HttpProcessingError) else str(error)
+    return printable(text.split("\n", 1)[0][:_MAX_REASON_LENGTH]).rstrip(" :")
 
 
 def _what_is_wrong(message: RawRequestMessage) -> RequestError | None:
