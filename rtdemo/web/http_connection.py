@@ -314,6 +314,8 @@ class HttpConnection(web.RequestHandler):
             message: not used.
         """
         if isinstance(exc, HttpProcessingError):
+            # It holds aiohttp's frame with what was received, and that frame holds it: a cycle.
+            exc.__traceback__ = None
             log.debug("%s sent a bad request: %s", request.remote, printable(exc.message[:200]))
             return LastAnswer(exc.code if isinstance(exc, RequestError) else 400, exc.message)
         return super().handle_error(request, status, exc, message)

@@ -28,6 +28,9 @@ MAX_LINE_BYTES = 32 * 1024
 MAX_BODY_BYTES = 1024 * 1024
 """Bytes that are read of a body. No handler takes more than 64 KiB of it; the rest is read and dropped,
 so that a client that still sends can read its answer."""
+PARSED_HEAD_BYTES = 8 * 1024
+"""Bytes of a head that are parsed as they arrive, so that what is no HTTP gets its answer at once. The
+rest is kept until the head is complete: parsed, it takes two to four times its size."""
 CHUNKED_PIECE_BYTES = 4096
 """Bytes of a chunked body that are parsed at once; its end may be anywhere in them."""
 _MAX_REASON_LENGTH = 200
@@ -70,6 +73,7 @@ class RequestParser:
         "_body_left",
         "_error",
         "_is_paused",
+        "_kept",
         "_last_bytes",
         "_parser",
         "_queued",
@@ -92,8 +96,9 @@ class RequestParser:
         self.has_failed = False
         self.exceeded = ""
         self.dropped_bytes = 0
-        # The last bytes of the head that has begun.
+        # Of the head that has begun: the last bytes, and what is not parsed yet.
         self._last_bytes = b""
+        self._kept = bytearray()
         self._body_bytes = 0
         # Bytes that the body still has; None for a chunked one.
         self._body_left: int | None = 0
@@ -137,10 +142,11 @@ class RequestParser:
             if self._is_paused or self._queued >= MAX_MSG_QUEUE_SIZE:
                 self._waiting = data[at:]
                 break
-            stop = self._end_of_piece(data, at)
-            if not self.has_failed:
-                upgraded, tail = self._feed(data[at:stop], parsed)
-            at = stop
+            at, piece = (
+                self._body_piece(data, at) if self.body is not None else self._head_piece(data, at)
+            )
+            if piece and not self.has_failed:
+                upgraded, tail = self._feed(piece, parsed)
         if not parsed:
             self._raise_error()
         return parsed, upgraded, tail + data[at:] if upgraded else b""
@@ -187,33 +193,46 @@ class RequestParser:
         """Note whether the protocol has changed."""
         self._parser.set_upgraded(value)
 
-    def _end_of_piece(self, data: bytes, at: int) -> int:
-        """Return where the head or the piece of a body ends that begins at a place of the data."""
-        if self.body is not None:
-            left = self._body_left
-            size = CHUNKED_PIECE_BYTES if left is None else left
-            stop = min(at + size, len(data))
-            self._body_bytes += stop - at
-            if self._body_bytes > MAX_BODY_BYTES:
-                error = Refused(413, f"the body is over {MAX_BODY_BYTES // 1024} KiB; send less")
-                self.fail_body(error, "body_size")
-            if left is not None:
-                self._body_left = left - (stop - at)
-            return stop
+    def _body_piece(self, data: bytes, at: int) -> tuple[int, bytes]:
+        """Return where the part of a body ends that begins at a place of the data, and its bytes."""
+        left = self._body_left
+        stop = min(at + (CHUNKED_PIECE_BYTES if left is None else left), len(data))
+        self._body_bytes += stop - at
+        if self._body_bytes > MAX_BODY_BYTES:
+            error = Refused(413, f"the body is over {MAX_BODY_BYTES // 1024} KiB; send less")
+            self.fail_body(error, "body_size")
+        if left is not None:
+            self._body_left = left - (stop - at)
+        return stop, data[at:stop]
+
+    def _head_piece(self, data: bytes, at: int) -> tuple[int, bytes]:
+        """Return where the part of a head ends that begins at a place of the data.
+
+        Returns:
+            The place, and the bytes to be parsed now. There may be none.
+        """
         before = self._last_bytes
         if before:
             # The end may be split between two segments.
             found = (before + data[at : at + MAX_HEAD_BYTES]).find(_HEAD_END)
-            at_end = at - len(before) + found
+            end = at - len(before) + found
         else:
-            found = at_end = data.find(_HEAD_END, at, at + MAX_HEAD_BYTES)
-        stop = at_end + len(_HEAD_END) if found >= 0 else len(data)
+            found = end = data.find(_HEAD_END, at, at + MAX_HEAD_BYTES)
+        stop = end + len(_HEAD_END) if found >= 0 else len(data)
         self.head_bytes += stop - at
         if self.head_bytes > MAX_HEAD_BYTES:
             sentence = f"the request line and its headers are over {MAX_HEAD_BYTES // 1024} KiB"
             self.refuse(RequestError(431, f"{sentence}; send fewer or shorter ones"), "head_size")
-        self._last_bytes = (before + data[max(at, stop - 3) : stop])[-3:]
-        return stop
+            return stop, b""
+        piece = data[at:stop]
+        if found >= 0:
+            return stop, bytes(self._kept) + piece if self._kept else piece
+        self._last_bytes = (before + piece[-3:])[-3:]
+        room = max(0, PARSED_HEAD_BYTES - self.head_bytes + len(piece))
+        if len(piece) > room:
+            self._kept += piece[room:]
+            piece = piece[:room]
+        return stop, piece
 
     def _feed(self, piece: bytes, parsed: list[Parsed]) -> tuple[bool, bytes]:
         """Hand bytes to aiohttp's parser; return whether the protocol changes, and what follows."""
@@ -248,6 +267,8 @@ class RequestParser:
     def _end_head(self) -> None:
         self.head_bytes = 0
         self._last_bytes = b""
+        if self._kept:
+            self._kept = bytearray()
 
     def _begin_body(self, message: RawRequestMessage, payload: StreamReader) -> None:
         if payload.is_eof():

@@ -6,7 +6,10 @@ import asyncio
 import gc
 import json
 import socket
+import ssl
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp.web_protocol import RequestHandler
@@ -112,6 +115,53 @@ async def test_head_without_end_is_431_once_it_is_too_long(server: Server, open_
     assert status(await client.read_to_end()) == 431
     client.end()
     await eventually(lambda: not connections(server))
+
+
+async def test_answer_to_a_head_that_is_too_long_can_be_read_over_tls(
+    start: Start, clock: VirtualClock, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """Without a half-close, the connection is open until the client leaves, or for a second."""
+    server = await start(ssl_context=server_context)
+    port = urlsplit(server.web_url).port
+    reader, writer = await asyncio.open_connection("localhost", port, ssl=client_context)
+    writer.write(GET)
+    assert (await reader.readuntil(OK)).startswith(b"HTTP/1.1 200 ")
+    writer.write(of_size(MAX_HEAD_BYTES + 1))
+    answer = await reader.readuntil(b"ones\n")
+    clock.advance(LINGER_S)
+    assert status(answer + await reader.read()) == 431
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_memory_of_unfinished_heads_is_their_size(
+    server: Server, open_client: Open, clock: VirtualClock
+) -> None:
+    """Sixty heads just below the limit take 60 times 64 KiB and a bit, and nothing once they end."""
+    head = of_size(MAX_HEAD_BYTES - 100, line=500).removesuffix(b"\r\n")
+    for _ in range(3):  # what is imported or cached at the first request
+        client = await open_client()
+        await client.send(GET)
+        await client.read_until(OK)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        clients = [await open_client() for _ in range(60)]
+        for client in clients:
+            await client.send(head)
+        await arrived(server, 63)
+        held = tracemalloc.get_traced_memory()[0]
+        assert held < 60 * MAX_HEAD_BYTES * 1.7
+        clock.advance(HEAD_TIMEOUT_S)
+        for client in clients:
+            assert status(await client.read_to_end()) == 408
+            client.end()
+            client.received = b""
+        await eventually(lambda: len(connections(server)) == 3)
+        await turns(20)
+        assert tracemalloc.get_traced_memory()[0] < held / 10
+    finally:
+        tracemalloc.stop()
 
 
 async def test_requests_before_a_head_that_is_too_long_are_answered(open_client: Open) -> None:
