@@ -30,6 +30,7 @@ from rtdemo.timing.schedule import Clock, LoopClock, Schedule
 from rtdemo.web import aggregate
 from rtdemo.web.app import create_app
 from rtdemo.web.app_keys import Sites, Started
+from rtdemo.web.http_connection import HttpRunner
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,6 @@ REQUEST_TIMEOUT_S = 0.5
 """Seconds for requests that still run after that."""
 EXIT_TIMEOUT_S = 4.5
 """Seconds after the signal at which the process exits, even if something still runs."""
-KEEPALIVE_TIMEOUT_S = 75.0
-"""Seconds for a connection's first request, and between two of its requests."""
-MAX_HEADER_BYTES = 32 * 1024
-"""Bytes of a request line or a header."""
 
 _EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - only compared with, to print a name
 
@@ -136,17 +133,15 @@ class Server:
             CounterFiles(folder),
         )
         self._loop_lag = started.loop_lag
-        self._runner = web.AppRunner(
+        self._runner = HttpRunner(
             app,
+            clock,
+            self.hub.refused,
             access_log=None,
             tcp_keepalive=False,  # it is on already: see INHERITED_OPTIONS
             # A body of 500 KB can unpack to 500 MB, and aiohttp would unpack it on any path.
             auto_decompress=False,
-            keepalive_timeout=KEEPALIVE_TIMEOUT_S,
             shutdown_timeout=REQUEST_TIMEOUT_S,
-            # We answer a `last_event_id` of any length ourselves, with a helpful text.
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
         )
         try:
             await self._runner.setup()

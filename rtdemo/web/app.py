@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 
-from rtdemo.errors import Refused
+from rtdemo.errors import Refused, printable
 from rtdemo.hub.hub import Hub
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.schedule import Schedule
-from rtdemo.web import aggregate, api, page, probes, prometheus, publish, sse, websocket
+from rtdemo.web import aggregate, answers, api, page, probes, prometheus, publish, sse, websocket
 from rtdemo.web.app_keys import (
     COUNTER_FILES,
     HEARTBEATS,
@@ -87,12 +87,14 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     The WebSocket site serves only WebSocket, at every path. The web site serves the routes.
     """
     try:
+        if not request.path.isprintable():
+            raise Refused(400, "the path has control characters, or bytes that are not UTF-8")
         websocket_port = request.app[SITES].websocket
         if websocket_port is not None and _local_port(request) == websocket_port:
             handler = websocket.socket
         return await handler(request)
     except Refused as refused:
-        return _line(refused.status, refused.sentence, refused.headers)
+        return answers.error(refused.status, refused.sentence, refused.headers)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -101,8 +103,8 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         # The peer left before the answer, which it will not read.
         return web.Response(status=499, reason="Client Closed Request")
     except Exception:
-        log.exception("%s %s failed", request.method, request.path[:200])
-        return _line(500, "internal server error; see the server log", {})
+        log.exception("%s %s failed", request.method, printable(request.path[:200]))
+        return answers.error(500, "internal server error; see the server log", {})
 
 
 def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
@@ -114,7 +116,7 @@ def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
         if template
         else error.text or error.reason
     )
-    return _line(error.status, text, {hdrs.ALLOW: allowed} if allowed else {})
+    return answers.error(error.status, text, {hdrs.ALLOW: allowed} if allowed else {})
 
 
 def _local_port(request: web.Request) -> int | None:
@@ -123,12 +125,8 @@ def _local_port(request: web.Request) -> int | None:
     return name[1] if isinstance(name, tuple) else None
 
 
-def _line(status: int, text: str, headers: dict[str, str]) -> web.Response:
-    return web.Response(status=status, text=" ".join(text.split()) + "\n", headers=headers)
-
-
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    answers.add_headers(response)
     if request.path.startswith("/static/"):
         # Without this, a browser may use a cached module for some time after an upgrade.
         response.headers[hdrs.CACHE_CONTROL] = "no-cache"

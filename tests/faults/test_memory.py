@@ -20,7 +20,8 @@ MAX_KIB_PER_CLIENT = 0.35 * 1024
 QUIET_ROUNDS = 30
 """Rounds of 10 ms in which the server reads nothing more, until its memory is read."""
 HANDSHAKE = (
-    b"GET /ws?producers=echo HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"GET /ws?producers=echo HTTP/1.1\r\nHost: localhost\r\n"
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 
