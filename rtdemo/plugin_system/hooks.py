@@ -9,7 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import pluggy
@@ -29,6 +29,8 @@ T = TypeVar("T")
 Receive = Callable[[Client, str], Any]
 SendReply = Callable[[str, str | Broadcast], Awaitable[None] | None]
 
+MAX_ITEMS = 2000
+"""Producers or checks that one call of a hook may return: a generator may have no end."""
 RECEIVE_TIMEOUT_S = 10.0
 """Seconds that an async `receive` hook has for its reply."""
 
@@ -181,7 +183,7 @@ class Hooks:
 
     def _collect(self, hook: str, wanted: type[T], **arguments: Any) -> Iterator[tuple[str, T]]:
         for plugin, answer in self._call(hook, **arguments):
-            for item in self._guarded(plugin, hook, partial(list, answer or ())) or ():
+            for item in self._guarded(plugin, hook, partial(_items, answer or ())) or ():
                 if isinstance(item, wanted):
                     yield plugin, item
                 else:
@@ -218,6 +220,13 @@ def _by_position(implementation: pluggy.HookImpl, names: tuple[str, ...]) -> Cal
         return function
     places = [names.index(name) for name in implementation.argnames]
     return lambda *given: function(*[given[place] for place in places])
+
+
+def _items(answer: Iterable[Any]) -> list[Any]:
+    items = list(islice(answer, MAX_ITEMS + 1))
+    if len(items) > MAX_ITEMS:
+        raise ValueError(f"returned over {MAX_ITEMS} items; return fewer")
+    return items
 
 
 def _is_specified(caller: object) -> bool:

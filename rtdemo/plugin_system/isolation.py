@@ -74,11 +74,14 @@ class Threads:
             return
         if error is None:
             future.set_result(result)
-        elif isinstance(error, Exception) and not isinstance(error, StopIteration):
+            return
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
             future.set_exception(error)
         else:
             # A future does not accept StopIteration; SystemExit and the like would end the loop.
             future.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
+        # If the receiver has left, nobody reads the error, and asyncio would log it as forgotten.
+        future.exception()
 
 
 def raise_if_cancelled(error: BaseException) -> None:

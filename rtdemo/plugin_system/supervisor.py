@@ -172,6 +172,8 @@ class Supervisor:
         try:
             while True:
                 content = await StepTimer(iterator.__anext__(), longest.note)
+                if _is_cancelled():
+                    return True  # the generator has caught the cancellation, and would run for ever
                 self.runs += 1
                 self._deliver(content, receiver)
                 self._succeeded(longest.pop(), receiver)
@@ -275,6 +277,11 @@ class Supervisor:
         if self._is_problem_logged:
             self._is_problem_logged = False
             log.info("producer %r of plugin %r works again", self.producer.name, self.plugin)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class _LongestStep:

@@ -418,6 +418,8 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
             self._texts.clear()
         if self._task is not None:
             self._task.cancel()
+        # The plugin may catch the cancellation.
+        self._leave()
 
 
 def _echo(close: Close) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -205,6 +206,25 @@ def test_number_of_producers_has_a_bound(
     manager.register(Rooms(MAX_PRODUCERS + 5), "rooms", "here")
     assert len(manager.producers_for(Client("sse"))) == MAX_PRODUCERS
     assert caplog.text.count("further ones are left out") == 1
+
+
+class Endless:
+    """A plugin whose generator of producers has no end."""
+
+    @hookimpl
+    def producers(self) -> Iterator[Producer]:
+        while True:
+            yield Producer("again", lambda: "x", every=1.0)
+
+
+def test_producers_hook_without_an_end_is_a_failure(
+    manager: PluginManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not block the loop; the producers of other plugins count."""
+    manager.register(Endless(), "endless", "here")
+    manager.register(Rooms(), "rooms", "here")
+    assert [p.name for p, _ in manager.producers_for(Client("sse"))] == ["room 0"]
+    assert "returned over 2000 items; return fewer" in caplog.text
 
 
 class Failing:

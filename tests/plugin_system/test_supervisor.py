@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -271,6 +272,57 @@ async def test_thread_that_hangs_does_not_overlap_with_the_next_run(clock: Virtu
     await settle(lambda: len(running) == 2)
     await settle(lambda: runner.task is None)
     harness.supervisor.close()
+
+
+async def test_thread_that_fails_after_its_client_has_left(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its error is not logged as one that was never retrieved."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def failing() -> str:
+        entered.set()
+        leave.wait()
+        raise OSError("late")
+
+    harness = Harness(clock, failing, thread=True)
+    runner = harness.runner()
+    clock.advance(1)
+    assert await asyncio.to_thread(entered.wait, 5)
+    runner.stop()
+    assert harness.supervisor._threads is not None
+    leave.set()
+    while harness.supervisor._threads._unfinished:
+        await asyncio.sleep(0.001)
+    harness.supervisor.close()
+    for thread in [each for each in threading.enumerate() if each.name == "rtdemo producer"]:
+        await asyncio.to_thread(thread.join, 5)  # it refers to the future until it ends
+    gc.collect()
+    assert caplog.records == []
+
+
+async def test_generator_that_catches_its_cancellation_ends(clock: VirtualClock) -> None:
+    """After the next value; nothing of it is emitted any more."""
+    caught = 0
+
+    async def stubborn() -> AsyncIterator[str]:
+        nonlocal caught
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                caught += 1
+            yield "still here"
+
+    harness = Harness(clock, stubborn, every=None)
+    runner = harness.runner()
+    task = runner.task
+    assert task is not None
+    await asyncio.sleep(0)
+    runner.stop()
+    await asyncio.wait({task}, timeout=5)
+    assert task.done()
+    assert (caught, harness.emitted) == (1, [])
 
 
 async def test_threads_are_few(clock: VirtualClock) -> None:

@@ -52,6 +52,22 @@ async def receive(client, text):
 """
 
 
+STUBBORN = """
+import asyncio
+from rtdemo import hookimpl
+
+@hookimpl
+async def receive(client, text):
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if text == "end":
+                raise
+            text = "end"
+"""
+
+
 class Opened:
     """A server with one WebSocket.
 
@@ -318,3 +334,22 @@ async def test_client_that_half_closes_and_reads_nothing(start: Start, transport
     opened.client.end()
     await eventually(lambda: len(opened.server.hub) == 0)
     opened.client.leave(by_reset=True)
+
+
+async def test_plugin_that_catches_its_cancellation_keeps_no_connection(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that has left leaves the hub, whatever a plugin does with its text."""
+    monkeypatch.setattr("rtdemo.web.websocket.FINISH_TIMEOUT_S", 0.0)
+    plugin = tmp_path / "stubborn.py"
+    plugin.write_text(STUBBORN)
+    opened = await Opened(start).open(files=(plugin,))
+    await opened.client.send(frame(TEXT, b"x"))
+    await eventually(lambda: opened.protocol._task is not None)
+    task = opened.protocol._task
+    assert task is not None
+    opened.client.leave(by_reset=True)
+    await eventually(lambda: len(opened.server.hub) == 0)
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait({task})
