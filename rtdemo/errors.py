@@ -13,6 +13,7 @@
     * `PluginError`: a plugin cannot be loaded; the others still are
     * `ProducerError`: the declaration of a producer is invalid
 * `Refused`: an HTTP error response before a stream begins; it never ends a command
+* `OverLimit`: a limit refuses a request, a connection or a text
 * errors of `Engine.publish`:
     * `Unavailable`: the engine cannot be reached, or its queue is full
     * `NotLeading`: another server now runs the shared producers
@@ -231,6 +232,20 @@ class Refused(Exception):
     def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(sentence)
         self.status, self.sentence, self.headers = status, sentence, dict(headers or {})
+
+
+class OverLimit(Exception):
+    """A limit refuses a request, a connection or a text.
+
+    Arguments:
+        limit: name of the setting that has the limit, as in `Settings`.
+        sentence: what is over the limit, and what to do.
+        retry_after: seconds after which the same is accepted, if nothing else comes meanwhile.
+    """
+
+    def __init__(self, limit: str, sentence: str, retry_after: float) -> None:
+        super().__init__(sentence)
+        self.limit, self.sentence, self.retry_after = limit, sentence, retry_after
 
 
 class Unavailable(Exception):

@@ -28,6 +28,8 @@ pytest_plugins = ["tests.running_alone", "tests.tls_client"]
 settings.register_profile("untimed", settings(deadline=None))
 settings.load_profile("untimed")
 Start = Callable[..., Awaitable[Server]]
+UNLIMITED = {"texts_per_connection": 0.0, "control_frames_per_connection": 0.0}
+"""Settings for a test that is about what the server does with more than the limits allow."""
 Connect = Callable[..., Awaitable[Peer]]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, KeysView
 from dataclasses import dataclass
 from itertools import islice
 
@@ -84,9 +84,9 @@ class Log:
         return len(self._entries)
 
     @property
-    def producers(self) -> list[str]:
-        """The names that messages were published under."""
-        return list(self._numbers)
+    def producers(self) -> KeysView[str]:
+        """The names that messages were published under: a view, since there may be 10,000."""
+        return self._numbers.keys()
 
     def seq(self, producer: str) -> int:
         """Return the number of a producer's newest message; 0 before its first."""

@@ -19,6 +19,7 @@ from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.message import Message, Position, encode
 from rtdemo.protocol.wire import WireFormat
 from rtdemo.timing.schedule import Clock, Schedule, Timer
+from rtdemo.timing.token_bucket import TokenBucket
 
 POSITION_UPDATE_ENTRIES = 1000
 """Consecutive log entries that a client did not pick, after which the server sends it its position."""
@@ -47,6 +48,7 @@ class Connection:
         offset: offset of the newest log entry that was sent, or passed over because it was not picked.
         opened_at: seconds on the clock.
         reason: why it ended; None while it is open.
+        rates: what the client has sent lately; None before its first text.
         replaying: whether messages that the client missed are still being sent.
         reported_offset: the newest offset that the client knows.
         runners: the client's private producers.
@@ -70,6 +72,7 @@ class Connection:
         "connection_info",
         "offset",
         "opened_at",
+        "rates",
         "reason",
         "replaying",
         "reported_offset",
@@ -95,6 +98,7 @@ class Connection:
         self.sent = 0
         self.offset = self.reported_offset = 0
         self.replaying = False
+        self.rates: ConnectionRates | None = None
         self.opened_at = clock.time()
         self._receiving: asyncio.Lock | None = None
         self._outbox = outbox
@@ -362,6 +366,24 @@ class Numbers:
     def __init__(self, name: str) -> None:
         self.name = name
         self.seq = 0
+
+
+class ConnectionRates:
+    """What one client has sent lately; made on its first text.
+
+    Arguments:
+        texts: the bucket of its texts.
+
+    Attributes:
+        texts: as given.
+        broadcasts: the bucket of its texts to everyone; None before the first.
+    """
+
+    __slots__ = ("broadcasts", "texts")
+
+    def __init__(self, texts: TokenBucket) -> None:
+        self.texts = texts
+        self.broadcasts: TokenBucket | None = None
 
 
 class PrivateRunner(ProducerRunner):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -38,7 +38,7 @@ def read(text: str) -> Mapping[str, Any] | None:
 def handle(
     connection: Connection,
     wanted: Mapping[str, Any],
-    known: list[str],
+    known: Collection[str],
     select: Callable[[Selection], object],
     lab: bool,
 ) -> None:
@@ -64,10 +64,10 @@ def handle(
         picked = None if selection.producers is None else sorted(selection.producers)
         _answer(connection, {"producers": picked, "speed": selection.speed})
     except SelectionError as error:
-        _answer(connection, {"error": str(error)})
+        send_error(connection, str(error))
 
 
-def change(selection: Selection, wanted: Mapping[str, Any], known: list[str]) -> Selection:
+def change(selection: Selection, wanted: Mapping[str, Any], known: Collection[str]) -> Selection:
     """Return a selection with the changes that a control message asks for.
 
     Arguments:
@@ -108,6 +108,11 @@ def read_fault(wanted: Mapping[str, Any], lab: bool) -> str:
     if len(wanted) > 1 or wanted[FAULT] not in list(FAULTS):
         raise SelectionError(f"{FAULT}: give one of {', '.join(FAULTS)}, and no other key with it")
     return str(wanted[FAULT])
+
+
+def send_error(connection: Connection, sentence: str) -> None:
+    """Send a client what is wrong with its text, as a message of producer `rtdemo`."""
+    _answer(connection, {"error": sentence})
 
 
 def _answer(connection: Connection, content: Mapping[str, object]) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from rtdemo.engine.log import Entry, Log
@@ -15,6 +16,7 @@ from rtdemo.hub.connection import POSITION_UPDATE_ENTRIES, Connection
 from rtdemo.hub.selection import Selection
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Position, parse_position
+from rtdemo.timing.schedule import Clock
 
 CONNECTIONS_PER_TURN = 64
 """Connections that a sweep serves before other tasks of the event loop run."""
@@ -77,10 +79,22 @@ class Fanout:
         log: this server's copy of the log.
         lags: whether other servers may have sent entries that this copy does not hold yet.
         always: returns whether a producer's messages are also sent to clients that did not pick it.
+        replay_wait: takes a client's address and a number of bytes that it missed; returns the seconds
+            after which to send them.
+        clock: times that.
     """
 
-    def __init__(self, log: Log, lags: bool, always: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        lags: bool,
+        always: Callable[[str], bool],
+        replay_wait: Callable[[str, int], float],
+        clock: Clock,
+    ) -> None:
         self._log = log
+        self._replay_wait = replay_wait
+        self._clock = clock
         self._lags = lags
         self._always = always
         self._groups: dict[Audience, Group] = {}
@@ -190,8 +204,15 @@ class Fanout:
                 self._unverified.pop(connection, None)
                 self._report_loss(connection, GONE_TEXT if same_epoch else RESTARTED_TEXT)
 
-    def catch_up(self, connection: Connection) -> None:
-        """Send a connection its missed messages: one batch now, the others as the client reads."""
+    def catch_up(self, connection: Connection, has_waited: bool = False) -> None:
+        """Send a connection its missed messages: one batch now, the others as the client reads.
+
+        They are sent later where clients of the same address get too many bytes of them.
+
+        Arguments:
+            connection: the connection.
+            has_waited: whether it has waited for its share of these bytes.
+        """
         connection.replaying = True
         if connection.reason is not None:
             return
@@ -200,11 +221,17 @@ class Fanout:
             self._report_loss(connection, GONE_TEXT)
             return
         if connection.is_full:
-            loop.call_later(FULL_OUTBOX_RETRY_S, self.catch_up, connection)
+            loop.call_later(FULL_OUTBOX_RETRY_S, self.catch_up, connection, has_waited)
             return
         if connection.offset < last.offset:
             batch = self._batch_after(connection.offset)
             data, messages = batch.part(connection.audience)
+            is_free = has_waited or not data
+            wait = 0.0 if is_free else self._replay_wait(connection.client.remote, len(data))
+            if wait > 0.0:
+                again = partial(self.catch_up, connection, has_waited=True)
+                self._clock.call_at(self._clock.time() + wait, again)
+                return
             if messages:
                 connection.forward(data, messages, batch.last)
             else:

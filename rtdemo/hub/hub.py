@@ -15,13 +15,14 @@ from typing import Any
 import msgspec
 
 from rtdemo.engine.interface import Draft, Engine, Subscriber, check_draft
-from rtdemo.errors import Unavailable, one_line
+from rtdemo.errors import OverLimit, Unavailable, one_line
 from rtdemo.hub import control, private_producers, statistics
 from rtdemo.hub.connection import Connection
 from rtdemo.hub.connection_log import ConnectionLog
 from rtdemo.hub.fanout import Fanout
+from rtdemo.hub.limits import Limits
 from rtdemo.hub.outbox import Outbox
-from rtdemo.hub.selection import Selection
+from rtdemo.hub.selection import KnownNames, Selection
 from rtdemo.hub.shared_producers import SharedProducers
 from rtdemo.hub.statistics import Statistics, Traffic
 from rtdemo.plugin_system.manager import PluginManager
@@ -30,6 +31,7 @@ from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.message import Broadcast, Message, Position
 from rtdemo.protocol.wire import WireFormat
+from rtdemo.settings.settings import Settings
 from rtdemo.timing.histogram import Histogram
 from rtdemo.timing.schedule import Schedule
 
@@ -49,10 +51,12 @@ class Hub:
         names: further names that clients may pick before the first message under them is published.
         lab: whether clients may inject faults into their own connection.
         wrap_outbox: called with the outbox of each new connection; returns the one to use instead.
+        limits: the settings that have the limits; by default the default settings.
 
     Attributes:
         plugins, schedule, engine, lab: as given.
         traffic: counters by transport.
+        limits: what clients may do.
         refused: requests, connections and texts that a limit refused, by the name of the limit.
         shared: the shared producers.
         publish_latency: seconds from a publication from outside to the engine's answer.
@@ -69,6 +73,7 @@ class Hub:
         names: Collection[str] = (),
         lab: bool = False,
         wrap_outbox: Callable[[Outbox], Outbox] | None = None,
+        limits: Settings | None = None,
     ) -> None:
         self.plugins = plugins
         self.schedule = schedule
@@ -79,10 +84,13 @@ class Hub:
         self.traffic: dict[Transport, Traffic] = {name: Traffic() for name in TRANSPORTS}
         self.refused: Counter[str] = Counter()
         self.capacity: int | None = None
+        self.limits = Limits(limits or Settings(), schedule.clock.time, self.refused)
         self.draining = False
         self._connections: dict[str, Connection] = {}
         self.shared = SharedProducers(plugins, schedule, engine)
-        self._fanout = Fanout(engine.log, engine.may_lag, plugins.is_always)
+        self._fanout = Fanout(
+            engine.log, engine.may_lag, plugins.is_always, self.limits.replay_wait, schedule.clock
+        )
         self.publish_latency = Histogram()
         self.connection_log = ConnectionLog(schedule.clock)
         self._empty = asyncio.Event()
@@ -141,9 +149,10 @@ class Hub:
     def _presence(self) -> dict[str, object]:
         return {name: self.count(name) for name in TRANSPORTS}
 
-    def names(self, client: Client) -> list[str]:
+    def names(self, client: Client) -> KnownNames:
         """Return the names that a client may pick: producers, and names that are published under."""
-        return sorted({*self.plugins.names(client), *self.plugins.replying, *self.published})
+        few = {*self.plugins.names(client), *self.plugins.replying, *self._names}
+        return KnownNames(few, self.engine.log.producers)
 
     @property
     def published(self) -> list[str]:
@@ -164,6 +173,7 @@ class Hub:
         """
         client = connection.client
         self._connections[client.id] = connection
+        self.limits.opened(client.remote)
         self._fanout.add(connection, selection, last_event_id)
         self.connection_log.connected(client)
         self.plugins.hooks.connected(client)
@@ -216,6 +226,7 @@ class Hub:
         client = connection.client
         if self._connections.pop(client.id, None) is None:
             return
+        self.limits.closed(client.remote)
         self._fanout.leave(connection)
         connection.mark_ended(reason)
         reason = connection.reason or reason
@@ -251,12 +262,18 @@ class Hub:
 
     async def _broadcast(self, connection: Connection, plugin: str, answer: Broadcast) -> None:
         try:
+            self.limits.check_broadcast(connection, answer.message)
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 await self.publish([Draft(Message(answer.message), answer.producer or plugin)])
-        except (ValueError, Unavailable, TimeoutError) as error:
-            unavailable = "the log is unavailable; send the message again"
-            why = one_line(error) if isinstance(error, ValueError) else unavailable
-            connection.send(plugin, f"Not sent to everyone: {why}", periodic=False)
+        except OverLimit as error:
+            self._not_sent(connection, plugin, error.sentence)
+        except ValueError as error:
+            self._not_sent(connection, plugin, one_line(error))
+        except (Unavailable, TimeoutError):
+            self._not_sent(connection, plugin, "the log is unavailable; send the message again")
+
+    def _not_sent(self, connection: Connection, plugin: str, why: str) -> None:
+        connection.send(plugin, f"Not sent to everyone: {why}", periodic=False)
 
     def statistics(self, uptime: float, loop_lag: Histogram) -> Statistics:
         """Return this server's statistics: a copy, to which those of other workers can be added.

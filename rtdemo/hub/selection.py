@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from rtdemo.plugin_system.producer import Producer
 
 MIN_SPEED, MAX_SPEED = 0.1, 20.0
 """Bounds of the factor by which a client may multiply the rates of its private producers."""
+MAX_NAMES = 100
+"""Names that a client may pick."""
 LISTED_NAMES = 50
 """Producers' names that an error lists at most."""
 
@@ -59,21 +62,49 @@ def read_speed(given: object) -> float:
     return speed
 
 
-def read_producers(names: Iterable[object], known: Iterable[str]) -> frozenset[str]:
+def read_producers(names: Sequence[object], known: Collection[str]) -> frozenset[str]:
     """Return the names that a client picks.
+
+    The work does not grow with the number of known names: 10,000 may have been published under.
 
     Arguments:
         names: what the client gave.
-        known: names that it may pick.
+        known: names that it may pick; `in` and the first names must be cheap.
 
     Raises:
-        SelectionError: a name is not known; the error lists those that are.
+        SelectionError: too many names, or one that is not known; the error lists some that are.
     """
-    known = list(known)
-    picked = list(names)
-    unknown = [name for name in picked if name not in known]
-    if unknown:
+    if len(names) > MAX_NAMES:
+        raise SelectionError(f"producers: {len(names)} names; give at most {MAX_NAMES}")
+    picked = [name for name in names if isinstance(name, str) and name in known]
+    if len(picked) < len(names):
+        unknown = next(name for name in names if name not in picked)
         more = f" and {len(known) - LISTED_NAMES} more" if len(known) > LISTED_NAMES else ""
-        there_are = ", ".join(known[:LISTED_NAMES]) + more or "none"
-        raise SelectionError(f"producers: there is no {str(unknown[0])[:100]!r}; there are {there_are}")
-    return frozenset(map(str, picked))
+        there_are = ", ".join(islice(known, LISTED_NAMES)) + more or "none"
+        raise SelectionError(f"producers: there is no {str(unknown)[:100]!r}; there are {there_are}")
+    return frozenset(picked)
+
+
+class KnownNames(Collection[str]):
+    """The names that a client may pick: few of this server, and many that were published under.
+
+    It makes no copy of the many.
+
+    Arguments:
+        few: names of producers and plugins.
+        many: further names.
+    """
+
+    def __init__(self, few: Collection[str], many: Collection[str]) -> None:
+        self._few = dict.fromkeys(sorted(few))
+        self._many = many
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._few or name in self._many
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._few
+        yield from (name for name in self._many if name not in self._few)
+
+    def __len__(self) -> int:
+        return len(self._many) + sum(name not in self._many for name in self._few)

@@ -113,9 +113,10 @@ class Server:
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
         self.plugins.collect_shared()
-        names, lab = self.settings.publish_names, self.settings.lab
-        engine = await factory.load(self.settings)
-        self.hub = Hub(self.plugins, Schedule(clock), engine, names, lab, self._wrap_outbox)
+        settings, schedule = self.settings, Schedule(clock)
+        engine = await factory.load(settings)
+        names, lab = settings.publish_names, settings.lab
+        self.hub = Hub(self.plugins, schedule, engine, names, lab, self._wrap_outbox, settings)
         self.hub.follow()
         folder, age = None, 0.0
         if self._handover is not None:

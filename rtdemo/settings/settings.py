@@ -118,6 +118,78 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(ge=1, le=604_800),
         about("Seconds that a shared message is kept for reconnecting clients."),
     ] = 3600.0
+    max_connections: Annotated[
+        int,
+        Meta(ge=0, le=10_000_000),
+        about("Open streams and WebSockets that a worker accepts; further ones get 503. 0: no limit."),
+    ] = 50_000
+    max_connections_per_address: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000),
+        about(
+            "Open streams and WebSockets of one client address; further ones get 429. 0: no limit. "
+            "Limits per address count IPv6 by /64, and each worker counts alone. They exempt loopback. "
+            "Behind a proxy set --trusted-proxies, or all its clients count as one address."
+        ),
+    ] = 500
+    connects_per_address: Annotated[
+        float,
+        Meta(ge=0, le=100_000),
+        about("Connects a second of one client address, and 25 times as many at once. 0: no limit."),
+    ] = 20.0
+    texts_per_connection: Annotated[
+        float,
+        Meta(ge=0, le=1_000_000),
+        about(
+            "Texts a second of one client, and five times as many at once. "
+            "Beyond, a WebSocket is closed with 1008, and a POST gets 429. 0: no limit."
+        ),
+    ] = 20.0
+    control_frames_per_connection: Annotated[
+        float,
+        Meta(ge=0, le=1_000_000),
+        about(
+            "Pings, pongs and fragments a second of one WebSocket, averaged over --heartbeat. "
+            "Beyond, it is closed with 1008. 0: no limit."
+        ),
+    ] = 50.0
+    broadcast_bytes: Annotated[
+        int,
+        Meta(ge=0, le=65_536),
+        about("Largest text that a client may send to everyone (/all), in bytes. 0: no limit."),
+    ] = 4096
+    broadcasts_per_connection: Annotated[
+        float,
+        Meta(ge=0, le=100_000),
+        about(
+            "Texts a second that one client may send to everyone, and five times as many at once. "
+            "0: no limit."
+        ),
+    ] = 1.0
+    publications_per_address: Annotated[
+        float,
+        Meta(ge=0, le=1_000_000),
+        about(
+            "Messages a second that clients of one address may publish, by /all or POST, and ten times "
+            "as many at once. Holders of the publish token may publish 100 times as many. 0: no limit."
+        ),
+    ] = 10.0
+    replay_bytes_per_address: Annotated[
+        int,
+        Meta(ge=0, le=1 << 40),
+        about(
+            "Bytes a second of missed messages for one client address, and eight times as many at once. "
+            "Beyond, they are sent later. 0: no limit."
+        ),
+    ] = 8 * 1024 * 1024
+    failed_tokens_per_address: Annotated[
+        float,
+        Meta(ge=0, le=1_000_000),
+        about(
+            "Wrong tokens a minute of one client address. Beyond, its requests with a token get 429. "
+            "0: no limit."
+        ),
+    ] = 10.0
     heartbeat: Annotated[
         float,
         Meta(ge=1, le=600),

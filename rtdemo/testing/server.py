@@ -147,6 +147,8 @@ async def serve(
     found, _ = discover(folder, [])
     without = tuple({source.name for source in found} - set(built_in))
     local: dict[str, Any] = {"host": "127.0.0.1", "websocket_host": "127.0.0.1"}
+    # Virtual time stands still between two texts, so a test would exceed the rate.
+    local |= {"texts_per_connection": 0.0, "broadcasts_per_connection": 0.0}
     given = {**local, "port": 0, "websocket_port": 0, "plugins_dir": folder, "without": without}
     clock = VirtualClock(START_TIME_S)
     cork = Cork()

@@ -14,6 +14,8 @@ from rtdemo.errors import Refused
 from rtdemo.hub.selection import Selection, SelectionError, read_producers, read_speed
 from rtdemo.protocol.client import Client, Transport
 from rtdemo.web.app_keys import HUB, SETTINGS, SITES
+from rtdemo.web.client_address import client_address
+from rtdemo.web.limits import add_failed_token, check_tokens
 
 RETRY_SOON = {"Retry-After": "2"}
 """Header of a refusal for a reason that soon passes; the value is in seconds."""
@@ -37,8 +39,8 @@ def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection
         hub.refused["descriptors"] += 1
         raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)
     if not request.query_string:
-        return Client(transport, request.remote or "", query=_NO_QUERY), Selection()
-    client = Client(transport, request.remote or "", query=dict(request.query))
+        return Client(transport, client_address(request), query=_NO_QUERY), Selection()
+    client = Client(transport, client_address(request), query=dict(request.query))
     return client, selection(request, client)
 
 
@@ -91,12 +93,16 @@ def check_token(request: web.Request, kind: str, token: str) -> None:
         token: the value of that setting; empty where it is not set.
 
     Raises:
-        Refused: 401 without the token where one is set; 403 from elsewhere where none is.
+        Refused: 401 without the token where one is set; 403 from elsewhere where none is; 429 with
+            Retry-After after too many wrong tokens from the client's address.
     """
     check_origin(request)
     if token:
+        check_tokens(request)
         given = request.headers.get(hdrs.AUTHORIZATION, "")
         if not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            if given:
+                add_failed_token(request)
             challenge = {"WWW-Authenticate": "Bearer"}
             raise Refused(401, f"send the {kind} token as Authorization: Bearer", challenge)
     elif not is_local(request):

@@ -43,9 +43,12 @@ def error(status: int, text: str, headers: dict[str, str]) -> web.Response:
     Arguments:
         status: HTTP status, 400 to 599.
         text: what is wrong and what to do. It may contain what the client sent.
-        headers: additional response headers.
+        headers: additional response headers. With `Connection: close` the answer is the last one.
     """
-    return web.Response(status=status, text=one_line(text), headers=headers)
+    response = web.Response(status=status, text=one_line(text), headers=headers)
+    if headers.get(hdrs.CONNECTION) == "close":
+        response.force_close()  # aiohttp does not read the header
+    return response
 
 
 class LastAnswer(web.StreamResponse):

@@ -109,14 +109,21 @@ async def producers(request: web.Request) -> web.Response:
     running = (await gather(request.app)).producers
     names = {producer.name for producer in running}
     published = [name for name in hub.published if name not in names]
-    return json_response(running + [_of_name(hub, name) for name in published])
+    replying = set(hub.plugins.replying)
+    return json_response(running + [_of_name(hub, name, name in replying) for name in published])
 
 
-def _of_name(hub: Hub, name: str) -> ProducerStatistics:
-    """Return the statistics of a name under which messages are published from outside."""
+def _of_name(hub: Hub, name: str, is_plugin: bool) -> ProducerStatistics:
+    """Return the statistics of a name under which messages are published.
+
+    Arguments:
+        hub: has the log.
+        name: the name.
+        is_plugin: whether it is that of a plugin that replies to clients.
+    """
     return ProducerStatistics(
         name=name,
-        plugin=name if name in hub.plugins.replying else "",
+        plugin=name if is_plugin else "",
         transports=TRANSPORTS,
         shared=True,
         always=False,

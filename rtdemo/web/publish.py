@@ -13,6 +13,7 @@ from rtdemo.hub.hub import PUBLISH_TIMEOUT_S, Hub
 from rtdemo.protocol.message import Message
 from rtdemo.web.admission import RETRY_SOON, check_token
 from rtdemo.web.app_keys import HUB, SETTINGS
+from rtdemo.web.limits import check_publications
 
 MAX_MESSAGES = 100
 """Messages in one request."""
@@ -45,7 +46,8 @@ async def publish(request: web.Request) -> web.Response:
     of them are published, or none. `Idempotency-Key` makes a retry harmless for ten minutes.
 
     Raises:
-        Refused: 400, 401, 403, 409, 413, 422; 503 with Retry-After while the engine is unavailable.
+        Refused: 400, 401, 403, 409, 413, 422; 429 with Retry-After over the rate limit; 503 with
+            Retry-After while the engine is unavailable.
     """
     check_token(request, "publish", request.app[SETTINGS].publish_token)
     hub = request.app[HUB]
@@ -53,6 +55,7 @@ async def publish(request: web.Request) -> web.Response:
     if len(key) > MAX_KEY_LENGTH or not key.isprintable():
         raise Refused(400, f"Idempotency-Key: give at most {MAX_KEY_LENGTH} printable characters")
     drafts = [_draft(hub, publication) for publication in _read(await request.read())]
+    check_publications(request, len(drafts))
     try:
         async with asyncio.timeout(PUBLISH_TIMEOUT_S):
             positions = await hub.publish(drafts, key)

@@ -16,9 +16,12 @@ from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.web.admission import RETRY_SOON, admit, check_origin
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
+from rtdemo.web.limits import check_connect, check_text
 from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 
+MAX_UNEXPECTED_BYTES = 4096
+"""Bytes that a client may send on its event stream. Nothing should come after its request."""
 RECONNECT_MS = (1000, 5000)
 """Bounds of the random pause after which clients of a stopped server reconnect."""
 _NO_STREAM = "client: no event stream with this id is open; connect again"
@@ -28,8 +31,9 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Answer `GET /api/sse` with events until the client leaves or the server ends the stream.
 
     Raises:
-        Refused: 400 or 503 instead of the stream.
+        Refused: 400, 429 or 503 instead of the stream.
     """
+    check_connect(request)
     client, selection = admit(request, "sse")
     response = event_stream(request, request.app[SETTINGS].heartbeat)
     # This does not begin aiohttp-sse's task that sends pings: they are ticks of the schedule.
@@ -42,23 +46,24 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 class EventStream(StreamProtocol, asyncio.Protocol):
-    """Protocol of an open event stream. What the client sends on it is read and dropped.
+    """Protocol of an open event stream.
+
+    What the client sends on it is read and dropped, since only reading shows that it leaves. A client
+    that sends more than a few bytes is no client of an event stream, and its stream ends.
 
     Arguments:
         request, transport, client: as `StreamProtocol` takes them.
         is_chunked: whether the body is sent in chunks, as in HTTP/1.1.
     """
 
-    __slots__ = ("_is_chunked",)
+    __slots__ = ("_is_chunked", "_unexpected_bytes")
 
     def __init__(
         self, request: web.Request, transport: asyncio.Transport, client: Client, is_chunked: bool
     ) -> None:
         self._is_chunked = is_chunked
+        self._unexpected_bytes = 0
         super().__init__(request, transport, client, wire.sse_chunk if is_chunked else wire.sse_event)
-
-    def data_received(self, data: bytes) -> None:
-        """Drop what the client sends."""
 
     def beat(self) -> None:
         """Send a comment, so that no proxy takes the stream for idle."""
@@ -77,6 +82,13 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         self.transport.close()
         # A client that does not read would delay the end of the stream without bound.
         self.abort_later(CLOSE_TIMEOUT_S)
+
+    def data_received(self, data: bytes) -> None:
+        """Drop what the client sends; end the stream above `MAX_UNEXPECTED_BYTES`."""
+        self._unexpected_bytes += len(data)
+        if self._unexpected_bytes > MAX_UNEXPECTED_BYTES and self.connection.reason is None:
+            self.hub.refused["unexpected_bytes"] += 1
+            self.connection.end(Reason.PROTOCOL_ERROR)
 
     def eof_received(self) -> None:
         """End the connection: this is how a client leaves an event stream."""
@@ -127,8 +139,8 @@ async def receive(request: web.Request) -> web.Response:
     The client's stream may be open on another worker; then that worker handles the text.
 
     Raises:
-        Refused: 400, 403, 404, 408, 415; 503 while the client's stream is full; 504 if another worker
-            does not answer.
+        Refused: 400, 403, 404, 408, 415; 429 with Retry-After over the rate limit; 503 while the
+            client's stream is full; 504 if another worker does not answer.
     """
     check_origin(request)
     connection = _find(request)
@@ -142,6 +154,7 @@ async def receive(request: web.Request) -> web.Response:
 
 
 async def _handle(request: web.Request, connection: Connection) -> None:
+    check_text(request, connection)
     text = await _body(request)
     # One text at a time, as over a socket: replies are in order, and their total size is bounded.
     async with connection.receiving:
@@ -160,7 +173,7 @@ async def _forward_to_other_worker(request: web.Request) -> web.Response:
         raise Refused(404, _NO_STREAM)
     text = await _body(request)
     answer = await other_workers.post_to_owner(request.path_qs, text.encode())
-    retry = RETRY_SOON if answer.status in (503, 504) else {}
+    retry = RETRY_SOON if answer.status in (429, 503, 504) else {}
     if answer.status == 404:
         raise Refused(404, _NO_STREAM)
     if answer.status == 504:

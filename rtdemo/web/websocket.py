@@ -17,6 +17,8 @@ try:
 except ImportError:  # installed without a C compiler
     from websockets.utils import apply_mask
 
+from rtdemo.errors import OverLimit
+from rtdemo.hub import control
 from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES
 from rtdemo.protocol import wire
 from rtdemo.protocol.client import Client
@@ -25,6 +27,7 @@ from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.app_keys import READ_BUFFER
 from rtdemo.web.handshake import accept_headers, check_handshake
+from rtdemo.web.limits import check_connect
 from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 
 log = logging.getLogger(__name__)
@@ -42,6 +45,8 @@ PARSED_BYTES = 1024
 """Bytes that the parser gets at once: it does not stop before it has read all of them."""
 UNREAD_BYTES = 32 * 1024
 """Bytes of a client that may wait to be parsed; above this, nothing more is read from its socket."""
+CLOSING_BYTES = 16 * 1024
+"""Bytes that are read from a client that a limit has ended, to find its close frame among them."""
 FINISH_TIMEOUT_S = 2.0
 """Seconds for plugins to handle texts that arrived before the connection was lost."""
 LINGER_S = 1.0
@@ -66,10 +71,11 @@ async def socket(request: web.Request) -> web.StreamResponse:
     """Answer a WebSocket handshake, and serve the connection until it ends.
 
     Raises:
-        Refused: 400, 403, 426 or 503 instead of the upgrade.
+        Refused: 400, 403, 426, 429 or 503 instead of the upgrade.
     """
     check_handshake(request)
     check_origin(request)
+    check_connect(request)
     client, selection = admit(request, "websocket")
     response = web.StreamResponse(status=101, headers=accept_headers(request))
     answered = await answer(request, response)
@@ -94,6 +100,7 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         request, transport, client: as `StreamProtocol` takes them.
     """
 
+    # fmt: off
     __slots__ = (
         "_buffer",
         "_is_alive",
@@ -103,7 +110,9 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         "_texts",
         "_texts_in_turn",
         "_unread",
+        "_without_text",
     )
+    # fmt: on
 
     def __init__(self, request: web.Request, transport: asyncio.Transport, client: Client) -> None:
         super().__init__(request, transport, client, wire.websocket_frame)
@@ -116,10 +125,13 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         self._texts: deque[str] | None = None
         self._unread = b""
         self._texts_in_turn = 0
+        # Frames without a text since the last heartbeat; after a limit ended the connection, bytes.
+        self._without_text = 0
         self._task: asyncio.Task[None] | None = None
 
     def beat(self) -> None:
         """Send a ping; end the connection if nothing has come since the last one."""
+        self._without_text = 0
         if self.connection.reason is not None:
             return  # nothing may follow a close frame
         # While too much of it is unread, its pong cannot arrive. If that is because it does not read
@@ -158,6 +170,8 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
     def data_received(self, data: bytes) -> None:
         """Handle what the client sends, or keep it while an earlier text waits."""
         self._is_alive = True
+        if not self._may_read_on(len(data)):
+            return
         if not self._is_busy:
             self._texts_in_turn = 0
             self._read(data)
@@ -170,18 +184,32 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         if len(unread) > UNREAD_BYTES and self.transport.is_reading():
             self.transport.pause_reading()
 
+    def _may_read_on(self, size: int) -> bool:
+        """Return whether to read bytes: not many of them after a limit has ended the connection.
+
+        Otherwise a flood would go on at full speed until its client answers the close frame, or until
+        the timer aborts the connection.
+        """
+        if self.connection.reason is not Reason.RATE_LIMIT:
+            return True
+        self._without_text += size
+        if self._without_text <= CLOSING_BYTES:
+            return True
+        self.transport.pause_reading()
+        return False
+
     def _read(self, data: bytes) -> None:
         """Read frames until a text has to wait, or other tasks of the event loop have their turn."""
         at = self._read_short_frames(data) if self._parser is None else 0
         size = len(data)
-        for _ in range(FRAMES_PER_TURN):
-            if at == size or self._is_busy:
-                break
+        # Frames, not pieces: the parser takes 25 us for each, and 64 pieces may have 10,000 pings.
+        frames = 0
+        while at < size and frames < FRAMES_PER_TURN and not self._is_busy:
             parser = self._get_parser()
             parser.receive_data(data[at : at + PARSED_BYTES])
             at = min(at + PARSED_BYTES, size)
-            self._handle_frames(parser)
-        if at < size:
+            frames += self._handle_frames(parser)
+        if at < size and self._may_read_on(size - at):
             self._keep(data[at:] + self._unread)
             self._go_on_later()
 
@@ -203,8 +231,10 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
                 except UnicodeDecodeError:
                     break
                 self._receive(text)
-            elif kind == _PING:
-                self._pong(payload)
+            else:
+                self._count_frame()
+                if kind == _PING:
+                    self._pong(payload)
             at = stop
         else:
             self._go_on_later()
@@ -216,14 +246,28 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
             if self._is_full:
                 self._wait()
 
+    def _count_frame(self) -> None:
+        """Count a frame that completes no text; too many of them end the connection."""
+        self._without_text += 1
+        if self._without_text > self.hub.limits.frames_per_heartbeat and self.connection.reason is None:
+            self._refuse(self.hub.limits.refuse_frames())
+
+    def _refuse(self, error: OverLimit) -> None:
+        """Send the client the limit that it exceeds, and end the connection."""
+        control.send_error(self.connection, error.sentence)
+        self.connection.end(Reason.RATE_LIMIT)
+
     def _get_parser(self) -> Protocol:
         if self._parser is None:
             self._parser = Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES)
         return self._parser
 
-    def _handle_frames(self, parser: Protocol) -> None:
-        for frame in parser.events_received():
+    def _handle_frames(self, parser: Protocol) -> int:
+        """Handle what the parser has read; return the number of frames, 1 or more."""
+        frames = parser.events_received()
+        for frame in frames:
             if not isinstance(frame, Frame) or frame.opcode not in _DATA:
+                self._count_frame()
                 if isinstance(frame, Frame) and frame.opcode is Opcode.PING:
                     self._pong(bytes(frame.data))
                 continue
@@ -238,9 +282,12 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
                     parser.fail(Reason.BAD_UTF8.code, Reason.BAD_UTF8.text)
                     break
                 self._receive(text)
+            else:
+                self._count_frame()
         # A connection that has ended handles no more texts: its client's close frame is the last.
         if self._texts is None or self.connection.reason is not None:
             self._send_close()
+        return max(1, len(frames))
 
     def _send_close(self) -> None:
         """Send the parser's close frame, if it has made one, and end the connection."""
@@ -298,7 +345,11 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
 
     def _handle(self, text: str) -> Coroutine[Any, Any, None] | None:
         try:
+            self.hub.limits.check_text(self.connection)
             return self.hub.receive(self.connection, text)
+        except OverLimit as error:
+            self._refuse(error)
+            return None
         except Exception:
             log.exception("%s: internal server error", self.connection.client)
             self.connection.end(Reason.SERVER_ERROR)

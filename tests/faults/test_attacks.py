@@ -17,7 +17,7 @@ from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.clients import Ended, eventually
-from tests.conftest import Connect, Start
+from tests.conftest import UNLIMITED, Connect, Start
 from tests.faults.test_faults import UPGRADE, RawPeer, fill, reasons, small_send_buffer
 
 __all__ = ["reasons", "small_send_buffer"]
@@ -93,8 +93,9 @@ async def test_breaking_the_protocol_takes_no_message_from_others(
     broken.leave(by_reset=True)
 
 
-async def test_client_that_sends_while_the_server_stops_gets_1001(server: Server) -> None:
+async def test_client_that_sends_while_the_server_stops_gets_1001(start: Start) -> None:
     """The close code is that of the reason, whatever the handler was doing."""
+    server = await start(**UNLIMITED)
     async with websockets.connect(server.websocket_url) as socket:
         await socket.recv()
         for _ in range(200):
@@ -280,8 +281,9 @@ async def test_welcome_comes_before_whatever_else_runs_at_connect(
     assert (await peer.receive())["message"] == "hi"
 
 
-async def test_flood_of_pings_delays_no_other_client(server: Server, connect: Connect) -> None:
+async def test_flood_of_pings_delays_no_other_client(start: Start, connect: Connect) -> None:
     """A text of another client is answered between two pings of the flood."""
+    server = await start(**UNLIMITED)
     bystander = await connect(server, "websocket")
     peer = await RawPeer(server, "websocket").connect()
     peer.socket.send(frame(9, b"") * 5000)

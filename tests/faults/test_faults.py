@@ -22,7 +22,7 @@ from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from rtdemo.web.websocket import REPLIES_LIMIT_BYTES
 from tests.clients import Ended, eventually
-from tests.conftest import Connect, Start
+from tests.conftest import UNLIMITED, Connect, Start
 
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -145,7 +145,7 @@ async def test_client_that_does_not_read_is_dropped_then_ended(
 @pytest.mark.usefixtures("small_send_buffer")
 async def test_flood_of_texts_is_answered_and_bounded(start: Start) -> None:
     """The server reads nothing more from a client that does not read its replies."""
-    server = await start()
+    server = await start(**UNLIMITED)
     peer = await RawPeer(server, "websocket", receive_buffer=4096).connect()
     (connection,) = server.hub.connections
     frame = b"\x81\xfe" + struct.pack("!H", 60_000) + bytes(4) + b"x" * 60_000

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from rtdemo.hub import control
-from rtdemo.hub.selection import SelectionError, read_producers
+from rtdemo.hub.selection import LISTED_NAMES, KnownNames, SelectionError, read_producers
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.clients import Peer
@@ -115,6 +116,45 @@ async def test_shared_producer_runs_once_for_everyone(
     assert await ask(other, producers=["news"]) == {"producers": ["news"], "speed": 1.0}
     clock.advance(5)
     assert (await other.receive())["message"] == "3"
+
+
+class CountedNames(dict[str, None]):
+    """Names that count how many of them are read in a row."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(dict.fromkeys(names))
+        self.read = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for name in super().__iter__():
+            self.read += 1
+            yield name
+
+
+@pytest.mark.parametrize("names", [["nix"], ["nix"] * 100, ["name 07000"] * 99 + ["nix"]])
+def test_cost_of_a_selection_does_not_grow_with_the_published_names(names: list[str]) -> None:
+    """Names are looked up; only those that the error lists are read."""
+    published = CountedNames(f"name {n:05}" for n in range(10_000))
+    known = KnownNames({"welcome", "message"}, published.keys())
+    assert len(known) == 10_002
+    published.read = 0
+    with pytest.raises(SelectionError, match=r"there are message, welcome, name 00000.* and 9952 more"):
+        read_producers(names, known)
+    assert published.read <= LISTED_NAMES
+
+
+def test_number_of_picked_names_is_bounded() -> None:
+    """A hundred names are enough; more cost one comparison."""
+    names = [str(n) for n in range(101)]
+    assert read_producers(names[:100], set(names)) == frozenset(names[:100])
+    with pytest.raises(SelectionError, match=r"^producers: 101 names; give at most 100$"):
+        read_producers(names, set(names))
+
+
+def test_names_are_listed_once() -> None:
+    """A name that a plugin has and that was published under counts once."""
+    known = KnownNames({"b", "a"}, {"b": 1, "c": 2})
+    assert (list(known), len(known), "c" in known, "d" in known) == (["a", "b", "c"], 3, True, False)
 
 
 def test_refusal_lists_only_some_of_many_names() -> None:

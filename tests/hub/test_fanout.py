@@ -44,7 +44,7 @@ class Server:
 
     def __init__(self, copy: Log, lags: bool = True) -> None:
         self.copy = copy
-        self.fanout = Fanout(copy, lags, lambda _name: False)
+        self.fanout = Fanout(copy, lags, lambda _name: False, lambda _remote, _size: 0.0, VirtualClock())
         self.end_read: Position | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""Bytes that a client sends on its open event stream: nobody reads them, and they cost nothing."""
+"""Bytes that a client sends on its open event stream: few are dropped, and more end it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
+from rtdemo.web.sse import MAX_UNEXPECTED_BYTES
 from tests.clients import eventually
 from tests.raw_client import RawClient, request, turns
 
@@ -22,11 +23,9 @@ MORE = {
     "empty lines": b"\r\n\r\n",
 }
 FLOOD_BYTES = 32 * 1024 * 1024
-"""More than the kernel keeps, so that the server has to read or to stop reading."""
+"""More than the kernel keeps: who can send so much is being read."""
 MEMORY_BYTES = 1024 * 1024
 """Memory that a flood may cost: a few reads of the socket, and the requests found in them."""
-STUCK_TURNS = 200
-"""Turns of the loop without progress after which a client may assume that the server reads no more."""
 
 
 @pytest.fixture(params=MORE)
@@ -40,6 +39,21 @@ async def next_message(client: RawClient, clock: VirtualClock) -> None:
     client.received = b""
     clock.advance(2)
     await client.read_until(b"SSE Message ")
+
+
+async def test_few_bytes_on_an_open_stream(server: Server, clock: VirtualClock) -> None:
+    """As many as the bound are dropped, and the stream goes on; one more ends it."""
+    client = await RawClient(server, "sse").connect()
+    await client.send(request(server, "sse"))
+    await client.read_until(b"established")
+    await client.send(bytes(MAX_UNEXPECTED_BYTES))
+    await turns(20)
+    await next_message(client, clock)
+    assert not server.hub.refused
+    await client.send(b"x")
+    await eventually(lambda: server.hub.count("sse") == 0)
+    assert server.hub.refused == {"unexpected_bytes": 1}
+    client.leave()
 
 
 async def leaves_nothing(server: Server, client: RawClient, clock: VirtualClock, tasks: int) -> None:
@@ -68,10 +82,10 @@ async def test_second_request_in_the_segment_of_the_first(
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-async def test_flood_on_an_open_stream_is_bounded(
+async def test_flood_on_an_open_stream_ends_it(
     server: Server, clock: VirtualClock, more: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server drops the bytes or reads no more. It keeps little, and the stream goes on."""
+    """The server drops the first bytes, and ends the stream of a client that sends more."""
     tasks = len(asyncio.all_tasks())
     client = await RawClient(server, "sse").connect()
     await client.send(request(server, "sse"))
@@ -83,25 +97,30 @@ async def test_flood_on_an_open_stream_is_bounded(
     try:
         before, _ = tracemalloc.get_traced_memory()
         await client.send(more)
-        await send_until_stuck(client, block)
+        await send_until_ended(client, block)
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert after - before < MEMORY_BYTES
-    await next_message(client, clock)
-    assert server.hub.count("sse") == 1
+    assert server.hub.count("sse") == 0
+    assert server.hub.refused == {"unexpected_bytes": 1}
     await leaves_nothing(server, client, clock, tasks)
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-async def send_until_stuck(client: RawClient, block: bytes) -> None:
-    """Send a block again and again, until `FLOOD_BYTES` are sent or the server reads no more."""
-    sent = stuck = 0
-    while sent < FLOOD_BYTES and stuck < STUCK_TURNS:
+async def send_until_ended(client: RawClient, block: bytes) -> int:
+    """Send a block again and again until the server ends the connection; return how much it took.
+
+    Raises:
+        AssertionError: the server goes on reading.
+    """
+    sent = 0
+    while sent < FLOOD_BYTES:
         try:
             sent += client.socket.send(block)
-            stuck = 0
         except BlockingIOError:
-            stuck += 1
+            await turns(1)
+        except ConnectionError:
+            return sent
         await turns(1)
-    assert sent > 2 * MEMORY_BYTES, "the flood is larger than what it may cost"
+    raise AssertionError(f"the server has read {sent} bytes")

@@ -17,13 +17,14 @@ from rtdemo.server.server import Server
 from rtdemo.web import websocket
 from rtdemo.web.websocket import (
     FRAMES_PER_TURN,
+    PARSED_BYTES,
     READ_BYTES,
     REPLIES_LIMIT_BYTES,
     UNREAD_BYTES,
     WebSocket,
 )
 from tests.clients import eventually
-from tests.conftest import Start
+from tests.conftest import UNLIMITED, Start
 from tests.raw_client import (
     CLOSE,
     CONTINUATION,
@@ -85,7 +86,7 @@ class Opened:
 
     async def open(self, transport: str = "websocket", **settings: object) -> Opened:
         """Start the server, and connect; the client has no receive buffer to speak of."""
-        self.server = await self._start(wrap_outbox=self._note, **settings)
+        self.server = await self._start(wrap_outbox=self._note, **UNLIMITED, **settings)
         self.client = RawClient(self.server, transport)
         self.client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await self.client.connect()
@@ -114,7 +115,7 @@ async def test_many_texts_in_one_record_of_tls(
     start: Start, server_context: SSLContext, client_context: SSLContext, count: int
 ) -> None:
     """Each is echoed, in order; the connection stays, and further texts are read."""
-    server = await start(ssl_context=server_context)
+    server = await start(ssl_context=server_context, **UNLIMITED)
     client = await TlsClient.connect(server, "websocket", client_context)
     await client.read_until(b"established")
     client.writer.write(b"".join(frame(TEXT, b"%d" % n) for n in range(count)))
@@ -294,6 +295,34 @@ async def test_flood_of_pings_does_not_hold_up_others(
     note()
     await eventually(lambda: answered == 1000)
     assert max(after - before for before, after in pairwise([0, *handled])) <= FRAMES_PER_TURN
+    opened.client.leave()
+
+
+async def test_flood_of_pings_to_the_parser_does_not_hold_up_others(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parser costs more for each frame, and has as few of them in a turn, but for one piece."""
+    opened = await Opened(start).open()
+    opened.protocol.data_received(frame(TEXT, b"x" * 200))  # only the parser reads this
+    sizes: list[int] = []
+    answered = 0
+
+    def count(_protocol: WebSocket, _data: bytes) -> bool:
+        nonlocal answered
+        answered += 1
+        return False
+
+    def note() -> None:
+        sizes.append(answered)
+        if answered < 5000:
+            asyncio.get_running_loop().call_soon(note)
+
+    monkeypatch.setattr(WebSocket, "write", count)
+    opened.protocol.data_received(frame(PING, b"") * 5000)
+    note()
+    await eventually(lambda: answered == 5000)
+    most = FRAMES_PER_TURN + PARSED_BYTES // len(frame(PING, b""))
+    assert max(after - before for before, after in pairwise([0, *sizes])) <= most
     opened.client.leave()
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 from playwright.async_api import Page, Route, expect
 
 from rtdemo import Message, Reason
 from rtdemo.engine.interface import Draft
+from rtdemo.errors import OverLimit
 from rtdemo.server.server import Server
 from tests.browser.conftest import BrowserErrors, Open, Serve
 from tests.browser.panel import Panel
@@ -39,6 +42,26 @@ async def test_refused(open_page: Open, side: str, browser_errors: BrowserErrors
     await expect(panel.sentence).to_contain_text("The server refused the connection: ")
     await expect(panel.sentence).to_contain_text("speed: 'abc' is not a number from 0.1 to 20")
     browser_errors.remove_expected("400")
+
+
+async def test_refused_by_a_limit(
+    page: Page,
+    server: Server,
+    panel: Panel,
+    browser_errors: BrowserErrors,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The page shows the limit and retries after Retry-After, until the server accepts it."""
+    refuse = Mock(side_effect=OverLimit("max_connections", "the server has 5 connections", 1.0))
+    monkeypatch.setattr(server.hub.limits, "check_connect", refuse)
+    await panel.press("Connect")
+    await panel.becomes("reconnecting")
+    await expect(panel.sentence).to_contain_text(
+        "The server refused the connection: the server has 5 connections Retrying in 1."
+    )
+    monkeypatch.undo()
+    await panel.becomes("connected")
+    browser_errors.remove_expected("503")
 
 
 async def test_refused_without_a_word(page: Page, browser_errors: BrowserErrors) -> None:

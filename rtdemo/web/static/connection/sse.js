@@ -5,7 +5,7 @@
  */
 import { clip, oneLine } from "../format.js";
 import { streamsExhausted } from "./tabs.js";
-import { explainFailure } from "./transport.js";
+import { explainFailure, retrySentence } from "./transport.js";
 import { sseBytes } from "./wire_size.js";
 
 /** @typedef {import("../measure/resource_timing.js").ResourceTiming} ResourceTiming */
@@ -18,8 +18,10 @@ const SEND_TIMEOUT_MS = 10_000;
 /** @implements {Transport} */
 export class SseTransport {
   stallHint = "If there is a proxy, check that it does not buffer.";
-  /** Unused: EventSource keeps the last event id by itself. @type {string | null} */
+  /** Used after a refusal only: else EventSource keeps the last event id by itself. @type {string | null} */
   position = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
   /** @type {EventSource | null} */
   #source = null;
   #events;
@@ -68,7 +70,12 @@ export class SseTransport {
   }
 
   connect() {
-    const source = new EventSource(this.address);
+    this.#open(this.address);
+  }
+
+  /** @param {string} address */
+  #open(address) {
+    const source = new EventSource(address);
     this.#source = source;
     let opened = false;
     source.onopen = () => {
@@ -81,6 +88,7 @@ export class SseTransport {
   }
 
   disconnect() {
+    clearTimeout(this.#timer);
     this.#tabs.holdsStream = false;
     this.#source?.close();
     this.#source = null;
@@ -127,10 +135,25 @@ export class SseTransport {
    */
   async #explain(source, opened) {
     const unexplained = "The server answers but refused the stream. It may be at its limit; see the server log.";
-    const sentence = await explainFailure(source.url, unexplained);
+    const { sentence, retryMs } = await explainFailure(source.url, unexplained);
     if (this.#source !== source) return;
     this.#source = null;
+    if (retryMs !== null) return this.#retryLater(sentence, retryMs);
     if (opened) this.#events.lost(`The browser gave up. ${sentence}`);
     else this.#events.refused(sentence);
+  }
+
+  /**
+   * Connect again as the server asked: EventSource does not, after an answer of 429 or 503.
+   * @param {string} why
+   * @param {number} ms
+   */
+  #retryLater(why, ms) {
+    this.#timer = setTimeout(() => {
+      const address = new URL(this.address);
+      if (this.position !== null) address.searchParams.set("last_event_id", this.position);
+      this.#open(address.href);
+    }, ms);
+    this.#events.reconnecting(why, retrySentence(ms));
   }
 }

@@ -27,18 +27,38 @@ import { clip, oneLine } from "../format.js";
  * @property {(text: string, client: string | null) => Promise<void>} send rejects with a sentence
  */
 
+/**
+ * @typedef {object} Failure
+ * @property {string} sentence why a connection did not open
+ * @property {number | null} retryMs milliseconds after which the server accepts it; null where it does not say so
+ */
+
 const PROBE_TIMEOUT_MS = 3_000;
+
+/** Part of the server's Retry-After by which clients wait longer at random, so that they do not come back all at once. */
+const RETRY_JITTER = 0.5;
 
 /**
  * Find out why a connection did not open. Neither WebSocket nor EventSource reports it.
  * @param {string} address of the connection
  * @param {string} unexplained the sentence for a server that answers but gives no reason
- * @returns {Promise<string>} a sentence
+ * @returns {Promise<Failure>}
  */
 export async function explainFailure(address, unexplained) {
-  if (!(await serverAnswers())) return `Nothing answers at ${address}. Is the server running, and is that port open?`;
-  const reason = await refusal(address).catch(() => "");
-  return reason === "" ? unexplained : `The server refused the connection: ${reason}`;
+  if (!(await serverAnswers())) {
+    return { sentence: `Nothing answers at ${address}. Is the server running, and is that port open?`, retryMs: null };
+  }
+  const failure = await refusal(address).catch(() => null);
+  if (failure === null) return { sentence: unexplained, retryMs: null };
+  return { ...failure, sentence: `The server refused the connection: ${failure.sentence}` };
+}
+
+/**
+ * Say when a refused connection is tried again.
+ * @param {number} ms
+ */
+export function retrySentence(ms) {
+  return `Retrying in ${(ms / 1000).toFixed(1)} s, until you press Disconnect.`;
 }
 
 /** Return whether the server of this page is alive. */
@@ -54,7 +74,7 @@ async function serverAnswers() {
 /**
  * Request the same query as a stream and return the server's reason. Both transports are refused for the same reasons.
  * @param {string} address
- * @returns {Promise<string>} empty where there is none
+ * @returns {Promise<Failure | null>} null where there is none
  */
 async function refusal(address) {
   const url = new URL("/api/sse", location.href);
@@ -63,7 +83,11 @@ async function refusal(address) {
   const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
   try {
     const response = await fetch(url, { cache: "no-store", signal });
-    return response.status >= 400 && response.status < 500 ? clip(oneLine((await response.text()).trim()), 160) : "";
+    const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+    const retryMs = Number.isNaN(seconds) ? null : seconds * 1000 * (1 + Math.random() * RETRY_JITTER);
+    const isRefusal = response.status >= 400 && (response.status < 500 || retryMs !== null);
+    const sentence = isRefusal ? clip(oneLine((await response.text()).trim()), 160) : "";
+    return sentence === "" ? null : { sentence, retryMs };
   } finally {
     stop.abort();
   }

@@ -4,7 +4,7 @@
  * @module connection/websocket
  */
 import { clip, oneLine } from "../format.js";
-import { explainFailure } from "./transport.js";
+import { explainFailure, retrySentence } from "./transport.js";
 import { websocketBytes } from "./wire_size.js";
 
 /** @typedef {import("./transport.js").Transport} Transport */
@@ -138,8 +138,15 @@ export class WebSocketTransport {
 
   /** @param {string} why */
   #retryLater(why) {
-    const wait = this.#backoff.next();
-    this.#events.reconnecting(why, `Retrying in ${(wait / 1000).toFixed(1)} s, until you press Disconnect.`);
+    this.#retryAfter(why, this.#backoff.next());
+  }
+
+  /**
+   * @param {string} why
+   * @param {number} wait milliseconds
+   */
+  #retryAfter(why, wait) {
+    this.#events.reconnecting(why, retrySentence(wait));
     this.#timer = setTimeout(() => this.#reconnect(), wait);
   }
 
@@ -160,10 +167,11 @@ export class WebSocketTransport {
     const unexplained =
       `${this.address} did not open, but the page's server answers.` +
       " Is that port reachable? The server log may name a reason.";
-    const sentence = await explainFailure(this.address, unexplained);
+    const { sentence, retryMs } = await explainFailure(this.address, unexplained);
     if (this.#socket !== socket) return;
     this.#socket = null;
-    this.#events.refused(sentence);
+    if (retryMs === null) this.#events.refused(sentence);
+    else this.#retryAfter(sentence, retryMs);
   }
 }
 

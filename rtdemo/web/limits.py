@@ -1,0 +1,82 @@
+"""Limits as HTTP answers: 429, or 503 for what limits all clients, with Retry-After."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from aiohttp import hdrs, web
+
+from rtdemo.errors import OverLimit, Refused
+from rtdemo.hub.connection import Connection
+from rtdemo.web.app_keys import HUB, SETTINGS
+from rtdemo.web.client_address import client_address
+
+_STATUSES = {"max_connections": 503}
+"""Statuses of limits that are no fault of the client; of all others it is 429 (RFC 6585 section 4)."""
+
+
+def check_connect(request: web.Request) -> None:
+    """Admit a request that opens a connection, within the limits of connections and connects.
+
+    Raises:
+        Refused: 429 or 503, with Retry-After. Its connection is closed: it would stay open for more
+            requests, and is what the limit is about.
+    """
+    hub = request.app[HUB]
+    try:
+        _check(hub.limits.check_connect, client_address(request), len(hub))
+    except Refused as refused:
+        refused.headers[hdrs.CONNECTION] = "close"
+        raise
+
+
+def check_text(request: web.Request, connection: Connection) -> None:
+    """Admit a text that an SSE client posts, within the limit of texts.
+
+    Raises:
+        Refused: 429 with Retry-After.
+    """
+    _check(request.app[HUB].limits.check_text, connection)
+
+
+def check_publications(request: web.Request, count: int) -> None:
+    """Admit messages that a client publishes, within the limit of its address.
+
+    Arguments:
+        request: it is admitted, so it has the publish token where one is set.
+        count: number of messages.
+
+    Raises:
+        Refused: 429 with Retry-After.
+    """
+    has_token = bool(request.app[SETTINGS].publish_token)
+    limits = request.app[HUB].limits
+    _check(limits.check_publications, client_address(request), count, has_token)
+
+
+def check_tokens(request: web.Request) -> None:
+    """Admit a request with a token, unless its address has sent too many wrong ones.
+
+    Raises:
+        Refused: 429 with Retry-After.
+    """
+    _check(request.app[HUB].limits.check_tokens, client_address(request))
+
+
+def add_failed_token(request: web.Request) -> None:
+    """Count a wrong token of a client's address."""
+    request.app[HUB].limits.add_failed_token(client_address(request))
+
+
+def _check(check: Callable[..., None], *arguments: object) -> None:
+    try:
+        check(*arguments)
+    except OverLimit as error:
+        raise refusal(error) from error
+
+
+def refusal(error: OverLimit) -> Refused:
+    """Return the HTTP answer to what is over a limit."""
+    seconds = max(1, math.ceil(error.retry_after))
+    return Refused(_STATUSES.get(error.limit, 429), error.sentence, {"Retry-After": str(seconds)})

@@ -1,0 +1,220 @@
+"""Limits per client address and for all clients, over HTTP: 429 or 503, Retry-After, and a counter."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from tests.clients import eventually
+from tests.conftest import Start
+from tests.raw_client import RawClient, request
+
+BEHIND_PROXY: dict[str, Any] = {"trusted_proxies": ("1",), "publish_token": "secret"}
+"""The client's address is what the test writes into X-Forwarded-For."""
+STRANGER, OTHER = "198.51.100.7", "203.0.113.9"
+
+
+async def connect(server: Server, transport: str, address: str = STRANGER) -> tuple[RawClient, int, str]:
+    """Connect from an address; return the client, the status and the head with the first bytes."""
+    client = await RawClient(server, transport).connect()
+    head, _, _ = request(server, transport).rpartition(b"\r\n")
+    await client.send(head + f"X-Forwarded-For: {address}\r\n\r\n".encode())
+    await client.read_until(b"\r\n\r\n")
+    if b"established" not in client.received and client.received.split()[1] in (b"200", b"101"):
+        await client.read_until(b"established")
+    return client, int(client.received.split()[1]), client.received.decode(errors="replace")
+
+
+async def refused(server: Server, transport: str, address: str = STRANGER) -> tuple[int, str, str]:
+    """Try to connect; return the status, Retry-After and the line of the refusal."""
+    client, status, _ = await connect(server, transport, address)
+    answer = (await client.read_to_end()).decode()  # the server closes what it refuses
+    client.leave()
+    head, _, body = answer.partition("\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
+    return status, headers.get("Retry-After", ""), body.strip()
+
+
+async def test_connections_in_all(start: Start, transport: str) -> None:
+    """Just under the limit connects; one more gets 503; and again after one has left."""
+    server = await start(max_connections=2)
+    clients = [await connect(server, transport) for _ in range(2)]
+    assert [status for _, status, _ in clients] == [{"sse": 200, "websocket": 101}[transport]] * 2
+    sentence = "the server has 2 connections (limit --max-connections); try again in 5 s"
+    assert await refused(server, transport) == (503, "5", sentence)
+    assert server.hub.refused == {"max_connections": 1}
+    clients[0][0].leave()
+    await eventually(lambda: len(server.hub) == 1)
+    client, status, _ = await connect(server, transport)
+    assert status in (200, 101)
+    for each in (client, clients[1][0]):
+        each.leave()
+
+
+async def test_connections_per_address(start: Start, transport: str) -> None:
+    """The limit holds for one address; another one connects, and the first again after one has left."""
+    server = await start(**BEHIND_PROXY, max_connections_per_address=2)
+    clients = [(await connect(server, transport))[0] for _ in range(2)]
+    sentence = "your address has 2 connections (limit --max-connections-per-address); try again in 5 s"
+    assert await refused(server, transport) == (429, "5", sentence)
+    assert server.hub.refused == {"max_connections_per_address": 1}
+    clients.append((await connect(server, transport, OTHER))[0])
+    clients.pop(0).leave()
+    await eventually(lambda: len(server.hub) == 2)
+    clients.append((await connect(server, transport))[0])
+    assert len(server.hub) == 3
+    for client in clients:
+        client.leave()
+    await eventually(lambda: len(server.hub) == 0)
+    assert not server.hub.limits.addresses, "nothing is kept about an address without connections"
+
+
+async def test_connects_per_address(start: Start, clock: VirtualClock, transport: str) -> None:
+    """A burst is accepted; one more is refused until a token is back; others are not affected."""
+    server = await start(**BEHIND_PROXY, connects_per_address=0.2)
+    for _ in range(5):
+        client, status, _ = await connect(server, transport)
+        assert status in (200, 101)
+        client.leave()
+    sentence = (
+        "over 0.2 connects from your address a second (limit --connects-per-address); try again in 5 s"
+    )
+    assert await refused(server, transport) == (429, "5", sentence)
+    assert server.hub.refused == {"connects_per_address": 1}
+    client, status, _ = await connect(server, transport, OTHER)
+    assert status in (200, 101)
+    client.leave()
+    clock.advance(5)
+    client, status, _ = await connect(server, transport)
+    assert status in (200, 101)
+    client.leave()
+
+
+async def test_this_machine_is_exempt_from_limits_per_address(start: Start, transport: str) -> None:
+    """Tests, benchmarks and a proxy that is not declared connect from loopback."""
+    server = await start(max_connections_per_address=1, connects_per_address=0.1)
+    clients = [await connect(server, transport) for _ in range(5)]
+    assert {status for _, status, _ in clients} <= {200, 101}
+    assert not server.hub.refused
+    for client, _, _ in clients:
+        client.leave()
+
+
+async def test_zero_switches_a_limit_off(start: Start) -> None:
+    """Every limit at 0, and clients do what they like."""
+    off = dict.fromkeys(
+        (
+            "max_connections",
+            "max_connections_per_address",
+            "connects_per_address",
+            "texts_per_connection",
+            "control_frames_per_connection",
+            "broadcast_bytes",
+            "broadcasts_per_connection",
+            "publications_per_address",
+            "replay_bytes_per_address",
+            "failed_tokens_per_address",
+        ),
+        0,
+    )
+    server = await start(**BEHIND_PROXY, **off)
+    clients = [(await connect(server, "sse"))[0] for _ in range(5)]
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        for token in ("wrong",) * 20 + ("secret",):
+            answer = await publish(http, STRANGER, token)
+    assert answer.status_code == 200
+    assert not server.hub.refused
+    for client in clients:
+        client.leave()
+
+
+async def publish(http: httpx.AsyncClient, address: str, token: str, count: int = 1) -> httpx.Response:
+    headers = {"X-Forwarded-For": address, "Authorization": f"Bearer {token}"}
+    return await http.post("/api/publish", json=[{"message": "m"}] * count, headers=headers)
+
+
+async def test_publications_per_address(start: Start, clock: VirtualClock) -> None:
+    """Holders of the token publish 100 times as many as strangers; then 429 until tokens are back."""
+    server = await start(**BEHIND_PROXY, publications_per_address=0.2)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        assert (await publish(http, STRANGER, "secret", 100)).status_code == 200
+        assert (await publish(http, STRANGER, "secret", 100)).status_code == 200
+        answer = await publish(http, STRANGER, "secret", 10)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+        assert answer.text == (
+            "over 20 publications from your address a second (limit --publications-per-address); "
+            "try again in 1 s\n"
+        )
+        assert server.hub.refused == {"publications_per_address": 1}
+        assert len(server.hub.engine.log) == 200
+        assert (await publish(http, OTHER, "secret")).status_code == 200
+        clock.advance(0.5)
+        assert (await publish(http, STRANGER, "secret", 10)).status_code == 200
+
+
+async def test_failed_tokens_per_address(start: Start, clock: VirtualClock) -> None:
+    """After too many wrong tokens not even the right one is accepted from this address for a while."""
+    server = await start(**BEHIND_PROXY, failed_tokens_per_address=3)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        codes = [(await publish(http, STRANGER, "wrong")).status_code for _ in range(4)]
+        assert codes == [401, 401, 401, 429]
+        answer = await publish(http, STRANGER, "secret")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "20")
+        assert answer.text == (
+            "your address sent too many wrong tokens (limit --failed-tokens-per-address); "
+            "try again in 20 s\n"
+        )
+        assert server.hub.refused == {"failed_tokens_per_address": 2}
+        assert (await publish(http, OTHER, "secret")).status_code == 200
+        clock.advance(20)
+        assert (await publish(http, STRANGER, "secret")).status_code == 200
+
+
+async def test_request_without_a_token_is_no_failed_token(start: Start) -> None:
+    """A monitor that scrapes without a token locks nobody out."""
+    server = await start(**BEHIND_PROXY, failed_tokens_per_address=1)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        for _ in range(5):
+            answer = await http.post("/api/publish", headers={"X-Forwarded-For": STRANGER})
+            assert answer.status_code == 401
+        assert (await publish(http, STRANGER, "secret")).status_code == 200
+
+
+async def test_texts_posted_by_one_client(start: Start, clock: VirtualClock) -> None:
+    """A burst is accepted; one more gets 429 until a token is back. The stream goes on."""
+    server = await start(texts_per_connection=1.0)
+    client = await RawClient(server, "sse").connect()
+    await client.send(request(server, "sse"))
+    await client.read_until(b'"client":"')
+    await client.read_until(b"}")
+    url = f"/api/messages?client={server.hub.connections[0].client.id}"
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        codes = [(await http.post(url, content=b"x")).status_code for _ in range(5)]
+        assert codes == [202] * 5
+        answer = await http.post(url, content=b"x")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+        assert answer.text == (
+            "over 1 texts a second (limit --texts-per-connection); try again in 1 s\n"
+        )
+        assert server.hub.refused == {"texts_per_connection": 1}
+        clock.advance(1)
+        assert (await http.post(url, content=b"last")).status_code == 202
+    await client.read_until(b"Echo: last")
+    client.leave()
+
+
+@pytest.mark.parametrize("transport", ["sse"])
+async def test_limit_is_in_the_metrics(start: Start, transport: str) -> None:
+    """Each limit has a counter with its name."""
+    server = await start(max_connections=1)
+    client, _, _ = await connect(server, transport)
+    await asyncio.gather(*(refused(server, transport) for _ in range(3)))
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        metrics = (await http.get("/metrics")).text
+    assert 'rtdemo_refused_total{limit="max_connections"} 3.0' in metrics
+    client.leave()
