@@ -116,6 +116,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(ge=1, le=600),
         about("Seconds between pings on each connection. Many proxies close after 30 to 60 s."),
     ] = 25.0
+    drain_seconds: Annotated[
+        float,
+        Meta(ge=0, le=25),
+        about(
+            "Seconds over which a server that stops spreads the ends of its connections. "
+            "A second signal ends the rest at once."
+        ),
+    ] = 5.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         about(

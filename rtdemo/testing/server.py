@@ -148,6 +148,8 @@ async def serve(
     without = tuple({source.name for source in found} - set(built_in))
     local: dict[str, Any] = {"host": "127.0.0.1", "websocket_host": "127.0.0.1"}
     given = {**local, "port": 0, "websocket_port": 0, "plugins_dir": folder, "without": without}
+    # No time passes by itself: the ends of connections cannot be spread over it.
+    given["drain_seconds"] = 0.0
     clock = VirtualClock(START_TIME_S)
     cork = Cork()
     server = Server(Settings(**{**given, **settings}), clock=clock, wrap_outbox=cork.wrap)

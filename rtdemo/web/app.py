@@ -127,6 +127,10 @@ def _local_port(request: web.Request) -> int | None:
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     answers.add_headers(response)
+    if request.app[HUB].draining and response.status >= 200:
+        # The next request is for another server, also on a connection that a proxy keeps open.
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"
     if request.path.startswith("/static/"):
         # Without this, a browser may use a cached module for some time after an upgrade.
         response.headers[hdrs.CACHE_CONTROL] = "no-cache"
