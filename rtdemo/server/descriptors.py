@@ -17,6 +17,7 @@ from aiohttp import web
 
 from rtdemo.hub.hub import Hub
 from rtdemo.server.open_files import count_open
+from rtdemo.server.tls import TLS_TIMEOUTS
 from rtdemo.timing.schedule import Clock, Timer
 
 log = logging.getLogger(__name__)
@@ -209,6 +210,7 @@ class BoundedSite(web.SockSite):
             descriptors.accepted,
             sock=self._own_socket,
             ssl=self._ssl_context,
+            **(TLS_TIMEOUTS if self._ssl_context is not None else {}),
             backlog=descriptors.accepts_per_turn,
         )
         # asyncio takes the backlog for both numbers.

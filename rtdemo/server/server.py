@@ -31,6 +31,7 @@ from rtdemo.server.sockets import (
     end_unacknowledged,
     sites,
 )
+from rtdemo.server.tls import Certificate
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.loop_lag import LoopLag
 from rtdemo.timing.schedule import Clock, LoopClock, Schedule
@@ -63,13 +64,17 @@ class Server:
         clock: clock of the producers; by default that of the running loop.
         handover: in a worker process, what its parent handed over; else None.
         wrap_outbox: see `Hub`; for tests.
-        ssl_context: for TLS on every site; by default there is none.
+        ssl_context: for TLS on every site; by default that of `tls_cert`, if this is set.
 
     Attributes:
         settings: the settings in use; in a worker, with the addresses of its parent.
         files: the plugin files; a reload reads this list again.
         plugins: the loaded plugins; set by `start`.
         hub: the connections; set by `start`.
+        certificate: that of `tls_cert`; None without TLS, or if `ssl_context` is given.
+
+    Raises:
+        SettingError: if the certificate cannot be used.
     """
 
     def __init__(
@@ -86,6 +91,10 @@ class Server:
         self._clock = clock
         self._handover = handover
         self._wrap_outbox = wrap_outbox
+        self.certificate: Certificate | None = None
+        if self.settings.tls_cert and ssl_context is None:
+            self.certificate = Certificate(self.settings)
+            ssl_context = self.certificate.context
         self._ssl_context = ssl_context
         self._tls = "s" if ssl_context is not None else ""
         self._sites = Sites()
@@ -242,6 +251,8 @@ class Server:
     async def run(self) -> None:
         """Serve until SIGINT, SIGTERM, or SIGHUP, which a closed terminal sends.
 
+        With `tls_cert`, SIGHUP reloads the certificate instead, as operators expect of a TLS server.
+
         A second SIGINT or SIGTERM ends all connections at once. A worker gets its signals from its
         parent; see `WORKER_SIGNALS`.
         """
@@ -272,8 +283,9 @@ class Server:
             signal.SIGINT: self._stop_or_hurry,
             signal.SIGTERM: self._stop_or_hurry,
         }
-        # nohup has it ignored already.
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        if self.certificate is not None:
+            handlers[signal.SIGHUP] = self.certificate.reload
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup has it ignored
             handlers[signal.SIGHUP] = self._stopping.set
         return handlers
 

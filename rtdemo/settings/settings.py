@@ -40,6 +40,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     single_site: Annotated[
         bool, about("Open only the web site. The page then uses /ws on its own origin.")
     ] = False
+    tls_cert: Annotated[
+        str,
+        about("File with the certificate and its chain, in PEM: both sites speak TLS. SIGHUP reloads it."),
+    ] = ""
+    tls_key: Annotated[
+        str, about("File with the private key of --tls-cert, in PEM, without a password.")
+    ] = ""
     plugins_dir: Annotated[str, about("Folder with plugin files. Default: ./plugins if it exists.")] = ""
     without: Annotated[
         tuple[str, ...], about("Names of plugins to leave out, separated by commas.")
@@ -199,6 +206,10 @@ def _check_combinations(settings: Settings) -> None:
     if two_sites and settings.port == settings.websocket_port != 0:
         allowed = f"a port other than the web site's {settings.port}, or --single-site"
         raise SETTINGS["websocket_port"].error(settings.websocket_port, "the settings", allowed)
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        missing, given = ("tls_key", "tls_cert") if settings.tls_cert else ("tls_cert", "tls_key")
+        allowed = f"a file, since {SETTINGS[given].flag} is given"
+        raise SETTINGS[missing].error("", "the settings", allowed)
     if settings.engine != "memory":
         _check_engine(settings.engine)
     if settings.workers != 1 and settings.engine == "memory" and not settings.isolated_workers:
