@@ -121,7 +121,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     heartbeat: Annotated[
         float,
         Meta(ge=1, le=600),
-        about("Seconds between pings on each connection. Many proxies close after 30 to 60 s."),
+        about(
+            "Seconds between pings on each WebSocket. Many proxies close after 30 to 60 s. "
+            "A silent event stream gets a comment after this time, and after 15 s at the latest."
+        ),
     ] = 25.0
     drain_seconds: Annotated[
         float,
