@@ -126,6 +126,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "A silent event stream gets a comment after this time, and after 15 s at the latest."
         ),
     ] = 25.0
+    compress: Annotated[
+        bool,
+        about(
+            "Compress messages of 200 bytes and more for WebSocket clients that can (permessage-deflate). "
+            "Event streams are never compressed."
+        ),
+    ] = False
     drain_seconds: Annotated[
         float,
         Meta(ge=0, le=25),

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
-from aiohttp import web
+import msgspec
+from aiohttp import hdrs, web
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
@@ -21,7 +22,10 @@ from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES
 from rtdemo.protocol import wire
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+from rtdemo.protocol.wire import WireFormat
+from rtdemo.web import compression
 from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.app_keys import READ_BUFFER
 from rtdemo.web.handshake import accept_headers, check_handshake
@@ -71,12 +75,19 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_handshake(request)
     check_origin(request)
     client, selection = admit(request, "websocket")
+    agreed = compression.negotiate(request)
     response = web.StreamResponse(status=101, headers=accept_headers(request))
+    if agreed is not None:
+        response.headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = agreed.answer
     answered = await answer(request, response)
     if answered is None:
         return Left()
     transport, head = answered
-    return WebSocket(request, transport, client).run(request, head, selection)
+    if agreed is not None:
+        opened: WebSocket = CompressedWebSocket(request, transport, client, agreed.wire_format)
+    else:
+        opened = WebSocket(request, transport, client)
+    return opened.run(request, head, selection)
 
 
 class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
@@ -91,7 +102,7 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
     bound. So the end of the connection is noticed meanwhile.
 
     Arguments:
-        request, transport, client: as `StreamProtocol` takes them.
+        request, transport, client, wire_format: as `StreamProtocol` takes them.
     """
 
     __slots__ = (
@@ -105,8 +116,14 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         "_unread",
     )
 
-    def __init__(self, request: web.Request, transport: asyncio.Transport, client: Client) -> None:
-        super().__init__(request, transport, client, wire.websocket_frame)
+    def __init__(
+        self,
+        request: web.Request,
+        transport: asyncio.Transport,
+        client: Client,
+        wire_format: WireFormat = wire.websocket_frame,
+    ) -> None:
+        super().__init__(request, transport, client, wire_format)
         self._buffer = request.app[READ_BUFFER]
         self._is_alive = True
         self._parser: Protocol | None = None
@@ -418,6 +435,23 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
             self._texts.clear()
         if self._task is not None:
             self._task.cancel()
+
+
+class CompressedWebSocket(WebSocket):
+    """Protocol of an open WebSocket whose peers may compress their messages (RFC 7692)."""
+
+    __slots__ = ()
+
+    def _get_parser(self) -> Protocol:
+        parser = super()._get_parser()
+        if not parser.extensions:
+            # The parser decompresses up to its `max_size`: a larger message ends with 1009 unread.
+            parser.extensions = [compression.decompression()]
+        return parser
+
+    def connection_info(self) -> ConnectionInfo:
+        """Return what the connection came through."""
+        return msgspec.structs.replace(super().connection_info(), compression="permessage-deflate")
 
 
 def _echo(close: Close) -> bytes:
