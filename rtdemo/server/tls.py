@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from pathlib import Path
 
 from rtdemo.errors import SettingError, one_line
 from rtdemo.settings.settings import SETTINGS, Settings
@@ -65,8 +66,7 @@ def _load(settings: Settings) -> ssl.SSLContext:
     # Python's own errors name neither file.
     for name in ("tls_cert", "tls_key"):
         try:
-            with open(getattr(settings, name), "rb"):
-                pass
+            Path(getattr(settings, name)).read_bytes()
         except OSError as error:
             raise _error(settings, name, f"a file that can be read ({one_line(error)})") from error
     try:

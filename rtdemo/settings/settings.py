@@ -42,7 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = False
     tls_cert: Annotated[
         str,
-        about("File with the certificate and its chain, in PEM: both sites speak TLS. SIGHUP reloads it."),
+        about(
+            "File with the certificate and its chain, in PEM: both sites speak TLS. SIGHUP reloads it."
+        ),
     ] = ""
     tls_key: Annotated[
         str, about("File with the private key of --tls-cert, in PEM, without a password.")
@@ -129,7 +131,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     compress: Annotated[
         bool,
         about(
-            "Compress messages of 200 bytes and more for WebSocket clients that can (permessage-deflate). "
+            "Compress messages of 200 bytes and more over WebSocket (permessage-deflate). "
             "Event streams are never compressed."
         ),
     ] = False

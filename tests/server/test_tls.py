@@ -168,7 +168,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("change, flag", BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("change", "flag"), BAD.values(), ids=BAD)
 async def test_bad_file_at_the_start(tmp_path: Path, change: Any, flag: str) -> None:
     """The error is one line that names the setting; the exit code is 2, and nobody is asked anything."""
     made = self_signed(tmp_path)
@@ -181,7 +181,7 @@ async def test_bad_file_at_the_start(tmp_path: Path, change: Any, flag: str) -> 
     assert error.value.exit_code == 2
 
 
-@pytest.mark.parametrize("given, missing", [("tls_cert", "--tls-key"), ("tls_key", "--tls-cert")])
+@pytest.mark.parametrize(("given", "missing"), [("tls_cert", "--tls-key"), ("tls_key", "--tls-cert")])
 async def test_one_file_without_the_other(tmp_path: Path, given: str, missing: str) -> None:
     with pytest.raises(SettingError) as error:
         load({given: "some.pem"}, {}, tmp_path / ".env")
@@ -193,13 +193,15 @@ async def test_old_versions_of_tls_are_refused(start: Start, files: Files) -> No
     context = ssl.create_default_context(cafile=files["tls_cert"])
     context.check_hostname = False
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises((ssl.SSLError, ConnectionError)):
         await asyncio.open_connection("127.0.0.1", port_of(server.web_url), ssl=context)
 
 
-@pytest.fixture(params=[(), ("--workers", "2", "--isolated-workers")], ids=["one process", "two workers"])
+@pytest.fixture(
+    params=[(), ("--workers", "2", "--isolated-workers")], ids=["one process", "two workers"]
+)
 async def process(files: Files, tmp_path: Path, request: Any) -> AsyncIterator[tuple[int, Any]]:
     """A server as a process with TLS, and its port."""
     port = free_port()

@@ -15,9 +15,7 @@ from tests.raw_client import RawClient, request
 
 
 @pytest.fixture
-async def silent_server(
-    start: Start, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> Server:
+async def silent_server(start: Start, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Server:
     """A server whose heartbeats follow the test's clock too."""
     monkeypatch.setattr(server_module, "LoopClock", lambda loop: clock)
     return await start()
@@ -45,7 +43,10 @@ async def comments(client: RawClient, server: Server) -> int:
 async def test_each_stream_begins_with_its_own_retry(server: Server) -> None:
     """A server that dies cannot send it: its clients must not reconnect all at once either."""
     clients = [await connected(server) for _ in range(20)]
-    found = [re.search(rb"\r\n\r\n[0-9a-f]+\r\nretry: (\d+)\n\r\n[0-9a-f]+\r\ndata: ", each.received) for each in clients]
+    found = [
+        re.search(rb"\r\n\r\n[0-9a-f]+\r\nretry: (\d+)\n\r\n[0-9a-f]+\r\ndata: ", each.received)
+        for each in clients
+    ]
     pauses = [int(each[1]) for each in found if each is not None]
     assert len(pauses) == 20
     assert len(set(pauses)) > 10
