@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
-from websockets.exceptions import InvalidHeader, NegotiationError
+from websockets.exceptions import InvalidHeader, NegotiationError, PayloadTooBig
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.frames import CTRL_OPCODES, Frame, Opcode
 from websockets.headers import build_extension, parse_extension
 
 from rtdemo.errors import Refused
 from rtdemo.protocol.deflate import deflated_frame
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.protocol.wire import WireFormat
 from rtdemo.web.app_keys import SETTINGS
 
+OVERHEAD_BYTES = 4096
+"""Bytes by which a compressed frame may be longer than its data: 33 for 64 KiB that cannot shrink."""
 MAX_WINDOW_BITS = 15
 """Window for what clients send: it fits every client, and exists only while a message is read."""
 _FACTORY = ServerPerMessageDeflateFactory(
@@ -57,11 +61,34 @@ def negotiate(request: web.Request) -> Compression | None:
     return None
 
 
-def decompression() -> PerMessageDeflate:
-    """Return the extension for a parser. It keeps nothing between two messages."""
-    return PerMessageDeflate(
-        remote_no_context_takeover=True,
-        local_no_context_takeover=True,
-        remote_max_window_bits=MAX_WINDOW_BITS,
-        local_max_window_bits=MAX_WINDOW_BITS,
-    )
+class Decompression(PerMessageDeflate):
+    """Decompress messages of up to 64 KiB for a parser, and keep nothing between two messages.
+
+    The parser's own limit has to be higher by `OVERHEAD_BYTES`. It holds for each frame as it is sent,
+    which may be larger than what it decompresses to. And it ends the decompression of a bomb.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            remote_no_context_takeover=True,
+            local_no_context_takeover=True,
+            remote_max_window_bits=MAX_WINDOW_BITS,
+            local_max_window_bits=MAX_WINDOW_BITS,
+        )
+        self._size = 0
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
+        """Return a frame, decompressed if it is compressed.
+
+        Raises:
+            PayloadTooBig: for a message over 64 KiB.
+            ProtocolError: for data that is not compressed as RFC 7692 requires.
+        """
+        decoded = super().decode(frame, max_size=max_size)
+        if frame.opcode in CTRL_OPCODES:
+            return decoded
+        before = self._size if frame.opcode is Opcode.CONT else 0
+        self._size = before + len(decoded.data)
+        if self._size > MAX_MESSAGE_BYTES:
+            raise PayloadTooBig(self._size, MAX_MESSAGE_BYTES)
+        return decoded

@@ -235,8 +235,11 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
 
     def _get_parser(self) -> Protocol:
         if self._parser is None:
-            self._parser = Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES)
+            self._parser = self._new_parser()
         return self._parser
+
+    def _new_parser(self) -> Protocol:
+        return Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES)
 
     def _handle_frames(self, parser: Protocol) -> None:
         for frame in parser.events_received():
@@ -442,11 +445,9 @@ class CompressedWebSocket(WebSocket):
 
     __slots__ = ()
 
-    def _get_parser(self) -> Protocol:
-        parser = super()._get_parser()
-        if not parser.extensions:
-            # The parser decompresses up to its `max_size`: a larger message ends with 1009 unread.
-            parser.extensions = [compression.decompression()]
+    def _new_parser(self) -> Protocol:
+        parser = Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES + compression.OVERHEAD_BYTES)
+        parser.extensions = [compression.Decompression()]
         return parser
 
     def connection_info(self) -> ConnectionInfo:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import zlib
 from typing import Any
 
 import pytest
 import websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
 
 from rtdemo.engine.interface import Draft
 from rtdemo.protocol.deflate import MIN_BYTES, deflated_frame
@@ -24,6 +26,8 @@ HEADER = "Sec-WebSocket-Extensions"
 OFFER = "permessage-deflate; client_max_window_bits"
 """What browsers offer."""
 RSV1 = 0x40
+ASCII = bytes(32 + byte % 95 if 32 + byte % 95 not in b'"\\' else 32 for byte in range(256))
+"""Turns random bytes into text."""
 ANSWER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 
@@ -70,7 +74,7 @@ def sent(data: bytes) -> list[tuple[bool, bytes]]:
         if rest[0] & 0x0F == TEXT:
             is_compressed = bool(rest[0] & RSV1)
             if is_compressed:
-                payload = zlib.decompressobj(-9).decompress(payload + b"\x00\x00\xff\xff")
+                payload = zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff")
             found.append((is_compressed, payload))
         rest = rest[start + length :]
     return found
@@ -203,6 +207,7 @@ BOMBS = {
     "one frame": fragments(b"x" * 65537),
     "of 10 MB": fragments(b"x" * 10_000_000),
     "in halves": fragments(b"x" * 40_000, b"x" * 40_000),
+    "one byte more, not compressed": frame(TEXT, b"x" * 65537),
     # What is left of the limit is 0, which means "no limit" to zlib.
     "after a fragment as large as the limit": fragments(b"x" * 65536, b"x" * 10_000_000),
 }
@@ -250,8 +255,34 @@ async def test_errors(compressing: Server, data: bytes, code: int) -> None:
     client.leave()
 
 
+LARGEST = {
+    # The last fragment decompresses to nothing, and nothing is left of the limit.
+    "with an empty last fragment": fragments(*(b"x" * 256,) * 256, b""),
+    # It is longer compressed than not.
+    "that cannot shrink": frame(
+        TEXT | RSV1, deflated(random.Random(1).randbytes(65536).translate(ASCII), 0)
+    ),
+    "not compressed": frame(TEXT, b"x" * 65536),
+}
+
+
+@pytest.mark.parametrize("largest", LARGEST.values(), ids=LARGEST)
+async def test_largest_message(compressing: Server, largest: bytes) -> None:
+    """A message of 64 KiB is accepted in whatever frames it comes."""
+    client = await opened(compressing, first=largest)
+    await client.send(frame(CLOSE, GOODBYE))
+    data = await client.read_to_end()
+    assert close_code(data) == 1000
+    echo = json.loads(sent(data)[-1][1])
+    assert len(echo["message"]) == len("Echo: ") + 65536
+    client.leave()
+
+
 def test_parser_keeps_no_window_between_messages() -> None:
     """Each client that compresses would cost 40 KiB."""
-    extension = compression.decompression()
+    extension = compression.Decompression()
+    for _ in range(2):
+        read = extension.decode(Frame(Opcode.TEXT, deflated(b"hello"), rsv1=True), max_size=100)
+        assert read.data == b"hello"
     assert not hasattr(extension, "decoder")
     assert not hasattr(extension, "encoder")
