@@ -447,7 +447,7 @@ class CompressedWebSocket(WebSocket):
 
     def _new_parser(self) -> Protocol:
         parser = Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES + compression.OVERHEAD_BYTES)
-        parser.extensions = [compression.Decompression()]
+        parser.extensions.append(compression.Decompression())
         return parser
 
     def connection_info(self) -> ConnectionInfo:
