@@ -98,6 +98,7 @@ async def start(clock: VirtualClock) -> AsyncIterator[Start]:
             "websocket_host": "127.0.0.1",
             "port": 0,
             "websocket_port": 0,
+            "drain_seconds": 0.0,
         }
         # Most tests count what one connection gets; those of shared messages ask for it.
         local["without"] = ("broadcast",)

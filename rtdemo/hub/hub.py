@@ -19,6 +19,7 @@ from rtdemo.errors import OverLimit, Unavailable, one_line
 from rtdemo.hub import control, private_producers, statistics
 from rtdemo.hub.connection import Connection
 from rtdemo.hub.connection_log import ConnectionLog
+from rtdemo.hub.drain import Drain
 from rtdemo.hub.fanout import Fanout
 from rtdemo.hub.limits import Limits
 from rtdemo.hub.outbox import Outbox
@@ -94,6 +95,7 @@ class Hub:
         self.publish_latency = Histogram()
         self.connection_log = ConnectionLog(schedule.clock)
         self._empty = asyncio.Event()
+        self._drain: Drain | None = None
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -303,21 +305,30 @@ class Hub:
         )
         return statistics.read(msgspec.json.encode(counted))
 
-    async def drain(self, grace: float) -> None:
-        """End every connection as going away, and wait until all have left.
+    async def drain(self, seconds: float, grace: float) -> None:
+        """End every connection as going away, spread over some seconds, and wait until all have left.
+
+        New connections are refused from the start. Shared producers run until the end, for the
+        clients that are still connected and for other servers, which cannot lead before.
 
         Arguments:
-            grace: seconds to wait; connections that are open then are left to their transport.
+            seconds: time over which the ends are spread, by the schedule's clock; 0 for all at once.
+            grace: further seconds to wait; connections that are open then are left to their transport.
         """
         self.draining = True
+        if self._connections:
+            self._empty.clear()
+            self._drain = Drain(self.schedule, lambda: self.connections, seconds)
+            try:
+                async with asyncio.timeout(seconds + grace):
+                    await self._empty.wait()
+            except TimeoutError:
+                log.warning("%d connections did not close in %g s", len(self), seconds + grace)
+            finally:
+                self._drain.close()
         self.shared.stop()
-        if not self._connections:
-            return
-        self._empty.clear()
-        for connection in self.connections:
-            connection.end(Reason.GOING_AWAY)
-        try:
-            async with asyncio.timeout(grace):
-                await self._empty.wait()
-        except TimeoutError:
-            log.warning("%d connections did not close in %g s", len(self._connections), grace)
+
+    def end_all(self) -> None:
+        """End all connections that a drain has not ended yet; without a drain, do nothing."""
+        if self._drain is not None:
+            self._drain.end_all()

@@ -78,11 +78,14 @@ def sse_chunk(payload: bytes, position: str | None = None) -> bytes:
 
 
 def sse_retry(milliseconds: int) -> bytes:
-    """Return the field that sets how long an EventSource waits before it reconnects.
+    """Return the line that sets how long an EventSource waits before it reconnects.
+
+    It is a field of the event that follows. A blank line after it would make an event without data,
+    which browsers drop and some libraries report.
 
     Source: WHATWG HTML section 9.2.6, the field `retry`.
     """
-    return b"retry: %d\n\n" % milliseconds
+    return b"retry: %d\n" % milliseconds
 
 
 def chunk(data: bytes) -> bytes:

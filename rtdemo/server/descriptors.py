@@ -17,6 +17,7 @@ from aiohttp import web
 
 from rtdemo.hub.hub import Hub
 from rtdemo.server.open_files import count_open
+from rtdemo.server.tls import CLOSE_TIMEOUT_S, HANDSHAKE_TIMEOUT_S
 from rtdemo.timing.schedule import Clock, Timer
 
 log = logging.getLogger(__name__)
@@ -209,6 +210,9 @@ class BoundedSite(web.SockSite):
             descriptors.accepted,
             sock=self._own_socket,
             ssl=self._ssl_context,
+            # Without TLS, asyncio refuses these two.
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if self._ssl_context is not None else None,
+            ssl_shutdown_timeout=CLOSE_TIMEOUT_S if self._ssl_context is not None else None,
             backlog=descriptors.accepts_per_turn,
         )
         # asyncio takes the backlog for both numbers.

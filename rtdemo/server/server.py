@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from ssl import SSLContext
 
@@ -23,7 +24,14 @@ from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.server.descriptors import BoundedSite, Descriptors
 from rtdemo.server.open_files import limit_of_process
 from rtdemo.server.reload import Reloader
-from rtdemo.server.sockets import WorkerHandover, bind, end_unacknowledged, sites
+from rtdemo.server.sockets import (
+    WORKER_SIGNALS,
+    WorkerHandover,
+    bind,
+    end_unacknowledged,
+    sites,
+)
+from rtdemo.server.tls import Certificate
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.loop_lag import LoopLag
 from rtdemo.timing.schedule import Clock, LoopClock, Schedule
@@ -36,11 +44,13 @@ from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 log = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT_S = 2.5
-"""Seconds for clients to close. With all later steps, the process exits within 5 s of its signal."""
+"""Seconds for clients to close after the last connection was ended."""
+AT_ONCE_TIMEOUT_S = 0.5
+"""Seconds for clients to close after a second signal, which ends all connections at once."""
 REQUEST_TIMEOUT_S = 0.5
 """Seconds for requests that still run after that."""
 EXIT_TIMEOUT_S = 4.5
-"""Seconds after the signal at which the process exits, even if something still runs."""
+"""Seconds after the drain, or after a second signal, in which the process exits whatever still runs."""
 
 _EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - only compared with, to print a name
 
@@ -54,13 +64,17 @@ class Server:
         clock: clock of the producers; by default that of the running loop.
         handover: in a worker process, what its parent handed over; else None.
         wrap_outbox: see `Hub`; for tests.
-        ssl_context: for TLS on every site; by default there is none.
+        ssl_context: for TLS on every site; by default that of `tls_cert`, if this is set.
 
     Attributes:
         settings: the settings in use; in a worker, with the addresses of its parent.
         files: the plugin files; a reload reads this list again.
         plugins: the loaded plugins; set by `start`.
         hub: the connections; set by `start`.
+        certificate: that of `tls_cert`; None without TLS, or if `ssl_context` is given.
+
+    Raises:
+        SettingError: if the certificate cannot be used.
     """
 
     def __init__(
@@ -77,9 +91,17 @@ class Server:
         self._clock = clock
         self._handover = handover
         self._wrap_outbox = wrap_outbox
+        self.certificate: Certificate | None = None
+        if self.settings.tls_cert and ssl_context is None:
+            self.certificate = Certificate(self.settings)
+            ssl_context = self.certificate.context
         self._ssl_context = ssl_context
         self._tls = "s" if ssl_context is not None else ""
         self._sites = Sites()
+        self._listening: list[web.SockSite] = []
+        self._stopping = asyncio.Event()
+        self._drain_timeout: asyncio.Timeout | None = None
+        self._is_urgent = self._is_retired = False
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Future[None] | None = None
         self._loop_lag: LoopLag
@@ -185,24 +207,32 @@ class Server:
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
                 end_unacknowledged(sock, self.settings.heartbeat)
-                await BoundedSite(runner, sock, self._ssl_context, self._descriptors).start()
+                site = BoundedSite(runner, sock, self._ssl_context, self._descriptors)
+                await site.start()
+                self._listening.append(site)
         if self._other_workers.own_socket is not None:
             await web.UnixSite(runner, self._other_workers.own_socket).start()
         self._sites.web = opened[0]
         self._sites.websocket = opened[1] if len(opened) > 1 else None
 
     async def stop(self) -> None:
-        """Refuse new connections, end the open ones, and release all resources."""
+        """Refuse new connections, end the open ones over `drain_seconds`, and release all resources.
+
+        The sites stay open meanwhile: `/readyz` and new connections are answered 503.
+        """
         if self._runner is None:
             return
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})
-        for site in list(self._runner.sites):
-            await site.stop()
+        seconds = 0.0 if self._is_urgent else self.settings.drain_seconds
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as self._drain_timeout:
+                await self.hub.drain(seconds, DRAIN_TIMEOUT_S)
+        self._drain_timeout = None
+        await self._stop_listening()
         orphaned = self._handover is not None and self._handover.is_orphaned
         self._other_workers.close(orphaned)
-        await self.hub.drain(DRAIN_TIMEOUT_S)
         await self._runner.cleanup()
         if not orphaned and self._runner.app is not None:
             # Writes the last counters to their file: the parent adds them to those of former workers.
@@ -214,33 +244,88 @@ class Server:
         self.hub.schedule.close()
         self._runner = None
 
+    async def _stop_listening(self) -> None:
+        for site in self._listening:
+            await site.stop()
+        self._listening.clear()
+
     async def run(self) -> None:
         """Serve until SIGINT, SIGTERM, or SIGHUP, which a closed terminal sends.
 
-        In a worker SIGHUP is ignored: its parent handles it.
+        With `tls_cert`, SIGHUP reloads the certificate instead, as operators expect of a TLS server.
+
+        A second SIGINT or SIGTERM ends all connections at once. A worker gets its signals from its
+        parent; see `WORKER_SIGNALS`.
         """
-        stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        handlers = self._own_signals() if self._handover is None else self._worker_signals()
+        for number, handler in handlers.items():
             # Not aiohttp's own handling: under asyncio.run it exits with 1.
-            loop.add_signal_handler(number, stopping.set)
-        # nohup has it ignored already.
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            # Not SIG_IGN: programs that a plugin starts would inherit it.
-            loop.add_signal_handler(signal.SIGHUP, stopping.set if self._handover is None else _ignore)
+            loop.add_signal_handler(number, handler)
         await self.start()
         if self._handover is None or self._handover.announce:
             self._print_addresses()
         if self._handover is not None:
-            self._handover.on_parent_exit(stopping.set)
+            self._handover.on_parent_exit(self._retire)
             self._handover.signal_ready()
         # What is loaded now stays: a collection of garbage need not look at it each time.
         gc.collect()
         gc.freeze()
-        await stopping.wait()
-        _exit_after_timeout()
+        await self._stopping.wait()
+        _exit_after(self.settings.drain_seconds + EXIT_TIMEOUT_S)
         log.info("stopping: closing %d connections", len(self.hub))
+        if self._is_retired:
+            await self._stop_listening()
         await self.stop()
+
+    def _own_signals(self) -> dict[signal.Signals, Callable[[], object]]:
+        """Return what each signal does in a process without a parent of ours."""
+        handlers: dict[signal.Signals, Callable[[], object]] = {
+            signal.SIGINT: self._stop_or_hurry,
+            signal.SIGTERM: self._stop_or_hurry,
+        }
+        if self.certificate is not None:
+            handlers[signal.SIGHUP] = self.certificate.reload
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup has it ignored
+            handlers[signal.SIGHUP] = self._stopping.set
+        return handlers
+
+    def _worker_signals(self) -> dict[signal.Signals, Callable[[], object]]:
+        """Return what each signal does in a worker.
+
+        A terminal, and a supervisor that signals the whole process group, reach the workers beside
+        their parent. So no signal that these send counts twice.
+        """
+        return {
+            signal.SIGTERM: self._stopping.set,
+            WORKER_SIGNALS.retire: self._retire,
+            WORKER_SIGNALS.end_at_once: self._end_at_once,
+            # Not SIG_IGN: programs that a plugin starts would inherit it.
+            signal.SIGINT: _ignore,
+            signal.SIGHUP: _ignore,
+        }
+
+    def _stop_or_hurry(self) -> None:
+        """Stop; at a second signal, end all connections at once."""
+        if self._stopping.is_set():
+            self._end_at_once()
+        self._stopping.set()
+
+    def _retire(self) -> None:
+        """Accept no more connections, and stop: a successor has the same sockets, or the parent died."""
+        self._is_retired = True
+        self._stopping.set()
+
+    def _end_at_once(self) -> None:
+        """Stop, and do not spread the ends of connections that are still open."""
+        if self._is_urgent:
+            return
+        self._is_urgent = True
+        self._stopping.set()
+        _exit_after(EXIT_TIMEOUT_S)
+        if self._drain_timeout is not None:
+            self.hub.end_all()
+            self._drain_timeout.reschedule(asyncio.get_running_loop().time() + AT_ONCE_TIMEOUT_S)
 
     def _print_addresses(self) -> None:
         print(f"rtdemo: page, SSE, API  {self.web_url}/")
@@ -253,9 +338,9 @@ def _ignore() -> None:
     """Ignore a signal."""
 
 
-def _exit_after_timeout() -> None:
-    """Exit after EXIT_TIMEOUT_S, even if a thread or task of a plugin still runs."""
-    watchdog = threading.Timer(EXIT_TIMEOUT_S, os._exit, (0,))
+def _exit_after(seconds: float) -> None:
+    """Exit after some seconds, even if a thread or task of a plugin still runs."""
+    watchdog = threading.Timer(seconds, os._exit, (0,))
     watchdog.daemon = True
     watchdog.start()
 

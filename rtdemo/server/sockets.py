@@ -7,9 +7,11 @@ import errno
 import logging
 import os
 import select
+import signal
 import socket
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +22,21 @@ log = logging.getLogger(__name__)
 
 HANDOVER_VARIABLE = "RTDEMO_WORKER"
 """Environment variable with the `WorkerHandover` of a worker process; its parent sets it."""
+
+
+class WorkerSignals(NamedTuple):
+    """Signals that a parent sends to its workers, in addition to SIGTERM, which stops one.
+
+    Arguments:
+        retire: stop, and accept nothing meanwhile: the successor accepts from the same sockets.
+        end_at_once: stop, and end the connections that are still open at once.
+    """
+
+    retire: signal.Signals
+    end_at_once: signal.Signals
+
+
+WORKER_SIGNALS = WorkerSignals(signal.SIGUSR1, signal.SIGQUIT)
 NOTSENT_BYTES = 64 * 1024
 """Bytes that may wait in the kernel for a client without having been sent.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import stat
 import sys
@@ -20,8 +21,8 @@ from rtdemo.web.other_workers import CounterFiles, ask, socket_of
 
 START_TIMEOUT_S = 30.0
 """Seconds from a worker's start until it must serve."""
-STOP_TIMEOUT_S = 10.0
-"""Seconds from SIGTERM to SIGKILL for a worker that serves; it needs fewer to stop by itself."""
+STOP_TIMEOUT_S = 5.0
+"""Seconds from the end of its drain to SIGKILL for a worker; it needs fewer to stop by itself."""
 ABORT_TIMEOUT_S = 2.0
 """Seconds from SIGTERM to SIGKILL for a worker that does not serve yet: it has no clients."""
 HEALTH_CHECK_INTERVAL_S = 2.0
@@ -44,6 +45,7 @@ class WorkerLauncher:
         folder: for the workers' socket files and counter files; created when needed.
         parent_pipe: file descriptor of the reading end of a pipe that only this process writes to;
             it reaches its end when this process exits.
+        drain_seconds: time over which a worker ends its connections when it stops.
     """
 
     def __init__(
@@ -53,12 +55,14 @@ class WorkerLauncher:
         bound: Addresses,
         folder: Path,
         parent_pipe: int,
+        drain_seconds: float = 0.0,
     ) -> None:
         self._command = command
         self._configured = configured
         self._bound = bound
         self._folder = folder
         self._parent_pipe = parent_pipe
+        self._stop_timeout_s = drain_seconds + STOP_TIMEOUT_S
         self._since = time.monotonic()
 
     def bind(self) -> Sockets:
@@ -151,19 +155,25 @@ class WorkerLauncher:
         socket_of(self._folder, process.pid).unlink(missing_ok=True)
         CounterFiles(self._folder).add_exited(process.pid)
 
-    async def stop(self, process: Process | None, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Stop a worker by SIGTERM, and by SIGKILL if it does not exit in time.
+    async def stop(
+        self,
+        process: Process | None,
+        timeout_s: float | None = None,
+        by: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        """Stop a worker by a signal, and by SIGKILL if it does not exit in time.
 
         Arguments:
             process: None does nothing.
-            timeout_s: seconds between the two signals.
+            timeout_s: seconds between the two signals; by default enough for a worker that drains.
+            by: SIGTERM, or one of `WORKER_SIGNALS`.
         """
         if process is None:
             return
         if process.returncode is None:
-            process.terminate()
+            process.send_signal(by)
             try:
-                async with asyncio.timeout(timeout_s):
+                async with asyncio.timeout(self._stop_timeout_s if timeout_s is None else timeout_s):
                     await process.wait()
             except TimeoutError:
                 process.kill()

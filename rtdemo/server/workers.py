@@ -11,13 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rtdemo.errors import RtdemoError
-from rtdemo.server.sockets import pipe, sites
+from rtdemo.server.sockets import WORKER_SIGNALS, pipe, sites
 from rtdemo.server.worker_process import Process, Sockets, WorkerLauncher, find_free_addresses
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
+MAX_RESTART_DELAY_S = 15.0
+"""Longest delay before a worker that died is started again. It serves a few seconds later."""
 STEADY_S = 10.0
 """If a worker ran at least this many seconds, its successor starts at once, without back-off."""
 
@@ -45,6 +47,8 @@ class Workers:
     async def run(self) -> int:
         """Serve until SIGINT or SIGTERM; on SIGHUP, replace the workers one by one.
 
+        A second SIGINT or SIGTERM ends all connections at once.
+
         Returns:
             The exit code: 0, or that of the first worker if it could not start.
 
@@ -53,17 +57,31 @@ class Workers:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stopping.set)
+            loop.add_signal_handler(number, self._stop_or_hurry)
         loop.add_signal_handler(signal.SIGHUP, self._replace_all)
         bound = find_free_addresses(self._settings)
         parent_pipe = pipe()
         with TemporaryDirectory(prefix="rtdemo-", ignore_cleanup_errors=True) as folder:
             configured = {prefix: (host, port) for prefix, host, port in sites(self._settings)}
-            launcher = WorkerLauncher(self._command, configured, bound, Path(folder), parent_pipe.read)
+            launcher = WorkerLauncher(
+                self._command,
+                configured,
+                bound,
+                Path(folder),
+                parent_pipe.read,
+                self._settings.drain_seconds,
+            )
             self._slots = [WorkerSlot(number, launcher) for number in range(self._count)]
             code = await self._serve()
         parent_pipe.close()
         return code
+
+    def _stop_or_hurry(self) -> None:
+        """Stop; at a second signal, let the workers end all connections at once."""
+        if self._stopping.is_set():
+            for slot in self._slots:
+                slot.end_at_once()
+        self._stopping.set()
 
     async def _serve(self) -> int:
         serving = asyncio.ensure_future(self._supervise())
@@ -124,6 +142,8 @@ class WorkerSlot:
         self._sockets: Sockets | None = None
         self._process: Process | None = None
         self._replaced: Process | None = None
+        self._stopped: list[Process] = []
+        self._is_urgent = False
         self._lock = asyncio.Lock()
 
     async def start(self, announce: bool = False) -> int | None:
@@ -141,7 +161,7 @@ class WorkerSlot:
 
     async def supervise(self) -> None:
         """Start a worker whenever there is none, with back-off, until cancelled."""
-        backoff, loop = Backoff(), asyncio.get_running_loop()
+        backoff, loop = Backoff(max_retry_s=MAX_RESTART_DELAY_S), asyncio.get_running_loop()
         while True:
             try:
                 ran_steadily = await self._run_one()
@@ -176,9 +196,10 @@ class WorkerSlot:
             if not await self._try_start():
                 return False
             self._replaced = before
-            await self._launcher.stop(before)
-            self._replaced = None
-            return True
+        # Without the lock: while the old worker drains, a successor that dies is replaced.
+        await self._launcher.stop(before, by=WORKER_SIGNALS.retire)
+        self._replaced = None
+        return True
 
     async def _start(self, announce: bool = False) -> int | None:
         if self._sockets is None:
@@ -244,9 +265,19 @@ class WorkerSlot:
 
     async def stop(self) -> None:
         """Stop the worker, and the one that it replaces, and close the sockets."""
-        processes, self._process = {self._process, self._replaced}, None
-        await asyncio.gather(*(self._launcher.stop(process) for process in processes))
+        self._stopped = [each for each in (self._process, self._replaced) if each is not None]
+        self._process = None
+        if self._is_urgent:
+            self.end_at_once()
+        await asyncio.gather(*(self._launcher.stop(process) for process in self._stopped))
         self._close_sockets()
+
+    def end_at_once(self) -> None:
+        """Let workers that are being stopped, or will be, end their connections at once."""
+        self._is_urgent = True
+        for process in self._stopped:
+            if process.returncode is None:
+                process.send_signal(WORKER_SIGNALS.end_at_once)
 
     def _close_sockets(self) -> None:
         for sockets in (self._sockets or {}).values():

@@ -40,6 +40,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     single_site: Annotated[
         bool, about("Open only the web site. The page then uses /ws on its own origin.")
     ] = False
+    tls_cert: Annotated[
+        str,
+        about(
+            "File with the certificate and its chain, in PEM: both sites speak TLS. SIGHUP reloads it."
+        ),
+    ] = ""
+    tls_key: Annotated[
+        str, about("File with the private key of --tls-cert, in PEM, without a password.")
+    ] = ""
     plugins_dir: Annotated[str, about("Folder with plugin files. Default: ./plugins if it exists.")] = ""
     without: Annotated[
         tuple[str, ...], about("Names of plugins to leave out, separated by commas.")
@@ -193,8 +202,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     heartbeat: Annotated[
         float,
         Meta(ge=1, le=600),
-        about("Seconds between pings on each connection. Many proxies close after 30 to 60 s."),
+        about(
+            "Seconds between pings on each WebSocket. Many proxies close after 30 to 60 s. "
+            "A silent event stream gets a comment after this time, and after 15 s at the latest."
+        ),
     ] = 25.0
+    compress: Annotated[
+        bool,
+        about(
+            "Compress messages of 200 bytes and more over WebSocket (permessage-deflate). "
+            "Event streams are never compressed."
+        ),
+    ] = False
+    drain_seconds: Annotated[
+        float,
+        Meta(ge=0, le=25),
+        about(
+            "Seconds over which a server that stops spreads the ends of its connections. "
+            "A second signal ends the rest at once."
+        ),
+    ] = 5.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         about(
@@ -270,6 +297,10 @@ def _check_combinations(settings: Settings) -> None:
     if two_sites and settings.port == settings.websocket_port != 0:
         allowed = f"a port other than the web site's {settings.port}, or --single-site"
         raise SETTINGS["websocket_port"].error(settings.websocket_port, "the settings", allowed)
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        missing, given = ("tls_key", "tls_cert") if settings.tls_cert else ("tls_cert", "tls_key")
+        allowed = f"a file, since {SETTINGS[given].flag} is given"
+        raise SETTINGS[missing].error("", "the settings", allowed)
     if settings.engine != "memory":
         _check_engine(settings.engine)
     if settings.workers != 1 and settings.engine == "memory" and not settings.isolated_workers:

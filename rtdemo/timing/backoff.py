@@ -5,7 +5,7 @@ from __future__ import annotations
 FIRST_RETRY_S = 1.0
 """Delay in seconds after the first failure. Each consecutive failure doubles it."""
 MAX_RETRY_S = 30.0
-"""Longest delay in seconds."""
+"""Longest delay in seconds, for a producer."""
 
 
 class Backoff:
@@ -13,6 +13,7 @@ class Backoff:
 
     Arguments:
         generation: see below.
+        max_retry_s: longest delay in seconds.
 
     Attributes:
         consecutive_failures: failures since the last success. Further ones before `retry_at` do not
@@ -21,10 +22,11 @@ class Backoff:
         generation: how many times the producer had been enabled when this backoff was last used.
     """
 
-    __slots__ = ("consecutive_failures", "generation", "retry_at")
+    __slots__ = ("_max_retry_s", "consecutive_failures", "generation", "retry_at")
 
-    def __init__(self, generation: int = 0) -> None:
+    def __init__(self, generation: int = 0, max_retry_s: float = MAX_RETRY_S) -> None:
         self.generation = generation
+        self._max_retry_s = max_retry_s
         self.consecutive_failures = 0
         self.retry_at = 0.0
 
@@ -38,7 +40,7 @@ class Backoff:
             return
         self.consecutive_failures += 1
         doublings = min(self.consecutive_failures - 1, 10)
-        self.retry_at = now + min(FIRST_RETRY_S * 2**doublings, MAX_RETRY_S)
+        self.retry_at = now + min(FIRST_RETRY_S * 2**doublings, self._max_retry_s)
 
     def reset(self) -> None:
         """Forget all failures, as after a success."""

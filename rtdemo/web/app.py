@@ -29,6 +29,9 @@ from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 log = logging.getLogger(__name__)
 
+HSTS_S = 365 * 24 * 3600
+"""Seconds for which a browser that came by TLS uses nothing else for this host (RFC 6797)."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ERROR_TEXTS = {
@@ -127,6 +130,18 @@ def _local_port(request: web.Request) -> int | None:
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     answers.add_headers(response)
+    if request.secure and not _is_localhost(request):
+        response.headers["Strict-Transport-Security"] = f"max-age={HSTS_S}"
+    if request.app[HUB].draining and response.status >= 200:
+        # The next request is for another server, also on a connection that a proxy keeps open.
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"
     if request.path.startswith("/static/"):
         # Without this, a browser may use a cached module for some time after an upgrade.
         response.headers[hdrs.CACHE_CONTROL] = "no-cache"
+
+
+def _is_localhost(request: web.Request) -> bool:
+    """Return whether a request is for `localhost`: there HSTS would break all other programs' pages."""
+    name = request.host.partition(":")[0]
+    return name == "localhost" or name.endswith(".localhost")

@@ -26,7 +26,7 @@ def check_handshake(request: web.Request) -> None:
     if request.method != hdrs.METH_GET:
         raise Refused(
             405,
-            f"this address accepts only WebSocket, by GET; the page is at http://{_page_host(request)}/",
+            f"this address accepts only WebSocket, by GET; the page is at {_page_url(request)}",
             {hdrs.ALLOW: hdrs.METH_GET},
         )
     is_upgrade = (
@@ -39,7 +39,7 @@ def check_handshake(request: web.Request) -> None:
         return
     raise Refused(
         426,
-        f"this address accepts only WebSocket (version 13); the page is at http://{_page_host(request)}/",
+        f"this address accepts only WebSocket (version 13); the page is at {_page_url(request)}",
         {hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", hdrs.SEC_WEBSOCKET_VERSION: "13"},
     )
 
@@ -60,8 +60,8 @@ def _is_key(key: str) -> bool:
         return False
 
 
-def _page_host(request: web.Request) -> str:
-    """Return the page's host and port: the request's own, unless they are the WebSocket site's."""
+def _page_url(request: web.Request) -> str:
+    """Return the page's address: host and port of the request, unless they are the WebSocket site's."""
     sites = request.app[SITES]
     try:
         requested = urlsplit(f"//{request.host}")
@@ -69,5 +69,6 @@ def _page_host(request: web.Request) -> str:
     except ValueError:
         host, port = "localhost", sites.websocket
     if port != sites.websocket:
-        return request.host
-    return f"[{host}]:{sites.web}" if ":" in host else f"{host}:{sites.web}"
+        return f"{request.scheme}://{request.host}/"
+    host = f"[{host}]" if ":" in host else host
+    return f"{request.scheme}://{host}:{sites.web}/"

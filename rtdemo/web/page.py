@@ -133,7 +133,7 @@ def _websocket_port(request: web.Request) -> int | None:
     """
     sites = request.app[SITES]
     try:
-        requested_port = urlsplit(f"//{request.host}").port or 80
+        requested_port = urlsplit(f"//{request.host}").port or (443 if request.secure else 80)
     except ValueError:
         return None
     return sites.websocket if requested_port == sites.web else None

@@ -23,7 +23,11 @@ from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 MAX_UNEXPECTED_BYTES = 4096
 """Bytes that a client may send on its event stream. Nothing should come after its request."""
 RECONNECT_MS = (1000, 5000)
-"""Bounds of the random pause after which clients of a stopped server reconnect."""
+"""Bounds of the random pause after which a client reconnects: not all clients at the same time."""
+MAX_SILENCE_S = 15.0
+"""Longest time without a byte on a stream (WHATWG HTML section 9.2.7 suggests a comment every 15 s)."""
+BEATS = 3
+"""Beats in the longest silence. A message comes between two: two full periods later it is time."""
 _NO_STREAM = "client: no event stream with this id is open; connect again"
 
 
@@ -42,6 +46,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         return Left()
     transport, head = answered
     is_chunked = request.version >= HttpVersion11
+    head += wire.chunk(_retry()) if is_chunked else _retry()
     return EventStream(request, transport, client, is_chunked).run(request, head, selection)
 
 
@@ -56,26 +61,43 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         is_chunked: whether the body is sent in chunks, as in HTTP/1.1.
     """
 
-    __slots__ = ("_is_chunked", "_unexpected_bytes")
+    __slots__ = ("_is_chunked", "_sent", "_silent_beats", "_unexpected_bytes")
 
     def __init__(
         self, request: web.Request, transport: asyncio.Transport, client: Client, is_chunked: bool
     ) -> None:
         self._is_chunked = is_chunked
         self._unexpected_bytes = 0
+        # Number of messages at the last beat, and beats since then without one.
+        self._sent = self._silent_beats = 0
         super().__init__(request, transport, client, wire.sse_chunk if is_chunked else wire.sse_event)
 
+    def beat_period(self, heartbeat: float) -> float:
+        """Return a third of the longest silence."""
+        return min(heartbeat, MAX_SILENCE_S) / BEATS
+
     def beat(self) -> None:
-        """Send a comment, so that no proxy takes the stream for idle."""
-        if self.connection.reason is None:
+        """Send a comment if the stream has been silent, so that no proxy takes it for idle.
+
+        Whether something was sent is seen here and not noted with each message, which must cost
+        nothing. Between two and three periods after a message the comment is due, and three periods
+        after another comment.
+        """
+        connection = self.connection
+        if connection.sent != self._sent:
+            self._sent, self._silent_beats = connection.sent, 1
+            return
+        self._silent_beats += 1
+        if self._silent_beats >= BEATS and connection.reason is None:
+            self._silent_beats = 0
             self.write(self._framed(wire.SSE_COMMENT))
 
     def hang_up(self, reason: Reason) -> None:
-        """End the stream: clients of a server that stops learn when to reconnect."""
+        """End the stream; if the server stops, with another pause before the client reconnects."""
         if reason is not Reason.GOING_AWAY or self.connection.is_full:
             self.transport.abort()
             return
-        self.write(self._framed(wire.sse_retry(random.randint(*RECONNECT_MS))))
+        self.write(self._framed(_retry() + b"\n"))
         if self._is_chunked:
             self.write(wire.SSE_LAST_CHUNK)
         self.hand_over()
@@ -102,6 +124,11 @@ class EventStream(StreamProtocol, asyncio.Protocol):
 
     def _framed(self, data: bytes) -> bytes:
         return wire.chunk(data) if self._is_chunked else data
+
+
+def _retry() -> bytes:
+    """Return the line that sets the client's pause before it reconnects, at random."""
+    return wire.sse_retry(random.randint(*RECONNECT_MS))
 
 
 def event_stream(request: web.Request, heartbeat: float) -> EventSourceResponse:

@@ -93,8 +93,8 @@ class StreamProtocol(SocketOutbox):
             self.connection.end(Reason.SERVER_ERROR)
         finally:
             self.release()
-        heartbeat = request.app[SETTINGS].heartbeat
-        self._heartbeat = request.app[HEARTBEATS].every(heartbeat, self.beat)
+        period = self.beat_period(request.app[SETTINGS].heartbeat)
+        self._heartbeat = request.app[HEARTBEATS].every(period, self.beat)
         if not self.transport.is_reading():
             self.transport.resume_reading()
         if rest:
@@ -106,6 +106,14 @@ class StreamProtocol(SocketOutbox):
         server, client = self.hub.engine.server, self.connection.client
         return request_info.of_connection(self._arrival, client, self.transport, server)
 
+    def beat_period(self, heartbeat: float) -> float:
+        """Return the seconds between two calls of `beat`.
+
+        Arguments:
+            heartbeat: the setting, in seconds.
+        """
+        return heartbeat
+
     @abstractmethod
     def data_received(self, data: bytes) -> None:
         """Handle what the client sends.
@@ -116,7 +124,7 @@ class StreamProtocol(SocketOutbox):
 
     @abstractmethod
     def beat(self) -> None:
-        """Keep the connection alive; called once per heartbeat."""
+        """Keep the connection alive; called periodically."""
 
     @abstractmethod
     def hang_up(self, reason: Reason) -> None:

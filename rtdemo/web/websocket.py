@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
-from aiohttp import web
+import msgspec
+from aiohttp import hdrs, web
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
@@ -23,7 +24,10 @@ from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES
 from rtdemo.protocol import wire
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+from rtdemo.protocol.wire import WireFormat
+from rtdemo.web import compression
 from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.app_keys import READ_BUFFER
 from rtdemo.web.handshake import accept_headers, check_handshake
@@ -77,12 +81,19 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_origin(request)
     check_connect(request)
     client, selection = admit(request, "websocket")
+    agreed = compression.negotiate(request)
     response = web.StreamResponse(status=101, headers=accept_headers(request))
+    if agreed is not None:
+        response.headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = agreed.answer
     answered = await answer(request, response)
     if answered is None:
         return Left()
     transport, head = answered
-    return WebSocket(request, transport, client).run(request, head, selection)
+    if agreed is not None:
+        opened: WebSocket = CompressedWebSocket(request, transport, client, agreed.wire_format)
+    else:
+        opened = WebSocket(request, transport, client)
+    return opened.run(request, head, selection)
 
 
 class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
@@ -97,7 +108,7 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
     bound. So the end of the connection is noticed meanwhile.
 
     Arguments:
-        request, transport, client: as `StreamProtocol` takes them.
+        request, transport, client, wire_format: as `StreamProtocol` takes them.
     """
 
     # fmt: off
@@ -114,8 +125,14 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
     )
     # fmt: on
 
-    def __init__(self, request: web.Request, transport: asyncio.Transport, client: Client) -> None:
-        super().__init__(request, transport, client, wire.websocket_frame)
+    def __init__(
+        self,
+        request: web.Request,
+        transport: asyncio.Transport,
+        client: Client,
+        wire_format: WireFormat = wire.websocket_frame,
+    ) -> None:
+        super().__init__(request, transport, client, wire_format)
         self._buffer = request.app[READ_BUFFER]
         self._is_alive = True
         self._parser: Protocol | None = None
@@ -259,8 +276,11 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
 
     def _get_parser(self) -> Protocol:
         if self._parser is None:
-            self._parser = Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES)
+            self._parser = self._new_parser()
         return self._parser
+
+    def _new_parser(self) -> Protocol:
+        return Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES)
 
     def _handle_frames(self, parser: Protocol) -> int:
         """Handle what the parser has read; return the number of frames, 1 or more."""
@@ -471,6 +491,21 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
             self._task.cancel()
         # The plugin may catch the cancellation.
         self._leave()
+
+
+class CompressedWebSocket(WebSocket):
+    """Protocol of an open WebSocket whose peers may compress their messages (RFC 7692)."""
+
+    __slots__ = ()
+
+    def _new_parser(self) -> Protocol:
+        parser = Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES + compression.OVERHEAD_BYTES)
+        parser.extensions.append(compression.Decompression())
+        return parser
+
+    def connection_info(self) -> ConnectionInfo:
+        """Return what the connection came through."""
+        return msgspec.structs.replace(super().connection_info(), compression="permessage-deflate")
 
 
 def _echo(close: Close) -> bytes:

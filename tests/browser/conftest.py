@@ -89,7 +89,7 @@ async def serve() -> AsyncIterator[Serve]:
     async def served(files: tuple[Path, ...] = (), clock: Clock | None = None, **changes: Any) -> Server:
         local: dict[str, Any] = {"host": "127.0.0.1", "websocket_host": "127.0.0.1"}
         # The tests count what one connection gets by itself.
-        local |= {"port": 0, "websocket_port": 0, "without": ("broadcast",)}
+        local |= {"port": 0, "websocket_port": 0, "drain_seconds": 0.0, "without": ("broadcast",)}
         server = Server(Settings(**{**local, **changes}), files, clock)
         await server.start()
         servers.append(server)

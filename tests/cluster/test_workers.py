@@ -72,7 +72,7 @@ async def server(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[P
         tmp_path,
         "server",
         *(str(tmp_path / "failing.py"), str(tmp_path / "slow.py")),
-        *("--workers", "2", "--isolated-workers"),
+        *("--workers", "2", "--isolated-workers", "--drain-seconds", "1"),
     )
     server.environ["TMPDIR"] = str(tmp_path)
     await server.start()
@@ -189,17 +189,19 @@ async def test_only_other_workers_may_request_statistics_of_one(
         assert answer.status == 404
 
 
+async def closed(socket: aiohttp.ClientWebSocketResponse) -> int | None:
+    """Return the code with which the server closes."""
+    while (await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+        pass
+    return socket.close_code
+
+
 async def test_sigterm_stops_all(server: Process, tmp_path: Path, http: aiohttp.ClientSession) -> None:
     """Every client gets close code 1001, and no process, socket or folder remains."""
     pids = children(server)
     sockets = [await http.ws_connect(f"{server.url}/ws") for _ in range(8)]
     stopping = asyncio.ensure_future(server.stop())
-    codes = []
-    for socket in sockets:
-        while (await socket.receive()).type is aiohttp.WSMsgType.TEXT:
-            pass
-        codes.append(socket.close_code)
-    assert codes == [1001] * 8
+    assert await asyncio.gather(*map(closed, sockets)) == [1001] * 8
     assert await stopping == 0
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
     assert list(tmp_path.glob("rtdemo-*")) == []

@@ -34,7 +34,7 @@ async def served(often: bool = False, **changes: Any) -> AsyncIterator[Server]:
         changes: settings other than the defaults of this function.
     """
     local: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "single_site": True}
-    local |= {"heartbeat": HEARTBEAT_S, "plugins_dir": str(bundled("plugins"))}
+    local |= {"drain_seconds": 0.0, "heartbeat": HEARTBEAT_S, "plugins_dir": str(bundled("plugins"))}
     files = [Path(__file__).parent / "frequent_messages.py"] if often else []
     server = Server(Settings(**{**local, **changes}), files)
     await server.start()

@@ -1,0 +1,94 @@
+"""Agree with a WebSocket client on compression (RFC 7692), and decompress what it sends."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aiohttp import hdrs, web
+from websockets.exceptions import InvalidHeader, NegotiationError, PayloadTooBig
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.frames import CTRL_OPCODES, Frame, Opcode
+from websockets.headers import build_extension, parse_extension
+
+from rtdemo.errors import Refused
+from rtdemo.protocol.deflate import deflated_frame
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+from rtdemo.protocol.wire import WireFormat
+from rtdemo.web.app_keys import SETTINGS
+
+OVERHEAD_BYTES = 4096
+"""Bytes by which a compressed frame may be longer than its data: 33 for 64 KiB that cannot shrink."""
+MAX_WINDOW_BITS = 15
+"""Window for what clients send: it fits every client, and exists only while a message is read."""
+_FACTORY = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True, client_no_context_takeover=True
+)
+
+
+class Compression(NamedTuple):
+    """What a client and the server have agreed on.
+
+    Arguments:
+        wire_format: for the messages to the client.
+        answer: value of the header `Sec-WebSocket-Extensions` in the answer to the handshake.
+    """
+
+    wire_format: WireFormat
+    answer: str
+
+
+def negotiate(request: web.Request) -> Compression | None:
+    """Return what the server accepts of a handshake's offers; None for no compression.
+
+    Raises:
+        Refused: 400 for a header that cannot be parsed (RFC 6455 section 9.1).
+    """
+    if not request.app[SETTINGS].compress or hdrs.SEC_WEBSOCKET_EXTENSIONS not in request.headers:
+        return None
+    try:
+        offers = parse_extension(", ".join(request.headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS)))
+    except InvalidHeader as error:
+        raise Refused(400, "Sec-WebSocket-Extensions cannot be parsed") from error
+    for name, parameters in offers:
+        if name != _FACTORY.name:
+            continue
+        try:
+            accepted, extension = _FACTORY.process_request_params(parameters, [])
+        except NegotiationError:
+            continue  # the client may have made another offer, which it likes less
+        wire_format = deflated_frame(extension.local_max_window_bits)
+        return Compression(wire_format, build_extension([(name, accepted)]))
+    return None
+
+
+class Decompression(PerMessageDeflate):
+    """Decompress messages of up to 64 KiB for a parser, and keep nothing between two messages.
+
+    The parser's own limit has to be higher by `OVERHEAD_BYTES`. It holds for each frame as it is sent,
+    which may be larger than what it decompresses to. And it ends the decompression of a bomb.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            remote_no_context_takeover=True,
+            local_no_context_takeover=True,
+            remote_max_window_bits=MAX_WINDOW_BITS,
+            local_max_window_bits=MAX_WINDOW_BITS,
+        )
+        self._size = 0
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
+        """Return a frame, decompressed if it is compressed.
+
+        Raises:
+            PayloadTooBig: for a message over 64 KiB.
+            ProtocolError: for data that is not compressed as RFC 7692 requires.
+        """
+        decoded = super().decode(frame, max_size=max_size)
+        if frame.opcode in CTRL_OPCODES:
+            return decoded
+        before = self._size if frame.opcode is Opcode.CONT else 0
+        self._size = before + len(decoded.data)
+        if self._size > MAX_MESSAGE_BYTES:
+            raise PayloadTooBig(self._size, MAX_MESSAGE_BYTES)
+        return decoded

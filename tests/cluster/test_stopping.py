@@ -1,0 +1,108 @@
+"""What signals do to servers as processes: drain, end at once, restart one worker after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.cluster.process import Process, rtdemo
+from tests.cluster.scenarios import children, stats
+
+LONG = ("--drain-seconds", "25")
+"""Longer than any test may take: a server that exits did not wait for the end of its drain."""
+TWO_WORKERS = ("--workers", "2", "--isolated-workers")
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield session
+
+
+@pytest.fixture(params=[(), TWO_WORKERS], ids=["one process", "two workers"])
+async def server(
+    tmp_path: Path, http: aiohttp.ClientSession, request: pytest.FixtureRequest
+) -> AsyncIterator[Process]:
+    """A server that drains slowly."""
+    server = rtdemo(tmp_path, "server", *LONG, *request.param)
+    await server.start()
+    while (await stats(server, http))["workers"] < (2 if request.param else 1):
+        await asyncio.sleep(0.02)
+    yield server
+    await server.kill()
+
+
+async def closed(socket: aiohttp.ClientWebSocketResponse) -> int | None:
+    """Return the code with which the server closes."""
+    while (await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+        pass
+    return socket.close_code
+
+
+async def readiness(server: Process, http: aiohttp.ClientSession) -> int:
+    async with http.get(f"{server.url}/readyz") as answer:
+        return answer.status
+
+
+async def test_second_signal_ends_all_at_once(server: Process, http: aiohttp.ClientSession) -> None:
+    """Between the two signals the server answers 503; each client gets 1001, and the server exits 0."""
+    sockets = [await http.ws_connect(f"{server.url}/ws") for _ in range(12)]
+    closing = [asyncio.ensure_future(closed(socket)) for socket in sockets]
+    server.signal(signal.SIGTERM)
+    await asyncio.wait(closing, return_when=asyncio.FIRST_COMPLETED)
+    assert await readiness(server, http) == 503
+    assert sum(task.done() for task in closing) < len(closing)
+    server.signal(signal.SIGTERM)
+    assert await asyncio.gather(*closing) == [1001] * len(sockets)
+    assert server.process is not None
+    async with asyncio.timeout(15):
+        assert await server.process.wait() == 0
+
+
+async def test_signals_to_the_whole_process_group_count_once(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    """A terminal and systemd signal workers beside their parent, which passes the signal on as well."""
+    server = rtdemo(tmp_path, "server", *LONG, *TWO_WORKERS)
+    await server.start()
+    while (await stats(server, http))["workers"] < 2:
+        await asyncio.sleep(0.02)
+    workers = children(server)
+    sockets = [await http.ws_connect(f"{server.url}/ws") for _ in range(12)]
+    closing = [asyncio.ensure_future(closed(socket)) for socket in sockets]
+    server.signal(signal.SIGTERM)
+    await asyncio.wait(closing, return_when=asyncio.FIRST_COMPLETED)
+    for worker in workers:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(worker, number)
+    for _ in range(8):  # both workers answer, after the signals
+        assert await readiness(server, http) == 503
+    assert sum(task.done() for task in closing) < len(closing)
+    server.signal(signal.SIGINT)
+    assert await asyncio.gather(*closing) == [1001] * len(sockets)
+    assert server.process is not None
+    assert await server.process.wait() == 0
+
+
+async def test_rolling_restart_refuses_nobody(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    """While a replaced worker drains, only its successor accepts connections."""
+    server = rtdemo(tmp_path, "server", "--drain-seconds", "1", *TWO_WORKERS)
+    await server.start()
+    while (await stats(server, http))["workers"] < 2:
+        await asyncio.sleep(0.02)
+    before = set(children(server))
+    closing = [
+        asyncio.ensure_future(closed(await http.ws_connect(f"{server.url}/ws"))) for _ in range(12)
+    ]
+    server.signal(signal.SIGHUP)
+    while before & set(children(server)):
+        assert await readiness(server, http) == 200
+    assert await asyncio.gather(*closing) == [1001] * len(closing)
+    assert await server.stop() == 0

@@ -1,0 +1,126 @@
+"""A server that stops ends its connections evenly over time, and refuses new ones meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+import websockets
+
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from tests.clients import eventually
+from tests.conftest import Connect, Start
+from tests.raw_client import RawClient, request
+
+
+async def drained(start: Start, connect: Connect, transport: str, count: int) -> Server:
+    """Return a server that has begun to drain that many connections over 10 s."""
+    server = await start(drain_seconds=10.0)
+    for _ in range(count):
+        await connect(server, transport)
+    return server
+
+
+async def test_ends_are_spread_evenly(
+    start: Start, connect: Connect, clock: VirtualClock, transport: str
+) -> None:
+    """Of 20 connections over 10 s, two end each second, in the order in which they joined."""
+    server = await drained(start, connect, transport, 20)
+    connections = server.hub.connections
+    stopping = asyncio.ensure_future(server.stop())
+    await eventually(lambda: server.hub.draining)
+    for second in range(10):
+        reasons = [connection.reason for connection in connections]
+        ended = second * 2 + 1
+        assert reasons == [Reason.GOING_AWAY] * ended + [None] * (20 - ended)
+        clock.advance(1.0)
+    await stopping
+
+
+async def test_single_connection_does_not_wait(start: Start, connect: Connect, transport: str) -> None:
+    """Nothing is to be spread: the server stops although its time does not pass."""
+    server = await drained(start, connect, transport, 1)
+    await server.stop()
+
+
+async def test_server_without_connections_stops_at_once(start: Start) -> None:
+    server = await start(drain_seconds=10.0)
+    await server.stop()
+
+
+async def test_clients_that_leave_by_themselves_end_the_drain(start: Start) -> None:
+    """The server does not wait for a time at which nobody is left to be ended."""
+    server = await start(drain_seconds=10.0)
+    clients = [await RawClient(server, "sse").connect() for _ in range(4)]
+    for client in clients:
+        await client.send(request(server, "sse"))
+        await client.read_until(b"established")
+    stopping = asyncio.ensure_future(server.stop())
+    await eventually(lambda: server.hub.draining)
+    for client in clients:
+        client.leave()
+    await stopping
+
+
+async def test_draining_server_answers_503_on_new_connections(
+    start: Start, connect: Connect, clock: VirtualClock
+) -> None:
+    """Its sites stay open: /readyz, streams and handshakes are refused, and what is open goes on."""
+    server = await start(drain_seconds=10.0)
+    peers = [await connect(server, "websocket") for _ in range(3)]
+    stopping = asyncio.ensure_future(server.stop())
+    await eventually(lambda: server.hub.draining)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        ready, stream = await http.get("/readyz"), await http.get("/api/sse")
+        assert (ready.status_code, ready.text) == (503, "draining\n")
+        assert (stream.status_code, stream.headers["Retry-After"]) == (503, "2")
+        # A balancer would send the next request to this server too.
+        assert ready.headers["Connection"] == stream.headers["Connection"] == "close"
+        assert (await http.get("/healthz")).status_code == 200
+    for url in (server.websocket_url, f"{server.web_url.replace('http', 'ws')}/ws"):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(url)
+        assert refused.value.response.status_code == 503
+        assert refused.value.response.headers["Retry-After"] == "2"
+    await peers[2].say("still there?")
+    while "still there?" not in (await peers[2].receive())["message"]:
+        pass
+    clock.advance(10.0)
+    await stopping
+
+
+async def test_shared_producers_run_until_the_drain_is_over(
+    start: Start, connect: Connect, clock: VirtualClock
+) -> None:
+    """No other server can lead before: without them the whole deployment would have a gap."""
+    server = await start(drain_seconds=20.0, without=())
+    peers = [await connect(server, "sse", "producers=broadcast") for _ in range(2)]
+    stopping = asyncio.ensure_future(server.stop())
+    await eventually(lambda: server.hub.draining)
+    clock.advance(9.0)
+    assert (await peers[1].receive())["message"] == "Global broadcast #1"
+    clock.advance(11.0)
+    await stopping
+
+
+async def test_connection_that_joins_during_the_drain_is_ended(
+    start: Start, connect: Connect, clock: VirtualClock
+) -> None:
+    """Its handshake was admitted just before the signal."""
+    server = await start(drain_seconds=10.0)
+    for _ in range(2):
+        await connect(server, "sse")
+    stopping = asyncio.ensure_future(server.stop())
+    await eventually(lambda: server.hub.draining)
+    server.hub.draining = False
+    await connect(server, "sse")
+    server.hub.draining = True
+    *_, late = server.hub.connections
+    clock.advance(9.0)
+    before = late.reason
+    clock.advance(1.0)
+    assert (before, late.reason) == (None, Reason.GOING_AWAY)
+    await stopping

@@ -1,0 +1,258 @@
+"""TLS from --tls-cert and --tls-key: errors at the start, and new certificates without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+
+from rtdemo.errors import SettingError
+from rtdemo.server import descriptors
+from rtdemo.server.server import Server
+from rtdemo.settings.settings import load
+from tests.certificate import Certificate, self_signed
+from tests.conftest import Start
+from tests.redis_server import free_port
+from tests.system_packages import OPENSSL, require
+from tests.tls_client import TlsClient
+
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+
+Files = dict[str, Any]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """The settings with a certificate of this test."""
+    made = self_signed(tmp_path)
+    return {"tls_cert": str(made.certificate), "tls_key": str(made.key)}
+
+
+def replaced(files: Files, folder: Path) -> bytes:
+    """Replace the certificate in the files; return the new one as the handshake sends it."""
+    folder.mkdir(exist_ok=True)
+    made = self_signed(folder)
+    made.key.replace(files["tls_key"])
+    pem = made.certificate.read_text()
+    made.certificate.replace(files["tls_cert"])
+    return ssl.PEM_cert_to_DER_cert(pem)
+
+
+async def presented(port: int | None, name: str | None = "localhost") -> bytes:
+    """Return the certificate that a new connection gets, with or without a server name (SNI)."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connecting = asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name or "")
+    _, writer = await connecting
+    found: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return found
+
+
+def port_of(url: str) -> int:
+    port = httpx.URL(url).port
+    assert port is not None
+    return port
+
+
+async def test_both_sites_speak_tls(start: Start, files: Files) -> None:
+    """The printed addresses are https and wss, and clients that know nothing of rtdemo accept them."""
+    server = await start(**files)
+    assert server.web_url.startswith("https://127.0.0.1:")
+    assert server.websocket_url.startswith("wss://127.0.0.1:")
+    context = ssl.create_default_context(cafile=files["tls_cert"])
+    async with httpx.AsyncClient(base_url=server.web_url, verify=context) as http:
+        page = await http.get("/")
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get(f"http://127.0.0.1:{port_of(server.web_url)}/")
+    assert f'data-websocket-port="{port_of(server.websocket_url)}"' in page.text
+    async with websockets.connect(server.websocket_url, ssl=context) as socket:
+        assert "established" in str(await socket.recv())
+
+
+async def test_hsts(start: Start, files: Files) -> None:
+    """Each answer over TLS has it, a refusal and a stream too; not for localhost, nor without TLS."""
+    server, plain = await start(**files), await start()
+    context = ssl.create_default_context(cafile=files["tls_cert"])
+    header = "Strict-Transport-Security"
+    async with httpx.AsyncClient(base_url=server.web_url, verify=context) as http:
+        for path in ("/", "/nothing", "/healthz", "/static/app.js"):
+            assert (await http.get(path)).headers[header] == "max-age=31536000"
+        async with http.stream("GET", "/api/sse") as stream:
+            assert header in stream.headers
+        local = f"https://localhost:{port_of(server.web_url)}/"
+        assert header not in (await http.get("/", headers={"Host": local[8:-1]})).headers
+        assert header not in (await http.get(plain.web_url)).headers
+
+
+async def test_page_of_the_websocket_site_is_https(start: Start, files: Files) -> None:
+    server = await start(**files)
+    context = ssl.create_default_context(cafile=files["tls_cert"])
+    async with httpx.AsyncClient(verify=context) as http:
+        answer = await http.get(server.websocket_url.replace("wss", "https"))
+    assert f"the page is at {server.web_url}/" in answer.text
+
+
+@pytest.mark.parametrize("name", ["localhost", None])
+async def test_new_connections_get_the_new_certificate(
+    start: Start, files: Files, tmp_path: Path, name: str | None
+) -> None:
+    """Open connections stay."""
+    server = await start(**files)
+    context = ssl.create_default_context(cafile=files["tls_cert"])
+    client = await TlsClient.connect(server, "sse", context)
+    await client.read_until(b"established")
+    port = port_of(server.web_url)
+    before = await presented(port, name)
+    after = replaced(files, tmp_path / "new")
+    assert await presented(port, name) == before != after
+    assert server.certificate is not None
+    server.certificate.reload()
+    assert await presented(port, name) == await presented(port_of(server.websocket_url), name) == after
+    (connection,) = server.hub.connections
+    connection.send("test", "still there")
+    await client.read_until(b"still there")
+    await client.leave(by_reset=True)
+
+
+@pytest.mark.parametrize("broken", ["tls_cert", "tls_key"])
+async def test_bad_new_file_changes_nothing(
+    start: Start, files: Files, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    """The log has one line."""
+    server = await start(**files)
+    port = port_of(server.web_url)
+    before = await presented(port)
+    Path(files[broken]).write_text("nonsense")
+    assert server.certificate is not None
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        server.certificate.reload()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.endswith("the previous certificate stays in use")
+    assert "\n" not in line
+    assert await presented(port) == before
+
+
+def encrypted(made: Certificate) -> None:
+    """Give the key a password."""
+    words = ["pkcs8", "-topk8", "-passout", "pass:secret", "-in", str(made.key), "-out", f"{made.key}.e"]
+    subprocess.run([require(OPENSSL), *words], check=True)
+    Path(f"{made.key}.e").replace(made.key)
+
+
+def other_key(made: Certificate) -> None:
+    """Put the key of another certificate in place of this one's."""
+    folder = made.key.parent / "other"
+    folder.mkdir()
+    self_signed(folder).key.replace(made.key)
+
+
+BAD = {
+    "no certificate file": (lambda made: made.certificate.unlink(), "--tls-cert"),
+    "no key file": (lambda made: made.key.unlink(), "--tls-key"),
+    "no certificate": (lambda made: made.certificate.write_text("x"), "--tls-cert"),
+    "key of another": (other_key, "--tls-key"),
+    "key with a password": (encrypted, "--tls-key"),
+    "no key": (lambda made: made.key.write_text("x"), "--tls-key"),
+}
+
+
+@pytest.mark.parametrize(("change", "flag"), BAD.values(), ids=BAD)
+async def test_bad_file_at_the_start(tmp_path: Path, change: Any, flag: str) -> None:
+    """The error is one line that names the setting; the exit code is 2, and nobody is asked anything."""
+    made = self_signed(tmp_path)
+    change(made)
+    settings = load({"tls_cert": str(made.certificate), "tls_key": str(made.key)}, {}, tmp_path / ".env")
+    with pytest.raises(SettingError) as error:
+        Server(settings)
+    assert str(error.value).startswith(f"{flag} (environment: RTDEMO_")
+    assert "\n" not in str(error.value)
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("given", "missing"), [("tls_cert", "--tls-key"), ("tls_key", "--tls-cert")])
+async def test_one_file_without_the_other(tmp_path: Path, given: str, missing: str) -> None:
+    with pytest.raises(SettingError) as error:
+        load({given: "some.pem"}, {}, tmp_path / ".env")
+    assert str(error.value).startswith(missing)
+
+
+async def test_client_that_begins_no_handshake_is_cut(
+    start: Start, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop would wait a minute for it."""
+    monkeypatch.setattr(descriptors, "HANDSHAKE_TIMEOUT_S", 0.05)
+    server = await start(**files)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server.web_url))
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_old_versions_of_tls_are_refused(start: Start, files: Files) -> None:
+    server = await start(**files)
+    context = ssl.create_default_context(cafile=files["tls_cert"])
+    context.check_hostname = False
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await asyncio.open_connection("127.0.0.1", port_of(server.web_url), ssl=context)
+
+
+@pytest.fixture(
+    params=[(), ("--workers", "2", "--isolated-workers")], ids=["one process", "two workers"]
+)
+async def process(files: Files, tmp_path: Path, request: Any) -> AsyncIterator[tuple[int, Any]]:
+    """A server as a process with TLS, and its port."""
+    port = free_port()
+    arguments = ("--host", "127.0.0.1", "--port", str(port), "--single-site", "--drain-seconds", "0")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rtdemo", "serve", *arguments, *request.param),
+        *("--tls-cert", files["tls_cert"], "--tls-key", files["tls_key"]),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert f"https://127.0.0.1:{port}/" in (await process.stdout.readline()).decode()
+    yield port, process
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+async def logged(process: Any, part: str) -> None:
+    """Read the log until a line has a text."""
+    while part not in (line := (await process.stderr.readline()).decode()):
+        assert line, f"it ended before it logged {part!r}"
+
+
+@pytest.mark.asyncio(loop_factories=["asyncio"])
+async def test_sighup_reloads(process: tuple[int, Any], files: Files, tmp_path: Path) -> None:
+    """Several workers are replaced for it, one by one; with a bad file the old ones keep running."""
+    port, server = process
+    after = replaced(files, tmp_path / "new")
+    server.send_signal(signal.SIGHUP)
+    await logged(server, "new connections get" if len(children(server)) == 0 else "replaced 2 workers")
+    assert [await presented(port) for _ in range(4)] == [after] * 4
+    Path(files["tls_cert"]).write_text("nonsense")
+    server.send_signal(signal.SIGHUP)
+    await logged(server, "previous certificate" if len(children(server)) == 0 else "keeps running")
+    assert [await presented(port) for _ in range(4)] == [after] * 4
+    server.terminate()
+    assert await server.wait() == 0
+
+
+def children(server: Any) -> list[str]:
+    return Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
