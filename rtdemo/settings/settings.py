@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from msgspec import Meta
 
 from rtdemo.errors import DotenvError
-from rtdemo.settings import redis_url
+from rtdemo.settings import redis_url, trusted_proxies
 from rtdemo.settings.field import Setting, about, describe
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -50,6 +50,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allow_origin: Annotated[
         tuple[str, ...],
         about("Additional origins that may connect, such as https://example.org."),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        about(
+            "Proxies whose X-Forwarded-For or Forwarded is believed: their number, or their addresses. "
+            "Clients then have the address that these report, and nobody counts as a local user."
+        ),
     ] = ()
     workers: Annotated[
         int, Meta(ge=0, le=256), about("Number of worker processes. 0: one per CPU core.")
@@ -204,8 +211,18 @@ def _check_combinations(settings: Settings) -> None:
         if not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
             allowed = "scheme://host or scheme://host:port, separated by commas"
             raise SETTINGS["allow_origin"].error(origin, "the settings", allowed)
+    _check_trusted_proxies(settings.trusted_proxies)
     if settings.plugins_dir and not Path(settings.plugins_dir).is_dir():
         raise SETTINGS["plugins_dir"].error(settings.plugins_dir, "the settings", "an existing folder")
+
+
+def _check_trusted_proxies(values: tuple[str, ...]) -> None:
+    try:
+        trusted_proxies.parse(values)
+    except ValueError as error:
+        allowed = f"the number of proxies, 0 to {trusted_proxies.MAX_HOPS}, or addresses like 10.0.0.0/8"
+        setting = SETTINGS["trusted_proxies"]
+        raise setting.error(",".join(values), "the settings", f"{allowed} ({error})") from error
 
 
 def _check_engine(url: str) -> None:
