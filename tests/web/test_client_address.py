@@ -91,7 +91,7 @@ def test_chain_of_trusted_addresses_is_read_for_sixteen_hops() -> None:
         ("1", f"for={CLIENT}", CLIENT),
         ("1", f"for={FORGED}, for={CLIENT};proto=https;by=10.0.0.1", CLIENT),
         ("1", f'For="{CLIENT}:4711"', CLIENT),
-        ("1", f'by=10.0.0.1; for="[2001:db8::1]:4711"', "2001:db8::1"),
+        ("1", 'by=10.0.0.1; for="[2001:db8::1]:4711"', "2001:db8::1"),
         ("2", f"for={FORGED}, for={CLIENT}, for=10.0.0.2", CLIENT),
         # The proxy repeats a Host that the client chose.
         ("1", f'host="x;for={FORGED}";for={CLIENT}', CLIENT),
