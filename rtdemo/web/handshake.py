@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from websockets.utils import accept_key
 
 from rtdemo.errors import Refused
 from rtdemo.web.app_keys import SITES
+from rtdemo.web.host import split_host
 
 KEY_BYTES = 16
 """Length of the key that a client sends, before Base64 (RFC 6455 section 4.1)."""
@@ -63,11 +63,8 @@ def _is_key(key: str) -> bool:
 def _page_host(request: web.Request) -> str:
     """Return the page's host and port: the request's own, unless they are the WebSocket site's."""
     sites = request.app[SITES]
-    try:
-        requested = urlsplit(f"//{request.host}")
-        host, port = requested.hostname or "localhost", requested.port
-    except ValueError:
-        host, port = "localhost", sites.websocket
-    if port != sites.websocket:
-        return request.host
+    requested = split_host(request)
+    host, port = requested.hostname or "localhost", requested.port
+    if requested.hostname and port != sites.websocket:
+        return requested.netloc
     return f"[{host}]:{sites.web}" if ":" in host else f"{host}:{sites.web}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import aiohttp_jinja2
 import jinja2
@@ -11,7 +10,9 @@ from aiohttp import hdrs, web
 
 from rtdemo import __version__
 from rtdemo.settings.folders import bundled
+from rtdemo.web.access import may_read_details
 from rtdemo.web.app_keys import SETTINGS, SITES
+from rtdemo.web.host import split_host
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -44,6 +45,7 @@ async def index(request: web.Request) -> web.Response:
         "websocket_port": _websocket_port(request),
         "lab": settings.lab,
         "probes": settings.probes,
+        "details": may_read_details(request),
     }
     response = aiohttp_jinja2.render_template("index.html", request, context)
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
@@ -59,8 +61,5 @@ def _websocket_port(request: web.Request) -> int | None:
     page then opens its socket at /ws of that address.
     """
     sites = request.app[SITES]
-    try:
-        requested_port = urlsplit(f"//{request.host}").port or 80
-    except ValueError:
-        return None
+    requested_port = split_host(request).port or 80
     return sites.websocket if requested_port == sites.web else None
