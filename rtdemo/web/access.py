@@ -10,13 +10,29 @@ from aiohttp.http import HttpVersion11
 
 from rtdemo.errors import Refused
 from rtdemo.settings import trusted_proxies
+from rtdemo.settings.settings import Settings
 from rtdemo.web.admission import check_origin
 from rtdemo.web.app_keys import SETTINGS
-from rtdemo.web.forwarding import forwarding_headers
+from rtdemo.web.forwarding import unusual_header
 from rtdemo.web.host import host_name, is_loopback
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _Problem = Callable[[web.Request], str]
+
+
+def start_line(settings: Settings) -> str:
+    """Return what to print at the start about rights without a token; empty if both tokens are set."""
+    tokens = {"publish": settings.publish_token, "admin": settings.admin_token}
+    missing = [kind for kind, token in tokens.items() if not token]
+    if not missing:
+        return ""
+    if closed := _closed_by(settings):
+        flags = " and ".join(f"--{kind}-token" for kind in missing)
+        return f"rtdemo: refused         {', '.join(missing)}: {closed} is set without {flags}"
+    return (
+        f"rtdemo: local users     may do without a token: {', '.join(missing)}; "
+        "behind a proxy, set --production"
+    )
 
 
 def check_publisher(request: web.Request) -> None:
@@ -109,7 +125,8 @@ def not_local_because(request: web.Request) -> str:
     A local user is a program or a person on this machine. A proxy on this machine connects from
     loopback too, so a request that looks in any way like a proxy's is not local. One kind of proxy
     cannot be recognised: it speaks HTTP/1.1, adds no header, and passes on a `Host: localhost` that its
-    client chose (HAProxy without `option forwardfor`). Behind one, `--production` must be set.
+    client chose (HAProxy without `option forwardfor`), or sets a local one (nginx since 1.29.7 by
+    default). Behind one, `--production` must be set.
     """
     for found in _PROBLEMS:
         if why := found(request):
@@ -117,13 +134,16 @@ def not_local_because(request: web.Request) -> str:
     return ""
 
 
-def _is_production(request: web.Request) -> str:
-    return "--production is set" if request.app[SETTINGS].production else ""
+def _closed_by(settings: Settings) -> str:
+    """Return the flag by which nobody is a local user; empty without one."""
+    if settings.production:
+        return "--production"
+    return "--trusted-proxies" if trusted_proxies.parse(settings.trusted_proxies) else ""
 
 
-def _has_proxies(request: web.Request) -> str:
-    trusted = trusted_proxies.parse(request.app[SETTINGS].trusted_proxies)
-    return "--trusted-proxies is set" if trusted else ""
+def _is_closed(request: web.Request) -> str:
+    closed = _closed_by(request.app[SETTINGS])
+    return f"{closed} is set" if closed else ""
 
 
 def _is_from_elsewhere(request: web.Request) -> str:
@@ -136,8 +156,8 @@ def _is_old_http(request: web.Request) -> str:
 
 
 def _is_forwarded(request: web.Request) -> str:
-    names = forwarding_headers(request)
-    return f"the request has a header of proxies, {names[0]!r}" if names else ""
+    name = unusual_header(request)
+    return f"the request has the header {name!r}, which a proxy may have added" if name else ""
 
 
 def _is_for_proxy(request: web.Request) -> str:
@@ -151,8 +171,7 @@ def _has_foreign_host(request: web.Request) -> str:
 
 
 _PROBLEMS: tuple[_Problem, ...] = (
-    _is_production,
-    _has_proxies,
+    _is_closed,
     _is_from_elsewhere,
     _is_old_http,
     _is_forwarded,

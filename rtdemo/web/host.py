@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import hdrs, web
-from aiohttp.http import HttpVersion11
 
 from rtdemo.errors import Refused
 from rtdemo.settings.trusted_proxies import normal_address
@@ -29,21 +28,18 @@ def check_host(request: web.Request) -> None:
     any name, until `--allow-host` is set.
 
     Raises:
-        Refused: 400 for a request of HTTP/1.1 without one Host (RFC 9112 section 3.2); 421 for a
-            foreign name (RFC 9110 section 15.5.20).
+        Refused: 421 for a foreign name (RFC 9110 section 15.5.20). aiohttp has refused requests of
+            HTTP/1.1 that have no Host, and those that have several.
     """
     local = local_address(request)
     if local is None:
         return  # from another worker, over a Unix socket
-    given = request.headers.getall(hdrs.HOST, [])
-    if len(given) > 1 or (not given and request.version >= HttpVersion11):
-        raise Refused(400, f"the request has {len(given)} Host headers; send one")
     address, port = local
     settings, is_web = request.app[SETTINGS], port != request.app[SITES].websocket
     bound = settings.host if is_web else settings.websocket_host
     is_on_loopback = bound not in _EVERY_INTERFACE and is_loopback(address)
     # Browsers always send a Host, so a health check by HTTP/1.0 without one is no rebinding.
-    if not given or not (is_on_loopback or settings.allow_host):
+    if hdrs.HOST not in request.headers or not (is_on_loopback or settings.allow_host):
         return
     name = host_name(request)
     if is_loopback(name) or name in (_plain(bound), *map(_plain, settings.allow_host)):
