@@ -79,10 +79,11 @@ class SumCache:
 
     def _kept(self, file: Path, since: float) -> Statistics | None:
         """Return the sum on file; None if it was written before a time, or cannot be read."""
+        now = self._now()
         try:
             found = file.stat()
             # A clock that was set back would make an old sum look new.
-            if not since <= found.st_mtime <= self._now():
+            if not since <= found.st_mtime <= now:
                 return None
             if self._read_id != (found.st_mtime_ns, found.st_ino):
                 self._read = statistics.read(file.read_bytes())
