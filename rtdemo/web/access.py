@@ -15,6 +15,7 @@ from rtdemo.web.admission import check_origin
 from rtdemo.web.app_keys import SETTINGS
 from rtdemo.web.forwarding import unusual_header
 from rtdemo.web.host import host_name, is_loopback
+from rtdemo.web.peer_user import is_of_other_user
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _Problem = Callable[[web.Request], str]
@@ -123,10 +124,11 @@ def not_local_because(request: web.Request) -> str:
     """Return why a request is from no local user, as the end of a sentence; empty if it is from one.
 
     A local user is a program or a person on this machine. A proxy on this machine connects from
-    loopback too, so a request that looks in any way like a proxy's is not local. One kind of proxy
-    cannot be recognised: it speaks HTTP/1.1, adds no header, and passes on a `Host: localhost` that its
-    client chose (HAProxy without `option forwardfor`), or sets a local one (nginx since 1.29.7 by
-    default). Behind one, `--production` must be set.
+    loopback too, so a request that looks in any way like a proxy's is not local. Some proxies send
+    nothing by which to recognise them: HTTP/1.1, no header of their own, and a local Host, which the
+    client chose (HAProxy without `option forwardfor`) or the proxy sets (nginx from 1.29.7 by default).
+    Linux then shows that another user runs them. One that runs as root, or as the server's own user,
+    cannot be told from a person's program: behind it, `--production` must be set.
     """
     for found in _PROBLEMS:
         if why := found(request):
@@ -170,6 +172,11 @@ def _has_foreign_host(request: web.Request) -> str:
     return "" if local else "the request's Host is no name of this machine"
 
 
+def _is_of_other_user(request: web.Request) -> str:
+    other = is_of_other_user(request.transport)
+    return "another user of this machine runs the program that sent the request" if other else ""
+
+
 _PROBLEMS: tuple[_Problem, ...] = (
     _is_closed,
     _is_from_elsewhere,
@@ -177,4 +184,5 @@ _PROBLEMS: tuple[_Problem, ...] = (
     _is_forwarded,
     _is_for_proxy,
     _has_foreign_host,
+    _is_of_other_user,
 )

@@ -88,6 +88,9 @@ async def test_every_worker_reports_the_sum_of_all(server: Process, http: aiohtt
     async with AsyncExitStack() as stack:
         for _ in range(20):
             await stack.enter_async_context(http.get(f"{server.url}/api/sse"))
+        # The workers' sum may be 250 ms old.
+        while (await stats(server, http))["connections"]["sse"] == 0:
+            await asyncio.sleep(0.02)
         for _ in range(8):
             # Each on a new connection, so that both workers get requests.
             async with aiohttp.ClientSession() as asking:
