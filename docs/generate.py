@@ -33,7 +33,8 @@ flag also has its opposite, such as `--no-single-site`.
 METRICS_HEAD = """# Metrics
 
 `GET /metrics` answers in the Prometheus text format, for all workers together.
-[deploy/grafana.json](../deploy/grafana.json) is a dashboard for them.
+[deploy/grafana.json](../deploy/grafana.json) is a dashboard for them. Others than [local users](deploy.md#who-is-a-local-user)
+need the admin token, as `Authorization: Bearer`, unless the server has `--public-stats`.
 
 ```console
 $ curl localhost:3000/metrics
