@@ -7,15 +7,24 @@ import sys
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
-from rtdemo.errors import one_line
+from rtdemo.cli.log_limit import (
+    MESSAGE_CHARACTERS,
+    TRACEBACK_CHARACTERS,
+    LimitedHandler,
+    shorten,
+)
+from rtdemo.errors import one_line, printable
 
 EVENT_FIELDS = (
     *("client", "transport", "remote", "reason", "code", "seconds", "messages"),
     # Many connects and disconnects in one line.
     *("connected", "disconnected", "reasons"),
+    # The number of lines that were counted instead of written.
+    "left_out",
 )
 """Attributes of a log record that become fields of its JSON line."""
 
@@ -25,7 +34,13 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name in logging
         """Return the line of a record; a traceback follows it."""
-        return f"{_time_of_day(int(record.created))} {record.levelname:<7} {record.message}"
+        message = _readable(record.message)
+        return f"{_time_of_day(int(record.created))} {record.levelname:<7} {message}"
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - its name in logging
+        """Return a traceback of a bounded length that is safe on a terminal."""
+        traceback = shorten(super().formatException(ei), TRACEBACK_CHARACTERS)
+        return "\n".join(map(printable, traceback.split("\n")))
 
 
 class JsonFormatter(logging.Formatter):
@@ -39,13 +54,27 @@ class JsonFormatter(logging.Formatter):
             "time": f"{_utc(int(record.created))}.{int(record.msecs):03}+00:00",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _encodable(shorten(record.getMessage(), MESSAGE_CHARACTERS)),
         }
         attributes = vars(record)
         line |= {name: attributes[name] for name in EVENT_FIELDS if name in attributes}
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            traceback = self.formatException(record.exc_info)
+            line["traceback"] = _encodable(shorten(traceback, TRACEBACK_CHARACTERS))
         return self._encode(line).decode()
+
+
+def _readable(message: str) -> str:
+    """Return a message of a bounded length that is safe on a terminal, and cannot forge another line."""
+    message = shorten(message, MESSAGE_CHARACTERS)
+    if message.isprintable():
+        return message
+    return "\n    ".join(map(printable, message.split("\n")))
+
+
+def _encodable(text: str) -> str:
+    """Return text that can be encoded: a plugin's error may have lone surrogates."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 # Cached for the present second: formatting a time was a fifth of a line's cost.
@@ -72,19 +101,19 @@ class BadRequestFilter(logging.Filter):
 
         if isinstance(error, HttpProcessingError | ConnectionError):
             record.levelno, record.levelname = logging.INFO, "INFO"
-            record.msg, record.args = f"bad request: {one_line(error)}", ()
+            record.msg, record.args = "bad request: %s", (one_line(error),)
             record.exc_info = None
         return True
 
 
 def setup(level: str, log_format: str) -> None:
-    """Write log lines to standard error.
+    """Write log lines to standard error, repeated ones only up to a rate.
 
     Arguments:
         level: the lowest level that is written: `debug`, `info`, `warning` or `error`.
         log_format: `text` or `json`.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LimitedHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("aiohttp.server").addFilter(BadRequestFilter())

@@ -25,8 +25,9 @@ def serve(files: tuple[Path, ...], **given: object) -> int:
     flags_from_settings.check_files(files)
     logs.setup(settings.log_level, settings.log_format)
     # Not at the top: the help needs no server, and the parent of several workers no application.
-    from rtdemo.server import sockets
+    from rtdemo.server import open_files, sockets
 
+    open_files.raise_limit()
     handover = sockets.take_handover(os.environ)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         if settings.workers != 1 and handover is None:

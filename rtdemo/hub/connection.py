@@ -170,9 +170,10 @@ class Connection:
         Raises:
             UnicodeEncodeError: the text has a lone surrogate.
         """
-        for runner in self.runners:
-            if runner.producer.name == producer:
-                return self.send_of(runner, content, periodic)
+        if self._numbers is None or producer not in self._numbers:
+            for runner in self.runners:
+                if runner.name == producer:
+                    return self.send_of(runner, content, periodic)
         return self.send_of(self._numbers_of(producer), content, periodic)
 
     def send_of(
@@ -260,8 +261,8 @@ class Connection:
 
     def add_runner(self, runner: PrivateRunner) -> None:
         """Add one of the client's producers; its numbers go on where they ended."""
-        if self._numbers is not None:
-            runner.seq = self._numbers_of(runner.name).seq
+        if self._numbers is not None and runner.name in self._numbers:
+            runner.seq = self._numbers.pop(runner.name).seq
         self.runners.append(runner)
 
     def remove_runner(self, runner: PrivateRunner) -> None:
@@ -273,7 +274,10 @@ class Connection:
     def _numbers_of(self, name: str) -> Numbers:
         if self._numbers is None:
             self._numbers = {}
-        return self._numbers.setdefault(name, Numbers(name))
+        numbers = self._numbers.get(name)
+        if numbers is None:
+            numbers = self._numbers[name] = Numbers(name)
+        return numbers
 
     def throttle(self) -> Throttle:
         """Return the throttle in front of the outbox; the first call inserts it."""

@@ -57,6 +57,7 @@ class Hub:
         shared: the shared producers.
         publish_latency: seconds from a publication from outside to the engine's answer.
         connection_log: logs connects and disconnects.
+        capacity: number of connections for which the process has file descriptors; None for no limit.
         draining: whether all connections are being ended and new ones refused.
     """
 
@@ -77,6 +78,7 @@ class Hub:
         self._wrap_outbox = wrap_outbox
         self.traffic: dict[Transport, Traffic] = {name: Traffic() for name in TRANSPORTS}
         self.refused: Counter[str] = Counter()
+        self.capacity: int | None = None
         self.draining = False
         self._connections: dict[str, Connection] = {}
         self.shared = SharedProducers(plugins, schedule, engine)
@@ -92,6 +94,11 @@ class Hub:
     def connections(self) -> list[Connection]:
         """The connections that are open now: a copy, since connections may end while it is used."""
         return list(self._connections.values())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further connection may be added."""
+        return self.capacity is not None and len(self._connections) >= self.capacity
 
     @property
     def unverified(self) -> int:

@@ -26,6 +26,7 @@ from rtdemo.protocol.message import Broadcast
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Receive = Callable[[Client, str], Any]
 SendReply = Callable[[str, str | Broadcast], Awaitable[None] | None]
 
 RECEIVE_TIMEOUT_S = 10.0
@@ -45,6 +46,7 @@ class Hooks:
         self._failures: Counter[tuple[str, str]] = Counter()
         # By hook, until a plugin comes or goes: pluggy's own lists take longer than most hooks.
         self._cached: dict[str, list[pluggy.HookImpl]] = {}
+        self._cached_receivers: list[tuple[str, Receive]] | None = None
 
     def register(self, module: object, name: str) -> list[str]:
         """Register a plugin; return the names of the hooks that it implements.
@@ -56,7 +58,7 @@ class Hooks:
         Raises:
             ValueError: if the name is registered already, or a hook does not match its specification.
         """
-        self._cached.clear()
+        self._forget()
         try:
             self._pluggy.register(module, name)
             self._check(module)
@@ -67,8 +69,12 @@ class Hooks:
 
     def unregister(self, name: str) -> None:
         """Remove a plugin."""
-        self._cached.clear()
+        self._forget()
         self._pluggy.unregister(name=name)
+
+    def _forget(self) -> None:
+        self._cached.clear()
+        self._cached_receivers = None
 
     def implementations(self, hook: str) -> list[pluggy.HookImpl]:
         """Return the implementations of a hook, in the order in which they are called."""
@@ -126,16 +132,35 @@ class Hooks:
         Returns:
             A coroutine that does the rest, if a plugin or a reply needs to wait; else None.
         """
-        answers = self._call("receive", client=client, text=text)
-        for plugin, answer in answers:
-            if answer is not None:
+        receivers = self._receivers
+        for number, (plugin, receive) in enumerate(receivers, 1):
+            try:
+                answer = receive(client, text)
+                if answer is None:
+                    continue
                 if type(answer) is not str:
-                    return self._receive(chain([(plugin, answer)], answers), send_reply)
-                try:
-                    send_reply(plugin, answer)
-                except BaseException as error:
-                    self._failed(plugin, "receive", error)
+                    rest = self._answers(receivers[number:], client, text)
+                    return self._receive(chain([(plugin, answer)], rest), send_reply)
+                send_reply(plugin, answer)
+            except BaseException as error:  # SystemExit too: a plugin must not end the server
+                self._failed(plugin, "receive", error)
         return None
+
+    @property
+    def _receivers(self) -> list[tuple[str, Receive]]:
+        """Each plugin with its `receive`, ready to call: each text comes along here."""
+        if self._cached_receivers is None:
+            self._cached_receivers = [
+                (implementation.plugin_name, _by_position(implementation, ("client", "text")))
+                for implementation in self.implementations("receive")
+            ]
+        return self._cached_receivers
+
+    def _answers(
+        self, receivers: Iterable[tuple[str, Receive]], client: Client, text: str
+    ) -> Iterator[tuple[str, Any]]:
+        for plugin, receive in receivers:
+            yield plugin, self._guarded(plugin, "receive", partial(receive, client, text))
 
     async def _receive(self, answers: Iterable[tuple[str, Any]], send_reply: SendReply) -> None:
         for plugin, answer in answers:
@@ -184,6 +209,15 @@ class Hooks:
         self._failures[plugin, hook] += 1
         if self._failures[plugin, hook] % FAILURES_PER_TRACEBACK == 1:
             log.error("hook %r of plugin %r failed: %s", hook, plugin, one_line(error), exc_info=error)
+
+
+def _by_position(implementation: pluggy.HookImpl, names: tuple[str, ...]) -> Callable[..., Any]:
+    """Return a hook's function, called with all arguments by position; it may take only some."""
+    function: Callable[..., Any] = implementation.function
+    if tuple(implementation.argnames) == names:
+        return function
+    places = [names.index(name) for name in implementation.argnames]
+    return lambda *given: function(*[given[place] for place in places])
 
 
 def _is_specified(caller: object) -> bool:

@@ -21,14 +21,17 @@ from rtdemo.hub.hub import Hub
 from rtdemo.hub.outbox import Outbox
 from rtdemo.plugin_system.discovery import Source, discover, plugin_folders
 from rtdemo.plugin_system.manager import PluginManager
+from rtdemo.server.descriptors import BoundedSite, Descriptors
+from rtdemo.server.open_files import limit_of_process
 from rtdemo.server.reload import Reloader
-from rtdemo.server.sockets import WorkerHandover, bind, sites
+from rtdemo.server.sockets import WorkerHandover, bind, end_unacknowledged, sites
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.loop_lag import LoopLag
 from rtdemo.timing.schedule import Clock, LoopClock, Schedule
 from rtdemo.web import access, aggregate
 from rtdemo.web.app import create_app
 from rtdemo.web.app_keys import Sites, Started
+from rtdemo.web.http_connection import HttpRunner
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 log = logging.getLogger(__name__)
@@ -39,12 +42,6 @@ REQUEST_TIMEOUT_S = 0.5
 """Seconds for requests that still run after that."""
 EXIT_TIMEOUT_S = 4.5
 """Seconds after the signal at which the process exits, even if something still runs."""
-KEEPALIVE_TIMEOUT_S = 75.0
-"""Seconds for a connection's first request, and between two of its requests."""
-LISTEN_BACKLOG = 4096
-"""Connections that the kernel queues for each socket until they are accepted."""
-MAX_HEADER_BYTES = 32 * 1024
-"""Bytes of a request line or a header."""
 
 _EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - only compared with, to print a name
 
@@ -88,6 +85,7 @@ class Server:
         self._watching: asyncio.Future[None] | None = None
         self._loop_lag: LoopLag
         self._other_workers: OtherWorkers
+        self._descriptors: Descriptors
         self.plugins: PluginManager
         self.hub: Hub
 
@@ -136,21 +134,21 @@ class Server:
             CounterFiles(folder),
         )
         self._loop_lag = started.loop_lag
-        self._runner = web.AppRunner(
+        self._runner = HttpRunner(
             app,
+            clock,
+            self.hub.refused,
             access_log=None,
             tcp_keepalive=False,  # it is on already: see INHERITED_OPTIONS
             # A body of 500 KB can unpack to 500 MB, and aiohttp would unpack it on any path.
             auto_decompress=False,
-            keepalive_timeout=KEEPALIVE_TIMEOUT_S,
             shutdown_timeout=REQUEST_TIMEOUT_S,
-            # We answer a `last_event_id` of any length ourselves, with a helpful text.
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
         )
         try:
             await self._runner.setup()
+            self._descriptors = Descriptors(self._runner, self.hub, LoopClock(loop), limit_of_process())
             await self._open_sites(self._runner)
+            self._descriptors.start()
         except BaseException:
             await self.hub.engine.close()
             await self._runner.cleanup()
@@ -186,8 +184,8 @@ class Server:
             sockets = given[prefix] if given is not None else bind(prefix, host, port)
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
-                site = web.SockSite(runner, sock, backlog=LISTEN_BACKLOG, ssl_context=self._ssl_context)
-                await site.start()
+                end_unacknowledged(sock, self.settings.heartbeat)
+                await BoundedSite(runner, sock, self._ssl_context, self._descriptors).start()
         if self._other_workers.own_socket is not None:
             await web.UnixSite(runner, self._other_workers.own_socket).start()
         self._sites.web = opened[0]
@@ -212,6 +210,7 @@ class Server:
         self.hub.connection_log.flush()
         await self.hub.engine.close()
         self._loop_lag.stop()
+        self._descriptors.close()
         self.hub.schedule.close()
         self._runner = None
 

@@ -26,17 +26,16 @@ NOTSENT_BYTES = 64 * 1024
 Without this the kernel holds megabytes for a slow reader, and is writable again only when a third of
 them is read: 1 MB at 100 kB/s takes longer than the outbox's timeout.
 """
-UNACKNOWLEDGED_MS = 120_000
-"""Milliseconds after which the kernel aborts a connection whose peer acknowledges nothing any more."""
+MIN_UNACKNOWLEDGED_S = 10.0
+"""Shortest time for a peer to acknowledge what was sent, however short the heartbeat is."""
 INHERITED_OPTIONS = [
     (level, getattr(socket, name), value)
     for level, name, value in (
         (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
         (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
         (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", NOTSENT_BYTES),
-        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS),
     )
-    if hasattr(socket, name)  # the last two are not on every system
+    if hasattr(socket, name)  # the last one is not on every system
 ]
 """Options of listening sockets. Each accepted connection has them too, without a system call."""
 _FREE_PORT_RETRIES = 10
@@ -82,6 +81,22 @@ def bind(prefix: str, host: str, port: int, reuse_port: bool = False) -> list[so
         is_host = isinstance(error, socket.gaierror) or error.errno in _MISSING_FAMILY_ERRORS
         setting = SETTINGS[prefix + ("host" if is_host else "port")]
         raise ListenError(host, port, setting.flag, setting.variable, error) from error
+
+
+def end_unacknowledged(sock: socket.socket, heartbeat: float) -> None:
+    """Let the kernel abort connections whose peer acknowledges nothing for the time of a heartbeat.
+
+    This is how the end of an event stream is noticed if its packets are lost from some time on: its
+    client sends nothing that could be missed. So it ends within two heartbeats, as a WebSocket that
+    answers no ping does. A client that reads nothing for so long, while bytes wait, ends too.
+
+    Arguments:
+        sock: a listening socket; each accepted connection has the option too.
+        heartbeat: seconds between heartbeats.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # not on every system
+        timeout_ms = round(max(heartbeat, MIN_UNACKNOWLEDGED_S) * 1000)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
 
 
 def _bind_all(host: str, port: int, reuse_port: bool) -> list[socket.socket]:

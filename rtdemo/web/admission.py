@@ -25,10 +25,15 @@ def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection
     """Return the client of a request that opens a connection, and what it asked for.
 
     Raises:
-        Refused: 503 while the server drains; 400 for a query that is not allowed.
+        Refused: 503 while the server drains or has no file descriptor for a stream; 400 for a query
+            that is not allowed.
     """
-    if request.app[HUB].draining:
+    hub = request.app[HUB]
+    if hub.draining:
         raise Refused(503, "the server is going away; try again", RETRY_SOON)
+    if hub.is_full:
+        hub.refused["descriptors"] += 1
+        raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)
     address = client_address(request)
     if not request.query_string:
         return Client(transport, address, query=_NO_QUERY), Selection()

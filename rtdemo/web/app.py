@@ -7,17 +7,18 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 
-from rtdemo.errors import Refused
+from rtdemo.errors import Refused, printable
 from rtdemo.hub.hub import Hub
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.schedule import Schedule
-from rtdemo.web import aggregate, api, page, probes, prometheus, publish, sse, websocket
+from rtdemo.web import aggregate, answers, api, page, probes, prometheus, publish, sse, websocket
 from rtdemo.web.app_keys import (
     COUNTER_FILES,
     HEARTBEATS,
     HUB,
     OTHER_WORKERS,
+    READ_BUFFER,
     SETTINGS,
     SITES,
     STARTED,
@@ -62,6 +63,7 @@ def create_app(
     app[SETTINGS] = settings
     app[HUB] = hub
     app[HEARTBEATS] = heartbeats
+    app[READ_BUFFER] = memoryview(bytearray(websocket.READ_BYTES))
     app[OTHER_WORKERS] = other_workers
     app[SITES] = sites
     app[STARTED] = started
@@ -87,13 +89,15 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     """
     try:
         check_host(request)
+        if not request.path.isprintable():
+            raise Refused(400, "the path has control characters, or bytes that are not UTF-8")
         websocket_port = request.app[SITES].websocket
         local = local_address(request)
         if websocket_port is not None and local is not None and local[1] == websocket_port:
             handler = websocket.socket
         return await handler(request)
     except Refused as refused:
-        return _line(refused.status, refused.sentence, refused.headers)
+        return answers.error(refused.status, refused.sentence, refused.headers)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -102,8 +106,8 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         # The peer left before the answer, which it will not read.
         return web.Response(status=499, reason="Client Closed Request")
     except Exception:
-        log.exception("%s %s failed", request.method, request.path[:200])
-        return _line(500, "internal server error; see the server log", {})
+        log.exception("%s %s failed", request.method, printable(request.path[:200]))
+        return answers.error(500, "internal server error; see the server log", {})
 
 
 def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
@@ -115,15 +119,11 @@ def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
         if template
         else error.text or error.reason
     )
-    return _line(error.status, text, {hdrs.ALLOW: allowed} if allowed else {})
-
-
-def _line(status: int, text: str, headers: dict[str, str]) -> web.Response:
-    return web.Response(status=status, text=" ".join(text.split()) + "\n", headers=headers)
+    return answers.error(error.status, text, {hdrs.ALLOW: allowed} if allowed else {})
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    answers.add_headers(response)
     if request.path.startswith("/static/"):
         # Without this, a browser may use a cached module for some time after an upgrade.
         response.headers[hdrs.CACHE_CONTROL] = "no-cache"

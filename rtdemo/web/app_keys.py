@@ -52,3 +52,5 @@ STARTED = web.AppKey("STARTED", Started)
 COUNTER_FILES = web.AppKey("COUNTER_FILES", CounterFiles)
 HEARTBEATS = web.AppKey("HEARTBEATS", Schedule)
 """Keeps the connections alive, in real time also where a test moves the producers' time."""
+READ_BUFFER = web.AppKey("READ_BUFFER", memoryview)
+"""Where the transports of all WebSockets write what they read, one after another."""

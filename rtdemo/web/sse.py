@@ -21,8 +21,6 @@ from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 
 MEDIA_TYPE = "text/event-stream"
-BODY_TIMEOUT_S = 30.0
-"""Seconds for a POST's body to arrive."""
 RECONNECT_MS = (1000, 5000)
 """Bounds of the random pause after which clients of a stopped server reconnect."""
 _NO_STREAM = "client: no event stream with this id is open; connect again"
@@ -47,7 +45,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     return EventStream(request, transport, client, is_chunked).run(request, head, selection)
 
 
-class EventStream(StreamProtocol):
+class EventStream(StreamProtocol, asyncio.Protocol):
     """Protocol of an open event stream. What the client sends on it is read and dropped.
 
     Arguments:
@@ -63,6 +61,9 @@ class EventStream(StreamProtocol):
         self._is_chunked = is_chunked
         super().__init__(request, transport, client, wire.sse_chunk if is_chunked else wire.sse_event)
 
+    def data_received(self, data: bytes) -> None:
+        """Drop what the client sends."""
+
     def beat(self) -> None:
         """Send a comment, so that no proxy takes the stream for idle."""
         if self.connection.reason is None:
@@ -76,6 +77,7 @@ class EventStream(StreamProtocol):
         self.write(self._framed(wire.sse_retry(random.randint(*RECONNECT_MS))))
         if self._is_chunked:
             self.write(wire.SSE_LAST_CHUNK)
+        self.hand_over()
         self.transport.close()
         # A client that does not read would delay the end of the stream without bound.
         self.abort_later(CLOSE_TIMEOUT_S)
@@ -175,15 +177,9 @@ async def _body(request: web.Request) -> str:
     if hdrs.CONTENT_ENCODING in request.headers:
         raise Refused(415, "send the body without Content-Encoding")
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            body = await request.read()
-        return body.decode()
-    except TimeoutError as error:
-        raise Refused(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from error
+        return (await request.read()).decode()
     except UnicodeDecodeError as error:
         raise Refused(400, f"the body is not UTF-8: byte {error.start} cannot be decoded") from error
-    except web.RequestPayloadError as error:
-        raise Refused(400, f"the body cannot be read: {error}") from error
 
 
 def _find(request: web.Request) -> Connection | None:

@@ -107,6 +107,14 @@ class StreamProtocol(SocketOutbox):
         return request_info.of_connection(self._arrival, client, self.transport, server)
 
     @abstractmethod
+    def data_received(self, data: bytes) -> None:
+        """Handle what the client sends.
+
+        Arguments:
+            data: bytes in order, of any size.
+        """
+
+    @abstractmethod
     def beat(self) -> None:
         """Keep the connection alive; called once per heartbeat."""
 
@@ -129,6 +137,7 @@ class StreamProtocol(SocketOutbox):
 
         A client that has half-closed may not read. Then the transport would wait for it for ever.
         """
+        self.hand_over()
         self.abort_later(CLOSE_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:

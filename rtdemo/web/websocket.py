@@ -12,12 +12,18 @@ from aiohttp import web
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # installed without a C compiler
+    from websockets.utils import apply_mask
+
 from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES
 from rtdemo.protocol import wire
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.web.admission import admit, check_origin
+from rtdemo.web.app_keys import READ_BUFFER
 from rtdemo.web.handshake import accept_headers, check_handshake
 from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 
@@ -27,9 +33,14 @@ TEXTS_PER_TURN = 16
 """Texts of one client that are handled before other tasks of the event loop run."""
 FRAMES_PER_TURN = 64
 """Frames of one client, of any kind, that are read before other tasks of the event loop run."""
+READ_BYTES = 64 * 1024
+"""Bytes of a client that are read from its socket at once."""
+REPLIES_LIMIT_BYTES = 64 * 1024
+"""Bytes that may wait for a client while its texts are still handled. Its unread texts take memory too,
+so this is less than the outbox's limit."""
 PARSED_BYTES = 1024
 """Bytes that the parser gets at once: it does not stop before it has read all of them."""
-UNREAD_BYTES = 64 * 1024
+UNREAD_BYTES = 32 * 1024
 """Bytes of a client that may wait to be parsed; above this, nothing more is read from its socket."""
 FINISH_TIMEOUT_S = 2.0
 """Seconds for plugins to handle texts that arrived before the connection was lost."""
@@ -68,7 +79,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     return WebSocket(request, transport, client).run(request, head, selection)
 
 
-class WebSocket(StreamProtocol):
+class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
     """Protocol of an open WebSocket.
 
     A short frame that arrives as a whole is read here: this is how nearly all clients send, and it
@@ -83,10 +94,20 @@ class WebSocket(StreamProtocol):
         request, transport, client: as `StreamProtocol` takes them.
     """
 
-    __slots__ = ("_is_alive", "_message", "_parser", "_task", "_texts", "_texts_in_turn", "_unread")
+    __slots__ = (
+        "_buffer",
+        "_is_alive",
+        "_message",
+        "_parser",
+        "_task",
+        "_texts",
+        "_texts_in_turn",
+        "_unread",
+    )
 
     def __init__(self, request: web.Request, transport: asyncio.Transport, client: Client) -> None:
         super().__init__(request, transport, client, wire.websocket_frame)
+        self._buffer = request.app[READ_BUFFER]
         self._is_alive = True
         self._parser: Protocol | None = None
         # The frames of a message that is not complete.
@@ -101,12 +122,38 @@ class WebSocket(StreamProtocol):
         """Send a ping; end the connection if nothing has come since the last one."""
         if self.connection.reason is not None:
             return  # nothing may follow a close frame
-        # While too much of it is unread, its pong cannot arrive.
-        if not self._is_alive and self.transport.is_reading():
+        # While too much of it is unread, its pong cannot arrive. If that is because it does not read
+        # its replies, then what it reads is the sign of life.
+        if not self._is_alive and (self.transport.is_reading() or self._is_full):
             self.connection.end(Reason.CONNECTION_LOST)
             return
         self._is_alive = False
         self.write(wire.websocket_control(wire.PING))
+
+    def start(self, first: bytes) -> None:
+        """Become the transport's protocol; see `SocketOutbox`.
+
+        Arguments:
+            first: what the peer gets first.
+        """
+        super().start(first)
+        # uvloop looks for `get_buffer` only when it begins to read, which `run` lets it do.
+        self.transport.pause_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the transport writes what it reads: all connections share it.
+
+        Without it, a transport reads up to 256 KiB at once, and all of it may have to wait.
+        """
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Handle what the transport has read.
+
+        Arguments:
+            nbytes: its size.
+        """
+        self.data_received(bytes(self._buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Handle what the client sends, or keep it while an earlier text waits."""
@@ -115,8 +162,12 @@ class WebSocket(StreamProtocol):
             self._texts_in_turn = 0
             self._read(data)
             return
-        self._unread += data
-        if len(self._unread) > UNREAD_BYTES and self.transport.is_reading():
+        self._keep(self._unread + data)
+
+    def _keep(self, unread: bytes) -> None:
+        """Keep bytes until it is their turn, and read no more from the socket if they are many."""
+        self._unread = unread
+        if len(unread) > UNREAD_BYTES and self.transport.is_reading():
             self.transport.pause_reading()
 
     def _read(self, data: bytes) -> None:
@@ -131,7 +182,7 @@ class WebSocket(StreamProtocol):
             at = min(at + PARSED_BYTES, size)
             self._handle_frames(parser)
         if at < size:
-            self._unread = data[at:] + self._unread
+            self._keep(data[at:] + self._unread)
             self._go_on_later()
 
     def _read_short_frames(self, data: bytes) -> int:
@@ -145,7 +196,7 @@ class WebSocket(StreamProtocol):
             stop = payload_at + length
             if length > _SHORT_BYTES or stop > end or kind not in _SHORT_KINDS:
                 break
-            payload = _unmask(data[payload_at:stop], data[at + 2 : payload_at])
+            payload = apply_mask(data[payload_at:stop], data[at + 2 : payload_at])
             if kind in _TEXTS:
                 try:
                     text = payload.decode()
@@ -205,6 +256,7 @@ class WebSocket(StreamProtocol):
             if data:
                 self.write(data if parser.close_rcvd is None else _echo(parser.close_rcvd))
             elif parser.close_rcvd is not None:
+                self.hand_over()
                 self.transport.close()
                 self.abort_later(CLOSE_TIMEOUT_S)
             else:
@@ -216,6 +268,7 @@ class WebSocket(StreamProtocol):
         The rest of a frame that was not accepted is still unread. If the server closed at once, the
         kernel would send RST, and the peer would lose the close frame.
         """
+        self.hand_over()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.abort_later(LINGER_S)
@@ -258,9 +311,14 @@ class WebSocket(StreamProtocol):
 
     @property
     def _is_full(self) -> bool:
-        return (
-            self._is_waiting and not self.is_lost and self.get_write_buffer_size() > OUTBOX_LIMIT_BYTES
-        )
+        """Whether the client's texts have to wait because it does not read.
+
+        While it gets the history, as much as the outbox takes may wait: many clients share these bytes.
+        """
+        if not self._is_waiting or self.is_lost:
+            return False
+        limit = OUTBOX_LIMIT_BYTES if self.connection.replaying else REPLIES_LIMIT_BYTES
+        return self.get_write_buffer_size() > limit
 
     def _wait(self) -> None:
         """Handle nothing more until `_go_on`."""
@@ -322,6 +380,7 @@ class WebSocket(StreamProtocol):
 
     def resume_writing(self) -> None:
         """Go on with the texts of a client that reads again."""
+        self._is_alive = True
         super().resume_writing()
         self._go_on()
 
@@ -359,13 +418,6 @@ class WebSocket(StreamProtocol):
             self._texts.clear()
         if self._task is not None:
             self._task.cancel()
-
-
-def _unmask(payload: bytes, key: bytes) -> bytes:
-    """Return a payload without its mask (RFC 6455 section 5.3)."""
-    mask = (key * (len(payload) // 4 + 1))[: len(payload)]
-    unmasked = int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
-    return unmasked.to_bytes(len(payload), "big")
 
 
 def _echo(close: Close) -> bytes:

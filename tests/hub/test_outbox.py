@@ -47,18 +47,44 @@ async def test_what_the_kernel_takes_does_not_wait(pair: Pair) -> None:
 
 
 async def test_order_is_kept_with_what_the_transport_writes(pair: Pair) -> None:
-    """Full buffers, pieces of any size and the transport's own writes in between do not change it."""
-    pieces = [bytes([65 + n % 26]) * random.randint(1, 9000) for n in range(200)]
+    """Full buffers and pieces of any size do not change it, nor what the transport wrote before."""
+    pieces = [bytes([65 + n % 26]) * random.choice((1, 30, 3000, 9000)) for n in range(200)]
     waited = 0
     for number, piece in enumerate(pieces):
-        if number % 7 == 3:
+        if number < 5:
             pair.transport.write(piece)
         else:
             waited += pair.outbox.write(piece)
     whole = b"".join(pieces)
     assert waited > 0
     assert await pair.read(len(whole)) == whole
+    assert pair.outbox.get_write_buffer_size() == 0
     pair.transport.abort()
+    pair.peer.close()
+
+
+async def test_all_that_waits_counts(pair: Pair) -> None:
+    """What waits behind the transport's bytes counts as much as these."""
+    while not pair.outbox.write(b"x" * 5000):
+        pass
+    before = pair.outbox.get_write_buffer_size()
+    for _ in range(100):
+        assert pair.outbox.write(b"y" * 30)
+    assert pair.outbox.get_write_buffer_size() == before + 3000
+    pair.transport.abort()
+    pair.peer.close()
+
+
+async def test_what_waits_arrives_before_the_end_of_the_stream(pair: Pair) -> None:
+    """A transport that closes sends only its own bytes first; so it gets all of them."""
+    pieces = [bytes([65 + n % 26]) * 3000 for n in range(50)]
+    for piece in pieces:
+        pair.outbox.write(piece)
+    pair.outbox.hand_over()
+    pair.transport.close()
+    whole = b"".join(pieces)
+    assert await pair.read(len(whole)) == whole
+    assert await asyncio.get_running_loop().sock_recv(pair.peer, 1) == b""
     pair.peer.close()
 
 

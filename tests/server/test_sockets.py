@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from rtdemo.errors import ListenError
-from rtdemo.server.sockets import INHERITED_OPTIONS, bind
+from rtdemo.server.sockets import INHERITED_OPTIONS, bind, end_unacknowledged
 
 
 def test_every_interface_has_one_port_on_both_families() -> None:
@@ -53,3 +53,21 @@ def test_accepted_connections_have_the_options_of_the_listening_socket() -> None
             found = [accepted.getsockopt(level, option) for level, option, _ in INHERITED_OPTIONS]
     assert found == [value for _, _, value in INHERITED_OPTIONS]
     assert len(found) >= 2
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no TCP_USER_TIMEOUT"
+)
+@pytest.mark.parametrize(("heartbeat", "timeout_ms"), [(25.0, 25_000), (1.0, 10_000)])
+def test_accepted_connection_ends_if_its_peer_acknowledges_nothing(
+    heartbeat: float, timeout_ms: int
+) -> None:
+    """For the time of a heartbeat; the kernel drops packets only for root, so the option is read."""
+    (listening,) = bind("", "127.0.0.1", 0)
+    end_unacknowledged(listening, heartbeat)
+    listening.listen()
+    with listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            found = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert found == timeout_ms

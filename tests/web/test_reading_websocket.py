@@ -15,7 +15,13 @@ from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES, Outbox
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from rtdemo.web import websocket
-from rtdemo.web.websocket import FRAMES_PER_TURN, WebSocket
+from rtdemo.web.websocket import (
+    FRAMES_PER_TURN,
+    READ_BYTES,
+    REPLIES_LIMIT_BYTES,
+    UNREAD_BYTES,
+    WebSocket,
+)
 from tests.clients import eventually
 from tests.conftest import Start
 from tests.raw_client import (
@@ -130,10 +136,47 @@ async def test_pings_of_a_client_that_reads_nothing(start: Start) -> None:
     """The server stops reading once the outbox is full; the pongs in it are bounded."""
     opened = await Opened(start).open()
     sending = asyncio.ensure_future(opened.client.send(frame(PING, b"x" * 125) * 100_000))
-    await eventually(lambda: opened.connection.is_full)
+    await eventually(lambda: opened.protocol._is_full)
     for _ in range(200):
         await turns(1)
-        assert opened.connection.outbox_bytes < 4 * OUTBOX_LIMIT_BYTES
+        assert opened.connection.outbox_bytes < 2 * REPLIES_LIMIT_BYTES
+    sending.cancel()
+    await asyncio.wait({sending})
+    opened.client.leave(by_reset=True)
+
+
+@pytest.mark.parametrize("size", [10, 60_000])
+async def test_texts_of_a_client_that_reads_nothing_take_little_memory(start: Start, size: int) -> None:
+    """Its replies and its unread texts are bounded; the next heartbeats end the connection."""
+    opened = await Opened(start).open(heartbeat=600)
+    text = frame(TEXT, b"x" * size)
+    sending = asyncio.ensure_future(opened.client.send(text * (12_000_000 // len(text))))
+    await eventually(lambda: not opened.protocol.transport.is_reading())
+    protocol, connection = opened.protocol, opened.connection
+    await turns(200)
+    assert connection.outbox_bytes <= REPLIES_LIMIT_BYTES + 70_000
+    assert len(protocol._unread) <= UNREAD_BYTES + READ_BYTES
+    protocol.beat()
+    if connection.reason is None:
+        protocol.beat()
+    assert connection.reason is Reason.CONNECTION_LOST
+    sending.cancel()
+    await asyncio.wait({sending})
+    opened.client.leave(by_reset=True)
+
+
+async def test_client_that_reads_slowly_is_alive(start: Start) -> None:
+    """While its replies wait no pong is read; that it reads them is enough."""
+    opened = await Opened(start).open(heartbeat=600)
+    text = frame(TEXT, b"x" * 1000)
+    sending = asyncio.ensure_future(opened.client.send(text * 12_000))
+    await eventually(lambda: not opened.protocol.transport.is_reading())
+    for _ in range(10):
+        opened.protocol.beat()
+        end = len(opened.client.received) + 512 * 1024
+        while len(opened.client.received) < end:
+            assert await opened.client.read_more()
+    assert opened.connection.reason is None
     sending.cancel()
     await asyncio.wait({sending})
     opened.client.leave(by_reset=True)
@@ -143,7 +186,7 @@ async def test_pings_of_a_client_that_reads_late(start: Start) -> None:
     """All are answered, and the server reads on."""
     opened = await Opened(start).open()
     sending = asyncio.ensure_future(opened.client.send(frame(PING, b"x" * 125) * 20_000))
-    await eventually(lambda: opened.connection.is_full)
+    await eventually(lambda: opened.protocol._is_full)
     while opened.client.received.count(b"\x8a\x7d") < 20_000:
         assert await opened.client.read_more()
     await sending

@@ -1,0 +1,215 @@
+"""Keep some file descriptors free, whatever connects: for requests, health checks, plugins and files.
+
+A server without a free descriptor accepts nothing, not even a health check. So streams may take all
+but a reserve. Where connections that are no streams take up half of this reserve too, idle ones are
+closed, the oldest first: a client that has connected and sends nothing makes room for the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from ssl import SSLContext
+
+from aiohttp import web
+
+from rtdemo.hub.hub import Hub
+from rtdemo.server.open_files import count_open
+from rtdemo.timing.schedule import Clock, Timer
+
+log = logging.getLogger(__name__)
+
+LISTEN_BACKLOG = 4096
+"""Connections that the kernel queues for each socket until they are accepted."""
+RESERVE_SHARE = 8
+"""One descriptor in so many is in the reserve, within the next two bounds."""
+MIN_RESERVE, MAX_RESERVE = 32, 256
+LOW_LIMIT = 1024
+"""A limit below this is reported at start: it is the default of most systems, and small for a server."""
+TURNS_TO_CLOSE = 16
+"""Part of the reserve that asyncio may accept in a turn. It takes four turns from there to a close."""
+COUNT_INTERVAL_S = 1.0
+"""Seconds between two exact counts, and without a closed connection until a shortage is over."""
+COUNT_ACCEPTS = 256
+"""Connections that are accepted at the most until the descriptors are counted again."""
+
+
+class Descriptors:
+    """Close idle connections, and let the hub refuse streams, before no descriptor is free.
+
+    Arguments:
+        runner: is set up, and has the connections that are no streams.
+        hub: has the streams. Its `capacity` is set.
+        clock: times counts and shortages.
+        limit: number of descriptors that the process may have open; 0 for no limit.
+        count: returns how many are open; None if none is free.
+    """
+
+    def __init__(
+        self,
+        runner: web.BaseRunner,
+        hub: Hub,
+        clock: Clock,
+        limit: int,
+        count: Callable[[], int | None] = count_open,
+    ) -> None:
+        server = runner.server
+        if server is None:
+            raise RuntimeError("set the runner up before")
+        self._server = server
+        self._hub = hub
+        self._clock = clock
+        self._limit = limit
+        self._count = count
+        self.reserve = min(max(limit // RESERVE_SHARE, MIN_RESERVE), MAX_RESERVE)
+        # Descriptors that are neither a stream's nor an HTTP connection's, and when they were counted.
+        self._others = 0
+        self._counted_at = -COUNT_INTERVAL_S
+        # Connections that may be accepted until the next check.
+        self._room = 0
+        self._is_check_due = False
+        # A shortage: when it began, how many connections were closed, also since the last look.
+        self._short_since: float | None = None
+        self._closed = self._closed_lately = 0
+        self._timer: Timer | None = None
+
+    @property
+    def accepts_per_turn(self) -> int:
+        """Connections that asyncio's own loop may accept in a turn.
+
+        It closes nothing in the same turn, and without a free descriptor it logs a traceback for each
+        connection that waits. uvloop accepts until nothing waits, and then closes the others.
+        """
+        return self.reserve // TURNS_TO_CLOSE if self._limit else LISTEN_BACKLOG
+
+    def start(self) -> None:
+        """Count, set the hub's capacity, and report a low limit."""
+        if not self._limit:
+            return
+        self._check()
+        if self._limit < LOW_LIMIT:
+            log.warning(
+                "this process may open only %d files: it serves at most %d streams; "
+                "raise the limit with ulimit -n, or LimitNOFILE= of systemd",
+                *(self._limit, self._hub.capacity),
+            )
+
+    def accepted(self) -> asyncio.Protocol:
+        """Return the protocol of a connection that was just accepted."""
+        self._room -= 1
+        if self._room <= 0 and self._limit and not self._is_check_due:
+            self._is_check_due = True
+            asyncio.get_running_loop().call_soon(self._check)
+        return self._server()
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check(self) -> None:
+        """Count the descriptors, and close idle connections if too many are open."""
+        self._is_check_due = False
+        connections = self._server.connections
+        known = len(connections) + len(self._hub)
+        if self._clock.time() - self._counted_at >= COUNT_INTERVAL_S:
+            self._counted_at = self._clock.time()
+            count = self._count()
+            self._others = max(0, (self._limit if count is None else count) - known)
+            self._hub.capacity = max(1, self._limit - self.reserve - self._others)
+        used = self._others + known
+        self._room = self._limit - self.reserve // 2 - used
+        if self._room < 0:
+            # Some more, so that the next ones need no check.
+            self._room += self._make_room(connections, -self._room, self.reserve // RESERVE_SHARE, used)
+        self._room = min(self._room, COUNT_ACCEPTS)
+
+    def _make_room(
+        self, connections: list[web.RequestHandler], wanted: int, more: int, used: int
+    ) -> int:
+        """Close connections, the oldest first; return how many.
+
+        Arguments:
+            connections: in the order in which they were accepted.
+            wanted: how many; where too few are idle, some with a request are closed too.
+            more: further idle ones.
+            used: number of open descriptors, for the log.
+        """
+        idle: list[web.RequestHandler] = []
+        busy: list[web.RequestHandler] = []
+        for connection in connections:
+            if connection.transport is not None and not connection.transport.is_closing():
+                is_busy = connection._current_request is not None  # noqa: SLF001 - no public name
+                (busy if is_busy else idle).append(connection)
+        chosen = idle[: wanted + more]
+        chosen += busy[: max(0, wanted - len(chosen))]
+        for connection in chosen:
+            if connection.transport is not None:
+                connection.transport.abort()
+        self._hub.refused["descriptors"] += len(chosen)
+        self._closed += len(chosen)
+        self._closed_lately += len(chosen)
+        if self._short_since is None and chosen:
+            self._short_since = self._clock.time()
+            log.warning(
+                "file descriptors are short: %d of %d are open; idle connections are closed, the oldest "
+                "first; raise the limit with ulimit -n, or LimitNOFILE= of systemd",
+                *(used, self._limit),
+            )
+            self._look_later()
+        return len(chosen)
+
+    def _look_later(self) -> None:
+        self._timer = self._clock.call_at(self._clock.time() + COUNT_INTERVAL_S, self._look)
+
+    def _look(self) -> None:
+        """Report the end of a shortage once no connection was closed since the last look."""
+        self._timer = None
+        if self._closed_lately or self._short_since is None:
+            self._closed_lately = 0
+            self._look_later()
+            return
+        seconds = self._clock.time() - self._short_since
+        log.warning(
+            "file descriptors suffice again after %.1f s; %d connections were closed",
+            *(seconds, self._closed),
+        )
+        self._short_since, self._closed = None, 0
+
+
+class BoundedSite(web.SockSite):
+    """A listening socket whose connections leave some file descriptors free.
+
+    Arguments:
+        runner, sock, ssl_context: as `web.SockSite` takes them.
+        descriptors: is asked for each connection.
+    """
+
+    __slots__ = ("_descriptors", "_own_socket")
+
+    def __init__(
+        self,
+        runner: web.BaseRunner,
+        sock: socket.socket,
+        ssl_context: SSLContext | None,
+        descriptors: Descriptors,
+    ) -> None:
+        super().__init__(runner, sock, ssl_context=ssl_context)
+        self._own_socket = sock
+        self._descriptors = descriptors
+
+    async def start(self) -> None:
+        """Listen."""
+        await web.BaseSite.start(self)
+        descriptors = self._descriptors
+        self._server = await asyncio.get_running_loop().create_server(
+            descriptors.accepted,
+            sock=self._own_socket,
+            ssl=self._ssl_context,
+            backlog=descriptors.accepts_per_turn,
+        )
+        # asyncio takes the backlog for both numbers.
+        self._own_socket.listen(LISTEN_BACKLOG)

@@ -1,0 +1,84 @@
+"""What every answer has: the headers that protect its reader, and for an error one line of text."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+
+from rtdemo.errors import printable
+
+MAX_LINE_BYTES = 600
+"""Bytes of an error's text. With the headers, an answer stays under 1 KB."""
+CONTENT_SECURITY_POLICY = "Content-Security-Policy"
+"""Name of the header (W3C Content Security Policy Level 3)."""
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    # Answers other than the page are data: a browser that opens one runs nothing that is in it.
+    CONTENT_SECURITY_POLICY: "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def add_headers(response: web.StreamResponse) -> None:
+    """Add the headers of every answer, and remove the one that names the server's software.
+
+    Arguments:
+        response: about to be sent. Headers that it has already are kept.
+    """
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.pop(hdrs.SERVER, None)
+
+
+def one_line(text: str) -> str:
+    """Return a text as the one line of an error's answer: printable, of bounded length."""
+    line = printable(" ".join(text[: 2 * MAX_LINE_BYTES].split()))
+    return line.encode()[:MAX_LINE_BYTES].decode(errors="ignore") + "\n"
+
+
+def error(status: int, text: str, headers: dict[str, str]) -> web.Response:
+    """Return an HTTP error with one line of text.
+
+    Arguments:
+        status: HTTP status, 400 to 599.
+        text: what is wrong and what to do. It may contain what the client sent.
+        headers: additional response headers.
+    """
+    return web.Response(status=status, text=one_line(text), headers=headers)
+
+
+class LastAnswer(web.StreamResponse):
+    """An error for a request that could not be read. It is the last answer on its connection.
+
+    aiohttp sends its own answer to such a request past the application: as HTTP/1.0, and with a banner.
+
+    Arguments:
+        status: HTTP status, 400 to 499.
+        text: what is wrong and what to do. It may contain what the client sent.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(status=status)
+        self.force_close()
+        self._text = text
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Send the whole answer."""
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        body = one_line(self._text).encode()
+        headers = {
+            hdrs.CONTENT_TYPE: "text/plain; charset=utf-8",
+            hdrs.CONTENT_LENGTH: str(len(body)),
+            hdrs.CONNECTION: "close",
+            hdrs.DATE: formatdate(usegmt=True),
+            **_HEADERS,
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        status = f"{self.status} {HTTPStatus(self.status).phrase}"
+        transport.write(f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Send nothing more."""

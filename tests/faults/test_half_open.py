@@ -1,0 +1,133 @@
+"""Peers that disappear: from some time on, nothing of what either side sends arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.server.server import Server
+from tests.clients import eventually
+from tests.conftest import Start
+from tests.faults.test_faults import reasons
+from tests.raw_client import request
+
+__all__ = ["reasons"]
+
+
+class SwallowingProxy:
+    """Pass on what both sides send, until `swallow`; from then on drop it, and close nothing.
+
+    Attributes:
+        port: where it listens on loopback.
+        swallowed: bytes of the server that were dropped.
+    """
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._swallows = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writers: list[asyncio.StreamWriter] = []
+        self.port = 0
+        self.swallowed = 0
+
+    async def start(self) -> None:
+        """Listen."""
+        self._listening = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.port = self._listening.sockets[0].getsockname()[1]
+
+    def swallow(self) -> None:
+        """Pass on nothing any more, not even the end of a connection."""
+        self._swallows = True
+
+    async def close(self) -> None:
+        """Close everything."""
+        self._listening.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = await asyncio.open_connection("127.0.0.1", self._server_port)
+        self._writers += [writer, server[1]]
+        self._tasks.append(asyncio.ensure_future(self._pass_on(server[0], writer)))
+        self._tasks.append(asyncio.ensure_future(self._pass_on(reader, server[1])))
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if self._swallows:
+                self.swallowed += len(data)
+            else:
+                writer.write(data)
+
+
+@pytest.fixture
+async def proxies() -> AsyncIterator[list[SwallowingProxy]]:
+    found: list[SwallowingProxy] = []
+    yield found
+    for proxy in found:
+        await proxy.close()
+
+
+async def connect_through(
+    proxies: list[SwallowingProxy], server: Server, transport: str
+) -> socket.socket:
+    url = urlsplit(server.websocket_url if transport == "websocket" else server.web_url)
+    assert url.port
+    proxy = SwallowingProxy(url.port)
+    await proxy.start()
+    proxies.append(proxy)
+    loop, sock = asyncio.get_running_loop(), socket.socket()
+    sock.setblocking(False)
+    await loop.sock_connect(sock, ("127.0.0.1", proxy.port))
+    await loop.sock_sendall(sock, request(server, transport))
+    seen = b""
+    while b"established" not in seen:
+        seen += await loop.sock_recv(sock, 4096)
+    return sock
+
+
+async def test_websocket_ends_within_two_heartbeats_of_silence(
+    start: Start, reasons: list[Reason | None], proxies: list[SwallowingProxy]
+) -> None:
+    """The first ping that is not answered ends it; the connection itself seems to be open."""
+    server = await start(heartbeat=600)  # the test makes the beats
+    client = await connect_through(proxies, server, "websocket")
+    (connection,) = server.hub.connections
+    beats: list[bool] = []
+    beat = connection._outbox.beat  # type: ignore[attr-defined]
+    proxies[0].swallow()
+    while not reasons:
+        before = proxies[0].swallowed
+        beat()
+        await eventually(lambda: proxies[0].swallowed > before or bool(reasons))  # noqa: B023
+        beats.append(True)
+    assert reasons == [Reason.CONNECTION_LOST]
+    assert len(beats) == 2
+    assert len(server.hub) == 0
+    client.close()
+
+
+async def test_stream_gets_a_heartbeat_that_has_to_be_acknowledged(
+    start: Start, proxies: list[SwallowingProxy]
+) -> None:
+    """An event stream's client sends nothing: the kernel misses its acknowledgement of a comment.
+
+    The proxy acknowledges; so this stream stays. See `end_unacknowledged` and its test.
+    """
+    server = await start(heartbeat=600)
+    client = await connect_through(proxies, server, "sse")
+    (connection,) = server.hub.connections
+    proxies[0].swallow()
+    for _ in range(2):
+        before = proxies[0].swallowed
+        connection._outbox.beat()  # type: ignore[attr-defined]
+        await eventually(lambda: proxies[0].swallowed > before)  # noqa: B023
+    assert connection.reason is None
+    client.close()
