@@ -33,7 +33,9 @@ flag also has its opposite, such as `--no-single-site`.
 METRICS_HEAD = """# Metrics
 
 `GET /metrics` answers in the Prometheus text format, for all workers together.
-[deploy/grafana.json](../deploy/grafana.json) is a dashboard for them.
+[deploy/grafana.json](../deploy/grafana.json) is a dashboard for them. Only
+[local users](deploy.md#who-is-a-local-user) need no admin token (`Authorization: Bearer`), unless the
+server has `--public-stats`.
 
 ```console
 $ curl localhost:3000/metrics

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -35,7 +36,7 @@ from rtdemo.server.tls import Certificate
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.loop_lag import LoopLag
 from rtdemo.timing.schedule import Clock, LoopClock, Schedule
-from rtdemo.web import aggregate
+from rtdemo.web import access, aggregate
 from rtdemo.web.app import create_app
 from rtdemo.web.app_keys import Sites, Started
 from rtdemo.web.http_connection import HttpRunner
@@ -331,7 +332,10 @@ class Server:
         print(f"rtdemo: page, SSE, API  {self.web_url}/")
         print(f"rtdemo: WebSocket       {self.websocket_url}")
         names = ", ".join(plugin.name for plugin in self.plugins.plugins)
-        print(f"rtdemo: plugins         {names or 'none'}", flush=True)
+        print(f"rtdemo: plugins         {names or 'none'}")
+        if line := access.start_line(self.settings):
+            print(line)
+        sys.stdout.flush()
 
 
 def _ignore() -> None:

@@ -7,6 +7,7 @@ Flags, environment variables, `.env` lines, `rtdemo serve --help` and docs/setti
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -21,6 +22,7 @@ from rtdemo.settings import redis_url, trusted_proxies
 from rtdemo.settings.field import Setting, about, describe
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+_NO_HOST_NAME = re.compile(r"[/@*\s]|^[^:\[]*:\d*$")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +62,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[str, ...],
         about("Additional origins that may connect, such as https://example.org."),
     ] = ()
+    allow_host: Annotated[
+        tuple[str, ...],
+        about(
+            "Additional names that a request's Host may have, separated by commas. Without it, a site "
+            "on loopback has the names of this machine, and any other site has every name."
+        ),
+    ] = ()
     trusted_proxies: Annotated[
         tuple[str, ...],
         about(
@@ -83,16 +92,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool, about("Serve the endpoints under /api/probe/, which `rtdemo doctor` uses.")
     ] = True
     production: Annotated[
-        bool, about("Disable development features (--lab, --reload), overriding other settings.")
+        bool,
+        about(
+            "Disable development features (--lab, --reload) and the rights of local users, overriding "
+            "other settings."
+        ),
     ] = False
     admin_token: Annotated[
         str,
-        about("Bearer token that permits administration. Without it, only local clients may."),
+        about(
+            "Bearer token that permits administration. Without it, only local users may, and nobody "
+            "with --production."
+        ),
     ] = ""
     publish_token: Annotated[
         str,
-        about("Bearer token that permits publishing. Without it, only local clients may."),
+        about(
+            "Bearer token that permits publishing. Without it, only local users may, and nobody with "
+            "--production."
+        ),
     ] = ""
+    public_stats: Annotated[
+        bool,
+        about(
+            "Let every client read /metrics, /api/plugins and producers' errors. Without it, only local "
+            "users and holders of the admin token may."
+        ),
+    ] = False
     publish_names: Annotated[
         tuple[str, ...],
         about("Producer names that clients may select before their first message is published."),
@@ -309,11 +335,7 @@ def _check_combinations(settings: Settings) -> None:
     if settings.workers != 1 and settings.engine_optional and not settings.isolated_workers:
         allowed = "0 with several workers, which would not share one log, or --isolated-workers"
         raise SETTINGS["engine_optional"].error("1", "the settings", allowed)
-    for origin in settings.allow_origin:
-        parts = urlsplit(origin)
-        if not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
-            allowed = "scheme://host or scheme://host:port, separated by commas"
-            raise SETTINGS["allow_origin"].error(origin, "the settings", allowed)
+    _check_names(settings)
     _check_trusted_proxies(settings.trusted_proxies)
     if settings.plugins_dir and not Path(settings.plugins_dir).is_dir():
         raise SETTINGS["plugins_dir"].error(settings.plugins_dir, "the settings", "an existing folder")
@@ -326,6 +348,19 @@ def _check_trusted_proxies(values: tuple[str, ...]) -> None:
         allowed = f"the number of proxies, 0 to {trusted_proxies.MAX_HOPS}, or addresses like 10.0.0.0/8"
         setting = SETTINGS["trusted_proxies"]
         raise setting.error(",".join(values), "the settings", f"{allowed} ({error})") from error
+
+
+def _check_names(settings: Settings) -> None:
+    """Check the names of origins and hosts."""
+    for origin in settings.allow_origin:
+        parts = urlsplit(origin)
+        if not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
+            allowed = "scheme://host or scheme://host:port, separated by commas"
+            raise SETTINGS["allow_origin"].error(origin, "the settings", allowed)
+    for name in settings.allow_host:
+        if _NO_HOST_NAME.search(name):
+            allowed = "names without scheme and port, such as demo.example.org, separated by commas"
+            raise SETTINGS["allow_host"].error(name, "the settings", allowed)
 
 
 def _check_engine(url: str) -> None:

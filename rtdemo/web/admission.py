@@ -1,10 +1,8 @@
-"""Decide whether a request is admitted: its origin, its token and its query."""
+"""Decide whether a connection is admitted: its origin and its query."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
-from ipaddress import ip_address
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -15,12 +13,10 @@ from rtdemo.hub.selection import Selection, SelectionError, read_producers, read
 from rtdemo.protocol.client import Client, Transport
 from rtdemo.web.app_keys import HUB, SETTINGS, SITES
 from rtdemo.web.client_address import client_address
-from rtdemo.web.limits import add_failed_token, check_tokens
+from rtdemo.web.host import split_host
 
 RETRY_SOON = {"Retry-After": "2"}
 """Header of a refusal for a reason that soon passes; the value is in seconds."""
-FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
-"""Headers by which a proxy reports itself."""
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -38,9 +34,10 @@ def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection
     if hub.is_full:
         hub.refused["descriptors"] += 1
         raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)
+    address = client_address(request)
     if not request.query_string:
-        return Client(transport, client_address(request), query=_NO_QUERY), Selection()
-    client = Client(transport, client_address(request), query=dict(request.query))
+        return Client(transport, address, query=_NO_QUERY), Selection()
+    client = Client(transport, address, query=dict(request.query))
     return client, selection(request, client)
 
 
@@ -74,70 +71,6 @@ def selection(request: web.Request, client: Client) -> Selection:
         raise Refused(400, str(error)) from error
 
 
-def check_admin(request: web.Request) -> None:
-    """Admit administrators only.
-
-    Raises:
-        Refused: as by `check_token`.
-    """
-    check_token(request, "admin", request.app[SETTINGS].admin_token)
-
-
-def check_token(request: web.Request, kind: str, token: str) -> None:
-    """Admit the holder of a token; where no token is set, the users of this machine.
-
-    A proxy on the same host is no local user: the requests that it forwards have its headers.
-
-    Arguments:
-        kind: which setting `--KIND-token` has the token.
-        token: the value of that setting; empty where it is not set.
-
-    Raises:
-        Refused: 401 without the token where one is set; 403 from elsewhere where none is; 429 with
-            Retry-After after too many wrong tokens from the client's address.
-    """
-    check_origin(request)
-    if token:
-        check_tokens(request)
-        given = request.headers.get(hdrs.AUTHORIZATION, "")
-        if not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            if given:
-                add_failed_token(request)
-            challenge = {"WWW-Authenticate": "Bearer"}
-            raise Refused(401, f"send the {kind} token as Authorization: Bearer", challenge)
-    elif not is_local(request):
-        raise Refused(
-            403, f"only this machine may do that; set --{kind}-token to allow it from elsewhere"
-        )
-
-
-def is_local(request: web.Request) -> bool:
-    """Return whether a request comes from this machine, through no proxy, to a name of this machine.
-
-    The name is checked against DNS rebinding: a foreign site can let its own name resolve to this
-    machine. A local browser then sends requests from this machine, with an origin that equals the
-    host.
-    """
-    forwarded = any(name in request.headers for name in FORWARDING)
-    return not forwarded and _is_loopback(request.remote or "") and _is_loopback(_host(request))
-
-
-def _host(request: web.Request) -> str:
-    try:
-        return urlsplit(f"//{request.host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def check_origin(request: web.Request) -> None:
     """Admit pages from the server's own address or an allowed origin, and no others.
 
@@ -161,13 +94,13 @@ def _is_own(given: str, request: web.Request) -> bool:
     ends TLS the server does not see the scheme: a missing port may mean 80 or 443.
     """
     try:
-        origin, host = urlsplit(given), urlsplit(f"//{request.host}")
+        origin = urlsplit(given)
         origin_port = origin.port
-        host_port = host.port
     except ValueError:
         return False
+    host = split_host(request)
     default = _DEFAULT_PORTS.get(origin.scheme)
     if default is None or not origin.hostname or origin.hostname != host.hostname:
         return False
     port = origin_port or default
-    return port in request.app[SITES].ports or port == (host_port or default)
+    return port in request.app[SITES].ports or port == (host.port or default)

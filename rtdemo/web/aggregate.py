@@ -12,21 +12,34 @@ from rtdemo.hub import statistics
 from rtdemo.hub.statistics import Statistics
 from rtdemo.web.app_keys import COUNTER_FILES, HUB, OTHER_WORKERS, STARTED
 from rtdemo.web.other_workers import is_from_other_worker
+from rtdemo.web.sum_cache import SumCache
 
 PATH = "/api/worker"
 """Path at which a worker reports its own statistics to the other workers, and only to them."""
+_SUM = web.AppKey("_SUM", SumCache)
 
 
 def setup(app: web.Application) -> None:
     """Add the route to the application."""
+    app[_SUM] = SumCache(app[COUNTER_FILES].folder)
     app.router.add_get(PATH, worker)
 
 
 async def gather(app: web.Application) -> Statistics:
-    """Return the statistics of this server and of all other workers of its parent.
+    """Return the statistics of this server and of all other workers of its parent; do not change them.
 
-    Workers that have exited, or do not answer, are included with their last counters.
+    Workers that have exited, or do not answer, are included with their last counters. With other
+    workers, the statistics may be those of the last 250 ms.
     """
+    return await app[_SUM].get(lambda: _add_up(app))
+
+
+def forget(app: web.Application) -> None:
+    """Let the next request gather new statistics, because a request has changed something in them."""
+    app[_SUM].clear()
+
+
+async def _add_up(app: web.Application) -> Statistics:
     # Read the files first: they include the workers that exit before they answer.
     on_file = app[COUNTER_FILES].read()
     total = own(app)

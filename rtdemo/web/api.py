@@ -12,8 +12,8 @@ from rtdemo.hub.hub import Hub
 from rtdemo.hub.statistics import COUNTERS, ProducerStatistics, Statistics
 from rtdemo.protocol import message
 from rtdemo.protocol.client import TRANSPORTS
-from rtdemo.web.admission import check_admin
-from rtdemo.web.aggregate import gather
+from rtdemo.web.access import check_admin, check_details, may_read_details
+from rtdemo.web.aggregate import forget, gather
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS
 from rtdemo.web.other_workers import is_from_other_worker
 
@@ -104,9 +104,14 @@ def _servers(hub: Hub, gathered: Statistics) -> dict[str, object]:
 
 
 async def producers(request: web.Request) -> web.Response:
-    """Answer `GET /api/producers`: each producer, and each name that is published under."""
+    """Answer `GET /api/producers`: each producer, and each name that is published under.
+
+    The last errors may have paths and data: they are only for those who may read details.
+    """
     hub = request.app[HUB]
     running = (await gather(request.app)).producers
+    if not may_read_details(request):
+        running = [msgspec.structs.replace(producer, last_error=None) for producer in running]
     names = {producer.name for producer in running}
     published = [name for name in hub.published if name not in names]
     replying = set(hub.plugins.replying)
@@ -149,11 +154,17 @@ async def enable(request: web.Request) -> web.Response:
         raise Refused(404, f"there is no producer {name[:100]!r}")
     for supervisor in supervisors:
         supervisor.enable()
+    forget(request.app)
     return json_response([statistics.of_producer(supervisor) for supervisor in supervisors])
 
 
 async def plugins(request: web.Request) -> web.Response:
-    """Answer `GET /api/plugins`: each plugin with its origin, and the error of its last reload."""
+    """Answer `GET /api/plugins`: each plugin with its origin, and the error of its last reload.
+
+    Raises:
+        Refused: 401 or 403 for those who may not read details.
+    """
+    check_details(request)
     return json_response(
         [
             {"name": plugin.name, "origin": plugin.origin, "error": plugin.error}

@@ -25,6 +25,7 @@ from rtdemo.web.app_keys import (
     Sites,
     Started,
 )
+from rtdemo.web.host import check_host, local_address
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 log = logging.getLogger(__name__)
@@ -90,10 +91,12 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     The WebSocket site serves only WebSocket, at every path. The web site serves the routes.
     """
     try:
+        check_host(request)
         if not request.path.isprintable():
             raise Refused(400, "the path has control characters, or bytes that are not UTF-8")
         websocket_port = request.app[SITES].websocket
-        if websocket_port is not None and _local_port(request) == websocket_port:
+        local = local_address(request)
+        if websocket_port is not None and local is not None and local[1] == websocket_port:
             handler = websocket.socket
         return await handler(request)
     except Refused as refused:
@@ -120,12 +123,6 @@ def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
         else error.text or error.reason
     )
     return answers.error(error.status, text, {hdrs.ALLOW: allowed} if allowed else {})
-
-
-def _local_port(request: web.Request) -> int | None:
-    transport = request.transport
-    name = transport.get_extra_info("sockname") if transport is not None else None
-    return name[1] if isinstance(name, tuple) else None
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

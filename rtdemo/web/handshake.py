@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion11
 from websockets.utils import accept_key
 
 from rtdemo.errors import Refused
 from rtdemo.web.app_keys import SITES
+from rtdemo.web.host import split_host
 
 KEY_BYTES = 16
 """Length of the key that a client sends, before Base64 (RFC 6455 section 4.1)."""
@@ -20,7 +21,7 @@ def check_handshake(request: web.Request) -> None:
 
     Raises:
         Refused: 405 for another method than GET; 426, with the headers of a valid handshake, for a GET
-            that is none; 400 for a bad key.
+            that is none; 400 for a bad key, for several keys, and for HTTP/1.0.
     """
     headers = request.headers
     if request.method != hdrs.METH_GET:
@@ -33,9 +34,12 @@ def check_handshake(request: web.Request) -> None:
         headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"
         and "upgrade" in ",".join(headers.getall(hdrs.CONNECTION, [])).lower()
     )
-    if is_upgrade and headers.get(hdrs.SEC_WEBSOCKET_VERSION) == "13":
-        if not _is_key(headers.get(hdrs.SEC_WEBSOCKET_KEY, "")):
-            raise Refused(400, "Sec-WebSocket-Key is not 16 bytes in Base64")
+    if is_upgrade and headers.getall(hdrs.SEC_WEBSOCKET_VERSION, []) == ["13"]:
+        if request.version < HttpVersion11:
+            raise Refused(400, "a WebSocket handshake needs HTTP/1.1; a proxy on the way may speak 1.0")
+        keys = headers.getall(hdrs.SEC_WEBSOCKET_KEY, [])
+        if len(keys) != 1 or not _is_key(keys[0]):
+            raise Refused(400, "Sec-WebSocket-Key: send one, which is 16 bytes in Base64")
         return
     raise Refused(
         426,
@@ -55,7 +59,7 @@ def accept_headers(request: web.Request) -> dict[str, str]:
 
 def _is_key(key: str) -> bool:
     try:
-        return len(b64decode(key)) == KEY_BYTES
+        return len(b64decode(key, validate=True)) == KEY_BYTES
     except ValueError:
         return False
 
@@ -63,12 +67,9 @@ def _is_key(key: str) -> bool:
 def _page_url(request: web.Request) -> str:
     """Return the page's address: host and port of the request, unless they are the WebSocket site's."""
     sites = request.app[SITES]
-    try:
-        requested = urlsplit(f"//{request.host}")
-        host, port = requested.hostname or "localhost", requested.port
-    except ValueError:
-        host, port = "localhost", sites.websocket
-    if port != sites.websocket:
-        return f"{request.scheme}://{request.host}/"
+    requested = split_host(request)
+    host, port = requested.hostname or "localhost", requested.port
+    if requested.hostname and port != sites.websocket:
+        return f"{request.scheme}://{requested.netloc}/"
     host = f"[{host}]" if ":" in host else host
     return f"{request.scheme}://{host}:{sites.web}/"

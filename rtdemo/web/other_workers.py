@@ -169,22 +169,22 @@ class CounterFiles:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def write(self, counted: Statistics) -> None:
         """Write a worker's own statistics to its file."""
-        if self._folder is not None:
-            _write(_file(self._folder, counted.worker), counted)
+        if self.folder is not None:
+            _write(_file(self.folder, counted.worker), counted)
 
     def read(self) -> dict[int, Statistics]:
         """Return the statistics on file by process id; those of exited workers added up under 0."""
-        if self._folder is None:
+        if self.folder is None:
             return {}
         while True:
-            exited = _read_exited(self._folder)
-            files = [path for path in self._folder.glob("*.json") if path.stem.isdecimal()]
+            exited = _read_exited(self.folder)
+            files = [path for path in self.folder.glob("*.json") if path.stem.isdecimal()]
             found = {int(path.stem): _read(path) for path in files}
-            if _read_exited(self._folder) == exited:
+            if _read_exited(self.folder) == exited:
                 break
         if exited is not None:
             found.pop(exited.last, None)
@@ -197,16 +197,16 @@ class CounterFiles:
         Arguments:
             worker: its process id.
         """
-        if self._folder is None or (counted := _read(_file(self._folder, worker))) is None:
+        if self.folder is None or (counted := _read(_file(self.folder, worker))) is None:
             return
-        exited, total = _read_exited(self._folder), counted.past()
+        exited, total = _read_exited(self.folder), counted.past()
         if exited is not None:
             exited.total.add(total)
             total = exited.total
         # The names that a plugin invents would add up without bound.
         del total.producers[MAX_PRODUCERS:]
-        if _write(_exited_file(self._folder), _Exited(total, worker)):
-            _file(self._folder, worker).unlink(missing_ok=True)
+        if _write(_exited_file(self.folder), _Exited(total, worker)):
+            _file(self.folder, worker).unlink(missing_ok=True)
 
 
 def _file(folder: Path, worker: int) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import IO, Any, cast
-from urllib.parse import urlsplit
 
 import aiohttp_jinja2
 import jinja2
@@ -16,7 +15,9 @@ from rtdemo import __version__
 from rtdemo.errors import Refused
 from rtdemo.settings.folders import bundled
 from rtdemo.web import answers
+from rtdemo.web.access import may_read_details
 from rtdemo.web.app_keys import SETTINGS, SITES
+from rtdemo.web.host import split_host
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; connect-src 'self' {sockets}; img-src 'self' data:; base-uri 'none'; "
@@ -46,6 +47,7 @@ async def index(request: web.Request) -> web.Response:
         "websocket_port": _websocket_port(request),
         "lab": settings.lab,
         "probes": settings.probes,
+        "details": may_read_details(request),
     }
     response = aiohttp_jinja2.render_template("index.html", request, context)
     response.headers[answers.CONTENT_SECURITY_POLICY] = _content_security_policy(request)
@@ -115,13 +117,14 @@ def _content_security_policy(request: web.Request) -> str:
 
 
 def _socket_sources(request: web.Request) -> list[str]:
-    if request.host.startswith("["):
+    given = split_host(request).netloc
+    if given.startswith("["):
         return ["ws:", "wss:"]
-    match = _HOST_AND_PORT.fullmatch(request.host)
+    match = _HOST_AND_PORT.fullmatch(given)
     if match is None:
         return []
     port = _websocket_port(request)
-    hosts = [request.host] if port is None else [request.host, f"{match[1]}:{port}"]
+    hosts = [given] if port is None else [given, f"{match[1]}:{port}"]
     return [f"{scheme}://{host}" for host in hosts for scheme in ("ws", "wss")]
 
 
@@ -132,8 +135,5 @@ def _websocket_port(request: web.Request) -> int | None:
     page then opens its socket at /ws of that address.
     """
     sites = request.app[SITES]
-    try:
-        requested_port = urlsplit(f"//{request.host}").port or (443 if request.secure else 80)
-    except ValueError:
-        return None
+    requested_port = split_host(request).port or (443 if request.secure else 80)
     return sites.websocket if requested_port == sites.web else None

@@ -24,6 +24,8 @@ from rtdemo.web import request_info
 from rtdemo.web.admission import check_origin
 from rtdemo.web.api import json_response
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
+from rtdemo.web.client_address import client_address
+from rtdemo.web.forwarding import forwarding_headers
 from rtdemo.web.handshake import check_handshake
 from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.sse import event_stream
@@ -213,10 +215,11 @@ def _check(request: web.Request) -> None:
     """
     if not request.app[SETTINGS].probes:
         raise Refused(404, "the probes are off; start the server with --probes")
-    wait = request.app[_USAGE].requests.take(request.remote or "")
+    remote = client_address(request)
+    wait = request.app[_USAGE].requests.take(remote)
     if wait:
         later = {"Retry-After": str(int(wait) + 1)}
-        raise Refused(429, f"too many probes from {request.remote}; try again later", later)
+        raise Refused(429, f"too many probes from {remote}; try again later", later)
 
 
 @asynccontextmanager
@@ -226,7 +229,7 @@ async def _bounded_stream(request: web.Request) -> AsyncIterator[None]:
     Raises:
         Refused: 429 where too many streams are open.
     """
-    streams, remote = request.app[_USAGE].streams, request.remote or ""
+    streams, remote = request.app[_USAGE].streams, client_address(request)
     if streams.total() >= MAX_STREAMS or streams[remote] >= MAX_STREAMS_OF_ADDRESS:
         raise Refused(
             429, f"{streams[remote]} probes of {remote} are open; try again later", {"Retry-After": "5"}
@@ -249,9 +252,9 @@ def _describe(request: web.Request) -> dict[str, object]:
         "path": request.path,
         "http": request_info.http_version(request),
         "scheme": request.scheme,
-        "remote": request.remote,
+        "remote": client_address(request),
         "headers": request_info.headers(request),
-        "forwarding": request_info.forwarding_headers(request),
+        "forwarding": forwarding_headers(request),
         "heartbeat": request.app[SETTINGS].heartbeat,
         "now": message.now(),
     }

@@ -19,6 +19,7 @@ from rtdemo.hub.hub import Hub
 from rtdemo.hub.statistics import Statistics
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.timing.histogram import Histogram
+from rtdemo.web.access import check_details
 from rtdemo.web.aggregate import gather
 from rtdemo.web.app_keys import HUB
 
@@ -47,7 +48,12 @@ def setup(app: web.Application) -> None:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Answer `GET /metrics` in the Prometheus text format, for all workers together."""
+    """Answer `GET /metrics` in the Prometheus text format, for all workers together.
+
+    Raises:
+        Refused: 401 or 403 for those who may not read details.
+    """
+    check_details(request)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collected(request.app[HUB], await gather(request.app)))
     body = generate_latest(registry)

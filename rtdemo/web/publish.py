@@ -11,8 +11,9 @@ from rtdemo.engine.interface import Draft
 from rtdemo.errors import KeyReused, Refused, Unavailable
 from rtdemo.hub.hub import PUBLISH_TIMEOUT_S, Hub
 from rtdemo.protocol.message import Message
-from rtdemo.web.admission import RETRY_SOON, check_token
-from rtdemo.web.app_keys import HUB, SETTINGS
+from rtdemo.web.access import check_publisher
+from rtdemo.web.admission import RETRY_SOON
+from rtdemo.web.app_keys import HUB
 from rtdemo.web.limits import check_publications
 
 MAX_MESSAGES = 100
@@ -49,7 +50,7 @@ async def publish(request: web.Request) -> web.Response:
         Refused: 400, 401, 403, 409, 413, 422; 429 with Retry-After over the rate limit; 503 with
             Retry-After while the engine is unavailable.
     """
-    check_token(request, "publish", request.app[SETTINGS].publish_token)
+    check_publisher(request)
     hub = request.app[HUB]
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > MAX_KEY_LENGTH or not key.isprintable():

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.connection_info import ConnectionInfo
-from rtdemo.web.admission import FORWARDING
+from rtdemo.web.forwarding import forwarding_headers
 
 SHOWN_HEADERS = {
-    *(name.lower() for name in FORWARDING),
+    *("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"),
     *("accept", "accept-encoding", "cache-control", "cf-ray", "cf-visitor", "connection", "host"),
     *("last-event-id", "origin", "sec-websocket-extensions", "sec-websocket-protocol"),
     *("sec-websocket-version", "te", "upgrade", "x-forwarded-port", "x-forwarded-proto"),
@@ -74,11 +74,6 @@ def of_connection(
 def http_version(request: web.Request) -> str:
     """Return the HTTP version of a request as it arrived, such as `1.1`."""
     return f"{request.version.major}.{request.version.minor}"
-
-
-def forwarding_headers(request: web.Request) -> list[str]:
-    """Return the names of the headers by which proxies report themselves."""
-    return [name for name in FORWARDING if name in request.headers]
 
 
 def headers(request: web.Request) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from rtdemo.hub.connection import Connection
 from rtdemo.protocol import wire
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.web.accept import accepts
 from rtdemo.web.admission import RETRY_SOON, admit, check_origin
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
 from rtdemo.web.limits import check_connect, check_text
@@ -22,6 +23,7 @@ from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 
 MAX_UNEXPECTED_BYTES = 4096
 """Bytes that a client may send on its event stream. Nothing should come after its request."""
+MEDIA_TYPE = "text/event-stream"
 RECONNECT_MS = (1000, 5000)
 """Bounds of the random pause after which a client reconnects: not all clients at the same time."""
 MAX_SILENCE_S = 15.0
@@ -35,8 +37,10 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Answer `GET /api/sse` with events until the client leaves or the server ends the stream.
 
     Raises:
-        Refused: 400, 429 or 503 instead of the stream.
+        Refused: 400, 406, 429 or 503 instead of the stream.
     """
+    if not accepts(request, MEDIA_TYPE):
+        raise Refused(406, f"this address sends only {MEDIA_TYPE}, and the request's Accept excludes it")
     check_connect(request)
     client, selection = admit(request, "sse")
     response = event_stream(request, request.app[SETTINGS].heartbeat)
@@ -141,8 +145,9 @@ def event_stream(request: web.Request, heartbeat: float) -> EventSourceResponse:
     response = EventSourceResponse(ping_interval=heartbeat, sep="\n")
     # no-transform: a proxy that compresses would hold events back (RFC 9111 section 5.2.2.6).
     response.headers[hdrs.CACHE_CONTROL] = "no-cache, no-transform"
-    if request.version < HttpVersion11:
-        # Without chunks, only the end of the connection marks the end of the stream.
+    if request.version < HttpVersion11 or not request.keep_alive:
+        # HTTP/1.0 has no chunks: only the end of the connection marks the end of the stream. And a
+        # client that asks for the close must not be promised another answer (RFC 9112 section 9.6).
         response.headers[hdrs.CONNECTION] = "close"
     _allow_reading(request, response)
     return response

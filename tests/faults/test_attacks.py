@@ -39,14 +39,22 @@ async def raw_request(port: int, request: str) -> str:
 
 
 MALFORMED = {
-    "a template as the key": ("/", "Host: h\r\n" + UPGRADE.replace("AAAA", "{path:>300000000}"), 400),
-    "a template that is no key of ours": ("/", "Host: h\r\n" + UPGRADE.replace("AAAA", "{foo}"), 400),
-    "a key that is not ASCII": ("/", "Host: h\r\n" + UPGRADE.replace("AAAA", "\xe9"), 400),
-    "a port that is no number": ("/", "Host: h:x\r\n", 426),
-    "a port out of range": ("/", "Host: h:99999\r\n", 426),
-    "an origin that is no URL": ("/", "Host: h\r\nOrigin: http://[x\r\n" + UPGRADE, 403),
-    "a bad speed": ("/?speed=0", "Host: h\r\n" + UPGRADE, 400),
-    "an unknown producer": ("/?producers=nix", "Host: h\r\n" + UPGRADE, 400),
+    "a template as the key": (
+        "/",
+        "Host: localhost\r\n" + UPGRADE.replace("AAAA", "{path:>300000000}"),
+        400,
+    ),
+    "a template that is no key of ours": (
+        "/",
+        "Host: localhost\r\n" + UPGRADE.replace("AAAA", "{foo}"),
+        400,
+    ),
+    "a key that is not ASCII": ("/", "Host: localhost\r\n" + UPGRADE.replace("AAAA", "\xe9"), 400),
+    "a port that is no number": ("/", "Host: localhost:x\r\n", 421),
+    "a port out of range": ("/", "Host: localhost:99999\r\n", 421),
+    "an origin that is no URL": ("/", "Host: localhost\r\nOrigin: http://[x\r\n" + UPGRADE, 403),
+    "a bad speed": ("/?speed=0", "Host: localhost\r\n" + UPGRADE, 400),
+    "an unknown producer": ("/?producers=nix", "Host: localhost\r\n" + UPGRADE, 400),
 }
 
 

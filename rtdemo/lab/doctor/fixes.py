@@ -48,7 +48,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "forwarding": {
         "": "configure the proxy to add X-Forwarded-For; "
-        "without it, its clients may count as local users",
+        "without it and --production, its clients may count as local users",
         "nginx": "`proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`",
         "HAProxy": "`option forwardfor`",
     },

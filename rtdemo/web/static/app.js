@@ -61,7 +61,8 @@ const sides = {
 };
 const { websocket, sse } = sides;
 const pair = [websocket, sse];
-const producerList = new ProducerList(producersChanged, () => tabs.explainNoAnswer(timing.protocol));
+const explainNoAnswer = () => tabs.explainNoAnswer(timing.protocol);
+const producerList = new ProducerList(producersChanged, explainNoAnswer, dataset.details === "yes");
 const probes = dataset.probes === "yes";
 const connectionInfo = {
   websocket: new ConnectionInfoLoader(probes, repaint),

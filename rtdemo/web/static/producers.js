@@ -152,15 +152,18 @@ export class ProducerList {
   hidden = 0;
   #changed;
   #explainNoAnswer;
+  #hasDetails;
   #polling = false;
 
   /**
    * @param {() => void} changed called after each answer or failure
    * @param {() => Promise<string | null>} explainNoAnswer resolves to a sentence if other tabs are the cause
+   * @param {boolean} hasDetails whether the server lets this reader ask for plugins' errors
    */
-  constructor(changed, explainNoAnswer) {
+  constructor(changed, explainNoAnswer, hasDetails) {
     this.#changed = changed;
     this.#explainNoAnswer = explainNoAnswer;
+    this.#hasDetails = hasDetails;
   }
 
   /** Poll now, unless a poll is under way. A failure keeps the last list. */
@@ -168,7 +171,10 @@ export class ProducerList {
     if (this.#polling) return;
     this.#polling = true;
     try {
-      const [entries, plugins] = await Promise.all([fetchList("/api/producers"), fetchList("/api/plugins")]);
+      const [entries, plugins] = await Promise.all([
+        fetchList("/api/producers"),
+        this.#hasDetails ? fetchList("/api/plugins") : [],
+      ]);
       const producers = joinEntries(/** @type {ProducerEntry[]} */ (entries));
       this.producers = producers.slice(0, MAX_SHOWN);
       this.hidden = producers.length - this.producers.length;

@@ -119,7 +119,7 @@ async def test_a_full_browser_is_the_reason(page: Page) -> None:
         const { SseTransport } = await import("/static/connection/sse.js");
         const { ProducerList } = await import("/static/producers.js");
         const crowd = () => tabs.explainNoAnswer("http/1.1");
-        const producerList = new ProducerList(() => {}, crowd);
+        const producerList = new ProducerList(() => {}, crowd, true);
         const transport = new SseTransport(() => location.href, {}, { protocol: "http/1.1" }, tabs);
         await producerList.refresh();
         const sent = await transport.send("x", "id").catch(({ message }) => message);

@@ -1,0 +1,89 @@
+"""The name by which a request calls this server: its Host (RFC 9110 section 7.2).
+
+A foreign site can let its own name resolve to this machine (DNS rebinding). A local browser then sends
+that site's requests here, and takes the answers for that site's own. Only `Host` shows it.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from aiohttp import hdrs, web
+
+from rtdemo.errors import Refused
+from rtdemo.settings.trusted_proxies import normal_address
+from rtdemo.web.app_keys import SETTINGS, SITES
+
+HEALTH = frozenset(("/healthz", "/readyz"))
+"""Paths that a load balancer asks for by any name; they show nothing."""
+_EVERY_INTERFACE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - only compared with
+
+
+def check_host(request: web.Request) -> None:
+    """Admit requests to a name of this server.
+
+    Where a site is bound to loopback, these are `localhost`, the names under it, loopback addresses, the
+    address that the site is bound to, and `--allow-host`. A site that is bound to another address has
+    any name, until `--allow-host` is set.
+
+    Raises:
+        Refused: 421 for a foreign name (RFC 9110 section 15.5.20). aiohttp has refused requests of
+            HTTP/1.1 that have no Host, and those that have several.
+    """
+    local = local_address(request)
+    if local is None:
+        return  # from another worker, over a Unix socket
+    address, port = local
+    settings, is_web = request.app[SETTINGS], port != request.app[SITES].websocket
+    bound = settings.host if is_web else settings.websocket_host
+    is_on_loopback = bound not in _EVERY_INTERFACE and is_loopback(address)
+    # Browsers always send a Host, so a health check by HTTP/1.0 without one is no rebinding.
+    if hdrs.HOST not in request.headers or not (is_on_loopback or settings.allow_host):
+        return
+    name = host_name(request)
+    if is_loopback(name) or name in (_plain(bound), *map(_plain, settings.allow_host)):
+        return
+    if is_web and request.path in HEALTH:
+        return
+    raise Refused(
+        421, f"host {name[:200]!r} is no name of this server; if it should be, add it with --allow-host"
+    )
+
+
+def split_host(request: web.BaseRequest) -> SplitResult:
+    """Return a request's host and port; empty ones where it has no Host, or one that is malformed."""
+    # Not request.host: without the header that asks DNS for this machine's name, and blocks.
+    given = request.headers.get(hdrs.HOST, "")
+    try:
+        split = urlsplit(f"//{given}")
+        _ = split.port  # raises where it is no number
+    except ValueError:
+        return urlsplit("//")
+    is_plain = split.netloc == given and "@" not in given
+    return split if is_plain else urlsplit("//")
+
+
+def host_name(request: web.BaseRequest) -> str:
+    """Return the host of a request without its port, in lower case; empty where it has none."""
+    return _plain(split_host(request).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or an IP address is this machine's own, and no other machine's."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True  # RFC 6761 section 6.3
+    address = normal_address(host)
+    return address is not None and ip_address(address).is_loopback
+
+
+def local_address(request: web.BaseRequest) -> tuple[str, int] | None:
+    """Return the address and port at which a request arrived; None on a Unix socket."""
+    transport = request.transport
+    name = transport.get_extra_info("sockname") if transport is not None else None
+    return (name[0], name[1]) if isinstance(name, tuple) else None
+
+
+def _plain(name: str) -> str:
+    """Return a name in lower case, without the dot of the DNS root and without an address's brackets."""
+    return name.lower().removeprefix("[").removesuffix("]").removesuffix(".")

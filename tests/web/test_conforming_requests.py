@@ -1,0 +1,114 @@
+"""Answers to requests for a stream that the client could not read, or that is no handshake."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+
+from rtdemo.server.server import Server
+from rtdemo.web.accept import accepts
+from tests.faults.test_attacks import raw_request
+from tests.faults.test_faults import UPGRADE
+from tests.raw_client import RawClient
+
+
+def port_of(url: str) -> int:
+    return int(url.rstrip("/").rpartition(":")[2])
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ([], True),
+        ([""], True),
+        (["*/*"], True),
+        (["text/*"], True),
+        (["Text/Event-Stream"], True),
+        (["text/event-stream; charset=utf-8; q=0.5"], True),
+        (["application/json, text/event-stream;q=0.001"], True),
+        (["application/json", "text/event-stream"], True),
+        (["*/*;q=0, text/event-stream"], True),
+        (["application/json"], False),
+        (["text/html,application/xhtml+xml"], False),
+        (["text/event-stream;q=0"], False),
+        (["*/*, text/event-stream;q=0.000"], False),
+        (["*/*, text/*;Q=0.0"], False),
+        (["*/*;q=0"], False),
+    ],
+)
+def test_most_specific_range_decides(accept: list[str], expected: bool) -> None:
+    """RFC 9110 section 12.5.1; no Accept header, or an empty one, excludes nothing."""
+    headers = CIMultiDict([("Accept", value) for value in accept])
+    request = make_mocked_request("GET", "/", headers)
+    assert accepts(request, "text/event-stream") is expected
+
+
+async def test_stream_that_the_client_excludes_is_406(server: Server) -> None:
+    """One line names the media type; a browser's EventSource, and curl, get the stream."""
+    head = "GET /api/sse HTTP/1.1\r\nHost: localhost\r\n"
+    answer = await raw_request(port_of(server.web_url), head + "Accept: application/json\r\n\r\n")
+    assert answer.startswith("HTTP/1.1 406 ")
+    assert answer.rpartition("\r\n")[2].count("\n") == 1
+    assert "text/event-stream" in answer
+    for accept in ("text/event-stream", "*/*"):
+        answer = await raw_request(port_of(server.web_url), head + f"Accept: {accept}\r\n\r\n")
+        assert answer.startswith("HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("version", "asked", "answered"),
+    [
+        ("1.1", "close", "close"),
+        ("1.1", "keep-alive", "keep-alive"),
+        ("1.0", "keep-alive", "close"),
+        ("1.0", "close", "close"),
+    ],
+)
+async def test_stream_for_connection_close_promises_no_keep_alive(
+    server: Server, version: str, asked: str, answered: str
+) -> None:
+    """A client that asks for the close gets it promised (RFC 9112 section 9.6), and its stream."""
+    client = await RawClient(server, "sse").connect()
+    head = f"GET /api/sse HTTP/{version}\r\nHost: localhost\r\nConnection: {asked}\r\n\r\n"
+    await client.send(head.encode())
+    await client.read_until(b"SSE connection established")
+    lines = client.received.partition(b"\r\n\r\n")[0].lower().split(b"\r\n")
+    assert [line for line in lines if line.startswith(b"connection:")] == [
+        f"connection: {answered}".encode()
+    ]
+    client.leave()
+
+
+HANDSHAKES = {
+    "HTTP/1.0": ("1.0", UPGRADE, 400, "needs HTTP/1.1"),
+    "HTTP/1.0 without an upgrade": ("1.0", "", 426, "only WebSocket"),
+    "two keys": ("1.1", UPGRADE + "Sec-WebSocket-Key: BBBBBBBBBBBBBBBBBBBBBA==\r\n", 400, "ey"),
+    "two equal keys": ("1.1", UPGRADE + "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n", 400, "ey"),
+    "no key": ("1.1", UPGRADE.replace("Key", "Kex"), 400, "Sec-WebSocket-Key"),
+    "a key with other characters": ("1.1", UPGRADE.replace("AAAA", "A*A!AA", 1), 400, "Base64"),
+    "a key of 15 bytes": ("1.1", UPGRADE.replace("AAAAAAAA==", "AAAAAAAA", 1), 400, "16 bytes"),
+    "two versions": ("1.1", UPGRADE + "Sec-WebSocket-Version: 8\r\n", 4, "ersion"),
+}
+
+
+@pytest.mark.parametrize("name", HANDSHAKES)
+@pytest.mark.parametrize("site", ["web", "websocket"])
+async def test_handshake_that_is_none_is_refused(server: Server, site: str, name: str) -> None:
+    """RFC 6455 section 4.2.1: one line instead of the upgrade, on both addresses."""
+    version, headers, status, words = HANDSHAKES[name]
+    path, url = ("/ws", server.web_url) if site == "web" else ("/", server.websocket_url)
+    sent = f"GET {path} HTTP/{version}\r\nHost: localhost\r\n{headers}\r\n"
+    answer = await raw_request(port_of(url), sent)
+    assert answer.split(" ", 2)[1].startswith(str(status)), answer
+    assert words in answer.rpartition("\r\n")[2]
+    assert len(server.hub) == 0
+
+
+async def test_handshake_by_post_is_405(server: Server) -> None:
+    """The answer names the method that is allowed, on both addresses."""
+    for path, url in (("/ws", server.web_url), ("/", server.websocket_url)):
+        sent = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n{UPGRADE}\r\n"
+        answer = await raw_request(port_of(url), sent)
+        assert answer.startswith("HTTP/1.1 405 ")
+        assert "Allow: GET" in answer
