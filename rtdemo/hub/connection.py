@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from rtdemo.hub.batch import audience
+from rtdemo.hub.batch import NO_RIGHTS, Rights, audience
 from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES, OUTBOX_TIMEOUT_S, Outbox, Throttle
 from rtdemo.hub.selection import Selection
 from rtdemo.hub.statistics import Traffic
@@ -49,6 +49,8 @@ class Connection:
         reason: why it ended; None while it is open.
         replaying: whether messages that the client missed are still being sent.
         reported_offset: the newest offset that the client knows.
+        rights: which restricted entries of the log the client's user receives; the next `selection`
+            that is set applies it.
         runners: the client's private producers.
         sent: number of messages written.
     """
@@ -73,6 +75,7 @@ class Connection:
         "reason",
         "replaying",
         "reported_offset",
+        "rights",
         "runners",
         "sent",
     )
@@ -99,6 +102,7 @@ class Connection:
         self._receiving: asyncio.Lock | None = None
         self._outbox = outbox
         self._wire_format = wire_format
+        self.rights: Rights = NO_RIGHTS
         self.selection = Selection()
         self._hang_up = hang_up
         self._traffic = traffic
@@ -120,6 +124,7 @@ class Connection:
             self.client.transport,
             self._wire_format,  # type: ignore[arg-type]  # a function, so hashable
             selection.producers,
+            self.rights,
         )
 
     @property

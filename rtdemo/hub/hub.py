@@ -8,6 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -19,6 +20,7 @@ from rtdemo.errors import Unavailable, one_line
 from rtdemo.hub import control, private_producers, statistics
 from rtdemo.hub.connection import Connection
 from rtdemo.hub.connection_log import ConnectionLog
+from rtdemo.hub.expiry import Expiry
 from rtdemo.hub.fanout import Fanout
 from rtdemo.hub.outbox import Outbox
 from rtdemo.hub.selection import Selection
@@ -83,6 +85,7 @@ class Hub:
         self._connections: dict[str, Connection] = {}
         self.shared = SharedProducers(plugins, schedule, engine)
         self._fanout = Fanout(engine.log, engine.may_lag, plugins.is_always)
+        self._expiry = Expiry(schedule)
         self.publish_latency = Histogram()
         self.connection_log = ConnectionLog(schedule.clock)
         self._empty = asyncio.Event()
@@ -143,7 +146,17 @@ class Hub:
 
     def names(self, client: Client) -> list[str]:
         """Return the names that a client may pick: producers, and names that are published under."""
-        return sorted({*self.plugins.names(client), *self.plugins.replying, *self.published})
+        published = (name for name in self.published if self._receives(client.user, name))
+        return sorted({*self.plugins.names(client), *self.plugins.replying, *published})
+
+    def users_of(self, name: str) -> frozenset[str] | None:
+        """Return the users that receive the shared messages under a name; None for everyone."""
+        shared = self.plugins.shared_users
+        return shared[name] if name in shared else self._fanout.users_by_producer.get(name)
+
+    def _receives(self, user: str | None, name: str) -> bool:
+        users = self.users_of(name)
+        return users is None or user in users
 
     @property
     def published(self) -> list[str]:
@@ -151,7 +164,11 @@ class Hub:
         return list(dict.fromkeys([*self._names, *self.engine.log.producers]))
 
     def join(
-        self, connection: Connection, selection: Selection, last_event_id: str | None = None
+        self,
+        connection: Connection,
+        selection: Selection,
+        last_event_id: str | None = None,
+        expires: float | None = None,
     ) -> None:
         """Add a connection, start its producers, and send what its client missed.
 
@@ -161,9 +178,12 @@ class Hub:
             connection: made by `new_connection`.
             selection: what the client asked for.
             last_event_id: position in the log that the client has reached; None for a new client.
+            expires: when its login expires, in seconds since the Unix epoch; None for never.
         """
         client = connection.client
         self._connections[client.id] = connection
+        if expires is not None:
+            self._expiry.add(connection, expires - time.time())
         self._fanout.add(connection, selection, last_event_id)
         self.connection_log.connected(client)
         self.plugins.hooks.connected(client)
@@ -187,10 +207,16 @@ class Hub:
         """
         for draft in drafts:
             check_draft(draft)
+        drafts = [self._restricted(draft) for draft in drafts]
         began = perf_counter()
         future = self.engine.publish(drafts, key)
         future.add_done_callback(lambda _: self.publish_latency.record(perf_counter() - began))
         return future
+
+    def _restricted(self, draft: Draft) -> Draft:
+        """Return a draft that reaches only the users of its producer's name."""
+        users = self.users_of(draft.producer)
+        return draft if users is None else replace(draft, users=users)
 
     def select(self, connection: Connection, selection: Selection) -> None:
         """Change what a client receives, without a reconnect."""
@@ -217,6 +243,7 @@ class Hub:
         if self._connections.pop(client.id, None) is None:
             return
         self._fanout.leave(connection)
+        self._expiry.remove(connection)
         connection.mark_ended(reason)
         reason = connection.reason or reason
         seconds = self.schedule.clock.time() - connection.opened_at

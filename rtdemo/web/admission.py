@@ -19,12 +19,19 @@ RETRY_SOON = {"Retry-After": "2"}
 """Header of a refusal for a reason that soon passes; the value is in seconds."""
 FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 """Headers by which a proxy reports itself."""
+TICKET = "ticket"
+"""Parameter of the query with a login ticket. Plugins do not see it."""
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection]:
+def admit(request: web.Request, transport: Transport, user: str | None) -> tuple[Client, Selection]:
     """Return the client of a request that opens a connection, and what it asked for.
+
+    Arguments:
+        request: opens the connection.
+        transport: of the connection.
+        user: the name that the login proved; None where login is off.
 
     Raises:
         Refused: 503 while the server drains or has no file descriptor for a stream; 400 for a query
@@ -37,8 +44,9 @@ def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection
         hub.refused["descriptors"] += 1
         raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)
     if not request.query_string:
-        return Client(transport, request.remote or "", query=_NO_QUERY), Selection()
-    client = Client(transport, request.remote or "", query=dict(request.query))
+        return Client(transport, request.remote or "", user, _NO_QUERY), Selection()
+    query = {name: value for name, value in request.query.items() if name != TICKET}
+    client = Client(transport, request.remote or "", user, query)
     return client, selection(request, client)
 
 

@@ -15,7 +15,9 @@ from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.web.admission import check_admin
 from rtdemo.web.aggregate import gather
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS
+from rtdemo.web.login import reader
 from rtdemo.web.other_workers import is_from_other_worker
+from rtdemo.web.tokens import Identity
 
 _JSON_KEYS = {counter: counter for counter in COUNTERS} | {"too_slow": "tooSlow"}
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
@@ -45,7 +47,12 @@ async def server_time(request: web.Request) -> web.Response:
 
 
 async def stats(request: web.Request) -> web.Response:
-    """Answer `GET /api/stats`: what is open, and what all workers counted since the start."""
+    """Answer `GET /api/stats`: what is open, and what all workers counted since the start.
+
+    Raises:
+        Refused: 401 without a login where one is required.
+    """
+    await reader(request)
     hub = request.app[HUB]
     total = await gather(request.app)
     return json_response(
@@ -104,12 +111,30 @@ def _servers(hub: Hub, gathered: Statistics) -> dict[str, object]:
 
 
 async def producers(request: web.Request) -> web.Response:
-    """Answer `GET /api/producers`: each producer, and each name that is published under."""
+    """Answer `GET /api/producers`: each producer, and each name that is published under.
+
+    Those that are for other users are left out.
+
+    Raises:
+        Refused: 401 without a login where one is required.
+    """
     hub = request.app[HUB]
+    identity = await reader(request)
     running = (await gather(request.app)).producers
     names = {producer.name for producer in running}
-    published = [name for name in hub.published if name not in names]
-    return json_response(running + [_of_name(hub, name) for name in published])
+    published = [_of_name(hub, name) for name in hub.published if name not in names]
+    return json_response([_shown(each) for each in running + published if _is_for(each, identity)])
+
+
+def _is_for(producer: ProducerStatistics, identity: Identity | None) -> bool:
+    return producer.users is None or identity is None or identity.user in producer.users
+
+
+def _shown(producer: ProducerStatistics) -> dict[str, object]:
+    """Return what is shown of a producer: not who else receives it."""
+    shown: dict[str, object] = msgspec.to_builtins(producer)
+    del shown["users"]
+    return shown
 
 
 def _of_name(hub: Hub, name: str) -> ProducerStatistics:
@@ -124,6 +149,7 @@ def _of_name(hub: Hub, name: str) -> ProducerStatistics:
         period=None,
         state="running",
         runs=hub.engine.log.seq(name),
+        users=hub.users_of(name),
     )
 
 

@@ -24,6 +24,7 @@ from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.handshake import accept_headers, check_handshake
+from rtdemo.web.login import identify
 from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 
 log = logging.getLogger(__name__)
@@ -60,17 +61,18 @@ async def socket(request: web.Request) -> web.StreamResponse:
     """Answer a WebSocket handshake, and serve the connection until it ends.
 
     Raises:
-        Refused: 400, 403, 426 or 503 instead of the upgrade.
+        Refused: 400, 401, 403, 426 or 503 instead of the upgrade.
     """
     check_handshake(request)
     check_origin(request)
-    client, selection = admit(request, "websocket")
+    identity = await identify(request)
+    client, selection = admit(request, "websocket", identity.user)
     response = web.StreamResponse(status=101, headers=accept_headers(request))
     answered = await answer(request, response)
     if answered is None:
         return Left()
     transport, head = answered
-    return WebSocket(request, transport, client).run(request, head, selection)
+    return WebSocket(request, transport, client).run(request, head, selection, identity.expires)
 
 
 class WebSocket(StreamProtocol):
