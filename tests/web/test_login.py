@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from itertools import product
 from pathlib import Path
 
+import aiohttp
 import httpx
 import pytest
 import websockets
 
 from rtdemo.engine.memory import MemoryEngine
 from rtdemo.engine.redis.engine import RedisEngine
-from rtdemo.errors import Unavailable
+from rtdemo.errors import ServerError, Unavailable
 from rtdemo.hub import expiry
+from rtdemo.lab import address as addresses
+from rtdemo.lab.follow import Follower
+from rtdemo.lab.login import middlewares
+from rtdemo.protocol.client import Transport
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from rtdemo.web.tickets import FolderValues, Tickets
@@ -428,3 +436,74 @@ async def test_no_output_has_a_token_or_a_ticket(tmp_path: Path) -> None:
     for secret in (valid, foreign, stale, SECRET, *tickets):
         assert secret not in whole
         assert secret.rpartition(".")[2] not in whole
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+async def test_commands_log_in(server: Server, how: str) -> None:
+    """`rtdemo tail` and `bench` send the token; without one they say how to give it."""
+    given = token("ann")
+    environ = {**os.environ, "RTDEMO_TOKEN": given if how == "variable" else ""}
+    flags = ["--token", given] if how == "flag" else []
+    for command in (
+        ["tail", server.web_url, "--producers", "message"],
+        [
+            "bench",
+            server.web_url,
+            "-n",
+            "2",
+            "--seconds",
+            "1",
+            "--rounds",
+            "1",
+            "--producers",
+            "message",
+        ],
+    ):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "rtdemo", *command, *flags),
+            env=environ,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        await eventually(lambda: server.hub.connections)
+        assert {connection.client.user for connection in server.hub.connections} == {"ann"}
+        process.send_signal(signal.SIGINT)
+        out, errors = await process.communicate()
+        assert given not in (out + errors).decode()
+        await eventually(lambda: not server.hub.connections)
+    for command in (["tail", server.web_url], ["bench", server.web_url, "-n", "2", "--seconds", "1"]):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "rtdemo", *command),
+            env={**environ, "RTDEMO_TOKEN": ""},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, errors = await process.communicate()
+        assert b"401: log in" in errors
+        assert b"give a login token with --token" in errors
+
+
+async def test_token_is_sent_to_its_server_only(server: Server, start: Start) -> None:
+    """Not after a redirect to another server, nor to the same host at another port."""
+    other = await start()
+    given = token("ann")
+    address = addresses.parse(server.web_url, given)
+    async with aiohttp.ClientSession(middlewares=middlewares(address)) as http:
+        for url, expected in ((server.web_url, True), (other.web_url, False)):
+            async with http.get(f"{url}/api/probe/request") as answer:
+                assert ("Authorization" in (await answer.json())["headers"]) is expected
+    assert given not in repr(address)
+
+
+async def test_tail_ends_when_its_token_expires(
+    start: Start, clock: VirtualClock, transport: Transport
+) -> None:
+    """It does not try again with a token that is refused, and says what to do."""
+    server = await start(secret=SECRET, publish_names=("news",))
+    address = addresses.parse(server.web_url, token(seconds=60))
+    async with aiohttp.ClientSession(middlewares=middlewares(address)) as http:
+        follower = Follower(http, address, transport, "news")
+        with pytest.raises(ServerError, match="give a new login token with --token"):
+            async for _ in follower.texts():
+                clock.advance(70)
+                clock.advance(0)
