@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from rtdemo import __version__
 from rtdemo.settings.folders import bundled
 from rtdemo.web.app_keys import SETTINGS, SITES
+from rtdemo.web.login import LOGIN
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -44,6 +45,7 @@ async def index(request: web.Request) -> web.Response:
         "websocket_port": _websocket_port(request),
         "lab": settings.lab,
         "probes": settings.probes,
+        "login": request.app[LOGIN].is_on,
     }
     response = aiohttp_jinja2.render_template("index.html", request, context)
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY

@@ -5,6 +5,8 @@
  */
 import { clip, oneLine } from "../format.js";
 
+/** @typedef {import("./login.js").Login} Login */
+
 /**
  * @typedef {object} TransportEvents
  * @property {() => void} opened
@@ -33,11 +35,12 @@ const PROBE_TIMEOUT_MS = 3_000;
  * Find out why a connection did not open. Neither WebSocket nor EventSource reports it.
  * @param {string} address of the connection
  * @param {string} unexplained the sentence for a server that answers but gives no reason
+ * @param {Login | null} login null where the server needs none
  * @returns {Promise<string>} a sentence
  */
-export async function explainFailure(address, unexplained) {
+export async function explainFailure(address, unexplained, login = null) {
   if (!(await serverAnswers())) return `Nothing answers at ${address}. Is the server running, and is that port open?`;
-  const reason = await refusal(address).catch(() => "");
+  const reason = await refusal(address, login).catch(() => "");
   return reason === "" ? unexplained : `The server refused the connection: ${reason}`;
 }
 
@@ -54,15 +57,16 @@ async function serverAnswers() {
 /**
  * Request the same query as a stream and return the server's reason. Both transports are refused for the same reasons.
  * @param {string} address
+ * @param {Login | null} login
  * @returns {Promise<string>} empty where there is none
  */
-async function refusal(address) {
+async function refusal(address, login) {
   const url = new URL("/api/sse", location.href);
   url.search = new URL(address).search;
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
   try {
-    const response = await fetch(url, { cache: "no-store", signal });
+    const response = await fetch(url, { cache: "no-store", headers: login?.headers ?? {}, signal });
     return response.status >= 400 && response.status < 500 ? clip(oneLine((await response.text()).trim()), 160) : "";
   } finally {
     stop.abort();
