@@ -321,7 +321,7 @@ import asyncio
 from rtdemo import Refused, hookimpl
 
 @hookimpl
-{how}def authenticate(request):
+def authenticate(request):
     name = request.headers.get("X-Name")
     if name == "banned":
         raise Refused(403, "you may not")
@@ -340,7 +340,7 @@ from rtdemo import Refused, hookimpl
 @pytest.fixture(params=["", "async "], ids=["sync", "async"])
 def plugin(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / "own.py"
-    path.write_text(PLUGIN.format(how=request.param))
+    path.write_text(PLUGIN.replace("def ", f"{request.param}def "))
     return path
 
 
