@@ -37,7 +37,7 @@ RECEIVE_TIMEOUT_S = 10.0
 AUTHENTICATE_TIMEOUT_S = 10.0
 """Seconds that an async `authenticate` hook has for its answer."""
 _ASYNC_HOOKS = ("receive", "authenticate")
-_SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
+_SECRET_HEADERS = ("Authorization", "Proxy-Authorization")
 _WORD = re.compile(r"[^\s;,=\"']{6,}")
 """A part of a header or of a query that may be a password or a token."""
 
@@ -144,7 +144,8 @@ class Hooks:
         if self._is_logged(plugin, "authenticate"):
             text = "".join(traceback.format_exception(error)).rstrip()
             given = [request.headers.get(name, "") for name in _SECRET_HEADERS]
-            for secret in _WORD.findall(" ".join([*given, *request.query.values()])):
+            given += [*request.cookies.values(), *request.query.values()]
+            for secret in _WORD.findall(" ".join(given)):
                 text = text.replace(secret, "***")
             log.error("hook 'authenticate' of plugin %r failed: %s", plugin, text)
 

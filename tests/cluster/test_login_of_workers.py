@@ -35,13 +35,15 @@ async def ask(server: Process, method: str, path: str, **headers: str) -> httpx.
 async def test_ticket_of_one_worker_opens_a_stream_of_the_other(server: Process, tmp_path: Path) -> None:
     """Once; and a text of its user is accepted, of another user it is not."""
     async with AsyncExitStack() as stack:
-        clients = []
+        clients, lines = [], []
         for _ in range(STREAMS):
             given = (await ask(server, "POST", "/api/ticket", **bearer(token("ann")))).json()["ticket"]
             http = await stack.enter_async_context(httpx.AsyncClient(base_url=server.url))
             answer = await stack.enter_async_context(http.stream("GET", f"/api/sse?ticket={given}"))
             assert answer.status_code == 200
-            welcome = await anext(answer.aiter_lines())
+            # Kept: an iterator that is dropped closes its stream.
+            lines.append(answer.aiter_lines())
+            welcome = await anext(lines[-1])
             clients.append(welcome.partition('"client":"')[2].partition('"')[0])
             assert (await ask(server, "GET", f"/api/sse?ticket={given}")).status_code == 401
         for client in clients:
