@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from rtdemo.cli import flags_from_settings, logs
+from rtdemo.cli.login_token import TOKEN
 from rtdemo.lab import address as addresses
 from rtdemo.lab.doctor.report import Report
 from rtdemo.lab.doctor.run import Examination
@@ -30,9 +31,12 @@ from rtdemo.settings.settings import Settings, load
     show_default=True,
     help="Seconds without a message in which to look for a cut; a run takes about as long.",
 )
+@TOKEN
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @flags_from_settings.options(["plugins_dir", "without"])
-def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given: object) -> int:
+def doctor(
+    url: str, files: tuple[Path, ...], idle: int, token: str, as_json: bool, **given: object
+) -> int:
     """Check your proxy for both transports, and print fixes.
 
     Tests WebSocket and SSE through all proxies before the server at URL, as a browser would. Prints
@@ -44,7 +48,7 @@ def doctor(url: str, files: tuple[Path, ...], idle: int, as_json: bool, **given:
     settings = load(given, os.environ)
     flags_from_settings.check_files(files)
     logs.setup("error", "text")
-    address = addresses.parse(url)
+    address = addresses.parse(url, token)
     report = Report(url)
     with Console(stderr=True).status("") as status:
 

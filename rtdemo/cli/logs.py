@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -88,6 +89,9 @@ def _utc(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+_QUOTE = re.compile(r"b?['\"]")
+
+
 class BadRequestFilter(logging.Filter):
     """Shorten aiohttp's tracebacks about invalid HTTP and lost connections to one line."""
 
@@ -101,9 +105,14 @@ class BadRequestFilter(logging.Filter):
 
         if isinstance(error, HttpProcessingError | ConnectionError):
             record.levelno, record.levelname = logging.INFO, "INFO"
-            record.msg, record.args = "bad request: %s", (one_line(error),)
+            record.msg, record.args = "bad request: %s", (_without_quotes(error),)
             record.exc_info = None
         return True
+
+
+def _without_quotes(error: Exception) -> str:
+    """Return an error in a line without what it quotes of the request, which may be a login token."""
+    return _QUOTE.split(one_line(error), maxsplit=1)[0].rstrip(" :")
 
 
 def setup(level: str, log_format: str) -> None:

@@ -11,10 +11,12 @@ import aiohttp
 import click
 import msgspec
 
+from rtdemo.cli.login_token import TOKEN
 from rtdemo.errors import printable
 from rtdemo.lab import address as addresses
 from rtdemo.lab.address import Address
 from rtdemo.lab.follow import Follower
+from rtdemo.lab.login import middlewares
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.message import Message
 
@@ -27,15 +29,16 @@ from rtdemo.protocol.message import Message
     help="Transport to use. Default: sse; for a ws:// address, websocket.",
 )
 @click.option("--producers", help="Print only these producers, separated by commas. Default: all.")
+@TOKEN
 @click.option("--json", "as_json", is_flag=True, help="Print each message unchanged, one per line.")
-def tail(url: str, transport: Transport | None, producers: str | None, as_json: bool) -> int:
+def tail(url: str, transport: Transport | None, producers: str | None, token: str, as_json: bool) -> int:
     """Print the messages of the server at URL as they arrive, until Ctrl-C.
 
     When the connection breaks, tail reconnects, resumes after the last message, and reports this on
     standard error. URL may also be one WebSocket (ws://...) or one event stream (http://host/path)
     of any server.
     """
-    address = addresses.parse(url)
+    address = addresses.parse(url, token)
     chosen = transport or address.transports[-1]
     asyncio.run(_print_messages(address, chosen, producers, as_json))
     return 0
@@ -45,7 +48,7 @@ async def _print_messages(
     address: Address, transport: Transport, producers: str | None, as_json: bool
 ) -> None:
     timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(timeout=timeout) as http:
+    async with aiohttp.ClientSession(timeout=timeout, middlewares=middlewares(address)) as http:
         follower = Follower(http, address, transport, producers, _report)
         async with aclosing(follower.texts()) as texts:
             async for text in texts:

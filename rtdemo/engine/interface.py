@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from rtdemo.engine.log import Entry, Log
+from rtdemo.engine.one_time_values import OneTimeValues
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES, Message, Position
@@ -28,12 +29,14 @@ class Engine(Protocol):
         may_lag: whether other servers may already have sent messages that this copy does not have.
         name: `memory` or `redis`.
         server: this server's name in the deployment; empty if it is the only one.
+        one_time_values: values that any server of the deployment takes once, such as login tickets.
     """
 
     log: Log
     may_lag: bool
     name: str
     server: str
+    one_time_values: OneTimeValues
 
     @property
     def servers(self) -> Mapping[str, Mapping[str, Any]]:
@@ -107,11 +110,13 @@ class Draft:
         message: its text and further fields. The engine adds the time, the number and the position.
         producer: the name to publish under.
         transports: the transports on which the message is sent.
+        users: names of the users that may receive it; None for everyone.
     """
 
     message: Message
     producer: str
     transports: tuple[Transport, ...] = TRANSPORTS
+    users: frozenset[str] | None = None
 
 
 def check_draft(draft: Draft) -> None:

@@ -26,6 +26,7 @@ class Entry:
         sent_at: time at which it entered the log, in milliseconds since the Unix epoch.
         payload: its JSON as UTF-8, the same on both transports.
         transports: the transports on which it is sent.
+        users: names of the users that may receive it; None for everyone.
     """
 
     position: Position
@@ -34,6 +35,7 @@ class Entry:
     sent_at: float
     payload: bytes
     transports: tuple[Transport, ...] = TRANSPORTS
+    users: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ def make_entry(
     position: Position,
     at: float,
     transports: tuple[Transport, ...],
+    users: frozenset[str] | None = None,
 ) -> Entry:
     """Return a message as an entry of the log, with its time, number and position.
 
@@ -187,6 +190,7 @@ def make_entry(
         position: its position.
         at: time at which it enters the log, in milliseconds since the Unix epoch.
         transports: the transports on which it is sent.
+        users: names of the users that may receive it; None for everyone.
     """
     payload = messages.encode(message.logged(at, producer, seq, str(position)))
-    return Entry(position, producer, seq, at, payload, transports)
+    return Entry(position, producer, seq, at, payload, transports, users)

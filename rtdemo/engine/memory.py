@@ -10,6 +10,7 @@ from typing import Any
 
 from rtdemo.engine.interface import IDEMPOTENCY_KEY_S, Draft, Subscriber, fingerprint
 from rtdemo.engine.log import Log, LogLimits, make_entry
+from rtdemo.engine.one_time_values import MemoryValues, OneTimeValues
 from rtdemo.errors import KeyReused, Unavailable
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.message import Position
@@ -36,6 +37,7 @@ class MemoryEngine:
         self.log = Log(limits, now)
         self._now = now
         self._subscriber: Subscriber | None = None
+        self.one_time_values: OneTimeValues = MemoryValues(now)
         # The newest key is last.
         self._keys: OrderedDict[str, _Publication] = OrderedDict()
 
@@ -82,7 +84,9 @@ class MemoryEngine:
         log = self.log
         position = Position(log.last.epoch, log.last.offset + 1)
         seq = log.seq(draft.producer) + 1
-        entry = make_entry(draft.message, draft.producer, seq, position, self._now(), draft.transports)
+        entry = make_entry(
+            draft.message, draft.producer, seq, position, self._now(), draft.transports, draft.users
+        )
         log.append(entry)
         if self._subscriber is not None:
             self._subscriber.deliver(entry)

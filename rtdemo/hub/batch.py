@@ -14,6 +14,11 @@ CACHED_AUDIENCES = 16
 """Audiences for which a batch caches the bytes; for further ones it joins them at each call."""
 
 
+Rights = frozenset[frozenset[str]]
+NO_RIGHTS: Rights = frozenset()
+"""Rights of a client that receives only what is for everyone."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Audience:
     """Describe connections that get the same bytes; made by `audience`, and compared by identity.
@@ -22,19 +27,25 @@ class Audience:
         transport: the transport of these connections; an entry is sent only on its own transports.
         wire_format: makes bytes from an entry's JSON.
         producers: names that the clients picked; None for all.
+        rights: of the sets of users that entries are restricted to, those that have the client's user.
+            Users with the same rights get the same bytes, however many users there are.
     """
 
     transport: Transport
     wire_format: WireFormat
     producers: frozenset[str] | None
+    rights: Rights
 
 
 @lru_cache(4096)
 def audience(
-    transport: Transport, wire_format: WireFormat, producers: frozenset[str] | None
+    transport: Transport,
+    wire_format: WireFormat,
+    producers: frozenset[str] | None,
+    rights: Rights = NO_RIGHTS,
 ) -> Audience:
     """Return the audience of a connection: the same object for all that get the same bytes."""
-    return Audience(transport, wire_format, producers)
+    return Audience(transport, wire_format, producers, rights)
 
 
 class Batch:
@@ -67,13 +78,15 @@ class Batch:
             return part
 
     def _join(self, audience: Audience) -> tuple[bytes, int]:
-        picked, transport = audience.producers, audience.transport
+        picked, transport, rights = audience.producers, audience.transport, audience.rights
         chosen = [
             encoded
             for encoded, (entry, always) in zip(
                 self._encode(audience.wire_format), self._entries, strict=True
             )
-            if transport in entry.transports and (picked is None or always or entry.producer in picked)
+            if transport in entry.transports
+            and (picked is None or always or entry.producer in picked)
+            and (entry.users is None or entry.users in rights)
         ]
         return b"".join(chosen), len(chosen)
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from rtdemo.hub.batch import audience
+from rtdemo.hub.batch import NO_RIGHTS, Rights, audience
 from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES, OUTBOX_TIMEOUT_S, Outbox, Throttle
 from rtdemo.hub.selection import Selection
 from rtdemo.hub.statistics import Traffic
@@ -51,6 +51,8 @@ class Connection:
         rates: what the client has sent lately; None before its first text.
         replaying: whether messages that the client missed are still being sent.
         reported_offset: the newest offset that the client knows.
+        rights: which restricted entries of the log the client's user receives; the next `selection`
+            that is set applies it.
         runners: the client's private producers.
         sent: number of messages written.
     """
@@ -76,6 +78,7 @@ class Connection:
         "reason",
         "replaying",
         "reported_offset",
+        "rights",
         "runners",
         "sent",
     )
@@ -103,6 +106,7 @@ class Connection:
         self._receiving: asyncio.Lock | None = None
         self._outbox = outbox
         self._wire_format = wire_format
+        self.rights: Rights = NO_RIGHTS
         self.selection = Selection()
         self._hang_up = hang_up
         self._traffic = traffic
@@ -124,6 +128,7 @@ class Connection:
             self.client.transport,
             self._wire_format,  # type: ignore[arg-type]  # a function, so hashable
             selection.producers,
+            self.rights,
         )
 
     @property

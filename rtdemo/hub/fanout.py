@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 
 from rtdemo.engine.log import Entry, Log
-from rtdemo.hub.batch import Audience, Batch
+from rtdemo.hub.batch import NO_RIGHTS, Audience, Batch, Rights
 from rtdemo.hub.connection import POSITION_UPDATE_ENTRIES, Connection
 from rtdemo.hub.selection import Selection
 from rtdemo.protocol.close_reasons import Reason
@@ -82,6 +82,9 @@ class Fanout:
         replay_wait: takes a client's address and a number of bytes that it missed; returns the seconds
             after which to send them.
         clock: times that.
+
+    Attributes:
+        users_by_producer: by a producer's name, the users that its newest restricted entry is for.
     """
 
     def __init__(
@@ -109,6 +112,32 @@ class Fanout:
         # Connections with a position that only another server can have sent. Value: whether the engine
         # has read the end of the log at least once since the connection began.
         self._unverified: dict[Connection, bool] = {}
+        # The sets of users that entries are restricted to, and the newest one of each producer's name.
+        self._restrictions: set[frozenset[str]] = set()
+        self.users_by_producer: dict[str, frozenset[str]] = {}
+        for entry in log.after(log.last.offset - len(log), len(log)):
+            self._note_users(entry)
+
+    def _note_users(self, entry: Entry) -> bool:
+        """Note whom a restricted entry is for; return whether its set of users is new."""
+        if entry.users is None:
+            return False
+        self.users_by_producer[entry.producer] = entry.users
+        is_new = entry.users not in self._restrictions
+        self._restrictions.add(entry.users)
+        return is_new
+
+    def _rights(self, user: str | None) -> Rights:
+        if user is None or not self._restrictions:
+            return NO_RIGHTS
+        return frozenset(users for users in self._restrictions if user in users)
+
+    def _grant(self, users: frozenset[str]) -> None:
+        """Let the connections of users receive the entries that are restricted to these users."""
+        for group in list(self._groups.values()):
+            for connection in list(group.connections):
+                if connection.client.user in users:
+                    self.select(connection, connection.selection)
 
     @property
     def unverified(self) -> int:
@@ -168,8 +197,10 @@ class Fanout:
         self._unverified.pop(connection, None)
         self._leave_group(connection)
 
-    def deliver(self, _entry: Entry) -> None:
+    def deliver(self, entry: Entry) -> None:
         """Send the log's new entries: to the first connections now, to the others in later turns."""
+        if entry.users is not None and self._note_users(entry):
+            self._grant(entry.users)
         if self._unverified:
             self._verify(None)
         if not self._is_sweeping and self._prepare_sweep():
@@ -273,6 +304,7 @@ class Fanout:
         connection.report_loss(self._log.last, text)
 
     def _enter_group(self, connection: Connection, selection: Selection) -> None:
+        connection.rights = self._rights(connection.client.user)
         connection.selection = selection
         group = self._groups.get(connection.audience)
         if group is None:

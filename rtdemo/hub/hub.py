@@ -8,6 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -20,6 +21,7 @@ from rtdemo.hub import control, private_producers, statistics
 from rtdemo.hub.connection import Connection
 from rtdemo.hub.connection_log import ConnectionLog
 from rtdemo.hub.drain import Drain
+from rtdemo.hub.expiry import Expiry
 from rtdemo.hub.fanout import Fanout
 from rtdemo.hub.limits import Limits
 from rtdemo.hub.outbox import Outbox
@@ -92,6 +94,7 @@ class Hub:
         self._fanout = Fanout(
             engine.log, engine.may_lag, plugins.is_always, self.limits.replay_wait, schedule.clock
         )
+        self._expiry = Expiry(schedule)
         self.publish_latency = Histogram()
         self.connection_log = ConnectionLog(schedule.clock)
         self._empty = asyncio.Event()
@@ -154,7 +157,14 @@ class Hub:
     def names(self, client: Client) -> KnownNames:
         """Return the names that a client may pick: producers, and names that are published under."""
         few = {*self.plugins.names(client), *self.plugins.replying, *self._names}
-        return KnownNames(few, self.engine.log.producers)
+        users = {**self._fanout.users_by_producer, **self.plugins.shared_users}
+        hidden = {name for name, some in users.items() if some is not None and client.user not in some}
+        return KnownNames(few - hidden, self.engine.log.producers, hidden)
+
+    def users_of(self, name: str) -> frozenset[str] | None:
+        """Return the users that receive the shared messages under a name; None for everyone."""
+        shared = self.plugins.shared_users
+        return shared[name] if name in shared else self._fanout.users_by_producer.get(name)
 
     @property
     def published(self) -> list[str]:
@@ -162,7 +172,11 @@ class Hub:
         return list(dict.fromkeys([*self._names, *self.engine.log.producers]))
 
     def join(
-        self, connection: Connection, selection: Selection, last_event_id: str | None = None
+        self,
+        connection: Connection,
+        selection: Selection,
+        last_event_id: str | None = None,
+        expires: float | None = None,
     ) -> None:
         """Add a connection, start its producers, and send what its client missed.
 
@@ -172,10 +186,13 @@ class Hub:
             connection: made by `new_connection`.
             selection: what the client asked for.
             last_event_id: position in the log that the client has reached; None for a new client.
+            expires: when its login expires, in seconds since the Unix epoch; None for never.
         """
         client = connection.client
         self._connections[client.id] = connection
         self.limits.opened(client.remote)
+        if expires is not None:
+            self._expiry.add(connection, expires - time.time())
         self._fanout.add(connection, selection, last_event_id)
         self.connection_log.connected(client)
         self.plugins.hooks.connected(client)
@@ -199,10 +216,16 @@ class Hub:
         """
         for draft in drafts:
             check_draft(draft)
+        drafts = [self._restricted(draft) for draft in drafts]
         began = perf_counter()
         future = self.engine.publish(drafts, key)
         future.add_done_callback(lambda _: self.publish_latency.record(perf_counter() - began))
         return future
+
+    def _restricted(self, draft: Draft) -> Draft:
+        """Return a draft that reaches only the users of its producer's name."""
+        users = self.users_of(draft.producer)
+        return draft if users is None else replace(draft, users=users)
 
     def select(self, connection: Connection, selection: Selection) -> None:
         """Change what a client receives, without a reconnect."""
@@ -230,6 +253,7 @@ class Hub:
             return
         self.limits.closed(client.remote)
         self._fanout.leave(connection)
+        self._expiry.remove(connection)
         connection.mark_ended(reason)
         reason = connection.reason or reason
         seconds = self.schedule.clock.time() - connection.opened_at

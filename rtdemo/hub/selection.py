@@ -93,18 +93,24 @@ class KnownNames(Collection[str]):
     Arguments:
         few: names of producers and plugins.
         many: further names.
+        hidden: those among the many that are for other users.
     """
 
-    def __init__(self, few: Collection[str], many: Collection[str]) -> None:
+    def __init__(
+        self, few: Collection[str], many: Collection[str], hidden: Collection[str] = frozenset()
+    ) -> None:
         self._few = dict.fromkeys(sorted(few))
         self._many = many
+        self._hidden = hidden
 
     def __contains__(self, name: object) -> bool:
-        return name in self._few or name in self._many
+        return name in self._few or (name in self._many and name not in self._hidden)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._few
-        yield from (name for name in self._many if name not in self._few)
+        left_out = (self._few, self._hidden)
+        yield from (name for name in self._many if not any(name in names for names in left_out))
 
     def __len__(self) -> int:
-        return len(self._many) + sum(name not in self._many for name in self._few)
+        left_out = sum(name in self._many for name in (*self._few, *self._hidden))
+        return len(self._few) + len(self._many) - left_out

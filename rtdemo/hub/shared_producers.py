@@ -114,7 +114,9 @@ class SharedRunner(ProducerRunner):
     def emit(self, content: str | Message) -> None:
         """Publish a text or a `Message`."""
         message = content if isinstance(content, Message) else Message(content)
-        draft = Draft(message, self.producer.name, tuple(self.producer.transports))
+        draft = Draft(
+            message, self.producer.name, tuple(self.producer.transports), self.producer.admitted_users
+        )
         check_draft(draft)
         self._sequence.follow(self._engine.publish([draft], leading=True), self._failed)
 

@@ -56,6 +56,7 @@ class ProducerStatistics(msgspec.Struct, rename="camel"):
         failures: runs that raised an error, returned a wrong type, or took too long.
         blocked: runs that blocked the event loop for over 100 ms.
         last_error: one line about the last failure.
+        users: names of the users that receive it; None for everyone. /api/producers leaves it out.
     """
 
     name: str
@@ -70,11 +71,12 @@ class ProducerStatistics(msgspec.Struct, rename="camel"):
     failures: int = 0
     blocked: int = 0
     last_error: str | None = None
+    users: frozenset[str] | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """What identifies the producer among those of all workers."""
-        return (self.name, self.plugin, self.transports)
+        return (self.name, self.plugin, self.transports, self.users)
 
     def add(self, other: ProducerStatistics) -> None:
         """Add the counters of the same producer in another worker; keep the worse state of the two."""
@@ -101,6 +103,7 @@ def of_producer(supervisor: Supervisor) -> ProducerStatistics:
         failures=supervisor.failures,
         blocked=supervisor.blocked,
         last_error=supervisor.last_error,
+        users=producer.admitted_users,
     )
 
 

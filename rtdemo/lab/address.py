@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
 
@@ -27,6 +27,7 @@ class Address:
         secure: whether the server uses TLS.
         streams: URL of each transport that the address has.
         is_whole: whether it is the address of a server, not of one stream.
+        token: login token for this server; empty for none.
     """
 
     origin: str
@@ -35,6 +36,7 @@ class Address:
     secure: bool
     streams: Mapping[Transport, str]
     is_whole: bool
+    token: str = field(default="", repr=False)
 
     @property
     def transports(self) -> tuple[Transport, ...]:
@@ -67,8 +69,12 @@ class Address:
         return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(given))))))
 
 
-def parse(text: str) -> Address:
+def parse(text: str, token: str = "") -> Address:
     """Parse an address as a user writes it; `http://` may be left out.
+
+    Arguments:
+        text: the address.
+        token: login token for this server; empty for none.
 
     Raises:
         AddressError: if it is not an address.
@@ -89,10 +95,10 @@ def parse(text: str) -> Address:
     except UnicodeError as error:
         raise AddressError(text, f"has an invalid host name ({error})") from error
     secure = _SECURE[parts.scheme]
-    return _address(parts, host, port or (443 if secure else 80), secure)
+    return _address(parts, host, port or (443 if secure else 80), secure, token)
 
 
-def _address(parts: SplitResult, host: str, port: int, secure: bool) -> Address:
+def _address(parts: SplitResult, host: str, port: int, secure: bool, token: str) -> Address:
     http, ws = ("https", "wss") if secure else ("http", "ws")
     is_whole = parts.scheme == http and parts.path in ("", "/") and not parts.query
     streams: dict[Transport, str]
@@ -104,4 +110,4 @@ def _address(parts: SplitResult, host: str, port: int, secure: bool) -> Address:
     else:
         given = urlunsplit(parts._replace(fragment=""))
         streams = {"websocket" if parts.scheme == ws else "sse": given}
-    return Address(f"{http}://{parts.netloc}", host, port, secure, streams, is_whole)
+    return Address(f"{http}://{parts.netloc}", host, port, secure, streams, is_whole, token)

@@ -23,6 +23,12 @@ CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 90.0
 """Time without a byte after which a connection counts as lost; rtdemo sends something every 25 s."""
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+NEW_TOKEN = "give a new login token with --token"  # noqa: S105 - a sentence
+"""What to do after a token has expired."""
+LOGIN_STATUSES = (401,)
+"""HTTP statuses of a server that needs a login."""
+_POLICY = 1008
+"""WebSocket close code after the expiry of a token, or over a limit."""
 _FINAL_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
 """WebSocket close codes after which another try would fail, too."""
 _RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
@@ -121,7 +127,8 @@ class Follower:
             code = socket.close_code or 1006
             problem = f"ended the connection with code {code}"
             retryable = code not in _FINAL_CLOSE_CODES
-            raise ServerError(self._url, problem, "see the server log", retryable=retryable)
+            fix = f"{NEW_TOKEN}, or send less" if code == _POLICY else "see the server log"
+            raise ServerError(self._url, problem, fix, retryable=retryable)
 
     async def _sse(self) -> AsyncGenerator[str, None]:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
@@ -140,6 +147,8 @@ class Follower:
             parser = EventParser()
             while chunk := await self._chunk(answer):
                 for event in parser.feed(chunk):
+                    if event.type == "expired":
+                        raise ServerError(self._url, "ended the stream: token expired", NEW_TOKEN)
                     self.position = event.id or self.position
                     yield event.data.decode(errors="replace")
             retry_after = parser.retry / 1000 if parser.retry is not None else None
@@ -168,7 +177,8 @@ def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) 
     retry_after = float(later) if later.isdecimal() else None
     problem = f"answered {status}" + (f": {words}" if words else "")
     retryable = status in _RETRY_STATUSES
-    return ServerError(url, problem, "see the server log", retryable=retryable, retry_after=retry_after)
+    fix = "give a login token with --token" if status in LOGIN_STATUSES else "see the server log"
+    return ServerError(url, problem, fix, retryable=retryable, retry_after=retry_after)
 
 
 def to_server_error(url: str, error: Exception) -> ServerError:

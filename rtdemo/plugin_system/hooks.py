@@ -6,6 +6,8 @@ import asyncio
 import difflib
 import inspect
 import logging
+import re
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from functools import partial
@@ -14,12 +16,13 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from rtdemo.errors import one_line
+from rtdemo.errors import Refused, one_line
 from rtdemo.plugin_system import hookspecs
 from rtdemo.plugin_system.checks import Check
+from rtdemo.plugin_system.hookspecs import HttpRequest
 from rtdemo.plugin_system.isolation import FAILURES_PER_TRACEBACK, raise_if_cancelled
 from rtdemo.plugin_system.producer import Producer
-from rtdemo.protocol.client import Client
+from rtdemo.protocol.client import Client, is_user_name
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Broadcast
 
@@ -33,6 +36,12 @@ MAX_ITEMS = 2000
 """Producers or checks that one call of a hook may return: a generator may have no end."""
 RECEIVE_TIMEOUT_S = 10.0
 """Seconds that an async `receive` hook has for its reply."""
+AUTHENTICATE_TIMEOUT_S = 10.0
+"""Seconds that an async `authenticate` hook has for its answer."""
+_ASYNC_HOOKS = ("receive", "authenticate")
+_SECRET_HEADERS = ("Authorization", "Proxy-Authorization")
+_WORD = re.compile(r"[^\s;,=\"']{6,}")
+"""A part of a header or of a query that may be a password or a token."""
 
 
 class Hooks:
@@ -95,8 +104,52 @@ class Hooks:
                 if implementation.hookwrapper or implementation.wrapper:
                     raise ValueError(f"hook {caller.name!r} must not be a wrapper")
                 is_async = inspect.iscoroutinefunction(implementation.function)
-                if is_async and caller.name != "receive":
-                    raise ValueError(f"hook {caller.name!r} must not be async; only receive may be")
+                if is_async and caller.name not in _ASYNC_HOOKS:
+                    names = " and ".join(_ASYNC_HOOKS)
+                    raise ValueError(f"hook {caller.name!r} must not be async; only {names} may be")
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether a plugin implements `authenticate`."""
+        return bool(self.implementations("authenticate"))
+
+    async def authenticate(self, request: HttpRequest) -> str | None:
+        """Return the first user that an `authenticate` hook names; None where none does.
+
+        A hook that fails admits nobody, and no later hook is asked: it might have refused. Its
+        traceback is logged without what the request may have had as a secret.
+
+        Raises:
+            Refused: as a hook raised it; 500 where a hook failed.
+        """
+        for implementation in self.implementations("authenticate"):
+            arguments = [request] if implementation.argnames else []
+            try:
+                answer = implementation.function(*arguments)
+                if inspect.isawaitable(answer):
+                    async with asyncio.timeout(AUTHENTICATE_TIMEOUT_S):
+                        answer = await answer
+                if answer is not None and not is_user_name(answer):
+                    kind = type(answer).__name__
+                    raise TypeError(f"returned no name of a user, but {kind}; return text or None")
+            except BaseException as error:  # SystemExit too: a plugin must not end the server
+                raise_if_cancelled(error)
+                if isinstance(error, Refused) and 400 <= error.status < 600:
+                    raise
+                self._authentication_failed(implementation.plugin_name, error, request)
+                raise Refused(500, "login failed; see the server log") from None
+            if answer is not None:
+                return str(answer)
+        return None
+
+    def _authentication_failed(self, plugin: str, error: BaseException, request: HttpRequest) -> None:
+        if self._is_logged(plugin, "authenticate"):
+            text = "".join(traceback.format_exception(error)).rstrip()
+            given = [request.headers.get(name, "") for name in _SECRET_HEADERS]
+            given += [*request.cookies.values(), *request.query.values()]
+            for secret in _WORD.findall(" ".join(given)):
+                text = text.replace(secret, "***")
+            log.error("hook 'authenticate' of plugin %r failed: %s", plugin, text)
 
     def producers(self, client: Client) -> Iterator[tuple[str, Producer]]:
         """Yield the private producers of a connection, each with its plugin's name."""
@@ -208,9 +261,13 @@ class Hooks:
             return None
 
     def _failed(self, plugin: str, hook: str, error: BaseException) -> None:
-        self._failures[plugin, hook] += 1
-        if self._failures[plugin, hook] % FAILURES_PER_TRACEBACK == 1:
+        if self._is_logged(plugin, hook):
             log.error("hook %r of plugin %r failed: %s", hook, plugin, one_line(error), exc_info=error)
+
+    def _is_logged(self, plugin: str, hook: str) -> bool:
+        """Count a failure of a hook; return whether it is one of those that are logged."""
+        self._failures[plugin, hook] += 1
+        return self._failures[plugin, hook] % FAILURES_PER_TRACEBACK == 1
 
 
 def _by_position(implementation: pluggy.HookImpl, names: tuple[str, ...]) -> Callable[..., Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Protocol
 
 import pluggy
 
@@ -17,6 +18,45 @@ Reply = str | Broadcast | None
 PROJECT = "rtdemo"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class HttpRequest(Protocol):
+    """What `authenticate` sees of a request. It is aiohttp's own object, which has more."""
+
+    @property
+    def method(self) -> str:
+        """HTTP method."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Path, without the query."""
+        ...
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Parameters of the query."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers; the case of their names does not matter."""
+        ...
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """Cookies."""
+        ...
+
+    @property
+    def remote(self) -> str | None:
+        """The peer's IP address."""
+        ...
+
+
+@hookspec
+def authenticate(request: HttpRequest) -> str | Awaitable[str | None] | None:
+    """Return the name of the user that sends a request; the first answer counts, and none refuses it."""
 
 
 @hookspec

@@ -66,8 +66,10 @@ class PluginManager:
         self._environ = environment() if environ is None else environ
         self._plugins: dict[str, Plugin] = {}
         self._from_hooks: list[Supervised] = []
-        # The private producers that modules declare, until a plugin comes or goes.
+        # Until a plugin comes or goes: the private producers that modules declare, and the users of
+        # each shared producer.
         self._private: dict[Transport, list[Supervised]] = {}
+        self._shared_users: dict[str, frozenset[str] | None] | None = None
 
     @property
     def plugins(self) -> list[Plugin]:
@@ -111,7 +113,7 @@ class PluginManager:
         except (ValueError, ProducerError) as error:
             raise PluginError(name, origin, str(error)) from error
         self._plugins[name] = plugin
-        self._private.clear()
+        self._forget_lists()
         for producer in (p for p in vars(module).values() if isinstance(p, Producer)):
             supervisor = self.registry.register(name, producer)
             if supervisor is not None:
@@ -122,11 +124,12 @@ class PluginManager:
     def unregister(self, name: str) -> Plugin | None:
         """Remove a plugin and its producers, and return it. The hub stops their running producers."""
         plugin = self._plugins.pop(name, None)
-        self._private.clear()
+        self._forget_lists()
         if plugin is not None:
             self.hooks.unregister(name)
             self.registry.forget(name)
             self._from_hooks = [pair for pair in self._from_hooks if pair[1].plugin != name]
+            self._forget_lists()
         return plugin
 
     def replace(self, source: Source) -> None:
@@ -150,7 +153,8 @@ class PluginManager:
 
     def names(self, client: Client) -> list[str]:
         """Return the names of the producers that a client may select."""
-        pairs = [*self.producers_for(client), *self.shared]
+        shared = [pair for pair in self.shared if pair[0].admits(client.user)]
+        pairs = [*self.producers_for(client), *shared]
         return sorted({p.name for p, _ in pairs if client.transport in p.transports})
 
     @property
@@ -162,8 +166,28 @@ class PluginManager:
         """Return whether a shared producer's messages go also to clients that did not select it."""
         return any(p.always and p.name == producer for p, _ in self.shared)
 
+    @property
+    def shared_users(self) -> Mapping[str, frozenset[str] | None]:
+        """By the name of each shared producer, the users that receive it; None for everyone."""
+        if self._shared_users is None:
+            self._shared_users = {p.name: p.admitted_users for p, _ in self.shared}
+        return self._shared_users
+
+    def _forget_lists(self) -> None:
+        self._private.clear()
+        self._shared_users = None
+
     def producers_for(self, client: Client) -> Sequence[Supervised]:
-        """Return the private producers of a client, those with `always` first, such as the welcome."""
+        """Return the private producers of a client, those with `always` first, such as the welcome.
+
+        Those that are for other users are left out.
+        """
+        offered = self._offered(client)
+        if all(producer.admitted_users is None for producer, _ in offered):
+            return offered
+        return [pair for pair in offered if pair[0].admits(client.user)]
+
+    def _offered(self, client: Client) -> Sequence[Supervised]:
         found = self._private.get(client.transport)
         if found is None:
             declared = [pair for pair in self._declared() if not pair[0].shared]
@@ -196,6 +220,7 @@ class PluginManager:
             supervisor = self.registry.register(name, producer) if producer.shared else None
             if supervisor is not None:
                 self._from_hooks.append((producer, supervisor))
+                self._shared_users = None
 
     def _declared(self) -> Iterable[Supervised]:
         return (pair for plugin in self._plugins.values() for pair in plugin.producers)

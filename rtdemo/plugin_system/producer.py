@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypedDict, Unpack, cast, overload
 
 from rtdemo.errors import ProducerError
-from rtdemo.protocol.client import TRANSPORTS, Client, Transport
+from rtdemo.protocol.client import TRANSPORTS, Client, Transport, is_user_name
 from rtdemo.protocol.message import Message
 
 Content = str | Mapping[str, Any] | Message | None
@@ -37,8 +37,11 @@ class Producer:
         jitter: seconds, less than `every`: each run is delayed at random by up to this.
         timeout: seconds after which an async run, or a run in a thread, counts as failed.
         always: run it also for a client that selected other producers.
+        users: names of the users that receive it, as login gives them; everyone by default. Other
+            clients receive none of its messages, and do not see its name.
 
     Attributes:
+        admitted_users: `users` as a set; None for everyone.
         is_stream: whether the function is an async generator.
         run: calls the function with the arguments that it takes. Its parameter is the client, for a
             shared producer its `MessageNumbers`, or None.
@@ -57,6 +60,8 @@ class Producer:
     jitter: float = 0.0
     timeout: float = 10.0
     always: bool = False
+    users: Iterable[str] | None = None
+    admitted_users: frozenset[str] | None = field(init=False, repr=False)
     is_stream: bool = field(init=False, repr=False)
     run: Callable[[Client | MessageNumbers | None], Any] = field(init=False, repr=False)
 
@@ -72,6 +77,7 @@ class Producer:
         set_field = partial(object.__setattr__, self)
         set_field("is_stream", inspect.isasyncgenfunction(self.function))
         set_field("transports", self._checked_transports())
+        set_field("admitted_users", self._checked_users())
         self._check_kind()
         self._check_times()
         set_field("run", self._bind())
@@ -90,6 +96,21 @@ class Producer:
             names = ", ".join(TRANSPORTS)
             raise self._error(f"transports={given!r} must be a list with one or both of: {names}")
         return chosen
+
+    def _checked_users(self) -> frozenset[str] | None:
+        given = self.users
+        if given is None:
+            return None
+        names: list[object] = (
+            [] if isinstance(given, str) or not isinstance(given, Iterable) else [*given]
+        )
+        if not names or not all(map(is_user_name, names)):
+            raise self._error(f"users={given!r} must be a list of one user's name or more")
+        return frozenset(map(str, names))
+
+    def admits(self, user: str | None) -> bool:
+        """Return whether a user receives the producer; None is a client without a login."""
+        return self.admitted_users is None or user in self.admitted_users
 
     def _check_kind(self) -> None:
         if inspect.isgeneratorfunction(self.function):
@@ -150,6 +171,7 @@ class Traits(TypedDict, total=False):
     jitter: float
     timeout: float
     always: bool
+    users: Iterable[str] | None
 
 
 @overload

@@ -13,6 +13,20 @@ LABELS: Mapping[Transport, str] = {"websocket": "WebSocket", "sse": "SSE"}
 """The transports' names for people."""
 
 
+MAX_USER_LENGTH = 200
+"""Characters of a user's name."""
+
+
+def is_user_name(name: object) -> bool:
+    """Return whether a login may give this name: 1 to 200 printable characters, not only blanks."""
+    return (
+        isinstance(name, str)
+        and len(name) <= MAX_USER_LENGTH
+        and name.isprintable()
+        and bool(name.strip())
+    )
+
+
 def new_id() -> str:
     """Return a new client id: 128 random bits in hexadecimal.
 
@@ -28,7 +42,7 @@ class Client:
     Arguments:
         transport: `"websocket"` or `"sse"`.
         remote: the peer's IP address, without its port.
-        user: the name from authentication, if any.
+        user: the name that the client has proved by its login; None where login is off.
         query: the query of its request: the first value of each name.
         id: the secret that `POST /api/messages` requires; not in `repr`.
     """

@@ -25,6 +25,7 @@ class Reason(Enum):
     BAD_UTF8 = 1007, "text is not UTF-8"
     POLICY = 1008, "policy"
     RATE_LIMIT = 1008, "rate limit"
+    TOKEN_EXPIRED = 1008, "token expired"
     TOO_BIG = 1009, f"message over {MAX_MESSAGE_BYTES // 1024} KiB"
     SERVER_ERROR = 1011, "server error"
     TOO_SLOW = 1013, "client too slow"

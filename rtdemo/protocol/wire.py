@@ -36,6 +36,8 @@ PING, PONG = 0x9, 0xA
 """Opcodes of control frames (RFC 6455 section 11.8)."""
 SSE_COMMENT = b": ping\n\n"
 """A comment, which clients ignore; it keeps a stream open (WHATWG HTML section 9.2.7)."""
+SSE_EXPIRED = b"event: expired\ndata: token expired\n\n"
+"""Last event of a stream whose client's token has expired; a listener for messages does not get it."""
 SSE_LAST_CHUNK = b"0\r\n\r\n"
 """End of an HTTP/1.1 body that is sent in chunks (RFC 9112 section 7.1)."""
 

@@ -40,7 +40,10 @@ from rtdemo.web import access, aggregate
 from rtdemo.web.app import create_app
 from rtdemo.web.app_keys import Sites, Started
 from rtdemo.web.http_connection import HttpRunner
+from rtdemo.web.login import Login
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
+from rtdemo.web.tickets import Tickets, values_for
+from rtdemo.web.tokens import TokenVerifier, load_verifier
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +109,7 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Future[None] | None = None
         self._loop_lag: LoopLag
+        self._verifier: TokenVerifier | None
         self._other_workers: OtherWorkers
         self._descriptors: Descriptors
         self.plugins: PluginManager
@@ -127,12 +131,14 @@ class Server:
         """Load the plugins and open the sites.
 
         Raises:
+            SettingError: if the file of `jwks` cannot be used.
             PluginError: if one fails to load and `strict_plugins` is set.
             EngineError: if the engine cannot be used.
             ListenError: if an address cannot be opened.
         """
         loop = asyncio.get_running_loop()
         clock = self._clock or LoopClock(loop)
+        self._verifier = load_verifier(self.settings)
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
         self.plugins.collect_shared()
@@ -155,6 +161,12 @@ class Server:
             started,
             self._other_workers,
             CounterFiles(folder),
+            Login(
+                self.hub,
+                self._verifier,
+                Tickets(values_for(engine, folder)),
+                self.settings.require_login,
+            ),
         )
         self._loop_lag = started.loop_lag
         self._runner = HttpRunner(

@@ -117,6 +117,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         about(
             "Let every client read /metrics, /api/plugins and producers' errors. Without it, only local "
             "users and holders of the admin token may."
+    secret: Annotated[
+        str,
+        about(
+            "Secret that signs the users' login tokens (HS256), 32 bytes or more. Clients then need one."
+        ),
+    ] = ""
+    jwks: Annotated[
+        str,
+        about(
+            "File with the public keys (JWKS) that login tokens are signed by: RS256, ES256 or EdDSA."
+            " Clients then need one. It needs `pip install rtdemo[jwks]`."
+        ),
+    ] = ""
+    audience: Annotated[
+        str,
+        about("Audience that login tokens must name. Without it, a token that names one is refused."),
+    ] = ""
+    require_login: Annotated[
+        bool,
+        about(
+            "Refuse every client without a login, also if the plugin that authenticates is not loaded."
         ),
     ] = False
     publish_names: Annotated[
@@ -318,7 +339,12 @@ def read_dotenv(dotenv: Path) -> dict[str, str]:
         raise DotenvError(dotenv, error) from error
 
 
+MIN_SECRET_BYTES = 32
+"""Shortest secret for HS256 (RFC 7518 section 3.2)."""
+
+
 def _check_combinations(settings: Settings) -> None:
+    _check_login(settings)
     two_sites = not settings.single_site
     if two_sites and settings.port == settings.websocket_port != 0:
         allowed = f"a port other than the web site's {settings.port}, or --single-site"
@@ -361,6 +387,16 @@ def _check_names(settings: Settings) -> None:
         if _NO_HOST_NAME.search(name):
             allowed = "names without scheme and port, such as demo.example.org, separated by commas"
             raise SETTINGS["allow_host"].error(name, "the settings", allowed)
+
+
+def _check_login(settings: Settings) -> None:
+    """Check the login settings; no error contains the secret."""
+    if settings.secret and len(settings.secret.encode(errors="replace")) < MIN_SECRET_BYTES:
+        allowed = f"{MIN_SECRET_BYTES} bytes or more, such as of `openssl rand -hex 32`"
+        raise SETTINGS["secret"].error("(a shorter text)", "the settings", allowed)
+    if settings.secret and settings.jwks:
+        allowed = "either a file of keys or --secret, not both"
+        raise SETTINGS["jwks"].error(settings.jwks, "the settings", allowed)
 
 
 def _check_engine(url: str) -> None:

@@ -16,6 +16,7 @@ from rtdemo.web.app_keys import SETTINGS
 from rtdemo.web.forwarding import unusual_header
 from rtdemo.web.host import host_name, is_loopback
 from rtdemo.web.limits import add_failed_token, check_tokens
+from rtdemo.web.login import LOGIN
 from rtdemo.web.peer_user import is_of_other_user
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -102,11 +103,13 @@ def may_read_details(request: web.Request) -> bool:
     settings = request.app[SETTINGS]
     if settings.public_stats:
         return True
-    if settings.admin_token and hdrs.AUTHORIZATION in request.headers:
+    if settings.admin_token and bearer_token(request) is not None:
         check_tokens(request)
         if has_token(request, settings.admin_token):
             return True
-        add_failed_token(request)
+        # With login, `authenticate` judges the token: it is another one.
+        if not request.app[LOGIN].is_on:
+            add_failed_token(request)
     return not not_local_because(request)
 
 

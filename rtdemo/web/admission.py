@@ -17,12 +17,19 @@ from rtdemo.web.host import split_host
 
 RETRY_SOON = {"Retry-After": "2"}
 """Header of a refusal for a reason that soon passes; the value is in seconds."""
+TICKET = "ticket"
+"""Parameter of the query with a login ticket. Plugins do not see it."""
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection]:
+def admit(request: web.Request, transport: Transport, user: str | None) -> tuple[Client, Selection]:
     """Return the client of a request that opens a connection, and what it asked for.
+
+    Arguments:
+        request: opens the connection.
+        transport: of the connection.
+        user: the name that the login proved; None where login is off.
 
     Raises:
         Refused: 503 while the server drains or has no file descriptor for a stream; 400 for a query
@@ -36,8 +43,9 @@ def admit(request: web.Request, transport: Transport) -> tuple[Client, Selection
         raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)
     address = client_address(request)
     if not request.query_string:
-        return Client(transport, address, query=_NO_QUERY), Selection()
-    client = Client(transport, address, query=dict(request.query))
+        return Client(transport, address, user, _NO_QUERY), Selection()
+    query = {name: value for name, value in request.query.items() if name != TICKET}
+    client = Client(transport, address, user, query)
     return client, selection(request, client)
 
 

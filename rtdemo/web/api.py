@@ -15,7 +15,9 @@ from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.web.access import check_admin, check_details, may_read_details
 from rtdemo.web.aggregate import forget, gather
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS
+from rtdemo.web.login import reader
 from rtdemo.web.other_workers import is_from_other_worker
+from rtdemo.web.tokens import Identity
 
 _JSON_KEYS = {counter: counter for counter in COUNTERS} | {"too_slow": "tooSlow"}
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
@@ -45,7 +47,12 @@ async def server_time(request: web.Request) -> web.Response:
 
 
 async def stats(request: web.Request) -> web.Response:
-    """Answer `GET /api/stats`: what is open, and what all workers counted since the start."""
+    """Answer `GET /api/stats`: what is open, and what all workers counted since the start.
+
+    Raises:
+        Refused: 401 without a login where one is required.
+    """
+    await reader(request)
     hub = request.app[HUB]
     total = await gather(request.app)
     return json_response(
@@ -106,16 +113,32 @@ def _servers(hub: Hub, gathered: Statistics) -> dict[str, object]:
 async def producers(request: web.Request) -> web.Response:
     """Answer `GET /api/producers`: each producer, and each name that is published under.
 
-    The last errors may have paths and data: they are only for those who may read details.
+    Those that are for other users are left out. The last errors may have paths and data: they are only
+    for those who may read details.
+
+    Raises:
+        Refused: 401 without a login where one is required; 429 after too many wrong tokens.
     """
     hub = request.app[HUB]
+    identity = await reader(request)
     running = (await gather(request.app)).producers
     if not may_read_details(request):
         running = [msgspec.structs.replace(producer, last_error=None) for producer in running]
     names = {producer.name for producer in running}
-    published = [name for name in hub.published if name not in names]
     replying = set(hub.plugins.replying)
-    return json_response(running + [_of_name(hub, name, name in replying) for name in published])
+    published = [_of_name(hub, name, name in replying) for name in hub.published if name not in names]
+    return json_response([_shown(each) for each in running + published if _is_for(each, identity)])
+
+
+def _is_for(producer: ProducerStatistics, identity: Identity | None) -> bool:
+    return producer.users is None or identity is None or identity.user in producer.users
+
+
+def _shown(producer: ProducerStatistics) -> dict[str, object]:
+    """Return what is shown of a producer: not who else receives it."""
+    shown: dict[str, object] = msgspec.to_builtins(producer)
+    del shown["users"]
+    return shown
 
 
 def _of_name(hub: Hub, name: str, is_plugin: bool) -> ProducerStatistics:
@@ -136,6 +159,7 @@ def _of_name(hub: Hub, name: str, is_plugin: bool) -> ProducerStatistics:
         period=None,
         state="running",
         runs=hub.engine.log.seq(name),
+        users=hub.users_of(name),
     )
 
 

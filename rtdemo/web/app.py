@@ -12,7 +12,7 @@ from rtdemo.hub.hub import Hub
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.schedule import Schedule
-from rtdemo.web import aggregate, answers, api, page, probes, prometheus, publish, sse, websocket
+from rtdemo.web import aggregate, answers, api, login, page, probes, prometheus, publish, sse, websocket
 from rtdemo.web.app_keys import (
     COUNTER_FILES,
     HEARTBEATS,
@@ -50,6 +50,7 @@ def create_app(
     started: Started,
     other_workers: OtherWorkers,
     counter_files: CounterFiles,
+    login_: login.Login,
 ) -> web.Application:
     """Build the one application that both sites serve.
 
@@ -61,6 +62,7 @@ def create_app(
         started: start time and loop lag, for the statistics.
         other_workers: reaches the other workers of the same parent.
         counter_files: keeps the counters of workers that have exited.
+        login_: who may connect, where that is restricted.
     """
     app = web.Application(middlewares=[serve], client_max_size=MAX_MESSAGE_BYTES)
     app[SETTINGS] = settings
@@ -74,6 +76,7 @@ def create_app(
     app.router.add_get("/ws", websocket.socket, allow_head=False)
     app.router.add_get("/api/sse", sse.stream, allow_head=False)
     app.router.add_post("/api/messages", sse.receive)
+    login.setup(app, login_)
     api.setup(app)
     aggregate.setup(app)
     prometheus.setup(app)

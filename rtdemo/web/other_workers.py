@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -66,14 +66,21 @@ class OtherWorkers:
         asked = (ask(worker, method, path, b"", ANSWER_TIMEOUT_S) for worker in self._others())
         return [answer for answer in await asyncio.gather(*asked) if answer.status != 504]
 
-    async def post_to_owner(self, path: str, body: bytes) -> Answer:
+    async def post_to_owner(
+        self, path: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Post a request to the worker that has what it is about; the others answer it with 404.
+
+        Arguments:
+            path: path and query of the request.
+            body: of the request.
+            headers: of the request.
 
         Returns:
             That worker's answer; else 504 if a worker did not answer in time; else 404.
         """
         asked = [
-            asyncio.ensure_future(ask(worker, "POST", path, body, RECEIVE_TIMEOUT_S))
+            asyncio.ensure_future(ask(worker, "POST", path, body, RECEIVE_TIMEOUT_S, headers))
             for worker in self._others()
         ]
         found = Answer(404)
@@ -105,7 +112,14 @@ class OtherWorkers:
         return (path for path in found if path != self.own_socket)
 
 
-async def ask(worker: Path, method: str, path: str, body: bytes, timeout_s: float) -> Answer:
+async def ask(
+    worker: Path,
+    method: str,
+    path: str,
+    body: bytes,
+    timeout_s: float,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
     """Send a request to one worker, and return its answer.
 
     Arguments:
@@ -114,13 +128,14 @@ async def ask(worker: Path, method: str, path: str, body: bytes, timeout_s: floa
         path: path and query of the request.
         body: of the request.
         timeout_s: seconds to wait for the whole answer.
+        headers: of the request.
     """
     connector = aiohttp.UnixConnector(str(worker))
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
-            http.request(method, f"http://worker{path}", data=body) as answer,
+            http.request(method, f"http://worker{path}", data=body, headers=headers) as answer,
         ):
             return Answer(answer.status, await answer.read())
     except TimeoutError:

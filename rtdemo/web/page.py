@@ -18,6 +18,7 @@ from rtdemo.web import answers
 from rtdemo.web.access import may_read_details
 from rtdemo.web.app_keys import SETTINGS, SITES
 from rtdemo.web.host import split_host
+from rtdemo.web.login import LOGIN
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; connect-src 'self' {sockets}; img-src 'self' data:; base-uri 'none'; "
@@ -48,6 +49,7 @@ async def index(request: web.Request) -> web.Response:
         "lab": settings.lab,
         "probes": settings.probes,
         "details": may_read_details(request),
+        "login": request.app[LOGIN].is_on,
     }
     response = aiohttp_jinja2.render_template("index.html", request, context)
     response.headers[answers.CONTENT_SECURITY_POLICY] = _content_security_policy(request)

@@ -18,6 +18,7 @@ from rtdemo.web.accept import accepts
 from rtdemo.web.admission import RETRY_SOON, admit, check_origin
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
 from rtdemo.web.limits import check_connect, check_text
+from rtdemo.web.login import authenticate, identify, user_header
 from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 
@@ -37,12 +38,13 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Answer `GET /api/sse` with events until the client leaves or the server ends the stream.
 
     Raises:
-        Refused: 400, 406, 429 or 503 instead of the stream.
+        Refused: 400, 401, 406, 429 or 503 instead of the stream.
     """
     if not accepts(request, MEDIA_TYPE):
         raise Refused(406, f"this address sends only {MEDIA_TYPE}, and the request's Accept excludes it")
     check_connect(request)
-    client, selection = admit(request, "sse")
+    identity = await identify(request)
+    client, selection = admit(request, "sse", identity.user)
     response = event_stream(request, request.app[SETTINGS].heartbeat)
     # This does not begin aiohttp-sse's task that sends pings: they are ticks of the schedule.
     answered = await answer(request, response)
@@ -51,7 +53,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
     transport, head = answered
     is_chunked = request.version >= HttpVersion11
     head += wire.chunk(_retry()) if is_chunked else _retry()
-    return EventStream(request, transport, client, is_chunked).run(request, head, selection)
+    protocol = EventStream(request, transport, client, is_chunked)
+    return protocol.run(request, head, selection, identity.expires)
 
 
 class EventStream(StreamProtocol, asyncio.Protocol):
@@ -97,11 +100,12 @@ class EventStream(StreamProtocol, asyncio.Protocol):
             self.write(self._framed(wire.SSE_COMMENT))
 
     def hang_up(self, reason: Reason) -> None:
-        """End the stream; if the server stops, with another pause before the client reconnects."""
-        if reason is not Reason.GOING_AWAY or self.connection.is_full:
+        """End the stream: clients learn when to reconnect, or that their token has expired."""
+        if reason not in (Reason.GOING_AWAY, Reason.TOKEN_EXPIRED) or self.connection.is_full:
             self.transport.abort()
             return
-        self.write(self._framed(_retry() + b"\n"))
+        last = _retry() + b"\n" if reason is Reason.GOING_AWAY else wire.SSE_EXPIRED
+        self.write(self._framed(last))
         if self._is_chunked:
             self.write(wire.SSE_LAST_CHUNK)
         self.hand_over()
@@ -171,13 +175,17 @@ async def receive(request: web.Request) -> web.Response:
     The client's stream may be open on another worker; then that worker handles the text.
 
     Raises:
-        Refused: 400, 403, 404, 408, 415; 429 with Retry-After over the rate limit; 503 while the
+        Refused: 400, 401, 403, 404, 408, 415; 429 with Retry-After over the rate limit; 503 while the
             client's stream is full; 504 if another worker does not answer.
     """
     check_origin(request)
+    user = (await authenticate(request)).user
     connection = _find(request)
     if connection is None:
-        response = await _forward_to_other_worker(request)
+        response = await _forward_to_other_worker(request, user)
+    elif connection.client.user != user:
+        # The same answer as for no stream: a foreign id is not confirmed.
+        raise Refused(404, _NO_STREAM)
     else:
         await _handle(request, connection)
         response = web.Response(status=202)
@@ -199,12 +207,12 @@ async def _handle(request: web.Request, connection: Connection) -> None:
             await rest
 
 
-async def _forward_to_other_worker(request: web.Request) -> web.Response:
+async def _forward_to_other_worker(request: web.Request, user: str | None) -> web.Response:
     other_workers = request.app[OTHER_WORKERS]
     if other_workers.own_socket is None or is_from_other_worker(request):
         raise Refused(404, _NO_STREAM)
     text = await _body(request)
-    answer = await other_workers.post_to_owner(request.path_qs, text.encode())
+    answer = await other_workers.post_to_owner(request.path_qs, text.encode(), user_header(user))
     retry = RETRY_SOON if answer.status in (429, 503, 504) else {}
     if answer.status == 404:
         raise Refused(404, _NO_STREAM)

@@ -73,13 +73,20 @@ class StreamProtocol(SocketOutbox):
             client, self, wire_format, self.hang_up, self.connection_info
         )
 
-    def run(self, request: web.Request, head: bytes, selection: Selection) -> web.StreamResponse:
+    def run(
+        self,
+        request: web.Request,
+        head: bytes,
+        selection: Selection,
+        expires: float | None,
+    ) -> web.StreamResponse:
         """Take the connection over from aiohttp, and serve it until its end.
 
         Arguments:
             request: as given.
             head: the head of the answer, not sent yet.
             selection: what the client asked for.
+            expires: when its login expires, in seconds since the Unix epoch; None for never.
 
         Returns:
             What the handler returns to aiohttp.
@@ -87,7 +94,7 @@ class StreamProtocol(SocketOutbox):
         self.start(head)
         rest = _forget(request)
         try:
-            self.hub.join(self.connection, selection, last_event_id(request))
+            self.hub.join(self.connection, selection, last_event_id(request), expires)
         except Exception:
             log.exception("%s: internal server error", self.connection.client)
             self.connection.end(Reason.SERVER_ERROR)

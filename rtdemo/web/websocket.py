@@ -32,6 +32,7 @@ from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.app_keys import READ_BUFFER
 from rtdemo.web.handshake import accept_headers, check_handshake
 from rtdemo.web.limits import check_connect
+from rtdemo.web.login import identify
 from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
 
 log = logging.getLogger(__name__)
@@ -75,12 +76,13 @@ async def socket(request: web.Request) -> web.StreamResponse:
     """Answer a WebSocket handshake, and serve the connection until it ends.
 
     Raises:
-        Refused: 400, 403, 426, 429 or 503 instead of the upgrade.
+        Refused: 400, 401, 403, 426, 429 or 503 instead of the upgrade.
     """
     check_handshake(request)
     check_origin(request)
     check_connect(request)
-    client, selection = admit(request, "websocket")
+    identity = await identify(request)
+    client, selection = admit(request, "websocket", identity.user)
     agreed = compression.negotiate(request)
     response = web.StreamResponse(status=101, headers=accept_headers(request))
     if agreed is not None:
@@ -93,7 +95,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         opened: WebSocket = CompressedWebSocket(request, transport, client, agreed.wire_format)
     else:
         opened = WebSocket(request, transport, client)
-    return opened.run(request, head, selection)
+    return opened.run(request, head, selection, identity.expires)
 
 
 class WebSocket(StreamProtocol, asyncio.BufferedProtocol):

@@ -71,6 +71,10 @@ class Keys:
         """Return the key under which an idempotency key is remembered."""
         return f"{self._base}:key:{key}"
 
+    def one_time_value(self, name: str) -> str:
+        """Return the key of a value that is taken once."""
+        return f"{self._base}:once:{name}"
+
 
 def redacted(url: str) -> str:
     """Return a URL without user, password and query."""

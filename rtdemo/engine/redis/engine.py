@@ -15,9 +15,11 @@ import msgspec
 
 from rtdemo.engine.interface import Draft, Subscriber
 from rtdemo.engine.log import Entry, Log, LogLimits, make_entry
+from rtdemo.engine.one_time_values import OneTimeValues
 from rtdemo.engine.redis import client
 from rtdemo.engine.redis.client import READY, Health
 from rtdemo.engine.redis.lease import Lease
+from rtdemo.engine.redis.one_time_values import RedisValues
 from rtdemo.engine.redis.publisher import Publisher
 from rtdemo.errors import one_line
 from rtdemo.protocol import message as messages
@@ -83,6 +85,7 @@ class RedisEngine:
         # After an error this may be another Redis, or one that was restored from an older state.
         self._in_doubt = False
         self.lease = Lease(self._renewing, keys, self.server, self._lead, self._presence, health)
+        self.one_time_values: OneTimeValues = RedisValues(self._commands, keys)
         self._publisher = Publisher(
             self._commands,
             keys,
@@ -298,11 +301,18 @@ def decode_entry(raw: tuple[str, dict[str, Any]]) -> Entry:
         message = msgspec.json.decode(fields["message"], type=Message)
         transports = tuple(fields["transports"].split(","))
         sent_at = float(fields["sent_at"])
-        return make_entry(message, fields["producer"], int(fields["seq"]), position, sent_at, transports)
+        users = _users(fields.get("users", ""))
+        return make_entry(
+            message, fields["producer"], int(fields["seq"]), position, sent_at, transports, users
+        )
     except (ValueError, LookupError, msgspec.MsgspecError) as error:
         raise ForeignEntryError(
             f"stream entry {identifier} is not from rtdemo: {one_line(error)}"
         ) from error
+
+
+def _users(names: str) -> frozenset[str] | None:
+    return frozenset(msgspec.json.decode(names, type=list[str])) if names else None
 
 
 def _next(position: Position) -> Position:

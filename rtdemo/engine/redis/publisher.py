@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from redis.exceptions import ResponseError
 
 from rtdemo.engine.interface import IDEMPOTENCY_KEY_S, Draft, fingerprint
@@ -37,7 +38,7 @@ PUBLISH_SCRIPT = """
 --       4 the server, if it must lead; 5 fingerprint of the messages, if there is a key;
 --       6 ms for which the key is remembered;
 --       7 to 10 limits of the log: messages, bytes, oldest time in ms, producers' names.
---       Then four for each message: producer, JSON, time in ms, transports.
+--       Then five for each message: producer, JSON, time in ms, transports, users or nothing.
 if ARGV[4] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[4] then return {'lead'} end
 if ARGV[5] ~= '' then
   local known = redis.call('HMGET', KEYS[5], 'print', 'epoch', 'first')
@@ -53,13 +54,18 @@ if not epoch or (epoch == ARGV[2] and offset < tonumber(ARGV[3])) then
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', 0, 'bytes', 0)
 end
 local first, bytes = offset + 1, 0
-for at = 11, #ARGV, 4 do
+for at = 11, #ARGV, 5 do
   offset = offset + 1
   local seq = redis.call('HINCRBY', KEYS[2], ARGV[at], 1)
   redis.call('ZADD', KEYS[6], offset, ARGV[at])
   bytes = bytes + #ARGV[at + 1]
-  redis.call('XADD', KEYS[3], string.format('%d-0', offset), 'epoch', epoch, 'producer', ARGV[at],
-    'seq', seq, 'message', ARGV[at + 1], 'sent_at', ARGV[at + 2], 'transports', ARGV[at + 3])
+  local fields = {'epoch', epoch, 'producer', ARGV[at], 'seq', seq, 'message', ARGV[at + 1],
+    'sent_at', ARGV[at + 2], 'transports', ARGV[at + 3]}
+  if ARGV[at + 4] ~= '' then
+    fields[#fields + 1] = 'users'
+    fields[#fields + 1] = ARGV[at + 4]
+  end
+  redis.call('XADD', KEYS[3], string.format('%d-0', offset), unpack(fields))
 end
 for _ = tonumber(ARGV[10]) + 1, redis.call('ZCARD', KEYS[6]) do
   local forgotten = redis.call('ZRANGE', KEYS[6], 0, 0)[1]
@@ -227,7 +233,8 @@ class Publisher:
         flat: list[str | int | float] = []
         for draft in publication.drafts:
             message = messages.encode(draft.message).decode()
-            flat += [draft.producer, message, repr(now), ",".join(draft.transports)]
+            users = "" if draft.users is None else msgspec.json.encode(sorted(draft.users)).decode()
+            flat += [draft.producer, message, repr(now), ",".join(draft.transports), users]
         return (PUBLISH_SCRIPT, len(names), *names, *head, *bounds, *flat)
 
 

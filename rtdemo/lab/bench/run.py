@@ -28,6 +28,7 @@ from rtdemo.lab.bench.target import (
     fetch_server_info,
     left_out_producers,
 )
+from rtdemo.lab.login import middlewares
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import Latencies
@@ -79,8 +80,9 @@ async def _measure(run: Run, address: Address | None, progress: Progress) -> Non
             progress(f"memory, {LABELS[transport]}", 0, 0)
             memory[transport] = await _measure_memory(run, transport)
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(aiohttp.ClientSession())
         server = address if address is not None else await stack.enter_async_context(own_server())
+        session = aiohttp.ClientSession(middlewares=middlewares(server))
+        http = await stack.enter_async_context(session)
         target = await _new_target(run, http, server)
         infos: dict[Transport, ConnectionInfo | None] = {}
         try:

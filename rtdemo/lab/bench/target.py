@@ -17,7 +17,7 @@ from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine
 from rtdemo.lab.bench.protocol import Plan
 from rtdemo.lab.bench.result import RunSettings
-from rtdemo.lab.follow import to_server_error
+from rtdemo.lab.follow import LOGIN_STATUSES, refusal_error, to_server_error
 from rtdemo.lab.server_clock import Reading
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
@@ -115,7 +115,7 @@ class Target:
         processes = min(self.settings.processes, connections)
         at_once = max(1, MAX_OPENING // processes)
         return [
-            Plan(url, transport, share, at_once, periods)
+            Plan(url, transport, share, at_once, periods, self.address.token)
             for share in split_connections(connections, processes)
         ]
 
@@ -233,6 +233,8 @@ async def fetch_connection_info(
 async def _fetch_json(http: aiohttp.ClientSession, url: str) -> Any:
     """Return the JSON at a URL; None if there is none."""
     async with http.get(url, timeout=API_TIMEOUT) as answer:
+        if answer.status in LOGIN_STATUSES:
+            raise refusal_error(url, answer.status, await answer.text(), answer.headers)
         if answer.status != 200 or "json" not in answer.content_type:
             return None
         return await answer.json()

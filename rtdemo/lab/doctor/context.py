@@ -12,6 +12,7 @@ import aiohttp
 from rtdemo.lab.address import Address
 from rtdemo.lab.doctor import fixes
 from rtdemo.lab.doctor.streams import StreamMonitor
+from rtdemo.lab.login import middlewares
 from rtdemo.lab.server_clock import Reading
 from rtdemo.protocol.client import Transport
 
@@ -82,7 +83,9 @@ class Context:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=RESPONSE_TIMEOUT_S)
         # HAProxy assigns a client to a server by a cookie.
         jar = aiohttp.CookieJar(unsafe=True)
-        return aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar)
+        return aiohttp.ClientSession(
+            connector=connector, timeout=timeout, cookie_jar=jar, middlewares=middlewares(self.address)
+        )
 
     def url(self, path: str) -> str:
         """Return the URL of a path on the server."""

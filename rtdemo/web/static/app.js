@@ -6,6 +6,7 @@
 import { commonSchedule } from "./compare/comparable.js";
 import { ConnectionInfoLoader } from "./compare/connection_info.js";
 import { Comparison } from "./compare/verdict.js";
+import { Login } from "./connection/login.js";
 import { SelectionSync, selectionFrom } from "./connection/selection.js";
 import { Side } from "./connection/side.js";
 import { SseTransport } from "./connection/sse.js";
@@ -19,6 +20,7 @@ import { PageVisibility } from "./measure/visibility.js";
 import { ProducerList } from "./producers.js";
 import { Charts } from "./views/charts.js";
 import { ExportPanel } from "./views/export_panel.js";
+import { LoginForm } from "./views/login_form.js";
 import { Panel } from "./views/panel.js";
 import { ProducersPanel } from "./views/producers_panel.js";
 import { TimeWindow } from "./views/time_window.js";
@@ -45,6 +47,7 @@ const address = {
 };
 
 const repaint = paintScheduler(paint, PAINT_INTERVAL_MS);
+const login = dataset.login === "yes" ? new Login(sessionStorage, repaint) : null;
 const clock = new ServerClock(() => probe("/api/time"), repaint);
 const visibility = new PageVisibility(visibilityChanged);
 const timing = new ResourceTiming(urls.sse.pathname, repaint);
@@ -52,17 +55,22 @@ const tabs = new Tabs(new BroadcastChannel("rtdemo-streams"));
 const environment = { clock, visibility };
 const sides = {
   websocket: new Side(
-    (events) => new WebSocketTransport(address.websocket, events),
+    (events) => new WebSocketTransport(address.websocket, events, login),
     environment,
     selections.websocket,
     repaint,
   ),
-  sse: new Side((events) => new SseTransport(address.sse, events, timing, tabs), environment, selections.sse, repaint),
+  sse: new Side(
+    (events) => new SseTransport(address.sse, events, timing, tabs, login),
+    environment,
+    selections.sse,
+    repaint,
+  ),
 };
 const { websocket, sse } = sides;
 const pair = [websocket, sse];
 const explainNoAnswer = () => tabs.explainNoAnswer(timing.protocol);
-const producerList = new ProducerList(producersChanged, explainNoAnswer, dataset.details === "yes");
+const producerList = new ProducerList(producersChanged, explainNoAnswer, dataset.details === "yes", login);
 const probes = dataset.probes === "yes";
 const connectionInfo = {
   websocket: new ConnectionInfoLoader(probes, repaint),
@@ -83,6 +91,7 @@ const views = [
   verdict,
   new ExportPanel(part(document, "verdict"), sides, timeWindow, clock, verdict),
   new ProducersPanel(part(document, "producers"), sides, producerList, repaint),
+  ...(login === null ? [] : [new LoginForm(document, login, () => void producerList.refresh())]),
 ];
 /** @type {(string | null)[]} */
 let clients = [];

@@ -6,6 +6,7 @@
  */
 import { clip, oneLine } from "./format.js";
 
+/** @typedef {import("./connection/login.js").Login} Login */
 /** @typedef {"websocket" | "sse"} TransportName */
 
 /**
@@ -153,27 +154,30 @@ export class ProducerList {
   #changed;
   #explainNoAnswer;
   #hasDetails;
+  #login;
   #polling = false;
 
   /**
    * @param {() => void} changed called after each answer or failure
    * @param {() => Promise<string | null>} explainNoAnswer resolves to a sentence if other tabs are the cause
    * @param {boolean} hasDetails whether the server lets this reader ask for plugins' errors
+   * @param {Login | null} [login] null where the server needs none
    */
-  constructor(changed, explainNoAnswer, hasDetails) {
+  constructor(changed, explainNoAnswer, hasDetails, login = null) {
+    this.#login = login;
     this.#changed = changed;
     this.#explainNoAnswer = explainNoAnswer;
     this.#hasDetails = hasDetails;
   }
 
-  /** Poll now, unless a poll is under way. A failure keeps the last list. */
+  /** Poll now, unless a poll is under way or the server asks for a token. A failure keeps the last list. */
   async refresh() {
-    if (this.#polling) return;
+    if (this.#polling || this.#login?.problem) return;
     this.#polling = true;
     try {
       const [entries, plugins] = await Promise.all([
-        fetchList("/api/producers"),
-        this.#hasDetails ? fetchList("/api/plugins") : [],
+        fetchList("/api/producers", this.#login),
+        this.#hasDetails ? fetchList("/api/plugins", this.#login) : [],
       ]);
       const producers = joinEntries(/** @type {ProducerEntry[]} */ (entries));
       this.producers = producers.slice(0, MAX_SHOWN);
@@ -182,7 +186,8 @@ export class ProducerList {
       this.reloadErrors = reloads.flatMap(({ name, error }) => (error ? [reloadError(name, error)] : []));
       this.pollError = "";
     } catch {
-      this.pollError = `${await this.#noAnswer()} This list may be outdated; the page retries every 2 s.`;
+      const why = this.#login?.problem || (await this.#noAnswer());
+      this.pollError = `${why} This list may be outdated; the page retries every 2 s.`;
     } finally {
       this.#polling = false;
       this.#changed();
@@ -224,10 +229,13 @@ export class ProducerList {
 
 /**
  * @param {string} path
+ * @param {Login | null} login
  * @returns {Promise<unknown[]>}
  */
-async function fetchList(path) {
-  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+async function fetchList(path, login) {
+  const headers = login?.headers ?? {};
+  const response = await fetch(path, { cache: "no-store", headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  await login?.note(response);
   /** @type {unknown} */
   const list = await response.json();
   if (!response.ok || !Array.isArray(list)) throw new TypeError(`${path} returned no list`);

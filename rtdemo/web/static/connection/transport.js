@@ -5,6 +5,8 @@
  */
 import { clip, oneLine } from "../format.js";
 
+/** @typedef {import("./login.js").Login} Login */
+
 /**
  * @typedef {object} TransportEvents
  * @property {() => void} opened
@@ -42,13 +44,14 @@ const RETRY_JITTER = 0.5;
  * Find out why a connection did not open. Neither WebSocket nor EventSource reports it.
  * @param {string} address of the connection
  * @param {string} unexplained the sentence for a server that answers but gives no reason
+ * @param {Login | null} login null where the server needs none
  * @returns {Promise<Failure>}
  */
-export async function explainFailure(address, unexplained) {
+export async function explainFailure(address, unexplained, login = null) {
   if (!(await serverAnswers())) {
     return { sentence: `Nothing answers at ${address}. Is the server running, and is that port open?`, retryMs: null };
   }
-  const failure = await refusal(address).catch(() => null);
+  const failure = await refusal(address, login).catch(() => null);
   if (failure === null) return { sentence: unexplained, retryMs: null };
   return { ...failure, sentence: `The server refused the connection: ${failure.sentence}` };
 }
@@ -74,15 +77,16 @@ async function serverAnswers() {
 /**
  * Request the same query as a stream and return the server's reason. Both transports are refused for the same reasons.
  * @param {string} address
+ * @param {Login | null} login
  * @returns {Promise<Failure | null>} null where there is none
  */
-async function refusal(address) {
+async function refusal(address, login) {
   const url = new URL("/api/sse", location.href);
   url.search = new URL(address).search;
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
   try {
-    const response = await fetch(url, { cache: "no-store", signal });
+    const response = await fetch(url, { cache: "no-store", headers: login?.headers ?? {}, signal });
     const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
     const retryMs = Number.isNaN(seconds) ? null : seconds * 1000 * (1 + Math.random() * RETRY_JITTER);
     const isRefusal = response.status >= 400 && (response.status < 500 || retryMs !== null);

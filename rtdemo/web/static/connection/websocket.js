@@ -4,9 +4,12 @@
  * @module connection/websocket
  */
 import { clip, oneLine } from "../format.js";
+import { Admission, EXPIRED, EXPIRED_SENTENCE } from "./login.js";
 import { explainFailure, retrySentence } from "./transport.js";
 import { websocketBytes } from "./wire_size.js";
 
+/** @typedef {import("./login.js").Login} Login */
+/** @typedef {import("./login.js").NoTicketError} NoTicketError */
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 
@@ -36,14 +39,19 @@ export class WebSocketTransport {
   #backoff = new Backoff();
   #events;
   #address;
+  #login;
+  #admission;
 
   /**
    * @param {() => string} address called at each connect
    * @param {TransportEvents} events
+   * @param {Login | null} [login] null where the server needs none
    */
-  constructor(address, events) {
+  constructor(address, events, login = null) {
     this.#address = address;
     this.#events = events;
+    this.#login = login;
+    this.#admission = new Admission(login);
   }
 
   get address() {
@@ -65,7 +73,9 @@ export class WebSocketTransport {
 
   connect() {
     this.#backoff.reset();
-    this.#open(this.address, (socket) => void this.#explain(socket));
+    const failed = (/** @type {NoTicketError} */ { message }) => this.#events.refused(message);
+    const open = (/** @type {string} */ address) => this.#open(address, (socket) => void this.#explain(socket));
+    this.#admission.start(this.address, open, failed);
   }
 
   disconnect() {
@@ -75,6 +85,7 @@ export class WebSocketTransport {
 
   /** Close the socket and ignore its further events. */
   #drop() {
+    this.#admission.cancel();
     const socket = this.#socket;
     if (socket === null) return;
     this.#socket = null;
@@ -132,6 +143,10 @@ export class WebSocketTransport {
    */
   #closed(code, reason) {
     this.#socket = null;
+    if (reason === EXPIRED && this.#login !== null) {
+      this.#login.expired();
+      return this.#events.lost(EXPIRED_SENTENCE);
+    }
     if (isFinal(code)) this.#events.lost(`${closeSentence(code, reason)} It stays closed until you press Connect.`);
     else this.#retryLater(closeSentence(code, reason));
   }
@@ -159,7 +174,12 @@ export class WebSocketTransport {
       this.#drop();
       this.#retryLater("No answer in 10 s.");
     }, RECONNECT_TIMEOUT_MS);
-    this.#open(address.href, () => this.#retryLater("It did not open again."));
+    const open = (/** @type {string} */ url) => this.#open(url, () => this.#retryLater("It did not open again."));
+    this.#admission.start(address.href, open, ({ message, final }) => {
+      clearTimeout(this.#timer);
+      if (final) this.#events.lost(message);
+      else this.#retryLater(message);
+    });
   }
 
   /** @param {WebSocket} socket */
@@ -167,7 +187,7 @@ export class WebSocketTransport {
     const unexplained =
       `${this.address} did not open, but the page's server answers.` +
       " Is that port reachable? The server log may name a reason.";
-    const { sentence, retryMs } = await explainFailure(this.address, unexplained);
+    const { sentence, retryMs } = await explainFailure(this.address, unexplained, this.#login);
     if (this.#socket !== socket) return;
     this.#socket = null;
     if (retryMs === null) this.#events.refused(sentence);

@@ -1,0 +1,208 @@
+"""Let only users that have logged in connect and read: by a token, by a ticket, or as a plugin decides.
+
+Login is off without its settings. Then nobody has a name, and everyone may connect. It is on
+
+- with `--secret` or `--jwks`: a request needs a token (`tokens.py`) as `Authorization: Bearer`;
+- with a plugin that implements `authenticate`: it decides instead, and tokens do not count;
+- with `--require-login`: also while none of these can admit anyone.
+
+Browsers send no header with an EventSource or a WebSocket. Their URL has a ticket instead, which
+`POST /api/ticket` gives to whoever is logged in. Unlike a token, a ticket in a proxy's log is worthless:
+it is used up. This server logs neither.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from urllib.parse import quote, unquote
+
+from aiohttp import hdrs, web
+
+from rtdemo.errors import Refused, Unavailable
+from rtdemo.hub.hub import Hub
+from rtdemo.timing.token_bucket import TokenBucket
+from rtdemo.web.admission import RETRY_SOON, TICKET, check_origin
+from rtdemo.web.app_keys import SETTINGS
+from rtdemo.web.limits import add_failed_token, check_tokens
+from rtdemo.web.other_workers import is_from_other_worker
+from rtdemo.web.tickets import Tickets
+from rtdemo.web.tokens import Identity, TokenError, TokenVerifier
+
+TICKETS_PER_S, TICKET_BURST = 5.0, 100.0
+"""Tickets that a user gets each second in the long run, and at once. A page needs two a connect."""
+MAX_USERS = 10_000
+"""Users whose tickets are limited one by one; the one that asked longest ago is forgotten first."""
+_USER_HEADER = "X-Rtdemo-User"
+"""Header by which a worker names the user of a request that it passes on to another worker."""
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+"""Challenges of RFC 6750 section 3: without a token, and for one that is not valid."""
+
+
+class Login:
+    """Decide who a request is from.
+
+    Arguments:
+        hub: has the plugins, and counts what the limit of tickets refuses.
+        verifier: verifies tokens; None without a key.
+        tickets: makes and takes tickets.
+        required: whether login is on in any case.
+    """
+
+    def __init__(
+        self, hub: Hub, verifier: TokenVerifier | None, tickets: Tickets, required: bool = False
+    ) -> None:
+        self._hub = hub
+        self._verifier = verifier
+        self._tickets = tickets
+        self._is_on = required or verifier is not None
+        self._buckets: OrderedDict[str | None, TokenBucket] = OrderedDict()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether requests need a login. Once a plugin has switched it on, it stays on without it."""
+        if not self._is_on and self._hub.plugins.hooks.authenticates:
+            self._is_on = True
+        return self._is_on
+
+    async def authenticate(self, request: web.Request) -> Identity:
+        """Return who sends a request, by its headers.
+
+        Raises:
+            Refused: 401 without a valid token; 429 with Retry-After after too many wrong ones from the
+                client's address; or as a plugin decides.
+        """
+        hooks = self._hub.plugins.hooks
+        if hooks.authenticates:
+            user = await hooks.authenticate(request)
+            if user is None:
+                raise Refused(401, "log in first: no plugin knows you by this request", _CHALLENGE)
+            return Identity(user)
+        if self._verifier is None:
+            raise Refused(403, "nobody can log in: set --secret or --jwks, or load a plugin for it")
+        token = bearer_token(request)
+        if token is None:
+            raise Refused(401, "log in: send a token as Authorization: Bearer", _CHALLENGE)
+        check_tokens(request)
+        try:
+            return self._verifier.verify(token)
+        except TokenError as error:
+            add_failed_token(request)
+            raise Refused(401, str(error), _INVALID) from None
+
+    async def take(self, ticket: str) -> Identity:
+        """Return whom a ticket stands for.
+
+        Raises:
+            Refused: 401 for a ticket that was used, has expired or never was; 503 without the engine.
+        """
+        try:
+            identity = await self._tickets.take(ticket)
+        except Unavailable:
+            raise Refused(503, "login tickets are unavailable; try again", RETRY_SOON) from None
+        if identity is None:
+            raise Refused(
+                401, "the ticket is not valid, or was used; get a new one from /api/ticket", _CHALLENGE
+            )
+        if identity.expires is not None and identity.expires <= time.time():
+            raise Refused(401, "the token has expired; get a new one", _INVALID)
+        return identity
+
+    async def issue(self, identity: Identity) -> str:
+        """Return a new ticket.
+
+        Raises:
+            Refused: 429 for a user that asks too often; 503 without the engine.
+        """
+        now = time.monotonic()
+        bucket = self._buckets.setdefault(identity.user, TokenBucket(TICKETS_PER_S, TICKET_BURST))
+        self._buckets.move_to_end(identity.user)
+        if len(self._buckets) > MAX_USERS:
+            self._buckets.popitem(last=False)
+        if not bucket.take(now):
+            self._hub.refused["tickets"] += 1
+            later = {"Retry-After": str(int(bucket.wait(now)) + 1)}
+            raise Refused(429, "too many tickets; each is for one connection", later)
+        try:
+            return await self._tickets.issue(identity)
+        except Unavailable:
+            raise Refused(503, "login tickets are unavailable; try again", RETRY_SOON) from None
+
+
+LOGIN = web.AppKey("LOGIN", Login)
+
+
+def setup(app: web.Application, login: Login) -> None:
+    """Add the route to the application."""
+    app[LOGIN] = login
+    app.router.add_post("/api/ticket", ticket)
+
+
+async def ticket(request: web.Request) -> web.Response:
+    """Answer `POST /api/ticket` with `{"ticket": "..."}`: it opens one connection within 30 s.
+
+    Raises:
+        Refused: 401, 403 for a foreign origin, 404 where login is off, 429, 503.
+    """
+    check_origin(request)
+    login = request.app[LOGIN]
+    if not login.is_on:
+        raise Refused(404, "login is off: connect without a ticket")
+    issued = await login.issue(await login.authenticate(request))
+    return web.json_response({"ticket": issued}, headers={hdrs.CACHE_CONTROL: "no-store"})
+
+
+async def identify(request: web.Request) -> Identity:
+    """Return who opens a connection: by the ticket in its query, else by its headers.
+
+    Raises:
+        Refused: 401 or 503, or as a plugin decides.
+    """
+    login = request.app[LOGIN]
+    if not login.is_on:
+        return Identity()
+    given = request.query.get(TICKET)
+    # First the ticket: browsers behind a proxy with a password send its Authorization with everything.
+    return await login.take(given) if given is not None else await login.authenticate(request)
+
+
+async def authenticate(request: web.Request) -> Identity:
+    """Return who sends a request that opens no connection. Another worker has asked already.
+
+    Raises:
+        Refused: 401, or as a plugin decides.
+    """
+    if is_from_other_worker(request):
+        user = request.headers.get(_USER_HEADER)
+        return Identity(None if user is None else unquote(user))
+    login = request.app[LOGIN]
+    return await login.authenticate(request) if login.is_on else Identity()
+
+
+async def reader(request: web.Request) -> Identity | None:
+    """Return who reads the API; None for an administrator or another worker, which see everything.
+
+    Raises:
+        Refused: 401, or as a plugin decides.
+    """
+    admin_token = request.app[SETTINGS].admin_token
+    is_admin = admin_token and secrets.compare_digest(
+        (bearer_token(request) or "").encode(errors="replace"), admin_token.encode()
+    )
+    return None if is_admin or is_from_other_worker(request) else await authenticate(request)
+
+
+def bearer_token(request: web.Request) -> str | None:
+    """Return the token of `Authorization: Bearer` (RFC 6750 section 2.1); None where there is none.
+
+    The case of the scheme does not matter (RFC 9110 section 11.1).
+    """
+    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def user_header(user: str | None) -> dict[str, str]:
+    """Return the header by which a worker names the user of a request that it passes on."""
+    return {} if user is None else {_USER_HEADER: quote(user)}

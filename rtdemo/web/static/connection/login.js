@@ -1,0 +1,147 @@
+// @ts-check
+/**
+ * The reader's login token, and the tickets that stand for it in the address of a connection.
+ *
+ * EventSource and WebSocket send no header, so each connection needs a ticket, which works once and for 30 s. The token
+ * itself is never in an address. It is kept in sessionStorage: for this tab, until it is closed.
+ * @module connection/login
+ */
+import { clip, oneLine } from "../format.js";
+
+const KEY = "rtdemo-token";
+const TIMEOUT_MS = 5_000;
+const UNAUTHORIZED = 401;
+
+/** The server's reason when a connection's token expires. */
+export const EXPIRED = "token expired";
+
+/** The sentence for the reader then. */
+export const EXPIRED_SENTENCE = "Your token has expired. Enter a new one, then press Connect.";
+
+/** Why a ticket was not given. */
+export class NoTicketError extends Error {
+  /**
+   * @param {string} sentence
+   * @param {boolean} final whether another try would fail too
+   */
+  constructor(sentence, final) {
+    super(sentence);
+    this.final = final;
+  }
+}
+
+export class Login {
+  /** Why the server asks for a token; empty while it does not. */
+  problem = "";
+  #changed;
+  #storage;
+
+  /**
+   * @param {Storage} storage keeps the token
+   * @param {(soon?: boolean) => void} changed called after the token or the problem changed
+   */
+  constructor(storage, changed) {
+    this.#storage = storage;
+    this.#changed = changed;
+  }
+
+  get #token() {
+    return this.#storage.getItem(KEY) ?? "";
+  }
+
+  /** Whether there is a token, valid or not. */
+  get hasToken() {
+    return this.#token !== "";
+  }
+
+  /** Headers of a request to the API. @returns {Record<string, string>} */
+  get headers() {
+    return this.hasToken ? { Authorization: `Bearer ${this.#token}` } : {};
+  }
+
+  /** @param {string} token */
+  enter(token) {
+    this.#storage.setItem(KEY, token.trim());
+    this.problem = "";
+    this.#changed(true);
+  }
+
+  forget() {
+    this.#storage.removeItem(KEY);
+    this.#changed(true);
+  }
+
+  /** The server has ended a connection because its token expired. */
+  expired() {
+    this.problem = EXPIRED_SENTENCE;
+    this.#changed(true);
+  }
+
+  /**
+   * Note an answer of the API: the server may ask for a token.
+   * @param {Response} response its body is read only if it refuses the request
+   */
+  async note(response) {
+    if (response.status !== UNAUTHORIZED) return;
+    const reason = clip(oneLine((await response.text()).trim()), 160);
+    this.problem = this.hasToken ? `The server refused the token: ${reason}` : "This server needs a login token.";
+    this.#changed(true);
+  }
+
+  /**
+   * Return the address of a connection with a new ticket.
+   * @param {string} address
+   * @returns {Promise<string>} rejects with a NoTicketError
+   */
+  async admit(address) {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const request = { method: "POST", headers: this.headers, signal };
+    const response = await fetch("/api/ticket", request).catch(() => null);
+    if (response === null) throw new NoTicketError("Nothing answers at /api/ticket. Is the server running?", false);
+    if (!response.ok) {
+      await this.note(response.clone());
+      const reason = clip(oneLine((await response.text()).trim()), 160);
+      const final = response.status >= 400 && response.status < 500 && response.status !== 429;
+      throw new NoTicketError(`The server gave no ticket: ${reason}`, final);
+    }
+    const { ticket } = await response.json();
+    if (this.problem !== "") {
+      this.problem = "";
+      this.#changed(true);
+    }
+    const url = new URL(address);
+    url.searchParams.set("ticket", String(ticket));
+    return url.href;
+  }
+}
+
+/** One admission at a time: an answer that comes after `cancel`, or after a newer start, is dropped. */
+export class Admission {
+  #login;
+  #number = 0;
+
+  /** @param {Login | null} login null where the server needs none */
+  constructor(login) {
+    this.#login = login;
+  }
+
+  /**
+   * Open an address: at once where no login is needed, else with a ticket.
+   * @param {string} address
+   * @param {(address: string) => void} open
+   * @param {(error: NoTicketError) => void} failed
+   */
+  start(address, open, failed) {
+    const number = ++this.#number;
+    if (this.#login === null) return open(address);
+    const still = () => number === this.#number;
+    this.#login.admit(address).then(
+      (url) => still() && open(url),
+      (error) => still() && failed(error instanceof NoTicketError ? error : new NoTicketError(String(error), false)),
+    );
+  }
+
+  cancel() {
+    this.#number += 1;
+  }
+}

@@ -1,0 +1,119 @@
+"""The page where the server needs a login: its form, its tickets, and a token that expires."""
+
+from __future__ import annotations
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, expect
+
+from rtdemo import Reason
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from tests.browser.conftest import BrowserErrors, Open, Serve
+from tests.browser.panel import Panel
+from tests.web.login_tokens import SECRET, token
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def guarded(serve: Serve, clock: VirtualClock) -> Server:
+    return await serve(secret=SECRET, clock=clock)
+
+
+def form(page: Page) -> Locator:
+    return page.locator('[data-part="login"]')
+
+
+def state(page: Page) -> Locator:
+    return page.locator('[data-part="login-state"]')
+
+
+async def log_in(page: Page, given: str) -> None:
+    await page.get_by_label("Token").fill(given)
+    await page.get_by_role("button", name="Log in").click()
+
+
+async def test_form_asks_for_a_token_and_the_page_connects(
+    open_page: Open, guarded: Server, browser_errors: BrowserErrors
+) -> None:
+    """Each connection has a ticket of its own in its address, and no address has the token."""
+    page = await open_page(server=guarded)
+    await expect(state(page)).to_have_text("This server needs a login token.")
+    addresses: list[str] = []
+    page.on("request", lambda request: addresses.append(request.url))
+    page.on("websocket", lambda socket: addresses.append(socket.url))
+    given = token("ann")
+    await log_in(page, given)
+    await expect(state(page)).to_contain_text("You are logged in.")
+    await page.get_by_role("button", name="Connect both").click()
+    for side in ("websocket", "sse"):
+        await Panel(page, side).becomes("connected")
+    assert {connection.client.user for connection in guarded.hub.connections} == {"ann"}
+    panel = Panel(page, "sse")
+    await panel.send_text("hi")
+    await expect(panel.texts.filter(has_text="Echo: hi")).to_have_count(1)
+    tickets = [address.partition("ticket=")[2] for address in addresses if "ticket=" in address]
+    assert len(set(tickets)) == len(tickets) == 2
+    assert not any(given in address for address in addresses)
+    assert given not in await page.content()
+    await page.reload()
+    await expect(state(page)).to_contain_text("You are logged in.")
+    await page.get_by_role("button", name="Forget the token").click()
+    await panel.press("Connect")
+    await panel.becomes("refused")
+    await expect(state(page)).to_have_text("This server needs a login token.")
+    browser_errors.remove_expected("401")
+
+
+async def test_wrong_token_is_refused_with_the_reason(
+    open_page: Open, guarded: Server, browser_errors: BrowserErrors
+) -> None:
+    """The form stays, and says why."""
+    page = await open_page(server=guarded)
+    await log_in(page, token(key="another secret of 32 bytes or more"))
+    await expect(state(page)).to_contain_text("signed with another key")
+    await log_in(page, token(seconds=-60))
+    await expect(state(page)).to_contain_text("has expired")
+    browser_errors.remove_expected("401")
+
+
+async def test_reconnect_has_a_new_ticket(
+    open_page: Open, guarded: Server, side: str, browser_errors: BrowserErrors
+) -> None:
+    """The old one was used: EventSource by itself would be refused. The position is kept."""
+    page = await open_page(server=guarded)
+    await log_in(page, token("ann"))
+    panel = Panel(page, side)
+    await panel.connect()
+    for number in range(2):
+        (connection,) = guarded.hub.connections
+        connection.end(Reason.CONNECTION_LOST)
+        await panel.becomes("reconnecting")
+        await panel.becomes("connected")
+        assert guarded.hub.traffic[connection.client.transport].resumes == number + 1
+    browser_errors.remove_expected("401")
+    browser_errors[:] = [error for error in browser_errors if "ERR_INCOMPLETE_CHUNKED" not in error]
+
+
+async def test_expired_token_ends_the_connection_with_a_sentence(
+    open_page: Open, guarded: Server, clock: VirtualClock, side: str, browser_errors: BrowserErrors
+) -> None:
+    """It does not reconnect, and asks for a new token; with one, Connect works again."""
+    page = await open_page(server=guarded)
+    await log_in(page, token("ann", seconds=60))
+    panel = Panel(page, side)
+    await panel.connect()
+    clock.advance(70)
+    await panel.becomes("lost")
+    await expect(panel.sentence).to_contain_text("Your token has expired.")
+    await expect(state(page)).to_contain_text("Your token has expired.")
+    await log_in(page, token("ann"))
+    await panel.connect()
+    browser_errors.remove_expected("401")
+
+
+async def test_without_login_there_is_no_form(open_page: Open) -> None:
+    """The page is as it was."""
+    page = await open_page()
+    await expect(form(page)).to_have_count(0)
