@@ -117,6 +117,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         about(
             "Let every client read /metrics, /api/plugins and producers' errors. Without it, only local "
             "users and holders of the admin token may."
+        ),
+    ] = False
     secret: Annotated[
         str,
         about(

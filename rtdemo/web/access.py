@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 
 from aiohttp import hdrs, web
@@ -13,13 +12,13 @@ from rtdemo.settings import trusted_proxies
 from rtdemo.settings.settings import Settings
 from rtdemo.web.admission import check_origin
 from rtdemo.web.app_keys import SETTINGS
+from rtdemo.web.bearer import CHALLENGE, bearer_token, has_token
 from rtdemo.web.forwarding import unusual_header
 from rtdemo.web.host import host_name, is_loopback
 from rtdemo.web.limits import add_failed_token, check_tokens
 from rtdemo.web.login import LOGIN
 from rtdemo.web.peer_user import is_of_other_user
 
-_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _Problem = Callable[[web.Request], str]
 
 
@@ -74,7 +73,7 @@ def check_token(request: web.Request, kind: str, token: str) -> None:
         if not has_token(request, token):
             if hdrs.AUTHORIZATION in request.headers:
                 add_failed_token(request)
-            raise Refused(401, f"send the {kind} token as Authorization: Bearer", _CHALLENGE)
+            raise Refused(401, f"send the {kind} token as Authorization: Bearer", CHALLENGE)
     elif why := not_local_because(request):
         raise Refused(403, f"without --{kind}-token only local users may do that, and {why}")
 
@@ -89,7 +88,7 @@ def check_details(request: web.Request) -> None:
         return
     if request.app[SETTINGS].admin_token:
         ways = "send the admin token as Authorization: Bearer, or start the server with --public-stats"
-        raise Refused(401, f"this is for administrators: {ways}", _CHALLENGE)
+        raise Refused(401, f"this is for administrators: {ways}", CHALLENGE)
     ways = "start the server with --admin-token or --public-stats"
     raise Refused(403, f"this is for local users, and {not_local_because(request)}; {ways}")
 
@@ -111,30 +110,6 @@ def may_read_details(request: web.Request) -> bool:
         if not request.app[LOGIN].is_on:
             add_failed_token(request)
     return not not_local_because(request)
-
-
-def has_token(request: web.Request, token: str) -> bool:
-    """Return whether a request carries a token as its one `Authorization: Bearer` header.
-
-    Arguments:
-        token: the expected token, not empty.
-    """
-    given = bearer_token(request)
-    return given is not None and secrets.compare_digest(given, token.encode())
-
-
-def bearer_token(request: web.BaseRequest) -> bytes | None:
-    """Return the token of `Authorization: Bearer TOKEN`; None without it, or with several headers.
-
-    The scheme's case is free (RFC 9110 section 11.1). The token may have any bytes.
-    """
-    given = request.headers.getall(hdrs.AUTHORIZATION, [])
-    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-    token = token.strip(" ")
-    if scheme.lower() != "bearer" or not token:
-        return None
-    # aiohttp decodes bytes that are no UTF-8 as surrogates.
-    return token.encode(errors="surrogateescape")
 
 
 def not_local_because(request: web.Request) -> str:

@@ -13,7 +13,6 @@ it is used up. This server logs neither.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import OrderedDict
 from urllib.parse import quote, unquote
@@ -25,6 +24,7 @@ from rtdemo.hub.hub import Hub
 from rtdemo.timing.token_bucket import TokenBucket
 from rtdemo.web.admission import RETRY_SOON, TICKET, check_origin
 from rtdemo.web.app_keys import SETTINGS
+from rtdemo.web.bearer import CHALLENGE, bearer_token, has_token
 from rtdemo.web.limits import add_failed_token, check_tokens
 from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.tickets import Tickets
@@ -36,9 +36,8 @@ MAX_USERS = 10_000
 """Users whose tickets are limited one by one; the one that asked longest ago is forgotten first."""
 _USER_HEADER = "X-Rtdemo-User"
 """Header by which a worker names the user of a request that it passes on to another worker."""
-_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-"""Challenges of RFC 6750 section 3: without a token, and for one that is not valid."""
+"""Challenge for a token that is not valid (RFC 6750 section 3)."""
 
 
 class Login:
@@ -78,13 +77,13 @@ class Login:
         if hooks.authenticates:
             user = await hooks.authenticate(request)
             if user is None:
-                raise Refused(401, "log in first: no plugin knows you by this request", _CHALLENGE)
+                raise Refused(401, "log in first: no plugin knows you by this request", CHALLENGE)
             return Identity(user)
         if self._verifier is None:
             raise Refused(403, "nobody can log in: set --secret or --jwks, or load a plugin for it")
         token = bearer_token(request)
         if token is None:
-            raise Refused(401, "log in: send a token as Authorization: Bearer", _CHALLENGE)
+            raise Refused(401, "log in: send a token as Authorization: Bearer", CHALLENGE)
         check_tokens(request)
         try:
             return self._verifier.verify(token)
@@ -104,7 +103,7 @@ class Login:
             raise Refused(503, "login tickets are unavailable; try again", RETRY_SOON) from None
         if identity is None:
             raise Refused(
-                401, "the ticket is not valid, or was used; get a new one from /api/ticket", _CHALLENGE
+                401, "the ticket is not valid, or was used; get a new one from /api/ticket", CHALLENGE
             )
         if identity.expires is not None and identity.expires <= time.time():
             raise Refused(401, "the token has expired; get a new one", _INVALID)
@@ -187,20 +186,8 @@ async def reader(request: web.Request) -> Identity | None:
     Raises:
         Refused: 401, or as a plugin decides.
     """
-    admin_token = request.app[SETTINGS].admin_token
-    is_admin = admin_token and secrets.compare_digest(
-        (bearer_token(request) or "").encode(errors="replace"), admin_token.encode()
-    )
+    is_admin = has_token(request, request.app[SETTINGS].admin_token)
     return None if is_admin or is_from_other_worker(request) else await authenticate(request)
-
-
-def bearer_token(request: web.Request) -> str | None:
-    """Return the token of `Authorization: Bearer` (RFC 6750 section 2.1); None where there is none.
-
-    The case of the scheme does not matter (RFC 9110 section 11.1).
-    """
-    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def user_header(user: str | None) -> dict[str, str]:

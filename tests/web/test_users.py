@@ -172,7 +172,9 @@ async def test_restriction_outlives_its_plugin(server: Server, clock: VirtualClo
     assert newest.users == frozenset(("ann", "bob"))
 
 
-async def test_new_restriction_reaches_its_users_and_loses_nothing(server: Server) -> None:
+async def test_new_restriction_reaches_its_users_and_loses_nothing(
+    server: Server, clock: VirtualClock
+) -> None:
     """Users that are connected already get the first entry for them, in order and once."""
     log = server.hub.engine.log
     async with (
@@ -188,7 +190,7 @@ async def test_new_restriction_reaches_its_users_and_loses_nothing(server: Serve
         got = [m["message"] for m in await until(zoe, "end")][1:]
         assert got == ["all 0", "zoe 0", "all 1", "zoe 1", "all 2", "zoe 2", "end"]
         assert [m["message"] for m in await until(eve, "end")][1:] == ["all 0", "all 1", "all 2", "end"]
-    fanout = Fanout(log, False, lambda _name: False)
+    fanout = Fanout(log, False, lambda _name: False, lambda _remote, _size: 0.0, clock)
     assert fanout.users_by_producer == {"z": frozenset({"zoe", "2"})}
 
 
