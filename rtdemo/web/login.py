@@ -115,7 +115,7 @@ class Login:
         Raises:
             Refused: 429 for a user that asks too often; 503 without the engine.
         """
-        now = time.monotonic()
+        now = self._hub.schedule.clock.time()
         bucket = self._buckets.setdefault(identity.user, TokenBucket(TICKETS_PER_S, TICKET_BURST))
         self._buckets.move_to_end(identity.user)
         if len(self._buckets) > MAX_USERS:
