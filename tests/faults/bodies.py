@@ -1,0 +1,112 @@
+"""Answers that are never read, bodies that never end, and bytes after a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import socket
+import time
+
+from tests.faults.attack import Figures
+from tests.faults.bystander import bystander
+from tests.faults.peers import connected, rest, status, streams, try_to_send
+from tests.faults.target import MIB, Setup, Target
+from tests.raw_client import RawClient
+
+READERS = 10
+PAGES = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400
+WRITE_TIMEOUT_S, BODY_TIMEOUT_S, MARGIN_S = 40.0, 30.0, 6.0
+DRIP_S = 0.5
+JUNK = b"x" * 16 * 1024
+JUNK_S = 5.0
+SEND_BUFFER_BYTES = 16 * 1024
+_CLIENT = re.compile(rb'"client":"([0-9a-f-]+)"')
+REFUSED = {
+    "too large": b"POST /api/messages?client=x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n",
+    "no such page": b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n",
+    "not allowed": b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n",
+    "a stranger": b"POST /api/publish HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.7\r\n"
+    b"Content-Length: 99999999999\r\n",
+}
+"""Requests that the server refuses before it has read their bodies."""
+
+
+async def unread_answers(setup: Setup) -> Figures:
+    """Ask for the page hundreds of times on one connection, and read no answer."""
+    async with setup.server() as target, connected(target, READERS) as peers:
+        start = time.monotonic()
+        before = target.rss_mib()
+        # The server stops to read requests once an answer waits: the rest stays with the client.
+        await asyncio.gather(*(try_to_send(peer, PAGES, 2) for peer in peers))
+        ends = await asyncio.gather(*(_reset_after(peer, start) for peer in peers))
+        return {"open for": max(ends), "RSS": target.rss_mib() - before}
+
+
+async def _reset_after(peer: RawClient, start: float) -> float:
+    """Return the seconds after which sending fails, because the server has closed; nothing is read."""
+    while (elapsed := time.monotonic() - start) < WRITE_TIMEOUT_S + MARGIN_S:
+        await asyncio.sleep(0.25)
+        # The state of the connection, without reading: TCP_INFO begins with it; 1 is ESTABLISHED.
+        if peer.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 1:
+            return elapsed
+    return math.inf
+
+
+async def slow_bodies(setup: Setup) -> Figures:
+    """Send a byte of a body every half second."""
+    async with setup.server() as target, streams(target, "sse", 1) as (stream,):
+        while not (found := _CLIENT.search(stream.received)):
+            await stream.read_more()
+        paths = ["/api/publish", f"/api/messages?client={found[1].decode()}"]
+        async with connected(target, len(paths)) as peers:
+            pairs = zip(peers, paths, strict=True)
+            ends = await asyncio.gather(*(_drip(peer, path) for peer, path in pairs))
+            answers = [status(peer.received) for peer in peers]
+        return {
+            "first end": min(ends),
+            "last end": max(ends),
+            "answers other than 408": sum(answer != 408 for answer in answers),
+        }
+
+
+async def _drip(peer: RawClient, path: str) -> float:
+    await peer.send(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n".encode())
+    start = time.monotonic()
+    reading = asyncio.ensure_future(rest(peer, BODY_TIMEOUT_S + MARGIN_S))
+    while not reading.done():
+        await try_to_send(peer, b" ")
+        await asyncio.wait({reading}, timeout=DRIP_S)
+    elapsed = time.monotonic() - start
+    return elapsed if elapsed < BODY_TIMEOUT_S + MARGIN_S else math.inf
+
+
+async def junk_after_refusal(setup: Setup) -> Figures:
+    """Go on sending the body of requests that are refused."""
+    async with setup.server() as target:
+        cpu, start = target.cpu_seconds(), time.monotonic()
+        async with bystander(target) as delays:
+            sent = await asyncio.gather(*(_junk(target, head) for head in REFUSED.values()))
+        return {
+            "swallowed": max(sent) / MIB,
+            "CPU": (target.cpu_seconds() - cpu) / (time.monotonic() - start) * 100,
+            "worst delay of others": delays.worst_ms,
+        }
+
+
+async def _junk(target: Target, head: bytes) -> int:
+    """Return the bytes that the server took after a refused head, with those in the kernel's buffers."""
+    peer = RawClient(target, "sse")
+    # Small: what waits here was not swallowed.
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    await peer.connect()
+    await peer.send(head + b"\r\n")
+    data = JUNK if b"chunked" not in head else b"4000\r\n" + JUNK + b"\r\n"
+    sent, end = 0, time.monotonic() + JUNK_S
+    reading = asyncio.ensure_future(rest(peer, JUNK_S))
+    while time.monotonic() < end and await try_to_send(peer, data, 1):
+        sent += len(data)
+    peer.leave(by_reset=True)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    return sent
