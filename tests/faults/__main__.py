@@ -14,7 +14,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.process import allow_open_files

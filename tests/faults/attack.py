@@ -109,4 +109,4 @@ def _number(value: float) -> str:
         return "not measured"
     if math.isinf(value):
         return "never"
-    return f"{value:.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.2f}".rstrip("0")
+    return f"{value:.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.2f}"

@@ -70,7 +70,7 @@ _COUNT_OF_LINES = re.compile(r"\b\d+ (more|further|other|lines|connects|connecti
 
 def _drawn(number: int) -> Iterator[bytes]:
     """Draw requests, the same ones each time."""
-    draw = random.Random(13)  # noqa: S311 - no secret
+    draw = random.Random(13)
     for _ in range(number):
         path = draw.choice(PATHS) + draw.choice((b"", b"", draw.choice(ODD_BYTES)))
         query = draw.choice(QUERIES)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
+from contextlib import suppress
 
 from tests.faults.attack import Figures
 from tests.faults.bystander import Delays, bystander, least_delay
@@ -13,7 +15,9 @@ from tests.faults.target import MIB, Setup, Target
 from tests.raw_client import PING, TEXT, RawClient, frame
 
 LISTENERS = 100
-BROADCAST = frame(TEXT, b"/all " + b"x" * 60_000)
+CLOSE_S = 3.0
+"""Time after which a connection that the server ends is closed."""
+BROADCASTS = frame(TEXT, b"/all " + b"x" * 60_000) * 20
 PINGS = frame(PING, b"") * 10_000
 JUNK = b"x" * 64 * 1024
 
@@ -23,8 +27,8 @@ async def broadcasts(setup: Setup) -> Figures:
     async with setup.server() as target, streams(target, "websocket", LISTENERS) as listeners:
         position = await _position(target)
         async with reading(listeners) as cut:
-            await _flood(target, BROADCAST, setup.seconds(3))
-            await asyncio.sleep(0.5)
+            await _flood(target, BROADCASTS, setup.seconds(3))
+            await asyncio.sleep(CLOSE_S)
             listeners_cut = len(cut)
         return {"listeners cut": listeners_cut, "history lost": await _is_lost(target, position)}
 
@@ -57,18 +61,38 @@ async def _is_lost(target: Target, position: str) -> bool:
         peer.leave(by_reset=True)
 
 
-async def _flood(target: Target, data: bytes, seconds: float) -> float:
-    """Send the same bytes over one WebSocket until it is cut; return the MiB that were sent."""
+async def _flood(target: Target, data: bytes, seconds: float) -> int:
+    """Send the same bytes over one WebSocket until it is cut; return how many bytes were sent.
+
+    Answers are read and thrown away. Both in threads: the flood does not wait until other clients of
+    this process have read.
+    """
     peer = RawClient(target, "websocket")
+    await open_stream(peer, target, "websocket", "producers=welcome")
+    peer.socket.setblocking(True)
+    reading = asyncio.ensure_future(asyncio.to_thread(_read_until_cut, peer.socket))
+    try:
+        return await asyncio.to_thread(_send_until_cut, peer.socket, data, time.monotonic() + seconds)
+    finally:
+        with suppress(OSError):
+            peer.socket.shutdown(socket.SHUT_RDWR)  # which wakes both threads
+        await reading
+        peer.leave(by_reset=True)
+
+
+def _send_until_cut(sock: socket.socket, data: bytes, end: float) -> int:
     sent = 0
-    await open_stream(peer, target, "websocket")
-    async with reading([peer]) as cut:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not cut and await try_to_send(peer, data, 1):
+    with suppress(OSError):
+        while time.monotonic() < end:
+            sock.sendall(data)
             sent += len(data)
-            await asyncio.sleep(0)
-    peer.leave(by_reset=True)
-    return sent / MIB
+    return sent
+
+
+def _read_until_cut(sock: socket.socket) -> None:
+    with suppress(OSError):
+        while sock.recv(1 << 18):
+            pass
 
 
 async def pings(setup: Setup) -> Figures:

@@ -1,4 +1,4 @@
-"""A well-behaved client beside an attack, in a process of its own: how long do its requests take?
+"""A well-behaved client beside an attack, in a process of its own, which times its requests.
 
 Usage: python -m tests.faults.bystander PORT. It asks for /api/time on one connection until its standard
 input ends. Then it prints a line of JSON: requests, failures, and the longest time in milliseconds.
@@ -53,7 +53,7 @@ async def bystander(target: Target) -> AsyncIterator[Delays]:
         await process.stdout.readline()  # it has begun
         yield delays
     finally:
-        out, _ = await process.communicate()
+        out, _ = await process.communicate(b"")  # which closes its standard input
         vars(delays).update(json.loads(out))
 
 

@@ -144,7 +144,8 @@ async def repeat(act: Callable[[], Awaitable[object]], number: int, seconds: flo
         nonlocal done
         while time.monotonic() < end:
             try:
-                await act()
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    await act()
             except (OSError, TimeoutError, AssertionError):
                 await asyncio.sleep(0.01)
             done += 1

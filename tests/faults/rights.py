@@ -1,4 +1,4 @@
-"""Strangers who want the rights of a local user, by proxies, by headers, by names; and what they may read."""
+"""Strangers who try to get a local user's rights, by proxies, headers and names; what they may read."""
 
 from __future__ import annotations
 

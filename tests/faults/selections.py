@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import islice, product
+from string import ascii_letters, digits
 
 from tests.faults.attack import Figures
 from tests.faults.bystander import Delays, bystander, least_delay
@@ -11,8 +13,10 @@ from tests.faults.target import Setup, Target
 from tests.raw_client import TEXT, RawClient, frame
 
 ATTACKERS = 4
-NAMES = ",".join(f"n{n}" for n in range(9111))
-"""As many unknown names as the attack had that blocked the loop for half a second."""
+SYMBOLS = ascii_letters + digits
+_SHORT = (a + b + c for a, b, c in product(["", *SYMBOLS], ["", *SYMBOLS], SYMBOLS) if b or not a)
+NAMES = ",".join(islice(_SHORT, 9111))
+"""As many unknown names as fit into a line of 32 KiB; they blocked the loop for half a second."""
 PUBLISHED, A_REQUEST = 10_000, 100
 CONTROL = json.dumps({"rtdemo": {"producers": [f"x{n}" for n in range(5500)]}}).encode()
 """Nearly 64 KiB, the largest text that is allowed."""

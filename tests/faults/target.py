@@ -19,7 +19,7 @@ LONG_S = 300.0
 """Duration of a flood with `--long`."""
 MIB = 1024 * 1024
 WITHOUT_UVLOOP = (
-    "import runpy, sys; sys.modules['uvloop'] = None; runpy.run_module('rtdemo', alter_sys=True)"
+    "import runpy, sys; sys.modules['uvloop'] = None; runpy.run_module('rtdemo', None, '__main__', True)"
 )
 """Python code that starts rtdemo as if uvloop was not installed."""
 WARM_UP = ("/", "/view", "/api/time", "/api/stats", "/api/producers", "/metrics", "/healthz")
