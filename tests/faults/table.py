@@ -10,6 +10,7 @@ from tests.faults import (
     broadcasts,
     descriptors,
     heads,
+    limits,
     memory,
     rights,
     selections,
@@ -25,10 +26,23 @@ CLEAN_LOG = (
     none("tracebacks"),
     none("forged lines"),
     none("control characters in the log"),
-    Bound("longest line", high=2000, unit="characters"),
+    Bound("longest line", high=2500, unit="characters"),
 )
 PUBLIC = ("--public-stats",)
 NAMED = ("--allow-host", "evil.example")
+COUNTED = Bound("counted", 1)
+OTHERS = Bound("status for others", 200, 200)
+
+
+def _refused(low: float, high: float, refused: float) -> tuple[Bound, ...]:
+    """Return the bounds of a limit on requests: how many it accepts, and how many it refuses."""
+    return (
+        Bound("accepted", low, high),
+        Bound("refused", refused),
+        none("refused without Retry-After"),
+        none("not counted"),
+    )
+
 
 ATTACKS = (
     Attack(
@@ -237,7 +251,7 @@ ATTACKS = (
         "10",
         "junk after a refused POST",
         bodies.junk_after_refusal,
-        (Bound("swallowed", high=1, unit="MiB"), Bound("CPU", high=50, unit="%")),
+        (Bound("swallowed", high=1, unit="MiB"), Bound("CPU", high=1, unit="s")),
         in_suite=True,
     ),
     Attack(
@@ -270,7 +284,7 @@ ATTACKS = (
             "12",
             f"a flood of requests with {kind}",
             partial(bad_requests.flood_of_errors, kind=kind),
-            (LOG, Bound("counts what it leaves out", 1, 1)),
+            (LOG, none("silent about the rest")),
         )
         for kind in ("no HTTP", "a header without a name", "a long line", "an unknown path")
     ),
@@ -279,7 +293,7 @@ ATTACKS = (
         "12",
         "a flood of connects",
         bad_requests.flood_of_connects,
-        (LOG, Bound("counts what it leaves out", 1, 1)),
+        (LOG, none("silent about the rest")),
     ),
     Attack(
         "statistics",
@@ -302,6 +316,98 @@ ATTACKS = (
         "the same with --public-stats",
         partial(rights.what_strangers_read, arguments=PUBLIC),
         (Bound("open to strangers", 2, 2),),
+        in_suite=True,
+    ),
+    Attack(
+        "limit-connections",
+        "7",
+        "40 streams at --max-connections 20",
+        partial(
+            limits.open_connections,
+            limit="max_connections",
+            arguments=(*limits.PROXY, "--max-connections", "20"),
+            number=40,
+        ),
+        (*_refused(20, 20, 20), Bound("status for others", 503, 503)),
+        in_suite=True,
+    ),
+    Attack(
+        "limit-address",
+        "7",
+        "40 streams of one address at --max-connections-per-address 20",
+        partial(
+            limits.open_connections,
+            limit="max_connections_per_address",
+            arguments=(*limits.PROXY, "--max-connections-per-address", "20"),
+            number=40,
+        ),
+        (*_refused(20, 20, 20), OTHERS),
+        in_suite=True,
+    ),
+    Attack(
+        "limit-connects",
+        "7",
+        "100 connects of one address at --connects-per-address 1",
+        partial(limits.connects, arguments=(*limits.PROXY, "--connects-per-address", "1"), number=100),
+        (*_refused(20, 40, 60), OTHERS),
+        in_suite=True,
+    ),
+    Attack(
+        "limit-texts",
+        "7",
+        "200 texts at once over a WebSocket",
+        limits.texts,
+        (Bound("accepted", 100, 130), Bound("close code", 1008, 1008), COUNTED),
+        in_suite=True,
+    ),
+    Attack(
+        "limit-posts",
+        "7",
+        "200 posts of one client at once",
+        limits.posts,
+        (*_refused(100, 199, 1), OTHERS),
+    ),
+    Attack(
+        "limit-tokens",
+        "7",
+        "40 wrong tokens of one address",
+        limits.failed_tokens,
+        (*_refused(5, 15, 25), OTHERS),
+        in_suite=True,
+    ),
+    Attack(
+        "limit-replays",
+        "7",
+        "20 clients of one address read the log again, at 0.2 MB/s",
+        limits.replays,
+        (
+            Bound("re-read by one address", high=4, unit="MiB"),
+            Bound("re-read by another", 1, unit="MiB"),
+            COUNTED,
+        ),
+    ),
+    Attack(
+        "limit-broadcasts",
+        "limit",
+        "30 texts to everyone at once, and one of 60 kB",
+        limits.broadcasts,
+        (Bound("short ones heard", 1, 10), none("long ones heard"), COUNTED),
+        in_suite=True,
+    ),
+    Attack(
+        "limit-publications",
+        "limit",
+        "2,000 publications of one address, at 1 (100 with the token) a second",
+        limits.publications,
+        (*_refused(8, 15, 5), OTHERS),
+        in_suite=True,
+    ),
+    Attack(
+        "limit-pings",
+        "limit",
+        "5,000 pings at once over a WebSocket",
+        limits.control_frames,
+        (Bound("close code", 1008, 1008), COUNTED),
         in_suite=True,
     ),
     Attack(
