@@ -15,7 +15,9 @@ from tests.faults.target import MIB, Setup, Target
 from tests.raw_client import RawClient
 
 READERS = 10
-PAGES = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400
+PAGES = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 4000
+"""More than the kernel's buffers hold of answers."""
+RECEIVE_BUFFER_BYTES = 4096
 WRITE_TIMEOUT_S, BODY_TIMEOUT_S, MARGIN_S = 40.0, 30.0, 6.0
 DRIP_S = 0.5
 JUNK = b"x" * 16 * 1024
@@ -34,7 +36,10 @@ REFUSED = {
 
 async def unread_answers(setup: Setup) -> Figures:
     """Ask for the page hundreds of times on one connection, and read no answer."""
-    async with setup.server() as target, connected(target, READERS) as peers:
+    async with (
+        setup.server() as target,
+        connected(target, READERS, RECEIVE_BUFFER_BYTES) as peers,
+    ):
         start = time.monotonic()
         before = target.rss_mib()
         # The server stops to read requests once an answer waits: the rest stays with the client.

@@ -18,12 +18,22 @@ _RECEIVE_BUFFER = (socket.SOL_SOCKET, socket.SO_RCVBUF)
 
 
 @asynccontextmanager
-async def connected(target: Target, number: int) -> AsyncIterator[list[RawClient]]:
-    """Open TCP connections that send nothing; they end with the block."""
+async def connected(
+    target: Target, number: int, receive_buffer: int = 0
+) -> AsyncIterator[list[RawClient]]:
+    """Open TCP connections that send nothing; they end with the block.
+
+    Arguments:
+        target: the server.
+        number: of connections.
+        receive_buffer: bytes of the kernel's receive buffer; 0 for the default.
+    """
     peers = [RawClient(target, "sse") for _ in range(number)]
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             for peer in peers:
+                if receive_buffer:
+                    peer.socket.setsockopt(*_RECEIVE_BUFFER, receive_buffer)
                 await peer.connect()
         yield peers
     finally:
