@@ -35,26 +35,28 @@ REFUSED = {
 
 
 async def unread_answers(setup: Setup) -> Figures:
-    """Ask for the page hundreds of times on one connection, and read no answer."""
-    async with (
-        setup.server() as target,
-        connected(target, READERS, RECEIVE_BUFFER_BYTES) as peers,
-    ):
-        start = time.monotonic()
-        before = target.rss_mib()
-        # The server stops to read requests once an answer waits: the rest stays with the client.
-        await asyncio.gather(*(try_to_send(peer, PAGES, 2) for peer in peers))
-        ends = await asyncio.gather(*(_reset_after(peer, start) for peer in peers))
-        return {"open for": max(ends), "RSS": target.rss_mib() - before}
+    """Ask for the page thousands of times on one connection, and read no answer."""
+    async with setup.server() as target:
+        # Until the connections of the warm-up are closed.
+        await asyncio.sleep(1)
+        memory, descriptors = target.rss_mib(), target.descriptors()
+        async with connected(target, READERS, RECEIVE_BUFFER_BYTES) as peers:
+            # The server stops to read requests once an answer waits: the rest stays with the client.
+            await asyncio.gather(*(try_to_send(peer, PAGES, 2) for peer in peers))
+            seconds = await _until_closed(target, descriptors)
+            return {"open for": seconds, "RSS": target.peak_rss_mib() - memory}
 
 
-async def _reset_after(peer: RawClient, start: float) -> float:
-    """Return the seconds after which sending fails, because the server has closed; nothing is read."""
+async def _until_closed(target: Target, descriptors: int) -> float:
+    """Return the seconds until the server has as few descriptors as before; infinite if never.
+
+    A client with a full receive buffer does not hear that the server has closed.
+    """
+    start = time.monotonic()
     while (elapsed := time.monotonic() - start) < WRITE_TIMEOUT_S + MARGIN_S:
-        await asyncio.sleep(0.25)
-        # The state of the connection, without reading: TCP_INFO begins with it; 1 is ESTABLISHED.
-        if peer.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 1:
+        if target.descriptors() <= descriptors:
             return elapsed
+        await asyncio.sleep(0.25)
     return math.inf
 
 

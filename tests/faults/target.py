@@ -83,6 +83,10 @@ class Target:
                     kib += int(rest.split()[0])
         return kib / 1024
 
+    def descriptors(self) -> int:
+        """Return the number of file descriptors that it has open."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self._pids)
+
     def log_text(self) -> str:
         """Return what it has printed."""
         return self.log.read_text(errors="backslashreplace")
