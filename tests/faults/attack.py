@@ -41,6 +41,8 @@ class Bound:
         if self.low == self.high:
             return _number(self.low)
         if math.isinf(self.low):
+            if math.isinf(self.high):
+                return "no bound: it depends on the machine"
             return f"at most {_number(self.high)}"
         if math.isinf(self.high):
             return f"at least {_number(self.low)}"

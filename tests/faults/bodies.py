@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-import socket
 import time
 
 from tests.faults.attack import Figures
-from tests.faults.bystander import bystander
-from tests.faults.peers import connected, rest, status, streams, try_to_send
+from tests.faults.peers import connected, limit_send_buffer, rest, status, streams, try_to_send
 from tests.faults.target import MIB, Setup, Target
 from tests.raw_client import RawClient
 
@@ -22,7 +20,6 @@ WRITE_TIMEOUT_S, BODY_TIMEOUT_S, MARGIN_S = 40.0, 30.0, 6.0
 DRIP_S = 0.5
 JUNK = b"x" * 16 * 1024
 JUNK_S = 5.0
-SEND_BUFFER_BYTES = 16 * 1024
 _CLIENT = re.compile(rb'"client":"([0-9a-f-]+)"')
 ENDLESS = b"Host: localhost\r\nContent-Length: 99999999999\r\n"
 REFUSED = {
@@ -95,20 +92,17 @@ async def junk_after_refusal(setup: Setup) -> Figures:
     """Go on sending the body of requests that are refused."""
     async with setup.server() as target:
         cpu = target.cpu_seconds()
-        async with bystander(target) as delays:
-            sent = await asyncio.gather(*(_junk(target, head) for head in REFUSED.values()))
+        sent = await asyncio.gather(*(_junk(target, head) for head in REFUSED.values()))
         return {
             "swallowed": max(sent) / MIB,
             "CPU": target.cpu_seconds() - cpu,
-            "worst delay of others": delays.worst_ms,
         }
 
 
 async def _junk(target: Target, head: bytes) -> int:
     """Return the bytes that the server took after a refused head, with those in the kernel's buffers."""
     peer = RawClient(target, "sse")
-    # Small: what waits here was not swallowed.
-    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    limit_send_buffer(peer)
     await peer.connect()
     await peer.send(head + b"\r\n")
     data = JUNK if b"chunked" not in head else b"4000\r\n" + JUNK + b"\r\n"

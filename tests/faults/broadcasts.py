@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 
 from tests.faults.attack import Figures
-from tests.faults.bystander import Delays, bystander, least_delay
-from tests.faults.peers import open_stream, reading, repeat, streams, try_to_send
+from tests.faults.bystander import delay_added
+from tests.faults.peers import limit_send_buffer, open_stream, reading, repeat, streams, try_to_send
 from tests.faults.target import MIB, Setup, Target
 from tests.raw_client import PING, TEXT, RawClient, frame
 
@@ -102,18 +102,16 @@ async def pings(setup: Setup) -> Figures:
         async def attack() -> None:
             await _flood(target, PINGS, setup.seconds(3))
 
-        async def measure() -> Delays:
-            async with bystander(target) as delays:
-                await repeat(attack, 1, setup.seconds(3))
-            return delays
+        async def flood() -> None:
+            await repeat(attack, 1, setup.seconds(3))
 
-        delays = await least_delay(measure)
-    return {"worst delay of others": delays.worst_ms, "requests failed": delays.failures}
+        return await delay_added(setup, target, flood)
 
 
 async def bytes_on_a_stream(setup: Setup) -> Figures:
     """Send bytes without end on an open event stream."""
     async with setup.server() as target, streams(target, "sse", 1) as (peer,):
+        limit_send_buffer(peer)
         sent = 0
         cpu = target.cpu_seconds()
         start = time.monotonic()

@@ -12,6 +12,7 @@ from tests.faults.target import Target
 from tests.raw_client import RawClient, request
 
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 5.0
+SEND_BUFFER_BYTES = 16 * 1024
 BODY_TIMEOUT_S = 0.2
 """Time for a short body after its head; there may be none."""
 _RECEIVE_BUFFER = (socket.SOL_SOCKET, socket.SO_RCVBUF)
@@ -99,6 +100,11 @@ async def try_to_send(peer: RawClient, data: bytes, seconds: float = ANSWER_TIME
     except (OSError, TimeoutError):
         return False
     return True
+
+
+def limit_send_buffer(peer: RawClient) -> None:
+    """Let the kernel keep few bytes that the server has not taken: they count as swallowed."""
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
 async def is_open(peer: RawClient) -> bool:

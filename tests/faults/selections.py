@@ -7,7 +7,7 @@ from itertools import islice, product
 from string import ascii_letters, digits
 
 from tests.faults.attack import Figures
-from tests.faults.bystander import Delays, bystander, least_delay
+from tests.faults.bystander import delay_added
 from tests.faults.peers import open_stream, repeat, status
 from tests.faults.target import Setup, Target
 from tests.raw_client import TEXT, RawClient, frame
@@ -48,14 +48,12 @@ async def many_names(setup: Setup) -> Figures:
         async def attack() -> None:
             statuses.append(await _status(target, NAMES))
 
-        async def measure() -> Delays:
-            async with bystander(target) as delays:
-                await repeat(attack, ATTACKERS, setup.seconds(3))
-            return delays
+        async def flood() -> None:
+            await repeat(attack, ATTACKERS, setup.seconds(3))
 
-        delays = await least_delay(measure)
+        delays = await delay_added(setup, target, flood)
     return {
-        "worst delay of others": delays.worst_ms,
+        **delays,
         "requests": len(statuses),
         "admitted": statuses.count(200),
     }
@@ -86,13 +84,11 @@ async def control_messages(setup: Setup) -> Figures:
             finally:
                 peer.leave(by_reset=True)
 
-        async def measure() -> Delays:
-            async with bystander(target) as delays:
-                await repeat(attack, ATTACKERS, setup.seconds(3))
-            return delays
+        async def flood() -> None:
+            await repeat(attack, ATTACKERS, setup.seconds(3))
 
-        delays = await least_delay(measure)
-    return {"worst delay of others": delays.worst_ms, "published names": published}
+        delays = await delay_added(setup, target, flood)
+    return {**delays, "published names": published}
 
 
 async def _publish_names(target: Target) -> int:

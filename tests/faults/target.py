@@ -124,7 +124,11 @@ class Setup:
 
     @asynccontextmanager
     async def server(
-        self, *arguments: str, descriptors: int = 0, with_uvloop: bool = True
+        self,
+        *arguments: str,
+        descriptors: int = 0,
+        with_uvloop: bool = True,
+        name: str = "server",
     ) -> AsyncIterator[Target]:
         """Run a server on a free port of loopback while the block runs.
 
@@ -132,8 +136,9 @@ class Setup:
             arguments: further ones of `rtdemo serve`.
             descriptors: file descriptors that it may open, soft and hard; 0 for as many as this process.
             with_uvloop: whether it may use uvloop; else it runs on asyncio's own loop.
+            name: of its log file.
         """
-        process = rtdemo(self.folder, "server", "--log-level", "info", *arguments)
+        process = rtdemo(self.folder, name, "--log-level", "info", *arguments)
         if not with_uvloop:
             process.command = [sys.executable, "-c", WITHOUT_UVLOOP, *process.command[3:]]
         if descriptors:
