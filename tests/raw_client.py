@@ -8,15 +8,24 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
-
-from rtdemo.server.server import Server
 
 MASK = b"\x37\xfa\x21\x3d"
 """The mask of the examples in RFC 6455 section 5.7."""
 CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
 GOODBYE = struct.pack("!H", 1000)
 """Payload of a normal close frame."""
+
+
+class Addresses(Protocol):
+    """A server, in this process or in another one, by the URLs of its sites."""
+
+    @property
+    def web_url(self) -> str: ...
+
+    @property
+    def websocket_url(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def frames(data: bytes, is_all: bool = True) -> list[Frame]:
     return found
 
 
-def request(server: Server, transport: str, query: str = "") -> bytes:
+def request(server: Addresses, transport: str, query: str = "") -> bytes:
     """Return the request that opens a WebSocket or an event stream."""
     url = urlsplit(server.websocket_url if transport == "websocket" else f"{server.web_url}/api/sse")
     upgrade = (
@@ -97,7 +106,7 @@ class RawClient:
         received: all that `read_until` and `read_to_end` have read.
     """
 
-    def __init__(self, server: Server, transport: str) -> None:
+    def __init__(self, server: Addresses, transport: str) -> None:
         url = urlsplit(server.websocket_url if transport == "websocket" else server.web_url)
         self._address = ("127.0.0.1", url.port)
         self._loop = asyncio.get_running_loop()
