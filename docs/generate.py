@@ -1,7 +1,8 @@
 """Write the parts of the documentation that the code declares: `make docs`.
 
-docs/settings.md comes from the settings' declarations, docs/metrics.md from a running server, and the
-links to tests in docs/measuring.md from where these tests are.
+docs/settings.md and the tables in docs/security.md come from the settings' declarations, docs/metrics.md
+from a running server. The links to tests in docs/measuring.md and docs/reliability.md lead to where
+these tests are.
 """
 
 from __future__ import annotations
@@ -14,11 +15,24 @@ from pathlib import Path
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from rtdemo.settings.settings import reference
+from rtdemo.settings.settings import SETTINGS, as_text, reference
 from rtdemo.testing import serve
 
+_SETTINGS_OF_SUBJECT = re.compile(
+    r"(<!-- settings: (\w+) -->\n).*?(<!-- end of settings -->)", re.DOTALL
+)
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
+SUBJECTS = {
+    "access": re.compile(
+        r"_token$|^(host|secret|jwks|audience|require_login|trusted_proxies|allow_\w+|public_\w+|tls_\w+"
+        r"|production|lab|probes)$"
+    ),
+    "limits": re.compile(r"_per_|_bytes$|^(max_\w+|history_\w+|heartbeat|drain_\w+)$"),
+}
+"""Names of the settings that docs/security.md has a table of, by its subject."""
+PAGES_WITH_TESTS = ("measuring.md", "reliability.md")
+"""Pages of which each claim links to the test that proves it."""
 
 SETTINGS_HEAD = """# Settings
 
@@ -74,9 +88,24 @@ def _rows(text: str) -> Iterator[str]:
         yield f"| `{name}` | {family.type} | {shown} | {family.documentation} |"
 
 
-def measuring_page() -> str:
-    """Return docs/measuring.md with each link to a test leading to the file that has that test now."""
-    text = (DOCS / "measuring.md").read_text(encoding="utf-8")
+def security_page() -> str:
+    """Return docs/security.md with the settings of each subject as they are declared now."""
+    text = (DOCS / "security.md").read_text(encoding="utf-8")
+    return _SETTINGS_OF_SUBJECT.sub(lambda match: match[1] + _settings_of(match[2]) + match[3], text)
+
+
+def _settings_of(subject: str) -> str:
+    rows = ["| flag | default | what |", "|---|---|---|"]
+    for name, setting in SETTINGS.items():
+        if SUBJECTS[subject].search(name):
+            default = "" if setting.default in ("", ()) else f"`{as_text(setting.default)}`"
+            rows.append(f"| `{setting.flag}` | {default} | {setting.help} |")
+    return "\n".join(rows) + "\n"
+
+
+def linked_page(page: str) -> str:
+    """Return a page with each link to a test leading to the file that has that test now."""
+    text = (DOCS / page).read_text(encoding="utf-8")
     return re.sub(r"\.\./tests/\S+#(test_\w+)$", _link, text, flags=re.MULTILINE)
 
 
@@ -99,8 +128,10 @@ def find_tests(function: str) -> list[str]:
 def main() -> None:
     """Write the pages."""
     (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
+    (DOCS / "security.md").write_text(security_page(), encoding="utf-8")
     (DOCS / "metrics.md").write_text(asyncio.run(metrics_page()), encoding="utf-8")
-    (DOCS / "measuring.md").write_text(measuring_page(), encoding="utf-8")
+    for page in PAGES_WITH_TESTS:
+        (DOCS / page).write_text(linked_page(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

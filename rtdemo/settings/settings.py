@@ -413,11 +413,12 @@ def reference() -> str:
     """Return the table in docs/settings.md: one Markdown row per setting."""
     rows = ["| flag | variable | default | allowed values | meaning |", "|---|---|---|---|---|"]
     for setting in SETTINGS.values():
-        default = "" if setting.default in ("", ()) else f"`{_as_text(setting.default)}`"
+        default = "" if setting.default in ("", ()) else f"`{as_text(setting.default)}`"
         cells = (f"`{setting.flag}`", f"`{setting.variable}`", default, setting.allowed, setting.help)
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """Return a value as the documentation and the command line write it."""
     return str(int(value)) if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""What SECURITY.md and deploy/README.md name exists: files, flags, variables, figures."""
+"""What docs/security.md and deploy/README.md name exists: files, flags, variables, figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.deploy.files import ROOT, compose, served_flags, served_variables
 
-TEXTS = ("SECURITY.md", "deploy/README.md")
+TEXTS = ("docs/security.md", "deploy/README.md")
 OTHER_FLAGS = {
     # of docker and docker compose
     *(
@@ -27,7 +27,7 @@ OTHER_FLAGS = {
 @pytest.mark.parametrize("name", TEXTS)
 def test_linked_file_exists(name: str) -> None:
     """Every link is to a file of the project."""
-    links = re.findall(r"\]\(([^)]+)\)", (ROOT / name).read_text())
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / name).read_text())
     assert links
     for link in links:
         assert ((ROOT / name).parent / link).exists(), link

@@ -1,0 +1,1 @@
+"""Any bytes where strangers' bytes are parsed: drawn by the tests, mutated by `make fuzz`."""
