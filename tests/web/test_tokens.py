@@ -83,8 +83,8 @@ def test_valid_token_names_the_user_until_it_expires() -> None:
     [
         (token(key="another secret, which is long enough too"), "another key"),
         (token(seconds=-60), "has expired"),
-        (token(nbf=int(time.time()) + 60), "not valid yet"),
-        (token(iat=int(time.time()) + 60), "not valid yet"),
+        (token(nbf=int(time.time()) + HOUR_S), "not valid yet"),
+        (token(iat=int(time.time()) + HOUR_S), "not valid yet"),
         (token(exp=None), "exp and sub"),
         (token(None), "exp and sub"),
         (token(7), "sub"),

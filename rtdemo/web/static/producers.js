@@ -177,7 +177,8 @@ export class ProducerList {
     try {
       const [entries, plugins] = await Promise.all([
         fetchList("/api/producers", this.#login),
-        this.#hasDetails ? fetchList("/api/plugins", this.#login) : [],
+        // Without the login's token, which is none for administration: it would count as a wrong one.
+        this.#hasDetails ? fetchList("/api/plugins", null) : [],
       ]);
       const producers = joinEntries(/** @type {ProducerEntry[]} */ (entries));
       this.producers = producers.slice(0, MAX_SHOWN);
