@@ -48,6 +48,8 @@ BINARY = [f"1.2.{number}" for number in range(1, 9)]
 NON_STRICT = {"6.4.1", "6.4.2", "6.4.3", "6.4.4"}
 """Bad UTF-8 in an early fragment is refused, but only after the last one (RFC 6455 section 8.1)."""
 BUILT_IN = ("broadcast", "chat", "echo", "message", "status", "welcome")
+UNLIMITED = {"texts_per_connection": 0, "control_frames_per_connection": 0}
+"""The cases send floods of texts, pings and fragments."""
 ECHO = """
 from rtdemo import hookimpl
 
@@ -122,7 +124,7 @@ async def test_autobahn_cases(start: Start, tmp_path: Path) -> None:
     """No case fails, and no more than four are accepted as not strict."""
     plugin = tmp_path / "verbatim.py"
     plugin.write_text(ECHO)
-    server = await start((plugin,), wrap_outbox=Verbatim, without=BUILT_IN)
+    server = await start((plugin,), wrap_outbox=Verbatim, without=BUILT_IN, **UNLIMITED)
     verdicts = await run(server, tmp_path / "reports", CASES)
     binary = [verdicts.pop(case) for case in BINARY]
     assert [case["remoteCloseCode"] for case in binary[1:]] == [1007] * 7
@@ -139,7 +141,7 @@ async def test_autobahn_cases_of_compression(start: Start, tmp_path: Path) -> No
     """With `--compress` each case passes, whatever windows and takeovers the client offers."""
     plugin = tmp_path / "verbatim.py"
     plugin.write_text(ECHO)
-    server = await start((plugin,), wrap_outbox=Deflated, without=BUILT_IN, compress=True)
+    server = await start((plugin,), wrap_outbox=Deflated, without=BUILT_IN, compress=True, **UNLIMITED)
     verdicts = await run(server, tmp_path / "reports", DEFLATED)
     assert len(verdicts) == len(DEFLATED)
     judged = {verdict[key] for verdict in verdicts.values() for key in ("behavior", "behaviorClose")}
