@@ -307,8 +307,6 @@ def _reason(error: Exception) -> str:
 
 def _what_is_wrong(message: RawRequestMessage) -> RequestError | None:
     """Return why a request whose head could be parsed is refused; None if it is not."""
-    if not _is_text(message.path):
-        return RequestError(400, "the request line has bytes that are not UTF-8; escape them with %")
     for name, value in message.headers.items():
         if not value.isascii() and not _is_text(value):
             return RequestError(400, f"the header {name[:100]!r} is not UTF-8; send ASCII")

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp.web_protocol import RequestHandler
 
+from rtdemo.server import server as server_module
+from rtdemo.server import sockets as listen
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from rtdemo.timing.deadlines import Deadlines
@@ -112,6 +114,21 @@ async def test_head_without_end_is_431_once_it_is_too_long(server: Server, open_
     header = b"X-A: " + b"x" * 16_000 + b"\r\n"
     await client.send(GET.removesuffix(b"\r\n") + header * 4)
     await client.send(header)
+    assert status(await client.read_to_end()) == 431
+    client.end()
+    await eventually(lambda: not connections(server))
+
+
+async def test_client_that_still_sends_its_long_head_gets_its_answer_without_a_reset(
+    server: Server, open_client: Open
+) -> None:
+    """What it sends after the refusal is dropped until it closes. A close at once would send RST."""
+    client = await open_client()
+    await client.send(of_size(MAX_HEAD_BYTES + 2000))
+    await client.read_until(b"ones\n")
+    for _ in range(10):
+        await client.send(b"x" * 50_000)
+        await turns(5)
     assert status(await client.read_to_end()) == 431
     client.end()
     await eventually(lambda: not connections(server))
@@ -359,6 +376,41 @@ async def test_pipeliner_that_never_reads_is_cut(start: Start, clock: VirtualClo
     clock.advance(WRITE_TIMEOUT_S + WRITE_CHECK_S)
     await eventually(lambda: not connections(server))
     assert server.hub.refused == {"write_time": 1}
+    flood.cancel()
+    await asyncio.wait({flood})
+    client.leave(by_reset=True)
+
+
+async def test_slow_reader_behind_a_large_kernel_buffer_stays(
+    start: Start, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel asks for more only once a third of its buffer is free; what the client takes counts."""
+    original = listen.bind
+
+    def bind(prefix: str, host: str, port: int) -> list[socket.socket]:
+        sockets = original(prefix, host, port)
+        for sock in sockets:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        return sockets
+
+    monkeypatch.setattr(server_module, "bind", bind)
+    server = await start()
+    client = RawClient(server, "sse")
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    # Segments as on a network: those of the loopback device are 64 KiB.
+    client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
+    await client.connect()
+    flood = asyncio.ensure_future(client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 100_000))
+    await eventually(lambda: len(writes(server)) == 1)
+    await asyncio.sleep(0.1)  # until the buffers of the kernel are full on both sides
+    for _ in range(3):
+        clock.advance(WRITE_TIMEOUT_S - 3 * WRITE_CHECK_S)
+        await read(client, 20_000)
+        await turns(100)
+        clock.advance(WRITE_CHECK_S)
+        assert len(connections(server)) == 1
+    clock.advance(WRITE_TIMEOUT_S + WRITE_CHECK_S)
+    await eventually(lambda: not connections(server))
     flood.cancel()
     await asyncio.wait({flood})
     client.leave(by_reset=True)
