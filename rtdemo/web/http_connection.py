@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import math
 import struct
 import termios
 from collections import Counter
@@ -34,7 +35,7 @@ BODY_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 40.0
 """Seconds for which a client may take no byte of an answer that waits for it."""
 WRITE_CHECK_S = 2.0
-"""Seconds between two looks at whether a client took something. It is cut at most this much late."""
+"""Seconds between two looks at whether a client took something. It is cut at most twice this late."""
 LINGER_S = 1.0
 """Seconds for which a client may read a refusal while what it still sends is dropped. A close at once
 would send RST, and the client might lose the answer."""
@@ -141,16 +142,13 @@ class HttpConnection(web.RequestHandler):
         self._socket: asyncio.Transport | None = None
         self._linger: asyncio.Future[None] | None = None
         self._stuck_since = 0.0
-        self._unsent_bytes = 0
+        # At the last look; infinite while nothing waited.
+        self._unsent_bytes = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the first request; let the transport report each byte that waits."""
+        """Wait for the first request."""
         super().connection_made(transport)
-        self._socket = socket = self.transport
-        if socket is not None:
-            # TLS pauses at the limit, and not above it (see `SocketOutbox`).
-            is_encrypted = socket.get_extra_info("sslcontext") is not None
-            socket.set_write_buffer_limits(high=int(is_encrypted), low=0)
+        self._socket = self.transport
         self._server.heads.start(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -222,21 +220,21 @@ class HttpConnection(web.RequestHandler):
         self._drop(self._parser)
 
     def pause_writing(self) -> None:
-        """Time the client that does not read its answer."""
+        """Look after the client that has not taken 64 KiB of an answer."""
         super().pause_writing()
-        if self._socket is not None:
-            self._stuck_since = self._server.clock.time()
-            self._unsent_bytes = _unsent_bytes(self._socket)
-            self._server.writes.start(self)
+        self._server.writes.start(self)
 
     def resume_writing(self) -> None:
-        """Time nothing while nothing waits."""
+        """Note that the client has taken most of what waited: more may wait at the next look."""
         super().resume_writing()
-        self._server.writes.stop(self)
+        self._unsent_bytes = math.inf
 
     def check_writing(self) -> None:
         """Cut a client that has taken nothing for too long; else look again later."""
         if self._socket is None:
+            return
+        if self._socket.get_write_buffer_size() == 0:
+            self._unsent_bytes = math.inf
             return
         now, unsent = self._server.clock.time(), _unsent_bytes(self._socket)
         if unsent < self._unsent_bytes:
@@ -274,6 +272,9 @@ class HttpConnection(web.RequestHandler):
         if parser is not None and parser is self._parser and parser.heads != heads:
             # What came behind a handshake that was refused is parsed now.
             self._time(parser, heads)
+        if self._socket is not None and self._socket.get_write_buffer_size():
+            # On uvloop, most answers are written at the end of the turn. The next look forgets these.
+            self._server.writes.start(self)
         if is_last:
             await self._let_read()
         return result

@@ -307,16 +307,26 @@ def _reason(error: Exception) -> str:
 
 def _what_is_wrong(message: RawRequestMessage) -> RequestError | None:
     """Return why a request whose head could be parsed is refused; None if it is not."""
-    for name, value in message.headers.items():
-        if not value.isascii() and not _is_text(value):
-            return RequestError(400, f"the header {name[:100]!r} is not UTF-8; send ASCII")
-    if not message.headers.get(hdrs.HOST, "").isascii():
-        return RequestError(400, "the header 'Host' is not ASCII; send the name in its ASCII form")
+    for _, raw in message.raw_headers:
+        if not raw.isascii():
+            wrong = _what_is_not_text(message)
+            if wrong is not None:
+                return wrong
+            break
     expected = message.headers.get(hdrs.EXPECT, "")
     if expected and expected.lower() != "100-continue":
         return RequestError(
             417, "the header 'Expect' may only be 100-continue (RFC 9110 section 10.1.1)"
         )
+    return None
+
+
+def _what_is_not_text(message: RawRequestMessage) -> RequestError | None:
+    for name, value in message.headers.items():
+        if not _is_text(value):
+            return RequestError(400, f"the header {printable(name[:100])!r} is not UTF-8; send ASCII")
+    if not message.headers.get(hdrs.HOST, "").isascii():
+        return RequestError(400, "the header 'Host' is not ASCII; send the name in its ASCII form")
     return None
 
 

@@ -32,7 +32,10 @@ from rtdemo.web.http_connection import (
 from rtdemo.web.request_parser import MAX_BODY_BYTES, MAX_HEAD_BYTES
 from tests.clients import eventually
 from tests.conftest import Start
+from tests.faults.test_faults import small_send_buffer
 from tests.raw_client import RawClient, turns
+
+__all__ = ["small_send_buffer"]
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
@@ -428,6 +431,27 @@ async def read(client: RawClient, count: int) -> None:
         data = await asyncio.get_running_loop().sock_recv(client.socket, min(count, 65536))
         assert data
         count -= len(data)
+
+
+@pytest.mark.usefixtures("small_send_buffer")
+async def test_client_that_never_reads_the_rest_of_its_last_answer_is_cut(
+    start: Start, clock: VirtualClock
+) -> None:
+    """The connection is closing, and less waits than the transport reports by itself."""
+    server = await start()
+    client = RawClient(server, "sse")
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    await client.connect()
+    page = b"GET / HTTP/1.1\r\nHost: h\r\n"
+    await client.send((page + b"\r\n") * 5 + page + b"Connection: close\r\n\r\n")
+    await eventually(lambda: len(writes(server)) == 1)
+    await asyncio.sleep(0.1)  # until all is answered, and the buffers of the kernel are full
+    clock.advance(WRITE_TIMEOUT_S)
+    assert len(connections(server)) == 1
+    clock.advance(2 * WRITE_CHECK_S)
+    await eventually(lambda: not connections(server))
+    assert server.hub.refused == {"write_time": 1}
+    client.leave(by_reset=True)
 
 
 async def test_client_that_never_reads_a_file_is_cut(start: Start, clock: VirtualClock) -> None:
