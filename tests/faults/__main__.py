@@ -13,11 +13,14 @@ import json
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import aiohttp
+
 from benchmarks.process import allow_open_files
-from tests.faults.attack import Attack, Verdict
+from tests.faults.attack import Attack, Figures, Verdict
 from tests.faults.table import ATTACKS
 from tests.faults.target import Setup
 
@@ -27,13 +30,17 @@ MAX_ATTACK_S, MAX_LONG_ATTACK_S = 90.0, 900.0
 
 async def judge(attack: Attack, is_long: bool = False) -> Verdict:
     """Make one attack; return its figures and whether they hold."""
+    start = time.monotonic()
+    figures: Figures = {}
+    reason = ""
     with tempfile.TemporaryDirectory(prefix="rtdemo-faults-") as folder:
         try:
             async with asyncio.timeout(MAX_LONG_ATTACK_S if is_long else MAX_ATTACK_S):
-                return Verdict(attack, await attack.run(Setup(Path(folder), is_long)))
-        except (OSError, AssertionError, TimeoutError, ValueError) as error:
+                figures = await attack.run(Setup(Path(folder), is_long))
+        except (OSError, AssertionError, TimeoutError, ValueError, aiohttp.ClientError) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            return Verdict(attack, {}, f"could not run: {lines[-1][:200]}")
+            reason = f"could not run: {lines[-1][:200]}"
+    return Verdict(attack, figures, reason, time.monotonic() - start)
 
 
 async def verdicts(attacks: Sequence[Attack], is_long: bool) -> AsyncIterator[Verdict]:
@@ -77,7 +84,14 @@ async def run(options: argparse.Namespace) -> int:
 def _json(verdict: Verdict) -> str:
     attack = verdict.attack
     fields = {"row": attack.row, "name": attack.name, "attack": attack.what, "holds": verdict.holds}
-    return json.dumps({**fields, "figures": dict(verdict.figures), "error": verdict.error})
+    return json.dumps(
+        {
+            **fields,
+            "figures": dict(verdict.figures),
+            "error": verdict.error,
+            "seconds": round(verdict.seconds, 1),
+        }
+    )
 
 
 async def _until_signal(options: argparse.Namespace) -> int:

@@ -87,11 +87,13 @@ class Verdict:
         attack: the line of the table.
         figures: what was measured; empty if the attack could not be made.
         error: why it could not be made, or an empty text.
+        seconds: how long it took.
     """
 
     attack: Attack
     figures: Figures
     error: str = ""
+    seconds: float = 0.0
 
     @property
     def holds(self) -> bool:

@@ -17,6 +17,8 @@ PAGES = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 4000
 """More than the kernel's buffers hold of answers."""
 RECEIVE_BUFFER_BYTES = 4096
 WRITE_TIMEOUT_S, BODY_TIMEOUT_S, MARGIN_S = 40.0, 30.0, 6.0
+UNSEEN_S = 2.0
+"""A connection that was not seen for this time is closed."""
 DRIP_S = 0.5
 JUNK = b"x" * 16 * 1024
 JUNK_S = 5.0
@@ -34,27 +36,31 @@ REFUSED = {
 async def unread_answers(setup: Setup) -> Figures:
     """Ask for the page thousands of times on one connection, and read no answer."""
     async with setup.server() as target:
-        # Until the connections of the warm-up are closed.
-        await asyncio.sleep(1)
-        memory, descriptors = target.rss_mib(), target.descriptors()
+        memory = target.rss_mib()
         async with connected(target, READERS, RECEIVE_BUFFER_BYTES) as peers:
             # The server stops to read requests once an answer waits: the rest stays with the client.
-            await asyncio.gather(*(try_to_send(peer, PAGES, 2) for peer in peers))
-            seconds = await _until_closed(target, descriptors)
-            return {"open for": seconds, "RSS": target.peak_rss_mib() - memory}
+            sending = [asyncio.ensure_future(try_to_send(peer, PAGES, 2)) for peer in peers]
+            figures = await _until_closed(target, {peer.socket.getsockname()[1] for peer in peers})
+            await asyncio.gather(*sending)
+            return {**figures, "RSS": target.peak_rss_mib() - memory}
 
 
-async def _until_closed(target: Target, descriptors: int) -> float:
-    """Return the seconds until the server has as few descriptors as before; infinite if never.
+async def _until_closed(target: Target, ports: set[int]) -> Figures:
+    """Wait until the server has none of the connections any more; return how many it had, and the time.
 
-    A client with a full receive buffer does not hear that the server has closed.
+    The list of the kernel may miss a connection while others come and go, so one look does not decide.
     """
-    start = time.monotonic()
-    while (elapsed := time.monotonic() - start) < WRITE_TIMEOUT_S + MARGIN_S:
-        if target.descriptors() <= descriptors:
-            return elapsed
+    start = last_seen = time.monotonic()
+    seen: set[int] = set()
+    while (now := time.monotonic()) < start + WRITE_TIMEOUT_S + MARGIN_S:
+        present = ports & target.peers()
+        seen |= present
+        if present:
+            last_seen = now
+        elif now - last_seen > UNSEEN_S:
+            return {"connections": len(seen), "open for": last_seen - start}
         await asyncio.sleep(0.25)
-    return math.inf
+    return {"connections": len(seen), "open for": math.inf}
 
 
 async def slow_bodies(setup: Setup) -> Figures:

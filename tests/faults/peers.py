@@ -120,14 +120,6 @@ async def is_open(peer: RawClient) -> bool:
     return False
 
 
-async def ask(target: Target, data: bytes, seconds: float = ANSWER_TIMEOUT_S) -> bytes:
-    """Send bytes on a new connection and half close; return all that the server sends."""
-    async with connected(target, 1) as (peer,):
-        await try_to_send(peer, data, seconds)
-        peer.end()
-        return await rest(peer, seconds)
-
-
 async def first_bytes(port: int, data: bytes) -> bytes:
     """Send a request to a port; return the head of the answer and what comes with it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from itertools import islice, product
 from string import ascii_letters, digits
 
@@ -12,7 +13,7 @@ from tests.faults.peers import open_stream, repeat, status
 from tests.faults.target import Setup, Target
 from tests.raw_client import TEXT, RawClient, frame
 
-ATTACKERS = 4
+ATTACKERS, FLOOD_S = 4, 2.0
 SYMBOLS = ascii_letters + digits
 _SHORT = (a + b + c for a, b, c in product(["", *SYMBOLS], ["", *SYMBOLS], SYMBOLS) if b or not a)
 NAMES = ",".join(islice(_SHORT, 9111))
@@ -48,12 +49,9 @@ async def many_names(setup: Setup) -> Figures:
         async def attack() -> None:
             statuses.append(await _status(target, NAMES))
 
-        async def flood() -> None:
-            await repeat(attack, ATTACKERS, setup.seconds(3))
-
-        delays = await delay_added(setup, target, flood)
+        figures = await _flood(setup, target, attack)
     return {
-        **delays,
+        **figures,
         "requests": len(statuses),
         "admitted": statuses.count(200),
     }
@@ -77,18 +75,26 @@ async def control_messages(setup: Setup) -> Figures:
             peer = RawClient(target, "websocket")
             try:
                 await open_stream(peer, target, "websocket", "producers=welcome")
-                for _ in range(10):
-                    await peer.send(frame(TEXT, CONTROL))
-                    peer.received = b""
-                    await peer.read_until(b'"producer":"rtdemo"')
+                await peer.send(frame(TEXT, CONTROL))
+                await peer.read_until(b'"producer":"rtdemo"')
             finally:
                 peer.leave(by_reset=True)
 
-        async def flood() -> None:
-            await repeat(attack, ATTACKERS, setup.seconds(3))
+        figures = await _flood(setup, target, attack)
+    return {**figures, "published names": published}
 
-        delays = await delay_added(setup, target, flood)
-    return {**delays, "published names": published}
+
+async def _flood(setup: Setup, target: Target, attack: Callable[[], Awaitable[object]]) -> Figures:
+    """Repeat an attack; return the delays of others, and the CPU time of one request."""
+    requests = 0
+    cpu = target.cpu_seconds()
+
+    async def flood() -> None:
+        nonlocal requests
+        requests += await repeat(attack, ATTACKERS, setup.seconds(FLOOD_S))
+
+    delays = await delay_added(setup, target, flood)
+    return {**delays, "CPU of a request": (target.cpu_seconds() - cpu) / requests * 1000}
 
 
 async def _publish_names(target: Target) -> int:

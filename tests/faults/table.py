@@ -33,10 +33,13 @@ CLEAN_LOG = (
 )
 PUBLIC = ("--public-stats",)
 NAMED = ("--allow-host", "evil.example")
+CPU = Bound("CPU of a request", high=5, unit="ms")
+"""Requests of four attackers at once then block the loop for at most 20 ms."""
 HEAD_S, BODY_S = (9.9, 11), (29.9, 31)
 """The server's clock begins up to a tenth of a second before the attacker's."""
 SWALLOWED = Bound("swallowed", high=2, unit="MiB")
 """At most 1 MB that the server reads, and what the kernel's buffers of both ends take meanwhile."""
+ANSWERED = Bound("answers", 4, 4)
 COUNTED = Bound("counted", 1)
 OTHERS = Bound("status for others", 200, 200)
 
@@ -117,7 +120,7 @@ ATTACKS = (
         "3",
         "4 clients that pick 9,111 names in a request",
         selections.many_names,
-        (*DELAY, none("admitted"), Bound("requests", 50)),
+        (*DELAY, CPU, none("admitted"), Bound("requests", 50)),
     ),
     Attack(
         "names-at-the-limit",
@@ -132,7 +135,7 @@ ATTACKS = (
         "3",
         "4 clients that pick 5,500 unknown names by control messages",
         selections.control_messages,
-        (*DELAY, Bound("published names", 1)),
+        (*DELAY, CPU, Bound("published names", 1)),
     ),
     Attack(
         "broadcasts",
@@ -238,7 +241,11 @@ ATTACKS = (
         "10",
         "pages asked for and never read",
         bodies.unread_answers,
-        (Bound("open for", high=42, unit="s"), Bound("RSS", high=10, unit="MiB")),
+        (
+            Bound("connections", 10, 10),
+            Bound("open for", high=42, unit="s"),
+            Bound("RSS", high=10, unit="MiB"),
+        ),
         waits=True,
     ),
     Attack(
@@ -314,7 +321,7 @@ ATTACKS = (
         "13",
         "metrics and plugins read by a stranger",
         rights.what_strangers_read,
-        (none("answers with details"), none("open to strangers")),
+        (ANSWERED, none("answers with details"), none("open to strangers")),
         in_suite=True,
     ),
     Attack(
@@ -322,7 +329,7 @@ ATTACKS = (
         "13",
         "the same with --public-stats",
         partial(rights.what_strangers_read, arguments=PUBLIC),
-        (Bound("open to strangers", 2, 2),),
+        (ANSWERED, Bound("open to strangers", 2, 2)),
         in_suite=True,
     ),
     Attack(
