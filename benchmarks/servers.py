@@ -25,6 +25,8 @@ PEERS_VENV = ROOT / "benchmarks" / ".venv"
 HOST = "127.0.0.1"
 START_TIMEOUT, STOP_TIMEOUT, POLL = 20.0, 2.0, 0.05
 RTDEMO = "rtdemo"
+ENVIRONMENT = os.environ | {"RTDEMO_TEXTS_PER_CONNECTION": "1000000"}
+"""Variables of each server. With rtdemo's default limit, the echo would end its connections."""
 PATHS: dict[Transport, str] = {"websocket": "/ws", "sse": "/api/sse"}
 """Where every server has its streams."""
 
@@ -253,7 +255,9 @@ def process(name: str, command: list[str], folder: Path, port: int, group: int) 
         group: process group that it joins; 0 for its own, which its children belong to.
     """
     with tempfile.TemporaryFile("w+") as log:
-        started = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, process_group=group)
+        started = subprocess.Popen(
+            command, cwd=folder, env=ENVIRONMENT, stdout=log, stderr=log, process_group=group
+        )
         try:
             wait_for_port(name, started, port, log)
             yield started.pid

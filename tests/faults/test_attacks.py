@@ -139,7 +139,7 @@ async def test_clients_that_leave_before_the_answer_log_no_error(
     for number in range(200):
         peer = RawPeer(server, "sse" if number % 2 else "websocket")
         await asyncio.get_running_loop().sock_connect(peer.socket, ("127.0.0.1", peer.port))
-        peer.socket.send(f"GET {peer.path} HTTP/1.1\r\nHost: h\r\n{peer.headers}\r\n".encode())
+        peer.socket.send(f"GET {peer.path} HTTP/1.1\r\nHost: localhost\r\n{peer.headers}\r\n".encode())
         peer.leave(by_reset=number % 4 < 2)
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks and len(server.hub) == 0)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -37,7 +37,7 @@ FOREIGN = (
     "localhost#evil.example",
     "localhost:x",
     "[localhost",
-    "loc\xe1lhost",
+    "loc\xc3\xa1lhost",
     "",
 )
 ROUTES = (

@@ -39,8 +39,8 @@ __all__ = ["small_send_buffer"]
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
-GET = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
-BEGUN = b"GET /healthz HTTP/1.1\r\nHost: h\r\nX-Unfinished: "
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+BEGUN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Unfinished: "
 OK = b"\r\n\r\nok\n"
 Open = Callable[[], Awaitable[RawClient]]
 
@@ -61,7 +61,7 @@ async def open_client(server: Server) -> AsyncIterator[Open]:
 
 def of_size(size: int, line: int = 16 * 1024) -> bytes:
     """Return a complete head of so many bytes, with headers of up to `line` bytes."""
-    head = b"GET /healthz HTTP/1.1\r\nHost: h\r\n"
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
     while (room := size - len(head) - 2) > 0:
         name = b"X-%d: " % len(head)
         # What remains must have room for a whole header, or be nothing.
@@ -243,7 +243,7 @@ async def test_idle_connection_is_not_timed_as_a_head(
         client.received = b""
         await client.send(GET)
         await client.read_until(OK)
-        await client.send(b"POST /api/messages HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n" + body)
+        await client.send(b"POST /api/messages HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n" + body)
         await client.read_until(b"client: give the id")
         await turns(5)
         clock.advance(KEEPALIVE_TIMEOUT_S - 1)
@@ -318,8 +318,8 @@ class sse_client:  # noqa: N801 - used as a function
     ("request_", "code"),
     [
         (b"POST /api/publish HTTP/1.1\r\nHost: evil.example\r\n", 403),
-        (b"POST /nowhere HTTP/1.1\r\nHost: h\r\n", 404),
-        (b"POST /api/messages?client=0 HTTP/1.1\r\nHost: h\r\n", 404),
+        (b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\n", 404),
+        (b"POST /api/messages?client=0 HTTP/1.1\r\nHost: localhost\r\n", 404),
         (b"POST /api/publish HTTP/1.1\r\nHost: localhost\r\n", 413),
     ],
     ids=["403", "404", "messages", "413"],
@@ -367,7 +367,7 @@ async def test_pipeliner_that_never_reads_is_cut(start: Start, clock: VirtualClo
     client = RawClient(server, "sse")
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     await client.connect()
-    flood = asyncio.ensure_future(client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 100_000))
+    flood = asyncio.ensure_future(client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100_000))
     await eventually(lambda: len(writes(server)) == 1)
     await asyncio.sleep(0.1)  # until the buffers of the kernel are full on both sides
     for _ in range(4):
@@ -460,7 +460,7 @@ async def test_client_that_never_reads_a_file_is_cut(start: Start, clock: Virtua
     client = RawClient(server, "sse")
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     await client.connect()
-    request = b"GET /static/app.js HTTP/1.1\r\nHost: h\r\n\r\n"
+    request = b"GET /static/app.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
     flood = asyncio.ensure_future(client.send(request * 20_000))
     await eventually(lambda: len(writes(server)) == 1)
     for _ in range(3):  # the thread that reads the file may write once more
@@ -475,7 +475,7 @@ async def test_client_that_never_reads_a_file_is_cut(start: Start, clock: Virtua
 async def test_stream_keeps_nothing_of_its_head(server: Server) -> None:
     """The head is freed once the connection has left aiohttp."""
     client = await RawClient(server, "sse").connect()
-    await client.send(b"GET /api/sse HTTP/1.1\r\nHost: h\r\nX-Mark: " + b"m" * 20_000 + b"\r\n\r\n")
+    await client.send(b"GET /api/sse HTTP/1.1\r\nHost: localhost\r\nX-Mark: " + b"m" * 20_000 + b"\r\n\r\n")
     await client.read_until(b'"client"')
     await eventually(lambda: not connections(server))
     gc.collect()

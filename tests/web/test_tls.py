@@ -76,7 +76,7 @@ async def test_second_request_in_the_record_of_an_event_stream(
     tls_server: Server, client_context: SSLContext
 ) -> None:
     """It is not answered, and the stream goes on."""
-    more = b"GET /api/time HTTP/1.1\r\nHost: h\r\n\r\n"
+    more = b"GET /api/time HTTP/1.1\r\nHost: localhost\r\n\r\n"
     client = await TlsClient.connect(tls_server, "sse", client_context, more)
     await client.read_until(b"established")
     (connection,) = tls_server.hub.connections
