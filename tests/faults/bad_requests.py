@@ -171,7 +171,7 @@ async def _flood(setup: Setup, attack: object) -> Figures:
     assert callable(attack)
     async with setup.server() as target:
         logged = target.log.stat().st_size
-        seconds = setup.seconds(5)
+        seconds = setup.seconds(3)
         start = time.monotonic()
         done = await repeat(lambda: attack(target), ATTACKERS, seconds)
         elapsed = time.monotonic() - start

@@ -14,7 +14,7 @@ from tests.faults.peers import limit_send_buffer, open_stream, reading, repeat, 
 from tests.faults.target import MIB, Setup, Target
 from tests.raw_client import PING, TEXT, RawClient, frame
 
-LISTENERS = 100
+LISTENERS, FLOOD_S = 100, 3.0
 CLOSE_S = 3.0
 """Time after which a connection that the server ends is closed."""
 BROADCASTS = frame(TEXT, b"/all " + b"x" * 60_000) * 20
@@ -99,11 +99,8 @@ async def pings(setup: Setup) -> Figures:
     """Send pings without a pause over one WebSocket, and reconnect when it is cut."""
     async with setup.server() as target:
 
-        async def attack() -> None:
-            await _flood(target, PINGS, setup.seconds(3))
-
-        async def flood() -> None:
-            await repeat(attack, 1, setup.seconds(3))
+        async def flood(attacked: Target) -> None:
+            await repeat(lambda: _flood(attacked, PINGS, FLOOD_S), 1, setup.seconds(FLOOD_S))
 
         return await delay_added(setup, target, flood)
 

@@ -58,11 +58,14 @@ async def bystander(target: Target) -> AsyncIterator[Delays]:
 
 
 async def delay_added(
-    setup: Setup, target: Target, attack: Callable[[], Awaitable[object]]
+    setup: Setup,
+    target: Target,
+    attack: Callable[[Target], Awaitable[object]],
+    harmless: Callable[[Target], Awaitable[object]] | None = None,
 ) -> Mapping[str, float]:
     """Make an attack up to five times; return the delays of others in the best round.
 
-    A second bystander asks a second server, which nobody attacks, at the same time. Its worst delay is
+    At the same time a second bystander asks a second server, which nobody attacks. Its worst delay is
     what the machine does to everyone, and is subtracted. Rounds end at the first within the bound: what
     an attack causes is in all of them.
 
@@ -70,12 +73,15 @@ async def delay_added(
         setup: starts the second server.
         target: the server that is attacked.
         attack: one round.
+        harmless: the same number of good requests to the second server. On a busy machine, a server
+            that has work waits longer for the processor than one that has none.
     """
     rounds = []
     async with setup.server(name="not-attacked") as other:
         for _ in range(ROUNDS):
             async with bystander(target) as delays, bystander(other) as noise:
-                await attack()
+                beside = [harmless(other)] if harmless else []
+                await asyncio.gather(attack(target), *beside)
             added = max(0.0, delays.worst_ms - noise.worst_ms)
             rounds.append((added, delays.worst_ms, delays.failures))
             if added <= MAX_DELAY_MS:

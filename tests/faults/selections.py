@@ -46,10 +46,13 @@ async def many_names(setup: Setup) -> Figures:
     statuses: list[int] = []
     async with setup.server() as target:
 
-        async def attack() -> None:
-            statuses.append(await _status(target, NAMES))
+        async def attack(attacked: Target) -> None:
+            statuses.append(await _status(attacked, NAMES))
 
-        figures = await _flood(setup, target, attack)
+        async def harmless(other: Target) -> None:
+            await _status(other, "message")
+
+        figures = await _flood(setup, target, attack, harmless)
     return {
         **figures,
         "requests": len(statuses),
@@ -71,29 +74,45 @@ async def control_messages(setup: Setup) -> Figures:
     async with setup.server("--publish-token", "secret") as target:
         published = await _publish_names(target)
 
-        async def attack() -> None:
-            peer = RawClient(target, "websocket")
-            try:
-                await open_stream(peer, target, "websocket", "producers=welcome")
-                await peer.send(frame(TEXT, CONTROL))
-                await peer.read_until(b'"producer":"rtdemo"')
-            finally:
-                peer.leave(by_reset=True)
+        async def attack(attacked: Target) -> None:
+            await _control(attacked, CONTROL)
 
-        figures = await _flood(setup, target, attack)
+        async def harmless(other: Target) -> None:
+            await _control(other, b'{"rtdemo": {"producers": ["welcome"]}}')
+
+        figures = await _flood(setup, target, attack, harmless)
     return {**figures, "published names": published}
 
 
-async def _flood(setup: Setup, target: Target, attack: Callable[[], Awaitable[object]]) -> Figures:
+async def _control(target: Target, control: bytes) -> None:
+    """Send one control message over a new WebSocket, and wait for its answer."""
+    peer = RawClient(target, "websocket")
+    try:
+        await open_stream(peer, target, "websocket", "producers=welcome")
+        await peer.send(frame(TEXT, control))
+        await peer.read_until(b'"producer":"rtdemo"')
+    finally:
+        peer.leave(by_reset=True)
+
+
+async def _flood(
+    setup: Setup,
+    target: Target,
+    attack: Callable[[Target], Awaitable[object]],
+    harmless: Callable[[Target], Awaitable[object]],
+) -> Figures:
     """Repeat an attack; return the delays of others, and the CPU time of one request."""
     requests = 0
     cpu = target.cpu_seconds()
 
-    async def flood() -> None:
+    async def flood(attacked: Target) -> None:
         nonlocal requests
-        requests += await repeat(attack, ATTACKERS, setup.seconds(FLOOD_S))
+        requests += await repeat(lambda: attack(attacked), ATTACKERS, setup.seconds(FLOOD_S))
 
-    delays = await delay_added(setup, target, flood)
+    async def beside(other: Target) -> None:
+        await repeat(lambda: harmless(other), ATTACKERS, setup.seconds(FLOOD_S))
+
+    delays = await delay_added(setup, target, flood, beside)
     return {**delays, "CPU of a request": (target.cpu_seconds() - cpu) / requests * 1000}
 
 

@@ -300,7 +300,7 @@ ATTACKS = (
             partial(bad_requests.flood_of_errors, kind=kind),
             (LOG, none("silent about the rest")),
         )
-        for kind in ("no HTTP", "a header without a name", "a long line", "an unknown path")
+        for kind in ("no HTTP", "a header without a name", "an unknown path")
     ),
     Attack(
         "log-connects",

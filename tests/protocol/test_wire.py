@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import httpx_sse
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
@@ -47,6 +47,7 @@ def test_any_text_survives_as_one_sse_event(text: str) -> None:
     assert [event.data for event in events] == [payload.decode()]
 
 
+@example(b"x" * 65_000)
 @given(st.binary(min_size=1, max_size=300))
 def test_chunk_is_the_event_with_its_length(payload: bytes) -> None:
     """A chunk begins with the length of its event in hexadecimal (RFC 9112 section 7.1)."""
