@@ -82,14 +82,13 @@ def sse_chunk(payload: bytes, position: str | None = None) -> bytes:
 
 
 def sse_retry(milliseconds: int) -> bytes:
-    """Return the line that sets how long an EventSource waits before it reconnects.
+    """Return the block that sets how long an EventSource waits before it reconnects.
 
-    It is a field of the event that follows. A blank line after it would make an event without data,
-    which browsers drop and some libraries report.
+    It is a block of its own: simple clients take only a block that begins with `data:` for an event.
 
     Source: WHATWG HTML section 9.2.6, the field `retry`.
     """
-    return b"retry: %d\n" % milliseconds
+    return b"retry: %d\n\n" % milliseconds
 
 
 def chunk(data: bytes) -> bytes:

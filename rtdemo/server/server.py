@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from ssl import SSLContext
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -43,7 +44,9 @@ from rtdemo.web.http_connection import HttpRunner
 from rtdemo.web.login import Login
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 from rtdemo.web.tickets import Tickets, values_for
-from rtdemo.web.tokens import TokenVerifier, load_verifier
+
+if TYPE_CHECKING:
+    from rtdemo.web.tokens import TokenVerifier
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +112,6 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Future[None] | None = None
         self._loop_lag: LoopLag
-        self._verifier: TokenVerifier | None
         self._other_workers: OtherWorkers
         self._descriptors: Descriptors
         self.plugins: PluginManager
@@ -138,7 +140,7 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         clock = self._clock or LoopClock(loop)
-        self._verifier = load_verifier(self.settings)
+        verifier = _load_verifier(self.settings)
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
         self.plugins.collect_shared()
@@ -163,7 +165,7 @@ class Server:
             CounterFiles(folder),
             Login(
                 self.hub,
-                self._verifier,
+                verifier,
                 Tickets(values_for(engine, folder)),
                 self.settings.require_login,
             ),
@@ -348,6 +350,20 @@ class Server:
         if line := access.start_line(self.settings):
             print(line)
         sys.stdout.flush()
+
+
+def _load_verifier(settings: Settings) -> TokenVerifier | None:
+    """Return what verifies login tokens; None where the settings have no key.
+
+    Raises:
+        SettingError: if the file of `jwks` cannot be used.
+    """
+    if not (settings.secret or settings.jwks):
+        return None
+    # The library for signatures takes 10 MiB. Only a server with login loads it.
+    from rtdemo.web.tokens import load_verifier
+
+    return load_verifier(settings)
 
 
 def _ignore() -> None:

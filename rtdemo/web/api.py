@@ -15,9 +15,9 @@ from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.web.access import check_admin, check_details, may_read_details
 from rtdemo.web.aggregate import forget, gather
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS
+from rtdemo.web.identity import Identity
 from rtdemo.web.login import reader
 from rtdemo.web.other_workers import is_from_other_worker
-from rtdemo.web.tokens import Identity
 
 _JSON_KEYS = {counter: counter for counter in COUNTERS} | {"too_slow": "tooSlow"}
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from aiohttp import hdrs, web
@@ -25,10 +26,14 @@ from rtdemo.timing.token_bucket import TokenBucket
 from rtdemo.web.admission import RETRY_SOON, TICKET, check_origin
 from rtdemo.web.app_keys import SETTINGS
 from rtdemo.web.bearer import CHALLENGE, bearer_token, has_token
+from rtdemo.web.identity import Identity, TokenError
 from rtdemo.web.limits import add_failed_token, check_tokens
 from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.tickets import Tickets
-from rtdemo.web.tokens import Identity, TokenError, TokenVerifier
+
+if TYPE_CHECKING:
+    # It loads the library for signatures, which only a server with login needs.
+    from rtdemo.web.tokens import TokenVerifier
 
 TICKETS_PER_S, TICKET_BURST = 5.0, 100.0
 """Tickets that a user gets each second in the long run, and at once. A page needs two a connect."""

@@ -104,7 +104,7 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         if reason not in (Reason.GOING_AWAY, Reason.TOKEN_EXPIRED) or self.connection.is_full:
             self.transport.abort()
             return
-        last = _retry() + b"\n" if reason is Reason.GOING_AWAY else wire.SSE_EXPIRED
+        last = _retry() if reason is Reason.GOING_AWAY else wire.SSE_EXPIRED
         self.write(self._framed(last))
         if self._is_chunked:
             self.write(wire.SSE_LAST_CHUNK)
@@ -135,7 +135,7 @@ class EventStream(StreamProtocol, asyncio.Protocol):
 
 
 def _retry() -> bytes:
-    """Return the line that sets the client's pause before it reconnects, at random."""
+    """Return the block that sets the client's pause before it reconnects, at random."""
     return wire.sse_retry(random.randint(*RECONNECT_MS))
 
 

@@ -19,7 +19,7 @@ import msgspec
 from rtdemo.engine.interface import Engine
 from rtdemo.engine.one_time_values import OneTimeValues
 from rtdemo.errors import Unavailable
-from rtdemo.web.tokens import Identity
+from rtdemo.web.identity import Identity
 
 TICKET_S = 30.0
 """Seconds for which a ticket is valid."""

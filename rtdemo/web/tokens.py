@@ -13,6 +13,7 @@ from jwt import exceptions
 from rtdemo.errors import SettingError
 from rtdemo.protocol.client import MAX_USER_LENGTH, is_user_name
 from rtdemo.settings.settings import SETTINGS, Settings
+from rtdemo.web.identity import Identity, TokenError
 
 LEEWAY_S = 5.0
 """Seconds by which the clocks of this server and of the token's issuer may differ."""
@@ -38,22 +39,6 @@ _PROBLEMS: Sequence[tuple[type[Exception], str]] = (
     (exceptions.InvalidAlgorithmError, "the token is signed by another algorithm than this server's"),
 )
 _NO_TOKEN = "the token is no JSON Web Token that this server can read"  # noqa: S105 - a sentence
-
-
-class TokenError(Exception):
-    """A token is not valid. The text says why, and has nothing of the token."""
-
-
-class Identity(NamedTuple):
-    """Who a client is, as its login has proved.
-
-    Arguments:
-        user: the user's name; None where login is off.
-        expires: when that ends, in seconds since the Unix epoch; None for never.
-    """
-
-    user: str | None = None
-    expires: float | None = None
 
 
 class Key(NamedTuple):

@@ -126,6 +126,7 @@ async def test_signal_ends_it_with_0(run: Run, number: signal.Signals) -> None:
         async with http.stream("GET", "/api/sse") as stream:
             lines = stream.aiter_lines()
             assert (await anext(lines)).startswith("retry: ")
+            assert await anext(lines) == ""
             assert "established" in await anext(lines)
             async with asyncio.timeout(10):
                 process.send_signal(number)
@@ -154,6 +155,7 @@ async def test_procfile_serves_everything_on_port(run: Run) -> None:
         async with http.stream("GET", page + "api/sse") as stream:
             lines = stream.aiter_lines()
             assert (await anext(lines)).startswith("retry: ")
+            assert await anext(lines) == ""
             assert "established" in await anext(lines)
 
 

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 NETWORK = {"aiohttp", "redis", "uvloop", "rtdemo.web", "rtdemo.server", "rtdemo.lab", "rtdemo.testing"}
 UNUSED_BY_SERVER = {
     *("redis", "rtdemo.engine.redis", "rtdemo.lab", "rtdemo.testing", "rich"),
+    # Only for login.
+    *("jwt", "cryptography", "rtdemo.web.tokens"),
     # Only for --reload, several workers, installed plugins.
     *("watchfiles", "rtdemo.server.workers", "packaging"),
 }

@@ -58,4 +58,4 @@ def test_chunk_is_the_event_with_its_length(payload: bytes) -> None:
 
 def test_retry_field() -> None:
     """The reconnection time is one line with a number of milliseconds."""
-    assert wire.sse_retry(1500) == b"retry: 1500\n"
+    assert wire.sse_retry(1500) == b"retry: 1500\n\n"

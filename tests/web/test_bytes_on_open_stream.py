@@ -19,7 +19,8 @@ pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 MORE = {
     "a request": b"GET /api/time HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a second stream": b"GET /api/sse HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "a long body": b"POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n\r\n",
+    "a long body": b"POST /api/messages HTTP/1.1\r\n"
+    b"Host: localhost\r\nContent-Length: 999999999\r\n\r\n",
     "empty lines": b"\r\n\r\n",
 }
 FLOOD_BYTES = 32 * 1024 * 1024

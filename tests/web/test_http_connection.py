@@ -243,7 +243,9 @@ async def test_idle_connection_is_not_timed_as_a_head(
         client.received = b""
         await client.send(GET)
         await client.read_until(OK)
-        await client.send(b"POST /api/messages HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n" + body)
+        await client.send(
+            b"POST /api/messages HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n" + body
+        )
         await client.read_until(b"client: give the id")
         await turns(5)
         clock.advance(KEEPALIVE_TIMEOUT_S - 1)
@@ -475,7 +477,9 @@ async def test_client_that_never_reads_a_file_is_cut(start: Start, clock: Virtua
 async def test_stream_keeps_nothing_of_its_head(server: Server) -> None:
     """The head is freed once the connection has left aiohttp."""
     client = await RawClient(server, "sse").connect()
-    await client.send(b"GET /api/sse HTTP/1.1\r\nHost: localhost\r\nX-Mark: " + b"m" * 20_000 + b"\r\n\r\n")
+    await client.send(
+        b"GET /api/sse HTTP/1.1\r\nHost: localhost\r\nX-Mark: " + b"m" * 20_000 + b"\r\n\r\n"
+    )
     await client.read_until(b'"client"')
     await eventually(lambda: not connections(server))
     gc.collect()

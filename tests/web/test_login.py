@@ -27,8 +27,9 @@ from rtdemo.lab.login import middlewares
 from rtdemo.protocol.client import Transport
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
+from rtdemo.web.identity import Identity
 from rtdemo.web.tickets import FolderValues, Tickets
-from rtdemo.web.tokens import LEEWAY_S, Identity
+from rtdemo.web.tokens import LEEWAY_S
 from tests.clients import Ended, eventually
 from tests.cluster.process import rtdemo
 from tests.conftest import Connect, Start

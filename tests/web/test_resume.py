@@ -156,6 +156,7 @@ async def test_header_has_precedence_over_the_query(server: Server) -> None:
     ):
         lines = stream.aiter_lines()
         assert (await anext(lines)).startswith("retry: ")
+        assert await anext(lines) == ""
         welcome = json.loads((await anext(lines)).removeprefix("data: "))
         assert welcome["id"] == second
         assert await anext(lines) == f"id: {second}"

@@ -21,7 +21,8 @@ from jwt import algorithms
 
 from rtdemo.errors import SettingError
 from rtdemo.settings.settings import Settings, load
-from rtdemo.web.tokens import LEEWAY_S, MAX_TOKEN_LENGTH, TokenError, TokenVerifier, load_verifier
+from rtdemo.web.identity import TokenError
+from rtdemo.web.tokens import LEEWAY_S, MAX_TOKEN_LENGTH, TokenVerifier, load_verifier
 from tests.web.login_tokens import HOUR_S, SECRET, token
 
 RSA = rsa.generate_private_key(65537, 2048)
