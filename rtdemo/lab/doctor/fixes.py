@@ -144,6 +144,10 @@ def fix(symptom: str, proxy: str, **figures: float | str) -> str:
     return line % figures
 
 
+_OWN_HEADERS = frozenset(("content-security-policy", "x-content-type-options"))
+"""Headers of each answer of rtdemo, in lower case."""
+
+
 def recognise(response_headers: Sequence[tuple[str, str]], received_headers: Mapping[str, str]) -> str:
     """Return the name of the proxy in front of the server; empty if none is recognised.
 
@@ -158,6 +162,7 @@ def recognise(response_headers: Sequence[tuple[str, str]], received_headers: Map
     for sign, proxy in PROXY_SIGNS:
         if sign in software:
             return proxy
-    # HAProxy adds no header of its own, but writes the names of aiohttp's headers in lower case.
-    is_lower_case = all(name == name.lower() for name, _ in response_headers)
-    return "HAProxy" if is_lower_case and "aiohttp" in software else ""
+    # HAProxy adds no header of its own, but writes the names of rtdemo's headers in lower case.
+    names = {name for name, _ in response_headers}
+    is_lower_case = all(name == name.lower() for name in names)
+    return "HAProxy" if is_lower_case and names >= _OWN_HEADERS and not software else ""

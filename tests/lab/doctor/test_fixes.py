@@ -9,18 +9,23 @@ from rtdemo.lab.doctor.fixes import FIXES, fix, recognise
 PROXIES = ("nginx", "HAProxy", "Caddy", "Heroku", "Cloudflare")
 
 
+OWN = [("Content-Security-Policy", "default-src 'none'"), ("X-Content-Type-Options", "nosniff")]
+"""Headers as rtdemo writes them."""
+
+
 @pytest.mark.parametrize(
     ("response_headers", "received_headers", "proxy"),
     [
         ([("Server", "nginx/1.22.1")], {}, "nginx"),
         ([("Server", "openresty")], {}, "nginx"),
-        ([("server", "Python/3.11 aiohttp/3.14.5")], {}, "HAProxy"),
-        ([("Server", "Python/3.11 aiohttp/3.14.5")], {"Host": "h"}, ""),
+        ([(name.lower(), value) for name, value in OWN], {}, "HAProxy"),
+        (OWN, {"Host": "h"}, ""),
+        ([("content-type", "text/plain")], {}, ""),
         ([("server", "uvicorn")], {}, ""),
-        ([("Server", "Caddy"), ("Server", "Python/3.11 aiohttp/3.14.5")], {}, "Caddy"),
+        ([("Server", "Caddy"), *OWN], {}, "Caddy"),
         ([("Via", "1.1 Caddy")], {}, "Caddy"),
         ([("Server", "Heroku")], {}, "Heroku"),
-        ([("Server", "Python/3.11 aiohttp/3.14.5")], {"Via": "1.1 vegur"}, "Heroku"),
+        (OWN, {"Via": "1.1 vegur"}, "Heroku"),
         ([("Server", "cloudflare")], {}, "Cloudflare"),
         ([("Server", "nginx"), ("CF-RAY", "8f0")], {}, "Cloudflare"),
         ([], {}, ""),
