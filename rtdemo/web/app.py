@@ -25,7 +25,7 @@ from rtdemo.web.app_keys import (
     Sites,
     Started,
 )
-from rtdemo.web.host import check_host, local_address
+from rtdemo.web.host import check_host, host_name, local_address
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 log = logging.getLogger(__name__)
@@ -143,5 +143,5 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 def _is_localhost(request: web.Request) -> bool:
     """Return whether a request is for `localhost`: there HSTS would break all other programs' pages."""
-    name = request.host.partition(":")[0]
+    name = host_name(request)
     return name == "localhost" or name.endswith(".localhost")

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from rtdemo.web.request_parser import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_LINE_BYTES, RequestParser
 
-GET = b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n"
-POST = b"POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\n\r\n\r\nbody"
-CHUNKED = b"POST /%d HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n"
+GET = b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\n\r\n\r\nbody"
+CHUNKED = b"POST /%d HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n"
 
 
 class Protocol(web.RequestHandler):
@@ -95,7 +95,7 @@ async def test_head_is_refused_at_the_first_byte_over_the_limit(size: int, befor
     if size == 1 and before:
         return
     line = b"X-Header: " + b"x" * 1000 + b"\r\n"
-    head = b"GET /last HTTP/1.1\r\nHost: h\r\n" + line * 64
+    head = b"GET /last HTTP/1.1\r\nHost: localhost\r\n" + line * 64
     head += b"X: " + b"x" * (MAX_HEAD_BYTES - len(head) - 7) + b"\r\n\r\n"
     assert len(head) == MAX_HEAD_BYTES
     for more, code in ((b"", 0), (b"x", 431)):
@@ -122,7 +122,7 @@ async def test_nothing_is_parsed_after_an_error() -> None:
 async def test_body_that_nobody_reads_ends_at_its_limit(framing: bytes) -> None:
     """Whoever waits for it gets an error; nothing more is parsed."""
     parser = new_parser()
-    ((_, payload),), _, _ = parser.feed_data(b"POST / HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n")
+    ((_, payload),), _, _ = parser.feed_data(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
     piece = b"x" * 4096 if b"Length" in framing else b"1000\r\n" + b"x" * 4096 + b"\r\n"
     fed = 0
     while not parser.has_failed:
@@ -134,16 +134,16 @@ async def test_body_that_nobody_reads_ends_at_its_limit(framing: bytes) -> None:
 
 
 WRONG = {
-    "bytes in a header": (b"GET / HTTP/1.1\r\nHost: h\r\nX-A: \xff\xfe\r\n\r\n", 400),
-    "bytes in the path": (b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+    "bytes in a header": (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: \xff\xfe\r\n\r\n", 400),
+    "bytes in the path": (b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
     "a name that is not ASCII": ("GET / HTTP/1.1\r\nHost: é.example\r\n\r\n".encode(), 400),
-    "an expectation": (b"GET / HTTP/1.1\r\nHost: h\r\nExpect: \xc3\xa9\r\n\r\n", 417),
-    "a long header": (b"GET / HTTP/1.1\r\nHost: h\r\nX-A: " + b"x" * 40_000 + b"\r\n\r\n", 431),
-    "a long request line": (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 431),
-    "200 headers": (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X-A: b\r\n" * 200 + b"\r\n", 400),
+    "an expectation": (b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: \xc3\xa9\r\n\r\n", 417),
+    "a long header": (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: " + b"x" * 40_000 + b"\r\n\r\n", 431),
+    "a long request line": (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431),
+    "200 headers": (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: b\r\n" * 200 + b"\r\n", 400),
     "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     "two lengths": (
-        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         400,
     ),
 }
@@ -162,6 +162,6 @@ async def test_wrong_head_is_refused_in_one_line(name: str) -> None:
 
 async def test_header_in_utf_8_is_served() -> None:
     """A proxy may add such headers, as Cloudflare does with the name of a city."""
-    head = "GET / HTTP/1.1\r\nHost: h\r\nCF-IPCity: São Paulo\r\n\r\n".encode()
+    head = "GET / HTTP/1.1\r\nHost: localhost\r\nCF-IPCity: São Paulo\r\n\r\n".encode()
     ((message, _),), _, _ = new_parser().feed_data(head)
     assert message.headers["CF-IPCity"] == "São Paulo"
