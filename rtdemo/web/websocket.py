@@ -273,6 +273,7 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
 
     def _refuse(self, error: OverLimit) -> None:
         """Send the client the limit that it exceeds, and end the connection."""
+        self._without_text = 0  # it counts bytes from now on
         control.send_error(self.connection, error.sentence)
         self.connection.end(Reason.RATE_LIMIT)
 

@@ -176,9 +176,10 @@ async def test_chat_goes_to_everyone(server: Server, connect: Connect, transport
 
 
 async def test_chat_that_cannot_be_sent_is_answered_with_an_error(
-    server: Server, connect: Connect, transport: str
+    start: Start, connect: Connect, transport: str
 ) -> None:
     """A text that would fill all outboxes reaches no client, and its sender gets the reason."""
+    server = await start(broadcast_bytes=0)
     peer = await connect(server, transport)
     await peer.say("/all " + "\x01" * 20_000)
     answers = [(await peer.receive())["message"] for _ in range(2)]
