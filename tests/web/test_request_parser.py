@@ -18,7 +18,10 @@ from rtdemo.web.request_parser import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_LINE_B
 
 GET = b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\n\r\n\r\nbody"
-CHUNKED = b"POST /%d HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n"
+CHUNKED = (
+    b"POST /%d HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"4\r\n\r\n\r\n\r\n0\r\n\r\n"
+)
 
 
 class Protocol(web.RequestHandler):
@@ -122,7 +125,9 @@ async def test_nothing_is_parsed_after_an_error() -> None:
 async def test_body_that_nobody_reads_ends_at_its_limit(framing: bytes) -> None:
     """Whoever waits for it gets an error; nothing more is parsed."""
     parser = new_parser()
-    ((_, payload),), _, _ = parser.feed_data(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
+    ((_, payload),), _, _ = parser.feed_data(
+        b"POST / HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n"
+    )
     piece = b"x" * 4096 if b"Length" in framing else b"1000\r\n" + b"x" * 4096 + b"\r\n"
     fed = 0
     while not parser.has_failed:
