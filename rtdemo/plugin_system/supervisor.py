@@ -76,13 +76,14 @@ class Supervisor:
         runs: number of runs; for an async generator, number of values that it yielded.
         failures: number of failed runs.
         blocked: number of runs that blocked the loop for over 100 ms.
+        outlived: number of async generators that caught their cancellation, and were ended after it.
         last_error: the last failure or blocking run, in one line; None if there was none.
     """
 
     def __init__(self, plugin: str, producer: Producer, time: Callable[[], float]) -> None:
         self.plugin = plugin
         self.producer = producer
-        self.runs = self.failures = self.blocked = 0
+        self.runs = self.failures = self.blocked = self.outlived = 0
         self.last_error: str | None = None
         self._time = time
         self._failed_rounds = Backoff()
@@ -173,7 +174,9 @@ class Supervisor:
             while True:
                 content = await StepTimer(iterator.__anext__(), longest.note)
                 if _is_cancelled():
-                    return True  # the generator has caught the cancellation, and would run for ever
+                    # The generator has caught the cancellation, and would run for ever.
+                    self.outlived += 1
+                    return True
                 self.runs += 1
                 self._deliver(content, receiver)
                 self._succeeded(longest.pop(), receiver)

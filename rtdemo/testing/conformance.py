@@ -247,7 +247,7 @@ class _Examination:
         await asyncio.sleep(QUIET_S)
         self._raise_failure(trial)
         remaining = asyncio.all_tasks() - own_task
-        if trial.late or remaining & trial.tasks:
+        if trial.late or trial.supervisor.outlived or remaining & trial.tasks:
             fix = "let asyncio.CancelledError pass, and do not await for long in `finally`"
             raise _Problem("goes on after its client has left", fix)
         if remaining:
