@@ -84,8 +84,6 @@ def sse_chunk(payload: bytes, position: str | None = None) -> bytes:
 def sse_retry(milliseconds: int) -> bytes:
     """Return the block that sets how long an EventSource waits before it reconnects.
 
-    It is a block of its own: simple clients take only a block that begins with `data:` for an event.
-
     Source: WHATWG HTML section 9.2.6, the field `retry`.
     """
     return b"retry: %d\n\n" % milliseconds

@@ -52,7 +52,6 @@ async def stream(request: web.Request) -> web.StreamResponse:
         return Left()
     transport, head = answered
     is_chunked = request.version >= HttpVersion11
-    head += wire.chunk(_retry()) if is_chunked else _retry()
     protocol = EventStream(request, transport, client, is_chunked)
     return protocol.run(request, head, selection, identity.expires)
 
@@ -78,6 +77,31 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         # Number of messages at the last beat, and beats since then without one.
         self._sent = self._silent_beats = 0
         super().__init__(request, transport, client, wire.sse_chunk if is_chunked else wire.sse_event)
+
+    def release(self) -> None:
+        """Write what was held, with `retry:` as the last field of the first event.
+
+        There it costs no client anything: some take only a block that begins with `data:` for an event,
+        and some report a block with nothing but `retry:` as an empty event.
+        """
+        held = self._queue[0] if self._queue else None
+        if isinstance(held, bytearray):
+            before = len(held)
+            self._add_retry(held)
+            self._queued += len(held) - before
+        super().release()
+
+    def _add_retry(self, held: bytearray) -> None:
+        event_end = held.find(b"\n\n")  # the head of the answer has no such bytes
+        if event_end < 0:
+            held += self._framed(_retry())
+            return
+        field = b"\n" + _retry().rstrip(b"\n")
+        held[event_end:event_end] = field
+        if self._is_chunked:
+            begin = held.index(b"\r\n\r\n") + 4
+            size = slice(begin, held.index(b"\r\n", begin))
+            held[size] = b"%x" % (int(held[size], 16) + len(field))
 
     def beat_period(self, heartbeat: float) -> float:
         """Return a third of the longest silence."""

@@ -186,8 +186,8 @@ async def test_sse_headers_and_http_1_0(server: Server) -> None:
     """Headers keep proxies from buffering the stream; an HTTP/1.0 proxy gets it without chunks."""
     host, port = server.web_url.removeprefix("http://").split(":")
     for version, first in (
-        ("1.1", r"\r\n\r\nd\r\nretry: \d{4}\n\n\r\n[0-9a-f]+\r\ndata: \{"),
-        ("1.0", r"\r\n\r\nretry: \d{4}\n\ndata: \{"),
+        ("1.1", r"\r\n\r\n[0-9a-f]+\r\ndata: \{[^\n]*\nid: \S+\nretry: \d{4}\n\n\r\n"),
+        ("1.0", r"\r\n\r\ndata: \{[^\n]*\nid: \S+\nretry: \d{4}\n\n"),
     ):
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(f"GET /api/sse HTTP/{version}\r\nHost: {host}:{port}\r\n\r\n".encode())
