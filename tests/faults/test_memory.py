@@ -15,6 +15,8 @@ from tests.raw_client import TEXT, frame
 
 __all__ = ["serve"]
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 60
 MAX_KIB_PER_CLIENT = 0.35 * 1024
 QUIET_ROUNDS = 30

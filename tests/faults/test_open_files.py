@@ -20,6 +20,8 @@ from tests.cluster.process import Process
 from tests.conftest import Connect, Start
 from tests.redis_server import free_port
 
+pytestmark = pytest.mark.alone
+
 LIMIT = 256
 SERVE = """
 import resource, runpy, sys
