@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -103,18 +104,18 @@ class Target:
         """Return what it has printed."""
         return self.log.read_text(errors="backslashreplace")
 
-    async def get(self, path: str, **options: object) -> tuple[int, str]:
+    async def get(self, path: str, **options: Any) -> tuple[int, str]:
         """Return status and body of a request of a well-behaved client on a new connection."""
         async with aiohttp.ClientSession() as http:
             timeout = aiohttp.ClientTimeout(total=10)
-            async with http.get(self.web_url + path, timeout=timeout, **options) as answer:  # type: ignore[arg-type]
+            async with http.get(self.web_url + path, timeout=timeout, **options) as answer:
                 return answer.status, await answer.text()
 
-    async def post(self, path: str, **options: object) -> tuple[int, str]:
+    async def post(self, path: str, **options: Any) -> tuple[int, str]:
         """Post as a well-behaved client on a new connection; return status and body."""
         async with aiohttp.ClientSession() as http:
             timeout = aiohttp.ClientTimeout(total=10)
-            async with http.post(self.web_url + path, timeout=timeout, **options) as answer:  # type: ignore[arg-type]
+            async with http.post(self.web_url + path, timeout=timeout, **options) as answer:
                 return answer.status, await answer.text()
 
 

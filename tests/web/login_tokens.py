@@ -14,10 +14,10 @@ HOUR_S = 3600
 def token(user: object = "ann", seconds: float = HOUR_S, key: Any = SECRET, **claims: object) -> str:
     """Return a token that is valid for some seconds; a claim that is None is left out."""
     algorithm = str(claims.pop("algorithm", "HS256"))
-    headers = claims.pop("headers", None)
+    headers: Any = claims.pop("headers", None)
     given = {"sub": user, "exp": int(time.time() + seconds), **claims}
     payload = {name: value for name, value in given.items() if value is not None}
-    return jwt.encode(payload, key, algorithm, headers)  # type: ignore[arg-type]
+    return jwt.encode(payload, key, algorithm, headers)
 
 
 def bearer(given: str) -> dict[str, str]:

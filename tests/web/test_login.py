@@ -266,9 +266,9 @@ async def test_connection_ends_when_its_token_expires(
             while True:
                 await short.receive()
         assert ended.value.code == 1008
-        assert short.socket.close_reason == "token expired"  # type: ignore[attr-defined]
+        assert short.socket.close_reason == "token expired"  # type: ignore[attr-defined]  # WebSocket's
     else:
-        events = [event async for event in short._events]  # type: ignore[attr-defined]
+        events = [event async for event in short._events]  # type: ignore[attr-defined]  # SSE's
         assert (events[-1].event, events[-1].data) == ("expired", "token expired")
     await eventually(lambda: len(server.hub.connections) == 1)
     assert server.hub.find(long.welcome["client"]) is not None
