@@ -65,7 +65,8 @@ class Hub:
         publish_latency: seconds from a publication from outside to the engine's answer.
         connection_log: logs connects and disconnects.
         capacity: number of connections for which the process has file descriptors; None for no limit.
-        draining: whether all connections are being ended and new ones refused.
+        draining: whether all connections are being ended.
+        refusing: whether new connections are refused.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Hub:
         self.refused: Counter[str] = Counter()
         self.capacity: int | None = None
         self.limits = Limits(limits or Settings(), schedule.clock.time, self.refused)
-        self.draining = False
+        self.draining = self.refusing = False
         self._connections: dict[str, Connection] = {}
         self.shared = SharedProducers(plugins, schedule, engine)
         self._fanout = Fanout(
@@ -329,17 +330,18 @@ class Hub:
         )
         return statistics.read(msgspec.json.encode(counted))
 
-    async def drain(self, seconds: float, grace: float) -> None:
+    async def drain(self, seconds: float, grace: float, refuse: bool = True) -> None:
         """End every connection as going away, spread over some seconds, and wait until all have left.
 
-        New connections are refused from the start. Shared producers run until the end, for the
-        clients that are still connected and for other servers, which cannot lead before.
+        Shared producers run until the end, for the clients that are still connected and for other
+        servers, which cannot lead before.
 
         Arguments:
             seconds: time over which the ends are spread, by the schedule's clock; 0 for all at once.
             grace: further seconds to wait; connections that are open then are left to their transport.
+            refuse: whether new connections are refused from the start.
         """
-        self.draining = True
+        self.draining, self.refusing = True, refuse
         if self._connections:
             self._empty.clear()
             self._drain = Drain(self.schedule, lambda: self.connections, seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def limit_of_process() -> int:
 def count_open() -> int | None:
     """Return how many file descriptors this process has open; None if none is left to find out."""
     try:
-        return len(list(_FOLDER.iterdir())) - 1  # one is that of the folder
+        # Not Path.iterdir, which takes 4 us for each entry.
+        return len(os.listdir(_FOLDER)) - 1  # noqa: PTH208 - one is that of the folder
     except OSError:
         return None

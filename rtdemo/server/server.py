@@ -56,6 +56,8 @@ AT_ONCE_TIMEOUT_S = 0.5
 """Seconds for clients to close after a second signal, which ends all connections at once."""
 REQUEST_TIMEOUT_S = 0.5
 """Seconds for requests that still run after that."""
+LAST_HEADS_S = 1.0
+"""Seconds in which a worker with a successor still takes requests on connections that it accepted."""
 EXIT_TIMEOUT_S = 4.5
 """Seconds after the drain, or after a second signal, in which the process exits whatever still runs."""
 
@@ -109,7 +111,7 @@ class Server:
         self._stopping = asyncio.Event()
         self._drain_timeout: asyncio.Timeout | None = None
         self._is_urgent = self._is_retired = False
-        self._runner: web.AppRunner | None = None
+        self._runner: HttpRunner | None = None
         self._watching: asyncio.Future[None] | None = None
         self._loop_lag: LoopLag
         self._other_workers: OtherWorkers
@@ -233,7 +235,8 @@ class Server:
     async def stop(self) -> None:
         """Refuse new connections, end the open ones over `drain_seconds`, and release all resources.
 
-        The sites stay open meanwhile: `/readyz` and new connections are answered 503.
+        The sites stay open meanwhile: `/readyz` and new connections are answered 503. A worker with a
+        successor has closed its sites, and refuses nothing that it accepted before.
         """
         if self._runner is None:
             return
@@ -243,7 +246,7 @@ class Server:
         seconds = 0.0 if self._is_urgent else self.settings.drain_seconds
         with suppress(TimeoutError):
             async with asyncio.timeout(None) as self._drain_timeout:
-                await self.hub.drain(seconds, DRAIN_TIMEOUT_S)
+                await self.hub.drain(seconds, DRAIN_TIMEOUT_S, refuse=not self._is_retired)
         self._drain_timeout = None
         await self._stop_listening()
         orphaned = self._handover is not None and self._handover.is_orphaned
@@ -287,10 +290,12 @@ class Server:
         gc.collect()
         gc.freeze()
         await self._stopping.wait()
-        _exit_after(self.settings.drain_seconds + EXIT_TIMEOUT_S)
-        log.info("stopping: closing %d connections", len(self.hub))
         if self._is_retired:
             await self._stop_listening()
+            if self._runner is not None:
+                await self._runner.wait_for_heads(LAST_HEADS_S)
+        _exit_after(self.settings.drain_seconds + EXIT_TIMEOUT_S)
+        log.info("stopping: closing %d connections", len(self.hub))
         await self.stop()
 
     def _own_signals(self) -> dict[signal.Signals, Callable[[], object]]:

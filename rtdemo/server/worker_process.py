@@ -21,7 +21,7 @@ from rtdemo.web.other_workers import CounterFiles, ask, socket_of
 
 START_TIMEOUT_S = 30.0
 """Seconds from a worker's start until it must serve."""
-STOP_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 6.0
 """Seconds from the end of its drain to SIGKILL for a worker; it needs fewer to stop by itself."""
 ABORT_TIMEOUT_S = 2.0
 """Seconds from SIGTERM to SIGKILL for a worker that does not serve yet: it has no clients."""

@@ -36,7 +36,7 @@ def admit(request: web.Request, transport: Transport, user: str | None) -> tuple
             that is not allowed.
     """
     hub = request.app[HUB]
-    if hub.draining:
+    if hub.refusing:
         raise Refused(503, "the server is going away; try again", RETRY_SOON)
     if hub.is_full:
         hub.refused["descriptors"] += 1

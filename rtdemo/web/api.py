@@ -203,8 +203,8 @@ async def alive(request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Answer `GET /readyz`: 200 while new connections are accepted, 503 while draining."""
-    if request.app[HUB].draining:
+    """Answer `GET /readyz`: 200 while new connections are accepted, 503 while not."""
+    if request.app[HUB].refusing:
         return web.Response(status=503, text="draining\n")
     state = request.app[HUB].engine.state
     # Without the engine the server is still ready: private producers run, and all servers behind a

@@ -39,14 +39,17 @@ def client_address(request: web.BaseRequest) -> str:
     """
     remote = request.remote or ""
     peer = normal_address(remote) or remote
-    trusted = parse(_settings(request))
-    if not trusted or not peer or not trusted.has(peer, 0):
+    setting = _setting(request)
+    if not setting or not peer:
+        return peer
+    trusted = parse(setting)
+    if not trusted or not trusted.has(peer, 0):
         return peer
     found = {_first_untrusted(peer, chain, trusted) for chain in _chains(request)}
     return found.pop() if len(found) == 1 else peer
 
 
-def _settings(request: web.BaseRequest) -> tuple[str, ...]:
+def _setting(request: web.BaseRequest) -> tuple[str, ...]:
     # A request that is answered before routing has no application.
     app = getattr(request, "app", None)
     return app[SETTINGS].trusted_proxies if app is not None else ()

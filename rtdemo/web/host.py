@@ -6,6 +6,7 @@ that site's requests here, and takes the answers for that site's own. Only `Host
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,6 +18,8 @@ from rtdemo.web.app_keys import SETTINGS, SITES
 
 HEALTH = frozenset(("/healthz", "/readyz"))
 """Paths that a load balancer asks for by any name; they show nothing."""
+MAX_HOST_LENGTH = 300
+"""Longest Host that is read: a name has at most 253 characters (RFC 1035 section 3.1)."""
 _EVERY_INTERFACE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - only compared with
 
 
@@ -55,6 +58,11 @@ def split_host(request: web.BaseRequest) -> SplitResult:
     """Return a request's host and port; empty ones where it has no Host, or one that is malformed."""
     # Not request.host: without the header that asks DNS for this machine's name, and blocks.
     given = request.headers.get(hdrs.HOST, "")
+    return _split(given) if len(given) <= MAX_HOST_LENGTH else urlsplit("//")
+
+
+@lru_cache(1024)
+def _split(given: str) -> SplitResult:
     try:
         split = urlsplit(f"//{given}")
         _ = split.port  # raises where it is no number
@@ -69,6 +77,7 @@ def host_name(request: web.BaseRequest) -> str:
     return _plain(split_host(request).hostname or "")
 
 
+@lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Return whether a host name or an IP address is this machine's own, and no other machine's."""
     if host == "localhost" or host.endswith(".localhost"):

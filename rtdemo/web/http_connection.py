@@ -36,6 +36,8 @@ WRITE_TIMEOUT_S = 40.0
 """Seconds for which a client may take no byte of an answer that waits for it."""
 WRITE_CHECK_S = 2.0
 """Seconds between two looks at whether a client took something. It is cut at most twice this late."""
+HEADS_CHECK_S = 0.02
+"""Seconds between two looks at whether a server that retires has read every head."""
 LINGER_S = 1.0
 """Seconds for which a client may read a refusal while what it still sends is dropped. A close at once
 would send RST, and the client might lose the answer."""
@@ -71,6 +73,17 @@ class HttpRunner(web.AppRunner):
         made = await super()._make_server()
         handler, factory = made.request_handler, made.request_factory
         return HttpServer(handler, factory, self._clock, self._refused, self._kwargs)
+
+    async def wait_for_heads(self, seconds: float) -> None:
+        """Wait until no connection waits for the rest of a request's head, also of its first one.
+
+        Arguments:
+            seconds: most of the time to wait.
+        """
+        server, waited = self.server, 0.0
+        while isinstance(server, HttpServer) and server.heads and waited < seconds:
+            await asyncio.sleep(HEADS_CHECK_S)
+            waited += HEADS_CHECK_S
 
 
 class HttpServer(web.Server):

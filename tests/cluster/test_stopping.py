@@ -92,17 +92,29 @@ async def test_signals_to_the_whole_process_group_count_once(
 
 
 async def test_rolling_restart_refuses_nobody(tmp_path: Path, http: aiohttp.ClientSession) -> None:
-    """While a replaced worker drains, only its successor accepts connections."""
+    """A worker that drains serves what it has accepted before, and all others reach its successor.
+
+    Half of a request has arrived when the worker gets its signal, and the rest after its drain began.
+    """
     server = rtdemo(tmp_path, "server", "--drain-seconds", "1", *TWO_WORKERS)
     await server.start()
     while (await stats(server, http))["workers"] < 2:
         await asyncio.sleep(0.02)
     before = set(children(server))
-    closing = [
-        asyncio.ensure_future(closed(await http.ws_connect(f"{server.url}/ws"))) for _ in range(12)
-    ]
+    sockets = [await http.ws_connect(f"{server.url}/ws") for _ in range(12)]
+    half_sent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(12)]
+    for _, writer in half_sent:
+        writer.write(b"GET /readyz HTTP/1.1\r\n")
+    closing = [asyncio.ensure_future(closed(socket)) for socket in sockets]
     server.signal(signal.SIGHUP)
+    await asyncio.wait(closing, return_when=asyncio.FIRST_COMPLETED)
+    for _, writer in half_sent:
+        writer.write(b"Host: localhost\r\nConnection: close\r\n\r\n")
+    answers = [await reader.read() for reader, _ in half_sent]
+    assert [answer.partition(b"\r\n")[0] for answer in answers] == [b"HTTP/1.1 200 OK"] * 12
     while before & set(children(server)):
         assert await readiness(server, http) == 200
     assert await asyncio.gather(*closing) == [1001] * len(closing)
     assert await server.stop() == 0
+    for _, writer in half_sent:
+        writer.close()

@@ -247,7 +247,7 @@ async def test_shutdown_does_not_wait_for_clients_that_do_not_read(start: Start,
 async def test_new_streams_are_refused_while_draining(server: Server) -> None:
     """A request on a kept-alive connection gets 503 with Retry-After; /readyz answers `draining`."""
     async with httpx.AsyncClient(base_url=server.web_url) as http:
-        server.hub.draining = True
+        server.hub.refusing = True
         ready = await http.get("/readyz")
         stream = await http.get("/api/sse")
     assert (ready.status_code, ready.text) == (503, "draining\n")

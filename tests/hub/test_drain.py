@@ -115,9 +115,9 @@ async def test_connection_that_joins_during_the_drain_is_ended(
         await connect(server, "sse")
     stopping = asyncio.ensure_future(server.stop())
     await eventually(lambda: server.hub.draining)
-    server.hub.draining = False
+    server.hub.refusing = False
     await connect(server, "sse")
-    server.hub.draining = True
+    server.hub.refusing = True
     *_, late = server.hub.connections
     clock.advance(9.0)
     before = late.reason
