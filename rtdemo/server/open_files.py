@@ -42,6 +42,9 @@ def limit_of_process() -> int:
 def count_open() -> int | None:
     """Return how many file descriptors this process has open; None if none is left to find out."""
     try:
+        # Linux 6.2 and later have the number as the folder's size: 20,000 entries take 25 ms to read.
+        if size := _FOLDER.stat().st_size if sys.platform == "linux" else 0:
+            return size
         # Not Path.iterdir, which takes 4 us for each entry.
         return len(os.listdir(_FOLDER)) - 1  # noqa: PTH208 - one is that of the folder
     except OSError:

@@ -8,27 +8,43 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 
 from rtdemo.errors import printable
+from rtdemo.web.host import host_name
 
 MAX_LINE_BYTES = 600
 """Bytes of an error's text. With the headers, an answer stays under 1 KB."""
 CONTENT_SECURITY_POLICY = "Content-Security-Policy"
 """Name of the header (W3C Content Security Policy Level 3)."""
+HSTS_S = 365 * 24 * 3600
+"""Seconds for which a browser that came by TLS uses nothing else for this host (RFC 6797)."""
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     # Answers other than the page are data: a browser that opens one runs nothing that is in it.
     CONTENT_SECURITY_POLICY: "default-src 'none'; frame-ancestors 'none'",
 }
+_TLS_HEADERS = {**_HEADERS, "Strict-Transport-Security": f"max-age={HSTS_S}"}
 
 
-def add_headers(response: web.StreamResponse) -> None:
+def headers(request: web.BaseRequest) -> dict[str, str]:
+    """Return the headers that every answer to a request has."""
+    return _TLS_HEADERS if request.secure and not _is_localhost(request) else _HEADERS
+
+
+def add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Add the headers of every answer, and remove the one that names the server's software.
 
     Arguments:
+        request: what is answered.
         response: about to be sent. Headers that it has already are kept.
     """
-    for name, value in _HEADERS.items():
+    for name, value in headers(request).items():
         response.headers.setdefault(name, value)
     response.headers.pop(hdrs.SERVER, None)
+
+
+def _is_localhost(request: web.BaseRequest) -> bool:
+    """Return whether a request is for `localhost`: there HSTS would break all other programs' pages."""
+    name = host_name(request)
+    return name == "localhost" or name.endswith(".localhost")
 
 
 def one_line(text: str) -> str:
@@ -37,16 +53,16 @@ def one_line(text: str) -> str:
     return line.encode()[:MAX_LINE_BYTES].decode(errors="ignore") + "\n"
 
 
-def error(status: int, text: str, headers: dict[str, str]) -> web.Response:
+def error(status: int, text: str, more: dict[str, str]) -> web.Response:
     """Return an HTTP error with one line of text.
 
     Arguments:
         status: HTTP status, 400 to 599.
         text: what is wrong and what to do. It may contain what the client sent.
-        headers: additional response headers. With `Connection: close` the answer is the last one.
+        more: additional headers. With `Connection: close` the answer is the last one.
     """
-    response = web.Response(status=status, text=one_line(text), headers=headers)
-    if headers.get(hdrs.CONNECTION) == "close":
+    response = web.Response(status=status, text=one_line(text), headers=more)
+    if more.get(hdrs.CONNECTION) == "close":
         response.force_close()  # aiohttp does not read the header
     return response
 

@@ -25,13 +25,10 @@ from rtdemo.web.app_keys import (
     Sites,
     Started,
 )
-from rtdemo.web.host import check_host, host_name, local_address
+from rtdemo.web.host import check_host, local_address
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
 
 log = logging.getLogger(__name__)
-
-HSTS_S = 365 * 24 * 3600
-"""Seconds for which a browser that came by TLS uses nothing else for this host (RFC 6797)."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -129,9 +126,7 @@ def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    answers.add_headers(response)
-    if request.secure and not _is_localhost(request):
-        response.headers["Strict-Transport-Security"] = f"max-age={HSTS_S}"
+    answers.add_headers(request, response)
     if request.app[HUB].draining and response.status >= 200:
         # The next request is for another server, also on a connection that a proxy keeps open.
         response.force_close()
@@ -139,9 +134,3 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     if request.path.startswith("/static/"):
         # Without this, a browser may use a cached module for some time after an upgrade.
         response.headers[hdrs.CACHE_CONTROL] = "no-cache"
-
-
-def _is_localhost(request: web.Request) -> bool:
-    """Return whether a request is for `localhost`: there HSTS would break all other programs' pages."""
-    name = host_name(request)
-    return name == "localhost" or name.endswith(".localhost")

@@ -9,6 +9,7 @@ from aiohttp.http import HttpVersion11
 from websockets.utils import accept_key
 
 from rtdemo.errors import Refused
+from rtdemo.web import answers
 from rtdemo.web.app_keys import SITES
 from rtdemo.web.host import split_host
 
@@ -48,13 +49,23 @@ def check_handshake(request: web.Request) -> None:
     )
 
 
-def accept_headers(request: web.Request) -> dict[str, str]:
-    """Return the headers of the answer that accepts a handshake (RFC 6455 section 4.2.2)."""
-    return {
+def accept(request: web.Request, extensions: str = "") -> bytes:
+    """Return the answer that accepts a handshake (RFC 6455 section 4.2.2).
+
+    Arguments:
+        request: a handshake that `check_handshake` admits.
+        extensions: value of `Sec-WebSocket-Extensions`; empty for none.
+    """
+    headers = {
         hdrs.UPGRADE: "websocket",
         hdrs.CONNECTION: "Upgrade",
         hdrs.SEC_WEBSOCKET_ACCEPT: accept_key(request.headers[hdrs.SEC_WEBSOCKET_KEY]),
+        **answers.headers(request),
     }
+    if extensions:
+        headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = extensions
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode()
 
 
 def _is_key(key: str) -> bool:

@@ -20,7 +20,7 @@ from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS
 from rtdemo.web.limits import check_connect, check_text
 from rtdemo.web.login import authenticate, identify, user_header
 from rtdemo.web.other_workers import is_from_other_worker
-from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
+from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol
 
 MAX_UNEXPECTED_BYTES = 4096
 """Bytes that a client may send on its event stream. Nothing should come after its request."""
@@ -47,7 +47,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     client, selection = admit(request, "sse", identity.user)
     response = event_stream(request, request.app[SETTINGS].heartbeat)
     # This does not begin aiohttp-sse's task that sends pings: they are ticks of the schedule.
-    answered = await answer(request, response)
+    answered = await _answer(request, response)
     if answered is None:
         return Left()
     transport, head = answered
@@ -161,6 +161,41 @@ class EventStream(StreamProtocol, asyncio.Protocol):
 def _retry() -> bytes:
     """Return the block that sets the client's pause before it reconnects, at random."""
     return wire.sse_retry(random.randint(*RECONNECT_MS))
+
+
+async def _answer(
+    request: web.Request, response: web.StreamResponse
+) -> tuple[asyncio.Transport, bytes] | None:
+    """Return a request's transport, and the head of an answer; None if the client has left.
+
+    Arguments:
+        request: the request that is answered.
+        response: the answer. Its own class may do more in `prepare` than make the head.
+    """
+    http = request.protocol
+    transport = http.transport
+    if transport is None or transport.is_closing():
+        return None
+    head = _Head()
+    http.transport = head  # type: ignore[assignment]  # it needs only what a writer uses
+    try:
+        await web.StreamResponse.prepare(response, request)
+    finally:
+        http.transport = transport
+    return transport, head.data
+
+
+class _Head:
+    """Collect the head of an answer in a transport's place."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def is_closing(self) -> bool:
+        return False
 
 
 def event_stream(request: web.Request, heartbeat: float) -> EventSourceResponse:

@@ -172,28 +172,6 @@ class StreamProtocol(SocketOutbox):
         self.hub.leave(self.connection, reason)
 
 
-async def answer(
-    request: web.Request, response: web.StreamResponse
-) -> tuple[asyncio.Transport, bytes] | None:
-    """Return a request's transport, and the head of an answer; None if the client has left.
-
-    Arguments:
-        request: the request that is answered.
-        response: the answer. Its own class may do more in `prepare` than make the head.
-    """
-    http = request.protocol
-    transport = http.transport
-    if transport is None or transport.is_closing():
-        return None
-    head = _Head()
-    http.transport = head  # type: ignore[assignment]  # it needs only what a writer uses
-    try:
-        await web.StreamResponse.prepare(response, request)
-    finally:
-        http.transport = transport
-    return transport, head.data
-
-
 def _forget(request: web.Request) -> bytes:
     """Let aiohttp forget a request's connection; return what has arrived after the request.
 
@@ -204,19 +182,6 @@ def _forget(request: web.Request) -> bytes:
     http.transport = None
     http.connection_lost(None)
     return tail.data
-
-
-class _Head:
-    """Collect the head of an answer in a transport's place."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def write(self, data: bytes) -> None:
-        self.data += data
-
-    def is_closing(self) -> bool:
-        return False
 
 
 class _Tail:

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import web
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
@@ -30,10 +30,10 @@ from rtdemo.protocol.wire import WireFormat
 from rtdemo.web import compression
 from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.app_keys import READ_BUFFER
-from rtdemo.web.handshake import accept_headers, check_handshake
+from rtdemo.web.handshake import accept, check_handshake
 from rtdemo.web.limits import check_connect
 from rtdemo.web.login import identify
-from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol, answer
+from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol
 
 log = logging.getLogger(__name__)
 
@@ -84,17 +84,14 @@ async def socket(request: web.Request) -> web.StreamResponse:
     identity = await identify(request)
     client, selection = admit(request, "websocket", identity.user)
     agreed = compression.negotiate(request)
-    response = web.StreamResponse(status=101, headers=accept_headers(request))
-    if agreed is not None:
-        response.headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = agreed.answer
-    answered = await answer(request, response)
-    if answered is None:
+    transport = request.transport
+    if transport is None or transport.is_closing():
         return Left()
-    transport, head = answered
-    if agreed is not None:
-        opened: WebSocket = CompressedWebSocket(request, transport, client, agreed.wire_format)
+    if agreed is None:
+        opened, head = WebSocket(request, transport, client), accept(request)
     else:
-        opened = WebSocket(request, transport, client)
+        opened = CompressedWebSocket(request, transport, client, agreed.wire_format)
+        head = accept(request, agreed.answer)
     return opened.run(request, head, selection, identity.expires)
 
 
