@@ -2,7 +2,7 @@
 
 The real program serves the page. Headless Chromium opens it in each color scheme, connects both
 transports, and takes a picture after some messages. The browser is the one that RTDEMO_CHROMIUM names,
-`chromium` on the path, or playwright's own.
+Chromium on the path, or playwright's own.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ PAGE_TIMEOUT_S = 15.0
 MAX_BYTES = 300_000
 """Size of a picture that a repository and a README can carry."""
 _SERVE = ("--host", "127.0.0.1", "--port", "0", "--single-site", "--log-level", "warning")
+_BROWSERS = ("chromium", "chromium-headless-shell")
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 
 
@@ -54,7 +55,8 @@ async def take(folder: Path, seconds: float) -> list[Path]:
         folder: for the pictures.
         seconds: with both transports connected.
     """
-    executable = os.environ.get("RTDEMO_CHROMIUM") or shutil.which("chromium")
+    named = os.environ.get("RTDEMO_CHROMIUM")
+    executable = named or next(filter(None, map(shutil.which, _BROWSERS)), None)
     async with served() as url, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=_FLAGS)
         try:
