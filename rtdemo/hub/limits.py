@@ -1,4 +1,4 @@
-"""What one connection, one client address and all clients may do. Each limit counts what it refuses.
+"""Limits per connection, per client address and for all clients, with counters of what they refuse.
 
 A limit has the name of its setting, and 0 switches it off. Limits per address exempt this machine
 (`limited_address`). A check costs one look-up and one comparison; no limit has a timer.
@@ -160,7 +160,7 @@ class Limits:
         Arguments:
             remote: the client's address.
             count: number of messages, at most 100.
-            has_token: whether it has shown the publish token.
+            has_token: whether it has sent the publish token.
 
         Raises:
             OverLimit: `publications_per_address`.
@@ -188,7 +188,7 @@ class Limits:
         return wait
 
     def check_tokens(self, remote: str) -> None:
-        """Check whether a client may show a token: not after too many wrong ones, not even a right one.
+        """Check whether a client may send a token; after too many wrong ones, not even a valid one.
 
         Raises:
             OverLimit: `failed_tokens_per_address`.

@@ -1,14 +1,14 @@
 """Let only users that have logged in connect and read: by a token, by a ticket, or as a plugin decides.
 
-Login is off without its settings. Then nobody has a name, and everyone may connect. It is on
+By default login is off: everyone may connect, and no client has a user name. It is on
 
 - with `--secret` or `--jwks`: a request needs a token (`tokens.py`) as `Authorization: Bearer`;
-- with a plugin that implements `authenticate`: it decides instead, and tokens do not count;
-- with `--require-login`: also while none of these can admit anyone.
+- with a plugin that implements `authenticate`: the plugin decides, and tokens have no effect;
+- with `--require-login`: even if none of these can admit anyone.
 
 Browsers send no header with an EventSource or a WebSocket. Their URL has a ticket instead, which
-`POST /api/ticket` gives to whoever is logged in. Unlike a token, a ticket in a proxy's log is worthless:
-it is used up. This server logs neither.
+`POST /api/ticket` returns to users that have logged in. A used ticket in a proxy's log is worthless,
+unlike a token. This server logs neither.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rtdemo.web.tokens import TokenVerifier
 
 TICKETS_PER_S, TICKET_BURST = 5.0, 100.0
-"""Tickets that a user gets each second in the long run, and at once. A page needs two a connect."""
+"""Tickets that a user gets each second in the long run, and at once; each is for one connection."""
 MAX_USERS = 10_000
 """Users whose tickets are limited one by one; the one that asked longest ago is forgotten first."""
 _USER_HEADER = "X-Rtdemo-User"
@@ -66,7 +66,7 @@ class Login:
 
     @property
     def is_on(self) -> bool:
-        """Whether requests need a login. Once a plugin has switched it on, it stays on without it."""
+        """Whether requests need a login. It stays on after a plugin that switched it on is removed."""
         if not self._is_on and self._hub.plugins.hooks.authenticates:
             self._is_on = True
         return self._is_on
@@ -82,7 +82,7 @@ class Login:
         if hooks.authenticates:
             user = await hooks.authenticate(request)
             if user is None:
-                raise Refused(401, "log in first: no plugin knows you by this request", CHALLENGE)
+                raise Refused(401, "log in: no plugin recognises a user by this request", CHALLENGE)
             return Identity(user)
         if self._verifier is None:
             raise Refused(403, "nobody can log in: set --secret or --jwks, or load a plugin for it")
@@ -97,10 +97,11 @@ class Login:
             raise Refused(401, str(error), _INVALID) from None
 
     async def take(self, ticket: str) -> Identity:
-        """Return whom a ticket stands for.
+        """Return who a ticket was issued to.
 
         Raises:
-            Refused: 401 for a ticket that was used, has expired or never was; 503 without the engine.
+            Refused: 401 for a ticket that was used, has expired or never existed; 503 without the
+                engine.
         """
         try:
             identity = await self._tickets.take(ticket)
@@ -128,7 +129,7 @@ class Login:
         if not bucket.take(now):
             self._hub.refused["tickets"] += 1
             later = {"Retry-After": str(int(bucket.wait(now)) + 1)}
-            raise Refused(429, "too many tickets; each is for one connection", later)
+            raise Refused(429, "too many tickets for one user; try again later", later)
         try:
             return await self._tickets.issue(identity)
         except Unavailable:
@@ -173,7 +174,9 @@ async def identify(request: web.Request) -> Identity:
 
 
 async def authenticate(request: web.Request) -> Identity:
-    """Return who sends a request that opens no connection. Another worker has asked already.
+    """Return who sends a request that opens no connection.
+
+    A request from another worker names the user: that worker has authenticated it.
 
     Raises:
         Refused: 401, or as a plugin decides.
