@@ -14,7 +14,6 @@ unlike a token. This server logs neither.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -22,7 +21,7 @@ from aiohttp import hdrs, web
 
 from rtdemo.errors import Refused, Unavailable
 from rtdemo.hub.hub import Hub
-from rtdemo.timing.token_bucket import TokenBucket
+from rtdemo.timing.token_bucket import TokenBuckets
 from rtdemo.web.admission import RETRY_SOON, TICKET, check_origin
 from rtdemo.web.app_keys import SETTINGS
 from rtdemo.web.bearer import CHALLENGE, bearer_token, has_token
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 
 TICKETS_PER_S, TICKET_BURST = 5.0, 100.0
 """Tickets that a user gets each second in the long run, and at once; each is for one connection."""
-MAX_USERS = 10_000
-"""Users whose tickets are limited one by one; the one that asked longest ago is forgotten first."""
 _USER_HEADER = "X-Rtdemo-User"
 """Header by which a worker names the user of a request that it passes on to another worker."""
 _INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -62,7 +59,7 @@ class Login:
         self._verifier = verifier
         self._tickets = tickets
         self._is_on = required or verifier is not None
-        self._buckets: OrderedDict[str | None, TokenBucket] = OrderedDict()
+        self._issued = TokenBuckets(TICKETS_PER_S, TICKET_BURST)
 
     @property
     def is_on(self) -> bool:
@@ -122,10 +119,7 @@ class Login:
             Refused: 429 for a user that asks too often; 503 without the engine.
         """
         now = self._hub.schedule.clock.time()
-        bucket = self._buckets.setdefault(identity.user, TokenBucket(TICKETS_PER_S, TICKET_BURST))
-        self._buckets.move_to_end(identity.user)
-        if len(self._buckets) > MAX_USERS:
-            self._buckets.popitem(last=False)
+        bucket = self._issued.of(identity.user or "", now)
         if not bucket.take(now):
             self._hub.refused["tickets"] += 1
             later = {"Retry-After": str(int(bucket.wait(now)) + 1)}
