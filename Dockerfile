@@ -1,4 +1,4 @@
-# One server: page, API and both transports on port 3000, as the Procfile starts it.
+# One server: page, API and both transports on port 3000.
 #
 #   docker build -t rtdemo .
 #   docker run --rm -p 127.0.0.1:3000:3000 rtdemo

@@ -1,8 +1,8 @@
 """Write the parts of the documentation that the code declares: `make docs`.
 
-docs/settings.md and the tables in docs/security.md come from the settings' declarations, docs/metrics.md
-from a running server. The links to tests in docs/measuring.md and docs/reliability.md lead to where
-these tests are.
+docs/settings.md and the tables in docs/security.md come from the settings' declarations, and
+docs/metrics.md from a running server. In docs/measuring.md and docs/reliability.md, each link to a test
+gets the file that has the test now.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ SUBJECTS = {
     ),
     "limits": re.compile(r"_per_|_bytes$|^(max_\w+|history_\w+|heartbeat|drain_\w+)$"),
 }
-"""Names of the settings that docs/security.md has a table of, by its subject."""
+"""Names of the settings in each table of docs/security.md, by the table's subject."""
 PAGES_WITH_TESTS = ("measuring.md", "reliability.md")
-"""Pages of which each claim links to the test that proves it."""
+"""Pages whose claims link to the tests that prove them."""
 
 SETTINGS_HEAD = """# Settings
 
@@ -47,9 +47,9 @@ flag also has its opposite, such as `--no-single-site`.
 METRICS_HEAD = """# Metrics
 
 `GET /metrics` answers in the Prometheus text format, for all workers together.
-[deploy/grafana.json](../deploy/grafana.json) is a dashboard for them. Only
-[local users](deploy.md#who-is-a-local-user) need no admin token (`Authorization: Bearer`), unless the
-server has `--public-stats`.
+[deploy/grafana.json](../deploy/grafana.json) is a dashboard for them. `/metrics` needs the admin token
+(`Authorization: Bearer`), except from [local users](deploy.md#who-is-a-local-user) or with
+`--public-stats`.
 
 ```console
 $ curl localhost:3000/metrics

@@ -23,7 +23,7 @@ from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from tests.clients import CONNECT, Peer
 
-pytest_plugins = ["tests.running_alone", "tests.tls_client"]
+pytest_plugins = ["tests.redis_server", "tests.running_alone", "tests.tls_client"]
 # Tests time nothing; for the rest, CI's own profile stays, which draws the same examples each time.
 settings.register_profile("untimed", settings(deadline=None))
 settings.load_profile("untimed")

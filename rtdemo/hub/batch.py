@@ -27,8 +27,8 @@ class Audience:
         transport: the transport of these connections; an entry is sent only on its own transports.
         wire_format: makes bytes from an entry's JSON.
         producers: names that the clients picked; None for all.
-        rights: of the sets of users that entries are restricted to, those that have the client's user.
-            Users with the same rights get the same bytes, however many users there are.
+        rights: the sets of users that contain the client's user, among those that entries are
+            restricted to. Users with the same rights get the same bytes.
     """
 
     transport: Transport

@@ -16,10 +16,9 @@ ENDS_PER_TURN = 64
 
 
 class Expiry:
-    """Hold when connections expire, and end them then.
+    """Keep the times at which connections expire, and end them then.
 
-    A check compares two numbers as long as nothing is due. Without connections that expire, there is
-    no tick either.
+    While nothing is due, a check compares two numbers. Without connections that expire there is no tick.
 
     Arguments:
         schedule: runs the checks.
@@ -28,7 +27,7 @@ class Expiry:
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
         self._ends_at: dict[Connection, float] = {}
-        # Not after the first end; earlier than it if the first connection has left since.
+        # When the first connection ends; too early if that one has left since.
         self._next = math.inf
         self._tick: Tick | None = None
 
@@ -46,7 +45,7 @@ class Expiry:
             self._tick = self._schedule.every(CHECK_S, self._check)
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection; one that does not expire is none of it."""
+        """Forget a connection; do nothing if it does not expire."""
         if self._ends_at.pop(connection, None) is not None and not self._ends_at:
             self._stop()
 

@@ -238,11 +238,11 @@ class Fanout:
     def catch_up(self, connection: Connection, has_waited: bool = False) -> None:
         """Send a connection its missed messages: one batch now, the others as the client reads.
 
-        They are sent later where clients of the same address get too many bytes of them.
+        Above the limit of the client's address they are sent later.
 
         Arguments:
             connection: the connection.
-            has_waited: whether it has waited for its share of these bytes.
+            has_waited: whether it has waited for that limit, so that one batch is within it.
         """
         connection.replaying = True
         if connection.reason is not None:

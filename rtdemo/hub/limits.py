@@ -1,4 +1,4 @@
-"""What one connection, one client address and all clients may do. Each limit counts what it refuses.
+"""Limits per connection, per client address and for all clients, with counters of what they refuse.
 
 A limit has the name of its setting, and 0 switches it off. Limits per address exempt this machine
 (`limited_address`). A check costs one look-up and one comparison; no limit has a timer.
@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from rtdemo.errors import OverLimit
-from rtdemo.hub.address_rates import AddressRates, limited_address
 from rtdemo.hub.connection import Connection, ConnectionRates
+from rtdemo.hub.limited_address import limited_address
 from rtdemo.settings.settings import SETTINGS, Settings
-from rtdemo.timing.token_bucket import TokenBucket
+from rtdemo.timing.token_bucket import TokenBucket, TokenBuckets
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class Limits:
         Arguments:
             remote: the client's address.
             count: number of messages, at most 100.
-            has_token: whether it has shown the publish token.
+            has_token: whether it has sent the publish token.
 
         Raises:
             OverLimit: `publications_per_address`.
@@ -188,7 +188,7 @@ class Limits:
         return wait
 
     def check_tokens(self, remote: str) -> None:
-        """Check whether a client may show a token: not after too many wrong ones, not even a right one.
+        """Check whether a client may send a token; after too many wrong ones, not even a valid one.
 
         Raises:
             OverLimit: `failed_tokens_per_address`.
@@ -213,7 +213,7 @@ class Limits:
 
     def _take(
         self,
-        rates: AddressRates | None,
+        rates: TokenBuckets | None,
         limit: str,
         address: str,
         what: str,
@@ -259,6 +259,6 @@ def _bucket(rate: float, burst_s: float) -> TokenBucket:
     return TokenBucket(rate, max(1.0, rate * burst_s))
 
 
-def _rates(rate: float, burst_s: float, least: float = 1.0) -> AddressRates | None:
-    """Return a table with buckets of a rate; None for a rate of 0, which means no limit."""
-    return AddressRates(rate, max(least, rate * burst_s)) if rate else None
+def _rates(rate: float, burst_s: float, least: float = 1.0) -> TokenBuckets | None:
+    """Return a bucket of a rate for each address; None for a rate of 0, which means no limit."""
+    return TokenBuckets(rate, max(least, rate * burst_s)) if rate else None

@@ -69,7 +69,7 @@ def read_producers(names: Sequence[object], known: Collection[str]) -> frozenset
 
     Arguments:
         names: what the client gave.
-        known: names that it may pick; `in` and the first names must be cheap.
+        known: names that it may pick. Only `in`, `len` and the first names are used.
 
     Raises:
         SelectionError: too many names, or one that is not known; the error lists some that are.

@@ -131,7 +131,7 @@ class Hooks:
                         answer = await answer
                 if answer is not None and not is_user_name(answer):
                     kind = type(answer).__name__
-                    raise TypeError(f"returned no name of a user, but {kind}; return text or None")
+                    raise TypeError(f"returned {kind} that is not a user's name; return text or None")
             except BaseException as error:  # SystemExit too: a plugin must not end the server
                 raise_if_cancelled(error)
                 if isinstance(error, Refused) and 400 <= error.status < 600:

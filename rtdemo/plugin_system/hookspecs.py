@@ -56,7 +56,7 @@ class HttpRequest(Protocol):
 
 @hookspec
 def authenticate(request: HttpRequest) -> str | Awaitable[str | None] | None:
-    """Return the name of the user that sends a request; the first answer counts, and none refuses it."""
+    """Return the name of the user that sends a request, or None."""
 
 
 @hookspec

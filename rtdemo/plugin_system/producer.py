@@ -105,7 +105,7 @@ class Producer:
             [] if isinstance(given, str) or not isinstance(given, Iterable) else [*given]
         )
         if not names or not all(map(is_user_name, names)):
-            raise self._error(f"users={given!r} must be a list of one user's name or more")
+            raise self._error(f"users={given!r} must be a list with at least one user's name")
         return frozenset(map(str, names))
 
     def admits(self, user: str | None) -> bool:

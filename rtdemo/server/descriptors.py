@@ -1,8 +1,8 @@
-"""Keep some file descriptors free, whatever connects: for requests, health checks, plugins and files.
+"""Keep some file descriptors free: for requests, health checks, plugins and files.
 
 A server without a free descriptor accepts nothing, not even a health check. So streams may take all
-but a reserve. Where connections that are no streams take up half of this reserve too, idle ones are
-closed, the oldest first: a client that has connected and sends nothing makes room for the next one.
+but a reserve. If other connections take half of this reserve too, idle ones are closed, the oldest
+first: a client that has connected and sends nothing makes room for the next one.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ MIN_RESERVE, MAX_RESERVE = 32, 256
 LOW_LIMIT = 1024
 """A limit below this is reported at start: it is the default of most systems, and small for a server."""
 TURNS_TO_CLOSE = 16
-"""Part of the reserve that asyncio may accept in a turn. It takes four turns from there to a close."""
+"""Divisor of the reserve: its part that asyncio may accept in a turn. A close takes four turns."""
 COUNT_INTERVAL_S = 1.0
 """Seconds between two exact counts, and without a closed connection until a shortage is over."""
 COUNT_ACCEPTS = 256
-"""Connections that are accepted at the most until the descriptors are counted again."""
+"""Largest number of connections that are accepted until the descriptors are counted again."""
 
 
 class Descriptors:

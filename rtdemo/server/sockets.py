@@ -103,9 +103,9 @@ def bind(prefix: str, host: str, port: int, reuse_port: bool = False) -> list[so
 def end_unacknowledged(sock: socket.socket, heartbeat: float) -> None:
     """Let the kernel abort connections whose peer acknowledges nothing for the time of a heartbeat.
 
-    This is how the end of an event stream is noticed if its packets are lost from some time on: its
-    client sends nothing that could be missed. So it ends within two heartbeats, as a WebSocket that
-    answers no ping does. A client that reads nothing for so long, while bytes wait, ends too.
+    The client of an event stream sends nothing, so only missing acknowledgements show that it has
+    disappeared. It ends within two heartbeats, as a WebSocket that answers no ping does. A client that
+    reads nothing for so long, while bytes wait, ends too.
 
     Arguments:
         sock: a listening socket; each accepted connection has the option too.

@@ -65,15 +65,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allow_host: Annotated[
         tuple[str, ...],
         about(
-            "Additional names that a request's Host may have, separated by commas. Without it, a site "
-            "on loopback has the names of this machine, and any other site has every name."
+            "Names that a request's Host may have, separated by commas. Default: on loopback the names "
+            "of this machine, which are always allowed; on other addresses any name."
         ),
     ] = ()
     trusted_proxies: Annotated[
         tuple[str, ...],
         about(
-            "Proxies whose X-Forwarded-For or Forwarded is believed: their number, or their addresses. "
-            "Clients then have the address that these report, and nobody counts as a local user."
+            "Proxies to trust: their number, or their addresses. The client's address is then the one "
+            "that they report in X-Forwarded-For or Forwarded, and nobody counts as a local user."
         ),
     ] = ()
     workers: Annotated[
@@ -102,14 +102,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         about(
             "Bearer token that permits administration. Without it, only local users may, and nobody "
-            "with --production."
+            "with --production or --trusted-proxies."
         ),
     ] = ""
     publish_token: Annotated[
         str,
         about(
             "Bearer token that permits publishing. Without it, only local users may, and nobody with "
-            "--production."
+            "--production or --trusted-proxies."
         ),
     ] = ""
     public_stats: Annotated[
@@ -122,14 +122,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     secret: Annotated[
         str,
         about(
-            "Secret that signs the users' login tokens (HS256), 32 bytes or more. Clients then need one."
+            "Secret that signs the users' login tokens (HS256), 32 bytes or more. Clients then need a "
+            "token."
         ),
     ] = ""
     jwks: Annotated[
         str,
         about(
-            "File with the public keys (JWKS) that login tokens are signed by: RS256, ES256 or EdDSA."
-            " Clients then need one. It needs `pip install rtdemo[jwks]`."
+            "File with the public keys (JWKS) that verify login tokens: RS256, ES256 or EdDSA. Clients "
+            "then need a token. It needs `pip install rtdemo[jwks]`."
         ),
     ] = ""
     audience: Annotated[
@@ -139,7 +140,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     require_login: Annotated[
         bool,
         about(
-            "Refuse every client without a login, also if the plugin that authenticates is not loaded."
+            "Refuse every client without a login, even if the plugin that authenticates cannot be "
+            "loaded."
         ),
     ] = False
     publish_names: Annotated[
@@ -193,7 +195,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     connects_per_address: Annotated[
         float,
         Meta(ge=0, le=100_000),
-        about("Connects a second of one client address, and 25 times as many at once. 0: no limit."),
+        about(
+            "Connects a second of one client address, and 25 times as many at once; further ones get "
+            "429. 0: no limit."
+        ),
     ] = 20.0
     texts_per_connection: Annotated[
         float,
@@ -229,7 +234,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(ge=0, le=1_000_000),
         about(
             "Messages a second that clients of one address may publish, by /all or POST, and ten times "
-            "as many at once. Holders of the publish token may publish 100 times as many. 0: no limit."
+            "as many at once, at least 100. With the publish token, 100 times as many. 0: no limit."
         ),
     ] = 10.0
     replay_bytes_per_address: Annotated[
@@ -244,8 +249,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float,
         Meta(ge=0, le=1_000_000),
         about(
-            "Wrong tokens a minute of one client address. Beyond, its requests with a token get 429. "
-            "0: no limit."
+            "Wrong tokens a minute of one client address. Beyond, all its requests with a token get "
+            "429. 0: no limit."
         ),
     ] = 10.0
     heartbeat: Annotated[
@@ -394,7 +399,7 @@ def _check_names(settings: Settings) -> None:
 def _check_login(settings: Settings) -> None:
     """Check the login settings; no error contains the secret."""
     if settings.secret and len(settings.secret.encode(errors="replace")) < MIN_SECRET_BYTES:
-        allowed = f"{MIN_SECRET_BYTES} bytes or more, such as of `openssl rand -hex 32`"
+        allowed = f"{MIN_SECRET_BYTES} bytes or more, such as `openssl rand -hex 32` prints"
         raise SETTINGS["secret"].error("(a shorter text)", "the settings", allowed)
     if settings.secret and settings.jwks:
         allowed = "either a file of keys or --secret, not both"

@@ -1,4 +1,4 @@
-"""Deadlines of many things at once: one timer for all of them."""
+"""Many deadlines with one timer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Deadlines(Generic[T]):
-    """Call back for whatever has not stopped in time.
+    """Call a function for each item that has not stopped in time.
 
-    All have the same time, so the order in which they start is the order in which they are due. To start
-    and to stop costs an entry in a dict. There is at most one timer, and none while nothing has started.
+    All items have the same time, so they are due in the order in which they start. Each costs an entry
+    in a dict while it runs. There is at most one timer, and none while nothing runs.
 
     Arguments:
         clock: the time and the timer.

@@ -1,6 +1,11 @@
-"""A limit of a rate: so many per second, and so many at once."""
+"""Limits of rates: so many per second, and so many at once; for one or for each of many names."""
 
 from __future__ import annotations
+
+from collections import OrderedDict
+
+MAX_BUCKETS = 10_000
+"""Buckets in one table: at most about 4 MB."""
 
 
 class TokenBucket:
@@ -53,3 +58,47 @@ class TokenBucket:
     def is_full(self, now: float) -> bool:
         """Return whether every token is back, so that the bucket need not be kept."""
         return self._full_at <= now
+
+
+class TokenBuckets:
+    """One token bucket for each name that has used one lately, such as a client's address.
+
+    A full bucket is dropped, as a new one is the same. Above `MAX_BUCKETS` the name that was seen
+    longest ago is dropped too. A client with so many names gains nothing: each has a full bucket anyway.
+
+    Arguments:
+        rate: tokens that come back to a bucket each second.
+        burst: tokens of a full bucket.
+    """
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        # The name that was seen longest ago is the first.
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def of(self, name: str, now: float) -> TokenBucket:
+        """Return the bucket of a name.
+
+        Arguments:
+            name: any text.
+            now: seconds on the clock of the buckets.
+        """
+        bucket = self._buckets.get(name)
+        if bucket is not None:
+            self._buckets.move_to_end(name)
+            return bucket
+        self._drop_full(now)
+        if len(self._buckets) >= MAX_BUCKETS:
+            self._buckets.popitem(last=False)
+        bucket = self._buckets[name] = TokenBucket(self._rate, self._burst)
+        return bucket
+
+    def _drop_full(self, now: float) -> None:
+        """Drop full buckets, from the one that was used longest ago to the first that is not full."""
+        buckets = self._buckets
+        while buckets and next(iter(buckets.values())).is_full(now):
+            buckets.popitem(last=False)

@@ -75,7 +75,7 @@ def check_token(request: web.Request, kind: str, token: str) -> None:
                 add_failed_token(request)
             raise Refused(401, f"send the {kind} token as Authorization: Bearer", CHALLENGE)
     elif why := not_local_because(request):
-        raise Refused(403, f"without --{kind}-token only local users may do that, and {why}")
+        raise Refused(403, f"without --{kind}-token only local users may do this, but {why}")
 
 
 def check_details(request: web.Request) -> None:
@@ -90,7 +90,7 @@ def check_details(request: web.Request) -> None:
         ways = "send the admin token as Authorization: Bearer, or start the server with --public-stats"
         raise Refused(401, f"this is for administrators: {ways}", CHALLENGE)
     ways = "start the server with --admin-token or --public-stats"
-    raise Refused(403, f"this is for local users, and {not_local_because(request)}; {ways}")
+    raise Refused(403, f"this is for local users, but {not_local_because(request)}; {ways}")
 
 
 def may_read_details(request: web.Request) -> bool:
@@ -113,14 +113,14 @@ def may_read_details(request: web.Request) -> bool:
 
 
 def not_local_because(request: web.Request) -> str:
-    """Return why a request is from no local user, as the end of a sentence; empty if it is from one.
+    """Return why a request is not a local user's, as the end of a sentence; empty if it is.
 
     A local user is a program or a person on this machine. A proxy on this machine connects from
-    loopback too, so a request that looks in any way like a proxy's is not local. Some proxies send
-    nothing by which to recognise them: HTTP/1.1, no header of their own, and a local Host, which the
-    client chose (HAProxy without `option forwardfor`) or the proxy sets (nginx from 1.29.7 by default).
-    Linux then shows that another user runs them. One that runs as root, or as the server's own user,
-    cannot be told from a person's program: behind it, `--production` must be set.
+    loopback too, so a request that looks in any way like a proxy's is not local. Some proxies leave no
+    trace: they send HTTP/1.1, no header of their own, and a local Host, which the client chose (HAProxy
+    without `option forwardfor`) or the proxy sets (nginx from 1.29.7 by default). Linux reports that
+    another user runs them. If root or the server's own user runs such a proxy, it looks like any other
+    program of this user: `--production` must be set.
     """
     for found in _PROBLEMS:
         if why := found(request):
@@ -146,7 +146,8 @@ def _is_from_elsewhere(request: web.Request) -> str:
 
 def _is_old_http(request: web.Request) -> str:
     # nginx speaks HTTP/1.0 to its servers unless proxy_http_version is set.
-    return "" if request.version == HttpVersion11 else "the request is not HTTP/1.1, but as from a proxy"
+    is_usual = request.version == HttpVersion11
+    return "" if is_usual else "the request is not HTTP/1.1; a proxy may have sent it"
 
 
 def _is_forwarded(request: web.Request) -> str:
@@ -156,12 +157,13 @@ def _is_forwarded(request: web.Request) -> str:
 
 def _is_for_proxy(request: web.Request) -> str:
     # A target that is a whole URL is the form for proxies (RFC 9112 section 3.2.2).
-    return "" if request.raw_path.startswith("/") else "the request's target is in the form for proxies"
+    is_path = request.raw_path.startswith("/")
+    return "" if is_path else "the request's target is a whole URL, the form for proxies"
 
 
 def _has_foreign_host(request: web.Request) -> str:
     local = is_loopback(host_name(request))
-    return "" if local else "the request's Host is no name of this machine"
+    return "" if local else "the request's Host is not a name of this machine"
 
 
 def _is_of_other_user(request: web.Request) -> str:

@@ -37,7 +37,7 @@ def admit(request: web.Request, transport: Transport, user: str | None) -> tuple
     """
     hub = request.app[HUB]
     if hub.refusing:
-        raise Refused(503, "the server is going away; try again", RETRY_SOON)
+        raise Refused(503, "the server is shutting down; try again", RETRY_SOON)
     if hub.is_full:
         hub.refused["descriptors"] += 1
         raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)

@@ -1,4 +1,4 @@
-"""What every answer has: the headers that protect its reader, and for an error one line of text."""
+"""Headers that every answer has, and errors as one line of text."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ CHALLENGE = {"WWW-Authenticate": "Bearer"}
 def bearer_token(request: web.BaseRequest) -> str | None:
     """Return the token of a request; None without one, or with several `Authorization` headers.
 
-    The scheme's case is free (RFC 9110 section 11.1). Bytes that are no UTF-8 are surrogates.
+    The scheme may have any case (RFC 9110 section 11.1). Bytes that are not UTF-8 become surrogates.
     """
     given = request.headers.getall(hdrs.AUTHORIZATION, [])
     scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")

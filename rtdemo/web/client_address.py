@@ -26,8 +26,8 @@ def client_address(request: web.BaseRequest) -> str:
 
     Without `--trusted-proxies` this is the peer of the TCP connection, whatever the headers say. With
     it, the address chain is read from the right, where trusted proxies append: the first address that
-    is not a trusted proxy's is the client's. What stands left of it is the client's own text. A part
-    that is no IP address ends the reading at the proxy before it.
+    is not a trusted proxy's is the client's. The client can write anything left of it. A part that is
+    not an IP address ends the reading at the proxy before it.
 
     A proxy writes one of the two headers, and may pass on the client's other one. Where both are
     present and disagree, neither is believed, and the peer's address counts.

@@ -55,7 +55,7 @@ def negotiate(request: web.Request) -> Compression | None:
         try:
             accepted, extension = _FACTORY.process_request_params(parameters, [])
         except NegotiationError:
-            continue  # the client may have made another offer, which it likes less
+            continue  # a later offer, which the client prefers less, may be acceptable
         wire_format = deflated_frame(extension.local_max_window_bits)
         return Compression(wire_format, build_extension([(name, accepted)]))
     return None
@@ -64,8 +64,8 @@ def negotiate(request: web.Request) -> Compression | None:
 class Decompression(PerMessageDeflate):
     """Decompress messages of up to 64 KiB for a parser, and keep nothing between two messages.
 
-    The parser's own limit has to be higher by `OVERHEAD_BYTES`. It holds for each frame as it is sent,
-    which may be larger than what it decompresses to. And it ends the decompression of a bomb.
+    The parser's own limit has to be higher by `OVERHEAD_BYTES`: it applies to each compressed frame,
+    which may be larger than its data. It also ends the decompression of a bomb.
     """
 
     def __init__(self) -> None:

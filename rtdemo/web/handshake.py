@@ -1,4 +1,4 @@
-"""The WebSocket handshake: which requests are one, and the answers to all others: 405 and 426."""
+"""Which requests are WebSocket handshakes, and the answers to all others: 400, 405 and 426."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def check_handshake(request: web.Request) -> None:
     """Admit WebSocket handshakes of version 13 only (RFC 6455 section 4.2.1).
 
     Raises:
-        Refused: 405 for another method than GET; 426, with the headers of a valid handshake, for a GET
-            that is none; 400 for a bad key, for several keys, and for HTTP/1.0.
+        Refused: 405 for another method than GET; 426, with the headers of a handshake, for another GET;
+            400 for a bad key, for several keys, and for HTTP/1.0.
     """
     headers = request.headers
     if request.method != hdrs.METH_GET:
@@ -40,7 +40,7 @@ def check_handshake(request: web.Request) -> None:
             raise Refused(400, "a WebSocket handshake needs HTTP/1.1; a proxy on the way may speak 1.0")
         keys = headers.getall(hdrs.SEC_WEBSOCKET_KEY, [])
         if len(keys) != 1 or not _is_key(keys[0]):
-            raise Refused(400, "Sec-WebSocket-Key: send one, which is 16 bytes in Base64")
+            raise Refused(400, "Sec-WebSocket-Key: send exactly one, of 16 bytes in Base64")
         return
     raise Refused(
         426,

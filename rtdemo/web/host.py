@@ -17,7 +17,7 @@ from rtdemo.settings.trusted_proxies import normal_address
 from rtdemo.web.app_keys import SETTINGS, SITES
 
 HEALTH = frozenset(("/healthz", "/readyz"))
-"""Paths that a load balancer asks for by any name; they show nothing."""
+"""Paths that are served under any name: load balancers request them, and they show nothing."""
 MAX_HOST_LENGTH = 300
 """Longest Host that is read: a name has at most 253 characters (RFC 1035 section 3.1)."""
 _EVERY_INTERFACE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - only compared with
@@ -36,7 +36,7 @@ def check_host(request: web.Request) -> None:
     """
     local = local_address(request)
     if local is None:
-        return  # from another worker, over a Unix socket
+        return  # it is from another worker, over a Unix socket
     address, port = local
     settings, is_web = request.app[SETTINGS], port != request.app[SITES].websocket
     bound = settings.host if is_web else settings.websocket_host
@@ -50,7 +50,8 @@ def check_host(request: web.Request) -> None:
     if is_web and request.path in HEALTH:
         return
     raise Refused(
-        421, f"host {name[:200]!r} is no name of this server; if it should be, add it with --allow-host"
+        421,
+        f"host {name[:200]!r} is not a name of this server; if it should be, add it with --allow-host",
     )
 
 

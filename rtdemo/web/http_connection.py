@@ -1,7 +1,7 @@
 """Bound how long an HTTP connection may take, and how much it may send, until it becomes a stream.
 
-aiohttp serves the requests. It times only idle connections. Here are the limits beside that, at the cost
-of an entry in a dict for what is under way: no timer and no task for each connection.
+aiohttp serves the requests, but limits only the time between them. The other limits are here. What is in
+progress costs an entry in a dict: no connection has a timer or a task for it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ BODY_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 40.0
 """Seconds for which a client may take no byte of an answer that waits for it."""
 WRITE_CHECK_S = 2.0
-"""Seconds between two looks at whether a client took something. It is cut at most twice this late."""
+"""Seconds between two checks whether a client took something. It is cut at most twice this late."""
 HEADS_CHECK_S = 0.02
-"""Seconds between two looks at whether a server that retires has read every head."""
+"""Seconds between two checks whether a server that retires has read every head."""
 LINGER_S = 1.0
 """Seconds for which a client may read a refusal while what it still sends is dropped. A close at once
 would send RST, and the client might lose the answer."""
@@ -155,7 +155,7 @@ class HttpConnection(web.RequestHandler):
         self._socket: asyncio.Transport | None = None
         self._linger: asyncio.Future[None] | None = None
         self._stuck_since = 0.0
-        # At the last look; infinite while nothing waited.
+        # At the last check; infinite while nothing waited.
         self._unsent_bytes = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -165,7 +165,7 @@ class HttpConnection(web.RequestHandler):
         self._server.heads.start(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Time nothing any more: the client has left, or the connection leaves aiohttp as a stream."""
+        """Stop all deadlines: the client has left, or the connection leaves aiohttp as a stream."""
         server = self._server
         for deadlines in (server.heads, server.bodies, server.writes, server.lingering):
             deadlines.stop(self)
@@ -174,7 +174,7 @@ class HttpConnection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Handle what the client sends, and time what is not complete."""
+        """Handle what the client sends, and start deadlines for what is not complete."""
         parser: RequestParser | None = self._parser
         heads = parser.heads if parser is not None else 0
         super().data_received(data)
@@ -233,17 +233,17 @@ class HttpConnection(web.RequestHandler):
         self._drop(self._parser)
 
     def pause_writing(self) -> None:
-        """Look after the client that has not taken 64 KiB of an answer."""
+        """Watch a client that has not taken 64 KiB of an answer."""
         super().pause_writing()
         self._server.writes.start(self)
 
     def resume_writing(self) -> None:
-        """Note that the client has taken most of what waited: more may wait at the next look."""
+        """Note that the client has taken most of what waited: more may wait at the next check."""
         super().resume_writing()
         self._unsent_bytes = math.inf
 
     def check_writing(self) -> None:
-        """Cut a client that has taken nothing for too long; else look again later."""
+        """Cut a client that has taken nothing for too long; else check again later."""
         if self._socket is None:
             return
         if self._socket.get_write_buffer_size() == 0:
@@ -286,7 +286,7 @@ class HttpConnection(web.RequestHandler):
             # What came behind a handshake that was refused is parsed now.
             self._time(parser, heads)
         if self._socket is not None and self._socket.get_write_buffer_size():
-            # On uvloop, most answers are written at the end of the turn. The next look forgets these.
+            # uvloop writes most answers only at the end of the turn. The next check drops these.
             self._server.writes.start(self)
         if is_last:
             await self._let_read()
@@ -319,7 +319,7 @@ class HttpConnection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Return the answer to a request that could not be read, or whose handler failed.
 
-        It is logged in a line, and only while somebody looks for errors: anyone can send such requests.
+        It is logged in one line, and only at the level debug: anyone can send such requests.
 
         Arguments:
             request: of aiohttp's making, if none could be read.

@@ -1,4 +1,4 @@
-"""Who a client is, as its login has proved, and why a token proves nothing."""
+"""The user that a login has proved, or why a token is not valid."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 
 class TokenError(Exception):
-    """A token is not valid. The text says why, and has nothing of the token."""
+    """A token is not valid. The text is the reason, and contains no part of the token."""
 
 
 class Identity(NamedTuple):
-    """Who a client is, as its login has proved.
+    """The user that a client's login has proved.
 
     Arguments:
         user: the user's name; None where login is off.
-        expires: when that ends, in seconds since the Unix epoch; None for never.
+        expires: when the login expires, in seconds since the Unix epoch; None for never.
     """
 
     user: str | None = None

@@ -13,15 +13,15 @@ from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.client_address import client_address
 
 _STATUSES = {"max_connections": 503}
-"""Statuses of limits that are no fault of the client; of all others it is 429 (RFC 6585 section 4)."""
+"""Statuses of limits that one client alone does not exceed; of all others 429 (RFC 6585 section 4)."""
 
 
 def check_connect(request: web.Request) -> None:
     """Admit a request that opens a connection, within the limits of connections and connects.
 
     Raises:
-        Refused: 429 or 503, with Retry-After. Its connection is closed: it would stay open for more
-            requests, and is what the limit is about.
+        Refused: 429 or 503, with Retry-After. The server then closes the connection, which would
+            otherwise stay open for further requests.
     """
     hub = request.app[HUB]
     try:
@@ -44,7 +44,7 @@ def check_publications(request: web.Request, count: int) -> None:
     """Admit messages that a client publishes, within the limit of its address.
 
     Arguments:
-        request: it is admitted, so it has the publish token where one is set.
+        request: it may publish, so it has the publish token if one is set.
         count: number of messages.
 
     Raises:

@@ -1,20 +1,19 @@
 """Let only users that have logged in connect and read: by a token, by a ticket, or as a plugin decides.
 
-Login is off without its settings. Then nobody has a name, and everyone may connect. It is on
+By default login is off: everyone may connect, and no client has a user name. It is on
 
 - with `--secret` or `--jwks`: a request needs a token (`tokens.py`) as `Authorization: Bearer`;
-- with a plugin that implements `authenticate`: it decides instead, and tokens do not count;
-- with `--require-login`: also while none of these can admit anyone.
+- with a plugin that implements `authenticate`: the plugin decides, and tokens have no effect;
+- with `--require-login`: even if none of these can admit anyone.
 
 Browsers send no header with an EventSource or a WebSocket. Their URL has a ticket instead, which
-`POST /api/ticket` gives to whoever is logged in. Unlike a token, a ticket in a proxy's log is worthless:
-it is used up. This server logs neither.
+`POST /api/ticket` returns to users that have logged in. A used ticket in a proxy's log is worthless,
+unlike a token. This server logs neither.
 """
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -22,7 +21,7 @@ from aiohttp import hdrs, web
 
 from rtdemo.errors import Refused, Unavailable
 from rtdemo.hub.hub import Hub
-from rtdemo.timing.token_bucket import TokenBucket
+from rtdemo.timing.token_bucket import TokenBuckets
 from rtdemo.web.admission import RETRY_SOON, TICKET, check_origin
 from rtdemo.web.app_keys import SETTINGS
 from rtdemo.web.bearer import CHALLENGE, bearer_token, has_token
@@ -36,9 +35,7 @@ if TYPE_CHECKING:
     from rtdemo.web.tokens import TokenVerifier
 
 TICKETS_PER_S, TICKET_BURST = 5.0, 100.0
-"""Tickets that a user gets each second in the long run, and at once. A page needs two a connect."""
-MAX_USERS = 10_000
-"""Users whose tickets are limited one by one; the one that asked longest ago is forgotten first."""
+"""Tickets that a user gets each second in the long run, and at once; each is for one connection."""
 _USER_HEADER = "X-Rtdemo-User"
 """Header by which a worker names the user of a request that it passes on to another worker."""
 _INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -62,11 +59,11 @@ class Login:
         self._verifier = verifier
         self._tickets = tickets
         self._is_on = required or verifier is not None
-        self._buckets: OrderedDict[str | None, TokenBucket] = OrderedDict()
+        self._issued = TokenBuckets(TICKETS_PER_S, TICKET_BURST)
 
     @property
     def is_on(self) -> bool:
-        """Whether requests need a login. Once a plugin has switched it on, it stays on without it."""
+        """Whether requests need a login. It stays on after a plugin that switched it on is removed."""
         if not self._is_on and self._hub.plugins.hooks.authenticates:
             self._is_on = True
         return self._is_on
@@ -82,7 +79,7 @@ class Login:
         if hooks.authenticates:
             user = await hooks.authenticate(request)
             if user is None:
-                raise Refused(401, "log in first: no plugin knows you by this request", CHALLENGE)
+                raise Refused(401, "log in: no plugin recognises a user by this request", CHALLENGE)
             return Identity(user)
         if self._verifier is None:
             raise Refused(403, "nobody can log in: set --secret or --jwks, or load a plugin for it")
@@ -97,10 +94,11 @@ class Login:
             raise Refused(401, str(error), _INVALID) from None
 
     async def take(self, ticket: str) -> Identity:
-        """Return whom a ticket stands for.
+        """Return who a ticket was issued to.
 
         Raises:
-            Refused: 401 for a ticket that was used, has expired or never was; 503 without the engine.
+            Refused: 401 for a ticket that was used, has expired or never existed; 503 without the
+                engine.
         """
         try:
             identity = await self._tickets.take(ticket)
@@ -121,14 +119,11 @@ class Login:
             Refused: 429 for a user that asks too often; 503 without the engine.
         """
         now = self._hub.schedule.clock.time()
-        bucket = self._buckets.setdefault(identity.user, TokenBucket(TICKETS_PER_S, TICKET_BURST))
-        self._buckets.move_to_end(identity.user)
-        if len(self._buckets) > MAX_USERS:
-            self._buckets.popitem(last=False)
+        bucket = self._issued.of(identity.user or "", now)
         if not bucket.take(now):
             self._hub.refused["tickets"] += 1
             later = {"Retry-After": str(int(bucket.wait(now)) + 1)}
-            raise Refused(429, "too many tickets; each is for one connection", later)
+            raise Refused(429, "too many tickets for one user; try again later", later)
         try:
             return await self._tickets.issue(identity)
         except Unavailable:
@@ -173,7 +168,9 @@ async def identify(request: web.Request) -> Identity:
 
 
 async def authenticate(request: web.Request) -> Identity:
-    """Return who sends a request that opens no connection. Another worker has asked already.
+    """Return who sends a request that opens no connection.
+
+    A request from another worker names the user: that worker has authenticated it.
 
     Raises:
         Refused: 401, or as a plugin decides.

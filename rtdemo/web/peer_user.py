@@ -2,7 +2,7 @@
 
 A proxy on this machine connects from loopback, as a person's program does. But distributions run nginx,
 HAProxy and Apache as users of their own, so their connections are recognised whatever they send. Linux
-tells the user of a socket by netlink (sock_diag(7)), in about 0.2 ms and without any right.
+reports the user of a socket over netlink (sock_diag(7)), in about 0.2 ms, to any program.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _Address = tuple[str, int]
 def is_of_other_user(transport: asyncio.BaseTransport | None) -> bool:
     """Return whether a connection from this machine is of another user than the server's own, or root.
 
-    Where the system does not tell users of sockets (other systems than Linux, some sandboxes), the
-    answer is False. Where it does, but not for this peer, the peer has left, and the answer is True: the
-    kernel shows sockets that are closed as root's.
+    If the system does not report users of sockets (systems other than Linux, some sandboxes), the answer
+    is False. If it reports none for this peer, the peer has left, and the answer is True: the kernel
+    reports closed sockets as root's.
 
     Arguments:
         transport: of a connection whose peer's address is loopback.
@@ -49,7 +49,7 @@ def is_of_other_user(transport: asyncio.BaseTransport | None) -> bool:
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
             netlink.settimeout(_TIMEOUT_S)
-            # The server's own end exists, so a system that does not find it tells nothing.
+            # The server's own end exists. A system that does not find it reports no sockets at all.
             if _look_up(netlink, here, there) is None:
                 return False
             found = _look_up(netlink, there, here)

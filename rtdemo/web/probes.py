@@ -1,7 +1,7 @@
 """Probes: what `rtdemo doctor` and the page ask about the network between them and this server.
 
-They are under /api/probe/; `--no-probes` switches them off. They reach no other connection. Their cost
-is bounded: how often an address may ask, how many streams are open, and how long these last.
+They are under /api/probe/; `--no-probes` switches them off. They reach no other connection. Limits bound
+their cost: requests per address, open streams, and how long these last.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -18,8 +18,10 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from rtdemo.errors import Refused
+from rtdemo.hub.limited_address import limited_address
 from rtdemo.protocol import message, wire
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+from rtdemo.timing.token_bucket import TokenBuckets
 from rtdemo.web import request_info
 from rtdemo.web.admission import check_origin
 from rtdemo.web.api import json_response
@@ -36,8 +38,6 @@ SUBPROTOCOL = "rtdemo.probe"
 """WebSocket subprotocol that the probe socket accepts from a client that offers it."""
 BURST, REQUESTS_PER_SECOND = 120, 2.0
 """Requests that an address may make at once, and that it may make each second in the long run."""
-MAX_ADDRESSES = 10_000
-"""Addresses with a token bucket; the one that asked longest ago is dropped first."""
 MAX_STREAMS = 64
 """Streams and sockets open at once, of all addresses."""
 MAX_STREAMS_OF_ADDRESS = 24
@@ -58,46 +58,16 @@ _BOUNDS = {
 """Smallest and largest value of each parameter of a stream."""
 
 
-class TokenBuckets:
-    """Limit how often each name may ask: a token bucket for each.
-
-    Arguments:
-        burst: tokens in a full bucket, so requests at once after a pause.
-        rate: tokens added a second.
-        time: returns seconds on a monotonic clock.
-    """
-
-    def __init__(self, burst: float, rate: float, time: Callable[[], float]) -> None:
-        self._burst = burst
-        self._rate = rate
-        self._time = time
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, name: str) -> float:
-        """Take a token of a name; return 0, or the seconds until there is one if there is none."""
-        now = self._time()
-        tokens, at = self._buckets.get(name, (self._burst, now))
-        tokens = min(self._burst, tokens + (now - at) * self._rate)
-        wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate
-        self._buckets[name] = (tokens if wait else tokens - 1, now)
-        self._buckets.move_to_end(name)
-        if len(self._buckets) > MAX_ADDRESSES:
-            self._buckets.popitem(last=False)
-        return wait
-
-
 @dataclass
 class ProbeUsage:
     """Count what probes use, to bound it.
 
     Arguments:
-        requests: token buckets of the addresses.
+        requests: the rate of each address.
         streams: open streams and sockets by address, without those that have none.
     """
 
-    requests: TokenBuckets = field(
-        default_factory=lambda: TokenBuckets(BURST, REQUESTS_PER_SECOND, time.monotonic)
-    )
+    requests: TokenBuckets = field(default_factory=lambda: TokenBuckets(REQUESTS_PER_SECOND, BURST))
     streams: Counter[str] = field(default_factory=Counter)
 
 
@@ -215,11 +185,17 @@ def _check(request: web.Request) -> None:
     """
     if not request.app[SETTINGS].probes:
         raise Refused(404, "the probes are off; start the server with --probes")
+    address, now = _counted_address(request), time.monotonic()
+    bucket = request.app[_USAGE].requests.of(address, now)
+    if not bucket.take(now):
+        later = {"Retry-After": str(int(bucket.wait(now)) + 1)}
+        raise Refused(429, f"too many probes from {address}; try again later", later)
+
+
+def _counted_address(request: web.Request) -> str:
+    """Return what counts as one client. Unlike other limits, those of probes exempt nobody."""
     remote = client_address(request)
-    wait = request.app[_USAGE].requests.take(remote)
-    if wait:
-        later = {"Retry-After": str(int(wait) + 1)}
-        raise Refused(429, f"too many probes from {remote}; try again later", later)
+    return limited_address(remote) or remote
 
 
 @asynccontextmanager
@@ -229,19 +205,18 @@ async def _bounded_stream(request: web.Request) -> AsyncIterator[None]:
     Raises:
         Refused: 429 where too many streams are open.
     """
-    streams, remote = request.app[_USAGE].streams, client_address(request)
-    if streams.total() >= MAX_STREAMS or streams[remote] >= MAX_STREAMS_OF_ADDRESS:
-        raise Refused(
-            429, f"{streams[remote]} probes of {remote} are open; try again later", {"Retry-After": "5"}
-        )
-    streams[remote] += 1
+    streams, address = request.app[_USAGE].streams, _counted_address(request)
+    if streams.total() >= MAX_STREAMS or streams[address] >= MAX_STREAMS_OF_ADDRESS:
+        sentence = f"{streams[address]} probes of {address} are open; try again later"
+        raise Refused(429, sentence, {"Retry-After": "5"})
+    streams[address] += 1
     try:
         async with asyncio.timeout(MAX_STREAM_S):
             yield
     except TimeoutError:
         pass
     finally:
-        streams[remote] -= 1
+        streams[address] -= 1
         # Drop addresses with no stream: the counter must not grow with all that ever asked.
         streams += Counter()
 

@@ -30,7 +30,7 @@ RECONNECT_MS = (1000, 5000)
 MAX_SILENCE_S = 15.0
 """Longest time without a byte on a stream (WHATWG HTML section 9.2.7 suggests a comment every 15 s)."""
 BEATS = 3
-"""Beats in the longest silence. A message comes between two: two full periods later it is time."""
+"""Beats per longest silence. A comment is due once two full periods had no message."""
 _NO_STREAM = "client: no event stream with this id is open; connect again"
 
 
@@ -124,7 +124,7 @@ class EventStream(StreamProtocol, asyncio.Protocol):
             self.write(self._framed(wire.SSE_COMMENT))
 
     def hang_up(self, reason: Reason) -> None:
-        """End the stream: clients learn when to reconnect, or that their token has expired."""
+        """End the stream with `retry:` or with the event `expired`; for other reasons, cut it."""
         if reason not in (Reason.GOING_AWAY, Reason.TOKEN_EXPIRED) or self.connection.is_full:
             self.transport.abort()
             return

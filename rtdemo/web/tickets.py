@@ -1,9 +1,9 @@
-"""Login tickets: stand-ins for a token in a URL, where a browser can send no header.
+"""Login tickets: they replace a token in a URL, where a browser can send no header.
 
-A ticket is random and says nothing by itself. What it stands for is kept by its hash, and is taken with
-its first use: in Redis where that is the engine, so any server of the deployment takes it; else in the
-folder of the workers of one parent; else in the memory of the only process. Nothing has to be signed,
-so tickets need no secret that all servers know.
+A ticket is random, and holds no data. Its user is kept under its hash, and is removed at the first use:
+in Redis if that is the engine, so that any server of the deployment can take it; else in the folder that
+the workers of one parent share; else in the memory of the only process. Tickets are not signed, so they
+need no secret that all servers share.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rtdemo.web.identity import Identity
 TICKET_S = 30.0
 """Seconds for which a ticket is valid."""
 TICKET_BYTES = 24
-"""Random bytes of a ticket: nobody finds one by trying."""
+"""Random bytes of a ticket: nobody can guess one."""
 MAX_TICKET_LENGTH = 100
 """Characters of a text that is looked up as a ticket."""
 
@@ -33,7 +33,7 @@ class Tickets:
     """Make tickets, and take each once.
 
     Arguments:
-        values: keeps what the tickets stand for.
+        values: keeps the identities of the tickets.
     """
 
     def __init__(self, values: OneTimeValues) -> None:
@@ -50,7 +50,7 @@ class Tickets:
         return ticket
 
     async def take(self, ticket: str) -> Identity | None:
-        """Return the identity of a ticket; None if it was used, has expired or never was.
+        """Return the identity of a ticket; None if it was used, has expired or never existed.
 
         Raises:
             Unavailable: it cannot be looked up now.
@@ -62,7 +62,7 @@ class Tickets:
 
 
 def _name(ticket: str) -> str:
-    """Return the name under which a ticket is kept: who reads the names has no tickets."""
+    """Return the name under which a ticket is kept. The ticket cannot be computed from it."""
     return sha256(ticket.encode()).hexdigest()
 
 

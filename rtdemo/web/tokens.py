@@ -18,7 +18,7 @@ from rtdemo.web.identity import Identity, TokenError
 LEEWAY_S = 5.0
 """Seconds by which the clocks of this server and of the token's issuer may differ."""
 MAX_TOKEN_LENGTH = 8192
-"""Characters of a token. Headers are not much longer, and each character is hashed."""
+"""Characters of a token. The server hashes each of them before it can refuse the token."""
 LAST_EXPIRY = 2.0**52
 """Seconds since the Unix epoch that stand for any later time."""
 _ALGORITHMS: Mapping[tuple[str, str], str] = {
@@ -32,13 +32,16 @@ _PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "k"))
 _PROBLEMS: Sequence[tuple[type[Exception], str]] = (
     (exceptions.ExpiredSignatureError, "the token has expired; get a new one"),
     (exceptions.ImmatureSignatureError, "the token is not valid yet; compare the servers' clocks"),
-    (exceptions.MissingRequiredClaimError, "the token needs the claims exp and sub"),
+    (
+        exceptions.MissingRequiredClaimError,
+        "the token lacks a claim: it needs exp and sub, and aud if the server has --audience",
+    ),
     (exceptions.InvalidAudienceError, "the token is for another audience; see --audience"),
-    (exceptions.InvalidSubjectError, "the token's sub is no text"),
+    (exceptions.InvalidSubjectError, "the token's sub is not text"),
     (exceptions.InvalidSignatureError, "the token is signed with another key"),
     (exceptions.InvalidAlgorithmError, "the token is signed by another algorithm than this server's"),
 )
-_NO_TOKEN = "the token is no JSON Web Token that this server can read"  # noqa: S105 - a sentence
+_NO_TOKEN = "the token is not a JSON Web Token that this server can read"  # noqa: S105 - a sentence
 
 
 class Key(NamedTuple):
@@ -71,7 +74,7 @@ class TokenVerifier:
         self._audience = audience
 
     def verify(self, token: str) -> Identity:
-        """Return whom a token is for, and when the connection of this user ends.
+        """Return the token's user, and when a connection with this token ends.
 
         Raises:
             TokenError: the token is not valid.
@@ -142,7 +145,7 @@ def _read_keys(path: str) -> list[Key]:
 
 
 def _read_key(path: str, data: dict[str, Any]) -> Key | None:
-    """Return a key of the file; None for one that signs no tokens or uses another algorithm."""
+    """Return a key of the file; None for one that is not for signatures, or for another algorithm."""
     algorithm = _ALGORITHMS.get((str(data.get("kty")), str(data.get("crv", ""))))
     if algorithm is None or data.get("use", "sig") != "sig" or data.get("alg", algorithm) != algorithm:
         return None

@@ -1,4 +1,4 @@
-"""WebSocket connections (RFC 6455)."""
+"""WebSocket connections (RFC 6455): reads their frames, and handles their texts in order."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from websockets.frames import Close, CloseCode, Frame, Opcode
-from websockets.protocol import Protocol, Side, State
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol, Side
 
 try:
     from websockets.speedups import apply_mask
@@ -30,10 +30,11 @@ from rtdemo.protocol.wire import WireFormat
 from rtdemo.web import compression
 from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.app_keys import READ_BUFFER
+from rtdemo.web.closing_handshake import ClosingHandshake
 from rtdemo.web.handshake import accept, check_handshake
 from rtdemo.web.limits import check_connect
 from rtdemo.web.login import identify
-from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol
+from rtdemo.web.streaming import Left
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +55,6 @@ CLOSING_BYTES = 16 * 1024
 """Bytes that are read from a client that a limit has ended, to find its close frame among them."""
 FINISH_TIMEOUT_S = 2.0
 """Seconds for plugins to handle texts that arrived before the connection was lost."""
-LINGER_S = 1.0
-"""Seconds for which a peer that broke the protocol can read the close frame."""
-
-_ERRORS = {
-    reason.code: reason
-    for reason in (Reason.PROTOCOL_ERROR, Reason.UNSUPPORTED, Reason.BAD_UTF8, Reason.TOO_BIG)
-}
 _FIN, _MASKED = 0x80, 0x80
 _SHORT_HEAD_BYTES = 6
 """Bytes before the payload of a short masked frame: two, and the key of four."""
@@ -95,12 +89,12 @@ async def socket(request: web.Request) -> web.StreamResponse:
     return opened.run(request, head, selection, identity.expires)
 
 
-class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
+class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
     """Protocol of an open WebSocket.
 
     A short frame that arrives as a whole is read here: this is how nearly all clients send, and it
     costs a connection nothing but these lines. The first frame that is anything else goes to the
-    parser of `websockets`, with all that follows: it knows fragments, close frames and all errors.
+    parser of `websockets`, with all that follows.
 
     Texts are handled in order, each to its end, even if the client disconnects meanwhile. While one
     waits for a plugin, or for a client that does not read its replies, what arrives is kept, up to a
@@ -115,7 +109,6 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         "_buffer",
         "_is_alive",
         "_message",
-        "_parser",
         "_task",
         "_texts",
         "_texts_in_turn",
@@ -134,7 +127,6 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         super().__init__(request, transport, client, wire_format)
         self._buffer = request.app[READ_BUFFER]
         self._is_alive = True
-        self._parser: Protocol | None = None
         # The frames of a message that is not complete.
         self._message: list[bytes] = []
         # Texts that wait for their turn, and bytes behind them; None while none has to.
@@ -216,12 +208,12 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
 
     def _read(self, data: bytes) -> None:
         """Read frames until a text has to wait, or other tasks of the event loop have their turn."""
-        at = self._read_short_frames(data) if self._parser is None else 0
+        at = self._read_short_frames(data) if self.parser is None else 0
         size = len(data)
         # Frames, not pieces: the parser takes 25 us for each, and 64 pieces may have 10,000 pings.
         frames = 0
         while at < size and frames < FRAMES_PER_TURN and not self._is_busy:
-            parser = self._get_parser()
+            parser = self.get_parser()
             parser.receive_data(data[at : at + PARSED_BYTES])
             at = min(at + PARSED_BYTES, size)
             frames += self._handle_frames(parser)
@@ -233,7 +225,7 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         """Handle the short frames that data begins with; return where the rest for the parser begins."""
         at, end = 0, len(data)
         for _ in range(FRAMES_PER_TURN):
-            if end - at < _SHORT_HEAD_BYTES or self._parser is not None or self._is_busy:
+            if end - at < _SHORT_HEAD_BYTES or self.parser is not None or self._is_busy:
                 break
             kind, length = data[at], data[at + 1] ^ _MASKED
             payload_at = at + _SHORT_HEAD_BYTES
@@ -274,14 +266,6 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         control.send_error(self.connection, error.sentence)
         self.connection.end(Reason.RATE_LIMIT)
 
-    def _get_parser(self) -> Protocol:
-        if self._parser is None:
-            self._parser = self._new_parser()
-        return self._parser
-
-    def _new_parser(self) -> Protocol:
-        return Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES)
-
     def _handle_frames(self, parser: Protocol) -> int:
         """Handle what the parser has read; return the number of frames, 1 or more."""
         frames = parser.events_received()
@@ -306,46 +290,8 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
                 self._count_frame()
         # A connection that has ended handles no more texts: its client's close frame is the last.
         if self._texts is None or self.connection.reason is not None:
-            self._send_close()
+            self.send_close()
         return max(1, len(frames))
-
-    def _send_close(self) -> None:
-        """Send the parser's close frame, if it has made one, and end the connection."""
-        parser = self._parser
-        if parser is None:
-            return
-        if parser.state is not State.OPEN:
-            # Nothing may follow a close frame.
-            self.connection.mark_ended(self._reason(parser))
-        for data in parser.data_to_send():
-            if data and data[0] == _PONG:
-                continue  # sent already, in the order of the frames
-            if data:
-                self.write(data if parser.close_rcvd is None else _echo(parser.close_rcvd))
-            elif parser.close_rcvd is not None:
-                self.hand_over()
-                self.transport.close()
-                self.abort_later(CLOSE_TIMEOUT_S)
-            else:
-                self._close_after_error()
-
-    def _close_after_error(self) -> None:
-        """Half-close, and read on for a second.
-
-        The rest of a frame that was not accepted is still unread. If the server closed at once, the
-        kernel would send RST, and the peer would lose the close frame.
-        """
-        self.hand_over()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.abort_later(LINGER_S)
-
-    def _reason(self, parser: Protocol) -> Reason:
-        """Return why the parser has closed the connection."""
-        if parser.close_rcvd is not None:
-            return Reason.CLIENT_LEFT
-        code = parser.close_sent.code if parser.close_sent is not None else None
-        return _ERRORS.get(code, Reason.PROTOCOL_ERROR) if code is not None else Reason.CONNECTION_LOST
 
     def _receive(self, text: str) -> None:
         """Handle a text now, or after those that wait."""
@@ -436,18 +382,12 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
     def _read_on(self) -> None:
         """Everything that has arrived is handled: read more, or leave a connection that is lost."""
         if self.is_lost:
-            self._leave()
+            self.leave(Reason.CONNECTION_LOST)
             return
-        self._send_close()
+        self.send_close()
         if not self.transport.is_closing() and not self.transport.is_reading():
             self._is_alive = True
             self.transport.resume_reading()
-
-    def _leave(self) -> None:
-        if self._parser is not None and self._parser.close_rcvd is not None:
-            # Its close frame may have been read only after it was gone.
-            self.connection.correct_loss(Reason.CLIENT_LEFT)
-        self.leave(Reason.CONNECTION_LOST)
 
     def resume_writing(self) -> None:
         """Go on with the texts of a client that reads again."""
@@ -456,28 +396,18 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         self._go_on()
 
     def hang_up(self, reason: Reason) -> None:
-        """End the connection: by a close frame after the bytes in the outbox, or by a cut."""
+        """Drop what waits, and end the connection."""
         if self._texts is not None:
             self._texts.clear()
         self._unread = b""
-        if reason is Reason.CONNECTION_LOST:
-            # It may not be sent (RFC 6455 section 7.4.1): the peer sees no close frame.
-            self.transport.abort()
-            return
-        parser = self._get_parser()
-        if parser.state is State.OPEN:
-            parser.send_close(reason.code, reason.text)
-        self._send_close()
-        self.abort_later(CLOSE_TIMEOUT_S)
-        if not self.transport.is_closing() and not self.transport.is_reading():
-            self.transport.resume_reading()
+        super().hang_up(reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let plugins finish the texts that have arrived, and leave the hub."""
         super().connection_lost(exc)
         self.connection.mark_ended(Reason.CONNECTION_LOST)
         if self._texts is None:
-            self._leave()
+            self.leave(Reason.CONNECTION_LOST)
             return
         self._close_timer = asyncio.get_running_loop().call_later(FINISH_TIMEOUT_S, self._give_up)
         self._go_on()
@@ -490,7 +420,7 @@ class WebSocket(StreamProtocol, asyncio.BufferedProtocol):
         if self._task is not None:
             self._task.cancel()
         # The plugin may catch the cancellation.
-        self._leave()
+        self.leave(Reason.CONNECTION_LOST)
 
 
 class CompressedWebSocket(WebSocket):
@@ -498,7 +428,8 @@ class CompressedWebSocket(WebSocket):
 
     __slots__ = ()
 
-    def _new_parser(self) -> Protocol:
+    def new_parser(self) -> Protocol:
+        """Return a parser that decompresses messages."""
         parser = Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES + compression.OVERHEAD_BYTES)
         parser.extensions.append(compression.Decompression())
         return parser
@@ -506,13 +437,3 @@ class CompressedWebSocket(WebSocket):
     def connection_info(self) -> ConnectionInfo:
         """Return what the connection came through."""
         return msgspec.structs.replace(super().connection_info(), compression="permessage-deflate")
-
-
-def _echo(close: Close) -> bytes:
-    """Return the frame that answers a peer's close frame, with its code.
-
-    A frame without a code is answered with 1000. The parser takes a close frame within a fragmented
-    message for an error; it may stand there like any control frame (RFC 6455 section 5.4).
-    """
-    code = CloseCode.NORMAL_CLOSURE if close.code == CloseCode.NO_STATUS_RCVD else close.code
-    return wire.websocket_control(Opcode.CLOSE, Close(code, close.reason).serialize())

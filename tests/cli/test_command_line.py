@@ -139,9 +139,20 @@ async def test_signal_ends_it_with_0(run: Run, number: signal.Signals) -> None:
     assert b"Traceback" not in err
 
 
-async def test_procfile_serves_everything_on_port(run: Run) -> None:
-    """The Procfile's command serves the page and both transports on $PORT."""
-    command = (ROOT / "Procfile").read_text().removeprefix("web: python -m rtdemo ").split()
+@pytest.mark.parametrize(
+    ("environ", "address"),
+    [({}, "203.0.113.7"), ({"RTDEMO_TRUSTED_PROXIES": "0"}, "127.0.0.1")],
+    ids=["one router", "no router"],
+)
+async def test_procfile_serves_everything_on_port(
+    run: Run, environ: dict[str, str], address: str
+) -> None:
+    """Page and both transports on $PORT; the client's address is what the platform's router reports."""
+    words = (ROOT / "Procfile").read_text().strip().removeprefix("web: python -m rtdemo ")
+    shell = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f"echo {words}"), env=environ, stdout=asyncio.subprocess.PIPE
+    )
+    command = (await shell.communicate())[0].decode().split()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = await run(*command, PORT=str(port))
@@ -150,6 +161,9 @@ async def test_procfile_serves_everything_on_port(run: Run) -> None:
     async with websockets.connect(url) as ws, httpx.AsyncClient() as http:
         assert "established" in str(await ws.recv())
         assert (await http.get(page)).status_code == 200
+        forged_and_real = {"X-Forwarded-For": "198.51.100.1, 203.0.113.7"}
+        request = await http.get(f"{page}api/probe/request", headers=forged_and_real)
+        assert request.json()["remote"] == address
         async with http.stream("GET", page + "api/sse") as stream:
             lines = stream.aiter_lines()
             assert "established" in await anext(lines)

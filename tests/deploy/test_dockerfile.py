@@ -1,4 +1,4 @@
-"""The Dockerfile keeps its rules, and what it starts is what the Procfile starts."""
+"""The Dockerfile keeps its rules, and starts what the Procfile starts."""
 
 from __future__ import annotations
 
@@ -42,8 +42,10 @@ def test_broken_rule_is_found(written: str, instead: str, rule: str) -> None:
 
 
 def test_it_starts_what_the_procfile_starts() -> None:
-    """A container and a Procfile host run the same command."""
-    assert f"web: {' '.join(image().command)}" == (ROOT / "Procfile").read_text().strip()
+    """A Procfile host runs the container's command, and trusts its own router besides."""
+    command, _, router = (ROOT / "Procfile").read_text().strip().partition(" --trusted-proxies ")
+    assert command == f"web: {' '.join(image().command)}"
+    assert router == "${RTDEMO_TRUSTED_PROXIES:-1}"
 
 
 def test_every_stage_has_the_one_base_image_that_an_argument_names() -> None:

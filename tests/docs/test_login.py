@@ -42,7 +42,7 @@ async def test_token_of_the_page_is_valid(start: Start) -> None:
 
 
 async def test_plugins_of_the_page(start: Start, tmp_path: Path) -> None:
-    """The badge admits its user, and only this user sees the payroll."""
+    """A badge admits its user, and refuses others; one of the payroll's users sees its name."""
     files = []
     for name in ("badge.py", "payroll.py"):
         files.append(tmp_path / name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,16 +69,6 @@ def drafts(*texts: str, producer: str = "news") -> list[Draft]:
 Make = Callable[..., Awaitable[Follower]]
 KEYS = Keys("test")
 """The keys of the deployment that `join` starts by default."""
-
-
-@pytest.fixture
-async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder)
-    await server.start()
-    yield server
-    await server.stop()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.raw_client import RawClient
 
 LIMIT, SILENT = 256, 400
 ATTACK_S, CHECK_EVERY_S, CHECK_TIMEOUT_S = 12.0, 0.2, 2.0
-RECOVERY_TIMEOUT_S = 20.0
+BEGIN_TIMEOUT_S, RECOVERY_TIMEOUT_S = 10.0, 20.0
 _REPORT = re.compile(r"ulimit -n|file descriptors", re.IGNORECASE)
 
 
@@ -28,8 +28,10 @@ async def exhaust(setup: Setup, with_uvloop: bool) -> Figures:
         logged = target.log.stat().st_size
         cpu = target.cpu_seconds()
         seconds = setup.seconds(ATTACK_S)
-        attackers = [asyncio.ensure_future(_silent(target)) for _ in range(SILENT)]
-        await asyncio.sleep(0.5)
+        connected = [asyncio.Event() for _ in range(SILENT)]
+        attackers = [asyncio.ensure_future(_silent(target, event)) for event in connected]
+        async with asyncio.timeout(BEGIN_TIMEOUT_S):
+            await asyncio.gather(*(event.wait() for event in connected))
         unanswered = await _health_checks(target, seconds)
         cpu_share = (target.cpu_seconds() - cpu) / seconds
         for attacker in attackers:
@@ -46,12 +48,18 @@ async def exhaust(setup: Setup, with_uvloop: bool) -> Figures:
         }
 
 
-async def _silent(target: Target) -> None:
-    """Connect, send nothing, and connect again when the server closes."""
+async def _silent(target: Target, connected: asyncio.Event) -> None:
+    """Connect, send nothing, and connect again when the server closes.
+
+    Arguments:
+        target: the server.
+        connected: set once it has connected.
+    """
     while True:
         peer = RawClient(target, "sse")
         try:
             await peer.connect()
+            connected.set()
             await peer.read_to_end()
         except OSError:
             pass

@@ -181,7 +181,8 @@ async def what_strangers_read(setup: Setup, arguments: tuple[str, ...] = ()) -> 
     async with setup.server(str(plugin), *arguments) as target:
         async with streams(target, "sse", 1):
             # The producer runs for this client, and fails.
-            await asyncio.sleep(0.5)
+            while '"lastError":"ValueError' not in (await target.get("/api/producers"))[1]:
+                await asyncio.sleep(0.02)
         details, opened, answered = 0, 0, 0
         for path in ("/metrics", "/api/plugins", "/api/producers", "/api/stats"):
             answer = await first_bytes(target.port, _get(path, STRANGER))

@@ -13,7 +13,6 @@ import websockets
 from rtdemo.engine.interface import Draft
 from rtdemo.protocol.message import Message
 from rtdemo.server.server import Server
-from rtdemo.testing import VirtualClock
 from tests.clients import Ended, eventually
 from tests.conftest import Connect, Start
 from tests.raw_client import PING, TEXT, RawClient, frame, request, turns
@@ -100,8 +99,8 @@ async def test_strangers_of_one_address_flood_everyone(start: Start) -> None:
 
 
 async def test_selection_of_thousands_of_names(server: Server, transport: str) -> None:
-    """A query with 9,111 names is refused with one short line, also by a client that resumes."""
-    names = ",".join(map(str, range(6_000)))[:30_000]
+    """A query with 6,000 names is refused with one short line, also by a client that resumes."""
+    names = ",".join(map(str, range(6_000)))
     async with httpx.AsyncClient() as http:
         for query in (f"producers={names}", f"last_event_id=x&producers={names}"):
             client = await RawClient(server, transport).connect()
@@ -157,10 +156,8 @@ async def test_sse_client_that_sends_without_end(server: Server, connect: Connec
     flooder.leave()
 
 
-async def test_client_that_was_refused_comes_back(
-    start: Start, connect: Connect, clock: VirtualClock
-) -> None:
-    """A client that was refused may come back at once, and has its full rate."""
+async def test_client_that_was_refused_comes_back(start: Start, connect: Connect) -> None:
+    """It may reconnect at once (the test's clock does not move), and then has its full rate."""
     server = await start(texts_per_connection=1)
     peer = await connect(server, "websocket", "producers=echo")
     for _ in range(6):
@@ -169,6 +166,6 @@ async def test_client_that_was_refused_comes_back(
         while True:
             await peer.receive()
     again = await connect(server, "websocket", "producers=echo")
-    await again.say("x")
-    assert (await again.receive())["message"] == "Echo: x"
-    assert clock.now == 1000.0
+    for _ in range(5):
+        await again.say("x")
+        assert (await again.receive())["message"] == "Echo: x"

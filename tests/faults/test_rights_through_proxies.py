@@ -6,19 +6,21 @@ The proxies' configurations are what a beginner writes: only the address of the 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.cluster.process import Process, rtdemo
+from rtdemo.server.server import Server
+from tests.cluster.process import Process
+from tests.conftest import Start
 from tests.lab.doctor.proxies import proxy as nginx
 from tests.redis_server import free_port
 from tests.system_packages import HAPROXY, require
 
+IS_ROOT = os.geteuid() == 0
 # HAProxy as root does not change to another user by itself; distributions' own files have this line.
-AS_OTHER_USER = "user nobody" if os.geteuid() == 0 else ""
+AS_OTHER_USER = "user nobody" if IS_ROOT else ""
 HAPROXY_DEFAULT = f"""
 global
     maxconn 64
@@ -53,24 +55,26 @@ PROXIES = {
 }
 
 
-@pytest.fixture(params=["--production", "no --production"])
-async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Process]:
-    arguments = [request.param] if request.param == "--production" else []
-    started = rtdemo(tmp_path, "server", "--host", "", *arguments)
-    await started.start()
-    yield started
-    await started.kill()
+@pytest.fixture(params=[True, False], ids=["--production", "no --production"])
+async def server(
+    request: pytest.FixtureRequest, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> Server:
+    """A server on every interface, that another user than the proxy's runs.
+
+    Only root can start a proxy as another user. Elsewhere, the server takes itself for another user.
+    """
+    if not IS_ROOT:
+        own = os.geteuid()
+        monkeypatch.setattr("os.geteuid", lambda: own + 1)
+    return await start(host="", websocket_host="", production=request.param)
 
 
 @pytest.mark.parametrize("name", PROXIES)
 async def test_stranger_behind_a_proxy_on_this_machine_is_not_local(
-    server: Process, name: str, tmp_path: Path
+    server: Server, name: str, tmp_path: Path
 ) -> None:
     """No publication, no administration and no details, whatever Host the stranger sends."""
-    is_traceless = name != "nginx by HTTP/1.0"
-    if is_traceless and "--production" not in server.command and not AS_OTHER_USER:
-        pytest.skip("only root can run the proxy as another user; see the test with --production")
-    proxy = PROXIES[name](tmp_path, server.port)
+    proxy = PROXIES[name](tmp_path, int(server.web_url.rpartition(":")[2]))
     await proxy.start()
     try:
         async with httpx.AsyncClient(base_url=proxy.url) as http:

@@ -81,7 +81,7 @@ async def test_both_sites_speak_tls(start: Start, files: Files) -> None:
         assert "established" in str(await socket.recv())
 
 
-async def test_hsts(start: Start, files: Files) -> None:
+async def test_answers_over_tls_have_hsts(start: Start, files: Files) -> None:
     """Each answer over TLS has it, a refusal and a stream too; not for localhost, nor without TLS."""
     server, plain = await start(**files), await start()
     context = ssl.create_default_context(cafile=files["tls_cert"])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,16 +18,6 @@ from tests.conftest import Connect, Start
 from tests.redis_server import RedisServer, free_port, paused_reader
 
 OTHER = {"websocket": "sse", "sse": "websocket"}
-
-
-@pytest.fixture
-async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder)
-    await server.start()
-    yield server
-    await server.stop()
 
 
 @pytest.fixture

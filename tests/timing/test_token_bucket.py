@@ -1,4 +1,4 @@
-"""A token bucket limits a rate, and allows bursts."""
+"""A token bucket limits a rate, and allows bursts; a table has one for each name, and a bound."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdemo.timing.token_bucket import TokenBucket
+from rtdemo.timing import token_bucket
+from rtdemo.timing.token_bucket import TokenBucket, TokenBuckets
 
 
 def test_burst_and_rate() -> None:
@@ -39,11 +40,33 @@ def test_reservations_are_served_in_their_order() -> None:
 @given(st.lists(st.floats(0.0, 0.5), max_size=60), st.floats(0.5, 50.0), st.integers(1, 20))
 def test_never_more_than_burst_and_rate(gaps: list[float], rate: float, burst: int) -> None:
     """Over any time, at most the burst and what came back is taken; a wait is never too short."""
-    bucket, now, taken = TokenBucket(rate, burst), 0.0, 0
-    for gap in gaps:
+    bucket, now = TokenBucket(rate, burst), 0.0
+    for taken, gap in enumerate(gaps, 1):
         now += gap
-        was_long_enough = bucket.wait(now) == 0.0
-        if bucket.take(now):
-            taken += 1
-        assert was_long_enough or not bucket.take(now)
-    assert taken <= burst + now * rate + 1e-6
+        if not bucket.take(now):
+            now += bucket.wait(now)
+            assert bucket.take(now)
+        assert taken <= burst + now * rate + 1e-6
+
+
+def test_full_buckets_are_dropped() -> None:
+    """A name that used nothing for a while takes no memory."""
+    buckets = TokenBuckets(rate=1.0, burst=2.0)
+    for number in range(100):
+        buckets.of(f"a{number}", 0.0).take(0.0)
+    assert len(buckets) == 100
+    buckets.of("b", 2.0)
+    assert len(buckets) == 1
+
+
+def test_many_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is bounded. The name that was seen longest ago is dropped, no other."""
+    monkeypatch.setattr(token_bucket, "MAX_BUCKETS", 10)
+    buckets = TokenBuckets(rate=1.0, burst=1.0)
+    for number in range(10):
+        assert buckets.of(f"a{number}", 0.0).take(0.0)
+    assert not buckets.of("a0", 0.0).take(0.0)
+    assert buckets.of("new", 0.0).take(0.0)
+    assert len(buckets) == 10
+    assert not buckets.of("a0", 0.0).take(0.0), "it was seen lately"
+    assert buckets.of("a1", 0.0).take(0.0), "it was seen longest ago, and is dropped"

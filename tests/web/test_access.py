@@ -133,7 +133,7 @@ async def test_foreign_host_is_not_local_on_any_site(start: Start, host: str) ->
     """A site on every interface serves any name, but gives no rights to it."""
     server = await start(host="", websocket_host="")
     for method, path, _ in PRIVILEGED:
-        assert is_refusal(await ask(server, method, path, {"Host": host}), 403, "Host is no name")
+        assert is_refusal(await ask(server, method, path, {"Host": host}), 403, "Host is not a name")
 
 
 @pytest.mark.parametrize("settings", [{"production": True}, {"trusted_proxies": ("1",)}])

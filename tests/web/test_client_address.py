@@ -103,7 +103,7 @@ def test_chain_of_trusted_addresses_is_read_for_sixteen_hops() -> None:
         ("1", ";" * 4000, "10.0.0.1"),
     ],
 )
-def test_forwarded_header(trusted: str, value: str, address: str) -> None:
+def test_forwarded_is_read_as_a_whole_or_not_at_all(trusted: str, value: str, address: str) -> None:
     """`Forwarded` (RFC 7239) is read as a whole, or not at all."""
     assert seen(trusted, "10.0.0.1", ("Forwarded", value)) == address
 

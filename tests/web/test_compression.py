@@ -85,7 +85,7 @@ def close_code(data: bytes) -> int:
     return int.from_bytes(data.rpartition(b"\x88")[2][1:3])
 
 
-async def test_off_by_default(server: Server) -> None:
+async def test_compression_is_off_by_default(server: Server) -> None:
     """An offer is not answered, and a compressed frame is a protocol error."""
     client = await opened(server, OFFER, frame(TEXT | RSV1, deflated(b"hello")))
     data = await client.read_to_end()
@@ -109,7 +109,9 @@ async def test_off_by_default(server: Server) -> None:
         ("permessage-bzip2", None),
     ],
 )
-async def test_offers(compressing: Server, offer: str, answer: str | None) -> None:
+async def test_offer_is_accepted_if_the_server_can_keep_it(
+    compressing: Server, offer: str, answer: str | None
+) -> None:
     client = await opened(compressing, offer)
     assert client.received.startswith(b"HTTP/1.1 101 ")
     assert agreed(client) == answer
@@ -123,7 +125,7 @@ async def test_malformed_offer_is_400(compressing: Server) -> None:
 
 
 @pytest.mark.parametrize("bits", [None, 9, 15])
-async def test_independent_client(compressing: Server, bits: int | None) -> None:
+async def test_client_of_websockets_gets_its_echoes(compressing: Server, bits: int | None) -> None:
     """The client of `websockets` compresses and decompresses, in fragments too."""
     factory = ClientPerMessageDeflateFactory(server_max_window_bits=bits)
     async with websockets.connect(
@@ -249,7 +251,9 @@ def sent_whole(data: bytes) -> list[tuple[bool, bytes]]:
     ],
     ids=["no deflate", "no UTF-8", "compressed close", "RSV2", "RSV1 in a later fragment"],
 )
-async def test_errors(compressing: Server, data: bytes, code: int) -> None:
+async def test_bad_compressed_frame_ends_its_connection(
+    compressing: Server, data: bytes, code: int
+) -> None:
     client = await opened(compressing, first=data)
     assert close_code(await client.read_to_end()) == code
     client.leave()
@@ -267,7 +271,7 @@ LARGEST = {
 
 
 @pytest.mark.parametrize("largest", LARGEST.values(), ids=LARGEST)
-async def test_largest_message(compressing: Server, largest: bytes) -> None:
+async def test_message_of_64_kib_is_accepted(compressing: Server, largest: bytes) -> None:
     """A message of 64 KiB is accepted in whatever frames it comes."""
     client = await opened(compressing, first=largest)
     await client.send(frame(CLOSE, GOODBYE))

@@ -83,12 +83,12 @@ async def test_stream_for_connection_close_promises_no_keep_alive(
 HANDSHAKES = {
     "HTTP/1.0": ("1.0", UPGRADE, 400, "needs HTTP/1.1"),
     "HTTP/1.0 without an upgrade": ("1.0", "", 426, "only WebSocket"),
-    "two keys": ("1.1", UPGRADE + "Sec-WebSocket-Key: BBBBBBBBBBBBBBBBBBBBBA==\r\n", 400, "ey"),
-    "two equal keys": ("1.1", UPGRADE + "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n", 400, "ey"),
+    "two keys": ("1.1", UPGRADE + "Sec-WebSocket-Key: BBBBBBBBBBBBBBBBBBBBBA==\r\n", 400, "-Key"),
+    "two equal keys": ("1.1", UPGRADE + "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n", 400, "-Key"),
     "no key": ("1.1", UPGRADE.replace("Key", "Kex"), 400, "Sec-WebSocket-Key"),
     "a key with other characters": ("1.1", UPGRADE.replace("AAAA", "A*A!AA", 1), 400, "Base64"),
     "a key of 15 bytes": ("1.1", UPGRADE.replace("AAAAAAAA==", "AAAAAAAA", 1), 400, "16 bytes"),
-    "two versions": ("1.1", UPGRADE + "Sec-WebSocket-Version: 8\r\n", 4, "ersion"),
+    "two versions": ("1.1", UPGRADE + "Sec-WebSocket-Version: 8\r\n", 426, "version 13"),
 }
 
 
@@ -100,7 +100,7 @@ async def test_handshake_that_is_none_is_refused(server: Server, site: str, name
     path, url = ("/ws", server.web_url) if site == "web" else ("/", server.websocket_url)
     sent = f"GET {path} HTTP/{version}\r\nHost: localhost\r\n{headers}\r\n"
     answer = await raw_request(port_of(url), sent)
-    assert answer.split(" ", 2)[1].startswith(str(status)), answer
+    assert int(answer.split(" ", 2)[1]) == status, answer
     assert words in answer.rpartition("\r\n")[2]
     assert len(server.hub) == 0
 

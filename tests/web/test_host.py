@@ -96,7 +96,9 @@ async def test_health_answers_to_any_name(server: Server) -> None:
         ({"host": "127.0.0.1"}, "demo.example.org", 421),
     ],
 )
-async def test_allowed_hosts(start: Start, settings: dict[str, Any], host: str, code: int) -> None:
+async def test_host_must_be_an_allowed_name(
+    start: Start, settings: dict[str, Any], host: str, code: int
+) -> None:
     """Where --allow-host is given, it applies on every address; else only loopback has a rule."""
     server = await start(**{"host": "", "websocket_host": "", **settings})
     assert (await status(server, "web", "GET /api/stats ", f"Host: {host}\r\n", ""))[0] == code

@@ -42,6 +42,8 @@ pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BEGUN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Unfinished: "
 OK = b"\r\n\r\nok\n"
+KERNEL_S = 0.1
+"""Seconds until the kernel's buffers are full on both sides: it acknowledges up to 40 ms late."""
 Open = Callable[[], Awaitable[RawClient]]
 
 
@@ -371,7 +373,7 @@ async def test_pipeliner_that_never_reads_is_cut(start: Start, clock: VirtualClo
     await client.connect()
     flood = asyncio.ensure_future(client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100_000))
     await eventually(lambda: len(writes(server)) == 1)
-    await asyncio.sleep(0.1)  # until the buffers of the kernel are full on both sides
+    await asyncio.sleep(KERNEL_S)
     for _ in range(4):
         clock.advance(WRITE_TIMEOUT_S - 3 * WRITE_CHECK_S)
         await read(client, 200_000)  # more than three segments of the loopback device
@@ -407,7 +409,7 @@ async def test_slow_reader_behind_a_large_kernel_buffer_stays(
     await client.connect()
     flood = asyncio.ensure_future(client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100_000))
     await eventually(lambda: len(writes(server)) == 1)
-    await asyncio.sleep(0.1)  # until the buffers of the kernel are full on both sides
+    await asyncio.sleep(KERNEL_S)
     for _ in range(3):
         clock.advance(WRITE_TIMEOUT_S - 3 * WRITE_CHECK_S)
         await read(client, 20_000)
@@ -447,7 +449,7 @@ async def test_client_that_never_reads_the_rest_of_its_last_answer_is_cut(
     page = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
     await client.send((page + b"\r\n") * 5 + page + b"Connection: close\r\n\r\n")
     await eventually(lambda: len(writes(server)) == 1)
-    await asyncio.sleep(0.1)  # until all is answered, and the buffers of the kernel are full
+    await asyncio.sleep(KERNEL_S)
     clock.advance(WRITE_TIMEOUT_S)
     assert len(connections(server)) == 1
     clock.advance(2 * WRITE_CHECK_S)

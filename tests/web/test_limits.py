@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import httpx
-import pytest
 
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
@@ -208,12 +207,11 @@ async def test_texts_posted_by_one_client(start: Start, clock: VirtualClock) -> 
     client.leave()
 
 
-@pytest.mark.parametrize("transport", ["sse"])
-async def test_limit_is_in_the_metrics(start: Start, transport: str) -> None:
+async def test_limit_is_in_the_metrics(start: Start) -> None:
     """Each limit has a counter with its name."""
     server = await start(max_connections=1)
-    client, _, _ = await connect(server, transport)
-    await asyncio.gather(*(refused(server, transport) for _ in range(3)))
+    client, _, _ = await connect(server, "sse")
+    await asyncio.gather(*(refused(server, "sse") for _ in range(3)))
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         metrics = (await http.get("/metrics")).text
     assert 'rtdemo_refused_total{limit="max_connections"} 3.0' in metrics

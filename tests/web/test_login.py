@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
 from itertools import product
 from pathlib import Path
 
@@ -213,16 +212,6 @@ async def test_ticket_works_on_any_worker_and_once(
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(Unavailable):
         await Tickets(FolderValues(tmp_path / "gone")).issue(Identity("ann"))
-
-
-@pytest.fixture
-async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder)
-    await server.start()
-    yield server
-    await server.stop()
 
 
 async def test_ticket_works_on_any_server_and_once(start: Start, redis_server: RedisServer) -> None:

@@ -13,7 +13,9 @@ from rtdemo.web import peer_user
 from tests.conftest import Start
 from tests.raw_client import RawClient, turns
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the user of a socket")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux reports the user of a socket"
+)
 
 
 async def status(server: Server, port: int) -> int:
@@ -28,7 +30,7 @@ async def status(server: Server, port: int) -> int:
 async def test_program_of_another_user_has_no_local_rights(
     start: Start, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel tells the program's user; here the server's own one is changed instead."""
+    """The kernel reports the program's user; here the server's own one is changed instead."""
     server = await start(host=host)
     port = int(server.web_url.rpartition(":")[2])
     assert await status(server, port) == 200
@@ -53,7 +55,7 @@ async def test_program_that_has_left_has_no_local_rights(server: Server) -> None
     assert len(server.hub.engine.log) == 0
 
 
-async def test_system_that_tells_no_users_keeps_local_rights(
+async def test_system_that_reports_no_users_keeps_local_rights(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sandbox may refuse the kernel's answer: then all other rules still hold."""

@@ -12,7 +12,7 @@ import websockets
 
 from rtdemo.server.server import Server
 from rtdemo.web import probes
-from rtdemo.web.probes import ProbeUsage, TokenBuckets
+from rtdemo.web.probes import ProbeUsage
 from tests.clients import eventually
 from tests.conftest import Connect, Start
 
@@ -136,6 +136,24 @@ async def test_address_that_asks_too_often_is_429(start: Start, monkeypatch: pyt
     assert int(answer.headers["Retry-After"]) >= 1
 
 
+async def test_network_of_64_bits_is_one_client(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An IPv6 client has 2^64 addresses, and no more probes than a client with one."""
+    monkeypatch.setattr(probes, "BURST", 1)
+    monkeypatch.setattr(probes, "REQUESTS_PER_SECOND", 0.001)
+    monkeypatch.setattr(probes, "MAX_STREAMS_OF_ADDRESS", 0)
+    server = await start(trusted_proxies=("1",))
+
+    async def probe(path: str, address: str) -> httpx.Response:
+        return await get(server, path, **{"X-Forwarded-For": address})
+
+    assert (await probe("request", "2001:db8::1")).status_code == 200
+    refused = await probe("request", "2001:db8::2")
+    assert refused.status_code == 429
+    assert "2001:db8::/64" in refused.text
+    assert (await probe("request", "2001:db8:0:1::1")).status_code == 200
+    assert "2001:db8:0:2::/64 are open" in (await probe("events", "2001:db8:0:2::1")).text
+
+
 async def test_streams_are_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream beyond the bound is refused, over either transport."""
     monkeypatch.setattr(probes, "MAX_STREAMS", 1)
@@ -189,24 +207,3 @@ async def test_probes_can_be_switched_off(start: Start, path: str) -> None:
     answer = await get(server, path, **(upgrade if path == "ws" else {}))
     assert answer.status_code == 404
     assert "--probes" in answer.text
-
-
-def test_token_buckets_refill_with_time() -> None:
-    """Each name has its own bucket; the wait that `take` returns is long enough."""
-    now = 0.0
-    buckets = TokenBuckets(2, 0.5, lambda: now)
-    assert [buckets.take("a") for _ in range(3)] == [0, 0, 2.0]
-    assert buckets.take("b") == 0
-    now = 1.9
-    assert buckets.take("a") == pytest.approx(0.1)
-    now = 2.0
-    assert buckets.take("a") == 0
-
-
-def test_number_of_token_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bucket that was used longest ago is dropped first."""
-    monkeypatch.setattr(probes, "MAX_ADDRESSES", 2)
-    buckets = TokenBuckets(1, 0.001, lambda: 0.0)
-    assert [buckets.take(name) for name in "abc"] == [0, 0, 0]
-    assert buckets.take("c") > 0
-    assert buckets.take("a") == 0

@@ -111,7 +111,7 @@ class Opened:
 
 
 @pytest.mark.parametrize("count", [40, 4000])
-async def test_many_texts_in_one_record_of_tls(
+async def test_many_texts_in_one_record_of_tls_are_echoed(
     start: Start, server_context: SSLContext, client_context: SSLContext, count: int
 ) -> None:
     """Each is echoed, in order; the connection stays, and further texts are read."""
@@ -199,7 +199,7 @@ async def test_client_that_reads_slowly_is_alive(start: Start) -> None:
     opened.client.leave(by_reset=True)
 
 
-async def test_pings_of_a_client_that_reads_late(start: Start) -> None:
+async def test_pings_of_a_client_that_reads_late_are_answered(start: Start) -> None:
     """All are answered, and the server reads on."""
     opened = await Opened(start).open()
     sending = asyncio.ensure_future(opened.client.send(frame(PING, b"x" * 125) * 20_000))
@@ -210,7 +210,7 @@ async def test_pings_of_a_client_that_reads_late(start: Start) -> None:
     opened.client.leave()
 
 
-async def test_empty_fragments(start: Start) -> None:
+async def test_empty_fragments_are_not_kept(start: Start) -> None:
     """The server keeps none of them: their number has no bound."""
     opened = await Opened(start).open()
     many = frame(CONTINUATION, b"", final=False) * 1000
@@ -242,7 +242,7 @@ async def test_no_ping_after_an_error_of_the_client(start: Start) -> None:
     opened.client.leave()
 
 
-async def test_heartbeats_while_a_plugin_works(start: Start, tmp_path: Path) -> None:
+async def test_client_stays_alive_while_a_plugin_works(start: Start, tmp_path: Path) -> None:
     """The server still reads pongs then: it does not take the client for lost."""
     plugin = tmp_path / "waiting.py"
     plugin.write_text(WAITING)
@@ -271,62 +271,43 @@ async def test_client_that_leaves_while_a_plugin_works(
     await eventually(lambda: len(opened.server.hub) == 0)
 
 
-async def test_flood_of_pings_does_not_hold_up_others(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("first", "most"),
+    [
+        (b"", FRAMES_PER_TURN),
+        # Only the parser reads this. It gets pieces, and reads the whole of one.
+        (frame(TEXT, b"x" * 200), FRAMES_PER_TURN + PARSED_BYTES // len(frame(PING, b""))),
+    ],
+    ids=["short frames", "parser"],
+)
+async def test_flood_of_pings_delays_no_other_task(
+    start: Start, monkeypatch: pytest.MonkeyPatch, first: bytes, most: int
 ) -> None:
     """After some frames of one client, other tasks of the event loop have their turn."""
     opened = await Opened(start).open()
-    handled: list[int] = []
-    protocol = opened.protocol
+    opened.protocol.data_received(first)
     answered = 0
+    answered_before_turn: list[int] = []
 
     def count(_protocol: WebSocket, _data: bytes) -> bool:
         nonlocal answered
         answered += 1
         return False
 
-    def note() -> None:
-        handled.append(answered)
-        if answered < 1000:
-            asyncio.get_running_loop().call_soon(note)
-
-    monkeypatch.setattr(WebSocket, "write", count)
-    protocol.data_received(frame(PING, b"") * 1000)
-    note()
-    await eventually(lambda: answered == 1000)
-    assert max(after - before for before, after in pairwise([0, *handled])) <= FRAMES_PER_TURN
-    opened.client.leave()
-
-
-async def test_flood_of_pings_to_the_parser_does_not_hold_up_others(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The parser costs more for each frame, and has as few of them in a turn, but for one piece."""
-    opened = await Opened(start).open()
-    opened.protocol.data_received(frame(TEXT, b"x" * 200))  # only the parser reads this
-    sizes: list[int] = []
-    answered = 0
-
-    def count(_protocol: WebSocket, _data: bytes) -> bool:
-        nonlocal answered
-        answered += 1
-        return False
-
-    def note() -> None:
-        sizes.append(answered)
+    def other_task() -> None:
+        answered_before_turn.append(answered)
         if answered < 5000:
-            asyncio.get_running_loop().call_soon(note)
+            asyncio.get_running_loop().call_soon(other_task)
 
     monkeypatch.setattr(WebSocket, "write", count)
     opened.protocol.data_received(frame(PING, b"") * 5000)
-    note()
+    other_task()
     await eventually(lambda: answered == 5000)
-    most = FRAMES_PER_TURN + PARSED_BYTES // len(frame(PING, b""))
-    assert max(after - before for before, after in pairwise([0, *sizes])) <= most
+    assert max(after - before for before, after in pairwise([0, *answered_before_turn])) <= most
     opened.client.leave()
 
 
-async def test_flood_of_pongs_to_the_parser(start: Start) -> None:
+async def test_parser_reads_the_whole_of_a_flood(start: Start) -> None:
     """The parser gets a flood in parts, and reads all of it."""
     opened = await Opened(start).open()
     long = frame(TEXT, b"x" * 200)  # only the parser reads this
@@ -336,7 +317,7 @@ async def test_flood_of_pongs_to_the_parser(start: Start) -> None:
     opened.client.leave()
 
 
-async def test_end_while_a_plugin_works(
+async def test_server_can_end_a_connection_while_a_plugin_works(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server closes once the client has answered the close frame, without its timer."""
@@ -369,7 +350,7 @@ async def test_plugin_that_catches_its_cancellation_keeps_no_connection(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that has left leaves the hub, whatever a plugin does with its text."""
-    monkeypatch.setattr("rtdemo.web.websocket.FINISH_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(websocket, "FINISH_TIMEOUT_S", 0.0)
     plugin = tmp_path / "stubborn.py"
     plugin.write_text(STUBBORN)
     opened = await Opened(start).open(files=(plugin,))

@@ -216,16 +216,6 @@ async def test_without_a_login_nobody_is_a_user(start: Start, plugin: Path, cloc
         assert names(await until(peer, "all_")) == {"all_"}
 
 
-@pytest.fixture
-async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder)
-    await server.start()
-    yield server
-    await server.stop()
-
-
 async def test_restriction_holds_on_a_server_without_the_plugin(
     start: Start, plugin: Path, redis_server: RedisServer, clock: VirtualClock
 ) -> None:

@@ -52,6 +52,10 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "nginx": "`proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`",
         "HAProxy": "`option forwardfor`",
     },
+    "trust in proxies": {
+        "": "start rtdemo with --trusted-proxies and the number of proxies, such as 1; "
+        "without it all clients share the limits of one address",
+    },
     "buffering": {
         "": "configure the proxy to forward text/event-stream without buffering",
         "nginx": "`proxy_buffering off; gzip off;`",

@@ -143,7 +143,17 @@ async def headers(context: Context) -> Finding:
         needed.append(context.fix("host", origin=context.address.origin))
     if not forwarding:
         needed.append(context.fix("forwarding"))
+    elif shared := _shared_address(context):
+        seen.append(f"rtdemo takes all clients for {shared}")
+        needed.append(context.fix("trust in proxies"))
     return Finding("warn" if needed else "ok", "; ".join(seen), " and ".join(needed))
+
+
+def _shared_address(context: Context) -> str:
+    """Return the address that all clients have if the server trusts no proxy; else an empty text."""
+    received, remote = _received_headers(context), str(context.received.get("remote", ""))
+    reported = ",".join(received.get(name, "") for name in ("x-forwarded-for", "forwarded"))
+    return remote if reported != "," and remote not in reported.lower() else ""
 
 
 async def page(context: Context) -> Finding:

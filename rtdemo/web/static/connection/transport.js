@@ -32,7 +32,7 @@ import { clip, oneLine } from "../format.js";
 /**
  * @typedef {object} Failure
  * @property {string} sentence why a connection did not open
- * @property {number | null} retryMs milliseconds after which the server accepts it; null where it does not say so
+ * @property {number | null} retryMs milliseconds after which to try again, as the server asked; null if it did not
  */
 
 const PROBE_TIMEOUT_MS = 3_000;
@@ -57,7 +57,7 @@ export async function explainFailure(address, unexplained, login = null) {
 }
 
 /**
- * Say when a refused connection is tried again.
+ * Return the sentence about the next try of a connection.
  * @param {number} ms
  */
 export function retrySentence(ms) {
