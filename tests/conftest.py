@@ -75,6 +75,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{count} tests skipped: {reason.removeprefix('Skipped: ')}")
 
 
+@pytest.fixture(autouse=True)
+def uncovered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure no coverage in the programs of a test with the mark `no_cover`, either.
+
+    It doubles the CPU time of code in a loop. So tests that repeat thousands of times what other tests
+    cover have the mark; pytest-cov does not measure their own process.
+    """
+    if request.node.get_closest_marker("no_cover") is not None:
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.fixture
 def clock() -> VirtualClock:
     """Time that passes only when the test says so."""

@@ -18,6 +18,8 @@ from tests.cluster.scenarios import (
     workers,
 )
 
+pytestmark = pytest.mark.no_cover
+
 
 def faults(reports: Reports) -> list[tuple[str, str]]:
     """Return the faults in the reports, as transport and kind."""

@@ -18,6 +18,8 @@ from tests.conftest import Start
 from tests.raw_client import CLOSE, GOODBYE, RawClient, frame, frames, request
 from tests.tls_client import TlsClient
 
+pytestmark = pytest.mark.no_cover
+
 COUNT = 20_000
 """Connects and leaves."""
 TLS_COUNT = 1000
