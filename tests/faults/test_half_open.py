@@ -11,6 +11,7 @@ import pytest
 
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
+from rtdemo.web.sse import BEATS
 from tests.clients import eventually
 from tests.conftest import Start
 from tests.faults.test_faults import reasons
@@ -127,7 +128,8 @@ async def test_stream_gets_a_heartbeat_that_has_to_be_acknowledged(
     proxies[0].swallow()
     for _ in range(2):
         before = proxies[0].swallowed
-        connection._outbox.beat()  # type: ignore[attr-defined]  # it is the protocol too
+        for _ in range(BEATS):
+            connection._outbox.beat()  # type: ignore[attr-defined]  # it is the protocol too
         await eventually(lambda: proxies[0].swallowed > before)  # noqa: B023 - awaited here
     assert connection.reason is None
     client.close()

@@ -279,6 +279,7 @@ async def test_thread_that_fails_after_its_client_has_left(
 ) -> None:
     """Its error is not logged as one that was never retrieved."""
     entered, leave = threading.Event(), threading.Event()
+    of_other_tests = set(threading.enumerate())
 
     def failing() -> str:
         entered.set()
@@ -295,8 +296,9 @@ async def test_thread_that_fails_after_its_client_has_left(
     while harness.supervisor._threads._unfinished:
         await asyncio.sleep(0.001)
     harness.supervisor.close()
-    for thread in [each for each in threading.enumerate() if each.name == "rtdemo producer"]:
-        await asyncio.to_thread(thread.join, 5)  # it refers to the future until it ends
+    for thread in set(threading.enumerate()) - of_other_tests:
+        if thread.name == "rtdemo producer":
+            await asyncio.to_thread(thread.join, 5)  # it refers to the future until it ends
     gc.collect()
     assert caplog.records == []
 
