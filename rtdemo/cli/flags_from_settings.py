@@ -11,6 +11,8 @@ import click
 from rtdemo.settings.field import Setting
 from rtdemo.settings.settings import SETTINGS
 
+_METAVARS: dict[type, str] = {str: "TEXT", int: "NUMBER", float: "NUMBER", tuple: "LIST"}
+"""What the help shows for the value of a flag."""
 FILES = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 """The argument FILES of a command: plugin files."""
 
@@ -30,13 +32,17 @@ def options(names: Iterable[str] = tuple(SETTINGS)) -> Callable[[Any], Any]:
 def _option(setting: Setting) -> Any:
     help_text = f"{setting.help} [{setting.variable}]"
     if setting.default not in ("", (), False):
-        help_text += f" Default: {setting.default}."
+        help_text += f" Default: {_default_text(setting.default)}."
     if setting.kind is bool:
         flag = f"{setting.flag}/--no-{setting.flag[2:]}"
         return click.option(flag, setting.name, default=None, help=help_text)
-    return click.option(
-        setting.flag, setting.name, metavar=setting.kind.__name__.upper(), help=help_text
-    )
+    return click.option(setting.flag, setting.name, metavar=_METAVARS[setting.kind], help=help_text)
+
+
+def _default_text(default: Any) -> str:
+    if default is True:
+        return "on"
+    return f"{default:.0f}" if isinstance(default, float) and default.is_integer() else str(default)
 
 
 def check_files(files: Iterable[Path], or_else: str = "") -> None:

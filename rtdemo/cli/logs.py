@@ -129,3 +129,5 @@ def setup(level: str, log_format: str) -> None:
     # aiohttp warns about each client that offers a subprotocol, although any client may offer one.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    # It logs that something has changed; what became of it is logged by `Reloader`.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)

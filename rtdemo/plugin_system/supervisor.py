@@ -258,7 +258,9 @@ class Supervisor:
         receiver.backoff.failed(self._time())
         self._count_round()
         if self.failures % FAILURES_PER_TRACEBACK == 1:
-            self._log_problem("retrying after 1 to 30 s", error)
+            # Of a wrong content the traceback shows our code only.
+            shown = None if isinstance(error, ContentTypeError) else error
+            self._log_problem("retrying after 1 to 30 s", shown)
 
     def _count_round(self) -> None:
         before = self._failed_rounds.consecutive_failures

@@ -39,7 +39,10 @@ class Reloader:
         from watchfiles import awatch
 
         existing = [folder for folder in folders if folder.is_dir()]
-        async for changes in awatch(*existing, debounce=DEBOUNCE_MS, recursive=False):
+        watched = awatch(
+            *existing, watch_filter=_is_plugin_file, debounce=DEBOUNCE_MS, recursive=False
+        )
+        async for changes in watched:
             self.apply({Path(path) for _, path in changes})
 
     def apply(self, changed: Iterable[Path]) -> None:
@@ -77,3 +80,8 @@ class Reloader:
             log.info("plugin %r loaded again", source.name)
         self._hub.plugins.collect_shared(source.name)
         self._hub.swap(source.name)
+
+
+def _is_plugin_file(_change: object, path: str) -> bool:
+    """Return whether a changed file may be a plugin's: not the server's own log in the same folder."""
+    return path.endswith(".py")

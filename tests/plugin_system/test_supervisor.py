@@ -88,6 +88,16 @@ def test_failure_backs_off_from_1_to_30_seconds(clock: VirtualClock) -> None:
     assert harness.supervisor.last_error == "RuntimeError: broken"
 
 
+def test_wrong_content_is_logged_in_one_line(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A traceback would show the server's code only: the producer has returned."""
+    Harness(clock, lambda: ["a", "list"]).runner()
+    clock.advance(1)
+    assert [record.exc_info for record in caplog.records] == [None]
+    assert "returned list; return str, dict, Message or None; retrying" in caplog.text
+
+
 def test_traceback_is_logged_once_and_recovery_too(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

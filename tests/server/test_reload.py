@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx
@@ -157,6 +158,27 @@ async def test_reload_flag_watches_the_files(
     peer = await connect(server, "sse", "producers=dice")
     clock.advance(1)
     assert (await peer.receive())["message"] == "reloaded"
+
+
+async def test_log_in_a_watched_folder_is_no_change(
+    start: Start, dice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose log is in the folder would look at all its plugins after each line."""
+    applied: list[set[str]] = []
+
+    def apply(_reloader: Reloader, changed: Iterable[Path]) -> None:
+        applied.append({path.name for path in changed})
+
+    monkeypatch.setattr(Reloader, "apply", apply)
+    await start(files=(dice,), reload=True)
+
+    def is_noticed() -> bool:
+        dice.with_name("server.log").write_text("a line")
+        dice.write_text(CODE.format(traits="", text="reloaded"))
+        return bool(applied)
+
+    await eventually(is_noticed)
+    assert applied[0] == {dice.name}
 
 
 async def test_enabling_a_producer(
