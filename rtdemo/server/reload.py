@@ -39,9 +39,7 @@ class Reloader:
         from watchfiles import awatch
 
         existing = [folder for folder in folders if folder.is_dir()]
-        watched = awatch(
-            *existing, watch_filter=_is_plugin_file, debounce=DEBOUNCE_MS, recursive=False
-        )
+        watched = awatch(*existing, watch_filter=_is_plugin_file, debounce=DEBOUNCE_MS, recursive=False)
         async for changes in watched:
             self.apply({Path(path) for _, path in changes})
 
