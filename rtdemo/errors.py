@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -273,6 +274,26 @@ def one_line(error: BaseException) -> str:
     sentence = " ".join(text.split())
     name = type(error).__name__
     return (f"{name}: {sentence}" if sentence else name)[:300]
+
+
+def network_reason(error: BaseException) -> str:
+    """Return why a connection failed in a few words, such as `connection refused`.
+
+    Arguments:
+        error: of a socket, of `ssl`, or of aiohttp, which has that of the socket as `os_error`.
+    """
+    cause = getattr(error, "os_error", None) or error
+    if verify_message := getattr(cause, "verify_message", ""):
+        return str(verify_message)
+    if isinstance(cause, TimeoutError) and not cause.errno:
+        return "no answer in time"
+    if isinstance(reason := getattr(cause, "reason", None), str):  # of `ssl`: WRONG_VERSION_NUMBER
+        return reason.replace("_", " ").lower()
+    if isinstance(cause, OSError) and cause.errno:
+        # asyncio puts the address into the text. Numbers below 0 are those of getaddrinfo.
+        text = os.strerror(cause.errno) if cause.errno > 0 else cause.strerror
+        return str(text).lower()
+    return one_line(error)
 
 
 def printable(text: str) -> str:

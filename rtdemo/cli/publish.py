@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import click
 
-from rtdemo.errors import PublishError, one_line
+from rtdemo.errors import PublishError, network_reason, one_line
 
 REQUEST_TIMEOUT_S = 10.0
 """Seconds for one request."""
@@ -134,7 +134,7 @@ def _post(url: str, request: urllib.request.Request, is_first: bool) -> str:
         raise PublishError(url, problem, NOT_ACCEPTED if is_refused else MAYBE_ACCEPTED) from error
     except (OSError, IncompleteRead) as error:
         cause = getattr(error, "reason", error)
-        problem = str(cause or error) or type(cause).__name__
+        problem = f"cannot be reached: {network_reason(cause or error)}"
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise PublishError(url, problem, MAYBE_ACCEPTED) from error
         raise _RetryableError(problem) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from rtdemo.errors import ServerError, one_line
+from rtdemo.errors import ServerError, network_reason
 from rtdemo.lab.address import Address
 from rtdemo.lab.event_stream import EventParser
 from rtdemo.protocol.client import Transport
@@ -192,12 +192,12 @@ def to_server_error(url: str, error: Exception) -> ServerError:
         return refusal_error(url, error.status, error.message, error.headers or {})
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         fix = "name the certificate of its authority in SSL_CERT_FILE"
-        return ServerError(url, f"has a certificate that is not trusted: {one_line(error)}", fix)
+        return ServerError(url, f"has a certificate that is not trusted: {network_reason(error)}", fix)
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         scheme, _, rest = url.partition(":")
         fix = f"if it does not use TLS, give {scheme.removesuffix('s')}:{rest}"
-        return ServerError(url, f"fails at TLS: {one_line(error)}", fix)
+        return ServerError(url, f"fails at TLS: {network_reason(error)}", fix)
     if isinstance(error, TimeoutError):
         return ServerError(url, "does not respond", "is it the right address?", retryable=True)
     fix = "is the server running?"
-    return ServerError(url, f"cannot be reached: {one_line(error)}", fix, retryable=True)
+    return ServerError(url, f"cannot be reached: {network_reason(error)}", fix, retryable=True)

@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 
-from rtdemo.errors import one_line
+from rtdemo.errors import network_reason
 from rtdemo.lab.doctor.context import RESPONSE_TIMEOUT_S, Context
 from rtdemo.lab.doctor.errors import CannotRunError
 from rtdemo.plugin_system.checks import Finding
@@ -31,7 +31,8 @@ async def dns(context: Context) -> Finding:
         async with asyncio.timeout(RESPONSE_TIMEOUT_S):
             infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError) as error:
-        raise CannotRunError(f"{host} has no address ({one_line(error)}); check the spelling") from error
+        reason = network_reason(error)
+        raise CannotRunError(f"{host} has no address ({reason}); check the spelling") from error
     took = (time.perf_counter() - started) * 1000
     addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
     if addresses == [host]:
@@ -51,7 +52,7 @@ async def tcp(context: Context) -> Finding:
         async with asyncio.timeout(RESPONSE_TIMEOUT_S):
             _, writer = await asyncio.open_connection(address.host, address.port)
     except (OSError, TimeoutError) as error:
-        reason = one_line(error) if str(error) else f"no answer in {RESPONSE_TIMEOUT_S:g} s"
+        reason = network_reason(error) if str(error) else f"no answer in {RESPONSE_TIMEOUT_S:g} s"
         raise CannotRunError(
             f"{address.origin} cannot be reached ({reason}); is the server running?"
         ) from error
@@ -103,8 +104,9 @@ async def _handshake(context: Context, verify: bool) -> ssl.SSLObject:
     except (OSError, TimeoutError) as error:
         origin = context.address.origin
         plain = origin.replace("https", "http", 1)
+        reason = network_reason(error)
         raise CannotRunError(
-            f"the TLS handshake with {origin} failed ({one_line(error)}); without TLS, give {plain}"
+            f"the TLS handshake with {origin} failed ({reason}); without TLS, give {plain}"
         ) from error
 
 

@@ -1,0 +1,59 @@
+"""The words in which errors of the network reach a person."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+import aiohttp
+import pytest
+
+from rtdemo.errors import network_reason
+from tests.redis_server import free_port
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "name or service not known"),
+        (TimeoutError(), "no answer in time"),
+        (OSError("Multiple exceptions"), "OSError: Multiple exceptions"),
+        (ValueError("no\nnumber"), "ValueError: no number"),
+    ],
+)
+def test_reason_of_a_failed_connection(error: Exception, reason: str) -> None:
+    """It has no number, no address and no name of a class where the system gives words."""
+    assert network_reason(error) == reason
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_closed_port_refuses_the_connection(host: str) -> None:
+    """asyncio and aiohttp report it in other ways, and `localhost` has two addresses."""
+    port = free_port()
+    with pytest.raises(OSError) as refused:
+        await asyncio.open_connection(host, port)
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(aiohttp.ClientConnectorError) as unconnected:
+            await http.get(f"http://{host}:{port}/")
+    assert [network_reason(one.value) for one in (refused, unconnected)] == ["connection refused"] * 2
+
+
+async def test_server_without_tls_and_one_that_nobody_trusts(
+    server_context: ssl.SSLContext,
+) -> None:
+    """The reasons are those of OpenSSL, without its file and line."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+        await reader.read(1)
+        writer.close()
+
+    reasons = []
+    for context in (None, server_context):
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+        async with server, aiohttp.ClientSession() as http:
+            with pytest.raises(aiohttp.ClientConnectorError) as failed:
+                await http.get(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        reasons.append(network_reason(failed.value))
+    assert reasons == ["wrong version number", "self-signed certificate"]
