@@ -29,9 +29,9 @@ def test_reason_of_a_failed_connection(error: Exception, reason: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_closed_port_refuses_the_connection(host: str) -> None:
-    """asyncio and aiohttp report it in other ways, and `localhost` has two addresses."""
+    """The two libraries report it in other ways, and `localhost` has two addresses."""
     port = free_port()
-    with pytest.raises(OSError) as refused:
+    with pytest.raises(OSError, match="Connect call failed") as refused:
         await asyncio.open_connection(host, port)
     async with aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.ClientConnectorError) as unconnected:
