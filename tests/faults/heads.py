@@ -8,7 +8,7 @@ import time
 
 from tests.faults.attack import Figures
 from tests.faults.peers import connected, is_open, rest, status, try_to_send
-from tests.faults.target import Setup, Target
+from tests.faults.target import Setup
 from tests.raw_client import RawClient
 
 ATTACKERS = 60
@@ -71,21 +71,28 @@ async def streams_with_large_heads(setup: Setup) -> Figures:
 
 async def slow(setup: Setup) -> Figures:
     """Send nothing, a part of a head, or a byte from time to time, on new and on reused connections."""
-    async with setup.server() as target, connected(target, 25) as peers:
-        kinds = [_cut_after(peer, target, n % 5) for n, peer in enumerate(peers)]
-        cut = await asyncio.gather(*kinds)
+    async with setup.server() as target:
+        start = time.monotonic()  # the time of a first head begins with the connect
+        async with connected(target, 25) as peers:
+            cut = await asyncio.gather(*(_cut_after(peer, n % 5, start) for n, peer in enumerate(peers)))
         # Those that sent a part of a request are owed an answer.
         answered = sum(b" 408 " in peer.received for n, peer in enumerate(peers) if n % 5)
         return {"first cut": min(cut), "last cut": max(cut), "answered with 408": answered}
 
 
-async def _cut_after(peer: RawClient, target: Target, kind: int) -> float:
-    """Send one kind of slow head; return the seconds until the server closes, infinite if never."""
+async def _cut_after(peer: RawClient, kind: int, start: float) -> float:
+    """Send one kind of slow head; return the seconds until the server closes, infinite if never.
+
+    Arguments:
+        peer: is connected.
+        kind: of the head.
+        start: before it connected, in seconds of `time.monotonic`.
+    """
     parts = (b"", b"GET /api", FIRST_LINES, FIRST_LINES + b"X-Slow: ", FIRST_LINES)
     if kind == 4:
         await peer.send(FIRST_LINES + b"\r\n")
         await peer.read_until(b'{"now":')
-    start = time.monotonic()
+        start = time.monotonic()
     if parts[kind]:
         await peer.send(parts[kind])
     dripping = asyncio.ensure_future(_drip(peer)) if kind >= 3 else None
