@@ -23,7 +23,10 @@ from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from tests.clients import CONNECT, Peer
 
-pytest_plugins = ["tests.redis_server", "tests.running_alone", "tests.tls_client"]
+pytest_plugins = [
+    *("tests.redis_server", "tests.running_alone", "tests.tls_client"),
+    "tests.uncovered",
+]
 # Tests time nothing; for the rest, CI's own profile stays, which draws the same examples each time.
 settings.register_profile("untimed", settings(deadline=None))
 settings.load_profile("untimed")
@@ -73,17 +76,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = terminalreporter.stats.get("skipped", [])
     for reason, count in Counter(report.longrepr[2] for report in reports).items():
         terminalreporter.write_line(f"{count} tests skipped: {reason.removeprefix('Skipped: ')}")
-
-
-@pytest.fixture(autouse=True)
-def uncovered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure no coverage in the programs of a test with the mark `no_cover`, either.
-
-    It doubles the CPU time of code in a loop. So tests that repeat thousands of times what other tests
-    cover have the mark; pytest-cov does not measure their own process.
-    """
-    if request.node.get_closest_marker("no_cover") is not None:
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture
