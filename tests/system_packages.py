@@ -62,11 +62,12 @@ CHROMIUM = Program(
     "RTDEMO_CHROMIUM",
     "`.venv/bin/playwright install chromium`",
 )
+CURL = Program("curl")
 HAPROXY = Program("haproxy")
 NGINX = Program("nginx")
 OPENSSL = Program("openssl")
 REDIS = Program("redis-server", is_optional=True)
-PROGRAMS = (CHROMIUM, HAPROXY, NGINX, OPENSSL, REDIS)
+PROGRAMS = (CHROMIUM, CURL, HAPROXY, NGINX, OPENSSL, REDIS)
 
 
 def find(program: Program) -> str | None:

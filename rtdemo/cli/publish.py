@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import click
 
-from rtdemo.errors import PublishError, network_reason, one_line
+from rtdemo.errors import PublishError, network_reason, one_line, printable
 
 REQUEST_TIMEOUT_S = 10.0
 """Seconds for one request."""
@@ -109,6 +109,13 @@ def _publish(url: str, request: urllib.request.Request, tries: int | None) -> st
     raise AssertionError  # pragma: no cover - count() never ends
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Report a redirect instead of following it: urllib would send the token to any other host."""
+
+    def redirect_request(self, *_arguments: object) -> None:
+        """Return no request, so that the answer is an error."""
+
+
 def _opener(url: str) -> urllib.request.OpenerDirector:
     """Return an opener that uses the proxy of the environment, except for this machine."""
     host = urlsplit(url).hostname or ""
@@ -116,7 +123,8 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
         is_here = ip_address(host).is_loopback
     except ValueError:
         is_here = host == "localhost"
-    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_here else []))
+    proxy = [urllib.request.ProxyHandler({})] if is_here else []
+    return urllib.request.build_opener(_NoRedirect, *proxy)
 
 
 def _post(url: str, request: urllib.request.Request, is_first: bool) -> str:
@@ -127,10 +135,13 @@ def _post(url: str, request: urllib.request.Request, is_first: bool) -> str:
         with suppress(OSError, HTTPException):
             error.msg = error.read(500).decode(errors="replace").strip()
         problem = f"answered {error.code}: {error.msg}"
+        if 300 <= error.code < 400:
+            there = printable(error.headers.get("Location", "nowhere")[:200])
+            problem = f"redirects to {there}; give the address of that server with --to"
         if error.code in RETRY_STATUSES:
             raise _RetryableError(problem) from error
         # An earlier try may have been accepted, so only the first refusal is certain.
-        is_refused = is_first and 400 <= error.code < 500
+        is_refused = is_first and 300 <= error.code < 500
         raise PublishError(url, problem, NOT_ACCEPTED if is_refused else MAYBE_ACCEPTED) from error
     except (OSError, IncompleteRead) as error:
         cause = getattr(error, "reason", error)

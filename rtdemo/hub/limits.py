@@ -82,7 +82,21 @@ class Limits:
             connections: number of connections that are open.
 
         Raises:
-            OverLimit: `max_connections`, `max_connections_per_address` or `connects_per_address`.
+            OverLimit: `connects_per_address`, or as from `check_room`.
+        """
+        self.check_room(remote, connections)
+        if address := limited_address(remote):
+            self._take(self._connects, "connects_per_address", address, "connects")
+
+    def check_room(self, remote: str, connections: int) -> None:
+        """Check whether there is room for another connection.
+
+        Arguments:
+            remote: the client's address.
+            connections: number of connections that are open.
+
+        Raises:
+            OverLimit: `max_connections` or `max_connections_per_address`.
         """
         most = self._settings.max_connections
         if most and connections >= most:
@@ -94,7 +108,6 @@ class Limits:
         if most and self._open.get(address, 0) >= most:
             what = f"your address has {most} connections"
             raise self._over("max_connections_per_address", what, FULL_RETRY_S, address)
-        self._take(self._connects, "connects_per_address", address, "connects")
 
     def opened(self, remote: str) -> None:
         """Count a connection that is open now."""

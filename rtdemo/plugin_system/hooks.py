@@ -6,7 +6,6 @@ import asyncio
 import difflib
 import inspect
 import logging
-import re
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
@@ -39,9 +38,12 @@ RECEIVE_TIMEOUT_S = 10.0
 AUTHENTICATE_TIMEOUT_S = 10.0
 """Seconds that an async `authenticate` hook has for its answer."""
 _ASYNC_HOOKS = ("receive", "authenticate")
-_SECRET_HEADERS = ("Authorization", "Proxy-Authorization")
-_WORD = re.compile(r"[^\s;,=\"']{6,}")
-"""A part of a header or of a query that may be a password or a token."""
+_LOGGED_CAUSES = 5
+"""Errors of one chain whose frames are logged."""
+
+
+class _WrongAnswerError(TypeError):
+    """Report that a hook returned something else than it may. The text has nothing of the request."""
 
 
 class Hooks:
@@ -117,7 +119,7 @@ class Hooks:
         """Return the first user that an `authenticate` hook names; None where none does.
 
         A hook that fails admits nobody, and no later hook is asked: it might have refused. Its
-        traceback is logged without what the request may have had as a secret.
+        traceback is logged without the error's text, which may repeat a secret of the request.
 
         Raises:
             Refused: as a hook raised it; 500 where a hook failed.
@@ -131,25 +133,21 @@ class Hooks:
                         answer = await answer
                 if answer is not None and not is_user_name(answer):
                     kind = type(answer).__name__
-                    raise TypeError(f"returned {kind} that is not a user's name; return text or None")
+                    sentence = f"returned {kind} that is not a user's name; return text or None"
+                    raise _WrongAnswerError(sentence)
             except BaseException as error:  # SystemExit too: a plugin must not end the server
                 raise_if_cancelled(error)
                 if isinstance(error, Refused) and 400 <= error.status < 600:
                     raise
-                self._authentication_failed(implementation.plugin_name, error, request)
+                self._authentication_failed(implementation.plugin_name, error)
                 raise Refused(500, "login failed; see the server log") from None
             if answer is not None:
                 return str(answer)
         return None
 
-    def _authentication_failed(self, plugin: str, error: BaseException, request: HttpRequest) -> None:
+    def _authentication_failed(self, plugin: str, error: BaseException) -> None:
         if self._is_logged(plugin, "authenticate"):
-            text = "".join(traceback.format_exception(error)).rstrip()
-            given = [request.headers.get(name, "") for name in _SECRET_HEADERS]
-            given += [*request.cookies.values(), *request.query.values()]
-            for secret in _WORD.findall(" ".join(given)):
-                text = text.replace(secret, "***")
-            log.error("hook 'authenticate' of plugin %r failed: %s", plugin, text)
+            log.error("hook 'authenticate' of plugin %r failed: %s", plugin, _without_texts(error))
 
     def producers(self, client: Client) -> Iterator[tuple[str, Producer]]:
         """Yield the private producers of a connection, each with its plugin's name."""
@@ -284,6 +282,21 @@ def _items(answer: Iterable[Any]) -> list[Any]:
     if len(items) > MAX_ITEMS:
         raise ValueError(f"returned over {MAX_ITEMS} items; return fewer")
     return items
+
+
+def _without_texts(error: BaseException) -> str:
+    """Return the traceback of an error and of its causes: frames and types, and no values.
+
+    A password that a hook has decoded, or a header of its own, cannot be recognised in a text.
+    """
+    parts: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(parts) < _LOGGED_CAUSES:
+        frames = "".join(traceback.format_tb(cause.__traceback__))
+        text = cause if isinstance(cause, _WrongAnswerError) else "(its text may have a secret)"
+        parts.append(f"{frames}{type(cause).__name__}: {text}")
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "\n" + "\nwhich was caused by:\n".join(parts)
 
 
 def _is_specified(caller: object) -> bool:

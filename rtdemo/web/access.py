@@ -78,13 +78,13 @@ def check_token(request: web.Request, kind: str, token: str) -> None:
         raise Refused(403, f"without --{kind}-token only local users may do this, but {why}")
 
 
-def check_details(request: web.Request) -> None:
+async def check_details(request: web.Request) -> None:
     """Admit those who may read details: paths, errors, metrics.
 
     Raises:
         Refused: 401 without the admin token where one is set; 403 where none is.
     """
-    if may_read_details(request):
+    if await may_read_details(request):
         return
     if request.app[SETTINGS].admin_token:
         ways = "send the admin token as Authorization: Bearer, or start the server with --public-stats"
@@ -93,8 +93,12 @@ def check_details(request: web.Request) -> None:
     raise Refused(403, f"this is for local users, but {not_local_because(request)}; {ways}")
 
 
-def may_read_details(request: web.Request) -> bool:
+async def may_read_details(request: web.Request, is_logged_in: bool = False) -> bool:
     """Return whether a request may read details: with the admin token, from a local user, or all may.
+
+    Arguments:
+        request: the request.
+        is_logged_in: whether its login has been checked; then its token, if it has one, is no wrong one.
 
     Raises:
         Refused: 429 with Retry-After after too many wrong tokens from the client's address.
@@ -106,9 +110,8 @@ def may_read_details(request: web.Request) -> bool:
         check_tokens(request)
         if has_token(request, settings.admin_token):
             return True
-        # With login, `authenticate` judges the token: it is another one.
-        if not request.app[LOGIN].is_on:
-            add_failed_token(request)
+        if not is_logged_in:
+            await request.app[LOGIN].count_if_wrong(request)
     return not not_local_because(request)
 
 

@@ -14,6 +14,7 @@ from rtdemo.protocol.client import Client, Transport
 from rtdemo.web.app_keys import HUB, SETTINGS, SITES
 from rtdemo.web.client_address import client_address
 from rtdemo.web.host import split_host
+from rtdemo.web.limits import check_room
 
 RETRY_SOON = {"Retry-After": "2"}
 """Header of a refusal for a reason that soon passes; the value is in seconds."""
@@ -33,9 +34,11 @@ def admit(request: web.Request, transport: Transport, user: str | None) -> tuple
 
     Raises:
         Refused: 503 while the server drains or has no file descriptor for a stream; 400 for a query
-            that is not allowed.
+            that is not allowed; 429 or 503 over a limit of connections.
     """
     hub = request.app[HUB]
+    # After the login, and nothing waits from here until the connection counts.
+    check_room(request)
     if hub.refusing:
         raise Refused(503, "the server is shutting down; try again", RETRY_SOON)
     if hub.is_full:

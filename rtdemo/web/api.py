@@ -16,7 +16,7 @@ from rtdemo.web.access import check_admin, check_details, may_read_details
 from rtdemo.web.aggregate import forget, gather
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS
 from rtdemo.web.identity import Identity
-from rtdemo.web.login import reader
+from rtdemo.web.login import LOGIN, reader
 from rtdemo.web.other_workers import is_from_other_worker
 
 _JSON_KEYS = {counter: counter for counter in COUNTERS} | {"too_slow": "tooSlow"}
@@ -122,7 +122,7 @@ async def producers(request: web.Request) -> web.Response:
     hub = request.app[HUB]
     identity = await reader(request)
     running = (await gather(request.app)).producers
-    if not may_read_details(request):
+    if not await may_read_details(request, is_logged_in=request.app[LOGIN].is_on):
         running = [msgspec.structs.replace(producer, last_error=None) for producer in running]
     names = {producer.name for producer in running}
     replying = set(hub.plugins.replying)
@@ -188,7 +188,7 @@ async def plugins(request: web.Request) -> web.Response:
     Raises:
         Refused: 401 or 403 for those who may not read details.
     """
-    check_details(request)
+    await check_details(request)
     return json_response(
         [
             {"name": plugin.name, "origin": plugin.origin, "error": plugin.error}

@@ -23,9 +23,21 @@ def check_connect(request: web.Request) -> None:
         Refused: 429 or 503, with Retry-After. The server then closes the connection, which would
             otherwise stay open for further requests.
     """
-    hub = request.app[HUB]
+    _check_connections(request, request.app[HUB].limits.check_connect)
+
+
+def check_room(request: web.Request) -> None:
+    """Admit a request whose login took time: others may have connected meanwhile.
+
+    Raises:
+        Refused: as by `check_connect`.
+    """
+    _check_connections(request, request.app[HUB].limits.check_room)
+
+
+def _check_connections(request: web.Request, check: Callable[[str, int], None]) -> None:
     try:
-        _check(hub.limits.check_connect, client_address(request), len(hub))
+        _check(check, client_address(request), len(request.app[HUB]))
     except Refused as refused:
         refused.headers[hdrs.CONNECTION] = "close"
         raise

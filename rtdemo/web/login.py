@@ -7,13 +7,14 @@ By default login is off: everyone may connect, and no client has a user name. It
 - with `--require-login`: even if none of these can admit anyone.
 
 Browsers send no header with an EventSource or a WebSocket. Their URL has a ticket instead, which
-`POST /api/ticket` returns to users that have logged in. A used ticket in a proxy's log is worthless,
-unlike a token. This server logs neither.
+`POST /api/ticket` returns to users that have logged in. It works once, unlike a token. This server logs
+neither.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -75,6 +76,22 @@ class Login:
             Refused: 401 without a valid token; 429 with Retry-After after too many wrong ones from the
                 client's address; or as a plugin decides.
         """
+        has_token = bearer_token(request) is not None
+        if has_token:
+            check_tokens(request)
+        try:
+            return await self._identify(request)
+        except Refused as refused:
+            # Where nobody can log in, each token is wrong: it may be a guess of the administrators'.
+            if has_token and (refused.status == 401 or not self._can_log_in):
+                add_failed_token(request)
+            raise
+
+    @property
+    def _can_log_in(self) -> bool:
+        return self._verifier is not None or self._hub.plugins.hooks.authenticates
+
+    async def _identify(self, request: web.Request) -> Identity:
         hooks = self._hub.plugins.hooks
         if hooks.authenticates:
             user = await hooks.authenticate(request)
@@ -86,12 +103,18 @@ class Login:
         token = bearer_token(request)
         if token is None:
             raise Refused(401, "log in: send a token as Authorization: Bearer", CHALLENGE)
-        check_tokens(request)
         try:
             return self._verifier.verify(token)
         except TokenError as error:
-            add_failed_token(request)
             raise Refused(401, str(error), _INVALID) from None
+
+    async def count_if_wrong(self, request: web.Request) -> None:
+        """Count the token of a request, which is no administrator's, unless a user logs in with it."""
+        if not self.is_on:
+            add_failed_token(request)
+            return
+        with suppress(Refused):
+            await self.authenticate(request)
 
     async def take(self, ticket: str) -> Identity:
         """Return who a ticket was issued to.
@@ -186,10 +209,18 @@ async def reader(request: web.Request) -> Identity | None:
     """Return who reads the API; None for an administrator or another worker, which see everything.
 
     Raises:
-        Refused: 401, or as a plugin decides.
+        Refused: 401, or as a plugin decides; 429 with Retry-After after too many wrong tokens from the
+            client's address.
     """
-    is_admin = has_token(request, request.app[SETTINGS].admin_token)
-    return None if is_admin or is_from_other_worker(request) else await authenticate(request)
+    if is_from_other_worker(request):
+        return None
+    admin_token = request.app[SETTINGS].admin_token
+    if admin_token and bearer_token(request) is not None:
+        # Before the comparison: else guesses would go on, since only the right one is answered by 200.
+        check_tokens(request)
+        if has_token(request, admin_token):
+            return None
+    return await authenticate(request)
 
 
 def user_header(user: str | None) -> dict[str, str]:

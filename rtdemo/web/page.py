@@ -48,7 +48,7 @@ async def index(request: web.Request) -> web.Response:
         "websocket_port": _websocket_port(request),
         "lab": settings.lab,
         "probes": settings.probes,
-        "details": may_read_details(request),
+        "details": await may_read_details(request),
         "login": request.app[LOGIN].is_on,
     }
     response = aiohttp_jinja2.render_template("index.html", request, context)

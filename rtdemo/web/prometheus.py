@@ -53,7 +53,7 @@ async def metrics(request: web.Request) -> web.Response:
     Raises:
         Refused: 401 or 403 for those who may not read details.
     """
-    check_details(request)
+    await check_details(request)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collected(request.app[HUB], await gather(request.app)))
     body = generate_latest(registry)

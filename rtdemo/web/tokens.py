@@ -19,6 +19,8 @@ LEEWAY_S = 5.0
 """Seconds by which the clocks of this server and of the token's issuer may differ."""
 MAX_TOKEN_LENGTH = 8192
 """Characters of a token. The server hashes each of them before it can refuse the token."""
+MIN_RSA_BITS = 2048
+"""Smallest RSA key (RFC 7518 section 3.3)."""
 LAST_EXPIRY = 2.0**52
 """Seconds since the Unix epoch that stand for any later time."""
 _ALGORITHMS: Mapping[tuple[str, str], str] = {
@@ -79,18 +81,23 @@ class TokenVerifier:
         Raises:
             TokenError: the token is not valid.
         """
-        if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise TokenError(f"the token is over {MAX_TOKEN_LENGTH} characters; give it fewer claims")
+        if not token.isascii():
             raise TokenError(_NO_TOKEN)
         try:
             claims = self._decode(token)
-            user, expires = claims["sub"], float(min(int(claims["exp"]), LAST_EXPIRY))
+            user, expires = claims["sub"], claims["exp"]
         except Exception as error:
             # A token is a stranger's text: whatever it makes the library raise, it is not valid.
             problem = next((text for kind, text in _PROBLEMS if isinstance(error, kind)), _NO_TOKEN)
             raise TokenError(problem) from None
         if not is_user_name(user):
             raise TokenError(f"the token's sub is not 1 to {MAX_USER_LENGTH} printable characters")
-        return Identity(user, expires + LEEWAY_S)
+        # The library also takes texts such as "9_999"; a NumericDate is a number (RFC 7519 section 2).
+        if not isinstance(expires, int | float):
+            raise TokenError("the token's exp is not a number")
+        return Identity(user, float(min(expires, LAST_EXPIRY)) + LEEWAY_S)
 
     def _decode(self, token: str) -> dict[str, Any]:
         id_ = jwt.get_unverified_header(token).get("kid")
@@ -150,11 +157,14 @@ def _read_key(path: str, data: dict[str, Any]) -> Key | None:
     if algorithm is None or data.get("use", "sig") != "sig" or data.get("alg", algorithm) != algorithm:
         return None
     try:
-        return Key(algorithm, jwt.PyJWK(data, algorithm).key, data.get("kid"))
+        key = Key(algorithm, jwt.PyJWK(data, algorithm).key, data.get("kid"))
     except exceptions.MissingCryptographyError as error:
         raise _error(path, "it only with the extra: pip install 'rtdemo[jwks]'") from error
     except (exceptions.PyJWTError, ValueError, TypeError) as error:
         raise _error(path, f"a file with valid keys ({error})") from error
+    if algorithm == "RS256" and key.value.key_size < MIN_RSA_BITS:
+        raise _error(path, f"a file with RSA keys of {MIN_RSA_BITS} bits or more")
+    return key
 
 
 def _error(path: str, allowed: str) -> SettingError:

@@ -22,11 +22,18 @@ class Process:
         port: where it serves HTTP.
         log: file for its output and errors.
         environ: environment variables in addition to those of this process.
+        scheme: `https` for a program that speaks TLS, with any certificate.
     """
 
     def __init__(
-        self, command: list[str], port: int, log: Path, environ: Mapping[str, str] | None = None
+        self,
+        command: list[str],
+        port: int,
+        log: Path,
+        environ: Mapping[str, str] | None = None,
+        scheme: str = "http",
     ) -> None:
+        self.scheme = scheme
         self.command = command
         self.port = port
         self.log = log
@@ -35,7 +42,7 @@ class Process:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
         """Start it and wait until `/healthz` returns 200."""
@@ -46,7 +53,7 @@ class Process:
         async with aiohttp.ClientSession() as http:
             while self.process.returncode is None:
                 try:
-                    async with http.get(f"{self.url}/healthz") as answer:
+                    async with http.get(f"{self.url}/healthz", ssl=False) as answer:
                         if answer.status == 200:
                             return
                 except (aiohttp.ClientError, OSError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.certificate import Certificate
 from tests.cluster.process import Process
 from tests.redis_server import free_port
 from tests.system_packages import HAPROXY, NGINX, require
@@ -20,20 +21,25 @@ def haproxy(folder: Path, ports: list[int]) -> Process:
     return Process([require(HAPROXY), "-db", "-f", str(config)], port, folder / "haproxy.log")
 
 
-def nginx(folder: Path, ports: list[int]) -> Process:
-    """Return nginx with deploy/nginx.conf in front of two servers."""
+def nginx(folder: Path, ports: list[int], tls: Certificate | None = None) -> Process:
+    """Return nginx with deploy/nginx.conf in front of two servers; it ends TLS with a certificate."""
     port = free_port()
     config = folder / "nginx.conf"
     text = _on_ports((DEPLOY / "nginx.conf").read_text(), port, ports)
+    text = text.replace("/var/log/nginx/", f"{folder}/nginx.")
+    if tls is not None:
+        files = f"ssl_certificate {tls.certificate}; ssl_certificate_key {tls.key};"
+        text = text.replace(f"listen 127.0.0.1:{port};", f"listen 127.0.0.1:{port} ssl; {files}")
     # For a test: one process in the foreground that writes only to its folder.
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind}; "
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    text = text.replace("http {", f"http {{\n    access_log off; {temporary}", 1)
+    text = text.replace("http {", f"http {{\n    {temporary}", 1)
     text = text.replace("worker_processes auto;", "worker_processes 1;", 1)
     config.write_text(f"daemon off; pid {folder}/nginx.pid; error_log stderr;\n{text}")
-    return Process([require(NGINX), "-c", str(config), "-p", str(folder)], port, folder / "nginx.log")
+    command = [require(NGINX), "-c", str(config), "-p", str(folder)]
+    return Process(command, port, folder / "nginx.log", scheme="http" if tls is None else "https")
 
 
 def _on_ports(text: str, port: int, ports: list[int]) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.clients import eventually
 from tests.conftest import Start
 from tests.raw_client import RawClient, request
+from tests.web.login_tokens import SECRET, bearer, token
 
 BEHIND_PROXY: dict[str, Any] = {"trusted_proxies": ("1",), "publish_token": "secret"}
 """The client's address is what the test writes into X-Forwarded-For."""
@@ -53,6 +57,36 @@ async def test_connections_in_all(start: Start, transport: str) -> None:
     assert status in (200, 101)
     for each in (client, clients[1][0]):
         each.leave()
+
+
+async def test_connections_whose_login_takes_time(start: Start, tmp_path: Path, transport: str) -> None:
+    """Those that connect while others log in do not exceed the limit together."""
+    plugin = tmp_path / "slow.py"
+    plugin.write_text(SLOW_HOOK)
+    server = await start(files=(plugin,), max_connections=2)
+    clients = [await RawClient(server, transport).connect() for _ in range(6)]
+    for client in clients:
+        await client.send(request(server, transport))
+    for client in clients:
+        await client.read_until(b"\r\n\r\n")
+    statuses = sorted(int(client.received.split()[1]) for client in clients)
+    assert statuses == [{"sse": 200, "websocket": 101}[transport]] * 2 + [503] * 4
+    assert server.hub.refused == {"max_connections": 4}
+    for client in clients:
+        client.leave()
+
+
+SLOW_HOOK = """
+import asyncio
+from rtdemo import hookimpl
+
+waiting = asyncio.Barrier(6)
+
+@hookimpl
+async def authenticate(request):
+    await waiting.wait()
+    return "ann"
+"""
 
 
 async def test_connections_per_address(start: Start, transport: str) -> None:
@@ -172,6 +206,67 @@ async def test_failed_tokens_per_address(start: Start, clock: VirtualClock) -> N
         assert (await publish(http, OTHER, "secret")).status_code == 200
         clock.advance(20)
         assert (await publish(http, STRANGER, "secret")).status_code == 200
+
+
+ADMIN = {"admin_token": "observer", "failed_tokens_per_address": 3}
+
+
+GUESSES = [
+    *product(({"secret": SECRET},), ("/", "/metrics", "/api/plugins", "/api/stats", "/api/producers")),
+    *product(({"require_login": True},), ("/", "/metrics", "/api/plugins", "/api/stats")),
+    # Without login, /api/stats is for everyone, and shows nothing more to an administrator.
+    *product(({},), ("/", "/metrics", "/api/plugins", "/api/producers")),
+]
+
+
+@pytest.mark.parametrize(("login", "path"), GUESSES)
+async def test_guesses_of_the_admin_token_are_limited(start: Start, path: str, login: Any) -> None:
+    """Wherever it counts. Over the limit the right one has the same answer as a wrong one."""
+    server = await start(**BEHIND_PROXY, **ADMIN, **login)
+    forwarded = {"X-Forwarded-For": STRANGER}
+    async with httpx.AsyncClient(base_url=server.web_url, headers=forwarded) as http:
+        for number in range(3):
+            answer = await http.get(path, headers=bearer(f"guess {number}"))
+            assert answer.status_code in (200, 401, 403)
+        for given in ("guess", "observer", token()):
+            assert (await http.get(path, headers=bearer(given))).status_code == 429
+        other = {**bearer("observer"), "X-Forwarded-For": OTHER}
+        assert (await http.get(path, headers=other)).status_code == 200
+
+
+async def test_login_token_is_no_wrong_admin_token(start: Start) -> None:
+    """`rtdemo bench` and `doctor` send it with all that they ask for, and lock no address out."""
+    server = await start(**BEHIND_PROXY, **ADMIN, secret=SECRET)
+    headers = {**bearer(token()), "X-Forwarded-For": STRANGER}
+    async with httpx.AsyncClient(base_url=server.web_url, headers=headers) as http:
+        for path in ("/", "/metrics", "/api/plugins", "/api/producers", "/api/stats") * 5:
+            refused = path in ("/metrics", "/api/plugins")
+            assert (await http.get(path)).status_code == (401 if refused else 200)
+
+
+async def test_bearer_tokens_that_a_plugin_refuses_are_limited(start: Start, tmp_path: Path) -> None:
+    """Also where it raises `Refused`; requests without a bearer token are its own to count."""
+    plugin = tmp_path / "own.py"
+    plugin.write_text(HOOK)
+    server = await start(files=(plugin,), **BEHIND_PROXY, failed_tokens_per_address=2)
+    forwarded = {"X-Forwarded-For": STRANGER}
+    async with httpx.AsyncClient(base_url=server.web_url, headers=forwarded) as http:
+        for _ in range(5):
+            assert (await http.get("/api/stats")).status_code == 401
+        for given, status in (("wrong", 401), ("blocked", 401), ("wrong", 429), ("right", 429)):
+            assert (await http.get("/api/stats", headers=bearer(given))).status_code == status
+
+
+HOOK = """
+from rtdemo import Refused, hookimpl
+
+@hookimpl
+def authenticate(request):
+    given = request.headers.get("Authorization", "")
+    if given == "Bearer blocked":
+        raise Refused(401, "this token is blocked")
+    return "ann" if given == "Bearer right" else None
+"""
 
 
 async def test_request_without_a_token_is_no_failed_token(start: Start) -> None:

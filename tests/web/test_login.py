@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from rtdemo.hub import expiry
 from rtdemo.lab import address as addresses
 from rtdemo.lab.follow import Follower
 from rtdemo.lab.login import middlewares
+from rtdemo.plugin_system import hooks
 from rtdemo.protocol.client import Transport
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
@@ -310,7 +312,10 @@ async def test_admin_token_reads_the_api(start: Start) -> None:
 
 PLUGIN = """
 import asyncio
+from base64 import b64decode
 from rtdemo import Refused, hookimpl
+
+USERS = {}
 
 @hookimpl
 def authenticate(request):
@@ -319,6 +324,12 @@ def authenticate(request):
         raise Refused(403, "you may not")
     if name == "broken":
         raise ValueError("cannot read " + request.headers["Authorization"] + request.query["key"])
+    if name == "decoded":
+        user, password = b64decode(request.headers["Authorization"].split()[1]).decode().split(":")
+        try:
+            return USERS[password]
+        except KeyError as error:
+            raise LookupError(f"no user {user}") from error
     if name == "exit":
         raise SystemExit(1)
     if name == "odd":
@@ -364,6 +375,55 @@ async def test_plugin_that_fails_admits_nobody(
     assert "'authenticate' of plugin 'own' failed" in caplog.text
     assert secret not in caplog.text
     assert "hunter22" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["broken", "decoded", "odd"])
+async def test_log_shows_where_a_plugin_failed_and_no_value(
+    start: Start, plugin: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Frames and types, of causes too: what a hook decodes cannot be recognised as a secret."""
+    server = await start(files=(plugin,))
+    basic = f"Basic {base64.b64encode(b'carol:hunter22').decode()}"
+    await ask(server, "GET", "/api/sse?key=pin42", X_Name=name, Authorization=basic)
+    shown = {"broken": "ValueError", "decoded": "which was caused by", "odd": "returned bool that"}
+    assert shown[name] in caplog.text
+    assert name == "odd" or f"{plugin}" in caplog.text
+    for secret in ("hunter22", "carol", basic.split()[1], "pin42"):
+        assert secret not in caplog.text
+
+
+async def test_plugin_that_hangs_admits_nobody_and_delays_nobody(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its request is answered by 500 after a time; others are answered meanwhile."""
+    path = tmp_path / "own.py"
+    path.write_text(HANGING)
+    server = await start(files=(path,))
+    monkeypatch.setattr(hooks, "AUTHENTICATE_TIMEOUT_S", 3600.0)
+    waiting = asyncio.ensure_future(ask(server, "GET", "/api/sse", X_Name="hang"))
+    await eventually(lambda: vars(server.plugins.plugins[-1].module)["asked"] == ["hang"])
+    assert (await ask(server, "GET", "/api/sse", X_Name="ann")).status_code == 200
+    waiting.cancel()
+    monkeypatch.setattr(hooks, "AUTHENTICATE_TIMEOUT_S", 0.0)
+    assert (await ask(server, "GET", "/api/sse", X_Name="hang")).status_code == 500
+    assert "TimeoutError" in caplog.text
+    assert not [c for c in server.hub.connections if c.client.user == "hang"]
+
+
+HANGING = """
+import asyncio
+from rtdemo import hookimpl
+
+asked = []
+
+@hookimpl
+async def authenticate(request):
+    name = request.headers["X-Name"]
+    asked.append(name)
+    if name == "hang":
+        await asyncio.Event().wait()
+    return name
+"""
 
 
 async def test_login_stays_on_without_its_plugin(start: Start, plugin: Path) -> None:

@@ -178,6 +178,29 @@ async def test_command_reports_why_it_failed(start: Start) -> None:
     assert (await run("x", "--to", server.web_url, "--token", "s3cret"))[0] == 0
 
 
+async def test_command_sends_its_token_to_no_other_server() -> None:
+    """A redirect is reported, not followed: urllib would send the token along."""
+    asked: list[bytes] = []
+    statuses = [301, 302, 303, 307, 308]
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        location = f"Location: http://localhost:{port}/elsewhere"
+        writer.write(f"HTTP/1.0 {statuses[-len(asked)]} X\r\n{location}\r\n\r\n".encode())
+        writer.close()
+
+    server = await asyncio.start_server(redirect, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for _ in statuses:
+        code, out, err = await run("x", "--to", f"http://127.0.0.1:{port}", "--token", "s3cret")
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert f"redirects to http://localhost:{port}/elsewhere; give" in err
+        assert "the message was not accepted" in err
+    server.close()
+    assert len(asked) == 5
+    assert all(head.startswith(b"POST /api/publish ") for head in asked)
+
+
 async def test_command_reaches_this_machine_without_a_proxy(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

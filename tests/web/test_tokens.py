@@ -22,7 +22,7 @@ from jwt import algorithms
 from rtdemo.errors import SettingError
 from rtdemo.settings.settings import Settings, load
 from rtdemo.web.identity import TokenError
-from rtdemo.web.tokens import LEEWAY_S, MAX_TOKEN_LENGTH, TokenVerifier, load_verifier
+from rtdemo.web.tokens import LAST_EXPIRY, LEEWAY_S, MAX_TOKEN_LENGTH, TokenVerifier, load_verifier
 from tests.web.login_tokens import HOUR_S, SECRET, token
 
 RSA = rsa.generate_private_key(65537, 2048)
@@ -98,6 +98,7 @@ def test_valid_token_names_the_user_until_it_expires() -> None:
         (token(exp=float("nan")), "not a JSON Web Token"),
         (token(exp=True), "expired"),
         (token(exp="never"), "not a JSON Web Token"),
+        (token(exp=" 9_999_999_999 "), "exp is not a number"),
         (token(algorithm="HS512"), "another algorithm"),
         (token(algorithm="none", key=None), "another algorithm"),
     ],
@@ -159,6 +160,21 @@ def test_token_must_name_the_audience() -> None:
     assert by.verify(token(aud=["x", "rtdemo"])).user == "ann"
     assert "another audience" in refusal(token(aud="x"), by)
     assert "aud if the server has --audience" in refusal(token(), by)
+
+
+def test_long_token_is_refused_with_its_bound() -> None:
+    """A provider may add a claim for each of a user's groups."""
+    assert f"over {MAX_TOKEN_LENGTH} characters" in refusal(token(groups=["group"] * 1000))
+    assert verifier().verify(token(groups=["group"] * 400)).user == "ann"
+
+
+@pytest.mark.parametrize("exp", ["1e300", "9" * 4000, "4503599627370497.5"])
+def test_far_expiry_is_a_time(exp: str) -> None:
+    """However large the number is."""
+    claims = f'{{"sub": "ann", "exp": {exp}}}'
+    signed = f"{b64({'alg': 'HS256'})}.{b64(claims.encode())}"
+    mac = hmac.new(SECRET.encode(), signed.encode(), sha256).digest()
+    assert verifier().verify(f"{signed}.{b64(mac)}") == ("ann", LAST_EXPIRY + LEEWAY_S)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +253,15 @@ def test_bad_file_of_keys_ends_the_start(tmp_path: Path, content: str, words: st
         verifier(secret="", jwks=str(path))
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_short_rsa_key_ends_the_start(tmp_path: Path) -> None:
+    """RFC 7518 section 3.3: with 1024 bits, others may compute the private key."""
+    short = rsa.generate_private_key(65537, 1024).public_key()
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps({"keys": [algorithms.RSAAlgorithm.to_jwk(short, as_dict=True)]}))
+    with pytest.raises(SettingError, match="2048 bits or more"):
+        verifier(secret="", jwks=str(path))
 
 
 def test_missing_file_of_keys_ends_the_start(tmp_path: Path) -> None:

@@ -113,6 +113,23 @@ async def test_expired_token_ends_the_connection_with_a_sentence(
     browser_errors.remove_expected("401")
 
 
+async def test_page_does_not_show_a_ticket_that_is_still_valid(
+    open_page: Open, guarded: Server, browser_errors: BrowserErrors
+) -> None:
+    """The browser refuses to open the socket, and repeats the address in its reason."""
+    page = await open_page(server=guarded)
+    await page.evaluate(
+        "() => { WebSocket = class { constructor(url) { throw new Error(`${url} is blocked`); } }; }"
+    )
+    await log_in(page, token("ann"))
+    panel = Panel(page, "websocket")
+    await panel.press("Connect")
+    await panel.becomes("refused")
+    await expect(panel.sentence).to_contain_text("is blocked")
+    assert "ticket=" not in await page.content()
+    browser_errors.remove_expected("401")
+
+
 async def test_without_login_there_is_no_form(open_page: Open) -> None:
     """The page is as it was."""
     page = await open_page()

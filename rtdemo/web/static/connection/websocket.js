@@ -132,7 +132,9 @@ export class WebSocketTransport {
     try {
       return new WebSocket(address);
     } catch (error) {
-      this.#events.refused(`The browser cannot open ${address}: ${error}`);
+      // The page does not show the ticket, which is still valid.
+      const reason = String(error).replaceAll(address, this.address);
+      this.#events.refused(`The browser cannot open ${this.address}: ${reason}`);
       return null;
     }
   }
