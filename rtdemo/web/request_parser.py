@@ -32,8 +32,8 @@ PARSED_HEAD_BYTES = 8 * 1024
 """Bytes of a head that are parsed as they arrive, so that what is no HTTP gets its answer at once. The
 rest is kept until the head is complete: parsed, it takes two to four times its size."""
 MAX_FRAMING_BYTES = 16 * 1024
-"""Bytes of a chunked body that are not its data: sizes, extensions and trailers of chunks. Each chunk costs
-time, however short it is, and trailers are kept until the body's end."""
+"""Bytes of a chunked body that are not its data: sizes, extensions and trailers. Each chunk costs time,
+however short it is, and trailers are kept until the body's end."""
 MAX_PATH_PARTS = 100
 """Slashes in a path: aiohttp's router looks up each beginning of a path that ends at one."""
 MAX_PARAMETERS = 100

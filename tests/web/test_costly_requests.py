@@ -1,4 +1,4 @@
-"""A request of a few KiB costs no more than others: what would take long to read is refused or cut off."""
+"""A request of a few KiB costs no more than others: what would take long to read is refused or cut."""
 
 from __future__ import annotations
 
