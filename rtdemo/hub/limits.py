@@ -40,9 +40,7 @@ LOG_PERIOD_S = 60.0
 """Seconds between two log lines about one limit."""
 
 _PROXY = "if that is your proxy, set --trusted-proxies"
-_TRUSTED_PROXY = (
-    "if that is your proxy, let it set one of X-Forwarded-For and Forwarded, and drop the other"
-)
+_TRUSTED_PROXY = "if that is your proxy, let it set X-Forwarded-For or Forwarded, and drop the other"
 
 
 class Limits:

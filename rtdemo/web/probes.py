@@ -151,8 +151,8 @@ async def _sleep_while_open(request: web.Request, seconds: float) -> None:
 async def socket(request: web.Request) -> web.StreamResponse:
     """Serve `GET /api/probe/ws`: send the handshake as it arrived, then echo up to 200 texts.
 
-    It never sends a ping. Pings count as texts: aiohttp would answer all that have arrived in one turn of
-    the loop, which may be 40,000.
+    It never sends a ping. Pings count as texts: aiohttp would answer all that have arrived in one turn
+    of the loop, which may be 40,000.
 
     Raises:
         Refused: 400, 403, 404, 426 or 429 instead of the upgrade.

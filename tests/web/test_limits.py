@@ -108,9 +108,7 @@ async def test_connections_per_address(start: Start, transport: str) -> None:
 
 
 async def test_client_that_contradicts_its_proxy_is_not_exempt(start: Start, transport: str) -> None:
-    """A client added `Forwarded` to what its proxy reports, had the address of the proxy on this machine,
-    and so no limit. All such clients count as one address now.
-    """
+    """With a `Forwarded` of its own it has its proxy's address, which is loopback here: no exemption."""
     server = await start(**BEHIND_PROXY, max_connections_per_address=2)
     clients = [
         (await connect(server, transport, f"198.51.100.{number}\r\nForwarded: for=192.0.2.1"))[0]
