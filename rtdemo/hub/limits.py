@@ -132,6 +132,19 @@ class Limits:
             if not self._open[address]:
                 del self._open[address]
 
+    def has_room(self, address: str, http_connections: int) -> bool:
+        """Return whether an address may have so many HTTP connections, and count it if not.
+
+        Arguments:
+            address: as `address` returns it.
+            http_connections: how many it has. Its streams count apart.
+        """
+        most = self._settings.max_connections_per_address
+        if not most or http_connections <= most:
+            return True
+        self._count("max_connections_per_address", address)
+        return False
+
     def check_text(self, connection: Connection) -> None:
         """Check whether a client may send a text now.
 
