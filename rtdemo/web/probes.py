@@ -47,6 +47,8 @@ LEAVE_CHECK_S = 1.0
 """Seconds after which a silent stream notices that its client has left."""
 MAX_ECHOES = 200
 """Texts and pings that one socket sends back; doctor needs about twelve."""
+CLOSE_TIMEOUT_S = 1.0
+"""Seconds for a client to answer the close frame of its socket."""
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)
 _BOUNDS = {
     "count": (1, 100),
@@ -161,7 +163,11 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_origin(request)
     _check(request)
     ws = web.WebSocketResponse(
-        autoping=False, compress=False, protocols=[SUBPROTOCOL], max_msg_size=MAX_MESSAGE_BYTES + 1
+        timeout=CLOSE_TIMEOUT_S,
+        autoping=False,
+        compress=False,
+        protocols=[SUBPROTOCOL],
+        max_msg_size=MAX_MESSAGE_BYTES + 1,
     )
     async with _bounded_stream(request):
         await ws.prepare(request)
@@ -176,6 +182,10 @@ async def socket(request: web.Request) -> web.StreamResponse:
                 break
             # Let other tasks run after each frame, so that a client that floods delays none of them.
             await asyncio.sleep(0)
+        else:
+            # aiohttp's close would go on reading a flood of pings.
+            if received.type is not WSMsgType.TEXT and request.transport is not None:
+                request.transport.abort()
     await ws.close()
     return ws
 
