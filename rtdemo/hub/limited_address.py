@@ -10,7 +10,7 @@ IPV6_NETWORK_BITS = 64
 
 
 @lru_cache(4096)
-def limited_address(remote: str) -> str:
+def limited_address(remote: str, exempts_loopback: bool = True) -> str:
     """Return what limits take for one client; empty for a client that they exempt.
 
     The clients of this machine are exempt: they are its users, its tests, or a proxy on it that is not
@@ -18,10 +18,13 @@ def limited_address(remote: str) -> str:
 
     Arguments:
         remote: an IP address.
+        exempts_loopback: whether they are exempt; not with `--trusted-proxies`. There a client has the
+            address of a proxy on this machine if it sends headers that contradict the proxy's.
 
     Returns:
         An IPv4 address, also if it is mapped to IPv6 (RFC 4291 section 2.5.5.2), or an IPv6 network.
-        Empty for a loopback address, and for what is no address, such as that of a Unix socket.
+        Empty for a loopback address that is exempt, and for what is no address, such as that of a Unix
+        socket.
     """
     try:
         address = ip_address(remote)
@@ -29,7 +32,7 @@ def limited_address(remote: str) -> str:
         return ""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    if address.is_loopback:
+    if address.is_loopback and exempts_loopback:
         return ""
     if isinstance(address, IPv6Address):
         host_bits = 128 - IPV6_NETWORK_BITS

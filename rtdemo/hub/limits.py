@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from rtdemo.errors import OverLimit
 from rtdemo.hub.connection import Connection, ConnectionRates
 from rtdemo.hub.limited_address import limited_address
+from rtdemo.settings import trusted_proxies
 from rtdemo.settings.settings import SETTINGS, Settings
 from rtdemo.timing.token_bucket import TokenBucket, TokenBuckets
 
@@ -38,6 +39,9 @@ FULL_RETRY_S = 5.0
 LOG_PERIOD_S = 60.0
 """Seconds between two log lines about one limit."""
 
+_PROXY = "if that is your proxy, set --trusted-proxies"
+_TRUSTED_PROXY = "if that is your proxy, let it set X-Forwarded-For or Forwarded, and drop the other"
+
 
 class Limits:
     """Check each limit of the settings.
@@ -55,6 +59,7 @@ class Limits:
         self._settings = settings
         self._time = time
         self._refused = refused
+        self._exempts_loopback = not trusted_proxies.parse(settings.trusted_proxies)
         self._logged_at: dict[str, float] = {}
         # Connections that are open, by address.
         self._open: dict[str, int] = {}
@@ -68,6 +73,10 @@ class Limits:
         self._failed_tokens = _rates(settings.failed_tokens_per_address / 60, TOKEN_BURST_S)
         frames = settings.control_frames_per_connection * settings.heartbeat
         self.frames_per_heartbeat = frames or math.inf
+
+    def address(self, remote: str) -> str:
+        """Return what limits per address take for a client; see `limited_address`."""
+        return limited_address(remote, self._exempts_loopback)
 
     @property
     def addresses(self) -> Mapping[str, int]:
@@ -101,7 +110,7 @@ class Limits:
         most = self._settings.max_connections
         if most and connections >= most:
             raise self._over("max_connections", f"the server has {most} connections", FULL_RETRY_S)
-        address = limited_address(remote)
+        address = self.address(remote)
         if not address:
             return
         most = self._settings.max_connections_per_address
@@ -111,17 +120,30 @@ class Limits:
 
     def opened(self, remote: str) -> None:
         """Count a connection that is open now."""
-        address = limited_address(remote)
+        address = self.address(remote)
         if address:
             self._open[address] = self._open.get(address, 0) + 1
 
     def closed(self, remote: str) -> None:
         """Count a connection that was open."""
-        address = limited_address(remote)
+        address = self.address(remote)
         if address:
             self._open[address] -= 1
             if not self._open[address]:
                 del self._open[address]
+
+    def has_room(self, address: str, http_connections: int) -> bool:
+        """Return whether an address may have so many HTTP connections, and count it if not.
+
+        Arguments:
+            address: as `address` returns it.
+            http_connections: how many it has. Its streams count apart.
+        """
+        most = self._settings.max_connections_per_address
+        if not most or http_connections <= most:
+            return True
+        self._count("max_connections_per_address", address)
+        return False
 
     def check_text(self, connection: Connection) -> None:
         """Check whether a client may send a text now.
@@ -178,7 +200,7 @@ class Limits:
         Raises:
             OverLimit: `publications_per_address`.
         """
-        address = limited_address(remote)
+        address = self.address(remote)
         if address:
             rates = self._token_publications if has_token else self._publications
             factor = PUBLISH_TOKEN_FACTOR if has_token else 1.0
@@ -191,7 +213,7 @@ class Limits:
             remote: the client's address.
             size: number of bytes.
         """
-        address = limited_address(remote)
+        address = self.address(remote)
         if not address or self._replays is None:
             return 0.0
         now = self._time()
@@ -206,7 +228,7 @@ class Limits:
         Raises:
             OverLimit: `failed_tokens_per_address`.
         """
-        address = limited_address(remote)
+        address = self.address(remote)
         if address and self._failed_tokens is not None:
             now = self._time()
             wait = self._failed_tokens.of(address, now).wait(now)
@@ -216,7 +238,7 @@ class Limits:
 
     def add_failed_token(self, remote: str) -> None:
         """Count a wrong token of a client."""
-        address = limited_address(remote)
+        address = self.address(remote)
         if address and self._failed_tokens is not None:
             now = self._time()
             self._failed_tokens.of(address, now).take(now)
@@ -260,7 +282,7 @@ class Limits:
             return
         self._logged_at[limit] = now
         if address:
-            proxy = "if that is your proxy, set --trusted-proxies"
+            proxy = _PROXY if self._exempts_loopback else _TRUSTED_PROXY
             log.warning("%s: %s is over the limit; %s", SETTINGS[limit].flag, address, proxy)
         else:
             log.warning(

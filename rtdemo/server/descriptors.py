@@ -11,13 +11,15 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 from ssl import SSLContext
+from typing import cast
 
 from aiohttp import web
 
 from rtdemo.hub.hub import Hub
 from rtdemo.server.open_files import count_open
-from rtdemo.server.tls import CLOSE_TIMEOUT_S, HANDSHAKE_TIMEOUT_S
+from rtdemo.server.tls import Handshake
 from rtdemo.timing.schedule import Clock, Timer
 
 log = logging.getLogger(__name__)
@@ -65,7 +67,9 @@ class Descriptors:
         self._limit = limit
         self._count = count
         self.reserve = min(max(limit // RESERVE_SHARE, MIN_RESERVE), MAX_RESERVE)
-        # Descriptors that are neither a stream's nor an HTTP connection's, and when they were counted.
+        # Connections in the TLS handshake, the oldest first.
+        self._handshakes: dict[asyncio.BaseTransport, None] = {}
+        # Descriptors that are no connection's, and when they were counted.
         self._others = 0
         self._counted_at = -COUNT_INTERVAL_S
         # Connections that may be accepted until the next check.
@@ -97,16 +101,22 @@ class Descriptors:
                 *(self._limit, self._hub.capacity),
             )
 
-    def accepted(self) -> asyncio.Protocol:
-        """Return the protocol of a connection that was just accepted."""
+    def accepted(self, context: SSLContext | None = None) -> asyncio.Protocol:
+        """Return the protocol of a connection that was just accepted.
+
+        Arguments:
+            context: for TLS.
+        """
         self._room -= 1
         if self._room <= 0 and self._limit and not self._is_check_due:
             self._is_check_due = True
             asyncio.get_running_loop().call_soon(self._check)
-        return self._server()
+        return self._server() if context is None else Handshake(context, self._server, self._handshakes)
 
     def close(self) -> None:
-        """Stop the timer."""
+        """Stop the timer, and abort the handshakes."""
+        for transport in list(self._handshakes):
+            _abort(transport)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -115,7 +125,7 @@ class Descriptors:
         """Count the descriptors, and close idle connections if too many are open."""
         self._is_check_due = False
         connections = self._server.connections
-        known = len(connections) + len(self._hub)
+        known = len(self._handshakes) + len(connections) + len(self._hub)
         if self._clock.time() - self._counted_at >= COUNT_INTERVAL_S:
             self._counted_at = self._clock.time()
             count = self._count()
@@ -131,7 +141,7 @@ class Descriptors:
     def _make_room(
         self, connections: list[web.RequestHandler], wanted: int, more: int, used: int
     ) -> int:
-        """Close connections, the oldest first; return how many.
+        """Close connections, first those in the TLS handshake, the oldest first; return how many.
 
         Arguments:
             connections: in the order in which they were accepted.
@@ -139,17 +149,18 @@ class Descriptors:
             more: further idle ones.
             used: number of open descriptors, for the log.
         """
-        idle: list[web.RequestHandler] = []
-        busy: list[web.RequestHandler] = []
+        idle = [transport for transport in self._handshakes if not transport.is_closing()]
+        busy: list[asyncio.BaseTransport] = []
         for connection in connections:
             if connection.transport is not None and not connection.transport.is_closing():
                 is_busy = connection._current_request is not None  # noqa: SLF001 - no public name
-                (busy if is_busy else idle).append(connection)
+                (busy if is_busy else idle).append(connection.transport)
         chosen = idle[: wanted + more]
         chosen += busy[: max(0, wanted - len(chosen))]
-        for connection in chosen:
-            if connection.transport is not None:
-                connection.transport.abort()
+        for transport in chosen:
+            # Its handshake ends some turns later; it must not count until then.
+            self._handshakes.pop(transport, None)
+            _abort(transport)
         self._hub.refused["descriptors"] += len(chosen)
         self._closed += len(chosen)
         self._closed_lately += len(chosen)
@@ -181,6 +192,10 @@ class Descriptors:
         self._short_since, self._closed = None, 0
 
 
+def _abort(transport: asyncio.BaseTransport) -> None:
+    cast("asyncio.Transport", transport).abort()
+
+
 class BoundedSite(web.SockSite):
     """A listening socket whose connections leave some file descriptors free.
 
@@ -207,12 +222,8 @@ class BoundedSite(web.SockSite):
         await web.BaseSite.start(self)
         descriptors = self._descriptors
         self._server = await asyncio.get_running_loop().create_server(
-            descriptors.accepted,
+            partial(descriptors.accepted, self._ssl_context),
             sock=self._own_socket,
-            ssl=self._ssl_context,
-            # Without TLS, asyncio refuses these two.
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if self._ssl_context is not None else None,
-            ssl_shutdown_timeout=CLOSE_TIMEOUT_S if self._ssl_context is not None else None,
             backlog=descriptors.accepts_per_turn,
         )
         # asyncio takes the backlog for both numbers.

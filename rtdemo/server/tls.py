@@ -1,10 +1,14 @@
-"""TLS of the sites: the certificate from two files, read again on SIGHUP."""
+"""TLS of the sites: the certificate from two files, read again on SIGHUP, and the handshakes."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
+from types import coroutine
+from typing import Any, cast
 
 from rtdemo.errors import SettingError, one_line
 from rtdemo.settings.settings import SETTINGS, Settings
@@ -85,3 +89,93 @@ def _no_password() -> str:
 
 def _error(settings: Settings, name: str, allowed: str) -> SettingError:
     return SETTINGS[name].error(getattr(settings, name), "the settings", allowed)
+
+
+@coroutine
+def _go_on(
+    begun: Coroutine[Any, Any, asyncio.Transport | None], waiting: Any
+) -> Generator[Any, Any, asyncio.Transport | None]:
+    """Go on with a coroutine that was begun without a task, and waits for a future."""
+    try:
+        while True:
+            try:
+                sent = yield waiting
+            except BaseException as error:
+                waiting = begun.throw(error)
+            else:
+                waiting = begun.send(sent)
+    except StopIteration as end:
+        return cast("asyncio.Transport | None", end.value)
+
+
+class Handshake(asyncio.Protocol):
+    """Protocol of a connection until its TLS handshake is complete.
+
+    A server of the event loop shows nobody its connections before that. So nothing could close them, and
+    clients that are silent could take every file descriptor.
+
+    Arguments:
+        context: has the certificate.
+        connect: returns the protocol that follows.
+        handshakes: those that are not complete, the oldest first.
+    """
+
+    __slots__ = ("_connect", "_context", "_handshakes", "_is_lost", "_received", "_task")
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        connect: Callable[[], asyncio.Protocol],
+        handshakes: dict[asyncio.BaseTransport, None],
+    ) -> None:
+        self._context = context
+        self._connect = connect
+        self._handshakes = handshakes
+        # What arrives between the end of the handshake and the next turn of the loop.
+        self._received = b""
+        self._is_lost = False
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake."""
+        self._handshakes[transport] = None
+        start = asyncio.get_running_loop().start_tls(
+            cast("asyncio.Transport", transport),
+            self,
+            self._context,
+            server_side=True,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
+        )
+        # At once, and not when a task begins: uvloop reads what has arrived before that.
+        waiting = start.send(None)
+        self._task = asyncio.ensure_future(self._run(transport, _go_on(start, waiting)))
+
+    async def _run(
+        self, plain: asyncio.BaseTransport, start: Awaitable[asyncio.Transport | None]
+    ) -> None:
+        try:
+            transport = await start
+        except OSError as error:
+            # The client speaks no TLS, is too slow, or has left. The error's frames hold the error, and
+            # 100 KiB of buffers.
+            error.__traceback__ = None
+            return
+        finally:
+            self._handshakes.pop(plain, None)
+        # uvloop takes an aborted handshake for a complete one.
+        if transport is None or self._is_lost or plain.is_closing():
+            return
+        protocol = self._connect()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if self._received:
+            protocol.data_received(self._received)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what has arrived with the end of the handshake."""
+        self._received += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that no protocol is to follow."""
+        self._is_lost = True

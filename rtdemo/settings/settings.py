@@ -188,7 +188,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(ge=0, le=1_000_000),
         about(
             "Open streams and WebSockets of one client address; further ones get 429. 0: no limit. "
-            "Limits per address count IPv6 by /64, and each worker counts alone. They exempt loopback. "
+            "It may have as many HTTP connections; for a further one the oldest idle one is closed. "
+            "Limits per address count IPv6 by /64, and each worker counts alone. They exempt loopback, "
+            "except with --trusted-proxies. "
             "Behind a proxy set --trusted-proxies, or all its clients count as one address."
         ),
     ] = 500

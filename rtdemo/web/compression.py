@@ -20,6 +20,8 @@ OVERHEAD_BYTES = 4096
 """Bytes by which a compressed frame may be longer than its data: 33 for 64 KiB that cannot shrink."""
 MAX_WINDOW_BITS = 15
 """Window for what clients send: it fits every client, and exists only while a message is read."""
+MAX_OFFER_CHARACTERS = 1000
+"""Characters of a client's offers. Browsers send 45; to parse 64 KiB would take a tenth of a second."""
 _FACTORY = ServerPerMessageDeflateFactory(
     server_no_context_takeover=True, client_no_context_takeover=True
 )
@@ -41,12 +43,16 @@ def negotiate(request: web.Request) -> Compression | None:
     """Return what the server accepts of a handshake's offers; None for no compression.
 
     Raises:
-        Refused: 400 for a header that cannot be parsed (RFC 6455 section 9.1).
+        Refused: 400 for a header that is too long, or cannot be parsed (RFC 6455 section 9.1).
     """
     if not request.app[SETTINGS].compress or hdrs.SEC_WEBSOCKET_EXTENSIONS not in request.headers:
         return None
+    given = ", ".join(request.headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS))
+    if len(given) > MAX_OFFER_CHARACTERS:
+        most = f"{MAX_OFFER_CHARACTERS} characters"
+        raise Refused(400, f"Sec-WebSocket-Extensions is over {most}; send fewer offers")
     try:
-        offers = parse_extension(", ".join(request.headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS)))
+        offers = parse_extension(given)
     except InvalidHeader as error:
         raise Refused(400, "Sec-WebSocket-Extensions cannot be parsed") from error
     for name, parameters in offers:

@@ -45,7 +45,8 @@ def check_host(request: web.Request) -> None:
     if hdrs.HOST not in request.headers or not (is_on_loopback or settings.allow_host):
         return
     name = host_name(request)
-    if is_loopback(name) or name in (_plain(bound), *map(_plain, settings.allow_host)):
+    # A Host that is empty or malformed is no name, also where the site is bound to every interface.
+    if name and (is_loopback(name) or name in (_plain(bound), *map(_plain, settings.allow_host))):
         return
     if is_web and request.path in HEALTH:
         return

@@ -19,9 +19,12 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from rtdemo.errors import Refused, printable
+from rtdemo.hub.limits import Limits
+from rtdemo.settings.trusted_proxies import TrustedProxies, normal_address, parse
 from rtdemo.timing.deadlines import Deadlines
 from rtdemo.timing.schedule import Clock
 from rtdemo.web.answers import LastAnswer
+from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.request_parser import MAX_BODY_BYTES, MAX_LINE_BYTES, RequestError, RequestParser
 
 log = logging.getLogger(__name__)
@@ -72,7 +75,9 @@ class HttpRunner(web.AppRunner):
         """Return the server that makes the connections, in the place of aiohttp's own."""
         made = await super()._make_server()
         handler, factory = made.request_handler, made.request_factory
-        return HttpServer(handler, factory, self._clock, self._refused, self._kwargs)
+        limits, trusted = self.app[HUB].limits, self.app[SETTINGS].trusted_proxies
+        by_address = ConnectionsByAddress(limits, parse(trusted))
+        return HttpServer(handler, factory, self._clock, self._refused, by_address, self._kwargs)
 
     async def wait_for_heads(self, seconds: float) -> None:
         """Wait until no connection waits for the rest of a request's head, also of its first one.
@@ -93,9 +98,11 @@ class HttpServer(web.Server):
         request_handler, request_factory: of the application.
         clock: times the limits.
         refused: counts what the limits refuse, by the name of the limit.
+        by_address: the open connections.
         options: of each connection.
 
     Attributes:
+        by_address: as given.
         heads: connections with a head that is not complete.
         bodies: connections with a body that is not complete.
         writes: connections that do not read their answers.
@@ -108,10 +115,12 @@ class HttpServer(web.Server):
         request_factory: Any,
         clock: Clock,
         refused: Counter[str],
+        by_address: ConnectionsByAddress,
         options: dict[str, Any],
     ) -> None:
         super().__init__(request_handler, request_factory=request_factory)
         self._options = options
+        self.by_address = by_address
         self.clock = clock
         self.refused = refused
         self.heads = Deadlines[HttpConnection](clock, HEAD_TIMEOUT_S, HttpConnection.head_is_late)
@@ -134,6 +143,59 @@ class HttpServer(web.Server):
             deadlines.close()
 
 
+class ConnectionsByAddress:
+    """Bound the HTTP connections of each client address: 10,000 with unfinished heads take 0.7 GiB.
+
+    For a new one beyond the bound, the oldest one without a request is closed. Browsers connect again by
+    themselves. So many clients behind one address keep what they use.
+
+    Arguments:
+        limits: has the bound, which exempts some addresses.
+        trusted: proxies, which have the connections of all clients and are exempt too.
+    """
+
+    def __init__(self, limits: Limits, trusted: TrustedProxies) -> None:
+        self._limits = limits
+        self._trusted = trusted
+        # The oldest connection of an address is the first.
+        self._open: dict[str, dict[HttpConnection, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, connection: HttpConnection, peer: object) -> str:
+        """Add a connection, and close one if there are too many.
+
+        Arguments:
+            connection: it is open.
+            peer: its peer, as its transport names it.
+
+        Returns:
+            The address for which it counts; empty if it is exempt.
+        """
+        remote = normal_address(peer[0]) if isinstance(peer, tuple) else None
+        if remote is None or (self._trusted and self._trusted.has(remote, 0)):
+            return ""
+        address = self._limits.address(remote)
+        if address:
+            connections = self._open.setdefault(address, {})
+            connections[connection] = None
+            if not self._limits.has_room(address, len(connections)):
+                idle = (each for each in connections if each.is_idle)
+                unwanted = next(idle, connection)
+                del connections[unwanted]
+                unwanted.cut()
+        return address
+
+    def remove(self, connection: HttpConnection, address: str) -> None:
+        """Remove a connection, if it was not closed by `add`."""
+        connections = self._open.get(address)
+        if connections is not None:
+            connections.pop(connection, None)
+            if not connections:
+                del self._open[address]
+
+
 class HttpConnection(web.RequestHandler):
     """Serve the requests of a connection: as aiohttp does, within the limits.
 
@@ -143,7 +205,7 @@ class HttpConnection(web.RequestHandler):
         options: as `web.RequestHandler` takes them.
     """
 
-    __slots__ = ("_linger", "_server", "_socket", "_stuck_since", "_unsent_bytes")
+    __slots__ = ("_address", "_linger", "_server", "_socket", "_stuck_since", "_unsent_bytes")
 
     def __init__(
         self, server: HttpServer, loop: asyncio.AbstractEventLoop, options: dict[str, Any]
@@ -151,6 +213,7 @@ class HttpConnection(web.RequestHandler):
         super().__init__(server, loop=loop, **options)
         self._parser: Any = RequestParser(self._parser)
         self._server = server
+        self._address = ""
         # aiohttp forgets its transport when it closes it; a client may still not read.
         self._socket: asyncio.Transport | None = None
         self._linger: asyncio.Future[None] | None = None
@@ -163,15 +226,27 @@ class HttpConnection(web.RequestHandler):
         super().connection_made(transport)
         self._socket = self.transport
         self._server.heads.start(self)
+        self._address = self._server.by_address.add(self, transport.get_extra_info("peername"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop all deadlines: the client has left, or the connection leaves aiohttp as a stream."""
         server = self._server
         for deadlines in (server.heads, server.bodies, server.writes, server.lingering):
             deadlines.stop(self)
+        server.by_address.remove(self, self._address)
         self.end_linger()
         self._socket = None
         super().connection_lost(exc)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered: one may be on its way, or none."""
+        return self._current_request is None and not self._messages
+
+    def cut(self) -> None:
+        """Close without an answer."""
+        if self._socket is not None:
+            self._socket.abort()
 
     def data_received(self, data: bytes) -> None:
         """Handle what the client sends, and start deadlines for what is not complete."""

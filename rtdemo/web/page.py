@@ -25,6 +25,8 @@ _CONTENT_SECURITY_POLICY = (
     "form-action 'none'; frame-ancestors 'none'; object-src 'none'"
 )
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?", re.ASCII)
+MAX_TAGS_CHARACTERS = 1000
+"""Characters of `If-Match` or `If-None-Match`: a browser sends one tag, and each costs time."""
 STATIC = Path(__file__).with_name("static")
 _FILES = web.AppKey("_FILES", frozenset[str])
 
@@ -62,12 +64,15 @@ async def static_file(request: web.Request) -> web.StreamResponse:
     """Answer `GET /static/NAME` with a file that was there at the start: no other name is looked up.
 
     Raises:
-        Refused: 416 for a range that the file does not have.
+        Refused: 416 for a range that the file does not have; 400 for too many entity tags.
         HTTPNotFound: there is no such file.
     """
     name = request.match_info["name"]
     if name not in request.app[_FILES]:
         raise web.HTTPNotFound
+    for header in (hdrs.IF_MATCH, hdrs.IF_NONE_MATCH):
+        if len(request.headers.get(header, "")) > MAX_TAGS_CHARACTERS:
+            raise Refused(400, f"{header} is over {MAX_TAGS_CHARACTERS} characters; send fewer tags")
     path = STATIC / name
     _check_range(request, path)
     return _StaticFile(path)

@@ -18,7 +18,6 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from rtdemo.errors import Refused
-from rtdemo.hub.limited_address import limited_address
 from rtdemo.protocol import message, wire
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.timing.token_bucket import TokenBuckets
@@ -47,7 +46,9 @@ MAX_STREAM_S = 600.0
 LEAVE_CHECK_S = 1.0
 """Seconds after which a silent stream notices that its client has left."""
 MAX_ECHOES = 200
-"""Texts that one socket sends back; doctor needs about twelve."""
+"""Texts and pings that one socket sends back; doctor needs about twelve."""
+CLOSE_TIMEOUT_S = 1.0
+"""Seconds for a client to answer the close frame of its socket."""
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)
 _BOUNDS = {
     "count": (1, 100),
@@ -152,7 +153,8 @@ async def _sleep_while_open(request: web.Request, seconds: float) -> None:
 async def socket(request: web.Request) -> web.StreamResponse:
     """Serve `GET /api/probe/ws`: send the handshake as it arrived, then echo up to 200 texts.
 
-    It never sends a ping.
+    It never sends a ping. Pings count as texts: aiohttp would answer all that have arrived in one turn
+    of the loop, which may be 40,000.
 
     Raises:
         Refused: 400, 403, 404, 426 or 429 instead of the upgrade.
@@ -161,18 +163,29 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_origin(request)
     _check(request)
     ws = web.WebSocketResponse(
-        compress=False, protocols=[SUBPROTOCOL], max_msg_size=MAX_MESSAGE_BYTES + 1
+        timeout=CLOSE_TIMEOUT_S,
+        autoping=False,
+        compress=False,
+        protocols=[SUBPROTOCOL],
+        max_msg_size=MAX_MESSAGE_BYTES + 1,
     )
     async with _bounded_stream(request):
         await ws.prepare(request)
         await ws.send_bytes(msgspec.json.encode(_describe(request)))
         for _ in range(MAX_ECHOES):
             received = await ws.receive()
-            if received.type is not WSMsgType.TEXT:
+            if received.type is WSMsgType.PING:
+                await ws.pong(received.data)
+            elif received.type is WSMsgType.TEXT:
+                await ws.send_str(received.data)
+            elif received.type is not WSMsgType.PONG:
                 break
-            await ws.send_str(received.data)
-            # Let other tasks run after each text, so that a client that floods delays none of them.
+            # Let other tasks run after each frame, so that a client that floods delays none of them.
             await asyncio.sleep(0)
+        else:
+            # aiohttp's close would go on reading a flood of pings.
+            if received.type is not WSMsgType.TEXT and request.transport is not None:
+                request.transport.abort()
     await ws.close()
     return ws
 
@@ -195,7 +208,7 @@ def _check(request: web.Request) -> None:
 def _counted_address(request: web.Request) -> str:
     """Return what counts as one client. Unlike other limits, those of probes exempt nobody."""
     remote = client_address(request)
-    return limited_address(remote) or remote
+    return request.app[HUB].limits.address(remote) or remote
 
 
 @asynccontextmanager

@@ -31,6 +31,13 @@ so that a client that still sends can read its answer."""
 PARSED_HEAD_BYTES = 8 * 1024
 """Bytes of a head that are parsed as they arrive, so that what is no HTTP gets its answer at once. The
 rest is kept until the head is complete: parsed, it takes two to four times its size."""
+MAX_FRAMING_BYTES = 16 * 1024
+"""Bytes of a chunked body that are not its data: sizes, extensions and trailers. Each chunk costs time,
+however short it is, and trailers are kept until the body's end."""
+MAX_PATH_PARTS = 100
+"""Slashes in a path: aiohttp's router looks up each beginning of a path that ends at one."""
+MAX_PARAMETERS = 100
+"""Parameters of a query: a stream keeps them all."""
 CHUNKED_PIECE_BYTES = 4096
 """Bytes of a chunked body that are parsed at once; its end may be anywhere in them."""
 _MAX_REASON_LENGTH = 200
@@ -201,9 +208,22 @@ class RequestParser:
         if self._body_bytes > MAX_BODY_BYTES:
             error = Refused(413, f"the body is over {MAX_BODY_BYTES // 1024} KiB; send less")
             self.fail_body(error, "body_size")
+        elif left is None and self._framing_bytes(stop - at) > MAX_FRAMING_BYTES:
+            most = f"{MAX_FRAMING_BYTES // 1024} KiB"
+            sentence = f"the body has over {most} of chunk sizes and trailers; send larger chunks"
+            self.fail_body(Refused(413, sentence), "body_size")
         if left is not None:
             self._body_left = left - (stop - at)
         return stop, data[at:stop]
+
+    def _framing_bytes(self, unparsed: int) -> int:
+        """Return how much of a chunked body was framing so far.
+
+        Arguments:
+            unparsed: bytes that are counted already, and not parsed yet.
+        """
+        data = self.body.total_bytes if self.body is not None else 0
+        return self._body_bytes - unparsed - data
 
     def _head_piece(self, data: bytes, at: int) -> tuple[int, bytes]:
         """Return where the part of a head ends that begins at a place of the data.
@@ -307,6 +327,11 @@ def _reason(error: Exception) -> str:
 
 def _what_is_wrong(message: RawRequestMessage) -> RequestError | None:
     """Return why a request whose head could be parsed is refused; None if it is not."""
+    path, _, query = message.path.partition("?")
+    if path.count("/") > MAX_PATH_PARTS:
+        return RequestError(414, f"the path has over {MAX_PATH_PARTS} parts; send a shorter one")
+    if query.count("&") >= MAX_PARAMETERS:
+        return RequestError(414, f"the query has over {MAX_PARAMETERS} parameters; send fewer")
     for _, raw in message.raw_headers:
         if not raw.isascii():
             wrong = _what_is_not_text(message)

@@ -127,8 +127,8 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
         super().__init__(request, transport, client, wire_format)
         self._buffer = request.app[READ_BUFFER]
         self._is_alive = True
-        # The frames of a message that is not complete.
-        self._message: list[bytes] = []
+        # The fragments of a message so far, joined: an object for each costs more than its bytes.
+        self._message: bytearray | None = None
         # Texts that wait for their turn, and bytes behind them; None while none has to.
         self._texts: deque[str] | None = None
         self._unread = b""
@@ -275,11 +275,12 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
                 if isinstance(frame, Frame) and frame.opcode is Opcode.PING:
                     self._pong(bytes(frame.data))
                 continue
-            if frame.data:  # the number of empty fragments has no bound
-                self._message.append(bytes(frame.data))
+            message: bytes | bytearray = frame.data if type(frame.data) is bytes else bytes(frame.data)
+            if self._message is not None:
+                self._message += message
+                message = self._message
             if frame.fin:
-                message = b"".join(self._message)
-                self._message.clear()
+                self._message = None
                 try:
                     text = message.decode()
                 except UnicodeDecodeError:
@@ -287,6 +288,8 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
                     break
                 self._receive(text)
             else:
+                if self._message is None:
+                    self._message = bytearray(message)
                 self._count_frame()
         # A connection that has ended handles no more texts: its client's close frame is the last.
         if self._texts is None or self.connection.reason is not None:

@@ -17,7 +17,8 @@ import pytest
 import websockets
 
 from rtdemo.errors import SettingError
-from rtdemo.server import descriptors
+from rtdemo.server import open_files, tls
+from rtdemo.server import server as server_module
 from rtdemo.server.server import Server
 from rtdemo.settings.settings import load
 from tests.certificate import Certificate, self_signed
@@ -193,7 +194,7 @@ async def test_client_that_begins_no_handshake_is_cut(
     start: Start, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loop would wait a minute for it."""
-    monkeypatch.setattr(descriptors, "HANDSHAKE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(tls, "HANDSHAKE_TIMEOUT_S", 0.05)
     server = await start(**files)
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server.web_url))
     assert await reader.read() == b""
@@ -256,3 +257,24 @@ async def test_sighup_reloads(process: tuple[int, Any], files: Files, tmp_path: 
 
 def children(server: Any) -> list[str]:
     return Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+
+
+async def test_silent_clients_in_the_handshake_are_closed_where_descriptors_are_short(
+    start: Start, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They could take all of them for ten seconds, again and again: no health check was answered."""
+    used = open_files.count_open()
+    assert used is not None
+    monkeypatch.setattr(server_module, "limit_of_process", lambda: used + 60)
+    server = await start(**files)
+    port = port_of(server.web_url)
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(80)]
+    # The oldest one is closed, and others stay: room is made for one after the other.
+    assert await silent[0][0].read() == b""
+    context = ssl.create_default_context(cafile=files["tls_cert"])
+    async with httpx.AsyncClient(base_url=server.web_url, verify=context) as http:
+        assert (await http.get("/healthz")).status_code == 200
+    assert not silent[-1][0].at_eof()
+    assert 0 < server.hub.refused["descriptors"] < 80
+    for _, writer in silent:
+        writer.close()

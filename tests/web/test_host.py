@@ -91,6 +91,8 @@ async def test_health_answers_to_any_name(server: Server) -> None:
         ({"allow_host": ("demo.example.org",)}, "localhost", 200),
         ({"allow_host": ("demo.example.org",)}, "evil.example", 421),
         ({"allow_host": ("demo.example.org",)}, "x.demo.example.org", 421),
+        ({"allow_host": ("demo.example.org",)}, "", 421),
+        ({"allow_host": ("demo.example.org",)}, "evil@demo.example.org", 421),
         ({"allow_host": ("2001:db8::1",)}, "[2001:db8::1]:80", 200),
         ({"allow_host": ("demo.example.org",), "host": "127.0.0.1"}, "demo.example.org", 200),
         ({"host": "127.0.0.1"}, "demo.example.org", 421),

@@ -107,6 +107,20 @@ async def test_connections_per_address(start: Start, transport: str) -> None:
     assert not server.hub.limits.addresses, "nothing is kept about an address without connections"
 
 
+async def test_client_that_contradicts_its_proxy_is_not_exempt(start: Start, transport: str) -> None:
+    """With a `Forwarded` of its own it has its proxy's address, which is loopback here: no exemption."""
+    server = await start(**BEHIND_PROXY, max_connections_per_address=2)
+    clients = [
+        (await connect(server, transport, f"198.51.100.{number}\r\nForwarded: for=192.0.2.1"))[0]
+        for number in range(2)
+    ]
+    forged = "198.51.100.9\r\nForwarded: for=192.0.2.1"
+    assert (await refused(server, transport, forged))[0] == 429
+    clients.append((await connect(server, transport, "198.51.100.9"))[0])
+    for client in clients:
+        client.leave()
+
+
 async def test_connects_per_address(start: Start, clock: VirtualClock, transport: str) -> None:
     """A burst is accepted; one more is refused until a token is back; others are not affected."""
     server = await start(**BEHIND_PROXY, connects_per_address=0.2)

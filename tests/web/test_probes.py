@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -15,6 +16,7 @@ from rtdemo.web import probes
 from rtdemo.web.probes import ProbeUsage
 from tests.clients import eventually
 from tests.conftest import Connect, Start
+from tests.raw_client import PING, PONG, RawClient, frame, frames
 
 
 async def get(server: Server, path: str, **headers: str) -> httpx.Response:
@@ -207,3 +209,41 @@ async def test_probes_can_be_switched_off(start: Start, path: str) -> None:
     answer = await get(server, path, **(upgrade if path == "ws" else {}))
     assert answer.status_code == 404
     assert "--probes" in answer.text
+
+
+async def test_an_ipv6_network_is_one_address(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client has a network of 2^64 addresses: their probes count together, and so do their streams."""
+    monkeypatch.setattr(probes, "REQUESTS_PER_SECOND", 0.001)
+    monkeypatch.setattr(probes, "MAX_STREAMS_OF_ADDRESS", 1)
+    server = await start(trusted_proxies=("1",))
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+
+        async def status(address: str, path: str = "request") -> int:
+            headers = {"X-Forwarded-For": address}
+            return (await http.get(f"/api/probe/{path}", headers=headers)).status_code
+
+        first = {"X-Forwarded-For": "2001:db8::1"}
+        async with http.stream("GET", "/api/probe/events?after=600", headers=first):
+            assert await status("2001:db8::2", "events") == 429
+            assert await status("2001:db8:0:1::2", "events") == 200
+        for number in range(probes.BURST - 2):
+            assert await status(f"2001:db8::{number:x}") == 200
+        assert await status("2001:db8::ffff") == 429
+        assert await status("2001:db8:0:1::2") == 200
+
+
+async def test_flood_of_pings_ends_its_socket(server: Server) -> None:
+    """20,000 pings in a segment are no more work than 200 texts: aiohttp answered all before others."""
+    client = await RawClient(server, "sse").connect()
+    head = (
+        b"GET /api/probe/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    await client.send(head)
+    await client.read_until(b'"now"')
+    await client.send(frame(PING, b"") * 20_000)
+    with contextlib.suppress(ConnectionError):
+        await client.read_to_end()
+    pongs = [each for each in frames(client.received, is_all=False)[1:] if each.opcode == PONG]
+    assert 0 < len(pongs) <= probes.MAX_ECHOES
+    client.leave()

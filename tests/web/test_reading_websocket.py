@@ -210,15 +210,17 @@ async def test_pings_of_a_client_that_reads_late_are_answered(start: Start) -> N
     opened.client.leave()
 
 
-async def test_empty_fragments_are_not_kept(start: Start) -> None:
-    """The server keeps none of them: their number has no bound."""
+@pytest.mark.parametrize("piece", [b"", b"ab"])
+async def test_many_fragments(start: Start, piece: bytes) -> None:
+    """The server keeps an object for none of them: those of two bytes took thirty times their size."""
     opened = await Opened(start).open()
-    many = frame(CONTINUATION, b"", final=False) * 1000
+    many = frame(CONTINUATION, piece, final=False) * 1000
     await opened.client.send(frame(TEXT, b"a", final=False) + many + frame(PING, b"end"))
     await opened.client.read_until(b"end")
-    assert opened.protocol._message == [b"a"]
+    assert bytes(opened.protocol._message or b"") == b"a" + piece * 1000
     await opened.client.send(frame(CONTINUATION, b"b"))
-    await opened.client.read_until(b"Echo: ab")
+    await opened.client.read_until(b"Echo: a" + piece * 1000 + b"b")
+    assert opened.protocol._message is None
     opened.client.leave()
 
 

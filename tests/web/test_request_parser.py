@@ -30,6 +30,9 @@ class Protocol(web.RequestHandler):
     def __init__(self) -> None:
         """Be no connection."""
 
+    def pause_reading(self) -> None:
+        """Do nothing."""
+
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Do nothing."""
 
