@@ -18,7 +18,7 @@ def accepts(request: web.BaseRequest, media_type: str) -> bool:
         media_type: such as `text/event-stream`, in lower case.
     """
     given = ",".join(request.headers.getall(hdrs.ACCEPT, []))[:MAX_CHARACTERS].lower()
-    if given in (media_type, "*/*") or not given.strip(" 	,"):
+    if given in (media_type, "*/*") or not given.strip(" \t,"):
         return True
     ranges = dict(_range(part) for part in given.split(","))
     kind = media_type.partition("/")[0]
