@@ -23,6 +23,8 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -289,10 +291,14 @@ def network_reason(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(reason := getattr(cause, "reason", None), str):  # of `ssl`: WRONG_VERSION_NUMBER
         return reason.replace("_", " ").lower()
-    if isinstance(cause, OSError) and cause.errno:
-        # asyncio puts the address into the text. Numbers below 0 are those of getaddrinfo.
-        text = os.strerror(cause.errno) if cause.errno > 0 else cause.strerror
-        return str(text).lower()
+    if isinstance(cause, socket.gaierror):
+        return str(cause.strerror).lower()
+    if isinstance(cause, OSError):
+        # asyncio puts the address into the text, and for several addresses the numbers too.
+        found = re.search(r"\[Errno (\d+)\]", str(cause))
+        number = cause.errno or (int(found[1]) if found else 0)
+        if number:
+            return os.strerror(number).lower()
     return one_line(error)
 
 

@@ -18,7 +18,11 @@ from tests.redis_server import free_port
     [
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "name or service not known"),
         (TimeoutError(), "no answer in time"),
-        (OSError("Multiple exceptions"), "OSError: Multiple exceptions"),
+        (OSError("unknown"), "OSError: unknown"),
+        (
+            OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1)"),
+            "connection refused",
+        ),
         (ValueError("no\nnumber"), "ValueError: no number"),
     ],
 )

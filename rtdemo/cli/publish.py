@@ -145,7 +145,9 @@ def _post(url: str, request: urllib.request.Request, is_first: bool) -> str:
         raise PublishError(url, problem, NOT_ACCEPTED if is_refused else MAYBE_ACCEPTED) from error
     except (OSError, IncompleteRead) as error:
         cause = getattr(error, "reason", error)
-        problem = f"cannot be reached: {network_reason(cause or error)}"
+        if not isinstance(cause, BaseException):  # `ssl` has a text there
+            cause = error
+        problem = f"cannot be reached: {network_reason(cause)}"
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise PublishError(url, problem, MAYBE_ACCEPTED) from error
         raise _RetryableError(problem) from error

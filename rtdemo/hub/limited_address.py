@@ -10,7 +10,7 @@ IPV6_NETWORK_BITS = 64
 
 
 @lru_cache(4096)
-def limited_address(remote: str, exempts_loopback: bool = True) -> str:
+def limited_address(remote: str, exempts_loopback: bool) -> str:
     """Return what limits take for one client; empty for a client that they exempt.
 
     The clients of this machine are exempt: they are its users, its tests, or a proxy on it that is not

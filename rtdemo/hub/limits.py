@@ -94,7 +94,7 @@ class Limits:
             OverLimit: `connects_per_address`, or as from `check_room`.
         """
         self.check_room(remote, connections)
-        if address := limited_address(remote):
+        if address := self.address(remote):
             self._take(self._connects, "connects_per_address", address, "connects")
 
     def check_room(self, remote: str, connections: int) -> None:
@@ -132,17 +132,18 @@ class Limits:
             if not self._open[address]:
                 del self._open[address]
 
-    def has_room(self, address: str, http_connections: int) -> bool:
-        """Return whether an address may have so many HTTP connections, and count it if not.
+    def check_http_connections(self, address: str, count: int) -> bool:
+        """Return whether an address may have its HTTP connections; count and log it if not.
 
         Arguments:
             address: as `address` returns it.
-            http_connections: how many it has. Its streams count apart.
+            count: how many it has. Its streams are not among them.
         """
         most = self._settings.max_connections_per_address
-        if not most or http_connections <= most:
+        if not most or count <= most:
             return True
-        self._count("max_connections_per_address", address)
+        self._refused["http_connections"] += 1
+        self._report("max_connections_per_address", address)
         return False
 
     def check_text(self, connection: Connection) -> None:
@@ -277,6 +278,9 @@ class Limits:
     def _count(self, limit: str, address: str) -> None:
         """Count a refusal, and log one a minute: the operator may have to raise the limit."""
         self._refused[limit] += 1
+        self._report(limit, address)
+
+    def _report(self, limit: str, address: str) -> None:
         now = self._time()
         if now - self._logged_at.get(limit, -math.inf) < LOG_PERIOD_S:
             return

@@ -43,7 +43,7 @@ _LOGGED_CAUSES = 5
 
 
 class _WrongAnswerError(TypeError):
-    """Report that a hook returned something else than it may. The text has nothing of the request."""
+    """Report that a hook returned a value of a wrong type. The text has nothing of the request."""
 
 
 class Hooks:

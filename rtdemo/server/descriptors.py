@@ -12,6 +12,7 @@ import logging
 import socket
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from ssl import SSLContext
 from typing import cast
 
@@ -21,6 +22,7 @@ from rtdemo.hub.hub import Hub
 from rtdemo.server.open_files import count_open
 from rtdemo.server.tls import Handshake
 from rtdemo.timing.schedule import Clock, Timer
+from rtdemo.web.http_connection import Closable, HttpConnection, HttpServer
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,9 @@ MIN_RESERVE, MAX_RESERVE = 32, 256
 LOW_LIMIT = 1024
 """A limit below this is reported at start: it is the default of most systems, and small for a server."""
 TURNS_TO_CLOSE = 16
-"""Divisor of the reserve: its part that asyncio may accept in a turn. A close takes four turns."""
+"""asyncio accepts at most the reserve divided by this in a turn. A close takes four turns."""
+HANDSHAKE_USUAL_S = 1.0
+"""Seconds within which nearly all clients complete a TLS handshake."""
 COUNT_INTERVAL_S = 1.0
 """Seconds between two exact counts, and without a closed connection until a shortage is over."""
 COUNT_ACCEPTS = 256
@@ -59,8 +63,8 @@ class Descriptors:
         count: Callable[[], int | None] = count_open,
     ) -> None:
         server = runner.server
-        if server is None:
-            raise RuntimeError("set the runner up before")
+        if not isinstance(server, HttpServer):
+            raise TypeError("the runner has no server of ours, or is not set up")
         self._server = server
         self._hub = hub
         self._clock = clock
@@ -68,7 +72,7 @@ class Descriptors:
         self._count = count
         self.reserve = min(max(limit // RESERVE_SHARE, MIN_RESERVE), MAX_RESERVE)
         # Connections in the TLS handshake, the oldest first.
-        self._handshakes: dict[asyncio.BaseTransport, None] = {}
+        self._handshakes: dict[Handshake, None] = {}
         # Descriptors that are no connection's, and when they were counted.
         self._others = 0
         self._counted_at = -COUNT_INTERVAL_S
@@ -111,12 +115,19 @@ class Descriptors:
         if self._room <= 0 and self._limit and not self._is_check_due:
             self._is_check_due = True
             asyncio.get_running_loop().call_soon(self._check)
-        return self._server() if context is None else Handshake(context, self._server, self._handshakes)
+        if context is None:
+            return self._server()
+        return Handshake(context, self._server, self._handshakes, self._clock.time())
+
+    @property
+    def handshakes(self) -> int:
+        """Number of connections in the TLS handshake."""
+        return len(self._handshakes)
 
     def close(self) -> None:
-        """Stop the timer, and abort the handshakes."""
-        for transport in list(self._handshakes):
-            _abort(transport)
+        """Stop the timer, and cut the handshakes."""
+        for handshake in list(self._handshakes):
+            handshake.cut()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -124,7 +135,7 @@ class Descriptors:
     def _check(self) -> None:
         """Count the descriptors, and close idle connections if too many are open."""
         self._is_check_due = False
-        connections = self._server.connections
+        connections = cast("list[HttpConnection]", self._server.connections)
         known = len(self._handshakes) + len(connections) + len(self._hub)
         if self._clock.time() - self._counted_at >= COUNT_INTERVAL_S:
             self._counted_at = self._clock.time()
@@ -138,10 +149,11 @@ class Descriptors:
             self._room += self._make_room(connections, -self._room, self.reserve // RESERVE_SHARE, used)
         self._room = min(self._room, COUNT_ACCEPTS)
 
-    def _make_room(
-        self, connections: list[web.RequestHandler], wanted: int, more: int, used: int
-    ) -> int:
-        """Close connections, first those in the TLS handshake, the oldest first; return how many.
+    def _make_room(self, connections: list[HttpConnection], wanted: int, more: int, used: int) -> int:
+        """Close connections, the oldest first; return how many.
+
+        A TLS handshake that takes long goes first, and one that has just begun goes last: else clients
+        that are silent after theirs would keep all others out.
 
         Arguments:
             connections: in the order in which they were accepted.
@@ -149,18 +161,16 @@ class Descriptors:
             more: further idle ones.
             used: number of open descriptors, for the log.
         """
-        idle = [transport for transport in self._handshakes if not transport.is_closing()]
-        busy: list[asyncio.BaseTransport] = []
-        for connection in connections:
-            if connection.transport is not None and not connection.transport.is_closing():
-                is_busy = connection._current_request is not None  # noqa: SLF001 - no public name
-                (busy if is_busy else idle).append(connection.transport)
+        late = self._clock.time() - HANDSHAKE_USUAL_S
+        opened = [each for each in connections if each.is_open]
+        idle: list[Closable] = [each for each in self._handshakes if each.began_at <= late]
+        idle += [each for each in opened if each.is_idle]
+        idle += [each for each in self._handshakes if each.began_at > late]
         chosen = idle[: wanted + more]
-        chosen += busy[: max(0, wanted - len(chosen))]
-        for transport in chosen:
-            # Its handshake ends some turns later; it must not count until then.
-            self._handshakes.pop(transport, None)
-            _abort(transport)
+        busy = (each for each in opened if not each.is_idle)
+        chosen += islice(busy, max(0, wanted - len(chosen)))
+        for each in chosen:
+            each.cut()
         self._hub.refused["descriptors"] += len(chosen)
         self._closed += len(chosen)
         self._closed_lately += len(chosen)
@@ -190,10 +200,6 @@ class Descriptors:
             *(seconds, self._closed),
         )
         self._short_since, self._closed = None, 0
-
-
-def _abort(transport: asyncio.BaseTransport) -> None:
-    cast("asyncio.Transport", transport).abort()
 
 
 class BoundedSite(web.SockSite):

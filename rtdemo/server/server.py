@@ -56,8 +56,9 @@ AT_ONCE_TIMEOUT_S = 0.5
 """Seconds for clients to close after a second signal, which ends all connections at once."""
 REQUEST_TIMEOUT_S = 0.5
 """Seconds for requests that still run after that."""
-LAST_HEADS_S = 1.0
-"""Seconds in which a worker with a successor still takes requests on connections that it accepted."""
+LAST_REQUESTS_S, LAST_REQUESTS_CHECK_S = 1.0, 0.02
+"""Longest wait for the requests of accepted connections before a replaced worker drains, and the time
+between two looks."""
 EXIT_TIMEOUT_S = 4.5
 """Seconds after the drain, or after a second signal, in which the process exits whatever still runs."""
 
@@ -251,16 +252,28 @@ class Server:
         await self._stop_listening()
         orphaned = self._handover is not None and self._handover.is_orphaned
         self._other_workers.close(orphaned)
+        self._descriptors.close()
         await self._runner.cleanup()
+        if len(self.hub):
+            # They were admitted before, and opened while the others ended.
+            await self.hub.drain(0.0, AT_ONCE_TIMEOUT_S)
         if not orphaned and self._runner.app is not None:
             # Writes the last counters to their file: the parent adds them to those of former workers.
             aggregate.own(self._runner.app)
         self.hub.connection_log.flush()
         await self.hub.engine.close()
         self._loop_lag.stop()
-        self._descriptors.close()
         self.hub.schedule.close()
         self._runner = None
+
+    async def _wait_for_last_requests(self) -> None:
+        """Wait until each connection that was accepted has sent a request, for a second at the most."""
+        for _ in range(round(LAST_REQUESTS_S / LAST_REQUESTS_CHECK_S)):
+            # First: what was accepted in this turn is a connection only in a later one.
+            await asyncio.sleep(LAST_REQUESTS_CHECK_S)
+            waiting = self._runner.unread_heads if self._runner is not None else 0
+            if not waiting and not self._descriptors.handshakes:
+                return
 
     async def _stop_listening(self) -> None:
         for site in self._listening:
@@ -292,8 +305,7 @@ class Server:
         await self._stopping.wait()
         if self._is_retired:
             await self._stop_listening()
-            if self._runner is not None:
-                await self._runner.wait_for_heads(LAST_HEADS_S)
+            await self._wait_for_last_requests()
         _exit_after(self.settings.drain_seconds + EXIT_TIMEOUT_S)
         log.info("stopping: closing %d connections", len(self.hub))
         await self.stop()

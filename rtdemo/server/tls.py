@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from pathlib import Path
 from types import coroutine
 from typing import Any, cast
 
 from rtdemo.errors import SettingError, one_line
 from rtdemo.settings.settings import SETTINGS, Settings
+from rtdemo.web.http_connection import HttpServer
 
 log = logging.getLogger(__name__)
 
@@ -111,36 +112,64 @@ def _go_on(
 class Handshake(asyncio.Protocol):
     """Protocol of a connection until its TLS handshake is complete.
 
-    A server of the event loop shows nobody its connections before that. So nothing could close them, and
-    clients that are silent could take every file descriptor.
+    The event loop's own TLS server shows a connection only after that. So nothing could close it before,
+    and clients that are silent could take every file descriptor.
 
     Arguments:
         context: has the certificate.
-        connect: returns the protocol that follows.
+        server: makes the protocol that follows. It counts the connection for its client's address.
         handshakes: those that are not complete, the oldest first.
+        began_at: the time, in seconds of a clock.
+
+    Attributes:
+        began_at: as given.
     """
 
-    __slots__ = ("_connect", "_context", "_handshakes", "_is_lost", "_received", "_task")
+    __slots__ = (
+        *("_address", "_context", "_handshakes", "_is_lost", "_plain", "_received", "_server", "_task"),
+        "began_at",
+    )
 
     def __init__(
         self,
         context: ssl.SSLContext,
-        connect: Callable[[], asyncio.Protocol],
-        handshakes: dict[asyncio.BaseTransport, None],
+        server: HttpServer,
+        handshakes: dict[Handshake, None],
+        began_at: float,
     ) -> None:
         self._context = context
-        self._connect = connect
+        self._server = server
         self._handshakes = handshakes
+        self.began_at = began_at
+        self._address = ""
+        self._plain: asyncio.Transport | None = None
         # What arrives between the end of the handshake and the next turn of the loop.
         self._received = b""
         self._is_lost = False
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no request: never before it is complete."""
+        return True
+
+    def cut(self) -> None:
+        """Close the connection."""
+        # It ends some turns later, and must not count until then.
+        self._handshakes.pop(self, None)
+        if self._plain is not None:
+            self._plain.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
-        self._handshakes[transport] = None
+        plain = self._plain = cast("asyncio.Transport", transport)
+        self._handshakes[self] = None
+        self._address = self._server.by_address.add(self, plain.get_extra_info("peername"))
+        if plain.is_closing():  # one too many of its address
+            self._end()
+            return
         start = asyncio.get_running_loop().start_tls(
-            cast("asyncio.Transport", transport),
+            plain,
             self,
             self._context,
             server_side=True,
@@ -149,27 +178,36 @@ class Handshake(asyncio.Protocol):
         )
         # At once, and not when a task begins: uvloop reads what has arrived before that.
         waiting = start.send(None)
-        self._task = asyncio.ensure_future(self._run(transport, _go_on(start, waiting)))
+        self._task = asyncio.ensure_future(self._run(plain, _go_on(start, waiting)))
 
-    async def _run(
-        self, plain: asyncio.BaseTransport, start: Awaitable[asyncio.Transport | None]
-    ) -> None:
+    async def _run(self, plain: asyncio.Transport, start: Awaitable[asyncio.Transport | None]) -> None:
         try:
             transport = await start
+            # uvloop takes an aborted handshake for a complete one.
+            if transport is not None and not self._is_lost and not plain.is_closing():
+                self._hand_over(transport)
         except OSError as error:
             # The client speaks no TLS, is too slow, or has left. The error's frames hold the error, and
             # 100 KiB of buffers.
             error.__traceback__ = None
-            return
+            plain.abort()
+        except Exception:
+            log.exception("a TLS connection could not begin")
+            plain.abort()
         finally:
-            self._handshakes.pop(plain, None)
-        # uvloop takes an aborted handshake for a complete one.
-        if transport is None or self._is_lost or plain.is_closing():
-            return
-        protocol = self._connect()
+            self._end()
+
+    def _end(self) -> None:
+        """Count no more as a handshake."""
+        self._handshakes.pop(self, None)
+        self._server.by_address.remove(self, self._address)
+
+    def _hand_over(self, transport: asyncio.Transport) -> None:
+        self._end()  # before the connection counts
+        protocol = self._server()
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        if self._received:
+        if self._received and not transport.is_closing():
             protocol.data_received(self._received)
 
     def data_received(self, data: bytes) -> None:

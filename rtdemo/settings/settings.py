@@ -188,9 +188,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(ge=0, le=1_000_000),
         about(
             "Open streams and WebSockets of one client address; further ones get 429. 0: no limit. "
-            "It may have as many HTTP connections; for a further one the oldest idle one is closed. "
-            "Limits per address count IPv6 by /64, and each worker counts alone. They exempt loopback, "
-            "except with --trusted-proxies. "
+            "An address may have as many other HTTP connections; a further one closes its oldest idle "
+            "one. Limits per address count IPv6 by /64, and each worker counts alone. They exempt "
+            "loopback, except with --trusted-proxies. "
             "Behind a proxy set --trusted-proxies, or all its clients count as one address."
         ),
     ] = 500
@@ -236,7 +236,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(ge=0, le=1_000_000),
         about(
             "Messages a second that clients of one address may publish, by /all or POST, and ten times "
-            "as many at once, at least 100. With the publish token, 100 times as many. 0: no limit."
+            "as many at once. With the publish token, 100 times as many, and at least 100 at once. "
+            "0: no limit."
         ),
     ] = 10.0
     replay_bytes_per_address: Annotated[

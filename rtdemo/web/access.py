@@ -93,12 +93,12 @@ async def check_details(request: web.Request) -> None:
     raise Refused(403, f"this is for local users, but {not_local_because(request)}; {ways}")
 
 
-async def may_read_details(request: web.Request, is_logged_in: bool = False) -> bool:
+async def may_read_details(request: web.Request, token_is_checked: bool = False) -> bool:
     """Return whether a request may read details: with the admin token, from a local user, or all may.
 
     Arguments:
         request: the request.
-        is_logged_in: whether its login has been checked; then its token, if it has one, is no wrong one.
+        token_is_checked: whether `authenticate` has counted its token, if that was wrong.
 
     Raises:
         Refused: 429 with Retry-After after too many wrong tokens from the client's address.
@@ -110,7 +110,7 @@ async def may_read_details(request: web.Request, is_logged_in: bool = False) -> 
         check_tokens(request)
         if has_token(request, settings.admin_token):
             return True
-        if not is_logged_in:
+        if not token_is_checked:
             await request.app[LOGIN].count_if_wrong(request)
     return not not_local_because(request)
 

@@ -88,16 +88,16 @@ class LastAnswer(web.StreamResponse):
         if transport is None or transport.is_closing():
             raise ConnectionResetError
         body = one_line(self._text).encode()
-        headers = {
+        lines = {
             hdrs.CONTENT_TYPE: "text/plain; charset=utf-8",
             hdrs.CONTENT_LENGTH: str(len(body)),
             hdrs.CONNECTION: "close",
             hdrs.DATE: formatdate(usegmt=True),
-            **_HEADERS,
+            **headers(request),
         }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         status = f"{self.status} {HTTPStatus(self.status).phrase}"
-        transport.write(f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body)
+        transport.write(f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Send nothing more."""

@@ -122,7 +122,7 @@ async def producers(request: web.Request) -> web.Response:
     hub = request.app[HUB]
     identity = await reader(request)
     running = (await gather(request.app)).producers
-    if not await may_read_details(request, is_logged_in=request.app[LOGIN].is_on):
+    if not await may_read_details(request, token_is_checked=request.app[LOGIN].is_on):
         running = [msgspec.structs.replace(producer, last_error=None) for producer in running]
     names = {producer.name for producer in running}
     replying = set(hub.plugins.replying)

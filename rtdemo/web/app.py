@@ -22,6 +22,7 @@ from rtdemo.web.app_keys import (
     SETTINGS,
     SITES,
     STARTED,
+    STREAM_HEADS,
     Sites,
     Started,
 )
@@ -66,6 +67,7 @@ def create_app(
     app[HUB] = hub
     app[HEARTBEATS] = heartbeats
     app[READ_BUFFER] = memoryview(bytearray(websocket.READ_BYTES))
+    app[STREAM_HEADS] = {}
     app[OTHER_WORKERS] = other_workers
     app[SITES] = sites
     app[STARTED] = started

@@ -54,3 +54,5 @@ HEARTBEATS = web.AppKey("HEARTBEATS", Schedule)
 """Keeps the connections alive, in real time also where a test moves the producers' time."""
 READ_BUFFER = web.AppKey("READ_BUFFER", memoryview)
 """Where the transports of all WebSockets write what they read, one after another."""
+STREAM_HEADS: web.AppKey[dict[tuple[object, ...], tuple[int, bytes]]] = web.AppKey("STREAM_HEADS", dict)
+"""Heads of answers that open an event stream, by their kind, each with the second of its date."""

@@ -32,8 +32,8 @@ class ClosingHandshake(StreamProtocol):
         request, transport, client, wire_format: as `StreamProtocol` takes them.
 
     Attributes:
-        parser: of the library `websockets`, which knows all close frames and errors; None while the
-            connection needs none, as a parser takes memory.
+        parser: of the library `websockets`, which handles all close frames and errors; None until the
+            connection needs one, as a parser takes memory.
     """
 
     __slots__ = ("parser",)

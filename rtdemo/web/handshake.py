@@ -49,7 +49,7 @@ def check_handshake(request: web.Request) -> None:
     )
 
 
-def accept(request: web.Request, extensions: str = "") -> bytes:
+def accept_handshake(request: web.Request, extensions: str = "") -> bytes:
     """Return the answer that accepts a handshake (RFC 6455 section 4.2.2).
 
     Arguments:

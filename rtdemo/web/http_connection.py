@@ -13,7 +13,7 @@ import math
 import struct
 import termios
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -39,8 +39,6 @@ WRITE_TIMEOUT_S = 40.0
 """Seconds for which a client may take no byte of an answer that waits for it."""
 WRITE_CHECK_S = 2.0
 """Seconds between two checks whether a client took something. It is cut at most twice this late."""
-HEADS_CHECK_S = 0.02
-"""Seconds between two checks whether a server that retires has read every head."""
 LINGER_S = 1.0
 """Seconds for which a client may read a refusal while what it still sends is dropped. A close at once
 would send RST, and the client might lose the answer."""
@@ -79,16 +77,10 @@ class HttpRunner(web.AppRunner):
         by_address = ConnectionsByAddress(limits, parse(trusted))
         return HttpServer(handler, factory, self._clock, self._refused, by_address, self._kwargs)
 
-    async def wait_for_heads(self, seconds: float) -> None:
-        """Wait until no connection waits for the rest of a request's head, also of its first one.
-
-        Arguments:
-            seconds: most of the time to wait.
-        """
-        server, waited = self.server, 0.0
-        while isinstance(server, HttpServer) and server.heads and waited < seconds:
-            await asyncio.sleep(HEADS_CHECK_S)
-            waited += HEADS_CHECK_S
+    @property
+    def unread_heads(self) -> int:
+        """Number of connections with a head that is not complete, or that have sent nothing yet."""
+        return len(self.server.heads) if isinstance(self.server, HttpServer) else 0
 
 
 class HttpServer(web.Server):
@@ -143,11 +135,23 @@ class HttpServer(web.Server):
             deadlines.close()
 
 
+class Closable(Protocol):
+    """A connection that may be closed to make room for another one of its address."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no request that is not answered to the end."""
+        ...
+
+    def cut(self) -> None:
+        """Close it without an answer."""
+
+
 class ConnectionsByAddress:
     """Bound the HTTP connections of each client address: 10,000 with unfinished heads take 0.7 GiB.
 
     For a new one beyond the bound, the oldest one without a request is closed. Browsers connect again by
-    themselves. So many clients behind one address keep what they use.
+    themselves. Thus clients that share an address keep what they use.
 
     Arguments:
         limits: has the bound, which exempts some addresses.
@@ -158,12 +162,12 @@ class ConnectionsByAddress:
         self._limits = limits
         self._trusted = trusted
         # The oldest connection of an address is the first.
-        self._open: dict[str, dict[HttpConnection, None]] = {}
+        self._open: dict[str, dict[Closable, None]] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, connection: HttpConnection, peer: object) -> str:
+    def add(self, connection: Closable, peer: object) -> str:
         """Add a connection, and close one if there are too many.
 
         Arguments:
@@ -180,15 +184,15 @@ class ConnectionsByAddress:
         if address:
             connections = self._open.setdefault(address, {})
             connections[connection] = None
-            if not self._limits.has_room(address, len(connections)):
+            if not self._limits.check_http_connections(address, len(connections)):
                 idle = (each for each in connections if each.is_idle)
                 unwanted = next(idle, connection)
                 del connections[unwanted]
                 unwanted.cut()
         return address
 
-    def remove(self, connection: HttpConnection, address: str) -> None:
-        """Remove a connection, if it was not closed by `add`."""
+    def remove(self, connection: Closable, address: str) -> None:
+        """Remove a connection, unless `add` has closed it."""
         connections = self._open.get(address)
         if connections is not None:
             connections.pop(connection, None)
@@ -240,8 +244,14 @@ class HttpConnection(web.RequestHandler):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being answered: one may be on its way, or none."""
-        return self._current_request is None and not self._messages
+        """Whether it waits for a request: one may be on its way, or none."""
+        waiter = self._waiter
+        return self._request_count == 0 or (waiter is not None and not waiter.done())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has begun to close it."""
+        return self._socket is not None and not self._socket.is_closing()
 
     def cut(self) -> None:
         """Close without an answer."""

@@ -76,20 +76,16 @@ class Login:
             Refused: 401 without a valid token; 429 with Retry-After after too many wrong ones from the
                 client's address; or as a plugin decides.
         """
-        has_token = bearer_token(request) is not None
-        if has_token:
+        shows_token = bearer_token(request) is not None
+        if shows_token:
             check_tokens(request)
         try:
             return await self._identify(request)
         except Refused as refused:
-            # Where nobody can log in, each token is wrong: it may be a guess of the administrators'.
-            if has_token and (refused.status == 401 or not self._can_log_in):
+            # Also with 403, as where nobody can log in: it may be a guess of the administrators' token.
+            if shows_token and refused.status in (401, 403):
                 add_failed_token(request)
             raise
-
-    @property
-    def _can_log_in(self) -> bool:
-        return self._verifier is not None or self._hub.plugins.hooks.authenticates
 
     async def _identify(self, request: web.Request) -> Identity:
         hooks = self._hub.plugins.hooks
@@ -109,7 +105,11 @@ class Login:
             raise Refused(401, str(error), _INVALID) from None
 
     async def count_if_wrong(self, request: web.Request) -> None:
-        """Count the token of a request, which is no administrator's, unless a user logs in with it."""
+        """Count a request's token as wrong, unless it logs a user in.
+
+        Arguments:
+            request: its token is not the administrators'.
+        """
         if not self.is_on:
             add_failed_token(request)
             return

@@ -172,9 +172,11 @@ async def socket(request: web.Request) -> web.StreamResponse:
     async with _bounded_stream(request):
         await ws.prepare(request)
         await ws.send_bytes(msgspec.json.encode(_describe(request)))
+        pings = 0
         for _ in range(MAX_ECHOES):
             received = await ws.receive()
             if received.type is WSMsgType.PING:
+                pings += 1
                 await ws.pong(received.data)
             elif received.type is WSMsgType.TEXT:
                 await ws.send_str(received.data)
@@ -184,7 +186,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
             await asyncio.sleep(0)
         else:
             # aiohttp's close would go on reading a flood of pings.
-            if received.type is not WSMsgType.TEXT and request.transport is not None:
+            if pings and request.transport is not None:
                 request.transport.abort()
     await ws.close()
     return ws

@@ -34,6 +34,7 @@ rest is kept until the head is complete: parsed, it takes two to four times its 
 MAX_FRAMING_BYTES = 16 * 1024
 """Bytes of a chunked body that are not its data: sizes, extensions and trailers. Each chunk costs time,
 however short it is, and trailers are kept until the body's end."""
+URI_TOO_LONG = 414
 MAX_PATH_PARTS = 100
 """Slashes in a path: aiohttp's router looks up each beginning of a path that ends at one."""
 MAX_PARAMETERS = 100
@@ -268,7 +269,7 @@ class RequestParser:
         for message, payload in found:
             wrong = _what_is_wrong(message)
             if wrong is not None:
-                self.refuse(wrong)
+                self.refuse(wrong, "target_size" if wrong.code == URI_TOO_LONG else "")
                 return False, b""
             self.heads += 1
             self._queued += 1
@@ -329,9 +330,12 @@ def _what_is_wrong(message: RawRequestMessage) -> RequestError | None:
     """Return why a request whose head could be parsed is refused; None if it is not."""
     path, _, query = message.path.partition("?")
     if path.count("/") > MAX_PATH_PARTS:
-        return RequestError(414, f"the path has over {MAX_PATH_PARTS} parts; send a shorter one")
+        return RequestError(
+            URI_TOO_LONG, f"the path has over {MAX_PATH_PARTS} parts; send a shorter one"
+        )
     if query.count("&") >= MAX_PARAMETERS:
-        return RequestError(414, f"the query has over {MAX_PARAMETERS} parameters; send fewer")
+        sentence = f"the query has over {MAX_PARAMETERS} parameters; send fewer"
+        return RequestError(URI_TOO_LONG, sentence)
     for _, raw in message.raw_headers:
         if not raw.isascii():
             wrong = _what_is_not_text(message)

@@ -31,7 +31,7 @@ from rtdemo.web import compression
 from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.app_keys import READ_BUFFER
 from rtdemo.web.closing_handshake import ClosingHandshake
-from rtdemo.web.handshake import accept, check_handshake
+from rtdemo.web.handshake import accept_handshake, check_handshake
 from rtdemo.web.limits import check_connect
 from rtdemo.web.login import identify
 from rtdemo.web.streaming import Left
@@ -82,10 +82,10 @@ async def socket(request: web.Request) -> web.StreamResponse:
     if transport is None or transport.is_closing():
         return Left()
     if agreed is None:
-        opened, head = WebSocket(request, transport, client), accept(request)
+        opened, head = WebSocket(request, transport, client), accept_handshake(request)
     else:
         opened = CompressedWebSocket(request, transport, client, agreed.wire_format)
-        head = accept(request, agreed.answer)
+        head = accept_handshake(request, agreed.answer)
     return opened.run(request, head, selection, identity.expires)
 
 
@@ -275,7 +275,7 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
                 if isinstance(frame, Frame) and frame.opcode is Opcode.PING:
                     self._pong(bytes(frame.data))
                 continue
-            message: bytes | bytearray = frame.data if type(frame.data) is bytes else bytes(frame.data)
+            message: bytes | bytearray = bytes(frame.data)
             if self._message is not None:
                 self._message += message
                 message = self._message

@@ -45,7 +45,7 @@ def test_it_starts_what_the_procfile_starts() -> None:
     """A Procfile host runs the container's command, and trusts its own router besides."""
     command, _, router = (ROOT / "Procfile").read_text().strip().partition(" --trusted-proxies ")
     assert command == f"web: {' '.join(image().command)}"
-    assert router == "${RTDEMO_TRUSTED_PROXIES:-1}"
+    assert router == '"${RTDEMO_TRUSTED_PROXIES:-1}"'
 
 
 def test_every_stage_has_the_one_base_image_that_an_argument_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.clients import eventually
 from tests.conftest import Connect, Start
-from tests.raw_client import RawClient, request
+from tests.raw_client import RawClient, frames, request
 
 
 async def drained(start: Start, connect: Connect, transport: str, count: int) -> Server:
@@ -103,6 +104,40 @@ async def test_shared_producers_run_until_the_drain_is_over(
     clock.advance(9.0)
     assert (await peers[1].receive())["message"] == "Global broadcast #1"
     clock.advance(11.0)
+    await stopping
+
+
+SLOW_LOGIN = """
+import asyncio
+from pathlib import Path
+from rtdemo import hookimpl
+
+@hookimpl
+async def authenticate(request):
+    Path({asked!r}).touch()
+    while not Path({answered!r}).exists():
+        await asyncio.sleep(0.01)
+    return "ann"
+"""
+
+
+async def test_connection_whose_login_takes_longer_than_the_drain_is_ended(
+    start: Start, tmp_path: Path
+) -> None:
+    """A worker that is replaced does not refuse it, and must not cut it either."""
+    asked, answered, plugin = tmp_path / "asked", tmp_path / "answered", tmp_path / "slow.py"
+    plugin.write_text(SLOW_LOGIN.format(asked=str(asked), answered=str(answered)))
+    server = await start(files=(plugin,))
+    client = await RawClient(server, "websocket").connect()
+    await client.send(request(server, "websocket"))
+    await eventually(asked.exists)
+    server._is_retired = True
+    stopping = asyncio.ensure_future(server.stop())
+    await eventually(lambda: server.hub.draining)
+    answered.touch()
+    await client.read_until(b"established")
+    assert str(frames(await client.read_to_end())[-1]) == "close 1001"
+    client.leave()
     await stopping
 
 

@@ -88,7 +88,7 @@ async def test_answers_over_tls_have_hsts(start: Start, files: Files) -> None:
     context = ssl.create_default_context(cafile=files["tls_cert"])
     header = "Strict-Transport-Security"
     async with httpx.AsyncClient(base_url=server.web_url, verify=context) as http:
-        for path in ("/", "/nothing", "/healthz", "/static/app.js"):
+        for path in ("/", "/nothing", "/healthz", "/static/app.js", "/x" * 101):
             assert (await http.get(path)).headers[header] == "max-age=31536000"
         async with http.stream("GET", "/api/sse") as stream:
             assert header in stream.headers

@@ -34,6 +34,7 @@ async def test_path_of_many_slashes_is_refused_before_the_router_looks_them_up(
     assert (await answer(server, part * MAX_PATH_PARTS)).startswith(b"HTTP/1.1 404 ")
     refused = await answer(server, part * (MAX_PATH_PARTS + 1))
     assert refused.startswith(b"HTTP/1.1 414 ")
+    assert server.hub.refused == {"target_size": 1}
 
 
 async def test_slashes_in_a_query_are_no_parts_of_the_path(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from rtdemo.protocol.wire import SSE_COMMENT
 from rtdemo.server import server as server_module
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
+from rtdemo.web import sse
 from tests.conftest import Start
 from tests.raw_client import RawClient, request
 
@@ -99,3 +101,26 @@ async def test_heartbeat_below_15_s_bounds_silence_too(
     clock.advance(6.1)
     assert await comments(client, server) == 1
     client.leave()
+
+
+async def test_heads_of_the_same_second_are_those_of_their_requests(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests of one kind share a head; version, `Connection` and `Origin` make other kinds."""
+    monkeypatch.setattr(sse, "time", SimpleNamespace(time=lambda: 1_700_000_000.0))
+    server = await start(single_site=True, allow_origin=("https://a.example", "https://b.example"))
+    for _ in range(2):
+        for version, more, has, lacks in (
+            ("1.1", "", "chunked", "Connection: close"),
+            ("1.0", "", "Connection: close", "chunked"),
+            ("1.1", "Connection: close\r\n", "Connection: close", "Allow-Origin"),
+            ("1.1", "Origin: https://a.example\r\n", "Allow-Origin: https://a.example", "b.example"),
+            ("1.1", "Origin: https://b.example\r\n", "Allow-Origin: https://b.example", "a.example"),
+            ("1.1", "Origin: https://c.example\r\n", "text/event-stream", "Allow-Origin"),
+        ):
+            client = await RawClient(server, "sse").connect()
+            await client.send(f"GET /api/sse HTTP/{version}\r\nHost: localhost\r\n{more}\r\n".encode())
+            await client.read_until(b"\r\n\r\n")
+            head = client.received.partition(b"\r\n\r\n")[0].decode()
+            assert (has in head, lacks in head) == (True, False), head
+            client.leave()

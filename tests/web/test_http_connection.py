@@ -512,7 +512,7 @@ async def test_address_with_too_many_connections_loses_the_oldest_idle_one(
         await client.read_until(OK)
     with suppress(ConnectionError):
         assert await idle.read_to_end() == b""
-    assert server.hub.refused == {"max_connections_per_address": 1}
+    assert server.hub.refused == {"http_connections": 1}
     assert len(server.hub) == 1
     assert len(connections(server)) == 3
     for client in (busy, idle, *others, stream):

@@ -142,6 +142,18 @@ async def test_connects_per_address(start: Start, clock: VirtualClock, transport
     client.leave()
 
 
+async def test_this_machine_is_not_exempt_where_proxies_are_declared(
+    start: Start, transport: str
+) -> None:
+    """A client that contradicts its proxy has the proxy's address, which may be loopback."""
+    server = await start(trusted_proxies=("203.0.113.1",), connects_per_address=0.2)
+    for _ in range(5):
+        client, status, _ = await connect(server, transport)
+        assert status in (200, 101)
+        client.leave()
+    assert (await refused(server, transport))[0] == 429
+
+
 async def test_this_machine_is_exempt_from_limits_per_address(start: Start, transport: str) -> None:
     """Tests, benchmarks and a proxy that is not declared connect from loopback."""
     server = await start(max_connections_per_address=1, connects_per_address=0.1)
@@ -267,7 +279,7 @@ async def test_bearer_tokens_that_a_plugin_refuses_are_limited(start: Start, tmp
     async with httpx.AsyncClient(base_url=server.web_url, headers=forwarded) as http:
         for _ in range(5):
             assert (await http.get("/api/stats")).status_code == 401
-        for given, status in (("wrong", 401), ("blocked", 401), ("wrong", 429), ("right", 429)):
+        for given, status in (("wrong", 401), ("blocked", 403), ("wrong", 429), ("right", 429)):
             assert (await http.get("/api/stats", headers=bearer(given))).status_code == status
 
 
@@ -278,7 +290,7 @@ from rtdemo import Refused, hookimpl
 def authenticate(request):
     given = request.headers.get("Authorization", "")
     if given == "Bearer blocked":
-        raise Refused(401, "this token is blocked")
+        raise Refused(403, "this token is blocked")
     return "ann" if given == "Bearer right" else None
 """
 

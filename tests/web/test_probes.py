@@ -16,7 +16,7 @@ from rtdemo.web import probes
 from rtdemo.web.probes import ProbeUsage
 from tests.clients import eventually
 from tests.conftest import Connect, Start
-from tests.raw_client import PING, PONG, RawClient, frame, frames
+from tests.raw_client import PING, PONG, TEXT, RawClient, frame, frames
 
 
 async def get(server: Server, path: str, **headers: str) -> httpx.Response:
@@ -232,7 +232,8 @@ async def test_an_ipv6_network_is_one_address(start: Start, monkeypatch: pytest.
         assert await status("2001:db8:0:1::2") == 200
 
 
-async def test_flood_of_pings_ends_its_socket(server: Server) -> None:
+@pytest.mark.parametrize("before", [b"", frame(PING, b"") * 199 + frame(TEXT, b"x")])
+async def test_flood_of_pings_ends_its_socket(server: Server, before: bytes) -> None:
     """20,000 pings in a segment are no more work than 200 texts: aiohttp answered all before others."""
     client = await RawClient(server, "sse").connect()
     head = (
@@ -241,7 +242,7 @@ async def test_flood_of_pings_ends_its_socket(server: Server) -> None:
     )
     await client.send(head)
     await client.read_until(b'"now"')
-    await client.send(frame(PING, b"") * 20_000)
+    await client.send(before + frame(PING, b"") * 20_000)
     with contextlib.suppress(ConnectionError):
         await client.read_to_end()
     pongs = [each for each in frames(client.received, is_all=False)[1:] if each.opcode == PONG]

@@ -19,6 +19,7 @@ from rtdemo.lab.doctor.errors import (
 from rtdemo.lab.doctor.network import uses_tls
 from rtdemo.lab.doctor.streams import BROWSER_HEADERS
 from rtdemo.plugin_system.checks import Finding, Verdict
+from rtdemo.settings.trusted_proxies import normal_address
 
 FOREIGN_ORIGIN = "https://foreign.example"
 FORBIDDEN = 403
@@ -153,7 +154,9 @@ def _shared_address(context: Context) -> str:
     """Return the address that all clients have if the server trusts no proxy; else an empty text."""
     received, remote = _received_headers(context), str(context.received.get("remote", ""))
     reported = ",".join(received.get(name, "") for name in ("x-forwarded-for", "forwarded"))
-    return remote if reported != "," and remote not in reported.lower() else ""
+    parts = (part.lower().rpartition("for=")[2].strip('" ') for part in re.split("[,;]", reported))
+    is_reported = normal_address(remote) in map(normal_address, filter(None, parts))
+    return "" if reported == "," or is_reported else remote
 
 
 async def page(context: Context) -> Finding:
