@@ -178,7 +178,7 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
     def data_received(self, data: bytes) -> None:
         """Handle what the client sends, or keep it while an earlier text waits."""
         self._is_alive = True
-        if not self._may_read_on(len(data)):
+        if self.connection.reason is Reason.RATE_LIMIT and not self._may_read_on(len(data)):
             return
         if not self._is_busy:
             self._texts_in_turn = 0
@@ -193,13 +193,11 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
             self.transport.pause_reading()
 
     def _may_read_on(self, size: int) -> bool:
-        """Return whether to read bytes: not many of them after a limit has ended the connection.
+        """Return whether to read bytes after a limit has ended the connection: not many of them.
 
         Otherwise a flood would go on at full speed until its client answers the close frame, or until
         the timer aborts the connection.
         """
-        if self.connection.reason is not Reason.RATE_LIMIT:
-            return True
         self._without_text += size
         if self._without_text <= CLOSING_BYTES:
             return True
@@ -217,7 +215,8 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
             parser.receive_data(data[at : at + PARSED_BYTES])
             at = min(at + PARSED_BYTES, size)
             frames += self._handle_frames(parser)
-        if at < size and self._may_read_on(size - at):
+        is_over = self.connection.reason is Reason.RATE_LIMIT
+        if at < size and (not is_over or self._may_read_on(size - at)):
             self._keep(data[at:] + self._unread)
             self._go_on_later()
 
