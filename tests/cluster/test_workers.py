@@ -251,9 +251,8 @@ async def test_one_process_drains_as_its_terminal_closes(
     assert await server.process.wait() == 0
 
 
-@pytest.mark.parametrize("line", ["RTDEMO_SINGLE_SITE=0", "PORT=1", "HOST=::1"])
 async def test_workers_keep_the_addresses_of_their_parent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other settings change on SIGHUP; for a changed address a warning is logged."""
     monkeypatch.chdir(tmp_path)
@@ -269,7 +268,7 @@ async def test_workers_keep_the_addresses_of_their_parent(
     while len(before) < 2:
         before = children(server)
         await asyncio.sleep(0.02)
-    dotenv.write_text("\n".join([*lines, line]))
+    dotenv.write_text("\n".join([*lines, "RTDEMO_SINGLE_SITE=0", "PORT=1", "HOST=::1"]))
     server.signal(signal.SIGHUP)
     while set(children(server)) & set(before):
         await asyncio.sleep(0.02)
