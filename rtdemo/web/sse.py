@@ -173,7 +173,7 @@ async def _head(request: web.Request) -> bytes:
     if hdrs.ORIGIN in request.headers:
         return await _new_head(request)
     app = request.app
-    kind = (request.version, request.keep_alive, app[HUB].draining, *answers.headers(request))
+    kind = (request.version, *answers.headers(request))
     second = int(time.time())  # the head has the date
     kept = app[STREAM_HEADS].get(kind)
     if kept is None or kept[0] != second:
@@ -211,16 +211,15 @@ def event_stream(request: web.Request, heartbeat: float) -> EventSourceResponse:
     """Return the response that an event stream begins with, not yet sent.
 
     Arguments:
-        request: its HTTP version and its origin decide about headers.
+        request: its origin decides about headers.
         heartbeat: seconds between the comments that keep the stream open.
     """
     response = EventSourceResponse(ping_interval=heartbeat, sep="\n")
     # no-transform: a proxy that compresses would hold events back (RFC 9111 section 5.2.2.6).
     response.headers[hdrs.CACHE_CONTROL] = "no-cache, no-transform"
-    if request.version < HttpVersion11 or not request.keep_alive:
-        # HTTP/1.0 has no chunks: only the end of the connection marks the end of the stream. And a
-        # client that asks for the close must not be promised another answer (RFC 9112 section 9.6).
-        response.headers[hdrs.CONNECTION] = "close"
+    # The connection ends with its stream (RFC 9112 section 9.6). Without this, clients kept it for their
+    # next request: one of ten reconnects to a server that drained failed.
+    response.headers[hdrs.CONNECTION] = "close"
     _allow_reading(request, response)
     return response
 
