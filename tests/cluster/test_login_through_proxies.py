@@ -104,7 +104,7 @@ async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     await server.start()
     await proxy.start()
     yield Site(server, proxy, tmp_path, environ, environ["RTDEMO_TOKEN"])
-    await proxy.kill()
+    await proxy.stop()
     await server.kill()
 
 

@@ -91,15 +91,23 @@ async def test_signals_to_the_whole_process_group_count_once(
     assert await server.process.wait() == 0
 
 
-async def test_rolling_restart_refuses_nobody(tmp_path: Path, http: aiohttp.ClientSession) -> None:
-    """A worker that drains serves what it has accepted before, and all others reach its successor.
-
-    Half of a request has arrived when the worker gets its signal, and the rest after its drain began.
-    """
+@pytest.fixture
+async def two_workers(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Process]:
+    """Two workers that drain for a second."""
     server = rtdemo(tmp_path, "server", "--drain-seconds", "1", *TWO_WORKERS)
     await server.start()
     while (await stats(server, http))["workers"] < 2:
         await asyncio.sleep(0.02)
+    yield server
+    await server.kill()
+
+
+async def test_rolling_restart_refuses_nobody(two_workers: Process, http: aiohttp.ClientSession) -> None:
+    """A worker that drains serves what it has accepted before, and all others reach its successor.
+
+    Half of a request has arrived when the worker gets its signal, and the rest after its drain began.
+    """
+    server = two_workers
     before = set(children(server))
     sockets = [await http.ws_connect(f"{server.url}/ws") for _ in range(12)]
     half_sent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(12)]

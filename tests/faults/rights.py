@@ -105,7 +105,7 @@ async def _proxy(setup: Setup, name: str, target: Target) -> AsyncIterator[Proce
             await process.start()
         yield process
     finally:
-        await process.kill()
+        await process.stop()  # not by SIGKILL: nginx would leave its worker
 
 
 async def through_proxy(setup: Setup, name: str, arguments: tuple[str, ...]) -> Figures:

@@ -89,4 +89,4 @@ async def test_stranger_behind_a_proxy_on_this_machine_is_not_local(
                 assert [answer.status_code for answer in answers] == [403] * 4, (host, answers[0].text)
                 assert all(answer.text.count("\n") == 1 for answer in answers)
     finally:
-        await proxy.kill()
+        await proxy.stop()  # not by SIGKILL: nginx would leave its worker
