@@ -22,7 +22,8 @@ from rtdemo.hub.hub import Hub
 from rtdemo.server.open_files import count_open
 from rtdemo.server.tls import Handshake
 from rtdemo.timing.schedule import Clock, Timer
-from rtdemo.web.http_connection import Closable, HttpConnection, HttpServer
+from rtdemo.web.connections_by_address import Closable
+from rtdemo.web.http_connection import HttpConnection, HttpServer
 
 log = logging.getLogger(__name__)
 
