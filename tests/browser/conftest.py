@@ -37,6 +37,7 @@ def flood():
     return "a hundred a second"
 """
 
+UNFOLD = "() => { for (const part of document.querySelectorAll('main > details')) part.open = true; }"
 MARKUP = "<img src=x onerror='window.injected = 1'>"
 SHAKY = f"""
 from rtdemo import producer
@@ -144,11 +145,16 @@ def browser_errors() -> BrowserErrors:
 async def open_page(
     browser: Browser, server: Server, browser_errors: BrowserErrors
 ) -> AsyncIterator[Open]:
-    """Open pages: an address, a server, and what a browser context takes, such as a viewport."""
+    """Open pages: an address, a server, and what a browser context takes, such as a viewport.
+
+    The details are unfolded, as a reader would do, unless a test asks for a folded page.
+    """
     contexts: list[BrowserContext] = []
     served = server
 
-    async def opened(address: str = "/", server: Server = served, **options: Any) -> Page:
+    async def opened(
+        address: str = "/", server: Server = served, *, folded: bool = False, **options: Any
+    ) -> Page:
         context = await browser.new_context(**options)
         contexts.append(context)
         context.set_default_timeout(TIMEOUT_MS)
@@ -157,6 +163,8 @@ async def open_page(
         page.on("pageerror", lambda error: browser_errors.append(str(error)))
         await page.goto(f"{server.web_url}{address}")
         await expect(page.locator(".sentence").first).not_to_be_empty()
+        if not folded:
+            await page.evaluate(UNFOLD)
         return page
 
     yield opened

@@ -1,4 +1,4 @@
-"""One panel of the page, as a reader sees it."""
+"""One side of the page, as a reader sees it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ class Panel:
         self.page = page
         self.side = side
         self.root = page.locator(f"section.{side}")
+        self.everywhere = page.locator(f'[data-side="{side}"]')
         self.rows = self.root.locator("li")
         self.texts = self.root.locator("li .text")
         self.sentence = self.part("sentence")
         self.box = self.root.get_by_role("textbox")
 
     def part(self, name: str) -> Locator:
-        """Find a part by the name that the template gives it."""
-        return self.root.locator(f'[data-part="{name}"]')
+        """Find a part of this side, wherever on the page, by the name that the template gives it."""
+        return self.everywhere.locator(f'[data-part="{name}"]')
 
     async def press(self, name: str) -> None:
-        """Press a button of this panel by its visible word."""
-        await self.root.get_by_role("button", name=name).first.click()
+        """Press a button of this side by its visible word."""
+        await self.everywhere.get_by_role("button", name=name).first.click()
 
     async def connect(self) -> None:
         """Connect and wait for the welcome."""
@@ -53,7 +54,7 @@ class Panel:
         """Wait until so many messages have been counted."""
         await self.page.wait_for_function(
             """([side, least]) => {
-                const figure = document.querySelector(`.${side} [data-part="received"]`);
+                const figure = document.querySelector(`[data-side="${side}"] [data-part="received"]`);
                 return Number(figure.textContent.replaceAll(",", "")) >= least;
             }""",
             arg=[self.side, at_least],

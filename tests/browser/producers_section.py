@@ -17,7 +17,7 @@ class ProducersSection:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.root = page.get_by_role("region", name="Producers")
+        self.root = page.locator("details.producers")
         self.rows = self.root.locator("tbody tr")
         self.rate = self.root.get_by_role("slider", name="Rate of private producers")
         self.rate_value = self.root.locator('[data-part="rate-value"]')

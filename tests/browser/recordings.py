@@ -24,5 +24,5 @@ RECORDINGS = """
             if (done) return value;
         }
     };
-    const schedule = { names: ["p"], others: [], block: 1000 };
+    const schedule = { names: ["p"], others: [] };
 """

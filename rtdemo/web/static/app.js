@@ -1,11 +1,13 @@
 // @ts-check
 /**
- * Connects the parts of the page: clock, two sides, two panels, charts, verdict, producers, toolbar.
+ * Connects the parts of the page: clock, two sides, comparison, and the views that show them.
  * @module app
  */
 import { commonSchedule } from "./compare/comparable.js";
 import { ConnectionInfoLoader } from "./compare/connection_info.js";
-import { Comparison } from "./compare/verdict.js";
+import { failures } from "./compare/parity.js";
+import { QuickComparison } from "./compare/quick_comparison.js";
+import { Comparison, verdictSentence, waitingSentence } from "./compare/verdict.js";
 import { Login } from "./connection/login.js";
 import { SelectionSync, selectionFrom } from "./connection/selection.js";
 import { Side } from "./connection/side.js";
@@ -17,22 +19,27 @@ import { margin } from "./format.js";
 import { ResourceTiming } from "./measure/resource_timing.js";
 import { ServerClock, probe } from "./measure/server_clock.js";
 import { PageVisibility } from "./measure/visibility.js";
-import { ProducerList } from "./producers.js";
+import { ProducerList, TRANSPORTS } from "./producers.js";
+import { ChartControls } from "./views/chart_controls.js";
 import { Charts } from "./views/charts.js";
+import { startExplanations } from "./views/explanations.js";
 import { ExportPanel } from "./views/export_panel.js";
+import { FairnessPanel } from "./views/fairness_panel.js";
+import { FaultsPanel } from "./views/faults_panel.js";
+import { Figures } from "./views/figures.js";
 import { LoginForm } from "./views/login_form.js";
 import { Panel } from "./views/panel.js";
 import { ProducersPanel } from "./views/producers_panel.js";
+import { Scoreboard } from "./views/scoreboard.js";
 import { TimeWindow } from "./views/time_window.js";
-import { Toolbar } from "./views/toolbar.js";
-import { startTooltips } from "./views/tooltips.js";
-import { VerdictPanel } from "./views/verdict_panel.js";
 
 /**
  * Least time between two paintings. One takes 5 to 15 ms without a graphics card, and delays messages meanwhile: 20 a
  * second delayed every fifth of 100 messages a second, and p95 showed only that.
  */
 const PAINT_INTERVAL_MS = 250;
+
+/** @typedef {import("./measure/recording.js").Recording} Recording */
 
 const { dataset } = document.documentElement;
 const urls = {
@@ -80,21 +87,46 @@ const schedule = () => {
   const chosen = { websocket: selections.websocket.chosen, sse: selections.sse.chosen };
   return producerList.producers === null ? null : commonSchedule(producerList.producers, chosen);
 };
-const comparison = new Comparison([websocket.measurement.recording, sse.measurement.recording], schedule, repaint);
+const recordings = /** @type {[Recording, Recording]} */ (pair.map(({ measurement }) => measurement.recording));
+const comparison = new Comparison(recordings, schedule, repaint);
+const quick = new QuickComparison(pair, comparison, repaint);
 const timeWindow = new TimeWindow(location.search);
-const verdict = new VerdictPanel(part(document, "verdict"), sides, connectionInfo, timing, comparison, schedule);
+const fairness = new FairnessPanel(part(document, "fairness"), sides, connectionInfo, timing, schedule);
+const verdict = {
+  get sentence() {
+    // Until both have messages there is no comparison that could be invalid.
+    const failed = recordings.every(({ ring }) => ring.length > 0) ? failures(fairness.lines) : [];
+    return verdictSentence(comparison.findings, failed, waitingSentence(recordings, pair.every(({ open }) => open)));
+  },
+  get lines() {
+    return fairness.lines;
+  },
+};
+const figureTable = part(document, "figures");
 const views = [
   new Charts(document, sides, timeWindow, clock, repaint),
-  new Panel(part(document, "websocket"), websocket, () => "", timeWindow, repaint),
-  new Panel(part(document, "sse"), sse, () => timing.line, timeWindow, repaint),
-  new Toolbar(document, pair, timeWindow, repaint),
-  verdict,
-  new ExportPanel(part(document, "verdict"), sides, timeWindow, clock, verdict),
+  new ChartControls(document, timeWindow, repaint),
+  new Panel(part(document, "websocket"), websocket, timeWindow, repaint),
+  new Panel(part(document, "sse"), sse, timeWindow, repaint),
+  fairness,
+  new Scoreboard(document, sides, comparison, quick, () => verdict.sentence),
+  new Figures(figureTable, "websocket", websocket, () => ""),
+  new Figures(figureTable, "sse", sse, () => timing.line),
+  ...faultsPanels(),
+  new ExportPanel(part(document, "saving"), sides, timeWindow, clock, verdict),
   new ProducersPanel(part(document, "producers"), sides, producerList, repaint),
   ...(login === null ? [] : [new LoginForm(document, login, () => void producerList.refresh())]),
 ];
 /** @type {(string | null)[]} */
 let clients = [];
+
+/** None if the server disables fault injection. */
+function faultsPanels() {
+  return TRANSPORTS.flatMap((name) => {
+    const root = document.querySelector(`.side-faults[data-side="${name}"]`);
+    return root instanceof HTMLElement ? [new FaultsPanel(root, sides[name])] : [];
+  });
+}
 
 /** A plugin may offer producers for one connection, which are in the list only once it is open. */
 function refreshAfterConnect() {
@@ -127,7 +159,7 @@ function paint() {
   write(part(document, "clock"), now === null ? "not known yet" : `known to ± ${margin(now.error)} ms`);
 }
 
-startTooltips(document);
+startExplanations(document);
 clock.start();
 producerList.start();
 comparison.start();
@@ -135,4 +167,5 @@ setInterval(() => {
   if (!document.hidden && pair.some(({ active }) => active)) repaint();
 }, PAINT_INTERVAL_MS);
 if (document.hidden) visibilityChanged(true, 0);
+if (new URLSearchParams(location.search).get("connect") === "1") for (const side of pair) side.connect();
 repaint();

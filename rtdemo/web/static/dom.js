@@ -15,6 +15,19 @@ export function part(root, name) {
 }
 
 /**
+ * Find a part of one side, wherever on the page.
+ * @param {ParentNode} root
+ * @param {string} side
+ * @param {string} name
+ * @returns {HTMLElement}
+ */
+export function sidePart(root, side, name) {
+  const element = root.querySelector(`[data-side="${side}"] [data-part="${name}"]`);
+  if (!(element instanceof HTMLElement)) throw new Error(`The template has no part ${name} of ${side}`);
+  return element;
+}
+
+/**
  * Find the element of one type, such as HTMLInputElement, that the template marks with data-part.
  * @template {HTMLElement} T
  * @param {ParentNode} root
@@ -35,6 +48,26 @@ export function partOfType(root, name, type) {
  */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Mark a button as available or not. It keeps the focus, which `disabled` would remove.
+ * @param {HTMLElement} button
+ * @param {boolean} enabled
+ */
+export function enable(button, enabled) {
+  button.setAttribute("aria-disabled", String(!enabled));
+}
+
+/**
+ * Act when an available button is pressed.
+ * @param {HTMLElement} button
+ * @param {() => void} action
+ */
+export function onPress(button, action) {
+  button.addEventListener("click", () => {
+    if (button.getAttribute("aria-disabled") !== "true") action();
+  });
 }
 
 /** Requests to paint within this time share one call. */

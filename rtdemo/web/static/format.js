@@ -32,7 +32,8 @@ export function milliseconds(value) {
  * @param {number} value milliseconds
  */
 export function margin(value) {
-  return milliseconds(Math.ceil(value * 10 - 1e-6) / 10);
+  const steps = value < 99.95 ? 10 : 1;
+  return milliseconds(Math.ceil(value * steps - 1e-6) / steps);
 }
 
 /**

@@ -24,7 +24,7 @@ async def test_only_what_both_had_is_compared(page: Page) -> None:
         const names = ["p", "q"];
         const found = [m.commonProducers(one, other, names)];
         for (const wanted of [["p"], names, []]) found.push(m.meanPayload(one, wanted));
-        const pair = m.pairSamples(one, other, { names, others: [], block: 1000 });
+        const pair = m.pairSamples(one, other, { names, others: [] });
         return [...found, pair.websocket.block.length, m.commonProducers(one, one, names)];
     """
     )
@@ -57,17 +57,37 @@ async def test_only_what_runs_alike_is_compared(page: Page) -> None:
         const at = (websocket, sse) => m.commonSchedule(producers, { websocket, sse });
         const fast = { producers: null, speed: "20" };
         return [
-            at(all, all), at(fast, fast).block, at(all, fast).names,
+            at(all, all), at(all, fast).names,
             at({ producers: ["status"], speed: "1" }, all),
             m.commonSchedule([], { websocket: all, sse: all }),
             at({ producers: null, speed: "abc" }, { producers: null, speed: "abc" }).names,
         ];
     """
     assert await run(page, "compare/comparable", body) == [
-        {"names": ["message", "news"], "others": ["status", "own"], "block": 2000},
-        1000,
+        {"names": ["message", "news"], "others": ["status", "own"]},
         ["news"],
-        {"names": [], "others": ["status"], "block": 1000},
-        {"names": [], "others": [], "block": 1000},
+        {"names": [], "others": ["status"]},
+        {"names": [], "others": []},
         ["message", "news"],
+    ]
+
+
+async def test_blocks_hold_messages_of_both(page: Page) -> None:
+    """Messages that arrive together are in one block at any rate; what one side alone had is in none."""
+    body = """
+        const fast = Array.from({ length: 100 }, (_, index) => index * 100);
+        return [
+            m.numberBlocks([0, 2000, 4000], [100, 2100, 4100]),
+            m.numberBlocks(fast, fast.map((at) => at + 5)).blocks,
+            m.numberBlocks([0, 1000, 2000, 3000], [3100]),
+            m.numberBlocks([0, 5000], [100]),
+            m.numberBlocks([], [1, 2]),
+        ];
+    """
+    assert await run(page, "compare/comparable", body) == [
+        {"numbers": [[0, 1, 2], [0, 1, 2]], "blocks": 3},
+        25,
+        {"numbers": [[-1, -1, -1, 0], [0]], "blocks": 1},
+        {"numbers": [[0, -1], [0]], "blocks": 1},
+        {"numbers": [[], [-1, -1]], "blocks": 0},
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -27,31 +28,47 @@ async def judged(page: Page, expression: str) -> Any:
 
 
 async def test_equal_distributions_are_no_difference(page: Page) -> None:
-    """For two runs of the same thing the interval has both signs, and the sentence reports that."""
+    """For two runs of the same thing the interval has both signs, and nobody is named."""
     findings, sentence = await judged(page, "[recorded(7, 0, 2000), recorded(8, 0, 2000)]")
-    assert findings["blocks"] == 200
-    assert findings["median"]["low"] <= 0 <= findings["median"]["high"]
-    assert sentence.startswith("No clear difference (WebSocket is between ")
-    assert " faster and " in sentence
-    assert "slower, 95 % interval)." in sentence
+    assert findings["blocks"] == 500
+    assert findings["p50"]["low"] <= 0 <= findings["p50"]["high"]
+    assert sentence == "Equally fast here: difference under 0.5 ms."
 
 
 @pytest.mark.parametrize(("shift", "faster"), [(1.6, "SSE"), (-1.6, "WebSocket")])
 async def test_a_shift_is_found_with_its_sign(page: Page, shift: float, faster: str) -> None:
     """Who is 1.6 ms faster is named, and the truth is within the interval."""
     findings, sentence = await judged(page, f"[recorded(7, {shift}, 2000), recorded(8, 0, 2000)]")
-    assert findings["median"]["low"] < shift < findings["median"]["high"]
-    assert sentence.startswith(f"{faster} is 1.")
-    assert "ms faster at the median (" in sentence
-    assert "p99" not in sentence
+    assert findings["p50"]["low"] < shift < findings["p50"]["high"]
+    assert re.fullmatch(rf"{faster} is 1\.\d to 1\.\d ms faster here\.", sentence)
 
 
 async def test_what_other_connections_would_refute_names_nobody(page: Page) -> None:
     """However narrow its interval, a difference under the floor may be of one pair of connections."""
     findings, sentence = await judged(page, "[recorded(7, 0.4, 2000), recorded(7, 0, 2000)]")
-    assert 0.2 < findings["median"]["low"] < 0.5
-    assert sentence.startswith("No clear difference: SSE is faster here (0.")
-    assert sentence.endswith("but other connections may differ by 0.5 ms.")
+    assert 0.2 < findings["p50"]["low"] < 0.5
+    assert sentence.startswith("Equally fast here: difference under 0.")
+
+
+async def test_summaries_are_of_what_is_compared(page: Page) -> None:
+    """Figures in the headline cover the producers that both sides receive alike, and nothing else."""
+    body = (
+        RECORDINGS
+        + """
+        const [one, other] = [recorded(7, 0, 500), recorded(7, 1, 500)];
+        for (let i = 0; i < 50; i += 1) {
+            const latency = { value: 900, error: 50 };
+            one.record({ at: 50_000 + i, latency, payload: 1, bytes: 5000, producer: "q", flags: 0 });
+        }
+        return finish(m.compare([one, other], schedule)).summaries;
+    """
+    )
+    websocket, sse = await run(page, "compare/verdict", body)
+    assert websocket["count"] == sse["count"] == 500
+    assert websocket["p99"] < 5
+    assert websocket["error"] == pytest.approx(0.2)
+    assert websocket["bytes"] == sse["bytes"] == 90
+    assert sse["p50"] - websocket["p50"] == pytest.approx(1, abs=0.01)
 
 
 async def test_it_can_be_computed_again(page: Page) -> None:
@@ -62,11 +79,21 @@ async def test_it_can_be_computed_again(page: Page) -> None:
 
 async def test_too_few_are_said(page: Page) -> None:
     """Without twenty blocks that both sides have there is no interval."""
-    findings, sentence = await judged(page, "[recorded(7, 9, 150), recorded(8, 0, 150)]")
-    assert findings["median"] is None
-    assert sentence == "Too few messages yet: 15 of the 20 blocks of time that a verdict needs."
+    findings, sentence = await judged(page, "[recorded(7, 9, 60), recorded(8, 0, 60)]")
+    assert findings["p50"] is None
+    assert sentence.startswith("Too few messages for a verdict yet (15 of 20 blocks of time).")
     _, sentence = await judged(page, '[recorded(7, 9, 900), recorded(8, 0, 900, "q")]')
     assert sentence == "waiting"
+
+
+async def test_p99_needs_a_hundred(page: Page) -> None:
+    """Of fewer messages there is a median and no 99th percentile."""
+    findings, _ = await judged(page, "[recorded(7, 0, 99), recorded(8, 0, 99)]")
+    assert findings["p50"] is not None
+    assert findings["p99"] is None
+    assert [summary["p99"] for summary in findings["summaries"]] == [None, None]
+    findings, _ = await judged(page, "[recorded(7, 0, 100), recorded(8, 0, 100)]")
+    assert findings["p99"] is not None
 
 
 async def test_many_samples_are_bounded(page: Page) -> None:
@@ -87,32 +114,32 @@ async def test_many_samples_are_bounded(page: Page) -> None:
     """
     )
     findings, step, most = await run(page, "compare/verdict", body)
-    assert findings["blocks"] == 600
-    assert 0.9 * most < findings["samples"] < 1.1 * most
-    assert findings["median"]["low"] < 0.5 < findings["median"]["high"]
+    assert findings["blocks"] > 1000
+    assert 0.9 * most < findings["summaries"][0]["count"] < 1.1 * most
+    assert findings["p50"]["low"] < 0.5 < findings["p50"]["high"]
     assert step < 10
 
 
 async def test_verdict_sentences(page: Page) -> None:
-    """A winner needs the whole interval beyond the floor; what is unlike is not compared."""
+    """A winner needs the whole interval beyond the floor; no figure is narrower than the interval."""
     body = """
-        const text = (low, middle, high, unlike = []) =>
-            m.verdictSentence({ blocks: 30, samples: 300, median: { low, middle, high } }, unlike, "");
+        const text = (low, high, unlike = []) => {
+            const [p50, summaries] = [{ low, middle: (low + high) / 2, high }, [{}, {}]];
+            return m.verdictSentence({ blocks: 30, summaries, p50, p99: null }, unlike, "");
+        };
         return [
-            text(-0.3, -0.05, 0.2), text(-0.09, -0.06, -0.03), text(1, 2.5, 120), text(-2, -1, -0.51),
-            text(-2, -1, -0.001), text(0.5, 1, 2), text(1, 2, 3, ["a reason", "and another"]),
+            text(-0.3, 0.2), text(0.03, 0.61), text(1.09, 120.2), text(-2, -0.51), text(-2, -0.001),
+            text(0.4, 8.01), text(-3, 1), text(1, 3, ["a reason", "and another"]),
         ];
     """
     assert await run(page, "compare/verdict", body) == [
-        "No clear difference (WebSocket is between 0.30 ms faster and 0.20 ms slower, 95 % interval).",
-        "No clear difference: WebSocket is faster here (0.03 to 0.09 ms, 95 % interval),"
-        " but other connections may differ by 0.5 ms.",
-        "SSE is 2.5 ms faster at the median (1.0 to 120 ms, 95 % interval).",
-        "WebSocket is 1.0 ms faster at the median (0.51 to 2.0 ms, 95 % interval).",
-        "No clear difference: WebSocket is faster here (under 0.01 to 2.0 ms, 95 % interval),"
-        " but other connections may differ by 0.5 ms.",
-        "No clear difference: SSE is faster here (0.50 to 2.0 ms, 95 % interval),"
-        " but other connections may differ by 0.5 ms.",
+        "Equally fast here: difference under 0.5 ms.",
+        "Equally fast here: difference under 0.7 ms.",
+        "SSE is 1.0 to 121 ms faster here.",
+        "WebSocket is 0.5 to 2.0 ms faster here.",
+        "Equally fast here: difference under 2.0 ms.",
+        "No clear difference yet: it is under 8.1 ms.",
+        "No clear difference yet: it is under 3.0 ms.",
         "Not comparable: a reason; and another.",
     ]
 
@@ -135,9 +162,9 @@ async def test_why_nothing_is_compared_yet(page: Page) -> None:
         ];
     """
     closed, early, one_sided, clockless, left_out = await run(page, "compare/verdict", body)
-    assert closed == "Connect both to see here which is faster."
+    assert closed == "Press Compare: ten seconds show which is faster here."
     assert early == one_sided
-    assert early.startswith("Too few messages yet: 0 of the 20 ")
+    assert early.startswith("Too few messages for a verdict yet (0 of 20 ")
     assert "the server's clock is unknown" in clockless
     assert "/api/time" in clockless
     assert left_out == "Every message so far was left out: 1 during injected faults."

@@ -24,10 +24,11 @@ SENTENCES = """async () => {
     }
     sentences.push(new StallDetector().sentence({ producers: ["a"], speed: "1" }, ""));
     const element = document.querySelector('.websocket [data-part="sentence"]');
-    const before = element.getBoundingClientRect().height;
+    const below = () => document.querySelector(".websocket .send").getBoundingClientRect().top;
+    const before = below();
     return sentences.filter((sentence) => {
         element.textContent = sentence;
-        return element.getBoundingClientRect().height > before;
+        return below() !== before;
     });
 }"""
 
@@ -45,13 +46,13 @@ async def test_a_break_moves_nothing(open_page: Open, server: Server, width: int
     page = await open_page(viewport={"width": width, "height": 800})
     panel = Panel(page, "websocket")
     await panel.connect()
-    before = await panel.part("strip").bounding_box()
+    before = await panel.root.locator(".send").bounding_box()
     for connection in server.hub.connections:
         connection.end(Reason.CONNECTION_LOST)
     await expect(panel.sentence).to_contain_text("Code 1006")
-    assert await panel.part("strip").bounding_box() == before
+    assert await panel.root.locator(".send").bounding_box() == before
     await panel.becomes("connected")
-    assert await panel.part("strip").bounding_box() == before
+    assert await panel.root.locator(".send").bounding_box() == before
 
 
 async def test_your_own_cut_is_no_fault_of_the_network(

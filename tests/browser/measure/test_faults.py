@@ -52,7 +52,7 @@ async def test_cut(open_page: Open, side: str, browser_errors: BrowserErrors) ->
     for words in ("you cut it", "reconnecting"):
         await expect(strip(panel.page, side)).to_have_accessible_name(happened(words))
     await expect(panel.part("left-out")).to_contain_text("during injected faults")
-    await expect(panel.part("ledger")).to_have_text("0 lost, 0 repeated, 0 out of order")
+    await expect(panel.part("lost")).to_have_text("0 lost, 0 repeated, 0 out of order")
     await expect(panel.part("cut")).to_be_enabled()
     browser_errors[:] = [error for error in browser_errors if "ERR_" not in error]
 
@@ -68,7 +68,7 @@ async def test_stop(open_page: Open, side: str) -> None:
     left = await panel.part("left-out").inner_text()
     assert int(left.split()[0]) >= 40
     assert await largest(panel) < 2_000
-    await expect(panel.part("ledger")).to_have_text("0 lost, 0 repeated, 0 out of order")
+    await expect(panel.part("lost")).to_have_text("0 lost, 0 repeated, 0 out of order")
 
 
 async def test_delay(open_page: Open, side: str) -> None:
@@ -112,9 +112,9 @@ async def test_without_a_connection_nothing_can_be_broken(page: Page, side: str)
 
 async def test_the_lab_is_off(open_page: Open, serve: Serve, side: str) -> None:
     """Then one sentence replaces the buttons and explains how to get them."""
-    panel = Panel(await open_page(server=await serve()), side)
-    await expect(panel.part("cut")).to_have_count(0)
-    await expect(panel.root).to_contain_text("Start the server with --lab to inject faults")
+    page = await open_page(server=await serve())
+    await expect(Panel(page, side).part("cut")).to_have_count(0)
+    await expect(page.locator("details.faults")).to_contain_text("Start the server with --lab to inject")
 
 
 async def test_a_refused_break_is_told(open_page: Open, serve: Serve, server: Server, side: str) -> None:

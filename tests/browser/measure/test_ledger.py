@@ -32,7 +32,7 @@ async def test_nothing_was_owed_while_disconnected(page: Page) -> None:
     await panel.becomes("connected")
     sockets[1].send(message(9, id="e-9"))
     await panel.received(2)
-    await expect(panel.part("ledger")).to_have_text("0 lost, 0 repeated, 0 out of order")
+    await expect(panel.part("lost")).to_have_text("0 lost, 0 repeated, 0 out of order")
 
 
 async def test_the_ledger_leaves_nothing_out(page: Page) -> None:
@@ -44,7 +44,7 @@ async def test_the_ledger_leaves_nothing_out(page: Page) -> None:
     sockets[0].send(message(1))
     sockets[0].send(message(1, producer="resume", lost=True))
     sockets[0].send("no JSON")
-    await expect(panel.part("ledger")).to_have_text(
+    await expect(panel.part("lost")).to_have_text(
         f"0 lost, 0 repeated, 0 out of order, losses reported 1{TIMES}, 1 unreadable"
     )
     await expect(panel.part("received-note")).to_have_text(f"losses reported 1{TIMES}, 1 unreadable")
@@ -149,7 +149,7 @@ async def test_the_ledger_is_told(page: Page) -> None:
     await panel.becomes("connected")
     for seq in (1, 2, 6, 6, 4):
         sockets[0].send(json.dumps({"message": "x", "sentAt": 0, "producer": "p", "seq": seq}))
-    await expect(panel.part("ledger")).to_have_text("2 lost, 1 repeated, 1 out of order")
+    await expect(panel.part("lost")).to_have_text("2 lost, 1 repeated, 1 out of order")
 
 
 async def test_a_word_of_where_it_stands_is_no_message(page: Page) -> None:
@@ -171,4 +171,4 @@ async def test_a_word_of_where_it_stands_is_no_message(page: Page) -> None:
     sockets[1].send(json.dumps({**update, "seq": 1}))
     sockets[1].send(json.dumps(message))
     await expect(panel.part("received")).to_have_text("2")
-    await expect(panel.part("ledger")).to_have_text("0 lost, 0 repeated, 0 out of order")
+    await expect(panel.part("lost")).to_have_text("0 lost, 0 repeated, 0 out of order")

@@ -14,9 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def test_the_parts_of_connecting(page: Page) -> None:
     """A stream's parts are the browser's own record of it; a WebSocket has none."""
-    await expect(Panel(page, "websocket").part("parts")).to_have_text(
-        re.compile("browsers do not record")
-    )
+    await expect(Panel(page, "websocket").part("parts")).to_have_text(re.compile("does not record"))
     panel = Panel(page, "sse")
     await expect(panel.part("parts")).to_have_text(
         re.compile(r"^this page: DNS \d.* first byte \d[\d,]*(\.\d)? ms$")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -23,8 +24,8 @@ UNSETTLED = ["connecting", "stalled", "reconnecting", "refused", "lost"]
 
 TEXTS = (
     "h1, h2, .quiet, .sentence, .state, .number, .unit, .note, .label, .direction span, .empty,"
-    " .term, .tip, button, th, td, .log time, .log .text,"
-    " .answer, .words, .result, .line dd, .export label"
+    " .term, .explanation, button, th, td, .log time, .log .text,"
+    " .verdict, .words, .result, h2, h3, summary, .export label"
 )
 
 
@@ -38,19 +39,19 @@ async def test_every_control_has_a_name(page: Page) -> None:
         if node.get("role", {}).get("value") in {"button", "textbox", "link", "switch", "slider"}
         and not node["ignored"]
     ]
-    # Two explained terms of one name stand on either side; what acts is named apart.
-    terms = await page.locator("button.term").all_inner_texts()
     assert len(names) > 20
     assert all(names)
-    assert {name for name, count in Counter(names).items() if count > 1} <= set(terms)
+    assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
 async def test_landmarks_and_table(page: Page) -> None:
     """The page has its landmarks, and the comparison is a table although it is laid out as a grid."""
     for role in ("banner", "main"):
         await expect(page.get_by_role(role)).to_have_count(1)
-    for name in ("WebSocket", "Server-Sent Events", "Verdict", "Producers", "How they differ"):
+    for name in ("Result", "WebSocket", "Server-Sent Events"):
         await expect(page.get_by_role("region", name=name, exact=True)).to_have_count(1)
+    for name in ("All figures", "Fair comparison?", "Simulate a fault", "Producers", "How they differ"):
+        await expect(page.get_by_role("heading", name=name, exact=True)).to_have_count(1)
     table = page.get_by_role("table", name="How they differ")
     await expect(table.get_by_role("columnheader")).to_have_count(3)
     await expect(table.get_by_role("rowheader")).to_have_count(12)
@@ -64,7 +65,7 @@ async def test_only_states_are_announced(open_page: Open, flooded: Server, side:
     page = await open_page(server=flooded)
     panel = Panel(page, side)
     live = page.locator("[aria-live]:not([aria-live=off]), [role=status], [role=alert], output")
-    await expect(live).to_have_count(3)
+    await expect(live).to_have_count(4)
     await panel.press("Connect")
     announcement = panel.part("announcement")
     await expect(announcement).to_contain_text("connected. Messages arrive")
@@ -91,7 +92,7 @@ async def test_contrast(open_page: Open, scheme: str) -> None:
     await Panel(page, "sse").connect()
     papers = set()
     for state in SETTLED + UNSETTLED:
-        found = await page.evaluate(CONTRAST, [state, TEXTS, "button:not(.term), input, .dot"])
+        found = await page.evaluate(CONTRAST, [state, TEXTS, "button, input, .dot"])
         papers.add(found["paper"])
         assert found["texts"] > 100
         assert found["weak"] == [], state
@@ -128,38 +129,44 @@ async def test_nothing_moves(open_page: Open, flooded: Server) -> None:
 
 @pytest.mark.parametrize("width", [320, 390, 800, 1280])
 async def test_no_sideways_scrolling(open_page: Open, width: int) -> None:
-    """No screen scrolls sideways, with an endless word on the list and each tooltip shown."""
+    """No screen scrolls sideways, with an endless word on the list and each explanation shown."""
     page = await open_page(viewport={"width": width, "height": 844})
     panel = Panel(page, "websocket")
     await panel.connect()
     await panel.send_text("w" * 2000)
     await expect(panel.texts.filter(has_text="Echo: www")).to_have_count(1)
-    # Left of everything, so that the pointer shows no other.
-    await page.mouse.move(0, 400)
-    for term in await page.locator("button.term").all():
-        await term.focus()
-        over = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert over <= 0, await term.inner_text()
-        tip = page.locator(".tip:visible")
-        await expect(tip).to_have_count(1)
-        box = await tip.bounding_box()
+    await page.get_by_role("button", name="Explain the words").click()
+    assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    await page.get_by_role("button", name="Explain the words").click()
+    # Nothing is under the pointer there.
+    await page.mouse.move(0, 0)
+    for term in await page.locator(".term:visible").all():
+        await term.hover()
+        explanation = page.locator(".explanation:visible")
+        await expect(explanation).to_have_count(1)
+        box = await explanation.bounding_box()
         assert box is not None
         assert box["x"] >= 0
-        assert box["x"] + box["width"] <= width
+        assert box["x"] + box["width"] <= width, await term.inner_text()
 
 
 async def test_figures_explain_themselves(page: Page) -> None:
-    """Focus and hover show a figure's explanation, screen readers get it too, Escape puts it away."""
-    term = Panel(page, "websocket").root.get_by_role("button", name="Average latency")
-    tip = page.locator("#websocket-latency-tip")
-    await expect(tip).to_be_hidden()
-    await term.focus()
-    await expect(tip).to_be_visible()
-    await expect(term).to_have_accessible_description((await tip.inner_text()).strip())
+    """Hover shows one explanation and Escape hides it; a button shows all; a screen reader gets each."""
+    row = page.get_by_role("rowheader", name="Average latency")
+    explanation = page.locator("#figure-latency-explanation")
+    await expect(explanation).to_be_hidden()
+    await expect(row).to_have_accessible_description(re.compile("^From the moment the server"))
+    await row.locator(".term").hover()
+    await expect(explanation).to_be_visible()
     await page.keyboard.press("Escape")
-    await expect(tip).to_be_hidden()
-    await page.locator(".websocket .figure").nth(1).hover()
-    await expect(tip).to_be_visible()
+    await expect(explanation).to_be_hidden()
+    button = page.get_by_role("button", name="Explain the words")
+    await button.focus()
+    await page.keyboard.press("Enter")
+    await expect(button).to_have_attribute("aria-pressed", "true")
+    await expect(page.locator(".explanation:visible")).to_have_count(
+        await page.locator(".explanation").count()
+    )
 
 
 async def test_keyboard_alone(page: Page) -> None:

@@ -38,8 +38,9 @@ async def test_messages_are_drawn_in_their_colour(page: Page, side: str) -> None
     await drawn(page, page.locator('[data-part="histogram"]'), colour[side], 100)
 
 
-async def test_nothing_is_drawn_without_need(page: Page) -> None:
+async def test_nothing_is_drawn_without_need(open_page: Open) -> None:
     """Without a connection no chart is drawn, however often the page is painted."""
+    page = await open_page(folded=True)
     nothing = "SSE latency over the last minute: no messages yet."
     await expect(strip(page, "sse")).to_have_accessible_name(nothing)
     await page.evaluate(
@@ -52,7 +53,7 @@ async def test_nothing_is_drawn_without_need(page: Page) -> None:
             };
         }"""
     )
-    reset = page.get_by_role("button", name="Reset both")
+    reset = page.get_by_role("button", name="Reset SSE")
     await page.clock.install()
     for _ in range(5):
         await reset.click()

@@ -30,8 +30,8 @@ async def test_every_figure_has_a_value_and_a_meaning(panel: Panel) -> None:
         await expect(panel.part(name)).to_have_text(NONE)
         await expect(panel.part(f"{name}-note")).to_have_text(f"needs {needed}")
     await expect(panel.part("reconnects")).to_have_text("0")
-    await expect(panel.part("ledger")).to_have_text("0 lost, 0 repeated, 0 out of order")
+    await expect(panel.part("lost")).to_have_text("0 lost, 0 repeated, 0 out of order")
     await expect(panel.part("left-out")).to_have_text("none")
-    for name in (*TAKEN, "reconnects", "parts", "ledger", "left-out"):
-        term = panel.root.locator(f'[aria-describedby="{panel.side}-{name}-tip"]')
-        await expect(term).to_have_accessible_description(re.compile(r"^[A-Z0-9].{30,}\.$"))
+    for name in (*TAKEN, "reconnects", "parts", "lost", "left-out"):
+        term = panel.page.locator(f'[aria-describedby="figure-{name}-explanation"]')
+        await expect(term).to_have_accessible_description(re.compile(r"^[A-Z0-9].{25,}\.$"))

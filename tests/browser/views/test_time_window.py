@@ -35,7 +35,7 @@ async def test_a_pause_holds_through_another_size(open_page: Open, flooded: Serv
     assert [await canvas.get_attribute("aria-label") for canvas in canvases] == held
 
 
-@pytest.mark.parametrize("button", ["Reset both", "Reset WebSocket"])
+@pytest.mark.parametrize("button", ["Reset SSE", "Reset WebSocket"])
 async def test_reset_ends_the_pause(page: Page, button: str) -> None:
     """What was reset is no longer shown."""
     pause = page.get_by_role("button", name="Pause the charts")

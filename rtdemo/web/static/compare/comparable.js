@@ -4,6 +4,7 @@
  * both sides had some. Pure.
  * @module compare/comparable
  */
+import { minimumCount } from "../measure/histogram.js";
 import { seeded, sortSamples } from "./bootstrap.js";
 import { sameSpeed } from "../connection/selection.js";
 
@@ -16,13 +17,13 @@ import { sameSpeed } from "../connection/selection.js";
 /** Bound on a side's samples; from more, a random choice is taken. */
 export const MAX_SAMPLES = 16_384;
 
-const MIN_BLOCK_MS = 1_000;
+/** Least length of a block; a block that lacks a side's message grows until both have one. */
+export const MIN_BLOCK_MS = 400;
 
 /**
  * @typedef {object} Schedule
  * @property {string[]} names of producers with the same schedule on both sides
  * @property {string[]} others names of producers that run on both with different schedules
- * @property {number} block milliseconds, long enough for one message of the most frequent producer
  */
 
 /**
@@ -35,16 +36,12 @@ export function commonSchedule(producers, { websocket, sse }) {
   const both = producers
     .filter((producer) => received(producer, "websocket", websocket))
     .filter((producer) => received(producer, "sse", sse));
-  const speed = Number(websocket.speed);
   const same = both.filter(({ shared, on }) => {
     const period = on.websocket?.period ?? null;
     return shared || (period !== null && period === on.sse?.period && sameSpeed(websocket.speed, sse.speed));
   });
   const others = both.filter((producer) => !same.includes(producer)).map(({ name }) => name);
-  const periods = same.map(({ shared, on }) => ((on.websocket?.period ?? 0) / (shared ? 1 : speed)) * 1000);
-  const shortest = Math.min(...periods.filter(Boolean));
-  const block = Number.isFinite(shortest) ? Math.max(MIN_BLOCK_MS, shortest) : MIN_BLOCK_MS;
-  return { names: same.map(({ name }) => name), others, block };
+  return { names: same.map(({ name }) => name), others };
 }
 
 /**
@@ -93,9 +90,19 @@ export function meanPayload({ names, payload: { messages, bytes } }, wanted) {
 }
 
 /**
+ * @typedef {object} Summary of one side's compared samples
+ * @property {number} count
+ * @property {number} p50 milliseconds
+ * @property {number | null} p99 milliseconds; null while there are too few
+ * @property {number} error the largest of a sample, milliseconds
+ * @property {number} bytes mean on the wire
+ */
+
+/**
  * @typedef {object} Pair
  * @property {Sorted} websocket
  * @property {Sorted} sse
+ * @property {[Summary, Summary] | null} summaries null if there is nothing to compare
  * @property {number} blocks of time in which both have samples
  */
 
@@ -106,46 +113,111 @@ export function meanPayload({ names, payload: { messages, bytes } }, wanted) {
  * @param {Schedule} schedule
  * @returns {Pair}
  */
-export function pairSamples(websocket, sse, { names, block }) {
+export function pairSamples(websocket, sse, { names }) {
   const random = seeded(1);
   const both = new Set(commonProducers(websocket, sse, names));
-  const [first, second] = [websocket, sse].map((recording) => select(recording, both, block, random));
-  const shared = [...new Set(first.block)].filter((number) => second.known.has(number));
-  const numbers = new Map(shared.slice(-65_535).map((number, index) => [number, index]));
-  return { websocket: sorted(first, numbers), sse: sorted(second, numbers), blocks: numbers.size };
+  const selected = [websocket, sse].map((recording) => select(recording, both, random));
+  const { numbers, blocks } = numberBlocks(selected[0].at, selected[1].at);
+  const [first, second] = selected.map((side, index) => keep(side, numbers[index]));
+  const [one, other] = [first, second].map(({ latency, block }) => sortSamples(latency, block));
+  const summaries = blocks === 0 ? null : /** @type {[Summary, Summary]} */ ([summary(first, one), summary(second, other)]);
+  return { websocket: one, sse: other, summaries, blocks };
 }
 
-/** @typedef {{ latency: number[], block: number[], known: Set<number> }} Selected */
+/**
+ * @typedef {object} Selected samples in order of arrival
+ * @property {number[]} at performance.now()
+ * @property {number[]} latency milliseconds
+ * @property {number[]} error milliseconds
+ * @property {number[]} bytes on the wire
+ */
+
+/** @typedef {Selected & { block: number[] }} Kept with the number of each one's block */
 
 /**
  * @param {Recording} recording
  * @param {Set<string>} names
- * @param {number} length of a block, milliseconds
  * @param {() => number} random
  * @returns {Selected}
  */
-function select({ ring, names: numbered }, names, length, random) {
+function select({ ring, names: numbered }, names, random) {
   const wanted = numbered.map((name) => names.has(name));
   const share = MAX_SAMPLES / Math.max(1, ring.length);
-  const latency = [];
-  const block = [];
+  /** @type {Selected} */
+  const selected = { at: [], latency: [], error: [], bytes: [] };
   for (let index = 0; index < ring.length; index += 1) {
     const slot = ring.slot(index);
     if (ring.flags[slot] !== 0 || !wanted[ring.producer[slot]] || (share < 1 && random() >= share)) continue;
-    latency.push(ring.latency[slot]);
-    block.push(Math.floor(ring.at[slot] / length));
+    selected.at.push(ring.at[slot]);
+    selected.latency.push(ring.latency[slot]);
+    selected.error.push(ring.error[slot]);
+    selected.bytes.push(ring.bytes[slot]);
   }
-  return { latency, block, known: new Set(block) };
+  return selected;
+}
+
+/** The number of a sample that is in no block. */
+const NO_BLOCK = -1;
+
+/**
+ * Cut the time into blocks and number each sample's block. A block ends with the first sample that comes when both sides
+ * have one and MIN_BLOCK_MS have passed. So it needs no schedule: messages that the server sends at once are in one
+ * block, at any rate. While a side receives nothing, the other's samples are in no block.
+ * @param {number[]} first times of arrival
+ * @param {number[]} second
+ * @returns {{ numbers: [number[], number[]], blocks: number }}
+ */
+export function numberBlocks(first, second) {
+  const times = [first, second];
+  /** @type {[number[], number[]]} */
+  const numbers = [[], []];
+  /** @type {[number, number]} samples of each side in the current block */
+  let held = [0, 0];
+  let blocks = 0;
+  let start = -Infinity;
+  const drop = () => numbers.forEach((list, side) => list.fill(NO_BLOCK, list.length - held[side]));
+  for (let left = first.length + second.length; left > 0; left -= 1) {
+    const [one, other] = times.map((list, side) => list[numbers[side].length] ?? Infinity);
+    const side = one <= other ? 0 : 1;
+    const at = Math.min(one, other);
+    const whole = held[0] > 0 && held[1] > 0;
+    const alone = !whole && held[1 - side] === 0;
+    if (at - start >= MIN_BLOCK_MS && (whole || alone)) {
+      if (whole) blocks += 1;
+      else drop();
+      held = [0, 0];
+      start = at;
+    }
+    numbers[side].push(blocks);
+    held[side] += 1;
+  }
+  if (held[0] > 0 && held[1] > 0) blocks += 1;
+  else drop();
+  return { numbers, blocks };
 }
 
 /**
  * @param {Selected} selected
- * @param {Map<number, number>} numbers new numbers of the blocks that both have
+ * @param {number[]} block number of each sample's block
+ * @returns {Kept}
  */
-function sorted({ latency, block }, numbers) {
-  const kept = block.map((number) => numbers.get(number) ?? -1);
-  return sortSamples(
-    latency.filter((_, index) => kept[index] >= 0),
-    kept.filter((number) => number >= 0),
-  );
+function keep({ at, latency, error, bytes }, block) {
+  const kept = (/** @type {number[]} */ values) => values.filter((_, index) => block[index] !== NO_BLOCK);
+  return { at: kept(at), latency: kept(latency), error: kept(error), bytes: kept(bytes), block: kept(block) };
+}
+
+/**
+ * @param {Kept} kept
+ * @param {Sorted} sorted
+ * @returns {Summary}
+ */
+function summary({ error, bytes }, { latency }) {
+  const rank = (/** @type {number} */ percent) => latency[Math.max(0, Math.ceil((latency.length * percent) / 100) - 1)];
+  return {
+    count: latency.length,
+    p50: rank(50),
+    p99: latency.length < minimumCount(99) ? null : rank(99),
+    error: error.reduce((most, each) => Math.max(most, each), 0),
+    bytes: bytes.reduce((sum, each) => sum + each, 0) / bytes.length,
+  };
 }

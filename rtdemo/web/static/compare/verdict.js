@@ -4,7 +4,7 @@
  * as one sentence that claims no more than was measured.
  * @module compare/verdict
  */
-import { milliseconds } from "../format.js";
+import { margin, milliseconds } from "../format.js";
 import { leftOut } from "../measure/recording.js";
 import { quantileDifference } from "./bootstrap.js";
 import { pairSamples } from "./comparable.js";
@@ -12,12 +12,14 @@ import { pairSamples } from "./comparable.js";
 /** @typedef {import("../measure/recording.js").Recording} Recording */
 /** @typedef {import("./bootstrap.js").Interval} Interval */
 /** @typedef {import("./comparable.js").Schedule} Schedule */
+/** @typedef {import("./comparable.js").Summary} Summary */
 
 /**
  * @typedef {object} Findings
  * @property {number} blocks of time in which both sides had messages
- * @property {number} samples of the side that has fewer
- * @property {Interval | null} median WebSocket minus SSE, milliseconds
+ * @property {[Summary, Summary] | null} summaries of WebSocket and SSE; null if there is nothing to compare
+ * @property {Interval | null} p50 WebSocket minus SSE, milliseconds; null while there are too few blocks
+ * @property {Interval | null} p99 null while there are too few samples
  */
 
 const INTERVAL_MS = 2_000;
@@ -35,8 +37,14 @@ export const MIN_BLOCKS = 20;
  */
 export const MIN_DIFFERENCE_MS = 0.5;
 
+/** Milliseconds up to which a difference counts as none: no reader sees it on a page. */
+const EQUAL_MS = 2;
+
+/** The sentence before both are connected. */
+export const INVITATION = "Press Compare: ten seconds show which is faster here.";
+
 /** @type {Findings} */
-const NO_FINDINGS = { blocks: 0, samples: 0, median: null };
+const NO_FINDINGS = { blocks: 0, summaries: null, p50: null, p99: null };
 
 /** Runs the comparison again whenever there are enough new samples. */
 export class Comparison {
@@ -64,15 +72,18 @@ export class Comparison {
     setInterval(() => this.update(), INTERVAL_MS);
   }
 
-  /** Compare, unless the samples are the same or a comparison is running. */
-  update() {
+  /**
+   * Compare, unless the samples are the same or a comparison is running.
+   * @param {boolean} [again] also with samples that hardly changed
+   */
+  update(again = false) {
     const schedule = this.#schedule();
     if (schedule === null) return;
     const samples = Math.min(...this.#recordings.map(({ histogram }) => histogram.count));
     const names = schedule.names.join();
     const last = this.#last;
     const same = names === last.names && samples >= last.samples && samples <= last.samples * RERUN_GROWTH;
-    if (this.#working || document.hidden || same) return;
+    if (this.#working || document.hidden || (same && !again)) return;
     this.#last = { samples, names };
     this.#working = true;
     const work = compare(this.#recordings, schedule);
@@ -107,12 +118,26 @@ function whenIdle(work) {
  * @returns {Generator<undefined, Findings>}
  */
 export function* compare([one, other], schedule) {
-  const { websocket, sse, blocks } = pairSamples(one, other, schedule);
-  const samples = Math.min(websocket.block.length, sse.block.length);
-  if (blocks < MIN_BLOCKS) return { ...NO_FINDINGS, blocks, samples };
+  const { websocket, sse, summaries, blocks } = pairSamples(one, other, schedule);
+  if (blocks < MIN_BLOCKS || summaries === null) return { ...NO_FINDINGS, blocks, summaries };
   yield;
-  const median = yield* quantileDifference(websocket, sse, blocks, 0.5);
-  return { blocks, samples, median };
+  const p50 = yield* quantileDifference(websocket, sse, blocks, 0.5);
+  const enough = summaries.every(({ p99 }) => p99 !== null);
+  const p99 = enough ? yield* quantileDifference(websocket, sse, blocks, 0.99) : null;
+  return { blocks, summaries, p50, p99 };
+}
+
+/** @typedef {"websocket" | "sse" | "equal" | "unclear"} Outcome */
+
+/**
+ * Judge a difference. A side is named only if the whole interval is beyond the floor.
+ * @param {Interval} interval
+ * @returns {Outcome}
+ */
+export function outcome({ low, high }) {
+  if (low > MIN_DIFFERENCE_MS) return "sse";
+  if (high < -MIN_DIFFERENCE_MS) return "websocket";
+  return Math.max(-low, high) <= EQUAL_MS ? "equal" : "unclear";
 }
 
 /**
@@ -122,10 +147,30 @@ export function* compare([one, other], schedule) {
  * @param {string[]} failed why the sides cannot be compared; empty if they can
  * @param {string} waiting why there is nothing to compare yet
  */
-export function verdictSentence({ blocks, samples, median }, failed, waiting) {
+export function verdictSentence({ blocks, summaries, p50 }, failed, waiting) {
   if (failed.length > 0) return `Not comparable: ${failed.join("; ")}.`;
-  if (samples === 0) return waiting;
-  return blocks < MIN_BLOCKS || median === null ? tooFew(blocks) : claim(median);
+  if (summaries === null) return waiting;
+  return p50 === null ? tooFew(blocks) : SENTENCES[outcome(p50)](p50);
+}
+
+/** @type {Record<Outcome, (interval: Interval) => string>} */
+const SENTENCES = {
+  websocket: ({ low, high }) => `WebSocket is ${range(-high, -low)} ms faster here.`,
+  sse: ({ low, high }) => `SSE is ${range(low, high)} ms faster here.`,
+  equal: (interval) => `Equally fast here: difference under ${bound(interval)} ms.`,
+  unclear: (interval) => `No clear difference yet: it is under ${bound(interval)} ms.`,
+};
+
+/**
+ * Write a difference for the scoreboard.
+ * @param {Interval} interval
+ */
+export function differenceText(interval) {
+  const { low, high } = interval;
+  const found = outcome(interval);
+  if (found === "websocket") return `WebSocket ${range(-high, -low)} ms faster`;
+  if (found === "sse") return `SSE ${range(low, high)} ms faster`;
+  return `under ${bound(interval)} ms`;
 }
 
 /**
@@ -134,7 +179,7 @@ export function verdictSentence({ blocks, samples, median }, failed, waiting) {
  * @param {boolean} open whether both are connected
  */
 export function waitingSentence(recordings, open) {
-  if (!open) return "Connect both to see here which is faster.";
+  if (!open) return INVITATION;
   const uncounted = recordings.find(({ wire, histogram }) => wire.messages > 0 && histogram.count === 0);
   if (uncounted === undefined) return tooFew(0);
   if (uncounted.left.untimed < uncounted.wire.messages) return `Every message so far was left out: ${leftOut(uncounted)}.`;
@@ -143,30 +188,22 @@ export function waitingSentence(recordings, open) {
 
 /** @param {number} blocks */
 function tooFew(blocks) {
-  return `Too few messages yet: ${blocks} of the ${MIN_BLOCKS} blocks of time that a verdict needs.`;
+  return `Too few messages for a verdict yet (${blocks} of ${MIN_BLOCKS} blocks of time). Compare takes ten seconds.`;
 }
 
-/** @param {Interval} interval */
-function claim({ low, middle, high }) {
-  const name = middle < 0 ? "WebSocket" : "SSE";
-  const [least, most] = [Math.abs(low), Math.abs(high)].sort((one, other) => one - other);
-  const interval = `${amount(least)} to ${amount(most)} ms, 95 % interval`;
-  if (low <= 0 && high >= 0) {
-    return `No clear difference (WebSocket is between ${relative(low)} and ${relative(high)}, 95 % interval).`;
-  }
-  if (least <= MIN_DIFFERENCE_MS) {
-    return `No clear difference: ${name} is faster here (${interval}), but other connections may differ by ${MIN_DIFFERENCE_MS} ms.`;
-  }
-  return `${name} is ${amount(Math.abs(middle))} ms faster at the median (${interval}).`;
+/**
+ * Write both ends, the smaller one rounded down and the larger one up: the claim is never narrower than the interval.
+ * @param {number} least milliseconds
+ * @param {number} most milliseconds
+ */
+function range(least, most) {
+  return `${milliseconds(Math.floor(least * 10) / 10)} to ${margin(most)}`;
 }
 
-/** @param {number} value WebSocket minus SSE, milliseconds */
-function relative(value) {
-  return `${amount(Math.abs(value))} ms ${value < 0 ? "faster" : "slower"}`;
-}
-
-/** @param {number} value milliseconds */
-function amount(value) {
-  if (value > 0 && value < 0.01) return "under 0.01";
-  return value < 1 ? value.toFixed(2) : milliseconds(value);
+/**
+ * Return the largest difference that the interval allows, and at least the floor.
+ * @param {Interval} interval
+ */
+function bound({ low, high }) {
+  return margin(Math.max(-low, high, MIN_DIFFERENCE_MS));
 }

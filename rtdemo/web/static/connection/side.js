@@ -61,6 +61,10 @@ export class Side {
   recent = new RecentMessages();
   /** @type {string | null} */
   client = null;
+  /** performance.now() since when nothing worked; null while it works. @type {number | null} */
+  downSince = null;
+  /** performance.now() of the next try; null if none is planned. @type {number | null} */
+  retryAt = null;
   #changed;
   #stall = new StallDetector();
   #transport;

@@ -126,6 +126,14 @@ export function ledgerLine(stats) {
 }
 
 /**
+ * Return how many messages are lost, for the scoreboard.
+ * @param {Stats} stats
+ */
+export function lossText({ ledger: { missing, reported } }) {
+  return missing === 0 && reported > 0 ? "some" : count(missing);
+}
+
+/**
  * Summarise in a few words whether all messages arrived.
  * @param {Stats} stats
  */

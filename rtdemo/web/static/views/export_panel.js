@@ -9,7 +9,7 @@ import { part, partOfType, write } from "../dom.js";
 /** @typedef {import("../measure/server_clock.js").ServerClock} ServerClock */
 /** @typedef {import("../producers.js").TransportName} TransportName */
 /** @typedef {import("../connection/side.js").Side} Side */
-/** @typedef {import("./verdict_panel.js").VerdictPanel} VerdictPanel */
+/** @typedef {{ sentence: string, lines: import("../compare/parity.js").Line[] }} Verdict */
 /** @typedef {import("./time_window.js").TimeWindow} TimeWindow */
 
 export class ExportPanel {
@@ -25,7 +25,7 @@ export class ExportPanel {
    * @param {Record<TransportName, Side>} sides
    * @param {TimeWindow} timeWindow
    * @param {ServerClock} clock
-   * @param {VerdictPanel} verdict
+   * @param {Verdict} verdict read when the run is saved
    */
   constructor(root, sides, timeWindow, clock, verdict) {
     this.#root = root;

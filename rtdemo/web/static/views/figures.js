@@ -1,28 +1,32 @@
 // @ts-check
 /**
- * Shows one side's figures.
+ * Shows one side's column of the table of figures.
  * @module views/figures
  */
 import { NONE, count, milliseconds, reading } from "../format.js";
 import { minimumCount } from "../measure/histogram.js";
-import { part, write } from "../dom.js";
+import { sidePart, write } from "../dom.js";
 import { leftOut } from "../measure/recording.js";
 import { completeness, ledgerLine } from "../measure/ledger.js";
 
 /** @typedef {import("../connection/side.js").Side} Side */
+/** @typedef {import("../producers.js").TransportName} TransportName */
 
 export class Figures {
   #root;
+  #name;
   #side;
   #connectParts;
 
   /**
    * @param {HTMLElement} root
+   * @param {TransportName} name
    * @param {Side} side
    * @param {() => string} connectParts the parts of the time to connect; empty if the browser never records them
    */
-  constructor(root, side, connectParts) {
+  constructor(root, name, side, connectParts) {
     this.#root = root;
+    this.#name = name;
     this.#side = side;
     this.#connectParts = connectParts;
   }
@@ -65,7 +69,7 @@ export class Figures {
 
   #lines() {
     const { stats, recording } = this.#side.measurement;
-    this.#write("ledger", ledgerLine(stats));
+    this.#write("lost", ledgerLine(stats));
     this.#write("left-out", leftOut(recording));
     const parts = this.#connectParts();
     if (parts !== "") this.#write("parts", parts);
@@ -89,6 +93,6 @@ export class Figures {
    * @param {string} text
    */
   #write(name, text) {
-    write(part(this.#root, name), text);
+    write(sidePart(this.#root, this.#name, name), text);
   }
 }

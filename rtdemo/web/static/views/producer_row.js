@@ -50,9 +50,9 @@ export class ProducerRow {
     this.#write("runs", count(producer.runs));
     this.#write("failures", count(producer.failures));
     this.#write("blocked", count(producer.blocked));
-    this.#write("error", producer.error);
-    this.#write("error-tip", producer.error);
-    part(this.element, "error").setAttribute("aria-label", `Last error of ${this.#name}: ${producer.error}`);
+    this.#write("error-line", producer.error);
+    this.#write("error-text", producer.error);
+    part(this.element, "error-line").setAttribute("aria-label", `Last error of ${this.#name}: ${producer.error}`);
     part(this.element, "error").hidden = producer.error === "";
     for (const transport of TRANSPORTS) this.#paintSwitch(producer, transport, chosen[transport]);
     const enable = part(this.element, "enable");

@@ -4,6 +4,7 @@
  * @module views/producers_panel
  */
 import { part, partOfType, write } from "../dom.js";
+import { clip, oneLine } from "../format.js";
 import { TRANSPORT_LABELS, TRANSPORTS, switchableNames } from "../producers.js";
 import { ProducerRow } from "./producer_row.js";
 import { switched } from "../connection/selection.js";
@@ -64,12 +65,23 @@ export class ProducersPanel {
     const { websocket, sse } = this.#sides;
     const chosen = { websocket: websocket.selection.chosen, sse: sse.selection.chosen };
     const names = this.#list.producers.map(({ name }) => name);
+    this.#paintSummary();
     for (const [name, row] of this.#rows) {
       if (names.includes(name)) continue;
       row.element.remove();
       this.#rows.delete(name);
     }
     this.#list.producers.forEach((producer, index) => this.#row(producer.name, index).paint(producer, chosen));
+  }
+
+  /** Show beside the title what a folded section would hide. */
+  #paintSummary() {
+    const producers = this.#list.producers ?? [];
+    const failing = producers.filter(({ state }) => state !== "running").map(({ name }) => oneLine(clip(name, 40)));
+    const summary = part(this.#root, "producers-summary");
+    const all = `${producers.length} producers`;
+    write(summary, failing.length === 0 ? `${all}, all running` : `${all}, not running: ${clip(failing.join(", "), 80)}`);
+    summary.classList.toggle("alert", failing.length > 0);
   }
 
   /**

@@ -90,10 +90,12 @@ export function largestLatency(ring, from, to) {
 const FONT = "11px system-ui, sans-serif";
 /** Width of the scale's labels. */
 export const GUTTER_PX = 52;
-/** Height of a line of span labels; there are LANES of them above the plot. */
+/** Height of a line of span labels; above the plot there are as many as needed, and at most MAX_LANES. */
 const LANE_PX = 17;
-const LANES = 3;
-const HEAD_PX = LANES * LANE_PX + 4;
+const MAX_LANES = 3;
+const HEAD_PX = 8;
+/** Width from which there is room for a time in the middle. */
+const MIDDLE_TIME_PX = 240;
 /** Height of the times below the plot. */
 const FOOT_PX = 18;
 
@@ -111,9 +113,11 @@ export function drawStripChart(context, width, height, { spans, ...rest }) {
   const scene = { ...rest, spans: shown };
   context.font = FONT;
   context.textBaseline = "alphabetic";
-  const plot = { left: GUTTER_PX, top: HEAD_PX, width: width - GUTTER_PX, height: height - HEAD_PX - FOOT_PX };
-  const x = (/** @type {number} */ at) =>
-    plot.left + (Math.max(0, at - scene.from) / (scene.to - scene.from)) * plot.width;
+  const across = width - GUTTER_PX;
+  const x = (/** @type {number} */ at) => GUTTER_PX + (Math.max(0, at - scene.from) / (scene.to - scene.from)) * across;
+  const labels = placeLabels(context, width, scene, x);
+  const head = HEAD_PX + LANE_PX * Math.max(0, ...labels.map(({ lane }) => lane + 1));
+  const plot = { left: GUTTER_PX, top: head, width: across, height: height - head - FOOT_PX };
   const y = (/** @type {number} */ value) => plot.top + plot.height * (1 - place(value, scene.top));
   drawSpans(context, plot, scene, x);
   drawScale(context, plot, scene, y);
@@ -122,7 +126,7 @@ export function drawStripChart(context, width, height, { spans, ...rest }) {
   drawSamples(context, plot, scene, y, false);
   drawSamples(context, plot, scene, y, true);
   labelClockError(context, plot, scene);
-  labelSpans(context, width, scene, x);
+  drawLabels(context, plot, scene, labels);
 }
 
 /** @typedef {{ left: number, top: number, width: number, height: number }} Plot */
@@ -174,7 +178,7 @@ function drawTimes(context, plot, { from, to, end, palette }) {
   context.textAlign = "left";
   context.fillText(name(seconds), plot.left, foot);
   context.textAlign = "center";
-  context.fillText(name(seconds / 2), plot.left + plot.width / 2, foot);
+  if (plot.width >= MIDDLE_TIME_PX) context.fillText(name(seconds / 2), plot.left + plot.width / 2, foot);
   context.textAlign = "right";
   context.fillText(end, plot.left + plot.width, foot);
 }
@@ -235,28 +239,47 @@ function drawSamples(context, plot, { ring, from, to, side, palette }, y, counte
   }
 }
 
+/** @typedef {{ span: Span, text: string, left: number, start: number, end: number, lane: number }} Label lane 0 is next to the plot */
+
 /**
- * Label the spans, the latest first, each on the lowest line that has room. Without room a span has only its band.
+ * Place the labels of the spans, the latest first, each on the nearest line that has room. Without room a span has only
+ * its band.
  * @param {CanvasRenderingContext2D} context
  * @param {number} width
  * @param {Scene} scene
  * @param {Place} x
+ * @returns {Label[]}
  */
-function labelSpans(context, width, { spans, to, palette }, x) {
-  const free = new Array(LANES).fill(width);
-  context.textAlign = "left";
+function placeLabels(context, width, { spans, to }, x) {
+  const free = new Array(MAX_LANES).fill(width);
+  /** @type {Label[]} */
+  const labels = [];
   for (const span of spans.toReversed()) {
     const text = spanText(span, to);
     const [start, end] = [x(span.from), x(span.to ?? to)];
     const length = context.measureText(text).width;
     const left = Math.min(start, width - length);
-    const lane = free.findLastIndex((room) => Math.max(left + length, end) <= room);
+    const lane = free.findIndex((room) => Math.max(left + length, end) <= room);
     if (lane < 0) continue;
-    const foot = (lane + 1) * LANE_PX;
+    labels.push({ span, text, left, start, end, lane });
+    free[lane] = left - 8;
+  }
+  return labels;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plot} plot
+ * @param {Scene} scene
+ * @param {Label[]} labels
+ */
+function drawLabels(context, plot, { palette }, labels) {
+  context.textAlign = "left";
+  for (const { span, text, left, start, end, lane } of labels) {
+    const foot = plot.top - 4 - lane * LANE_PX;
     context.fillStyle = colour(span, palette);
     context.fillRect(start, foot, Math.max(2, end - start), 2);
     context.fillText(text, left, foot - 4);
-    free[lane] = left - 8;
   }
 }
 

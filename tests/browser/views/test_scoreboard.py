@@ -1,4 +1,4 @@
-"""The verdict and the fairness audit on the page."""
+"""The scoreboard, the verdict and the audit of fairness on the page."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from rtdemo.server.server import Server
 from tests.browser.conftest import Open, Serve
 from tests.browser.panel import Panel
 
+INVITATION = "Press Compare: ten seconds show which is faster here."
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_verdict_is_reached(open_page: Open, flooded: Server) -> None:
     """With enough messages there is a sentence with its interval, and every line of the audit is ok."""
     page = await open_page(server=flooded)
-    audit = page.get_by_role("list", name="Is the comparison fair?").get_by_role("listitem")
+    audit = page.get_by_role("list", name="Fair comparison?").get_by_role("listitem")
     await expect(audit).to_have_count(7)
     sentence = page.locator('[data-part="verdict-sentence"]')
-    await expect(sentence).to_have_text("Connect both to see here which is faster.")
+    await expect(sentence).to_have_text(INVITATION)
     await page.get_by_role("button", name="Connect both").click()
     for line in await audit.all():
         await expect(line).to_have_attribute("data-result", "ok")
     await expect(audit.nth(2)).to_contain_text("flood compared; excluded as different: status")
-    await expect(sentence).to_contain_text("of the 20 blocks of time")
-    await expect(sentence).not_to_contain_text("Connect both")
-    await expect(sentence).to_contain_text("95 % interval", timeout=60_000)
+    await expect(sentence).to_contain_text("of 20 blocks of time")
+    await expect(sentence).to_contain_text(re.compile(r" under | faster here"), timeout=60_000)
 
 
 async def test_other_speeds_are_not_comparable(page: Page) -> None:

@@ -1,31 +1,27 @@
 // @ts-check
 /**
- * Shows the verdict and the audit of its fairness.
- * @module views/verdict_panel
+ * Shows the audit of fairness, and its result in a few words.
+ * @module views/fairness_panel
  */
 import { commonProducers, meanPayload } from "../compare/comparable.js";
 import { part, write } from "../dom.js";
-import { audit, failures } from "../compare/parity.js";
-import { verdictSentence, waitingSentence } from "../compare/verdict.js";
+import { audit } from "../compare/parity.js";
 
 /** @typedef {import("../compare/comparable.js").Schedule} Schedule */
 /** @typedef {import("../compare/connection_info.js").ConnectionInfoLoader} ConnectionInfoLoader */
-/** @typedef {import("../compare/verdict.js").Comparison} Comparison */
 /** @typedef {import("../compare/parity.js").Evidence} Evidence */
 /** @typedef {import("../compare/parity.js").Line} Line */
 /** @typedef {import("../producers.js").TransportName} TransportName */
 /** @typedef {import("../connection/side.js").Side} Side */
 /** @typedef {import("../measure/resource_timing.js").ResourceTiming} ResourceTiming */
 
-export class VerdictPanel {
-  sentence = "";
+export class FairnessPanel {
   /** @type {Line[]} */
   lines = [];
   #root;
   #sides;
   #connectionInfo;
   #timing;
-  #comparison;
   #schedule;
 
   /**
@@ -33,31 +29,25 @@ export class VerdictPanel {
    * @param {Record<TransportName, Side>} sides
    * @param {Record<TransportName, ConnectionInfoLoader>} connectionInfo
    * @param {ResourceTiming} timing
-   * @param {Comparison} comparison
    * @param {() => Schedule | null} schedule null while the list of producers is unknown
    */
-  constructor(root, sides, connectionInfo, timing, comparison, schedule) {
+  constructor(root, sides, connectionInfo, timing, schedule) {
     this.#root = root;
     this.#sides = sides;
     this.#connectionInfo = connectionInfo;
     this.#timing = timing;
-    this.#comparison = comparison;
     this.#schedule = schedule;
   }
 
-  /** Write the current verdict and audit. */
+  /** Write the current audit. */
   paint() {
-    const { findings } = this.#comparison;
     this.lines = audit(this.#evidence());
-    // Until both have messages there is no comparison that could be invalid.
-    const sides = Object.values(this.#sides);
-    const recordings = sides.map(({ measurement }) => measurement.recording);
-    const both = recordings.every(({ ring }) => ring.length > 0);
-    const waiting = waitingSentence(recordings, sides.every(({ open }) => open));
-    this.sentence = verdictSentence(findings, both ? failures(this.lines) : [], waiting);
-    write(part(this.#root, "verdict-sentence"), this.sentence);
     const rows = part(this.#root, "audit").getElementsByTagName("li");
     this.lines.forEach((line, index) => paintLine(rows[index], line));
+    const failed = this.lines.filter(({ result }) => result === "failed");
+    const summary = part(this.#root, "fairness-summary");
+    write(summary, summarise(this.lines, failed));
+    summary.classList.toggle("alert", failed.length > 0);
   }
 
   /** @returns {Evidence} */
@@ -77,6 +67,17 @@ export class VerdictPanel {
       missingReason: (info.websocket.info === null ? info.websocket : info.sse).missingReason,
     };
   }
+}
+
+/**
+ * @param {Line[]} lines
+ * @param {Line[]} failed
+ */
+function summarise(lines, failed) {
+  if (failed.length > 0) return `No: ${failed.map(({ name }) => name).join(", ")}`;
+  const passed = lines.filter(({ result }) => result === "ok").length;
+  if (passed === 0) return "checked once both are connected";
+  return passed === lines.length ? `${passed} checks passed` : `${passed} of ${lines.length} checks passed, the rest unknown`;
 }
 
 /**

@@ -1,0 +1,120 @@
+// @ts-check
+/**
+ * The button Compare: connects both sides, measures ten seconds at twenty times the rate, and then leaves both connected
+ * at the rate that was chosen before.
+ * @module compare/quick_comparison
+ */
+
+/** @typedef {import("../connection/side.js").Side} Side */
+/** @typedef {import("./verdict.js").Comparison} Comparison */
+/** @typedef {"idle" | "connecting" | "measuring" | "judging" | "done"} Phase */
+
+/** Factor on the rate of private producers meanwhile; the largest that the server allows. */
+const SPEED = "20";
+const SECONDS = 10;
+const TICK_MS = 250;
+/** A verdict takes one or two seconds of idle time; later the last one stays. */
+const JUDGING_MS = 3_000;
+
+export class QuickComparison {
+  /** @type {Phase} */
+  phase = "idle";
+  #sides;
+  #comparison;
+  #changed;
+  #now;
+  #since = 0;
+  /** @type {string[]} speeds chosen before */
+  #speeds = [];
+  /** @type {unknown} */
+  #findings = null;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #timer;
+
+  /**
+   * @param {Side[]} sides WebSocket and SSE
+   * @param {Comparison} comparison
+   * @param {(soon?: boolean) => void} changed called after each change that the page shows
+   * @param {() => number} [now] milliseconds
+   */
+  constructor(sides, comparison, changed, now = () => performance.now()) {
+    this.#sides = sides;
+    this.#comparison = comparison;
+    this.#changed = changed;
+    this.#now = now;
+  }
+
+  get running() {
+    return this.phase === "connecting" || this.phase === "measuring" || this.phase === "judging";
+  }
+
+  /** Share of the measuring time that has passed. @returns {number} from 0 to 1 */
+  get progress() {
+    if (this.phase === "measuring") return Math.min(1, (this.#now() - this.#since) / (SECONDS * 1000));
+    return this.phase === "judging" || this.phase === "done" ? 1 : 0;
+  }
+
+  /** What happens now; empty when the verdict is to be shown. */
+  get sentence() {
+    if (this.phase === "connecting") return "Connecting both…";
+    if (this.phase === "measuring") return `Measuring: ${Math.floor(this.progress * SECONDS)} of ${SECONDS} s…`;
+    return this.phase === "judging" ? "Comparing…" : "";
+  }
+
+  /** Start from zero: figures of before are cleared, so that both sides cover the same time. */
+  start() {
+    this.stop();
+    this.#speeds = this.#sides.map(({ selection }) => selection.chosen.speed);
+    for (const side of this.#sides) {
+      side.reset();
+      side.choose({ ...side.selection.chosen, speed: SPEED });
+      side.connect();
+    }
+    this.#enter("connecting");
+    this.#timer = setInterval(() => this.tick(), TICK_MS);
+  }
+
+  /** Stop early. The connections stay open. */
+  stop() {
+    if (!this.running) return;
+    this.#restoreSpeeds();
+    this.#enter("idle");
+  }
+
+  /** Enter the next phase if it is due; called four times a second. */
+  tick() {
+    const waited = this.#now() - this.#since;
+    if (!this.#sides.every(({ active }) => active)) return this.stop();
+    const open = this.#sides.every((side) => side.open);
+    if (this.phase === "connecting" && open) this.#enter("measuring");
+    else if (this.phase === "measuring" && !open) this.#enter("connecting");
+    else if (this.phase === "measuring" && waited >= SECONDS * 1000) this.#judge();
+    else if (this.phase === "judging" && (this.#comparison.findings !== this.#findings || waited > JUDGING_MS)) {
+      this.#enter("done");
+    }
+    this.#changed();
+  }
+
+  #judge() {
+    this.#restoreSpeeds();
+    this.#findings = this.#comparison.findings;
+    this.#enter("judging");
+    this.#comparison.update(true);
+  }
+
+  /** Keep a rate that the reader chose meanwhile. */
+  #restoreSpeeds() {
+    this.#sides.forEach((side, index) => {
+      const { chosen } = side.selection;
+      if (chosen.speed === SPEED) side.choose({ ...chosen, speed: this.#speeds[index] });
+    });
+  }
+
+  /** @param {Phase} phase */
+  #enter(phase) {
+    this.phase = phase;
+    this.#since = this.#now();
+    if (!this.running) clearInterval(this.#timer);
+    this.#changed(true);
+  }
+}

@@ -1,0 +1,101 @@
+"""The button Compare: both sides, ten seconds at twenty times the rate, then the rate of before."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from rtdemo.server.server import Server
+from tests.browser.conftest import Open
+from tests.browser.modules import run
+from tests.browser.panel import Panel
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SIDES = """
+    const side = () => ({
+        active: false, open: false, resets: 0,
+        selection: { chosen: { producers: null, speed: "2" } },
+        reset() { this.resets += 1; },
+        connect() { this.active = true; },
+        choose(selection) { this.selection.chosen = selection; },
+    });
+    const sides = [side(), side()];
+    const comparison = { findings: {}, updates: 0, update() { this.updates += 1; } };
+    let time = 0;
+    const quick = new m.QuickComparison(sides, comparison, () => {}, () => time);
+    const speeds = () => sides.map(({ selection }) => selection.chosen.speed).join();
+    const pass = (ms) => { time += ms; quick.tick(); };
+    const open = (is) => sides.forEach((each) => { each.open = is; });
+"""
+
+
+async def test_its_phases(open_page: Open) -> None:
+    """It measures for ten seconds from the moment that both are open, then shows the verdict."""
+    body = (
+        SIDES
+        + """
+        const seen = [];
+        const note = () => seen.push([quick.phase, quick.sentence, speeds(), comparison.updates]);
+        quick.start(); note();
+        pass(3000); note();
+        open(true); pass(1); note();
+        pass(6500); note();
+        pass(3500); note();
+        comparison.findings = {}; pass(1); note();
+        return seen;
+    """
+    )
+    page = await open_page()
+    assert await run(page, "compare/quick_comparison", body) == [
+        ["connecting", "Connecting both…", "20,20", 0],
+        ["connecting", "Connecting both…", "20,20", 0],
+        ["measuring", "Measuring: 0 of 10 s…", "20,20", 0],
+        ["measuring", "Measuring: 6 of 10 s…", "20,20", 0],
+        ["judging", "Comparing…", "2,2", 1],
+        ["done", "", "2,2", 1],
+    ]
+
+
+async def test_it_can_end_early(open_page: Open) -> None:
+    """Stop and a side that ends restore the rate, unless the reader chose one; a break starts again."""
+    body = (
+        SIDES
+        + """
+        const seen = [];
+        quick.start(); open(true); pass(1); quick.stop(); seen.push([quick.phase, speeds()]);
+        quick.start(); pass(1); sides[1].active = false; pass(1); seen.push([quick.phase, speeds()]);
+        quick.start(); pass(1); sides[0].choose({ producers: null, speed: "5" }); quick.stop();
+        seen.push([quick.phase, speeds()]);
+        quick.start(); pass(1); pass(9000); open(false); pass(1); open(true); pass(1); pass(9000);
+        seen.push([quick.phase, quick.progress]);
+        return [seen, sides[0].resets];
+    """
+    )
+    seen, resets = await run(await open_page(), "compare/quick_comparison", body)
+    assert seen == [["idle", "2,2"], ["idle", "2,2"], ["idle", "5,2"], ["measuring", 0.9]]
+    assert resets == 4
+
+
+async def test_one_button_gives_the_verdict(open_page: Open, server: Server) -> None:
+    """Compare connects both, shows its progress, and ends with a verdict at the normal rate."""
+    page = await open_page("/?producers=message", folded=True)
+    sentence = page.locator('[data-part="verdict-sentence"]')
+    await page.get_by_role("button", name="Compare").click()
+    await expect(sentence).to_have_text(re.compile(r"^Measuring: [1-9] of 10 s…$"))
+    await expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    verdict = re.compile(
+        r"^(Equally fast here|No clear difference yet|(WebSocket|SSE) is .* faster here)"
+    )
+    await expect(sentence).to_have_text(verdict, timeout=25_000)
+    await expect(page.get_by_role("button", name="Compare again")).to_be_visible()
+    for connection in server.hub.connections:
+        assert connection.selection.speed == 1
+    for name in ("websocket-p50", "sse-p50"):
+        figure = re.compile(r"^\d+\.\d ± \d+\.\d ms$")
+        await expect(page.locator(f'[data-part="{name}"]')).to_have_text(figure)
+    await expect(page.locator('[data-part="sse-lost"]')).to_have_text("0")
+    await expect(page.locator('[data-part="verdict-announcement"]')).to_have_text(verdict)
+    await Panel(page, "sse").becomes("connected")
