@@ -10,6 +10,7 @@
     * `ServerError`: a server cannot be reached, or does not answer as a client of `rtdemo.lab` needs
     * `FileError`: a file of results cannot be read or written
     * `LimitError`: this machine does not allow enough open files
+    * `JoinError`: the page's modules or stylesheets cannot be joined
     * `PluginError`: a plugin cannot be loaded; the others still are
     * `ProducerError`: the declaration of a producer is invalid
 * `Refused`: an HTTP error response before a stream begins; it never ends a command
@@ -199,6 +200,10 @@ class LimitError(RtdemoError):
     def __str__(self) -> str:
         what = f"{self.wanted} open files are needed and {self.allowed} are allowed"
         return f"{what}; use fewer connections, or raise `ulimit -Hn`"
+
+
+class JoinError(RtdemoError):
+    """The page's modules or stylesheets cannot be joined; the text has the file and what to write."""
 
 
 class PluginError(RtdemoError):

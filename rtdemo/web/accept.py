@@ -1,11 +1,15 @@
-"""Which media types a client accepts (RFC 9110 section 12.5.1)."""
+"""Which media types and content codings a client accepts (RFC 9110 sections 12.5.1 and 12.5.3)."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterable
 
 from aiohttp import hdrs, web
 
 MAX_CHARACTERS = 1000
-"""Characters of a client's `Accept` that are read. Browsers send under 200; each range costs time."""
+"""Characters of a client's header that are read. Browsers send under 200; each range costs time."""
+_WEIGHT = re.compile(r"0(\.[0-9]*)?|1(\.0*)?")
 
 
 def accepts(request: web.BaseRequest, media_type: str) -> bool:
@@ -17,16 +21,43 @@ def accepts(request: web.BaseRequest, media_type: str) -> bool:
         request: the request.
         media_type: such as `text/event-stream`, in lower case.
     """
-    given = ",".join(request.headers.getall(hdrs.ACCEPT, []))[:MAX_CHARACTERS].lower()
+    given = _given(request, hdrs.ACCEPT)
     if given in (media_type, "*/*") or not given.strip(" \t,"):
         return True
-    ranges = dict(_range(part) for part in given.split(","))
     kind = media_type.partition("/")[0]
-    return next((ranges[r] for r in (media_type, f"{kind}/*", "*/*") if r in ranges), False)
+    return bool(_weight(_ranges(given), (media_type, f"{kind}/*", "*/*")))
 
 
-def _range(text: str) -> tuple[str, bool]:
-    """Return a media range, and whether it is accepted: its weight is not 0."""
+def content_coding(request: web.BaseRequest) -> str | None:
+    """Return the content coding that a client prefers: `gzip`, `identity`, or None if it excludes both.
+
+    Without `Accept-Encoding` it is `identity`. With equal weights it is `gzip`.
+    """
+    ranges = _ranges(_given(request, hdrs.ACCEPT_ENCODING))
+    compressed = _weight(ranges, ("gzip", "x-gzip", "*")) or 0.0
+    # What is not listed at all is acceptable as it is, but the client prefers what it lists.
+    plain = _weight(ranges, ("identity", "*"))
+    if compressed and compressed >= (plain or 0.0):
+        return "gzip"
+    return None if plain == 0.0 else "identity"
+
+
+def _given(request: web.BaseRequest, header: str) -> str:
+    return ",".join(request.headers.getall(header, []))[:MAX_CHARACTERS].lower()
+
+
+def _ranges(given: str) -> dict[str, float]:
+    """Return the weight of each range that a header lists."""
+    return dict(_range(part) for part in given.split(","))
+
+
+def _weight(ranges: dict[str, float], names: Iterable[str]) -> float | None:
+    """Return the weight of the first range that is listed; None if none is."""
+    return next((ranges[name] for name in names if name in ranges), None)
+
+
+def _range(text: str) -> tuple[str, float]:
+    """Return a range and its weight: 1 where it has none, or one that cannot be read."""
     name, *parameters = (part.strip() for part in text.split(";"))
     weights = [value.strip() for key, _, value in (p.partition("=") for p in parameters) if key == "q"]
-    return name, not any(weight.startswith("0") and not weight.strip("0.") for weight in weights)
+    return name, next((float(weight) for weight in weights if _WEIGHT.fullmatch(weight)), 1.0)

@@ -12,7 +12,19 @@ from rtdemo.hub.hub import Hub
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.schedule import Schedule
-from rtdemo.web import aggregate, answers, api, login, page, probes, prometheus, publish, sse, websocket
+from rtdemo.web import (
+    aggregate,
+    answers,
+    api,
+    login,
+    page,
+    probes,
+    prometheus,
+    publish,
+    sse,
+    static_files,
+    websocket,
+)
 from rtdemo.web.app_keys import (
     COUNTER_FILES,
     HEARTBEATS,
@@ -134,5 +146,5 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"
     if request.path.startswith("/static/"):
-        # Without this, a browser may use a cached module for some time after an upgrade.
-        response.headers[hdrs.CACHE_CONTROL] = "no-cache"
+        # Without this, a browser may use a cached error for some time after an upgrade.
+        response.headers.setdefault(hdrs.CACHE_CONTROL, static_files.REVALIDATED)

@@ -21,6 +21,8 @@ Serve = Callable[..., Awaitable[Server]]
 Open = Callable[..., Awaitable[Page]]
 
 TIMEOUT_MS = 15_000
+FOREIGN_NAME = "elsewhere.test"
+"""Name by which the browser reaches this machine. Unlike `localhost`, it is not trustworthy by HTTP."""
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -28,6 +30,7 @@ FLAGS = (
     "--no-first-run",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {FOREIGN_NAME} 127.0.0.1",
 )
 FLOOD = """
 from rtdemo import producer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -58,10 +59,13 @@ async def test_messages_come_as_they_are_sent(proxy: Process) -> None:
 async def test_page_is_served_through_the_proxy(proxy: Process) -> None:
     async with httpx.AsyncClient(base_url=proxy.url) as http:
         page = await http.get("/")
-        module = await http.get("/static/app.js")
+        url = page.text.partition('src="')[2].partition('"')[0]
+        script = await http.get(url)
         publish = await http.post("/api/publish", json={"message": "x"})
-    assert (page.status_code, module.status_code) == (200, 200)
-    assert "/static/app.js" in page.text
+    assert (page.status_code, script.status_code) == (200, 200)
+    assert re.fullmatch(r"/static/[0-9a-f]{12}/joined\.js", url)
+    assert script.headers["Content-Encoding"] == "gzip"
+    assert "immutable" in script.headers["Cache-Control"]
     # A client of a proxy on the same host is not a local user.
     assert publish.status_code == 403
 

@@ -97,6 +97,16 @@ async def test_answers_over_tls_have_hsts(start: Start, files: Files) -> None:
         assert header not in (await http.get(plain.web_url)).headers
 
 
+async def test_page_over_tls_is_isolated(start: Start, files: Files) -> None:
+    """Under any name, and for any client: the server itself sees the TLS."""
+    server = await start(host="", **files)
+    context = ssl.create_default_context(cafile=files["tls_cert"])
+    async with httpx.AsyncClient(base_url=server.web_url, verify=context) as http:
+        page = await http.get("/", headers={"Host": "example.org"})
+    assert page.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert page.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+
+
 async def test_page_of_the_websocket_site_is_https(start: Start, files: Files) -> None:
     server = await start(**files)
     context = ssl.create_default_context(cafile=files["tls_cert"])

@@ -7,7 +7,7 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from rtdemo.server.server import Server
-from rtdemo.web.accept import accepts
+from rtdemo.web.accept import accepts, content_coding
 from tests.faults.test_attacks import raw_request
 from tests.faults.test_faults import UPGRADE
 from tests.raw_client import RawClient
@@ -42,6 +42,38 @@ def test_most_specific_range_decides(accept: list[str], expected: bool) -> None:
     headers = CIMultiDict([("Accept", value) for value in accept])
     request = make_mocked_request("GET", "/", headers)
     assert accepts(request, "text/event-stream") is expected
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "expected"),
+    [
+        ([], "identity"),
+        ([""], "identity"),
+        (["br"], "identity"),
+        (["identity"], "identity"),
+        (["gzip"], "gzip"),
+        (["X-GZIP"], "gzip"),
+        (["gzip, deflate, br, zstd"], "gzip"),
+        (["br", "gzip"], "gzip"),
+        (["*"], "gzip"),
+        (["br;q=1.0, gzip;q=0.8, *;q=0.1"], "gzip"),
+        (["gzip;q=0.001, identity;q=0"], "gzip"),
+        (["gzip;q=0.5, identity"], "identity"),
+        (["gzip;q=0"], "identity"),
+        (["gzip;q=0, *"], "identity"),
+        (["*;q=0, identity"], "identity"),
+        (["gzip ; Q=0.000"], "identity"),
+        (["gzip;q=much"], "gzip"),
+        (["identity;q=0"], None),
+        (["*;q=0"], None),
+        (["br, *;q=0"], None),
+        (["gzip;q=0, identity;q=0"], None),
+    ],
+)
+def test_client_chooses_the_content_coding(accept_encoding: list[str], expected: str | None) -> None:
+    """RFC 9110 section 12.5.3; None where the client excludes whatever there is."""
+    headers = CIMultiDict([("Accept-Encoding", value) for value in accept_encoding])
+    assert content_coding(make_mocked_request("GET", "/", headers)) == expected
 
 
 async def test_stream_that_the_client_excludes_is_406(server: Server) -> None:

@@ -9,7 +9,7 @@ from aiohttp import hdrs
 
 from rtdemo.server.server import Server
 from rtdemo.web import accept, compression
-from rtdemo.web.page import MAX_TAGS_CHARACTERS
+from rtdemo.web.representation import MAX_TAGS_CHARACTERS
 from rtdemo.web.request_parser import MAX_FRAMING_BYTES, MAX_PARAMETERS, MAX_PATH_PARTS
 from tests.conftest import Start
 from tests.raw_client import RawClient, request

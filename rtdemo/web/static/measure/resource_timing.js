@@ -50,7 +50,10 @@ function navigation() {
 }
 
 export class ResourceTiming {
-  /** Version of HTTP on this page's origin, such as http/1.1 or h2; empty if the browser hides it. */
+  /**
+   * Version of HTTP on this page's origin, such as http/1.1 or h2. Chromium has none for a page that had not changed
+   * (304); then it is that of the first answer that comes, and empty until then.
+   */
   protocol = navigation()?.nextHopProtocol ?? "";
   /** Parts of the last stream that ended. @type {Parts | null} */
   stream = null;
@@ -62,7 +65,10 @@ export class ResourceTiming {
   constructor(path, changed) {
     const observer = new PerformanceObserver((list) => {
       for (const record of list.getEntries()) {
-        if (!(record instanceof PerformanceResourceTiming) || new URL(record.name).pathname !== path) continue;
+        if (!(record instanceof PerformanceResourceTiming)) continue;
+        const { origin, pathname } = new URL(record.name);
+        if (origin === location.origin) this.protocol ||= record.nextHopProtocol;
+        if (pathname !== path) continue;
         this.stream = partsOf(record) ?? this.stream;
         changed();
       }

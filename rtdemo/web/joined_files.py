@@ -1,0 +1,123 @@
+"""Join the page's modules into one script, and its stylesheets into one.
+
+A browser loads modules level by level: 54 of them took seven round trips. The modules stay the source:
+each becomes a function that returns its exports, so names and lines are the same in a stack trace.
+Only the forms of `import` and `export` that the page uses are known; any other is an error.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+
+from rtdemo.errors import JoinError
+
+_STATEMENT = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
+_IMPORT = re.compile(r'^import \{([\w$\s,]*)\} from "(\.{1,2}/[\w./-]+\.js)";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:(?:async )?function\*? ?|class |const )([\w$]+))", re.MULTILINE)
+_NAME = re.compile(r"([\w$]+)(?: as ([\w$]+))?")
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_ONLY_IN_MODULES = re.compile(r"^(?!\s*//).*?(\bimport\s*\(|\bimport\.meta\b|^await\b)", re.MULTILINE)
+_CSS_IMPORT = re.compile(r'^@import "(\w[\w.-]*\.css)";\n', re.MULTILINE)
+_KNOWN_FORMS = 'write import { a, b as c } from "./x.js"; or export a function, a class or a const'
+
+
+def join_modules(sources: Mapping[str, str], entry: str) -> str:
+    """Return one module that does what `entry` and all that it imports do.
+
+    Arguments:
+        sources: the text of each module by its path, such as `views/panel.js`.
+        entry: the path of the module that starts the page.
+
+    Raises:
+        JoinError: a form of import or export is not known, or what a module imports does not exist, or
+            modules import each other in a circle.
+    """
+    exports: dict[str, list[str]] = {}
+    parts: list[str] = []
+
+    def add(path: str, importers: tuple[str, ...]) -> None:
+        if path in importers:
+            circle = " imports ".join((*importers[importers.index(path) :], path))
+            raise JoinError(f"{circle}: move what they share to a module of its own")
+        if path in exports:
+            return
+        source = sources[path]
+        _check_forms(path, source)
+        for _, target in _IMPORT.findall(source):
+            if _resolved(path, target) not in sources:
+                raise JoinError(f"{path} imports {target}, which does not exist")
+            add(_resolved(path, target), (*importers, path))
+        exports[path] = _EXPORT.findall(source)
+        parts.append(_as_function(path, source, exports))
+
+    add(entry, ())
+    return "".join(parts)
+
+
+def _check_forms(path: str, source: str) -> None:
+    """Refuse a module with a form that would change its meaning in a function."""
+    for found in _STATEMENT.finditer(source):
+        if not any(form.match(source, found.start()) for form in (_IMPORT, _EXPORT)):
+            place = _place(path, source, found.start())
+            raise JoinError(f"{place}: {found[0]!r} cannot be joined; {_KNOWN_FORMS}")
+    code = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), source)
+    if inside := _ONLY_IN_MODULES.search(code):
+        place = _place(path, code, inside.start(1))
+        raise JoinError(f"{place}: {inside[1]!r} works only in a module; import at the top of the file")
+
+
+def _as_function(path: str, source: str, exports: Mapping[str, list[str]]) -> str:
+    """Return a module as a call of a function that returns its exports, on as many lines."""
+
+    def to_constant(found: re.Match[str]) -> str:
+        target = _resolved(path, found[2])
+        names = [_NAME.fullmatch(part.strip()) for part in found[1].split(",") if part.strip()]
+        for name in names:
+            if name is None or name[1] not in exports[target]:
+                given = name[1] if name else found[1].strip()
+                raise JoinError(f"{path} imports {given}, which {target} does not export")
+        bindings = ", ".join(f"{name[1]}: {name[2] or name[1]}" for name in names if name)
+        lines = "\n" * found[0].count("\n")
+        return f"const {{ {bindings} }} = {_variable(target)};{lines}"
+
+    body = _EXPORT.sub("", _IMPORT.sub(to_constant, source))
+    name = _variable(path)
+    returned = ", ".join(exports[path])
+    return f"// {path}\nconst {name} = (function {name}() {{\n{body}\nreturn {{ {returned} }};\n}})();\n"
+
+
+def _resolved(path: str, target: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+
+
+def _variable(path: str) -> str:
+    """Return the name of a module's exports: `$views_panel`. No name of a module begins with `$`."""
+    return "$" + re.sub(r"\W", "_", path.removesuffix(".js"))
+
+
+def _place(path: str, source: str, at: int) -> str:
+    return f"{path}, line {source.count(chr(10), 0, at) + 1}"
+
+
+def join_stylesheets(sources: Mapping[str, str], entry: str) -> str:
+    """Return one stylesheet: `entry`, with the sheets that it imports in the place of its imports.
+
+    Arguments:
+        sources: the text of each sheet by its name. All are in one folder, so that `url()` stays right.
+        entry: the name of the sheet that imports the others in their order.
+
+    Raises:
+        JoinError: an import is not at the start of a line as `@import "name.css";`, or of no such sheet.
+    """
+
+    def text_of(found: re.Match[str]) -> str:
+        if found[1] not in sources:
+            raise JoinError(f"{entry} imports {found[1]}, which does not exist")
+        return f"/* {found[1]} */\n{sources[found[1]]}"
+
+    joined = _CSS_IMPORT.sub(text_of, sources[entry])
+    if "@import" in _COMMENT.sub("", joined):
+        raise JoinError(f'{entry}: every import must be a line of {entry} such as @import "name.css";')
+    return joined

@@ -1,0 +1,135 @@
+"""The page's modules and stylesheets are joined when the server starts; what cannot be is reported."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from rtdemo.errors import JoinError
+from rtdemo.web.joined_files import join_modules, join_stylesheets
+from rtdemo.web.static_files import FOLDER
+
+
+def sources(kind: str) -> dict[str, str]:
+    paths = FOLDER.rglob(f"*{kind}")
+    return {path.relative_to(FOLDER).as_posix(): path.read_text() for path in paths}
+
+
+def test_modules_of_the_page_are_joined() -> None:
+    """Each is in the script once, after those that it imports, and nothing is left of its imports."""
+    modules = sources(".js")
+    script = join_modules(modules, "app.js")
+    order = re.findall(r"^// ([\w/]+\.js)$", script, re.MULTILINE)
+    assert sorted(order) == sorted(modules), "every module is imported by app.js or by a module of it"
+    assert order[-1] == "app.js"
+    assert not re.search(r"^(import|export)\b", script, re.MULTILINE)
+
+
+def test_stylesheets_of_the_page_are_joined() -> None:
+    """Each is in the style once, in the order of app.css."""
+    sheets = sources(".css")
+    style = join_stylesheets(sheets, "app.css")
+    order = re.findall(r"^/\* ([\w/]+\.css) \*/$", style, re.MULTILINE)
+    assert sorted([*order, "app.css"]) == sorted(sheets), "app.css imports every stylesheet"
+    assert order[0] == "base.css"
+
+
+def test_module_becomes_a_function_that_returns_its_exports() -> None:
+    """Names of its own stay its own, and lines stay lines."""
+    modules = {
+        "app.js": 'import {\n  one as first,\n  Two,\n} from "./views/a.js";\n\nfirst();\n',
+        "views/a.js": 'import { big } from "../b.js";\n'
+        "export function one() {}\nexport class Two {}\nexport const three = big;\n",
+        "b.js": "export async function big() {}\nexport function* rows() {}\n",
+    }
+    assert join_modules(modules, "app.js").splitlines() == [
+        *("// b.js", "const $b = (function $b() {"),
+        *("async function big() {}", "function* rows() {}", ""),
+        *("return { big, rows };", "})();"),
+        *("// views/a.js", "const $views_a = (function $views_a() {"),
+        *("const { big: big } = $b;", "function one() {}", "class Two {}", "const three = big;", ""),
+        *("return { one, Two, three };", "})();"),
+        *("// app.js", "const $app = (function $app() {"),
+        *("const { one: first, Two: Two } = $views_a;", "", "", "", "", "first();", ""),
+        *("return {  };", "})();"),
+    ]
+
+
+UNKNOWN = {
+    "a default export": (
+        "export default class {}",
+        "line 2: 'export default class {}' cannot be joined",
+    ),
+    "an export that changes": ("export let x = 1;", "line 2: 'export let x = 1;' cannot be joined"),
+    "a list of exports": ("export { x };", "line 2: 'export { x };' cannot be joined"),
+    "an export of another": ('export * from "./b.js";', "line 2: 'export * from"),
+    "a pattern": ("export const { x } = y;", "line 2: 'export const { x } = y;' cannot be joined"),
+    "a namespace": ('import * as b from "./b.js";', "line 2: 'import * as b from"),
+    "a default import": ('import b from "./b.js";', "line 2: 'import b from"),
+    "an import for its effect": ('import "./b.js";', "line 2: 'import"),
+    "an import of a package": ('import { b } from "b";', "line 2: 'import"),
+    "an import at run time": ('const b = import("./b.js");', "line 2: 'import(' works only in a module"),
+    "a module's address": ("const b = import.meta.url;", "line 2: 'import.meta' works only in a module"),
+    "an await": ("await 1;", "line 2: 'await' works only in a module"),
+    "a missing module": ('import { b } from "./c.js";', "app.js imports ./c.js, which does not exist"),
+    "a missing name": ('import { c } from "./b.js";', "app.js imports c, which b.js does not export"),
+    "a name that is none": ('import { b c } from "./b.js";', "app.js imports b c, which b.js does not"),
+    "a circle": (
+        'import { d } from "./d.js";',
+        "app.js imports d.js imports app.js: move what they share",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", UNKNOWN)
+def test_form_that_cannot_be_joined_is_refused(form: str) -> None:
+    """The sentence has the file, the line and what to write instead."""
+    line, sentence = UNKNOWN[form]
+    modules = {
+        "app.js": f"// first\n{line}\n",
+        "b.js": "export const b = 1;\n",
+        "d.js": 'import { x } from "./app.js";\nexport const d = 1;\n',
+    }
+    with pytest.raises(JoinError) as raised:
+        join_modules(modules, "app.js")
+    assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '/** @typedef {import("./b.js").B} B */',
+        '/**\n * @param {import("./b.js").B} b\n */',
+        '// import("./b.js")',
+        "/* a comment\n   import.meta */",
+        "const important = exported + awaited;",
+    ],
+)
+def test_words_that_are_no_statements_stay(line: str) -> None:
+    """Comments name types by `import(...)`."""
+    assert line in join_modules({"app.js": f"{line}\n"}, "app.js")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '@import url("b.css");',
+        '@import "b.css" print;',
+        '@import "folder/b.css";',
+        '  @import "b.css";',
+        '@import "c.css";',
+    ],
+)
+def test_stylesheet_that_cannot_be_joined_is_refused(text: str) -> None:
+    """An import in another form would be a further request, or lost behind the rules before it."""
+    with pytest.raises(JoinError, match=r"app\.css"):
+        join_stylesheets(
+            {"app.css": f"{text}\n", "b.css": "b {}\n", "folder/b.css": "b {}\n"}, "app.css"
+        )
+
+
+def test_stylesheet_that_an_imported_one_imports_is_refused() -> None:
+    """All imports are in one file, so that their order is in one place."""
+    with pytest.raises(JoinError, match="every import must be a line of"):
+        join_stylesheets({"app.css": '@import "b.css";\n', "b.css": '@import "c.css";\n'}, "app.css")
