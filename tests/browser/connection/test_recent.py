@@ -17,4 +17,4 @@ async def test_recent_is_bounded(page: Page) -> None:
         for (let i = 0; i < 100; i += 1) recent.add(i);
         return recent.messages;
     """
-    assert await run(page, "connection/side", body) == [99, 98, 97, 96, 95, 94, 93, 92, 91, 90]
+    assert await run(page, "connection/recent", body) == [99, 98, 97, 96, 95, 94, 93, 92, 91, 90]
