@@ -235,6 +235,7 @@ export class Side {
     const isFirst = this.state !== "reconnecting";
     this.measurement.interrupted(now);
     if (isFirst) this.#cutCause = this.measurement.faults.kind === "cut" ? cause : null;
+    if (retryAt === null) this.selection.connecting();
     this.client = null;
     this.sender.roundTrips.end();
     this.downSince ??= now;
