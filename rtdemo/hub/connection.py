@@ -240,6 +240,15 @@ class Connection:
         traffic.messages += messages
         traffic.bytes += len(data)
 
+    def write_heartbeat(self, data: bytes) -> None:
+        """Write a heartbeat, which is no message, unless the client still has bytes to read.
+
+        Arguments:
+            data: finished bytes.
+        """
+        if self.reason is None and self._outbox.get_write_buffer_size() == 0:
+            self._outbox.write(data)
+
     def pass_over(self, last: int) -> None:
         """Note that no entry up to an offset is for the client, and send its position from time to time.
 

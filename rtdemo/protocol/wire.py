@@ -81,6 +81,16 @@ def sse_chunk(payload: bytes, position: str | None = None) -> bytes:
     return b"".join((b"%x\r\n" % event_length, b"data: ", payload, b"\n\n\r\n"))
 
 
+def sse_heartbeat(payload: bytes) -> bytes:
+    """Return a heartbeat as an event of this name; a listener for messages does not get it."""
+    return b"event: heartbeat\ndata: %b\n\n" % payload
+
+
+def sse_heartbeat_chunk(payload: bytes) -> bytes:
+    """Return a heartbeat as one chunk of an HTTP/1.1 body (RFC 9112 section 7.1)."""
+    return chunk(sse_heartbeat(payload))
+
+
 def sse_retry(milliseconds: int) -> bytes:
     """Return the block that sets how long an EventSource waits before it reconnects.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
@@ -15,7 +16,7 @@ from rtdemo.hub.connection import Connection
 from rtdemo.protocol import wire
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.web import answers
+from rtdemo.web import answers, heartbeat
 from rtdemo.web.accept import accepts
 from rtdemo.web.admission import RETRY_SOON, admit, check_origin
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS, STREAM_HEADS
@@ -47,13 +48,14 @@ async def stream(request: web.Request) -> web.StreamResponse:
     check_connect(request)
     identity = await identify(request)
     client, selection = admit(request, "sse", identity.user)
+    heartbeat_s = heartbeat.requested(request)
     head = await _head(request)
     transport = request.transport
     if transport is None or transport.is_closing():
         return Left()
     is_chunked = request.version >= HttpVersion11
     protocol = EventStream(request, transport, client, is_chunked)
-    return protocol.run(request, head, selection, identity.expires)
+    return protocol.run(request, head, selection, identity.expires, heartbeat_s)
 
 
 class EventStream(StreamProtocol, asyncio.Protocol):
@@ -102,6 +104,11 @@ class EventStream(StreamProtocol, asyncio.Protocol):
             begin = held.index(b"\r\n\r\n") + 4
             size = slice(begin, held.index(b"\r\n", begin))
             held[size] = b"%x" % (int(held[size], 16) + len(field))
+
+    @property
+    def encode_heartbeat(self) -> Callable[[bytes], bytes]:
+        """Make an event from the JSON of a heartbeat."""
+        return wire.sse_heartbeat_chunk if self._is_chunked else wire.sse_heartbeat
 
     def beat_period(self, heartbeat: float) -> float:
         """Return a third of the longest silence."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import abstractmethod
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -24,6 +25,7 @@ from rtdemo.timing.schedule import Tick
 from rtdemo.web import request_info
 from rtdemo.web.admission import last_event_id
 from rtdemo.web.app_keys import HEARTBEATS, HUB, SETTINGS
+from rtdemo.web.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class StreamProtocol(SocketOutbox):
         hub: the hub that the connection is in.
     """
 
-    __slots__ = ("_arrival", "_close_timer", "_heartbeat", "connection", "hub")
+    __slots__ = ("_arrival", "_beat", "_close_timer", "_heartbeat", "connection", "hub")
 
     def __init__(
         self,
@@ -67,6 +69,8 @@ class StreamProtocol(SocketOutbox):
         super().__init__(transport)
         self.hub: Hub = request.app[HUB]
         self._arrival = request_info.arrival(request)
+        self._beat: Tick | None = None
+        # Of a client that asks for heartbeats which its script sees.
         self._heartbeat: Tick | None = None
         self._close_timer: asyncio.TimerHandle | None = None
         self.connection: Connection = self.hub.new_connection(
@@ -79,6 +83,7 @@ class StreamProtocol(SocketOutbox):
         head: bytes,
         selection: Selection,
         expires: float | None,
+        heartbeat_s: int | None = None,
     ) -> web.StreamResponse:
         """Take the connection over from aiohttp, and serve it until its end.
 
@@ -87,6 +92,7 @@ class StreamProtocol(SocketOutbox):
             head: the head of the answer, not sent yet.
             selection: what the client asked for.
             expires: when its login expires, in seconds since the Unix epoch; None for never.
+            heartbeat_s: seconds of silence before a heartbeat that a script sees; None for none.
 
         Returns:
             What the handler returns to aiohttp.
@@ -101,7 +107,11 @@ class StreamProtocol(SocketOutbox):
         finally:
             self.release()
         period = self.beat_period(request.app[SETTINGS].heartbeat)
-        self._heartbeat = request.app[HEARTBEATS].every(period, self.beat)
+        schedule = request.app[HEARTBEATS]
+        self._beat = schedule.every(period, self.beat)
+        if heartbeat_s is not None:
+            heartbeat = Heartbeat(self.connection, self.encode_heartbeat, heartbeat_s)
+            self._heartbeat = schedule.every(heartbeat.period, heartbeat.beat)
         if not self.transport.is_reading():
             self.transport.resume_reading()
         if rest:
@@ -128,6 +138,11 @@ class StreamProtocol(SocketOutbox):
         Arguments:
             data: bytes in order, of any size.
         """
+
+    @property
+    @abstractmethod
+    def encode_heartbeat(self) -> Callable[[bytes], bytes]:
+        """Make bytes from the JSON of a heartbeat that a script sees."""
 
     @abstractmethod
     def beat(self) -> None:
@@ -158,10 +173,10 @@ class StreamProtocol(SocketOutbox):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop everything that belongs to the connection; it leaves the hub by `leave`."""
         super().connection_lost(exc)
-        for handle in (self._heartbeat, self._close_timer):
+        for handle in (self._beat, self._heartbeat, self._close_timer):
             if handle is not None:
                 handle.cancel()
-        self._heartbeat = self._close_timer = None
+        self._beat = self._heartbeat = self._close_timer = None
 
     def leave(self, reason: Reason) -> None:
         """Remove the connection from the hub.

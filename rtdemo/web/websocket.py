@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -27,7 +27,7 @@ from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.protocol.wire import WireFormat
-from rtdemo.web import compression
+from rtdemo.web import compression, heartbeat
 from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.app_keys import READ_BUFFER
 from rtdemo.web.closing_handshake import ClosingHandshake
@@ -77,6 +77,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_connect(request)
     identity = await identify(request)
     client, selection = admit(request, "websocket", identity.user)
+    heartbeat_s = heartbeat.requested(request)
     agreed = compression.negotiate(request)
     transport = request.transport
     if transport is None or transport.is_closing():
@@ -86,7 +87,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     else:
         opened = CompressedWebSocket(request, transport, client, agreed.wire_format)
         head = accept_handshake(request, agreed.answer)
-    return opened.run(request, head, selection, identity.expires)
+    return opened.run(request, head, selection, identity.expires, heartbeat_s)
 
 
 class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
@@ -136,6 +137,11 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
         # Frames without a text since the last heartbeat; after a limit ended the connection, bytes.
         self._without_text = 0
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def encode_heartbeat(self) -> Callable[[bytes], bytes]:
+        """Make a text frame from the JSON of a heartbeat; it is too short to compress."""
+        return wire.websocket_frame
 
     def beat(self) -> None:
         """Send a ping; end the connection if nothing has come since the last one."""

@@ -16,72 +16,23 @@ from tests.clients import eventually
 from tests.conftest import Start
 from tests.faults.test_faults import reasons
 from tests.raw_client import request
+from tests.tcp_proxy import TcpProxy
 
 __all__ = ["reasons"]
 
 
-class SwallowingProxy:
-    """Pass on what both sides send, until `swallow`; from then on drop it, and close nothing.
-
-    Attributes:
-        port: where it listens on loopback.
-        swallowed: bytes of the server that were dropped.
-    """
-
-    def __init__(self, server_port: int) -> None:
-        self._server_port = server_port
-        self._swallows = False
-        self._tasks: list[asyncio.Task[None]] = []
-        self._writers: list[asyncio.StreamWriter] = []
-        self.port = 0
-        self.swallowed = 0
-
-    async def start(self) -> None:
-        """Listen."""
-        self._listening = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = self._listening.sockets[0].getsockname()[1]
-
-    def swallow(self) -> None:
-        """Pass on nothing any more, not even the end of a connection."""
-        self._swallows = True
-
-    async def close(self) -> None:
-        """Close everything."""
-        self._listening.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._writers:
-            writer.close()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server = await asyncio.open_connection("127.0.0.1", self._server_port)
-        self._writers += [writer, server[1]]
-        self._tasks.append(asyncio.ensure_future(self._pass_on(server[0], writer)))
-        self._tasks.append(asyncio.ensure_future(self._pass_on(reader, server[1])))
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            if self._swallows:
-                self.swallowed += len(data)
-            else:
-                writer.write(data)
-
-
 @pytest.fixture
-async def proxies() -> AsyncIterator[list[SwallowingProxy]]:
-    found: list[SwallowingProxy] = []
+async def proxies() -> AsyncIterator[list[TcpProxy]]:
+    found: list[TcpProxy] = []
     yield found
     for proxy in found:
         await proxy.close()
 
 
-async def connect_through(
-    proxies: list[SwallowingProxy], server: Server, transport: str
-) -> socket.socket:
+async def connect_through(proxies: list[TcpProxy], server: Server, transport: str) -> socket.socket:
     url = urlsplit(server.websocket_url if transport == "websocket" else server.web_url)
     assert url.port
-    proxy = SwallowingProxy(url.port)
+    proxy = TcpProxy(url.port)
     await proxy.start()
     proxies.append(proxy)
     loop, sock = asyncio.get_running_loop(), socket.socket()
@@ -95,7 +46,7 @@ async def connect_through(
 
 
 async def test_websocket_ends_within_two_heartbeats_of_silence(
-    start: Start, reasons: list[Reason | None], proxies: list[SwallowingProxy]
+    start: Start, reasons: list[Reason | None], proxies: list[TcpProxy]
 ) -> None:
     """The first ping that is not answered ends it; the connection itself seems to be open."""
     server = await start(heartbeat=600)  # the test makes the beats
@@ -116,7 +67,7 @@ async def test_websocket_ends_within_two_heartbeats_of_silence(
 
 
 async def test_stream_gets_a_heartbeat_that_has_to_be_acknowledged(
-    start: Start, proxies: list[SwallowingProxy]
+    start: Start, proxies: list[TcpProxy]
 ) -> None:
     """An event stream's client sends nothing: the kernel misses its acknowledgement of a comment.
 

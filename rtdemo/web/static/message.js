@@ -36,6 +36,17 @@ export function parse(data) {
   };
 }
 
+/** Beginning of a heartbeat's text. */
+const HEARTBEAT = '{"heartbeat":';
+
+/**
+ * Return whether a message is the server's heartbeat in silence, which no figure counts.
+ * @param {Message} message
+ */
+export function isHeartbeat({ producer, message, seq }) {
+  return producer === "rtdemo" && seq === null && message.startsWith(HEARTBEAT);
+}
+
 /**
  * @param {unknown} data
  * @returns {Record<string, unknown> | null}

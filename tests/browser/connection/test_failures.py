@@ -86,39 +86,72 @@ async def test_the_server_goes_away(page: Page, server: Server, browser_errors: 
     await websocket.press("Disconnect")
     await websocket.becomes("disconnected")
     await sse.becomes("reconnecting")
-    await expect(sse.sentence).to_contain_text("retries by itself")
+    await expect(sse.sentence).to_contain_text("until you press Disconnect")
     await sse.press("Disconnect")
     await sse.becomes("disconnected")
-    # Whether the browser retried before that is its own affair.
+    # How often the page has tried until then depends on the machine.
     browser_errors[:] = [error for error in browser_errors if "ERR_CONNECTION_REFUSED" not in error]
 
 
+async def end_at_once(route: Route) -> None:
+    """Open a stream that ends without an event."""
+    await route.fulfill(content_type="text/event-stream", body="retry: 10\n\n")
+
+
 async def test_sse_comes_back(page: Page) -> None:
-    """The browser reopens a broken stream, and the panel shows how long it was away."""
-
-    async def broken(route: Route) -> None:
-        await route.fulfill(content_type="text/event-stream", body="retry: 10\n\n")
-
-    await page.route("**/api/sse*", broken, times=1)
+    """The page reopens a broken stream, and the panel shows how long it was away."""
+    await page.route("**/api/sse*", end_at_once, times=1)
     panel = Panel(page, "sse")
     await panel.press("Connect")
     await expect(panel.sentence).to_contain_text("Reconnected after")
     await panel.becomes("connected")
 
 
-async def test_sse_gives_up(page: Page, browser_errors: BrowserErrors) -> None:
-    """A retry that is answered with an error ends EventSource for good; the panel shows it."""
+async def test_sse_is_tried_again_after_an_error(page: Page, browser_errors: BrowserErrors) -> None:
+    """EventSource by itself gives up after an answer of 503; the page does not."""
     await page.route("**/api/sse*", lambda route: route.fulfill(status=503, body="draining"))
-    await page.route(
-        "**/api/sse*",
-        lambda route: route.fulfill(content_type="text/event-stream", body="retry: 10\n\n"),
-        times=1,
-    )
+    await page.route("**/api/sse*", end_at_once, times=1)
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await expect(panel.sentence).to_contain_text("The server answers but refused the stream.")
+    await panel.becomes("reconnecting")
+    await page.unroute("**/api/sse*")
+    await panel.becomes("connected")
+    await expect(panel.part("reconnects")).to_have_text("1")
+    browser_errors.remove_expected("503")
+
+
+async def test_reconnect_that_is_refused_ends_with_the_reason(
+    page: Page, browser_errors: BrowserErrors
+) -> None:
+    """A retry would be refused too."""
+    refuse = "producers: there is no such name"
+    await page.route("**/api/sse*", lambda route: route.fulfill(status=400, body=refuse))
+    await page.route("**/api/sse*", end_at_once, times=1)
     panel = Panel(page, "sse")
     await panel.press("Connect")
     await panel.becomes("lost")
-    await expect(panel.sentence).to_contain_text("gave up")
-    browser_errors.remove_expected("503")
+    await expect(panel.sentence).to_have_text(f"The server refused the connection: {refuse}")
+    browser_errors.remove_expected("400")
+
+
+async def test_blocked_websocket_port_suggests_a_single_site(
+    open_page: Open, server: Server, browser_errors: BrowserErrors
+) -> None:
+    """Only the second port does not answer, and the server has a WebSocket on the page's own."""
+    page = await open_page(bypass_csp=True)
+    await page.evaluate(
+        """() => {
+            const Real = WebSocket;
+            window.WebSocket = function () { return new Real(`ws://${location.hostname}:1/`); };
+        }"""
+    )
+    panel = Panel(page, "websocket")
+    await panel.press("Connect")
+    await panel.becomes("refused")
+    await expect(panel.sentence).to_contain_text(f"{server.websocket_url} did not open")
+    await expect(panel.sentence).to_contain_text("start it with --single-site to use that")
+    browser_errors.remove_expected("")
 
 
 async def test_coming_back_for_what_was_missed(open_page: Open, serve: Serve, side: str) -> None:

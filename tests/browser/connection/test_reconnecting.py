@@ -14,15 +14,22 @@ from tests.browser.panel import Panel, answer_websockets
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SENTENCES = """async () => {
-    const [{ closeSentence }, { streamsExhausted }, { StallDetector }] = await Promise.all(
-        ["websocket", "tabs", "stall"].map((name) => import(`/static/connection/${name}.js`)),
+    const names = ["websocket", "tabs", "silence", "sentences"];
+    const [{ closeSentence }, { streamsExhausted }, { Silence }, texts] = await Promise.all(
+        names.map((name) => import(`/static/connection/${name}.js`)),
     );
     const next = "Retrying in 30.0 s, until you press Disconnect.";
     const sentences = [1000, 1001, 1006, 1011, 1013].map((code) => `${closeSentence(code)} ${next}`);
     for (const tabs of [{ others: 6, holdsStream: false }, { others: 5, holdsStream: true }]) {
         sentences.push(streamsExhausted(tabs, "http/1.1"));
     }
-    sentences.push(new StallDetector().sentence({ producers: ["a"], speed: "1" }, ""));
+    const silence = new Silence();
+    silence.setProducers([{ name: "a", shared: false, on: { sse: { period: 2 } } }], "sse");
+    for (const producers of [null, []]) {
+        sentences.push(silence.sentence({ producers, speed: "1" }, 3_600_000));
+    }
+    sentences.push(`${texts.nothingArrives(100_000)} ${texts.RECONNECTS_SOON}`);
+    for (const kind of ["stop", "delay"]) sentences.push(texts.faultSentence(kind));
     const element = document.querySelector('.websocket [data-part="sentence"]');
     const below = () => document.querySelector(".websocket .send").getBoundingClientRect().top;
     const before = below();
@@ -61,21 +68,24 @@ async def test_your_own_cut_is_no_fault_of_the_network(
     """After Cut the page names the cut, and does not suspect the network."""
     panel = Panel(await open_page(server=await serve(lab=True)), side)
     await panel.connect()
-    sentence = panel.page.evaluate(
-        """(side) => new Promise((resolve) => {
+    await panel.page.evaluate(
+        """(side) => {
             const element = document.querySelector(`.${side} [data-part="sentence"]`);
-            const watch = new MutationObserver(() => resolve(element.textContent));
-            watch.observe(element, { childList: true });
-        })""",
+            window.sentence = new Promise((resolve) => {
+                const watch = new MutationObserver(() => resolve(element.textContent));
+                watch.observe(element, { childList: true });
+            });
+        }""",
         side,
     )
     await panel.press("Cut")
-    assert (await sentence).startswith("You cut it. ")
+    sentence = await panel.page.evaluate("window.sentence")
+    assert sentence.startswith("You cut it. ")
     browser_errors[:] = [error for error in browser_errors if "ERR_" not in error]
 
 
 async def test_a_retry_that_hangs_is_given_up(page: Page) -> None:
-    """While it opens the page shows that; after ten seconds without an answer it retries later."""
+    """While it opens the page shows that; after four seconds without an answer it retries later."""
     sockets = await answer_websockets(page)
     panel = Panel(page, "websocket")
     await panel.press("Connect")
@@ -93,9 +103,9 @@ async def test_a_retry_that_hangs_is_given_up(page: Page) -> None:
     await sockets[0].close(code=1011)
     await expect(panel.sentence).to_contain_text("Retrying in")
     await page.clock.fast_forward(600)
-    await expect(panel.sentence).to_have_text("Opening it again. Disconnect stops this.")
-    await page.clock.fast_forward(10_000)
-    await expect(panel.sentence).to_contain_text("No answer in 10 s. Retrying in")
+    await expect(panel.sentence).to_contain_text("Code 1011. Opening it again. Disconnect stops this.")
+    await page.clock.fast_forward(4_000)
+    await expect(panel.sentence).to_contain_text("No answer in 4 s. Retrying in")
     await page.clock.fast_forward(1_100)
     await expect(panel.sentence).to_contain_text("Opening it again")
     assert await page.evaluate("window.made") == 2

@@ -1,20 +1,160 @@
-"""The last messages of one side."""
+"""What a side says while its connection does not work, for whoever shows it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page
 
-from tests.browser.modules import run
+from tests.browser.conftest import Open
+from tests.browser.modules import stop_clock
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+FAKE = """async () => {
+    const { Side } = await import("/static/connection/side.js");
+    const { SelectionSync } = await import("/static/connection/selection.js");
+    window.asked = [];
+    const transport = (events) => {
+        window.events = events;
+        return {
+            address: "ws://here/", position: null, stallHint: "Look at the proxy.",
+            connectHint: () => "No answer yet.", reconnectHint: () => null, wireBytes: () => 0,
+            connect() {}, disconnect() {}, send: async () => {},
+            drop: (cause) => {
+                window.asked.push(cause);
+                events.reconnecting(cause, null);
+            },
+        };
+    };
+    const environment = { clock: { at: () => null }, visibility: { hiddenAfter: () => false } };
+    const selection = new SelectionSync({ producers: null, speed: "1" });
+    window.side = new Side(transport, environment, selection, () => {});
+    const arrive = (fields) => {
+        events.message(JSON.stringify({ sentAt: Date.now(), ...fields }), performance.now());
+    };
+    window.welcome = () => arrive({ message: "hi", producer: "welcome", seq: 1, client: "c" });
+    window.beat = () => arrive({ message: '{"heartbeat":2}', producer: "rtdemo" });
+    window.answer = (fields) => arrive({ message: JSON.stringify(fields), producer: "rtdemo", seq: 1 });
+}"""
 
-async def test_recent_is_bounded(page: Page) -> None:
-    """Memory holds ten messages, the newest first, however many came."""
-    body = """
-        const recent = new m.RecentMessages();
-        for (let i = 0; i < 100; i += 1) recent.add(i);
-        return recent.messages;
-    """
-    assert await run(page, "connection/side", body) == [99, 98, 97, 96, 95, 94, 93, 92, 91, 90]
+
+class Fake:
+    """A side in the page whose connection and clock the test moves."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    async def do(self, script: str) -> dict[str, Any]:
+        """Run a script; return what the side says, with times relative to now, in seconds."""
+        return dict(
+            await self.page.evaluate(
+                f"""() => {{
+                    {script};
+                    const now = performance.now();
+                    const from = (at) => at === null ? null : Math.round((at - now) / 1000);
+                    const {{ state, sentence, cause }} = side;
+                    const [since, retry] = [from(side.downSince), from(side.retryAt)];
+                    return {{ state, sentence, cause, since, retry, asked: asked.splice(0) }};
+                }}"""
+            )
+        )
+
+    async def wait(self, seconds: float) -> dict[str, Any]:
+        """Let time pass; return what the side says."""
+        await self.page.clock.run_for(int(seconds * 1000))
+        return await self.do("")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fake(open_page: Open) -> Fake:
+    """A side that is connected."""
+    page = await open_page()
+    await stop_clock(page)
+    await page.evaluate(FAKE)
+    found = Fake(page)
+    await found.do("side.connect(); events.opened(); welcome()")
+    return found
+
+
+WORKS: dict[str, Any] = {"state": "connected", "cause": "", "since": None, "retry": None, "asked": []}
+
+
+async def test_missing_heartbeats_stall_it_and_then_drop_it(fake: Fake) -> None:
+    """Down is since the last sign of life, and not since it was noticed."""
+    assert await fake.wait(2.5) == {**WORKS, "sentence": "Messages arrive as they are produced."}
+    silence = "Nothing has arrived for 3 s, not even a heartbeat."
+    stalled = {**WORKS, "state": "stalled", "cause": silence, "since": -3}
+    sentence = f"{silence} It reconnects if the next one is missing too."
+    assert await fake.wait(0.5) == {**stalled, "sentence": sentence}
+    found = await fake.wait(2)
+    assert found["asked"] == ["Nothing has arrived for 5 s, not even a heartbeat."]
+    assert found["since"] == -5
+
+
+async def test_heartbeat_ends_the_stall(fake: Fake) -> None:
+    assert (await fake.wait(4))["state"] == "stalled"
+    assert await fake.do("beat()") == {**WORKS, "sentence": "Messages arrive again."}
+
+
+async def test_heartbeats_are_counted_nowhere(fake: Fake) -> None:
+    for _ in range(10):
+        await fake.wait(2)
+        assert (await fake.do("beat()"))["state"] == "connected"
+    figures = "[side.measurement.stats.received, side.recent.messages.length, side.ledger.unchecked]"
+    assert await fake.page.evaluate(figures) == [1, 1, 0]
+    assert (await fake.do(""))["sentence"] == (
+        "The connection works, but no producer has sent anything for 20 s."
+    )
+
+
+async def test_next_try_and_the_time_since_the_loss_are_known(fake: Fake) -> None:
+    """For a countdown; both are none once it works again."""
+    found = await fake.do("events.reconnecting('It broke.', performance.now() + 4000)")
+    sentence = "It broke. Retrying in 4.0 s, until you press Disconnect."
+    down = {"state": "reconnecting", "cause": "It broke.", "asked": []}
+    assert found == {**down, "sentence": sentence, "since": 0, "retry": 4}
+    await fake.wait(4)
+    trying = "It broke. Opening it again. Disconnect stops this."
+    found = await fake.do("events.reconnecting('It broke.', null)")
+    assert found == {**down, "sentence": trying, "since": -4, "retry": None}
+    found = await fake.do("events.opened(); welcome()")
+    assert found == {**WORKS, "sentence": "Reconnected after 4.0 s."}
+
+
+@pytest.mark.parametrize("end", ["side.disconnect()", "events.lost('No.')", "events.refused('No.')"])
+async def test_connection_that_is_not_wanted_is_not_down(fake: Fake, end: str) -> None:
+    found = await fake.do(f"events.reconnecting('It broke.', 1); {end}")
+    assert (found["cause"], found["since"], found["retry"]) == ("", None, None)
+
+
+async def test_silence_of_a_stop_is_expected(fake: Fake) -> None:
+    """It says who did it and how long it lasts. Then a heartbeat suffices as a sign of its end."""
+    found = await fake.do("answer({ break: 'stop', seconds: 5 })")
+    assert found["sentence"] == "You stopped it: the server holds everything back for some seconds."
+    ends_in = "Math.round((side.measurement.faults.endsAt - performance.now()) / 1000)"
+    assert await fake.page.evaluate(ends_in) == 5
+    found = await fake.wait(5)
+    assert (found["state"], found["asked"]) == ("connected", [])
+    found = await fake.do("beat()")
+    assert found["sentence"] == "You stopped it: the server holds everything back for some seconds."
+    await fake.wait(1)
+    assert await fake.do("beat()") == {**WORKS, "sentence": "Messages arrive as they are produced."}
+    assert await fake.page.evaluate("side.measurement.faults.endsAt") is None
+
+
+async def test_stop_that_does_not_end_is_an_outage(fake: Fake) -> None:
+    await fake.do("answer({ break: 'stop', seconds: 5 })")
+    assert (await fake.wait(9))["asked"] == []
+    assert len((await fake.wait(1))["asked"]) == 1
+
+
+async def test_stream_on_which_nothing_arrives_suspects_the_proxy(fake: Fake) -> None:
+    """A new connection would be no faster."""
+    await fake.do("side.disconnect(); side.connect(); events.opened()")
+    found = await fake.wait(30)
+    silence = "Nothing has arrived for 30 s, not even a heartbeat."
+    assert (found["state"], found["asked"]) == ("stalled", [])
+    assert found["sentence"] == f"{silence} Look at the proxy."

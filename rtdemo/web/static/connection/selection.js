@@ -3,7 +3,7 @@
  * What a connection receives: which producers, and how fast. Kept across connections, and sent to the open one.
  *
  * The address of a stream carries the selection at a connect. A later change goes to the open connection as a control
- * message. So does a change made before EventSource reconnects by itself, which repeats the old address.
+ * message.
  * @module connection/selection
  */
 

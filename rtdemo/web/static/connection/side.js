@@ -5,10 +5,14 @@
  */
 import { clip, oneLine } from "../format.js";
 import { Measurement } from "../measure/measurement.js";
-import { parse } from "../message.js";
+import { isHeartbeat, parse } from "../message.js";
+import { Liveness } from "./liveness.js";
+import { RecentMessages } from "./recent.js";
 import { isPositionUpdate, sameProducers } from "./selection.js";
 import { Sender } from "./sending.js";
-import { StallDetector } from "./stall.js";
+import { ARRIVES, ARRIVES_AGAIN, CUT, OFFLINE, RECONNECTS_SOON } from "./sentences.js";
+import { faultSentence, nothingArrives, reconnectedSentence, retrySentence } from "./sentences.js";
+import { Silence } from "./silence.js";
 import { utf8Length } from "./wire_size.js";
 
 /** @typedef {import("../measure/faults.js").Fault} Fault */
@@ -29,27 +33,9 @@ export const ACTIVE_STATES = new Set(["connecting", "connected", "stalled", "rec
 /** States in which the connection can send. @type {ReadonlySet<State>} */
 export const OPEN_STATES = new Set(["connected", "stalled"]);
 
-/** Number of messages that are kept and shown. */
-export const MAX_RECENT_MESSAGES = 10;
-
 /** A connect or reconnect that takes longer gets a hint. */
 const SLOW_CONNECT_MS = 5_000;
-const TICK_MS = 1_000;
-
-export class RecentMessages {
-  /** @type {Message[]} newest first */
-  messages = [];
-
-  /** @param {Message} message */
-  add(message) {
-    this.messages.unshift(message);
-    if (this.messages.length > MAX_RECENT_MESSAGES) this.messages.pop();
-  }
-
-  clear() {
-    this.messages = [];
-  }
-}
+const TICK_MS = 500;
 
 export class Side {
   /** @type {State} */
@@ -58,18 +44,27 @@ export class Side {
   sentence;
   /** Whether the sentence reports an error that did not change the state. */
   alert = false;
+  /** Why the connection does not work; empty while it does. */
+  cause = "";
+  /** @type {number | null} performance.now() since when nothing has worked; null while it works, or is not wanted */
+  downSince = null;
+  /** @type {number | null} performance.now() of the next try; null if there is none, or one is being made */
+  retryAt = null;
   recent = new RecentMessages();
   /** @type {string | null} */
   client = null;
-  /** performance.now() since when nothing worked; null while it works. @type {number | null} */
-  downSince = null;
-  /** performance.now() of the next try; null if none is planned. @type {number | null} */
-  retryAt = null;
   #changed;
-  #stall = new StallDetector();
+  #liveness = new Liveness();
+  #silence = new Silence();
   #transport;
   #since = 0;
   #lastMessageAt = 0;
+  /** Whether the sentence is about silent producers. */
+  #isSilent = false;
+  /** The cause that the transport reports for a cut by the reader. @type {string | null} */
+  #cutCause = null;
+  /** The sentence about the fault that is shown. @type {string | null} */
+  #faultSentence = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
 
@@ -86,7 +81,7 @@ export class Side {
     this.#transport = transport({
       opened: () => this.#opened(),
       message: (data, at) => this.#receive(data, at),
-      reconnecting: (why, next) => this.#reconnecting(why, next),
+      reconnecting: (cause, retryAt) => this.#reconnecting(cause, retryAt),
       refused: (sentence) => this.#end("refused", sentence),
       lost: (sentence) => this.#end("lost", sentence),
     });
@@ -162,7 +157,7 @@ export class Side {
    * @param {TransportName} transport of this side
    */
   setProducers(producers, transport) {
-    this.#stall.setProducers(producers, transport);
+    this.#silence.setProducers(producers, transport);
     this.ledger.shared = new Set(producers.filter(({ shared }) => shared).map(({ name }) => name));
   }
 
@@ -176,12 +171,12 @@ export class Side {
 
   #opened() {
     const now = performance.now();
-    const reconnected = this.state === "reconnecting";
-    this.measurement.opened(now, reconnected ? null : now - this.#since);
+    const since = this.downSince;
+    this.measurement.opened(now, since === null ? now - this.#since : null);
+    this.#liveness.opened(now);
     this.#lastMessageAt = now;
     this.selection.opened();
-    const gap = `Reconnected after ${((now - this.#since) / 1000).toFixed(1)} s.`;
-    this.#setState("connected", reconnected ? gap : "Messages arrive as they are produced.");
+    this.#works(since === null ? ARRIVES : reconnectedSentence(now - since));
   }
 
   /**
@@ -189,18 +184,28 @@ export class Side {
    * @param {number} at performance.now()
    */
   #receive(data, at) {
-    this.#lastMessageAt = at;
-    if (this.state === "stalled") this.#setState("connected", "Messages arrive again.");
+    this.#liveness.heard(at);
+    if (this.state === "stalled") this.#works(ARRIVES_AGAIN);
     const message = parse(data);
-    if (message === null) {
-      this.measurement.stats.unreadable += 1;
-      const start = typeof data === "string" ? `It begins “${clip(oneLine(data), 40)}”.` : "It is not text.";
-      this.alert = true;
-      this.sentence = `A message could not be read and was left out. ${start}`;
+    if (message !== null && isHeartbeat(message)) {
+      // It may be the first sign that a fault has ended.
+      this.measurement.faults.affects(message, at);
     } else {
-      this.#take(message, at, utf8Length(String(data)));
+      this.#lastMessageAt = at;
+      if (this.#isSilent) this.#say(ARRIVES);
+      if (message === null) this.#unreadable(data);
+      else this.#take(message, at, utf8Length(String(data)));
     }
+    this.#sayFault();
     this.#changed();
+  }
+
+  /** @param {unknown} data */
+  #unreadable(data) {
+    this.measurement.stats.unreadable += 1;
+    const start = typeof data === "string" ? `It begins “${clip(oneLine(data), 40)}”.` : "It is not text.";
+    this.#say(`A message could not be read and was left out. ${start}`);
+    this.alert = true;
   }
 
   /**
@@ -222,18 +227,21 @@ export class Side {
   }
 
   /**
-   * @param {string} why
-   * @param {string} next
+   * @param {string} cause
+   * @param {number | null} retryAt performance.now() of the next try; null during one
    */
-  #reconnecting(why, next) {
+  #reconnecting(cause, retryAt) {
     const now = performance.now();
-    const first = this.state !== "reconnecting";
-    if (first) this.#since = now;
+    const isFirst = this.state !== "reconnecting";
     this.measurement.interrupted(now);
-    const cut = first && this.measurement.faults.kind === "cut";
+    if (isFirst) this.#cutCause = this.measurement.faults.kind === "cut" ? cause : null;
+    if (retryAt === null) this.selection.connecting();
     this.client = null;
     this.sender.roundTrips.end();
-    this.#setState("reconnecting", `${cut ? "You cut it." : why} ${next}`.trim());
+    this.downSince ??= now;
+    this.retryAt = retryAt;
+    this.cause = cause === this.#cutCause ? CUT : cause;
+    this.#setState("reconnecting", `${this.cause} ${retrySentence(retryAt === null ? null : retryAt - now)}`);
   }
 
   /**
@@ -245,24 +253,70 @@ export class Side {
     this.measurement.ended(performance.now());
     this.client = null;
     this.sender.roundTrips.end();
+    this.cause = "";
+    this.downSince = this.retryAt = null;
     this.#setState(state, sentence);
+  }
+
+  /**
+   * The connection works.
+   * @param {string} sentence
+   */
+  #works(sentence) {
+    this.cause = "";
+    this.downSince = this.retryAt = null;
+    this.#setState("connected", sentence);
   }
 
   #tick() {
     const now = performance.now();
-    if (now - this.#since > SLOW_CONNECT_MS) this.#showHint();
-    const { chosen } = this.selection;
-    if (this.state === "connected" && now - this.#lastMessageAt > this.#stall.timeout(chosen)) {
-      this.#setState("stalled", this.#stall.sentence(chosen, this.#transport.stallHint));
-    }
+    if (now - (this.downSince ?? this.#since) > SLOW_CONNECT_MS) this.#showHint();
+    if (this.open) this.#checkPath(now);
     const expired = [this.sender.roundTrips.expire(now), this.measurement.faults.expire(now)];
     if (expired.includes(true)) this.#changed();
+  }
+
+  /** @param {number} now performance.now() */
+  #checkPath(now) {
+    const { endsAt } = this.measurement.faults;
+    if (endsAt !== null && now < endsAt) return this.#liveness.excuse(now);
+    const verdict = this.#liveness.check(now);
+    if (verdict === "alive") return this.#checkSilence(now);
+    this.downSince ??= this.#liveness.heardAt;
+    const silence = nothingArrives(now - this.downSince);
+    if (verdict === "dead") return this.#transport.drop(silence);
+    if (this.state === "stalled" && this.cause === silence) return;
+    this.cause = silence;
+    const next = this.#liveness.hasHeard ? RECONNECTS_SOON : this.#transport.stallHint;
+    this.#setState("stalled", `${silence} ${navigator.onLine ? next : OFFLINE}`.trim());
+  }
+
+  /**
+   * Explain the silence of a connection whose heartbeats arrive.
+   * @param {number} now performance.now()
+   */
+  #checkSilence(now) {
+    if (this.state === "stalled") return;
+    const sentence = this.#silence.sentence(this.selection.chosen, now - this.#lastMessageAt);
+    if (sentence === null || sentence === this.sentence) return;
+    this.#say(sentence);
+    this.#isSilent = true;
+    this.#changed();
+  }
+
+  /** Write what an injected fault does, and when it has ended. */
+  #sayFault() {
+    const sentence = faultSentence(this.measurement.faults.kind);
+    if (sentence === this.#faultSentence || !this.open) return;
+    this.#faultSentence = sentence;
+    this.#say(sentence ?? ARRIVES);
   }
 
   /** Explain a slow connect or reconnect. */
   #showHint() {
     if (this.state === "connecting") this.#setState("connecting", this.#transport.connectHint());
-    if (this.state === "reconnecting") this.#setState("reconnecting", this.#transport.reconnectHint() ?? this.sentence);
+    const hint = this.state === "reconnecting" ? this.#transport.reconnectHint() : null;
+    if (hint !== null) this.#setState("reconnecting", (this.cause = hint));
   }
 
   /**
@@ -271,8 +325,17 @@ export class Side {
    */
   #setState(state, sentence) {
     this.state = state;
+    this.#say(sentence);
+    this.#changed(true);
+  }
+
+  /**
+   * Change the sentence, and not the state.
+   * @param {string} sentence
+   */
+  #say(sentence) {
     this.sentence = sentence;
     this.alert = false;
-    this.#changed(true);
+    this.#isSilent = false;
   }
 }

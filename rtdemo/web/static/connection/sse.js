@@ -4,14 +4,14 @@
  * @module connection/sse
  */
 import { clip, oneLine } from "../format.js";
-import { Admission, EXPIRED_SENTENCE } from "./login.js";
+import { ReconnectingTransport } from "./reconnecting.js";
+import { NOT_OPENED } from "./sentences.js";
 import { streamsExhausted } from "./tabs.js";
-import { explainFailure, retrySentence } from "./transport.js";
-import { Backoff } from "./websocket.js";
 import { sseBytes } from "./wire_size.js";
 
 /** @typedef {import("../measure/resource_timing.js").ResourceTiming} ResourceTiming */
 /** @typedef {import("./login.js").Login} Login */
+/** @typedef {import("./reconnecting.js").Link} Link */
 /** @typedef {import("./tabs.js").Tabs} Tabs */
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
@@ -19,41 +19,22 @@ import { sseBytes } from "./wire_size.js";
 const SEND_TIMEOUT_MS = 10_000;
 
 /** @implements {Transport} */
-export class SseTransport {
+export class SseTransport extends ReconnectingTransport {
   stallHint = "If there is a proxy, check that it does not buffer.";
-  /** Used after a refusal or with a login: else EventSource keeps the last event id by itself. @type {string | null} */
-  position = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
-  #backoff = new Backoff();
-  #wasOpen = false;
-  /** @type {EventSource | null} */
-  #source = null;
-  #events;
-  #address;
   #timing;
   #tabs;
-  #login;
-  #admission;
 
   /**
-   * @param {() => string} address called at each connect
+   * @param {() => string} address called at each try
    * @param {TransportEvents} events
    * @param {ResourceTiming} timing
    * @param {Tabs} tabs
    * @param {Login | null} [login] null where the server needs none
    */
   constructor(address, events, timing, tabs, login = null) {
-    this.#login = login;
-    this.#admission = new Admission(login);
-    this.#address = address;
-    this.#events = events;
+    super(address, events, login);
     this.#timing = timing;
     this.#tabs = tabs;
-  }
-
-  get address() {
-    return this.#address();
   }
 
   /** Ask the other tabs, and use their answers at the next call. */
@@ -79,40 +60,33 @@ export class SseTransport {
     return sseBytes(payload, id, this.#timing.protocol);
   }
 
-  connect() {
-    this.#backoff.reset();
-    this.#wasOpen = false;
-    this.#admission.start(
-      this.address,
-      (address) => this.#open(address),
-      ({ message }) => this.#events.refused(message),
-    );
-  }
-
-  /** @param {string} address */
-  #open(address) {
+  /**
+   * @override
+   * @param {string} address
+   * @param {Link} link
+   */
+  open(address, link) {
     const source = new EventSource(address);
-    this.#source = source;
+    const close = () => {
+      this.#tabs.holdsStream = false;
+      source.close();
+    };
     let opened = false;
     source.onopen = () => {
-      opened = this.#wasOpen = true;
-      this.#tabs.holdsStream = true;
-      this.#events.opened();
+      opened = this.#tabs.holdsStream = true;
+      link.opened();
     };
-    source.onmessage = ({ data }) => {
-      this.#backoff.reset();
-      this.#events.message(data, performance.now());
+    source.onmessage = ({ data }) => link.message(data);
+    source.addEventListener("heartbeat", ({ data }) => link.message(data));
+    source.addEventListener("expired", () => {
+      if (this.needsLogin) link.expired();
+    });
+    source.onerror = () => {
+      // Otherwise the browser would open it again by itself.
+      close();
+      link.ended(opened ? "The stream broke." : NOT_OPENED);
     };
-    source.addEventListener("expired", () => this.#expired());
-    source.onerror = () => this.#failed(source, opened);
-  }
-
-  disconnect() {
-    clearTimeout(this.#timer);
-    this.#admission.cancel();
-    this.#tabs.holdsStream = false;
-    this.#source?.close();
-    this.#source = null;
+    return close;
   }
 
   /**
@@ -124,7 +98,7 @@ export class SseTransport {
     const url = new URL("/api/messages", this.address);
     url.searchParams.set("client", client);
     const signal = AbortSignal.timeout(SEND_TIMEOUT_MS);
-    const response = await fetch(url, { method: "POST", body: text, headers: this.#login?.headers ?? {}, signal }).catch(() => null);
+    const response = await fetch(url, { method: "POST", body: text, headers: this.headers, signal }).catch(() => null);
     if (response === null) {
       const reason = await this.#tabs.explainNoAnswer(this.#timing.protocol);
       throw new Error(`Not sent. ${reason ?? "Nothing answers the POST. Is the server running?"}`);
@@ -134,71 +108,8 @@ export class SseTransport {
     throw new Error(`Not sent: the server answered ${response.status}. ${reason}`);
   }
 
-  /**
-   * EventSource gives no reason: it either retries by itself or has given up (readyState CLOSED).
-   * @param {EventSource} source
-   * @param {boolean} opened
-   */
-  #failed(source, opened) {
-    if (source !== this.#source) return;
-    this.#tabs.holdsStream = false;
-    if (this.#login !== null && this.#wasOpen) {
-      source.close();
-      this.#retryLater(opened ? "The stream broke." : "It did not open again.");
-      return;
-    }
-    if (opened && source.readyState === EventSource.CONNECTING) {
-      this.#events.reconnecting("The stream broke.", "The browser retries by itself until you press Disconnect.");
-      return;
-    }
-    source.close();
-    void this.#explain(source, opened);
-  }
-
-  #expired() {
-    if (this.#login === null) return;
-    this.disconnect();
-    this.#login.expired();
-    this.#events.lost(EXPIRED_SENTENCE);
-  }
-
-  /**
-   * Reconnect later: EventSource does not after an answer of 429 or 503, and would use an old ticket again.
-   * @param {string} why
-   * @param {number} [ms] as the server asked
-   */
-  #retryLater(why, ms = this.#backoff.next()) {
-    this.#source = null;
-    this.#timer = setTimeout(() => this.#reconnect(why), ms);
-    this.#events.reconnecting(why, retrySentence(ms));
-  }
-
-  /** @param {string} why */
-  #reconnect(why) {
-    this.#events.reconnecting(why, "Opening it again. Disconnect stops this.");
-    const address = new URL(this.address);
-    if (this.position !== null) address.searchParams.set("last_event_id", this.position);
-    this.#admission.start(
-      address.href,
-      (url) => this.#open(url),
-      ({ message, final }) => {
-        if (final) this.#events.lost(message);
-        else this.#retryLater(message);
-      },
-    );
-  }
-
-  /**
-   * @param {EventSource} source
-   * @param {boolean} opened
-   */
-  async #explain(source, opened) {
-    const unexplained = "The server answers but refused the stream. It may be at its limit; see the server log.";
-    const { sentence, retryMs } = await explainFailure(this.address, unexplained, this.#login);
-    if (this.#source !== source) return;
-    this.#source = null;
-    if (retryMs !== null) return this.#retryLater(sentence, retryMs);
-    if (opened) this.#events.lost(`The browser gave up. ${sentence}`);
-    else this.#events.refused(sentence);
+  /** @override */
+  async unexplained() {
+    return "The server answers but refused the stream. It may be at its limit; see the server log.";
   }
 }

@@ -11,7 +11,8 @@ import { clip, oneLine } from "../format.js";
  * @typedef {object} TransportEvents
  * @property {() => void} opened
  * @property {(data: unknown, at: number) => void} message the data as received, and performance.now()
- * @property {(why: string, next: string) => void} reconnecting the connection broke and reconnects by itself
+ * @property {(cause: string, retryAt: number | null) => void} reconnecting the connection broke and reconnects by itself;
+ *   performance.now() of the next try, or null during one
  * @property {(sentence: string) => void} refused the connection never opened
  * @property {(sentence: string) => void} lost the connection broke and stays closed
  */
@@ -19,13 +20,14 @@ import { clip, oneLine } from "../format.js";
 /**
  * @typedef {object} Transport
  * @property {string} address that the next connect opens
- * @property {() => string} connectHint what to check while no answer comes; called every second
- * @property {() => string | null} reconnectHint why a reconnect may not succeed; called every second
- * @property {string} stallHint what to check when messages stop
+ * @property {() => string} connectHint what to check while no answer comes; called twice a second
+ * @property {() => string | null} reconnectHint why a reconnect may not succeed; called twice a second
+ * @property {string} stallHint what to check if the connection opens, but nothing arrives
  * @property {string | null} position after which a reconnect resumes
  * @property {(payload: number, id: string | null) => number} wireBytes bytes of a message with its framing
  * @property {() => void} connect
  * @property {() => void} disconnect no event follows
+ * @property {(cause: string) => void} drop drop a connection that no longer works, and reconnect at once
  * @property {(text: string, client: string | null) => Promise<void>} send rejects with a sentence
  */
 
@@ -33,9 +35,10 @@ import { clip, oneLine } from "../format.js";
  * @typedef {object} Failure
  * @property {string} sentence why a connection did not open
  * @property {number | null} retryMs milliseconds after which to try again, as the server asked; null if it did not
+ * @property {boolean} isFinal whether the server would refuse another try too
  */
 
-const PROBE_TIMEOUT_MS = 3_000;
+export const PROBE_TIMEOUT_MS = 3_000;
 
 /** Part of the server's Retry-After by which clients wait longer at random, so that they do not come back all at once. */
 const RETRY_JITTER = 0.5;
@@ -43,29 +46,22 @@ const RETRY_JITTER = 0.5;
 /**
  * Find out why a connection did not open. Neither WebSocket nor EventSource reports it.
  * @param {string} address of the connection
- * @param {string} unexplained the sentence for a server that answers but gives no reason
+ * @param {() => Promise<string>} unexplained returns the sentence for a server that answers but gives no reason
  * @param {Login | null} login null where the server needs none
  * @returns {Promise<Failure>}
  */
 export async function explainFailure(address, unexplained, login = null) {
   if (!(await serverAnswers())) {
-    return { sentence: `Nothing answers at ${address}. Is the server running, and is that port open?`, retryMs: null };
+    const sentence = `Nothing answers at ${address}. Is the server running, and is that port open?`;
+    return { sentence, retryMs: null, isFinal: false };
   }
   const failure = await refusal(address, login).catch(() => null);
-  if (failure === null) return { sentence: unexplained, retryMs: null };
+  if (failure === null) return { sentence: await unexplained(), retryMs: null, isFinal: false };
   return { ...failure, sentence: `The server refused the connection: ${failure.sentence}` };
 }
 
-/**
- * Return the sentence about the next try of a connection.
- * @param {number} ms
- */
-export function retrySentence(ms) {
-  return `Retrying in ${(ms / 1000).toFixed(1)} s, until you press Disconnect.`;
-}
-
 /** Return whether the server of this page is alive. */
-async function serverAnswers() {
+export async function serverAnswers() {
   try {
     const response = await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
     return response.ok;
@@ -91,7 +87,7 @@ async function refusal(address, login) {
     const retryMs = Number.isNaN(seconds) ? null : seconds * 1000 * (1 + Math.random() * RETRY_JITTER);
     const isRefusal = response.status >= 400 && (response.status < 500 || retryMs !== null);
     const sentence = isRefusal ? clip(oneLine((await response.text()).trim()), 160) : "";
-    return sentence === "" ? null : { sentence, retryMs };
+    return sentence === "" ? null : { sentence, retryMs, isFinal: retryMs === null };
   } finally {
     stop.abort();
   }

@@ -1,20 +1,25 @@
 // @ts-check
 /**
- * The WebSocket transport: reconnects with back-off, as EventSource does by itself, and resumes after the last position.
+ * The WebSocket transport.
  * @module connection/websocket
  */
 import { clip, oneLine } from "../format.js";
-import { Admission, EXPIRED, EXPIRED_SENTENCE } from "./login.js";
-import { explainFailure, retrySentence } from "./transport.js";
+import { EXPIRED } from "./login.js";
+import { ReconnectingTransport } from "./reconnecting.js";
+import { NOT_OPENED } from "./sentences.js";
+import { PROBE_TIMEOUT_MS } from "./transport.js";
 import { websocketBytes } from "./wire_size.js";
 
 /** @typedef {import("./login.js").Login} Login */
-/** @typedef {import("./login.js").NoTicketError} NoTicketError */
+/** @typedef {import("./reconnecting.js").Link} Link */
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 
-/** An unanswered reconnect is given up after this time. */
-const RECONNECT_TIMEOUT_MS = 10_000;
+/** Path of the WebSocket on the page's own origin. */
+const OWN_PATH = "/ws";
+
+/** Answers to a GET that is no handshake, from a server that has a WebSocket there. */
+const NEEDS_UPGRADE = [400, 426];
 
 /**
  * Return the WebSocket's address for a page.
@@ -24,38 +29,22 @@ const RECONNECT_TIMEOUT_MS = 10_000;
  */
 export function websocketUrl(page, port) {
   const scheme = page.protocol === "https:" ? "wss:" : "ws:";
-  return new URL(port === "" ? `${scheme}//${page.host}/ws` : `${scheme}//${page.hostname}:${port}/`);
+  return new URL(port === "" ? `${scheme}//${page.host}${OWN_PATH}` : `${scheme}//${page.hostname}:${port}/`);
 }
 
 /** @implements {Transport} */
-export class WebSocketTransport {
-  stallHint = "If the network changed, press Disconnect, then Connect.";
-  /** @type {string | null} */
-  position = null;
+export class WebSocketTransport extends ReconnectingTransport {
+  stallHint = "";
   /** @type {WebSocket | null} */
   #socket = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
-  #backoff = new Backoff();
-  #events;
-  #address;
-  #login;
-  #admission;
 
   /**
-   * @param {() => string} address called at each connect
+   * @param {() => string} address called at each try
    * @param {TransportEvents} events
    * @param {Login | null} [login] null where the server needs none
    */
   constructor(address, events, login = null) {
-    this.#address = address;
-    this.#events = events;
-    this.#login = login;
-    this.#admission = new Admission(login);
-  }
-
-  get address() {
-    return this.#address();
+    super(address, events, login);
   }
 
   connectHint() {
@@ -71,28 +60,6 @@ export class WebSocketTransport {
     return websocketBytes(payload);
   }
 
-  connect() {
-    this.#backoff.reset();
-    const failed = (/** @type {NoTicketError} */ { message }) => this.#events.refused(message);
-    const open = (/** @type {string} */ address) => this.#open(address, (socket) => void this.#explain(socket));
-    this.#admission.start(this.address, open, failed);
-  }
-
-  disconnect() {
-    clearTimeout(this.#timer);
-    this.#drop();
-  }
-
-  /** Close the socket and ignore its further events. */
-  #drop() {
-    this.#admission.cancel();
-    const socket = this.#socket;
-    if (socket === null) return;
-    this.#socket = null;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close(1000);
-  }
-
   /** @param {string} text */
   async send(text) {
     if (this.#socket?.readyState !== WebSocket.OPEN) throw new Error("Not sent: the connection is not open.");
@@ -100,129 +67,55 @@ export class WebSocketTransport {
   }
 
   /**
+   * @override
    * @param {string} address
-   * @param {(socket: WebSocket) => void} failed called if it closes before it opened
+   * @param {Link} link
    */
-  #open(address, failed) {
-    const socket = this.#create(address);
-    if (socket === null) return;
+  open(address, link) {
+    const socket = new WebSocket(address);
     this.#socket = socket;
     let opened = false;
     socket.onopen = () => {
       opened = true;
-      clearTimeout(this.#timer);
-      this.#events.opened();
+      link.opened();
     };
-    socket.onmessage = ({ data }) => {
-      this.#backoff.reset();
-      this.#events.message(data, performance.now());
+    socket.onmessage = ({ data }) => link.message(data);
+    // Where the page's policy blocks the address, no close event follows.
+    socket.onerror = () => {
+      if (!opened) link.ended(NOT_OPENED);
     };
     socket.onclose = ({ code, reason }) => {
-      clearTimeout(this.#timer);
-      if (opened) this.#closed(code, reason);
-      else failed(socket);
+      if (!opened) link.ended(NOT_OPENED);
+      else if (reason === EXPIRED && this.needsLogin) link.expired();
+      else link.ended(closeSentence(code, reason), isFinal(code));
+    };
+    return () => {
+      socket.onopen = socket.onmessage = socket.onerror = socket.onclose = null;
+      socket.close(1000);
     };
   }
 
-  /**
-   * @param {string} address
-   * @returns {WebSocket | null}
-   */
-  #create(address) {
-    try {
-      return new WebSocket(address);
-    } catch (error) {
-      // The page does not show the ticket, which is still valid.
-      const reason = String(error).replaceAll(address, this.address);
-      this.#events.refused(`The browser cannot open ${this.address}: ${reason}`);
-      return null;
+  /** @override */
+  async unexplained() {
+    const sentence = `${this.address} did not open, but the page's server answers.`;
+    if (new URL(this.address).host === location.host) {
+      return `${sentence} A proxy may not forward the upgrade. The server log may name a reason.`;
     }
-  }
-
-  /**
-   * @param {number} code
-   * @param {string} reason
-   */
-  #closed(code, reason) {
-    this.#socket = null;
-    if (reason === EXPIRED && this.#login !== null) {
-      this.#login.expired();
-      return this.#events.lost(EXPIRED_SENTENCE);
+    if (await isOnOwnOrigin()) {
+      return `${sentence} It has a WebSocket on this page's port too: start it with --single-site to use that.`;
     }
-    if (isFinal(code)) this.#events.lost(`${closeSentence(code, reason)} It stays closed until you press Connect.`);
-    else this.#retryLater(closeSentence(code, reason));
-  }
-
-  /** @param {string} why */
-  #retryLater(why) {
-    this.#retryAfter(why, this.#backoff.next());
-  }
-
-  /**
-   * @param {string} why
-   * @param {number} wait milliseconds
-   */
-  #retryAfter(why, wait) {
-    this.#events.reconnecting(why, retrySentence(wait));
-    this.#timer = setTimeout(() => this.#reconnect(), wait);
-  }
-
-  /** Open a new socket that resumes after the last position. */
-  #reconnect() {
-    this.#events.reconnecting("", "Opening it again. Disconnect stops this.");
-    const address = new URL(this.address);
-    if (this.position !== null) address.searchParams.set("last_event_id", this.position);
-    this.#timer = setTimeout(() => {
-      this.#drop();
-      this.#retryLater("No answer in 10 s.");
-    }, RECONNECT_TIMEOUT_MS);
-    const open = (/** @type {string} */ url) => this.#open(url, () => this.#retryLater("It did not open again."));
-    this.#admission.start(address.href, open, ({ message, final }) => {
-      clearTimeout(this.#timer);
-      if (final) this.#events.lost(message);
-      else this.#retryLater(message);
-    });
-  }
-
-  /** @param {WebSocket} socket */
-  async #explain(socket) {
-    const unexplained =
-      `${this.address} did not open, but the page's server answers.` +
-      " Is that port reachable? The server log may name a reason.";
-    const { sentence, retryMs } = await explainFailure(this.address, unexplained, this.#login);
-    if (this.#socket !== socket) return;
-    this.#socket = null;
-    if (retryMs === null) this.#events.refused(sentence);
-    else this.#retryAfter(sentence, retryMs);
+    return `${sentence} Is that port reachable? The server log may name a reason.`;
   }
 }
 
-export const FIRST_RETRY_MS = 500;
-export const MAX_RETRY_MS = 30_000;
-
-/** Exponential back-off with jitter, so that clients do not reconnect all at once. */
-export class Backoff {
-  #tries = 0;
-  #random;
-
-  /** @param {() => number} random from 0 to 1 */
-  constructor(random = Math.random) {
-    this.#random = random;
-  }
-
-  /**
-   * Return the wait before the next try: half of it fixed, half random.
-   * @returns {number} milliseconds
-   */
-  next() {
-    const most = Math.min(FIRST_RETRY_MS * 2 ** this.#tries, MAX_RETRY_MS);
-    this.#tries += 1;
-    return most * (0.5 + this.#random() / 2);
-  }
-
-  /** Start again from the shortest wait. */
-  reset() {
-    this.#tries = 0;
+/** Return whether the page's own origin has a WebSocket too. It answers a plain GET that it needs an upgrade. */
+async function isOnOwnOrigin() {
+  try {
+    const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+    const response = await fetch(OWN_PATH, { cache: "no-store", signal });
+    return NEEDS_UPGRADE.includes(response.status);
+  } catch {
+    return false;
   }
 }
 

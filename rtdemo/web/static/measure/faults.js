@@ -17,6 +17,8 @@ const ANSWER_TIMEOUT_MS = 10_000;
 export class Faults {
   /** @type {Fault | null} the fault in effect */
   kind = null;
+  /** @type {number | null} performance.now() when the server ends it by itself; null if it does not */
+  endsAt = null;
   /** Why the last request had no effect; empty if it had. */
   refusal = "";
   #spans;
@@ -63,7 +65,11 @@ export class Faults {
     if (typeof kind !== "string") return false;
     this.#request = null;
     if (kind === "cut" || kind === "stop" || kind === "delay") this.#begin(kind, at);
-    if (kind === "stop") this.#affectedUntil = sentAt + (Number(seconds) || 0) * 1000;
+    if (kind === "stop") {
+      const lasts = (Number(seconds) || 0) * 1000;
+      this.#affectedUntil = sentAt + lasts;
+      this.endsAt = at + lasts;
+    }
     if (kind === "none") this.#affectedUntil = sentAt;
     return true;
   }
@@ -129,7 +135,7 @@ export class Faults {
   /** @param {number} at performance.now() */
   #close(at) {
     if (this.kind !== null) this.#spans.close(this.kind, at);
-    this.kind = null;
+    this.kind = this.endsAt = null;
   }
 
   /**
@@ -139,6 +145,7 @@ export class Faults {
   #begin(kind, at) {
     if (this.kind !== null && this.kind !== kind) this.#spans.close(this.kind, at);
     this.kind = kind;
+    this.endsAt = null;
     this.#affectedUntil = Infinity;
     this.#spans.open(kind, at);
   }

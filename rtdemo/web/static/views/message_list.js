@@ -5,7 +5,7 @@
  * @module views/message_list
  */
 import { clip, oneLine, timeOfDay, visible } from "../format.js";
-import { MAX_RECENT_MESSAGES } from "../connection/side.js";
+import { MAX_RECENT_MESSAGES } from "../connection/recent.js";
 
 /** @typedef {import("../message.js").Message} Message */
 

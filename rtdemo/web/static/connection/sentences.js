@@ -1,0 +1,52 @@
+// @ts-check
+/**
+ * Sentences about the state of a connection: what happens, and what to do.
+ * @module connection/sentences
+ */
+
+/** @typedef {import("../measure/faults.js").Fault} Fault */
+
+export const ARRIVES = "Messages arrive as they are produced.";
+export const ARRIVES_AGAIN = "Messages arrive again.";
+
+export const OFFLINE = "The browser is offline.";
+export const NOT_OPENED = "It did not open again.";
+export const RECONNECTS_SOON = "It reconnects if the next one is missing too.";
+
+/** The cause after a cut that the reader injected. */
+export const CUT = "You cut it.";
+
+/** What an injected fault does; a cut ends the connection. @type {Record<Fault, string | null>} */
+const FAULTS = {
+  cut: null,
+  stop: "You stopped it: the server holds everything back for some seconds.",
+  delay: "You delayed it: everything is late by 250 ms, until you press Delay again.",
+};
+
+/**
+ * Return the sentence about a fault.
+ * @param {Fault | null} kind
+ * @returns {string | null} null if the connection works, or no longer exists
+ */
+export function faultSentence(kind) {
+  return kind === null ? null : FAULTS[kind];
+}
+
+/**
+ * Return the sentence about the next try of a connection.
+ * @param {number | null} ms until then; null during a try
+ */
+export function retrySentence(ms) {
+  if (ms === null) return "Opening it again. Disconnect stops this.";
+  return `Retrying in ${(Math.max(0, ms) / 1000).toFixed(1)} s, until you press Disconnect.`;
+}
+
+/** @param {number} ms for which nothing worked */
+export function reconnectedSentence(ms) {
+  return `Reconnected after ${(ms / 1000).toFixed(1)} s.`;
+}
+
+/** @param {number} ms since something arrived */
+export function nothingArrives(ms) {
+  return `Nothing has arrived for ${Math.floor(ms / 1000)} s, not even a heartbeat.`;
+}

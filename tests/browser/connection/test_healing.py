@@ -1,0 +1,64 @@
+"""Outages after which the page has to be back by itself, on both sides, with nothing lost or twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.browser.conftest import TIMEOUT_MS, Open
+from tests.browser.outages import NOTHING_LOST, OUTAGES, back, place
+from tests.browser.panel import Panel
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.mark.parametrize("name", ["server stopped", "reset and refused", "half open", "browser offline"])
+async def test_outage_ends(browser: Browser, tmp_path: Path, name: str) -> None:
+    """It lasts until the page has noticed it, on both sides."""
+    outage = OUTAGES[name]
+    async with place(browser, tmp_path) as found:
+        found.page.set_default_timeout(TIMEOUT_MS)
+        await outage.begin(found)
+        for panel in found.panels:
+            await panel.becomes("reconnecting")
+        before = await found.counts()
+        await outage.end(found)
+        await back(found, before)
+        for panel in found.panels:
+            await panel.becomes("connected")
+            await panel.received((await found.counts())[panel.side] + 1)
+            await expect(panel.part("lost")).to_have_text(NOTHING_LOST)
+            await expect(panel.part("reconnects")).to_have_text("1")
+
+
+async def test_half_open_path_is_stalled_first(browser: Browser, tmp_path: Path) -> None:
+    """After the first missing heartbeat the page says so, and no longer suspects the producers."""
+    async with place(browser, tmp_path) as found:
+        await OUTAGES["half open"].begin(found)
+        for panel in found.panels:
+            await panel.becomes("stalled")
+            await expect(panel.sentence).to_contain_text("not even a heartbeat.")
+            await expect(panel.sentence).to_contain_text("It reconnects if the next one is missing too.")
+
+
+async def test_offline_browser_is_named(browser: Browser, tmp_path: Path) -> None:
+    """The network of the reader's own machine is the cause, and not the server."""
+    async with place(browser, tmp_path) as found:
+        await OUTAGES["browser offline"].begin(found)
+        for panel in found.panels:
+            await panel.becomes("reconnecting")
+            await expect(panel.sentence).to_contain_text("The browser is offline.")
+
+
+async def test_page_from_the_back_forward_cache_reconnects(open_page: Open, side: str) -> None:
+    """The browser has closed its connections, and need not report it."""
+    panel = Panel(await open_page(), side)
+    await panel.connect()
+    await panel.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: false }))")
+    await panel.received(2)
+    await expect(panel.part("reconnects")).to_have_text("0")
+    await panel.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    await expect(panel.part("reconnects")).to_have_text("1")
+    await panel.becomes("connected")

@@ -1,0 +1,110 @@
+"""A TCP proxy whose path a test breaks: it swallows, resets, or refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+
+
+class TcpProxy:
+    """Pass on what both sides send, until the test breaks the path.
+
+    Arguments:
+        server_port: where the server listens on loopback.
+
+    Attributes:
+        port: where the proxy listens on loopback.
+        swallowed: bytes of the server that were dropped.
+    """
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._listening: asyncio.Server | None = None
+        self._lines: list[_Line] = []
+        self._swallows = False
+        self.port = 0
+
+    @property
+    def swallowed(self) -> int:
+        """Bytes of the server that were dropped."""
+        return sum(line.swallowed for line in self._lines)
+
+    async def start(self) -> None:
+        """Listen, at a later start on the same port."""
+        self._listening = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        self.port = self._listening.sockets[0].getsockname()[1]
+
+    def swallow(self) -> None:
+        """Pass on nothing any more, not even the end of a connection; accept new ones."""
+        self._swallows = True
+        for line in self._lines:
+            line.swallows = True
+
+    def restore(self) -> None:
+        """Pass on again what later connections send; the older ones stay dead."""
+        self._swallows = False
+
+    def refuse(self) -> None:
+        """Reset each connection, and refuse new ones until the next start."""
+        if self._listening is not None:
+            self._listening.close()
+        for line in self._lines:
+            line.reset()
+        self._lines.clear()
+
+    async def close(self) -> None:
+        """Close everything."""
+        lines = list(self._lines)
+        self.refuse()
+        await asyncio.gather(*(task for line in lines for task in line.tasks), return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            server = await asyncio.open_connection("127.0.0.1", self._server_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        line = _Line((reader, writer), server, self._swallows)
+        self._lines.append(line)
+
+
+Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class _Line:
+    """One connection through the proxy."""
+
+    def __init__(self, client: Side, server: Side, swallows: bool) -> None:
+        self.swallows = swallows
+        self.swallowed = 0
+        self._writers = (client[1], server[1])
+        self.tasks = [
+            asyncio.ensure_future(self._pass_on(client[0], server[1], False)),
+            asyncio.ensure_future(self._pass_on(server[0], client[1], True)),
+        ]
+
+    def reset(self) -> None:
+        """End both sides by RST."""
+        for task in self.tasks:
+            task.cancel()
+        for writer in self._writers:
+            sock = writer.get_extra_info("socket")
+            if sock is not None and sock.fileno() >= 0:
+                # Linger of zero seconds: close sends RST.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_server: bool
+    ) -> None:
+        try:
+            while data := await reader.read(65536):
+                if self.swallows:
+                    self.swallowed += len(data) if is_server else 0
+                else:
+                    writer.write(data)
+        except ConnectionError:
+            pass
+        if not self.swallows:
+            writer.close()
