@@ -22,7 +22,7 @@ def check_handshake(request: web.Request) -> None:
 
     Raises:
         Refused: 405 for another method than GET; 426, with the headers of a handshake, for another GET;
-            400 for a bad key, for several keys, and for HTTP/1.0.
+            400 for a bad key, for several keys, for a body, and for HTTP/1.0.
     """
     headers = request.headers
     if request.method != hdrs.METH_GET:
@@ -41,6 +41,9 @@ def check_handshake(request: web.Request) -> None:
         keys = headers.getall(hdrs.SEC_WEBSOCKET_KEY, [])
         if len(keys) != 1 or not _is_key(keys[0]):
             raise Refused(400, "Sec-WebSocket-Key: send exactly one, of 16 bytes in Base64")
+        if request.body_exists:
+            # Its bytes would be read as frames.
+            raise Refused(400, "a WebSocket handshake has no body; send it without one")
         return
     raise Refused(
         426,

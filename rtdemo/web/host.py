@@ -6,6 +6,7 @@ that site's requests here, and takes the answers for that site's own. Only `Host
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
@@ -31,12 +32,15 @@ def check_host(request: web.Request) -> None:
     any name, until `--allow-host` is set.
 
     Raises:
-        Refused: 421 for a foreign name (RFC 9110 section 15.5.20). aiohttp has refused requests of
+        Refused: 421 for a foreign name (RFC 9110 section 15.5.20), and for a target that is a whole URL
+            with another name than Host (RFC 9112 section 3.2.2). aiohttp has refused requests of
             HTTP/1.1 that have no Host, and those that have several.
     """
     local = local_address(request)
     if local is None:
         return  # it is from another worker, over a Unix socket
+    if not request.raw_path.startswith("/"):
+        _check_target(request)
     address, port = local
     settings, is_web = request.app[SETTINGS], port != request.app[SITES].websocket
     bound = settings.host if is_web else settings.websocket_host
@@ -54,6 +58,16 @@ def check_host(request: web.Request) -> None:
         421,
         f"host {name[:200]!r} is not a name of this server; if it should be, add it with --allow-host",
     )
+
+
+def _check_target(request: web.BaseRequest) -> None:
+    """Admit a target that is a whole URL only if its host is that of the header."""
+    _, is_url, rest = request.raw_path.partition("://")
+    named = re.split("[/?#]", rest, maxsplit=1)[0]
+    if is_url and named.lower() != request.headers.get(hdrs.HOST, "").lower():
+        raise Refused(
+            421, f"the target's host {named[:200]!r} is not that of the header 'Host'; send one name"
+        )
 
 
 def split_host(request: web.BaseRequest) -> SplitResult:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs
+from aiohttp.http import HttpVersion10, HttpVersion11
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.streams import StreamReader
@@ -43,6 +44,8 @@ CHUNKED_PIECE_BYTES = 4096
 """Bytes of a chunked body that are parsed at once; its end may be anywhere in them."""
 _MAX_REASON_LENGTH = 200
 _HEAD_END = b"\r\n\r\n"
+_VERSIONS = (HttpVersion11, HttpVersion10)
+"""Versions that are answered. The parser takes 0.9 and 2.0 too, which have other forms on the wire."""
 
 
 class RequestError(HttpProcessingError):
@@ -328,6 +331,8 @@ def _reason(error: Exception) -> str:
 
 def _what_is_wrong(message: RawRequestMessage) -> RequestError | None:
     """Return why a request whose head could be parsed is refused; None if it is not."""
+    if message.version not in _VERSIONS:
+        return RequestError(400, "the request is not HTTP/1.1 or HTTP/1.0; send HTTP/1.1")
     path, _, query = message.path.partition("?")
     if path.count("/") > MAX_PATH_PARTS:
         return RequestError(

@@ -20,6 +20,12 @@ CLOSE_S = 3.0
 BROADCASTS = frame(TEXT, b"/all " + b"x" * 60_000) * 20
 PINGS = frame(PING, b"") * 10_000
 JUNK = b"x" * 64 * 1024
+PROBES = 8
+EMPTY_TEXTS = frame(TEXT, b"") * 20_000
+PROBE_HANDSHAKE = (
+    b"GET /api/probe/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 async def broadcasts(setup: Setup) -> Figures:
@@ -103,6 +109,31 @@ async def pings(setup: Setup) -> Figures:
             await repeat(lambda: _flood(attacked, PINGS, FLOOD_S), 1, setup.seconds(FLOOD_S))
 
         return await delay_added(setup, target, flood)
+
+
+async def empty_texts_to_probes(setup: Setup) -> Figures:
+    """Send empty texts without a pause over eight sockets of `/api/probe/ws`."""
+    async with setup.server() as target:
+
+        async def flood(attacked: Target) -> None:
+            await asyncio.gather(*(_flood_probe(attacked) for _ in range(PROBES)))
+
+        return await delay_added(setup, target, flood)
+
+
+async def _flood_probe(target: Target) -> None:
+    peer = RawClient(target, "sse")
+    try:
+        await peer.connect()
+        await peer.send(PROBE_HANDSHAKE)
+        await peer.read_until(b'"now"')
+        async with asyncio.timeout(FLOOD_S):
+            while True:
+                await peer.send(EMPTY_TEXTS)
+    except (OSError, TimeoutError):
+        pass  # cut, or not read any more
+    finally:
+        peer.leave(by_reset=True)
 
 
 async def bytes_on_a_stream(setup: Setup) -> Figures:

@@ -432,6 +432,13 @@ ATTACKS = (
         (*DELAY, none("requests failed")),
     ),
     Attack(
+        "probe-empty-texts",
+        "limit",
+        "empty texts without a pause over 8 sockets of /api/probe/ws",
+        broadcasts.empty_texts_to_probes,
+        (*DELAY, none("requests failed")),
+    ),
+    Attack(
         "bytes-on-a-stream",
         "limit",
         "bytes without end on an event stream",

@@ -135,3 +135,33 @@ async def test_handshake_by_post_is_405(server: Server) -> None:
         answer = await raw_request(port_of(url), sent)
         assert answer.startswith("HTTP/1.1 405 ")
         assert "Allow: GET" in answer
+
+
+@pytest.mark.parametrize("path", ["/ws", "/api/probe/ws"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Content-Length: 7\r\n\r\n\x01\x02\x03abcd",
+        "Content-Length: 7\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+async def test_handshake_with_a_body_is_400(server: Server, path: str, body: str) -> None:
+    """Its bytes were read as frames, or a proxy and this server could disagree about where it ends."""
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}"
+    client = await RawClient(server, "sse").connect()
+    await client.send(f"{head}{body}".encode())
+    await client.read_until(b"has no body; send it without one\n")
+    assert client.received.startswith(b"HTTP/1.1 400 ")
+    client.leave()
+    empty = await raw_request(port_of(server.web_url), f"{head}Content-Length: 0\r\n\r\n")
+    assert empty.startswith("HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize("line", ["GET /api/time HTTP/2.0", "GET /api/time HTTP/0.9", "GET /api/time"])
+async def test_other_version_of_http_is_400(server: Server, line: str) -> None:
+    """The parser takes them; the answer began with HTTP/2.0, which has no such form."""
+    answer = await raw_request(port_of(server.web_url), f"{line}\r\nHost: localhost\r\n\r\n")
+    assert answer.startswith("HTTP/1.1 400 ")
+    assert "send HTTP/1.1\n" in answer

@@ -125,3 +125,25 @@ def test_allowed_host_is_a_name(name: str) -> None:
     """A URL, a port or a wildcard would never match; the line says what to give."""
     with pytest.raises(SettingError, match=r"--allow-host.*names without scheme and port"):
         load({"allow_host": name}, {})
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(
+    "url", ["http://evil.example/", "http://evil.example", "http://u:p@localhost/", "ws://localhost:1/"]
+)
+async def test_target_of_another_host_is_421(server: Server, url: str, version: str) -> None:
+    """A target that is a whole URL counts more than Host (RFC 9112 section 3.2.2): both must agree."""
+    head = f"GET {url} HTTP/{version}\r\nHost: localhost\r\n"
+    for site in (server.web_url, server.websocket_url):
+        port = int(site.rstrip("/").rpartition(":")[2])
+        assert " 421 " in (await raw_request(port, f"{head}{UPGRADE}\r\n"))[:14]
+
+
+async def test_target_with_the_same_host_is_served(server: Server) -> None:
+    """Proxies send this form (RFC 9112 section 3.2.2)."""
+    for url, host in (
+        ("http://localhost/api/time", "LOCALHOST"),
+        ("http://[::1]:80/api/time", "[::1]:80"),
+    ):
+        code, answer = await status(server, "web", f"GET {url} ", f"Host: {host}\r\n", "")
+        assert code == 200, answer

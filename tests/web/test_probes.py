@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import httpx_sse
 import pytest
 import websockets
+from aiohttp.http_websocket import WebSocketReader
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rtdemo.server.server import Server
-from rtdemo.web import probes
+from rtdemo.web import frame_budget, http_connection, probes
+from rtdemo.web.frame_budget import MAX_FRAMES, FrameBudget
 from rtdemo.web.probes import ProbeUsage
 from tests.clients import eventually
 from tests.conftest import Connect, Start
 from tests.raw_client import PING, PONG, TEXT, RawClient, frame, frames
+
+HANDSHAKE = (
+    b"GET /api/probe/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 async def get(server: Server, path: str, **headers: str) -> httpx.Response:
@@ -236,11 +245,7 @@ async def test_an_ipv6_network_is_one_address(start: Start, monkeypatch: pytest.
 async def test_flood_of_pings_ends_its_socket(server: Server, before: bytes) -> None:
     """20,000 pings in a segment are no more work than 200 texts: aiohttp answered all before others."""
     client = await RawClient(server, "sse").connect()
-    head = (
-        b"GET /api/probe/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
-    await client.send(head)
+    await client.send(HANDSHAKE)
     await client.read_until(b'"now"')
     await client.send(before + frame(PING, b"") * 20_000)
     with contextlib.suppress(ConnectionError):
@@ -248,3 +253,80 @@ async def test_flood_of_pings_ends_its_socket(server: Server, before: bytes) -> 
     pongs = [each for each in frames(client.received, is_all=False)[1:] if each.opcode == PONG]
     assert 0 < len(pongs) <= probes.MAX_ECHOES
     client.leave()
+
+
+@pytest.mark.parametrize("flood", [b"\x81\x00", b"\x8a\x00"])
+async def test_flood_of_empty_frames_is_not_parsed(
+    server: Server, monkeypatch: pytest.MonkeyPatch, flood: bytes
+) -> None:
+    """Only payloads are bounded in aiohttp: it parsed 131,000 empty frames of a client in a turn."""
+    parsed = 0
+    feed = WebSocketReader.feed_data
+
+    class Counting:
+        """aiohttp's reader, which counts the bytes that it gets."""
+
+        def __init__(self, reader: WebSocketReader) -> None:
+            self._reader = reader
+            self.feed_eof = reader.feed_eof
+
+        def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+            nonlocal parsed
+            parsed += len(data)
+            return feed(self._reader, data)
+
+    monkeypatch.setattr(
+        http_connection,
+        "FrameBudget",
+        lambda reader, cut: FrameBudget(cast("WebSocketReader", Counting(reader)), cut),
+    )
+    client = await RawClient(server, "sse").connect()
+    await client.send(HANDSHAKE)
+    await client.read_until(b'"now"')
+    with contextlib.suppress(ConnectionError):
+        for _ in range(8):
+            await client.send(flood * 100_000)
+        await client.read_to_end()
+    assert 0 < parsed <= 2 * MAX_FRAMES
+    assert server.hub.refused["probe_frames"] == 1
+    client.leave()
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 125, 126, 300, 65_535, 65_536]), st.booleans()), max_size=9
+    ),
+    st.lists(st.integers(1, 400), max_size=30),
+)
+def test_frames_within_the_budget_pass_however_they_are_cut(
+    sent: list[tuple[int, bool]], cuts: list[int]
+) -> None:
+    """Each head may be split anywhere; of what is beyond the budget, nothing passes."""
+    passed = bytearray()
+
+    class Reader:
+        """Keep what passes."""
+
+        def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+            passed.extend(data)
+            return False, b""
+
+    made = [frame(TEXT, bytes(size)) if masked else frame_of_server(size) for size, masked in sent]
+    data = b"".join(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frame_budget, "MAX_FRAMES", 5)
+        budget = FrameBudget(cast("WebSocketReader", Reader()), lambda: None)
+        at = 0
+        for size in cuts:
+            budget.feed_data(data[at : at + size])
+            at += size
+        if data[at:]:
+            budget.feed_data(data[at:])
+    assert passed == b"".join(made[:5])
+
+
+def frame_of_server(size: int) -> bytes:
+    """Return a text frame without a mask."""
+    masked = frame(TEXT, bytes(size))
+    head = masked[: len(masked) - size - 4]
+    return bytes((head[0], head[1] & 0x7F)) + head[2:] + bytes(size)
