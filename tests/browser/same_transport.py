@@ -51,11 +51,11 @@ WITHOUT = ("message", "status", "broadcast")
 TIMEOUT_MS = 60_000
 """Time for a page to connect, and then to reach its verdict."""
 SENTENCE = '[data-part="verdict-sentence"]'
-BLOCK_MS = 500
+BLOCK_MS = 400
 """Length of the bootstrap's blocks, as on the page."""
-VERDICT = r"\d ms"
+VERDICT = r"\d ms( faster here)?\."
 """What every verdict has, and no sentence before it."""
-NAMED = re.compile(r"^(WebSocket|SSE) is [\d.,]+ ms faster")
+NAMED = re.compile(r"^(WebSocket|SSE) is .* ms faster here")
 """A verdict that names a side."""
 
 WATCH = """
