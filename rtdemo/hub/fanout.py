@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from random import getrandbits
 
 from rtdemo.engine.log import Entry, Log
 from rtdemo.hub.batch import NO_RIGHTS, Audience, Batch, Rights
@@ -109,6 +110,8 @@ class Fanout:
         self._batch: Batch | None = None
         self._shares: list[Share] = []
         self._is_sweeping = False
+        # Whether the current sweep serves the connections in reverse.
+        self._is_reversed = False
         # Connections with a position that only another server can have sent. Value: whether the engine
         # has read the end of the log at least once since the connection began.
         self._unverified: dict[Connection, bool] = {}
@@ -337,7 +340,11 @@ class Fanout:
         is_held = self._log.holds(Position(last.epoch, self._swept))
         self._batch = self._batch_after(self._swept) if is_held else None
         self._sweep_end = self._batch.last if self._batch is not None else last.offset
-        self._shares = [share for group in self._groups.values() if (share := self._share(group))]
+        # At random, so that no connection waits for another one more often. If sweeps only took turns,
+        # so would producers that publish alternately.
+        self._is_reversed = getrandbits(1) == 1
+        groups = reversed(self._groups.values()) if self._is_reversed else self._groups.values()
+        self._shares = [share for group in groups if (share := self._share(group))]
         return True
 
     def _share(self, group: Group) -> Share | None:
@@ -348,7 +355,9 @@ class Fanout:
             if not messages and self._sweep_end - group.reported < POSITION_UPDATE_ENTRIES:
                 return None
             group.reported = self._sweep_end
-        return Share(group, data, messages, iter(list(group.connections)))
+        # `_sweep` begins with the last share, so the order within a group is the other one.
+        order = iter if self._is_reversed else reversed
+        return Share(group, data, messages, order(list(group.connections)))
 
     def _sweep(self) -> None:
         """Serve the next connections, and schedule the rest of the sweep."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from functools import partial
+from random import seed
 from typing import Any
 
 import pytest
@@ -539,3 +540,38 @@ async def test_connection_that_cannot_be_served_does_not_affect_others(
     assert broken.reasons == [Reason.SERVER_ERROR]
     assert [got["message"] for got in well.got] == ["1", "2"]
     assert "sending failed" in caplog.text
+
+
+@pytest.mark.parametrize("picks", [[None, None], [None, frozenset({"a"})], [None] * 5])
+async def test_no_connection_is_served_first_more_often(
+    engine: MemoryEngine, server: Server, picks: list[frozenset[str] | None]
+) -> None:
+    """Each is the first for half of the messages of a producer that takes turns with another one."""
+    seed(14)
+    order: list[int] = []
+    receivers = [Listener(pick, partial(order.append, number)) for number, pick in enumerate(picks)]
+    for receiver in (*receivers, Receiver(frozenset({"b"}))):
+        receiver.connect(server, None)
+    before_next = before_last = 0
+    for _ in range(200):
+        for producer in ("b", "a"):
+            order.clear()
+            await engine.publish([Draft(Message("text"), producer)])
+            server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
+        assert sorted(order) == list(range(len(picks)))
+        before_next += order.index(0) < order.index(1)
+        before_last += order.index(0) < order.index(len(picks) - 1)
+    assert 80 <= before_next <= 120
+    assert 80 <= before_last <= 120
+
+
+class Listener(Receiver):
+    """A client that notes when it is served."""
+
+    def __init__(self, picks: frozenset[str] | None, served: Callable[[], object]) -> None:
+        super().__init__(picks)
+        self.served = served
+
+    def write(self, data: bytes) -> bool:
+        self.served()
+        return super().write(data)

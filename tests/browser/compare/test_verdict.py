@@ -137,7 +137,7 @@ async def test_verdict_sentences(page: Page) -> None:
         "Equally fast here: difference under 0.7 ms.",
         "SSE is 1.0 to 121 ms faster here.",
         "WebSocket is 0.5 to 2.0 ms faster here.",
-        "Equally fast here: difference under 2.0 ms.",
+        "No clear difference yet: it is under 2.0 ms.",
         "No clear difference yet: it is under 8.1 ms.",
         "No clear difference yet: it is under 3.0 ms.",
         "Not comparable: a reason; and another.",

@@ -32,13 +32,13 @@ const SLICE_MS = 4;
 export const MIN_BLOCKS = 20;
 
 /**
- * Milliseconds below which neither side is named. A connection's place in the server's turns is set when it opens and
- * stays, so no interval of one run covers it: one pair of connections of a page differed from the next by this much.
+ * Milliseconds below which neither side is named. No interval covers what stays the same during one run: one pair of
+ * connections of a page differed from the next by this much.
  */
 export const MIN_DIFFERENCE_MS = 0.5;
 
 /** Milliseconds up to which a difference counts as none: no reader sees it on a page. */
-const EQUAL_MS = 2;
+const EQUAL_MS = 1;
 
 /** The sentence before both are connected. */
 export const INVITATION = "Press Compare: ten seconds show which is faster here.";
