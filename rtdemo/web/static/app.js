@@ -17,7 +17,9 @@ import { WebSocketTransport, websocketUrl } from "./connection/websocket.js";
 import { paintScheduler, part, write } from "./dom.js";
 import { margin } from "./format.js";
 import { ResourceTiming } from "./measure/resource_timing.js";
+import { SavedRun } from "./measure/saved_run.js";
 import { ServerClock, probe } from "./measure/server_clock.js";
+import { SuspensionDetector } from "./measure/suspension.js";
 import { PageVisibility } from "./measure/visibility.js";
 import { ProducerList, TRANSPORTS } from "./producers.js";
 import { ChartControls } from "./views/chart_controls.js";
@@ -46,8 +48,10 @@ const urls = {
   websocket: websocketUrl(location, dataset.websocketPort ?? ""),
   sse: new URL("/api/sse", location.href),
 };
-const start = selectionFrom(location.search);
-const selections = { websocket: new SelectionSync(start), sse: new SelectionSync(start) };
+const selections = {
+  websocket: new SelectionSync(selectionFrom(location.search, "websocket")),
+  sse: new SelectionSync(selectionFrom(location.search, "sse")),
+};
 const address = {
   websocket: () => selections.websocket.address(urls.websocket),
   sse: () => selections.sse.address(urls.sse),
@@ -55,11 +59,12 @@ const address = {
 
 const repaint = paintScheduler(paint, PAINT_INTERVAL_MS);
 const login = dataset.login === "yes" ? new Login(sessionStorage, repaint) : null;
-const clock = new ServerClock(() => probe("/api/time"), repaint);
+const clock = new ServerClock((tick) => probe("/api/time", tick), repaint, clockSet);
 const visibility = new PageVisibility(visibilityChanged);
 const timing = new ResourceTiming(urls.sse.pathname, repaint);
 const tabs = new Tabs(new BroadcastChannel("rtdemo-streams"));
-const environment = { clock, visibility };
+const suspension = new SuspensionDetector(resumed);
+const environment = { clock, visibility, suspension };
 const sides = {
   websocket: new Side(
     (events) => new WebSocketTransport(address.websocket, events, login),
@@ -150,6 +155,19 @@ function visibilityChanged(hidden, at) {
   repaint();
 }
 
+/** @param {import("./measure/suspension.js").Suspension} pause */
+function resumed(pause) {
+  if (pause.clockStopped) clock.distrust();
+  for (const { measurement } of pair) measurement.suspended(pause);
+  repaint();
+}
+
+/** @param {number} since performance.now() */
+function clockSet(since) {
+  for (const { measurement } of pair) measurement.clockSet(since);
+  repaint();
+}
+
 function paint() {
   connectionInfo.websocket.follow(websocket.client);
   connectionInfo.sse.follow(sse.client);
@@ -161,11 +179,13 @@ function paint() {
 
 startExplanations(document);
 clock.start();
+suspension.start();
 producerList.start();
 comparison.start();
 setInterval(() => {
   if (!document.hidden && pair.some(({ active }) => active)) repaint();
 }, PAINT_INTERVAL_MS);
 if (document.hidden) visibilityChanged(true, 0);
+new SavedRun(() => sessionStorage, sides).start();
 if (new URLSearchParams(location.search).get("connect") === "1") for (const side of pair) side.connect();
 repaint();

@@ -4,41 +4,23 @@
  * @module measure/measurement
  */
 import { Faults } from "./faults.js";
+import { JumpDetector } from "./jump.js";
 import { Ledger } from "./ledger.js";
 import { Recording } from "./recording.js";
-import { BROKEN, HIDDEN, UNTIMED } from "./ring.js";
+import { BROKEN, CAUGHT_UP, HIDDEN, UNTIMED } from "./ring.js";
 import { Spans } from "./spans.js";
 
 /** @typedef {import("../message.js").Message} Message */
 /** @typedef {import("./server_clock.js").ServerClock} ServerClock */
 /** @typedef {import("./visibility.js").PageVisibility} PageVisibility */
-/** @typedef {{ clock: ServerClock, visibility: PageVisibility }} Environment */
+/** @typedef {import("./suspension.js").Suspension} Suspension */
+/** @typedef {import("./suspension.js").SuspensionDetector} SuspensionDetector */
+/** @typedef {{ clock: ServerClock, visibility: PageVisibility, suspension: SuspensionDetector }} Environment */
 
-/** A mean that keeps no samples. */
-export class Mean {
-  count = 0;
-  sum = 0;
-
-  /** @param {number} value */
-  add(value) {
-    this.count += 1;
-    this.sum += value;
-  }
-
-  /** @returns {number | null} null before the first value */
-  get value() {
-    return this.count === 0 ? null : this.sum / this.count;
-  }
-}
-
-/** Counts and averages of one side since the last Reset. */
+/** Counts of one side since the last Reset. */
 export class Stats {
   received = 0;
   unreadable = 0;
-  /** Milliseconds. */
-  latency = new Mean();
-  /** Milliseconds. The mean of the readings' error bounds is a bound on the error of their mean. */
-  error = new Mean();
   ledger = new Ledger();
   reconnects = 0;
   /** @type {number | null} milliseconds from the click to the open connection */
@@ -47,22 +29,27 @@ export class Stats {
   /**
    * Count a message.
    * @param {Message} message
-   * @param {{ value: number, error: number } | null} latency milliseconds; null if it does not count
    */
-  record(message, latency) {
+  record(message) {
     this.received += 1;
     this.ledger.enter(message);
-    if (latency === null) return;
-    this.latency.add(latency.value);
-    this.error.add(latency.error);
+  }
+
+  /** Everything as plain data; setting it continues earlier counts. */
+  get state() {
+    const { received, unreadable, reconnects, connectionTime, ledger } = this;
+    return { counts: { received, unreadable, reconnects, connectionTime }, ledger: ledger.state };
+  }
+
+  set state({ counts, ledger }) {
+    Object.assign(this, counts);
+    this.ledger.state = ledger;
   }
 
   /** Clear every figure. */
   reset() {
     this.received = 0;
     this.unreadable = 0;
-    this.latency = new Mean();
-    this.error = new Mean();
     this.connectionTime = null;
     this.reconnects = 0;
     this.ledger.reset();
@@ -76,11 +63,16 @@ export class Measurement {
   faults = new Faults(this.spans);
   #clock;
   #visibility;
+  #suspension;
+  #jump = new JumpDetector();
+  /** The server's time of the welcome: shared messages from before it are replayed. It has no clock error. */
+  #welcomedAt = -Infinity;
 
   /** @param {Environment} environment */
-  constructor({ clock, visibility }) {
+  constructor({ clock, visibility, suspension }) {
     this.#clock = clock;
     this.#visibility = visibility;
+    this.#suspension = suspension;
   }
 
   /**
@@ -129,6 +121,16 @@ export class Measurement {
   }
 
   /**
+   * Record that the page stood still and resumed.
+   * @param {Suspension} suspension
+   */
+  suspended({ from, to, lasted }) {
+    this.spans.add({ kind: "asleep", from, to, lasted });
+    this.recording.interrupt();
+    this.recording.begin(to);
+  }
+
+  /**
    * Record a message that arrived.
    * @param {Message} message
    * @param {number} at performance.now() at its arrival
@@ -136,15 +138,59 @@ export class Measurement {
    * @param {number} bytes on the wire
    */
   take(message, at, payload, bytes) {
-    if (message.client !== null) this.faults.welcomed(message);
-    const server = this.#clock.at(at);
-    const latency = server && { value: server.time - message.sentAt, error: server.error };
+    this.#suspension.check(at);
+    if (message.client !== null) {
+      this.faults.welcomed(message);
+      this.#welcomedAt = message.sentAt;
+    }
+    const latency = this.#latency(message, at);
     const flags =
       (this.faults.affects(message, at) ? BROKEN : 0) |
-      (this.#visibility.hiddenAfter(at - (latency?.value ?? 0)) ? HIDDEN : 0) |
-      (latency === null ? UNTIMED : 0);
-    this.stats.record(message, flags === 0 ? latency : null);
+      (this.#visibility.delays(at - (latency?.value ?? 0)) ? HIDDEN : 0) |
+      (latency === null ? UNTIMED : 0) |
+      (this.#isCaughtUp(message) ? CAUGHT_UP : 0);
+    if (flags === 0 && latency !== null && this.#jump.jumps(at, latency)) this.#clock.suspect(at);
+    this.stats.record(message);
     this.recording.record({ at, latency, payload, bytes, producer: message.producer, flags });
+  }
+
+  /**
+   * Record that the server's clock was set, or this page's.
+   * @param {number} since performance.now() of the last reading before it
+   */
+  clockSet(since) {
+    this.#welcomedAt = -Infinity;
+    this.#jump.clear();
+    this.recording.untime(since);
+  }
+
+  /**
+   * Return a message's latency. One that is impossible means that a clock was set: the message arrived before it was
+   * sent, or was sent before its connection, to which only shared messages are replayed.
+   * @param {Message} message
+   * @param {number} at performance.now() at its arrival
+   * @returns {{ value: number, error: number } | null} milliseconds; null while the server's clock is unknown
+   */
+  #latency({ sentAt, id }, at) {
+    const server = this.#clock.at(at);
+    if (server === null) return null;
+    const latency = { value: server.time - sentAt, error: server.error };
+    if (latency.value >= -latency.error && (id !== null || sentAt >= this.#welcomedAt)) return latency;
+    this.#clock.suspect(at);
+    return null;
+  }
+
+  /**
+   * Return whether a message was replayed to this connection, or was sent before the page resumed. While the server's
+   * clock is unknown after a pause, every message may be such a one.
+   * @param {Message} message
+   */
+  #isCaughtUp({ sentAt, id }) {
+    if (id !== null && sentAt < this.#welcomedAt) return true;
+    const { resumedAt } = this.#suspension;
+    if (resumedAt === -Infinity) return false;
+    const resumed = this.#clock.at(resumedAt);
+    return resumed === null || sentAt <= resumed.time + resumed.error;
   }
 
   /** @param {number} now performance.now() */
