@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -203,7 +204,10 @@ def what_is_wrong(answer: bytes, sent: bytes) -> str:
     is_line = body.count(b"\n") == 1 and body.endswith(b"\n")
     if status >= 400 and not is_line and not (sent.startswith(b"HEAD ") and not body):
         return "an error that is not one line"
-    if b"\x1b" in answer or b"\nX-Forged" in answer:
+    if b"\r\nContent-Encoding: gzip" in head:
+        unpacking = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        body = unpacking.decompress(body) + unpacking.unused_data
+    if any(part in head + b"\n" + body for part in (b"\x1b", b"\nX-Forged")):
         return "what was sent comes back raw"
     return ""
 
