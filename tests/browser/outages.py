@@ -120,7 +120,7 @@ async def _leave(place: Place) -> None:
 
 
 async def _back(place: Place) -> None:
-    await place.page.go_back()
+    await place.page.go_back(wait_until="commit")
     assert await place.page.evaluate("window.wasKept"), "the browser did not keep the page"
 
 
