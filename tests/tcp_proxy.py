@@ -1,4 +1,4 @@
-"""A TCP proxy whose path a test breaks: it swallows, resets, or refuses."""
+"""A TCP proxy whose path a test breaks: it swallows, holds back, resets, or refuses."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class TcpProxy:
         self._listening: asyncio.Server | None = None
         self._lines: list[_Line] = []
         self._swallows = False
+        self._passes = asyncio.Event()
+        self._passes.set()
         self.port = 0
 
     @property
@@ -45,6 +47,14 @@ class TcpProxy:
         """Pass on again what later connections send; the older ones stay dead."""
         self._swallows = False
 
+    def hold(self) -> None:
+        """Pass on nothing until `release`, and lose nothing, as a network that is away for some time."""
+        self._passes.clear()
+
+    def release(self) -> None:
+        """Pass on what was held back, and all that follows."""
+        self._passes.set()
+
     def refuse(self) -> None:
         """Reset each connection, and refuse new ones until the next start."""
         if self._listening is not None:
@@ -65,7 +75,7 @@ class TcpProxy:
         except OSError:
             writer.transport.abort()
             return
-        line = _Line((reader, writer), server, self._swallows)
+        line = _Line((reader, writer), server, self._swallows, self._passes)
         self._lines.append(line)
 
 
@@ -75,8 +85,9 @@ Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class _Line:
     """One connection through the proxy."""
 
-    def __init__(self, client: Side, server: Side, swallows: bool) -> None:
+    def __init__(self, client: Side, server: Side, swallows: bool, passes: asyncio.Event) -> None:
         self.swallows = swallows
+        self._passes = passes
         self.swallowed = 0
         self._writers = (client[1], server[1])
         self.tasks = [
@@ -100,6 +111,7 @@ class _Line:
     ) -> None:
         try:
             while data := await reader.read(65536):
+                await self._passes.wait()
                 if self.swallows:
                     self.swallowed += len(data) if is_server else 0
                 else:

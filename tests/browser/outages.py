@@ -104,13 +104,13 @@ async def _restore(place: Place) -> None:
 
 
 async def _offline(place: Place) -> None:
-    # The browser leaves an open event stream alone; without a network nothing arrives on it.
-    place.proxy.swallow()
+    # Chromium leaves an open event stream alone; without a network nothing arrives on it.
+    place.proxy.hold()
     await place.page.context.set_offline(True)
 
 
 async def _online(place: Place) -> None:
-    place.proxy.restore()
+    place.proxy.release()
     await place.page.context.set_offline(False)
 
 
@@ -120,7 +120,7 @@ async def _leave(place: Place) -> None:
 
 
 async def _back(place: Place) -> None:
-    await place.page.go_back()
+    await place.page.go_back(wait_until="commit")
     assert await place.page.evaluate("window.wasKept"), "the browser did not keep the page"
 
 

@@ -89,7 +89,8 @@ async def test_the_server_goes_away(page: Page, server: Server, browser_errors: 
     await expect(sse.sentence).to_contain_text("until you press Disconnect")
     await sse.press("Disconnect")
     await sse.becomes("disconnected")
-    # How often the page has tried until then depends on the machine.
+    # How often the page has tried until then depends on the machine, and its other requests fail too.
+    await page.close()
     browser_errors[:] = [error for error in browser_errors if "ERR_CONNECTION_REFUSED" not in error]
 
 

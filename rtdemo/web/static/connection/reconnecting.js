@@ -7,7 +7,7 @@
  * an answer of 429 or 503, and repeats an old address.
  * @module connection/reconnecting
  */
-import { Backoff } from "./backoff.js";
+import { Backoff, FIRST_RETRY_MS } from "./backoff.js";
 import { HEARTBEAT_S } from "./liveness.js";
 import { Admission, EXPIRED_SENTENCE } from "./login.js";
 import { OFFLINE } from "./sentences.js";
@@ -139,7 +139,10 @@ export class ReconnectingTransport {
   /** Try now instead of later: the network or the page is back. A try that began long ago may wait for the old network. */
   #hurry() {
     const isStuck = this.#state === "opening" && !this.#isFirst && performance.now() - this.#startedAt > RECENT_MS;
-    if (isStuck || (this.#state === "waiting" && !this.#isAsked)) this.#try();
+    if (!isStuck && (this.#state !== "waiting" || this.#isAsked)) return;
+    this.#backoff.reset();
+    this.#hasFailed = false;
+    this.#try();
   }
 
   /** Begin anew: what is under way no longer counts. */
@@ -266,13 +269,19 @@ export class ReconnectingTransport {
     }
   }
 
+  /** Return the wait until the next try. The time that a try took without an answer is part of it. */
+  #nextWait() {
+    const tried = this.#state === "opening" ? performance.now() - this.#startedAt : 0;
+    return Math.max(FIRST_RETRY_MS / 2, this.#backoff.next() - tried);
+  }
+
   /**
    * Wait for the next try.
    * @param {string} cause
    * @param {number} wait milliseconds
    * @param {boolean} isAsked whether the server asked for it
    */
-  #retry(cause, wait = this.#backoff.next(), isAsked = false) {
+  #retry(cause, wait = this.#nextWait(), isAsked = false) {
     const hasOpened = this.#state === "open";
     this.#end();
     this.#state = "waiting";
