@@ -18,6 +18,7 @@ import { paintScheduler, part, write } from "./dom.js";
 import { margin } from "./format.js";
 import { ResourceTiming } from "./measure/resource_timing.js";
 import { ServerClock, probe } from "./measure/server_clock.js";
+import { SuspensionDetector } from "./measure/suspension.js";
 import { PageVisibility } from "./measure/visibility.js";
 import { ProducerList, TRANSPORTS } from "./producers.js";
 import { ChartControls } from "./views/chart_controls.js";
@@ -59,7 +60,8 @@ const clock = new ServerClock(() => probe("/api/time"), repaint);
 const visibility = new PageVisibility(visibilityChanged);
 const timing = new ResourceTiming(urls.sse.pathname, repaint);
 const tabs = new Tabs(new BroadcastChannel("rtdemo-streams"));
-const environment = { clock, visibility };
+const suspension = new SuspensionDetector(resumed);
+const environment = { clock, visibility, suspension };
 const sides = {
   websocket: new Side(
     (events) => new WebSocketTransport(address.websocket, events, login),
@@ -150,6 +152,13 @@ function visibilityChanged(hidden, at) {
   repaint();
 }
 
+/** @param {import("./measure/suspension.js").Suspension} pause */
+function resumed(pause) {
+  if (pause.clockStopped) clock.distrust();
+  for (const { measurement } of pair) measurement.suspended(pause);
+  repaint();
+}
+
 function paint() {
   connectionInfo.websocket.follow(websocket.client);
   connectionInfo.sse.follow(sse.client);
@@ -161,6 +170,7 @@ function paint() {
 
 startExplanations(document);
 clock.start();
+suspension.start();
 producerList.start();
 comparison.start();
 setInterval(() => {

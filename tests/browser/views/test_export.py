@@ -36,6 +36,9 @@ async def test_export(open_page: Open, tmp_path: Path) -> None:
         assert samples["columns"] == list(own[0])[1:]
         assert {row["producer"] for row in own} == {"message", "welcome"}
         assert {row["hidden"] for row in own} == {row["broken"] for row in own} == {"0"}
+        assert {row["caughtUp"] for row in own} == {"0"}
+        assert run[side]["figures"]["ledger"]["reported"] == 0
+        assert run[side]["figures"]["leftOut"]["caughtUp"] == 0
         assert [row["untimed"] == "1" for row in own] == [row["latency"] == "" for row in own]
         within = [float(row["at"]) for row in own]
         (span, *_) = run[side]["spans"]
@@ -44,7 +47,7 @@ async def test_export(open_page: Open, tmp_path: Path) -> None:
         assert all(-5 < float(row["latency"]) < 5000 for row in own if row["latency"])
         assert run[side]["settings"] == {"producers": ["message"], "speed": "20"}
         assert run[side]["figures"]["p50"] <= run[side]["figures"]["max"]
-    assert run["version"] == 1
+    assert run["version"] == 2
     assert len(run["parity"]) == 7
     assert 0 < run["clockError"] < 1000
     assert "Chrom" in run["userAgent"]
@@ -64,7 +67,7 @@ async def test_csv_is_safe(page: Page, browser_errors: BrowserErrors) -> None:
     }"""
     rows = list(csv.reader((await page.evaluate(body)).splitlines(keepends=True)))
     assert [row[5] for row in rows] == ["producer", "'=1+1", 'a,"b"\n', "plain"]
-    assert rows[1] == ["sse", "1", "", "", "2", "'=1+1", "0", "0", "1"]
+    assert rows[1] == ["sse", "1", "", "", "2", "'=1+1", "0", "0", "1", "0"]
 
 
 async def test_the_link_reproduces_the_settings(open_page: Open) -> None:

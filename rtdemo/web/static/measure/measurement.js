@@ -6,13 +6,15 @@
 import { Faults } from "./faults.js";
 import { Ledger } from "./ledger.js";
 import { Recording } from "./recording.js";
-import { BROKEN, HIDDEN, UNTIMED } from "./ring.js";
+import { BROKEN, CAUGHT_UP, HIDDEN, UNTIMED } from "./ring.js";
 import { Spans } from "./spans.js";
 
 /** @typedef {import("../message.js").Message} Message */
 /** @typedef {import("./server_clock.js").ServerClock} ServerClock */
 /** @typedef {import("./visibility.js").PageVisibility} PageVisibility */
-/** @typedef {{ clock: ServerClock, visibility: PageVisibility }} Environment */
+/** @typedef {import("./suspension.js").Suspension} Suspension */
+/** @typedef {import("./suspension.js").SuspensionDetector} SuspensionDetector */
+/** @typedef {{ clock: ServerClock, visibility: PageVisibility, suspension: SuspensionDetector }} Environment */
 
 /** A mean that keeps no samples. */
 export class Mean {
@@ -76,11 +78,15 @@ export class Measurement {
   faults = new Faults(this.spans);
   #clock;
   #visibility;
+  #suspension;
+  /** The server's time of the welcome: earlier messages are replayed. It has no clock error. */
+  #welcomedAt = -Infinity;
 
   /** @param {Environment} environment */
-  constructor({ clock, visibility }) {
+  constructor({ clock, visibility, suspension }) {
     this.#clock = clock;
     this.#visibility = visibility;
+    this.#suspension = suspension;
   }
 
   /**
@@ -129,6 +135,16 @@ export class Measurement {
   }
 
   /**
+   * Record that the page stood still and resumed.
+   * @param {Suspension} suspension
+   */
+  suspended({ from, to, lasted }) {
+    this.spans.add({ kind: "asleep", from, to, lasted });
+    this.recording.interrupt();
+    this.recording.begin(to);
+  }
+
+  /**
    * Record a message that arrived.
    * @param {Message} message
    * @param {number} at performance.now() at its arrival
@@ -136,15 +152,33 @@ export class Measurement {
    * @param {number} bytes on the wire
    */
   take(message, at, payload, bytes) {
-    if (message.client !== null) this.faults.welcomed(message);
+    this.#suspension.check(at);
+    if (message.client !== null) {
+      this.faults.welcomed(message);
+      this.#welcomedAt = message.sentAt;
+    }
     const server = this.#clock.at(at);
     const latency = server && { value: server.time - message.sentAt, error: server.error };
     const flags =
       (this.faults.affects(message, at) ? BROKEN : 0) |
-      (this.#visibility.hiddenAfter(at - (latency?.value ?? 0)) ? HIDDEN : 0) |
-      (latency === null ? UNTIMED : 0);
+      (this.#visibility.delays(at - (latency?.value ?? 0)) ? HIDDEN : 0) |
+      (latency === null ? UNTIMED : 0) |
+      (this.#isCaughtUp(message) ? CAUGHT_UP : 0);
     this.stats.record(message, flags === 0 ? latency : null);
     this.recording.record({ at, latency, payload, bytes, producer: message.producer, flags });
+  }
+
+  /**
+   * Return whether a message was sent before this connection, or before the page resumed. While the server's clock is
+   * unknown after a pause, every message may be such a one.
+   * @param {Message} message
+   */
+  #isCaughtUp({ sentAt }) {
+    if (sentAt < this.#welcomedAt) return true;
+    const { resumedAt } = this.#suspension;
+    if (resumedAt === -Infinity) return false;
+    const resumed = this.#clock.at(resumedAt);
+    return resumed === null || sentAt <= resumed.time + resumed.error;
   }
 
   /** @param {number} now performance.now() */

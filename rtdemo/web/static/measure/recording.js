@@ -6,7 +6,7 @@
 import { count } from "../format.js";
 import { Histogram } from "./histogram.js";
 import { Jitter } from "./jitter.js";
-import { BROKEN, HIDDEN, Ring, UNTIMED } from "./ring.js";
+import { BROKEN, CAUGHT_UP, HIDDEN, Ring, UNTIMED } from "./ring.js";
 
 /**
  * @typedef {object} Sample
@@ -15,7 +15,7 @@ import { BROKEN, HIDDEN, Ring, UNTIMED } from "./ring.js";
  * @property {number} payload bytes of JSON
  * @property {number} bytes on the wire
  * @property {string} producer
- * @property {number} flags why it is left out: HIDDEN, BROKEN, UNTIMED
+ * @property {number} flags why it is left out: HIDDEN, BROKEN, UNTIMED, CAUGHT_UP
  */
 
 /** Bound on producers that have a number of their own; further ones share the last. */
@@ -33,7 +33,7 @@ export class Recording {
   /** Largest error bound of a sample that counts, which bounds every percentile's error. @type {number | null} */
   error = null;
   /** Numbers of samples left out of the figures, by reason. */
-  left = { hidden: 0, broken: 0, untimed: 0 };
+  left = nothingLeft();
   wire = { messages: 0, bytes: 0 };
   /** Sums of the samples that count, by the producer's number. */
   payload = { messages: new Float64Array(MAX_PRODUCERS + 1), bytes: new Float64Array(MAX_PRODUCERS + 1) };
@@ -70,14 +70,20 @@ export class Recording {
   }
 
   /**
-   * Return messages a second over the last ten seconds, or since the connection opened.
+   * Return messages a second over the last ten seconds, or since the connection opened or the page resumed. Messages
+   * that were caught up do not count: they are of an earlier time.
    * @param {number} now performance.now()
    * @returns {number | null} null in the first second
    */
   rate(now) {
+    const { ring } = this;
     const span = Math.min(RATE_WINDOW_MS, now - this.#since);
-    if (this.ring.length === 0 || span < 1000) return null;
-    return ((this.ring.length - this.ring.since(now - span)) / span) * 1000;
+    if (ring.length === 0 || span < 1000) return null;
+    let messages = 0;
+    for (let index = ring.since(now - span); index < ring.length; index += 1) {
+      if ((ring.flags[ring.slot(index)] & CAUGHT_UP) === 0) messages += 1;
+    }
+    return (messages / span) * 1000;
   }
 
   /** Mean bytes on the wire. @returns {number | null} */
@@ -95,7 +101,7 @@ export class Recording {
     this.jitter.clear();
     this.names = [];
     this.error = null;
-    this.left = { hidden: 0, broken: 0, untimed: 0 };
+    this.left = nothingLeft();
     this.wire = { messages: 0, bytes: 0 };
     this.payload.messages.fill(0);
     this.payload.bytes.fill(0);
@@ -106,6 +112,7 @@ export class Recording {
   #leaveOut(flags) {
     this.jitter.interrupt();
     if (flags & BROKEN) this.left.broken += 1;
+    else if (flags & CAUGHT_UP) this.left.caughtUp += 1;
     else if (flags & HIDDEN) this.left.hidden += 1;
     else if (flags & UNTIMED) this.left.untimed += 1;
   }
@@ -119,14 +126,19 @@ export class Recording {
   }
 }
 
+function nothingLeft() {
+  return { hidden: 0, broken: 0, untimed: 0, caughtUp: 0 };
+}
+
 /**
  * Describe how many samples were left out of the figures, and why.
  * @param {Recording} recording
  */
-export function leftOut({ left: { hidden, broken, untimed } }) {
+export function leftOut({ left: { hidden, broken, untimed, caughtUp } }) {
   const reasons = [
     broken && `${count(broken)} during injected faults`,
     hidden && `${count(hidden)} while the tab was hidden`,
+    caughtUp && `${count(caughtUp)} caught up after an interruption`,
     untimed && `${count(untimed)} before the clock was known`,
   ].filter(Boolean);
   return reasons.length === 0 ? "none" : reasons.join(", ");

@@ -11,6 +11,7 @@ export const CAPACITY = 131_072;
 export const HIDDEN = 1;
 export const BROKEN = 2;
 export const UNTIMED = 4;
+export const CAUGHT_UP = 8;
 
 export class Ring {
   /** Samples in the ring. */
@@ -32,7 +33,7 @@ export class Ring {
     this.bytes = new Uint32Array(capacity);
     /** the producer's number */
     this.producer = new Uint8Array(capacity);
-    /** HIDDEN, BROKEN, UNTIMED; 0 for a sample that counts */
+    /** HIDDEN, BROKEN, UNTIMED, CAUGHT_UP; 0 for a sample that counts */
     this.flags = new Uint8Array(capacity);
   }
 

@@ -91,6 +91,13 @@ export class ServerClock {
     return { time: at + this.#reading.offset, error: errorAt(this.#reading, at) };
   }
 
+  /** Forget the reading, because performance.now() stopped meanwhile, and run a round of probes. */
+  distrust() {
+    this.#reading = null;
+    this.#roundComplete = false;
+    void this.measure();
+  }
+
   /** Run one round of probes. A failed probe ends the round and keeps the reading. */
   async measure() {
     if (this.#measuring) return;

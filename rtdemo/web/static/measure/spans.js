@@ -1,17 +1,18 @@
 // @ts-check
 /**
- * Spans of time in which latency is not that of the transport: reconnecting, closed, hidden, injected faults. The charts
- * mark them. Pure.
+ * Spans of time in which latency is not that of the transport: reconnecting, closed, hidden, asleep, injected faults. The
+ * charts mark them. Pure.
  * @module measure/spans
  */
 
-/** @typedef {"cut" | "stop" | "delay" | "away" | "closed" | "hidden"} Kind */
+/** @typedef {"cut" | "stop" | "delay" | "away" | "closed" | "hidden" | "asleep"} Kind */
 
 /**
  * @typedef {object} Span
  * @property {Kind} kind
  * @property {number} from performance.now()
  * @property {number | null} to performance.now(); null while it lasts
+ * @property {number} [lasted] milliseconds, if performance.now() may have stopped meanwhile
  */
 
 /** Bound on spans that are kept; the oldest is dropped. */
@@ -25,6 +26,7 @@ const LABELS = {
   away: "reconnecting:",
   closed: "closed:",
   hidden: "tab hidden:",
+  asleep: "page asleep:",
 };
 
 export class Spans {
@@ -37,8 +39,12 @@ export class Spans {
    * @param {number} at performance.now()
    */
   open(kind, at) {
-    if (this.isOpen(kind)) return;
-    this.list.push({ kind, from: at, to: null });
+    if (!this.isOpen(kind)) this.add({ kind, from: at, to: null });
+  }
+
+  /** @param {Span} span */
+  add(span) {
+    this.list.push(span);
     if (this.list.length > MAX_SPANS) this.list.shift();
   }
 
@@ -83,7 +89,7 @@ export class Spans {
  * @param {Span} span
  * @param {number} now performance.now()
  */
-export function spanText({ kind, from, to }, now) {
+export function spanText({ kind, from, to, lasted }, now) {
   if (kind === "closed" && to === null) return "closed";
-  return `${LABELS[kind]} ${(((to ?? now) - from) / 1000).toFixed(1)} s`;
+  return `${LABELS[kind]} ${((lasted ?? (to ?? now) - from) / 1000).toFixed(1)} s`;
 }

@@ -4,16 +4,16 @@
  * @module views/export
  */
 import { addressFor, sameSelection } from "../connection/selection.js";
-import { BROKEN, HIDDEN, UNTIMED } from "../measure/ring.js";
+import { BROKEN, CAUGHT_UP, HIDDEN, UNTIMED } from "../measure/ring.js";
 
 /** @typedef {import("../connection/selection.js").Selection} Selection */
 /** @typedef {import("../measure/measurement.js").Measurement} Measurement */
 /** @typedef {import("../measure/recording.js").Recording} Recording */
 
 /** Version of the JSON format; readers refuse other versions. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
-const COLUMNS = ["at", "latency", "error", "bytes", "producer", "hidden", "broken", "untimed"];
+const COLUMNS = ["at", "latency", "error", "bytes", "producer", "hidden", "broken", "untimed", "caughtUp"];
 
 /**
  * Return the figures of one side.
@@ -35,8 +35,7 @@ export function figures({ stats, recording }, now) {
     bytesPerMessage,
     connectionTime: stats.connectionTime,
     reconnects: stats.reconnects,
-    // `told` is the key in this version of the format.
-    ledger: { missing, repeated, late, told: reported, unchecked },
+    ledger: { missing, repeated, late, reported, unchecked },
     leftOut: { ...left },
   };
 }
@@ -58,6 +57,7 @@ export function* rows({ ring, names }, origin) {
       (ring.flags[slot] & HIDDEN) > 0,
       (ring.flags[slot] & BROKEN) > 0,
       (ring.flags[slot] & UNTIMED) > 0,
+      (ring.flags[slot] & CAUGHT_UP) > 0,
     ];
   }
 }
