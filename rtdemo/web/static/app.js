@@ -56,7 +56,7 @@ const address = {
 
 const repaint = paintScheduler(paint, PAINT_INTERVAL_MS);
 const login = dataset.login === "yes" ? new Login(sessionStorage, repaint) : null;
-const clock = new ServerClock(() => probe("/api/time"), repaint);
+const clock = new ServerClock((tick) => probe("/api/time", tick), repaint);
 const visibility = new PageVisibility(visibilityChanged);
 const timing = new ResourceTiming(urls.sse.pathname, repaint);
 const tabs = new Tabs(new BroadcastChannel("rtdemo-streams"));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from statistics import median
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Page
 
 from tests.browser.conftest import Open
 from tests.browser.downloads import saved
+from tests.browser.modules import run
 from tests.browser.panel import Panel
 from tests.cluster.process import Process, rtdemo
 
@@ -81,3 +84,38 @@ async def test_latency_is_true_though_the_clocks_are_apart(
     assert abs(measured - (naive + 3000)) <= error + 1
     assert 0 < error < 100
     assert float(await panel.part("p50").inner_text()) <= max(measured * 1.02, 0) + 2 * error
+
+
+READINGS = 32
+
+
+async def test_no_reading_is_outside_its_claim(page: Page) -> None:
+    """Page and server share a machine here, and Chromium reports its time origin to the microsecond."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Performance.enable")
+    metrics = (await session.send("Performance.getMetrics"))["metrics"]
+    origin = next(metric["value"] for metric in metrics if metric["name"] == "NavigationStart") * 1000
+    before = _since_boot()
+    body = f"""
+        const {{ measureTick }} = await import("/static/measure/tick.js");
+        const tick = measureTick();
+        const readings = [];
+        while (readings.length < {READINGS}) readings.push(await m.probe("/api/time", tick));
+        return readings;
+    """
+    readings = await run(page, "measure/server_clock", body)
+    # A clock that is being adjusted may be off by a little more at the end.
+    truth, adjusted = before + origin, abs(_since_boot() - before) + 0.002
+    claims = [(abs(reading["offset"] - truth), reading["error"]) for reading in readings]
+    assert len(claims) == READINGS
+    assert [claim for claim in claims if claim[0] > claim[1] + adjusted] == []
+
+
+def _since_boot() -> float:
+    """Return the system's time minus the monotonic clock's, milliseconds."""
+    # The tightest of some pairs: the process may be interrupted between the two.
+    pairs = []
+    for _ in range(9):
+        start, now, end = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        pairs.append((end - start, now - (start + end) / 2))
+    return min(pairs)[1] / 1e6

@@ -3,10 +3,12 @@
  * Estimates the server's clock from probes, with an error bound.
  *
  * A probe requests the server's time. The server reads its clock between the start of the request and the first byte of
- * the response, so the error is at most half that time. Between probes, performance.now() gives the time, and the error
- * grows by the frequency tolerance of RFC 5905, section 7.2.
+ * the response, so the error is at most half that time, and a tick of performance.now() by which both ends may be rounded.
+ * Between probes, performance.now() gives the time. Its own tick is part of the error too, and the error grows by the
+ * frequency tolerance of RFC 5905, section 7.2.
  * @module measure/server_clock
  */
+import { measureTick } from "./tick.js";
 
 /**
  * @typedef {object} Reading
@@ -15,7 +17,7 @@
  * @property {number} at performance.now() at the time of the reading
  */
 
-/** @typedef {() => Promise<Reading>} Probe */
+/** @typedef {(tick: number) => Promise<Reading>} Probe given the tick of performance.now() */
 
 /** Milliseconds of error per millisecond of age: 15 ppm. */
 const FREQUENCY_TOLERANCE = 15e-6;
@@ -23,19 +25,16 @@ const PROBES_PER_ROUND = 10;
 const ROUND_INTERVAL_MS = 30_000;
 const PROBE_TIMEOUT_MS = 5_000;
 
-/** Resolution to which browsers round performance.now() (HR-Time, section 7.1). */
-export const RESOLUTION_MS = globalThis.crossOriginIsolated ? 0.005 : 0.1;
-
 /**
  * Turn the three times of a probe into a reading.
  * @param {number} before performance.now() before the server read its clock
  * @param {number} server the server's time, milliseconds since the epoch
  * @param {number} after performance.now() after the server read its clock
- * @param {number} [resolution] of performance.now(), milliseconds
+ * @param {number} tick of performance.now(), milliseconds
  * @returns {Reading}
  */
-export function readingFrom(before, server, after, resolution = RESOLUTION_MS) {
-  return { offset: server - (before + after) / 2, error: (after - before) / 2 + resolution, at: after };
+export function readingFrom(before, server, after, tick) {
+  return { offset: server - (before + after) / 2, error: (after - before) / 2 + tick, at: after };
 }
 
 /**
@@ -63,6 +62,8 @@ export function betterReading(kept, fresh) {
 }
 
 export class ServerClock {
+  /** Tick of performance.now(), milliseconds. */
+  #tick;
   /** @type {Reading | null} */
   #reading = null;
   #probe;
@@ -74,8 +75,10 @@ export class ServerClock {
   /**
    * @param {Probe} probe
    * @param {() => void} [changed] called after each reading
+   * @param {number} [tick] of performance.now(), milliseconds
    */
-  constructor(probe, changed = () => {}) {
+  constructor(probe, changed = () => {}, tick = measureTick()) {
+    this.#tick = tick;
     this.#probe = probe;
     this.#changed = changed;
   }
@@ -83,12 +86,12 @@ export class ServerClock {
   /**
    * Return the server's time at a moment. It is unknown until the first round ends. The first probes have the largest
    * errors, because they open a connection, and the worst sample sets the error of a percentile.
-   * @param {number} at performance.now()
+   * @param {number} at performance.now(), rounded to its tick
    * @returns {{ time: number, error: number } | null} milliseconds; null while unknown
    */
   at(at) {
     if (this.#reading === null || !this.#roundComplete) return null;
-    return { time: at + this.#reading.offset, error: errorAt(this.#reading, at) };
+    return { time: at + this.#reading.offset, error: errorAt(this.#reading, at) + this.#tick };
   }
 
   /** Forget the reading, because performance.now() stopped meanwhile, and run a round of probes. */
@@ -105,7 +108,7 @@ export class ServerClock {
     this.#measuredAt = performance.now();
     try {
       for (let i = 0; i < PROBES_PER_ROUND; i += 1) {
-        this.#reading = betterReading(this.#reading, await this.#probe());
+        this.#reading = betterReading(this.#reading, await this.#probe(this.#tick));
         this.#changed();
       }
     } catch {
@@ -133,9 +136,10 @@ export class ServerClock {
  * Request the server's time. The browser's record of the request excludes the time in the browser's queues, so its
  * error is smaller than with times from the script. If there is no record, use the times from the script.
  * @param {string} url
+ * @param {number} tick of performance.now(), milliseconds
  * @returns {Promise<Reading>}
  */
-export async function probe(url) {
+export async function probe(url, tick) {
   const before = performance.now();
   const response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
   const after = performance.now();
@@ -143,8 +147,8 @@ export async function probe(url) {
   if (typeof now !== "number") throw new TypeError(`${url} returned no time`);
   const record = performance.getEntriesByName(response.url, "resource").at(-1);
   performance.clearResourceTimings();
-  if (!(record instanceof PerformanceResourceTiming)) return readingFrom(before, now, after);
+  if (!(record instanceof PerformanceResourceTiming)) return readingFrom(before, now, after, tick);
   const { requestStart, responseStart } = record;
   const isConsistent = requestStart >= before && responseStart >= requestStart && responseStart <= after;
-  return isConsistent ? readingFrom(requestStart, now, responseStart) : readingFrom(before, now, after);
+  return isConsistent ? readingFrom(requestStart, now, responseStart, tick) : readingFrom(before, now, after, tick);
 }
