@@ -26,6 +26,12 @@ const ROUND_INTERVAL_MS = 30_000;
 const PROBE_TIMEOUT_MS = 5_000;
 
 /**
+ * The last time in the browser's record that is surely before the server read its clock. Firefox records requestStart
+ * after it has sent the request: of 400 probes on one machine, 26 show that the server had answered by then.
+ */
+const SURE_START = CSS.supports("-moz-appearance", "none") ? "fetchStart" : "requestStart";
+
+/**
  * Turn the three times of a probe into a reading.
  * @param {number} before performance.now() before the server read its clock
  * @param {number} server the server's time, milliseconds since the epoch
@@ -148,7 +154,7 @@ export async function probe(url, tick) {
   const record = performance.getEntriesByName(response.url, "resource").at(-1);
   performance.clearResourceTimings();
   if (!(record instanceof PerformanceResourceTiming)) return readingFrom(before, now, after, tick);
-  const { requestStart, responseStart } = record;
-  const isConsistent = requestStart >= before && responseStart >= requestStart && responseStart <= after;
-  return isConsistent ? readingFrom(requestStart, now, responseStart, tick) : readingFrom(before, now, after, tick);
+  const { [SURE_START]: start, responseStart } = record;
+  const isConsistent = start >= before && responseStart >= start && responseStart <= after;
+  return isConsistent ? readingFrom(start, now, responseStart, tick) : readingFrom(before, now, after, tick);
 }
