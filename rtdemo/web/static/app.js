@@ -56,7 +56,7 @@ const address = {
 
 const repaint = paintScheduler(paint, PAINT_INTERVAL_MS);
 const login = dataset.login === "yes" ? new Login(sessionStorage, repaint) : null;
-const clock = new ServerClock((tick) => probe("/api/time", tick), repaint);
+const clock = new ServerClock((tick) => probe("/api/time", tick), repaint, clockSet);
 const visibility = new PageVisibility(visibilityChanged);
 const timing = new ResourceTiming(urls.sse.pathname, repaint);
 const tabs = new Tabs(new BroadcastChannel("rtdemo-streams"));
@@ -156,6 +156,12 @@ function visibilityChanged(hidden, at) {
 function resumed(pause) {
   if (pause.clockStopped) clock.distrust();
   for (const { measurement } of pair) measurement.suspended(pause);
+  repaint();
+}
+
+/** @param {number} since performance.now() */
+function clockSet(since) {
+  for (const { measurement } of pair) measurement.clockSet(since);
   repaint();
 }
 

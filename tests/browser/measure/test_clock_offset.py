@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from statistics import median
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.downloads import saved
@@ -41,6 +42,39 @@ class Served:
     """What a page is opened by."""
 
     web_url: str
+
+
+SET = """
+import time
+
+from rtdemo import hookimpl, producer
+
+real, shift = time.time_ns, 0
+time.time_ns = lambda: real() + shift
+
+
+@producer(every=0.1)
+def tenth():
+    return "ten a second"
+
+
+@hookimpl
+def receive(client, text):
+    global shift
+    if text.startswith("set "):
+        shift += int(text[4:]) * 1_000_000
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def settable(tmp_path: Path) -> AsyncIterator[Process]:
+    """A server in its own process, with a clock that a client's text sets by so many milliseconds."""
+    plugin = tmp_path / "settable.py"
+    plugin.write_text(SET)
+    process = rtdemo(tmp_path, "settable", str(plugin))
+    await process.start()
+    yield process
+    await process.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -84,6 +118,23 @@ async def test_latency_is_true_though_the_clocks_are_apart(
     assert abs(measured - (naive + 3000)) <= error + 1
     assert 0 < error < 100
     assert float(await panel.part("p50").inner_text()) <= max(measured * 1.02, 0) + 2 * error
+
+
+@pytest.mark.parametrize("by", [-3_600_000, -1_000, 5_000])
+async def test_a_clock_that_is_set_changes_no_figure(
+    settable: Process, open_page: Open, side: str, by: int
+) -> None:
+    """Messages since the last reading have no latency; none counts as hidden or caught up."""
+    panel = Panel(await open_page("/?producers=tenth", server=Served(settable.url)), side)
+    await panel.connect()
+    await panel.received(20)
+    await panel.send_text(f"set {by}")
+    await expect(panel.part("left-out")).to_have_text(re.compile(r"^\d+ while the clock was unknown$"))
+    counted = int((await panel.part("received").inner_text()).replace(",", ""))
+    await panel.received(counted + 30)
+    await expect(panel.part("left-out")).to_have_text(re.compile(r"^\d+ while the clock was unknown$"))
+    label = re.compile(r": \d+ messages, .*largest (under )?[\d.]+ ms\.")
+    await expect(panel.part("strip")).to_have_accessible_name(label)
 
 
 READINGS = 32

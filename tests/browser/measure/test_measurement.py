@@ -15,22 +15,22 @@ from tests.browser.panel import Panel, answer_websockets
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_mean_and_reset(page: Page) -> None:
-    """The mean is that of what was added, and Reset forgets it all."""
+async def test_counts_and_reset(page: Page) -> None:
+    """Messages and the gaps of their numbers are counted, and Reset forgets it all."""
     body = """
         const { completeness } = await import("/static/measure/ledger.js");
         const stats = new m.Stats();
         const message = { message: "", sentAt: 0, producer: "p", seq: 4, id: null, client: null };
-        stats.record(message, { value: 1, error: 0.2 });
-        stats.record({ ...message, seq: 5 }, { value: 3, error: 0.4 });
-        stats.record({ ...message, seq: null }, null);
-        const before = [stats.received, stats.latency.value, stats.error.value, completeness(stats)];
+        stats.record(message);
+        stats.record({ ...message, seq: 5 });
+        stats.record({ ...message, seq: null });
+        const before = [stats.received, completeness(stats)];
         stats.reset();
-        stats.record({ ...message, seq: 6 }, null);
-        return [...before, stats.received, stats.latency.value, completeness(stats)];
+        stats.record({ ...message, seq: 6 });
+        return [...before, stats.received, completeness(stats)];
     """
     found = await run(page, "measure/measurement", body)
-    assert found == [3, 2, pytest.approx(0.3), "3 lost", 1, None, "none missing"]
+    assert found == [3, "3 lost", 1, "none missing"]
 
 
 async def test_a_replay_after_a_reconnect_is_no_latency(
@@ -60,3 +60,75 @@ async def test_a_replay_after_a_reconnect_is_no_latency(
     await expect(panel.part("strip")).to_have_accessible_name(label)
     # The server does not know the clients of the test's own sockets.
     browser_errors.remove_expected("404")
+
+
+MEASUREMENT = """
+    const { leftOut } = await import("/static/measure/recording.js");
+    const suspected = [];
+    const clock = {
+        offset: 1_000_000,
+        at(at) { return { time: at + this.offset, error: 0.5 }; },
+        suspect(at) { suspected.push(at); },
+    };
+    const suspension = { resumedAt: -Infinity, check() {} };
+    const { PageVisibility } = await import("/static/measure/visibility.js");
+    const visibility = new PageVisibility(() => {});
+    const measured = new m.Measurement({ clock, visibility, suspension });
+    const take = (at, sentAt, client = null, id = null) => measured.take(
+        { message: "", sentAt, producer: "p", seq: null, id, client }, at, 80, 90,
+    );
+    const { recording } = measured;
+"""
+
+
+async def test_an_impossible_latency_suspects_the_clock(page: Page) -> None:
+    """It arrived before it was sent, or was sent before its connection: it has no latency."""
+    body = (
+        MEASUREMENT
+        + """
+        take(1000, 1_000_998, "client");
+        take(1100, 1_001_099);
+        take(1200, 1_001_250);
+        take(1300, 1_001_299 - 3_600_000);
+        const words = leftOut(recording);
+        const { histogram, ring: { flags, latency } } = recording;
+        const kept = [[...flags.slice(0, 4)], [...latency.slice(2, 4)].every(Number.isNaN)];
+        return [suspected, words, histogram.count, ...kept];
+    """
+    )
+    assert await run(page, "measure/measurement", body) == [
+        [1200, 1300],
+        "2 while the clock was unknown",
+        2,
+        [0, 0, 4, 4],
+        True,
+    ]
+
+
+async def test_a_jump_suspects_the_clock_and_a_set_clock_rebuilds(page: Page) -> None:
+    """Latency that is 50 ms larger from now on is measured again; what it changed is taken back."""
+    body = (
+        MEASUREMENT
+        + """
+        take(900, 1_000_899, "client");
+        for (let at = 1000; at < 5000; at += 100) take(at, at + 999_998);
+        const { value: before } = recording.latency;
+        const { max } = recording.histogram;
+        for (let at = 5000; at < 9000; at += 100) take(at, at + 999_948);
+        const raised = recording.latency.value;
+        measured.clockSet(5000);
+        clock.offset -= 50;
+        take(9000, 999_948 + 9000);
+        const { histogram, latency } = recording;
+        const after = [latency.value, histogram.max, leftOut(recording)];
+        return [suspected[0] < 8000, before, max, raised, ...after];
+    """
+    )
+    suspected, before, largest, raised, after, max_after, words = await run(
+        page, "measure/measurement", body
+    )
+    assert suspected
+    assert raised > before + 20
+    assert after == pytest.approx(before, abs=0.1)
+    assert max_after == largest
+    assert words == "40 while the clock was unknown"

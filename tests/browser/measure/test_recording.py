@@ -26,7 +26,7 @@ async def test_marked_samples_are_in_no_figure(page: Page) -> None:
         recording.reset(0);
         return [kept, words, m.leftOut(recording), recording.ring.length];
     """
-    words = "2 during injected faults, 1 while the tab was hidden, 1 before the clock was known"
+    words = "2 during injected faults, 1 while the tab was hidden, 1 while the clock was unknown"
     assert await run(page, "measure/recording", body) == [[7, 3, 2, 0, 90], words, "none", 0]
 
 
@@ -58,3 +58,61 @@ async def test_messages_a_second(page: Page) -> None:
         return [1500, 21_000, 26_000].map((now) => recording.rate(now));
     """
     assert await run(page, "measure/recording", body) == [None, 50, 25]
+
+
+REBUILT = """
+    const recorded = (values, flag = () => 0) => {
+        const recording = new m.Recording();
+        values.forEach((value, at) => recording.record({
+            at, latency: { value, error: value / 10 },
+            payload: 80, bytes: 90, producer: "p", flags: flag(at),
+        }));
+        return recording;
+    };
+    const figures = ({ histogram, jitter, latency, meanError, error, left }) => [
+        histogram.count, histogram.below, histogram.max, [...histogram.counts].join(),
+        jitter.value, latency.count, latency.value, meanError.value, error, left,
+    ];
+    const { seeded } = await import("/static/compare/bootstrap.js");
+    const random = seeded(3);
+    const values = Array.from({ length: 3000 }, () => random() * 20);
+"""
+
+
+async def test_untimed_samples_leave_every_figure(page: Page) -> None:
+    """The figures are those of a recording without them; what was left out keeps its reason."""
+    body = (
+        REBUILT
+        + """
+        const recording = recorded([...values, 900, 5000, 2], (at) => (at === 3002 ? 1 : 0));
+        recording.untime(3000);
+        const { ring, left } = recording;
+        const flags = [2999, 3000, 3001, 3002].map((slot) => ring.flags[slot]);
+        left.hidden -= 1; left.untimed -= 2;
+        const expected = recorded(values);
+        return [figures(recording), figures(expected), flags, ring.latency[3001]];
+    """
+    )
+    found, expected, flags, latency = await run(page, "measure/recording", body)
+    for value, wanted in zip(found, expected, strict=True):
+        assert value == (pytest.approx(wanted, rel=1e-5) if isinstance(wanted, float) else wanted)
+    assert flags == [0, 4, 4, 5]
+    assert latency != latency
+
+
+async def test_without_any_sample_left_there_is_no_figure(page: Page) -> None:
+    """All samples are untimed; or the ring has lost some of those that should be."""
+    body = (
+        REBUILT
+        + """
+        const all = recorded(values);
+        all.untime(0);
+        const lost = recorded(values);
+        const { ring } = lost;
+        for (let at = 3000; at < ring.at.length + 10; at += 1) ring.push(at, 1, 1, 1, 0, 0);
+        lost.untime(5);
+        const left = (each) => [...figures(each).slice(0, 3), each.error, each.jitter.value];
+        return [left(all), left(lost)];
+    """
+    )
+    assert await run(page, "measure/recording", body) == [[0, 0, None, None, None]] * 2

@@ -65,6 +65,7 @@ MEASUREMENT = """
     /** The server's time is 1,000,000 ms ahead; the clock may be unknown. */
     const clock = {
         known: true,
+        suspect() {},
         at(at) { return this.known ? { time: at + 1_000_000, error: 0.5 } : null; },
     };
     let wall = 0;
@@ -72,10 +73,10 @@ MEASUREMENT = """
     const suspension = new m.SuspensionDetector(resumed, 0, () => wall, () => false);
     const visibility = { delays: () => false };
     const measured = new Measurement({ clock, visibility, suspension });
-    const take = (sent, arrived, client = null, epoch = arrived) => {
+    const take = (sent, arrived, client = null, epoch = arrived, id = null) => {
         wall = epoch;
         measured.take(
-            { message: "", sentAt: 1_000_000 + sent, producer: "p", seq: null, id: null, client },
+            { message: "", sentAt: 1_000_000 + sent, producer: "p", seq: null, id, client },
             arrived, 80, 90,
         );
     };
@@ -148,7 +149,7 @@ async def test_replayed_messages_are_in_no_figure(page: Page) -> None:
         for (let now = 1000; now <= 21_000; now += 500) { wall = now; suspension.check(now); }
         measured.opened(21_000, null);
         take(21_000, 21_001, "other");
-        for (const sent of [5000, 10_000, 20_999.5]) take(sent, 21_003);
+        for (const sent of [5000, 10_000, 20_999.5]) take(sent, 21_003, null, 21_003, "ab-1");
         take(21_004, 21_006);
         return [leftOut(recording), histogram.count, histogram.max, recording.rate(23_000)];
     """

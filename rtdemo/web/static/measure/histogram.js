@@ -42,8 +42,35 @@ export class Histogram {
   add(value) {
     this.count += 1;
     this.max = this.max === null ? value : Math.max(this.max, value);
-    if (value < FIRST_EDGE_MS) this.below += 1;
-    else this.counts[Math.min(Math.floor(Math.log(value / FIRST_EDGE_MS) / LOG_GROWTH), BUCKETS - 1)] += 1;
+    this.#change(value, 1);
+  }
+
+  /**
+   * Remove a value that was added before. Afterwards the largest one needs a correction.
+   * @param {number} value milliseconds
+   */
+  remove(value) {
+    this.count -= 1;
+    this.#change(value, -1);
+  }
+
+  /**
+   * Correct the largest value after removals. Without the values themselves it is that of the last bucket, within 2 %.
+   * @param {number} known the largest of the values that are still known; -Infinity if there are none
+   */
+  correctMax(known) {
+    const last = this.counts.findLastIndex((count) => count > 0);
+    const least = last < 0 ? -Infinity : bucketEdge(last);
+    this.max = this.count === 0 ? null : Math.max(known, least, this.below > 0 ? 0 : -Infinity);
+  }
+
+  /**
+   * @param {number} value milliseconds
+   * @param {number} change of its bucket's count
+   */
+  #change(value, change) {
+    if (value < FIRST_EDGE_MS) this.below += change;
+    else this.counts[Math.min(Math.floor(Math.log(value / FIRST_EDGE_MS) / LOG_GROWTH), BUCKETS - 1)] += change;
   }
 
   /**

@@ -4,6 +4,7 @@
  * @module measure/measurement
  */
 import { Faults } from "./faults.js";
+import { JumpDetector } from "./jump.js";
 import { Ledger } from "./ledger.js";
 import { Recording } from "./recording.js";
 import { BROKEN, CAUGHT_UP, HIDDEN, UNTIMED } from "./ring.js";
@@ -16,31 +17,10 @@ import { Spans } from "./spans.js";
 /** @typedef {import("./suspension.js").SuspensionDetector} SuspensionDetector */
 /** @typedef {{ clock: ServerClock, visibility: PageVisibility, suspension: SuspensionDetector }} Environment */
 
-/** A mean that keeps no samples. */
-export class Mean {
-  count = 0;
-  sum = 0;
-
-  /** @param {number} value */
-  add(value) {
-    this.count += 1;
-    this.sum += value;
-  }
-
-  /** @returns {number | null} null before the first value */
-  get value() {
-    return this.count === 0 ? null : this.sum / this.count;
-  }
-}
-
-/** Counts and averages of one side since the last Reset. */
+/** Counts of one side since the last Reset. */
 export class Stats {
   received = 0;
   unreadable = 0;
-  /** Milliseconds. */
-  latency = new Mean();
-  /** Milliseconds. The mean of the readings' error bounds is a bound on the error of their mean. */
-  error = new Mean();
   ledger = new Ledger();
   reconnects = 0;
   /** @type {number | null} milliseconds from the click to the open connection */
@@ -49,22 +29,16 @@ export class Stats {
   /**
    * Count a message.
    * @param {Message} message
-   * @param {{ value: number, error: number } | null} latency milliseconds; null if it does not count
    */
-  record(message, latency) {
+  record(message) {
     this.received += 1;
     this.ledger.enter(message);
-    if (latency === null) return;
-    this.latency.add(latency.value);
-    this.error.add(latency.error);
   }
 
   /** Clear every figure. */
   reset() {
     this.received = 0;
     this.unreadable = 0;
-    this.latency = new Mean();
-    this.error = new Mean();
     this.connectionTime = null;
     this.reconnects = 0;
     this.ledger.reset();
@@ -79,7 +53,8 @@ export class Measurement {
   #clock;
   #visibility;
   #suspension;
-  /** The server's time of the welcome: earlier messages are replayed. It has no clock error. */
+  #jump = new JumpDetector();
+  /** The server's time of the welcome: shared messages from before it are replayed. It has no clock error. */
   #welcomedAt = -Infinity;
 
   /** @param {Environment} environment */
@@ -157,24 +132,50 @@ export class Measurement {
       this.faults.welcomed(message);
       this.#welcomedAt = message.sentAt;
     }
-    const server = this.#clock.at(at);
-    const latency = server && { value: server.time - message.sentAt, error: server.error };
+    const latency = this.#latency(message, at);
     const flags =
       (this.faults.affects(message, at) ? BROKEN : 0) |
       (this.#visibility.delays(at - (latency?.value ?? 0)) ? HIDDEN : 0) |
       (latency === null ? UNTIMED : 0) |
       (this.#isCaughtUp(message) ? CAUGHT_UP : 0);
-    this.stats.record(message, flags === 0 ? latency : null);
+    if (flags === 0 && latency !== null && this.#jump.jumps(at, latency)) this.#clock.suspect(at);
+    this.stats.record(message);
     this.recording.record({ at, latency, payload, bytes, producer: message.producer, flags });
   }
 
   /**
-   * Return whether a message was sent before this connection, or before the page resumed. While the server's clock is
-   * unknown after a pause, every message may be such a one.
+   * Record that the server's clock was set, or this page's.
+   * @param {number} since performance.now() of the last reading before it
+   */
+  clockSet(since) {
+    this.#welcomedAt = -Infinity;
+    this.#jump.clear();
+    this.recording.untime(since);
+  }
+
+  /**
+   * Return a message's latency. One that is impossible means that a clock was set: the message arrived before it was
+   * sent, or was sent before its connection, to which only shared messages are replayed.
+   * @param {Message} message
+   * @param {number} at performance.now() at its arrival
+   * @returns {{ value: number, error: number } | null} milliseconds; null while the server's clock is unknown
+   */
+  #latency({ sentAt, id }, at) {
+    const server = this.#clock.at(at);
+    if (server === null) return null;
+    const latency = { value: server.time - sentAt, error: server.error };
+    if (latency.value >= -latency.error && (id !== null || sentAt >= this.#welcomedAt)) return latency;
+    this.#clock.suspect(at);
+    return null;
+  }
+
+  /**
+   * Return whether a message was replayed to this connection, or was sent before the page resumed. While the server's
+   * clock is unknown after a pause, every message may be such a one.
    * @param {Message} message
    */
-  #isCaughtUp({ sentAt }) {
-    if (sentAt < this.#welcomedAt) return true;
+  #isCaughtUp({ sentAt, id }) {
+    if (id !== null && sentAt < this.#welcomedAt) return true;
     const { resumedAt } = this.#suspension;
     if (resumedAt === -Infinity) return false;
     const resumed = this.#clock.at(resumedAt);

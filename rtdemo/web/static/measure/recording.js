@@ -6,6 +6,7 @@
 import { count } from "../format.js";
 import { Histogram } from "./histogram.js";
 import { Jitter } from "./jitter.js";
+import { Mean } from "./mean.js";
 import { BROKEN, CAUGHT_UP, HIDDEN, Ring, UNTIMED } from "./ring.js";
 
 /**
@@ -21,6 +22,9 @@ import { BROKEN, CAUGHT_UP, HIDDEN, Ring, UNTIMED } from "./ring.js";
 /** Bound on producers that have a number of their own; further ones share the last. */
 const MAX_PRODUCERS = 255;
 
+/** Samples from which jitter is computed again: earlier ones have a weight of (15/16)^200, which is nothing. */
+const JITTER_SAMPLES = 200;
+
 /** Window for messages a second. */
 const RATE_WINDOW_MS = 10_000;
 
@@ -28,6 +32,10 @@ export class Recording {
   ring = new Ring();
   histogram = new Histogram();
   jitter = new Jitter();
+  /** Milliseconds. */
+  latency = new Mean();
+  /** Milliseconds. The mean of the samples' error bounds is a bound on the error of their mean. */
+  meanError = new Mean();
   /** @type {string[]} producers, by the number that the ring stores */
   names = [];
   /** Largest error bound of a sample that counts, which bounds every percentile's error. @type {number | null} */
@@ -35,7 +43,7 @@ export class Recording {
   /** Numbers of samples left out of the figures, by reason. */
   left = nothingLeft();
   wire = { messages: 0, bytes: 0 };
-  /** Sums of the samples that count, by the producer's number. */
+  /** Sums of all samples, by the producer's number. */
   payload = { messages: new Float64Array(MAX_PRODUCERS + 1), bytes: new Float64Array(MAX_PRODUCERS + 1) };
   #since = 0;
 
@@ -45,15 +53,33 @@ export class Recording {
     this.ring.push(at, latency?.value ?? NaN, latency?.error ?? NaN, bytes, number, flags);
     this.wire.messages += 1;
     this.wire.bytes += bytes;
-    if (latency === null || flags !== 0) {
-      this.#leaveOut(flags);
-      return;
-    }
     this.payload.messages[number] += 1;
     this.payload.bytes[number] += payload;
-    this.histogram.add(latency.value);
-    this.jitter.add(latency.value);
-    this.error = Math.max(this.error ?? 0, latency.error);
+    if (latency === null || flags !== 0) this.#leaveOut(flags);
+    // The figures have the values as the ring keeps them, so that they can be removed again.
+    else this.#count(Math.fround(latency.value), Math.fround(latency.error));
+  }
+
+  /**
+   * Remove the latencies since a moment from the ring and every figure: the clock that timed them was wrong.
+   * @param {number} since performance.now()
+   */
+  untime(since) {
+    const { ring } = this;
+    const first = ring.since(since);
+    // Samples that the ring no longer has cannot be removed: then the figures begin anew.
+    const isComplete = first > 0 || ring.total === ring.length;
+    for (let index = first; index < ring.length; index += 1) {
+      const slot = ring.slot(index);
+      if (ring.flags[slot] === 0) {
+        this.left.untimed += 1;
+        if (isComplete) this.#uncount(ring.latency[slot], ring.error[slot]);
+      }
+      ring.flags[slot] |= UNTIMED;
+      ring.latency[slot] = ring.error[slot] = NaN;
+    }
+    if (isComplete) this.#scan(first);
+    else this.#clearFigures();
   }
 
   /** Record an interruption: the next message has no predecessor for jitter. */
@@ -97,15 +123,63 @@ export class Recording {
    */
   reset(at) {
     this.ring.clear();
-    this.histogram.clear();
-    this.jitter.clear();
+    this.#clearFigures();
     this.names = [];
-    this.error = null;
     this.left = nothingLeft();
     this.wire = { messages: 0, bytes: 0 };
     this.payload.messages.fill(0);
     this.payload.bytes.fill(0);
     this.begin(at);
+  }
+
+  /** Clear the figures of the samples that count. */
+  #clearFigures() {
+    this.histogram.clear();
+    this.jitter.clear();
+    this.latency.clear();
+    this.meanError.clear();
+    this.error = null;
+  }
+
+  /**
+   * @param {number} latency milliseconds
+   * @param {number} error milliseconds
+   */
+  #count(latency, error) {
+    this.histogram.add(latency);
+    this.jitter.add(latency);
+    this.latency.add(latency);
+    this.meanError.add(error);
+    this.error = Math.max(this.error ?? 0, error);
+  }
+
+  /**
+   * @param {number} latency milliseconds
+   * @param {number} error milliseconds
+   */
+  #uncount(latency, error) {
+    this.histogram.remove(latency);
+    this.latency.remove(latency);
+    this.meanError.remove(error);
+  }
+
+  /**
+   * Compute anew what no removal can: the largest latency, the largest error, and jitter.
+   * @param {number} end index of the first sample that was removed
+   */
+  #scan(end) {
+    const { ring, jitter } = this;
+    jitter.clear();
+    for (let index = Math.max(0, end - JITTER_SAMPLES); index < end; index += 1) {
+      const slot = ring.slot(index);
+      if (ring.flags[slot] === 0) jitter.add(ring.latency[slot]);
+      else jitter.interrupt();
+    }
+    jitter.interrupt();
+    const { latency, error } = ring.largest();
+    this.histogram.correctMax(latency);
+    if (this.histogram.count === 0) this.error = null;
+    else if (ring.total === ring.length) this.error = error;
   }
 
   /** @param {number} flags */
@@ -139,7 +213,7 @@ export function leftOut({ left: { hidden, broken, untimed, caughtUp } }) {
     broken && `${count(broken)} during injected faults`,
     hidden && `${count(hidden)} while the tab was hidden`,
     caughtUp && `${count(caughtUp)} caught up after an interruption`,
-    untimed && `${count(untimed)} before the clock was known`,
+    untimed && `${count(untimed)} while the clock was unknown`,
   ].filter(Boolean);
   return reasons.length === 0 ? "none" : reasons.join(", ");
 }

