@@ -17,6 +17,7 @@ import { WebSocketTransport, websocketUrl } from "./connection/websocket.js";
 import { paintScheduler, part, write } from "./dom.js";
 import { margin } from "./format.js";
 import { ResourceTiming } from "./measure/resource_timing.js";
+import { SavedRun } from "./measure/saved_run.js";
 import { ServerClock, probe } from "./measure/server_clock.js";
 import { SuspensionDetector } from "./measure/suspension.js";
 import { PageVisibility } from "./measure/visibility.js";
@@ -47,8 +48,10 @@ const urls = {
   websocket: websocketUrl(location, dataset.websocketPort ?? ""),
   sse: new URL("/api/sse", location.href),
 };
-const start = selectionFrom(location.search);
-const selections = { websocket: new SelectionSync(start), sse: new SelectionSync(start) };
+const selections = {
+  websocket: new SelectionSync(selectionFrom(location.search, "websocket")),
+  sse: new SelectionSync(selectionFrom(location.search, "sse")),
+};
 const address = {
   websocket: () => selections.websocket.address(urls.websocket),
   sse: () => selections.sse.address(urls.sse),
@@ -183,5 +186,6 @@ setInterval(() => {
   if (!document.hidden && pair.some(({ active }) => active)) repaint();
 }, PAINT_INTERVAL_MS);
 if (document.hidden) visibilityChanged(true, 0);
+new SavedRun(() => sessionStorage, sides).start();
 if (new URLSearchParams(location.search).get("connect") === "1") for (const side of pair) side.connect();
 repaint();

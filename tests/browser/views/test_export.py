@@ -63,11 +63,44 @@ async def test_csv_is_safe(page: Page, browser_errors: BrowserErrors) -> None:
         for (const producer of ["=1+1", 'a,"b"\\n', "plain"]) {
             recording.record({ at: 1, latency: null, payload: 1, bytes: 2, producer, flags: 4 });
         }
-        return csv({ sse: recording }, 0).join("");
+        return [...csv({ sse: recording }, 0)].join("");
     }"""
     rows = list(csv.reader((await page.evaluate(body)).splitlines(keepends=True)))
     assert [row[5] for row in rows] == ["producer", "'=1+1", 'a,"b"\n', "plain"]
     assert rows[1] == ["sse", "1", "", "", "2", "'=1+1", "0", "0", "1", "0"]
+
+
+async def test_samples_that_arrive_meanwhile_shift_none(page: Page) -> None:
+    """Rows are those of the start, none twice; what a full ring overwrites is left out."""
+    body = """async () => {
+        const { rows } = await import("/static/views/export.js");
+        const { Ring } = await import("/static/measure/ring.js");
+        const ring = new Ring(4);
+        for (let at = 1; at <= 6; at += 1) ring.push(at, 0, 0, 0, 0, 0);
+        const work = rows({ ring, names: [] }, 0);
+        const found = [work.next().value[0]];
+        for (let at = 7; at <= 8; at += 1) ring.push(at, 0, 0, 0, 0, 0);
+        for (const [at] of work) found.push(at);
+        const cleared = rows({ ring, names: [] }, 0);
+        cleared.next();
+        ring.clear();
+        return [found, [...cleared].length];
+    }"""
+    assert await page.evaluate(body) == [[3, 5, 6], 0]
+
+
+async def test_the_link_has_the_settings_of_each_side(open_page: Open) -> None:
+    """Where SSE differs, it has parameters of its own; the page that the link opens differs too."""
+    address = "/?producers=message&speed=5&sse.producers=*&sse.speed=2"
+    page = await open_page(address)
+    link = page.locator('[data-part="link"]')
+    shown = urlsplit(await link.input_value())
+    assert parse_qs(shown.query) == parse_qs(urlsplit(address).query)
+    same = await open_page("/?producers=message&sse.producers=message")
+    assert (
+        await same.locator('[data-part="link"]').input_value()
+        == f"{same.url.split('?')[0]}?producers=message"
+    )
 
 
 async def test_the_link_reproduces_the_settings(open_page: Open) -> None:

@@ -15,15 +15,38 @@
  * @property {string} speed factor on the rate of private producers; a text, so that the server checks it as given
  */
 
+/** Prefix of the parameters in the page's address that are for one side only. */
+const SSE_ONLY = "sse.";
+
+/** Value of `sse.producers` for all producers. */
+const ALL = "*";
+
 /**
- * Read the selection from the page's address.
+ * Read a side's selection from the page's address: ?producers= and ?speed= are for both, ?sse.producers= and ?sse.speed=
+ * for SSE alone.
  * @param {string} search location.search
+ * @param {"websocket" | "sse"} [side]
  * @returns {Selection}
  */
-export function selectionFrom(search) {
+export function selectionFrom(search, side = "websocket") {
   const given = new URLSearchParams(search);
-  const names = given.get("producers");
-  return { producers: names === null ? null : names.split(",").filter(Boolean), speed: given.get("speed") ?? "1" };
+  const value = (/** @type {string} */ name) =>
+    (side === "sse" ? given.get(SSE_ONLY + name) : null) ?? given.get(name);
+  const names = value("producers");
+  const producers = names === null || names === ALL ? null : names.split(",").filter(Boolean);
+  return { producers, speed: value("speed") ?? "1" };
+}
+
+/**
+ * Write into the page's address what differs for SSE.
+ * @param {URL} url with the selection of WebSocket
+ * @param {Selection} websocket
+ * @param {Selection} sse
+ */
+export function addDifference(url, websocket, sse) {
+  const { searchParams } = url;
+  if (!sameProducers(websocket, sse)) searchParams.set(`${SSE_ONLY}producers`, sse.producers?.join(",") ?? ALL);
+  if (!sameSpeed(websocket.speed, sse.speed)) searchParams.set(`${SSE_ONLY}speed`, sse.speed);
 }
 
 /**
@@ -117,6 +140,8 @@ export function isPositionUpdate({ producer, id }) {
 export class SelectionSync {
   /** @type {Selection} */
   chosen;
+  /** Position after which the first connection resumes; null for none. @type {string | null} */
+  resumeAfter = null;
   /** Why the connection does not receive what was chosen; empty while it does. */
   refusal = "";
   /** @type {Selection} in the address of the last connect */
@@ -137,7 +162,9 @@ export class SelectionSync {
    * @param {URL} url
    */
   address(url) {
-    return addressFor(url, this.chosen).href;
+    const address = addressFor(url, this.chosen);
+    if (this.resumeAfter !== null) address.searchParams.set("last_event_id", this.resumeAfter);
+    return address.href;
   }
 
   /** Record that a connection opens with the address as it is now. */

@@ -101,11 +101,21 @@ export class Side {
     return this.measurement.stats.ledger;
   }
 
-  connect() {
+  /** Position of the last shared message, after which another connection can resume. @returns {string | null} */
+  get position() {
+    return this.#transport.position ?? this.selection.resumeAfter;
+  }
+
+  /**
+   * Connect.
+   * @param {string | null} [position] of an earlier page's connection that this one continues; null for none
+   */
+  connect(position = null) {
     if (this.active) return;
     this.sender.error = "";
     this.#transport.position = null;
-    this.ledger.forgetShared();
+    this.selection.resumeAfter = position;
+    if (position === null) this.ledger.forgetShared();
     this.selection.connecting();
     this.#since = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);

@@ -87,6 +87,18 @@ export class Ledger {
     this.late += 1;
   }
 
+  /** Everything as plain data; setting it continues an earlier ledger. */
+  get state() {
+    const { missing, repeated, late, reported, unchecked } = this;
+    return { counts: { missing, repeated, late, reported, unchecked }, last: [...this.#last], gaps: [...this.#missing] };
+  }
+
+  set state({ counts, last, gaps }) {
+    Object.assign(this, counts);
+    this.#last = new Map(last);
+    this.#missing = new Map(gaps);
+  }
+
   /** Clear the counts but keep the numbering. A late message of an older gap is then not counted. */
   reset() {
     this.missing = 0;

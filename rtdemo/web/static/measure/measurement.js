@@ -35,6 +35,17 @@ export class Stats {
     this.ledger.enter(message);
   }
 
+  /** Everything as plain data; setting it continues earlier counts. */
+  get state() {
+    const { received, unreadable, reconnects, connectionTime, ledger } = this;
+    return { counts: { received, unreadable, reconnects, connectionTime }, ledger: ledger.state };
+  }
+
+  set state({ counts, ledger }) {
+    Object.assign(this, counts);
+    this.ledger.state = ledger;
+  }
+
   /** Clear every figure. */
   reset() {
     this.received = 0;

@@ -117,6 +117,31 @@ export class Recording {
     return this.wire.messages === 0 ? null : this.wire.bytes / this.wire.messages;
   }
 
+  /** The figures as plain data, without the ring; setting it continues an earlier recording. */
+  get state() {
+    const { histogram, latency, meanError, error, left, wire, names, payload } = this;
+    return {
+      histogram: { counts: [...histogram.counts], below: histogram.below, count: histogram.count, max: histogram.max },
+      jitter: this.jitter.value,
+      means: [latency, meanError].map(({ count, sum }) => ({ count, sum })),
+      payload: names.map((_, number) => [payload.messages[number], payload.bytes[number]]),
+      ...{ error, left, wire, names },
+    };
+  }
+
+  set state({ histogram, jitter, means, payload, error, left, wire, names }) {
+    const { counts, ...rest } = histogram;
+    Object.assign(this.histogram, rest).counts.set(counts);
+    this.jitter.value = jitter;
+    Object.assign(this.latency, means[0]);
+    Object.assign(this.meanError, means[1]);
+    payload.forEach(([messages, bytes], number) => {
+      this.payload.messages[number] = messages;
+      this.payload.bytes[number] = bytes;
+    });
+    Object.assign(this, { error, left, wire, names });
+  }
+
   /**
    * Clear every sample and figure.
    * @param {number} at performance.now()

@@ -76,11 +76,8 @@ export class ResourceTiming {
     observer.observe({ type: "resource" });
   }
 
-  /** The parts of the last stream, or of the page's own request until a stream ends, as one line. */
+  /** The parts of the last stream as one line. Those of another request, such as the page's own, would be no answer. */
   get line() {
-    if (this.stream !== null) return `last stream: ${partsLine(this.stream)}`;
-    const record = navigation();
-    const parts = record === null ? null : partsOf(record);
-    return parts === null ? "known when the stream ends" : `this page: ${partsLine(parts)}`;
+    return this.stream === null ? "known when the stream ends" : `last stream: ${partsLine(this.stream)}`;
   }
 }

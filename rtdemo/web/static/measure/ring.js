@@ -98,6 +98,15 @@ export class Ring {
     return largest;
   }
 
+  /**
+   * Remove all samples, to add those of an earlier ring.
+   * @param {boolean} hadMore whether that one had lost older samples
+   */
+  restart(hadMore) {
+    this.length = 0;
+    this.total = hadMore ? this.#capacity : 0;
+  }
+
   /** Remove all samples. */
   clear() {
     this.length = 0;

@@ -3,7 +3,7 @@
  * Writes a run for other programs: all kept samples and the figures; and the link to its settings. Pure.
  * @module views/export
  */
-import { addressFor, sameSelection } from "../connection/selection.js";
+import { addDifference, addressFor } from "../connection/selection.js";
 import { BROKEN, CAUGHT_UP, HIDDEN, UNTIMED } from "../measure/ring.js";
 
 /** @typedef {import("../connection/selection.js").Selection} Selection */
@@ -41,12 +41,16 @@ export function figures({ stats, recording }, now) {
 }
 
 /**
- * List the samples, oldest first, each as the values of `COLUMNS`.
+ * List the samples of now, oldest first, each as the values of `COLUMNS`. Meanwhile samples may arrive; one that is
+ * overwritten before its turn is left out.
  * @param {Recording} recording
  * @param {number} origin performance.timeOrigin
  */
 export function* rows({ ring, names }, origin) {
-  for (let index = 0; index < ring.length; index += 1) {
+  const end = ring.total;
+  for (let number = end - ring.length; number < Math.min(end, ring.total); number += 1) {
+    const index = number - (ring.total - ring.length);
+    if (index < 0) continue;
     const slot = ring.slot(index);
     yield [
       rounded(origin + ring.at[slot]),
@@ -71,14 +75,40 @@ function rounded(value) {
  * Write the samples of several recordings as CSV (RFC 4180).
  * @param {Record<string, Recording>} recordings
  * @param {number} origin
- * @returns {string[]} lines, so that no one string is as long as all of them
+ * @returns {Generator<string, void>} lines
  */
-export function csv(recordings, origin) {
-  const lines = [`transport,${COLUMNS.join(",")}\r\n`];
+export function* csv(recordings, origin) {
+  yield `transport,${COLUMNS.join(",")}\r\n`;
   for (const [name, recording] of Object.entries(recordings)) {
-    for (const row of rows(recording, origin)) lines.push(`${[name, ...row].map(cell).join(",")}\r\n`);
+    for (const row of rows(recording, origin)) yield `${[name, ...row].map(cell).join(",")}\r\n`;
   }
-  return lines;
+}
+
+/**
+ * Write a run as JSON: one object, and in it one for each side with its samples as a table.
+ * @param {object} run without the sides
+ * @param {Record<string, object>} sides without their samples
+ * @param {Record<string, Recording>} recordings by the same names
+ * @param {number} origin
+ * @returns {Generator<string, void>} pieces
+ */
+export function* json(run, sides, recordings, origin) {
+  yield opened(run);
+  for (const [name, side] of Object.entries(sides)) {
+    yield `,${JSON.stringify(name)}:${opened(side)},"samples":${opened({ columns: COLUMNS })},"rows":[`;
+    let separator = "";
+    for (const row of rows(recordings[name], origin)) {
+      yield `${separator}${JSON.stringify(row)}`;
+      separator = ",";
+    }
+    yield "]}}";
+  }
+  yield "}";
+}
+
+/** @param {object} object that more keys follow */
+function opened(object) {
+  return JSON.stringify(object).slice(0, -1);
 }
 
 /**
@@ -89,15 +119,6 @@ function cell(value) {
   if (typeof value !== "string") return value === null ? "" : String(Number(value));
   const plain = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
-}
-
-/**
- * Write the samples of a recording as a table for JSON.
- * @param {Recording} recording
- * @param {number} origin
- */
-export function table(recording, origin) {
-  return { columns: COLUMNS, rows: [...rows(recording, origin)] };
 }
 
 /**
@@ -114,15 +135,16 @@ export function spansSinceEpoch(list, origin) {
 }
 
 /**
- * Write the settings into the page's address, without its other parameters.
+ * Write the settings into the page's address, without its other parameters. Where the sides differ, `sse.producers` and
+ * `sse.speed` are those of SSE.
  * @param {URL | Location} page
  * @param {Selection} websocket
  * @param {Selection} sse
  * @param {number} window seconds that the charts show
- * @returns {{ href: string, whole: boolean }} whole is false if the sides differ: a link has one choice for both
  */
 export function settingsLink(page, websocket, sse, window) {
   const url = addressFor(new URL(page.pathname, page.origin), websocket);
+  addDifference(url, websocket, sse);
   if (window !== 60) url.searchParams.set("window", String(window));
-  return { href: url.href, whole: sameSelection(websocket, sse) };
+  return url.href;
 }

@@ -3,8 +3,9 @@
  * Shows the export: the run as CSV and JSON, and a link to the settings.
  * @module views/export_panel
  */
-import { FORMAT_VERSION, csv, spansSinceEpoch, figures, settingsLink, table } from "./export.js";
+import { FORMAT_VERSION, csv, figures, json, settingsLink, spansSinceEpoch } from "./export.js";
 import { part, partOfType, write } from "../dom.js";
+import { collected } from "./slices.js";
 
 /** @typedef {import("../measure/server_clock.js").ServerClock} ServerClock */
 /** @typedef {import("../producers.js").TransportName} TransportName */
@@ -36,20 +37,19 @@ export class ExportPanel {
     const press = (/** @type {string} */ name, /** @type {() => void} */ action) => {
       part(root, name).addEventListener("click", action);
     };
-    press("csv", () => save("csv", "text/csv", csv(this.#recordings, performance.timeOrigin)));
-    press("json", () => save("json", "application/json", [JSON.stringify(this.#run())]));
+    press("csv", () => void save("csv", "text/csv", csv(this.#recordings, performance.timeOrigin)));
+    press("json", () => void save("json", "application/json", this.#json()));
     press("copy", () => void this.#copy());
   }
 
   /** Write the link to the current settings. */
   paint() {
-    const { href, whole } = this.#link;
+    const href = this.#link;
     if (this.#box.value !== href) {
       this.#box.value = href;
       this.#outcome = "";
     }
-    const hint = whole ? "" : "The sides differ; the link has WebSocket's settings for both.";
-    write(part(this.#root, "link-note"), this.#outcome || hint);
+    write(part(this.#root, "link-note"), this.#outcome);
   }
 
   get #link() {
@@ -66,25 +66,24 @@ export class ExportPanel {
     return partOfType(this.#root, "link", HTMLInputElement);
   }
 
-  #run() {
+  #json() {
     const now = performance.now();
     const sides = Object.entries(this.#sides).map(([name, { measurement, selection }]) => {
-      const samples = table(measurement.recording, performance.timeOrigin);
       const spans = spansSinceEpoch(measurement.spans.list, performance.timeOrigin);
-      return [name, { settings: selection.chosen, figures: figures(measurement, now), spans, samples }];
+      return [name, { settings: selection.chosen, figures: figures(measurement, now), spans }];
     });
-    return {
+    const run = {
       format: "rtdemo page run",
       version: FORMAT_VERSION,
       rtdemo: document.documentElement.dataset.version,
       at: new Date().toISOString(),
-      url: this.#link.href,
+      url: this.#link,
       userAgent: navigator.userAgent,
       clockError: this.#clock.at(now)?.error ?? null,
       verdict: this.#verdict.sentence,
       parity: this.#verdict.lines,
-      ...Object.fromEntries(sides),
     };
+    return json(run, Object.fromEntries(sides), this.#recordings, performance.timeOrigin);
   }
 
   /** Copy the link. Without access to the clipboard, as on a page without TLS, select it for the reader to copy. */
@@ -104,9 +103,10 @@ export class ExportPanel {
 /**
  * @param {string} extension
  * @param {string} type
- * @param {string[]} parts
+ * @param {Iterator<string>} texts
  */
-function save(extension, type, parts) {
+async function save(extension, type, texts) {
+  const parts = await collected(texts);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob(parts, { type }));
   link.download = `rtdemo-${new Date().toISOString().replaceAll(/[:.]/g, "-")}.${extension}`;
