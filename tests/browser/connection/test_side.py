@@ -29,7 +29,9 @@ FAKE = """async () => {
             },
         };
     };
-    const environment = { clock: { at: () => null }, visibility: { hiddenAfter: () => false } };
+    const clock = { at: () => null, suspect: () => {} };
+    const suspension = { resumedAt: -Infinity, check: () => {} };
+    const environment = { clock, suspension, visibility: { delays: () => false } };
     const selection = new SelectionSync({ producers: null, speed: "1" });
     window.side = new Side(transport, environment, selection, () => {});
     const arrive = (fields) => {
