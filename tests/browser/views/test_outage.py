@@ -12,10 +12,11 @@ from tests.browser.modules import run
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SIDES = """
-    const side = (state, downSince = null, retryAt = null, kind = null, sentence = "") => ({
-        state, downSince, retryAt, sentence, open: state === "connected",
-        measurement: { faults: { kind } },
+    const side = (state, downSince = null, retryAt = null, more = {}) => ({
+        state, downSince, retryAt, sentence: "Why.", cause: "", measurement: { faults: { kind: null } },
+        ...more,
     });
+    const fault = (kind, endsAt = null) => ({ measurement: { faults: { kind, endsAt } } });
     const at = (one, other) =>
         m.outage([{ name: "WebSocket", side: one }, { name: "SSE", side: other }], 20_000);
 """
@@ -42,33 +43,53 @@ async def test_nothing_is_wrong(page: Page) -> None:
 
 
 async def test_an_interruption(page: Page) -> None:
-    """Which side, since when, what next, and whether the other works."""
+    """Which side, for how long, what next, and whether the other works."""
     found = await outages(
         page,
         'side("reconnecting", 8_000, 22_500), side("reconnecting", 9_000, 21_000)',
-        'side("stalled", 14_000), side("connected")',
+        'side("reconnecting", 14_000), side("connected")',
         'side("connected"), side("reconnecting", 17_000, 20_400)',
-        'side("reconnecting", 17_000, null, "cut"), side("idle")',
+        'side("reconnecting", 17_000, null, { cause: "The browser is offline." }), side("idle")',
+        'side("stalled", 16_000), side("connected")',
+        'side("stalled", 16_000), side("stalled", 15_500)',
     )
     assert [each["sentence"] for each in found] == [
-        "Server unreachable since 12 s, next try in 1 s.",
-        "WebSocket interrupted since 6 s, trying now; SSE works.",
-        "SSE interrupted since 3 s, next try in 1 s; WebSocket works.",
-        "Your fault since 3 s, trying now.",
+        "Server unreachable for 12 s, next try in 1 s.",
+        "WebSocket interrupted for 6 s, trying now; SSE works.",
+        "SSE interrupted for 3 s, next try in 1 s; WebSocket works.",
+        "Browser offline for 3 s, trying now.",
+        "Nothing arrives over WebSocket for 4 s: the path is being checked.",
+        "Nothing arrives for 4 s: the path is being checked.",
     ]
     assert {each["level"] for each in found} == {"waiting"}
+
+
+async def test_a_fault_of_the_reader(page: Page) -> None:
+    """What the reader injected is no outage, and what it does now is said at once."""
+    found = await outages(
+        page,
+        'side("reconnecting", 19_900, 20_300, fault("cut")), side("connected")',
+        'side("connected", null, null, fault("stop", 22_100)), side("connected")',
+        'side("connected", null, null, fault("delay")), side("connected", null, null, fault("stop"))',
+    )
+    assert [each["sentence"] for each in found] == [
+        "You cut WebSocket, next try in 1 s.",
+        "You stopped WebSocket, 3 s left.",
+        "You delay WebSocket by 250 ms; you stopped SSE.",
+    ]
+    assert {each["title"] for each in found} == {"Fault injected"}
 
 
 async def test_an_end(page: Page) -> None:
     """What only the reader can mend has the side's own sentence."""
     found = await outages(
         page,
-        'side("refused", null, null, null, "Why."), side("connected")',
-        'side("refused", null, null, null, "Why."), side("refused", null, null, null, "Why.")',
-        'side("connected"), side("lost", null, null, null, "Because.")',
+        'side("refused"), side("connected")',
+        'side("refused"), side("refused")',
+        'side("connected"), side("lost")',
     )
     assert [(each["sentence"], each["level"]) for each in found] == [
         ("WebSocket did not connect: Why.", "alert"),
         ("Neither connected: Why.", "alert"),
-        ("SSE ended: Because.", "alert"),
+        ("SSE ended: Why.", "alert"),
     ]
