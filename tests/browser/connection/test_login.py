@@ -59,7 +59,10 @@ async def test_form_asks_for_a_token_and_the_page_connects(
     assert given not in await page.content()
     await page.reload()
     await expect(state(page)).to_contain_text("You are logged in.")
+    # The run goes on after a reload, with new tickets.
+    await panel.becomes("connected")
     await page.get_by_role("button", name="Forget the token").click()
+    await panel.press("Disconnect")
     await panel.press("Connect")
     await panel.becomes("refused")
     await expect(state(page)).to_have_text("This server needs a login token.")

@@ -34,12 +34,13 @@ async def test_a_clock_that_stands_still_ends_the_measurement(page: Page) -> Non
 
 
 async def test_the_tick_of_this_browser(page: Page) -> None:
-    """Every reading of the clock is a multiple of it."""
+    """Every reading of the clock is a multiple of it away from the first."""
     body = """
         const tick = m.measureTick();
+        const start = performance.now();
         let worst = 0;
         for (let i = 0; i < 1000; i += 1) {
-            const steps = performance.now() / tick;
+            const steps = (performance.now() - start) / tick;
             worst = Math.max(worst, Math.abs(steps - Math.round(steps)));
         }
         return [tick, worst];
