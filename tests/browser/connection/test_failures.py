@@ -57,7 +57,7 @@ async def test_refused_by_a_limit(
     await panel.press("Connect")
     await panel.becomes("reconnecting")
     await expect(panel.sentence).to_contain_text(
-        "The server refused the connection: the server has 5 connections Retrying in 1."
+        "The server refused the connection: the server has 5 connections. It retries by itself"
     )
     monkeypatch.undo()
     await panel.becomes("connected")
@@ -132,7 +132,7 @@ async def test_reconnect_that_is_refused_ends_with_the_reason(
     panel = Panel(page, "sse")
     await panel.press("Connect")
     await panel.becomes("lost")
-    await expect(panel.sentence).to_have_text(f"The server refused the connection: {refuse}")
+    await expect(panel.sentence).to_have_text(f"The server refused the connection: {refuse}.")
     browser_errors.remove_expected("400")
 
 

@@ -18,7 +18,7 @@ SENTENCES = """async () => {
     const [{ closeSentence }, { streamsExhausted }, { Silence }, texts] = await Promise.all(
         names.map((name) => import(`/static/connection/${name}.js`)),
     );
-    const next = "Retrying in 30.0 s, until you press Disconnect.";
+    const next = "It retries by itself until you press Disconnect.";
     const sentences = [1000, 1001, 1006, 1011, 1013].map((code) => `${closeSentence(code)} ${next}`);
     for (const tabs of [{ others: 6, holdsStream: false }, { others: 5, holdsStream: true }]) {
         sentences.push(streamsExhausted(tabs, "http/1.1"));
@@ -101,11 +101,11 @@ async def test_a_retry_that_hangs_is_given_up(page: Page) -> None:
     )
     await page.clock.install()
     await sockets[0].close(code=1011)
-    await expect(panel.sentence).to_contain_text("Retrying in")
+    await expect(panel.sentence).to_contain_text("It retries by itself")
     await page.clock.fast_forward(600)
     await expect(panel.sentence).to_contain_text("Code 1011. Opening it again. Disconnect stops this.")
     await page.clock.fast_forward(4_000)
-    await expect(panel.sentence).to_contain_text("No answer in 4 s. Retrying in")
+    await expect(panel.sentence).to_contain_text("No answer in 4 s. It retries by itself")
     await page.clock.fast_forward(1_100)
     await expect(panel.sentence).to_contain_text("Opening it again")
     assert await page.evaluate("window.made") == 2

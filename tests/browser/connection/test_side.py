@@ -115,7 +115,7 @@ async def test_heartbeats_are_counted_nowhere(fake: Fake) -> None:
 async def test_next_try_and_the_time_since_the_loss_are_known(fake: Fake) -> None:
     """For a countdown; both are none once it works again."""
     found = await fake.do("events.reconnecting('It broke.', performance.now() + 4000)")
-    sentence = "It broke. Retrying in 4.0 s, until you press Disconnect."
+    sentence = "It broke. It retries by itself until you press Disconnect."
     down = {"state": "reconnecting", "cause": "It broke.", "asked": []}
     assert found == {**down, "sentence": sentence, "since": 0, "retry": 4}
     await fake.wait(4)

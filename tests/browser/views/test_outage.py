@@ -51,7 +51,7 @@ async def test_an_interruption(page: Page) -> None:
         'side("connected"), side("reconnecting", 17_000, 20_400)',
         'side("reconnecting", 17_000, null, { cause: "The browser is offline." }), side("idle")',
         'side("stalled", 16_000), side("connected")',
-        'side("stalled", 16_000), side("stalled", 15_500)',
+        'side("stalled", 16_000), side("stalled", 15_600)',
     )
     assert [each["sentence"] for each in found] == [
         "Server unreachable for 12 s, next try in 1 s.",

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from rtdemo.server.server import Server
-from tests.browser.conftest import Open, Serve
+from tests.browser.conftest import BrowserErrors, Open, Serve
 from tests.browser.panel import Panel
 
 INVITATION = "Press Compare: ten seconds show which is faster here."
@@ -26,7 +26,7 @@ async def test_a_verdict_is_reached(open_page: Open, flooded: Server) -> None:
     for line in await audit.all():
         await expect(line).to_have_attribute("data-result", "ok")
     await expect(audit.nth(2)).to_contain_text("flood compared; excluded as different: status")
-    await expect(sentence).to_contain_text("of 20 blocks of time")
+    await expect(page.locator('[data-part="verdict-note"]')).to_contain_text("of 20 blocks of time")
     await expect(sentence).to_contain_text(re.compile(r" under | faster here"), timeout=60_000)
 
 
@@ -52,3 +52,35 @@ async def test_probes_that_are_off_are_not_asked(open_page: Open, serve: Serve) 
     line = page.get_by_role("listitem").filter(has_text="TCP_NODELAY")
     await expect(line).to_have_attribute("data-result", "unknown")
     await expect(line).to_contain_text("the server's probes are disabled")
+
+
+async def test_an_outage_is_at_the_top(
+    page: Page, server: Server, browser_errors: BrowserErrors
+) -> None:
+    """It is in the headline and in the tab's title, and the main button makes a try at once."""
+    headline = page.locator('[data-part="verdict-sentence"]')
+    await page.get_by_role("button", name="Connect both").click()
+    for side in ("websocket", "sse"):
+        await Panel(page, side).becomes("connected")
+    await server.stop()
+    await expect(headline).to_have_text(
+        re.compile(r"^Server unreachable for \d+ s, next try in \d s\.$")
+    )
+    await expect(page).to_have_title("⚠ Server unreachable · rtdemo")
+    async with page.expect_request(re.compile("/api/sse|/healthz")):
+        await page.get_by_role("button", name="Try now").click()
+    await page.get_by_role("button", name="Disconnect both").click()
+    await expect(headline).to_have_text(INVITATION)
+    await expect(page).to_have_title("rtdemo: WebSocket and Server-Sent Events, side by side")
+    browser_errors.remove_expected("ERR_")
+
+
+async def test_figures_that_the_headline_shows_add_up(open_page: Open) -> None:
+    """The difference in bytes is that of the two figures beside it, not of hidden digits."""
+    page = await open_page("/?producers=message&speed=20")
+    await page.get_by_role("button", name="Connect both").click()
+    cells = [page.locator(f'[data-part="{name}-bytes"]') for name in ("websocket", "sse", "difference")]
+    await expect(cells[2]).to_have_text(re.compile(r"^WebSocket \d+ B less$"))
+    await page.get_by_role("button", name="Disconnect both").click()
+    one, other, fewer = [int(re.sub(r"\D", "", await cell.inner_text())) for cell in cells]
+    assert other - one == fewer

@@ -43,6 +43,8 @@ const EQUAL_MS = 1;
 /** The sentence before both are connected. */
 export const INVITATION = "Press Compare: ten seconds show which is faster here.";
 
+const TOO_FEW = "Too few messages for a verdict yet. Compare takes ten seconds.";
+
 /** @type {Findings} */
 const NO_FINDINGS = { blocks: 0, summaries: null, p50: null, p99: null };
 
@@ -147,10 +149,10 @@ export function outcome({ low, high }) {
  * @param {string[]} failed why the sides cannot be compared; empty if they can
  * @param {string} waiting why there is nothing to compare yet
  */
-export function verdictSentence({ blocks, summaries, p50 }, failed, waiting) {
+export function verdictSentence({ summaries, p50 }, failed, waiting) {
   if (failed.length > 0) return `Not comparable: ${failed.join("; ")}.`;
   if (summaries === null) return waiting;
-  return p50 === null ? tooFew(blocks) : SENTENCES[outcome(p50)](p50);
+  return p50 === null ? TOO_FEW : SENTENCES[outcome(p50)](p50);
 }
 
 /** @type {Record<Outcome, (interval: Interval) => string>} */
@@ -170,6 +172,7 @@ export function differenceText(interval) {
   const found = outcome(interval);
   if (found === "websocket") return `WebSocket ${range(-high, -low)} ms faster`;
   if (found === "sse") return `SSE ${range(low, high)} ms faster`;
+  if (found === "unclear") return "too few to tell";
   return `under ${bound(interval)} ms`;
 }
 
@@ -181,14 +184,9 @@ export function differenceText(interval) {
 export function waitingSentence(recordings, open) {
   if (!open) return INVITATION;
   const uncounted = recordings.find(({ wire, histogram }) => wire.messages > 0 && histogram.count === 0);
-  if (uncounted === undefined) return tooFew(0);
+  if (uncounted === undefined) return TOO_FEW;
   if (uncounted.left.untimed < uncounted.wire.messages) return `Every message so far was left out: ${leftOut(uncounted)}.`;
   return "No message could be timed: the server's clock is unknown. If this lasts, check that /api/time answers.";
-}
-
-/** @param {number} blocks */
-function tooFew(blocks) {
-  return `Too few messages for a verdict yet (${blocks} of ${MIN_BLOCKS} blocks of time). Compare takes ten seconds.`;
 }
 
 /**

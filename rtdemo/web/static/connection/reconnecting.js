@@ -76,7 +76,7 @@ export class ReconnectingTransport {
     this.#login = login;
     this.#admission = new Admission(login);
     watchPage({
-      hurry: () => this.#hurry(),
+      hurry: () => this.hurry(),
       offline: () => this.#report(),
       restored: () => this.drop("The browser had closed this page's connections while another page was shown."),
     });
@@ -136,8 +136,8 @@ export class ReconnectingTransport {
     this.#try();
   }
 
-  /** Try now instead of later: the network or the page is back. A try that began long ago may wait for the old network. */
-  #hurry() {
+  /** Try now instead of later: the reader asks, or the network or the page is back. A try that began long ago may wait for the old network. */
+  hurry() {
     const isStuck = this.#state === "opening" && !this.#isFirst && performance.now() - this.#startedAt > RECENT_MS;
     if (!isStuck && (this.#state !== "waiting" || this.#isAsked)) return;
     this.#backoff.reset();

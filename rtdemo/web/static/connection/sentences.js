@@ -33,12 +33,11 @@ export function faultSentence(kind) {
 }
 
 /**
- * Return the sentence about the next try of a connection.
- * @param {number | null} ms until then; null during a try
+ * Return the sentence about the next try of a connection. The top of the page counts down to it.
+ * @param {boolean} isTrying
  */
-export function retrySentence(ms) {
-  if (ms === null) return "Opening it again. Disconnect stops this.";
-  return `Retrying in ${(Math.max(0, ms) / 1000).toFixed(1)} s, until you press Disconnect.`;
+export function retrySentence(isTrying) {
+  return isTrying ? "Opening it again. Disconnect stops this." : "It retries by itself until you press Disconnect.";
 }
 
 /** @param {number} ms for which nothing worked */

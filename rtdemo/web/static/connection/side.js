@@ -129,6 +129,11 @@ export class Side {
     this.#end("disconnected", "You closed it. Connect opens it again.");
   }
 
+  /** Try now if the next try of a reconnect is later. */
+  retryNow() {
+    if (this.retryAt !== null) this.#transport.hurry();
+  }
+
   /** Clear figures and messages; the connection stays open. */
   reset() {
     this.measurement.reset(performance.now());
@@ -251,7 +256,7 @@ export class Side {
     this.downSince ??= now;
     this.retryAt = retryAt;
     this.cause = cause === this.#cutCause ? CUT : cause;
-    this.#setState("reconnecting", `${this.cause} ${retrySentence(retryAt === null ? null : retryAt - now)}`);
+    this.#setState("reconnecting", `${this.cause} ${retrySentence(retryAt === null)}`);
   }
 
   /**

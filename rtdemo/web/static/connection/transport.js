@@ -27,6 +27,7 @@ import { clip, oneLine } from "../format.js";
  * @property {(payload: number, id: string | null) => number} wireBytes bytes of a message with its framing
  * @property {() => void} connect
  * @property {() => void} disconnect no event follows
+ * @property {() => void} hurry try now instead of later
  * @property {(cause: string) => void} drop drop a connection that no longer works, and reconnect at once
  * @property {(text: string, client: string | null) => Promise<void>} send rejects with a sentence
  */
@@ -57,7 +58,8 @@ export async function explainFailure(address, unexplained, login = null) {
   }
   const failure = await refusal(address, login).catch(() => null);
   if (failure === null) return { sentence: await unexplained(), retryMs: null, isFinal: false };
-  return { ...failure, sentence: `The server refused the connection: ${failure.sentence}` };
+  const reason = failure.sentence.replace(/[^.!?]$/, "$&.");
+  return { ...failure, sentence: `The server refused the connection: ${reason}` };
 }
 
 /** Return whether the server of this page is alive. */

@@ -102,7 +102,7 @@ function describeSilence(silent, now) {
  * @param {number} now
  */
 function secondsDown(sides, now) {
-  return Math.floor((now - Math.min(...sides.map(({ side }) => side.downSince ?? now))) / 1000);
+  return Math.round((now - Math.min(...sides.map(({ side }) => side.downSince ?? now))) / 1000);
 }
 
 /**

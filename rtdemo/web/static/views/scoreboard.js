@@ -3,7 +3,7 @@
  * Shows the answer: one sentence, the state of each side, and four figures with their differences.
  * @module views/scoreboard
  */
-import { differenceText, outcome } from "../compare/verdict.js";
+import { MIN_BLOCKS, differenceText, outcome } from "../compare/verdict.js";
 import { part, partOfType, write } from "../dom.js";
 import { NONE, count, margin, milliseconds } from "../format.js";
 import { lossText } from "../measure/ledger.js";
@@ -44,7 +44,7 @@ export class Scoreboard {
     this.#quick = quick;
     this.#verdict = verdict;
     this.#title = document.title;
-    part(this.#root, "compare").addEventListener("click", () => (quick.running ? quick.stop() : quick.start()));
+    part(this.#root, "compare").addEventListener("click", () => this.#press());
     part(this.#root, "both").addEventListener("click", () => this.#connectOrDisconnect());
   }
 
@@ -53,16 +53,44 @@ export class Scoreboard {
     const sides = TRANSPORTS.map((name) => ({ name: TRANSPORT_LABELS[name], side: this.#sides[name] }));
     const problem = outage(sides, performance.now());
     const sentence = problem?.sentence || this.#quick.sentence || this.#verdict();
+    write(part(this.#root, "verdict-note"), this.#note(problem));
     this.#root.dataset.phase = this.#quick.phase;
     this.#root.dataset.problem = problem?.level ?? "none";
     write(part(this.#root, "verdict-sentence"), sentence);
     document.title = problem === null ? this.#title : `⚠ ${problem.title} · rtdemo`;
     partOfType(this.#root, "progress", HTMLProgressElement).value = this.#quick.progress;
-    write(part(this.#root, "compare"), this.#quick.running ? "Stop" : this.#quick.phase === "done" ? "Compare again" : "Compare");
+    write(part(this.#root, "compare"), this.#action);
     write(part(this.#root, "both"), this.#allActive ? "Disconnect both" : "Connect both");
     for (const name of TRANSPORTS) this.#paintState(name);
     this.#paintCells();
     this.#announce(problem === null && !this.#quick.running ? this.#claim : "");
+  }
+
+  /** What the main button does now. */
+  get #action() {
+    if (TRANSPORTS.some((name) => this.#sides[name].retryAt !== null)) return "Try now";
+    if (this.#quick.running) return "Stop";
+    return this.#quick.phase === "done" ? "Compare again" : "Compare";
+  }
+
+  #press() {
+    if (this.#action === "Try now") return TRANSPORTS.forEach((name) => this.#sides[name].retryNow());
+    if (this.#quick.running) this.#quick.stop();
+    else this.#quick.start();
+  }
+
+  /**
+   * Return what the figures are of, or the verdict before a problem.
+   * @param {import("./outage.js").Outage | null} problem
+   */
+  #note(problem) {
+    const { summaries, p50, blocks } = this.#comparison.findings;
+    if (summaries === null || this.#quick.running) return "";
+    if (problem !== null) return p50 === null ? "" : `Before that: ${this.#verdict()}`;
+    const [websocket, sse] = summaries.map((each) => count(each.count));
+    if (p50 === null) return `Of ${websocket} and ${sse} messages: ${blocks} of ${MIN_BLOCKS} blocks of time.`;
+    const stays = this.#quick.phase === "done" && this.#allActive ? " Both stay connected, at the rate of before." : "";
+    return `Of ${websocket} and ${sse} messages so far.${stays}`;
   }
 
   get #allActive() {
@@ -91,7 +119,7 @@ export class Scoreboard {
       const summary = summaries?.[index] ?? null;
       this.#cell(`${name}-p50`, latency(summary?.p50 ?? null, summary));
       this.#cell(`${name}-p99`, latency(summary?.p99 ?? null, summary));
-      this.#cell(`${name}-bytes`, summary === null ? EMPTY : { text: `${milliseconds(summary.bytes)} B` });
+      this.#cell(`${name}-bytes`, summary === null ? EMPTY : { text: `${count(summary.bytes)} B` });
       const lost = lossText(stats);
       this.#cell(`${name}-lost`, stats.received === 0 ? EMPTY : { text: lost, alert: lost !== count(0) });
     });
@@ -156,7 +184,7 @@ function difference(interval) {
 
 /** @param {[Summary, Summary]} summaries */
 function fewerBytes([websocket, sse]) {
-  const fewer = sse.bytes - websocket.bytes;
-  if (Math.abs(fewer) < 0.05) return "the same";
-  return `${fewer > 0 ? "WebSocket" : "SSE"} ${milliseconds(Math.abs(fewer))} B less`;
+  // The difference of the shown figures: another one would look like an error.
+  const fewer = Math.round(sse.bytes) - Math.round(websocket.bytes);
+  return fewer === 0 ? "the same" : `${fewer > 0 ? "WebSocket" : "SSE"} ${count(Math.abs(fewer))} B less`;
 }
