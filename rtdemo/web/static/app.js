@@ -94,8 +94,8 @@ const schedule = () => {
 };
 const recordings = /** @type {[Recording, Recording]} */ (pair.map(({ measurement }) => measurement.recording));
 const comparison = new Comparison(recordings, schedule, repaint);
-const quick = new QuickComparison(pair, comparison, repaint);
 const timeWindow = new TimeWindow(location.search);
+const quick = new QuickComparison(pair, comparison, reset, repaint);
 const fairness = new FairnessPanel(part(document, "fairness"), sides, connectionInfo, timing, schedule);
 const verdict = {
   get sentence() {
@@ -111,8 +111,8 @@ const figureTable = part(document, "figures");
 const views = [
   new Charts(document, sides, timeWindow, clock, repaint),
   new ChartControls(document, timeWindow, repaint),
-  new Panel(part(document, "websocket"), websocket, timeWindow, repaint),
-  new Panel(part(document, "sse"), sse, timeWindow, repaint),
+  new Panel(part(document, "websocket"), websocket, reset, repaint),
+  new Panel(part(document, "sse"), sse, reset, repaint),
   fairness,
   new Scoreboard(document, sides, comparison, quick, () => verdict.sentence),
   new Figures(figureTable, "websocket", websocket, () => ""),
@@ -155,6 +155,16 @@ function visibilityChanged(hidden, at) {
   repaint();
 }
 
+/**
+ * Clear a side's figures. The verdict that they gave, and charts that a pause keeps, end with them.
+ * @param {Side} side
+ */
+function reset(side) {
+  timeWindow.pausedAt = null;
+  comparison.clear();
+  side.reset();
+}
+
 /** @param {import("./measure/suspension.js").Suspension} pause */
 function resumed(pause) {
   if (pause.clockStopped) clock.distrust();
@@ -165,6 +175,7 @@ function resumed(pause) {
 /** @param {number} since performance.now() */
 function clockSet(since) {
   for (const { measurement } of pair) measurement.clockSet(since);
+  comparison.update();
   repaint();
 }
 
@@ -186,6 +197,8 @@ setInterval(() => {
   if (!document.hidden && pair.some(({ active }) => active)) repaint();
 }, PAINT_INTERVAL_MS);
 if (document.hidden) visibilityChanged(true, 0);
+// Before the run is saved: its rate is not the reader's choice.
+addEventListener("pagehide", () => quick.stop());
 new SavedRun(() => sessionStorage, sides).start();
 if (new URLSearchParams(location.search).get("connect") === "1") for (const side of pair) side.connect();
 repaint();
