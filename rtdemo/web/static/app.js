@@ -12,7 +12,7 @@ import { Login } from "./connection/login.js";
 import { SelectionSync, selectionFrom } from "./connection/selection.js";
 import { Side } from "./connection/side.js";
 import { SseTransport } from "./connection/sse.js";
-import { Tabs } from "./connection/tabs.js";
+import { Tabs, openChannel } from "./connection/tabs.js";
 import { WebSocketTransport, websocketUrl } from "./connection/websocket.js";
 import { paintScheduler, part, write } from "./dom.js";
 import { margin } from "./format.js";
@@ -58,11 +58,11 @@ const address = {
 };
 
 const repaint = paintScheduler(paint, PAINT_INTERVAL_MS);
-const login = dataset.login === "yes" ? new Login(sessionStorage, repaint) : null;
+const login = dataset.login === "yes" ? new Login(() => sessionStorage, repaint) : null;
 const clock = new ServerClock((tick) => probe("/api/time", tick), repaint, clockSet);
 const visibility = new PageVisibility(visibilityChanged);
 const timing = new ResourceTiming(urls.sse.pathname, repaint);
-const tabs = new Tabs(new BroadcastChannel("rtdemo-streams"));
+const tabs = new Tabs(openChannel("rtdemo-streams"));
 const suspension = new SuspensionDetector(resumed);
 const environment = { clock, visibility, suspension };
 const sides = {

@@ -110,7 +110,7 @@ async def test_a_reload_restores_the_rate(open_page: Open, server: Server) -> No
     await page.reload()
     for side in ("websocket", "sse"):
         await Panel(page, side).becomes("connected")
-    await expect(page.locator('[data-part="rate-value"]')).to_have_text("2×")
+    await expect(page.locator('[data-part="rate-value"]')).to_have_text("2\N{MULTIPLICATION SIGN}")
     assert {connection.selection.speed for connection in server.hub.connections} == {2}
 
 

@@ -85,7 +85,8 @@ async def test_a_clock_that_was_set_back_keeps_the_samples_in_order(page: Page) 
         const [one, other] = Array.from({ length: 2 }, () => {
             const suspension = { resumedAt: -Infinity, check() {} };
             const selection = new SelectionSync({ producers: null, speed: "1" });
-            return new Side(() => ({ address: "", position: null }), { suspension }, selection, () => {});
+            const transport = { address: "", position: null };
+            return new Side(() => transport, { suspension }, selection, () => {});
         });
         const { recording } = one.measurement;
         const sample = { latency: null, payload: 1, bytes: 9, producer: "p", flags: 4 };
