@@ -12,7 +12,7 @@ import { Login } from "./connection/login.js";
 import { SelectionSync, selectionFrom } from "./connection/selection.js";
 import { Side } from "./connection/side.js";
 import { SseTransport } from "./connection/sse.js";
-import { Tabs } from "./connection/tabs.js";
+import { Tabs, openChannel } from "./connection/tabs.js";
 import { WebSocketTransport, websocketUrl } from "./connection/websocket.js";
 import { paintScheduler, part, write } from "./dom.js";
 import { margin } from "./format.js";
@@ -58,11 +58,11 @@ const address = {
 };
 
 const repaint = paintScheduler(paint, PAINT_INTERVAL_MS);
-const login = dataset.login === "yes" ? new Login(sessionStorage, repaint) : null;
+const login = dataset.login === "yes" ? new Login(() => sessionStorage, repaint) : null;
 const clock = new ServerClock((tick) => probe("/api/time", tick), repaint, clockSet);
 const visibility = new PageVisibility(visibilityChanged);
 const timing = new ResourceTiming(urls.sse.pathname, repaint);
-const tabs = new Tabs(new BroadcastChannel("rtdemo-streams"));
+const tabs = new Tabs(openChannel("rtdemo-streams"));
 const suspension = new SuspensionDetector(resumed);
 const environment = { clock, visibility, suspension };
 const sides = {
@@ -94,8 +94,8 @@ const schedule = () => {
 };
 const recordings = /** @type {[Recording, Recording]} */ (pair.map(({ measurement }) => measurement.recording));
 const comparison = new Comparison(recordings, schedule, repaint);
-const quick = new QuickComparison(pair, comparison, repaint);
 const timeWindow = new TimeWindow(location.search);
+const quick = new QuickComparison(pair, comparison, reset, repaint);
 const fairness = new FairnessPanel(part(document, "fairness"), sides, connectionInfo, timing, schedule);
 const verdict = {
   get sentence() {
@@ -111,8 +111,8 @@ const figureTable = part(document, "figures");
 const views = [
   new Charts(document, sides, timeWindow, clock, repaint),
   new ChartControls(document, timeWindow, repaint),
-  new Panel(part(document, "websocket"), websocket, timeWindow, repaint),
-  new Panel(part(document, "sse"), sse, timeWindow, repaint),
+  new Panel(part(document, "websocket"), websocket, reset, repaint),
+  new Panel(part(document, "sse"), sse, reset, repaint),
   fairness,
   new Scoreboard(document, sides, comparison, quick, () => verdict.sentence),
   new Figures(figureTable, "websocket", websocket, () => ""),
@@ -155,6 +155,16 @@ function visibilityChanged(hidden, at) {
   repaint();
 }
 
+/**
+ * Clear a side's figures. The verdict that they gave, and charts that a pause keeps, end with them.
+ * @param {Side} side
+ */
+function reset(side) {
+  timeWindow.pausedAt = null;
+  comparison.clear();
+  side.reset();
+}
+
 /** @param {import("./measure/suspension.js").Suspension} pause */
 function resumed(pause) {
   if (pause.clockStopped) clock.distrust();
@@ -165,6 +175,7 @@ function resumed(pause) {
 /** @param {number} since performance.now() */
 function clockSet(since) {
   for (const { measurement } of pair) measurement.clockSet(since);
+  comparison.update();
   repaint();
 }
 
@@ -186,6 +197,8 @@ setInterval(() => {
   if (!document.hidden && pair.some(({ active }) => active)) repaint();
 }, PAINT_INTERVAL_MS);
 if (document.hidden) visibilityChanged(true, 0);
+// Before the run is saved: its rate is not the reader's choice.
+addEventListener("pagehide", () => quick.stop());
 new SavedRun(() => sessionStorage, sides).start();
 if (new URLSearchParams(location.search).get("connect") === "1") for (const side of pair) side.connect();
 repaint();

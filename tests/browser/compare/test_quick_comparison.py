@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from rtdemo.server.server import Server
 from tests.browser.conftest import Open
@@ -25,7 +25,7 @@ SIDES = """
     const sides = [side(), side()];
     const comparison = { findings: {}, updates: 0, update() { this.updates += 1; } };
     let time = 0;
-    const quick = new m.QuickComparison(sides, comparison, () => {}, () => time);
+    const quick = new m.QuickComparison(sides, comparison, (each) => each.reset(), () => {}, () => time);
     const speeds = () => sides.map(({ selection }) => selection.chosen.speed).join();
     const pass = (ms) => { time += ms; quick.tick(); };
     const open = (is) => sides.forEach((each) => { each.open = is; });
@@ -99,3 +99,25 @@ async def test_one_button_gives_the_verdict(open_page: Open, server: Server) -> 
     await expect(page.locator('[data-part="sse-lost"]')).to_have_text("0")
     await expect(page.locator('[data-part="verdict-announcement"]')).to_have_text(verdict)
     await Panel(page, "sse").becomes("connected")
+
+
+async def test_a_reload_restores_the_rate(open_page: Open, server: Server) -> None:
+    """The rate of the comparison is not the reader's: the run goes on at the rate of before."""
+    page = await open_page("/?producers=message&speed=2")
+    await page.get_by_role("button", name="Compare").click()
+    sentence = page.locator('[data-part="verdict-sentence"]')
+    await expect(sentence).to_have_text(re.compile(r"^Measuring: "))
+    await page.reload()
+    for side in ("websocket", "sse"):
+        await Panel(page, side).becomes("connected")
+    await expect(page.locator('[data-part="rate-value"]')).to_have_text("2\N{MULTIPLICATION SIGN}")
+    assert {connection.selection.speed for connection in server.hub.connections} == {2}
+
+
+async def test_it_ends_a_pause_of_the_charts(page: Page) -> None:
+    """Paused charts would show a run that is cleared."""
+    pause = page.get_by_role("button", name="Pause the charts")
+    await pause.click()
+    await expect(pause).to_have_attribute("aria-pressed", "true")
+    await page.get_by_role("button", name="Compare").click()
+    await expect(pause).to_have_attribute("aria-pressed", "false")

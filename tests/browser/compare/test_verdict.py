@@ -169,3 +169,30 @@ async def test_why_nothing_is_compared_yet(page: Page) -> None:
     assert "the server's clock is unknown" in clockless
     assert "/api/time" in clockless
     assert left_out == "Every message so far was left out: 1 during injected faults."
+
+
+async def test_cleared_samples_leave_no_findings(page: Page) -> None:
+    """Those of before are gone at once, and a comparison that is running is dropped."""
+    body = (
+        RECORDINGS
+        + """
+        const pair = [recorded(7, 0, 2000), recorded(8, 0, 2000)];
+        let changed = () => {};
+        const comparison = new m.Comparison(pair, () => schedule, () => changed());
+        const next = () => new Promise((resolve) => { changed = resolve; });
+        const shown = () => [comparison.findings.blocks, comparison.findings.p50 !== null];
+        comparison.update();
+        await next();
+        const seen = [shown()];
+        comparison.update(true);
+        for (const recording of pair) recording.reset(0);
+        comparison.clear();
+        seen.push(shown());
+        comparison.update(true);
+        await next();
+        await new Promise((resolve) => requestIdleCallback(resolve));
+        seen.push(shown());
+        return seen;
+    """
+    )
+    assert await run(page, "compare/verdict", body) == [[500, True], [0, False], [0, False]]

@@ -81,6 +81,28 @@ async def test_wrong_token_is_refused_with_the_reason(
     browser_errors.remove_expected("401")
 
 
+async def test_page_works_where_the_browser_forbids_storage(
+    open_page: Open, guarded: Server, browser_errors: BrowserErrors
+) -> None:
+    """Both sides connect with a token; it is forgotten with the page."""
+    page = await open_page(server=guarded)
+    await page.add_init_script(
+        """
+        const denied = () => { throw new DOMException("denied", "SecurityError"); };
+        Object.defineProperty(window, "sessionStorage", { get: denied });
+        window.BroadcastChannel = class { constructor() { denied(); } };
+        """
+    )
+    await page.reload()
+    await log_in(page, token("ann"))
+    await page.get_by_role("button", name="Connect both").click()
+    for side in ("websocket", "sse"):
+        await Panel(page, side).becomes("connected")
+    await page.reload()
+    await expect(state(page)).to_have_text("This server needs a login token.")
+    browser_errors.remove_expected("401")
+
+
 async def test_reconnect_has_a_new_ticket(
     open_page: Open, guarded: Server, side: str, browser_errors: BrowserErrors
 ) -> None:

@@ -126,6 +126,17 @@ async def test_next_try_and_the_time_since_the_loss_are_known(fake: Fake) -> Non
     assert found == {**WORKS, "sentence": "Reconnected after 4.0 s."}
 
 
+async def test_first_connection_that_had_to_wait_is_no_reconnect(fake: Fake) -> None:
+    """The server had no room and asked to wait: the time to connect is from the click."""
+    await fake.do("side.disconnect(); side.reset(); side.connect()")
+    await fake.do("events.reconnecting('It is full.', performance.now() + 4000)")
+    await fake.wait(4)
+    found = await fake.do("events.reconnecting('It is full.', null); events.opened(); welcome()")
+    assert found == {**WORKS, "sentence": "Messages arrive as they are produced."}
+    figures = "[side.measurement.stats.reconnects, Math.round(side.measurement.stats.connectionTime)]"
+    assert await fake.page.evaluate(figures) == [0, 4000]
+
+
 @pytest.mark.parametrize("end", ["side.disconnect()", "events.lost('No.')", "events.refused('No.')"])
 async def test_connection_that_is_not_wanted_is_not_down(fake: Fake, end: str) -> None:
     found = await fake.do(f"events.reconnecting('It broke.', 1); {end}")

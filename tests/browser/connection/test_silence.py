@@ -32,10 +32,10 @@ async def test_silence_names_its_cause(page: Page) -> None:
     def text(seconds: int, rest: str = "") -> str:
         return f"The connection works, but no producer has sent anything for {seconds} s.{rest}"
 
-    more = " Switch on more of them below."
+    more = " Switch on more of them under Producers."
 
     def failed(name: str) -> str:
-        return f" Its list below shows whether {name} has failed."
+        return f" Producers, below, shows whether {name} has failed."
 
     assert await run(page, "connection/silence", body) == [
         *(None, text(10)),
@@ -51,7 +51,7 @@ async def test_silent_producers_leave_it_connected(open_page: Open, side: str) -
     panel = Panel(page, side)
     await panel.connect()
     await expect(panel.sentence).to_contain_text("no producer has sent anything for 10 s.")
-    await expect(panel.sentence).to_contain_text("Switch on more of them below.")
+    await expect(panel.sentence).to_contain_text("Switch on more of them under Producers.")
     await panel.becomes("connected")
     await expect(panel.part("received")).to_have_text("1")
     await expect(panel.part("lost")).to_have_text("0 lost, 0 repeated, 0 out of order")

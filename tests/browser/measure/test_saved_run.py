@@ -65,6 +65,45 @@ async def test_a_new_visit_begins_a_new_run(open_page: Open) -> None:
     assert await page.evaluate("sessionStorage.length") == 0
 
 
+async def test_back_continues_no_run_of_another_address(open_page: Open, server: Server) -> None:
+    """A page with other settings was open in the tab meanwhile; its settings and figures stay there."""
+    page = await open_page("/?producers=message")
+    panel = Panel(page, "sse")
+    await page.goto(f"{server.web_url}/?producers=status")
+    await panel.connect()
+    await page.go_back()
+    await panel.becomes("idle")
+    await expect(panel.part("received")).to_have_text("0")
+    await expect(panel.sentence).to_contain_text("producers=message")
+
+
+async def test_a_clock_that_was_set_back_keeps_the_samples_in_order(page: Page) -> None:
+    """A clock that may be set meanwhile relates the times of both pages: no sample is later than now."""
+    body = """
+        const { Side } = await import("/static/connection/side.js");
+        const { SelectionSync } = await import("/static/connection/selection.js");
+        const [one, other] = Array.from({ length: 2 }, () => {
+            const suspension = { resumedAt: -Infinity, check() {} };
+            const selection = new SelectionSync({ producers: null, speed: "1" });
+            const transport = { address: "", position: null };
+            return new Side(() => transport, { suspension }, selection, () => {});
+        });
+        const { recording } = one.measurement;
+        const sample = { latency: null, payload: 1, bytes: 9, producer: "p", flags: 4 };
+        recording.record({ ...sample, at: performance.now() - 1 });
+        new m.SavedRun(() => sessionStorage, { sse: one }).save();
+        const run = JSON.parse(sessionStorage.getItem("rtdemo-run"));
+        run.origin += 3_600_000;
+        sessionStorage.setItem("rtdemo-run", JSON.stringify(run));
+        const saved = new m.SavedRun(() => sessionStorage, { sse: other });
+        saved.restore();
+        saved.forget();
+        const { ring } = other.measurement.recording;
+        return [ring.length, ring.at[ring.slot(0)] <= performance.now()];
+    """
+    assert await run(page, "measure/saved_run", body) == [1, True]
+
+
 @pytest.mark.parametrize("value", ["x", "null", "{}", '{"version":1}', '{"version":2,"sse":{}}'])
 async def test_a_foreign_value_is_ignored(open_page: Open, value: str) -> None:
     """It is removed, and the page begins as ever."""

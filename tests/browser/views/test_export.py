@@ -77,16 +77,35 @@ async def test_samples_that_arrive_meanwhile_shift_none(page: Page) -> None:
         const { Ring } = await import("/static/measure/ring.js");
         const ring = new Ring(4);
         for (let at = 1; at <= 6; at += 1) ring.push(at, 0, 0, 0, 0, 0);
-        const work = rows({ ring, names: [] }, 0);
+        const work = rows({ ring, names: [] }, ring.total, 0);
         const found = [work.next().value[0]];
         for (let at = 7; at <= 8; at += 1) ring.push(at, 0, 0, 0, 0, 0);
         for (const [at] of work) found.push(at);
-        const cleared = rows({ ring, names: [] }, 0);
+        const cleared = rows({ ring, names: [] }, ring.total, 0);
         cleared.next();
         ring.clear();
         return [found, [...cleared].length];
     }"""
     assert await page.evaluate(body) == [[3, 5, 6], 0]
+
+
+@pytest.mark.parametrize("form", ["csv(pair, 0)", "json({ a: 1 }, { websocket: {}, sse: {} }, pair, 0)"])
+async def test_both_sides_are_saved_up_to_the_same_moment(page: Page, form: str) -> None:
+    """Writing the first side takes a while; the second one has no sample of that time."""
+    body = f"""async () => {{
+        const {{ csv, json }} = await import("/static/views/export.js");
+        const {{ Recording }} = await import("/static/measure/recording.js");
+        const pair = {{ websocket: new Recording(), sse: new Recording() }};
+        const sample = {{ at: 1, latency: null, payload: 1, bytes: 7, producer: "before", flags: 4 }};
+        pair.sse.record(sample);
+        const work = {form};
+        const texts = [work.next().value];
+        pair.sse.record({{ ...sample, producer: "meanwhile" }});
+        return [...texts, ...work].join("");
+    }}"""
+    text = await page.evaluate(body)
+    assert "before" in text
+    assert "meanwhile" not in text
 
 
 async def test_the_link_has_the_settings_of_each_side(open_page: Open) -> None:

@@ -21,6 +21,7 @@ export class QuickComparison {
   phase = "idle";
   #sides;
   #comparison;
+  #reset;
   #changed;
   #now;
   #since = 0;
@@ -34,12 +35,14 @@ export class QuickComparison {
   /**
    * @param {Side[]} sides WebSocket and SSE
    * @param {Comparison} comparison
+   * @param {(side: Side) => void} reset clears a side's figures, and what was derived from them
    * @param {(soon?: boolean) => void} changed called after each change that the page shows
    * @param {() => number} [now] milliseconds
    */
-  constructor(sides, comparison, changed, now = () => performance.now()) {
+  constructor(sides, comparison, reset, changed, now = () => performance.now()) {
     this.#sides = sides;
     this.#comparison = comparison;
+    this.#reset = reset;
     this.#changed = changed;
     this.#now = now;
   }
@@ -66,7 +69,7 @@ export class QuickComparison {
     this.stop();
     this.#speeds = this.#sides.map(({ selection }) => selection.chosen.speed);
     for (const side of this.#sides) {
-      side.reset();
+      this.#reset(side);
       side.choose({ ...side.selection.chosen, speed: SPEED });
       side.connect();
     }

@@ -55,7 +55,8 @@ export class Comparison {
   #recordings;
   #schedule;
   #changed;
-  #working = false;
+  /** The comparison that is running. @type {Generator<undefined, Findings> | null} */
+  #work = null;
   #last = { samples: 0, names: "" };
 
   /**
@@ -85,11 +86,11 @@ export class Comparison {
     const names = schedule.names.join();
     const last = this.#last;
     const same = names === last.names && samples >= last.samples && samples <= last.samples * RERUN_GROWTH;
-    if (this.#working || document.hidden || (same && !again)) return;
+    if (this.#work !== null || document.hidden || (same && !again)) return;
     this.#last = { samples, names };
-    this.#working = true;
-    const work = compare(this.#recordings, schedule);
+    const work = (this.#work = compare(this.#recordings, schedule));
     const slice = () => {
+      if (this.#work !== work) return;
       const end = performance.now() + SLICE_MS;
       for (let step = work.next(); ; step = work.next()) {
         if (step.done) return this.#finish(step.value);
@@ -101,8 +102,16 @@ export class Comparison {
 
   /** @param {Findings} findings */
   #finish(findings) {
-    this.#working = false;
+    this.#work = null;
     this.findings = findings;
+    this.#changed();
+  }
+
+  /** Forget the findings, and drop a comparison that is running: the samples were cleared. */
+  clear() {
+    this.#work = null;
+    this.#last = { samples: 0, names: "" };
+    this.findings = NO_FINDINGS;
     this.#changed();
   }
 }

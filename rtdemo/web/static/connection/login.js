@@ -3,7 +3,8 @@
  * The reader's login token, and the tickets that stand for it in the address of a connection.
  *
  * EventSource and WebSocket send no header, so each connection needs a ticket, which works once and for 30 s. The token
- * itself is never in an address. It is kept in sessionStorage: for this tab, until it is closed.
+ * itself is never in an address. It is kept in sessionStorage: for this tab, until it is closed. Where the browser forbids
+ * that, it is kept until the page is left.
  * @module connection/login
  */
 import { clip, oneLine } from "../format.js";
@@ -35,18 +36,16 @@ export class Login {
   problem = "";
   #changed;
   #storage;
+  #token = "";
 
   /**
-   * @param {Storage} storage keeps the token
+   * @param {() => Storage} storage keeps the token; throws where the browser forbids it
    * @param {(soon?: boolean) => void} changed called after the token or the problem changed
    */
   constructor(storage, changed) {
     this.#storage = storage;
     this.#changed = changed;
-  }
-
-  get #token() {
-    return this.#storage.getItem(KEY) ?? "";
+    this.#ifAllowed(() => (this.#token = this.#storage().getItem(KEY) ?? ""));
   }
 
   /** Whether there is a token, valid or not. */
@@ -61,14 +60,25 @@ export class Login {
 
   /** @param {string} token */
   enter(token) {
-    this.#storage.setItem(KEY, token.trim());
+    this.#token = token.trim();
+    this.#ifAllowed(() => this.#storage().setItem(KEY, this.#token));
     this.problem = "";
     this.#changed(true);
   }
 
   forget() {
-    this.#storage.removeItem(KEY);
+    this.#token = "";
+    this.#ifAllowed(() => this.#storage().removeItem(KEY));
     this.#changed(true);
+  }
+
+  /** @param {() => void} action on the storage */
+  #ifAllowed(action) {
+    try {
+      action();
+    } catch {
+      // Without the storage, this page has the token all the same.
+    }
   }
 
   /** The server has ended a connection because its token expired. */

@@ -58,6 +58,8 @@ export class Side {
   #silence = new Silence();
   #transport;
   #since = 0;
+  /** Whether it has been open since Connect. */
+  #hasOpened = false;
   #lastMessageAt = 0;
   /** Whether the sentence is about silent producers. */
   #isSilent = false;
@@ -118,6 +120,7 @@ export class Side {
     if (position === null) this.ledger.forgetShared();
     this.selection.connecting();
     this.#since = performance.now();
+    this.#hasOpened = false;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#setState("connecting", `Waiting for ${this.#transport.address} to answer.`);
     this.#transport.connect();
@@ -186,8 +189,10 @@ export class Side {
 
   #opened() {
     const now = performance.now();
-    const since = this.downSince;
-    this.measurement.opened(now, since === null ? now - this.#since : null);
+    // The first one may have been refused until the server had room.
+    const since = this.#hasOpened ? this.downSince : null;
+    this.measurement.opened(now, this.#hasOpened ? null : now - this.#since);
+    this.#hasOpened = true;
     this.#liveness.opened(now);
     this.#lastMessageAt = now;
     this.selection.opened();

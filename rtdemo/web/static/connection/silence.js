@@ -44,7 +44,7 @@ export class Silence {
     const overdue = selected.find(({ period, shared }) => {
       return period !== null && silentMs > (period / (shared ? 1 : rate)) * 1000 * LATE_PERIODS;
     });
-    if (overdue !== undefined) return `${silence} Its list below shows whether ${overdue.name} has failed.`;
-    return selected.length < this.#producers.length ? `${silence} Switch on more of them below.` : silence;
+    if (overdue !== undefined) return `${silence} Producers, below, shows whether ${overdue.name} has failed.`;
+    return selected.length < this.#producers.length ? `${silence} Switch on more of them under Producers.` : silence;
   }
 }

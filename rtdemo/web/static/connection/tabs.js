@@ -24,6 +24,20 @@ const MAX_TABS = 50;
  * @property {((event: MessageEvent) => void) | null} onmessage
  */
 
+/**
+ * Open the channel to the other tabs. Where the browser forbids storage, it forbids the channel too (Firefox); then no tab
+ * answers.
+ * @param {string} name
+ * @returns {Channel}
+ */
+export function openChannel(name) {
+  try {
+    return new BroadcastChannel(name);
+  } catch {
+    return { postMessage: () => {}, onmessage: null };
+  }
+}
+
 export class Tabs {
   /** Whether this tab holds a stream. */
   holdsStream = false;

@@ -11,7 +11,7 @@ import { decodeArrays, encodeArrays } from "./typed_text.js";
 
 const KEY = "rtdemo-run";
 /** Version of the value; another one is ignored. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Samples kept of each side: browsers store about 5 million characters, and a sample takes 30. */
 const MAX_SAMPLES = 20_000;
@@ -45,7 +45,8 @@ export class SavedRun {
   /** Write the run. Without room or permission it is not kept. */
   save() {
     const sides = Object.entries(this.#sides).map(([name, side]) => [name, stateOf(side)]);
-    const run = { version: VERSION, origin: performance.timeOrigin, at: performance.now(), ...Object.fromEntries(sides) };
+    const page = { address: address(), origin: performance.timeOrigin, at: performance.now() };
+    const run = { version: VERSION, ...page, ...Object.fromEntries(sides) };
     try {
       this.#storage().setItem(KEY, JSON.stringify(run));
     } catch {
@@ -53,12 +54,13 @@ export class SavedRun {
     }
   }
 
-  /** Take the run out of the storage and continue it. A value that is no run of this version changes nothing. */
+  /** Continue the run in the storage. One of another address or version, or a value that is no run, changes nothing. */
   restore() {
     try {
       const run = JSON.parse(this.#storage().getItem(KEY) ?? "null");
-      if (run?.version !== VERSION) return;
-      const shift = Number(run.origin) - performance.timeOrigin;
+      if (run?.version !== VERSION || run.address !== address()) return;
+      // By the wall clock, which may have been set back meanwhile.
+      const shift = Math.min(run.origin - performance.timeOrigin, performance.now() - run.at);
       for (const [name, side] of Object.entries(this.#sides)) restoreSide(side, run[name], shift, run.at + shift);
     } catch {
       for (const side of Object.values(this.#sides)) side.reset();
@@ -73,6 +75,11 @@ export class SavedRun {
       // A browser that forbids storage has nothing to remove.
     }
   }
+}
+
+/** Address of this page, with the settings that it began with. */
+function address() {
+  return location.pathname + location.search;
 }
 
 /** @param {Side} side */

@@ -41,14 +41,14 @@ export function figures({ stats, recording }, now) {
 }
 
 /**
- * List the samples of now, oldest first, each as the values of `COLUMNS`. Meanwhile samples may arrive; one that is
- * overwritten before its turn is left out.
+ * List a recording's samples up to a moment, oldest first, each as the values of `COLUMNS`. Meanwhile samples may arrive;
+ * one that is overwritten before its turn is left out.
  * @param {Recording} recording
+ * @param {number} end of the ring: its `total` at that moment
  * @param {number} origin performance.timeOrigin
  */
-export function* rows({ ring, names }, origin) {
-  const end = ring.total;
-  for (let number = end - ring.length; number < Math.min(end, ring.total); number += 1) {
+export function* rows({ ring, names }, end, origin) {
+  for (let number = ring.total - ring.length; number < Math.min(end, ring.total); number += 1) {
     const index = number - (ring.total - ring.length);
     if (index < 0) continue;
     const slot = ring.slot(index);
@@ -66,6 +66,14 @@ export function* rows({ ring, names }, origin) {
   }
 }
 
+/**
+ * Return the ends of several rings now: writing them takes a while, and all are of the same time.
+ * @param {Record<string, Recording>} recordings
+ */
+function endsOf(recordings) {
+  return Object.fromEntries(Object.entries(recordings).map(([name, { ring }]) => [name, ring.total]));
+}
+
 /** @param {number} value @returns {number | null} milliseconds to the microsecond; null if unknown */
 function rounded(value) {
   return Number.isNaN(value) ? null : Math.round(value * 1000) / 1000;
@@ -78,9 +86,10 @@ function rounded(value) {
  * @returns {Generator<string, void>} lines
  */
 export function* csv(recordings, origin) {
+  const ends = endsOf(recordings);
   yield `transport,${COLUMNS.join(",")}\r\n`;
   for (const [name, recording] of Object.entries(recordings)) {
-    for (const row of rows(recording, origin)) yield `${[name, ...row].map(cell).join(",")}\r\n`;
+    for (const row of rows(recording, ends[name], origin)) yield `${[name, ...row].map(cell).join(",")}\r\n`;
   }
 }
 
@@ -93,11 +102,12 @@ export function* csv(recordings, origin) {
  * @returns {Generator<string, void>} pieces
  */
 export function* json(run, sides, recordings, origin) {
+  const ends = endsOf(recordings);
   yield opened(run);
   for (const [name, side] of Object.entries(sides)) {
     yield `,${JSON.stringify(name)}:${opened(side)},"samples":${opened({ columns: COLUMNS })},"rows":[`;
     let separator = "";
-    for (const row of rows(recordings[name], origin)) {
+    for (const row of rows(recordings[name], ends[name], origin)) {
       yield `${separator}${JSON.stringify(row)}`;
       separator = ",";
     }

@@ -18,19 +18,16 @@ export class Panel {
   /**
    * @param {HTMLElement} root
    * @param {Side} side
-   * @param {import("./time_window.js").TimeWindow} timeWindow whose pause ends with a Reset
+   * @param {(side: Side) => void} reset clears a side's figures, and what was derived from them
    * @param {() => void} changed called when the panel itself wants to be painted
    */
-  constructor(root, side, timeWindow, changed) {
+  constructor(root, side, reset, changed) {
     this.#root = root;
     this.#side = side;
     this.#list = new MessageList(part(root, "messages"), changed);
     onPress(part(root, "connect"), () => side.connect());
     onPress(part(root, "disconnect"), () => side.disconnect());
-    onPress(part(root, "reset"), () => {
-      timeWindow.pausedAt = null;
-      side.reset();
-    });
+    onPress(part(root, "reset"), () => reset(side));
     part(root, "form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
