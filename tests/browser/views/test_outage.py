@@ -52,7 +52,7 @@ async def test_an_interruption(page: Page) -> None:
     )
     assert [each["sentence"] for each in found] == [
         "Server unreachable since 12 s, next try in 1 s.",
-        "WebSocket interrupted since 6 s, trying now; SSE works.",
+        "WebSocket interrupted since 6 s; SSE works.",
         "SSE interrupted since 3 s, next try in 1 s; WebSocket works.",
         "Your fault since 3 s, trying now.",
     ]

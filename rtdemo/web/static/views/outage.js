@@ -30,7 +30,8 @@ export function outage(sides, now) {
   const injected = broken.every(({ side }) => side.measurement.faults.kind !== null);
   const since = Math.min(...broken.map(({ side }) => side.downSince ?? now));
   const who = injected ? "Your fault" : broken.length > 1 ? "Server unreachable" : `${broken[0].name} interrupted`;
-  const next = nextTry(broken.map(({ side }) => side.retryAt).filter((at) => at !== null), now);
+  const retrying = broken.filter(({ side }) => side.state === "reconnecting");
+  const next = nextTry(retrying.map(({ side }) => side), now);
   const sentence = `${who} since ${Math.floor((now - since) / 1000)} s${next}${others(sides, broken)}.`;
   return { sentence, title: broken.length > 1 ? "Server unreachable" : `${broken[0].name} interrupted`, level: "waiting" };
 }
@@ -55,10 +56,12 @@ function final(ended) {
 }
 
 /**
- * @param {number[]} times performance.now() of the next try of each
+ * @param {Side[]} sides that reconnect; a stalled one is still open
  * @param {number} now
  */
-function nextTry(times, now) {
+function nextTry(sides, now) {
+  if (sides.length === 0) return "";
+  const times = sides.map(({ retryAt }) => retryAt).filter((at) => at !== null);
   if (times.length === 0) return ", trying now";
   return `, next try in ${Math.max(0, Math.ceil((Math.min(...times) - now) / 1000))} s`;
 }
