@@ -15,8 +15,8 @@ run: .venv/run.stamp
 # Tests start Python hundreds of times: each start would compile every module where bytecode is not kept.
 test: export PYTHONDONTWRITEBYTECODE :=
 
-# Installs with apt-get what tests need beside Python, where it may; make test INSTALL=no installs nothing.
-test: .venv/dev.stamp
+# Installs with apt-get what tests need beside Python, where it may; make test INSTALL=no leaves that out.
+test: .venv/dev.stamp node_modules/check.stamp
 	@$(BIN)/python -m tests.system_packages $(if $(filter no,$(INSTALL)),--no-install)
 	@exec $(BIN)/python -m pytest $(ARGS)
 

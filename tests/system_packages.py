@@ -36,7 +36,8 @@ class Program:
     """A program that tests run.
 
     Attributes:
-        name: its file, which is also the name of its Debian package.
+        name: its file.
+        package: its Debian package, if its name is another one.
         others: names of programs that do as well, for systems without this one.
         variable: environment variable that names another file to run.
         other_way: how to install it without apt-get.
@@ -44,30 +45,40 @@ class Program:
     """
 
     name: str
+    package: str = ""
     others: tuple[str, ...] = ()
     variable: str = ""
     other_way: str = "your package manager"
     is_optional: bool = False
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """Debian packages of which each has it, the best first."""
+        return (self.package or self.name, *self.others)
+
+    @property
     def advice(self) -> str:
         """What is missing and how to install it, in one line."""
-        ways = f"`apt-get install {self.name}` or {self.other_way}"
+        ways = f"`apt-get install {self.packages[0]}` or {self.other_way}"
         return f"{self.name} is missing; install it with {ways}"
 
 
 CHROMIUM = Program(
     "chromium-headless-shell",  # without windows: it takes half the CPU time of the whole browser
-    ("chromium",),
-    "RTDEMO_CHROMIUM",
-    "`.venv/bin/playwright install chromium`",
+    others=("chromium",),
+    variable="RTDEMO_CHROMIUM",
+    other_way="`.venv/bin/playwright install chromium`",
 )
 CURL = Program("curl")
+FIREFOX = Program("firefox-esr", others=("firefox",))
 HAPROXY = Program("haproxy")
 NGINX = Program("nginx")
 OPENSSL = Program("openssl")
 REDIS = Program("redis-server", is_optional=True)
-PROGRAMS = (CHROMIUM, CURL, HAPROXY, NGINX, OPENSSL, REDIS)
+WEBKIT = Program("WebKitWebDriver", package="webkit2gtk-driver")
+XVFB = Program("Xvfb", package="xvfb")
+"""A screen for WebKit, which has no mode without windows."""
+PROGRAMS = (CHROMIUM, CURL, FIREFOX, HAPROXY, NGINX, OPENSSL, REDIS, WEBKIT, XVFB)
 
 
 def find(program: Program) -> str | None:
@@ -96,7 +107,7 @@ def install(programs: Sequence[Program]) -> None:
     subprocess.run([*command, "update"], check=False)
     for program in programs:
         # One by one: a package that this system does not have shall not keep the others from it.
-        for name in (program.name, *program.others):
+        for name in program.packages:
             last = [*command, "install", "-y", "--no-install-recommends", name]
             if subprocess.run(last, stdout=subprocess.DEVNULL, check=False).returncode == 0:
                 break

@@ -8,7 +8,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from rtdemo.server.server import Server
-from tests.browser.conftest import Open
+from tests.browser.axe import violations
+from tests.browser.conftest import UNFOLD, Open
 from tests.browser.modules import run
 from tests.browser.panel import Panel
 
@@ -99,6 +100,8 @@ async def test_one_button_gives_the_verdict(open_page: Open, server: Server) -> 
     await expect(page.locator('[data-part="sse-lost"]')).to_have_text("0")
     await expect(page.locator('[data-part="verdict-announcement"]')).to_have_text(verdict)
     await Panel(page, "sse").becomes("connected")
+    await page.evaluate(UNFOLD)
+    assert await violations(page) == []
 
 
 async def test_a_reload_restores_the_rate(open_page: Open, server: Server) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.browser.axe import violations
 from tests.browser.conftest import TIMEOUT_MS, Open
 from tests.browser.outages import NOTHING_LOST, OUTAGES, back, place
 from tests.browser.panel import Panel
@@ -41,6 +42,7 @@ async def test_half_open_path_is_stalled_first(browser: Browser, tmp_path: Path)
             await panel.becomes("stalled")
             await expect(panel.sentence).to_contain_text("not even a heartbeat.")
             await expect(panel.sentence).to_contain_text("It reconnects if the next one is missing too.")
+        assert await violations(found.page) == []
 
 
 async def test_offline_browser_is_named(browser: Browser, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ async def test_nothing_is_drawn_without_need(open_page: Open) -> None:
         await reset.click()
         await page.clock.run_for(1_000)
     assert await page.evaluate("window.wiped") == 0
-    await page.get_by_role("button", name="Show the last ten minutes").click()
+    await page.get_by_role("button", name="10 min in the charts").click()
     await page.wait_for_function("() => window.wiped >= 2")
 
 

@@ -128,7 +128,7 @@ async def test_the_link_reproduces_the_settings(open_page: Open) -> None:
     link = page.get_by_role("textbox", name="Link to these settings")
     await page.get_by_role("slider", name="Rate of private producers").focus()
     await page.keyboard.press("End")
-    await page.get_by_role("button", name="Show the last ten minutes").click()
+    await page.get_by_role("button", name="10 min in the charts").click()
     await expect(link).to_have_value(re.compile("speed=20.*window=600"))
     address = urlsplit(await link.input_value())
     assert parse_qs(address.query) == {"producers": ["message"], "speed": ["20"], "window": ["600"]}
@@ -136,7 +136,7 @@ async def test_the_link_reproduces_the_settings(open_page: Open) -> None:
     await expect(other.get_by_role("textbox", name="Link to these settings")).to_have_value(
         await link.input_value()
     )
-    ten = other.get_by_role("button", name="Show the last ten minutes")
+    ten = other.get_by_role("button", name="10 min in the charts")
     await expect(ten).to_have_attribute("aria-pressed", "true")
 
 

@@ -68,8 +68,8 @@ async def test_pause_holds_the_pictures(open_page: Open, flooded: Server) -> Non
 async def test_zoom(open_page: Open) -> None:
     """One minute or ten: the same messages take a tenth of the width, and the link has the choice."""
     page = await open_page("/?producers=message&speed=20&window=600")
-    ten = page.get_by_role("button", name="Show the last ten minutes")
-    one = page.get_by_role("button", name="Show the last minute")
+    ten = page.get_by_role("button", name="10 min in the charts")
+    one = page.get_by_role("button", name="1 min in the charts")
     await expect(ten).to_have_attribute("aria-pressed", "true")
     await Panel(page, "websocket").connect_and_flood(60)
     await page.get_by_role("button", name="Disconnect WebSocket").click()

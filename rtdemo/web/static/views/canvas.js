@@ -38,7 +38,9 @@ export class ChartCanvas {
       this.height = contentRect.height;
       renew();
     }).observe(element);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", renew);
+    for (const colours of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+      matchMedia(colours).addEventListener("change", renew);
+    }
   }
 
   /** Clear the canvas, at its current size and resolution, and return its context. */

@@ -17,6 +17,9 @@ import { TRANSPORT_LABELS, TRANSPORTS, switchable, periodText } from "../produce
  * @property {(name: string) => Promise<void>} enable
  */
 
+/** Characters of a name in the table; labels have the first 80. */
+const MAX_NAME_CHARS = 300;
+
 export class ProducerRow {
   element;
   #name;
@@ -31,7 +34,7 @@ export class ProducerRow {
     const copy = document.importNode(template.content, true);
     this.element = part(copy, "producer");
     this.#name = oneLine(clip(name, 80));
-    this.#write("name", this.#name);
+    this.#write("name", oneLine(clip(name, MAX_NAME_CHARS)));
     for (const transport of TRANSPORTS) this.#listen(transport, (on) => actions.switched(name, transport, on));
     const enable = part(this.element, "enable");
     enable.setAttribute("aria-label", `Enable ${this.#name}`);

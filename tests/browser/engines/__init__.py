@@ -1,0 +1,1 @@
+"""The page in other engines than Chromium: Firefox's Gecko and WebKitGTK."""

@@ -1,0 +1,97 @@
+"""What the page promises, in Firefox and in WebKitGTK; the other tests of the page run in Chromium."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.browser.engines.engine import Engine, text
+from tests.browser.outages import NOTHING_LOST, SIDES
+from tests.tcp_proxy import TcpProxy
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.no_cover]
+
+READINGS = 32
+PROBES = 100
+"""Requests before and after the readings, whose own times bound the true offset."""
+CLOCK = f"""
+    const {{ probe }} = await import("/static/measure/server_clock.js");
+    const {{ measureTick }} = await import("/static/measure/tick.js");
+    const tick = measureTick();
+    let [low, high] = [-Infinity, Infinity];
+    const bound = async () => {{
+        for (let count = 0; count < {PROBES}; count += 1) {{
+            const before = performance.now();
+            const {{ now }} = await (await fetch("/api/time", {{ cache: "no-store" }})).json();
+            low = Math.max(low, now - performance.now() - tick);
+            high = Math.min(high, now - before + tick);
+        }}
+    }};
+    await bound();
+    const readings = [];
+    while (readings.length < {READINGS}) readings.push(await probe("/api/time", tick));
+    await bound();
+    return {{ low, high, readings, isolated: crossOriginIsolated }};
+"""
+SLEW_MS = 0.01
+"""How much the system may adjust its clock meanwhile."""
+STATES = " && ".join(f"{text('state', side)} === '%s'" for side in SIDES)
+
+
+async def test_compare_gives_a_verdict(engine: Engine, url: str) -> None:
+    """One press connects both and measures; a sentence and figures of both sides come out."""
+    await engine.resize(1280, 900)
+    await engine.open(url)
+    await engine.press("compare")
+    await engine.until(f"{text('compare')} === 'Compare again'")
+    verdict = r"(Equally fast here|No clear difference yet|(WebSocket|SSE) is .* faster here)"
+    assert re.match(verdict, await engine.text("verdict-sentence"))
+    for side in SIDES:
+        for name in ("p50", "p99"):
+            assert re.match(r"[\d.,]+ ± [\d.,]+ ms$", await engine.text(f"{side}-{name}"))
+        assert await engine.text("lost", side) == NOTHING_LOST
+        assert float(await engine.text("latency", side)) < 1000
+    assert await engine.errors() == []
+
+
+async def test_no_reading_of_the_clock_is_outside_its_claim(engine: Engine, url: str) -> None:
+    """The browser's and the server's times bound the truth; the page is isolated."""
+    await engine.open(url)
+    found = await engine.run(CLOCK)
+    assert found["isolated"]
+    assert len(found["readings"]) == READINGS
+    assert found["low"] <= found["high"] + SLEW_MS
+    for reading in found["readings"]:
+        assert reading["offset"] + reading["error"] >= found["low"] - SLEW_MS
+        assert reading["offset"] - reading["error"] <= found["high"] + SLEW_MS
+    assert await engine.errors() == []
+
+
+async def test_both_sides_are_back_after_an_outage(engine: Engine, url: str, proxy: TcpProxy) -> None:
+    """The path is reset and refuses; nothing is lost or repeated."""
+    await engine.open(url)
+    await engine.press("both")
+    await engine.until(STATES.replace("%s", "connected"))
+    proxy.refuse()
+    await engine.until(STATES.replace("%s", "reconnecting"))
+    await proxy.start()
+    await engine.until(STATES.replace("%s", "connected"))
+    for side in SIDES:
+        before = await engine.text("received", side)
+        await engine.until(f"{text('received', side)} !== '{before}'")
+        assert await engine.text("lost", side) == NOTHING_LOST
+        assert await engine.text("reconnects", side) == "1"
+
+
+async def test_no_sideways_scrolling(engine: Engine, url: str) -> None:
+    """With all details unfolded and all explanations shown."""
+    await engine.open(url)
+    await engine.press("explain")
+    await engine.run("for (const part of document.querySelectorAll('main > details')) part.open = true")
+    for width in (320, 390, 1280):
+        await engine.resize(width, 844)
+        # A scroll bar takes some of the width.
+        shown, needed = await engine.run("return [innerWidth, document.documentElement.scrollWidth]")
+        assert shown == width
+        assert needed <= width
