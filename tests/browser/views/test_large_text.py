@@ -1,0 +1,70 @@
+"""Letters of double size, a zoom of 200 %, the narrowest phone, and long names: all can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Open, Serve
+from tests.browser.panel import Panel
+from tests.browser.producers_section import ProducersSection
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+OVERLAPS = """() => {
+    const texts = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        const range = document.createRange();
+        range.selectNodeContents(walker.currentNode);
+        // Rows of messages are cut off until they have the focus.
+        const hidden = ".log li, .visually-hidden, .announcement, .skip, .send label, noscript";
+        if (element.closest(hidden) || !element.checkVisibility()) continue;
+        const text = walker.currentNode.textContent.trim();
+        if (text !== "") for (const box of range.getClientRects()) texts.push({ text, box });
+    }
+    const covers = (one, other) =>
+        Math.min(one.right, other.right) - Math.max(one.left, other.left) > 2 &&
+        Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 5;
+    return texts.flatMap((one, index) =>
+        texts.slice(index + 1)
+            .filter((other) => other.text !== one.text && covers(one.box, other.box))
+            .map((other) => `${one.text} | ${other.text}`));
+}"""
+NAME = "n" * 300
+LONG = f"""
+from rtdemo import producer
+
+@producer(every=1, name="{NAME}")
+def long():
+    return "from afar"
+"""
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size"), [(1280, 900, 200), (640, 450, 100), (390, 844, 200), (320, 800, 100)]
+)
+async def test_no_text_is_covered_or_cut(open_page: Open, width: int, height: int, size: int) -> None:
+    """A zoom of 200 % leaves 640 by 450 of 1280 by 900 pixels; `size` enlarges letters, per cent."""
+    page = await open_page(viewport={"width": width, "height": height})
+    await page.evaluate(f"() => {{ document.documentElement.style.fontSize = '{size}%'; }}")
+    for side in ("websocket", "sse"):
+        await Panel(page, side).connect()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    # Further down the answer stays in view, over other parts.
+    await page.evaluate("scrollTo(0, 0)")
+    assert await page.evaluate(OVERLAPS) == []
+
+
+async def test_long_name_can_be_read(open_page: Open, serve: Serve, tmp_path: Path) -> None:
+    """The table of producers has all of it, on several lines; a row of a message has its start."""
+    plugin = tmp_path / "long.py"
+    plugin.write_text(LONG)
+    page = await open_page(server=await serve(files=(plugin,)), viewport={"width": 390, "height": 844})
+    name = ProducersSection(page).row(NAME[:80]).locator('[data-part="name"]')
+    await expect(name).to_have_text(NAME)
+    assert await name.evaluate("(name) => name.scrollWidth <= name.clientWidth")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
