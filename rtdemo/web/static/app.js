@@ -108,13 +108,14 @@ const verdict = {
   },
 };
 const figureTable = part(document, "figures");
+const scoreboard = new Scoreboard(document, sides, comparison, quick, () => verdict.sentence);
 const views = [
   new Charts(document, sides, timeWindow, clock, repaint),
   new ChartControls(document, timeWindow, repaint),
   new Panel(part(document, "websocket"), websocket, reset, repaint),
   new Panel(part(document, "sse"), sse, reset, repaint),
   fairness,
-  new Scoreboard(document, sides, comparison, quick, () => verdict.sentence),
+  scoreboard,
   new Figures(figureTable, "websocket", websocket, () => ""),
   new Figures(figureTable, "sse", sse, () => timing.line),
   ...faultsPanels(),
@@ -194,7 +195,9 @@ suspension.start();
 producerList.start();
 comparison.start();
 setInterval(() => {
-  if (!document.hidden && pair.some(({ active }) => active)) repaint();
+  // A hidden page has no frames to paint in. Its title, in the browser's tab, is seen all the same.
+  if (document.hidden) scoreboard.paint();
+  else if (pair.some(({ active }) => active)) repaint();
 }, PAINT_INTERVAL_MS);
 if (document.hidden) visibilityChanged(true, 0);
 // Before the run is saved: its rate is not the reader's choice.

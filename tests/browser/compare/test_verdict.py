@@ -87,13 +87,16 @@ async def test_too_few_are_said(page: Page) -> None:
     assert sentence == "waiting"
 
 
-async def test_p99_needs_a_hundred(page: Page) -> None:
-    """Of fewer messages there is a median and no 99th percentile."""
+async def test_p99_needs_a_hundred_and_its_difference_a_thousand(page: Page) -> None:
+    """Of fewer messages there is a median and no 99th percentile, or no difference of these."""
     findings, _ = await judged(page, "[recorded(7, 0, 99), recorded(8, 0, 99)]")
     assert findings["p50"] is not None
     assert findings["p99"] is None
     assert [summary["p99"] for summary in findings["summaries"]] == [None, None]
-    findings, _ = await judged(page, "[recorded(7, 0, 100), recorded(8, 0, 100)]")
+    findings, _ = await judged(page, "[recorded(7, 0, 999), recorded(8, 0, 100)]")
+    assert None not in [summary["p99"] for summary in findings["summaries"]]
+    assert findings["p99"] is None
+    findings, _ = await judged(page, "[recorded(7, 0, 1000), recorded(8, 0, 1000)]")
     assert findings["p99"] is not None
 
 
@@ -169,6 +172,36 @@ async def test_why_nothing_is_compared_yet(page: Page) -> None:
     assert "the server's clock is unknown" in clockless
     assert "/api/time" in clockless
     assert left_out == "Every message so far was left out: 1 during injected faults."
+
+
+@pytest.mark.parametrize("count", [300, 1200])
+async def test_slow_bursts_on_both_sides_name_nobody(page: Page, count: int) -> None:
+    """Few messages are beyond p99, so chance decides which side has more of them."""
+    body = (
+        RECORDINGS
+        + f"""
+        const bursts = (seed) => {{
+            const random = seeded(seed);
+            const recording = new Recording();
+            let slow = 0;
+            for (let i = 0; i < {count}; i += 1) {{
+                // Of 20 threes of messages, one is slow.
+                if (i % 3 === 0) slow = random() < 0.05 ? 20 * random() : 0;
+                recording.record({{
+                    at: i * 100, latency: {{ value: 1 + random() * 0.4 + slow, error: 0.3 }},
+                    payload: 80, bytes: 90, producer: "p", flags: 0,
+                }});
+            }}
+            return recording;
+        }};
+        const runs = Array.from({{ length: 60 }}, (_, i) => [bursts(2 * i + 1), bursts(2 * i + 2)]);
+        const found = runs.map((pair) => finish(m.compare(pair, schedule)).p99);
+        return found.map((p99) => p99 === null ? "too few" : m.outcome(p99));
+    """
+    )
+    outcomes = set(await run(page, "compare/verdict", body))
+    assert outcomes <= {"too few", "unclear", "equal"}
+    assert ("too few" in outcomes) == (count < 1000)
 
 
 async def test_cleared_samples_leave_no_findings(page: Page) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.axe import violations
+from tests.browser.charts import HIDE
 from tests.browser.conftest import TIMEOUT_MS, Open
 from tests.browser.outages import NOTHING_LOST, OUTAGES, back, place
 from tests.browser.panel import Panel
@@ -52,6 +54,15 @@ async def test_offline_browser_is_named(browser: Browser, tmp_path: Path) -> Non
         for panel in found.panels:
             await panel.becomes("reconnecting")
             await expect(panel.sentence).to_contain_text("The browser is offline.")
+
+
+async def test_hidden_tab_has_the_outage_in_its_title(browser: Browser, tmp_path: Path) -> None:
+    """The browser paints no frame of it, but shows its title."""
+    async with place(browser, tmp_path) as found:
+        await found.page.evaluate("() => { window.requestAnimationFrame = () => 0; }")
+        await found.page.evaluate(HIDE, True)
+        await OUTAGES["reset and refused"].begin(found)
+        await expect(found.page).to_have_title(re.compile("^\N{WARNING SIGN} Server unreachable"))
 
 
 async def test_page_from_the_back_forward_cache_reconnects(open_page: Open, side: str) -> None:

@@ -98,7 +98,7 @@ async def test_missing_heartbeats_stall_it_and_then_drop_it(fake: Fake) -> None:
 
 async def test_heartbeat_ends_the_stall(fake: Fake) -> None:
     assert (await fake.wait(4))["state"] == "stalled"
-    assert await fake.do("beat()") == {**WORKS, "sentence": "Messages arrive again."}
+    assert await fake.do("beat()") == {**WORKS, "sentence": "The connection works again."}
 
 
 async def test_heartbeats_are_counted_nowhere(fake: Fake) -> None:

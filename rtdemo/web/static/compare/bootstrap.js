@@ -24,8 +24,11 @@ export function seeded(seed) {
   };
 }
 
-/** Number of draws: the ends of a 95 % interval are then the tenth value from either end. */
+/** Number of draws: the ends of a 95 % interval are then the eleventh value from either end. */
 export const DRAWS = 400;
+
+/** Part of the draws beyond each end of a 95 % interval. */
+const TAIL = 0.025;
 
 /** @typedef {{ low: number, middle: number, high: number }} Interval milliseconds, first side minus second */
 
@@ -82,15 +85,16 @@ function quantile({ latency, block }, counts, weights, share) {
 }
 
 /**
- * Estimate the difference of a quantile with its 95 % interval. Yields after each draw, so that the work can be split.
+ * Estimate the difference of a quantile with its interval. Yields after each draw, so that the work can be split.
  * @param {Sorted} first
  * @param {Sorted} second
  * @param {number} blocks number of blocks
  * @param {number} share 0.5 is the median
+ * @param {number} [tail] part of the draws beyond each end of the interval
  * @param {number} [seed]
  * @returns {Generator<undefined, Interval>}
  */
-export function* quantileDifference(first, second, blocks, share, seed = 20_251_122) {
+export function* quantileDifference(first, second, blocks, share, tail = TAIL, seed = 20_251_122) {
   const random = seeded(seed);
   const weights = new Uint16Array(blocks).fill(1);
   const [one, other] = [blockSizes(first, blocks), blockSizes(second, blocks)];
@@ -104,6 +108,6 @@ export function* quantileDifference(first, second, blocks, share, seed = 20_251_
     yield;
   }
   drawn.sort();
-  const tail = DRAWS * 0.025;
-  return { low: drawn[tail], middle, high: drawn[DRAWS - 1 - tail] };
+  const beyond = DRAWS * tail;
+  return { low: drawn[beyond], middle, high: drawn[DRAWS - 1 - beyond] };
 }

@@ -7,7 +7,7 @@
 /** @typedef {import("../measure/faults.js").Fault} Fault */
 
 export const ARRIVES = "Messages arrive as they are produced.";
-export const ARRIVES_AGAIN = "Messages arrive again.";
+export const ARRIVES_AGAIN = "The connection works again.";
 
 export const OFFLINE = "The browser is offline.";
 export const NOT_OPENED = "It did not open again.";
