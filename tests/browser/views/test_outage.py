@@ -13,10 +13,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SIDES = """
     const side = (state, downSince = null, retryAt = null, more = {}) => ({
-        state, downSince, retryAt, sentence: "Why.", cause: "", measurement: { faults: { kind: null } },
-        ...more,
+        state, downSince, retryAt, sentence: "Why.", cause: "", open: state === "connected",
+        measurement: { faults: { kind: null } }, ...more,
     });
-    const fault = (kind, endsAt = null) => ({ measurement: { faults: { kind, endsAt } } });
+    const fault = (kind, endsAt = null, cause = "") =>
+        ({ measurement: { faults: { kind, endsAt } }, cause });
     const at = (one, other) =>
         m.outage([{ name: "WebSocket", side: one }, { name: "SSE", side: other }], 20_000);
 """
@@ -68,7 +69,7 @@ async def test_a_fault_of_the_reader(page: Page) -> None:
     """What the reader injected is no outage, and what it does now is said at once."""
     found = await outages(
         page,
-        'side("reconnecting", 19_900, 20_300, fault("cut")), side("connected")',
+        'side("reconnecting", 19_900, 20_300, fault("cut", null, "You cut it.")), side("connected")',
         'side("connected", null, null, fault("stop", 22_100)), side("connected")',
         'side("connected", null, null, fault("delay")), side("connected", null, null, fault("stop"))',
     )
@@ -78,6 +79,19 @@ async def test_a_fault_of_the_reader(page: Page) -> None:
         "You delay WebSocket by 250 ms; you stopped SSE.",
     ]
     assert {each["title"] for each in found} == {"Fault injected"}
+
+
+async def test_an_outage_during_a_fault(page: Page) -> None:
+    """A fault that the reader injected does not hide that the server is gone."""
+    found = await outages(
+        page,
+        'side("reconnecting", 8_000, 22_500, fault("delay")), side("reconnecting", 9_000, 21_000)',
+        'side("reconnecting", 8_000, 22_500, fault("cut", null, "No answer.")), side("connected")',
+    )
+    assert [each["sentence"] for each in found] == [
+        "Server unreachable for 12 s, next try in 1 s.",
+        "WebSocket interrupted for 12 s, next try in 3 s; SSE works.",
+    ]
 
 
 async def test_an_end(page: Page) -> None:
@@ -90,6 +104,6 @@ async def test_an_end(page: Page) -> None:
     )
     assert [(each["sentence"], each["level"]) for each in found] == [
         ("WebSocket did not connect: Why.", "alert"),
-        ("Neither connected: Why.", "alert"),
+        ("WebSocket and SSE did not connect: Why.", "alert"),
         ("SSE ended: Why.", "alert"),
     ]

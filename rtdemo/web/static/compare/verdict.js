@@ -190,7 +190,7 @@ export function differenceText(interval) {
   const found = outcome(interval);
   if (found === "websocket") return `WebSocket ${range(-high, -low)} ms faster`;
   if (found === "sse") return `SSE ${range(low, high)} ms faster`;
-  if (found === "unclear") return "too few to tell";
+  if (found === "unclear") return "no clear difference";
   return `under ${bound(interval)} ms`;
 }
 

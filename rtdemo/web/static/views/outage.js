@@ -4,7 +4,7 @@
  * page shows. Pure.
  * @module views/outage
  */
-import { OFFLINE } from "../connection/sentences.js";
+import { CUT, OFFLINE } from "../connection/sentences.js";
 
 /** @typedef {import("../connection/side.js").Side} Side */
 /** @typedef {{ name: string, side: Side }} Named */
@@ -28,12 +28,21 @@ const SHORT_MS = 1_000;
 export function outage(sides, now) {
   const ended = sides.filter(({ side }) => side.state === "refused" || side.state === "lost");
   if (ended.length > 0) return describeEnd(ended);
-  const injected = sides.filter(({ side }) => side.measurement.faults.kind !== null);
+  const injected = sides.filter(({ side }) => isOfFault(side));
   if (injected.length > 0) return describeFault(injected, now);
   const broken = sides.filter(({ side }) => side.state === "reconnecting" && isLong(side, now));
   if (broken.length > 0) return describeBreak(broken, sides, now);
   const silent = sides.filter(({ side }) => side.state === "stalled" && isLong(side, now));
   return silent.length > 0 ? describeSilence(silent, now) : null;
+}
+
+/**
+ * Return whether an injected fault is what happens now. Its record stays until the connection opens again, also if the
+ * server dies meanwhile.
+ * @param {Side} side
+ */
+function isOfFault({ open, cause, measurement: { faults } }) {
+  return faults.kind !== null && (open || (faults.kind === "cut" && cause === CUT));
 }
 
 /**
@@ -49,9 +58,9 @@ function isLong({ downSince }, now) {
  * @returns {Outage}
  */
 function describeEnd(ended) {
-  const [{ name, side }] = ended;
-  const both = ended.length > 1 && ended[1].side.sentence === side.sentence;
-  const title = both ? "Neither connected" : `${name} ${side.state === "refused" ? "did not connect" : "ended"}`;
+  const [{ name, side }, other] = ended;
+  const word = side.state === "refused" ? "did not connect" : "ended";
+  const title = other === undefined ? `${name} ${word}` : `${name} and ${other.name} ${word}`;
   return { sentence: `${title}: ${side.sentence}`, title, level: "alert" };
 }
 

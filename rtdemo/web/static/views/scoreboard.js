@@ -4,7 +4,7 @@
  * @module views/scoreboard
  */
 import { MIN_BLOCKS, differenceText, outcome } from "../compare/verdict.js";
-import { part, partOfType, write } from "../dom.js";
+import { enable, onPress, part, partOfType, write } from "../dom.js";
 import { NONE, count, margin, milliseconds } from "../format.js";
 import { lossText } from "../measure/ledger.js";
 import { TRANSPORT_LABELS, TRANSPORTS } from "../producers.js";
@@ -29,6 +29,7 @@ export class Scoreboard {
   #verdict;
   #title;
   #announced = "";
+  #action = "Compare";
 
   /**
    * @param {Document} document
@@ -44,7 +45,7 @@ export class Scoreboard {
     this.#quick = quick;
     this.#verdict = verdict;
     this.#title = document.title;
-    part(this.#root, "compare").addEventListener("click", () => this.#press());
+    onPress(part(this.#root, "compare"), () => this.#press());
     part(this.#root, "both").addEventListener("click", () => this.#connectOrDisconnect());
   }
 
@@ -57,25 +58,31 @@ export class Scoreboard {
     this.#root.dataset.phase = this.#quick.phase;
     this.#root.dataset.problem = problem?.level ?? "none";
     write(part(this.#root, "verdict-sentence"), sentence);
-    document.title = problem === null ? this.#title : `⚠ ${problem.title} · rtdemo`;
+    const title = problem === null ? this.#title : `⚠ ${problem.title} · rtdemo`;
+    if (document.title !== title) document.title = title;
     partOfType(this.#root, "progress", HTMLProgressElement).value = this.#quick.progress;
-    write(part(this.#root, "compare"), this.#action);
+    this.#paintAction();
     write(part(this.#root, "both"), this.#allActive ? "Disconnect both" : "Connect both");
     for (const name of TRANSPORTS) this.#paintState(name);
     this.#paintCells();
     this.#announce(problem === null && !this.#quick.running ? this.#claim : "");
   }
 
-  /** What the main button does now. */
-  get #action() {
-    if (TRANSPORTS.some((name) => this.#sides[name].retryAt !== null)) return "Try now";
-    if (this.#quick.running) return "Stop";
-    return this.#quick.phase === "done" ? "Compare again" : "Compare";
+  /** Show what the main button does now; a press does what is shown. */
+  #paintAction() {
+    const sides = TRANSPORTS.map((name) => this.#sides[name]);
+    const isReconnecting = sides.some(({ state }) => state === "reconnecting");
+    if (this.#quick.running) this.#action = "Stop";
+    else if (isReconnecting) this.#action = "Try now";
+    else this.#action = this.#quick.phase === "done" ? "Compare again" : "Compare";
+    const button = part(this.#root, "compare");
+    write(button, this.#action);
+    enable(button, this.#action !== "Try now" || sides.some(({ retryAt }) => retryAt !== null));
   }
 
   #press() {
     if (this.#action === "Try now") return TRANSPORTS.forEach((name) => this.#sides[name].retryNow());
-    if (this.#quick.running) this.#quick.stop();
+    if (this.#action === "Stop") this.#quick.stop();
     else this.#quick.start();
   }
 
@@ -149,10 +156,14 @@ export class Scoreboard {
   }
 
   /**
-   * Announce an outcome once, not each time that its figures change.
-   * @param {string} claim
+   * Announce an outcome once, not each time that its figures change; after a new comparison again.
+   * @param {string} claim empty if there is nothing to announce
    */
   #announce(claim) {
+    if (this.#quick.running) {
+      this.#announced = "";
+      write(part(this.#root, "verdict-announcement"), "");
+    }
     const { p50 } = this.#comparison.findings;
     const losses = TRANSPORTS.filter((name) => lossText(this.#sides[name].measurement.stats) !== count(0));
     const key = claim === "" ? "" : `${p50 && outcome(p50)} ${losses}`;
