@@ -16,7 +16,7 @@ STYLE = """(element, { properties, state }) => {
     const style = getComputedStyle(element);
     return properties.map((name) => style.getPropertyValue(name));
 }"""
-STATES = ("idle", "connected", "reconnecting", "refused")
+STATES = ("idle", "connected", "reconnecting", "stalled")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
