@@ -270,8 +270,10 @@ async def test_client_that_reads_steadily_is_not_too_slow(
     await eventually(lambda: connection.is_full)
     for _ in range(20):
         offset = connection.offset
-        await peer.read(256 * 1024)
-        await eventually(lambda: connection.offset > offset)  # noqa: B023 - called before it changes
+        # The kernel reports what was read when it likes, so no number of bytes is always enough.
+        while connection.offset == offset:
+            await peer.read(64 * 1024)
+            await asyncio.sleep(0)
         clock.advance(OUTBOX_TIMEOUT_S / 2)
         assert connection.reason is None
     peer.leave(by_reset=True)
