@@ -12,7 +12,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from rtdemo.cli.login_token import TOKEN
+from rtdemo.cli.request_headers import request_headers
 from rtdemo.errors import FileError, RtdemoError
 from rtdemo.lab import address as addresses
 from rtdemo.lab.address import Address
@@ -98,7 +98,7 @@ class RegressionLimitType(click.ParamType[RegressionLimit]):
     type=click.IntRange(1, MAX_PROCESSES),
     help="Number of measuring processes. Default: one per 2,000 connections, at most one per core.",
 )
-@TOKEN
+@request_headers
 @click.option("--json", "json_file", type=FILE, help="Write the complete results to a file.")
 @click.option("--html", "html_file", type=FILE, help="Write a report as one self-contained HTML page.")
 @click.option("--compare", type=FILE, help="Compare with the results in a file written by --json.")
@@ -116,7 +116,7 @@ def bench(
     html_file: Path | None,
     compare: Path | None,
     limits: tuple[RegressionLimit, ...],
-    token: str,
+    headers: dict[str, str],
     **given: Any,
 ) -> int:
     """Compare WebSocket and SSE of the server at URL; without URL, start a server and measure it.
@@ -129,7 +129,7 @@ def bench(
     if limits and compare is None:
         raise click.UsageError("--fail-if compares with an earlier run; give --compare, too")
     old = result.read(compare) if compare is not None else None
-    address = addresses.parse(url, token) if url is not None else None
+    address = addresses.parse(url, headers) if url is not None else None
     settings = _settings(address, **given)
     machine.allow_open_files(settings.connections + SPARE_FILES)
     at = datetime.now(UTC).isoformat(timespec="seconds")

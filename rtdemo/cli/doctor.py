@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from rtdemo.cli import flags_from_settings, logs
-from rtdemo.cli.login_token import TOKEN
+from rtdemo.cli.request_headers import request_headers
 from rtdemo.lab import address as addresses
 from rtdemo.lab.doctor.report import Report
 from rtdemo.lab.doctor.run import Examination
@@ -31,11 +31,11 @@ from rtdemo.settings.settings import Settings, load
     show_default=True,
     help="Seconds without a message in which to look for a cut; a run takes about as long.",
 )
-@TOKEN
+@request_headers
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @flags_from_settings.options(["plugins_dir", "without"])
 def doctor(
-    url: str, files: tuple[Path, ...], idle: int, token: str, as_json: bool, **given: object
+    url: str, files: tuple[Path, ...], idle: int, headers: dict[str, str], as_json: bool, **given: object
 ) -> int:
     """Check your proxy for both transports, and print fixes.
 
@@ -48,7 +48,7 @@ def doctor(
     settings = load(given, os.environ)
     flags_from_settings.check_files(files)
     logs.setup("error", "text")
-    address = addresses.parse(url, token)
+    address = addresses.parse(url, headers)
     report = Report(url)
     with Console(stderr=True).status("") as status:
 

@@ -11,12 +11,12 @@ import aiohttp
 import click
 import msgspec
 
-from rtdemo.cli.login_token import TOKEN
+from rtdemo.cli.request_headers import request_headers
 from rtdemo.errors import printable
 from rtdemo.lab import address as addresses
 from rtdemo.lab.address import Address
 from rtdemo.lab.follow import Follower
-from rtdemo.lab.login import middlewares
+from rtdemo.lab.request_headers import middlewares
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.message import Message
 
@@ -29,16 +29,18 @@ from rtdemo.protocol.message import Message
     help="Transport to use. Default: sse; for a ws:// address, websocket.",
 )
 @click.option("--producers", help="Print only these producers, separated by commas. Default: all.")
-@TOKEN
+@request_headers
 @click.option("--json", "as_json", is_flag=True, help="Print each message unchanged, one per line.")
-def tail(url: str, transport: Transport | None, producers: str | None, token: str, as_json: bool) -> int:
+def tail(
+    url: str, transport: Transport | None, producers: str | None, headers: dict[str, str], as_json: bool
+) -> int:
     """Print the messages of the server at URL as they arrive, until Ctrl-C.
 
     When the connection breaks, tail reconnects, resumes after the last message, and reports this on
     standard error. URL may also be one WebSocket (ws://...) or one event stream (http://host/path)
     of any server.
     """
-    address = addresses.parse(url, token)
+    address = addresses.parse(url, headers)
     chosen = transport or address.transports[-1]
     asyncio.run(_print_messages(address, chosen, producers, as_json))
     return 0

@@ -17,7 +17,8 @@ _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 class Address:
     """The address of a server.
 
-    `http://host:3000` is an rtdemo server: SSE at /api/sse, WebSocket at /ws, and the API.
+    `http://host:3000` is an rtdemo server: SSE at /api/sse, WebSocket at /ws, and the API. So is
+    `http://host/path/` with a slash at the end: a server below that path.
     `ws://host/path` is one WebSocket, and `http://host/path` one event stream, of any server.
 
     Arguments:
@@ -27,7 +28,8 @@ class Address:
         secure: whether the server uses TLS.
         streams: URL of each transport that the address has.
         is_whole: whether it is the address of a server, not of one stream.
-        token: login token for this server; empty for none.
+        base_path: path below which the server is, such as `/rt`; empty for none.
+        headers: of the user, to send with each request to this server, such as a login token.
     """
 
     origin: str
@@ -36,7 +38,8 @@ class Address:
     secure: bool
     streams: Mapping[Transport, str]
     is_whole: bool
-    token: str = field(default="", repr=False)
+    base_path: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def transports(self) -> tuple[Transport, ...]:
@@ -50,6 +53,10 @@ class Address:
             return ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost" or self.host.endswith(".localhost")
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path of rtdemo, such as `/api/time`."""
+        return self.origin + self.base_path + path
 
     def stream(self, transport: Transport, query: Mapping[str, str | None] | None = None) -> str:
         """Return the URL of a transport.
@@ -69,12 +76,12 @@ class Address:
         return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(given))))))
 
 
-def parse(text: str, token: str = "") -> Address:
+def parse(text: str, headers: Mapping[str, str] | None = None) -> Address:
     """Parse an address as a user writes it; `http://` may be left out.
 
     Arguments:
         text: the address.
-        token: login token for this server; empty for none.
+        headers: of the user, to send with each request to this server; None for none.
 
     Raises:
         AddressError: if it is not an address.
@@ -95,19 +102,23 @@ def parse(text: str, token: str = "") -> Address:
     except UnicodeError as error:
         raise AddressError(text, f"has an invalid host name ({error})") from error
     secure = _SECURE[parts.scheme]
-    return _address(parts, host, port or (443 if secure else 80), secure, token)
+    return _address(parts, host, port or (443 if secure else 80), secure, headers or {})
 
 
-def _address(parts: SplitResult, host: str, port: int, secure: bool, token: str) -> Address:
+def _address(
+    parts: SplitResult, host: str, port: int, secure: bool, headers: Mapping[str, str]
+) -> Address:
     http, ws = ("https", "wss") if secure else ("http", "ws")
-    is_whole = parts.scheme == http and parts.path in ("", "/") and not parts.query
+    is_whole = parts.scheme == http and not parts.query and (not parts.path or parts.path.endswith("/"))
+    base_path = parts.path.rstrip("/")
     streams: dict[Transport, str]
     if is_whole:
         streams = {
-            "websocket": f"{ws}://{parts.netloc}/ws",
-            "sse": f"{http}://{parts.netloc}/api/sse",
+            "websocket": f"{ws}://{parts.netloc}{base_path}/ws",
+            "sse": f"{http}://{parts.netloc}{base_path}/api/sse",
         }
     else:
         given = urlunsplit(parts._replace(fragment=""))
         streams = {"websocket" if parts.scheme == ws else "sse": given}
-    return Address(f"{http}://{parts.netloc}", host, port, secure, streams, is_whole, token)
+    origin = f"{http}://{parts.netloc}"
+    return Address(origin, host, port, secure, streams, is_whole, base_path if is_whole else "", headers)

@@ -11,7 +11,9 @@ import asyncio
 import http.client
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from rtdemo.lab.address import Address
 
@@ -94,14 +96,17 @@ def _probe(address: Address, probes: int) -> list[Reading]:
     connection = kind(address.host, address.port, timeout=TIMEOUT_S)
     try:
         connection.connect()
-        return [_probe_once(connection) for _ in range(probes)]
+        path = urlsplit(address.url("/api/time")).path
+        return [_probe_once(connection, path, address.headers) for _ in range(probes)]
     finally:
         connection.close()
 
 
-def _probe_once(connection: http.client.HTTPConnection) -> Reading:
+def _probe_once(
+    connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]
+) -> Reading:
     before = now()
-    connection.request("GET", "/api/time")
+    connection.request("GET", path, headers=dict(headers))
     answer = connection.getresponse()
     after = now()
     server = json.loads(answer.read())["now"]

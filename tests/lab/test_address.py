@@ -29,6 +29,17 @@ def test_secure_server() -> None:
     assert (found.port, found.secure) == (443, True)
 
 
+def test_server_below_a_path() -> None:
+    """A path that ends in a slash is a server below it; one without is a stream."""
+    found = address.parse("https://h/rt/")
+    assert found.is_whole
+    assert found.stream("sse") == "https://h/rt/api/sse"
+    assert found.stream("websocket") == "wss://h/rt/ws"
+    assert found.url("/api/time") == "https://h/rt/api/time"
+    assert not address.parse("https://h/rt").is_whole
+    assert not address.parse("https://h/rt/?a=b").is_whole
+
+
 def test_one_stream_of_any_server() -> None:
     """A path or ws:// is one stream. Its query is kept; parameters with the value None are left out."""
     socket = address.parse("ws://[::1]:8080/feed?a=b")

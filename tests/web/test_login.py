@@ -23,7 +23,7 @@ from rtdemo.errors import ServerError, Unavailable
 from rtdemo.hub import expiry
 from rtdemo.lab import address as addresses
 from rtdemo.lab.follow import Follower
-from rtdemo.lab.login import middlewares
+from rtdemo.lab.request_headers import middlewares
 from rtdemo.plugin_system import hooks
 from rtdemo.protocol.client import Transport
 from rtdemo.server.server import Server
@@ -539,7 +539,7 @@ async def test_token_is_sent_to_its_server_only(server: Server, start: Start) ->
     """Not after a redirect to another server, nor to the same host at another port."""
     other = await start()
     given = token("ann")
-    address = addresses.parse(server.web_url, given)
+    address = addresses.parse(server.web_url, {"Authorization": f"Bearer {given}"})
     async with aiohttp.ClientSession(middlewares=middlewares(address)) as http:
         for url, expected in ((server.web_url, True), (other.web_url, False)):
             async with http.get(f"{url}/api/probe/request") as answer:
@@ -552,7 +552,7 @@ async def test_tail_ends_when_its_token_expires(
 ) -> None:
     """It does not try again with a token that is refused, and says what to do."""
     server = await start(secret=SECRET, publish_names=("news",))
-    address = addresses.parse(server.web_url, token(seconds=60))
+    address = addresses.parse(server.web_url, {"Authorization": f"Bearer {token(seconds=60)}"})
     async with aiohttp.ClientSession(middlewares=middlewares(address)) as http:
         follower = Follower(http, address, transport, "news")
         with pytest.raises(ServerError, match="give a new login token with --token"):

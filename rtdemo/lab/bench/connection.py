@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -44,13 +45,13 @@ class Endpoint(msgspec.Struct, frozen=True):
     tls: ssl.SSLContext | None
 
 
-async def resolve(url: str, transport: Transport, token: str = "") -> Endpoint:
+async def resolve(url: str, transport: Transport, headers: Mapping[str, str] | None = None) -> Endpoint:
     """Resolve a URL once for all connections; of several addresses, use the first that connects.
 
     Arguments:
         url: of the stream, with its query.
         transport: of the stream.
-        token: login token for the server; empty for none.
+        headers: of the user, for each request.
 
     Raises:
         OSError: if no address connects.
@@ -63,8 +64,8 @@ async def resolve(url: str, transport: Transport, token: str = "") -> Endpoint:
         f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: rtdemo-bench\r\n"
         f"{_REQUEST_HEADERS[transport]}"
     )
-    if token:
-        head += f"Authorization: Bearer {token}\r\n"
+    for name, value in (headers or {}).items():
+        head += f"{name}: {value}\r\n"
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for number, (family, _, _, _, at) in enumerate(found, 1):

@@ -29,7 +29,7 @@ class Plan(msgspec.Struct, frozen=True):
         connections: number that this worker opens.
         at_once: largest number of connections that it opens at the same time.
         periods: milliseconds by producer, as the server lists them; others are estimated.
-        token: login token for the server; empty for none.
+        headers: of the user, for each request.
     """
 
     url: str
@@ -37,7 +37,7 @@ class Plan(msgspec.Struct, frozen=True):
     connections: int
     at_once: int
     periods: dict[str, float]
-    token: str = ""
+    headers: dict[str, str] = {}
 
 
 class Ready(msgspec.Struct, rename="camel"):

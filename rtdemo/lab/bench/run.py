@@ -28,7 +28,7 @@ from rtdemo.lab.bench.target import (
     fetch_server_info,
     left_out_producers,
 )
-from rtdemo.lab.login import middlewares
+from rtdemo.lab.request_headers import middlewares
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import Latencies

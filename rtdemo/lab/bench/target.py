@@ -115,7 +115,7 @@ class Target:
         processes = min(self.settings.processes, connections)
         at_once = max(1, MAX_OPENING // processes)
         return [
-            Plan(url, transport, share, at_once, periods, self.address.token)
+            Plan(url, transport, share, at_once, periods, dict(self.address.headers))
             for share in split_connections(connections, processes)
         ]
 
@@ -201,8 +201,8 @@ async def fetch_server_info(http: aiohttp.ClientSession, address: Address) -> Se
         ServerError: if it cannot be reached.
     """
     try:
-        found = await _fetch_json(http, f"{address.origin}/api/producers")
-        stats = await _fetch_json(http, f"{address.origin}/api/stats")
+        found = await _fetch_json(http, address.url("/api/producers"))
+        stats = await _fetch_json(http, address.url("/api/stats"))
         if found is None or stats is None:
             return ServerInfo()
         producers = msgspec.convert(found, tuple[ProducerInfo, ...])
@@ -224,7 +224,7 @@ async def fetch_connection_info(
         client: client id of the connection.
     """
     try:
-        found = await _fetch_json(http, f"{address.origin}/api/probe/connection?client={client}")
+        found = await _fetch_json(http, address.url(f"/api/probe/connection?client={client}"))
         return None if found is None else msgspec.convert(found, ConnectionInfo)
     except (*_NETWORK_ERRORS, *_NOT_RTDEMO_ERRORS):
         return None

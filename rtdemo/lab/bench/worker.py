@@ -72,7 +72,7 @@ async def measure_round(lines: JsonLines) -> None:
     plan = await lines.read(Plan)
     arrivals = Arrivals()
     try:
-        endpoint = await resolve(plan.url, plan.transport, plan.token)
+        endpoint = await resolve(plan.url, plan.transport, plan.headers)
     except OSError as error:
         lines.write(Ready({}, 0, _describe(error)))
         return

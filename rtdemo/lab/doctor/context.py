@@ -12,7 +12,7 @@ import aiohttp
 from rtdemo.lab.address import Address
 from rtdemo.lab.doctor import fixes
 from rtdemo.lab.doctor.streams import StreamMonitor
-from rtdemo.lab.login import middlewares
+from rtdemo.lab.request_headers import middlewares
 from rtdemo.lab.server_clock import Reading
 from rtdemo.protocol.client import Transport
 
@@ -88,8 +88,8 @@ class Context:
         )
 
     def url(self, path: str) -> str:
-        """Return the URL of a path on the server."""
-        return self.address.origin + path
+        """Return the URL of a path of rtdemo, such as `/api/sse`."""
+        return self.address.url(path)
 
     @property
     def echo_url(self) -> str:
