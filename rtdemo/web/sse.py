@@ -47,15 +47,15 @@ async def stream(request: web.Request) -> web.StreamResponse:
         raise Refused(406, f"this address sends only {MEDIA_TYPE}, and the request's Accept excludes it")
     check_connect(request)
     identity = await identify(request)
-    client, selection = admit(request, "sse", identity.user)
+    admitted = admit(request, "sse", identity.user)
     heartbeat_s = heartbeat.requested(request)
     head = await _head(request)
     transport = request.transport
     if transport is None or transport.is_closing():
         return Left()
     is_chunked = request.version >= HttpVersion11
-    protocol = EventStream(request, transport, client, is_chunked)
-    return protocol.run(request, head, selection, identity.expires, heartbeat_s)
+    protocol = EventStream(request, transport, admitted.client, is_chunked)
+    return protocol.run(request, head, admitted, identity.expires, heartbeat_s)
 
 
 class EventStream(StreamProtocol, asyncio.Protocol):

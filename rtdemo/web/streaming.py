@@ -16,14 +16,13 @@ from aiohttp import web
 from rtdemo.hub.connection import Connection
 from rtdemo.hub.hub import Hub
 from rtdemo.hub.outbox import SocketOutbox
-from rtdemo.hub.selection import Selection
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.wire import WireFormat
 from rtdemo.timing.schedule import Tick
 from rtdemo.web import request_info
-from rtdemo.web.admission import last_event_id
+from rtdemo.web.admission import Admitted, last_event_id
 from rtdemo.web.app_keys import HEARTBEATS, HUB, SETTINGS
 from rtdemo.web.heartbeat import Heartbeat
 
@@ -81,7 +80,7 @@ class StreamProtocol(SocketOutbox):
         self,
         request: web.Request,
         head: bytes,
-        selection: Selection,
+        admitted: Admitted,
         expires: float | None,
         heartbeat_s: int | None = None,
     ) -> web.StreamResponse:
@@ -90,7 +89,7 @@ class StreamProtocol(SocketOutbox):
         Arguments:
             request: as given.
             head: the head of the answer, not sent yet.
-            selection: what the client asked for.
+            admitted: what the client asked for.
             expires: when its login expires, in seconds since the Unix epoch; None for never.
             heartbeat_s: seconds of silence before a heartbeat that a script sees; None for none.
 
@@ -100,7 +99,9 @@ class StreamProtocol(SocketOutbox):
         self.start(head)
         rest = _forget(request)
         try:
-            self.hub.join(self.connection, selection, last_event_id(request), expires)
+            self.hub.join(
+                self.connection, admitted.selection, last_event_id(request), expires, admitted.past
+            )
         except Exception:
             log.exception("%s: internal server error", self.connection.client)
             self.connection.end(Reason.SERVER_ERROR)

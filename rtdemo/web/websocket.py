@@ -76,18 +76,18 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_origin(request)
     check_connect(request)
     identity = await identify(request)
-    client, selection = admit(request, "websocket", identity.user)
+    admitted = admit(request, "websocket", identity.user)
     heartbeat_s = heartbeat.requested(request)
     agreed = compression.negotiate(request)
     transport = request.transport
     if transport is None or transport.is_closing():
         return Left()
     if agreed is None:
-        opened, head = WebSocket(request, transport, client), accept_handshake(request)
+        opened, head = WebSocket(request, transport, admitted.client), accept_handshake(request)
     else:
-        opened = CompressedWebSocket(request, transport, client, agreed.wire_format)
+        opened = CompressedWebSocket(request, transport, admitted.client, agreed.wire_format)
         head = accept_handshake(request, agreed.answer)
-    return opened.run(request, head, selection, identity.expires, heartbeat_s)
+    return opened.run(request, head, admitted, identity.expires, heartbeat_s)
 
 
 class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
