@@ -25,7 +25,7 @@ from tests.clients import CONNECT, Peer
 
 pytest_plugins = [
     *("tests.redis_server", "tests.running_alone", "tests.tls_client"),
-    "tests.uncovered",
+    *("tests.uncovered", "tests.made_once"),
 ]
 # Tests time nothing; for the rest, CI's own profile stays, which draws the same examples each time.
 settings.register_profile("untimed", settings(deadline=None))
