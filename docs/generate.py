@@ -8,6 +8,7 @@ gets the file that has the test now.
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,13 +117,17 @@ def _link(match: re.Match[str]) -> str:
 
 def find_tests(function: str) -> list[str]:
     """Return the files that define a test function, by their paths in the repository."""
-    definition = re.compile(rf"^(async )?def {function}\(", re.MULTILINE)
-    files = sorted((ROOT / "tests").rglob("test_*.py"))
-    return [
-        file.relative_to(ROOT).as_posix()
-        for file in files
-        if definition.search(file.read_text(encoding="utf-8"))
-    ]
+    return _files_of_tests().get(function, [])
+
+
+@functools.cache
+def _files_of_tests() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = file.read_text(encoding="utf-8")
+        for function in re.findall(r"^(?:async )?def (\w+)\(", text, re.MULTILINE):
+            found.setdefault(function, []).append(file.relative_to(ROOT).as_posix())
+    return found
 
 
 def main() -> None:
