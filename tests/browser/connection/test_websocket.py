@@ -40,18 +40,20 @@ async def test_closing(page: Page) -> None:
 
 
 async def test_websocket_address(page: Page) -> None:
-    """A page behind TLS opens wss:, a port of its own goes to the page's host."""
+    """A page behind TLS opens wss:, a port is one of the page's host, and /ws is beside the page."""
     body = """
         const url = (page, port) => m.websocketUrl(new URL(page), port).href;
         return [
             url("http://localhost:3000/", "3001"),
             url("https://demo.example/", ""),
+            url("https://demo.example:8443/a/rt/?speed=2#scoreboard", ""),
             url("http://[::1]:3000/", "3001"),
         ];
     """
     assert await run(page, "connection/websocket", body) == [
         "ws://localhost:3001/",
         "wss://demo.example/ws",
+        "wss://demo.example:8443/a/rt/ws",
         "ws://[::1]:3001/",
     ]
 
