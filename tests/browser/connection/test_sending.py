@@ -12,6 +12,7 @@ from tests.browser.panel import NONE, Panel, answer_websockets
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.empty_page
 async def test_exchange(page: Page) -> None:
     """A reply belongs to the oldest equal text; a reply to no text changes nothing."""
     body = """

@@ -12,6 +12,7 @@ from tests.browser.panel import Panel
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.empty_page
 async def test_silence_names_its_cause(page: Page) -> None:
     """A selection is named only if nothing in it is overdue: a failure is no reason to select more."""
     body = """
