@@ -204,10 +204,11 @@ export class Side {
    * @param {number} at performance.now()
    */
   #receive(data, at) {
-    this.#liveness.heard(at);
-    if (this.state === "stalled") this.#works(ARRIVES_AGAIN);
     const message = parse(data);
-    if (message !== null && isHeartbeat(message)) {
+    const isBeat = message !== null && isHeartbeat(message);
+    this.#liveness.heard(at, isBeat);
+    if (this.state === "stalled") this.#works(ARRIVES_AGAIN);
+    if (isBeat) {
       // It may be the first sign that a fault has ended.
       this.measurement.faults.affects(message, at);
     } else {
@@ -317,7 +318,8 @@ export class Side {
    */
   #checkSilence(now) {
     if (this.state === "stalled") return;
-    const sentence = this.#silence.sentence(this.selection.chosen, now - this.#lastMessageAt);
+    const silentMs = now - this.#lastMessageAt;
+    const sentence = this.#silence.sentence(this.selection.chosen, silentMs, this.#liveness.hasHeartbeats);
     if (sentence === null || sentence === this.sentence) return;
     this.#say(sentence);
     this.#isSilent = true;
