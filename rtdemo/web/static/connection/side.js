@@ -292,7 +292,10 @@ export class Side {
   #tick() {
     const now = performance.now();
     if (now - (this.downSince ?? this.#since) > SLOW_CONNECT_MS) this.#showHint();
-    if (this.open) this.#checkPath(now);
+    if (this.open) {
+      this.#checkPath(now);
+      this.sender.retrySelection(now);
+    }
     const expired = [this.sender.roundTrips.expire(now), this.measurement.faults.expire(now)];
     if (expired.includes(true)) this.#changed();
   }
