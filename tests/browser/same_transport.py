@@ -50,6 +50,8 @@ WITHOUT = ("message", "status", "broadcast")
 """Built-in producers, which would add messages of their own."""
 TIMEOUT_S = 60.0
 """Time for a page to connect, and then to reach its verdict."""
+MAX_BROWSERS = 5
+"""Browsers that are started one after the other: WebKitGTK's driver sometimes loses a command."""
 SENTENCE = """document.querySelector('[data-part="verdict-sentence"]').textContent.trim()"""
 BLOCK_MS = 400
 """Length of the bootstrap's blocks, as on the page."""
@@ -276,7 +278,7 @@ async def _figures(engine: Engine, order: Sequence[str], rate: float) -> dict[st
 async def compare_repeatedly(
     folder: Path, engine: str, runs: int, rate: float, transport: str, seconds: float
 ) -> list[Run]:
-    """Start a server and a browser, and return one comparison after another.
+    """Start a server and a browser, and return one comparison after another: fewer if the browser hangs.
 
     Arguments:
         folder: for the plugin and the server's log.
@@ -291,13 +293,18 @@ async def compare_repeatedly(
     without = [word for name in WITHOUT for word in ("--without", name)]
     server: Process = rtdemo(folder, "same_transport", *without, str(plugin))
     await server.start()
-    found = []
+    found: list[Run] = []
     try:
-        async with ENGINES[engine]() as browser:
-            for number in range(runs):
-                first = SIDES[number % 2]
-                found.append(await compare(browser, server.url, rate, transport, first, seconds))
-                print(f"{number + 1:3} {found[-1].line()}", flush=True)
+        for _ in range(MAX_BROWSERS):
+            try:
+                async with ENGINES[engine]() as browser:
+                    while len(found) < runs:
+                        first = SIDES[len(found) % 2]
+                        found.append(await compare(browser, server.url, rate, transport, first, seconds))
+                        print(f"{len(found):3} {found[-1].line()}", flush=True)
+                break
+            except TimeoutError:
+                print("the browser does not answer its driver; another one is started", flush=True)
     finally:
         await server.kill()
     return found
