@@ -192,7 +192,8 @@ async def place(engine: Engine, folder: Path) -> AsyncIterator[Place]:
     try:
         await engine.open(f"http://127.0.0.1:{proxy.port}/")
         await engine.connect(*SIDES)
-        await back(found, dict.fromkeys(SIDES, 4))
+        connected = await back(found, dict.fromkeys(SIDES, 4))
+        assert math.inf not in connected.values(), "the page did not connect"
         yield found
     finally:
         await _continue_browser(found)
@@ -245,11 +246,15 @@ async def run(engine: Engine, name: str, seconds: float) -> bool:
             reconnects = await found.figures("reconnects")
             latencies = await found.figures("latency")
     holds = all(each <= MAX_BACK_S for each in took.values()) and ledgers == [NOTHING_LOST] * 2
-    times = "  ".join(f"{side} back after {took[side]:4.1f} s" for side in SIDES)
+    times = "  ".join(f"{side} {_after(took[side])}" for side in SIDES)
     losses = NOTHING_LOST if ledgers == [NOTHING_LOST] * 2 else " | ".join(ledgers)
     more = f"reconnects {' and '.join(reconnects)}  latency {' and '.join(latencies)} ms  {losses}"
     print(f"{label}  {times}  {more}  {'ok' if holds else 'FAILED'}", flush=True)
     return holds
+
+
+def _after(seconds: float) -> str:
+    return f"not back after {GIVE_UP_S:g} s" if seconds == math.inf else f"back after {seconds:4.1f} s"
 
 
 async def main() -> int:
