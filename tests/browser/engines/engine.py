@@ -54,9 +54,13 @@ class Engine(abc.ABC):
     async def picture(self) -> str:
         """Return a PNG of the page in Base64."""
 
-    @abc.abstractmethod
     async def back(self) -> None:
-        """Go back to the page before, and wait until it is shown."""
+        """Go back to the page before, and wait until it is shown.
+
+        Raises:
+            Unsupported: the driver cannot.
+        """
+        raise Unsupported("the driver runs no script in a page from the back/forward cache")
 
     async def set_offline(self, offline: bool) -> None:
         """Take the network from the page, or give it back.

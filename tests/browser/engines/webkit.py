@@ -72,9 +72,6 @@ class WebKit(Engine):
     async def picture(self) -> str:
         return str(await self.call("GET", "/screenshot"))
 
-    async def back(self) -> None:
-        await self.call("POST", "/back")
-
     async def processes(self) -> list[int]:
         return descendants(self._driver)
 
