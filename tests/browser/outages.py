@@ -36,8 +36,8 @@ MAX_BACK_S = 10.0
 """Seconds after the end of an outage in which both sides have to be back."""
 GIVE_UP_S = 25.0
 """Seconds after which a side counts as not back: less than a driver gives one script."""
-ON_THE_WAY = 2
-"""Messages that may still arrive before an outage has begun."""
+ON_THE_WAY = 4
+"""Messages that arrive before an outage has begun, or that the page has not yet counted."""
 NOTHING_LOST = "0 lost, 0 repeated, 0 out of order"
 TICKS = """
 from rtdemo import producer
@@ -100,11 +100,16 @@ Step = Callable[[Place], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Outage:
-    """How an outage begins and ends, and the seconds that it lasts when it is run by hand."""
+    """How an outage begins and ends, and the seconds that it lasts when it is run by hand.
+
+    Attributes:
+        page_runs: whether the page can be asked for its figures meanwhile.
+    """
 
     begin: Step
     end: Step
     seconds: tuple[float, ...]
+    page_runs: bool = True
 
 
 async def _stop_server(place: Place) -> None:
@@ -171,11 +176,11 @@ async def _back(place: Place) -> None:
 
 OUTAGES = {
     "server stopped": Outage(_stop_server, _continue_server, (20, 60)),
-    "browser stopped": Outage(_stop_browser, _continue_browser, (20, 60)),
+    "browser stopped": Outage(_stop_browser, _continue_browser, (20, 60), page_runs=False),
     "reset and refused": Outage(_refuse, _listen, (3, 15, 60)),
     "half open": Outage(_swallow, _restore, (20, 60)),
     "browser offline": Outage(_offline, _online, (20,)),
-    "page in the back/forward cache": Outage(_leave, _back, (5,)),
+    "page in the back/forward cache": Outage(_leave, _back, (5,), page_runs=False),
 }
 
 
@@ -235,6 +240,8 @@ async def run(engine: Engine, name: str, seconds: float) -> bool:
                 before = {side: count + ON_THE_WAY for side, count in (await found.counts()).items()}
                 await outage.begin(found)
                 await asyncio.sleep(seconds)
+                if outage.page_runs:
+                    before = await found.counts()
                 await outage.end(found)
                 took = await back(found, before)
             except Unsupported as error:
