@@ -255,6 +255,7 @@ class Server:
         self._other_workers.close(orphaned)
         self._descriptors.close()
         await self._runner.cleanup()
+        await self._other_workers.disconnect()
         if len(self.hub):
             # They were admitted before, and opened while the others ended.
             await self.hub.drain(0.0, AT_ONCE_TIMEOUT_S)

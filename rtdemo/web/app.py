@@ -88,6 +88,7 @@ def create_app(
     app.router.add_get("/ws", websocket.socket, allow_head=False)
     app.router.add_get("/api/sse", sse.stream, allow_head=False)
     app.router.add_post("/api/messages", sse.receive)
+    app.router.add_get("/api/messages", sse.has_stream, allow_head=False)
     login.setup(app, login_)
     api.setup(app)
     aggregate.setup(app)

@@ -267,6 +267,20 @@ async def receive(request: web.Request) -> web.Response:
     return response
 
 
+async def has_stream(request: web.Request) -> web.Response:
+    """Answer `GET /api/messages?client=ID` of another worker: 204 if the client's stream is open here.
+
+    Raises:
+        HTTPMethodNotAllowed: for everyone else.
+        Refused: 404 for no such stream.
+    """
+    if not is_from_other_worker(request):
+        raise web.HTTPMethodNotAllowed(request.method, [hdrs.METH_POST])
+    if _find(request) is None:
+        raise Refused(404, _NO_STREAM)
+    return web.Response(status=204)
+
+
 async def _handle(request: web.Request, connection: Connection) -> None:
     check_text(request, connection)
     text = await _body(request)

@@ -22,6 +22,7 @@ from rtdemo.server.server import Server
 from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from rtdemo.timing.schedule import Clock
+from tests.browser.engines.chromium import Chromium
 from tests.browser.panel import Panel
 from tests.system_packages import CHROMIUM, require
 
@@ -106,6 +107,15 @@ async def browser() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chromium(browser: Browser) -> AsyncIterator[Chromium]:
+    """An empty page, for tests of the path to a server of their own; the browser may report errors."""
+    context = await browser.new_context()
+    context.set_default_timeout(TIMEOUT_MS)
+    yield Chromium(await context.new_page())
+    await context.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
