@@ -1,0 +1,196 @@
+"""What a storm shows, as sentences with a stable code, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rtdemo.lab.storm.client import NO_ANSWER
+from rtdemo.lab.storm.result import Finding, Level, Storm
+from rtdemo.protocol.client import LABELS
+
+STAMPEDE_SHARE = 0.8
+"""Share of a transport's clients that connects in one second, from which on it is reported."""
+STAMPEDE_CLIENTS = 50
+"""Fewer clients are no load in any second."""
+_WEIGHTS: dict[Level, int] = {"fail": 0, "warn": 1, "note": 2, "ok": 3}
+
+
+def findings(storm: Storm) -> list[Finding]:
+    """Return what a storm shows, the worst first.
+
+    Arguments:
+        storm: with its figures.
+    """
+    found = [finding for check in _CHECKS if (finding := check(storm)) is not None]
+    return sorted(found, key=lambda finding: _WEIGHTS[finding.level])
+
+
+def headline(storm: Storm) -> str:
+    """Return when the clients were back, as a sentence."""
+    total, after = storm.total, storm.total.back_after
+    if storm.signal_at_seconds is None:
+        return "Nothing was killed: the storm was cut short before."
+    if not total.cut:
+        return f"No client lost its connection after {storm.settings.signal}."
+    times = f"99 % of {total.cut:,} clients were back {seconds(after.p99)} after {storm.settings.signal}"
+    if after.p100 is not None:
+        return f"{times}, all after {seconds(after.p100)}."
+    until = f"{storm.settings.seconds:g} s after {storm.settings.signal}"
+    if storm.cut_short:
+        until = "when storm was interrupted"
+    if after.p99 is not None:
+        return f"{times}, but {total.cut - total.back:,} were not, {until}."
+    if not total.back:
+        return f"None of {total.cut:,} clients was back {until}."
+    return f"Only {total.back:,} of {total.cut:,} clients were back {until}."
+
+
+def seconds(value: float | None) -> str:
+    """Return a time as text."""
+    if value is None:
+        return "\N{EN DASH}"
+    return f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
+
+
+def _not_back(storm: Storm) -> Finding | None:
+    total = storm.total
+    missing = total.cut - total.back - sum(total.gave_up.values())
+    if missing <= 0 or storm.cut_short:
+        return None
+    times = f"{storm.settings.seconds:g} s after the signal"
+    sentence = f"{missing:,} of {total.cut:,} clients are not back {times}"
+    if not total.back:
+        fix = "start the server again, or check why it does not start"
+    else:
+        fix = "see the failed attempts; measure longer with --seconds"
+    return Finding("clients-not-back", "fail", sentence, fix)
+
+
+def _gave_up(storm: Storm) -> Finding | None:
+    answers = storm.total.gave_up
+    if not answers:
+        return None
+    number, names = sum(answers.values()), ", ".join(answers)
+    sentence = (
+        f"{number:,} clients got the answer {names} and never try again: a browser's EventSource ends"
+        " for good after any status but 200"
+    )
+    fix = (
+        "in the page, open a new EventSource after such an end; on the server, send a `retry:` that"
+        " lasts until it is ready"
+    )
+    return Finding("clients-gave-up", "fail", sentence, fix)
+
+
+def _lost(storm: Storm) -> Finding | None:
+    total = storm.total
+    if not total.lost:
+        return None
+    sentence = (
+        f"{total.clients_with_losses:,} clients lost messages without a notice, {total.lost:,} in all"
+    )
+    return Finding(
+        "messages-lost", "fail", sentence, "keep the log where the server's death cannot reach it"
+    )
+
+
+def _unannounced(storm: Storm) -> Finding | None:
+    if not storm.total.unannounced:
+        return None
+    sentence = (
+        f"{storm.total.unannounced:,} clients got a new log without a notice that the old one is gone"
+    )
+    return Finding("log-replaced-silently", "fail", sentence, "report this to rtdemo")
+
+
+def _repeated(storm: Storm) -> Finding | None:
+    if not storm.total.repeated:
+        return None
+    sentence = f"{storm.total.repeated:,} messages came twice or out of order"
+    return Finding("messages-repeated", "fail", sentence, "report this to rtdemo")
+
+
+def _told(storm: Storm) -> Finding | None:
+    told = storm.total.told
+    if not told:
+        return None
+    who = f"all {told:,}" if told == storm.total.clients else f"{told:,} of {storm.total.clients:,}"
+    sentence = f"the server told {who} clients that messages are lost (`lost: true`)"
+    fix = "to lose nothing, keep the log outside of the process: --engine redis://HOST"
+    return Finding("loss-reported", "warn", sentence, fix)
+
+
+def _unknown(storm: Storm) -> Finding | None:
+    if storm.total.lost is not None or storm.total.told or storm.cut_short or not storm.total.cut:
+        return None
+    sentence = "lost and repeated messages are unknown: no message with a position of rtdemo's log came"
+    is_rtdemo = storm.environment.server.startswith("rtdemo")
+    fix = "let storm publish some with --publish 2" if is_rtdemo else ""
+    return Finding("delivery-unknown", "note", sentence, fix)
+
+
+def _delivered(storm: Storm) -> Finding | None:
+    total = storm.total
+    if total.lost != 0 or total.repeated != 0 or total.told or total.unannounced:
+        return None
+    sentence = f"no client lost or repeated one of {storm.messages:,} shared messages"
+    return Finding("nothing-lost", "ok", sentence)
+
+
+def _stampede(storm: Storm) -> Finding | None:
+    """Report the transports whose clients come all at once. For SSE the server sets the wait."""
+    peaks = {
+        name: f"{side.peak_connects_per_second:,} connections for {side.cut:,} {LABELS[name]} clients"
+        for name, side in storm.sides.items()
+        if side.cut >= STAMPEDE_CLIENTS and side.peak_connects_per_second >= STAMPEDE_SHARE * side.cut
+    }
+    if not peaks:
+        return None
+    sentence = f"in the busiest second, the server got {' and '.join(peaks.values())}"
+    fixes = {
+        "sse": "send a random `retry:`, so that event streams come back one after the other",
+        "websocket": "if that is too much, give the page of the WebSocket a longer random wait",
+    }
+    level: Level = "warn" if "sse" in peaks else "note"
+    return Finding("stampede", level, sentence, "; ".join(fixes[name] for name in peaks))
+
+
+def _timeouts(storm: Storm) -> Finding | None:
+    number = storm.total.failures.get(NO_ANSWER, 0)
+    if not number:
+        return None
+    sentence = f"{number:,} attempts got no answer in time"
+    return Finding(
+        "attempts-timed-out", "warn", sentence, "raise the server's listen queue, or spread the clients"
+    )
+
+
+def _refused(storm: Storm) -> Finding | None:
+    answers = {name: number for name, number in storm.total.failures.items() if name[:3].isdigit()}
+    if not answers:
+        return None
+    words = ", ".join(f"{number:,} with {name}" for name, number in answers.items())
+    return Finding("attempts-refused", "note", f"the server refused attempts: {words}")
+
+
+def _not_cut(storm: Storm) -> Finding | None:
+    kept = storm.total.clients - storm.total.cut
+    if not kept or not storm.total.cut or storm.cut_short:
+        return None
+    sentence = f"{kept:,} of {storm.total.clients:,} clients were not cut: another process serves them"
+    return Finding("clients-kept", "note", sentence)
+
+
+def _alive(storm: Storm) -> Finding | None:
+    if storm.has_ended or storm.cut_short:
+        return None
+    sentence = (
+        f"the process did not end within {storm.settings.seconds:g} s after {storm.settings.signal}"
+    )
+    return Finding("process-survived", "fail", sentence, "check how it handles this signal")
+
+
+_CHECKS: Sequence[Callable[[Storm], Finding | None]] = (
+    *(_alive, _not_back, _gave_up, _lost, _unannounced, _repeated),
+    *(_told, _stampede, _timeouts, _refused, _not_cut, _unknown, _delivered),
+)
