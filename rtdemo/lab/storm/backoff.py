@@ -10,6 +10,8 @@ from rtdemo.protocol.client import Transport
 
 MIN_FIXED_S, MAX_FIXED_S = 0.1, 600.0
 """Limits of a fixed wait. A shorter one would measure the clients, and not the server."""
+MAX_WAIT_S = 86_400.0
+"""Longest wait in seconds, whatever a server asks for."""
 _PATIENT_S = 30.0
 """Seconds after which an attempt of a client without a limit of its own counts as failed."""
 
@@ -56,11 +58,11 @@ class Backoff(msgspec.Struct, frozen=True):
             random: returns a number from 0 to 1.
         """
         if retry_after_s is not None:
-            return retry_after_s
+            return min(retry_after_s, MAX_WAIT_S)
         # Above 32 doublings the wait is the longest one in any case.
         wait = min(self.first_s * self.factor ** min(failures, 32), self.max_s)
         if self.obeys_retry and retry_s is not None:
-            wait = max(retry_s, self.min_s)
+            wait = min(max(retry_s, self.min_s), MAX_WAIT_S)
         return wait * (1 - self.random_share * random())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from math import ceil, floor, log10
 
 from rtdemo.lab.bench.charts import Label, Line, Plot
@@ -60,9 +61,10 @@ def _plot(title: str, about: str, shown: Sequence[Storm], values: Values) -> Plo
     for storm in shown:
         kind = "line" if storm is shown[-1] else "line before"
         for transport, figures in storm.sides.items():
+            times = count(storm.step_seconds - _signal_at(storm), storm.step_seconds)
             points = [
-                f"{x((step + 1) * storm.step_seconds - _signal_at(storm)):.2f},{100 - 100 * value / top[-1]:.2f}"
-                for step, value in enumerate(values(figures))
+                f"{x(at):.2f},{100 - 100 * value / top[-1]:.2f}"
+                for at, value in zip(times, values(figures), strict=False)
             ]
             if points:
                 lines.append(Line(transport, "M" + " L".join(points), kind))

@@ -30,6 +30,8 @@ def headline(storm: Storm) -> str:
     total, after = storm.total, storm.total.back_after
     if storm.signal_at_seconds is None:
         return "Nothing was killed: the storm was cut short before."
+    if not total.cut and storm.cut_short:
+        return f"storm was interrupted before a client lost its connection by {storm.settings.signal}."
     if not total.cut:
         return f"No client lost its connection after {storm.settings.signal}."
     times = f"99 % of {total.cut:,} clients were back {seconds(after.p99)} after {storm.settings.signal}"

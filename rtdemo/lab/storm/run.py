@@ -33,8 +33,8 @@ from rtdemo.protocol.client import Transport
 from rtdemo.protocol.message import Position
 
 USER_AGENT = "rtdemo-storm"
-SETTLE_S = 2.0
-"""Time that is shown before the signal, and the least time after all clients are back."""
+SETTLE_S = 1.0
+"""Time before the signal, and after all clients are back, in which their messages arrive."""
 CATCH_UP_S = 5.0
 """Longest time at the end for the last messages to arrive at all clients."""
 SURVIVAL_S = 3.0
@@ -60,11 +60,19 @@ class StormRun:
         server: what dies.
         say: takes a sentence that the user must see.
         progress: takes a line that replaces the one before.
+        settle_s: seconds before the signal, and at least after all clients are back.
     """
 
     def __init__(
-        self, storm: Storm, address: Address, server: ServerProcess, say: Progress, progress: Progress
+        self,
+        storm: Storm,
+        address: Address,
+        server: ServerProcess,
+        say: Progress,
+        progress: Progress,
+        settle_s: float = SETTLE_S,
     ) -> None:
+        self._settle_s = settle_s
         self._storm = storm
         self._settings = storm.settings
         self._address = address
@@ -91,7 +99,8 @@ class StormRun:
         if task is None:
             raise RuntimeError("run() must run in a task")
         # asyncio does the same for SIGINT. Without it a command would keep running.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
         try:
             await self._run()
         except asyncio.CancelledError:
@@ -99,6 +108,7 @@ class StormRun:
             task.uncancel()
         finally:
             await self._end()
+            loop.remove_signal_handler(signal.SIGTERM)
 
     async def _run(self) -> None:
         if isinstance(self._server, CommandProcess):
@@ -180,13 +190,13 @@ class StormRun:
         """Show the clients for a moment, then send the signal."""
         for side in self._sides.values():
             side.timeline.begin(sum(client.is_open for client in side.clients))
-        await asyncio.sleep(SETTLE_S)
+        await asyncio.sleep(self._settle_s)
         name = self._settings.signal
         if self._server.has_ended():
             raise ServerError(self._address.origin, "ended before storm sent a signal", "see its log")
         for client in self._clients:
             client.watch()
-        self._storm.signal_at_seconds = SETTLE_S
+        self._storm.signal_at_seconds = self._settle_s
         self._signal_at = time.monotonic()
         self._server.send(signal.Signals[name])
         self._restarting = self._spawn(self._restart())
@@ -210,7 +220,7 @@ class StormRun:
                 self._restarting.result()
             if not all(self._is_settled(client, now) for client in self._clients):
                 settled_at = math.inf
-            elif now > (settled_at := min(settled_at, now)) + SETTLE_S:
+            elif now > (settled_at := min(settled_at, now)) + self._settle_s:
                 return
             self._report(now - began)
             await asyncio.sleep(STEP_S)
