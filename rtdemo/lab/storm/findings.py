@@ -10,6 +10,8 @@ from rtdemo.protocol.client import LABELS
 
 STAMPEDE_SHARE = 0.8
 """Share of a transport's clients that connects in one second, from which on it is reported."""
+MAX_LAG_S = 0.5
+"""Seconds by which storm may be late, and still report times."""
 STAMPEDE_CLIENTS = 50
 """Fewer clients are no load in any second."""
 _WEIGHTS: dict[Level, int] = {"fail": 0, "warn": 1, "note": 2, "ok": 3}
@@ -41,10 +43,17 @@ def headline(storm: Storm) -> str:
     if storm.cut_short:
         until = "when storm was interrupted"
     if after.p99 is not None:
-        return f"{times}, but {total.cut - total.back:,} were not, {until}."
+        missing = total.cut - total.back
+        return f"{times}, but {missing:,} {'was' if missing == 1 else 'were'} not, {until}."
     if not total.back:
         return f"None of {total.cut:,} clients was back {until}."
     return f"Only {total.back:,} of {total.cut:,} clients were back {until}."
+
+
+def busiest(storm: Storm) -> str:
+    """Return what the server had to accept at once, as a sentence."""
+    peak = f"{storm.total.peak_connects_per_second:,} connections came in the busiest second"
+    return f"{peak}, {storm.total.attempts:,} attempts in all."
 
 
 def seconds(value: float | None) -> str:
@@ -183,6 +192,14 @@ def _not_cut(storm: Storm) -> Finding | None:
     return Finding("clients-kept", "note", sentence)
 
 
+def _late(storm: Storm) -> Finding | None:
+    if storm.lag_seconds < MAX_LAG_S:
+        return None
+    lag = seconds(storm.lag_seconds)
+    sentence = f"the machine was too busy: storm itself was up to {lag} late, so the times are too long"
+    return Finding("storm-was-late", "warn", sentence, "use fewer clients (-n), or end other programs")
+
+
 def _alive(storm: Storm) -> Finding | None:
     if storm.has_ended or storm.cut_short:
         return None
@@ -194,5 +211,5 @@ def _alive(storm: Storm) -> Finding | None:
 
 _CHECKS: Sequence[Callable[[Storm], Finding | None]] = (
     *(_alive, _not_back, _gave_up, _lost, _unannounced, _repeated),
-    *(_told, _stampede, _timeouts, _refused, _not_cut, _unknown, _delivered),
+    *(_late, _told, _stampede, _timeouts, _refused, _not_cut, _unknown, _delivered),
 )

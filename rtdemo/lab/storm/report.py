@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rtdemo.lab.bench.report import NO_FIGURE, PIPE_WIDTH
 from rtdemo.lab.storm import charts
-from rtdemo.lab.storm.findings import headline
+from rtdemo.lab.storm.findings import busiest, headline
 from rtdemo.lab.storm.result import Figures, Level, Storm
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.settings.folders import bundled
@@ -74,8 +74,9 @@ def columns(storm: Storm, before: Storm | None = None) -> list[Column]:
     found = []
     for transport, figures in storm.sides.items():
         if before is not None and transport in before.sides:
-            found.append(Column(f"{LABELS[transport]} before", before.sides[transport], transport))
-        found.append(Column(f"{LABELS[transport]}{' now' if before else ''}", figures, transport))
+            found.append(Column(f"{LABELS[transport]}\nbefore", before.sides[transport], transport))
+        now = "\nnow" if before is not None else ""
+        found.append(Column(LABELS[transport] + now, figures, transport))
     if len(found) > 1 and before is None:
         found.append(Column("all", storm.total))
     return found
@@ -99,12 +100,12 @@ def sections(shown: Sequence[Column]) -> list[Section]:
         row("all", lambda one: _time(one.back_after.p100)),
     ]
     outage = [
-        row("half of the clients, at most", lambda one: _time(one.outage.p50)),
-        row("99 %, at most", lambda one: _time(one.outage.p99)),
+        row("half of the clients at most", lambda one: _time(one.outage.p50)),
+        row("99 % at most", lambda one: _time(one.outage.p99)),
         row("the longest", lambda one: _time(one.outage.p100)),
     ]
     load = [
-        row("most connections made in one second", lambda one: f"{one.peak_connects_per_second:,}"),
+        row("most connects in one second", lambda one: f"{one.peak_connects_per_second:,}"),
         row("attempts", lambda one: f"{one.attempts:,}"),
         *(
             row(f"failed: {reason}", lambda one, reason=reason: f"{one.failures.get(reason, 0):,}")  # type: ignore[misc]
@@ -161,8 +162,9 @@ def print_report(storm: Storm, before: Storm | None = None) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH, color_system=None)
     console.print(Text(headline(storm)), style="bold", soft_wrap=True)
+    console.print(Text(busiest(storm)), soft_wrap=True)
     if before is not None:
-        console.print(Text(f"Before: {headline(before)}"), soft_wrap=True)
+        console.print(Text(f"Before: {headline(before)} {busiest(before)}"), soft_wrap=True)
     for finding in storm.findings:
         fix = f"; {finding.fix}" if finding.fix else ""
         line = Text(f"  {finding.level:<5} ", style=_STYLES[finding.level])
@@ -208,7 +210,8 @@ def html_page(storm: Storm, before: Storm | None = None) -> bytes:
         before=before,
         labels=LABELS,
         headline=headline(storm),
-        headline_before=headline(before) if before is not None else "",
+        busiest=busiest(storm),
+        headline_before=f"{headline(before)} {busiest(before)}" if before is not None else "",
         conditions=conditions(storm),
         conditions_before=conditions(before) if before is not None else "",
         plots=charts.plots(storm, before),

@@ -130,6 +130,7 @@ class Storm(msgspec.Struct, rename="camel"):
         total: figures of all clients.
         step_seconds: length of a step of the figures that are lists.
         signal_at_seconds: when the signal was sent, from the beginning of these lists.
+        lag_seconds: by how much storm's own process was late at most, because the machine was busy.
         has_ended: whether the process ended after the signal.
         messages: number of shared messages that clients received.
         published: number of messages that storm published and the server accepted.
@@ -147,6 +148,7 @@ class Storm(msgspec.Struct, rename="camel"):
     total: Figures = msgspec.field(default_factory=Figures)
     step_seconds: Annotated[float, msgspec.Meta(gt=0)] = 0.1
     signal_at_seconds: float | None = None
+    lag_seconds: float = 0.0
     has_ended: bool = False
     messages: int = 0
     published: int = 0

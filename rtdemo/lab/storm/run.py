@@ -224,6 +224,8 @@ class StormRun:
                 return
             self._report(now - began)
             await asyncio.sleep(STEP_S)
+            lag = time.monotonic() - now - STEP_S
+            self._storm.lag_seconds = max(self._storm.lag_seconds, round(lag, 3))
 
     def _is_settled(self, client: Client, now: float) -> bool:
         """Return whether nothing more is to be expected of a client."""

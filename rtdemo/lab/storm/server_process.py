@@ -25,6 +25,8 @@ from rtdemo.lab.bench import machine
 
 START_TIMEOUT_S = 60.0
 """For a command until its port accepts connections."""
+MAX_COMMAND_CHARACTERS = 60
+"""Longest command line that is shown."""
 _POLL_S = 0.02
 _MAX_LINE = 300
 
@@ -165,13 +167,15 @@ def _names(pids: Iterable[int]) -> str:
 
 
 def command_line(pid: int) -> str:
-    """Return the command line of a process, shortened; `?` if it is unknown."""
+    """Return the command line of a process, without folders and shortened; `?` if it is unknown."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except OSError:
         return "?"
-    line = printable(" ".join(word.decode(errors="replace") for word in words))
-    return f"{line[:57]}..." if len(line) > 60 else line or "?"
+    names = (word.rpartition(b"/")[2] if word.startswith(b"/") else word for word in words)
+    line = printable(b" ".join(names).decode(errors="replace"))
+    most = MAX_COMMAND_CHARACTERS
+    return f"{line[: most - 3]}..." if len(line) > most else line or "?"
 
 
 class CommandProcess:

@@ -13,6 +13,7 @@ from rtdemo.lab.bench.report import PIPE_WIDTH
 from rtdemo.lab.storm import report, result
 from rtdemo.lab.storm.findings import findings, headline
 from rtdemo.lab.storm.result import Figures, Storm, StormSettings, Times
+from rtdemo.protocol.client import LABELS, Transport
 
 TARGET = "http://127.0.0.1:3000"
 NASTY = "<script>alert(1)</script>"
@@ -64,8 +65,11 @@ def test_two_storms_stand_beside_each_other(capsys: pytest.CaptureFixture[str]) 
     report.print_report(storm(), before)
     printed = capsys.readouterr().out
     assert "Before: 99 % of 200 clients" in printed
-    heading = next(line for line in printed.splitlines() if "WebSocket before" in line)
-    assert heading.split() == ["WebSocket", "before", "WebSocket", "now", "SSE", "before", "SSE", "now"]
+    assert "80 connections came in the busiest second, 110 attempts in all." in printed
+    table = printed.partition("Back after")[0].splitlines()[-2:]
+    assert table[0].split() == ["WebSocket", "WebSocket", "SSE", "SSE"]
+    assert table[1].split() == ["before", "now", "before", "now"]
+    assert max(map(len, table)) <= 80
     page = report.html_page(storm(), before).decode()
     assert page.count('class="line before websocket"') == page.count('class="line websocket"') == 2
 
@@ -87,13 +91,57 @@ def test_page_is_self_contained_and_escapes() -> None:
         ({"back": 9, "back_after": Times(1.0)}, "Only 9 of 200 clients were back 30 s after SIGKILL."),
         (
             {"back": 199, "back_after": Times(0.2, 0.5, 0.7, 0.9)},
-            "99 % of 200 clients were back 900 ms after SIGKILL, but 1 were not, 30 s after SIGKILL.",
+            "99 % of 200 clients were back 900 ms after SIGKILL, but 1 was not, 30 s after SIGKILL.",
         ),
         ({"cut": 0, "back": 0, "back_after": Times()}, "No client lost its connection after SIGKILL."),
     ],
 )
 def test_headline_of_a_bad_storm(changes: dict[str, object], sentence: str) -> None:
     assert headline(storm(total=msgspec.structs.replace(storm().total, **changes))) == sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "level"),
+    [
+        ({"lag_seconds": 0.7}, "storm-was-late", "warn"),
+        ({"has_ended": False}, "process-survived", "fail"),
+    ],
+)
+def test_finding_about_the_whole(changes: dict[str, object], code: str, level: str) -> None:
+    [found] = [one for one in storm(**changes).findings if one.code == code]
+    assert found.level == level
+    assert found.fix
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "level"),
+    [
+        ({"back": 150}, "clients-not-back", "fail"),
+        ({"back": 150, "gave_up": {"503": 50}}, "clients-gave-up", "fail"),
+        ({"lost": 3, "clients_with_losses": 2}, "messages-lost", "fail"),
+        ({"repeated": 3}, "messages-repeated", "fail"),
+        ({"unannounced": 1}, "log-replaced-silently", "fail"),
+        ({"told": 200}, "loss-reported", "warn"),
+        ({"failures": {"no answer in time": 4}}, "attempts-timed-out", "warn"),
+        ({"failures": {"503": 4, "200, but no event stream": 1}}, "attempts-refused", "note"),
+        ({"cut": 120, "back": 120}, "clients-kept", "note"),
+        ({"lost": None, "repeated": None}, "delivery-unknown", "note"),
+    ],
+)
+def test_finding_about_clients(changes: dict[str, object], code: str, level: str) -> None:
+    total = msgspec.structs.replace(storm().total, **changes)
+    [found] = [one for one in storm(total=total).findings if one.code == code]
+    assert found.level == level
+
+
+@pytest.mark.parametrize(("transport", "level"), [("sse", "warn"), ("websocket", "note")])
+def test_clients_that_come_all_at_once(transport: Transport, level: str) -> None:
+    """For event streams the server sets the wait, so there it can be mended."""
+    sides = dict(storm().sides)
+    sides[transport] = msgspec.structs.replace(sides[transport], peak_connects_per_second=80)
+    [found] = [one for one in storm(sides=sides).findings if one.code == "stampede"]
+    assert found.level == level
+    assert f"80 connections for 100 {LABELS[transport]} clients" in found.sentence
 
 
 def test_storm_that_ended_nothing() -> None:
