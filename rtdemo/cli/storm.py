@@ -32,7 +32,7 @@ SPARE_FILES = 256
 """Open files that are needed besides the clients' connections."""
 PIPED_PROGRESS_S = 5.0
 """Time between two lines of progress if the output is not a terminal."""
-SIGNALS = ("KILL", "TERM", "INT", "HUP", "QUIT")
+SIGNALS = ("KILL", "TERM", "INT", "HUP")
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -79,7 +79,8 @@ class BackoffType(click.ParamType[str]):
     type=click.Choice(SIGNALS, case_sensitive=False),
     default="KILL",
     show_default=True,
-    help="Signal that ends the server. KILL: it dies. TERM: it may end its connections in order.",
+    help="Signal that ends the server. KILL: it dies. TERM, INT: it may end its connections in order."
+    " HUP: it replaces its workers, if it has any.",
 )
 @click.option(
     "--backoff",

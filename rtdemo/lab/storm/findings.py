@@ -14,6 +14,8 @@ MAX_LAG_S = 0.5
 """Seconds by which storm may be late, and still report times."""
 STAMPEDE_CLIENTS = 50
 """Fewer clients are no load in any second."""
+_PROXY_ANSWERS = {"502", "503", "504"}
+"""Answers of a proxy whose server is away."""
 _WEIGHTS: dict[Level, int] = {"fail": 0, "warn": 1, "note": 2, "ok": 3}
 
 
@@ -86,10 +88,11 @@ def _gave_up(storm: Storm) -> Finding | None:
         f"{number:,} clients got the answer {names} and never try again: a browser's EventSource ends"
         " for good after any status but 200"
     )
-    fix = (
-        "in the page, open a new EventSource after such an end; on the server, send a `retry:` that"
-        " lasts until it is ready"
-    )
+    fix = "in the page, open a new EventSource after such an end"
+    if set(answers) & _PROXY_ANSWERS:
+        fix += "; or let the proxy close the connection without an answer (nginx: return 444)"
+    if "503" in answers:
+        fix += "; or let the server send a `retry:` that lasts until it accepts streams again"
     return Finding("clients-gave-up", "fail", sentence, fix)
 
 
@@ -203,9 +206,10 @@ def _late(storm: Storm) -> Finding | None:
 def _alive(storm: Storm) -> Finding | None:
     if storm.has_ended or storm.cut_short:
         return None
-    sentence = (
-        f"the process did not end within {storm.settings.seconds:g} s after {storm.settings.signal}"
-    )
+    if storm.settings.signal == "SIGHUP":
+        sentence = "the process goes on after SIGHUP; measured until --seconds were over"
+        return Finding("process-reloaded", "note", sentence)
+    sentence = f"the process did not end after {storm.settings.signal}"
     return Finding("process-survived", "fail", sentence, "check how it handles this signal")
 
 

@@ -113,6 +113,12 @@ def test_finding_about_the_whole(changes: dict[str, object], code: str, level: s
     assert found.fix
 
 
+def test_reload_need_not_end_the_process() -> None:
+    """SIGHUP replaces the workers of many servers."""
+    found = storm(has_ended=False, settings=StormSettings(signal="SIGHUP")).findings
+    assert [one.level for one in found if one.code.startswith("process-")] == ["note"]
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "level"),
     [
