@@ -12,6 +12,7 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
 from rtdemo.cli.request_headers import request_headers
 from rtdemo.errors import FileError, RtdemoError
@@ -244,7 +245,7 @@ async def _storm(
     else:
         server = CommandProcess(command or "", address, port)
     run = StormRun(
-        found, address, server, lambda sentence: console.print(sentence, soft_wrap=True), progress
+        found, address, server, lambda sentence: console.print(Text(sentence), soft_wrap=True), progress
     )
     await run.run()
 
@@ -266,6 +267,6 @@ def _piped_progress(console: Console) -> Callable[[str], object]:
         now = asyncio.get_running_loop().time()
         if now - last >= PIPED_PROGRESS_S:
             last = now
-            console.print(line, soft_wrap=True)
+            console.print(Text(line), soft_wrap=True)
 
     return progress

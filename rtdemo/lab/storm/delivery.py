@@ -6,7 +6,7 @@ received it, or storm published it: a gap alone may be a message for other users
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,6 +15,8 @@ from rtdemo.protocol.message import Position, parse_position
 
 Range = tuple[int, int]
 """Offsets from the first to the last, both included."""
+MAX_RANGES = 3000
+"""Ranges of offsets that are recorded of one client; a server with more sends no log."""
 _ALL = 10**15
 """More than any offset (see `parse_position`)."""
 
@@ -51,13 +53,15 @@ class Delivery:
         repeated: number of messages at or before a position that was already reached.
         notices: number of loss notices.
         unannounced: how many times another log began without a loss notice.
+        is_overrun: whether there were more than MAX_RANGES, and nothing is recorded since.
     """
 
-    __slots__ = ("_logs", "notices", "position", "repeated", "unannounced")
+    __slots__ = ("_count", "_logs", "is_overrun", "notices", "position", "repeated", "unannounced")
 
     def __init__(self) -> None:
         self.position: Position | None = None
-        self.repeated = self.notices = self.unannounced = 0
+        self.repeated = self.notices = self.unannounced = self._count = 0
+        self.is_overrun = False
         self._logs: dict[str, _LogReceipts] = {}
 
     def add(self, payload: bytes) -> None:
@@ -66,7 +70,7 @@ class Delivery:
         Arguments:
             payload: its JSON, or anything that another server sends.
         """
-        if b'"id"' not in payload:
+        if b'"id"' not in payload or self.is_overrun:
             return
         try:
             message = _decode(payload)
@@ -112,10 +116,16 @@ class Delivery:
             ranges[-1][1] = position.offset
         else:
             ranges.append([position.offset, position.offset])
+            self._count += 1
+            self.is_overrun = self._count >= MAX_RANGES
         self.position = position
 
     def _log(self, epoch: str) -> _LogReceipts:
-        return self._logs.setdefault(epoch, _LogReceipts(0))
+        if epoch not in self._logs:
+            self._logs[epoch] = _LogReceipts(0)
+            self._count += 1
+            self.is_overrun = self._count >= MAX_RANGES
+        return self._logs[epoch]
 
     def received(self) -> Iterator[tuple[str, Range]]:
         """Yield what was received, as the epoch of a log and a range of its offsets."""
@@ -132,7 +142,7 @@ class Delivery:
         lost = 0
         for epoch, receipts in self._logs.items():
             have = [(0, receipts.excused), *((first, last) for first, last in receipts.ranges)]
-            lost += _count_outside(known.ranges(epoch), have)
+            lost += _count_outside(known.ranges(epoch), _merged(have))
         return lost
 
 
@@ -176,11 +186,15 @@ def _merged(ranges: Iterable[Range]) -> list[Range]:
     return merged
 
 
-def _count_outside(wanted: Iterable[Range], have: Iterable[Range]) -> int:
-    """Return how many of the wanted offsets are in no range that the client has."""
-    covered = _merged(have)
-    missing = 0
+def _count_outside(wanted: Sequence[Range], have: Sequence[Range]) -> int:
+    """Return how many of the wanted offsets the client does not have; both ascend without overlaps."""
+    missing = sum(last - first + 1 for first, last in wanted)
+    at = 0
     for first, last in wanted:
-        inside = sum(max(0, min(last, to) - max(first, start) + 1) for start, to in covered)
-        missing += last - first + 1 - inside
+        while at < len(have):
+            start, to = have[at]
+            missing -= max(0, min(last, to) - max(first, start) + 1)
+            if to > last:
+                break
+            at += 1
     return missing

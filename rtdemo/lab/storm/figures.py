@@ -75,7 +75,7 @@ def _add_delivery(figures: Figures, clients: Iterable[Client], known: Messages |
     delivered = [client.delivery for client in clients if client.is_open]
     figures.told = sum(one.notices > 0 for one in delivered)
     figures.unannounced = sum(one.unannounced > 0 for one in delivered)
-    if not known:
+    if not known or any(one.is_overrun for one in delivered):
         return
     lost = [one.count_lost(known) for one in delivered]
     figures.lost = sum(lost)

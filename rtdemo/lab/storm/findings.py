@@ -138,6 +138,8 @@ def _unknown(storm: Storm) -> Finding | None:
     if storm.total.lost is not None or storm.total.told or storm.cut_short or not storm.total.cut:
         return None
     sentence = "lost and repeated messages are unknown: no message with a position of rtdemo's log came"
+    if storm.messages:
+        sentence = "lost and repeated messages are unknown: the positions in the messages form no log"
     is_rtdemo = storm.environment.server.startswith("rtdemo")
     fix = "let storm publish some with --publish 2" if is_rtdemo else ""
     return Finding("delivery-unknown", "note", sentence, fix)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from rtdemo.lab.storm.delivery import Delivery, Messages
+from rtdemo.lab.storm.delivery import MAX_RANGES, Delivery, Messages
 from rtdemo.protocol.message import Message, Position, encode
 
 
@@ -116,6 +116,17 @@ def test_other_payloads_are_ignored(payload: bytes) -> None:
     """Of any server; their messages have no known order."""
     client = delivery(welcome(0), payload, shared(1), payload)
     assert (client.position, client.repeated, len(Messages([client]))) == (Position("a", 1), 0, 1)
+
+
+@pytest.mark.parametrize("kind", ["gaps", "logs"])
+def test_server_whose_positions_are_no_log_takes_no_memory(kind: str) -> None:
+    """It could send another position in each message."""
+    client = Delivery()
+    for number in range(3 * MAX_RANGES):
+        position = (2 * number, "a") if kind == "gaps" else (1, f"{number:x}")
+        client.add(shared(position[0] + 1, epoch=position[1])[0])
+    assert client.is_overrun
+    assert len(list(client.received())) <= MAX_RANGES
 
 
 def test_server_without_a_welcome_counts_from_its_first_message() -> None:
