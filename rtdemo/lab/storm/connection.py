@@ -84,8 +84,9 @@ class Stream(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._connected()
         request = resuming(self._endpoint, self._resume)
-        key = b64encode(os.urandom(16)).decode()
-        self._write(f"{request}Sec-WebSocket-Key: {key}\r\n\r\n".encode())
+        if self._endpoint.transport == "websocket":
+            request += f"Sec-WebSocket-Key: {b64encode(os.urandom(16)).decode()}\r\n"
+        self._write(f"{request}\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
         """Receive the head of the answer, then payloads."""

@@ -218,7 +218,9 @@ class StormRun:
         while (now := time.monotonic()) < began + self._settings.seconds:
             if self._restarting.done():
                 self._restarting.result()
-            if not all(self._is_settled(client, now) for client in self._clients):
+            # A server that stops may accept clients once more, and cut them as it ends.
+            has_ended = self._ended_at is not None or self._settings.signal == "SIGHUP"
+            if not (has_ended and all(self._is_settled(client, now) for client in self._clients)):
                 settled_at = math.inf
             elif now > (settled_at := min(settled_at, now)) + self._settle_s:
                 return

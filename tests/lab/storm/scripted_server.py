@@ -46,6 +46,9 @@ class ScriptedServer:
 
     Arguments:
         script: of its answers.
+
+    Attributes:
+        lingers_s: seconds for which it accepts clients after the signal, which cuts all.
     """
 
     description = "a scripted server"
@@ -56,6 +59,7 @@ class ScriptedServer:
         self.requests: list[Request] = []
         self.signals: list[signal.Signals] = []
         self.is_closed = False
+        self.lingers_s = 0.0
         self._script = script
         self._life = 0
         self._server: asyncio.Server | None = None
@@ -66,7 +70,10 @@ class ScriptedServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        head = await reader.readuntil(b"\r\n\r\n")
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            return
         given = re.search(rb"Last-Event-ID: (.*)\r\n", head)
         number = sum(one.life == self._life for one in self.requests) + 1
         request = Request(self._life, number, given[1].decode() if given else "")
@@ -78,13 +85,21 @@ class ScriptedServer:
 
     def send(self, number: signal.Signals) -> None:
         self.signals.append(number)
-        self.stop()
+        if self.lingers_s:
+            self.cut_all()
+            asyncio.get_running_loop().call_later(self.lingers_s, self.stop)
+        else:
+            self.stop()
 
     def stop(self) -> None:
         """End all connections, and accept no further ones."""
         if self._server is not None:
             self._server.close()
             self._server = None
+        self.cut_all()
+
+    def cut_all(self) -> None:
+        """End all connections."""
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()

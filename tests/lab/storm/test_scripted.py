@@ -142,6 +142,18 @@ async def test_server_that_cuts_clients_again_is_not_back() -> None:
     assert (storm.total.back, storm.total.failures) == (CLIENTS, {"cut before an answer": 60})
 
 
+async def test_server_that_goes_on_accepting_after_the_signal() -> None:
+    """Its clients are back too early: they are cut again as it ends, and storm waits for that."""
+    async with scripted_server(lambda _request: FIRST) as server:
+        server.lingers_s = 1.0
+        storm = await run_storm(server, rule="fixed:0.1")
+    assert (storm.total.cut, storm.total.back, storm.has_ended) == (CLIENTS, CLIENTS, True)
+    assert [sum(one.life == life for one in server.requests) for life in (0, 1)] == [
+        2 * CLIENTS,
+        CLIENTS,
+    ]
+
+
 NO_STREAMS = {
     "cut before an answer": b"",
     "no HTTP/1.1": b"\x16\x03\x01 no HTTP\r\n\r\n",
