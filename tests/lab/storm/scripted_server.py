@@ -38,7 +38,7 @@ class Request:
 
 
 Script = Callable[[Request], bytes]
-"""Function that returns what a request is answered. An answer that begins a stream stays open."""
+"""Function that returns what a request is answered. An answer that begins with STREAM stays open."""
 
 
 class ScriptedServer:
@@ -129,10 +129,12 @@ async def scripted_server(script: Script) -> AsyncIterator[ScriptedServer]:
         server.stop()
 
 
-async def run_storm(server: ScriptedServer, clients: int = 20, rule: str = DEFAULTS["sse"]) -> Storm:
+async def run_storm(
+    server: ScriptedServer, clients: int = 20, rule: str = DEFAULTS["sse"], seconds: float = 10.0
+) -> Storm:
     """Run a storm of event streams on a scripted server; return its result."""
     address = addresses.parse(f"http://127.0.0.1:{server.port}/stream")
-    settings = StormSettings(clients, ("sse",), {"sse": rule}, seconds=10.0)
+    settings = StormSettings(clients, ("sse",), {"sse": rule}, seconds=seconds)
     storm = Storm("", address.origin, machine.environment(""), settings)
     await StormRun(storm, address, server, lambda _line: None, lambda _line: None, SETTLE_S).run()
     return storm

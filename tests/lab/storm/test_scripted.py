@@ -87,31 +87,38 @@ async def test_reported_loss_is_told_apart_from_a_silent_one() -> None:
 
 
 async def test_event_sources_that_get_503_never_come_back() -> None:
-    """As in a browser; each one is counted, and the run ends when nothing more is to come."""
+    """As in a browser. The messages that they do not get then are not counted as lost."""
 
     def script(request: Request) -> bytes:
-        return BUSY if request.life and request.number <= 7 else FIRST
+        if request.life:
+            return BUSY if request.number <= 7 else stream(event(2, client="c"), event(3))
+        return FIRST
 
     async with scripted_server(script) as server:
         storm = await run_storm(server)
     total = storm.total
     assert (total.gave_up, total.back, total.failures) == ({"503": 7}, CLIENTS - 7, {"503": 7})
+    assert (total.lost, storm.messages) == (0, 3)
     assert codes(storm)["clients-gave-up"] == "fail"
     assert total.back_after.p50 is not None
     assert total.back_after.p95 is None
 
 
-async def test_refused_clients_of_another_kind_come_back() -> None:
-    """After `Retry-After`, and as often as it takes."""
+async def test_refused_clients_of_another_kind_come_back_after_retry_after() -> None:
+    """All others come first: these wait for a second, although their own wait is shorter."""
 
     def script(request: Request) -> bytes:
-        return BUSY if request.life and request.number <= 7 else FIRST
+        if request.life and request.number <= 7:
+            return BUSY
+        return stream(event(request.number, client="c"))
 
     async with scripted_server(script) as server:
         storm = await run_storm(server, rule="fixed:0.1")
     total = storm.total
     assert (total.gave_up, total.back, total.failures) == ({}, CLIENTS, {"503": 7})
     assert total.attempts == CLIENTS + 7
+    came = [request.last_event_id for request in server.requests if request.life]
+    assert came[CLIENTS:] == came[:7]
     assert codes(storm)["attempts-refused"] == "note"
 
 
@@ -129,17 +136,18 @@ async def test_server_without_positions_is_measured_too() -> None:
     assert {request.last_event_id for request in server.requests if request.life} == {"2"}
 
 
-async def test_server_that_cuts_clients_again_is_not_back() -> None:
-    """A client that is connected for a moment does not count."""
+async def test_client_that_is_cut_again_is_not_back() -> None:
+    """Although its stream was open for a moment."""
 
     def script(request: Request) -> bytes:
-        if request.life and request.number <= 60:
-            return b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r"
-        return FIRST
+        if not request.life:
+            return FIRST
+        return FIRST.replace(b"OK", b"Fine") if request.number <= CLIENTS else b""
 
     async with scripted_server(script) as server:
-        storm = await run_storm(server, rule="fixed:0.1")
-    assert (storm.total.back, storm.total.failures) == (CLIENTS, {"cut before an answer": 60})
+        storm = await run_storm(server, rule="fixed:0.1", seconds=1.0)
+    assert (storm.total.back, codes(storm)["clients-not-back"]) == (0, "fail")
+    assert set(storm.total.failures) == {"cut before an answer"}
 
 
 async def test_server_that_goes_on_accepting_after_the_signal() -> None:
