@@ -33,7 +33,8 @@ SPARE_FILES = 256
 """Open files that are needed besides the clients' connections."""
 PIPED_PROGRESS_S = 5.0
 """Time between two lines of progress if the output is not a terminal."""
-SIGNALS = ("KILL", "TERM", "INT", "HUP")
+SIGNALS = {"KILL": "SIGKILL", "TERM": "SIGTERM", "INT": "SIGINT", "HUP": "SIGHUP"}
+"""Signals by the name that --signal takes."""
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -77,7 +78,7 @@ class BackoffType(click.ParamType[str]):
 @click.option(
     "--signal",
     "signal_name",
-    type=click.Choice(SIGNALS, case_sensitive=False),
+    type=click.Choice(list(SIGNALS), case_sensitive=False),
     default="KILL",
     show_default=True,
     help="Signal that ends the server. KILL: it dies. TERM, INT: it may end its connections in order."
@@ -197,7 +198,7 @@ def _settings(
     return StormSettings(
         transports=transports,
         backoffs={name: rule or backoff.DEFAULTS[name] for name in transports},
-        signal=f"SIG{signal_name.upper()}",
+        signal=SIGNALS[signal_name],
         **given,
     )
 

@@ -148,7 +148,8 @@ def conditions(storm: Storm) -> str:
     settings = storm.settings
     rules = ", ".join(f"{LABELS[name]}: {settings.backoffs[name]}" for name in settings.transports)
     interrupted = "   CUT SHORT" if storm.cut_short else ""
-    return f"{settings.clients:,} clients, {settings.signal}, back-off {rules}{interrupted}"
+    signal = f"{settings.signal} to {storm.process or 'nothing'}"
+    return f"{settings.clients:,} clients, {signal}, back-off {rules}{interrupted}"
 
 
 def print_report(storm: Storm, before: Storm | None = None) -> None:
@@ -167,11 +168,11 @@ def print_report(storm: Storm, before: Storm | None = None) -> None:
         console.print(Text(f"Before: {headline(before)} {busiest(before)}"), soft_wrap=True)
     for finding in storm.findings:
         fix = f"; {finding.fix}" if finding.fix else ""
-        line = Text(f"  {finding.level:<5} ", style=_STYLES[finding.level])
+        line = Text(f"{finding.level:<4}  ", style=_STYLES[finding.level])
         console.print(line + Text(f"{finding.sentence}{fix}", style=""), soft_wrap=True)
     if storm.signal_at_seconds is not None:
         console.print(_table(columns(storm, before)))
-    console.print(Text(f"{storm.target} ({storm.environment.server}), {storm.process}"), soft_wrap=True)
+    console.print(Text(f"{storm.target} ({storm.environment.server})"), soft_wrap=True)
     console.print(Text(f"{'now: ' if before else ''}{conditions(storm)}"), soft_wrap=True)
     if before is not None:
         console.print(Text(f"before: {conditions(before)}"), soft_wrap=True)

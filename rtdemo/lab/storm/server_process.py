@@ -25,7 +25,7 @@ from rtdemo.lab.bench import machine
 
 START_TIMEOUT_S = 60.0
 """For a command until its port accepts connections."""
-MAX_COMMAND_CHARACTERS = 60
+MAX_COMMAND_CHARACTERS = 120
 """Longest command line that is shown."""
 _POLL_S = 0.02
 _MAX_LINE = 300
