@@ -80,7 +80,7 @@ class Delivery:
         if position is None:
             return
         if message.lost is True:
-            self._told(position)
+            self._notified(position)
         elif message.client is not None:
             self._welcomed(position)
         else:
@@ -94,7 +94,7 @@ class Delivery:
             self._log(position.epoch)
         self.position = position
 
-    def _told(self, position: Position) -> None:
+    def _notified(self, position: Position) -> None:
         self.notices += 1
         if self.position is not None and self.position.epoch != position.epoch:
             self._log(self.position.epoch).excused = _ALL

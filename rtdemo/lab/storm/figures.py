@@ -73,7 +73,7 @@ def _figures(sides: Sequence[Side], found: Measured) -> Figures:
 def _add_delivery(figures: Figures, clients: Iterable[Client], known: Messages | None) -> None:
     """Add what was lost and repeated. Of a client that is not back it is unknown."""
     delivered = [client.delivery for client in clients if client.is_open]
-    figures.told = sum(one.notices > 0 for one in delivered)
+    figures.notified = sum(one.notices > 0 for one in delivered)
     figures.unannounced = sum(one.unannounced > 0 for one in delivered)
     if not known or any(one.is_overrun for one in delivered):
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rtdemo.lab.storm import backoff
 from rtdemo.lab.storm.client import NO_ANSWER
 from rtdemo.lab.storm.result import Finding, Level, Storm
 from rtdemo.protocol.client import LABELS
@@ -124,18 +125,20 @@ def _repeated(storm: Storm) -> Finding | None:
     return Finding("messages-repeated", "fail", sentence, "report this to rtdemo")
 
 
-def _told(storm: Storm) -> Finding | None:
-    told = storm.total.told
-    if not told:
+def _notified(storm: Storm) -> Finding | None:
+    notified = storm.total.notified
+    if not notified:
         return None
-    who = f"all {told:,}" if told == storm.total.clients else f"{told:,} of {storm.total.clients:,}"
-    sentence = f"the server told {who} clients that messages are lost (`lost: true`)"
+    who = f"{notified:,} of {storm.total.clients:,}"
+    if notified == storm.total.clients:
+        who = f"all {notified:,}"
+    sentence = f"the server reported to {who} clients that messages are lost (`lost: true`)"
     fix = "to lose nothing, keep the log outside of the process: --engine redis://HOST"
     return Finding("loss-reported", "warn", sentence, fix)
 
 
 def _unknown(storm: Storm) -> Finding | None:
-    if storm.total.lost is not None or storm.total.told or storm.cut_short or not storm.total.cut:
+    if storm.total.lost is not None or storm.total.notified or storm.cut_short or not storm.total.cut:
         return None
     sentence = "lost and repeated messages are unknown: no message with a position of rtdemo's log came"
     if storm.messages:
@@ -147,14 +150,14 @@ def _unknown(storm: Storm) -> Finding | None:
 
 def _delivered(storm: Storm) -> Finding | None:
     total = storm.total
-    if total.lost != 0 or total.repeated != 0 or total.told or total.unannounced:
+    if total.lost != 0 or total.repeated != 0 or total.notified or total.unannounced:
         return None
     sentence = f"no client lost or repeated one of {storm.messages:,} shared messages"
     return Finding("nothing-lost", "ok", sentence)
 
 
 def _stampede(storm: Storm) -> Finding | None:
-    """Report the transports whose clients come all at once. For SSE the server sets the wait."""
+    """Report transports whose clients come all at once; the server sets the wait by `retry:` only."""
     peaks = {
         name: f"{side.peak_connects_per_second:,} connections for {side.cut:,} {LABELS[name]} clients"
         for name, side in storm.sides.items()
@@ -163,12 +166,10 @@ def _stampede(storm: Storm) -> Finding | None:
     if not peaks:
         return None
     sentence = f"in the busiest second, the server got {' and '.join(peaks.values())}"
-    fixes = {
-        "sse": "send a random `retry:`, so that event streams come back one after the other",
-        "websocket": "if that is too much, give the page of the WebSocket a longer random wait",
-    }
-    level: Level = "warn" if "sse" in peaks else "note"
-    return Finding("stampede", level, sentence, "; ".join(fixes[name] for name in peaks))
+    if any(backoff.parse(storm.settings.backoffs[name]).obeys_retry for name in peaks):
+        return Finding("stampede", "warn", sentence, "send each event stream a random `retry:`")
+    fix = "if that is too much, give these clients a longer random wait"
+    return Finding("stampede", "note", sentence, fix)
 
 
 def _timeouts(storm: Storm) -> Finding | None:
@@ -217,5 +218,5 @@ def _alive(storm: Storm) -> Finding | None:
 
 _CHECKS: Sequence[Callable[[Storm], Finding | None]] = (
     *(_alive, _not_back, _gave_up, _lost, _unannounced, _repeated),
-    *(_late, _told, _stampede, _timeouts, _refused, _not_cut, _unknown, _delivered),
+    *(_late, _notified, _stampede, _timeouts, _refused, _not_cut, _unknown, _delivered),
 )

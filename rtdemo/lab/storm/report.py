@@ -116,7 +116,7 @@ def sections(shown: Sequence[Column]) -> list[Section]:
     messages = [
         row("lost without a notice", lambda one: _count(one.lost)),
         row("repeated or out of order", lambda one: _count(one.repeated)),
-        row("clients told of a loss", lambda one: f"{one.told:,}"),
+        row("clients with a loss notice", lambda one: f"{one.notified:,}"),
     ]
     return [
         Section("Back after the signal", back),
@@ -168,8 +168,8 @@ def print_report(storm: Storm, before: Storm | None = None) -> None:
         console.print(Text(f"Before: {headline(before)} {busiest(before)}"), soft_wrap=True)
     for finding in storm.findings:
         fix = f"; {finding.fix}" if finding.fix else ""
-        line = Text(f"{finding.level:<4}  ", style=_STYLES[finding.level])
-        console.print(line + Text(f"{finding.sentence}{fix}", style=""), soft_wrap=True)
+        level = (f"{finding.level:<4}  ", _STYLES[finding.level])
+        console.print(Text.assemble(level, f"{finding.sentence}{fix}"), soft_wrap=True)
     if storm.signal_at_seconds is not None:
         console.print(_table(columns(storm, before)))
     console.print(Text(f"{storm.target} ({storm.environment.server})"), soft_wrap=True)

@@ -74,7 +74,7 @@ class Figures(msgspec.Struct, rename="camel"):
         attempts: number of attempts to connect after the signal.
         peak_connects_per_second: most TCP connections in one second.
         failures: number of attempts that failed, by reason.
-        told: number of clients that got a loss notice.
+        notified: number of clients that got a loss notice.
         lost: number of messages that clients lost without a notice; None if that is unknown.
         clients_with_losses: number of clients that lost one.
         unannounced: number of clients for which another log began without a loss notice.
@@ -92,7 +92,7 @@ class Figures(msgspec.Struct, rename="camel"):
     attempts: int = 0
     peak_connects_per_second: int = 0
     failures: dict[str, int] = {}
-    told: int = 0
+    notified: int = 0
     lost: int | None = None
     clients_with_losses: int = 0
     unannounced: int = 0

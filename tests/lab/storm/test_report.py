@@ -127,7 +127,7 @@ def test_reload_need_not_end_the_process() -> None:
         ({"lost": 3, "clients_with_losses": 2}, "messages-lost", "fail"),
         ({"repeated": 3}, "messages-repeated", "fail"),
         ({"unannounced": 1}, "log-replaced-silently", "fail"),
-        ({"told": 200}, "loss-reported", "warn"),
+        ({"notified": 200}, "loss-reported", "warn"),
         ({"failures": {"no answer in time": 4}}, "attempts-timed-out", "warn"),
         ({"failures": {"503": 4, "200, but no event stream": 1}}, "attempts-refused", "note"),
         ({"cut": 120, "back": 120}, "clients-kept", "note"),

@@ -43,7 +43,13 @@ async def test_clients_that_resume_lose_nothing() -> None:
     async with scripted_server(script) as server:
         storm = await run_storm(server)
     total = storm.total
-    assert (total.cut, total.back, total.lost, total.repeated, total.told) == (CLIENTS, CLIENTS, 0, 0, 0)
+    assert (total.cut, total.back, total.lost, total.repeated, total.notified) == (
+        CLIENTS,
+        CLIENTS,
+        0,
+        0,
+        0,
+    )
     assert (storm.messages, codes(storm)["nothing-lost"]) == (4, "ok")
     assert {request.last_event_id for request in server.requests if request.life} == {"a-2"}
     assert server.is_closed
@@ -69,19 +75,19 @@ async def test_planted_losses_and_repeats_are_counted() -> None:
     assert codes(storm)["messages-lost"] == codes(storm)["messages-repeated"] == "fail"
 
 
-async def test_reported_loss_is_told_apart_from_a_silent_one() -> None:
+async def test_reported_loss_is_not_a_silent_one() -> None:
     """A new log with a notice, and for half of the clients without."""
 
     def script(request: Request) -> bytes:
         if not request.life:
             return FIRST
-        told = event(0, "b", producer="resume", lost=True) if request.number % 2 else b""
-        return stream(event(2, client="c"), told, event(1, "b"))
+        notice = event(0, "b", producer="resume", lost=True) if request.number % 2 else b""
+        return stream(event(2, client="c"), notice, event(1, "b"))
 
     async with scripted_server(script) as server:
         storm = await run_storm(server)
     total = storm.total
-    assert (total.told, total.unannounced, total.lost) == (CLIENTS // 2, CLIENTS // 2, 0)
+    assert (total.notified, total.unannounced, total.lost) == (CLIENTS // 2, CLIENTS // 2, 0)
     assert codes(storm)["log-replaced-silently"] == "fail"
     assert codes(storm)["loss-reported"] == "warn"
 
