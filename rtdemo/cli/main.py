@@ -25,6 +25,7 @@ COMMANDS = {
     "plugins": "List plugins, write a new one, or check one.",
     "publish": "Publish a message to all connected clients.",
     "serve": "Serve the page and its streams.",
+    "storm": "End a server under many clients, and measure how they come back.",
     "tail": "Print the messages of a server as they arrive.",
 }
 """Every command, with its line in the help."""

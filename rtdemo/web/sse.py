@@ -135,7 +135,9 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         if reason not in (Reason.GOING_AWAY, Reason.TOKEN_EXPIRED) or self.connection.is_full:
             self.transport.abort()
             return
-        last = _retry() if reason is Reason.GOING_AWAY else wire.SSE_EXPIRED
+        # Before this, the server would answer 503, after which an EventSource never tries again.
+        wait_ms = round(self.hub.refuses_for_s * 1000)
+        last = _retry(wait_ms) if reason is Reason.GOING_AWAY else wire.SSE_EXPIRED
         self.write(self._framed(last))
         if self._is_chunked:
             self.write(wire.SSE_LAST_CHUNK)
@@ -165,9 +167,13 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         return wire.chunk(data) if self._is_chunked else data
 
 
-def _retry() -> bytes:
-    """Return the block that sets the client's pause before it reconnects, at random."""
-    return wire.sse_retry(random.randint(*RECONNECT_MS))
+def _retry(wait_ms: int = 0) -> bytes:
+    """Return the block that sets the client's pause before it reconnects, at random.
+
+    Arguments:
+        wait_ms: shortest pause, to which the random one is added, in milliseconds.
+    """
+    return wire.sse_retry(wait_ms + random.randint(*RECONNECT_MS))
 
 
 async def _head(request: web.Request) -> bytes:

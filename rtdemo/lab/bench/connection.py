@@ -45,13 +45,19 @@ class Endpoint(msgspec.Struct, frozen=True):
     tls: ssl.SSLContext | None
 
 
-async def resolve(url: str, transport: Transport, headers: Mapping[str, str] | None = None) -> Endpoint:
+async def resolve(
+    url: str,
+    transport: Transport,
+    headers: Mapping[str, str] | None = None,
+    user_agent: str = "rtdemo-bench",
+) -> Endpoint:
     """Resolve a URL once for all connections; of several addresses, use the first that connects.
 
     Arguments:
         url: of the stream, with its query.
         transport: of the stream.
         headers: of the user, for each request.
+        user_agent: name of the client in each request.
 
     Raises:
         OSError: if no address connects.
@@ -61,7 +67,7 @@ async def resolve(url: str, transport: Transport, headers: Mapping[str, str] | N
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     head = (
-        f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: rtdemo-bench\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: {user_agent}\r\n"
         f"{_REQUEST_HEADERS[transport]}"
     )
     for name, value in (headers or {}).items():

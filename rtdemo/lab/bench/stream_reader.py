@@ -25,6 +25,19 @@ _NO_STATUS_CODE = 1005
 """Code for a close frame without one (RFC 6455 section 7.1.5)."""
 
 
+class StreamEnd(ValueError):  # noqa: N818 - an end in order is no error
+    """The server has ended the stream in order.
+
+    Arguments:
+        sentence: what it sent.
+        payloads: payloads that ended before, in the same bytes.
+    """
+
+    def __init__(self, sentence: str, payloads: list[bytes] | None = None) -> None:
+        super().__init__(sentence)
+        self.payloads = payloads or []
+
+
 class StreamReader(Protocol):
     """Reads payloads from a stream's bytes."""
 
@@ -32,7 +45,8 @@ class StreamReader(Protocol):
         """Return the payloads that end in these bytes.
 
         Raises:
-            ValueError: if the bytes are not valid, or the stream ends.
+            StreamEnd: if the stream ends.
+            ValueError: if the bytes are not valid.
         """
         ...
 
@@ -64,7 +78,8 @@ class FrameReader:
         """Return the text and binary messages that end in these bytes.
 
         Raises:
-            ValueError: if a frame is not valid or too long, or the server closes.
+            StreamEnd: if the server closes.
+            ValueError: if a frame is not valid or too long.
         """
         if (
             not self._rest
@@ -74,9 +89,14 @@ class FrameReader:
         ):
             return [data[2:]]
         data = self._rest + data
-        payloads, at = [], 0
+        payloads: list[bytes] = []
+        at = 0
         while (span := _frame_payload(data, at)) is not None:
-            payload = self._handle(data[at], data[span])
+            try:
+                payload = self._handle(data[at], data[span])
+            except StreamEnd as end:
+                end.payloads = payloads
+                raise
             if payload is not None:
                 payloads.append(payload)
             at = span.stop
@@ -91,7 +111,7 @@ class FrameReader:
         elif kind == _CLOSE:
             self._write(bytes((_MASKED_CLOSE, 0x80 | len(body))) + _ZERO_KEY + body)
             code = int.from_bytes(body[:2]) if len(body) > 1 else _NO_STATUS_CODE
-            raise ValueError(f"the server closed with code {code}")
+            raise StreamEnd(f"the server closed with code {code}")
         elif kind in (_CONTINUATION, _TEXT, _BINARY):
             self._parts.append(body)
             if sum(map(len, self._parts)) > MAX_FRAME_BYTES:
@@ -123,37 +143,42 @@ class BodyReader:
 
     Arguments:
         chunked: whether the body is chunked (RFC 9112 section 7.1), or continues until the end.
+
+    Attributes:
+        parser: of the events; has the last id and `retry:`.
     """
 
     def __init__(self, chunked: bool) -> None:
         self._chunked = chunked
-        self._parser = EventParser()
+        self.parser = EventParser()
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the data of the events that end in these bytes.
 
         Raises:
-            ValueError: if a chunk is not valid or too long, or the body ends.
+            StreamEnd: if the body ends.
+            ValueError: if a chunk is not valid or too long.
         """
         if not self._chunked:
             return self._events(data)
         data = self._rest + data
         payload = _single_event(data)
-        if payload is not None and self._parser.is_between_events:
+        if payload is not None and self.parser.is_between_events:
             self._rest = b""
             return [payload]
-        body, at = [], 0
+        body: list[bytes] = []
+        at = 0
         while (span := _chunk_data(data, at)) is not None:
             if span.start == span.stop:
-                raise ValueError("the server ended the stream")
+                raise StreamEnd("the server ended the stream", self._events(b"".join(body)))
             body.append(data[span])
             at = span.stop + 2
         self._rest = data[at:]
         return self._events(b"".join(body))
 
     def _events(self, body: bytes) -> list[bytes]:
-        return [event.data for event in self._parser.feed(body)] if body else []
+        return [event.data for event in self.parser.feed(body)] if body else []
 
 
 def _single_event(data: bytes) -> bytes | None:

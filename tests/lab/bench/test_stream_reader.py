@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdemo.lab.bench.stream_reader import BodyReader, FrameReader, StreamReader
+from rtdemo.lab.bench.stream_reader import BodyReader, FrameReader, StreamEnd, StreamReader
 from rtdemo.protocol import wire
 
 PAYLOADS = [
@@ -44,6 +44,17 @@ def test_every_length_of_frame_and_chunk(transport: str) -> None:
     pieces = [FORMATS[transport](payload) for payload in PAYLOADS]
     assert read(transport, pieces) == PAYLOADS
     assert read(transport, [b"".join(pieces)]) == PAYLOADS
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "words"),
+    [("sse", END, "ended the stream"), ("websocket", b"\x88\x02\x03\xe9", "closed with code 1001")],
+)
+def test_end_comes_with_the_payloads_before_it(name: str, end: bytes, words: str) -> None:
+    """They are in the same bytes as the end."""
+    with pytest.raises(StreamEnd, match=words) as ended:
+        new(name).feed(b"".join(map(FORMATS[name], PAYLOADS[:3])) + end)
+    assert ended.value.payloads == PAYLOADS[:3]
 
 
 @given(st.data())
