@@ -59,7 +59,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], A
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the processes for `-n auto`: 0 beside its own for a selection, else 2 for each core and 2 more.
+    """Return the processes for `-n auto`: 0 beside its own for a selection, else 2 a core and 2 more.
 
     A selection is `-k`, `-m`, `--lf` or names of files. It takes less time than the start of more
     processes. Most tests wait for most of their time: with four processes, two cores idled for a third.
