@@ -176,8 +176,15 @@ def judge(comparison: Comparison, words: Words, settings: RunSettings) -> Verdic
 def _verdict(
     code: str, sentence: str, one: Difference, bound: float | None = None, flags: str = ""
 ) -> Verdict:
-    low, high = round(one.low, 4), round(one.high, 4)
-    return Verdict(code, sentence, one.metric, low, high, bound and round(bound, 4), flags)
+    return Verdict(
+        code,
+        sentence,
+        metric=one.metric,
+        low_ms=round(one.low, 4),
+        high_ms=round(one.high, 4),
+        bound_ms=bound and round(bound, 4),
+        flags=flags,
+    )
 
 
 def _named(
