@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rtdemo.lab.bench.report import NO_FIGURE, PIPE_WIDTH
+from rtdemo.lab.bench.report import PIPE_WIDTH
+from rtdemo.lab.bench.wording import NO_FIGURE
 from rtdemo.lab.storm import charts
 from rtdemo.lab.storm.findings import busiest, headline
 from rtdemo.lab.storm.result import Figures, Level, Storm
