@@ -1,0 +1,168 @@
+"""A check: one rule, the clause that it is from, and how to judge a server by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, get_args
+
+from rtdemo.lab.conform.event_lines import EventLines, split
+from rtdemo.lab.conform.exchange import Exchange, Target
+from rtdemo.lab.conform.http_response import Response
+
+Level = Literal["MUST", "SHOULD", "advice"]
+Group = Literal[
+    "framing",
+    "fields",
+    "ids",
+    "retry",
+    "resume",
+    "timing",
+    "response",
+    "caching",
+    "request",
+    "negotiation",
+    "compression",
+    "methods",
+    "cors",
+    "connections",
+    "redirects",
+]
+GROUPS: tuple[Group, ...] = get_args(Group)
+LEVELS: tuple[Level, ...] = get_args(Level)
+Needs = Literal["nothing", "bytes", "events", "ids"]
+"""What a check needs of the long stream."""
+STREAM = "stream"
+"""Name of the exchange that reads the stream for the whole time."""
+_OVERLOADED = (429, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a server does by one rule.
+
+    Arguments:
+        kind: whether it keeps the rule.
+        seen: what was seen, in one line; for "untested", why.
+        figures: numbers, by names with units, such as `longestSilenceMs`.
+    """
+
+    kind: Literal["met", "missed", "untested"]
+    seen: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+def met(seen: str, **figures: float) -> Outcome:
+    """Return that the rule is kept."""
+    return Outcome("met", seen, figures)
+
+
+def missed(seen: str, **figures: float) -> Outcome:
+    """Return that the rule is broken."""
+    return Outcome("missed", seen, figures)
+
+
+def untested(why: str) -> Outcome:
+    """Return that nothing can be said."""
+    return Outcome("untested", why)
+
+
+@dataclass
+class Evidence:
+    """All that was seen of a server.
+
+    Attributes:
+        target: the stream.
+        listened_s: seconds for which the stream was to be read.
+        exchanges: by the names of their requests.
+        resumed_after: event ID with which the stream was opened again; empty if it was not.
+        stream_ended: whether the server ended the stream by itself.
+    """
+
+    target: Target
+    listened_s: float
+    exchanges: dict[str, Exchange] = field(default_factory=dict)
+    resumed_after: str = ""
+
+    @property
+    def stream(self) -> Exchange:
+        """The exchange that reads the stream."""
+        return self.exchanges[STREAM]
+
+    @property
+    def response(self) -> Response:
+        """The response of the stream."""
+        return self.stream.response
+
+    @cached_property
+    def lines(self) -> EventLines:
+        """The stream in lines. Ask once reading has ended."""
+        return split(self.response.body)
+
+    @property
+    def stream_ended(self) -> bool:
+        """Whether the server ended the stream by itself."""
+        return self.response.is_complete or self.stream.closed_at is not None
+
+    def lack(self, needs: Needs) -> str:
+        """Return what the stream lacks for a check, as a reason; empty if nothing."""
+        seconds = f"{self.stream.seconds:.0f} s"
+        longer = "" if self.stream_ended else "; to listen longer, use --seconds"
+        if needs == "bytes" and not any(self.lines.lines) and not self.lines.rest:
+            return f"no line arrived in {seconds}{longer}"
+        if needs in ("events", "ids") and not self.lines.events:
+            return f"no event arrived in {seconds}{longer}"
+        if needs == "ids" and not any(block.values(b"id") for block in self.lines.blocks):
+            return "no event has an id"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule.
+
+    Arguments:
+        id: stable name, in kebab case.
+        group: subject.
+        level: MUST and SHOULD as the clause has it, or "advice": ours, from practice.
+        clause: where the rule is from.
+        rule: what a server does that keeps it, in one sentence.
+        fix: what to do if it does not, in one line.
+        judge: judges by what was seen.
+        probe: name of the request that it needs.
+        needs: what it needs of the long stream.
+    """
+
+    id: str
+    group: Group
+    level: Level
+    clause: str
+    rule: str
+    fix: str
+    judge: Callable[[Evidence], Outcome]
+    probe: str = STREAM
+    needs: Needs = "nothing"
+
+    def run(self, evidence: Evidence) -> Outcome:
+        """Return how a server does."""
+        exchange = evidence.exchanges.get(self.probe)
+        if exchange is None:
+            return untested("the run was ended before this request")
+        if exchange.skipped:
+            return untested(exchange.skipped)
+        if lack := evidence.lack(self.needs):
+            return untested(lack)
+        if exchange.response.status in _OVERLOADED and evidence.response.status == 200:
+            return untested(f"the server limits requests: {exchange.outcome}")
+        return self.judge(evidence)
+
+
+def exchange_judge(name: str, judge: Callable[[Exchange], Outcome]) -> Callable[[Evidence], Outcome]:
+    """Return a judge of one exchange.
+
+    Arguments:
+        name: of its request.
+        judge: judges what came back.
+    """
+    return lambda evidence: judge(evidence.exchanges[name])
