@@ -45,22 +45,29 @@ class Outcome:
     Arguments:
         kind: whether it keeps the rule.
         seen: what was seen, in one line; for "untested", why.
+        sent: the request in words, if it is another than that of the check.
         figures: numbers, by names with units, such as `longestSilenceMs`.
     """
 
     kind: Literal["met", "missed", "untested"]
     seen: str
+    sent: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def met(seen: str, **figures: float) -> Outcome:
     """Return that the rule is kept."""
-    return Outcome("met", seen, figures)
+    return Outcome("met", seen, figures=figures)
 
 
 def missed(seen: str, **figures: float) -> Outcome:
     """Return that the rule is broken."""
-    return Outcome("missed", seen, figures)
+    return Outcome("missed", seen, figures=figures)
+
+
+def missed_by(sent: str, seen: str) -> Outcome:
+    """Return that the rule is broken by the answer to another request than that of the check."""
+    return Outcome("missed", seen, sent)
 
 
 def untested(why: str) -> Outcome:
@@ -77,13 +84,14 @@ class Evidence:
         listened_s: seconds for which the stream was to be read.
         exchanges: by the names of their requests.
         resumed_after: event ID with which the stream was opened again; empty if it was not.
-        stream_ended: whether the server ended the stream by itself.
+        unanswered: requests after which no connection to the server was possible.
     """
 
     target: Target
     listened_s: float
     exchanges: dict[str, Exchange] = field(default_factory=dict)
     resumed_after: str = ""
+    unanswered: list[str] = field(default_factory=list)
 
     @property
     def stream(self) -> Exchange:
@@ -102,8 +110,9 @@ class Evidence:
 
     @property
     def stream_ended(self) -> bool:
-        """Whether the server ended the stream by itself."""
-        return self.response.is_complete or self.stream.closed_at is not None
+        """Whether the server ended the stream by itself, and not because a request ended the server."""
+        ended = self.response.is_complete or self.stream.closed_at is not None
+        return ended and not self.unanswered
 
     def lack(self, needs: Needs) -> str:
         """Return what the stream lacks for a check, as a reason; empty if nothing."""

@@ -24,7 +24,7 @@ CONNECT_TIMEOUT_S = 10.0
 READ_BYTES = 64 * 1024
 MAX_EXCHANGE_BYTES = 16 * 1024 * 1024
 """Bytes that are read of one connection."""
-HEAD_TIMEOUT_S = 8.0
+HEAD_TIMEOUT_S = 5.0
 """Seconds for the head of a response, except that of the long stream."""
 REST_TIMEOUT_S = 2.0
 """Seconds for the rest of a response that is no stream, such as a page for an error."""
@@ -32,7 +32,7 @@ CLOSE_TIMEOUT_S = 1.0
 """Seconds for a connection to close after its last use."""
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER: close with RST."""
-Until = Literal["head", "event", "time", "close", "interim", "responses"]
+Until = Literal["head", "event", "time", "close", "encoded", "interim", "responses"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class Request:
         is_absolute: whether the request line has the whole URL.
         before: bytes before the request line.
         rewrite: changes the finished bytes of the head.
-        until: when reading ends: with the head, after one event, after `body_s`, or with the connection.
+        until: when reading ends: with the head, after one event, after `body_s`, or with the connection;
+            "encoded" is after `body_s` if the body is compressed, and else with the head.
         body_s: seconds to read after the head, at most.
         has_content: whether the target's content is sent; None if the method is the target's.
         ends_with_reset: whether the client leaves with RST instead of FIN.
@@ -339,6 +340,8 @@ class Reading:
             return True
         if not first.is_event_stream:
             return False
+        if until == "encoded":
+            return not first.values("Content-Encoding")
         return until == "head" or self._event_has_come(first)
 
     def _event_has_come(self, response: Response) -> bool:

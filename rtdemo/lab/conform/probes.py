@@ -16,7 +16,8 @@ REQUESTS: Mapping[str, Request] = {
     **resume.PROBES,
     **connections.PROBES,
 }
-"""Each is made on a connection of its own."""
+"""Each is made on a connection of its own, some at the same time."""
+INVALID: Mapping[str, Request] = requests.INVALID
 CONTINUE_S = 3.0
 """Seconds for which content is held back after Expect: 100-continue."""
 SECOND_S = 3.0

@@ -131,7 +131,7 @@ def _result(check: Check, outcome: Outcome, evidence: Evidence, is_strict: bool)
         check.clause,
         clauses.url(check.clause),
         check.rule,
-        exchange.sent if exchange else "",
+        outcome.sent or (exchange.sent if exchange else ""),
         printable(outcome.seen),
         check.fix,
         dict(outcome.figures),

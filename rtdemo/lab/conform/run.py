@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 from rtdemo.errors import ServerError, network_reason, printable
 from rtdemo.lab.conform import probes
 from rtdemo.lab.conform.check import STREAM, Check, Evidence, Group
 from rtdemo.lab.conform.checks import CHECKS, connections, ids, resume
-from rtdemo.lab.conform.exchange import Connection, Exchange, Reading, Request, Target, exchange
+from rtdemo.lab.conform.exchange import (
+    HEAD_TIMEOUT_S,
+    Connection,
+    Exchange,
+    Reading,
+    Request,
+    Target,
+    exchange,
+)
 from rtdemo.lab.conform.http_response import Response
 from rtdemo.lab.event_stream import EventParser
 
@@ -24,8 +33,11 @@ AT_ONCE = 4
 MAX_REDIRECTS = 5
 OVERLOAD_PAUSE_S = 3.0
 """Longest pause before a request that was answered 429 or 503 is made once more."""
+RESTART_TRIES, RESTART_PAUSE_S = 10, 0.3
+"""Tries to reach a server that has stopped, and seconds between them."""
 RESUME_POLL_S = 0.2
 """Seconds between two looks whether the stream has enough events with ids."""
+Maker = Callable[[Target], Awaitable[Exchange]]
 _REDIRECTS = (301, 302, 303, 307, 308)
 _FIXES = {
     204: "the server tells clients to stop, so there is nothing to test; use a URL that has events",
@@ -135,55 +147,101 @@ class Suite:
             listening.cancel()
 
     async def _serves_two(self) -> bool:
-        second = await self._make(connections.SECOND, connections.SECOND_STREAM)
-        return bool(second.response.status)
+        await self._make(connections.SECOND, partial(exchange, request=connections.SECOND_STREAM))
+        return bool(self.evidence.exchanges[connections.SECOND].response.status)
 
     async def _make_requests(self) -> None:
-        """Make the requests that the checks need, several at a time."""
+        """Make the requests that the checks need: valid ones at once, then invalid ones one by one."""
         target = self.evidence.target
-        needed = {check.probe for check in self.checks}
-        # Checks about all responses use those of every request.
-        is_general = any(check.group == "response" for check in self.checks)
-        chosen = {
-            name: request for name, request in probes.REQUESTS.items() if is_general or name in needed
-        }
-        if {"vary-accept", "cors-preflight"} & {check.id for check in self.checks}:
-            chosen |= {"origin": probes.REQUESTS["origin"]}
-        if target.method != "GET":
-            chosen.pop("request-behind-stream", None)
-            self._skip("request-behind-stream", "the stream is not opened by GET")
-        await asyncio.gather(*(self._make(name, request) for name, request in chosen.items()))
         if not target.content:
             self._skip(connections.EXPECT, "the request has no content; use --data")
-        for name, experiment in probes.EXPERIMENTS.items():
-            if name in needed and name not in self.evidence.exchanges:
-                async with self._turns:
-                    self.evidence.exchanges[name] = await experiment(target)
+        if target.method != "GET":
+            self._skip("request-behind-stream", "the stream is not opened by GET")
         if connections.REDIRECT not in self.evidence.exchanges:
             self._skip(connections.REDIRECT, "the URL does not redirect")
+        makers: dict[str, Maker] = {
+            name: partial(exchange, request=request) for name, request in probes.REQUESTS.items()
+        }
+        makers |= probes.EXPERIMENTS
+        await self._make_all(self._needed(makers))
         if not self.only or "connections" in self.only:
             await self._load()
+        invalid: dict[str, Maker] = {
+            name: partial(exchange, request=request) for name, request in probes.INVALID.items()
+        }
+        await self._make_one_by_one(self._needed(invalid))
+
+    def _needed(self, makers: Mapping[str, Maker]) -> dict[str, Maker]:
+        """Return the requests that the checks of this run judge, and that are not skipped."""
+        # Checks about all responses use those of every request; that of the preflight uses two.
+        needed = {check.probe for check in self.checks} | {"origin"}
+        is_general = any(check.group == "response" for check in self.checks)
+        return {
+            name: make
+            for name, make in makers.items()
+            if (is_general or name in needed) and name not in self.evidence.exchanges
+        }
+
+    async def _make_all(self, makers: Mapping[str, Maker]) -> None:
+        await asyncio.gather(*(self._make(name, make) for name, make in makers.items()))
+
+    async def _make_one_by_one(self, makers: dict[str, Maker]) -> None:
+        """Make requests one by one, so that it shows which one ends the server."""
+        self.progress("sending invalid requests")
+        while makers:
+            name = next(iter(makers))
+            make = makers.pop(name)
+            await self._make(name, make)
+            if self.evidence.exchanges[name].seconds >= HEAD_TIMEOUT_S:
+                # A server that is silent to all of them would take a minute.
+                await self._make_all(makers)
+                return
 
     async def _load(self) -> None:
         """Open several streams, leave, and open one more."""
         self.progress("opening several streams, and leaving them")
+        if self.evidence.unanswered:
+            return
         target, exchanges = self.evidence.target, self.evidence.exchanges
         streams = [exchange(target, connections.STREAM_AT_ONCE) for _ in range(1, connections.SEVERAL)]
         for number, made in enumerate(await asyncio.gather(*streams), 1):
             exchanges[f"several-{number}"] = made
         for request in connections.LEAVES:
             await exchange(target, request)
-        await self._make(connections.AFTER_LEAVING, connections.NEW_STREAM)
+        await self._make(connections.AFTER_LEAVING, partial(exchange, request=connections.NEW_STREAM))
 
-    async def _make(self, name: str, request: Request) -> Exchange:
-        """Make a request; once more if the server limits requests."""
+    async def _make(self, name: str, make: Maker) -> None:
+        """Make a request; once more if the server limits requests; none if the server is gone."""
+        evidence = self.evidence
         async with self._turns:
-            made = await exchange(self.evidence.target, request)
+            if evidence.unanswered:
+                self._skip(name, "no connection to the server was possible any more")
+                return
+            made = await make(evidence.target)
             if made.response.status in (429, 503):
                 await asyncio.sleep(_pause_s(made.response))
-                made = await exchange(self.evidence.target, request)
-        self.evidence.exchanges[name] = made
-        return made
+                made = await make(evidence.target)
+            if not made.responses and made.seconds < HEAD_TIMEOUT_S and not await self._is_up():
+                evidence.unanswered.append(made.sent)
+                self._skip(name, "no connection to the server was possible after it")
+                return
+        evidence.exchanges[name] = made
+
+    async def _is_up(self) -> bool:
+        """Return whether the server can be reached; it may be restarting."""
+        for _ in range(RESTART_TRIES):
+            # A process that ends closes its connections and its listening socket one after the other.
+            await asyncio.sleep(RESTART_PAUSE_S)
+            connection = Connection(self.evidence.target)
+            try:
+                await connection.open()
+            except OSError:
+                continue
+            else:
+                return True
+            finally:
+                connection.close()
+        return False
 
     def _skip(self, name: str, why: str) -> None:
         self.evidence.exchanges[name] = Exchange("", skipped=why)
@@ -210,15 +268,13 @@ class Suite:
             return
         after = found[-1 - resume.MISSED_EVENTS]
         self.evidence.resumed_after = after
-        await self._make(
-            resume.RESUME,
-            Request(
-                f"with Last-Event-ID: {printable(after[:60])}",
-                lines=(resume.header_of(after.encode()),),
-                until="time",
-                body_s=resume.RESUME_S,
-            ),
+        request = Request(
+            f"with Last-Event-ID: {printable(after[:60])}",
+            lines=(resume.header_of(after.encode()),),
+            until="time",
+            body_s=resume.RESUME_S,
         )
+        await self._make(resume.RESUME, partial(exchange, request=request))
 
     async def _reconnect(self) -> None:
         """Open a stream again that the server has ended, as EventSource does."""
@@ -229,7 +285,7 @@ class Suite:
         last = ids.event_ids(evidence)
         lines = (resume.header_of(last[-1]),) if last else ()
         request = Request("again, after the stream ended", lines=lines, until="event")
-        await self._make(resume.RECONNECT, request)
+        await self._make(resume.RECONNECT, partial(exchange, request=request))
 
 
 def _redirected(target: Target, response: Response) -> Target:

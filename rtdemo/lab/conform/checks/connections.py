@@ -11,6 +11,7 @@ from rtdemo.lab.conform.check import (
     exchange_judge,
     met,
     missed,
+    missed_by,
     untested,
 )
 from rtdemo.lab.conform.clauses import html, rfc
@@ -132,12 +133,22 @@ def _after_leaving(exchange: Exchange) -> Outcome:
     return met(exchange.outcome) if exchange.response.is_event_stream else missed(exchange.outcome)
 
 
+def _stays_up(evidence: Evidence) -> Outcome:
+    if evidence.unanswered:
+        return missed_by(
+            " or ".join(evidence.unanswered), "no answer; after it, no connection was possible any more"
+        )
+    return met("reachable until the end of the run")
+
+
 def _retry_after(evidence: Evidence) -> Outcome:
     limited = [e for e in evidence.exchanges.values() if e.response.status in (429, 503)]
     if not limited:
         return untested("no request was answered 429 or 503")
     bare = [exchange for exchange in limited if not exchange.response.values("Retry-After")]
-    return missed(f"{bare[0].outcome} without Retry-After") if bare else met(f"{len(limited)} responses")
+    if bare:
+        return missed_by(bare[0].sent, f"{bare[0].outcome} without Retry-After")
+    return met(f"{len(limited)} responses")
 
 
 def _location(exchange: Exchange) -> Outcome:
@@ -244,6 +255,15 @@ CHECKS = (
         "End a handler whose client has left; its place must become free.",
         exchange_judge(AFTER_LEAVING, _after_leaving),
         probe=AFTER_LEAVING,
+    ),
+    Check(
+        "stays-up",
+        "connections",
+        "MUST",
+        html("9.2.3"),
+        "The server can be reached after each request of this suite, also after invalid ones.",
+        "See the server's log: a request has ended it, or made it hang.",
+        _stays_up,
     ),
     Check(
         "retry-after",

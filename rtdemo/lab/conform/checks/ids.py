@@ -94,7 +94,7 @@ CHECKS = (
         "advice",
         html("9.2.4"),
         "Events have ids: only then a client that was cut can ask for what it missed.",
-        "Give each event an id that finds its place in your data again. Ignore this if losses do no harm.",
+        "Give each event an id that finds its place in your data again. Or ignore this.",
         _present,
         needs="events",
     ),

@@ -11,6 +11,7 @@ from rtdemo.lab.conform.check import (
     exchange_judge,
     met,
     missed,
+    missed_by,
     untested,
 )
 from rtdemo.lab.conform.clauses import rfc
@@ -39,6 +40,8 @@ def _of_get(judge: Callable[[Exchange], Outcome]) -> Callable[[Evidence], Outcom
 
 
 def _head_supported(exchange: Exchange) -> Outcome:
+    if not exchange.response.status:
+        return untested(exchange.outcome)
     ok = 200 <= exchange.response.status < 400
     return met(exchange.outcome) if ok else missed(exchange.outcome)
 
@@ -83,7 +86,7 @@ def _allow(evidence: Evidence) -> Outcome:
     if not refused:
         return untested("no request was answered 405")
     if bare:
-        return missed(f"405 without Allow (request: {bare[0].sent})")
+        return missed_by(bare[0].sent, "405 without Allow")
     return met(f"Allow: {refused[0].response.value('Allow')}")
 
 
@@ -152,7 +155,7 @@ CHECKS = (
         "SHOULD",
         rfc(9110, "9.1"),
         "An unknown method is answered 501, or 405.",
-        "Open the stream only for its own method; answer others with 405 and Allow.",
+        "Answer methods that the server does not know with 501, and others with 405 and Allow.",
         exchange_judge("unknown-method", _unknown_method),
         probe="unknown-method",
     ),

@@ -45,7 +45,10 @@ PROBES = {
     "accept-list": _accept("text/html;q=0.5, text/event-stream;q=0.9"),
     "accept-other": _accept("image/png"),
     "gzip": Request(
-        "with Accept-Encoding: gzip", replaced={"Accept-Encoding": "gzip"}, until="time", body_s=GZIP_S
+        "with Accept-Encoding: gzip",
+        replaced={"Accept-Encoding": "gzip"},
+        until="encoded",
+        body_s=GZIP_S,
     ),
     "browser-codings": _encoding(BROWSER_CODINGS),
     "unknown-coding-only": _encoding("conform"),

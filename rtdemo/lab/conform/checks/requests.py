@@ -46,8 +46,7 @@ def _with_long_target(head: bytes) -> bytes:
     return b"".join((target, b"x" * missing, space, version, end, rest))
 
 
-PROBES = {
-    "http-1.0": Request("by HTTP/1.0", version="1.0", until="event"),
+INVALID = {
     "no-host": Request("without Host", replaced={"Host": None}),
     "two-hosts": Request("with a second Host line", lines=("Host: conform.invalid",)),
     "bad-host": Request("with `Host: a b`", replaced={"Host": "a b"}),
@@ -72,6 +71,10 @@ PROBES = {
         rewrite=lambda _: b"CONFORM\r\n\r\n",
         has_content=False,
     ),
+}
+"""Requests that break a rule. They are made last, one by one: they may end a server."""
+PROBES = {
+    "http-1.0": Request("by HTTP/1.0", version="1.0", until="event"),
     "empty-line-first": Request("after an empty line", before=b"\r\n"),
     "absolute-form": Request("with the whole URL in the request line", is_absolute=True),
     "lower-case": Request("with header names in lower case", rewrite=_with_lower_case_names),

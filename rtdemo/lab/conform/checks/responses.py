@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from rtdemo.lab.conform.check import Check, Evidence, Outcome, met, missed, untested
+from rtdemo.lab.conform.check import Check, Evidence, Outcome, met, missed, missed_by, untested
 from rtdemo.lab.conform.clauses import html, rfc
 from rtdemo.lab.conform.http_response import Response
 
@@ -31,13 +31,14 @@ def _no_fault(*codes: str) -> Callable[[Evidence], Outcome]:
     """Return a judge that is content if no response has one of these faults."""
 
     def judge(evidence: Evidence) -> Outcome:
-        count, faulty = 0, []
+        count, faulty = 0, list[tuple[str, str]]()
         for sent, response in _responses(evidence):
             count += 1
             if seen := [fault.seen for fault in response.faults if fault.code in codes]:
-                faulty.append(f"{seen[0]} (request: {sent})")
+                faulty.append((seen[0], sent))
         if faulty:
-            return missed(f"{len(faulty)} of {count} responses: {faulty[0]}")
+            seen_so = f"{faulty[0][0]}, and so in {len(faulty)} of {count} responses"
+            return missed_by(faulty[0][1], seen_so)
         return met(f"{count} responses")
 
     return judge
@@ -64,14 +65,17 @@ def _dated(first: int, last: int) -> Callable[[Evidence], Outcome]:
     """Return a judge that is content if all responses with these statuses have a Date."""
 
     def judge(evidence: Evidence) -> Outcome:
-        count, lacking = 0, []
+        count, lacking = 0, list[tuple[str, str]]()
         for sent, response in _responses(evidence):
             if first <= response.status <= last and response.head_at is not None:
                 count += 1
                 if not response.values("Date"):
-                    lacking.append(f"{response.status} (request: {sent})")
+                    lacking.append((f"{response.status} {response.media_type}".rstrip(), sent))
         if lacking:
-            return missed(f"{len(lacking)} of {count} responses have none: {lacking[0]}")
+            return missed_by(
+                lacking[0][1],
+                f"{lacking[0][0]} without Date, and so in {len(lacking)} of {count} responses",
+            )
         return met(f"{count} responses") if count else untested(f"no response from {first} to {last}")
 
     return judge
@@ -115,7 +119,7 @@ def _length_kept(evidence: Evidence) -> Outcome:
             size = sum(len(piece.data) for piece in response.body)
             if exchange.closed_at is not None and not response.is_complete:
                 length = response.value("Content-Length")
-                return missed(f"{size} bytes with Content-Length: {length} (request: {exchange.sent})")
+                return missed_by(exchange.sent, f"{size} bytes with Content-Length: {length}")
     return met(f"{count} responses") if count else untested("no response has a Content-Length")
 
 
@@ -138,7 +142,7 @@ def _no_excess(evidence: Evidence) -> Outcome:
         if exchange.response.status and exchange.response.framing != "none":
             count += 1
             if exchange.excess:
-                return missed(f"{exchange.excess[:60]!r} after the end (request: {exchange.sent})")
+                return missed_by(exchange.sent, f"{exchange.excess[:60]!r} after the end")
     return met(f"{count} responses")
 
 
@@ -149,9 +153,7 @@ def _connection_options(evidence: Evidence) -> Outcome:
         options = response.members("Connection")
         for name in _CONNECTION_FIELDS:
             if response.values(name) and name.lower() not in options and options != ["close"]:
-                return missed(
-                    f"{name}: {response.value(name)} without it in Connection (request: {sent})"
-                )
+                return missed_by(sent, f"{name}: {response.value(name)}, and no {name} in Connection")
     return met(f"{count} responses")
 
 

@@ -58,6 +58,8 @@ def _silence(evidence: Evidence) -> Outcome:
 
 def _not_reset(evidence: Evidence) -> Outcome:
     error = evidence.stream.error
+    if evidence.unanswered:
+        return untested("a request has ended the server")
     return missed(f"{error} after {evidence.stream.seconds:.1f} s") if error else met("not broken")
 
 
