@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
 
+from rtdemo.lab.conform import content
 from rtdemo.lab.conform.event_lines import EventLines, split
 from rtdemo.lab.conform.exchange import Exchange, Target
 from rtdemo.lab.conform.http_response import Response
@@ -84,6 +85,7 @@ class Evidence:
         listened_s: seconds for which the stream was to be read.
         exchanges: by the names of their requests.
         resumed_after: event ID with which the stream was opened again; empty if it was not.
+        is_one_at_a_time: whether the server answers no second request while the stream is open.
         unanswered: requests after which no connection to the server was possible.
     """
 
@@ -91,6 +93,7 @@ class Evidence:
     listened_s: float
     exchanges: dict[str, Exchange] = field(default_factory=dict)
     resumed_after: str = ""
+    is_one_at_a_time: bool = False
     unanswered: list[str] = field(default_factory=list)
 
     @property
@@ -105,8 +108,8 @@ class Evidence:
 
     @cached_property
     def lines(self) -> EventLines:
-        """The stream in lines. Ask once reading has ended."""
-        return split(self.response.body)
+        """The stream in lines; none if it cannot be decoded. Ask once reading has ended."""
+        return split(content.decoded(self.response) or ())
 
     @property
     def stream_ended(self) -> bool:
@@ -114,8 +117,24 @@ class Evidence:
         ended = self.response.is_complete or self.stream.closed_at is not None
         return ended and not self.unanswered
 
+    @property
+    def head_has_content(self) -> bool:
+        """Whether bytes follow the answer to HEAD: then nothing after it can be read."""
+        head = self.exchanges.get("head")
+        return head is not None and bool(head.excess)
+
+    def is_like_stream(self, exchange: Exchange) -> bool:
+        """Return whether a response has the status and the media type of the stream's."""
+        response = exchange.response
+        return (response.status, response.media_type) == (
+            self.response.status,
+            self.response.media_type,
+        )
+
     def lack(self, needs: Needs) -> str:
         """Return what the stream lacks for a check, as a reason; empty if nothing."""
+        if needs != "nothing" and content.decoded(self.response) is None:
+            return f"the stream has Content-Encoding: {self.response.value('Content-Encoding')}"
         seconds = f"{self.stream.seconds:.0f} s"
         longer = "" if self.stream_ended else "; to listen longer, use --seconds"
         if needs == "bytes" and not any(self.lines.lines) and not self.lines.rest:
@@ -141,6 +160,7 @@ class Check:
         judge: judges by what was seen.
         probe: name of the request that it needs.
         needs: what it needs of the long stream.
+        is_about_overload: whether 429 and 503 are judged, too. To other checks they say nothing.
     """
 
     id: str
@@ -152,6 +172,7 @@ class Check:
     judge: Callable[[Evidence], Outcome]
     probe: str = STREAM
     needs: Needs = "nothing"
+    is_about_overload: bool = False
 
     def run(self, evidence: Evidence) -> Outcome:
         """Return how a server does."""
@@ -162,7 +183,8 @@ class Check:
             return untested(exchange.skipped)
         if lack := evidence.lack(self.needs):
             return untested(lack)
-        if exchange.response.status in _OVERLOADED and evidence.response.status == 200:
+        is_limited = exchange.response.status in _OVERLOADED and not self.is_about_overload
+        if is_limited and evidence.response.status == 200:
             return untested(f"the server limits requests: {exchange.outcome}")
         return self.judge(evidence)
 

@@ -98,6 +98,7 @@ class Request:
         body_s: seconds to read after the head, at most.
         has_content: whether the target's content is sent; None if the method is the target's.
         ends_with_reset: whether the client leaves with RST instead of FIN.
+        count: how often the request is sent, in one segment.
     """
 
     sent: str
@@ -113,6 +114,7 @@ class Request:
     body_s: float = 5.0
     has_content: bool | None = None
     ends_with_reset: bool = False
+    count: int = 1
 
     def encode(self, target: Target) -> bytes:
         """Return the bytes of the request to a target."""
@@ -135,7 +137,7 @@ class Request:
         data = head.encode("latin-1")
         if self.rewrite is not None:
             data = self.rewrite(data)
-        return self.before + data + content
+        return (self.before + data + content) * self.count
 
     def _request_line(self, method: str, target: Target) -> str:
         path = target.path
@@ -317,8 +319,7 @@ class Reading:
         return bool(responses) and responses[0].head_at is not None
 
     def _rest_s(self, until: Until, body_s: float) -> float:
-        is_stream = self._reader.responses[0].is_event_stream
-        waits = is_stream or until in ("time", "close", "responses")
+        waits = self._reader.responses[0].is_endless or until in ("time", "close", "responses")
         return body_s if waits else min(body_s, REST_TIMEOUT_S)
 
     def _is_done(self, until: Until) -> bool:
@@ -338,7 +339,7 @@ class Reading:
         first = responses[0]
         if until == "interim":
             return True
-        if not first.is_event_stream:
+        if not first.is_endless:
             return False
         if until == "encoded":
             return not first.values("Content-Encoding")
@@ -355,7 +356,7 @@ class Reading:
 async def exchange(target: Target, request: Request) -> Exchange:
     """Make one request on a connection of its own, and return what came back."""
     sent = request.sent if request.method else f"{target.method} {request.sent}"
-    reading = Reading(sent, [request.method or target.method])
+    reading = Reading(sent, [request.method or target.method] * request.count)
     connection = Connection(target)
     try:
         await connection.open()

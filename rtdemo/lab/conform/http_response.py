@@ -101,8 +101,9 @@ class Response:
 
     @property
     def media_type(self) -> str:
-        """The media type without parameters, in lower case."""
-        return (self.value("Content-Type") or "").partition(";")[0].strip().lower()
+        """The media type without parameters, in lower case; the last of several, as browsers take it."""
+        last = (self.value("Content-Type") or "").rpartition(",")[2]
+        return last.partition(";")[0].strip().lower()
 
     @property
     def is_event_stream(self) -> bool:
@@ -110,9 +111,10 @@ class Response:
         return self.status == 200 and self.media_type == "text/event-stream"
 
     @property
-    def content(self) -> bytes:
-        """All bytes of the body."""
-        return b"".join(piece.data for piece in self.body)
+    def is_endless(self) -> bool:
+        """Whether it may be a stream, whatever its media type is."""
+        has_no_length = self.status == 200 and self.framing in ("chunked", "until closed")
+        return has_no_length or (self.is_event_stream and self.framing != "none")
 
     def fault(self, code: str, seen: str) -> None:
         """Record a rule that it breaks."""

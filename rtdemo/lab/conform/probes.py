@@ -22,7 +22,8 @@ CONTINUE_S = 3.0
 """Seconds for which content is held back after Expect: 100-continue."""
 SECOND_S = 3.0
 """Seconds for the answer to the second request of a connection."""
-_HEAD = Request("HEAD twice", method="HEAD")
+_HEAD = Request("", method="HEAD")
+_HEAD_TWICE = Request("", method="HEAD", count=2)
 
 
 async def keep_alive(target: Target) -> Exchange:
@@ -44,7 +45,7 @@ async def pipeline(target: Target) -> Exchange:
     reading = Reading("two HEAD requests in one segment", ["HEAD", "HEAD"])
 
     async def run(connection: Connection) -> None:
-        connection.write(_HEAD.encode(target) * 2)
+        connection.write(_HEAD_TWICE.encode(target))
         await reading.run(connection, "responses", SECOND_S, wanted=2)
 
     return await _on_connection(target, reading, run)

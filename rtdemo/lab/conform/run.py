@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import urljoin, urlsplit
 
@@ -28,7 +28,7 @@ from rtdemo.lab.event_stream import EventParser
 
 OPEN_TIMEOUT_S = 30.0
 """Seconds for the head of the stream's response."""
-AT_ONCE = 4
+AT_ONCE = 6
 """Requests at the same time, beside the stream."""
 MAX_REDIRECTS = 5
 OVERLOAD_PAUSE_S = 3.0
@@ -94,10 +94,14 @@ class Suite:
         listening = asyncio.create_task(self._listen(connection, reading))
         try:
             self.progress(f"reading the stream for {self.seconds:g} s, and making other requests")
-            if not await self._serves_two():
+            await self._make(connections.SECOND, partial(exchange, request=connections.SECOND_STREAM))
+            second = self.evidence.exchanges[connections.SECOND]
+            has_waited = (second.response.head_at or 0.0) > 0.8 * self.seconds
+            if not second.response.status or (listening.done() and has_waited):
                 # What else is sent would wait until the stream ends.
+                self.evidence.is_one_at_a_time = not self.evidence.stream_ended
                 self._turns = asyncio.Semaphore(1)
-                await listening
+                await asyncio.wait([listening])
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._make_requests())
                 group.create_task(self._resume(listening))
@@ -146,10 +150,6 @@ class Suite:
         if all(check.needs == "nothing" and check.group != "timing" for check in self.checks):
             listening.cancel()
 
-    async def _serves_two(self) -> bool:
-        await self._make(connections.SECOND, partial(exchange, request=connections.SECOND_STREAM))
-        return bool(self.evidence.exchanges[connections.SECOND].response.status)
-
     async def _make_requests(self) -> None:
         """Make the requests that the checks need: valid ones at once, then invalid ones one by one."""
         target = self.evidence.target
@@ -160,7 +160,8 @@ class Suite:
         if connections.REDIRECT not in self.evidence.exchanges:
             self._skip(connections.REDIRECT, "the URL does not redirect")
         makers: dict[str, Maker] = {
-            name: partial(exchange, request=request) for name, request in probes.REQUESTS.items()
+            name: partial(exchange, request=self._shortened(request))
+            for name, request in probes.REQUESTS.items()
         }
         makers |= probes.EXPERIMENTS
         await self._make_all(self._needed(makers))
@@ -170,6 +171,10 @@ class Suite:
             name: partial(exchange, request=request) for name, request in probes.INVALID.items()
         }
         await self._make_one_by_one(self._needed(invalid))
+
+    def _shortened(self, request: Request) -> Request:
+        """Return a request that reads no longer than the stream is read."""
+        return replace(request, body_s=min(request.body_s, self.seconds))
 
     def _needed(self, makers: Mapping[str, Maker]) -> dict[str, Maker]:
         """Return the requests that the checks of this run judge, and that are not skipped."""
@@ -202,12 +207,16 @@ class Suite:
         self.progress("opening several streams, and leaving them")
         if self.evidence.unanswered:
             return
+        if self.evidence.is_one_at_a_time:
+            self._skip("several-1", "the server serves one stream at a time")
+            self._skip(connections.AFTER_LEAVING, "the server serves one stream at a time")
+            return
         target, exchanges = self.evidence.target, self.evidence.exchanges
         streams = [exchange(target, connections.STREAM_AT_ONCE) for _ in range(1, connections.SEVERAL)]
         for number, made in enumerate(await asyncio.gather(*streams), 1):
             exchanges[f"several-{number}"] = made
         for request in connections.LEAVES:
-            await exchange(target, request)
+            await asyncio.gather(*(exchange(target, request) for _ in range(connections.LEAVING)))
         await self._make(connections.AFTER_LEAVING, partial(exchange, request=connections.NEW_STREAM))
 
     async def _make(self, name: str, make: Maker) -> None:
@@ -274,6 +283,7 @@ class Suite:
             until="time",
             body_s=resume.RESUME_S,
         )
+        request = self._shortened(request)
         await self._make(resume.RESUME, partial(exchange, request=request))
 
     async def _reconnect(self) -> None:

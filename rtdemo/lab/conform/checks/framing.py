@@ -8,6 +8,8 @@ from rtdemo.lab.conform.check import Check, Evidence, Outcome, met, missed, unte
 from rtdemo.lab.conform.clauses import html
 from rtdemo.lab.conform.event_lines import BOM, FIELD_NAMES, Line
 
+MAX_EVENT_S = 1.0
+"""Seconds for an event to be complete, from its first line."""
 LATE_END_S = 0.5
 """Seconds between an event's last line and the blank line after which the event counts as held back."""
 MAX_EVENT_BYTES = 1024 * 1024
@@ -75,8 +77,8 @@ def _is_blank_line_missing(evidence: Evidence) -> Outcome:
     waiting = [line for line in lines.pending.lines if line.name == b"data"]
     if lines.events:
         return met(f"a blank line follows each of {len(lines.events)} events")
-    silence = evidence.stream.seconds - waiting[-1].at if waiting else 0
-    if not waiting or (silence < 1 and not evidence.stream_ended):
+    age = evidence.stream.seconds - waiting[0].at if waiting else 0
+    if not waiting or (age < MAX_EVENT_S and not evidence.stream_ended):
         return untested("no data line arrived")
     return missed(f"{len(waiting)} data lines and no blank line: clients dispatch no event")
 

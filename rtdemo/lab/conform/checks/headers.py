@@ -47,8 +47,11 @@ def _directives(response: Response) -> dict[str, str]:
 
 def _not_reused(evidence: Evidence) -> Outcome:
     value = evidence.response.value("Cache-Control")
-    if {"no-store", "no-cache"} & _directives(evidence.response).keys():
+    directives = _directives(evidence.response)
+    if {"no-store", "no-cache"} & directives.keys():
         return met(f"Cache-Control: {value}")
+    if {"max-age", "s-maxage"} & directives.keys():
+        return untested("it has a lifetime")
     return missed(f"Cache-Control: {value}" if value else "no Cache-Control")
 
 
@@ -113,7 +116,7 @@ def _cors_credentials_value(exchange: Exchange) -> Outcome:
 
 def _cors_wildcard(exchange: Exchange) -> Outcome:
     credentials = exchange.response.value("Access-Control-Allow-Credentials")
-    if credentials is None or _allowed_origin(exchange) is None:
+    if credentials != "true" or _allowed_origin(exchange) is None:
         return untested("cookies of other origins are not allowed")
     if _allowed_origin(exchange) == "*":
         return missed("Access-Control-Allow-Credentials with Access-Control-Allow-Origin: *")

@@ -23,7 +23,7 @@ def event_ids(evidence: Evidence) -> list[bytes]:
 
 def _present(evidence: Evidence) -> Outcome:
     events = evidence.lines.events
-    with_id = sum(block.id is not None for block in events)
+    with_id = sum(bool(block.values(b"id")) for block in events)
     seen = f"{with_id} of {len(events)} events have an id"
     return met(seen) if with_id else missed(seen)
 
@@ -50,7 +50,7 @@ def _ordered(evidence: Evidence) -> Outcome:
         return untested("the ids are no numbers" if len(ids) > 1 else "fewer than two events have an id")
     numbers = [int(value) for value in ids]
     for before, after in pairwise(numbers):
-        if after <= before:
+        if after < before:
             return missed(f"{after} comes after {before}")
     return met(f"{numbers[0]} to {numbers[-1]}, ascending")
 
