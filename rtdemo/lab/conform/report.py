@@ -13,10 +13,11 @@ from rich.text import Text
 from rtdemo import __version__
 from rtdemo.errors import printable
 from rtdemo.lab.conform import clauses
-from rtdemo.lab.conform.check import GROUPS, LEVELS, Check, Evidence, Level, Outcome, untested
+from rtdemo.lab.conform.check import LEVELS, Check, Evidence, Level, Outcome, untested
 
 Verdict = Literal["pass", "fail", "warn", "not tested"]
 STYLES: dict[Verdict, str] = {"pass": "green", "fail": "bold red", "warn": "yellow", "not tested": "dim"}
+_KEYS: dict[Verdict, str] = {verdict: verdict for verdict in STYLES} | {"not tested": "notTested"}
 _INDENT = " " * 6
 _EXIT_FAILED, _EXIT_NOT_RUN = 1, 2
 
@@ -60,8 +61,9 @@ class Report(msgspec.Struct, rename="camel"):
         when: start of the run, in UTC (ISO 8601).
         duration_seconds: duration of the run.
         is_whole: whether the run was not interrupted.
-        stream: what was read: `status`, `contentType`, `events`, `sizeBytes`, `listenedSeconds`.
-        counts: number of checks by verdict.
+        stream: what was read: `status`, `contentType`, `events`, `sizeBytes`, `listenedSeconds`; empty
+            for a WebSocket.
+        counts: number of checks by verdict: `pass`, `fail`, `warn`, `notTested`.
         checks: results, by group.
     """
 
@@ -77,9 +79,14 @@ class Report(msgspec.Struct, rename="camel"):
     @property
     def exit_code(self) -> int:
         """0; 1 if a check failed; 2 if nothing could be tested."""
-        if self.counts.get("not tested", 0) == len(self.checks):
+        if self.counts.get("notTested", 0) == len(self.checks):
             return _EXIT_NOT_RUN
         return _EXIT_FAILED if self.counts.get("fail") else 0
+
+    def count(self) -> None:
+        """Count the verdicts."""
+        verdicts = [result.verdict for result in self.checks]
+        self.counts = {_KEYS[verdict]: verdicts.count(verdict) for verdict in STYLES}
 
     def json(self) -> str:
         """Return the report as JSON."""
@@ -110,8 +117,7 @@ def judge(
         ignore = check.id in ignored
         outcome = untested("left out by --ignore") if ignore else check.run(evidence)
         report.checks.append(_result(check, outcome, evidence, is_strict))
-    verdicts = [result.verdict for result in report.checks]
-    report.counts = {verdict: verdicts.count(verdict) for verdict in STYLES}
+    report.count()
     return report
 
 
@@ -145,11 +151,7 @@ def lines(report: Report, shows_all: bool = False) -> Iterator[Text | Table]:
         report: the report.
         shows_all: whether to print each check.
     """
-    stream = report.stream
-    yield Text(
-        f"{printable(report.url)}: {stream['status']} {printable(str(stream['contentType']))},"
-        f" {stream['events']} events in {stream['listenedSeconds']} s"
-    )
+    yield Text(f"{printable(report.url)}: {_summary(report)}")
     yield Text()
     if shows_all:
         yield from map(_line, report.checks)
@@ -160,10 +162,18 @@ def lines(report: Report, shows_all: bool = False) -> Iterator[Text | Table]:
         yield Text()
         yield from _fault(result)
     yield Text()
-    counts = ", ".join(f"{report.counts[verdict]} {verdict}" for verdict in STYLES)
+    counts = ", ".join(f"{report.counts[_KEYS[verdict]]} {verdict}" for verdict in STYLES)
     ended = "" if report.is_whole else "; interrupted"
-    why = " (--all shows why)" if report.counts["not tested"] and not shows_all else ""
+    why = " (--all shows why)" if report.counts["notTested"] and not shows_all else ""
     yield Text(f"{counts}{why}, in {report.duration_seconds:.0f} s{ended}", "bold")
+
+
+def _summary(report: Report) -> str:
+    stream = report.stream
+    if not stream:
+        return f"{len(report.checks)} cases"
+    kind = printable(str(stream["contentType"]))
+    return f"{stream['status']} {kind}, {stream['events']} events in {stream['listenedSeconds']} s"
 
 
 def _line(result: Result) -> Text:
@@ -180,12 +190,11 @@ def _table(report: Report) -> Table:
     table.add_column("group")
     for title in (*LEVELS, "not tested"):
         table.add_column(title, justify="right")
-    for group in GROUPS:
+    for group in dict.fromkeys(result.group for result in report.checks):
         results = [result for result in report.checks if result.group == group]
-        if results:
-            rest = sum(result.verdict == "not tested" for result in results)
-            cells = [_cell([r for r in results if r.level == level]) for level in LEVELS]
-            table.add_row(Text(group), *cells, Text(str(rest) if rest else "", "dim"))
+        rest = sum(result.verdict == "not tested" for result in results)
+        cells = [_cell([r for r in results if r.level == level]) for level in LEVELS]
+        table.add_row(Text(group), *cells, Text(str(rest) if rest else "", "dim"))
     return table
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import struct
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -51,23 +53,27 @@ class Request:
 
     def _check(self, hosts: int, faults: frozenset[str]) -> None:
         get = self.fields.get
-        if not self.version.startswith("HTTP/1."):
-            self.error = 400
-        if hosts == 0 and self.version == "HTTP/1.1" and "no-host" not in faults:
-            self.error = 400
-        if hosts > 1 and "two-hosts" not in faults:
-            self.error = 400
         host = get("host", "")
-        if " " in (host if "whitespace" in faults else host.strip()) and "bad-host" not in faults:
-            self.error = 400
-        if any("\0" in value for value in self.fields.values()):
-            self.error = 500 if "null-fails" in faults else 400
-        if not get("content-length", "0").isdigit() and "bad-length" not in faults:
-            self.error = 400
-        if get("transfer-encoding", "chunked") != "chunked" and "coding" not in faults:
-            self.error = 501
-        if len(self.fields) > 100 and "many-fields" in faults:
-            self.error = 500
+        is_1_1 = self.version == "HTTP/1.1"
+        length = max(map(len, self.fields.values()), default=0)
+        refused = (
+            (not self.version.startswith("HTTP/1."), 400),
+            (hosts == 0 and is_1_1 and "no-host" not in faults, 400),
+            (hosts > 1 and "two-hosts" not in faults, 400),
+            (
+                " " in (host if "whitespace" in faults else host.strip()) and "bad-host" not in faults,
+                400,
+            ),
+            ("\0" in "".join(self.fields.values()), 500 if "null-fails" in faults else 400),
+            (not get("content-length", "0").isdigit() and "bad-length" not in faults, 400),
+            (get("transfer-encoding", "chunked") != "chunked" and "coding" not in faults, 501),
+            (len(self.fields) > 100 and "many-fields" in faults, 500),
+            (length > 10_000 and "long-field" in faults, 500),
+            (self.is_1_0 and "no-1.0" in faults, 400),
+        )
+        for is_wrong, status in refused:
+            if is_wrong:
+                self.error = status
 
     @property
     def is_1_0(self) -> bool:
@@ -146,8 +152,10 @@ class SeededServer:
             length = request.fields.get("content-length", "0")
             await reader.readexactly(int(length) if length.isdigit() else 0)
         answer = Answer(self, request, writer)
+        if request.method == "" and self.has("garbage-silent"):
+            return False
         is_stream = await answer.send()
-        if is_stream or request.error or request.wants_close:
+        if is_stream or request.error or request.wants_close or self.has("until-closed"):
             return False
         return not (self.has("one-request") or self.has("silent-close"))
 
@@ -168,6 +176,10 @@ class SeededServer:
         """Yield the numbers of the events after one; None for the present."""
         number = self.now - HISTORY if after is None else max(after, self.now - 2000)
         number = 0 if self.has("replays") else number
+        if after is not None and self.has("shuffles"):
+            yield after + 2
+            yield after + 1
+            number = after + 2
         first = number
         while True:
             if self.has("finite") and number - first > 8:
@@ -192,7 +204,7 @@ class Answer:
         request, has = self.request, self.has
         status = request.error or self._status()
         self._change_date(status)
-        if status != 200 or request.method == "OPTIONS":
+        if status != 200 or (request.method == "OPTIONS" and not has("options-is-stream")):
             self._send_short(status)
             return False
         if request.method == "HEAD":
@@ -219,13 +231,17 @@ class Answer:
             self.fields = [("Date", formatdate())]
 
     async def _send_head(self) -> None:
+        if self.has("head-silent"):
+            await asyncio.sleep(60)
         self._add_stream_fields()
         if self.has("head-fields"):
             self.fields.append(("Vary", "Cookie"))
+        if self.has("close-not-kept") and not self.request.wants_close:
+            self.fields.append(("Connection", "close"))
         self._write_head(200)
         if self.has("head-content"):
             self.writer.write(b"data: x\n\n")
-        if self.has("head-hangs"):
+        if self.has("head-hangs") or self.has("close-not-kept"):
             await asyncio.sleep(60)
 
     def _is_full(self) -> bool:
@@ -238,9 +254,10 @@ class Answer:
         path = request.target if has("absolute-form") else re.sub(r"^https?://[^/]+", "", request.target)
         if request.method == "CONFORM" and not has("any-method"):
             return 501
-        if request.method not in _NAMES and not has("any-method") and not has("post"):
+        is_allowed = request.method in _NAMES or (request.method == "POST" and has("post"))
+        if not is_allowed and not has("any-method"):
             return 405
-        if has("redirect-loop"):
+        if path.startswith("/moved"):
             return 302
         if path.partition("?")[0] != "/events":
             return 404
@@ -260,8 +277,9 @@ class Answer:
         accept = self.request.fields.get("accept")
         if self.has("accept-exact") and accept != "text/event-stream":
             return 406
-        if self.has("accept-fails") and accept == "image/png":
-            return 500
+        if accept == "image/png":
+            statuses = {"accept-fails": 500, "busy": 503, "page": 200}
+            return next((status for fault, status in statuses.items() if self.has(fault)), 406)
         if "identity;q=0" in self.request.fields.get("accept-encoding", "") and self.has(
             "identity-fails"
         ):
@@ -283,14 +301,15 @@ class Answer:
 
     def _send_short(self, status: int) -> None:
         fields, has = self.fields, self.has
-        if status == 405 and not has("no-allow"):
-            fields.append(
-                ("Allow", "HEAD, OPTIONS" if has("allow-incomplete") else "GET, HEAD, OPTIONS")
-            )
-        if status == 503 and not has("no-retry-after"):
+        methods = "GET, HEAD, OPTIONS" + (", POST" if has("post") else "")
+        methods = "HEAD, OPTIONS" if has("allow-incomplete") else methods
+        if status == 204 or (status == 405 and not has("no-allow")):
+            fields.append(("Allow", methods))
+        if status == 302:
+            fields.append(("Location", "/events"))
+        if status == 503 and not has("busy"):
             fields.append(("Retry-After", "1"))
         if status == 204:
-            fields.append(("Allow", "GET, HEAD, OPTIONS"))
             self._add_cors()
             if has("length-with-204"):
                 fields.append(("Content-Length", "0"))
@@ -331,6 +350,8 @@ class Answer:
     def _add_stream_fields(self) -> None:
         has, request = self.has, self.request
         kind = "text/plain" if has("media-type") else "text/event-stream"
+        if has("page") and request.fields.get("accept") == "image/png":
+            kind = "text/html"
         control = "no-cache, no-transform"
         control = "public, max-age=3600, no-transform" if has("fresh") else control
         control = "no-cache no-transform; no-store=" if has("control-syntax") else control
@@ -348,6 +369,7 @@ class Answer:
             ("Content-Encoding", "rot13", has("unknown-coding")),
             ("Keep-Alive", "timeout=5", has("keep-alive-field")),
             ("X-Bad", "a\x01b", has("null-in-field")),
+            ("X Bad", "1", has("field-name")),
             ("Transfer-Encoding", "chunked", is_chunked),
             ("Transfer-Encoding", "chunked", is_chunked and has("coding-twice")),
             ("Content-Length", "1000000", has("length-on-stream") or has("two-framings")),
@@ -372,18 +394,15 @@ class Answer:
         lines = [line.rstrip() if has("no-reason") else line]
         for name, value in self.fields:
             colon = " :" if has("colon-space") and name == "Date" else ":"
-            shown = (
-                f"{name.replace('-', ' ') if has('field-name') and name == 'Cache-Control' else name}"
-            )
             fold = "\r\n " if has("fold") and name == "Cache-Control" else " "
-            lines.append(f"{shown}{colon}{fold}{value}")
+            lines.append(f"{name}{colon}{fold}{value}")
         end = "\n" if has("lf-heads") else "\r\n"
         if self.request.is_1_0 and has("interim-to-1.0"):
             self.writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
         self.writer.write((end.join(lines) + end * 2).encode("latin-1"))
 
     async def _send_stream(self) -> None:
-        has, request = self.has, self.request
+        has = self.has
         if has("late-head") and self.server.streams == 1:
             await asyncio.sleep(2.3)
         self._write_head(200)
@@ -398,6 +417,9 @@ class Answer:
             after -= 1
         async for number in self.server.numbers(after):
             self._write(event(number, self.server.faults), is_chunked)
+            if has("cut") and number % 20 == 0:
+                self._reset()
+                return
             await self.writer.drain()
             if self.writer.transport.is_closing():
                 return
@@ -405,6 +427,12 @@ class Answer:
             self._write(b"event: tick\ndata: the end\n", is_chunked)
         if is_chunked and not has("no-last-chunk"):
             self.writer.write(b"0\r\n\r\n")
+
+    def _reset(self) -> None:
+        """Close the connection with RST."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     def _resume_after(self) -> int | None:
         """Return the event after which the client continues; None for the present."""
@@ -470,7 +498,7 @@ def _data(number: int, faults: frozenset[str]) -> list[str]:
         return [f"data:{text}"]
     if "wrapped" in faults:
         return [f"data: data: {text}"]
-    if "large" in faults and number % 16 == 0:
+    if "large" in faults and number % 40 == 20:
         return [f"data: {'x' * 1_100_000}"]
     return [f"data: {text}"]
 

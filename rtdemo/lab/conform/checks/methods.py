@@ -76,7 +76,8 @@ def _unknown_method(exchange: Exchange) -> Outcome:
     return met(exchange.outcome) if status in (501, 405) else missed(exchange.outcome)
 
 
-def _case_of_method(exchange: Exchange) -> Outcome:
+def _case_of_method(evidence: Evidence) -> Outcome:
+    exchange = evidence.exchanges["lower-case-method"]
     return missed(exchange.outcome) if exchange.response.is_event_stream else met(exchange.outcome)
 
 
@@ -166,7 +167,7 @@ CHECKS = (
         rfc(9110, "9.1"),
         "The method is case-sensitive: `get` is not GET.",
         "Compare the method as it is.",
-        exchange_judge("lower-case-method", _case_of_method),
+        _case_of_method,
         probe="lower-case-method",
     ),
     Check(

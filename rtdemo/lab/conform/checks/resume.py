@@ -72,7 +72,7 @@ def _resumed(evidence: Evidence) -> tuple[list[bytes], list[Block]] | None:
         return None
     after = evidence.resumed_after.encode()
     sent = event_ids(evidence)
-    if sent.count(after) != 1:
+    if after not in sent or len(set(sent)) < len(sent):
         return None
     came = [block for block in split(exchange.response.body).events if block.id]
     return sent[sent.index(after) + 1 :][:MISSED_EVENTS], came
