@@ -11,13 +11,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 
 from rtdemo.lab.conform.http_response import Piece
 
 BOM = b"\xef\xbb\xbf"
 FIELD_NAMES = (b"data", b"event", b"id", b"retry")
-MAX_BLOCKS = 200_000
-"""Blocks that are kept of a stream."""
+MAX_LINES = 100_000
+"""Lines that are read of a stream."""
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _END_NAMES = {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}
 
@@ -107,9 +109,9 @@ class EventLines:
     size_bytes: int = 0
     arrivals: list[float] = field(default_factory=list)
 
-    @property
+    @cached_property
     def events(self) -> list[Block]:
-        """The blocks that a client dispatches."""
+        """The blocks that a client dispatches. Ask once the stream is split."""
         return [block for block in self.blocks if block.is_event]
 
     @property
@@ -118,10 +120,10 @@ class EventLines:
         for block in (*self.blocks, self.pending):
             yield from block.lines
 
-    @property
-    def fields(self) -> Iterator[Line]:
-        """All complete lines that are fields."""
-        return (line for line in self.lines if not line.is_comment)
+    @cached_property
+    def fields(self) -> list[Line]:
+        """All complete lines that are fields. Ask once the stream is split."""
+        return [line for line in self.lines if not line.is_comment]
 
 
 def split(pieces: Iterable[Piece]) -> EventLines:
@@ -139,7 +141,7 @@ def split(pieces: Iterable[Piece]) -> EventLines:
     found.bad_utf8 = _bad_utf8(data)
     start = len(BOM) if found.has_bom else 0
     arrival = _Arrival(pieces)
-    for end in _LINE_END.finditer(data, start):
+    for end in islice(_LINE_END.finditer(data, start), MAX_LINES):
         found.line_ends[_END_NAMES[end[0]]] += 1
         # A CR ends the line as it arrives, although an LF may follow.
         _add_line(found, Line(arrival.of(end.start()), data[start : end.start()]))
@@ -153,7 +155,7 @@ def _add_line(found: EventLines, line: Line) -> None:
         found.pending.lines.append(line)
         return
     found.pending.at = line.at
-    if found.pending.lines and len(found.blocks) < MAX_BLOCKS:
+    if found.pending.lines:
         found.blocks.append(found.pending)
     found.pending = Block()
 

@@ -22,8 +22,10 @@ from rtdemo.lab.event_stream import EventParser
 
 CONNECT_TIMEOUT_S = 10.0
 READ_BYTES = 64 * 1024
-MAX_EXCHANGE_BYTES = 16 * 1024 * 1024
-"""Bytes that are read of one connection."""
+MAX_STREAM_BYTES = 16 * 1024 * 1024
+"""Bytes that are read of the long stream."""
+MAX_EXCHANGE_BYTES = 4 * 1024 * 1024
+"""Bytes that are read of each other connection."""
 HEAD_TIMEOUT_S = 5.0
 """Seconds for the head of a response, except that of the long stream."""
 REST_TIMEOUT_S = 2.0
@@ -251,14 +253,16 @@ class Reading:
     Arguments:
         sent: the request in words.
         methods: of the requests.
+        max_bytes: what is read at most.
 
     Attributes:
         exchange: what came back so far.
         has_event: whether an event of the first response has come.
     """
 
-    def __init__(self, sent: str, methods: Sequence[str]) -> None:
+    def __init__(self, sent: str, methods: Sequence[str], max_bytes: int = MAX_EXCHANGE_BYTES) -> None:
         self.exchange = Exchange(sent)
+        self._max_bytes = max_bytes
         self._reader = ResponseReader(methods)
         self.exchange.responses = self._reader.responses
         self._events = EventParser()
@@ -323,7 +327,7 @@ class Reading:
         return body_s if waits else min(body_s, REST_TIMEOUT_S)
 
     def _is_done(self, until: Until) -> bool:
-        if self._size > MAX_EXCHANGE_BYTES:
+        if self._size > self._max_bytes:
             return True
         if until == "close":
             return False

@@ -142,6 +142,7 @@ class ResponseReader:
         self._left = 0
         self._at = 0.0
         self._response = Response()
+        self._arrived = bytearray()
 
     @property
     def is_done(self) -> bool:
@@ -159,6 +160,7 @@ class ResponseReader:
         self._rest += data
         while self._step():
             pass
+        self._keep_body()
         if self._state == "end" and self._rest:
             self.excess = (self.excess + bytes(self._rest))[:200]
             self._rest.clear()
@@ -192,6 +194,7 @@ class ResponseReader:
             self.responses.append(self._response)
 
     def _break(self, why: str) -> None:
+        self._keep_body()
         self._response.broken = why
         self._state = "broken"
         self._rest.clear()
@@ -316,7 +319,7 @@ class ResponseReader:
 
     def _take_body(self, size: int) -> bool:
         if size:
-            self._response.body.append(Piece(self._at, bytes(self._rest[:size])))
+            self._arrived += self._rest[:size]
             del self._rest[:size]
         if self._state == "until closed":
             return False
@@ -369,7 +372,14 @@ class ResponseReader:
             self._response.fault("field-name", f"{_quote(line)} as a trailer")
         return True
 
+    def _keep_body(self) -> None:
+        """Keep what has arrived at once as one piece, however many chunks it was."""
+        if self._arrived:
+            self._response.body.append(Piece(self._at, bytes(self._arrived)))
+            self._arrived.clear()
+
     def _finish(self) -> None:
+        self._keep_body()
         self._response.is_complete = True
         if len(self.responses) < len(self._methods):
             self._response, self._state = Response(), "head"

@@ -16,6 +16,7 @@ from rtdemo.lab.conform.check import STREAM, Check, Evidence, Group
 from rtdemo.lab.conform.checks import CHECKS, connections, ids, resume
 from rtdemo.lab.conform.exchange import (
     HEAD_TIMEOUT_S,
+    MAX_STREAM_BYTES,
     Connection,
     Exchange,
     Reading,
@@ -119,7 +120,8 @@ class Suite:
         for number in range(1, MAX_REDIRECTS + 2):
             target = self.evidence.target
             connection = Connection(target)
-            reading = Reading(f"{target.method} as EventSource sends it", [target.method])
+            sent = f"{target.method} as EventSource sends it"
+            reading = Reading(sent, [target.method], MAX_STREAM_BYTES)
             try:
                 await connection.open()
                 connection.write(Request("").encode(target))

@@ -53,7 +53,7 @@ class Request:
 
     def _check(self, hosts: int, faults: frozenset[str]) -> None:
         get = self.fields.get
-        host = get("host", "")
+        host = get("host", "") if "whitespace" in faults else get("host", "").strip()
         is_1_1 = self.version == "HTTP/1.1"
         length = max(map(len, self.fields.values()), default=0)
         refused = (

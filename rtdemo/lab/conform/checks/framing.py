@@ -44,7 +44,7 @@ def no_line(predicate: Callable[[Line], bool], what: str) -> Callable[[Evidence]
     """
 
     def judge(evidence: Evidence) -> Outcome:
-        fields = list(evidence.lines.fields)
+        fields = evidence.lines.fields
         bad = [line for line in fields if predicate(line)]
         if bad:
             return missed(f"{len(bad)} of {len(fields)} field lines {what}: {show(bad[0].text)}")

@@ -113,8 +113,8 @@ def _in_order(evidence: Evidence) -> Outcome:
     found = _resumed(evidence)
     if found is None:
         return untested(_UNCLEAR)
-    sent = event_ids(evidence)
-    places = [sent.index(block.id) for block in found[1] if block.id in sent]
+    sent = {value: place for place, value in enumerate(event_ids(evidence))}
+    places = [sent[block.id] for block in found[1] if block.id in sent]
     if len(places) < 2:
         return untested("fewer than two events came again")
     return (
