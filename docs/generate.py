@@ -1,8 +1,8 @@
 """Write the parts of the documentation that the code declares: `make docs`.
 
 docs/settings.md and the tables in docs/security.md come from the settings' declarations, docs/metrics.md
-from a running server, and the list in docs/conform.md from the checks. In docs/measuring.md and docs/reliability.md, each link to a test
-gets the file that has the test now.
+from a running server, and the list in docs/conform.md from the checks. In docs/measuring.md and
+docs/reliability.md, each link to a test gets the file that has the test now.
 """
 
 from __future__ import annotations
