@@ -213,9 +213,8 @@ def _cell(results: list[Result]) -> Text:
 def _fault(result: Result) -> Iterator[Text]:
     yield Text.assemble(
         (f"{result.verdict:<6}", STYLES[result.verdict]),
-        f"{result.level} ",
         (result.code, "bold"),
-        (f"  {result.clause}", "dim"),
+        (f"  {result.level}, {result.clause}", "dim"),
     )
     yield Text(f"{_INDENT}{result.rule}")
     if result.sent:

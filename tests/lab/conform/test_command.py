@@ -57,7 +57,7 @@ async def test_fault_is_printed_in_full_with_its_clause() -> None:
     assert (code, err) == (1, "")
     lines = out.splitlines()
     assert lines[0].startswith(f"{server.url}: 200 text/event-stream, ")
-    at = lines.index("fail  MUST retry-digits  WHATWG HTML 9.2.6")
+    at = lines.index("fail  retry-digits  MUST, WHATWG HTML 9.2.6")
     assert [line.strip().partition(" ")[0] for line in lines[at + 1 : at + 5]] == [
         *("retry", "sent:", "seen:", "fix:"),
     ]
