@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import urljoin, urlsplit
@@ -122,21 +122,15 @@ class Suite:
             connection = Connection(target)
             sent = f"{target.method} as EventSource sends it"
             reading = Reading(sent, [target.method], MAX_STREAM_BYTES)
-            try:
-                await connection.open()
-                connection.write(Request("").encode(target))
-                await reading.run(connection, "head", 0, head_s=OPEN_TIMEOUT_S)
-            except OSError as error:
-                reason = network_reason(error)
-                raise NotTestableError(
-                    target.url, f"cannot be reached: {reason}", "is the server running?"
-                ) from error
-            response = reading.exchange.response
-            if response.status not in _REDIRECTS:
-                exchanges[STREAM] = reading.exchange
-                _check_stream(target.url, reading.exchange)
-                return connection, reading
-            connection.close()
+            with ExitStack() as unless_stream:
+                unless_stream.callback(connection.close)
+                await _read_head(connection, reading, target)
+                response = reading.exchange.response
+                if response.status not in _REDIRECTS:
+                    _check_stream(target.url, reading.exchange)
+                    exchanges[STREAM] = reading.exchange
+                    unless_stream.pop_all()
+                    return connection, reading
             exchanges[f"redirect-{number}"] = reading.exchange
             self.evidence.target = _redirected(target, response)
         raise NotTestableError(self.target.url, "redirects again and again", "give the last URL itself")
@@ -298,6 +292,18 @@ class Suite:
         lines = (resume.header_of(last[-1]),) if last else ()
         request = Request("again, after the stream ended", lines=lines, until="event")
         await self._make(resume.RECONNECT, partial(exchange, request=request))
+
+
+async def _read_head(connection: Connection, reading: Reading, target: Target) -> None:
+    try:
+        await connection.open()
+        connection.write(Request("").encode(target))
+        await reading.run(connection, "head", 0, head_s=OPEN_TIMEOUT_S)
+    except OSError as error:
+        reason = network_reason(error)
+        raise NotTestableError(
+            target.url, f"cannot be reached: {reason}", "is the server running?"
+        ) from error
 
 
 def _redirected(target: Target, response: Response) -> Target:

@@ -18,7 +18,9 @@ from websockets.asyncio.server import ServerConnection
 
 from rtdemo.lab.conform import clauses, websocket
 from rtdemo.lab.conform.checks import CHECKS
+from rtdemo.lab.conform.exchange import Target
 from rtdemo.lab.conform.report import Report
+from rtdemo.lab.conform.run import NotTestableError, Suite
 from tests.lab.conform.seeded_server import seeded
 
 SHORT = ("--seconds", "1")
@@ -142,11 +144,11 @@ async def test_what_is_no_stream_is_one_line(answer: web.Response, words: str) -
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
     async with served(handler) as url:
-        code, out, err = await run(url, *SHORT)
-    assert (code, out) == (2, "")
-    assert err.startswith("rtdemo: http://127.0.0.1:")
-    assert err.count("\n") == 1
-    assert words in err
+        with pytest.raises(NotTestableError) as raised:
+            await Suite(Target(url), 1.0).run()
+    assert raised.value.exit_code == 2
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 async def test_server_that_is_no_http_or_not_there() -> None:
@@ -162,6 +164,8 @@ async def test_server_that_is_no_http_or_not_there() -> None:
         port = server.sockets[0].getsockname()[1]
         code, _, err = await run(f"http://127.0.0.1:{port}/events", *SHORT)
     assert code == 2
+    assert err.startswith("rtdemo: http://127.0.0.1:")
+    assert err.count("\n") == 1
     assert "not HTTP/1.1" in err
     assert "\x1b" not in err
     code, _, err = await run(f"http://127.0.0.1:{port}/events", *SHORT)
