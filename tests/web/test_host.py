@@ -41,6 +41,7 @@ MALFORMED = (
     "localhost:x",
     "[localhost",
     "a b",
+    "example.org; script-src *",
 )
 ROUTES = (
     ("web", "GET / ", ""),

@@ -36,6 +36,8 @@ Needs = Literal["nothing", "bytes", "events", "ids"]
 """What a check needs of the long stream."""
 STREAM = "stream"
 """Name of the exchange that reads the stream for the whole time."""
+HTTP_1_0 = "http-1.0"
+"""Name of the exchange in which the client speaks HTTP/1.0."""
 _OVERLOADED = (429, 503)
 
 
@@ -183,6 +185,8 @@ class Check:
             return untested(exchange.skipped)
         if lack := evidence.lack(self.needs):
             return untested(lack)
+        if self.group == "request" and evidence.response.version == "1.0" and self.probe != HTTP_1_0:
+            return untested("the server speaks HTTP/1.0, which does not have this rule")
         is_limited = exchange.response.status in _OVERLOADED and not self.is_about_overload
         if is_limited and evidence.response.status == 200:
             return untested(f"the server limits requests: {exchange.outcome}")

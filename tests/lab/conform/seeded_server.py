@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 import struct
 import zlib
 from collections.abc import AsyncIterator
@@ -57,7 +58,7 @@ class Request:
         is_1_1 = self.version == "HTTP/1.1"
         length = max(map(len, self.fields.values()), default=0)
         refused = (
-            (not self.version.startswith("HTTP/1."), 400),
+            (not self.version.startswith("HTTP/1.") or "(" in self.method, 400),
             (hosts == 0 and is_1_1 and "no-host" not in faults, 400),
             (hosts > 1 and "two-hosts" not in faults, 400),
             (
@@ -107,10 +108,14 @@ class SeededServer:
         """Return whether this fault is seeded."""
         return fault in self.faults
 
-    async def start(self) -> None:
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
         self._started = asyncio.get_running_loop().time() - HISTORY * self.period_s
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=256 * 1024)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/events"
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", 0, limit=256 * 1024, ssl=tls
+        )
+        self.url = (
+            f"http{'s' if tls else ''}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/events"
+        )
 
     async def stop(self) -> None:
         """Stop listening, and end all connections."""
@@ -152,7 +157,7 @@ class SeededServer:
             length = request.fields.get("content-length", "0")
             await reader.readexactly(int(length) if length.isdigit() else 0)
         answer = Answer(self, request, writer)
-        if request.method == "" and self.has("garbage-silent"):
+        if "(" in request.method and self.has("bad-method-silent"):
             return False
         is_stream = await answer.send()
         if is_stream or request.error or request.wants_close or self.has("until-closed"):
@@ -504,10 +509,10 @@ def _data(number: int, faults: frozenset[str]) -> list[str]:
 
 
 @asynccontextmanager
-async def seeded(*faults: str) -> AsyncIterator[SeededServer]:
-    """Run a server with these faults."""
+async def seeded(*faults: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[SeededServer]:
+    """Run a server with these faults, with TLS or without."""
     server = SeededServer(*faults)
-    await server.start()
+    await server.start(tls)
     try:
         yield server
     finally:

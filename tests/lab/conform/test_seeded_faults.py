@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from ssl import SSLContext
+
+import pytest
 
 from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.lab.conform.exchange import Target
 from tests.lab.conform.seeded_server import seeded
 from tests.lab.conform.suite_run import codes, report_on
 
-AT_ONCE = 40
-"""Servers that are tested at the same time. They wait for most of their time."""
+PARTS = 10
+"""Parts of the servers; those of a part are tested at the same time, and wait for most of it."""
 TIMING = {"head-at-once", "several-streams"}
 """Checks that a busy machine may fail, if they are not what the fault is about."""
 FAULTS: dict[str, str] = {
     "busy": "retry-after",
     "cut": "not-cut",
     "field-name": "field-names",
-    "garbage-silent": "garbage-refused",
+    "bad-method-silent": "bad-method-refused",
     "head-silent": "head-answered",
     "large": "event-size",
     "long-field": "long-field-handled",
@@ -168,17 +171,21 @@ async def found_in(case: str) -> set[str]:
     return codes(report, "fail", "warn")
 
 
-async def test_each_seeded_fault_is_found_and_nothing_else() -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_each_seeded_fault_is_found_and_nothing_else(part: int) -> None:
     """One server for each fault, one without faults, and one with twenty. No fault hides another one."""
-    turns = asyncio.Semaphore(AT_ONCE)
-
-    async def found(case: str) -> set[str]:
-        async with turns:
-            return await found_in(case)
-
-    results = dict(zip(CASES, await asyncio.gather(*map(found, CASES)), strict=True))
-    expected = {case: set(names.split()) for case, names in CASES.items()}
+    cases = list(CASES)[part::PARTS]
+    results = dict(zip(cases, await asyncio.gather(*map(found_in, cases)), strict=True))
+    expected = {case: set(CASES[case].split()) for case in cases}
     assert {case: seen - (TIMING - expected[case]) for case, seen in results.items()} == expected
+
+
+async def test_stream_over_tls(server_context: SSLContext, client_context: SSLContext) -> None:
+    """Nothing differs."""
+    async with seeded(tls=server_context) as server:
+        report = await report_on(Target(server.url, tls=client_context))
+    assert codes(report, "fail", "warn") - TIMING == set()
+    assert report.counts["pass"] >= MOST_CHECKS
 
 
 def test_enough_is_checked_and_seeded() -> None:

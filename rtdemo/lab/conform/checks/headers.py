@@ -84,7 +84,8 @@ def _no_transform(evidence: Evidence) -> Outcome:
 
 def _accel(evidence: Evidence) -> Outcome:
     value = evidence.response.value("X-Accel-Buffering")
-    return met(f"X-Accel-Buffering: {value}") if value == "no" else missed("no X-Accel-Buffering: no")
+    seen = f"X-Accel-Buffering: {value}" if value else "no X-Accel-Buffering"
+    return met(seen) if value == "no" else missed(seen)
 
 
 def _no_age(evidence: Evidence) -> Outcome:

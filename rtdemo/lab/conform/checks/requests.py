@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rtdemo.lab.conform.check import (
+    HTTP_1_0,
     Check,
     Evidence,
     Outcome,
@@ -65,16 +66,11 @@ INVALID = {
         has_content=False,
         replaced={"Content-Length": None},
     ),
-    "garbage": Request(
-        "the line CONFORM, and an empty line",
-        method="CONFORM",
-        rewrite=lambda _: b"CONFORM\r\n\r\n",
-        has_content=False,
-    ),
+    "bad-method": Request("(GET), which is no method", method="(GET)", has_content=False),
 }
 """Requests that break a rule. They are made last, one by one: they may end a server."""
 PROBES = {
-    "http-1.0": Request("by HTTP/1.0", version="1.0", until="event"),
+    HTTP_1_0: Request("by HTTP/1.0", version="1.0", until="event"),
     "empty-line-first": Request("after an empty line", before=b"\r\n"),
     "absolute-form": Request("with the whole URL in the request line", is_absolute=True),
     "lower-case": Request("with header names in lower case", rewrite=_with_lower_case_names),
@@ -175,8 +171,8 @@ CHECKS = (
         rfc(9110, "2.5"),
         "A client that uses HTTP/1.0, as old proxies do, gets the stream.",
         "Answer HTTP/1.0 with a body that ends as the connection closes.",
-        _served("http-1.0", lambda status: status == 505),
-        probe="http-1.0",
+        _served(HTTP_1_0, lambda status: status == 505),
+        probe=HTTP_1_0,
     ),
     Check(
         "no-chunks-to-http-1.0",
@@ -185,8 +181,8 @@ CHECKS = (
         rfc(9112, "6.1"),
         "A response to HTTP/1.0 has no Transfer-Encoding.",
         "Send chunks only to clients that use HTTP/1.1.",
-        exchange_judge("http-1.0", _no_chunks_to_1_0),
-        probe="http-1.0",
+        exchange_judge(HTTP_1_0, _no_chunks_to_1_0),
+        probe=HTTP_1_0,
     ),
     Check(
         "no-interim-to-http-1.0",
@@ -195,8 +191,8 @@ CHECKS = (
         rfc(9110, "15.2"),
         "No 1xx response is sent to HTTP/1.0.",
         "Send 100, 102 and 103 only to clients that use HTTP/1.1.",
-        exchange_judge("http-1.0", _no_interim_to_1_0),
-        probe="http-1.0",
+        exchange_judge(HTTP_1_0, _no_interim_to_1_0),
+        probe=HTTP_1_0,
     ),
     Check(
         "host-required",
@@ -279,14 +275,14 @@ CHECKS = (
         probe="unknown-coding",
     ),
     Check(
-        "garbage-refused",
+        "bad-method-refused",
         "request",
         "SHOULD",
         rfc(9112, "2.2"),
-        "A line that is no request is answered 400.",
+        "A request whose method is no token, such as (GET), is answered 400, or 501.",
         "Answer 400 and close the connection.",
-        _refused("garbage", 400),
-        probe="garbage",
+        _refused("bad-method", 400, 501),
+        probe="bad-method",
     ),
     Check(
         "empty-line-ignored",

@@ -215,7 +215,7 @@ CHECKS = (
         "SHOULD",
         rfc(9112, "2.3"),
         "A request by HTTP/1.1 is answered by HTTP/1.1.",
-        "Answer with HTTP/1.1; in nginx as a client of a server: proxy_http_version 1.1.",
+        "Answer with HTTP/1.1; look for a setting of the server, or of a proxy before it.",
         _version,
     ),
     Check(
