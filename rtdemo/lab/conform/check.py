@@ -84,7 +84,6 @@ class Evidence:
 
     Attributes:
         target: the stream.
-        listened_s: seconds for which the stream was to be read.
         exchanges: by the names of their requests.
         resumed_after: event ID with which the stream was opened again; empty if it was not.
         is_one_at_a_time: whether the server answers no second request while the stream is open.
@@ -92,7 +91,6 @@ class Evidence:
     """
 
     target: Target
-    listened_s: float
     exchanges: dict[str, Exchange] = field(default_factory=dict)
     resumed_after: str = ""
     is_one_at_a_time: bool = False

@@ -214,7 +214,7 @@ def _fault(result: Result) -> Iterator[Text]:
     yield Text.assemble(
         (f"{result.verdict:<6}", STYLES[result.verdict]),
         (result.code, "bold"),
-        (f"  {result.level}, {result.clause}", "dim"),
+        (f"  {result.level}, {result.clause}", f"dim link {result.clause_url}"),
     )
     yield Text(f"{_INDENT}{result.rule}")
     if result.sent:

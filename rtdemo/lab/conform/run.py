@@ -77,7 +77,7 @@ class Suite:
     _turns: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.evidence = Evidence(self.target, self.seconds)
+        self.evidence = Evidence(self.target)
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     @property

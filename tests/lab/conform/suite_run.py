@@ -7,7 +7,7 @@ from rtdemo.lab.conform.report import Report, judge
 from rtdemo.lab.conform.run import Suite
 
 SECONDS = 3.0
-"""Seconds for which a stream is read: enough for 60 events of the seeded server, or 20 on a busy machine."""
+"""Seconds for which a stream is read: 60 events of the seeded server, or 20 on a busy machine."""
 
 
 async def report_on(target: Target) -> Report:

@@ -20,7 +20,7 @@ def judged(check: str, pieces: list[Piece], seconds: float, **changes: object) -
     stream = Exchange("GET", [response], seconds=seconds)
     for name, value in changes.items():
         setattr(response if hasattr(response, name) else stream, name, value)
-    evidence = Evidence(Target("http://h/"), seconds, {STREAM: stream})
+    evidence = Evidence(Target("http://h/"), {STREAM: stream})
     return BY_ID[check].run(evidence)
 
 
@@ -76,7 +76,7 @@ def test_event_that_has_just_begun_is_not_judged() -> None:
 def test_stream_that_a_request_of_the_suite_ended_is_not_judged_by_its_end() -> None:
     """The fault is that of the request, and is reported there."""
     stream = Exchange("GET", [Response(200, framing="chunked", head_at=0.1)], closed_at=1.0, seconds=1.0)
-    evidence = Evidence(Target("http://h/"), 1.0, {STREAM: stream}, unanswered=["GET with `Host: a b`"])
+    evidence = Evidence(Target("http://h/"), {STREAM: stream}, unanswered=["GET with `Host: a b`"])
     assert BY_ID["last-chunk"].run(evidence).kind == "untested"
     assert BY_ID["not-cut"].run(evidence).kind == "untested"
     assert BY_ID["stays-up"].run(evidence).sent == "GET with `Host: a b`"
