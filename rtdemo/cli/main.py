@@ -21,6 +21,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """Errors without a file name that come from writing the output."""
 COMMANDS = {
     "bench": "Measure WebSocket and SSE of a server, and compare them.",
+    "conform": "Test an event stream of any server against the standards.",
     "doctor": "Check your proxy for both transports, and print fixes.",
     "plugins": "List plugins, write a new one, or check one.",
     "publish": "Publish a message to all connected clients.",

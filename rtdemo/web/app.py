@@ -86,7 +86,7 @@ def create_app(
     app[STARTED] = started
     app[COUNTER_FILES] = counter_files
     app.router.add_get("/ws", websocket.socket, allow_head=False)
-    app.router.add_get("/api/sse", sse.stream, allow_head=False)
+    app.router.add_get("/api/sse", sse.stream)
     app.router.add_post("/api/messages", sse.receive)
     app.router.add_get("/api/messages", sse.has_stream, allow_head=False)
     login.setup(app, login_)

@@ -40,6 +40,8 @@ _NO_STREAM = "client: no event stream with this id is open; connect again"
 async def stream(request: web.Request) -> web.StreamResponse:
     """Answer `GET /api/sse` with events until the client leaves or the server ends the stream.
 
+    HEAD is answered with the same head, and ends at once (RFC 9110 section 9.3.2).
+
     Raises:
         Refused: 400, 401, 406, 429 or 503 instead of the stream.
     """
@@ -49,6 +51,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
     identity = await identify(request)
     client, selection = admit(request, "sse", identity.user)
     heartbeat_s = heartbeat.requested(request)
+    if request.method == hdrs.METH_HEAD:
+        # Not the response itself: aiohttp-sse refuses HEAD.
+        fields = event_stream(request, request.app[SETTINGS].heartbeat).headers
+        response = web.StreamResponse(headers=fields)
+        response.force_close()
+        return response
     head = await _head(request)
     transport = request.transport
     if transport is None or transport.is_closing():
