@@ -45,7 +45,8 @@ _IDS = tuple(check.id for check in CHECKS)
     "--only",
     multiple=True,
     type=click.Choice(GROUPS),
-    help="Test only this group. May be given several times.",
+    metavar="GROUP",
+    help=f"Test only this group. May be given several times. Groups: {', '.join(GROUPS)}.",
 )
 @click.option(
     "--ignore",
@@ -109,6 +110,8 @@ def conform(
 
 
 def _suite(address: Address, seconds: float, method: str, data: str, only: tuple[Group, ...]) -> Suite:
+    if not method.isascii() or not method.isalpha():
+        raise click.BadParameter(f"{method!r} is no method", param_hint="--method")
     url = address.stream("sse")
     content, kind = _content(data)
     headers = {"Content-Type": kind, **address.headers} if content else address.headers

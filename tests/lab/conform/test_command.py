@@ -120,6 +120,18 @@ async def test_stream_that_is_the_answer_to_a_post() -> None:
     assert "--method POST" in wrong[2]
 
 
+async def test_wrong_use_is_one_line(tmp_path: Path) -> None:
+    """Before anything is sent."""
+    for arguments, words in (
+        (("--method", "GET /"), "'GET /' is no method"),
+        (("--data", f"@{tmp_path}/none"), "No such file or directory"),
+        (("--only", "nothing"), "'nothing' is not one of 'framing'"),
+    ):
+        code, out, err = await run("http://127.0.0.1:1/events", *arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert words in err
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
