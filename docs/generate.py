@@ -1,13 +1,14 @@
 """Write the parts of the documentation that the code declares: `make docs`.
 
-docs/settings.md and the tables in docs/security.md come from the settings' declarations, and
-docs/metrics.md from a running server. In docs/measuring.md and docs/reliability.md, each link to a test
-gets the file that has the test now.
+docs/settings.md and the tables in docs/security.md come from the settings' declarations, docs/metrics.md
+from a running server, and the list in docs/conform.md from the checks. In docs/measuring.md and
+docs/reliability.md, each link to a test gets the file that has the test now.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from rtdemo.lab.conform import clauses
+from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.settings.settings import SETTINGS, as_text, reference
 from rtdemo.testing import serve
 
@@ -103,6 +106,18 @@ def _settings_of(subject: str) -> str:
     return "\n".join(rows) + "\n"
 
 
+def conform_page() -> str:
+    """Return docs/conform.md with the checks as they are declared now."""
+    text = (DOCS / "conform.md").read_text(encoding="utf-8")
+    rows = ["| id | level | clause | rule |", "|---|---|---|---|"]
+    for check in CHECKS:
+        clause = f"[{check.clause}]({clauses.url(check.clause)})"
+        rows.append(f"| `{check.id}` | {check.level} | {clause} | {check.rule} |")
+    begin, end = "<!-- checks -->\n", "<!-- end of checks -->"
+    before, _, after = text.partition(begin)
+    return before + begin + "\n".join(rows) + "\n" + end + after.partition(end)[2]
+
+
 def linked_page(page: str) -> str:
     """Return a page with each link to a test leading to the file that has that test now."""
     text = (DOCS / page).read_text(encoding="utf-8")
@@ -116,13 +131,17 @@ def _link(match: re.Match[str]) -> str:
 
 def find_tests(function: str) -> list[str]:
     """Return the files that define a test function, by their paths in the repository."""
-    definition = re.compile(rf"^(async )?def {function}\(", re.MULTILINE)
-    files = sorted((ROOT / "tests").rglob("test_*.py"))
-    return [
-        file.relative_to(ROOT).as_posix()
-        for file in files
-        if definition.search(file.read_text(encoding="utf-8"))
-    ]
+    return _files_of_tests().get(function, [])
+
+
+@functools.cache
+def _files_of_tests() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = file.read_text(encoding="utf-8")
+        for function in re.findall(r"^(?:async )?def (\w+)\(", text, re.MULTILINE):
+            found.setdefault(function, []).append(file.relative_to(ROOT).as_posix())
+    return found
 
 
 def main() -> None:
@@ -130,6 +149,7 @@ def main() -> None:
     (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
     (DOCS / "security.md").write_text(security_page(), encoding="utf-8")
     (DOCS / "metrics.md").write_text(asyncio.run(metrics_page()), encoding="utf-8")
+    (DOCS / "conform.md").write_text(conform_page(), encoding="utf-8")
     for page in PAGES_WITH_TESTS:
         (DOCS / page).write_text(linked_page(page), encoding="utf-8")
 

@@ -124,7 +124,7 @@ class PublishError(RtdemoError):
         self.url, self.problem, self.fix = url, problem, fix
 
     def __str__(self) -> str:
-        return f"{self.url} {self.problem}; {self.fix}"
+        return f"{self.url} {self.problem}" + (f"; {self.fix}" if self.fix else "")
 
 
 class AddressError(RtdemoError):
@@ -151,7 +151,7 @@ class ServerError(RtdemoError):
     Attributes:
         url: the server's URL.
         problem: what happened.
-        fix: what to do.
+        fix: what to do; empty where the server's own words say it.
         retryable: whether a retry may succeed.
         retry_after: seconds that the server asks the client to wait before a retry, if it does.
     """
@@ -168,7 +168,7 @@ class ServerError(RtdemoError):
         self.retryable, self.retry_after = retryable, retry_after
 
     def __str__(self) -> str:
-        return f"{self.url} {self.problem}; {self.fix}"
+        return f"{self.url} {self.problem}" + (f"; {self.fix}" if self.fix else "")
 
 
 class FileError(RtdemoError):

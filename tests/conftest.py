@@ -25,7 +25,7 @@ from tests.clients import CONNECT, Peer
 
 pytest_plugins = [
     *("tests.redis_server", "tests.running_alone", "tests.tls_client"),
-    "tests.uncovered",
+    *("tests.uncovered", "tests.made_once"),
 ]
 # Tests time nothing; for the rest, CI's own profile stays, which draws the same examples each time.
 settings.register_profile("untimed", settings(deadline=None))
@@ -59,16 +59,17 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], A
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the processes for `-n auto`: 0 beside its own for a selection, else two for each core.
+    """Return the processes for `-n auto`: 0 beside its own for a selection, else 2 a core and 2 more.
 
     A selection is `-k`, `-m`, `--lf` or names of files. It takes less time than the start of more
-    processes. Most tests wait for most of their time: with three processes, two cores idled for 30 %.
+    processes. Most tests wait for most of their time: with four processes, two cores idled for a third.
+    Each process takes 13 s of CPU time to start, under coverage.
     """
     options = config.option
     narrowed = options.keyword or options.markexpr or options.lf or options.collectonly
     if narrowed or all(Path(name.partition("::")[0]).is_file() for name in config.args):
         return 0
-    return (os.cpu_count() or 1) * 2
+    return (os.cpu_count() or 1) * 2 + 2
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,26 @@ from rtdemo.cli.request_headers import request_headers
 from rtdemo.errors import FileError, RtdemoError
 from rtdemo.lab import address as addresses
 from rtdemo.lab.address import Address
-from rtdemo.lab.bench import machine, report, result, verdict
+from rtdemo.lab.bench import machine, regression, report, result, verdict
+from rtdemo.lab.bench.advice import MAX_CONNECTIONS, MAX_ROUNDS
+from rtdemo.lab.bench.comparison import Comparison
+from rtdemo.lab.bench.progress import Progress
+from rtdemo.lab.bench.protocol import MAX_BODY_BYTES
+from rtdemo.lab.bench.regression import RegressionLimit
 from rtdemo.lab.bench.result import Run, RunSettings
 from rtdemo.lab.bench.run import measure
-from rtdemo.lab.bench.verdict import RegressionLimit
+from rtdemo.lab.bench.summary import summarize
 from rtdemo.protocol.client import TRANSPORTS, Transport
 
-EXIT_REGRESSION, EXIT_UNDECIDED, EXIT_INTERRUPTED = 1, 3, 130
-MAX_CONNECTIONS = 20_000
+EXIT_REGRESSION, EXIT_FAILED, EXIT_UNDECIDED, EXIT_INTERRUPTED = 1, 2, 3, 130
 MAX_SECONDS = 600.0
-MAX_ROUNDS = 50
 MAX_PROCESSES = 64
 CONNECTIONS_PER_PROCESS = 2000
 """Connections that one worker can read without becoming the bottleneck."""
+TERMINAL_PERIOD_S, PIPE_PERIOD_S = 1.0, 5.0
+"""Between two reports of the progress."""
+MIN_LEFT_S = 5.0
+"""With less time left, a pipe gets no further line of progress."""
 SPARE_FILES = 256
 """Open files that are needed besides the connections."""
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -48,7 +56,7 @@ class RegressionLimitType(click.ParamType[RegressionLimit]):
             click.BadParameter: if the value is not a limit; the text names valid ones.
         """
         try:
-            return value if isinstance(value, RegressionLimit) else verdict.parse_limit(value)
+            return value if isinstance(value, RegressionLimit) else regression.parse_limit(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -99,6 +107,13 @@ class RegressionLimitType(click.ParamType[RegressionLimit]):
     help="Number of measuring processes. Default: one per 2,000 connections, at most one per core.",
 )
 @request_headers
+@click.option(
+    "--post",
+    "body_file",
+    type=FILE,
+    help="Send this file, such as body.json, in a POST request for the event stream at URL. Each"
+    " connection repeats its request when the response is complete.",
+)
 @click.option("--json", "json_file", type=FILE, help="Write the complete results to a file.")
 @click.option("--html", "html_file", type=FILE, help="Write a report as one self-contained HTML page.")
 @click.option("--compare", type=FILE, help="Compare with the results in a file written by --json.")
@@ -112,6 +127,7 @@ class RegressionLimitType(click.ParamType[RegressionLimit]):
 )
 def bench(
     url: str | None,
+    body_file: Path | None,
     json_file: Path | None,
     html_file: Path | None,
     compare: Path | None,
@@ -121,27 +137,155 @@ def bench(
 ) -> int:
     """Compare WebSocket and SSE of the server at URL; without URL, start a server and measure it.
 
-    URL may also be one WebSocket (ws://...) or one event stream (http://host/path) of any server
-    that sends `sentAt` in its messages. Latency is measured from the time at which a message was due,
-    which also shows stalls of the server, and from `sentAt`. Ctrl-C ends the run and reports what was
-    measured until then.
+    The first line of the report is the answer. URL may also be one WebSocket (ws://...) or one event
+    stream (http://host/path) of any server. Latency needs `sentAt` in the messages. It is measured from
+    the time at which a message was due, which also shows stalls of the server, and from `sentAt`. If
+    there is no `sentAt`, the gaps between messages are measured. Ctrl-C ends the run and reports what
+    was measured until then. Exit code: 1 if a limit of --fail-if is exceeded, 2 if nothing could be
+    measured.
     """
     if limits and compare is None:
         raise click.UsageError("--fail-if compares with an earlier run; give --compare, too")
-    old = result.read(compare) if compare is not None else None
-    address = addresses.parse(url, headers) if url is not None else None
-    settings = _settings(address, **given)
-    machine.allow_open_files(settings.connections + SPARE_FILES)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    run = Run(at, url or "own server", machine.environment(""), settings)
-    failure: RtdemoError | None = _measure(run, address)
-    exceeded, undecided = verdict.check_limits(limits, old, run) if old is not None else ([], [])
+    _check_post(url, body_file, **given)
+    try:
+        body = _read_body(body_file, headers) if body_file is not None else None
+        for file in filter(None, (json_file, html_file)):
+            result.check_writable(file)
+        old = result.read(compare) if compare is not None else None
+        address = _address(url, headers, is_post=body is not None) if url is not None else None
+        settings = _settings(address, body, **given)
+        machine.allow_open_files(settings.connections + SPARE_FILES)
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        target = url or "own server"
+        run = Run(at=at, target=target, environment=machine.environment(""), settings=settings)
+        failure = _measure(run, address, body)
+        return _conclude(run, old, limits, (json_file, html_file), failure)
+    except RtdemoError as error:
+        error.exit_code = EXIT_FAILED
+        raise
+
+
+def _check_post(url: str | None, body_file: Path | None, **given: Any) -> None:
+    """Raise an error for flags that do not go with --post."""
+    if body_file is None:
+        return
+    if url is None:
+        raise click.UsageError("--post needs the URL of an event stream")
+    if given["transport"] == "websocket":
+        raise click.UsageError("--post is for SSE only")
+    if given["producers"] or given["speed"] != 1:
+        raise click.UsageError("--producers and --speed are for rtdemo servers, without --post")
+
+
+def _read_body(file: Path, headers: dict[str, str]) -> bytes:
+    """Return the body of the requests.
+
+    Raises:
+        FileError: if it cannot be read, is too long, or should be JSON and is not.
+    """
+    if file.exists() and not file.is_file():
+        raise FileError(file, "is not a regular file; give a file with the body of the request")
+    try:
+        with file.open("rb") as opened:
+            body = opened.read(MAX_BODY_BYTES + 1)
+    except OSError as error:
+        raise FileError(file, f"cannot be read: {error.strerror or error}") from error
+    if len(body) > MAX_BODY_BYTES:
+        raise FileError(file, f"is over {MAX_BODY_BYTES >> 10} KiB, too long for the body of a request")
+    if not any(name.lower() == "content-type" for name in headers):
+        try:
+            msgspec.json.decode(body)
+        except msgspec.DecodeError as error:
+            problem = f"is not JSON: {error}; for another type, give --header 'Content-Type: ...'"
+            raise FileError(file, problem) from error
+    return body
+
+
+def _address(url: str, headers: dict[str, str], is_post: bool) -> Address:
+    found = addresses.parse(url, headers)
+    if not is_post:
+        return found
+    if found.is_whole:
+        # A path with a slash at the end is a stream, too.
+        streams: dict[Transport, str] = {"sse": f"{found.origin}{found.base_path}/"}
+        return replace(found, is_whole=False, base_path="", streams=streams)
+    # Raises if it is a WebSocket.
+    found.stream("sse")
+    return found
+
+
+def _settings(
+    address: Address | None,
+    body: bytes | None,
+    transport: Transport | None,
+    processes: int | None,
+    **given: Any,
+) -> RunSettings:
+    available = address.transports if address is not None else TRANSPORTS
+    if transport is not None and address is not None:
+        # Raises if the address has no such transport.
+        address.stream(transport)
+    needed = min(os.cpu_count() or 1, -(-given["connections"] // CONNECTIONS_PER_PROCESS))
+    return RunSettings(
+        transports=(transport,) if transport else available,
+        processes=processes or needed,
+        body_bytes=None if body is None else len(body),
+        **given,
+    )
+
+
+def _measure(run: Run, address: Address | None, body: bytes | None) -> RtdemoError | None:
+    """Measure, with progress on standard error; return the error that ended it."""
+    console = Console(stderr=True)
+    # The memory of bench's own server is measured first.
+    progress = Progress(run.settings, len(run.settings.transports) if address is None else 0)
+
+    async def measure_with_progress() -> None:
+        showing = asyncio.ensure_future(_show(progress, console))
+        try:
+            await measure(run, address, progress.begin, body)
+        finally:
+            showing.cancel()
+
+    try:
+        asyncio.run(measure_with_progress())
+    except RtdemoError as error:
+        return error
+    return None
+
+
+async def _show(progress: Progress, console: Console) -> None:
+    """Show the progress: as a status line on a terminal, as a line now and then on a pipe."""
+    if not console.is_terminal:
+        while True:
+            await asyncio.sleep(PIPE_PERIOD_S)
+            if progress.left_s >= MIN_LEFT_S:
+                click.echo(f"rtdemo: {progress}", err=True)
+    with console.status(str(progress)) as status:
+        while True:
+            await asyncio.sleep(TERMINAL_PERIOD_S)
+            status.update(str(progress))
+
+
+def _conclude(
+    run: Run,
+    old: Run | None,
+    limits: tuple[RegressionLimit, ...],
+    files: tuple[Path | None, Path | None],
+    failure: RtdemoError | None,
+) -> int:
+    """Compare, write the files, print the report; return the exit code."""
+    exceeded, undecided = regression.check_limits(limits, old, run) if old is not None else ([], [])
     if old is not None:
-        run.warnings += verdict.setting_differences(old, run)
+        run.warnings += regression.setting_differences(old, run)
     if run.rounds:
+        comparison = verdict.transport_comparison(run)
+        run.verdicts = verdict.verdicts(run, old, comparison)
+        run.headline = run.verdicts[0].sentence
+        run.summary = summarize(run, comparison)
         # Write the files first: printing may fail because the reader of a pipe has gone.
-        failure = _write_files(run, old, json_file, html_file) or failure
-        report.print_report(run, old)
+        failure = _write_files(run, comparison, *files) or failure
+        report.print_report(run, comparison)
     if failure is not None:
         raise failure
     for sentence in (*exceeded, *undecided):
@@ -151,43 +295,15 @@ def bench(
     return EXIT_REGRESSION if exceeded else EXIT_UNDECIDED if undecided else 0
 
 
-def _settings(
-    address: Address | None, transport: Transport | None, processes: int | None, **given: Any
-) -> RunSettings:
-    available = address.transports if address is not None else TRANSPORTS
-    if transport is not None and address is not None:
-        # Raises if the address has no such transport.
-        address.stream(transport)
-    needed = min(os.cpu_count() or 1, -(-given["connections"] // CONNECTIONS_PER_PROCESS))
-    return RunSettings(
-        transports=(transport,) if transport else available, processes=processes or needed, **given
-    )
-
-
-def _measure(run: Run, address: Address | None) -> RtdemoError | None:
-    """Measure, with progress on a terminal; return the error that ended it."""
-    console = Console(stderr=True)
-    with console.status("") as status:
-
-        def progress(what: str, number: int, of: int) -> None:
-            status.update(f"{what}, round {number} of {of}" if of else what)
-
-        try:
-            asyncio.run(measure(run, address, progress))
-        except RtdemoError as error:
-            return error
-    return None
-
-
 def _write_files(
-    run: Run, old: Run | None, json_file: Path | None, html_file: Path | None
+    run: Run, comparison: Comparison | None, json_file: Path | None, html_file: Path | None
 ) -> FileError | None:
     """Write the files; return the error if one cannot be written."""
     try:
         if json_file is not None:
             result.write(json_file, msgspec.json.encode(run))
         if html_file is not None:
-            result.write(html_file, report.html_page(run, old))
+            result.write(html_file, report.html_page(run, comparison))
     except FileError as error:
         return error
     return None

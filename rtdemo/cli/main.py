@@ -21,10 +21,12 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """Errors without a file name that come from writing the output."""
 COMMANDS = {
     "bench": "Measure WebSocket and SSE of a server, and compare them.",
+    "conform": "Test an event stream of any server against the standards.",
     "doctor": "Check your proxy for both transports, and print fixes.",
     "plugins": "List plugins, write a new one, or check one.",
     "publish": "Publish a message to all connected clients.",
     "serve": "Serve the page and its streams.",
+    "storm": "End a server under many clients, and measure how they come back.",
     "tail": "Print the messages of a server as they arrive.",
 }
 """Every command, with its line in the help."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rtdemo.hub.connection import Connection
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.timing.schedule import Schedule
+from rtdemo.timing.schedule import Schedule, Tick
 
 STEP_S = 0.05
 """Seconds between two steps. Each ends the connections that are due since the last one."""
@@ -34,8 +34,20 @@ class Drain:
         self._began = self._clock.time()
         self._waiting = deque(connections())
         self._count = len(self._waiting)
+        self._schedule = schedule
+        self._tick: Tick | None = None
+
+    def start(self) -> None:
+        """End the first connection, and the others over time."""
         self._step()
-        self._tick = schedule.every(STEP_S, self._step)
+        self._tick = self._schedule.every(STEP_S, self._step)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the last connection ends."""
+        if not self._waiting:
+            return 0.0
+        return max(0.0, self._began + self._seconds - self._clock.time())
 
     def _step(self) -> None:
         elapsed = self._clock.time() - self._began
@@ -56,4 +68,5 @@ class Drain:
 
     def close(self) -> None:
         """Run no further step."""
-        self._tick.cancel()
+        if self._tick is not None:
+            self._tick.cancel()

@@ -348,6 +348,7 @@ class Hub:
         if self._connections:
             self._empty.clear()
             self._drain = Drain(self.schedule, lambda: self.connections, seconds)
+            self._drain.start()
             try:
                 async with asyncio.timeout(seconds + grace):
                     await self._empty.wait()
@@ -356,6 +357,11 @@ class Hub:
             finally:
                 self._drain.close()
         self.shared.stop()
+
+    @property
+    def refuses_for_s(self) -> float:
+        """Seconds for which this server goes on to refuse new connections, as it drains; else 0."""
+        return self._drain.seconds_left if self.refusing and self._drain is not None else 0.0
 
     def end_all(self) -> None:
         """End all connections that a drain has not ended yet; without a drain, do nothing."""

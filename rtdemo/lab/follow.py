@@ -27,6 +27,7 @@ NEW_TOKEN = "give a new login token with --token"  # noqa: S105 - a sentence
 """What to do after a token has expired."""
 LOGIN_STATUSES = (401,)
 """HTTP statuses of a server that needs a login."""
+_SEE_LOG = "see the server log"
 _POLICY = 1008
 """WebSocket close code after the expiry of a token, or over a limit."""
 _FINAL_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
@@ -127,7 +128,7 @@ class Follower:
             code = socket.close_code or 1006
             problem = f"ended the connection with code {code}"
             retryable = code not in _FINAL_CLOSE_CODES
-            fix = f"{NEW_TOKEN}, or send less" if code == _POLICY else "see the server log"
+            fix = f"{NEW_TOKEN}, or send less" if code == _POLICY else _SEE_LOG
             raise ServerError(self._url, problem, fix, retryable=retryable)
 
     async def _sse(self) -> AsyncGenerator[str, None]:
@@ -153,9 +154,7 @@ class Follower:
                     yield event.data.decode(errors="replace")
             retry_after = parser.retry / 1000 if parser.retry is not None else None
             problem = "ended the stream"
-            raise ServerError(
-                self._url, problem, "see the server log", retryable=True, retry_after=retry_after
-            )
+            raise ServerError(self._url, problem, _SEE_LOG, retryable=True, retry_after=retry_after)
 
     @staticmethod
     async def _chunk(answer: aiohttp.ClientResponse) -> bytes:
@@ -177,7 +176,9 @@ def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) 
     retry_after = float(later) if later.isdecimal() else None
     problem = f"answered {status}" + (f": {words}" if words else "")
     retryable = status in _RETRY_STATUSES
-    fix = "give a login token with --token" if status in LOGIN_STATUSES else "see the server log"
+    fix = "give a login token with --token" if status in LOGIN_STATUSES else _SEE_LOG
+    if words.endswith(fix):
+        fix = ""
     return ServerError(url, problem, fix, retryable=retryable, retry_after=retry_after)
 
 

@@ -126,14 +126,15 @@ class Server:
 
     @property
     def web_url(self) -> str:
-        """URL of the web site, such as `http://localhost:3000`."""
-        return f"http{self._tls}://{_printed_host(self.settings.host)}:{self._sites.web}"
+        """URL of the web site, such as `http://localhost:3000`, with the base path."""
+        host, path = _printed_host(self.settings.host), self.settings.base_path
+        return f"http{self._tls}://{host}:{self._sites.web}{path}"
 
     @property
     def websocket_url(self) -> str:
         """URL of the WebSocket: on its own site, or /ws on the web site."""
         if self._sites.websocket is None:
-            return f"ws{self._tls}://{_printed_host(self.settings.host)}:{self._sites.web}/ws"
+            return f"{self.web_url.replace('http', 'ws', 1)}/ws"
         return f"ws{self._tls}://{_printed_host(self.settings.websocket_host)}:{self._sites.websocket}/"
 
     async def start(self) -> None:
@@ -262,6 +263,7 @@ class Server:
         self._other_workers.close(orphaned)
         self._descriptors.close()
         await self._runner.cleanup()
+        await self._other_workers.disconnect()
         if len(self.hub):
             # They were admitted before, and opened while the others ended.
             await self.hub.drain(0.0, AT_ONCE_TIMEOUT_S)

@@ -22,6 +22,9 @@ from rtdemo.settings import redis_url, trusted_proxies
 from rtdemo.settings.field import Setting, about, describe
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+_BASE_PATH = re.compile(r"(/(?!\.\.?(/|$))[\w.~-]{1,100}){1,10}/?", re.ASCII)
+_OWN_PATHS = ("api", "healthz", "metrics", "readyz", "static", "ws")
+"""First parts of the server's own paths. Below one of them, a path without it could be meant with it."""
 _NO_HOST_NAME = re.compile(r"[/@*\s]|^[^:\[]*:\d*$")
 
 
@@ -42,6 +45,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     single_site: Annotated[
         bool, about("Open only the web site. The page then uses /ws on its own origin.")
     ] = False
+    base_path: Annotated[
+        str,
+        about(
+            "Path below which a proxy has this server, such as /rt. The server answers with and without "
+            "it, so the proxy may remove it or not."
+        ),
+    ] = ""
     tls_cert: Annotated[
         str,
         about(
@@ -323,6 +333,7 @@ def load(
             values[name] = setting.convert(given, str(dotenv))
     settings = Settings(**values)
     _check_combinations(settings)
+    settings = msgspec.structs.replace(settings, base_path=settings.base_path.rstrip("/"))
     if settings.production:
         return msgspec.structs.replace(settings, lab=False, reload=False)
     return settings
@@ -372,6 +383,7 @@ def _check_combinations(settings: Settings) -> None:
         allowed = "0 with several workers, which would not share one log, or --isolated-workers"
         raise SETTINGS["engine_optional"].error("1", "the settings", allowed)
     _check_names(settings)
+    _check_base_path(settings.base_path)
     _check_trusted_proxies(settings.trusted_proxies)
     if settings.plugins_dir and not Path(settings.plugins_dir).is_dir():
         raise SETTINGS["plugins_dir"].error(settings.plugins_dir, "the settings", "an existing folder")
@@ -384,6 +396,17 @@ def _check_trusted_proxies(values: tuple[str, ...]) -> None:
         allowed = f"the number of proxies, 0 to {trusted_proxies.MAX_HOPS}, or addresses like 10.0.0.0/8"
         setting = SETTINGS["trusted_proxies"]
         raise setting.error(",".join(values), "the settings", f"{allowed} ({error})") from error
+
+
+def _check_base_path(path: str) -> None:
+    setting = SETTINGS["base_path"]
+    if path.strip("/") and not _BASE_PATH.fullmatch(path):
+        allowed = "a path such as /rt, of letters, digits and the characters . _ ~ - /"
+        raise setting.error(path, "the settings", allowed)
+    if path.strip("/").partition("/")[0] in _OWN_PATHS:
+        names = ", ".join(_OWN_PATHS)
+        allowed = f"a path that does not begin with one of the server's own: {names}"
+        raise setting.error(path, "the settings", allowed)
 
 
 def _check_names(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from rtdemo.web import (
     aggregate,
     answers,
     api,
+    base_path,
     login,
     page,
     probes,
@@ -46,7 +47,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ERROR_TEXTS = {
-    404: "there is nothing at {path}; the page is at /",
+    404: "there is nothing at {path}; the page is at {page}",
     405: "{method} is not allowed at {path}; allowed: {allowed}",
     413: f"the body is over {MAX_MESSAGE_BYTES // 1024} KiB",
 }
@@ -85,8 +86,9 @@ def create_app(
     app[STARTED] = started
     app[COUNTER_FILES] = counter_files
     app.router.add_get("/ws", websocket.socket, allow_head=False)
-    app.router.add_get("/api/sse", sse.stream, allow_head=False)
+    app.router.add_get("/api/sse", sse.stream)
     app.router.add_post("/api/messages", sse.receive)
+    app.router.add_get("/api/messages", sse.has_stream, allow_head=False)
     login.setup(app, login_)
     api.setup(app)
     aggregate.setup(app)
@@ -94,6 +96,7 @@ def create_app(
     probes.setup(app)
     publish.setup(app)
     page.setup(app)
+    base_path.setup(app, settings.base_path)
     app.on_response_prepare.append(_add_headers)
     return app
 
@@ -132,7 +135,12 @@ def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
     template = _ERROR_TEXTS.get(error.status)
     # Only our own texts are templates: aiohttp's contain what the client sent.
     text = (
-        template.format(path=request.path[:200], method=request.method, allowed=allowed)
+        template.format(
+            path=request.path[:200],
+            method=request.method,
+            allowed=allowed,
+            page=f"{request.app[SETTINGS].base_path}/",
+        )
         if template
         else error.text or error.reason
     )

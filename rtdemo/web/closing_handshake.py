@@ -82,8 +82,11 @@ class ClosingHandshake(StreamProtocol):
         """Half-close, and read on for a second.
 
         The rest of a frame that was not accepted is still unread. If the server closed at once, the
-        kernel would send RST, and the peer would lose the close frame.
+        kernel would send RST, and the peer would lose the close frame. What arrived before the peer left
+        may be read after it: then nothing is left to close.
         """
+        if self.transport.is_closing():
+            return
         self.hand_over()
         if self.transport.can_write_eof():
             self.transport.write_eof()

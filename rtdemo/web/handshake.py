@@ -10,7 +10,7 @@ from websockets.utils import accept_key
 
 from rtdemo.errors import Refused
 from rtdemo.web import answers
-from rtdemo.web.app_keys import SITES
+from rtdemo.web.app_keys import SETTINGS, SITES
 from rtdemo.web.host import split_host
 
 KEY_BYTES = 16
@@ -80,10 +80,10 @@ def _is_key(key: str) -> bool:
 
 def _page_url(request: web.Request) -> str:
     """Return the page's address: host and port of the request, unless they are the WebSocket site's."""
-    sites = request.app[SITES]
+    sites, path = request.app[SITES], f"{request.app[SETTINGS].base_path}/"
     requested = split_host(request)
     host, port = requested.hostname or "localhost", requested.port
     if requested.hostname and port != sites.websocket:
-        return f"{request.scheme}://{requested.netloc}/"
+        return f"{request.scheme}://{requested.netloc}{path}"
     host = f"[{host}]" if ":" in host else host
-    return f"{request.scheme}://{host}:{sites.web}/"
+    return f"{request.scheme}://{host}:{sites.web}{path}"

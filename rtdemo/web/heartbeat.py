@@ -1,7 +1,8 @@
 """Heartbeats that a client asks for by `?heartbeat=SECONDS`: a browser's script sees them.
 
 It sees neither WebSocket pings nor comments of an event stream, so without heartbeats a script cannot
-distinguish a connection that no longer works from one on which nothing is sent.
+distinguish a connection that no longer works from one on which nothing is sent. The first heartbeat
+follows the welcome at once: it announces the others, and a server without this parameter sends none.
 """
 
 from __future__ import annotations
@@ -77,6 +78,9 @@ class Heartbeat:
         self._silent_beats += 1
         if self._silent_beats >= BEATS:
             self._silent_beats = 0
-            text = message.encode({PARAMETER: self._seconds}).decode()
-            payload = message.encode(Message(text, message.now(), control.KEY))
-            self._connection.write_heartbeat(self._encode(payload))
+            self._connection.write_heartbeat(self.encoded())
+
+    def encoded(self) -> bytes:
+        """Return a heartbeat of now as finished bytes."""
+        text = message.encode({PARAMETER: self._seconds}).decode()
+        return self._encode(message.encode(Message(text, message.now(), control.KEY)))

@@ -21,6 +21,8 @@ HEALTH = frozenset(("/healthz", "/readyz"))
 """Paths that are served under any name: load balancers request them, and they show nothing."""
 MAX_HOST_LENGTH = 300
 """Longest Host that is read: a name has at most 253 characters (RFC 1035 section 3.1)."""
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?", re.ASCII)
+"""Form of the field Host (RFC 9110 section 7.2, RFC 3986 section 3.2.2)."""
 _EVERY_INTERFACE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - only compared with
 
 
@@ -32,13 +34,16 @@ def check_host(request: web.Request) -> None:
     any name, until `--allow-host` is set.
 
     Raises:
-        Refused: 421 for a foreign name (RFC 9110 section 15.5.20), and for a target that is a whole URL
-            with another name than Host (RFC 9112 section 3.2.2). aiohttp has refused requests of
+        Refused: 400 for a Host of another form (RFC 9112 section 3.2); 421 for a foreign name (RFC 9110
+            section 15.5.20), and for a target that is a whole URL with another name than Host (RFC 9112
+            section 3.2.2). aiohttp has refused requests of
             HTTP/1.1 that have no Host, and those that have several.
     """
     local = local_address(request)
     if local is None:
         return  # it is from another worker, over a Unix socket
+    if not _HOST.fullmatch(request.headers.get(hdrs.HOST, "")):
+        raise Refused(400, "the header 'Host' is no name or address; send one, such as localhost:3000")
     if not request.raw_path.startswith("/"):
         _check_target(request)
     address, port = local

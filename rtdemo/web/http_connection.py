@@ -24,6 +24,7 @@ from rtdemo.errors import Refused, printable
 from rtdemo.settings.trusted_proxies import parse
 from rtdemo.timing.deadlines import Deadlines
 from rtdemo.timing.schedule import Clock
+from rtdemo.web import base_path
 from rtdemo.web.answers import LastAnswer
 from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.connections_by_address import ConnectionsByAddress
@@ -75,9 +76,9 @@ class HttpRunner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         """Return the server that makes the connections, in the place of aiohttp's own."""
         made = await super()._make_server()
-        handler, factory = made.request_handler, made.request_factory
-        limits, trusted = self.app[HUB].limits, self.app[SETTINGS].trusted_proxies
-        by_address = ConnectionsByAddress(limits, parse(trusted))
+        handler, settings = made.request_handler, self.app[SETTINGS]
+        factory = base_path.below(settings.base_path, made.request_factory)
+        by_address = ConnectionsByAddress(self.app[HUB].limits, parse(settings.trusted_proxies))
         return HttpServer(handler, factory, self._clock, self._refused, by_address, self._kwargs)
 
     @property

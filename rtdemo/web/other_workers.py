@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -28,6 +28,13 @@ ANSWER_TIMEOUT_S = 1.0
 """Seconds for another worker to answer what needs no plugin; one that is late is left out."""
 RECEIVE_TIMEOUT_S = 30.0
 """Seconds for another worker to handle a text: a plugin may take 10 s, and earlier texts come first."""
+MAX_LOOKUPS = 16
+"""Look-ups at one other worker at the same time; further ones wait. So a flood of posts to unknown
+clients leaves that worker time for everything else."""
+LOOKUP_KEEPALIVE_S = 1.0
+"""Seconds for which an idle connection for look-ups stays open."""
+_NOT_HERE = (404, 504)
+"""Statuses of a worker that does not have the stream, or does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,9 @@ class OtherWorkers:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
+        # For look-ups, by the worker's socket. Their connections are used again: a new one costs more
+        # than a look-up.
+        self._sessions: dict[Path, aiohttp.ClientSession] = {}
 
     @property
     def own_socket(self) -> Path | None:
@@ -69,7 +79,9 @@ class OtherWorkers:
     async def post_to_owner(
         self, path: str, body: bytes, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Post a request to the worker that has what it is about; the others answer it with 404.
+        """Post a request to the worker that has what it is about.
+
+        Each worker is asked for it first, by GET. So a flood of requests about nothing costs little.
 
         Arguments:
             path: path and query of the request.
@@ -79,15 +91,14 @@ class OtherWorkers:
         Returns:
             That worker's answer; else 504 if a worker did not answer in time; else 404.
         """
-        asked = [
-            asyncio.ensure_future(ask(worker, "POST", path, body, RECEIVE_TIMEOUT_S, headers))
-            for worker in self._others()
-        ]
+        asked = [asyncio.ensure_future(self._look_up(worker, path)) for worker in self._others()]
         found = Answer(404)
         try:
             for coming in asyncio.as_completed(asked):
-                answer = await coming
-                if answer.status not in (404, 504):
+                worker, answer = await coming
+                if answer.status not in _NOT_HERE:
+                    answer = await ask(worker, "POST", path, body, RECEIVE_TIMEOUT_S, headers)
+                if answer.status not in _NOT_HERE:
                     return answer
                 found = max(found, answer, key=lambda answer: answer.status)
             return found
@@ -95,6 +106,17 @@ class OtherWorkers:
             for task in asked:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
+            await self.disconnect(keep=set(self._others()))
+
+    async def _look_up(self, worker: Path, path: str) -> tuple[Path, Answer]:
+        """Ask a worker whether it has what a request is about; return the worker and its answer."""
+        session = self._sessions.get(worker)
+        if session is None:
+            connector = aiohttp.UnixConnector(
+                str(worker), limit=MAX_LOOKUPS, keepalive_timeout=LOOKUP_KEEPALIVE_S
+            )
+            session = self._sessions[worker] = aiohttp.ClientSession(connector=connector)
+        return worker, await _send(session, "GET", path, b"", RECEIVE_TIMEOUT_S)
 
     def close(self, orphaned: bool = False) -> None:
         """Remove this worker's socket.
@@ -106,6 +128,15 @@ class OtherWorkers:
             self.own_socket.unlink(missing_ok=True)
             if orphaned and not any(self._others()):
                 rmtree(self._folder, ignore_errors=True)
+
+    async def disconnect(self, keep: Collection[Path] = ()) -> None:
+        """Close the connections for look-ups.
+
+        Arguments:
+            keep: the workers whose connections stay open, as paths of their sockets.
+        """
+        for worker in self._sessions.keys() - keep:
+            await self._sessions.pop(worker).close()
 
     def _others(self) -> Iterable[Path]:
         found = sorted(self._folder.glob("*.sock")) if self._folder is not None else []
@@ -130,13 +161,23 @@ async def ask(
         timeout_s: seconds to wait for the whole answer.
         headers: of the request.
     """
-    connector = aiohttp.UnixConnector(str(worker))
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(worker))) as http:
+        return await _send(http, method, path, body, timeout_s, headers)
+
+
+async def _send(
+    http: aiohttp.ClientSession,
+    method: str,
+    path: str,
+    body: bytes,
+    timeout_s: float,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Send a request in a session that is connected to a worker; return its answer, as `ask` does."""
     timeout = aiohttp.ClientTimeout(total=timeout_s)
+    url = f"http://worker{path}"
     try:
-        async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
-            http.request(method, f"http://worker{path}", data=body, headers=headers) as answer,
-        ):
+        async with http.request(method, url, data=body, headers=headers, timeout=timeout) as answer:
             return Answer(answer.status, await answer.read())
     except TimeoutError:
         return Answer(504)

@@ -137,9 +137,11 @@ def _socket_sources(request: web.Request) -> list[str]:
 def _websocket_port(request: web.Request) -> int | None:
     """Return the WebSocket site's port if the browser can probably reach it, else None.
 
-    A request for another port than ours came through a proxy, which forwards one address only. The
-    page then opens its socket at /ws of that address.
+    A request for another port than ours came through a proxy, which forwards one address only, and a
+    base path is for a proxy. The page then opens its socket beside itself, at /ws or /rt/ws.
     """
     sites = request.app[SITES]
+    if request.app[SETTINGS].base_path:
+        return None
     requested_port = split_host(request).port or (443 if request.secure else 80)
     return sites.websocket if requested_port == sites.web else None

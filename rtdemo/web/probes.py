@@ -125,6 +125,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     size, after = _integer(request, "size", 0), _integer(request, "after", 0)
     response = event_stream(request, heartbeat=2 * MAX_STREAM_S)
     async with _bounded_stream(request):
+        if request.transport is None:
+            raise ConnectionResetError  # aiohttp-sse asserts that the client is there
         await response.prepare(request)
         # The head is sent with the first byte of the body.
         await response.write(b":\n\n")

@@ -7,12 +7,13 @@ head at a time, and of no more requests than aiohttp queues. So it knows where e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs
 from aiohttp.http import HttpVersion10, HttpVersion11
-from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE
@@ -43,6 +44,8 @@ MAX_PARAMETERS = 100
 CHUNKED_PIECE_BYTES = 4096
 """Bytes of a chunked body that are parsed at once; its end may be anywhere in them."""
 _MAX_REASON_LENGTH = 200
+_REQUEST_LINE = re.compile(r"b'[!#$%&*+.^_`|~0-9A-Za-z-]+ [^ ']+ HTTP/1\.[01]'")
+"""A request line in the parser's error: only its method is wrong (RFC 9110 section 9.1 wants 501)."""
 _HEAD_END = b"\r\n\r\n"
 _VERSIONS = (HttpVersion11, HttpVersion10)
 """Versions that are answered. The parser takes 0.9 and 2.0 too, which have other forms on the wire."""
@@ -312,6 +315,8 @@ class RequestParser:
     def _refuse_what_is_wrong(self, error: Exception) -> None:
         if self.body is not None:
             self.fail_body(Refused(400, f"the body cannot be read: {_reason(error)}; send it again"))
+        elif isinstance(error, BadHttpMethod) and _REQUEST_LINE.search(error.message):
+            self.refuse(RequestError(501, "the method is not known; send GET or POST"))
         elif isinstance(error, LineTooLong):
             sentence = f"the request line or a header is over {MAX_LINE_BYTES // 1024} KiB"
             self.refuse(RequestError(431, f"{sentence}; send a shorter one"), "head_size")

@@ -40,6 +40,8 @@ _NO_STREAM = "client: no event stream with this id is open; connect again"
 async def stream(request: web.Request) -> web.StreamResponse:
     """Answer `GET /api/sse` with events until the client leaves or the server ends the stream.
 
+    HEAD is answered with the same head, and ends at once (RFC 9110 section 9.3.2).
+
     Raises:
         Refused: 400, 401, 406, 429 or 503 instead of the stream.
     """
@@ -49,6 +51,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
     identity = await identify(request)
     admitted = admit(request, "sse", identity.user)
     heartbeat_s = heartbeat.requested(request)
+    if request.method == hdrs.METH_HEAD:
+        # Not the response itself: aiohttp-sse refuses HEAD.
+        fields = event_stream(request, request.app[SETTINGS].heartbeat).headers
+        response = web.StreamResponse(headers=fields)
+        response.force_close()
+        return response
     head = await _head(request)
     transport = request.transport
     if transport is None or transport.is_closing():
@@ -135,7 +143,9 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         if reason not in (Reason.GOING_AWAY, Reason.TOKEN_EXPIRED) or self.connection.is_full:
             self.transport.abort()
             return
-        last = _retry() if reason is Reason.GOING_AWAY else wire.SSE_EXPIRED
+        # Before this, the server would answer 503, after which an EventSource never tries again.
+        wait_ms = round(self.hub.refuses_for_s * 1000)
+        last = _retry(wait_ms) if reason is Reason.GOING_AWAY else wire.SSE_EXPIRED
         self.write(self._framed(last))
         if self._is_chunked:
             self.write(wire.SSE_LAST_CHUNK)
@@ -165,9 +175,13 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         return wire.chunk(data) if self._is_chunked else data
 
 
-def _retry() -> bytes:
-    """Return the block that sets the client's pause before it reconnects, at random."""
-    return wire.sse_retry(random.randint(*RECONNECT_MS))
+def _retry(wait_ms: int = 0) -> bytes:
+    """Return the block that sets the client's pause before it reconnects, at random.
+
+    Arguments:
+        wait_ms: shortest pause, to which the random one is added, in milliseconds.
+    """
+    return wire.sse_retry(wait_ms + random.randint(*RECONNECT_MS))
 
 
 async def _head(request: web.Request) -> bytes:
@@ -265,6 +279,20 @@ async def receive(request: web.Request) -> web.Response:
         response = web.Response(status=202)
     _allow_reading(request, response)
     return response
+
+
+async def has_stream(request: web.Request) -> web.Response:
+    """Answer `GET /api/messages?client=ID` of another worker: 204 if the client's stream is open here.
+
+    Raises:
+        HTTPMethodNotAllowed: for everyone else.
+        Refused: 404 for no such stream.
+    """
+    if not is_from_other_worker(request):
+        raise web.HTTPMethodNotAllowed(request.method, [hdrs.METH_POST])
+    if _find(request) is None:
+        raise Refused(404, _NO_STREAM)
+    return web.Response(status=204)
 
 
 async def _handle(request: web.Request, connection: Connection) -> None:

@@ -65,8 +65,8 @@ class StaticFiles:
         self.digest = digest_of("\0".join(contents).encode())
 
     def url(self, name: str) -> str:
-        """Return the path of a file's current version: what is there never changes."""
-        return f"/static/{self.digest}/{name}"
+        """Return the path of a file's current version, from the page's: what is there never changes."""
+        return f"static/{self.digest}/{name}"
 
     def answer(self, request: web.Request, digest: str, name: str) -> web.Response:
         """Return the answer to a request for a file.

@@ -98,21 +98,22 @@ class StreamProtocol(SocketOutbox):
         """
         self.start(head)
         rest = _forget(request)
+        schedule = request.app[HEARTBEATS]
         try:
             self.hub.join(
                 self.connection, admitted.selection, last_event_id(request), expires, admitted.past
             )
+            if heartbeat_s is not None:
+                heartbeat = Heartbeat(self.connection, self.encode_heartbeat, heartbeat_s)
+                self.write(heartbeat.encoded())
+                self._heartbeat = schedule.every(heartbeat.period, heartbeat.beat)
         except Exception:
             log.exception("%s: internal server error", self.connection.client)
             self.connection.end(Reason.SERVER_ERROR)
         finally:
             self.release()
         period = self.beat_period(request.app[SETTINGS].heartbeat)
-        schedule = request.app[HEARTBEATS]
         self._beat = schedule.every(period, self.beat)
-        if heartbeat_s is not None:
-            heartbeat = Heartbeat(self.connection, self.encode_heartbeat, heartbeat_s)
-            self._heartbeat = schedule.every(heartbeat.period, heartbeat.beat)
         if not self.transport.is_reading():
             self.transport.resume_reading()
         if rest:

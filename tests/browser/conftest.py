@@ -8,12 +8,21 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Route,
+    async_playwright,
+    expect,
+)
 
 from rtdemo.server.server import Server
 from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from rtdemo.timing.schedule import Clock
+from tests.browser.engines.chromium import Chromium
 from tests.browser.panel import Panel
 from tests.system_packages import CHROMIUM, require
 
@@ -40,6 +49,16 @@ def flood():
     return "a hundred a second"
 """
 
+EMPTY: dict[str, Any] = {
+    "content_type": "text/html",
+    "body": "<!doctype html><title>Empty</title>",
+    # As the page's: it has the same timers.
+    "headers": {
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Embedder-Policy": "require-corp",
+    },
+}
+"""A document for tests that only call the page's modules: the page itself takes twice the CPU time."""
 UNFOLD = "() => { for (const part of document.querySelectorAll('main > details')) part.open = true; }"
 MARKUP = "<img src=x onerror='window.injected = 1'>"
 SHAKY = f"""
@@ -57,6 +76,11 @@ def greeting():
 def steady():
     return "steady"
 """
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark."""
+    config.addinivalue_line("markers", "empty_page: the fixture `page` is an empty document")
 
 
 class BrowserErrors(list[str]):
@@ -83,6 +107,15 @@ async def browser() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chromium(browser: Browser) -> AsyncIterator[Chromium]:
+    """An empty page, for tests of the path to a server of their own; the browser may report errors."""
+    context = await browser.new_context()
+    context.set_default_timeout(TIMEOUT_MS)
+    yield Chromium(await context.new_page())
+    await context.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -144,6 +177,11 @@ def browser_errors() -> BrowserErrors:
     return BrowserErrors()
 
 
+async def fulfill_empty(route: Route) -> None:
+    """Answer with an empty document."""
+    await route.fulfill(**EMPTY)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_page(
     browser: Browser, server: Server, browser_errors: BrowserErrors
@@ -156,7 +194,12 @@ async def open_page(
     served = server
 
     async def opened(
-        address: str = "/", server: Server = served, *, folded: bool = False, **options: Any
+        address: str = "/",
+        server: Server = served,
+        *,
+        folded: bool = False,
+        empty: bool = False,
+        **options: Any,
     ) -> Page:
         context = await browser.new_context(**options)
         contexts.append(context)
@@ -164,6 +207,10 @@ async def open_page(
         page = await context.new_page()
         page.on("console", browser_errors.note)
         page.on("pageerror", lambda error: browser_errors.append(str(error)))
+        if empty:
+            await page.route("**/empty", fulfill_empty)
+            await page.goto(f"{server.web_url}/empty")
+            return page
         await page.goto(f"{server.web_url}{address}")
         await expect(page.locator(".sentence").first).not_to_be_empty()
         if not folded:
@@ -177,9 +224,9 @@ async def open_page(
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(open_page: Open) -> Page:
-    """Open the page of the built-in server."""
-    return await open_page()
+async def page(open_page: Open, request: pytest.FixtureRequest) -> Page:
+    """Open the page of the built-in server; with the mark `empty_page`, an empty one at its origin."""
+    return await open_page(empty=request.node.get_closest_marker("empty_page") is not None)
 
 
 @pytest.fixture(params=["websocket", "sse"])

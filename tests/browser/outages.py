@@ -3,6 +3,7 @@
 The tests make short ones. By hand, with the lengths that the page has to survive:
 
     python -m tests.browser.outages
+    python -m tests.browser.outages --engine firefox "half open" "browser stopped"
 
 It prints how long each side took to be back after the end of each outage, and what was lost.
 """
@@ -11,26 +12,32 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
+import json
+import math
+import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, async_playwright
-
-from tests.browser.panel import Panel
+from tests.browser.engines.by_name import ENGINES, Run
+from tests.browser.engines.chromium import chromium
+from tests.browser.engines.engine import Engine, Unsupported
 from tests.cluster.process import Process, rtdemo
-from tests.system_packages import CHROMIUM, require
 from tests.tcp_proxy import TcpProxy
 
 SIDES = ("websocket", "sse")
 MAX_BACK_S = 10.0
 """Seconds after the end of an outage in which both sides have to be back."""
+GIVE_UP_S = 25.0
+"""Seconds after which a side counts as not back: less than a driver gives one script."""
+ON_THE_WAY = 4
+"""Messages that arrive before an outage has begun, or that the page has not yet counted."""
 NOTHING_LOST = "0 lost, 0 repeated, 0 out of order"
 TICKS = """
 from rtdemo import producer
@@ -43,28 +50,49 @@ def tick():
     return f"tick {next(numbers)}"
 """
 """Messages that have to arrive, whatever happens."""
+FIGURES = """
+    const figures = (name) => Object.fromEntries(["websocket", "sse"].map((side) => {
+        const part = document.querySelector(`[data-side="${side}"] [data-part="${name}"]`);
+        return [side, part.textContent];
+    }));
+    const counts = () => {
+        const texts = Object.entries(figures("received"));
+        return Object.fromEntries(texts.map(([side, text]) => [side, Number(text.replaceAll(",", ""))]));
+    };
+"""
+BACK = """
+    const [before, found, start] = [%s, {}, performance.now()];
+    const elapsed = () => (performance.now() - start) / 1000;
+    while (Object.keys(found).length < 2 && elapsed() < %s) {
+        for (const [side, count] of Object.entries(counts())) {
+            if (count > before[side]) found[side] ??= elapsed();
+        }
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return { found, elapsed: elapsed() };
+"""
 
 
 @dataclass
 class Place:
-    """A page that reads a server through a proxy."""
+    """A page that reads a server through a proxy.
+
+    Attributes:
+        stopped: ids of the browser's processes that do not run.
+    """
 
     server: Process
     proxy: TcpProxy
-    page: Page
-
-    @property
-    def panels(self) -> list[Panel]:
-        """Both sides."""
-        return [Panel(self.page, side) for side in SIDES]
+    engine: Engine
+    stopped: list[int] = field(default_factory=list)
 
     async def counts(self) -> dict[str, int]:
         """Return the number of messages that each side has received."""
-        found = {}
-        for panel in self.panels:
-            text = await panel.part("received").text_content() or ""
-            found[panel.side] = int(text.replace(",", ""))
-        return found
+        return dict(await self.engine.run(f"{FIGURES} return counts()"))
+
+    async def figures(self, name: str) -> list[str]:
+        """Return the text of a part of each side."""
+        return list(await self.engine.run(f"{FIGURES} return Object.values(figures('{name}'))"))
 
 
 Step = Callable[[Place], Awaitable[object]]
@@ -72,19 +100,40 @@ Step = Callable[[Place], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Outage:
-    """How an outage begins and ends, and the seconds that it lasts when it is run by hand."""
+    """How an outage begins and ends, and the seconds that it lasts when it is run by hand.
+
+    Attributes:
+        page_runs: whether the page can be asked for its figures meanwhile.
+    """
 
     begin: Step
     end: Step
     seconds: tuple[float, ...]
+    page_runs: bool = True
 
 
-async def _pause(place: Place) -> None:
+async def _stop_server(place: Place) -> None:
     place.server.signal(signal.SIGSTOP)
 
 
-async def _go_on(place: Place) -> None:
+async def _continue_server(place: Place) -> None:
     place.server.signal(signal.SIGCONT)
+
+
+async def _stop_browser(place: Place) -> None:
+    place.stopped = await place.engine.processes()
+    _signal(place.stopped, signal.SIGSTOP)
+
+
+async def _continue_browser(place: Place) -> None:
+    _signal(place.stopped, signal.SIGCONT)
+    place.stopped = []
+
+
+def _signal(processes: Sequence[int], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
 
 
 async def _refuse(place: Place) -> None:
@@ -104,37 +153,39 @@ async def _restore(place: Place) -> None:
 
 
 async def _offline(place: Place) -> None:
+    await place.engine.set_offline(True)
     # Chromium leaves an open event stream alone; without a network nothing arrives on it.
     place.proxy.hold()
-    await place.page.context.set_offline(True)
 
 
 async def _online(place: Place) -> None:
     place.proxy.release()
-    await place.page.context.set_offline(False)
+    await place.engine.set_offline(False)
 
 
 async def _leave(place: Place) -> None:
-    await place.page.evaluate("window.wasKept = true")
-    await place.page.goto(f"http://127.0.0.1:{place.proxy.port}/healthz")
+    await place.engine.run("window.wasKept = true")
+    await place.engine.open(f"http://127.0.0.1:{place.proxy.port}/healthz")
 
 
 async def _back(place: Place) -> None:
-    await place.page.go_back(wait_until="commit")
-    assert await place.page.evaluate("window.wasKept"), "the browser did not keep the page"
+    await place.engine.back()
+    if not await place.engine.run("return window.wasKept ?? false"):
+        raise Unsupported("the browser did not keep the page")
 
 
 OUTAGES = {
-    "server stopped": Outage(_pause, _go_on, (20, 60)),
+    "server stopped": Outage(_stop_server, _continue_server, (20, 60)),
+    "browser stopped": Outage(_stop_browser, _continue_browser, (20, 60), page_runs=False),
     "reset and refused": Outage(_refuse, _listen, (3, 15, 60)),
     "half open": Outage(_swallow, _restore, (20, 60)),
     "browser offline": Outage(_offline, _online, (20,)),
-    "page in the back/forward cache": Outage(_leave, _back, (5,)),
+    "page in the back/forward cache": Outage(_leave, _back, (5,), page_runs=False),
 }
 
 
 @asynccontextmanager
-async def place(browser: Browser, folder: Path) -> AsyncIterator[Place]:
+async def place(engine: Engine, folder: Path) -> AsyncIterator[Place]:
     """Start a server and a proxy, open the page through it, and connect both sides."""
     plugin = folder / "ticks.py"
     plugin.write_text(TICKS)
@@ -142,80 +193,92 @@ async def place(browser: Browser, folder: Path) -> AsyncIterator[Place]:
     await server.start()
     proxy = TcpProxy(server.port)
     await proxy.start()
-    context = await browser.new_context()
+    found = Place(server, proxy, engine)
     try:
-        page = await context.new_page()
-        await page.goto(f"http://127.0.0.1:{proxy.port}/")
-        found = Place(server, proxy, page)
-        for panel in found.panels:
-            await panel.press("Connect")
-            await panel.received(5)
+        await engine.open(f"http://127.0.0.1:{proxy.port}/")
+        await engine.connect(*SIDES)
+        connected = await back(found, dict.fromkeys(SIDES, 4))
+        assert math.inf not in connected.values(), "the page did not connect"
         yield found
     finally:
-        server.signal(signal.SIGCONT)
-        await context.close()
+        await _continue_browser(found)
+        await _continue_server(found)
         await proxy.close()
         await server.kill()
 
 
-async def back(place: Place, before: dict[str, int]) -> dict[str, float]:
-    """Wait until each side receives messages again; return the seconds that it took.
+async def back(place: Place, before: Mapping[str, int]) -> dict[str, float]:
+    """Wait until each side receives messages again.
 
     Arguments:
         place: whose outage has just ended.
         before: the messages that each side had received at its end.
+
+    Returns:
+        The seconds that each side took; infinite for one that is not back.
     """
-    start, found = time.monotonic(), {}
+    start = time.monotonic()
+    answer = await place.engine.run(FIGURES + BACK % (json.dumps(before), GIVE_UP_S))
+    # The browser may begin with the script some time after it was asked to.
+    later = time.monotonic() - start - answer["elapsed"]
+    return {side: later + answer["found"].get(side, math.inf) for side in SIDES}
 
-    async def wait(panel: Panel) -> None:
-        await panel.received(before[panel.side] + 1)
-        found[panel.side] = time.monotonic() - start
 
-    await asyncio.gather(*map(wait, place.panels))
-    return found
+async def run(engine: Engine, name: str, seconds: float) -> bool:
+    """Run an outage, print a line, and return whether both sides were back in time with nothing lost.
+
+    Arguments:
+        engine: shows the page.
+        name: of the outage.
+        seconds: its length.
+    """
+    outage = OUTAGES[name]
+    label = f"{name}, {seconds:.0f} s:"
+    with tempfile.TemporaryDirectory() as folder:
+        async with place(engine, Path(folder)) as found:
+            try:
+                before = {side: count + ON_THE_WAY for side, count in (await found.counts()).items()}
+                await outage.begin(found)
+                await asyncio.sleep(seconds)
+                if outage.page_runs:
+                    before = await found.counts()
+                await outage.end(found)
+                took = await back(found, before)
+            except Unsupported as error:
+                print(f"{label}  not run: {error}", flush=True)
+                return True
+            # What was missed comes at once; the ledger sees a gap as soon as a later one comes.
+            await asyncio.sleep(2)
+            ledgers = await found.figures("lost")
+            reconnects = await found.figures("reconnects")
+            latencies = await found.figures("latency")
+    holds = all(each <= MAX_BACK_S for each in took.values()) and ledgers == [NOTHING_LOST] * 2
+    times = "  ".join(f"{side} {_after(took[side])}" for side in SIDES)
+    losses = NOTHING_LOST if ledgers == [NOTHING_LOST] * 2 else " | ".join(ledgers)
+    more = f"reconnects {' and '.join(reconnects)}  latency {' and '.join(latencies)} ms  {losses}"
+    print(f"{label}  {times}  {more}  {'ok' if holds else 'FAILED'}", flush=True)
+    return holds
+
+
+def _after(seconds: float) -> str:
+    return f"not back after {GIVE_UP_S:g} s" if seconds == math.inf else f"back after {seconds:4.1f} s"
 
 
 async def main() -> int:
     """Run the outages, and print a line for each; return 1 if one was not survived."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.browser.outages", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("names", nargs="*", default=list(OUTAGES), help="outages to run")
-    failed = False
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            # The browser without windows has no back/forward cache.
-            executable_path=shutil.which("chromium") or require(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--headless=new"],
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
-        for name in parser.parse_args().names:
-            for seconds in OUTAGES[name].seconds:
-                failed |= not await _run(browser, name, seconds)
-        await browser.close()
-    return int(failed)
-
-
-async def _run(browser: Browser, name: str, seconds: float) -> bool:
-    outage = OUTAGES[name]
-    with tempfile.TemporaryDirectory() as folder:
-        async with place(browser, Path(folder)) as found:
-            await outage.begin(found)
-            await asyncio.sleep(seconds)
-            is_away = "/healthz" in found.page.url
-            before = dict.fromkeys(SIDES, 0) if is_away else await found.counts()
-            await outage.end(found)
-            before = await found.counts() if is_away else before
-            took = await back(found, before)
-            # What was missed comes at once; the ledger sees a gap as soon as a later one comes.
-            await asyncio.sleep(2)
-            ledgers = [await panel.part("lost").text_content() or "" for panel in found.panels]
-            reconnects = [await panel.part("reconnects").text_content() for panel in found.panels]
-    in_time = all(each <= MAX_BACK_S for each in took.values())
-    holds = in_time and ledgers == [NOTHING_LOST] * 2
-    times = "  ".join(f"{side} back after {took[side]:4.1f} s" for side in SIDES)
-    losses = NOTHING_LOST if ledgers == [NOTHING_LOST] * 2 else " | ".join(ledgers)
-    more = f"reconnects {' and '.join(map(str, reconnects))}  {losses}"
-    print(f"{name}, {seconds:.0f} s:  {times}  {more}  {'ok' if holds else 'FAILED'}")
-    return holds
+    parser.add_argument("--engine", choices=ENGINES, default="chromium", help="browser")
+    given = parser.parse_args()
+    # The browser without windows has no back/forward cache.
+    engines: dict[str, Run] = {**ENGINES, "chromium": partial(chromium, is_whole=True)}
+    async with engines[given.engine]() as engine:
+        results = [
+            await run(engine, name, seconds) for name in given.names for seconds in OUTAGES[name].seconds
+        ]
+    return int(not all(results))
 
 
 if __name__ == "__main__":

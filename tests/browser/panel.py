@@ -61,6 +61,11 @@ class Panel:
         )
 
 
+def both(page: Page) -> tuple[Panel, Panel]:
+    """Return the panels of WebSocket and SSE."""
+    return Panel(page, "websocket"), Panel(page, "sse")
+
+
 NONE = "\N{EN DASH}"
 """Shown while there is no figure."""
 FIGURE = re.compile(r"^\d[\d,]*(\.\d)?$")

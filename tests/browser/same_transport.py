@@ -1,18 +1,21 @@
 """Compare a transport with itself on the real page: the right verdict names no side (A/A).
 
 Both sides of the page get the same transport and the same producers. A stand-in replaces the other
-transport's class in the browser; page and server are unchanged. Both sides connect at the same moment,
-and from run to run they alternate in which one is first. A run ends with the page's first verdict.
+transport's class in the browser before the sides connect; page and server are unchanged. Both sides
+connect at the same moment, and from run to run they alternate in which one is first. A run ends with the
+page's first verdict.
 
     python -m tests.browser.same_transport --runs 20 --rate 10
     python -m tests.browser.same_transport --runs 100 --rate 400 --transport sse --json runs.json
+    python -m tests.browser.same_transport --engine firefox
 
 Each line is one run: the latency of the side that connected first minus that of the other one, at the
 median, with its 95 % interval by the page's own method; then the page's sentence. A positive difference
 means that the second one was faster. The summary:
 
 - `named`: runs whose sentence names a faster side. The exit code is 1 if there are any.
-- `second faster`: runs with a positive difference: about half of them, without a bias.
+- `second faster`: runs with a positive difference: about half of them, without a bias. The probability
+  is that of a fair coin to be at least as far from the half (two-sided sign test).
 - `interval without 0`: about one run in twenty, if the interval holds.
 - `sent apart`: by how much later the server stamped the messages of the side that connected second, by
   pairs of messages. `arrived apart`: the same for their arrival in the browser.
@@ -36,21 +39,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
-
-from tests.browser.conftest import FLAGS
-from tests.browser.modules import run
+from tests.browser.engines.by_name import ENGINES
+from tests.browser.engines.engine import Engine
 from tests.cluster.process import Process, rtdemo
-from tests.system_packages import CHROMIUM, find
 
 SIDES = ("websocket", "sse")
 MAX_RATE = 100
 """Messages a second of one producer, at the most."""
 WITHOUT = ("message", "status", "broadcast")
 """Built-in producers, which would add messages of their own."""
-TIMEOUT_MS = 60_000
+TIMEOUT_S = 60.0
 """Time for a page to connect, and then to reach its verdict."""
-SENTENCE = '[data-part="verdict-sentence"]'
+MAX_BROWSERS = 5
+"""Browsers that are started one after the other: WebKitGTK's driver sometimes loses a command."""
+SENTENCE = """document.querySelector('[data-part="verdict-sentence"]').textContent.trim()"""
 BLOCK_MS = 400
 """Length of the bootstrap's blocks, as on the page."""
 VERDICT = r"\d ms( faster here)?\."
@@ -104,18 +106,8 @@ globalThis.WebSocket = class extends NativeSource {
 }
 """By the transport that both sides have: a class with the interface of each one."""
 
-CONNECT = """(sides) => {
-  for (const side of sides) {
-    const buttons = [...document.querySelectorAll(`section.${side} button`)];
-    buttons.find(({ textContent }) => textContent.trim() === "Connect").click();
-  }
-}"""
-HAS_VERDICT = f"""() => {{
-  const sentence = document.querySelector('{SENTENCE}').textContent.trim();
-  return /{VERDICT}/.test(sentence) && sentence;
-}}"""
-
 FIGURES = """
+const m = await import("/static/compare/bootstrap.js");
 const [first, second] = %(order)s.map((side) => arrivals[side]
   .map(({ at, data }) => ({ at, ...JSON.parse(data) }))
   .filter(({ producer }) => /^steady/.test(producer)));
@@ -199,9 +191,10 @@ def summary(runs: Sequence[Run]) -> str:
     differences = [run.difference for run in runs]
     spread = statistics.stdev(differences) if len(runs) > 1 else math.nan
     largest = max(differences, key=abs)
+    second = sum(value > 0 for value in differences)
     rows = {
         "named": f"{sum(run.is_named for run in runs)} of {len(runs)}",
-        "second faster": f"{sum(value > 0 for value in differences)} of {len(runs)}",
+        "second faster": f"{second} of {len(runs)}, probability {sign_test(second, len(runs)):.2f}",
         "interval without 0": f"{sum(run.excludes_zero for run in runs)} of {len(runs)}",
         "difference": f"mean {statistics.fmean(differences):+.3f}, standard deviation {spread:.3f},"
         f" largest {largest:+.3f} ms",
@@ -210,6 +203,13 @@ def summary(runs: Sequence[Run]) -> str:
         "arrived apart": f"median {statistics.median(run.arrived[1] for run in runs):+.3f} ms",
     }
     return "\n".join(f"{name:20}{figures}" for name, figures in rows.items())
+
+
+def sign_test(heads: int, tosses: int) -> float:
+    """Return the probability that a fair coin is at least as far from the half, on either side."""
+    tail = min(heads, tosses - heads)
+    ways = sum(math.comb(tosses, count) for count in range(tail + 1))
+    return min(1.0, ways / 2.0 ** (tosses - 1))
 
 
 def _three(values: Sequence[float]) -> str:
@@ -227,55 +227,62 @@ def producers(rate: float) -> str:
 
 def stand_in(transport: str) -> str:
     """Return a script that gives both sides of the page one transport, and notes what arrives."""
-    return f"(() => {{{WATCH}{STAND_INS[transport]}}})()"
+    return WATCH + STAND_INS[transport]
+
+
+async def open_page(engine: Engine, url: str, transport: str) -> None:
+    """Open the page, without what an earlier run has left, and prepare it for one transport.
+
+    Arguments:
+        engine: opens the page.
+        url: of the server.
+        transport: that both sides get.
+    """
+    await engine.open(f"{url}/healthz")
+    await engine.run("sessionStorage.clear()")
+    await engine.open(url)
+    await engine.run(stand_in(transport))
+    # The page finds the server's clock in its first second, and until then no message counts.
+    await engine.until("/known to/.test(document.body.textContent)", TIMEOUT_S)
 
 
 async def compare(
-    browser: Browser, url: str, rate: float, transport: str, first: str, seconds: float
+    engine: Engine, url: str, rate: float, transport: str, first: str, seconds: float
 ) -> Run:
     """Open the page, connect both sides over one transport, and wait for the verdict.
 
     Arguments:
-        browser: opens the page.
+        engine: opens the page.
         url: of the server.
         rate: messages a second of each side.
         transport: of both sides.
         first: the side that connects first.
         seconds: for which the run lasts at least.
     """
-    page = await browser.new_page()
-    try:
-        page.set_default_timeout(TIMEOUT_MS)
-        await page.add_init_script(stand_in(transport))
-        await page.goto(url)
-        await page.wait_for_function("() => document.querySelector('section.sse button') !== null")
-        order = sorted(SIDES, key=lambda side: side != first)
-        # The page finds the server's clock in its first second, and until then no message counts.
-        await page.wait_for_function("() => /known to/.test(document.body.textContent)")
-        await page.evaluate(CONNECT, order)
-        await asyncio.sleep(seconds)
-        found = await page.wait_for_function(HAS_VERDICT)
-        sentence = str(await found.json_value())
-        return Run(first, sentence, **await _figures(page, order, rate))
-    finally:
-        await page.close()
+    await open_page(engine, url, transport)
+    order = sorted(SIDES, key=lambda side: side != first)
+    await engine.connect(*order)
+    await asyncio.sleep(seconds)
+    sentence = str(await engine.until(f"/{VERDICT}/.test({SENTENCE}) && {SENTENCE}", TIMEOUT_S))
+    return Run(first, sentence, **await _figures(engine, order, rate))
 
 
-async def _figures(page: Page, order: Sequence[str], rate: float) -> dict[str, Any]:
+async def _figures(engine: Engine, order: Sequence[str], rate: float) -> dict[str, Any]:
     period = 1000 / min(rate, MAX_RATE)
     filled = FIGURES % {"order": json.dumps(order), "block": max(BLOCK_MS, period), "half": period / 2}
-    found = await run(page, "compare/bootstrap", filled)
+    found = await engine.run(filled)
     found["difference"] = found.pop("middle")
     return dict(found)
 
 
 async def compare_repeatedly(
-    folder: Path, runs: int, rate: float, transport: str, seconds: float
+    folder: Path, engine: str, runs: int, rate: float, transport: str, seconds: float
 ) -> list[Run]:
-    """Start a server and a browser, and return one comparison after another.
+    """Start a server and a browser, and return one comparison after another: fewer if the browser hangs.
 
     Arguments:
         folder: for the plugin and the server's log.
+        engine: the browser's name.
         runs: number of comparisons.
         rate: messages a second of each side.
         transport: of both sides.
@@ -286,15 +293,18 @@ async def compare_repeatedly(
     without = [word for name in WITHOUT for word in ("--without", name)]
     server: Process = rtdemo(folder, "same_transport", *without, str(plugin))
     await server.start()
-    found = []
+    found: list[Run] = []
     try:
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=find(CHROMIUM), args=FLAGS)
-            for number in range(runs):
-                first = SIDES[number % 2]
-                found.append(await compare(browser, server.url, rate, transport, first, seconds))
-                print(f"{number + 1:3} {found[-1].line()}", flush=True)
-            await browser.close()
+        for _ in range(MAX_BROWSERS):
+            try:
+                async with ENGINES[engine]() as browser:
+                    while len(found) < runs:
+                        first = SIDES[len(found) % 2]
+                        found.append(await compare(browser, server.url, rate, transport, first, seconds))
+                        print(f"{len(found):3} {found[-1].line()}", flush=True)
+                break
+            except TimeoutError:
+                print("the browser does not answer its driver; another one is started", flush=True)
     finally:
         await server.kill()
     return found
@@ -306,6 +316,7 @@ def main() -> None:
         prog="python -m tests.browser.same_transport",
         description="Compare a transport with itself on the page.",
     )
+    parser.add_argument("--engine", choices=ENGINES, default="chromium", help="browser")
     parser.add_argument("--runs", type=int, default=20, help="comparisons")
     parser.add_argument("--rate", type=float, default=10.0, help="messages a second of each side")
     parser.add_argument("--transport", choices=SIDES, default="websocket", help="of both sides")
@@ -313,8 +324,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the runs")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        work = compare_repeatedly(Path(folder), given.runs, given.rate, given.transport, given.seconds)
-        found = asyncio.run(work)
+        how = (given.engine, given.runs, given.rate, given.transport, given.seconds)
+        found = asyncio.run(compare_repeatedly(Path(folder), *how))
     print(summary(found))
     if given.json is not None:
         given.json.write_text(json.dumps([asdict(each) for each in found], indent=1) + "\n")

@@ -8,7 +8,7 @@ from playwright.async_api import Page
 from tests.browser.modules import run
 from tests.browser.panel import NONE
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.empty_page]
 
 
 async def test_milliseconds(page: Page) -> None:

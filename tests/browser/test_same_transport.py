@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
 from rtdemo.server.server import Server
 from tests.browser import same_transport
-from tests.browser.panel import Panel
+from tests.browser.engines.chromium import Chromium
+from tests.browser.panel import both
 from tests.browser.same_transport import SIDES, Run
 
 LABELS = {"websocket": "WebSocket connection established", "sse": "SSE connection established"}
@@ -16,20 +17,15 @@ RUN = Run("sse", "No clear difference.", 0.1, -0.1, 0.3, 100, [0, 0.1, 0.2], [0.
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_both_sides_of_the_page_have_one_transport(
-    browser: Browser, server: Server, side: str
+    chromium: Chromium, server: Server, side: str
 ) -> None:
     """Both panels show one transport's welcome, and the server counts two connections of it."""
-    page = await browser.new_page()
-    try:
-        await page.add_init_script(same_transport.stand_in(side))
-        await page.goto(server.web_url)
-        await page.evaluate(same_transport.CONNECT, SIDES)
-        for each in SIDES:
-            await expect(Panel(page, each).texts.filter(has_text=LABELS[side])).to_have_count(1)
-        stats = await page.evaluate("async () => (await fetch('/api/stats')).json()")
-        assert stats["connections"] == {**dict.fromkeys(SIDES, 0), side: 2}
-    finally:
-        await page.close()
+    await same_transport.open_page(chromium, server.web_url, side)
+    await chromium.connect(*SIDES)
+    for panel in both(chromium.page):
+        await expect(panel.texts.filter(has_text=LABELS[side])).to_have_count(1)
+    stats = await chromium.run("return (await fetch('/api/stats')).json()")
+    assert stats["connections"] == {**dict.fromkeys(SIDES, 0), side: 2}
 
 
 @pytest.mark.parametrize(("rate", "count", "period"), [(10, 1, 0.1), (100, 1, 0.01), (400, 4, 0.01)])
@@ -53,3 +49,12 @@ def test_named_sides_are_counted(sentence: str, is_named: bool) -> None:
     assert named.is_named == is_named
     rows = dict(line.split(maxsplit=1) for line in same_transport.summary([RUN, named]).splitlines())
     assert rows["named"] == f"{int(is_named)} of 2"
+
+
+@pytest.mark.parametrize(
+    ("heads", "tosses", "probability"),
+    [(5, 10, 1.0), (0, 10, 2 / 1024), (10, 10, 2 / 1024), (15, 20, 0.041)],
+)
+def test_sign_test_is_two_sided(heads: int, tosses: int, probability: float) -> None:
+    """The values are those of a binomial table."""
+    assert same_transport.sign_test(heads, tosses) == pytest.approx(probability, abs=0.001)

@@ -44,8 +44,8 @@ class Process:
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
-    async def start(self) -> None:
-        """Start it and wait until `/healthz` returns 200."""
+    async def start(self, path: str = "/healthz") -> None:
+        """Start it and wait until a path returns 200."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.command, stdout=log, stderr=log, env=self.environ
@@ -53,7 +53,7 @@ class Process:
         async with aiohttp.ClientSession() as http:
             while self.process.returncode is None:
                 try:
-                    async with http.get(f"{self.url}/healthz", ssl=False) as answer:
+                    async with http.get(f"{self.url}{path}", ssl=False) as answer:
                         if answer.status == 200:
                             return
                 except (aiohttp.ClientError, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -68,6 +69,23 @@ async def test_page_is_served_through_the_proxy(proxy: Process) -> None:
     assert "immutable" in script.headers["Cache-Control"]
     # A client of a proxy on the same host is not a local user.
     assert publish.status_code == 403
+
+
+async def test_event_stream_gets_no_status_while_all_servers_are_away(
+    proxy: Process, servers: list[Process]
+) -> None:
+    """After one, a browser's EventSource would never try again. Other requests get their 502 or 503."""
+    for server in servers:
+        await server.kill()
+    async with httpx.AsyncClient(base_url=proxy.url) as http:
+        while (await http.get("/")).status_code not in (502, 503):
+            pass
+        # HAProxy takes 2 s to find out that a server is gone.
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+            while True:
+                answer = await http.get("/api/sse", headers={"Accept": "text/event-stream"})
+                assert answer.status_code == 503
+                await asyncio.sleep(0.1)
 
 
 async def test_clients_of_a_dead_server_reach_the_other(proxy: Process, servers: list[Process]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -77,6 +78,7 @@ def texts(sources: Iterable[str]) -> set[str]:
     return found
 
 
+@functools.cache
 def program_texts() -> set[str]:
     """Return every string of rtdemo's source, and of the plugins that the pages show."""
     files = sorted((ROOT / "rtdemo").rglob("*.py"))

@@ -34,14 +34,13 @@ from tests.docs.markdown import DOCUMENTS, ROOT, Sample, blocks
 SAMPLES = samples()
 COMMANDS = sorted({step for sample in SAMPLES for step in steps(sample.command)})
 SHOWN = [sample for sample in SAMPLES if any(line.strip() for line in sample.output)]
-MEASURED = [s for s in SHOWN if re.match(r"rtdemo (doctor|bench)\b", s.command)]
+MEASURED = [s for s in SHOWN if re.match(r"rtdemo (doctor|bench|conform|storm)\b", s.command)]
 """Their figures and findings depend on the machine and take minutes: only their wording is checked."""
 RUN = [sample for sample in SHOWN if sample not in MEASURED]
 OTHER_PROGRAMS = (".", "cd", "docker", "git", "node", "npm", "pip", "pytest", "tail", "twine")
 """Programs of others that the pages use."""
 MORE = 10
 """Lines that are read beyond those of a sample, for its `...`, before it counts as wrong."""
-PROGRAM_TEXTS = program_texts()
 DIGEST = re.compile(r"\b[0-9a-f]{12}\b")
 """In the addresses of the page's files; it changes with them."""
 NAMES = {"localhost", "http", "Upgrade", "Required", "app", "static"}
@@ -201,10 +200,11 @@ def test_output_is_what_the_program_prints(sample: Sample, address: str, folder:
 @pytest.mark.parametrize("sample", MEASURED, ids=place)
 def test_words_of_a_measurement_are_the_programs(sample: Sample) -> None:
     """Each check and figure has that name, and each word is in a text of the program."""
-    known = set().union(*map(words_of, PROGRAM_TEXTS)) | NAMES
+    texts = program_texts()
+    known = set().union(*map(words_of, texts)) | NAMES
     shown = [DIGEST.sub("", line) for line in sample.output if line != OMITTED]
     labels = {label for line in shown if (label := label_of(line))}
-    assert labels - PROGRAM_TEXTS == set()
+    assert labels - texts == set()
     assert set().union(*map(words_of, shown)) - known == set()
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from docs.generate import PAGES_WITH_TESTS, linked_page, metrics_page, security_page, settings_page
+from docs.generate import (
+    PAGES_WITH_TESTS,
+    conform_page,
+    linked_page,
+    metrics_page,
+    security_page,
+    settings_page,
+)
 from tests.docs.markdown import read, table
 
 AGAIN = "run `make docs`"
@@ -27,6 +34,13 @@ async def test_metrics_page_is_up_to_date() -> None:
     """Every metric that a running server has, with its labels and its help."""
     assert read("docs/metrics.md") == await metrics_page(), AGAIN
     assert len(table(read("docs/metrics.md"))) > 20
+
+
+def test_conform_page_is_up_to_date() -> None:
+    """Every check with its level, its clause and its rule."""
+    text = read("docs/conform.md")
+    assert text == conform_page(), AGAIN
+    assert text.count("\n| `") > 100
 
 
 @pytest.mark.parametrize("page", PAGES_WITH_TESTS)

@@ -12,6 +12,7 @@ from tests.faults import (
     heads,
     limits,
     memory,
+    posts,
     rights,
     selections,
 )
@@ -437,6 +438,13 @@ ATTACKS = (
         "empty texts without a pause over 8 sockets of /api/probe/ws",
         broadcasts.empty_texts_to_probes,
         (*DELAY, none("requests failed")),
+    ),
+    Attack(
+        "posts-to-nobody",
+        "limit",
+        "posts to unknown clients of 4 workers, reset at once",
+        posts.posts_to_nobody,
+        (Bound("posts", 500), none("workers killed"), none("listeners cut")),
     ),
     Attack(
         "bytes-on-a-stream",

@@ -93,6 +93,47 @@ async def test_draining_server_answers_503_on_new_connections(
     await stopping
 
 
+async def event_streams(server: Server, count: int) -> list[RawClient]:
+    """Return clients whose event streams are open."""
+    clients = [await RawClient(server, "sse").connect() for _ in range(count)]
+    for client in clients:
+        await client.send(request(server, "sse"))
+        await client.read_until(b"established")
+    return clients
+
+
+async def last_retry(client: RawClient) -> int:
+    """Return the last `retry:` of a stream, in milliseconds, once it has ended."""
+    _, _, after = (await client.read_to_end()).rpartition(b"retry: ")
+    client.leave()
+    return int(after.partition(b"\n")[0])
+
+
+async def test_event_streams_pause_until_the_drain_is_over(start: Start, clock: VirtualClock) -> None:
+    """Earlier they would be answered 503, after which an EventSource never tries again."""
+    server = await start(drain_seconds=10.0)
+    clients = await event_streams(server, 4)
+    stopping = asyncio.ensure_future(server.stop())
+    for client, left_ms in zip(clients, (10_000, 7_500, 5_000, 0), strict=True):
+        assert left_ms + 1000 <= await last_retry(client) <= left_ms + 5000
+        clock.advance(2.5)
+    await stopping
+
+
+async def test_event_streams_of_a_replaced_worker_pause_briefly(
+    start: Start, clock: VirtualClock
+) -> None:
+    """Its successor accepts them at once."""
+    server = await start(drain_seconds=10.0)
+    clients = await event_streams(server, 2)
+    server._is_retired = True
+    stopping = asyncio.ensure_future(server.stop())
+    assert 1000 <= await last_retry(clients[0]) <= 5000
+    clock.advance(10.0)
+    assert 1000 <= await last_retry(clients[1]) <= 5000
+    await stopping
+
+
 async def test_shared_producers_run_until_the_drain_is_over(
     start: Start, connect: Connect, clock: VirtualClock
 ) -> None:

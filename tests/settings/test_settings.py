@@ -64,6 +64,11 @@ def test_text_is_converted_to_the_type_of_the_setting(
         ({"engine": ":s3cret@h:6379"}, {}, ["'***@h:6379'"]),
         ({"engine": "redis:/h?password=s3cret"}, {}, ["'redis:/h'"]),
         ({"workers": "2", "engine": "redis://h", "engine_optional": "1"}, {}, ["--isolated-workers"]),
+        ({"base_path": "rt"}, {}, ["--base-path", "RTDEMO_BASE_PATH", "'rt'", "a path such as /rt"]),
+        ({"base_path": "/a/../rt"}, {}, ["'/a/../rt'", "a path such as /rt"]),
+        ({"base_path": "//rt"}, {}, ["a path such as /rt"]),
+        ({"base_path": "/rt?x"}, {}, ["a path such as /rt"]),
+        ({"base_path": "/api/rt"}, {}, ["that does not begin with one of the server's own", "api"]),
         ({"plugins_dir": "/nowhere"}, {}, ["--plugins-dir", "RTDEMO_PLUGINS_DIR", "/nowhere"]),
     ],
 )
@@ -98,6 +103,15 @@ def test_single_site_ignores_the_websocket_port() -> None:
         {"port": "4000", "websocket_port": "4000", "single_site": True}, {}, Path("/nowhere")
     )
     assert settings.single_site
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [("", ""), ("/", ""), ("/rt", "/rt"), ("/rt/", "/rt"), ("/a.b/~c-d_e", "/a.b/~c-d_e")],
+)
+def test_base_path_may_end_with_a_slash(given: str, used: str) -> None:
+    """The setting in use has none."""
+    assert load({"base_path": given}, {}, Path("/nowhere")).base_path == used
 
 
 def test_production_disables_development_features() -> None:

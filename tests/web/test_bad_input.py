@@ -37,7 +37,7 @@ REQUESTS = [
     ("GET", "/nowhere", 404, ["/nowhere", "the page is at /"]),
     ("GET", "/static/../settings.py", 404, ["nothing"]),
     ("DELETE", "/api/stats", 405, ["DELETE", "GET"]),
-    ("HEAD", "/api/sse", 405, []),
+    ("HEAD", "/ws", 405, []),
     ("POST", "/api/messages", 400, ["client", "welcome"]),
     ("POST", "/api/messages?client=0123", 404, ["client", "connect again"]),
 ]

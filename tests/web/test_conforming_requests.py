@@ -103,6 +103,36 @@ async def test_stream_announces_the_end_of_its_connection(
     client.leave()
 
 
+async def test_head_of_a_stream_ends_at_once(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """With the fields of GET and no content (RFC 9110 section 9.3.2). Bad parameters are refused."""
+    port = port_of(server.web_url)
+    answer = await raw_request(port, "HEAD /api/sse HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head, _, content = answer.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200 ")
+    assert {"Content-Type: text/event-stream", "Connection: close"} <= set(head.split("\r\n"))
+    assert content == ""
+    assert len(server.hub) == 0
+    assert caplog.records == []
+    answer = await raw_request(port, "HEAD /api/sse?speed=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.startswith("HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("CONFORM /api/sse HTTP/1.1", 501),
+        ("get /api/sse HTTP/1.1", 501),
+        ("CONFORM", 400),
+        ("GET /a b HTTP/1.1", 400),
+        ("\x16\x03\x01", 400),
+    ],
+)
+async def test_unknown_method_is_501(server: Server, line: str, status: int) -> None:
+    """RFC 9110 section 9.1; what is no request line at all is 400."""
+    answer = await raw_request(port_of(server.web_url), f"{line}\r\nHost: localhost\r\n\r\n")
+    assert int(answer.split(" ", 2)[1]) == status, answer
+
+
 HANDSHAKES = {
     "HTTP/1.0": ("1.0", UPGRADE, 400, "needs HTTP/1.1"),
     "HTTP/1.0 without an upgrade": ("1.0", "", 426, "only WebSocket"),

@@ -26,15 +26,18 @@ async def silent_server(start: Start, clock: VirtualClock, monkeypatch: pytest.M
 
 
 async def connected(server: Server, transport: str, query: str = "heartbeat=2") -> RawClient:
-    """Return a client to which nothing is sent but the welcome and its heartbeats."""
+    """Return a client that has the welcome and the first heartbeat; it gets nothing but heartbeats."""
     client = await RawClient(server, transport).connect()
     await client.send(request(server, transport, f"producers=echo&{query}"))
-    await client.read_until(b"established")
+    await client.read_until(b'heartbeat\\":2' if "heartbeat" in query else b"established")
     return client
 
 
 async def heartbeats(client: RawClient, server: Server, transport: str) -> list[dict[str, Any]]:
-    """Return the heartbeats up to a message that is sent now, by hand and not counted as one."""
+    """Return the heartbeats after the first one, and before a message that is sent now.
+
+    It is sent by hand, and not counted as one.
+    """
     (connection,) = server.hub.connections
     connection.send("test", "marker")
     connection.sent -= 1
@@ -43,9 +46,9 @@ async def heartbeats(client: RawClient, server: Server, transport: str) -> list[
         await client.read_more()
     if transport == "websocket":
         texts = [frame.payload for frame in frames(client.received) if frame.opcode == TEXT]
-        return [fields for fields in map(json.loads, texts) if "heartbeat" in fields["message"]]
+        return [fields for fields in map(json.loads, texts) if "heartbeat" in fields["message"]][1:]
     begin = b"\r\nevent: heartbeat\ndata: "  # after the size of the chunk
-    return [json.loads(part.partition(b"\n\n\r\n")[0]) for part in client.received.split(begin)[1:]]
+    return [json.loads(part.partition(b"\n\n\r\n")[0]) for part in client.received.split(begin)[2:]]
 
 
 async def test_silence_has_a_heartbeat(
@@ -95,12 +98,24 @@ async def test_messages_need_no_heartbeat(
     client.leave()
 
 
+async def test_first_heartbeat_follows_the_welcome_at_once(
+    silent_server: Server, transport: str
+) -> None:
+    """It announces the others: a script knows that the server has the parameter."""
+    client = await connected(silent_server, transport)
+    welcome, _, rest = client.received.partition(b"established")
+    assert b"heartbeat" not in welcome
+    assert rest.count(b'"message":"{\\"heartbeat\\":2}"') == 1
+    client.leave()
+
+
 async def test_client_that_does_not_ask_gets_none(
     silent_server: Server, clock: VirtualClock, transport: str
 ) -> None:
     client = await connected(silent_server, transport, "speed=1")
     clock.advance(20)
-    assert await heartbeats(client, silent_server, transport) == []
+    await heartbeats(client, silent_server, transport)
+    assert b"heartbeat" not in client.received
     client.leave()
 
 
@@ -127,7 +142,7 @@ async def test_nothing_follows_the_end_of_a_connection(
     clock.advance(60)
     if transport == "websocket":
         client.end()
-    assert b"heartbeat" not in await client.read_to_end()
+    assert (await client.read_to_end()).count(b"heartbeat\\") == 1  # the first one
     client.leave()
 
 

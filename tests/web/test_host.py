@@ -32,12 +32,16 @@ FOREIGN = (
     "127.1",
     "10.0.0.1",
     "[::]",
+    "",
+)
+MALFORMED = (
     "evil@localhost",
     "localhost/evil.example",
     "localhost#evil.example",
     "localhost:x",
     "[localhost",
-    "",
+    "a b",
+    "example.org; script-src *",
 )
 ROUTES = (
     ("web", "GET / ", ""),
@@ -68,6 +72,15 @@ async def test_foreign_host_is_421_on_every_route(server: Server, host: str) -> 
         assert answer.endswith("add it with --allow-host\n"), answer
 
 
+@pytest.mark.parametrize("host", MALFORMED)
+async def test_host_of_another_form_is_400_on_every_route(server: Server, host: str) -> None:
+    """RFC 9112 section 3.2."""
+    for site, line, rest in ROUTES:
+        code, answer = await status(server, site, line, f"Host: {host}\r\n", rest)
+        assert code == 400, (line, answer)
+        assert answer.endswith("send one, such as localhost:3000\n"), answer
+
+
 @pytest.mark.parametrize("host", OWN)
 async def test_name_of_this_machine_is_served(server: Server, host: str) -> None:
     """Any port and any case of the name will do."""
@@ -92,7 +105,7 @@ async def test_health_answers_to_any_name(server: Server) -> None:
         ({"allow_host": ("demo.example.org",)}, "evil.example", 421),
         ({"allow_host": ("demo.example.org",)}, "x.demo.example.org", 421),
         ({"allow_host": ("demo.example.org",)}, "", 421),
-        ({"allow_host": ("demo.example.org",)}, "evil@demo.example.org", 421),
+        ({"allow_host": ("demo.example.org",)}, "evil@demo.example.org", 400),
         ({"allow_host": ("2001:db8::1",)}, "[2001:db8::1]:80", 200),
         ({"allow_host": ("demo.example.org",), "host": "127.0.0.1"}, "demo.example.org", 200),
         ({"host": "127.0.0.1"}, "demo.example.org", 421),

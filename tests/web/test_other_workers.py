@@ -13,7 +13,7 @@ from aiohttp import web
 from rtdemo.server import server as server_module
 from rtdemo.server.server import Server
 from rtdemo.web import other_workers
-from rtdemo.web.other_workers import Answer, OtherWorkers
+from rtdemo.web.other_workers import MAX_LOOKUPS, Answer, OtherWorkers
 from tests.conftest import Start
 
 OtherWorker = Callable[..., Awaitable[None]]
@@ -55,6 +55,36 @@ async def test_answer_is_that_of_the_worker_that_has_the_stream(
     assert await asking.post_to_owner("/x", b"hi") == Answer(202, b"hi")
     monkeypatch.setattr(other_workers, "RECEIVE_TIMEOUT_S", 0.05)
     assert await asking.post_to_owner("/x", b"hi") == Answer(504)
+    await asking.disconnect()
+
+
+async def test_flood_of_posts_to_nobody_asks_another_worker_for_few_at_once(tmp_path: Path) -> None:
+    """It gets no bodies, and not a connection for each: a flood had kept workers from all other work."""
+    now = most = bodies = 0
+    connections = set()
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal now, most, bodies
+        connections.add(request.transport)
+        now, bodies = now + 1, bodies + len(await request.read())
+        most = max(most, now)
+        await asyncio.sleep(0)
+        now -= 1
+        return web.Response(status=404)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, tmp_path / "worker.sock").start()
+    asking = OtherWorkers(tmp_path)
+    flood = (asking.post_to_owner(f"/x?client={n}", b"x" * 20_000) for n in range(20 * MAX_LOOKUPS))
+    assert set(await asyncio.gather(*flood)) == {Answer(404, b"")}
+    await asking.disconnect()
+    await runner.cleanup()
+    assert most <= MAX_LOOKUPS
+    assert len(connections) <= MAX_LOOKUPS
+    assert bodies == 0
 
 
 @pytest.fixture
@@ -81,3 +111,10 @@ async def test_worker_of_another_version_is_left_out(server: Server, other_worke
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.get("/api/stats")
     assert (answer.status_code, answer.json()["workers"]) == (200, 1)
+
+
+async def test_only_other_workers_may_look_up_streams(server: Server) -> None:
+    """For everyone else, the address takes POST alone, whatever the id."""
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        answer = await http.get("/api/messages?client=unknown")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")

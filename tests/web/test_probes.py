@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from typing import Any, cast
 
 import httpx
@@ -20,7 +21,7 @@ from rtdemo.web.frame_budget import MAX_FRAMES, FrameBudget
 from rtdemo.web.probes import ProbeUsage
 from tests.clients import eventually
 from tests.conftest import Connect, Start
-from tests.raw_client import PING, PONG, TEXT, RawClient, frame, frames
+from tests.raw_client import PING, PONG, TEXT, RawClient, frame, frames, turns
 
 HANDSHAKE = (
     b"GET /api/probe/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -330,3 +331,15 @@ def frame_of_server(size: int) -> bytes:
     masked = frame(TEXT, bytes(size))
     head = masked[: len(masked) - size - 4]
     return bytes((head[0], head[1] & 0x7F)) + head[2:] + bytes(size)
+
+
+async def test_client_that_leaves_before_its_probe_begins_is_no_error(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its reset arrives between the head of its request and the first step of the handler."""
+    monkeypatch.setattr(probes, "_check", lambda request: request.protocol.connection_lost(None))
+    client = await RawClient(server, "sse").connect()
+    await client.send(b"GET /api/probe/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await turns(20)
+    client.leave(by_reset=True)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

@@ -20,6 +20,7 @@ from rtdemo.web.websocket import (
     PARSED_BYTES,
     READ_BYTES,
     REPLIES_LIMIT_BYTES,
+    TEXTS_PER_TURN,
     UNREAD_BYTES,
     WebSocket,
 )
@@ -365,3 +366,15 @@ async def test_plugin_that_catches_its_cancellation_keeps_no_connection(
     assert not task.done()
     task.cancel()
     await asyncio.wait({task})
+
+
+async def test_bad_frame_that_is_read_after_its_client_has_left_raises_nothing(start: Start) -> None:
+    """Texts before it took all turns until then. The connection has nothing left to close."""
+    opened = await Opened(start).open()
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    opened.protocol.data_received(frame(TEXT, b"x") * 8 * TEXTS_PER_TURN + unmasked(TEXT, b"x"))
+    opened.protocol.transport.abort()
+    await turns(20)
+    assert (errors, len(opened.server.hub)) == ([], 0)
+    opened.client.leave(by_reset=True)

@@ -41,7 +41,8 @@ async def urls(http: httpx.AsyncClient) -> dict[str, str]:
     """Return the URLs of the files that the page loads, by the names of the files."""
     page = await http.get("/")
     return {
-        url.rpartition("/")[2]: url for url in re.findall(r'(?:src|href)="(/static/[^"]*)"', page.text)
+        url.rpartition("/")[2]: f"/{url}"
+        for url in re.findall(r'(?:src|href)="(static/[^"]*)"', page.text)
     }
 
 
@@ -97,7 +98,7 @@ def test_each_version_has_its_own_digest(tmp_path: Path) -> None:
     (tmp_path / "other.js").write_text("3;\n")
     files.read()
     assert files.digest != first
-    assert files.url("app.js") == f"/static/{files.digest}/app.js"
+    assert files.url("app.js") == f"static/{files.digest}/app.js"
 
 
 def test_file_of_an_editor_is_not_served(tmp_path: Path) -> None:

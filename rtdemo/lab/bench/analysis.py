@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from itertools import accumulate, pairwise
 from math import ceil
+from statistics import median
 
 from rtdemo.lab.bench import due_times
-from rtdemo.lab.bench.arrivals import Arrivals, ConnectionArrivals, Stream
+from rtdemo.lab.bench.arrivals import Arrivals, ConnectionArrivals, Response, Stream
 from rtdemo.lab.bench.protocol import DRAIN_S, Window
 from rtdemo.lab.bench.result import MAX_NAMES, Figures, SecondBlock
 
@@ -21,6 +23,7 @@ def analyse_window(
     window: Window,
     offset: float | None,
     error: float | None = None,
+    repeats: bool = False,
 ) -> Figures:
     """Return the figures of a window.
 
@@ -31,6 +34,8 @@ def analyse_window(
         offset: server time minus `server_clock.now`, in milliseconds; None if it is unknown.
         error: largest error of an assumed offset, in milliseconds. If a message arrived before its
             `sentAt` by more than this, the offset is wrong, and latencies are unknown.
+        repeats: whether each connection repeats its request. Each response then has a schedule of its
+            own, which ends with it, so there are no due times.
     """
     figures = Figures([SecondBlock() for _ in range(ceil(window.seconds))])
     by_name: dict[str, list[Stream]] = {}
@@ -38,14 +43,17 @@ def analyse_window(
         # A listed producer has due messages on every connection, even if nothing arrived there.
         for name in periods:
             connection.streams.setdefault(name, Stream())
-        for name, stream in connection.streams.items():
-            by_name.setdefault(name, []).append(stream)
+        for response in connection.responses:
+            for name, stream in response.streams.items():
+                by_name.setdefault(name, []).append(stream)
+    responses = [response for connection in arrivals.connections for response in connection.responses]
     streams = [stream for group in by_name.values() for stream in group]
     instants = [at for stream in streams for at in stream.sent]
     figures.whole = bool(instants) and all(at.is_integer() for at in instants)
     for stream in streams:
         _count_sequence(figures, stream)
-    _set_periods(figures, by_name, periods)
+    if not repeats:
+        _set_periods(figures, by_name, periods)
     if offset is not None and error is not None and offset - _largest_offset(streams) < -error:
         figures.refuted, offset = True, None
     rounding = SENT_AT_ROUNDING_MS if figures.whole else 0.0
@@ -59,6 +67,9 @@ def analyse_window(
         if (found := analysis.add(figures, stream, figures.periods.get(name), name in periods))
         is not None
     ]
+    gap_jitters = [one for each in responses if (one := analysis.add_gaps(figures, each)) is not None]
+    if not streams:
+        jitters = gap_jitters
     figures.mute = sum(not analysis.has_any(connection) for connection in arrivals.connections)
     figures.streams = len(jitters)
     figures.jitter = sum(jitters) / len(jitters) if jitters else 0.0
@@ -110,8 +121,9 @@ class _WindowAnalysis:
     def has_any(self, connection: ConnectionArrivals) -> bool:
         """Return whether a connection received anything in the window."""
         return any(
-            bisect_left(stream.arrived, self._begin) < bisect_left(stream.arrived, self._end)
-            for stream in connection.streams.values()
+            bisect_left(times, self._begin) < bisect_left(times, self._end)
+            for response in connection.responses
+            for times in (response.untimed, *(one.arrived for one in response.streams.values()))
         )
 
     def add(
@@ -146,6 +158,22 @@ class _WindowAnalysis:
                     self._block(figures, arrived).sent.record((arrived - at) / 1000)
         figures.messages += len(transits)
         return transits
+
+    def add_gaps(self, figures: Figures, response: Response) -> float | None:
+        """Add a response's gaps that end in the window, and its messages without `sentAt`.
+
+        Returns:
+            The jitter in milliseconds, as if messages were sent at the median gap; None without gaps.
+        """
+        times = response.arrivals()
+        begin, end = bisect_left(times, self._begin), bisect_left(times, self._end)
+        untimed = bisect_left(response.untimed, self._end) - bisect_left(response.untimed, self._begin)
+        figures.untimed += untimed
+        figures.messages += untimed
+        gaps = [later - early for early, later in pairwise(times[max(0, begin - 1) : end])]
+        for at, gap in zip(times[end - len(gaps) : end], gaps, strict=True):
+            self._block(figures, at).gap.record(gap / 1000)
+        return jitter(accumulate(gap - median(gaps) for gap in gaps)) if len(gaps) > 1 else None
 
     def _block(self, figures: Figures, at: float) -> SecondBlock:
         # Rounding may put an instant at the window's end just after the last block.

@@ -11,7 +11,7 @@ from array import array
 import msgspec
 
 MAX_MESSAGES = 3_000_000
-"""Messages that one worker records, at 24 bytes each; further ones are counted and left out."""
+"""Messages that one worker records, at up to 24 bytes each; further ones are counted and left out."""
 MAX_STREAMS = 200_000
 """Streams that one worker records; messages of further ones are counted and left out."""
 MAX_NAME_LENGTH = 100
@@ -37,6 +37,8 @@ class Message(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(Message).decode
+_NO_MESSAGE = Message()
+"""Stands for a payload that is not a JSON object."""
 
 
 class Stream:
@@ -58,50 +60,82 @@ class Stream:
         self.is_shared = False
 
 
-class ConnectionArrivals:
-    """The messages that arrived on one connection.
+class Response:
+    """The messages that arrived in response to one request.
 
     Attributes:
         streams: by the producer's name; without one, by the message's text up to its first digit.
-        client: client id from the welcome message; empty if the server sends none.
-        messages: number of messages with `sentAt`.
-        payload_bytes: size of their JSON.
+        untimed: arrival of each message without `sentAt`, milliseconds of `server_clock.now`.
     """
 
-    __slots__ = ("_arrivals", "client", "messages", "payload_bytes", "streams")
+    __slots__ = ("streams", "untimed")
+
+    def __init__(self) -> None:
+        self.streams: dict[str, Stream] = {}
+        self.untimed = array("d")
+
+    def arrivals(self) -> list[float]:
+        """Return the arrival of each message, in order."""
+        return sorted([*self.untimed, *(at for one in self.streams.values() for at in one.arrived)])
+
+
+class ConnectionArrivals:
+    """The messages that arrived on one connection, or on one after the other if it is opened again.
+
+    Attributes:
+        responses: in order; one, unless the request is repeated.
+        client: client id from the welcome message; empty if the server sends none.
+        messages: number of messages.
+        payload_bytes: their size without framing.
+        bytes: received after the head of each response, without TLS.
+        stamped: number of messages of which the kernel took the arrival.
+    """
+
+    __slots__ = ("_arrivals", "bytes", "client", "messages", "payload_bytes", "responses", "stamped")
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
-        self.streams: dict[str, Stream] = {}
+        self.responses = [Response()]
         self.client = ""
-        self.messages = self.payload_bytes = 0
+        self.messages = self.payload_bytes = self.bytes = self.stamped = 0
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """The streams of the latest response."""
+        return self.responses[-1].streams
+
+    def begin_response(self) -> None:
+        """Begin the response to a repeated request."""
+        self.responses.append(Response())
 
     def record(self, payload: bytes, at: float) -> None:
         """Record a message.
 
         Arguments:
-            payload: its JSON.
+            payload: its text, such as JSON.
             at: arrival, milliseconds of `server_clock.now`.
         """
         arrivals = self._arrivals
+        response = self.responses[-1]
+        self.messages += 1
+        self.payload_bytes += len(payload)
         try:
             message = _decode(payload)
         except msgspec.DecodeError:
-            arrivals.unread += 1
-            return
+            message = _NO_MESSAGE
         if isinstance(message.client, str):
             self.client = message.client
         if message.sent_at is None or abs(message.sent_at) > MAX_SENT_AT_MS:
             arrivals.unread += 1
+            if arrivals.reserve(is_new=False):
+                response.untimed.append(at)
             return
-        self.messages += 1
-        self.payload_bytes += len(payload)
         name = message.producer if isinstance(message.producer, str) else stream_name(message.message)
-        stream = self.streams.get(name)
+        stream = response.streams.get(name)
         if not arrivals.reserve(is_new=stream is None):
             return
         if stream is None:
-            stream = self.streams[name] = Stream()
+            stream = response.streams[name] = Stream()
         stream.is_shared = message.id is not None
         stream.sent.append(message.sent_at)
         stream.arrived.append(at)
@@ -113,7 +147,7 @@ class Arrivals:
 
     Attributes:
         connections: one element for each connection.
-        unread: number of payloads that are not an object with `sentAt`.
+        unread: number of messages without a usable `sentAt`.
         left_out: number of messages over MAX_MESSAGES or MAX_STREAMS.
     """
 

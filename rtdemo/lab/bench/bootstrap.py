@@ -13,7 +13,7 @@ from typing import TypeVar
 from rtdemo.timing.histogram import Latencies, bucket_middle, merged
 
 CONFIDENCE = 0.95
-"""Of the intervals."""
+"""Of the intervals, unless another one is given."""
 RESAMPLES = 1000
 """Draws for one interval."""
 SEED = 20261124
@@ -88,24 +88,25 @@ def _join_seconds(seconds: Sequence[Latencies]) -> list[Latencies]:
 
 
 def confidence_interval(
-    estimate: float, draws: Iterable[float], rounds: tuple[int, int]
+    estimate: float, draws: Iterable[float], rounds: tuple[int, int], confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Return the 95 % interval of a difference.
+    """Return the confidence interval of a difference.
 
     Arguments:
         estimate: difference of the whole samples.
         draws: differences of the resamples.
         rounds: number of each side, at least two.
+        confidence: of the interval, 0 to 1.
     """
     ordered = sorted(draws)
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - confidence) / 2
     low = ordered[int(tail * len(ordered))]
     high = ordered[min(len(ordered) - 1, int((1 - tail) * len(ordered)))]
-    width = small_sample_factor(rounds)
+    width = small_sample_factor(rounds, confidence)
     return estimate - width * max(0.0, estimate - low), estimate + width * max(0.0, high - estimate)
 
 
-def small_sample_factor(rounds: tuple[int, int]) -> float:
+def small_sample_factor(rounds: tuple[int, int], confidence: float = CONFIDENCE) -> float:
     """Return the factor by which the bootstrap interval of few rounds is too narrow.
 
     A resample of k rounds varies as if there were k - 1, and the estimate of their variance is itself
@@ -113,8 +114,9 @@ def small_sample_factor(rounds: tuple[int, int]) -> float:
 
     Arguments:
         rounds: number of each side, at least two.
+        confidence: of the interval, 0 to 1.
     """
-    normal = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    normal = NormalDist().inv_cdf((1 + confidence) / 2)
     freedom = sum(rounds) - 2
     student = (
         normal

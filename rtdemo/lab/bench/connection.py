@@ -9,21 +9,29 @@ import ssl
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from rtdemo.errors import printable
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench.arrivals import ConnectionArrivals
-from rtdemo.lab.bench.stream_reader import StreamReader, new_reader
+from rtdemo.lab.bench.stamped_socket import StampedSocket
+from rtdemo.lab.bench.stream_reader import ENDED, BodyReader, FrameReader, StreamEnd, StreamReader
 from rtdemo.protocol.client import Transport
 
 MAX_HEAD_BYTES = 32 * 1024
 """Longest head of a response that is read."""
+MAX_REASON_LENGTH = 150
+"""Characters of the response that explain an error."""
+MAX_LENGTH_DIGITS = 18
+"""Of a Content-Length; a longer one is ignored."""
 _EXPECTED_STATUS: dict[Transport, bytes] = {"websocket": b"101", "sse": b"200"}
-_REQUEST_HEADERS: dict[Transport, str] = {
-    "websocket": "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n",
-    "sse": "Accept: text/event-stream\r\nAccept-Encoding: identity\r\nCache-Control: no-cache\r\n",
+_INTERIM_STATUSES = (b"100", b"102", b"103")
+"""Of responses before the response itself (RFC 9110 section 15.2)."""
+_HEADERS: dict[Transport, dict[str, str]] = {
+    "websocket": {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
+    "sse": {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-cache"},
 }
 
 
@@ -34,8 +42,9 @@ class Endpoint(msgspec.Struct, frozen=True):
         transport: of the stream.
         host: name for TLS.
         at: address family and socket address.
-        request: head of the GET request, without its key and its end.
+        request: first line and headers of the request, without a WebSocket's key and without the end.
         tls: None for a connection without TLS.
+        body: of the request; empty for a GET request.
     """
 
     transport: Transport
@@ -43,15 +52,31 @@ class Endpoint(msgspec.Struct, frozen=True):
     at: tuple[int, Any]
     request: str
     tls: ssl.SSLContext | None
+    body: bytes = b""
+
+    def new_request(self) -> bytes:
+        """Return the bytes of a new request."""
+        key = ""
+        if self.transport == "websocket":
+            key = f"Sec-WebSocket-Key: {b64encode(os.urandom(16)).decode()}\r\n"
+        return f"{self.request}{key}\r\n".encode() + self.body
 
 
-async def resolve(url: str, transport: Transport, headers: Mapping[str, str] | None = None) -> Endpoint:
+async def resolve(
+    url: str,
+    transport: Transport,
+    headers: Mapping[str, str] | None = None,
+    user_agent: str = "rtdemo-bench",
+    body: bytes | None = None,
+) -> Endpoint:
     """Resolve a URL once for all connections; of several addresses, use the first that connects.
 
     Arguments:
         url: of the stream, with its query.
         transport: of the stream.
-        headers: of the user, for each request.
+        headers: of the user, for each request; they replace others of the same name.
+        user_agent: name of the client in each request.
+        body: of a POST request; None for a GET request.
 
     Raises:
         OSError: if no address connects.
@@ -59,13 +84,10 @@ async def resolve(url: str, transport: Transport, headers: Mapping[str, str] | N
     parts = urlsplit(url)
     secure = parts.scheme in ("https", "wss")
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    head = (
-        f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: rtdemo-bench\r\n"
-        f"{_REQUEST_HEADERS[transport]}"
-    )
-    for name, value in (headers or {}).items():
-        head += f"{name}: {value}\r\n"
+    standard = {"Host": parts.netloc, "User-Agent": user_agent, **_HEADERS[transport]}
+    if body is not None:
+        standard |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    head = _request_head(parts, "GET" if body is None else "POST", standard, headers or {})
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for number, (family, _, _, _, at) in enumerate(found, 1):
@@ -77,7 +99,18 @@ async def resolve(url: str, transport: Transport, headers: Mapping[str, str] | N
         else:
             break
     tls = ssl.create_default_context() if secure else None
-    return Endpoint(transport, host, (family, at), head, tls)
+    return Endpoint(transport, host, (family, at), head, tls, body or b"")
+
+
+def _request_head(
+    parts: SplitResult, method: str, standard: Mapping[str, str], given: Mapping[str, str]
+) -> str:
+    """Return the first line and the headers; those of the user replace the others."""
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    names = {name.lower() for name in given}
+    kept = {name: text for name, text in standard.items() if name.lower() not in names}
+    lines = [f"{name}: {text}\r\n" for name, text in {**kept, **given}.items()]
+    return f"{method} {path} HTTP/1.1\r\n{''.join(lines)}"
 
 
 async def _connect_socket(family: int, at: Any) -> socket.socket:
@@ -104,17 +137,17 @@ async def connect(endpoint: Endpoint, arrivals: ConnectionArrivals) -> Connectio
     began = server_clock.now()
     sock = await _connect_socket(*endpoint.at)
     connected = server_clock.now()
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(
-        lambda: Connection(endpoint.transport, arrivals),
-        sock=sock,
-        ssl=endpoint.tls,
-        server_hostname=endpoint.host if endpoint.tls else None,
-    )
+    connection = Connection(endpoint.transport, arrivals)
+    if endpoint.tls is None:
+        connection.use(StampedSocket(sock, connection))
+    else:
+        await asyncio.get_running_loop().create_connection(
+            lambda: connection, sock=sock, ssl=endpoint.tls, server_hostname=endpoint.host
+        )
     connection.steps["tcp"] = connected - began
     if endpoint.tls is not None:
         connection.steps["tls"] = server_clock.now() - connected
-    connection.send_request(endpoint.request)
+    connection.send_request(endpoint.new_request())
     await connection.opened
     return connection
 
@@ -129,56 +162,74 @@ class Connection(asyncio.Protocol):
     Attributes:
         opened: done when the head of the response has arrived.
         welcomed: done when the first message has arrived.
+        closed: done when the connection has ended.
         steps: milliseconds by step of connecting: tcp, tls, answer, welcome.
-        bytes: received after the head, without TLS.
         end_reason: why it ended; empty if this side closed it; None while it is open.
+        is_complete: whether the server ended the stream in the regular way, after at least one message.
     """
 
     def __init__(self, transport: Transport, arrivals: ConnectionArrivals) -> None:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.welcomed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.steps: dict[str, float] = {}
-        self.bytes = 0
         self.arrivals = arrivals
         self.end_reason: str | None = None
+        self.is_complete = False
         self._kind: Transport = transport
         self._head = b""
         self._reader: StreamReader | None = None
+        self._ends_by_close = False
         self._step_began = 0.0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def use(self, transport: StampedSocket | asyncio.Transport) -> None:
         """Keep the socket's transport."""
+        self._transport = transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the socket's transport, with TLS."""
         # uvloop's transport has the methods, but not the base class.
-        self._transport = cast("asyncio.Transport", transport)
+        self.use(cast("asyncio.Transport", transport))
 
-    def send_request(self, request: str) -> None:
-        """Send the GET request.
-
-        Arguments:
-            request: its head, without its key and its end.
-        """
+    def send_request(self, request: bytes) -> None:
+        """Send the request."""
         self._step_began = server_clock.now()
-        key = b64encode(os.urandom(16)).decode()
-        self._transport.write(f"{request}Sec-WebSocket-Key: {key}\r\n\r\n".encode())
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        """Record the messages that end in these bytes, with their arrival."""
-        at = server_clock.now()
+        """Record the messages that end in these bytes, with TLS."""
+        self.received(data, server_clock.now(), is_stamped=False)
+
+    def received(self, data: bytes, at: float, is_stamped: bool) -> None:
+        """Record the messages that end in these bytes.
+
+        Arguments:
+            data: the bytes.
+            at: their arrival, milliseconds of `server_clock.now`.
+            is_stamped: whether the kernel took that time.
+        """
         if self._reader is None:
             data = self._read_head(data, at)
             if not data or self._reader is None:
                 return
-        self.bytes += len(data)
+        self.arrivals.bytes += len(data)
+        end = ""
         try:
             payloads = self._reader.feed(data)
+        except StreamEnd as ended:
+            payloads, end = ended.payloads, str(ended)
         except ValueError as error:
-            self._end(str(error))
+            self._end(f"sent {error}")
             return
         for payload in payloads:
             self.arrivals.record(payload, at)
+        if is_stamped:
+            self.arrivals.stamped += len(payloads)
         if payloads and not self.welcomed.done():
             self.steps["welcome"] = at - self._step_began
             self.welcomed.set_result(None)
+        if end:
+            self._end(end)
 
     def _read_head(self, data: bytes, at: float) -> bytes:
         """Read the response's head; return the bytes after it, or nothing while it is incomplete."""
@@ -189,47 +240,80 @@ class Connection(asyncio.Protocol):
                 self._end(f"sent response headers of over {MAX_HEAD_BYTES >> 10} KiB")
             return b""
         first, *lines = head.split(b"\r\n")
+        if first.partition(b" ")[2][:3] in _INTERIM_STATUSES:
+            self._head = b""
+            return self._read_head(rest, at)
         fields = {
             name.strip().lower(): value.strip()
             for name, _, value in (line.partition(b":") for line in lines)
         }
-        if problem := self._problem(first, fields):
+        if problem := _problem(self._kind, first, fields, rest):
             self._end(problem)
             return b""
         self._head = b""
         self.steps["answer"], self._step_began = at - self._step_began, at
-        chunked = fields.get(b"transfer-encoding", b"").lower() == b"chunked"
-        self._reader = new_reader(self._kind, chunked, self._transport.write)
+        self._reader = self._new_reader(fields)
         self.opened.set_result(None)
         return rest
 
-    def _problem(self, first: bytes, fields: dict[bytes, bytes]) -> str | None:
-        """Return why a response is not a stream that can be measured; None if it is."""
-        version, _, rest = first.partition(b" ")
-        if not version.startswith(b"HTTP/1."):
-            return "does not speak HTTP/1.1"
-        if rest[:3] != _EXPECTED_STATUS[self._kind]:
-            return f"answered {rest.decode('latin-1')[:100]!r}"
-        if self._kind == "sse" and not fields.get(b"content-type", b"").startswith(b"text/event-stream"):
-            return "does not send an event stream"
-        if encoding := fields.get(b"content-encoding"):
-            name = encoding.decode("latin-1")[:20]
-            return f"compresses with {name}, although the request does not accept it"
-        return None
+    def _new_reader(self, fields: Mapping[bytes, bytes]) -> StreamReader:
+        if self._kind == "websocket":
+            return FrameReader(self._transport.write)
+        chunked = fields.get(b"transfer-encoding", b"").lower() == b"chunked"
+        given = fields.get(b"content-length", b"")
+        is_length = given.isdigit() and len(given) <= MAX_LENGTH_DIGITS and not chunked
+        self._ends_by_close = not (chunked or is_length)
+        return BodyReader(chunked, int(given) if is_length else None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Record why the connection ended."""
-        self._end(f"was cut ({exc})" if exc else "was closed by the server")
+        is_end = exc is None and self._ends_by_close
+        self._end(ENDED if is_end else f"was cut ({exc})" if exc else "was closed by the server")
 
     def _end(self, why: str) -> None:
         if self.end_reason is None:
             self.end_reason = why
+            self.is_complete = why == ENDED and self.welcomed.done()
         if not self.opened.done():
             self.opened.set_exception(ConnectionError(why))
         self.welcomed.cancel()
+        if not self.closed.done():
+            self.closed.set_result(None)
         self._transport.abort()
 
     def close(self) -> None:
         """Close the connection from this side."""
         self.end_reason = self.end_reason or ""
         self._transport.abort()
+
+
+def _problem(
+    transport: Transport, first: bytes, fields: Mapping[bytes, bytes], body: bytes
+) -> str | None:
+    """Return why a response is not a stream that can be measured; None if it is.
+
+    Arguments:
+        transport: that was requested.
+        first: line of the response.
+        fields: headers of the response, by name in lower case.
+        body: what has arrived of it.
+    """
+    version, _, status = first.partition(b" ")
+    if not version.startswith(b"HTTP/1."):
+        return "does not speak HTTP/1.1"
+    kind = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if status[:3] != _EXPECTED_STATUS[transport]:
+        reason = "" if kind == b"text/html" else _text(body)
+        return f"answered {_text(status)}" + (f": {reason}" if reason else "")
+    if transport == "sse" and kind != b"text/event-stream":
+        return f"answered with {_text(kind) or 'no content type'}, which is not an event stream"
+    encoding = fields.get(b"content-encoding", b"").lower()
+    if encoding not in (b"", b"identity"):
+        return f"compresses with {_text(encoding)}, although the request does not accept it"
+    return None
+
+
+def _text(data: bytes) -> str:
+    """Return the start of what a server sent, as one line that is safe on a terminal."""
+    words = data[: 4 * MAX_REASON_LENGTH].decode(errors="replace").split()
+    return printable(" ".join(words))[:MAX_REASON_LENGTH]

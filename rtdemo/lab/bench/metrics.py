@@ -9,13 +9,28 @@ from typing import Literal
 from rtdemo.lab.bench.result import Round, SecondBlock
 from rtdemo.timing.histogram import RESOLUTION, Latencies, merged
 
-Basis = Literal["due", "sent"]
-"""The instant from which a latency is measured."""
-BASIS_LABELS: Mapping[Basis, str] = {"due": "from due time", "sent": "from sentAt"}
+Basis = Literal["due", "sent", "gap"]
+"""What durations are: latencies from due times or from `sentAt`, or gaps between messages."""
+BASIS_LABELS: Mapping[Basis, str] = {
+    "due": "from due time",
+    "sent": "from sentAt",
+    "gap": "since the previous message",
+}
+Scale = Literal["ms", "points", "share"]
+"""How a difference is given: in milliseconds, in percentage points, or as a share of the first side."""
+_KINDS: Mapping[Basis, Callable[[SecondBlock], Latencies]] = {
+    "due": lambda block: block.due,
+    "sent": lambda block: block.sent,
+    "gap": lambda block: block.gap,
+}
 MAX_OTHER_CORES = 0.25
 """Cores that other processes may use without a warning."""
 MIN_SAMPLES: Mapping[float, int] = {99.9: 10_000, 99.0: 1_000, 95.0: 200}
 """Samples that a percentile needs, so that ten lie beyond it."""
+
+
+EQUAL_SHARE = 0.05
+"""Share up to which two figures count as equal, in both directions."""
 
 
 @dataclass(frozen=True)
@@ -25,20 +40,25 @@ class Metric:
     Arguments:
         label: for people.
         unit: of the figure.
-        percent: percentile of the latencies; None for other figures.
+        scale: of a difference.
+        least: smallest difference that counts, in the unit of the scale. For milliseconds, a share of
+            the figure; see `comparison.py`.
+        equal: largest difference that still counts as none, in the same unit.
+        percent: percentile of the durations; None for other figures.
+        basis: of the durations; None for that of the headline.
         value: function that returns the figure of one round; None if the round has none.
-        resolution: smallest measurable difference, as a share, or in percentage points.
-        in_points: True if differences are in percentage points, not a share.
         more_is_worse: True if a larger figure is worse.
         needs_quiet: True if other busy processes change the figure, so that two runs do not compare.
     """
 
     label: str
     unit: str
+    scale: Scale = "ms"
+    least: float = 2 * RESOLUTION
+    equal: float = EQUAL_SHARE
     percent: float | None = None
+    basis: Basis | None = None
     value: Callable[[Round], float | None] = lambda _round: None
-    resolution: float = 2 * RESOLUTION
-    in_points: bool = False
     more_is_worse: bool = True
     needs_quiet: bool = True
 
@@ -53,60 +73,66 @@ def _maximum(one: Round) -> float | None:
 
 
 METRICS: Mapping[str, Metric] = {
-    "p50": Metric("p50", "ms", 50.0),
-    "p95": Metric("p95", "ms", 95.0),
-    "p99": Metric("p99", "ms", 99.0),
-    "p99.9": Metric("p99.9", "ms", 99.9),
+    "p50": Metric("p50", "ms", percent=50.0),
+    "p95": Metric("p95", "ms", percent=95.0),
+    "p99": Metric("p99", "ms", percent=99.0),
+    "p99.9": Metric("p99.9", "ms", percent=99.9),
     "max": Metric("max", "ms", value=_maximum),
+    "gap50": Metric("gap p50", "ms", percent=50.0, basis="gap"),
+    "gap95": Metric("gap p95", "ms", percent=95.0, basis="gap"),
+    "gap99": Metric("gap p99", "ms", percent=99.0, basis="gap"),
     "jitter": Metric(
         "jitter", "ms", value=lambda one: one.figures.jitter if one.figures.streams else None
     ),
     "rate": Metric(
         "rate kept",
         "%",
+        scale="points",
+        least=0.1,
+        equal=1.0,
         value=lambda one: _ratio(one.figures.kept, one.figures.due, 100),
-        resolution=0.1,
-        in_points=True,
         more_is_worse=False,
     ),
     "loss": Metric(
         "lost",
         "%",
+        scale="points",
+        least=0.01,
+        equal=0.1,
         value=lambda one: _ratio(one.figures.lost, one.figures.lost + one.figures.numbered, 100),
-        resolution=0.01,
-        in_points=True,
         needs_quiet=False,
     ),
     "bytes": Metric(
         "bytes per message",
         "B",
+        scale="share",
+        least=0.005,
         value=lambda one: _ratio(one.received.bytes, one.received.messages),
-        resolution=0.005,
         needs_quiet=False,
     ),
     "cpu": Metric(
         "server CPU per message",
         "µs",
+        scale="share",
+        least=0.02,
         value=lambda one: _ratio(one.server_cpu, one.figures.messages, 1e6),
-        resolution=0.02,
     ),
 }
 """Every metric by the name that --fail-if takes."""
 
 
 def basis(rounds: Iterable[Round]) -> Basis:
-    """Return the basis of the headline latency: "due" if all rounds have due times."""
-    return "due" if all(one.figures.due for one in rounds) else "sent"
+    """Return the basis of the headline latency: "due" if all rounds with messages have due times."""
+    return "due" if all(one.figures.due for one in rounds if one.figures.messages) else "sent"
 
 
 def blocks(one: Round, of: Basis) -> list[Latencies]:
-    """Return a round's latencies, one element for each second."""
-    kind: Callable[[SecondBlock], Latencies] = (lambda b: b.due) if of == "due" else (lambda b: b.sent)
-    return [kind(block) for block in one.figures.blocks]
+    """Return a round's durations, one element for each second."""
+    return [_KINDS[of](block) for block in one.figures.blocks]
 
 
 def latencies(rounds: Sequence[Round], of: Basis) -> Latencies:
-    """Return the latencies of all rounds together; empty if they are unknown."""
+    """Return the durations of all rounds together; empty if they are unknown."""
     return merged(block for one in rounds for block in blocks(one, of))
 
 

@@ -28,7 +28,6 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 """Longest line that a worker may send."""
 WORKER_EXIT_TIMEOUT_S = 5.0
 SERVER_START_TIMEOUT_S = 20.0
-SERVER_STOP_TIMEOUT_S = 40.0
 _WORKER_COMMAND = ("-m", "rtdemo.lab.bench.worker")
 _SERVER_COMMAND = (
     *("-m", "rtdemo", "serve", "--host", "127.0.0.1", "--port", "0", "--single-site"),
@@ -182,10 +181,6 @@ async def _read_url(process: asyncio.subprocess.Process) -> str:
 async def _stop_server(process: asyncio.subprocess.Process) -> None:
     if process.returncode is not None:
         return
-    process.terminate()
-    try:
-        async with asyncio.timeout(SERVER_STOP_TIMEOUT_S):
-            await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.communicate()
+    # It has nothing to lose: no log on disk, and no client but bench.
+    process.kill()
+    await process.communicate()

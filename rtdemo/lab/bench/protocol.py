@@ -12,6 +12,8 @@ from rtdemo.lab.bench.result import Cost, Figures, Received
 from rtdemo.protocol.client import Transport
 from rtdemo.timing.histogram import Latencies
 
+MAX_BODY_BYTES = 512 * 1024
+"""Longest body of a request; a plan has it as base64."""
 MAX_LINE_BYTES = 1 << 20
 """Longest line that a worker reads."""
 SETTLE_S = 1.0
@@ -30,6 +32,8 @@ class Plan(msgspec.Struct, frozen=True):
         at_once: largest number of connections that it opens at the same time.
         periods: milliseconds by producer, as the server lists them; others are estimated.
         headers: of the user, for each request.
+        body: of a POST request, which each connection repeats when its response ends; None for a GET
+            request.
     """
 
     url: str
@@ -38,6 +42,7 @@ class Plan(msgspec.Struct, frozen=True):
     at_once: int
     periods: dict[str, float]
     headers: dict[str, str] = {}
+    body: bytes | None = None
 
 
 class Ready(msgspec.Struct, rename="camel"):
@@ -89,8 +94,10 @@ class WorkerResult(msgspec.Struct, rename="camel"):
         cost: what measuring cost this worker.
         received: messages and bytes in the window.
         ended: number of connections that ended early, by reason.
-        unread: number of payloads without `sentAt`.
+        unread: number of messages without `sentAt`.
         left_out: number of messages over the worker's limit.
+        repeats: number of requests that were repeated after a complete response.
+        steps: durations by step of those requests.
     """
 
     seconds: float
@@ -100,3 +107,5 @@ class WorkerResult(msgspec.Struct, rename="camel"):
     ended: dict[str, int]
     unread: int
     left_out: int
+    repeats: int = 0
+    steps: dict[str, Latencies] = {}

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jinja2
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rtdemo.errors import printable
 from rtdemo.lab.bench import charts, metrics, verdict
-from rtdemo.lab.bench.comparison import compare
+from rtdemo.lab.bench.comparison import Comparison
 from rtdemo.lab.bench.metrics import METRICS, Basis
-from rtdemo.lab.bench.result import UNKNOWN, ParityState, Round, Run
+from rtdemo.lab.bench.result import ParityState, Round, Run
+from rtdemo.lab.bench.wording import NO_FIGURE, UNKNOWN, difference_text, number, why_unknown
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.settings.folders import bundled
 from rtdemo.timing.histogram import Latencies, merged
 
 PIPE_WIDTH = 100
 """Columns of the table if the output is not a terminal."""
-NO_FIGURE = "\N{EN DASH}"
-"""Shown for a figure that is unknown."""
-PERCENTILES = ("p50", "p95", "p99", "p99.9")
-STATE_LABELS: dict[ParityState, str] = {"ok": "ok", UNKNOWN: "unknown", "failed": "FAILED"}
+STATE_LABELS: dict[ParityState, str] = {"ok": "ok", "unknown": "unknown", "failed": "FAILED"}
 _COLOURS: dict[Transport, str] = {"websocket": "blue", "sse": "green"}
 _DUE = (
     "This percentage of messages arrived within this time after they were due. It includes stalls of"
     " the server."
 )
 _SENT = "The same from sentAt, when the server sent: the delay of network and client."
+_GAPS = "The time between two messages of one connection, as they arrive."
+_JITTER = (
+    "Variation of transit time (RFC 3550, section 6.4.1), mean of streams; without sentAt, of gaps."
+)
+_CPU = "User and system time of the server's processes, including loopback."
+_SAMPLES: dict[Basis, str] = {"due": "due times", "sent": "messages", "gap": "gaps"}
 _STEPS = {"tcp": "TCP", "tls": "TLS", "answer": "first byte", "welcome": "welcome", "total": "total"}
 _STEP_ABOUT = {
     "tcp": "From the start until TCP is connected.",
@@ -40,12 +46,12 @@ _STEP_ABOUT = {
 }
 
 
-def html_page(run: Run, old: Run | None = None) -> bytes:
+def html_page(run: Run, comparison: Comparison | None) -> bytes:
     """Return the report as an HTML page, UTF-8.
 
     Arguments:
-        run: with at least one round.
-        old: an earlier run to compare with.
+        run: with its verdicts.
+        comparison: of its transports, if it has two.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(bundled("templates")),
@@ -58,48 +64,57 @@ def html_page(run: Run, old: Run | None = None) -> bytes:
         run=run,
         labels=LABELS,
         states=STATE_LABELS,
-        verdicts=verdict.verdicts(run, old),
         accuracy=verdict.accuracy(run),
+        conditions=conditions(run),
         plots=charts.plots(run),
-        sections=sections(run),
+        sections=sections(run, comparison),
     )
     return text.encode()
 
 
-def print_report(run: Run, old: Run | None = None) -> None:
-    """Print the figures, the verdict, the parity checks, the notes and the warnings.
+def print_report(run: Run, comparison: Comparison | None) -> None:
+    """Print the verdict, the figures, the parity checks, the notes and the warnings.
 
     Arguments:
-        run: with at least one round.
-        old: an earlier run to compare with.
+        run: with its verdicts.
+        comparison: of its transports, if it has two.
     """
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH, color_system=None)
-    console.print(_heading(run), soft_wrap=True)
-    console.print(_table(run))
-    for line in verdict.verdicts(run, old) + verdict.accuracy(run):
-        console.print(Text(line), style="bold", soft_wrap=True)
+
+    def show(text: str, style: str = "") -> None:
+        # A pipe gets each sentence as one line; on a terminal no word is cut.
+        console.print(Text(text), style=style, soft_wrap=not console.is_terminal)
+
+    for one in run.verdicts:
+        show(one.sentence, "bold")
+    for line in (conditions(run), *verdict.accuracy(run)):
+        show(line)
+    console.print(_table(run, comparison))
     for check in run.parity:
-        console.print(
-            Text(f"  {STATE_LABELS[check.state]:<8}  {check.name}: {check.words}"), soft_wrap=True
-        )
+        show(f"  {STATE_LABELS[check.state]:<8}  {check.name}: {check.words}")
     for note in run.notes:
-        console.print(Text(f"note: {note}"), soft_wrap=True)
+        show(f"note: {note.text}")
     for warning in run.warnings:
-        console.print(Text(f"warning: {warning}"), soft_wrap=True)
+        show(f"warning: {warning.text}")
 
 
-def _heading(run: Run) -> Text:
+def conditions(run: Run) -> str:
+    """Return what was measured, and how, as one line."""
     s = run.settings
-    interrupted = "   CUT SHORT" if run.cut_short else ""
-    return Text(
-        f"{run.target} ({run.environment.server}): {s.connections} connections, speed {s.speed:g},"
-        f" {len(run.rounds)} rounds of {s.seconds:g} s, in turns{interrupted}"
-    )
+    rounds = Counter(one.transport for one in run.rounds)
+    each = f"{len(run.rounds)} round{'s' if len(run.rounds) > 1 else ''} of {s.seconds:g} s"
+    turns = ", in turns" if len(rounds) > 1 else ""
+    speed = f", speed {s.speed:g}" if s.speed != 1 else ""
+    method = ", POST" if s.body_bytes is not None else ""
+    cut = ", CUT SHORT" if run.cut_short else ""
+    connections = f"{s.connections} connection{'s' if s.connections > 1 else ''}"
+    server = f" ({run.environment.server})" if run.environment.server else ""
+    return f"{printable(run.target)}{server}: {connections}{speed}{method}, {each}{turns}{cut}"
 
 
-def _table(run: Run) -> Table:
+def _table(run: Run, comparison: Comparison | None) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("")
     for transport in run.transports:
@@ -107,10 +122,10 @@ def _table(run: Run) -> Table:
     table.add_column("")
     both = run.transports[::-1] if len(run.transports) > 1 else []
     table.add_column(" vs ".join(LABELS[transport] for transport in both))
-    for section in sections(run):
+    for section in sections(run, comparison):
         table.add_row(Text(section.title, style="bold"))
         for row in section.rows:
-            reason = row.about if NO_FIGURE in row.figures else ""
+            reason = row.about if row.about.startswith(UNKNOWN) else ""
             table.add_row(f"  {row.label}", *row.figures, row.unit, row.difference or reason)
     return table
 
@@ -149,16 +164,32 @@ class Section:
     about: str = ""
 
 
-def sections(run: Run) -> list[Section]:
-    """Return the figures of a run; sections without figures are left out."""
+def sections(run: Run, comparison: Comparison | None) -> list[Section]:
+    """Return the figures of a run; sections without figures are left out.
+
+    Arguments:
+        run: with at least one round.
+        comparison: of its transports, if it has two.
+    """
+    gaps = _durations(run, "gap", comparison) if has_untimed(run) else ()
     found = [
-        Section("Latency from due time", _latency(run, "due"), _DUE),
-        Section("Latency from sentAt", _latency(run, "sent"), _SENT),
-        Section("Delivery", _delivery(run)),
+        Section("Latency from due time", _durations(run, "due", comparison), _DUE),
+        Section("Latency from sentAt", _durations(run, "sent", comparison), _SENT),
+        Section("Gaps between messages", gaps, _GAPS),
+        Section("Delivery", _delivery(run, comparison)),
         Section("Connecting", _connecting(run)),
-        Section("Server", _server(run)),
+        Section("Server", _server(run, comparison)),
     ]
-    return [section for section in found if any(_has_figures(row) for row in section.rows)]
+    return [
+        replace(section, rows=tuple(row for row in section.rows if _is_shown(row)))
+        for section in found
+        if any(_has_figures(row) for row in section.rows)
+    ]
+
+
+def _is_shown(row: Row) -> bool:
+    """Return whether a row has a figure, or a reason why it has none."""
+    return _has_figures(row) or row.about.startswith(UNKNOWN)
 
 
 def _has_figures(row: Row) -> bool:
@@ -169,59 +200,50 @@ def _rounds(run: Run) -> list[Sequence[Round]]:
     return [run.of(transport) for transport in run.transports]
 
 
-def number(value: float | None) -> str:
-    """Return a figure as text with about four digits."""
-    if value is None:
-        return NO_FIGURE
-    if value == 0:
-        return "0"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return (
-        f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
+def has_untimed(run: Run) -> bool:
+    """Return whether a transport has messages, and none of them has `sentAt`."""
+    return any(
+        one.figures.messages and one.figures.messages == one.figures.untimed for one in run.rounds
     )
 
 
-def _latency(run: Run, basis: Basis) -> tuple[Row, ...]:
+def _durations(run: Run, basis: Basis, comparison: Comparison | None) -> tuple[Row, ...]:
     whole = [metrics.latencies(rounds, basis) for rounds in _rounds(run)]
-    is_headline = basis == metrics.basis(run.rounds)
+    if not any(one.counts for one in whole):
+        return ()
+    prefix = "gap" if basis == "gap" else "p"
+    is_compared = basis in ("gap", metrics.basis(run.rounds))
     rows = []
-    for name in PERCENTILES:
+    for percent in (50, 95, 99) if basis == "gap" else (50, 95, 99, 99.9):
+        name = f"{prefix}{percent:g}"
         figures, about = _percentile(whole, name, "messages")
-        difference = _difference(run, name) if is_headline else ""
-        rows.append(Row(name, "ms", figures, difference, about))
-    known = tuple(number(len(one) or None) for one in whole)
+        difference = _difference(comparison, run, name) if is_compared else ""
+        rows.append(Row(f"p{percent:g}", "ms", figures, difference, about))
+    known = tuple(f"{len(one):,}" if one.counts else NO_FIGURE for one in whole)
     maximum = tuple(number(one.maximum * 1000 if one.counts else None) for one in whole)
-    return (
-        *rows,
-        Row("max", "ms", maximum),
-        Row("samples", "due times" if basis == "due" else "messages", known),
-    )
+    return (*rows, Row("max", "ms", maximum), Row(_SAMPLES[basis], "", known))
 
 
 def _percentile(found: Sequence[Latencies], name: str, samples: str) -> tuple[tuple[str, ...], str]:
     """Return a percentile of each side as text, and why one is unknown."""
     percent = METRICS[name].percent or 0.0
     values = [metrics.percentile(one, percent) for one in found]
-    about = ""
-    if None in values:
-        about = f"unknown: it needs {metrics.MIN_SAMPLES.get(percent, 1):,} {samples}."
+    about = why_unknown(percent, samples) if None in values else ""
     return tuple(map(number, values)), about
 
 
-def _difference(run: Run, name: str) -> str:
-    if len(run.transports) < 2:
-        return ""
-    found = compare(name, *_rounds(run))
+def _difference(comparison: Comparison | None, run: Run, name: str) -> str:
+    found = comparison.difference(name) if comparison is not None else None
     if found is None:
         return ""
-    return verdict.format_change(found) if found.is_clear else "no clear difference"
+    first, second = (LABELS[transport] for transport in run.transports)
+    return difference_text(found, first, second)
 
 
-def _metric(run: Run, name: str, about: str) -> Row:
+def _metric(run: Run, comparison: Comparison | None, name: str, about: str) -> Row:
     metric = METRICS[name]
     values = tuple(number(metrics.mean(rounds, metric)) for rounds in _rounds(run))
-    return Row(metric.label, metric.unit, values, _difference(run, name), about)
+    return Row(metric.label, metric.unit, values, _difference(comparison, run, name), about)
 
 
 def _means(run: Run, value: Callable[[Round], float | None]) -> tuple[str, ...]:
@@ -233,22 +255,26 @@ def _means(run: Run, value: Callable[[Round], float | None]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _delivery(run: Run) -> tuple[Row, ...]:
+def _delivery(run: Run, comparison: Comparison | None) -> tuple[Row, ...]:
     rate = _means(run, lambda one: one.figures.messages / one.seconds if one.seconds else None)
-    return (
-        Row("messages", "per second", rate, about="Received on all connections together."),
-        _metric(run, "rate", "The share of due messages that arrived."),
-        _metric(run, "loss", "By each producer's seq: messages that never arrived."),
+    rows = (
+        Row("messages per second", "", rate, about="Received on all connections together."),
+        _metric(run, comparison, "rate", "The share of due messages that arrived."),
+        _metric(run, comparison, "loss", "By each producer's seq: messages that never arrived."),
         _sequence(run, "repeated", lambda one: one.figures.repeated),
         _sequence(run, "out of order", lambda one: one.figures.disordered),
-        _metric(run, "jitter", "Variation of transit time (RFC 3550, section 6.4.1), mean of streams."),
-        _metric(run, "bytes", "On the wire with framing and heartbeats, without TLS."),
+        _metric(run, comparison, "jitter", _JITTER),
+        _metric(run, comparison, "bytes", "On the wire with framing and heartbeats, without TLS."),
     )
+    if run.settings.body_bytes is None:
+        return rows
+    repeats = _means(run, lambda one: one.repeats)
+    return (*rows, Row("requests per round", "", repeats, about="Repeated after a complete response."))
 
 
 def _sequence(run: Run, label: str, value: Callable[[Round], int]) -> Row:
     counts = _means(run, lambda one: value(one) if one.figures.numbered else None)
-    return Row(label, "per round", counts, about="By each producer's seq, on all connections.")
+    return Row(f"{label} per round", "", counts, about="By each producer's seq, on all connections.")
 
 
 def _connecting(run: Run) -> tuple[Row, ...]:
@@ -260,17 +286,18 @@ def _connecting(run: Run) -> tuple[Row, ...]:
         if not any(one.counts for one in whole):
             continue
         for name in ("p50", "p95"):
-            figures, why_unknown = _percentile(whole, name, "connections")
-            about = _STEP_ABOUT[step] if name == "p50" else ""
-            rows.append(Row(f"{label}, {name}", "ms", figures, about=why_unknown or about))
+            figures, _ = _percentile(whole, name, "connections")
+            row = Row(f"{label}, {name}", "ms", figures, about=_STEP_ABOUT[step])
+            if _has_figures(row):
+                rows.append(row)
     return tuple(rows)
 
 
-def _server(run: Run) -> tuple[Row, ...]:
+def _server(run: Run, comparison: Comparison | None) -> tuple[Row, ...]:
     about = "Growth of resident memory while the connections opened, divided by their number."
     memory = tuple(map(number, (_max_memory(rounds) for rounds in _rounds(run))))
     rows = (
-        _metric(run, "cpu", "User and system time of the server's processes, including loopback."),
+        _metric(run, comparison, "cpu", _CPU),
         Row("memory per connection", "KiB", memory, about=about),
     )
     return tuple(row for row in rows if _has_figures(row))

@@ -1,13 +1,17 @@
 """The result of a bench run, and its file: `rtdemo bench --json` writes it, `--compare` reads it.
 
-The names of the struct fields are the keys of the file. A change to them needs a new VERSION.
+The names of the struct fields are the keys of the file, in camel case; quantities have their unit at the
+end of the key. A changed key needs a new VERSION, and `_upgrade` then reads the older files.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,15 +21,18 @@ from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.timing.histogram import Latencies
 
 FORMAT = "rtdemo-bench"
-VERSION = 1
+VERSION = 2
+OLDEST_VERSION = 1
+"""Oldest version that can still be read."""
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_NAMES = 20
 """Largest number of irregular producers that figures list by name."""
-ParityState = Literal["ok", "not told", "failed"]
-"""Result of a parity check."""
-UNKNOWN: ParityState = "not told"
-"""State of a check that cannot be made; run files have this value."""
-_COUNTERS = ("messages", "due", "kept", "lost", "repeated", "disordered", "numbered", "streams", "mute")
+ParityState = Literal["ok", "unknown", "failed"]
+"""Result of a parity check; unknown if it cannot be made."""
+_COUNTERS = (
+    *("messages", "untimed", "due", "kept", "lost", "repeated", "disordered", "numbered", "streams"),
+    "mute",
+)
 """Fields of `Figures` that add up over workers."""
 
 
@@ -43,6 +50,39 @@ class ParityCheck(msgspec.Struct, frozen=True):
     words: str
 
 
+class Finding(msgspec.Struct, frozen=True):
+    """A fact about a run that a reader needs.
+
+    Arguments:
+        code: stable name of the kind of fact.
+        text: the fact, without a full stop.
+    """
+
+    code: str
+    text: str
+
+
+class Verdict(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
+    """The answer to one question about a run.
+
+    Arguments:
+        code: stable name of the kind of answer; `verdict.py` lists them.
+        sentence: for people.
+        metric: name of the figure that decides, such as `p99`.
+        low_ms, high_ms: the 95 % interval of its difference, second side minus first.
+        bound_ms: the difference is under this; of verdicts that claim equality.
+        flags: options that give enough data, if there was too little.
+    """
+
+    code: str
+    sentence: str
+    metric: str = ""
+    low_ms: float | None = None
+    high_ms: float | None = None
+    bound_ms: float | None = None
+    flags: str = ""
+
+
 class RunSettings(msgspec.Struct, rename="camel", frozen=True):
     """What the user asked for.
 
@@ -54,6 +94,7 @@ class RunSettings(msgspec.Struct, rename="camel", frozen=True):
         transports: to measure.
         processes: number of workers.
         producers: names, separated by commas; empty for bench's own choice.
+        body_bytes: size of the body of POST requests; None for GET requests.
     """
 
     connections: int = 100
@@ -63,6 +104,7 @@ class RunSettings(msgspec.Struct, rename="camel", frozen=True):
     transports: tuple[Transport, ...] = TRANSPORTS
     processes: int = 1
     producers: str = ""
+    body_bytes: int | None = None
 
 
 class SecondBlock(msgspec.Struct, rename="camel"):
@@ -71,10 +113,12 @@ class SecondBlock(msgspec.Struct, rename="camel"):
     Arguments:
         sent: from `sentAt`, of messages that arrived in this second.
         due: from the due time, of messages that were due in this second.
+        gap: time since the previous message of the connection, of messages that arrived in this second.
     """
 
     sent: Latencies = msgspec.field(default_factory=Latencies)
     due: Latencies = msgspec.field(default_factory=Latencies)
+    gap: Latencies = msgspec.field(default_factory=Latencies)
 
 
 class Figures(msgspec.Struct, rename="camel"):
@@ -83,12 +127,14 @@ class Figures(msgspec.Struct, rename="camel"):
     Arguments:
         blocks: one for each second; without latencies if the server's clock is unknown.
         messages: number that arrived in the window.
+        untimed: number of those without `sentAt`.
         due: number of messages that were due in the window.
         kept: number of due messages that arrived.
         lost, repeated, disordered: by the producers' `seq`, since the connections opened. A late
             message is disordered, not lost.
         numbered: number of messages with a `seq`.
-        jitter: milliseconds (RFC 3550 section 6.4.1), mean over streams.
+        jitter: milliseconds (RFC 3550 section 6.4.1), mean over streams. Without `sentAt`, as if each
+            connection's messages were sent at its median gap.
         streams: number of streams with a jitter.
         mute: number of connections that received nothing in the window.
         refuted: True if messages arrived before their `sentAt` on the clock that was assumed.
@@ -99,23 +145,24 @@ class Figures(msgspec.Struct, rename="camel"):
 
     blocks: list[SecondBlock]
     messages: int = 0
+    untimed: int = 0
     due: int = 0
     kept: int = 0
     lost: int = 0
     repeated: int = 0
     disordered: int = 0
     numbered: int = 0
-    jitter: float = 0.0
+    jitter: float = msgspec.field(default=0.0, name="jitterMs")
     streams: int = 0
     mute: int = 0
     refuted: bool = False
-    periods: dict[str, float] = msgspec.field(default_factory=dict)
+    periods: dict[str, float] = msgspec.field(default_factory=dict, name="periodsMs")
     irregular: list[str] = msgspec.field(default_factory=list)
     whole: bool = False
 
     def clear_latencies(self) -> None:
         """Remove all latencies: the server's clock is not the one that was assumed."""
-        self.blocks = [SecondBlock() for _ in self.blocks]
+        self.blocks = [SecondBlock(gap=block.gap) for block in self.blocks]
 
     def add(self, other: Figures) -> None:
         """Add the figures of another worker."""
@@ -124,6 +171,7 @@ class Figures(msgspec.Struct, rename="camel"):
         for mine, its in zip(self.blocks, other.blocks, strict=False):
             mine.sent.add(its.sent)
             mine.due.add(its.due)
+            mine.gap.add(its.gap)
         streams = self.streams + other.streams
         if streams:
             self.jitter = (self.jitter * self.streams + other.jitter * other.streams) / streams
@@ -144,23 +192,25 @@ class Cost(msgspec.Struct, rename="camel"):
         lag: how late the worker's event loop was.
     """
 
-    cpu: float
+    cpu: float = msgspec.field(name="cpuSeconds")
     share: float
     lag: Latencies
 
 
 class Received(msgspec.Struct, rename="camel"):
-    """Counts of what arrived; all three are read at the same instant.
+    """Counts of what arrived; all are read at the same instant.
 
     Arguments:
-        messages: with `sentAt`.
+        messages: number of messages.
         bytes: with framing, without TLS.
-        payload_bytes: of the messages' JSON.
+        payload_bytes: without framing.
+        stamped: number of messages of which the kernel took the time of arrival.
     """
 
     messages: int = 0
     bytes: int = 0
     payload_bytes: int = 0
+    stamped: int = 0
 
     def since(self, earlier: Received) -> Received:
         """Return what arrived since an earlier count."""
@@ -168,6 +218,7 @@ class Received(msgspec.Struct, rename="camel"):
             self.messages - earlier.messages,
             self.bytes - earlier.bytes,
             self.payload_bytes - earlier.payload_bytes,
+            self.stamped - earlier.stamped,
         )
 
     def add(self, other: Received) -> None:
@@ -175,6 +226,7 @@ class Received(msgspec.Struct, rename="camel"):
         self.messages += other.messages
         self.bytes += other.bytes
         self.payload_bytes += other.payload_bytes
+        self.stamped += other.stamped
 
 
 class Round(msgspec.Struct, rename="camel"):
@@ -193,8 +245,10 @@ class Round(msgspec.Struct, rename="camel"):
         memory: bytes of server memory for each connection; None unless the server is bench's own.
         others: cores that all other processes used; None if the server's processes are unknown.
         ended: number of connections that ended early, by reason.
-        unread: number of payloads without `sentAt`.
+        unread: number of messages without `sentAt`.
         left_out: number of messages over a worker's limit.
+        repeats: number of POST requests that were repeated after a complete response.
+        clock_offset: server time minus this machine's monotonic clock, milliseconds; None if unknown.
         clock_is_assumed: True if this machine's clock was used for a server without `/api/time`.
     """
 
@@ -204,53 +258,83 @@ class Round(msgspec.Struct, rename="camel"):
     steps: dict[str, Latencies]
     figures: Figures
     received: Received
-    clock_error: float | None
+    clock_error: float | None = msgspec.field(name="clockErrorMs")
     costs: list[Cost]
-    server_cpu: float | None = None
-    memory: float | None = None
-    others: float | None = None
+    server_cpu: float | None = msgspec.field(default=None, name="serverCpuSeconds")
+    memory: float | None = msgspec.field(default=None, name="memoryBytes")
+    others: float | None = msgspec.field(default=None, name="otherCores")
     ended: dict[str, int] = msgspec.field(default_factory=dict)
     unread: int = 0
     left_out: int = 0
+    repeats: int = 0
+    clock_offset: float | None = msgspec.field(default=None, name="clockOffsetMs")
     clock_is_assumed: bool = False
 
 
-class Run(msgspec.Struct, rename="camel"):
+class Run(msgspec.Struct, rename="camel", kw_only=True):
     """A bench run: the content of a run file.
 
     Arguments:
+        format, version: of the file.
+        headline: the answer in one sentence, which is the first verdict's; empty until it is known.
+        verdicts: the answer to each question; the most important one first.
+        summary: each figure as a number: its metric, what it was measured from, the value of each
+            transport with its unit, and the difference with its 95 % interval.
         at: start time, ISO 8601.
         target: the server's address, or `own server`.
         environment: where it ran.
         settings: what the user asked for.
-        format, version: of the file.
         cut_short: True if the run was interrupted.
         parity: whether both transports were measured under the same conditions.
-        notes: facts that a reader needs, one sentence each.
-        warnings: reasons to doubt the figures, one sentence each.
+        notes: facts that a reader needs.
+        warnings: reasons to doubt the figures.
         rounds: in the order in which they ran.
     """
 
+    format: str = FORMAT
+    version: int = VERSION
+    headline: str = ""
+    verdicts: list[Verdict] = []
+    summary: list[dict[str, str | float | None]] = []
     at: str
     target: str
     environment: Environment
     settings: RunSettings
-    format: str = FORMAT
-    version: int = VERSION
     cut_short: bool = False
-    parity: list[ParityCheck] = msgspec.field(default_factory=list)
-    notes: list[str] = msgspec.field(default_factory=list)
-    warnings: list[str] = msgspec.field(default_factory=list)
-    rounds: list[Round] = msgspec.field(default_factory=list)
+    parity: list[ParityCheck] = []
+    notes: list[Finding] = []
+    warnings: list[Finding] = []
+    rounds: list[Round] = []
 
     def of(self, transport: Transport) -> list[Round]:
         """Return the rounds of a transport."""
         return [one for one in self.rounds if one.transport == transport]
 
     @property
+    def is_stamped(self) -> bool:
+        """Whether the kernel took the time of each arrival, so that no latency includes its reading."""
+        return all(one.received.stamped >= one.received.messages for one in self.rounds)
+
+    @property
     def transports(self) -> list[Transport]:
         """The transports that have rounds, in the order of the settings."""
         return [name for name in self.settings.transports if self.of(name)]
+
+
+_RENAMED: Mapping[str, str] = {
+    "clockError": "clockErrorMs",
+    "cpu": "cpuSeconds",
+    "jitter": "jitterMs",
+    "memory": "memoryBytes",
+    "others": "otherCores",
+    "periods": "periodsMs",
+    "serverCpu": "serverCpuSeconds",
+}
+"""Keys of a round, of its figures and of its costs in version 1, and what they are called now."""
+
+
+_CHANGED = ("notes", "parity", "warnings")
+"""Keys of a run with other content in version 1; a comparison does not need them."""
 
 
 class _FileHeader(msgspec.Struct):
@@ -269,15 +353,33 @@ def read(path: Path) -> Run:
         header = msgspec.json.decode(text, type=_FileHeader)
         if header.format != FORMAT:
             raise FileError(path, "is not a run file; create one with rtdemo bench --json")
-        if header.version != VERSION:
-            problem = f"is a run file of version {header.version}, but this rtdemo reads {VERSION}"
+        if not OLDEST_VERSION <= header.version <= VERSION:
+            versions = f"{OLDEST_VERSION} to {VERSION}"
+            problem = f"is a run file of version {header.version}, but this rtdemo reads {versions}"
             raise FileError(path, f"{problem}; measure again")
+        if header.version < VERSION:
+            return _upgrade(text)
         return msgspec.json.decode(text, type=Run)
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from error
     except msgspec.DecodeError as error:
         problem = f"is not a run file: {error}; create one with rtdemo bench --json"
         raise FileError(path, problem) from error
+
+
+def _upgrade(text: bytes) -> Run:
+    """Return the figures of a file of version 1: its keys had no units, and its findings no codes."""
+    content = msgspec.json.decode(text, type=dict[str, Any])
+    content = {key: value for key, value in content.items() if key not in _CHANGED}
+    for one in _objects(content.get("rounds")):
+        for part in (one, *_objects([one.get("figures")]), *_objects(one.get("costs"))):
+            for old in part.keys() & _RENAMED.keys():
+                part[_RENAMED[old]] = part.pop(old)
+    return msgspec.convert(content | {"version": VERSION}, Run, str_keys=True)
+
+
+def _objects(found: object) -> list[dict[str, Any]]:
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -291,13 +393,32 @@ def _read_bytes(path: Path) -> bytes:
     return text
 
 
+def check_writable(path: Path) -> None:
+    """Check before a run that its file can be written afterwards.
+
+    Raises:
+        FileError: if it cannot.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            # Opening a pipe would wait for its reader.
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
+        part = _part(path)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
 def write(path: Path, content: bytes) -> None:
     """Write a file completely or not at all; to a device or a pipe, write directly.
 
     Raises:
         FileError: if it cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = _part(path)
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
@@ -307,4 +428,12 @@ def write(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise FileError(path, f"cannot be written: {error.strerror or error}") from error
+        raise _not_written(path, error) from error
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def _not_written(path: Path, error: OSError) -> FileError:
+    return FileError(path, f"cannot be written: {error.strerror or error}")

@@ -19,8 +19,9 @@ from rtdemo.lab.bench import fairness, machine
 from rtdemo.lab.bench.analysis import SENT_AT_ROUNDING_MS
 from rtdemo.lab.bench.processes import Workers, own_server, start_workers
 from rtdemo.lab.bench.protocol import SETTLE_S, Ready, Window, WindowEnd, WorkerResult
-from rtdemo.lab.bench.result import Round, Run
+from rtdemo.lab.bench.result import Finding, Round, Run
 from rtdemo.lab.bench.target import (
+    ServerInfo,
     Target,
     Usage,
     choose_producers,
@@ -42,19 +43,24 @@ OPEN_EXTRA_PER_CONNECTION_S = 0.05
 """Added to ALL_OPEN_TIMEOUT_S for each connection."""
 RESULT_TIMEOUT_S = 300.0
 """For the workers' analysis of a window."""
+MIN_EXPECTED_MESSAGES = 20
+"""Expected messages from which a round without any is an error."""
 MAX_CLOCK_SLEW_MS = 1.0
 """Distance that a clock under adjustment may move within a round."""
 Progress = Callable[[str, int, int], object]
 """Function that takes what is being done, the number of the round, and the number of rounds."""
 
 
-async def measure(run: Run, address: Address | None, progress: Progress) -> None:
+async def measure(
+    run: Run, address: Address | None, progress: Progress, body: bytes | None = None
+) -> None:
     """Measure, and add the results to a run; Ctrl-C and SIGTERM keep what was measured until then.
 
     Arguments:
         run: to add to.
         address: of the server; None to start one.
         progress: called before each step.
+        body: of POST requests to one stream; None for GET requests.
 
     Raises:
         ServerError: if the server cannot be reached, or sends nothing.
@@ -65,7 +71,7 @@ async def measure(run: Run, address: Address | None, progress: Progress) -> None
     # asyncio does the same for SIGINT. Without it our own server would keep running.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        await _measure(run, address, progress)
+        await _measure(run, address, progress, body)
     except asyncio.CancelledError:
         run.cut_short = True
         task.uncancel()
@@ -73,7 +79,7 @@ async def measure(run: Run, address: Address | None, progress: Progress) -> None
         fairness.add_warnings(run)
 
 
-async def _measure(run: Run, address: Address | None, progress: Progress) -> None:
+async def _measure(run: Run, address: Address | None, progress: Progress, body: bytes | None) -> None:
     memory: dict[Transport, float | None] = {}
     if address is None:
         for transport in run.settings.transports:
@@ -83,7 +89,7 @@ async def _measure(run: Run, address: Address | None, progress: Progress) -> Non
         server = address if address is not None else await stack.enter_async_context(own_server())
         session = aiohttp.ClientSession(middlewares=middlewares(server))
         http = await stack.enter_async_context(session)
-        target = await _new_target(run, http, server)
+        target = await _new_target(run, http, server, body)
         infos: dict[Transport, ConnectionInfo | None] = {}
         try:
             await _measure_rounds(run, target, http, infos, progress)
@@ -94,11 +100,14 @@ async def _measure(run: Run, address: Address | None, progress: Progress) -> Non
                 one.memory = memory.get(one.transport)
 
 
-async def _new_target(run: Run, http: aiohttp.ClientSession, address: Address) -> Target:
+async def _new_target(
+    run: Run, http: aiohttp.ClientSession, address: Address, body: bytes | None = None
+) -> Target:
     settings = run.settings
-    info = await fetch_server_info(http, address)
+    # A stream that is requested by POST is not rtdemo's.
+    info = await fetch_server_info(http, address) if body is None else ServerInfo()
     chosen = choose_producers(info, settings.transports, settings.producers, address.origin)
-    target = Target(address, info, settings, chosen)
+    target = Target(address, info, settings, chosen, body)
     target.find_processes()
     await target.update_clock()
     server = f"rtdemo {info.version}" if info.version else fairness.NOT_RTDEMO
@@ -107,18 +116,17 @@ async def _new_target(run: Run, http: aiohttp.ClientSession, address: Address) -
     return target
 
 
-def _notes(target: Target) -> list[str]:
+def _notes(target: Target) -> list[Finding]:
     notes = []
     if target.producers:
         transports = target.settings.transports
         names = left_out_producers(target.server_info, transports, target.producers)
         left_out = f"; left out: {', '.join(names)}" if names else ""
-        notes.append(f"measured producers: {target.producers}{left_out}")
+        text = f"measured producers: {target.producers}{left_out}"
+        notes.append(Finding("measured-producers", text))
     if target.clock is None:
-        notes.append(
-            "one-way latency is unknown: the server is on another machine and has no /api/time,"
-            " so its clock is unknown"
-        )
+        text = "the server is on another machine and has no /api/time, so its clock is unknown"
+        notes.append(Finding("clock-unknown", f"one-way latency is unknown: {text}"))
     return notes
 
 
@@ -140,9 +148,11 @@ async def _measure_rounds(
         if was_cut:
             run.cut_short = True
             return
-        if not found.figures.messages:
+        # If few are expected, there may be none by chance.
+        expected = target.expected_messages(transport)
+        if not found.figures.messages and not 0 < expected < MIN_EXPECTED_MESSAGES:
             run.rounds.pop()
-            problem = f"sent no message with `sentAt` within {found.seconds:g} s"
+            problem = f"sent no message within {found.seconds:g} s"
             url = target.address.stream(transport)
             raise ServerError(url, problem, "does it send without a request? try a longer --seconds")
 
@@ -175,12 +185,14 @@ async def _record_opening(
         if info is not None:
             target.check_processes(info)
         problem = target.process_problem
-        if problem and not any(problem in note for note in run.notes):
-            run.notes.append(f"server CPU and memory are unknown: {problem}")
+        if problem and not any(problem in note.text for note in run.notes):
+            text = f"server CPU and memory are unknown: {problem}"
+            run.notes.append(Finding("processes-unknown", text))
     missing = run.settings.connections - sum(one.opened for one in ready)
     if missing:
         problem = next(one.problem for one in ready if one.problem)
-        run.warnings.append(f"{LABELS[transport]}: {missing} connections did not open: {problem}")
+        text = f"{LABELS[transport]}: {missing} connections did not open: {problem}"
+        run.warnings.append(Finding("connections-failed", text))
 
 
 async def measure_round(
@@ -231,9 +243,12 @@ async def _wait_open(
     timeout_s = ALL_OPEN_TIMEOUT_S + OPEN_EXTRA_PER_CONNECTION_S * connections
     ready = await workers.receive(Ready, timeout_s)
     if not any(one.opened for one in ready):
-        problem = next(one.problem for one in ready)
-        fix = "are the address and --producers right?"
-        raise ServerError(target.address.stream(transport), problem, fix)
+        url, problem = target.address.stream(transport), next(one.problem for one in ready)
+        if unknown := target.unknown_producers():
+            names = sorted({producer.name for producer in target.server_info.producers})
+            raise ServerError(url, f"has no producer {unknown[0]!r}", f"it has {', '.join(names)}")
+        fix = "is the address right?" if target.body is None else "are the address and the body right?"
+        raise ServerError(url, problem, fix)
     return ready
 
 
@@ -270,8 +285,8 @@ def _combine(transport: Transport, ready: list[Ready], results: list[WorkerResul
         first.figures.add(result.figures)
         first.received.add(result.received)
     steps: dict[str, Latencies] = {}
-    for one in ready:
-        for step, took in one.steps.items():
+    for found in (*(one.steps for one in ready), *(result.steps for result in results)):
+        for step, took in found.items():
             steps.setdefault(step, Latencies()).add(took)
     ended: Counter[str] = Counter()
     for result in results:
@@ -288,6 +303,7 @@ def _combine(transport: Transport, ready: list[Ready], results: list[WorkerResul
         ended=dict(ended),
         unread=sum(result.unread for result in results),
         left_out=sum(result.left_out for result in results),
+        repeats=sum(result.repeats for result in results),
     )
 
 
@@ -297,6 +313,7 @@ def _set_clock_error(found: Round, target: Target, at: float) -> None:
     if found.figures.refuted:
         found.figures.clear_latencies()
     elif target.clock is not None:
+        found.clock_offset = target.clock.offset
         found.clock_error = target.clock.error_at(at) + SENT_AT_ROUNDING_MS * found.figures.whole
 
 

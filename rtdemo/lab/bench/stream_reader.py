@@ -14,6 +14,7 @@ from rtdemo.protocol.client import Transport
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Longest frame, message or chunk that is read."""
+ENDED = "the server ended the stream"
 _MAX_CHUNK_SIZE_LINE_BYTES = 1024
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING = 0x0, 0x1, 0x2, 0x8, 0x9
 _FINAL_TEXT = 0x81
@@ -25,6 +26,19 @@ _NO_STATUS_CODE = 1005
 """Code for a close frame without one (RFC 6455 section 7.1.5)."""
 
 
+class StreamEnd(ValueError):  # noqa: N818 - an end in order is no error
+    """The server has ended the stream in order.
+
+    Arguments:
+        sentence: what it sent.
+        payloads: payloads that ended before, in the same bytes.
+    """
+
+    def __init__(self, sentence: str, payloads: list[bytes] | None = None) -> None:
+        super().__init__(sentence)
+        self.payloads = payloads or []
+
+
 class StreamReader(Protocol):
     """Reads payloads from a stream's bytes."""
 
@@ -32,7 +46,8 @@ class StreamReader(Protocol):
         """Return the payloads that end in these bytes.
 
         Raises:
-            ValueError: if the bytes are not valid, or the stream ends.
+            StreamEnd: if the stream ends.
+            ValueError: if the bytes are not valid.
         """
         ...
 
@@ -59,12 +74,14 @@ class FrameReader:
         self._write = write
         self._rest = b""
         self._parts: list[bytes] = []
+        self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the text and binary messages that end in these bytes.
 
         Raises:
-            ValueError: if a frame is not valid or too long, or the server closes.
+            StreamEnd: if the server closes.
+            ValueError: if a frame is not valid or too long.
         """
         if (
             not self._rest
@@ -74,9 +91,14 @@ class FrameReader:
         ):
             return [data[2:]]
         data = self._rest + data
-        payloads, at = [], 0
+        payloads: list[bytes] = []
+        at = 0
         while (span := _frame_payload(data, at)) is not None:
-            payload = self._handle(data[at], data[span])
+            try:
+                payload = self._handle(data[at], data[span])
+            except StreamEnd as end:
+                end.payloads = payloads
+                raise
             if payload is not None:
                 payloads.append(payload)
             at = span.stop
@@ -91,13 +113,14 @@ class FrameReader:
         elif kind == _CLOSE:
             self._write(bytes((_MASKED_CLOSE, 0x80 | len(body))) + _ZERO_KEY + body)
             code = int.from_bytes(body[:2]) if len(body) > 1 else _NO_STATUS_CODE
-            raise ValueError(f"the server closed with code {code}")
+            raise StreamEnd(f"the server closed with code {code}")
         elif kind in (_CONTINUATION, _TEXT, _BINARY):
             self._parts.append(body)
-            if sum(map(len, self._parts)) > MAX_FRAME_BYTES:
+            self._size += len(body)
+            if self._size > MAX_FRAME_BYTES:
                 raise ValueError(f"a message of over {MAX_FRAME_BYTES} bytes")
             if head & 0x80:
-                whole, self._parts = b"".join(self._parts), []
+                whole, self._parts, self._size = b"".join(self._parts), [], 0
                 return whole
         return None
 
@@ -122,38 +145,55 @@ class BodyReader:
     """Read the events of an HTTP/1.1 body.
 
     Arguments:
-        chunked: whether the body is chunked (RFC 9112 section 7.1), or continues until the end.
+        chunked: whether the body is chunked (RFC 9112 section 7.1).
+        length: its bytes, if it has a Content-Length; None if it continues until the connection closes.
+
+    Attributes:
+        parser: of the events; has the last id and `retry:`.
     """
 
-    def __init__(self, chunked: bool) -> None:
+    def __init__(self, chunked: bool, length: int | None = None) -> None:
         self._chunked = chunked
-        self._parser = EventParser()
+        self._left = length
+        self.parser = EventParser()
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the data of the events that end in these bytes.
 
         Raises:
-            ValueError: if a chunk is not valid or too long, or the body ends.
+            StreamEnd: if the body ends.
+            ValueError: if a chunk is not valid or too long.
         """
         if not self._chunked:
-            return self._events(data)
+            return self._events_within_length(data)
         data = self._rest + data
         payload = _single_event(data)
-        if payload is not None and self._parser.is_between_events:
+        if payload is not None and self.parser.is_between_events:
             self._rest = b""
             return [payload]
-        body, at = [], 0
+        body: list[bytes] = []
+        at = 0
         while (span := _chunk_data(data, at)) is not None:
             if span.start == span.stop:
-                raise ValueError("the server ended the stream")
+                raise StreamEnd(ENDED, self._events(b"".join(body)))
             body.append(data[span])
             at = span.stop + 2
         self._rest = data[at:]
         return self._events(b"".join(body))
 
+    def _events_within_length(self, data: bytes) -> list[bytes]:
+        if self._left is None:
+            return self._events(data)
+        data = data[: self._left]
+        self._left -= len(data)
+        events = self._events(data)
+        if not self._left:
+            raise StreamEnd(ENDED, events)
+        return events
+
     def _events(self, body: bytes) -> list[bytes]:
-        return [event.data for event in self._parser.feed(body)] if body else []
+        return [event.data for event in self.parser.feed(body)] if body else []
 
 
 def _single_event(data: bytes) -> bytes | None:
@@ -169,7 +209,13 @@ def _single_event(data: bytes) -> bytes | None:
 
 def _chunk_size(head: bytes) -> int:
     """Return the size from a chunk's first line; ignore extensions."""
-    size = int(head.partition(b";")[0], 16)
+    digits = head.partition(b";")[0].strip()
+    try:
+        size = int(digits, 16) if digits.isalnum() else -1
+    except ValueError:
+        size = -1
+    if size < 0:
+        raise ValueError("a chunk without a size")
     if not 0 <= size <= MAX_FRAME_BYTES:
         raise ValueError(f"a chunk of {size} bytes")
     return size

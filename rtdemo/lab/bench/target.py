@@ -42,6 +42,7 @@ class Target:
         server_info: what it reports about itself.
         settings: of the run.
         producers: to measure, separated by commas; empty for all.
+        body: of the POST requests; None for GET requests.
 
     Attributes:
         clock: offset of its clock; None if it is unknown.
@@ -54,6 +55,7 @@ class Target:
     server_info: ServerInfo
     settings: RunSettings
     producers: str
+    body: bytes | None = None
     clock: Reading | None = None
     pids: set[int] = field(default_factory=set)
     clock_is_assumed: bool = False
@@ -88,6 +90,18 @@ class Target:
             self.clock = server_clock.same_clock()
             self.clock_is_assumed = True
 
+    def expected_messages(self, transport: Transport) -> float:
+        """Return the number of messages that the listed producers send in a round; 0 if none are."""
+        periods = self.plans(transport, self.settings.connections)[0].periods.values()
+        each = sum(self.settings.seconds * 1000 / period for period in periods)
+        return self.settings.connections * each
+
+    def unknown_producers(self) -> list[str]:
+        """Return the names that --producers has and the server does not list."""
+        known = {producer.name for producer in self.server_info.producers}
+        wanted = self.settings.producers.split(",")
+        return [name for name in wanted if name and known and name not in known]
+
     def usage(self) -> Usage:
         """Return the CPU seconds used until now."""
         own = sum(os.times()[:2])
@@ -115,7 +129,7 @@ class Target:
         processes = min(self.settings.processes, connections)
         at_once = max(1, MAX_OPENING // processes)
         return [
-            Plan(url, transport, share, at_once, periods, dict(self.address.headers))
+            Plan(url, transport, share, at_once, periods, dict(self.address.headers), self.body)
             for share in split_connections(connections, processes)
         ]
 
@@ -208,6 +222,11 @@ async def fetch_server_info(http: aiohttp.ClientSession, address: Address) -> Se
         producers = msgspec.convert(found, tuple[ProducerInfo, ...])
         return ServerInfo(str(stats["version"]), int(stats["workers"]), producers)
     except _NOT_RTDEMO_ERRORS:
+        return ServerInfo()
+    except ServerError:
+        # Another server may guard these paths: only a whole server has to be rtdemo.
+        if address.is_whole:
+            raise
         return ServerInfo()
     except _NETWORK_ERRORS as error:
         raise to_server_error(address.origin, error) from error

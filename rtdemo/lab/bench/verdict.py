@@ -1,96 +1,124 @@
-"""Put the result of a comparison into a sentence, and check a run against limits (`--fail-if`)."""
+"""Put the result of a run into sentences that a reader needs no statistics for.
+
+| code | meaning |
+|---|---|
+| `websocket-faster`, `sse-faster` | that transport is faster, at p99 or at p50 |
+| `equal` | both are equally fast, at p50 and at p99 |
+| `equal-at-p50`, `equal-at-p99` | they are equally fast there, and the other percentile is undecided |
+| `undecided` | the difference may be none, or one that counts |
+| `too-little-data` | too few messages or rounds |
+| `latency-unknown` | the messages have no `sentAt`, or the server's clock is unknown |
+| `not-comparable` | the conditions were not the same |
+| `measured` | a single transport, without a comparison |
+| `faster-than-before`, `slower-than-before`, `as-fast-as-before` | of `--compare` |
+| `messages-lost` | messages never arrived |
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtdemo.lab.bench.comparison import MIN_ROUNDS, Difference, compare
-from rtdemo.lab.bench.metrics import BASIS_LABELS, MAX_OTHER_CORES, METRICS, basis, other_cores
-from rtdemo.lab.bench.result import Round, Run
+from rtdemo.lab.bench import advice, metrics
+from rtdemo.lab.bench.comparison import MIN_ROUNDS, Comparison, Difference
+from rtdemo.lab.bench.metrics import MAX_OTHER_CORES, METRICS, MIN_SAMPLES, Basis, other_cores
+from rtdemo.lab.bench.result import Round, Run, RunSettings, Verdict
+from rtdemo.lab.bench.wording import faster, rounded_up, signed_span, span
 from rtdemo.protocol.client import LABELS, Transport
-from rtdemo.timing.histogram import RESOLUTION
+from rtdemo.timing.histogram import RESOLUTION, merged
 
-MINUS = "\N{MINUS SIGN}"
-HEADLINE_METRICS = ("p99", "p50")
-"""The verdict compares only the first of these that is known: two comparisons would double the chance of
-a false difference."""
-NOISY_LIMIT_FACTOR = 3
-"""A change beyond this multiple of its limit counts even if other processes were busy."""
-_LIMIT = re.compile(r"(?P<metric>[a-z0-9.]+)(?P<sign>[+-])(?P<number>\d+(?:\.\d+)?)%")
+MIN_MESSAGES = MIN_SAMPLES[99.0]
+"""Messages of each side that a verdict needs: it compares p99."""
+MIN_COUNT = 100
+"""Messages from which their number shows the rate; a smaller one may be chance."""
+_ORDER = ("slower-than-before", "faster-than-before")
+"""Codes that come before the others."""
 
 
 @dataclass(frozen=True)
-class RegressionLimit:
-    """How much worse a figure may become.
+class Words:
+    """What differs between the sentences about two transports and about two runs.
 
     Arguments:
-        metric: its name in METRICS.
-        percent: of the old figure; for `rate` and `loss`, percentage points.
+        first, second: names of the sides.
+        of: the subject, such as ` for SSE`; empty for two transports.
+        equal: that both are equally fast.
+        codes: of the first side being faster, of the second being faster, and of equality.
     """
 
-    metric: str
-    percent: float
-
-    def __str__(self) -> str:
-        return f"{self.metric}{'+' if METRICS[self.metric].more_is_worse else '-'}{self.percent:g}%"
-
-
-def parse_limit(text: str) -> RegressionLimit:
-    """Parse a limit such as `p99+20%`.
-
-    Raises:
-        ValueError: if it is not a limit; the text names valid ones.
-    """
-    found = _LIMIT.fullmatch(text.strip())
-    metric = METRICS.get(found["metric"]) if found else None
-    if found is None or metric is None or (found["sign"] == "+") is not metric.more_is_worse:
-        names = ", ".join(name for name, one in METRICS.items() if one.more_is_worse)
-        raise ValueError(f"{text!r} is not a limit; give rate-N%, or NAME+N% with one of {names}")
-    return RegressionLimit(found["metric"], float(found["number"]))
+    first: str
+    second: str
+    of: str
+    equal: str
+    codes: tuple[str, str, str]
 
 
-def verdicts(run: Run, old: Run | None) -> list[str]:
-    """Return a sentence for each comparison: first with an earlier run, then of the transports.
+def verdicts(run: Run, old: Run | None, comparison: Comparison | None) -> list[Verdict]:
+    """Return the verdicts, the most important one first.
 
     Arguments:
         run: with at least one round.
         old: an earlier run, if there is one.
+        comparison: of the run's transports, if it has two.
     """
-    both = [name for name in run.transports if old is not None and old.of(name)]
-    found = [compare_runs(old, run, transport) for transport in both if old is not None]
-    return [*found, *filter(None, [compare_transports(run)])]
+    found: list[Verdict] = []
+    if old is not None:
+        both = [name for name in run.transports if old.of(name)]
+        found = [compare_runs(old, run, transport) for transport in both]
+        found.sort(key=lambda one: one.code not in _ORDER)
+    if comparison is not None:
+        found.append(compare_transports(run, comparison))
+    elif not found:
+        found.append(_single(run, run.transports[0]))
+    return found + [_lost(run, name) for name in run.transports if _lost_share(run, name)]
 
 
 def accuracy(run: Run) -> list[str]:
     """Return a sentence with the error of the latencies; none if latencies are unknown."""
     known = [one.clock_error for one in run.rounds if one.clock_error is not None]
-    if not known:
+    if not known or all(one.figures.messages == one.figures.untimed for one in run.rounds):
         return []
     if any(one.clock_is_assumed for one in run.rounds):
         return ["Latencies assume that the server's clock is this machine's clock."]
     histogram = f"{RESOLUTION:.1%}".replace("%", " %")
-    return [f"Latencies are accurate to ± {max(known):.2g} ms (clocks) and ± {histogram} (histogram)."]
+    found = f"Latencies are accurate to ± {max(known):.2g} ms (clocks) and ± {histogram} (histogram)."
+    return [found] if run.is_stamped else [found, _client_delay(run)]
 
 
-def compare_transports(run: Run) -> str:
-    """Return the verdict on the two transports of a run; empty if it has only one."""
+def _client_delay(run: Run) -> str:
+    late = merged(cost.lag for one in run.rounds for cost in one.costs).percentile(99) or 0.0
+    return f"They include the time until the client reads a message: its p99 is {late * 1000:.2g} ms."
+
+
+def transport_comparison(run: Run) -> Comparison | None:
+    """Return the comparison of a run's transports; None if it has only one."""
     if len(run.transports) < 2:
-        return ""
-    if failed := [line for line in run.parity if line.state == "failed"]:
-        return f"Not comparable: {'; '.join(f'{one.name}: {one.words}' for one in failed)}."
+        return None
     first, second = run.transports
-    return sentence(LABELS[first], run.of(first), LABELS[second], run.of(second))
+    return Comparison(run.of(first), run.of(second))
 
 
-def compare_runs(old: Run, new: Run, transport: Transport) -> str:
+def compare_transports(run: Run, comparison: Comparison) -> Verdict:
+    """Return the verdict on the two transports of a run."""
+    if failed := [line for line in run.parity if line.state == "failed"]:
+        reasons = "; ".join(f"{one.name}: {one.words}" for one in failed)
+        return Verdict("not-comparable", f"Not comparable: {reasons}.")
+    first, second = run.transports
+    codes = (f"{first}-faster", f"{second}-faster", "equal")
+    words = Words(LABELS[first], LABELS[second], "", "Equally fast here", codes)
+    return _latency_unknown(run) or judge(comparison, words, run.settings)
+
+
+def compare_runs(old: Run, new: Run, transport: Transport) -> Verdict:
     """Return the verdict on a transport in two runs."""
     label = LABELS[transport]
     first, second = old.of(transport), new.of(transport)
     if why := why_not_comparable(first, second):
-        return f"No comparison between {label} before and {label} now: {why}."
-    return sentence(f"{label} before", first, f"{label} now", second)
+        return Verdict("not-comparable", f"{label} is not comparable with before: {why}.")
+    codes = ("slower-than-before", "faster-than-before", "as-fast-as-before")
+    words = Words("before", label, f" for {label}", f"{label} is as fast as before", codes)
+    comparison = Comparison(first, second, is_one_run=False)
+    return _latency_unknown(new) or judge(comparison, words, new.settings)
 
 
 def why_not_comparable(old: Sequence[Round], new: Sequence[Round]) -> str:
@@ -104,88 +132,197 @@ def why_not_comparable(old: Sequence[Round], new: Sequence[Round]) -> str:
     return f"other processes used {before:.2f} cores before and {now:.2f} now"
 
 
-def sentence(first: str, one: Sequence[Round], second: str, other: Sequence[Round]) -> str:
-    """Return whether two sides differ in latency, as a sentence.
+def judge(comparison: Comparison, words: Words, settings: RunSettings) -> Verdict:
+    """Return whether two sides differ in latency.
+
+    It compares p99 and p50. Both must be equal for the sides to be equal. A side that is faster at p99
+    is named first.
 
     Arguments:
-        first, second: names of the sides.
-        one, other: rounds of each side.
+        comparison: of the two sides.
+        words: for the sentence.
+        settings: of the run, to advise from.
     """
-    sides = f"between {first} and {second}"
-    if min(len(one), len(other)) < MIN_ROUNDS:
-        return f"No comparison {sides}: it needs two rounds of each."
-    found = next((d for name in HEADLINE_METRICS if (d := compare(name, one, other)) is not None), None)
-    if found is None:
-        return f"No comparison {sides}: too few messages, or latency is unknown."
-    if not found.is_clear:
-        change = f"{found.metric} {format_change(found)}"
-        return f"No clear difference {sides}: {change}, which {found.why_unclear}."
-    since = BASIS_LABELS[basis([*one, *other])]
-    way = "higher" if found.change > 0 else "lower"
-    change, low, high = (f"{100 * abs(share):.0f}" for share in (found.change, found.low, found.high))
-    bounds = f"{low} to {high}" if found.change > 0 else f"{high} to {low}"
-    return (
-        f"{second}'s {found.metric} is {change} % {way} than {first}'s (95 % interval {bounds} %):"
-        f" {found.second:.3g} ms against {found.first:.3g} ms {since}."
+    if too_little := _too_little(comparison, words, settings):
+        return too_little
+    found = [one for name in ("p99", "p50") if (one := comparison.difference(name)) is not None]
+    named = [one for one in found if one.outcome in ("more", "less")]
+    equal = [one for one in found if one.outcome == "equal"]
+    open_ones = [one for one in found if one.outcome == "undecided"]
+    if named:
+        return _named(named, equal, open_ones, words)
+    if not open_ones:
+        bound = max(one.bound for one in equal)
+        sentence = f"{words.equal} (difference under {rounded_up(bound)} ms)."
+        widest = max(equal, key=lambda one: one.bound)
+        return _verdict(words.codes[2], sentence, widest, bound)
+    flags = _flags(open_ones, comparison)
+    advised = f"more rounds would tell: {flags}" if flags else _quieter(comparison)
+    if equal:
+        [one], [other] = equal, open_ones
+        sentence = (
+            f"{words.equal} at {one.metric} (difference under {rounded_up(one.bound)} ms);"
+            f" {other.metric} is not decided: {signed_span(other.low, other.high)} ms; {advised}."
+        )
+        return _verdict(f"{words.codes[2]}-at-{one.metric}", sentence, one, one.bound, flags)
+    widest = open_ones[0]
+    sentence = (
+        f"Not decided{words.of}: the difference at {widest.metric} is between"
+        f" {_direction(widest, words)}; {advised}."
+    )
+    return _verdict("undecided", sentence, widest, flags=flags)
+
+
+def _verdict(
+    code: str, sentence: str, one: Difference, bound: float | None = None, flags: str = ""
+) -> Verdict:
+    return Verdict(
+        code,
+        sentence,
+        metric=one.metric,
+        low_ms=round(one.low, 4),
+        high_ms=round(one.high, 4),
+        bound_ms=bound and round(bound, 4),
+        flags=flags,
     )
 
 
-def format_change(difference: Difference) -> str:
-    """Return a change with its interval, such as `+3 % (-2 to +9)`."""
-    scale, unit = (1, " points") if METRICS[difference.metric].in_points else (100, " %")
-    change, low, high = (
-        scale * figure for figure in (difference.change, difference.low, difference.high)
-    )
-    places = 0 if max(map(abs, (change, low, high))) >= 10 else 1
-    return f"{change:+.{places}f}{unit} ({low:+.{places}f} to {high:+.{places}f})".replace("-", MINUS)
+def _named(
+    named: list[Difference], equal: list[Difference], open_ones: list[Difference], words: Words
+) -> Verdict:
+    """Return the verdict if a side is faster at a percentile, with what differs at the other one."""
+    one, *others = named
+    sentence = f"{_faster(one, words)} at {one.metric}"
+    for other in others:
+        if other.outcome != one.outcome:
+            sentence += f", but {_faster(other, words)} at {other.metric}"
+    if one.metric == "p50":
+        sentence += "".join(f"; p99 differs by under {rounded_up(each.bound)} ms" for each in equal)
+        sentence += "; p99 is not decided" if open_ones else ""
+    code = words.codes[0 if one.outcome == "more" else 1]
+    return _verdict(code, f"{sentence}.", one)
 
 
-def check_limits(limits: Sequence[RegressionLimit], old: Run, new: Run) -> tuple[list[str], list[str]]:
-    """Check a run against limits.
-
-    Arguments:
-        limits: how much worse each figure may become.
-        old: the earlier run.
-        new: the run to check.
-
-    Returns:
-        A sentence for each limit that is exceeded beyond chance, and one for each that could not be
-        checked.
-    """
-    exceeded, undecided = [], []
-    for transport in new.transports:
-        for limit in limits:
-            first, second = old.of(transport), new.of(transport)
-            found = compare(limit.metric, first, second)
-            why = why_not_comparable(first, second) if METRICS[limit.metric].needs_quiet else ""
-            factor = NOISY_LIMIT_FACTOR if why else 1
-            label = LABELS[transport]
-            if found is not None and found.is_clear and _is_exceeded(limit, found, factor):
-                figure = f"{METRICS[limit.metric].label} {format_change(found)}"
-                exceeded.append(f"{label}: {figure} exceeds {limit}")
-            elif found is None or why:
-                why = why or "it needs this figure from two rounds of each run"
-                undecided.append(f"{label}: {limit} could not be checked: {why}")
-    return exceeded, undecided
+def _faster(one: Difference, words: Words) -> str:
+    if not words.of:
+        return faster(one, words.first, words.second)
+    if one.outcome == "more":
+        return f"{words.second} is {span(one.low, one.high)} ms slower than before"
+    return f"{words.second} is {span(-one.high, -one.low)} ms faster than before"
 
 
-def _is_exceeded(limit: RegressionLimit, found: Difference, factor: float) -> bool:
-    metric = METRICS[limit.metric]
-    allowed = factor * (limit.percent if metric.in_points else limit.percent / 100)
-    return found.low > allowed if metric.more_is_worse else -found.high > allowed
+def _direction(one: Difference, words: Words) -> str:
+    """Return the interval with what each end means, such as `-3.0 (SSE faster) and +5.2 ms`."""
+    low, _, high = signed_span(one.low, one.high).partition(" to ")
+    if words.of:
+        return f"{low} and {high} ms"
+    ends = [f"{words.first if end > 0 else words.second} faster" for end in (one.low, one.high)]
+    if ends[0] == ends[1]:
+        return f"{low} and {high} ms ({ends[0]})"
+    return f"{low} ms ({ends[0]}) and {high} ms ({ends[1]})"
 
 
-def setting_differences(old: Run, new: Run) -> list[str]:
-    """Return a sentence for each condition that differs between two runs."""
-    names = {"connections": "-n", "speed": "--speed", "producers": "--producers"}
-    found = [
-        f"the old run had {flag} {before}, this one {now}"
-        for name, flag in names.items()
-        if (before := getattr(old.settings, name)) != (now := getattr(new.settings, name))
+def _flags(open_ones: list[Difference], comparison: Comparison) -> str:
+    rounds = advice.rounds_for(open_ones, comparison.fewest_rounds)
+    return f"--rounds {rounds}" if rounds is not None else ""
+
+
+def _quieter(comparison: Comparison) -> str:
+    cores = other_cores([*comparison.first, *comparison.second])
+    if cores > MAX_OTHER_CORES:
+        return f"other processes used {cores:.1f} cores"
+    return "try a quieter machine or network"
+
+
+def _too_little(comparison: Comparison, words: Words, settings: RunSettings) -> Verdict | None:
+    """Return the verdict if there are too few messages or rounds; None if there are enough."""
+    sides = (comparison.first, comparison.second)
+    fewest = min(len(metrics.latencies(side, comparison.basis)) for side in sides)
+    rounds = comparison.fewest_rounds
+    if fewest >= MIN_MESSAGES and rounds >= MIN_ROUNDS:
+        return None
+    expected = min(_expected_messages(side, comparison.basis) for side in sides)
+    flags = advice.flags_for_messages(settings, expected, MIN_MESSAGES)
+    had = _plural(fewest, "message") if fewest < MIN_MESSAGES else f"{_plural(rounds, 'round')} of each"
+    needed = f"about {MIN_MESSAGES:,} are" if fewest < MIN_MESSAGES else f"at least {MIN_ROUNDS} are"
+    advised = f": {flags}" if flags else ""
+    sentence = f"Too little data{words.of}: {had}; {needed} needed{advised}."
+    return Verdict("too-little-data", sentence, flags=flags)
+
+
+def _expected_messages(side: Sequence[Round], basis: Basis) -> float:
+    """Return the number of messages of rounds like these; of few messages, by their periods if known."""
+    count = len(metrics.latencies(side, basis))
+    if count >= MIN_COUNT:
+        return count
+    each = [1000 * one.seconds / ms for one in side for ms in one.figures.periods.values()]
+    return side[0].connections * sum(each) if each else count
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def _latency_unknown(run: Run) -> Verdict | None:
+    """Return the verdict if latencies are unknown, with the gaps that are known; None if they are."""
+    untimed = [
+        name
+        for name in run.transports
+        if (figures := [one.figures for one in run.of(name)])
+        and sum(one.untimed for one in figures) == sum(one.messages for one in figures) > 0
     ]
-    if (
-        old.environment.system != new.environment.system
-        or old.environment.cores != new.environment.cores
-    ):
-        found.append("the old run was on another machine")
-    return [f"{words}; this may cause the difference" for words in found]
+    if untimed:
+        reason = "Latency is unknown without `sentAt`"
+    elif all(one.clock_error is None for one in run.rounds):
+        reason = "Latency is unknown, because the server's clock is"
+    else:
+        return None
+    return Verdict("latency-unknown", f"{reason}{_gaps(run)}.")
+
+
+def _gaps(run: Run) -> str:
+    """Return the gaps between messages as the rest of a sentence; empty if there are too few."""
+    for name in ("gap99", "gap50"):
+        percent = METRICS[name].percent or 0.0
+        found = {
+            LABELS[transport]: metrics.percentile(metrics.latencies(run.of(transport), "gap"), percent)
+            for transport in run.transports
+        }
+        known = [f"{gap:.3g} ms over {label}" for label, gap in found.items() if gap is not None]
+        if known and len(known) == len(found):
+            share = "99 %" if name == "gap99" else "half"
+            return f"; {share} of the gaps between messages are at most {' and '.join(known)}"
+    return ""
+
+
+def _single(run: Run, transport: Transport) -> Verdict:
+    """Return what a run of a single transport measured."""
+    if unknown := _latency_unknown(run):
+        return unknown
+    rounds = run.of(transport)
+    found = metrics.latencies(rounds, metrics.basis(rounds))
+    p50, p99 = (metrics.percentile(found, percent) for percent in (50.0, 99.0))
+    if p50 is None or p99 is None:
+        settings = run.settings
+        expected = _expected_messages(rounds, metrics.basis(rounds))
+        flags = advice.flags_for_messages(settings, expected, MIN_MESSAGES)
+        had = _plural(len(found), "message")
+        sentence = f"Too little data: {had}; about {MIN_MESSAGES:,} are needed: {flags}."
+        return Verdict("too-little-data", sentence, flags=flags)
+    label = LABELS[transport]
+    sentence = (
+        f"{label} delivers half of the messages within {rounded_up(p50)} ms, and 99 % within"
+        f" {rounded_up(p99)} ms."
+    )
+    return Verdict("measured", sentence)
+
+
+def _lost_share(run: Run, transport: Transport) -> float:
+    """Return the percentage of a transport's numbered messages that never arrived."""
+    return metrics.mean(run.of(transport), METRICS["loss"]) or 0.0
+
+
+def _lost(run: Run, transport: Transport) -> Verdict:
+    lost = sum(one.figures.lost for one in run.of(transport))
+    share = f"{_lost_share(run, transport):.2g} %"
+    return Verdict("messages-lost", f"{LABELS[transport]} lost {_plural(lost, 'message')} ({share}).")

@@ -19,7 +19,8 @@ import msgspec
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench.analysis import analyse_window
 from rtdemo.lab.bench.arrivals import Arrivals
-from rtdemo.lab.bench.connection import Connection, Endpoint, connect, resolve
+from rtdemo.lab.bench.connection import Connection, Endpoint, resolve
+from rtdemo.lab.bench.opening import add_steps, describe, open_connection
 from rtdemo.lab.bench.protocol import (
     DRAIN_S,
     MAX_LINE_BYTES,
@@ -29,11 +30,10 @@ from rtdemo.lab.bench.protocol import (
     WindowEnd,
     WorkerResult,
 )
+from rtdemo.lab.bench.repeater import Repeater
 from rtdemo.lab.bench.result import Cost, Received
 from rtdemo.timing.histogram import Latencies
 
-OPEN_TIMEOUT_S = 30.0
-"""For one connection."""
 WELCOME_TIMEOUT_S = 1.0
 """For the first message of all connections; some servers send none at first."""
 LAG_PERIOD_S = 0.02
@@ -72,32 +72,42 @@ async def measure_round(lines: JsonLines) -> None:
     plan = await lines.read(Plan)
     arrivals = Arrivals()
     try:
-        endpoint = await resolve(plan.url, plan.transport, plan.headers)
+        endpoint = await resolve(plan.url, plan.transport, plan.headers, body=plan.body)
     except OSError as error:
-        lines.write(Ready({}, 0, _describe(error)))
+        lines.write(Ready({}, 0, describe(error)))
         return
     connections, problem = await _open(endpoint, plan, arrivals)
     arrivals.connections = [connection.arrivals for connection in connections]
+    repeater = Repeater(endpoint, connections) if plan.body is not None else None
     if connections:
         await asyncio.wait([c.welcomed for c in connections], timeout=WELCOME_TIMEOUT_S)
     lines.write(_ready(connections, problem))
     window = await lines.read(Window)
-    # Recording creates no reference cycles, and a garbage collection would appear as latency.
-    gc.collect()
-    gc.freeze()
-    gc.disable()
+    if repeater is None:
+        # Recording creates no reference cycles, and a garbage collection would appear as latency.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
     # An early WindowEnd ends the window, and so does the end of the input.
     window_end = asyncio.ensure_future(lines.read(WindowEnd))
-    window, cost, received = await _measure_window(connections, window, window_end)
+    window, cost, received = await _measure_window(arrivals, window, window_end)
     await asyncio.wait({window_end}, timeout=DRAIN_S)
+    if repeater is not None:
+        repeater.stop()
+        connections = [one for one in repeater.connections if not one.is_complete]
     ended = Counter(c.end_reason for c in connections if c.end_reason is not None)
     for connection in connections:
         connection.close()
     clock = await window_end
-    figures = analyse_window(arrivals, plan.periods, window, clock.offset, clock.error)
+    figures = analyse_window(
+        arrivals, plan.periods, window, clock.offset, clock.error, repeats=repeater is not None
+    )
     result = WorkerResult(
         window.seconds, figures, cost, received, dict(ended), arrivals.unread, arrivals.left_out
     )
+    if repeater is not None:
+        result.ended |= repeater.problems
+        result.repeats, result.steps = repeater.repeats, repeater.steps
     lines.write(result)
 
 
@@ -163,32 +173,24 @@ async def _open(endpoint: Endpoint, plan: Plan, arrivals: Arrivals) -> tuple[lis
     limiter = asyncio.Semaphore(plan.at_once)
 
     async def open_one() -> Connection:
-        async with limiter, asyncio.timeout(OPEN_TIMEOUT_S):
-            return await connect(endpoint, arrivals.open())
+        async with limiter:
+            return await open_connection(endpoint, arrivals.open())
 
     found = await asyncio.gather(*(open_one() for _ in range(plan.connections)), return_exceptions=True)
-    problem = next((_describe(error) for error in found if isinstance(error, BaseException)), "")
+    problem = next((describe(error) for error in found if isinstance(error, BaseException)), "")
     return [one for one in found if isinstance(one, Connection)], problem
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return f"does not respond within {OPEN_TIMEOUT_S:g} s"
-    return str(error) or type(error).__name__
 
 
 def _ready(connections: list[Connection], problem: str) -> Ready:
     steps: dict[str, Latencies] = {}
     for connection in connections:
-        total = sum(connection.steps.values())
-        for step, took in [*connection.steps.items(), ("total", total)]:
-            steps.setdefault(step, Latencies()).record(took / 1000)
+        add_steps(steps, connection)
     client = next((c.arrivals.client for c in connections if c.arrivals.client), "")
     return Ready(steps, len(connections), problem, client)
 
 
 async def _measure_window(
-    connections: list[Connection], window: Window, interrupt: asyncio.Future[WindowEnd]
+    arrivals: Arrivals, window: Window, interrupt: asyncio.Future[WindowEnd]
 ) -> tuple[Window, Cost, Received]:
     """Wait until the window ends or is interrupted.
 
@@ -198,23 +200,24 @@ async def _measure_window(
     await _wait_until(window.start, interrupt)
     lag = TimerLag()
     cpu = time.process_time()
-    before = _received(connections)
+    before = _received(arrivals)
     await _wait_until(window.start + window.seconds * 1000, interrupt)
     # A loop's timer may fire slightly early; only an interrupt makes a window shorter.
     until_now = max(0.0, (server_clock.now() - window.start) / 1000)
     passed = min(window.seconds, until_now) if interrupt.done() else window.seconds
     used = time.process_time() - cpu
-    received = _received(connections).since(before)
+    received = _received(arrivals).since(before)
     share = used / passed if passed else 0.0
     return Window(window.start, passed), Cost(used, share, lag.stop()), received
 
 
-def _received(connections: list[Connection]) -> Received:
+def _received(arrivals: Arrivals) -> Received:
     found = Received()
-    for connection in connections:
-        found.messages += connection.arrivals.messages
+    for connection in arrivals.connections:
+        found.messages += connection.messages
         found.bytes += connection.bytes
-        found.payload_bytes += connection.arrivals.payload_bytes
+        found.payload_bytes += connection.payload_bytes
+        found.stamped += connection.stamped
     return found
 
 

@@ -46,7 +46,7 @@ const PAINT_INTERVAL_MS = 250;
 const { dataset } = document.documentElement;
 const urls = {
   websocket: websocketUrl(location, dataset.websocketPort ?? ""),
-  sse: new URL("/api/sse", location.href),
+  sse: new URL("api/sse", location.href),
 };
 const selections = {
   websocket: new SelectionSync(selectionFrom(location.search, "websocket")),
@@ -59,7 +59,7 @@ const address = {
 
 const repaint = paintScheduler(paint, PAINT_INTERVAL_MS);
 const login = dataset.login === "yes" ? new Login(() => sessionStorage, repaint) : null;
-const clock = new ServerClock((tick) => probe("/api/time", tick), repaint, clockSet);
+const clock = new ServerClock((tick) => probe("api/time", tick), repaint, clockSet);
 const visibility = new PageVisibility(visibilityChanged);
 const timing = new ResourceTiming(urls.sse.pathname, repaint);
 const tabs = new Tabs(openChannel("rtdemo-streams"));

@@ -176,9 +176,9 @@ export class ProducerList {
     this.#polling = true;
     try {
       const [entries, plugins] = await Promise.all([
-        fetchList("/api/producers", this.#login),
+        fetchList("api/producers", this.#login),
         // Without the login's token, which is none for administration: it would count as a wrong one.
-        this.#hasDetails ? fetchList("/api/plugins", null) : [],
+        this.#hasDetails ? fetchList("api/plugins", null) : [],
       ]);
       const producers = joinEntries(/** @type {ProducerEntry[]} */ (entries));
       this.producers = producers.slice(0, MAX_SHOWN);
@@ -204,7 +204,7 @@ export class ProducerList {
     const failed = `${oneLine(clip(name, 40))} was not enabled:`;
     try {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
-      const response = await fetch(`/api/producers/${encodeURIComponent(name)}/enable`, { method: "POST", signal });
+      const response = await fetch(`api/producers/${encodeURIComponent(name)}/enable`, { method: "POST", signal });
       const line = response.ok ? "" : clip(oneLine((await response.text()).trim()), 200);
       await this.refresh();
       return response.ok ? "" : `${failed} the server answered ${response.status}. ${line}`;

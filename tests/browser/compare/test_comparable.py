@@ -8,7 +8,7 @@ from playwright.async_api import Page
 from tests.browser.modules import run
 from tests.browser.recordings import RECORDINGS
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.empty_page]
 
 
 async def test_only_what_both_had_is_compared(page: Page) -> None:

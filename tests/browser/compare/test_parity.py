@@ -28,6 +28,7 @@ PARITY = """
 """
 
 
+@pytest.mark.empty_page
 async def test_parity_of_what_is_alike(page: Page) -> None:
     """Seven lines, all ok; what differs by design is named in them."""
     found = await run(page, "compare/parity", PARITY + "return lines({})")
@@ -43,6 +44,7 @@ async def test_parity_of_what_is_alike(page: Page) -> None:
     ]
 
 
+@pytest.mark.empty_page
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
@@ -66,6 +68,7 @@ async def test_parity_fails_where_something_differs(page: Page, changes: str, na
     assert len(reasons) == 1
 
 
+@pytest.mark.empty_page
 async def test_parity_says_what_is_not_told(page: Page) -> None:
     """Without the server's answer, or the kernel's, a line is unknown."""
     body = """

@@ -11,7 +11,7 @@ from playwright.async_api import Page
 from tests.browser.modules import run
 from tests.browser.recordings import RECORDINGS
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.empty_page]
 
 
 async def judged(page: Page, expression: str) -> Any:

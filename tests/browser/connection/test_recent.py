@@ -7,7 +7,7 @@ from playwright.async_api import Page
 
 from tests.browser.modules import run
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.empty_page]
 
 
 async def test_recent_is_bounded(page: Page) -> None:

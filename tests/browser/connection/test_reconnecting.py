@@ -121,6 +121,7 @@ SIX_STREAMS = """
 """
 
 
+@pytest.mark.empty_page
 async def test_a_full_browser_is_the_reason(page: Page) -> None:
     """With six streams open, other requests without an answer name that as the cause."""
     body = (
@@ -147,6 +148,7 @@ async def test_a_full_browser_is_the_reason(page: Page) -> None:
     assert away.startswith(reason)
 
 
+@pytest.mark.empty_page
 async def test_an_empty_browser_is_not_the_reason(page: Page) -> None:
     """With one stream fewer, or HTTP/2, it is not named."""
     body = (

@@ -169,6 +169,7 @@ async def test_keyboard(page: Page, server: Server) -> None:
     assert connection.selection.producers == frozenset({"status"})
 
 
+@pytest.mark.empty_page
 async def test_selection(page: Page) -> None:
     """A choice goes into the address and into a control message; all switched on is no pick."""
     body = """
@@ -200,6 +201,7 @@ async def test_selection(page: Page) -> None:
     ]
 
 
+@pytest.mark.empty_page
 async def test_control_answers(page: Page) -> None:
     """Only complete answers count; a lost message is sent again, a late refusal undoes nothing newer."""
     body = """

@@ -12,6 +12,7 @@ from tests.browser.panel import NONE, Panel, answer_websockets
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.empty_page
 async def test_exchange(page: Page) -> None:
     """A reply belongs to the oldest equal text; a reply to no text changes nothing."""
     body = """
@@ -66,3 +67,33 @@ async def test_no_reply(page: Page) -> None:
     await page.clock.fast_forward(12_000)
     await expect(panel.part("round-trip-note")).to_have_text("no reply in 10 s")
     await expect(panel.part("round-trip")).to_have_text(NONE)
+
+
+async def test_selection_that_was_not_sent_is_sent_again(page: Page) -> None:
+    """Otherwise a POST that fails after Compare leaves the server at 20 times the rate."""
+    body = """
+        const { SelectionSync } = await import("/static/connection/selection.js");
+        const selection = new SelectionSync({ producers: null, speed: "20" });
+        selection.opened();
+        const sent = [];
+        const send = async (text) => {
+            sent.push(text);
+            if (sent.length === 1) throw new Error("Not sent.");
+        };
+        const sender = new m.Sender(send, selection, () => {});
+        const found = [];
+        const retry = async (later) => {
+            sender.retrySelection(performance.now() + later);
+            await Promise.resolve();
+            found.push([sent.length, selection.refusal]);
+        };
+        selection.choose({ producers: null, speed: "1" });
+        await sender.sendSelection();
+        await retry(m.RETRY_SELECTION_MS - 1_000);
+        await retry(m.RETRY_SELECTION_MS);
+        await retry(10 * m.RETRY_SELECTION_MS);
+        selection.answered({ producer: "rtdemo", message: '{"producers": null, "speed": 1.0}' });
+        return [...found, selection.refusal, sent[0] === sent[1]];
+    """
+    found = await run(page, "connection/sending", body)
+    assert found == [[1, "Not sent."], [2, "Not sent."], [2, "Not sent."], "", True]

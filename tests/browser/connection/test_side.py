@@ -77,7 +77,7 @@ async def fake(open_page: Open) -> Fake:
     await stop_clock(page)
     await page.evaluate(FAKE)
     found = Fake(page)
-    await found.do("side.connect(); events.opened(); welcome()")
+    await found.do("side.connect(); events.opened(); welcome(); beat()")
     return found
 
 

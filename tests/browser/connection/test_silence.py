@@ -12,6 +12,7 @@ from tests.browser.panel import Panel
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.empty_page
 async def test_silence_names_its_cause(page: Page) -> None:
     """A selection is named only if nothing in it is overdue: a failure is no reason to select more."""
     body = """
@@ -19,14 +20,16 @@ async def test_silence_names_its_cause(page: Page) -> None:
             return { name, shared, on: { sse: { period }, websocket: null } };
         };
         const silence = new m.Silence();
-        const at = (ms, producers = null, speed = "1") => silence.sentence({ producers, speed }, ms);
+        const at = (ms, producers = null, speed = "1", works = true) => {
+            return silence.sentence({ producers, speed }, ms, works);
+        };
         const found = [at(9_999), at(10_000)];
         silence.setProducers([producer("fast", 2), producer("slow", 60), producer("own", null)], "sse");
         found.push(at(12_345), at(12_345, ["slow"]), at(12_345, ["slow", "fast"]), at(12_345, ["own"]));
         found.push(at(91_000, ["slow"]), at(91_000, ["slow"], "0.1"));
         found.push(at(46_000, ["slow"], "2"), at(46_000, [], "x"));
         silence.setProducers([producer("shared", 60, true), producer("fast", 2)], "sse");
-        return [...found, at(46_000, ["shared"], "2")];
+        return [...found, at(46_000, ["shared"], "2"), at(46_000, null, "1", false)];
     """
 
     def text(seconds: int, rest: str = "") -> str:
@@ -42,6 +45,8 @@ async def test_silence_names_its_cause(page: Page) -> None:
         *(text(12, failed("fast")), text(12, more), text(12, failed("fast")), text(12, more)),
         *(text(91, failed("slow")), text(91, more), text(46, failed("slow")), text(46, more)),
         text(46, more),
+        "Nothing has arrived for 46 s. This server sends no heartbeats, so the connection may not work."
+        + failed("fast"),
     ]
 
 

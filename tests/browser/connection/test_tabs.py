@@ -14,6 +14,7 @@ from tests.browser.panel import Panel
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.empty_page
 async def test_roll_call(page: Page) -> None:
     """Only tabs that hold a stream answer; one that stops answering, as after a crash, is forgotten."""
     body = """

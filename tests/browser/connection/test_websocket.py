@@ -11,6 +11,7 @@ from tests.browser.panel import Panel, answer_websockets
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.empty_page
 async def test_backoff_doubles_up_to_its_bound(page: Page) -> None:
     """From 0.5 s to 5 s, half of it by chance, and from the start again after a success."""
     body = """
@@ -27,6 +28,7 @@ async def test_backoff_doubles_up_to_its_bound(page: Page) -> None:
     assert await run(page, "connection/backoff", body) == [ms / 2 for ms in most] + most
 
 
+@pytest.mark.empty_page
 async def test_closing(page: Page) -> None:
     """Each close code has its sentence with its number; a fault of the protocol is final."""
     codes = [1000, 1001, 1002, 1003, 1006, 1007, 1008, 1009, 1011, 1013, 4999]
@@ -39,19 +41,22 @@ async def test_closing(page: Page) -> None:
     assert all("Code " in sentence for sentence in sentences)
 
 
+@pytest.mark.empty_page
 async def test_websocket_address(page: Page) -> None:
-    """A page behind TLS opens wss:, a port of its own goes to the page's host."""
+    """A page behind TLS opens wss:, a port is one of the page's host, and /ws is beside the page."""
     body = """
         const url = (page, port) => m.websocketUrl(new URL(page), port).href;
         return [
             url("http://localhost:3000/", "3001"),
             url("https://demo.example/", ""),
+            url("https://demo.example:8443/a/rt/?speed=2#scoreboard", ""),
             url("http://[::1]:3000/", "3001"),
         ];
     """
     assert await run(page, "connection/websocket", body) == [
         "ws://localhost:3001/",
         "wss://demo.example/ws",
+        "wss://demo.example:8443/a/rt/ws",
         "ws://[::1]:3001/",
     ]
 

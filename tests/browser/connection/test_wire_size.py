@@ -17,6 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAYLOADS = ["", "ascii", "ü€😀 \ud7ff\ue000", "x" * 125, "x" * 126, "é" * 63, "x" * 65_535, "x" * 65_536]
 
 
+@pytest.mark.empty_page
 @pytest.mark.parametrize("text", PAYLOADS, ids=lambda text: f"{len(text.encode())} bytes")
 @pytest.mark.parametrize("position", [None, "1a2b-417"])
 async def test_bytes_are_those_that_the_server_writes(

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from tests.browser.engines.by_name import ENGINES
 from tests.browser.engines.engine import Engine
-from tests.browser.engines.firefox import firefox
-from tests.browser.engines.webkit import webkit
 from tests.browser.outages import TICKS
 from tests.cluster.process import Process, rtdemo
 from tests.tcp_proxy import TcpProxy
 
-Run = Callable[[], AbstractAsyncContextManager[Engine]]
-ENGINES: dict[str, Run] = {"firefox": firefox, "webkit": webkit}
 
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=list(ENGINES))
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["firefox", "webkit"])
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    """Each engine, once for all of its tests."""
+    """Each engine but Chromium, once for all of its tests."""
     async with ENGINES[request.param]() as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""What tests need of a browser that Playwright does not start: open a page, and run scripts in it."""
+"""What tests need of a browser: open a page, and run scripts in it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import abc
 import asyncio
 import shutil
 import tempfile
+import time
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,6 +17,18 @@ TIMEOUT_S = 30.0
 """Time for a browser to start, to open the page, and to run one script."""
 POLL_MS = 50
 """Time between two looks at a condition, in the page."""
+POLLS_MS = 10_000
+"""Time of one script that looks again and again: less than a driver allows."""
+CONNECT = """
+    for (const side of %s) {
+        const buttons = [...document.querySelectorAll(`[data-side="${side}"] button`)];
+        buttons.find(({ textContent }) => textContent.trim() === "Connect").click();
+    }
+"""
+
+
+class Unsupported(Exception):
+    """The driver of an engine has no such command."""
 
 
 class Engine(abc.ABC):
@@ -41,16 +54,45 @@ class Engine(abc.ABC):
     async def picture(self) -> str:
         """Return a PNG of the page in Base64."""
 
-    async def until(self, condition: str) -> Any:
+    async def back(self) -> None:
+        """Go back to the page before, and wait until it is shown.
+
+        Raises:
+            Unsupported: the driver cannot.
+        """
+        raise Unsupported("the driver runs no script in a page from the back/forward cache")
+
+    async def set_offline(self, offline: bool) -> None:
+        """Take the network from the page, or give it back.
+
+        Raises:
+            Unsupported: the driver cannot.
+        """
+        raise Unsupported("the driver cannot switch the network off")
+
+    @abc.abstractmethod
+    async def processes(self) -> list[int]:
+        """Return the ids of the browser's processes, those of pages included."""
+
+    async def until(self, condition: str, timeout_s: float = TIMEOUT_S) -> Any:
         """Wait until an expression is true in the page; return its value."""
         body = f"""
+            const end = performance.now() + {POLLS_MS};
             for (;;) {{
                 const found = {condition};
-                if (found) return found;
+                if (found || performance.now() > end) return found;
                 await new Promise((resolve) => setTimeout(resolve, {POLL_MS}));
             }}
         """
-        return await self.run(body)
+        end = time.monotonic() + timeout_s
+        while not (found := await self.run(body)):
+            if time.monotonic() > end:
+                raise AssertionError(f"not true within {timeout_s:g} s: {condition}")
+        return found
+
+    async def connect(self, *sides: str) -> None:
+        """Press Connect of each side, in this order, at one moment."""
+        await self.run(CONNECT % list(sides))
 
     async def press(self, name: str) -> None:
         """Press the button that the template gives this name."""
@@ -81,6 +123,15 @@ async def program(
         if process.returncode is None:
             process.terminate()
         await process.communicate()
+
+
+def descendants(process: int) -> list[int]:
+    """Return the ids of the processes that a process has started, and of theirs."""
+    found = []
+    for tasks in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, tasks.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
 
 
 @asynccontextmanager

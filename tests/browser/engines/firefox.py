@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.browser.engines.engine import TIMEOUT_S, Engine, folder, program
+from tests.browser.engines.engine import TIMEOUT_S, Engine, descendants, folder, program
 from tests.system_packages import FIREFOX, require
 
 LISTENING = "WebDriverBiDiServer.json"
@@ -26,10 +26,12 @@ class Firefox(Engine):
 
     Arguments:
         socket: a WebDriver BiDi session's (W3C Working Draft, section 5).
+        process: the browser's id.
     """
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, process: int) -> None:
         self._socket = socket
+        self._process = process
         self._ids = itertools.count(1)
         self._errors: list[str] = []
         self.page = ""
@@ -61,6 +63,18 @@ class Firefox(Engine):
 
     async def picture(self) -> str:
         return str((await self.call("browsingContext.captureScreenshot", context=self.page))["data"])
+
+    async def back(self) -> None:
+        await self.call("browsingContext.traverseHistory", context=self.page, delta=-1)
+
+    async def set_offline(self, offline: bool) -> None:
+        conditions = {"type": "offline"} if offline else None
+        await self.call(
+            "emulation.setNetworkConditions", contexts=[self.page], networkConditions=conditions
+        )
+
+    async def processes(self) -> list[int]:
+        return [self._process, *descendants(self._process)]
 
     async def call(self, method: str, **parameters: object) -> dict[str, Any]:
         """Send a command and return its result."""
@@ -94,10 +108,10 @@ async def firefox(preferences: Mapping[str, object] | None = None) -> AsyncItera
             str(profile),
             "--remote-debugging-port=0",
         )
-        async with program(*command, environ=os.environ), aiohttp.ClientSession() as http:
+        async with program(*command, environ=os.environ) as process, aiohttp.ClientSession() as http:
             port = await asyncio.wait_for(_port(profile / LISTENING), TIMEOUT_S)
             async with http.ws_connect(f"ws://127.0.0.1:{port}/session", max_msg_size=0) as socket:
-                browser = Firefox(socket)
+                browser = Firefox(socket, process.pid)
                 await browser.call("session.new", capabilities={})
                 await browser.call("session.subscribe", events=["log.entryAdded"])
                 tree = await browser.call("browsingContext.getTree")

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.browser.engines.engine import TIMEOUT_S, Engine, folder, program
+from tests.browser.engines.engine import TIMEOUT_S, Engine, descendants, folder, program
 from tests.redis_server import free_port
 from tests.system_packages import WEBKIT, XVFB, require
 
@@ -37,11 +37,13 @@ class WebKit(Engine):
     Arguments:
         http: for the driver's address.
         session: the path of a session (W3C WebDriver, section 8).
+        driver: id of the process that has started the browser.
     """
 
-    def __init__(self, http: aiohttp.ClientSession, session: str) -> None:
+    def __init__(self, http: aiohttp.ClientSession, session: str, driver: int) -> None:
         self._http = http
         self._session = session
+        self._driver = driver
 
     async def open(self, url: str) -> None:
         await self.call("POST", "/url", url=url)
@@ -69,6 +71,9 @@ class WebKit(Engine):
 
     async def picture(self) -> str:
         return str(await self.call("GET", "/screenshot"))
+
+    async def processes(self) -> list[int]:
+        return descendants(self._driver)
 
     async def call(self, method: str, path: str, **parameters: object) -> Any:
         """Send a command and return its value."""
@@ -99,12 +104,12 @@ async def webkit(**environ: str) -> AsyncIterator[WebKit]:
         }
         environment = {**os.environ, **folders, **ours, "DISPLAY": f":{number}"}
         async with (
-            program(driver, f"--port={port}", environ=environment),
+            program(driver, f"--port={port}", environ=environment) as process,
             aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
         ):
             await asyncio.wait_for(_listens(http), TIMEOUT_S)
             opened = await _call(http, "POST", "/session", {"capabilities": {}})
-            browser = WebKit(http, f"/session/{opened['sessionId']}")
+            browser = WebKit(http, f"/session/{opened['sessionId']}", process.pid)
             yield browser
             await browser.call("DELETE", "")
 

@@ -168,6 +168,7 @@ async def test_what_was_not_asked_is_no_break(open_page: Open) -> None:
     await held[0].abort()
 
 
+@pytest.mark.empty_page
 async def test_a_break_lasts_until_all_is_normal(page: Page) -> None:
     """What the server made before it let go belongs to the break; the first message after ends it."""
     body = """
@@ -206,6 +207,7 @@ async def test_a_break_lasts_until_all_is_normal(page: Page) -> None:
     ]
 
 
+@pytest.mark.empty_page
 async def test_a_break_without_an_answer_is_given_up(page: Page) -> None:
     """After ten seconds the page shows that, and counts again."""
     body = """

@@ -9,7 +9,7 @@ from playwright.async_api import Page
 
 from tests.browser.modules import run
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.empty_page]
 
 
 async def test_jitter_is_that_of_the_rfc(page: Page) -> None:

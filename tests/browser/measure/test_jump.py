@@ -7,7 +7,7 @@ from playwright.async_api import Page
 
 from tests.browser.modules import run
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.empty_page]
 
 
 async def test_a_jump_is_seen_and_a_slow_message_is_none(page: Page) -> None:

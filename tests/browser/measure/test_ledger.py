@@ -50,6 +50,7 @@ async def test_the_ledger_leaves_nothing_out(page: Page) -> None:
     await expect(panel.part("received-note")).to_have_text(f"losses reported 1{TIMES}, 1 unreadable")
 
 
+@pytest.mark.empty_page
 async def test_one_account_for_both_lines(page: Page) -> None:
     """Both lines have every count; the ledger has three of them even at zero."""
     body = """
@@ -71,6 +72,7 @@ async def test_one_account_for_both_lines(page: Page) -> None:
     ]
 
 
+@pytest.mark.empty_page
 async def test_a_gap_from_before_reset_is_not_counted(page: Page) -> None:
     """What fills it is neither repeated nor out of order; what comes once more is repeated."""
     body = """
@@ -86,6 +88,7 @@ async def test_a_gap_from_before_reset_is_not_counted(page: Page) -> None:
     assert await run(page, "measure/ledger", body) == [1, 0, 1, 1]
 
 
+@pytest.mark.empty_page
 async def test_the_ledger_is_bounded(page: Page) -> None:
     """A server that invents producers fills no memory: beyond the bound they are only counted."""
     body = """
@@ -97,6 +100,7 @@ async def test_the_ledger_is_bounded(page: Page) -> None:
     assert await run(page, "measure/ledger", body) == [50, 0]
 
 
+@pytest.mark.empty_page
 async def test_a_new_connection_keeps_shared_numbers(page: Page) -> None:
     """Private numbers begin again with a connection; shared ones go on, so that a gap shows."""
     body = """
@@ -111,6 +115,7 @@ async def test_a_new_connection_keeps_shared_numbers(page: Page) -> None:
     assert await run(page, "measure/ledger", body) == [2, 0]
 
 
+@pytest.mark.empty_page
 async def test_the_ledger_tells_late_from_repeated_and_lost(page: Page) -> None:
     """What comes after its successor was out of order, not missing; a lost log begins anew."""
     body = """
@@ -125,6 +130,7 @@ async def test_the_ledger_tells_late_from_repeated_and_lost(page: Page) -> None:
     assert await run(page, "measure/ledger", body) == [1, 1, 1, 0, 1, 1, 1]
 
 
+@pytest.mark.empty_page
 async def test_switched_off_numbers_are_no_gap(page: Page) -> None:
     """A shared producer's numbers go on while it is switched off; a private one's gap is a gap."""
     body = """

@@ -15,6 +15,7 @@ from tests.browser.panel import Panel, answer_websockets
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.empty_page
 async def test_counts_and_reset(page: Page) -> None:
     """Messages and the gaps of their numbers are counted, and Reset forgets it all."""
     body = """
@@ -81,6 +82,7 @@ MEASUREMENT = """
 """
 
 
+@pytest.mark.empty_page
 async def test_an_impossible_latency_suspects_the_clock(page: Page) -> None:
     """It arrived before it was sent, or was sent before its connection: it has no latency."""
     body = (
@@ -105,6 +107,7 @@ async def test_an_impossible_latency_suspects_the_clock(page: Page) -> None:
     ]
 
 
+@pytest.mark.empty_page
 async def test_a_jump_suspects_the_clock_and_a_set_clock_rebuilds(page: Page) -> None:
     """Latency that is 50 ms larger from now on is measured again; what it changed is taken back."""
     body = (

@@ -77,6 +77,7 @@ async def test_back_continues_no_run_of_another_address(open_page: Open, server:
     await expect(panel.sentence).to_contain_text("producers=message")
 
 
+@pytest.mark.empty_page
 async def test_a_clock_that_was_set_back_keeps_the_samples_in_order(page: Page) -> None:
     """A clock that may be set meanwhile relates the times of both pages: no sample is later than now."""
     body = """
@@ -119,6 +120,7 @@ async def test_a_foreign_value_is_ignored(open_page: Open, value: str) -> None:
     assert await page.evaluate("sessionStorage.length") == 0
 
 
+@pytest.mark.empty_page
 async def test_a_full_run_fits_into_the_storage(page: Page) -> None:
     """The newest samples of both sides are kept, with all figures; the last sample is the same."""
     body = """

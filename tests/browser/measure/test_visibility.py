@@ -8,7 +8,7 @@ from playwright.async_api import Page
 from tests.browser.charts import HIDE
 from tests.browser.modules import run
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.empty_page]
 
 
 async def test_what_a_hidden_tab_delays(page: Page) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Page, Route, expect
 
 from rtdemo.server.server import Server
 from tests.browser.axe import violations
-from tests.browser.conftest import TIMEOUT_MS, UNFOLD, BrowserErrors, Open, Serve
+from tests.browser.conftest import UNFOLD, BrowserErrors, Open, Serve
+from tests.browser.engines.chromium import Chromium
 from tests.browser.outages import OUTAGES, place
-from tests.browser.panel import Panel
+from tests.browser.panel import Panel, both
 from tests.web.login_tokens import SECRET
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -73,15 +74,14 @@ async def test_comparison(open_page: Open, server: Server) -> None:
     assert await violations(page) == []
 
 
-async def test_outage(browser: Browser, tmp_path: Path) -> None:
+async def test_outage(chromium: Chromium, tmp_path: Path) -> None:
     """While it reconnects; a stalled one is in connection/test_healing.py."""
-    async with place(browser, tmp_path) as found:
-        found.page.set_default_timeout(TIMEOUT_MS)
-        await found.page.evaluate(UNFOLD)
+    async with place(chromium, tmp_path) as found:
+        await chromium.page.evaluate(UNFOLD)
         await OUTAGES["reset and refused"].begin(found)
-        for panel in found.panels:
+        for panel in both(chromium.page):
             await panel.becomes("reconnecting")
-        assert await violations(found.page) == []
+        assert await violations(chromium.page) == []
 
 
 async def test_ends(open_page: Open, browser_errors: BrowserErrors) -> None:

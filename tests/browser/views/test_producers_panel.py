@@ -179,6 +179,7 @@ async def test_contrast(open_page: Open, troubled: Server, clock: VirtualClock, 
         clock.advance(HOUR)
 
 
+@pytest.mark.empty_page
 async def test_rate_stops(page: Page) -> None:
     """The slider goes from a tenth to twenty times; other speeds stand at the nearest stop by ratio."""
     body = """

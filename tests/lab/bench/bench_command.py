@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import websockets
+from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from tests.cluster.process import rtdemo
 
@@ -20,6 +23,12 @@ class Done(NamedTuple):
     code: int | None
     out: str
     err: str
+
+    @property
+    def problems(self) -> str:
+        """Standard error without the lines of progress, of which a slow machine has more."""
+        lines = self.err.splitlines(keepends=True)
+        return "".join(line for line in lines if not re.fullmatch(r"rtdemo: .*; about .* left\n", line))
 
 
 async def start(*arguments: object) -> asyncio.subprocess.Process:
@@ -50,6 +59,21 @@ async def plugin_server(folder: Path, plugin: str = "") -> AsyncIterator[str]:
         yield server.url
     finally:
         await server.kill()
+
+
+@asynccontextmanager
+async def http_server(handler: Handler) -> AsyncIterator[str]:
+    """Run a server of aiohttp with one handler for POST requests to any path; yield its URL."""
+    app = web.Application()
+    app.router.add_route("POST", "/{path:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 def refuse_http(

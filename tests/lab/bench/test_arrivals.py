@@ -101,14 +101,46 @@ def test_whole_milliseconds_are_moved_to_their_middle() -> None:
     assert figures.blocks[0].sent.maximum == pytest.approx(0.0005)
 
 
+def test_gaps_of_messages_without_sent_at() -> None:
+    """Messages without `sentAt` have gaps and a jitter, and no latency."""
+    found = Arrivals()
+    connection = found.open()
+    for at in (9_900.0, 10_000.0, 10_100.0, 10_100.0, 10_300.0, 11_200.0):
+        connection.record(b'{"token": "x"}', at)
+    figures = analyse_window(found, {}, WINDOW, AHEAD)
+    [block] = figures.blocks
+    assert (figures.messages, figures.untimed, len(block.sent), len(block.due)) == (4, 4, 0, 0)
+    assert len(block.gap) == 4
+    assert block.gap.maximum == pytest.approx(0.2)
+    # Differences from the median gap of 100 ms: 0, 0, -100, 100.
+    assert figures.jitter == pytest.approx((100 * 15 / 16 + 100) / 16)
+
+
+def test_gaps_do_not_span_two_responses() -> None:
+    """The pause between a response and the next request is not a gap; due times end, too."""
+    found = Arrivals()
+    connection = found.open()
+    for at in (10_000.0, 10_010.0):
+        connection.record(b'{"sentAt": 13000.5}', at)
+    connection.begin_response()
+    for at in (10_500.0, 10_510.0):
+        connection.record(b"[DONE]", at)
+    figures = analyse_window(found, {}, WINDOW, AHEAD, repeats=True)
+    [block] = figures.blocks
+    assert len(block.gap) == 2
+    assert block.gap.maximum == pytest.approx(0.01)
+    assert (figures.messages, figures.untimed, figures.due, figures.mute) == (4, 2, 0, 0)
+
+
 @pytest.mark.parametrize(
     "text", [b"[]", b"no json", b'{"message": "x"}', b'{"sentAt": "now"}', b'{"sentAt": 1e300}', b"\xff"]
 )
 def test_what_has_no_instant_is_counted(text: bytes) -> None:
-    """A payload without a usable `sentAt` is counted, and not measured."""
+    """A payload without a usable `sentAt` is counted, and has an arrival, but no latency."""
     found = Arrivals()
     found.open().record(text, 0.0)
     assert (found.unread, found.connections[0].streams) == (1, {})
+    assert list(found.connections[0].responses[0].untimed) == [0.0]
 
 
 def test_fields_of_other_servers_may_be_anything() -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from rtdemo.lab.bench import verdict
+from rtdemo.lab.bench import advice, regression, verdict
 from rtdemo.lab.bench.bootstrap import (
     RESAMPLES,
     resample_means,
     resample_percentiles,
     small_sample_factor,
 )
-from rtdemo.lab.bench.comparison import compare
-from rtdemo.lab.bench.result import ParityCheck, RunSettings
+from rtdemo.lab.bench.comparison import EQUAL_MS, MIN_DIFFERENCE_MS, Comparison, Difference
+from rtdemo.lab.bench.result import ParityCheck, Run, RunSettings, Verdict
 from rtdemo.lab.bench.run import turn_order
 from rtdemo.lab.bench.target import split_connections
 from tests.lab.bench.made_runs import a_run, latencies
+
+
+def between_transports(run: Run) -> Verdict:
+    comparison = verdict.transport_comparison(run)
+    assert comparison is not None
+    return verdict.compare_transports(run, comparison)
 
 
 def test_turns_are_taken_so_that_drift_cancels() -> None:
@@ -48,48 +56,218 @@ def test_few_rounds_make_wide_intervals() -> None:
         assert small_sample_factor((k, k)) == pytest.approx(wanted, rel=0.04)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_the_same_thing_twice_is_no_difference(seed: int) -> None:
-    """Equal latencies show no difference, within a run and between two runs."""
-    one, two = (a_run({"websocket": 2.0, "sse": 2.0}, seed=2 * seed + n) for n in range(2))
-    assert "No clear difference" in verdict.compare_transports(one)
-    assert "No clear difference" in verdict.compare_runs(one, two, "websocket")
-    assert verdict.check_limits([verdict.parse_limit("p99+20%")], one, two) == ([], [])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_same_thing_twice_is_equal(seed: int) -> None:
+    """Equal latencies are equal, within a run and between two runs, and exceed no limit."""
+    one, two = (a_run({"websocket": 1.0, "sse": 1.0}, seed=2 * seed + n) for n in range(2))
+    assert between_transports(one).code == "equal"
+    assert verdict.compare_runs(one, two, "websocket").code == "as-fast-as-before"
+    assert regression.check_limits([regression.parse_limit("p99+20%")], one, two) == ([], [])
 
 
-def test_a_true_difference_is_told_with_its_interval() -> None:
-    """The sentence has the higher side, the change with its interval, and the basis."""
-    sentence = verdict.compare_transports(a_run({"websocket": 2.0, "sse": 3.0}))
-    assert sentence.startswith("SSE's p99 is ")
-    assert " % higher than WebSocket's (95 % interval " in sentence
-    assert sentence.endswith("from due time.")
-    assert "% lower than" in verdict.compare_transports(a_run({"websocket": 3.0, "sse": 2.0}))
-    found = compare("p99", *(a_run({"websocket": level}).of("websocket") for level in (2.0, 3.0)))
+def test_a_true_difference_is_told_in_milliseconds() -> None:
+    """The sentence has the faster side, the interval of the difference, and the percentile."""
+    found = between_transports(a_run({"websocket": 2.0, "sse": 6.0}))
+    assert found.code == "websocket-faster"
+    assert re.fullmatch(r"WebSocket is [\d.]+ to [\d.]+ ms faster at p99\.", found.sentence)
+    assert found.low_ms is not None
+    assert found.high_ms is not None
+    # The 99th percentile of these distributions is 2.5 times their median.
+    assert found.low_ms < 4.0 * 2.5 < found.high_ms
+    assert between_transports(a_run({"websocket": 6.0, "sse": 2.0})).code == "sse-faster"
+
+
+def test_equality_is_a_claim_of_its_own() -> None:
+    """Without enough rounds to exclude a difference that counts, the verdict is not "equal"."""
+    run = a_run({"websocket": 9.0, "sse": 9.0}, rounds=3)
+    found = between_transports(run)
+    assert found.code == "undecided"
+    start = "Not decided: the difference at p99 is between \N{MINUS SIGN}"
+    assert found.sentence.startswith(start)
+    assert re.fullmatch(
+        r"[\d.]+ ms \(SSE faster\) and \+[\d.]+ ms \(WebSocket faster\);"
+        r" (more rounds would tell: --rounds \d+|try a quieter machine or network)\.",
+        found.sentence.removeprefix(start),
+    )
+
+
+def test_equal_prints_its_bound() -> None:
+    """The bound is the larger end of both intervals, and at least 0.5 ms."""
+    found = between_transports(a_run({"websocket": 1.0, "sse": 1.0}))
+    assert found.bound_ms is not None
+    assert MIN_DIFFERENCE_MS <= found.bound_ms <= EQUAL_MS
+    bound = re.fullmatch(r"Equally fast here \(difference under ([\d.]+) ms\)\.", found.sentence)
+    assert bound is not None
+    assert float(bound[1]) >= found.bound_ms
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome"),
+    [
+        (0.6, 0.9, "more"),
+        (-0.9, -0.6, "less"),
+        (0.4, 0.9, "equal"),
+        (-0.9, 0.9, "equal"),
+        (-1.1, 0.9, "undecided"),
+        (0.4, 1.1, "undecided"),
+    ],
+)
+def test_the_whole_interval_decides(low: float, high: float, outcome: str) -> None:
+    """A side is named beyond 0.5 ms, and equality within 1 ms; anything between is undecided."""
+    found = Difference("p99", 3.0, 3.0, low, high, 0, 0, least=MIN_DIFFERENCE_MS, equal=EQUAL_MS)
+    assert found.outcome == outcome
+
+
+def test_the_limits_grow_with_the_latency() -> None:
+    """Buckets are within 1.6 % of the latency, and 5 % of it count as none."""
+    slow = a_run({"websocket": 1000.0, "sse": 1000.0})
+    found = Comparison(slow.of("websocket"), slow.of("sse")).difference("p50")
     assert found is not None
-    assert found.low < 0.5 < found.high
+    assert found.least == pytest.approx(31, abs=5)
+    assert found.equal == pytest.approx(50, abs=8)
 
 
 def test_what_clocks_cannot_tell_is_no_difference() -> None:
-    """A difference within the clock error is not clear, however narrow its interval."""
-    run = a_run({"websocket": 2.0, "sse": 3.0})
+    """Two runs have independent clocks: a difference within both errors names neither."""
+    old, new = a_run({"sse": 2.0}), a_run({"sse": 6.0})
+    assert verdict.compare_runs(old, new, "sse").code == "slower-than-before"
+    for one in (*old.rounds, *new.rounds):
+        one.clock_error = 50.0
+    assert verdict.compare_runs(old, new, "sse").code == "undecided"
+
+
+def test_the_common_error_of_a_clock_cancels_within_a_run() -> None:
+    """All rounds of a run share a reading of the clock. Its error counts only if the reading changed."""
+    run = a_run({"websocket": 2.0, "sse": 6.0})
     for one in run.rounds:
         one.clock_error = 50.0
-    assert "within the clock error of 50 ms" in verdict.compare_transports(run)
+    assert between_transports(run).code == "websocket-faster"
+    run.rounds[0].clock_offset = 1050.0
+    assert between_transports(run).code == "undecided"
+    for one in run.rounds:
+        one.clock_offset = None
+    assert between_transports(run).code == "undecided"
 
 
-def test_one_round_tells_nothing_of_how_rounds_differ() -> None:
-    """One round has no variation to compare, and p99.9 needs more messages."""
-    run = a_run({"websocket": 2.0, "sse": 9.0}, rounds=1)
-    assert "needs two rounds" in verdict.compare_transports(run)
+def test_few_rounds_tell_nothing_of_how_rounds_differ() -> None:
+    """One round has no variation to compare, two may be alike by chance; p99.9 needs more messages."""
+    two = between_transports(a_run({"websocket": 2.0, "sse": 9.0}, rounds=2))
+    assert two.code == "too-little-data"
+    found = between_transports(a_run({"websocket": 2.0, "sse": 9.0}, rounds=1))
+    assert found.code == "too-little-data"
+    assert found.sentence == "Too little data: 1 round of each; at least 3 are needed: --rounds 3."
     few = a_run({"websocket": 2.0, "sse": 3.0})
-    assert compare("p99.9", few.of("websocket"), few.of("sse")) is None
+    assert Comparison(few.of("websocket"), few.of("sse")).difference("p99.9") is None
+
+
+def test_too_little_data_names_the_flags_that_give_enough() -> None:
+    """With fewer than 1,000 messages there is no verdict, but an advice."""
+    run = a_run({"websocket": 2.0, "sse": 2.0}, messages=3)
+    for one in run.rounds:
+        one.figures.periods = {}
+    found = between_transports(run)
+    assert found.sentence == (
+        "Too little data: 90 messages; about 1,000 are needed: -n 204 --seconds 60."
+    )
+    assert (found.code, found.flags) == ("too-little-data", "-n 204 --seconds 60")
+    enough = a_run({"websocket": 2.0, "sse": 2.0}, messages=30)
+    assert between_transports(enough).sentence.endswith("about 1,000 are needed: --seconds 15.")
+
+
+def test_few_messages_do_not_show_the_rate() -> None:
+    """With hardly any message, the periods that the server lists show how many more are needed."""
+    run = a_run({"websocket": 2.0, "sse": 2.0}, messages=0)
+    for one in run.rounds:
+        one.connections, one.figures.periods = 100, {"message": 20_000.0}
+    run.settings = RunSettings(connections=100, seconds=10.0, rounds=3)
+    # 100 connections for 30 s, a message every 20 s: 150 are expected.
+    assert between_transports(run).flags == "-n 123 --seconds 60"
+
+
+@pytest.mark.parametrize(
+    ("given", "messages", "flags"),
+    [
+        (RunSettings(1, 1, 1), 0.5, "--rounds 3 -n 13 --seconds 60"),
+        (RunSettings(100, 10, 3), 999, "--seconds 15"),
+        (RunSettings(1, 600, 3), 10, "-n 110"),
+        (RunSettings(10, 2, 1), 5000, "--rounds 3"),
+    ],
+)
+def test_advised_flags(given: RunSettings, messages: float, flags: str) -> None:
+    """First more rounds if there is one, then longer ones, then more connections."""
+    assert advice.flags_for_messages(given, messages, 1000) == flags
+
+
+def test_advised_rounds_decide() -> None:
+    """The advised number of rounds is enough in a run with the same variation."""
+    run = a_run({"websocket": 4.0, "sse": 4.0}, rounds=3)
+    found = between_transports(run)
+    assert found.flags.startswith("--rounds ")
+    again = a_run({"websocket": 4.0, "sse": 4.0}, rounds=int(found.flags.split()[1]))
+    assert between_transports(again).code in ("equal", "equal-at-p99", "equal-at-p50")
+
+
+def test_opposite_differences_are_both_told() -> None:
+    """A side that is faster at p99 is named first, and the other one with what it is better at."""
+    run = a_run({"websocket": 2.0, "sse": 8.0}, rounds=4)
+    for one in run.of("websocket"):
+        for block in one.figures.blocks:
+            # 2 % of the messages of the faster side are very slow.
+            block.due.record(0.5, times=4)
+    sentence = between_transports(run).sentence
+    assert re.fullmatch(r"SSE is .* ms faster at p99, but WebSocket is .* ms faster at p50\.", sentence)
+
+
+def test_without_sent_at_latency_is_unknown() -> None:
+    """The headline says so, and has the gaps."""
+    run = a_run({"sse": 2.0})
+    for one in run.rounds:
+        one.figures.untimed = one.figures.messages
+        for block in one.figures.blocks:
+            block.gap, block.sent, block.due = block.sent, latencies(), latencies()
+    [found] = verdict.verdicts(run, None, None)
+    assert found.code == "latency-unknown"
+    assert re.fullmatch(
+        r"Latency is unknown without `sentAt`; 99 % of the gaps between messages are at most"
+        r" [\d.]+ ms over SSE\.",
+        found.sentence,
+    )
+
+
+def test_one_transport_is_measured_without_a_comparison() -> None:
+    """The headline has the median and p99, or what is missing for them."""
+    [found] = verdict.verdicts(a_run({"sse": 2.0}), None, None)
+    assert re.fullmatch(
+        r"SSE delivers half of the messages within [\d.]+ ms, and 99 % within [\d.]+ ms\.",
+        found.sentence,
+    )
+    [found] = verdict.verdicts(a_run({"sse": 2.0}, messages=3), None, None)
+    assert found.code == "too-little-data"
+
+
+def test_lost_messages_are_told() -> None:
+    """A transport that loses messages is not only fast."""
+    run = a_run({"websocket": 1.0, "sse": 1.0})
+    run.of("sse")[0].figures.lost = 40
+    first, second = verdict.verdicts(run, None, verdict.transport_comparison(run))
+    assert first.code == "equal"
+    assert second.sentence == "SSE lost 40 messages (0.65 %)."
 
 
 def test_a_failed_line_is_not_comparable() -> None:
     """A failed parity check replaces the verdict."""
     run = a_run({"websocket": 2.0, "sse": 9.0})
     run.parity = [ParityCheck("compression", "failed", "WebSocket none, SSE gzip")]
-    assert verdict.compare_transports(run) == "Not comparable: compression: WebSocket none, SSE gzip."
+    found = between_transports(run)
+    assert found.code == "not-comparable"
+    assert found.sentence == "Not comparable: compression: WebSocket none, SSE gzip."
+
+
+def test_what_got_worse_comes_first() -> None:
+    """With --compare, a transport that got slower is before one that did not."""
+    old, new = a_run({"websocket": 1.0, "sse": 2.0}), a_run({"websocket": 1.0, "sse": 8.0}, seed=2)
+    codes = [one.code for one in verdict.verdicts(new, old, verdict.transport_comparison(new))]
+    assert codes == ["slower-than-before", "as-fast-as-before", "websocket-faster"]
 
 
 @pytest.mark.parametrize(
@@ -97,24 +275,27 @@ def test_a_failed_line_is_not_comparable() -> None:
 )
 def test_limits_are_read(text: str, shown: str) -> None:
     """A limit is a metric, a sign, a number and %."""
-    assert str(verdict.parse_limit(text)) == shown
+    assert str(regression.parse_limit(text)) == shown
 
 
 @pytest.mark.parametrize("text", ["p99", "p98+1%", "p99-20%", "rate+1%", "p99+20", "p99+-1%", ""])
 def test_invalid_limits_are_refused(text: str) -> None:
     """The error names valid limits. A limit in the direction of an improvement is not valid."""
     with pytest.raises(ValueError, match="is not a limit; give rate-N%"):
-        verdict.parse_limit(text)
+        regression.parse_limit(text)
 
 
 def test_a_limit_is_exceeded_only_beyond_chance() -> None:
     """A limit is exceeded if the end of the interval is beyond it, not the figure."""
     old, new = (a_run({"websocket": level}, rounds=6) for level in (2.0, 3.0))
-    over, _ = verdict.check_limits([verdict.parse_limit("p99+20%")], old, new)
+    over, _ = regression.check_limits([regression.parse_limit("p99+20%")], old, new)
     assert len(over) == 1
-    assert over[0].startswith("WebSocket: p99 +")
-    assert verdict.check_limits([verdict.parse_limit("p99+45%")], old, new) == ([], [])
-    assert verdict.check_limits([verdict.parse_limit("p99+20%")], new, old) == ([], [])
+    assert re.fullmatch(
+        r"WebSocket: p99 went from [\d.]+ to [\d.]+ ms \([\d.]+ to [\d.]+ % more\): over p99\+20%",
+        over[0],
+    )
+    assert regression.check_limits([regression.parse_limit("p99+45%")], old, new) == ([], [])
+    assert regression.check_limits([regression.parse_limit("p99+20%")], new, old) == ([], [])
 
 
 def test_a_limit_in_points() -> None:
@@ -122,10 +303,10 @@ def test_a_limit_in_points() -> None:
     old, new = a_run({"sse": 2.0}), a_run({"sse": 2.0})
     for one in new.rounds:
         one.figures.kept = one.figures.due * 9 // 10
-    over, _ = verdict.check_limits(
-        [verdict.parse_limit("rate-5%"), verdict.parse_limit("loss+0%")], old, new
+    over, _ = regression.check_limits(
+        [regression.parse_limit("rate-5%"), regression.parse_limit("loss+0%")], old, new
     )
-    assert over == ["SSE: rate kept −10 points (−10 to −10) exceeds rate-5%"]  # noqa: RUF001 - a minus
+    assert over == ["SSE: rate kept went from 100.0 to 90.00 % (10.0 points less): over rate-5%"]
 
 
 def test_a_limit_that_cannot_be_checked_is_reported() -> None:
@@ -133,7 +314,7 @@ def test_a_limit_that_cannot_be_checked_is_reported() -> None:
     old, new = a_run({"sse": 2.0}), a_run({"sse": 2.0})
     for one in new.rounds:
         one.server_cpu = None
-    over, undecided = verdict.check_limits([verdict.parse_limit("cpu+10%")], old, new)
+    over, undecided = regression.check_limits([regression.parse_limit("cpu+10%")], old, new)
     assert over == []
     assert undecided[0].startswith("SSE: cpu+10% could not be checked")
 
@@ -144,10 +325,12 @@ def test_runs_on_a_busy_machine_do_not_compare() -> None:
     for one in new.rounds:
         one.others = 1.5
         one.received.bytes *= 2
-    assert verdict.compare_runs(old, new, "sse").endswith("used 0.00 cores before and 1.50 now.")
-    limits = [verdict.parse_limit("p99+200%"), verdict.parse_limit("bytes+20%")]
-    [over], [undecided] = verdict.check_limits(limits, old, new)
-    assert over.startswith("SSE: bytes per message +100 %")
+    found = verdict.compare_runs(old, new, "sse")
+    assert found.code == "not-comparable"
+    assert found.sentence.endswith("used 0.00 cores before and 1.50 now.")
+    limits = [regression.parse_limit("p99+200%"), regression.parse_limit("bytes+20%")]
+    [over], [undecided] = regression.check_limits(limits, old, new)
+    assert over.startswith("SSE: bytes per message went from 100.0 to 200.0 B (100 % more)")
     assert undecided.startswith("SSE: p99+200% could not be checked: other processes")
 
 
@@ -156,15 +339,17 @@ def test_what_is_far_beyond_its_limit_is_exceeded_on_a_busy_machine_too() -> Non
     old, new = a_run({"sse": 0.6}), a_run({"sse": 21.0})
     for one in new.rounds:
         one.others = 1.25
-    [over], undecided = verdict.check_limits([verdict.parse_limit("p50+20%")], old, new)
-    assert over.startswith("SSE: p50 +")
+    [over], undecided = regression.check_limits([regression.parse_limit("p50+20%")], old, new)
+    assert over.startswith("SSE: p50 went from 0.6")
     assert undecided == []
-    assert verdict.check_limits([verdict.parse_limit("p50+20%")], new, old)[0] == []
+    assert regression.check_limits([regression.parse_limit("p50+20%")], new, old)[0] == []
 
 
 def test_runs_with_other_settings_are_reported() -> None:
     """Different settings may cause the difference, so a warning names them."""
     old, new = a_run({"sse": 2.0}), a_run({"sse": 2.0})
-    assert verdict.setting_differences(old, new) == []
+    assert regression.setting_differences(old, new) == []
     new.settings = RunSettings(connections=5)
-    assert "had -n 100, this one 5" in verdict.setting_differences(old, new)[0]
+    [found] = regression.setting_differences(old, new)
+    assert found.code == "other-settings"
+    assert "had -n 100, this one 5" in found.text

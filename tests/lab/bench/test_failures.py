@@ -9,9 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 import websockets
+from aiohttp import web
 
 from rtdemo.lab.bench import result
-from tests.lab.bench.bench_command import bench, finish, plugin_server, refuse_http, start
+from tests.lab.bench.bench_command import bench, finish, http_server, plugin_server, refuse_http, start
 
 
 async def test_a_server_that_sends_nothing(tmp_path: Path) -> None:
@@ -26,8 +27,8 @@ async def test_a_server_that_sends_nothing(tmp_path: Path) -> None:
         done = await bench(
             f"ws://127.0.0.1:{port}/", *("-n", 2, "--seconds", 1, "--rounds", 1), *("--json", file)
         )
-    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
-    assert "sent no message with `sentAt` within 1 s" in done.err
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "sent no message within 1 s" in done.err
     assert not file.exists()
 
 
@@ -43,7 +44,7 @@ async def test_an_interrupt_reports_what_was_measured(tmp_path: Path, number: si
         await delivered(url, 80)
         process.send_signal(number)
         done = await finish(process)
-    assert (done.code, done.err) == (130, "")
+    assert (done.code, done.problems) == (130, "")
     assert "CUT SHORT" in done.out
     run = result.read(file)
     assert run.cut_short
@@ -80,9 +81,53 @@ async def test_the_table_is_printed_if_the_file_cannot_be_written(tmp_path: Path
             *("-n", 1, "--seconds", 1, "--rounds", 1, "--speed", 20, "--transport", "sse"),
             *("--json", "/dev/full"),
         )
-    assert done.code == 1
+    assert done.code == 2
     assert done.err == "rtdemo: /dev/full cannot be written: No space left on device\n"
     assert "rate kept" in done.out
+
+
+async def test_an_unknown_producer_lists_those_that_exist(tmp_path: Path) -> None:
+    """The error has the name that does not exist, and those that do."""
+    async with plugin_server(tmp_path) as url:
+        done = await bench(url, "--producers", "nope", "-n", 1)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "has no producer 'nope'; it has " in done.err
+    assert {"broadcast", "message", "status"} <= {*done.err.replace(",", "").split()}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "words"),
+    [
+        (
+            400,
+            "application/json",
+            '{"error": "\x1b[2J"}',
+            r'answered 400 Bad Request: {"error": "\x1b[2J"}',
+        ),
+        (502, "text/html", "<html>nginx</html>", "answered 502 Bad Gateway; "),
+        (
+            200,
+            "application/json",
+            "{}",
+            "answered with application/json, which is not an event stream; ",
+        ),
+    ],
+)
+async def test_a_post_that_is_refused_is_one_line(
+    status: int, kind: str, body: str, words: str, tmp_path: Path
+) -> None:
+    """The error has the server's reason, escaped, and without a page's markup."""
+    file = tmp_path / "body.json"
+    file.write_text("{}")
+
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=body, content_type=kind)
+
+    async with http_server(refuse) as url:
+        done = await bench(f"{url}/v1/complete", "--post", file, "-n", 1)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert words in done.err
+    assert done.err.endswith("; are the address and the body right?\n")
 
 
 @pytest.mark.parametrize("scheme", ["https", "wss"])
@@ -90,7 +135,7 @@ async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
     """A server without TLS causes one line, with the address to use."""
     async with plugin_server(tmp_path) as url:
         done = await bench(url.replace("http", scheme), "-n", 1)
-    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert "fails at TLS" in done.err
     assert "if it does not use TLS, give http://127.0.0.1:" in done.err
     assert "certificate" not in done.err
@@ -99,18 +144,26 @@ async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["http://127.0.0.1:1"], 1, "is the server running?"),
-        (["ws://127.0.0.1:1/"], 1, "is the server running?"),
+        (["http://127.0.0.1:1"], 2, "is the server running?"),
+        (["ws://127.0.0.1:1/"], 2, "is the server running?"),
         (["ftp://x"], 2, "has the scheme 'ftp'"),
         (["ws://127.0.0.1:1", "--transport", "sse"], 2, "without sse"),
         (["-n", "20001"], 2, "1<=x<=20000"),
         (["--seconds", "601"], 2, "600"),
         (["--fail-if", "p99+20%"], 2, "give --compare, too"),
         (["--compare", __file__, "--fail-if", "p98+20%"], 2, "is not a limit; give"),
-        (["--compare", __file__], 1, "is not a run file"),
-        (["--compare", "/missing"], 1, "cannot be read"),
-        (["--compare", "/dev/zero"], 1, "is not a regular file"),
+        (["--compare", __file__], 2, "is not a run file"),
+        (["--compare", "/missing"], 2, "cannot be read"),
+        (["--compare", "/dev/zero"], 2, "is not a regular file"),
         (["http://a..b"], 2, "has an invalid host name"),
+        (["--json", "/missing/run.json"], 2, "/missing/run.json cannot be written: No such file"),
+        (["--html", f"{__file__}/run.html"], 2, "cannot be written: Not a directory"),
+        (["--header", "Host: x"], 2, "Host belongs to the connection"),
+        (["--post", __file__], 2, "--post needs the URL of an event stream"),
+        (["http://127.0.0.1:1", "--post", "/dev/null"], 2, "is not a regular file"),
+        (["http://127.0.0.1:1/x", "--post", __file__], 2, "is not JSON: "),
+        (["http://127.0.0.1:1/x", "--post", "/missing"], 2, "/missing cannot be read: No such file"),
+        (["http://127.0.0.1:1/x", "--post", __file__, "--speed", "2"], 2, "are for rtdemo servers"),
     ],
 )
 async def test_an_error_is_one_line(arguments: list[str], code: int, words: str) -> None:

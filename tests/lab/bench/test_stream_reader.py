@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdemo.lab.bench.stream_reader import BodyReader, FrameReader, StreamReader
+from rtdemo.lab.bench.stream_reader import ENDED, BodyReader, FrameReader, StreamEnd, StreamReader
 from rtdemo.protocol import wire
 
 PAYLOADS = [
@@ -64,11 +64,12 @@ def test_pings_are_answered_between_fragments() -> None:
     assert written == [b"\x8a\x81\0\0\0\0p"]
 
 
-def test_a_close_is_answered_and_raises() -> None:
-    """A close frame is answered with its code, which the error contains."""
+def test_a_close_is_answered_and_ends_the_stream() -> None:
+    """A close frame is answered with its code; the message before it in the same bytes is not lost."""
     written: list[bytes] = []
-    with pytest.raises(ValueError, match="closed with code 1001"):
-        new("websocket", written).feed(b"\x88\x02\x03\xe9")
+    with pytest.raises(StreamEnd, match="the server closed with code 1001") as ended:
+        new("websocket", written).feed(b"\x81\x01a\x88\x02\x03\xe9\x81\x01b")
+    assert ended.value.payloads == [b"a"]
     assert written == [b"\x88\x82\0\0\0\0\x03\xe9"]
 
 
@@ -92,10 +93,26 @@ def test_the_fast_path_continues_an_open_event() -> None:
     assert read("sse", [b"8\r\ndata: a\n\r\n", wire.sse_chunk(b"b")]) == [b"a\nb"]
 
 
-def test_the_end_of_a_body_raises() -> None:
-    """The last chunk raises, and so does an invalid one."""
-    with pytest.raises(ValueError, match="ended the stream"):
-        new("sse").feed(END)
+def test_the_end_of_a_body_loses_no_event() -> None:
+    """The last chunk ends the stream, after the events that arrived in the same bytes."""
+    with pytest.raises(StreamEnd, match=ENDED) as ended:
+        new("sse").feed(wire.sse_chunk(b"a") + wire.sse_chunk(b"b") + END)
+    assert ended.value.payloads == [b"a", b"b"]
+
+
+def test_a_body_with_a_length_ends_there() -> None:
+    """A body with Content-Length ends after that many bytes, however they are split."""
+    body = b"data: 1\n\ndata: 2\n\n"
+    for cut in range(len(body)):
+        reader = BodyReader(chunked=False, length=len(body))
+        found = reader.feed(body[:cut])
+        with pytest.raises(StreamEnd, match=ENDED) as ended:
+            reader.feed(body[cut:] + b"data: 3\n\n")
+        assert found + ended.value.payloads == [b"1", b"2"]
+
+
+def test_invalid_chunks_are_refused() -> None:
+    """A chunk without a size, or too large, raises."""
     for wrong in (b"zz\r\n", b"x" * 2000, b"-1\r\n", b"fffffffff\r\n"):
-        with pytest.raises(ValueError, match=r"invalid literal|without a size|a chunk of"):
+        with pytest.raises(ValueError, match=r"without a size|a chunk of"):
             new("sse").feed(wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,14 +46,32 @@ async def behind_middleboxes() -> dict[str, Findings]:
     return dict(zip(MIDDLEBOXES, runs, strict=True))
 
 
-@pytest.fixture(scope="session")
-def setups_findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Findings, Findings]]:
-    """Check each set-up before and after its fixes, except those with a proxy that is not installed."""
+SetupsFindings = dict[str, tuple[Findings, Findings]]
+
+
+async def behind_all(folder: Path) -> tuple[SetupsFindings, dict[str, Findings]]:
+    """Return the findings of both kinds of set-ups, except those with a proxy that is not installed."""
     possible = [setup for setup in SETUPS if not setup or find(proxies.program(setup))]
-    return asyncio.run(before_and_after(tmp_path_factory.mktemp("setups"), possible))
+    return await asyncio.gather(before_and_after(folder, possible), behind_middleboxes())
 
 
 @pytest.fixture(scope="session")
-def middlebox_findings() -> dict[str, Findings]:
+def all_findings(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[SetupsFindings, dict[str, Findings]]:
+    """Examine all set-ups at the same time: meanwhile the other processes of the run do nothing."""
+    return asyncio.run(behind_all(tmp_path_factory.mktemp("setups")))
+
+
+@pytest.fixture(scope="session")
+def setups_findings(all_findings: tuple[SetupsFindings, dict[str, Findings]]) -> SetupsFindings:
+    """Check each set-up before and after its fixes."""
+    return all_findings[0]
+
+
+@pytest.fixture(scope="session")
+def middlebox_findings(
+    all_findings: tuple[SetupsFindings, dict[str, Findings]],
+) -> dict[str, Findings]:
     """Check a server behind each middlebox."""
-    return asyncio.run(behind_middleboxes())
+    return all_findings[1]

@@ -70,7 +70,7 @@ export class ConnectionInfoLoader {
  * @returns {Promise<ConnectionInfo | null>}
  */
 async function fetchInfo(client) {
-  const address = `/api/probe/connection?client=${encodeURIComponent(client)}`;
+  const address = `api/probe/connection?client=${encodeURIComponent(client)}`;
   const response = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (!response.ok) return null;
   const { server, process, http, tls, noDelay, compression, forwarding } = await response.json();

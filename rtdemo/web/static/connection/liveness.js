@@ -4,7 +4,8 @@
  * Pure.
  *
  * A path that swallows everything, such as a proxy or a server that hangs, closes nothing. Only the missing heartbeats
- * show it.
+ * show it. The first one comes with the connection. A server that has sent none is of an older version, and its silence
+ * proves nothing.
  * @module connection/liveness
  */
 
@@ -31,6 +32,8 @@ const LATE_CHECK_MS = 2_000;
 export class Liveness {
   /** performance.now() when something arrived last. */
   heardAt = 0;
+  /** Whether the server has sent a heartbeat on this connection, and so sends them in silence. */
+  hasHeartbeats = false;
   #openedAt = 0;
   #checkedAt = 0;
   /** From when silence counts. */
@@ -46,13 +49,16 @@ export class Liveness {
   opened(now) {
     this.heardAt = this.#openedAt = this.#checkedAt = this.#silentSince = now;
     this.#deadAfter = FIRST_MESSAGE_MS;
+    this.hasHeartbeats = false;
   }
 
   /**
    * Record that something arrived. Where the first message was late, later ones may be late too.
    * @param {number} now performance.now()
+   * @param {boolean} [isHeartbeat]
    */
-  heard(now) {
+  heard(now, isHeartbeat = false) {
+    this.hasHeartbeats ||= isHeartbeat;
     if (!this.hasHeard) this.#deadAfter = Math.min(Math.max(DEAD_MS, 2 * (now - this.#openedAt)), FIRST_MESSAGE_MS - 1);
     this.heardAt = this.#silentSince = now;
   }
@@ -73,6 +79,7 @@ export class Liveness {
   check(now) {
     const isLate = now - this.#checkedAt > LATE_CHECK_MS;
     this.#checkedAt = now;
+    if (this.hasHeard && !this.hasHeartbeats) return "alive";
     // What arrived meanwhile may still wait for its event: the path gets the time of one more heartbeat.
     if (isLate) this.#silentSince = Math.max(this.#silentSince, now - this.#deadAfter + MISSED_MS);
     const silence = now - this.#silentSince;

@@ -106,7 +106,7 @@ export class Login {
   async admit(address) {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const request = { method: "POST", headers: this.headers, signal };
-    const response = await fetch("/api/ticket", request).catch(() => null);
+    const response = await fetch("api/ticket", request).catch(() => null);
     if (response === null) throw new NoTicketError("Nothing answers at /api/ticket. Is the server running?", false);
     if (!response.ok) {
       await this.note(response.clone());

@@ -221,6 +221,7 @@ export class SelectionSync {
       return ours;
     }
     this.#confirmed = answer;
+    this.refusal = "";
     if (!ours) this.chosen = this.#sent = answer;
     return ours;
   }

@@ -13,6 +13,9 @@ export const MAX_WAITING_TEXTS = 100;
 
 const REPLY_TIMEOUT_MS = 10_000;
 
+/** Time after which a selection that could not be sent is sent again. */
+export const RETRY_SELECTION_MS = 5_000;
+
 export class Sender {
   roundTrips = new RoundTrips();
   /** Why the last text was not sent; empty if it was. */
@@ -21,6 +24,8 @@ export class Sender {
   #selection;
   #changed;
   #sendingSelection = false;
+  /** performance.now() at which the selection is sent again. */
+  #retryAt = Infinity;
 
   /**
    * @param {Send} send
@@ -68,14 +73,24 @@ export class Sender {
   async sendSelection() {
     if (this.#sendingSelection) return;
     this.#sendingSelection = true;
+    this.#retryAt = Infinity;
     try {
       for (let text = this.#selection.next(); text !== null; text = this.#selection.next()) await this.#send(text);
     } catch (error) {
       this.#selection.sendFailed(sentence(error));
+      this.#retryAt = performance.now() + RETRY_SELECTION_MS;
       this.#changed();
     } finally {
       this.#sendingSelection = false;
     }
+  }
+
+  /**
+   * Send the selection again some time after that failed; called about twice a second.
+   * @param {number} now performance.now()
+   */
+  retrySelection(now) {
+    if (now >= this.#retryAt) void this.sendSelection();
   }
 
   reset() {

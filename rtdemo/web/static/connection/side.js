@@ -6,13 +6,12 @@
 import { clip, oneLine } from "../format.js";
 import { Measurement } from "../measure/measurement.js";
 import { isHeartbeat, parse } from "../message.js";
-import { Liveness } from "./liveness.js";
+import { PathWatch } from "./path_watch.js";
 import { RecentMessages } from "./recent.js";
 import { isPositionUpdate, sameProducers } from "./selection.js";
 import { Sender } from "./sending.js";
-import { ARRIVES, ARRIVES_AGAIN, CUT, OFFLINE, RECONNECTS_SOON } from "./sentences.js";
-import { faultSentence, nothingArrives, reconnectedSentence, retrySentence } from "./sentences.js";
-import { Silence } from "./silence.js";
+import { ARRIVES, ARRIVES_AGAIN, CUT } from "./sentences.js";
+import { faultSentence, reconnectedSentence, retrySentence } from "./sentences.js";
 import { utf8Length } from "./wire_size.js";
 
 /** @typedef {import("../measure/faults.js").Fault} Fault */
@@ -54,13 +53,11 @@ export class Side {
   /** @type {string | null} */
   client = null;
   #changed;
-  #liveness = new Liveness();
-  #silence = new Silence();
+  #path = new PathWatch();
   #transport;
   #since = 0;
   /** Whether it has been open since Connect. */
   #hasOpened = false;
-  #lastMessageAt = 0;
   /** Whether the sentence is about silent producers. */
   #isSilent = false;
   /** The cause that the transport reports for a cut by the reader. @type {string | null} */
@@ -175,7 +172,7 @@ export class Side {
    * @param {TransportName} transport of this side
    */
   setProducers(producers, transport) {
-    this.#silence.setProducers(producers, transport);
+    this.#path.setProducers(producers, transport);
     this.ledger.shared = new Set(producers.filter(({ shared }) => shared).map(({ name }) => name));
   }
 
@@ -193,8 +190,7 @@ export class Side {
     const since = this.#hasOpened ? this.downSince : null;
     this.measurement.opened(now, this.#hasOpened ? null : now - this.#since);
     this.#hasOpened = true;
-    this.#liveness.opened(now);
-    this.#lastMessageAt = now;
+    this.#path.opened(now);
     this.selection.opened();
     this.#works(since === null ? ARRIVES : reconnectedSentence(now - since));
   }
@@ -204,14 +200,14 @@ export class Side {
    * @param {number} at performance.now()
    */
   #receive(data, at) {
-    this.#liveness.heard(at);
-    if (this.state === "stalled") this.#works(ARRIVES_AGAIN);
     const message = parse(data);
-    if (message !== null && isHeartbeat(message)) {
+    const isBeat = message !== null && isHeartbeat(message);
+    this.#path.heard(at, isBeat);
+    if (this.state === "stalled") this.#works(ARRIVES_AGAIN);
+    if (isBeat) {
       // It may be the first sign that a fault has ended.
       this.measurement.faults.affects(message, at);
     } else {
-      this.#lastMessageAt = at;
       if (this.#isSilent) this.#say(ARRIVES);
       if (message === null) this.#unreadable(data);
       else this.#take(message, at, utf8Length(String(data)));
@@ -291,34 +287,38 @@ export class Side {
   #tick() {
     const now = performance.now();
     if (now - (this.downSince ?? this.#since) > SLOW_CONNECT_MS) this.#showHint();
-    if (this.open) this.#checkPath(now);
+    if (this.open) {
+      this.#checkPath(now);
+      this.sender.retrySelection(now);
+    }
     const expired = [this.sender.roundTrips.expire(now), this.measurement.faults.expire(now)];
     if (expired.includes(true)) this.#changed();
   }
 
   /** @param {number} now performance.now() */
   #checkPath(now) {
-    const { endsAt } = this.measurement.faults;
-    if (endsAt !== null && now < endsAt) return this.#liveness.excuse(now);
-    const verdict = this.#liveness.check(now);
-    if (verdict === "alive") return this.#checkSilence(now);
-    this.downSince ??= this.#liveness.heardAt;
-    const silence = nothingArrives(now - this.downSince);
-    if (verdict === "dead") return this.#transport.drop(silence);
-    if (this.state === "stalled" && this.cause === silence) return;
-    this.cause = silence;
-    const next = this.#liveness.hasHeard ? RECONNECTS_SOON : this.#transport.stallHint;
-    this.#setState("stalled", `${silence} ${navigator.onLine ? next : OFFLINE}`.trim());
+    const finding = this.#path.check(now, {
+      selection: this.selection.chosen,
+      faultEndsAt: this.measurement.faults.endsAt,
+      downSince: this.downSince,
+      stallHint: this.#transport.stallHint,
+    });
+    if (finding === null) return;
+    const { kind, cause, sentence } = finding;
+    if (kind === "silent") return this.#saySilence(sentence);
+    this.downSince ??= this.#path.heardAt;
+    if (kind === "dead") return this.#transport.drop(cause);
+    if (this.state === "stalled" && this.cause === cause) return;
+    this.cause = cause;
+    this.#setState("stalled", sentence);
   }
 
   /**
-   * Explain the silence of a connection whose heartbeats arrive.
-   * @param {number} now performance.now()
+   * Explain that no producer sends anything.
+   * @param {string} sentence
    */
-  #checkSilence(now) {
-    if (this.state === "stalled") return;
-    const sentence = this.#silence.sentence(this.selection.chosen, now - this.#lastMessageAt);
-    if (sentence === null || sentence === this.sentence) return;
+  #saySilence(sentence) {
+    if (this.state === "stalled" || sentence === this.sentence) return;
     this.#say(sentence);
     this.#isSilent = true;
     this.#changed();

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Explains why no message arrives over a connection whose heartbeats do. Pure.
+ * Explains why no message arrives over a connection whose heartbeats do, or on which the server sends none. Pure.
  * @module connection/silence
  */
 
@@ -34,11 +34,15 @@ export class Silence {
    * Describe the silence and what to do. It names a producer that should have sent something, if there is one.
    * @param {Selection} selection
    * @param {number} silentMs
+   * @param {boolean} works whether heartbeats show that the connection works
    * @returns {string | null} null while the silence is short
    */
-  sentence({ speed, producers }, silentMs) {
+  sentence({ speed, producers }, silentMs, works) {
     if (silentMs < SILENCE_MS) return null;
-    const silence = `The connection works, but no producer has sent anything for ${Math.floor(silentMs / 1000)} s.`;
+    const seconds = Math.floor(silentMs / 1000);
+    const silence = works
+      ? `The connection works, but no producer has sent anything for ${seconds} s.`
+      : `Nothing has arrived for ${seconds} s. This server sends no heartbeats, so the connection may not work.`;
     const rate = Number(speed) || 1;
     const selected = this.#producers.filter(({ name }) => producers?.includes(name) ?? true);
     const overdue = selected.find(({ period, shared }) => {

@@ -95,7 +95,7 @@ export class SseTransport extends ReconnectingTransport {
    */
   async send(text, client) {
     if (client === null) throw new Error("Not sent: the stream has not sent the client id yet.");
-    const url = new URL("/api/messages", this.address);
+    const url = new URL("messages", this.address);
     url.searchParams.set("client", client);
     const signal = AbortSignal.timeout(SEND_TIMEOUT_MS);
     const response = await fetch(url, { method: "POST", body: text, headers: this.headers, signal }).catch(() => null);

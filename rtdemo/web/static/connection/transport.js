@@ -65,7 +65,7 @@ export async function explainFailure(address, unexplained, login = null) {
 /** Return whether the server of this page is alive. */
 export async function serverAnswers() {
   try {
-    const response = await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+    const response = await fetch("healthz", { cache: "no-store", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
     return response.ok;
   } catch {
     return false;
@@ -79,7 +79,7 @@ export async function serverAnswers() {
  * @returns {Promise<Failure | null>} null where there is none
  */
 async function refusal(address, login) {
-  const url = new URL("/api/sse", location.href);
+  const url = new URL("api/sse", location.href);
   url.search = new URL(address).search;
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);

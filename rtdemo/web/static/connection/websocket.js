@@ -15,8 +15,8 @@ import { websocketBytes } from "./wire_size.js";
 /** @typedef {import("./transport.js").Transport} Transport */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 
-/** Path of the WebSocket on the page's own origin. */
-const OWN_PATH = "/ws";
+/** Path of the WebSocket beside the page: the server may be below a path, as behind a proxy. */
+const OWN_PATH = "ws";
 
 /** Answers to a GET that is no handshake, from a server that has a WebSocket there. */
 const NEEDS_UPGRADE = [400, 426];
@@ -29,7 +29,10 @@ const NEEDS_UPGRADE = [400, 426];
  */
 export function websocketUrl(page, port) {
   const scheme = page.protocol === "https:" ? "wss:" : "ws:";
-  return new URL(port === "" ? `${scheme}//${page.host}${OWN_PATH}` : `${scheme}//${page.hostname}:${port}/`);
+  if (port !== "") return new URL(`${scheme}//${page.hostname}:${port}/`);
+  const url = new URL(OWN_PATH, page.href);
+  url.protocol = scheme;
+  return url;
 }
 
 /** @implements {Transport} */

@@ -1,0 +1,77 @@
+"""Advise which flags give a run enough data for a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil, sqrt
+
+from rtdemo.lab.bench.bootstrap import small_sample_factor
+from rtdemo.lab.bench.comparison import MIN_ROUNDS, Difference
+from rtdemo.lab.bench.result import RunSettings
+
+MAX_ROUNDS = 50
+"""Largest number of rounds that bench accepts."""
+MAX_ADVISED_SECONDS = 60
+"""Longer rounds are not advised; more connections are."""
+MAX_CONNECTIONS = 20_000
+"""Largest number of connections that bench accepts."""
+RESERVE = 1.1
+"""Factor by which to exceed what is needed, because rates vary."""
+_FEWEST = 0.1
+"""Fewer messages count as so many."""
+_STEP_S = 5
+"""Advised seconds are multiples of this."""
+
+
+def flags_for_messages(settings: RunSettings, messages: float, needed: int) -> str:
+    """Return flags that give enough messages.
+
+    Arguments:
+        settings: of the run.
+        messages: number that the run had of the transport with fewer, or expected.
+        needed: number that is enough.
+    """
+    flags = []
+    factor = RESERVE * needed / max(messages, _FEWEST)
+    if settings.rounds < MIN_ROUNDS:
+        flags.append(f"--rounds {MIN_ROUNDS}")
+        factor *= settings.rounds / MIN_ROUNDS
+    if factor > 1:
+        seconds = _STEP_S * ceil(settings.seconds * factor / _STEP_S)
+        longest = max(MAX_ADVISED_SECONDS, ceil(settings.seconds))
+        if seconds > longest:
+            connections = ceil(settings.connections * factor * settings.seconds / longest)
+            seconds = longest
+            flags.append(f"-n {min(MAX_CONNECTIONS, connections)}")
+        if seconds > settings.seconds:
+            flags.append(f"--seconds {seconds:g}")
+    return " ".join(flags)
+
+
+def rounds_for(differences: Iterable[Difference], rounds: int) -> int | None:
+    """Return the number of rounds that would probably decide these differences; None if none would.
+
+    The width of an interval falls with the square root of the number of rounds, and with the factor for
+    few rounds.
+
+    Arguments:
+        differences: that are undecided.
+        rounds: of each side, so far.
+    """
+    found = [_rounds_for(one, rounds) for one in differences]
+    known = [one for one in found if one is not None]
+    return max(known) if known and len(known) == len(found) else None
+
+
+def _rounds_for(one: Difference, rounds: int) -> int | None:
+    middle = abs(one.high + one.low) / 2
+    half = (one.high - one.low) / 2
+    # Narrow enough to lie within what counts as equal, or beyond what counts as a difference.
+    wanted = max(one.equal - middle, middle - one.least) / RESERVE
+    if wanted <= 0:
+        return None
+    now = small_sample_factor((rounds, rounds)) / sqrt(rounds)
+    for more in range(rounds + 1, MAX_ROUNDS + 1):
+        if half * small_sample_factor((more, more)) / sqrt(more) <= wanted * now:
+            return more
+    return None

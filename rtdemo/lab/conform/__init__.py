@@ -1,0 +1,1 @@
+"""Conformance suite for servers of event streams: `rtdemo conform`."""

@@ -1,0 +1,319 @@
+"""The server that dies: a process that runs already, or a command that storm starts.
+
+Nothing is signalled that does not listen on the server's port: a wrong process id must not cost a
+stranger's process its life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import shlex
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+from rtdemo.errors import RtdemoError, ServerError, printable
+from rtdemo.lab.address import Address
+from rtdemo.lab.bench import machine
+
+START_TIMEOUT_S = 60.0
+"""For a command until its port accepts connections."""
+MAX_COMMAND_CHARACTERS = 120
+"""Longest command line that is shown."""
+_POLL_S = 0.02
+_MAX_LINE = 300
+
+
+class ProcessError(RtdemoError):
+    """A process is not the server's, or cannot be signalled."""
+
+    exit_code = 2
+
+
+class ServerProcess(Protocol):
+    """A server that storm may signal.
+
+    Attributes:
+        description: its process id and its command line.
+        restarts_itself: whether `restart` starts it again; if not, its supervisor or the user does.
+    """
+
+    description: str
+    restarts_itself: bool
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        ...
+
+    def has_ended(self) -> bool:
+        """Return whether the process that got the signal has ended."""
+        ...
+
+    async def restart(self) -> None:
+        """Start it again, if that is storm's task."""
+        ...
+
+    def check(self) -> None:
+        """Raise ServerError if storm started it again and it has ended since."""
+        ...
+
+    async def close(self, patience_s: float) -> None:
+        """End what storm has started; kill it if it has not ended after some seconds."""
+        ...
+
+
+async def check_local(address: Address) -> None:
+    """Check that a server's address is one of this machine, whose processes can be signalled.
+
+    Raises:
+        ServerError: if it is not, or cannot be resolved.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        problem = f"cannot be resolved: {error.strerror or error}"
+        raise ServerError(address.origin, problem, "is the host name right?") from error
+    if not any(_is_own(family, at[0]) for family, _, _, _, at in found):
+        problem = "is not on this machine, so storm cannot kill its process"
+        raise ServerError(address.origin, problem, "run storm on the server's machine")
+
+
+def _is_own(family: int, host: str | int) -> bool:
+    """Return whether an IP address belongs to this machine: only then a socket can be bound to it."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
+
+
+class RunningProcess:
+    """A server that runs already.
+
+    Arguments:
+        pid: its process id.
+        port: that it must listen on.
+
+    Raises:
+        ProcessError: if it does not listen there, or this user may not signal it.
+    """
+
+    restarts_itself = False
+
+    def __init__(self, pid: int, port: int) -> None:
+        if sys.platform != "linux":
+            raise ProcessError("--pid needs Linux; give --command instead")
+        try:
+            # The handle keeps meaning this process, even if its number is used again.
+            self._handle = os.pidfd_open(pid)
+        except OSError as error:
+            problem = f"process {pid} cannot be used: {(error.strerror or str(error)).lower()}"
+            raise ProcessError(f"{problem}; give the server's process id with --pid") from error
+        others = machine.listeners(port)
+        if pid not in others or pid == os.getpid():
+            os.close(self._handle)
+            raise ProcessError(_not_listening(pid, port, others - {os.getpid()}))
+        try:
+            signal.pidfd_send_signal(self._handle, 0)
+        except OSError as error:
+            os.close(self._handle)
+            raise ProcessError(
+                f"process {pid} belongs to another user; run storm as that one"
+            ) from error
+        others -= {pid}
+        also = f"; {_names(others)} also listen{'s' if len(others) == 1 else ''} there" if others else ""
+        self.description = f"process {pid} ({command_line(pid)}{also})"
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it has ended by itself."""
+        if not self.has_ended():
+            signal.pidfd_send_signal(self._handle, number)
+
+    def has_ended(self) -> bool:
+        """Return whether it has ended."""
+        return bool(select.select([self._handle], [], [], 0)[0])
+
+    async def restart(self) -> None:
+        """Do nothing: its supervisor or the user starts it again."""
+
+    def check(self) -> None:
+        """Do nothing: storm does not know the process that follows."""
+
+    async def close(self, patience_s: float) -> None:
+        """Forget it."""
+        os.close(self._handle)
+
+
+def _not_listening(pid: int, port: int, listening: Iterable[int]) -> str:
+    found = sorted(listening)
+    problem = f"process {pid} ({command_line(pid)}) does not listen on port {port}"
+    if not found:
+        return f"{problem}, and neither does another one that this user may see; see --server-port"
+    them = ", ".join(f"{one} ({command_line(one)})" for one in found)
+    return f"{problem}; give --pid {found[0]}: {them}"
+
+
+def _names(pids: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(pids)))
+
+
+def command_line(pid: int) -> str:
+    """Return the command line of a process, without folders and shortened; `?` if it is unknown."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:
+        return "?"
+    names = (word.rpartition(b"/")[2] if word.startswith(b"/") else word for word in words)
+    line = printable(b" ".join(names).decode(errors="replace"))
+    most = MAX_COMMAND_CHARACTERS
+    return f"{line[: most - 3]}..." if len(line) > most else line or "?"
+
+
+class CommandProcess:
+    """A server that storm starts, kills, and starts again.
+
+    Arguments:
+        command: its command line, without a shell.
+        address: where clients connect.
+        port: that it listens on.
+
+    Raises:
+        ProcessError: if the command line is not valid.
+    """
+
+    restarts_itself = True
+
+    def __init__(self, command: str, address: Address, port: int) -> None:
+        try:
+            self._words = shlex.split(command)
+        except ValueError as error:
+            raise ProcessError(f"--command: {error}: {printable(command)[:_MAX_LINE]}") from error
+        if not self._words:
+            raise ProcessError("--command: it is empty; give the command line that starts the server")
+        self._address = address
+        self._port = port
+        self._process: asyncio.subprocess.Process | None = None
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+        self.description = "command"
+
+    async def start(self) -> None:
+        """Start the server and wait until it accepts connections.
+
+        Raises:
+            ServerError: if another server has the port, or this one does not start.
+        """
+        if await self._accepts():
+            problem = f"is served already: something listens on port {self._port}"
+            raise ServerError(self._address.origin, problem, "stop it, or give its process with --pid")
+        await self.restart()
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                while not await self._accepts():
+                    self.check()
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError as error:
+            problem = f"has nothing on port {self._port} after {START_TIMEOUT_S:.0f} s"
+            raise ServerError(
+                self._address.origin, problem, f"is it the port of --command? {self._last_line()}"
+            ) from error
+        pid = self._process.pid if self._process is not None else 0
+        self.description = f"process {pid} ({command_line(pid)})"
+
+    async def _accepts(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(self._address.host, self._port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def restart(self) -> None:
+        """Start the server again, without waiting for it.
+
+        Raises:
+            ServerError: if the command cannot be run.
+        """
+        if self._process is not None:
+            _kill_group(self._process.pid)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._output,
+                # Ctrl-C must reach only storm. And its group is what storm kills.
+                start_new_session=True,
+            )
+        except OSError as error:
+            problem = f"cannot be started: {error.strerror or error}: {printable(self._words[0])}"
+            raise ServerError(self._address.origin, problem, "see --command") from error
+
+    def check(self) -> None:
+        """Check that the command still runs.
+
+        Raises:
+            ServerError: if it has ended.
+        """
+        if self._process is not None and self._process.returncode is not None:
+            code = self._process.returncode
+            problem = f"has ended: --command exited with code {code}"
+            raise ServerError(self._address.origin, problem, self._last_line() or "it printed nothing")
+
+    def _last_line(self) -> str:
+        """Return the last line that the command printed."""
+        # The command writes at the file's position, so reading must not move it.
+        handle = self._output.fileno()
+        size = os.fstat(handle).st_size
+        tail = os.pread(handle, 4 * _MAX_LINE, max(0, size - 4 * _MAX_LINE))
+        lines = tail.decode(errors="replace").split("\n")
+        found = [line for line in map(str.strip, lines) if line]
+        return f"its last line: {printable(found[-1])[:_MAX_LINE]}" if found else ""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal: SIGKILL to all processes of the command, another one to the first of them."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        if number == signal.SIGKILL:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+
+    def has_ended(self) -> bool:
+        """Return whether the command has ended."""
+        return self._process is None or self._process.returncode is not None
+
+    async def close(self, patience_s: float) -> None:
+        """End the command and all that it has started.
+
+        Arguments:
+            patience_s: seconds for it to end after SIGTERM; then it is killed.
+        """
+        process = self._process
+        if process is not None:
+            try:
+                if process.returncode is None:
+                    process.terminate()
+                    async with asyncio.timeout(patience_s):
+                        await process.wait()
+            except TimeoutError:
+                pass
+            finally:
+                _kill_group(process.pid)
+                await process.wait()
+        self._output.close()
+
+
+def _kill_group(pid: int) -> None:
+    """Kill what is left of a command's processes."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)

@@ -1,0 +1,106 @@
+"""Judgements that need a long time or a rare server, on evidence that is made for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtdemo.lab.conform.check import STREAM, Check, Evidence, Outcome
+from rtdemo.lab.conform.checks import CHECKS
+from rtdemo.lab.conform.exchange import Exchange, Target
+from rtdemo.lab.conform.http_response import Piece, Response
+
+BY_ID: dict[str, Check] = {check.id: check for check in CHECKS}
+EVENT = b"data: x\n\n"
+
+
+def judged(check: str, pieces: list[Piece], seconds: float, **changes: object) -> Outcome:
+    """Return how a stream is judged that sent these pieces, and was read for some seconds."""
+    fields = [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")]
+    response = Response(200, "1.1", fields, head_at=0.1, body=pieces, framing="chunked")
+    stream = Exchange("GET", [response], seconds=seconds)
+    for name, value in changes.items():
+        setattr(response if hasattr(response, name) else stream, name, value)
+    evidence = Evidence(Target("http://h/"), {STREAM: stream})
+    return BY_ID[check].run(evidence)
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds", "kind"),
+    [
+        ([0.2, 15.0, 30.0], 35.0, "met"),
+        ([0.2, 31.0], 35.0, "missed"),
+        ([0.2], 35.0, "missed"),
+        ([], 35.0, "missed"),
+        ([0.2, 5.0], 20.0, "untested"),
+        ([0.2], 29.0, "untested"),
+    ],
+)
+def test_silence_is_judged_only_after_thirty_seconds(
+    times: list[float], seconds: float, kind: str
+) -> None:
+    """Between two events, before the first one and after the last one."""
+    outcome = judged("no-long-silence", [Piece(at, EVENT) for at in times], seconds)
+    assert outcome.kind == kind, outcome
+
+
+def test_silence_of_a_stream_that_ended_is_none() -> None:
+    """The time after its end does not count."""
+    outcome = judged("no-long-silence", [Piece(0.2, EVENT)], 1.0, is_complete=True)
+    assert outcome.kind == "met"
+
+
+@pytest.mark.parametrize(
+    ("first", "seconds", "kind"),
+    [(1.0, 5.0, "met"), (16.0, 20.0, "missed"), (None, 20.0, "missed"), (None, 5.0, "untested")],
+)
+def test_first_byte(first: float | None, seconds: float, kind: str) -> None:
+    """A run that is too short says nothing."""
+    pieces = [] if first is None else [Piece(first, b":\n\n")]
+    assert judged("first-byte", pieces, seconds).kind == kind
+
+
+def test_slow_line_is_no_held_back_event() -> None:
+    """The lines of an event may arrive one by one; only its blank line must not wait."""
+    pieces = [Piece(1.0, b"data: a\n"), Piece(3.0, b"data: b\n\n")]
+    assert judged("event-dispatched-at-once", pieces, 5.0).kind == "met"
+    pieces = [Piece(1.0, b"data: a\n"), Piece(2.0, b"\ndata: b\n"), Piece(3.0, b"\n")]
+    assert judged("event-dispatched-at-once", pieces, 5.0).kind == "missed"
+
+
+def test_event_that_has_just_begun_is_not_judged() -> None:
+    """The suite stopped reading in the middle of it."""
+    assert judged("blank-line-ends-event", [Piece(4.9, b"data: a\n")], 5.0).kind == "untested"
+    assert judged("last-event-complete", [Piece(4.9, b"data: a\n")], 5.0).kind == "untested"
+
+
+def test_stream_that_a_request_of_the_suite_ended_is_not_judged_by_its_end() -> None:
+    """The fault is that of the request, and is reported there."""
+    stream = Exchange("GET", [Response(200, framing="chunked", head_at=0.1)], closed_at=1.0, seconds=1.0)
+    evidence = Evidence(Target("http://h/"), {STREAM: stream}, unanswered=["GET with `Host: a b`"])
+    assert BY_ID["last-chunk"].run(evidence).kind == "untested"
+    assert BY_ID["not-cut"].run(evidence).kind == "untested"
+    assert BY_ID["stays-up"].run(evidence).sent == "GET with `Host: a b`"
+
+
+@pytest.mark.parametrize(
+    ("line", "missed"),
+    [
+        (b"data: x", set()),
+        (b"data", set()),
+        (b":comment", set()),
+        (b"", set()),
+        (b"second line", {"stray-lines"}),
+        (b'  "a": 1,', {"stray-lines"}),
+        (b"word", {"stray-lines"}),
+        (b"DATA: x", {"field-name-case"}),
+        (b" data: x", {"field-name-spaces"}),
+        (b"data : x", {"field-name-spaces"}),
+        (b"time: 12", {"field-names-known"}),
+        (b"x-trace_id: 12", {"field-names-known"}),
+    ],
+)
+def test_line_belongs_to_one_check(line: bytes, missed: set[str]) -> None:
+    """A fault is reported once, by the check that names its cause."""
+    pieces = [Piece(0.2, EVENT + line + b"\n\n")]
+    names = ("stray-lines", "field-name-case", "field-name-spaces", "field-names-known")
+    assert {name for name in names if judged(name, pieces, 5.0).kind == "missed"} == missed
