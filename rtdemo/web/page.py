@@ -14,8 +14,9 @@ from rtdemo.errors import JoinError, Refused
 from rtdemo.settings.folders import bundled
 from rtdemo.web import answers, static_files
 from rtdemo.web.access import may_read_details
-from rtdemo.web.app_keys import SETTINGS, SITES
+from rtdemo.web.app_keys import HUB, SETTINGS, SITES
 from rtdemo.web.host import host_name, is_loopback, split_host
+from rtdemo.web.latest_values import has_data
 from rtdemo.web.login import LOGIN
 from rtdemo.web.representation import Representation
 from rtdemo.web.static_files import STATIC_FILES
@@ -36,12 +37,14 @@ class _Facts(NamedTuple):
     """What the page depends on, beside the settings.
 
     Arguments:
-        websocket_port: as by `_websocket_port`.
+        websocket_port: as by `websocket_port`.
         details: whether its reader may read details.
+        data: whether the view has something to show.
     """
 
     websocket_port: int | None
     details: bool
+    data: bool
 
 
 _PAGES = web.AppKey("_PAGES", dict[_Facts, Representation])
@@ -62,14 +65,19 @@ async def index(request: web.Request) -> web.Response:
     Raises:
         Refused: as by `Representation.answer`; 500 where an edited file cannot be joined.
     """
-    facts = _Facts(_websocket_port(request), await may_read_details(request))
-    headers = {
+    details, data = await may_read_details(request), has_data(request.app[HUB])
+    facts = _Facts(websocket_port(request), details, data)
+    headers = {**page_headers(request), hdrs.CACHE_CONTROL: static_files.REVALIDATED}
+    return _page(request, facts).answer(request, headers)
+
+
+def page_headers(request: web.Request) -> dict[str, str]:
+    """Return the headers of a page, but for its caching."""
+    return {
         answers.CONTENT_SECURITY_POLICY: _content_security_policy(request),
         "Referrer-Policy": "no-referrer",
-        hdrs.CACHE_CONTROL: static_files.REVALIDATED,
         **(_ISOLATION if _is_trustworthy(request) else {}),
     }
-    return _page(request, facts).answer(request, headers)
 
 
 def _page(request: web.Request, facts: _Facts) -> Representation:
@@ -98,6 +106,7 @@ def _html(request: web.Request, facts: _Facts) -> bytes:
         "lab": settings.lab,
         "probes": settings.probes,
         "details": facts.details,
+        "data": facts.data,
         "login": request.app[LOGIN].is_on,
     }
     return aiohttp_jinja2.render_string("index.html", request, context).encode()
@@ -129,12 +138,12 @@ def _socket_sources(request: web.Request) -> list[str]:
     match = _HOST_AND_PORT.fullmatch(given)
     if match is None:
         return []
-    port = _websocket_port(request)
+    port = websocket_port(request)
     hosts = [given] if port is None else [given, f"{match[1]}:{port}"]
     return [f"{scheme}://{host}" for host in hosts for scheme in ("ws", "wss")]
 
 
-def _websocket_port(request: web.Request) -> int | None:
+def websocket_port(request: web.Request) -> int | None:
     """Return the WebSocket site's port if the browser can probably reach it, else None.
 
     A request for another port than ours came through a proxy, which forwards one address only, and a

@@ -13,6 +13,7 @@
  * @property {string | null} id position in the log; only for a shared message
  * @property {boolean} lost whether messages before it are lost; only from the producer `resume`
  * @property {string | null} client this connection's id; only in the welcome
+ * @property {unknown} [value] any JSON; only where the producer sent something other than text
  */
 
 /**
@@ -25,7 +26,8 @@ export function parse(data) {
   if (object === null) return null;
   const { message, sentAt, producer, seq, id, lost, client } = object;
   if (typeof message !== "string" || typeof sentAt !== "number") return null;
-  return {
+  /** @type {Message} */
+  const parsed = {
     message,
     sentAt,
     producer: typeof producer === "string" ? producer : "",
@@ -34,6 +36,8 @@ export function parse(data) {
     lost: lost === true,
     client: typeof client === "string" ? client : null,
   };
+  if ("value" in object) parsed.value = object.value;
+  return parsed;
 }
 
 /** Beginning of a heartbeat's text. */

@@ -23,6 +23,10 @@ import { clip, oneLine } from "./format.js";
  * @property {number} failures
  * @property {number} blocked
  * @property {string | null} lastError
+ * @property {string} title empty for none, as `unit`
+ * @property {string} unit
+ * @property {number | null} low usual bounds of its numbers
+ * @property {number | null} high
  */
 
 /**

@@ -64,6 +64,14 @@ export class ChartCanvas {
     if (this.#canvas.getAttribute("aria-label") !== text) this.#canvas.setAttribute("aria-label", text);
   }
 
+  /**
+   * Return a colour of the stylesheet; it may change with `version`.
+   * @param {string} name of its variable, without dashes
+   */
+  colour(name) {
+    return getComputedStyle(this.#canvas).getPropertyValue(`--${name}`).trim();
+  }
+
   /** @returns {Palette} */
   #colours() {
     const style = getComputedStyle(this.#canvas);
