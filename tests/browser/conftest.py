@@ -188,7 +188,8 @@ async def open_page(
 ) -> AsyncIterator[Open]:
     """Open pages: an address, a server, and what a browser context takes, such as a viewport.
 
-    The details are unfolded, as a reader would do, unless a test asks for a folded page.
+    The details are unfolded, as a reader would do, unless a test asks for a folded page. A page is open
+    once the element `sentence` has a text.
     """
     contexts: list[BrowserContext] = []
     served = server
@@ -199,6 +200,7 @@ async def open_page(
         *,
         folded: bool = False,
         empty: bool = False,
+        sentence: str = ".sentence",
         **options: Any,
     ) -> Page:
         context = await browser.new_context(**options)
@@ -212,7 +214,7 @@ async def open_page(
             await page.goto(f"{server.web_url}/empty")
             return page
         await page.goto(f"{server.web_url}{address}")
-        await expect(page.locator(".sentence").first).not_to_be_empty()
+        await expect(page.locator(sentence).first).not_to_be_empty()
         if not folded:
             await page.evaluate(UNFOLD)
         return page

@@ -36,7 +36,8 @@ export function axis(least, most, wanted) {
   const step = factor * power;
   const [first, last] = [Math.ceil(low / step - 1e-6), Math.floor(high / step + 1e-6)];
   const ticks = [];
-  for (let index = first; index <= last; index += 1) ticks.push(index * step);
+  // Not -0, which would be written with its sign.
+  for (let index = first; index <= last; index += 1) ticks.push(index * step || 0);
   const decimals = Math.max(0, -Math.floor(Math.log10(power)) + (factor === 2.5 ? 1 : 0));
   return { low, high, ticks, decimals: Math.min(decimals, 10) };
 }

@@ -30,6 +30,9 @@ const DASH = [5, 4];
 /** Steps of the arrow keys, of the charts' width. */
 const STEPS = 100;
 const TICK_PX = 55;
+const MIN_TICKS = 3;
+/** Free part of the scale beyond values where the producer gives no bound. */
+const HEADROOM = 0.06;
 
 /** @param {number} line @returns {{ name: string, dash: number[] }} */
 export function strokeOf(line) {
@@ -117,10 +120,7 @@ export class Chart {
     }
     const found = extent(series, from, to);
     const { low, high } = data.description;
-    const hasValues = found.low <= found.high;
-    const least = Math.min(low ?? Infinity, hasValues ? found.low : (low ?? 0));
-    const most = Math.max(high ?? -Infinity, hasValues ? found.high : (high ?? 1));
-    const scale = axis(Math.min(least, most), most, Math.max(2, Math.round(height / TICK_PX)));
+    const scale = axis(...bounds(found, low, high), Math.max(MIN_TICKS, Math.round(height / TICK_PX)));
     this.#plot = drawLineChart(context, width, height, { ...common, axis: scale, strokes: this.#colours(series.lines) });
   }
 
@@ -193,6 +193,22 @@ export class Chart {
     const part = (this.#cursor - this.#from) / (this.#to - this.#from);
     this.#readout.dataset.side = part < 0.5 ? "right" : "left";
   }
+}
+
+/**
+ * Return the ends of the scale: the producer's bounds, and all values. Zero is an end if values come near it.
+ * @param {{ low: number, high: number }} found infinite if there is none
+ * @param {number | null} low
+ * @param {number | null} high
+ * @returns {[number, number]}
+ */
+function bounds(found, low, high) {
+  if (found.low > found.high) return [low ?? Math.min(0, high ?? 0), high ?? Math.max(1, (low ?? 0) + 1)];
+  const room = (found.high - found.low) * HEADROOM;
+  const least = low !== null && low <= found.low ? low : found.low - room;
+  const most = high !== null && high >= found.high ? high : found.high + room;
+  const isNearZero = found.low >= 0 && found.low < (found.high - found.low) / 2;
+  return [least < 0 && found.low >= 0 ? 0 : isNearZero ? Math.min(least, 0) : least, most];
 }
 
 /**

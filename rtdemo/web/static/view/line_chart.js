@@ -108,8 +108,9 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
   const [lows, highs] = [series.low[line], series.high[line]];
   const scale = plot.width / (to - from);
   const path = new Path2D();
-  const fill = series.lines === 1 ? new Path2D() : null;
-  const base = y(Math.max(axis.low, Math.min(0, axis.high)));
+  // An area without its zero would exaggerate.
+  const fill = series.lines === 1 && axis.low <= 0 && axis.high >= 0 ? new Path2D() : null;
+  const base = y(0);
   /** Where the part since the last gap began; null in a gap. @type {number | null} */
   let begin = null;
   let [column, low, high, last] = [-1, 0, 0, 0];

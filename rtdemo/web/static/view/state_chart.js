@@ -22,7 +22,9 @@ import { drawCursor, drawTimes } from "./line_chart.js";
  */
 
 const FOOT_PX = 18;
-const BAR_PX = 28;
+const MIN_BAR_PX = 28;
+/** Part of the height that the bar has. */
+const BAR = 0.45;
 const LINE_PX = 2;
 
 /**
@@ -37,7 +39,7 @@ export function drawStateChart(context, width, height, scene) {
   const { series, from, to, now, palette } = scene;
   context.font = "11px system-ui, sans-serif";
   context.textBaseline = "alphabetic";
-  const bar = Math.min(BAR_PX, height - FOOT_PX);
+  const bar = Math.min(Math.max(MIN_BAR_PX, height * BAR), height - FOOT_PX);
   const plot = { left: 0, top: height - FOOT_PX - bar, width, height: bar };
   const x = (/** @type {number} */ at) => plot.left + ((Math.max(at, from) - from) / (to - from)) * plot.width;
   context.fillStyle = palette.ink;
