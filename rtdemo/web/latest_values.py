@@ -19,7 +19,7 @@ MAX_SHOWN = 200
 """Producers that the view shows; static/view/producers_data.js has the same limit."""
 MAX_TEXT_CHARACTERS = 200
 """Characters of a value in the table; the script shows the rest."""
-MAX_PAYLOAD_BYTES = 4096
+MAX_PAYLOAD_BYTES = 1024
 """Largest message that is in the page itself. A larger one arrives over the connection."""
 _VALUE_FIELD = b',"value":'
 """How the JSON of a message with a value has that field. In a text, quotation marks are escaped."""

@@ -82,17 +82,26 @@ def page_headers(request: web.Request) -> dict[str, str]:
 
 def _page(request: web.Request, facts: _Facts) -> Representation:
     """Return the page, made once for the same facts; with `--reload` each time from the files."""
-    pages, files = request.app[_PAGES], request.app[STATIC_FILES]
+    pages = request.app[_PAGES]
     if request.app[SETTINGS].reload:
         pages.clear()
-        try:
-            files.read()
-        except JoinError as error:
-            raise Refused(500, str(error)) from error
+        reread_files(request)
     page = pages.get(facts)
     if page is None:
         page = pages[facts] = Representation(_html(request, facts), "text/html; charset=utf-8")
     return page
+
+
+def reread_files(request: web.Request) -> None:
+    """Read the scripts and styles again, which may have changed.
+
+    Raises:
+        Refused: 500 where an edited file cannot be joined.
+    """
+    try:
+        request.app[STATIC_FILES].read()
+    except JoinError as error:
+        raise Refused(500, str(error)) from error
 
 
 def _html(request: web.Request, facts: _Facts) -> bytes:

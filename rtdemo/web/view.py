@@ -11,10 +11,10 @@ from rtdemo import __version__
 from rtdemo.errors import Refused
 from rtdemo.protocol import message
 from rtdemo.web import static_files
-from rtdemo.web.app_keys import HUB
+from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.latest_values import built_in, latest_values
 from rtdemo.web.login import LOGIN, reader
-from rtdemo.web.page import page_headers, websocket_port
+from rtdemo.web.page import page_headers, reread_files, websocket_port
 from rtdemo.web.static_files import STATIC_FILES
 
 
@@ -30,8 +30,11 @@ async def view(request: web.Request) -> web.Response:
     needed the values come with the connection.
 
     Raises:
-        Refused: 429 after too many wrong tokens from the client's address.
+        Refused: 429 after too many wrong tokens from the client's address; 500 where an edited file
+            cannot be joined.
     """
+    if request.app[SETTINGS].reload:
+        reread_files(request)
     hub, files = request.app[HUB], request.app[STATIC_FILES]
     given = request.query.get("producers")
     picked = None if given is None else [name for name in given.split(",") if name]

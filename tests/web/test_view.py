@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
 from rtdemo.web.latest_values import MAX_SHOWN
 from tests.clients import eventually
 from tests.conftest import Start
@@ -20,11 +21,11 @@ MARKUP = f"{TITLE}\u202e"
 SHARED = f"""
 from rtdemo import producer
 
-@producer(every=0.05, shared=True, title={TITLE!r}, unit="<b>'", low=0, high=10)
+@producer(every=1, shared=True, title={TITLE!r}, unit="<b>'", low=0, high=10)
 def level():
     return 7.25
 
-@producer(every=0.05, shared=True, users=["ann"])
+@producer(every=1, shared=True, users=["ann"])
 def secret():
     return 42
 """
@@ -110,9 +111,12 @@ async def test_picked_producers_come_in_their_order(start: Start) -> None:
     assert (await view(server, "?producers=c,nothing,a,c"))[1].names == ["c", "a"]
 
 
-async def test_names_titles_units_and_values_inject_no_markup(start: Start, plugin: Path) -> None:
+async def test_names_titles_units_and_values_inject_no_markup(
+    start: Start, plugin: Path, clock: VirtualClock
+) -> None:
     """What is hostile is text: no element and no attribute of it appears."""
     server = await start(files=(plugin,))
+    clock.advance(1)
     await eventually(lambda: "level" in server.hub.engine.log.producers)
     value = {MARKUP: MARKUP}
     await publish(server, {"producer": "x", "message": MARKUP, "value": value})
@@ -123,9 +127,12 @@ async def test_names_titles_units_and_values_inject_no_markup(start: Start, plug
     assert {"level", "x"} <= set(rows.names)
 
 
-async def test_each_reader_sees_only_their_producers(start: Start, plugin: Path) -> None:
+async def test_each_reader_sees_only_their_producers(
+    start: Start, plugin: Path, clock: VirtualClock
+) -> None:
     """Before a login nothing is shown; after it, what the user may receive."""
     server = await start(files=(plugin,), secret=SECRET)
+    clock.advance(1)
     await eventually(lambda: {"level", "secret"} <= set(server.hub.engine.log.producers))
     assert (await view(server))[1].rows == []
     for user, names in (("ann", ["level", "secret"]), ("bob", ["level"])):

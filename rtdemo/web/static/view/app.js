@@ -41,7 +41,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const cards = new Map();
 const grid = part(document, "cards");
 const login = dataset.login === "yes" ? new Login(() => sessionStorage, () => paintState()) : null;
-const loginForm = login === null ? null : new LoginForm(document, login, () => live.connect("websocket", ""));
+const loginForm = login === null ? null : new LoginForm(document, login, entered);
 const list = new ProducerList(describe, async () => null, false, login);
 const timing = new ResourceTiming(new URL("api/sse", location.href).pathname, () => undefined);
 const tabs = new Tabs(openChannel("rtdemo-streams"));
@@ -81,6 +81,12 @@ const live = new Live(
   },
   () => login === null || login.problem === "",
 );
+
+/** The reader has entered a token. */
+function entered() {
+  live.connect("websocket", "");
+  void list.refresh();
+}
 
 /** @param {URL} url */
 function addressOf(url) {

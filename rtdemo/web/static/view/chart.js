@@ -30,6 +30,8 @@ const DASH = [5, 4];
 /** Steps of the arrow keys, of the charts' width. */
 const STEPS = 100;
 const TICK_PX = 55;
+/** Least time between two drawings that differ only within a column of pixels. */
+const REDRAW_MS = 500;
 const MIN_TICKS = 3;
 /** Free part of the scale beyond values where the producer gives no bound. */
 const HEADROOM = 0.06;
@@ -46,6 +48,8 @@ export class Chart {
   #announce;
   #changed;
   #drawn = "";
+  #dataVersion = -1;
+  #drawnAt = 0;
   #version = -1;
   /** @type {Stroke[]} */
   #strokes = [];
@@ -95,8 +99,11 @@ export class Chart {
     const columns = Math.floor((data.at ?? 0) / step);
     const key = [to, columns, data.kind, data.description.low, data.description.high, this.#canvas.version, this.#cursor];
     const drawn = `${key.join(" ")} ${data.series.lines} ${frame.paused} ${span} ${data.series.length === 0}`;
-    if (drawn === this.#drawn) return;
+    const isSame = drawn === this.#drawn;
+    if (isSame && (data.version === this.#dataVersion || Math.abs(frame.now - this.#drawnAt) < REDRAW_MS)) return;
     this.#drawn = drawn;
+    this.#dataVersion = data.version;
+    this.#drawnAt = frame.now;
     this.#data = data;
     [this.#from, this.#to] = [to - span, to];
     this.#draw(data, frame);
