@@ -37,7 +37,7 @@ def bare_url(server: Server) -> str:
     "path",
     [
         *("/", "/healthz", "/readyz", "/metrics", "/static/app.js", "/api/stats", "/api/producers"),
-        *("/api/probe/request", "/api/sse?speed=0", "/ws", "/nothing?x=1"),
+        *("/view", "/api/probe/request", "/api/sse?speed=0", "/ws", "/nothing?x=1"),
     ],
 )
 async def test_every_path_is_also_below_the_base_path(below: Server, path: str) -> None:

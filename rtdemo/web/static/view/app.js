@@ -75,7 +75,10 @@ const live = new Live(
       for (const data of producers.byName.values()) if (!data.isShared) data.interrupt();
     },
     rewinding: () => {
-      for (const data of producers.byName.values()) if (data.isShared) data.expectPast();
+      for (const data of producers.byName.values()) {
+        data.interrupt();
+        if (data.isShared) data.expectPast();
+      }
     },
     changed: paintState,
   },

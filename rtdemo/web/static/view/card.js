@@ -18,6 +18,8 @@ import { spanText } from "./value.js";
 const PAINT_INTERVAL_MS = 100;
 /** From this age on, a fresh value has its age beside it. */
 const AGE_SHOWN_MS = 10_000;
+/** Characters of a title: control characters take several. */
+const MAX_TITLE_CHARS = 120;
 
 let cards = 0;
 
@@ -53,6 +55,7 @@ export class Card {
     this.element.className = "card";
     this.element.setAttribute("aria-labelledby", this.#title.id);
     this.element.append(head, this.#body);
+    this.#paintTitle();
   }
 
   /**
@@ -61,17 +64,19 @@ export class Card {
    * @param {number} at performance.now()
    */
   paint(frame, at) {
-    if (at - this.#paintedAt < PAINT_INTERVAL_MS) return false;
+    if (at - this.#paintedAt < PAINT_INTERVAL_MS) return;
     this.#paintedAt = at;
-    const { data } = this;
-    const title = oneLine(data.title);
-    write(this.#title, clip(title, 120));
-    this.#title.title = clip(title === data.name ? title : `${title} (${oneLine(data.name)})`, 400);
-    this.#full.setAttribute("aria-label", `Full screen: ${clip(title, 60)}`);
+    this.#paintTitle();
     this.#paintAge(frame);
-    const body = this.#bodyFor(data.kind ?? "text");
-    body.paint(data, frame);
-    return true;
+    this.#bodyFor(this.data.kind ?? "text").paint(this.data, frame);
+  }
+
+  #paintTitle() {
+    const title = oneLine(this.data.title);
+    const name = oneLine(this.data.name);
+    write(this.#title, clip(title, MAX_TITLE_CHARS));
+    this.#title.title = title === name ? title : `${title} (${name})`;
+    this.#full.setAttribute("aria-label", `Full screen: ${clip(title, MAX_TITLE_CHARS)}`);
   }
 
   /** @param {Frame} frame */

@@ -69,6 +69,9 @@ export class Chart {
   constructor(announce, changed) {
     const canvas = document.createElement("canvas");
     canvas.setAttribute("role", "img");
+    // Both get the producer's name with the first drawing.
+    canvas.setAttribute("aria-label", "Chart");
+    this.element.setAttribute("aria-label", "Chart");
     this.element.className = "chart";
     this.element.tabIndex = 0;
     this.element.setAttribute("role", "group");
