@@ -33,8 +33,8 @@ const MIN_STALE_MS = 5_000;
 const STALE_PERIODS = 3;
 /** Times between messages from which the period is learned. */
 const LEARNED = 8;
-/** A clock that is set back by more than this begins a new series. */
-const SET_BACK_MS = 2_000;
+/** A clock that is set back by more than this begins a new series. Clocks of several servers differ by less. */
+const SET_BACK_MS = 60_000;
 
 /** @type {Description} */
 const NOTHING = { title: "", unit: "", low: null, high: null, period: null };
