@@ -29,6 +29,7 @@ export const REFUSED_RETRY_MS = 5_000;
 /** Longest random wait before the past is asked for again: all views lose a log at the same moment. */
 const REWIND_JITTER_MS = 1_000;
 const TICK_MS = 500;
+const LATE_TICK_MS = 2_000;
 
 /** Beginnings of the causes that both transports have in common. */
 const OF_BOTH = ["The server refused", "The server gave no ticket", "Nothing answers"];
@@ -55,8 +56,9 @@ export class Live {
   #why = "";
   /** Whether messages were lost since the page was loaded. */
   #note = "";
-  /** performance.now() when something arrived last, or since when it is waited for. */
-  #heardAt = 0;
+  /** performance.now() since when something is waited for. */
+  #waitingSince = 0;
+  #tickedAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
 
@@ -95,8 +97,10 @@ export class Live {
     this.#transports[this.transport].disconnect();
     this.transport = name;
     this.#why = why;
-    this.#heardAt = performance.now();
-    if (this.state === "refused") this.state = "connecting";
+    this.#waitingSince = performance.now();
+    // A sentence that explains a failure stays until there is news.
+    if (this.state === "live") this.#set("connecting", "Connecting…");
+    this.state = "connecting";
     this.#transports[name].position = this.#position;
     this.#transports[name].connect();
   }
@@ -129,7 +133,6 @@ export class Live {
    * @param {number} at performance.now()
    */
   #receive(data, at) {
-    this.#heardAt = at;
     const message = parse(data);
     if (message === null) return;
     const isBeat = isHeartbeat(message);
@@ -155,7 +158,10 @@ export class Live {
 
   /** @param {string} cause */
   #away(cause) {
-    if (this.state === "live") this.#receiver.interrupted();
+    if (this.state === "live") {
+      this.#receiver.interrupted();
+      this.#waitingSince = performance.now();
+    }
     this.#set("away", `Not live: ${cause} It reconnects by itself.`);
   }
 
@@ -181,8 +187,10 @@ export class Live {
     if (this.state === "live" && this.#liveness.check(now) === "dead") {
       this.#transports[this.transport].drop("Nothing arrives, not even a heartbeat.");
     }
-    if (this.state === "refused" || now - this.#heardAt < MUTE_MS) return;
-    if (this.state === "live" && !this.#liveness.hasHeartbeats) return;
+    // The page slept, or its timers were slowed down: this proves nothing.
+    if (now - this.#tickedAt > LATE_TICK_MS) this.#waitingSince = now;
+    this.#tickedAt = now;
+    if (this.state === "live" || this.state === "refused" || now - this.#waitingSince < MUTE_MS) return;
     const seconds = MUTE_MS / 1000;
     if (this.transport === "sse") this.connect("websocket", "");
     else this.connect("sse", `nothing arrived over the WebSocket for ${seconds} s`);
