@@ -78,8 +78,11 @@ async def test_producer_that_does_not_exist_yet(
 ) -> None:
     """A wall screen may be switched on before the program that publishes."""
     page = await open_view("?producers=later", live=False)
+    await page.clock.install()
+    await page.reload()
     await expect(sentence(page)).to_contain_text("It tries again every 5 s.")
     await publish("later", 3)
+    await page.clock.run_for(7_000)
     await expect(page.locator(".number")).to_have_text("3")
     browser_errors.remove_expected("400")
 
