@@ -26,6 +26,7 @@ from rtdemo.web import request_info
 from rtdemo.web.admission import last_event_id
 from rtdemo.web.app_keys import HEARTBEATS, HUB, SETTINGS
 from rtdemo.web.heartbeat import Heartbeat
+from rtdemo.web.probe_streams import NOTHING, Probe
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class StreamProtocol(SocketOutbox):
         super().__init__(transport)
         self.hub: Hub = request.app[HUB]
         self._arrival = request_info.arrival(request)
-        self._beat: Tick | None = None
+        self._beat: Tick | Probe | None = None
         # Of a client that asks for heartbeats which its script sees.
         self._heartbeat: Tick | None = None
         self._close_timer: asyncio.TimerHandle | None = None
@@ -84,6 +85,7 @@ class StreamProtocol(SocketOutbox):
         selection: Selection,
         expires: float | None,
         heartbeat_s: int | None = None,
+        probe: Probe | None = None,
     ) -> web.StreamResponse:
         """Take the connection over from aiohttp, and serve it until its end.
 
@@ -93,26 +95,47 @@ class StreamProtocol(SocketOutbox):
             selection: what the client asked for.
             expires: when its login expires, in seconds since the Unix epoch; None for never.
             heartbeat_s: seconds of silence before a heartbeat that a script sees; None for none.
+            probe: sends its own messages in the place of all others and of heartbeats; None for an
+                ordinary stream.
 
         Returns:
             What the handler returns to aiohttp.
         """
+        self._beat = probe
         self.start(head)
         rest = _forget(request)
         schedule = request.app[HEARTBEATS]
         try:
+<<<<<<< HEAD
             self.hub.join(self.connection, selection, last_event_id(request), expires)
             if heartbeat_s is not None:
                 heartbeat = Heartbeat(self.connection, self.encode_heartbeat, heartbeat_s)
                 self.write(heartbeat.encoded())
                 self._heartbeat = schedule.every(heartbeat.period, heartbeat.beat)
+=======
+            wanted = selection if probe is None else NOTHING
+            self.hub.join(self.connection, wanted, last_event_id(request), expires)
+            if probe is not None:
+                probe.begin(self.connection)
+>>>>>>> a721479 (Serve probes on the paths of real streams, and read HTTP/2)
         except Exception:
             log.exception("%s: internal server error", self.connection.client)
             self.connection.end(Reason.SERVER_ERROR)
         finally:
             self.release()
+<<<<<<< HEAD
         period = self.beat_period(request.app[SETTINGS].heartbeat)
         self._beat = schedule.every(period, self.beat)
+=======
+        schedule = request.app[HEARTBEATS]
+        if probe is not None:
+            probe.start(schedule)
+        else:
+            self._beat = schedule.every(self.beat_period(request.app[SETTINGS].heartbeat), self.beat)
+            if heartbeat_s is not None:
+                heartbeat = Heartbeat(self.connection, self.encode_heartbeat, heartbeat_s)
+                self._heartbeat = schedule.every(heartbeat.period, heartbeat.beat)
+>>>>>>> a721479 (Serve probes on the paths of real streams, and read HTTP/2)
         if not self.transport.is_reading():
             self.transport.resume_reading()
         if rest:
