@@ -57,7 +57,7 @@ async def connect(
     proxy = environment_proxy(address)
     if proxy is None:
         name = address.host if context is not None else None
-        return await loop.create_connection(  # type: ignore[return-value]  # of a TCP connection
+        return await loop.create_connection(
             protocol, address.host, address.port, ssl=context, server_hostname=name
         )
     reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port or 80)
@@ -66,12 +66,13 @@ async def connect(
     except BaseException:
         writer.transport.abort()
         raise
-    transport, made = writer.transport, protocol()
+    transport: asyncio.Transport = writer.transport  # type: ignore[assignment]  # of a TCP connection
+    made = protocol()
     if context is not None:
         secured = await loop.start_tls(transport, made, context, server_hostname=address.host)
         if secured is None:
             raise ConnectionError("the connection was lost")
-        transport = secured  # type: ignore[assignment]
+        transport = secured
     else:
         transport.set_protocol(made)
     made.connection_made(transport)

@@ -18,7 +18,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 import h2.config
@@ -386,10 +386,9 @@ class Http2Connection(asyncio.Protocol):
         number, length = event.stream_id or 0, event.flow_controlled_length or 0
         exchange = self._exchanges.get(number)
         if length:
-            try:
+            # An exchange that has ended needs no window.
+            with suppress(h2.exceptions.ProtocolError):
                 self._h2.acknowledge_received_data(length, number)
-            except h2.exceptions.ProtocolError:
-                pass  # the exchange has ended, and nobody needs its window
         if exchange is not None and event.data:
             exchange.add_chunk(Chunk(at, event.data))
 

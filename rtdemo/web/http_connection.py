@@ -13,7 +13,6 @@ import math
 import struct
 import termios
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web

@@ -14,10 +14,10 @@ import websockets
 from aiohttp.http_websocket import WebSocketReader
 from hypothesis import given
 from hypothesis import strategies as st
+from rtdemo.web.frame_budget import MAX_FRAMES, FrameBudget
 
 from rtdemo.server.server import Server
 from rtdemo.web import frame_budget, http_connection, probes
-from rtdemo.web.frame_budget import MAX_FRAMES, FrameBudget
 from rtdemo.web.probes import ProbeUsage
 from tests.clients import eventually
 from tests.conftest import Connect, Start
