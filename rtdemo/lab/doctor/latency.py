@@ -9,7 +9,8 @@ from rtdemo.lab import server_clock
 from rtdemo.lab.doctor import clock
 from rtdemo.lab.doctor.context import Context, ok
 from rtdemo.lab.doctor.delivery import HELD_BACK_MS
-from rtdemo.lab.doctor.errors import Diagnosis, NotTestedError
+from rtdemo.lab.doctor.errors import Diagnosis, NotJudgedError, NotTestedError
+from rtdemo.lab.doctor.events import Delivery
 from rtdemo.lab.doctor.websocket_client import open_socket
 from rtdemo.lab.server_clock import now
 from rtdemo.protocol.client import Transport
@@ -23,6 +24,9 @@ LATENCY_MESSAGES = 10
 async def sse(context: Context, version: str) -> Diagnosis:
     """Report the one-way latency of an event stream, and whether it is above the WebSocket's."""
     context.require("sse", version)
+    found = context.deliveries.get(("sse", version))
+    if isinstance(found, Delivery) and found.judgement.kind == "clumped":
+        raise NotJudgedError("SSE events")
     context.clock = await clock.measure(context)
     seen, figures = _one_way(context, "sse", version)
     excess = _excess_over_websocket(context, version)

@@ -83,10 +83,10 @@ def recognise(
         found = {**({} if is_apache else {"Traefik": None}), **found}
         if not is_apache:
             del found["Apache"]
-    return list(found) or (["HAProxy"] if is_http1 and _is_haproxy(response, received) else [])
+    return list(found) or (["HAProxy"] if is_http1 and _is_haproxy(response) else [])
 
 
-def _is_haproxy(response: Sequence[tuple[str, str]], received: Mapping[str, str]) -> bool:
+def _is_haproxy(response: Sequence[tuple[str, str]]) -> bool:
     """Return whether rtdemo's headers came in lower case: HAProxy writes so, and adds none of its own.
 
     Others that write so, such as Envoy and h2o, show themselves by another header.
@@ -94,10 +94,4 @@ def _is_haproxy(response: Sequence[tuple[str, str]], received: Mapping[str, str]
     names = {name for name, _ in response}
     is_lower_case = all(name == name.lower() for name in names)
     has_server = any(name.lower() in ("server", "via") for name in names)
-    is_received_lower = bool(received) and all(name == name.lower() for name in received)
-    return (
-        is_lower_case
-        and names >= _OWN_HEADERS
-        and not has_server
-        and (is_received_lower or not received)
-    )
+    return is_lower_case and names >= _OWN_HEADERS and not has_server
