@@ -62,7 +62,7 @@ class Probe:
 
     Arguments:
         plan: what to send.
-        usage: counts the stream until `cancel`.
+        usage: counts the stream from `begin` to `cancel`.
         address: of the client.
         arrived: the request as it arrived.
     """
@@ -70,9 +70,9 @@ class Probe:
     def __init__(
         self, plan: Plan, usage: ProbeUsage, address: str, arrived: Mapping[str, object]
     ) -> None:
-        usage.opened(address)
         self._plan = plan
-        self._usage: ProbeUsage | None = usage
+        self._usage = usage
+        self._is_counted = False
         self._address = address
         self._arrived = arrived
         self._sent = 0
@@ -80,7 +80,9 @@ class Probe:
         self._connection: Connection | None = None
 
     def begin(self, connection: Connection) -> None:
-        """Send the first message: the request as it arrived, as JSON."""
+        """Count the stream, and send its first message: the request as it arrived, as JSON."""
+        self._usage.streams[self._address] += 1
+        self._is_counted = True
         self._connection = connection
         # No position is sent in the silence, however many messages others receive meanwhile.
         connection.replaying = True
@@ -94,9 +96,9 @@ class Probe:
         """Stop: the connection has ended. A second call does nothing."""
         if self._tick is not None:
             self._tick.cancel()
-        if self._usage is not None:
+        if self._is_counted:
+            self._is_counted = False
             self._usage.closed(self._address)
-            self._usage = None
 
     def _go_on(self) -> None:
         """Send the next message; after the last silence, end the stream."""
@@ -117,8 +119,6 @@ class Probe:
 def open_probe(request: web.Request) -> Probe | None:
     """Return the probe that a request asks for; None for an ordinary stream.
 
-    Call it when nothing waits any more before the stream begins: it counts from now on.
-
     Raises:
         Refused: 400, 403, 404 or 429 instead of the stream.
     """
@@ -126,6 +126,7 @@ def open_probe(request: web.Request) -> Probe | None:
         return None
     check_origin(request)
     address = check_probe(request)
+    request.app[USAGE].check_room(address)
     return Probe(_plan(request), request.app[USAGE], address, request_info.describe(request))
 
 

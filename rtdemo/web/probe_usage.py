@@ -33,8 +33,8 @@ class ProbeUsage:
     requests: TokenBuckets = field(default_factory=lambda: TokenBuckets(REQUESTS_PER_SECOND, BURST))
     streams: Counter[str] = field(default_factory=Counter)
 
-    def opened(self, address: str) -> None:
-        """Count a stream.
+    def check_room(self, address: str) -> None:
+        """Admit another stream of an address.
 
         Raises:
             Refused: 429 where too many are open.
@@ -43,7 +43,6 @@ class ProbeUsage:
             # Reading the counter adds no address to it.
             sentence = f"{self.streams[address]} probes of {address} are open; try again later"
             raise Refused(429, sentence, {"Retry-After": "5"})
-        self.streams[address] += 1
 
     def closed(self, address: str) -> None:
         """Count a stream no more."""

@@ -56,12 +56,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers=fields)
         response.force_close()
         return response
+    probe = probe_streams.open_probe(request)
     head = await _head(request)
     transport = request.transport
     if transport is None or transport.is_closing():
         return Left()
     is_chunked = request.version >= HttpVersion11
-    probe = probe_streams.open_probe(request)
     protocol = EventStream(request, transport, client, is_chunked)
     return protocol.run(request, head, selection, identity.expires, heartbeat_s, probe)
 

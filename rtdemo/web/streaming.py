@@ -106,36 +106,23 @@ class StreamProtocol(SocketOutbox):
         rest = _forget(request)
         schedule = request.app[HEARTBEATS]
         try:
-<<<<<<< HEAD
-            self.hub.join(self.connection, selection, last_event_id(request), expires)
-            if heartbeat_s is not None:
-                heartbeat = Heartbeat(self.connection, self.encode_heartbeat, heartbeat_s)
-                self.write(heartbeat.encoded())
-                self._heartbeat = schedule.every(heartbeat.period, heartbeat.beat)
-=======
             wanted = selection if probe is None else NOTHING
             self.hub.join(self.connection, wanted, last_event_id(request), expires)
             if probe is not None:
                 probe.begin(self.connection)
->>>>>>> a721479 (Serve probes on the paths of real streams, and read HTTP/2)
+            elif heartbeat_s is not None:
+                heartbeat = Heartbeat(self.connection, self.encode_heartbeat, heartbeat_s)
+                self.write(heartbeat.encoded())
+                self._heartbeat = schedule.every(heartbeat.period, heartbeat.beat)
         except Exception:
             log.exception("%s: internal server error", self.connection.client)
             self.connection.end(Reason.SERVER_ERROR)
         finally:
             self.release()
-<<<<<<< HEAD
-        period = self.beat_period(request.app[SETTINGS].heartbeat)
-        self._beat = schedule.every(period, self.beat)
-=======
-        schedule = request.app[HEARTBEATS]
         if probe is not None:
             probe.start(schedule)
         else:
             self._beat = schedule.every(self.beat_period(request.app[SETTINGS].heartbeat), self.beat)
-            if heartbeat_s is not None:
-                heartbeat = Heartbeat(self.connection, self.encode_heartbeat, heartbeat_s)
-                self._heartbeat = schedule.every(heartbeat.period, heartbeat.beat)
->>>>>>> a721479 (Serve probes on the paths of real streams, and read HTTP/2)
         if not self.transport.is_reading():
             self.transport.resume_reading()
         if rest:

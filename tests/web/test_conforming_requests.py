@@ -167,7 +167,7 @@ async def test_handshake_by_post_is_405(server: Server) -> None:
         assert "Allow: GET" in answer
 
 
-@pytest.mark.parametrize("path", ["/ws", "/api/probe/ws"])
+@pytest.mark.parametrize("path", ["/ws", "/ws?probe="])
 @pytest.mark.parametrize(
     "body",
     [
