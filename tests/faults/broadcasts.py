@@ -23,7 +23,8 @@ JUNK = b"x" * 64 * 1024
 PROBES = 8
 EMPTY_TEXTS = frame(TEXT, b"") * 20_000
 PROBE_HANDSHAKE = (
-    b"GET /ws?probe=&silence=600 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"GET /ws?probe=&silence=600 HTTP/1.1\r\nHost: localhost\r\n"
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 

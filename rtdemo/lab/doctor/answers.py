@@ -84,6 +84,8 @@ def explain(context: Context, answer: Answer, text: str) -> Diagnosis:
         raise NotTestedError(f"rate-limited: {line}")
     if 300 <= status < 400:
         return _explain_redirect(context, answer)
+    if own and status == 421:
+        return _explain_host(context, line)
     code, symptom = _CODES.get(status, ("unexpected-status", ""))
     if own and status == 401:
         symptom = "login"
@@ -95,6 +97,17 @@ def explain(context: Context, answer: Answer, text: str) -> Diagnosis:
     figures = {"status": status}
     fix = context.fix(symptom, path=_path_of(context)) if symptom else ""
     return Diagnosis("fail", f"{by} answered {status}{later}{meaning}{said}", fix, code, figures)
+
+
+def _explain_host(context: Context, line: str) -> Diagnosis:
+    """Return why rtdemo does not serve the name in the header Host."""
+    host = context.address.host
+    if f"'{host}" in line:
+        seen = f"rtdemo does not serve the name {host} (421)"
+        return Diagnosis("fail", seen, f"start rtdemo with --allow-host {host}", "host-not-allowed")
+    seen = f"Host was rewritten on the way, so rtdemo refuses each request (421): {line}"
+    fix = context.fix("host", origin=context.address.origin)
+    return Diagnosis("fail", seen, fix, "host-rewritten", {"status": 421})
 
 
 def _path_of(context: Context) -> str:

@@ -55,6 +55,7 @@ class Context:
         received: a request as rtdemo received it; empty if the server does not report that.
         received_on: the request of a stream as rtdemo received it.
         proxies: names of the proxies that were recognised.
+        answers_html: whether an HTML page answers where the event stream should be.
         probes_error: why the probes are unavailable; empty if they are available.
         clock: offset between the server's clock and the local one; None if unknown.
         round_trip: shortest time from a request to its answer, in ms.
@@ -83,6 +84,7 @@ class Context:
     received: Mapping[str, Any] = field(default_factory=dict)
     received_on: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
     proxies: list[str] = field(default_factory=list)
+    answers_html: bool = False
     probes_error: str = ""
     clock: Reading | None = None
     round_trip: float = 0.0

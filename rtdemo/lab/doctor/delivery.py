@@ -46,12 +46,14 @@ class Arrival(NamedTuple):
         sent: when it was sent, by the server's clock.
         first: when its first byte arrived, by the local clock.
         last: when its last byte arrived.
+        gap: longest time between two of its pieces.
     """
 
     size: int
     sent: float
     first: float
     last: float
+    gap: float = 0.0
 
 
 @dataclass
@@ -96,8 +98,8 @@ class Recording:
         """Whether every message arrived."""
         return len(self.arrivals) == len(self.sizes) + 1
 
-    def take(self, text: str, first: float, last: float) -> None:
-        """Take a message of the stream."""
+    def take(self, text: str, first: float, last: float, gap: float) -> None:
+        """Take a message of the stream; see `Arrival`."""
         message = decode_json(text)
         if not isinstance(message, dict):
             return
@@ -109,7 +111,7 @@ class Recording:
         if not self.arrivals:
             hello = decode_json(str(message.get("message")))
             self.hello = hello if isinstance(hello, dict) else {}
-        self.arrivals.append(Arrival(len(text.encode()), float(sent), first, last))
+        self.arrivals.append(Arrival(len(text.encode()), float(sent), first, last, gap))
 
 
 class EventSplitter:
@@ -118,19 +120,23 @@ class EventSplitter:
     def __init__(self) -> None:
         self._rest = b""
         self._first: float | None = None
+        self._previous = self._gap = 0.0
 
-    def feed(self, data: bytes, at: float) -> list[tuple[str, float, float]]:
-        """Return the data of each event that ends in these bytes, and when it began and ended."""
+    def feed(self, data: bytes, at: float) -> list[tuple[str, float, float, float]]:
+        """Return each event that ends in these bytes: its data, first and last byte, longest gap."""
         if self._first is None and data:
-            self._first = at
+            self._first, self._gap = at, 0.0
+        elif data:
+            self._gap = max(self._gap, at - self._previous)
+        self._previous = at
         *blocks, self._rest = (self._rest + data).split(b"\n\n")
         found = []
         for block in blocks:
             lines = [line[6:] for line in block.split(b"\n") if line.startswith(b"data: ")]
             if lines:
                 text = b"\n".join(lines).decode(errors="replace")
-                found.append((text, at if self._first is None else self._first, at))
-            self._first = at
+                found.append((text, at if self._first is None else self._first, at, self._gap))
+            self._first, self._gap = at, 0.0
         if not self._rest:
             self._first = None
         return found
@@ -191,7 +197,7 @@ async def record_socket(
             recording.answer = socket.answer
             while True:
                 text = await socket.receive()
-                recording.take(text.text, text.first, text.last)
+                recording.take(text.text, text.first, text.last, text.gap)
     except TimeoutError:
         if recording.opened_at is None:
             raise StreamError(f"did not open in {total:.0f} s") from None
@@ -290,20 +296,17 @@ def _slow_rate(
 
     On a slow line the delay grows with the size, and the bytes of a message come one after another.
     """
-    if any(arrivals[i].size < SMALL_BYTES for i in late):
-        small = [d for a, d in zip(arrivals, delays, strict=True) if a.size < SMALL_BYTES]
-        if max(small) > silence * 0.5:
-            return 0.0
-    rates = []
-    for i in late:
-        took = arrivals[i].last - arrivals[i].first
-        # Bytes that come during most of the delay, and not all at its end.
-        if arrivals[i].size < SMALL_BYTES or took < 0.6 * delays[i]:
-            if arrivals[i].size >= SMALL_BYTES:
-                return 0.0
-            continue
-        rates.append(arrivals[i].size / took * 1000)
-    return min(rates, default=0.0)
+    small = [d for a, d in zip(arrivals, delays, strict=True) if a.size < SMALL_BYTES]
+    large = [arrivals[i] for i in late if arrivals[i].size >= SMALL_BYTES]
+    if not large or max(small, default=0.0) > silence * 0.5:
+        return 0.0
+    for each in large:
+        took = each.last - each.first
+        if took < 0.6 * (each.last - each.sent - (arrivals[0].last - arrivals[0].sent)):
+            return 0.0  # it came late, and then at once
+        if each.gap > 0.5 * took:
+            return 0.0  # one part came early, and the rest late
+    return min(each.size / (each.last - each.first) * 1000 for each in large)
 
 
 def _waiting(recording: Recording, arrivals: Sequence[Arrival], fastest: float) -> int:

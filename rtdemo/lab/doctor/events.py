@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import NamedTuple
 
-from rtdemo.lab.doctor import clock
+from rtdemo.lab.doctor import clock, fixes
 from rtdemo.lab.doctor.context import Context, Key, ok
 from rtdemo.lab.doctor.delivery import (
     Judgement,
@@ -20,6 +20,7 @@ from rtdemo.lab.doctor.errors import (
     NETWORK_ERRORS,
     AnswerError,
     Diagnosis,
+    NotJudgedError,
     NotTestedError,
     StreamError,
     describe,
@@ -32,7 +33,7 @@ SIZES = (100, 100, 6 * 1024, 64 * 1024, 100)
 second one shows whether one message releases the one before, the last one whether it is stuck."""
 SILENCE_S = 2
 """Seconds of silence after each: longer than any flush timer that is set on purpose."""
-MAX_SILENCE_S = 20
+MAX_SILENCE_S = 8
 """The same on a slow line, which takes longer for the largest message."""
 TRIES = 3
 """Recordings until one shows no accidental delay: a busy machine delays some messages, not all."""
@@ -69,8 +70,8 @@ async def examine(context: Context) -> None:
         keys += [("websocket", version) for version in context.websocket_versions]
     keys = [key for key in keys if key not in context.causes]  # without an upgrade, no WebSocket
     silence = max(SILENCE_S, math.ceil(4 * context.round_trip / 1000))
-    for _ in range(TRIES):
-        wanted = [key for key in keys if _is_unclear(context.deliveries.get(key))]
+    for number in range(TRIES):
+        wanted = [key for key in keys if _is_unclear(context.deliveries.get(key), number)]
         if not wanted:
             break
         found = await asyncio.gather(*(_record(context, key, silence) for key in wanted))
@@ -93,11 +94,17 @@ _BLOCKING = ("until next", "until end", "until size", "incomplete")
 """Kinds of faults that make other checks of the same transport meaningless."""
 
 
-def _is_unclear(found: Found | None) -> bool:
-    """Return whether another recording may differ."""
+def _is_unclear(found: Found | None, tries: int) -> bool:
+    """Return whether another recording may differ.
+
+    Arguments:
+        found: the best one; None if there is none yet.
+        tries: number of recordings. On a slow line a second one, with a longer silence, is enough.
+    """
     if found is None:
         return True
-    return isinstance(found, Delivery) and found.judgement.kind in ("late", "clumped", "slow")
+    kinds = ("late", "clumped", "slow") if tries == 1 else ("late", "clumped")
+    return isinstance(found, Delivery) and found.judgement.kind in kinds
 
 
 async def _record(context: Context, key: Key, silence: int) -> Found:
@@ -201,8 +208,7 @@ async def compression(context: Context, version: str) -> Diagnosis:
         raise NotTestedError("the stream did not open")
     if not found.coding:
         return ok("none")
-    if found.is_compression or found.judgement.kind in _BLOCKING:
-        context.require("sse", version)
+    context.require("sse", version)
     seen = f"a proxy compresses with {found.coding}, despite Cache-Control: no-transform"
     return context.warning("sse-compressed", f"{seen}; the events arrive at once", "compression")
 
@@ -237,6 +243,8 @@ def _diagnose(context: Context, key: Key, found: Delivery) -> Diagnosis:
     if kind in ("cut", "incomplete"):
         return _diagnose_cut(context, is_sse, recording, figures)
     if kind == "slow":
+        if not is_sse and _is_slow(context):
+            raise NotJudgedError("SSE events")
         rate = judgement.rate
         seen = (
             f"a slow line, about {rate / 1024:.0f} KiB/s: a message of 64 KiB takes {65536 / rate:.1f} s"
@@ -247,8 +255,21 @@ def _diagnose(context: Context, key: Key, found: Delivery) -> Diagnosis:
         return context.warning("sse-slow" if is_sse else "ws-slow", seen, "slow", figures)
     if kind == "clumped":
         seen = f"each small message arrives {_time(delay)} late, also on its own"
-        return context.warning("sse-clumped" if is_sse else "ws-clumped", seen, "clumped", figures)
+        # The others do so only if they are told to.
+        proxies = ["HAProxy"] if "HAProxy" in context.proxies else context.proxies
+        fix = fixes.fix("clumped", proxies)
+        return Diagnosis("warn", seen, fix, "sse-clumped" if is_sse else "ws-clumped", figures)
     return _diagnose_held(context, is_sse, found, figures)
+
+
+def _is_slow(context: Context) -> bool:
+    """Return whether the event streams show that the line is slow."""
+    kinds = (
+        d.judgement.kind
+        for (t, _), d in context.deliveries.items()
+        if t == "sse" and isinstance(d, Delivery)
+    )
+    return "slow" in kinds
 
 
 def _diagnose_cut(
@@ -283,15 +304,14 @@ def _diagnose_held(
     seen = f"{which} are held back {until}"
     if not is_sse:
         return context.fault("ws-held", seen, "clumped", figures)
-    if found.is_compression:
+    if found.coding:
         figures["coding"] = found.coding
+        symptom = "compression" if found.is_compression else "held and compressed"
         return context.fault(
-            "sse-compressed", f"compressed with {found.coding}: {seen}", "compression", figures
+            "sse-compressed", f"compressed with {found.coding}, and {seen}", symptom, figures
         )
-    symptom = "held and compressed" if found.coding else "held"
-    suffix = f" (and compressed with {found.coding})" if found.coding else ""
     code = f"sse-held-{judgement.kind.replace(' ', '-')}"
-    return context.fault(code, seen + suffix, symptom, figures)
+    return context.fault(code, seen, "held", figures)
 
 
 def _size(count: int) -> str:

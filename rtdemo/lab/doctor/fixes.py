@@ -126,6 +126,10 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "negotiation": {
         "": "configure the proxy to forward Sec-WebSocket-Protocol",
+        "nginx": "remove `proxy_set_header Sec-WebSocket-Protocol`",
+        "HAProxy": "remove `http-request del-header Sec-WebSocket-Protocol`",
+        "Caddy": "remove `header_up -Sec-WebSocket-Protocol`",
+        "Apache": "remove `RequestHeader unset Sec-WebSocket-Protocol`",
     },
     "deflate": {
         "": "let no proxy add Sec-WebSocket-Extensions: compression of small messages costs more"
@@ -133,6 +137,10 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "origin": {
         "": "forward the header Origin unchanged, and let no other server answer for rtdemo",
+        "nginx": "remove `proxy_set_header Origin`",
+        "HAProxy": "remove `http-request del-header Origin`",
+        "Caddy": "remove `header_up -Origin`",
+        "Apache": "remove `RequestHeader unset Origin`",
     },
     "idle": {
         "": f"raise the proxy's idle timeouts above %(limit)d s, or {_SHORTEN_HEARTBEAT}",
@@ -176,7 +184,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     "sticky": {
         "": "send all requests of a client to the same server (sticky sessions); a shared Redis does not"
         " replace this",
-        "nginx": "in `upstream`: `ip_hash;`",
+        "nginx": "in the upstream block: `ip_hash;`",
         "HAProxy": "`cookie rtdemo insert indirect nocache`, and a `cookie NAME` at each `server`",
         "Caddy": "`lb_policy cookie`",
         "Apache": "`ProxySet stickysession=ROUTEID`, with a `route` at each `BalancerMember`",
@@ -191,6 +199,13 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     "large": {
         "": "find what limits the size of messages; rtdemo accepts 64 KiB",
     },
+    "large post": {
+        "": "raise the proxy's limit of a request's body to 64 KiB",
+        "nginx": "`client_max_body_size 1m;`",
+        "Apache": "`LimitRequestBody 1048576`",
+        "lighttpd": "`server.max-request-size = 1024`",
+        "squid": "`request_body_max_size 1 MB`",
+    },
     "slow": {
         "": "send less: fewer producers, or smaller messages",
     },
@@ -202,7 +217,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "streams over http2": {
         "": "raise the number of streams on an HTTP/2 connection to 100",
-        "nginx": "`http2_max_concurrent_streams 100;`",
+        "nginx": "in the http block: `http2_max_concurrent_streams 100;`",
         "HAProxy": "`tune.h2.fe.max-concurrent-streams 100` (before HAProxy 2.9:"
         " `tune.h2.max-concurrent-streams 100`)",
         "Envoy": "`http2_protocol_options: {max_concurrent_streams: 100}`",
@@ -247,6 +262,8 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "forbidden": {
         "": "find the rule that refuses this path; browsers of users get the same answer",
+        "nginx": "remove `deny` or `return 403` for this path, or change `allow`",
+        "HAProxy": "change the `http-request deny` that refuses this path",
     },
     "path": {
         "": "configure the proxy to forward %(path)s to rtdemo; for a server below a path, end URL"
@@ -254,6 +271,15 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
 }
 """By symptom and proxy; the entry under the empty name is the general rule."""
+
+
+OF_SERVER = frozenset(
+    (
+        *("certificate name", "certificate untrusted", "trust in proxies", "short heartbeat", "log"),
+        *("slow", "clock", "backend", "sign in", "login"),
+    )
+)
+"""Symptoms whose general fix is not in the proxy's configuration."""
 
 
 def fix(symptom: str, proxies: Sequence[str], **figures: float | str) -> str:
@@ -269,7 +295,10 @@ def fix(symptom: str, proxies: Sequence[str], **figures: float | str) -> str:
     by_proxy = FIXES[symptom]
     known = [name for name in proxies if name in by_proxy]
     lines = [f"{name}: {by_proxy[name]}" for name in known]
-    if not known or len(known) < len(proxies):
+    if not known:
+        where = f"in {' or '.join(proxies)}: " if proxies and symptom not in OF_SERVER else ""
+        lines = [where + by_proxy[""]]
+    elif len(known) < len(proxies):
         lines.insert(0, by_proxy[""])
     if len(proxies) > 1 and known:
         lines[0] = f"in the proxy that causes it ({' or '.join(proxies)}; --via finds it): {lines[0]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -56,6 +56,8 @@ SIGNS = (
 """All signs. A header that a proxy removes from what it forwards is none of a further one."""
 _OWN_HEADERS = frozenset(("content-security-policy", "x-content-type-options"))
 """Headers of each answer of rtdemo, in lower case."""
+_LOWER_CASE = frozenset(("Cloudflare", "CloudFront", "Envoy", "Fly.io", "h2o", "nghttpx", "squid"))
+"""Other proxies that may change names of headers to lower case."""
 _TRAEFIK = frozenset(("x-forwarded-server", "x-forwarded-port", "x-real-ip"))
 """Headers that Traefik adds to each request; Apache adds only the first."""
 
@@ -83,15 +85,18 @@ def recognise(
         found = {**({} if is_apache else {"Traefik": None}), **found}
         if not is_apache:
             del found["Apache"]
-    return list(found) or (["HAProxy"] if is_http1 and _is_haproxy(response) else [])
+    return [*found, *_haproxy(response if is_http1 else (), received, found)]
 
 
-def _is_haproxy(response: Sequence[tuple[str, str]]) -> bool:
-    """Return whether rtdemo's headers came in lower case: HAProxy writes so, and adds none of its own.
+def _haproxy(
+    response: Sequence[tuple[str, str]], received: Mapping[str, str], found: Iterable[str]
+) -> list[str]:
+    """Return HAProxy if names of headers were changed to lower case on the way.
 
-    Others that write so, such as Envoy and h2o, show themselves by another header.
+    HAProxy writes so, and adds no header of its own. Others that write so show themselves otherwise.
     """
-    names = {name for name, _ in response}
-    is_lower_case = all(name == name.lower() for name in names)
-    has_server = any(name.lower() in ("server", "via") for name in names)
-    return is_lower_case and names >= _OWN_HEADERS and not has_server
+    if _LOWER_CASE & set(found):
+        return []
+    own = {name for name, _ in response if name.lower() in _OWN_HEADERS}
+    is_lower_case = own == _OWN_HEADERS or "host" in received
+    return ["HAProxy"] if is_lower_case else []

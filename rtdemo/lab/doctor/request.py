@@ -95,6 +95,7 @@ async def _raise_if_unusable(context: Context, answer: Answer, text: str) -> Non
             if stream.status == 200 and stream.media_type == "text/event-stream":
                 context.available |= {"stream", "probes"}
                 return
+            context.answers_html = stream.status == 200 and stream.media_type == "text/html"
     except (TimeoutError, *NETWORK_ERRORS):
         pass
     if answer.status in (200, 404):
@@ -156,6 +157,9 @@ def server(context: Context, left_out: list[str]) -> Diagnosis:
         return Diagnosis("warn", f"rtdemo{behind}, but {context.probes_error}{untested}", "", code)
     if "rtdemo" not in context.available and "probes" not in context.available:
         fix = context.fix("path", path=f"{context.address.base_path}/api/")
+        if context.answers_html:
+            seen = f"an HTML page answers for /api/sse, not rtdemo{behind}{untested}"
+            return Diagnosis("fail", seen, fix, "html-answer")
         seen = f"not rtdemo: GET {PROBE_PREFIX}request was not answered by it{behind}{untested}"
         return Diagnosis("warn", seen, fix, "not-rtdemo")
     return ok(f"rtdemo{behind}" if behind else "rtdemo; no proxy detected")

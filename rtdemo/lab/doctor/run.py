@@ -140,6 +140,7 @@ SAME_EVERYWHERE = frozenset(
     (
         *("sign-in", "forbidden", "not-found", "gateway-timeout", "rate-limited", "bad-gateway"),
         *("overloaded", "redirected", "html-answer", "server-error"),
+        "origin-own-refused",
     )
 )
 """Codes of answers whose cause is the same for each check that gets them: the first one reports it."""

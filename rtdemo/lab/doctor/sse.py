@@ -26,7 +26,9 @@ from rtdemo.lab.server_clock import now
 STREAM_COUNT = 7
 """Streams opened at once: one more than a browser opens to one origin over HTTP/1.1."""
 POSTS = 6
-"""Texts that are posted for one stream, each over a connection of its own."""
+"""Short texts that are posted for one stream, each over a connection of its own."""
+LARGE_POST_BYTES = 60_000
+"""Bytes of one more text: rtdemo takes 64 KiB."""
 
 
 async def first_byte(context: Context, version: str) -> Diagnosis:
@@ -74,7 +76,7 @@ async def _client_of(
         decoder = Decoder(answer.header("Content-Encoding"))
         is_aged = answer.header("Age").strip() not in ("", "0")
         async for chunk in answer.chunks():
-            for text, _, _ in splitter.feed(decoder.decode(chunk.data), chunk.at):
+            for text, *_ in splitter.feed(decoder.decode(chunk.data), chunk.at):
                 message = decode_json(text)
                 if isinstance(message, dict) and message.get("client"):
                     return str(message["client"]), is_aged
@@ -179,8 +181,8 @@ async def post(context: Context, version: str) -> Diagnosis:
         target = f"/api/messages?client={client}"
         plain = {"Content-Type": "text/plain"}
         statuses: list[int] = []
-        for number in range(POSTS):
-            body = f"doctor {number}".encode()
+        bodies = [*(f"doctor {number}".encode() for number in range(POSTS)), b"x" * LARGE_POST_BYTES]
+        for body in bodies:
             async with (
                 asyncio.timeout(context.patience),
                 # A connection of its own: a proxy may choose a server for each.
@@ -196,13 +198,18 @@ async def post(context: Context, version: str) -> Diagnosis:
                 statuses.append(answer.status)
                 text = "" if answer.status < 300 else await answer.text()
                 is_elsewhere = answer.status == 404 and "no event stream with this id" in text
+                if answer.status == 413:
+                    seen = f"a POST of {LARGE_POST_BYTES // 1000} kB is refused on the way (413)"
+                    return context.fault(
+                        "size-limit", seen, "large post", {"sizeBytes": LARGE_POST_BYTES}
+                    )
                 if answer.status != 202 and not is_elsewhere:
                     found = explain(context, answer, text)
                     fix, seen = found.fix or context.fix("post"), f"to a POST, {found.seen}"
                     return Diagnosis("fail", seen, fix, "post-refused", found.figures)
     missed = statuses.count(404)
-    figures = {"posts": POSTS, "elsewhere": missed}
+    figures = {"posts": len(statuses), "elsewhere": missed}
     if missed:
-        seen = f"{missed} of {POSTS} POSTs reached a server that does not hold the client's stream (404)"
+        seen = f"{missed} of {len(statuses)} POSTs reached a server that does not hold the client's stream (404)"
         return context.fault("post-elsewhere", seen, "sticky", figures)
-    return ok(f"{POSTS} texts reached the server that holds the client's stream", **figures)
+    return ok(f"{len(statuses)} texts reached the server that holds the client's stream", **figures)

@@ -48,6 +48,8 @@ def explain_refusal(context: Context, error: RefusedError) -> Diagnosis:
             seen = "400 instead of 101: the handshake reached rtdemo as HTTP/1.0"
             return context.fault("ws-upgrade-removed", seen, "upgrade", figures)
         if answer.status == 403 and "origin" in line:
+            # Other checks send no Origin, so they can run.
+            context.causes.pop(("websocket", answer.version), None)
             fix = context.fix("host", origin=context.address.origin)
             return Diagnosis("fail", f"rtdemo refuses its own page: {line}", fix, "origin-own-refused")
         if answer.status == 400:

@@ -66,11 +66,13 @@ class Text(NamedTuple):
     Arguments:
         first: when its first byte arrived, in ms of `server_clock.now()`.
         last: when its last byte arrived.
+        gap: longest time between two of its pieces.
         text: the text.
     """
 
     first: float
     last: float
+    gap: float
     text: str
 
 
@@ -166,6 +168,7 @@ class Socket:
         self._texts: deque[Text] = deque()
         self._parts = b""
         self._began: float | None = None
+        self._previous = self._gap = 0.0
         self._has_ended = False
 
     async def send(self, text: str) -> None:
@@ -188,7 +191,10 @@ class Socket:
                 self._has_ended = True
                 continue
             if self._began is None:
-                self._began = chunk.at
+                self._began, self._gap = chunk.at, 0.0
+            else:
+                self._gap = max(self._gap, chunk.at - self._previous)
+            self._previous = chunk.at
             self._frames.receive_data(chunk.data)
             for frame in self._frames.events_received():
                 if isinstance(frame, Frame) and frame.opcode in _DATA:
@@ -201,7 +207,7 @@ class Socket:
         self._parts += bytes(frame.data)
         if frame.fin:
             began = at if self._began is None else self._began
-            self._texts.append(Text(began, at, self._parts.decode(errors="replace")))
+            self._texts.append(Text(began, at, self._gap, self._parts.decode(errors="replace")))
             self._parts, self._began = b"", None
 
     def _close_code(self) -> int:
