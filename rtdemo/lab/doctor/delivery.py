@@ -302,7 +302,7 @@ def _slow_rate(
         return 0.0
     for each in large:
         took = each.last - each.first
-        if took < 0.6 * (each.last - each.sent - (arrivals[0].last - arrivals[0].sent)):
+        if took <= 0.0 or took < 0.6 * (each.last - each.sent - (arrivals[0].last - arrivals[0].sent)):
             return 0.0  # it came late, and then at once
         if each.gap > 0.5 * took:
             return 0.0  # one part came early, and the rest late

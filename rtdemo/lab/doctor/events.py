@@ -37,6 +37,8 @@ MAX_SILENCE_S = 8
 """The same on a slow line, which takes longer for the largest message."""
 TRIES = 3
 """Recordings until one shows no accidental delay: a busy machine delays some messages, not all."""
+SAME_AGE_S = 1.5
+"""Seconds by which the ages of two connections may differ if both were cut because of their age."""
 PLAIN_CODINGS = "gzip, deflate"
 """What browsers send as Accept-Encoding without TLS."""
 SLOW_BYTES_PER_S = 128 * 1024
@@ -241,7 +243,7 @@ def _diagnose(context: Context, key: Key, found: Delivery) -> Diagnosis:
         seen = f"{noun} of 100 B, 6 KiB and 64 KiB arrive when they are sent (within {_time(delay)})"
         return ok(seen, **figures)
     if kind in ("cut", "incomplete"):
-        return _diagnose_cut(context, is_sse, recording, figures)
+        return _diagnose_cut(context, key, recording, figures)
     if kind == "slow":
         if not is_sse and _is_slow(context):
             raise NotJudgedError("SSE events")
@@ -273,14 +275,18 @@ def _is_slow(context: Context) -> bool:
 
 
 def _diagnose_cut(
-    context: Context, is_sse: bool, recording: Recording, figures: dict[str, object]
+    context: Context, key: Key, recording: Recording, figures: dict[str, object]
 ) -> Diagnosis:
+    is_sse = key[0] == "sse"
     arrived, how = len(recording.arrivals) - 1, recording.error or "ended"
     missing = recording.sizes[arrived] if arrived < len(recording.sizes) else 0
     if missing == max(recording.sizes):
         seen = f"the stream {how} at a message of 64 KiB; smaller ones arrive"
         return context.fault("size-limit", seen, "large", figures | {"sizeBytes": missing})
     seconds = ((recording.ended_at or 0.0) - (recording.opened_at or 0.0)) / 1000
+    monitor = context.monitors.get(key)
+    if monitor is not None and monitor.error and abs(monitor.lifetime - seconds) < SAME_AGE_S:
+        raise NotJudgedError("SSE age" if is_sse else "WebSocket age")
     seen = f"the stream {how} after {seconds:.1f} s and {arrived} of {len(recording.sizes)} messages"
     figures["afterS"] = round(seconds, 1)
     return context.fault("sse-cut" if is_sse else "ws-cut", seen, "", figures)

@@ -43,7 +43,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "Envoy": "remove `host_rewrite_literal` and `auto_host_rewrite`",
         "Varnish": "remove `set bereq.http.Host`",
         "h2o": "`proxy.preserve-host: ON`",
-        "nghttpx": "`no-host-rewrite=yes`",
+        "nghttpx": "remove `host-rewrite=yes`",
         "squid": "remove `forcedomain=` from `cache_peer`",
     },
     "forwarding": {
@@ -155,7 +155,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "Varnish": "`set bereq.between_bytes_timeout = %(limit)ds;`, and start it with"
         " `-p pipe_timeout=%(limit)d`",
         "h2o": "`proxy.timeout.io: %(limit)d000`",
-        "nghttpx": "`backend-read-timeout=%(limit)ds` `frontend-http2-idle-timeout=%(limit)ds`",
+        "nghttpx": "`backend-read-timeout=%(limit)ds` `frontend-http2-read-timeout=%(limit)ds`",
         "lighttpd": "`server.max-read-idle = %(limit)d` `server.max-write-idle = %(limit)d`",
         "squid": "`read_timeout %(limit)d seconds`",
     },
@@ -221,7 +221,8 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "HAProxy": "`tune.h2.fe.max-concurrent-streams 100` (before HAProxy 2.9:"
         " `tune.h2.max-concurrent-streams 100`)",
         "Envoy": "`http2_protocol_options: {max_concurrent_streams: 100}`",
-        "Apache": "`H2MaxSessionStreams 100`",
+        "Apache": "it serves 6 streams of a connection at a time, and no directive changes that: use"
+        " WebSocket for further tabs, or another proxy",
         "nghttpx": "`frontend-http2-max-concurrent-streams=100`",
         "h2o": "`http2-max-concurrent-requests-per-connection: 100`",
     },

@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 from rtdemo.lab.doctor.context import Context, ok
 from rtdemo.lab.doctor.errors import Diagnosis, NotJudgedError, NotTestedError, StreamError, describe
+from rtdemo.lab.doctor.events import SAME_AGE_S
 from rtdemo.lab.doctor.monitor import STREAM_ERRORS, StreamMonitor, texts
 from rtdemo.lab.doctor.websocket_client import open_socket
 from rtdemo.lab.server_clock import now
@@ -16,8 +17,6 @@ from rtdemo.protocol.client import Transport
 
 SILENCE_STEPS = 8
 """Shorter silences are tested in steps of this fraction, to find where a silent drop begins."""
-SAME_AGE_S = 1.5
-"""Seconds by which the ages of two connections may differ if both were cut because of their age."""
 CHATS = 25
 """Texts that a busy WebSocket sends in the time of the idle test."""
 _HEARTBEAT_MARGIN = 1.2

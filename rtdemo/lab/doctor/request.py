@@ -301,7 +301,7 @@ async def origin(context: Context) -> Diagnosis:
 def _explain_post(context: Context, answer: Answer, text: str) -> Diagnosis:
     found = explain(context, answer, text)
     seen = f"cannot be judged: to a POST, {found.seen}"
-    return Diagnosis("warn", seen, found.fix, "origin-unclear", found.figures)
+    return Diagnosis("warn", seen, found.fix, found.code, found.figures)
 
 
 async def _post(context: Context, origin: str) -> tuple[Answer, str]:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
+import msgspec
+
 from rtdemo.errors import one_line
 from rtdemo.lab.address import Address
 from rtdemo.lab.doctor import (
@@ -302,18 +304,35 @@ def _code(finding: Finding) -> str:
 
 
 def _collapse(results: list[Result]) -> list[Result]:
-    """Return the findings with one cause reported once: answers that each check gets alike."""
-    first: dict[str, Result] = {}
-    kept = []
+    """Return the findings with each cause and each fix reported once."""
+    first: dict[str, str] = {}
+    fixes: dict[str, str] = {}
+    kept: list[Result] = []
     for result in results:
-        known = first.get(result.code)
-        if result.code not in SAME_EVERYWHERE or known is None:
-            first.setdefault(result.code, result)
-            kept.append(result)
+        is_same = result.code in SAME_EVERYWHERE and result.code in first
+        because = first.get(result.code, "") if is_same else ""
+        if result.code == "origin-own-refused" and "host-rewritten" in first:
+            because = first["host-rewritten"]
+            kept[:] = [_promoted(each) if each.check == because else each for each in kept]
+        if because:
+            seen, figures = f"not judged: see {because}", {"because": because}
+            kept.append(Result(result.check, "skip", "not-judged", result.http, seen, "", figures))
             continue
-        seen, figures = f"not judged: see {known.check}", {"because": known.check}
-        kept.append(Result(result.check, "skip", "not-judged", result.http, seen, "", figures))
+        first.setdefault(result.code, result.check)
+        if result.fix and result.verdict in ("warn", "fail"):
+            before = fixes.setdefault(result.fix, result.check)
+            if before != result.check:
+                result = msgspec.structs.replace(result, fix=f"the same as for {before}")
+        kept.append(result)
     return kept
+
+
+def _promoted(result: Result) -> Result:
+    """Return the finding about a rewritten Host, because of which rtdemo refuses its own page."""
+    if result.verdict == "fail":
+        return result
+    seen = f"{result.seen}; so rtdemo refuses its own page"
+    return msgspec.structs.replace(result, verdict="fail", seen=seen)
 
 
 async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], context: Context) -> Finding:

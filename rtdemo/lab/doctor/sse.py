@@ -210,6 +210,8 @@ async def post(context: Context, version: str) -> Diagnosis:
     missed = statuses.count(404)
     figures = {"posts": len(statuses), "elsewhere": missed}
     if missed:
-        seen = f"{missed} of {len(statuses)} POSTs reached a server that does not hold the client's stream (404)"
+        seen = (
+            f"{missed} of {len(statuses)} POSTs did not reach the server with the client's stream (404)"
+        )
         return context.fault("post-elsewhere", seen, "sticky", figures)
     return ok(f"{len(statuses)} texts reached the server that holds the client's stream", **figures)

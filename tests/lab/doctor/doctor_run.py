@@ -52,8 +52,12 @@ async def examine(url: str, idle: int = IDLE_S, checks: Iterable[Check] = ()) ->
 
 
 def findings(report: Report) -> Findings:
-    """Return the findings of a report by check."""
-    return {result.check: result for result in report.checks}
+    """Return the findings of a report by check; of two about different HTTP versions, the worse."""
+    order = ("skip", "ok", "warn", "fail")
+    return {
+        result.check: result
+        for result in sorted(report.checks, key=lambda result: order.index(result.verdict))
+    }
 
 
 async def behind(folder: Path, setup: str, fixes: list[str]) -> Findings:
