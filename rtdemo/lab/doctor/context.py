@@ -56,6 +56,7 @@ class Context:
         received_on: the request of a stream as rtdemo received it.
         proxies: names of the proxies that were recognised.
         answers_html: whether an HTML page answers where the event stream should be.
+        first_answer: who answered the first request, and how.
         probes_error: why the probes are unavailable; empty if they are available.
         clock: offset between the server's clock and the local one; None if unknown.
         round_trip: shortest time from a request to its answer, in ms.
@@ -63,6 +64,9 @@ class Context:
             in ms; it has the difference of the clocks.
         monitors: normal streams, open for the whole run.
         deliveries: what `events.examine` found, by transport and HTTP version.
+        open_connections: HTTP/1.1 connections with a stream or a WebSocket that are open now.
+        limited: whether a proxy limits the number of streams.
+        needs_client: whether a WebSocket is cut whose client sends nothing.
         causes: by transport and HTTP version, the check that found why its events do not arrive.
         delivered: set once `causes` is complete.
 
@@ -85,12 +89,16 @@ class Context:
     received_on: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
     proxies: list[str] = field(default_factory=list)
     answers_html: bool = False
+    first_answer: str = ""
     probes_error: str = ""
     clock: Reading | None = None
     round_trip: float = 0.0
     fastest: float | None = None
     monitors: dict[Key, StreamMonitor] = field(default_factory=dict)
     deliveries: dict[Key, Any] = field(default_factory=dict)
+    open_connections: int = 0
+    limited: bool = False
+    needs_client: bool = False
     causes: dict[Key, str] = field(default_factory=dict)
     delivered: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -310,11 +310,11 @@ def _slow_rate(
 
 
 def _waiting(recording: Recording, arrivals: Sequence[Arrival], fastest: float) -> int:
-    """Return the most bytes of messages that had not arrived when the silence after them ended."""
+    """Return the most bytes of whole messages that waited when the silence after the last one ended."""
     most = 0
     for number, arrival in enumerate(arrivals):
         end = arrival.sent + fastest + recording.silence - SAME_TIME_MS
-        waits = sum(each.size for each in arrivals[: number + 1] if each.last > end)
+        waits = sum(each.size for each in arrivals[: number + 1] if each.first > end)
         most = max(most, waits)
     return most
 

@@ -165,7 +165,12 @@ async def request(
             pieces = _pieces(response.content.iter_any())
             answer = Answer(version, response.status, raw, pieces)
             context.note_http1(response.version, response.request_info.headers)
-            yield answer
+            is_stream = answer.status == 200 and answer.media_type == "text/event-stream"
+            context.open_connections += is_stream
+            try:
+                yield answer
+            finally:
+                context.open_connections -= is_stream
         return
     if connection is None:
         async with (

@@ -77,6 +77,7 @@ async def _judge_cut(context: Context, transport: Transport, version: str, cut: 
         if transport == "websocket" and await _survives_busy(context, version, cut.age):
             seen = f"cut after {cut.age:.1f} s in which the client sent nothing, although the server did"
             figures = {"afterS": round(cut.age, 1)}
+            context.needs_client = True
             lower = max(1, math.floor(cut.age / 2))
             return context.fault("ws-client-idle-cut", seen, "short heartbeat", figures, lower=lower)
         raise NotJudgedError("SSE age" if transport == "sse" else "WebSocket age")
@@ -227,6 +228,8 @@ async def life(context: Context, version: str, transport: Transport) -> Diagnosi
     if monitor.error is None:
         seen = f"open for the whole run of {monitor.lifetime:.0f} s, {monitor.messages} messages"
         return ok(seen, **figures)
+    if transport == "websocket" and context.needs_client:
+        raise NotJudgedError("WebSocket idle")
     silence = (monitor.ended_at - monitor.last_message_at) / 1000
     if silence > context.heartbeat(transport):
         context.require(transport, version)

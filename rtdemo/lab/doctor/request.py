@@ -55,6 +55,8 @@ async def identify_server(context: Context) -> None:
     if answer.status == 400:
         await _raise_if_tls(context)
     _set_available(context, answer, text)
+    kind = answer.media_type or "no media type"
+    context.first_answer = f"{who(context, answer)} answered {answer.status} with {kind}"
     received = context.received.get("headers", {})
     context.proxies = proxies.recognise(answer.headers, received)
     if context.address.is_whole and not context.received and not context.probes_error:
@@ -158,9 +160,9 @@ def server(context: Context, left_out: list[str]) -> Diagnosis:
     if "rtdemo" not in context.available and "probes" not in context.available:
         fix = context.fix("path", path=f"{context.address.base_path}/api/")
         if context.answers_html:
-            seen = f"an HTML page answers for /api/sse, not rtdemo{behind}{untested}"
+            seen = f"an HTML page answers for /api/sse, and rtdemo does not see the request{untested}"
             return Diagnosis("fail", seen, fix, "html-answer")
-        seen = f"not rtdemo: GET {PROBE_PREFIX}request was not answered by it{behind}{untested}"
+        seen = f"rtdemo did not see GET {PROBE_PREFIX}request: {context.first_answer}{untested}"
         return Diagnosis("warn", seen, fix, "not-rtdemo")
     return ok(f"rtdemo{behind}" if behind else "rtdemo; no proxy detected")
 
@@ -284,7 +286,7 @@ async def origin(context: Context) -> Diagnosis:
     own, own_text = await _post(context, context.address.origin)
     if own.status == 403 and is_from_rtdemo(own):
         fix = context.fix("host", origin=context.address.origin)
-        seen = f"rtdemo refuses its own page: {first_line(own_text)}"
+        seen = f"rtdemo refuses its own page: {first_line(own_text).partition(';')[0]}"
         return Diagnosis("fail", seen, fix, "origin-own-refused")
     if own.status not in PASSED or (own.status == 404 and not is_from_rtdemo(own)):
         return _explain_post(context, own, own_text)

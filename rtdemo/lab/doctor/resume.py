@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from rtdemo.lab.doctor.context import Context, ok
-from rtdemo.lab.doctor.errors import Diagnosis, NotTestedError, StreamError
+from rtdemo.lab.doctor.errors import Diagnosis, NotJudgedError, NotTestedError, StreamError
 from rtdemo.lab.doctor.monitor import Arrived, StreamMonitor, decode_message, position_of, texts
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.message import Message, Position
@@ -62,6 +62,8 @@ def _connected_monitor(context: Context) -> StreamMonitor:
     for monitor in context.monitors.values():
         if monitor.opened_at is not None and monitor.error is None:
             return monitor
+    if any(monitor.messages for monitor in context.monitors.values()):
+        raise NotJudgedError("SSE age")
     raise NotTestedError("no other stream stayed open for comparison")
 
 

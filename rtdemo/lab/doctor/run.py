@@ -100,8 +100,8 @@ CHECKS = (
     CheckSpec("SSE first byte", sse.first_byte, "stream sse", "sse"),
     CheckSpec("SSE events", events.sse, "probes sse", "sse"),
     CheckSpec("SSE compression", events.compression, "probes sse", "sse"),
-    CheckSpec("SSE caching", sse.caching, "probes sse", "sse"),
     CheckSpec("SSE seven streams", sse.seven_streams, "probes sse", "sse"),
+    CheckSpec("SSE caching", sse.caching, "probes sse", "sse"),
     CheckSpec("SSE POST", sse.post, "probes rtdemo sse", "sse"),
     CheckSpec("SSE idle", partial(lifetime.idle, transport="sse"), "probes sse", "sse", "in background"),
     CheckSpec("SSE age", partial(lifetime.life, transport="sse"), "stream sse", "sse", "at the end"),
@@ -324,7 +324,21 @@ def _collapse(results: list[Result]) -> list[Result]:
             if before != result.check:
                 result = msgspec.structs.replace(result, fix=f"the same as for {before}")
         kept.append(result)
-    return kept
+    return [_resolved(result, kept) for result in kept]
+
+
+def _resolved(result: Result, results: list[Result]) -> Result:
+    """Return a finding that is not judged with the check that found the cause at last."""
+    because = {each.check: each.figures.get("because") for each in results if each.verdict == "skip"}
+    found = {each.check for each in results if each.verdict in ("warn", "fail")}
+    name, seen = result.figures.get("because"), {result.check}
+    while result.verdict == "skip" and name in because and name not in found | seen:
+        seen.add(name)
+        name = because[name]
+    if result.verdict != "skip" or name == result.figures.get("because"):
+        return result
+    figures = {"because": name}
+    return msgspec.structs.replace(result, seen=f"not judged: see {name}", figures=figures)
 
 
 def _promoted(result: Result) -> Result:
@@ -344,8 +358,10 @@ async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], conte
     except NotTestedError as error:
         return Diagnosis("warn", f"not tested: {error}", "", "not-tested")
     except NotJudgedError as error:
-        return Diagnosis("ok", f"not judged: see {error}", "", "not-judged", {"because": str(error)})
+        return _not_judged(str(error))
     except AnswerError as error:
+        if context.limited and error.diagnosis.code in ("overloaded", "rate-limited"):
+            return _not_judged("SSE seven streams")
         return error.diagnosis
     except RefusedError as error:
         return websocket.explain_refusal(context, error)
@@ -355,6 +371,10 @@ async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], conte
             spec.transport or "", "the request"
         )
         return Diagnosis("fail", f"{noun} {describe(error)}", "", code)
+
+
+def _not_judged(because: str) -> Diagnosis:
+    return Diagnosis("ok", f"not judged: see {because}", "", "not-judged", {"because": because})
 
 
 async def _check_of_plugin(context: Context, check: Check) -> Finding:

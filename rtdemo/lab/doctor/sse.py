@@ -85,6 +85,7 @@ async def _client_of(
 
 async def seven_streams(context: Context, version: str) -> Diagnosis:
     """Open as many streams as seven browser tabs do, and send another request beside them."""
+    context.require("sse", version)
     limit = context.max_streams
     if version != HTTP1 and limit is not None and limit <= STREAM_COUNT:
         seen = f"the server allows {limit} streams at once on an HTTP/2 connection, which all tabs share"
@@ -100,10 +101,11 @@ async def seven_streams(context: Context, version: str) -> Diagnosis:
                 *(_open(context, version, stack, connection) for _ in range(STREAM_COUNT)),
                 return_exceptions=True,
             )
+            works = sum(isinstance(each, Answer) for each in opened)
             other = await _is_answered(context, version, connection)
-    works = sum(isinstance(each, Answer) for each in opened)
+            others = context.open_connections - works if version == HTTP1 else 0
     if works < STREAM_COUNT or not other:
-        return _streams_fault(context, version, opened, works)
+        return _streams_fault(context, version, opened, works, others)
     seen = f"{STREAM_COUNT} at once work, and another request beside them"
     if version != HTTP1 or len(context.versions) > 1:
         return ok(seen, streams=works)
@@ -146,11 +148,20 @@ async def _is_answered(context: Context, version: str, connection: http2.Http2Co
 
 
 def _streams_fault(
-    context: Context, version: str, opened: list[Answer | BaseException], works: int
+    context: Context, version: str, opened: list[Answer | BaseException], works: int, others: int
 ) -> Diagnosis:
-    """Return the finding for streams that did not open beside others."""
+    """Return the finding for streams that did not open beside others.
+
+    Arguments:
+        context: of the run.
+        version: of HTTP.
+        opened: the answers, and what came instead.
+        works: number of streams that work.
+        others: number of connections that are open for other checks.
+    """
     symptom = "streams" if version == HTTP1 else "streams over http2"
-    figures = {"streams": works}
+    figures = {"streams": works, "otherConnections": others}
+    beside = f", beside {others} connections of other checks" if others else ""
     for error in opened:
         if isinstance(error, NotTestedError):
             raise error
@@ -159,7 +170,8 @@ def _streams_fault(
             if not works:
                 return found
             figures |= found.figures
-            seen = f"only {works} of {STREAM_COUNT} streams work at once: to others, {found.seen}"
+            context.limited = True
+            seen = f"only {works} of {STREAM_COUNT} streams work at once{beside}: to more, {found.seen}"
             fix = found.fix or context.fix(symptom)
             code = found.code if found.code == "rate-limited" else "streams-limited"
             return Diagnosis("fail", seen, fix, code, figures)
@@ -168,7 +180,8 @@ def _streams_fault(
         return context.fault("streams-limited", seen, symptom, figures)
     resets = {str(error) for error in opened if isinstance(error, (ResetError, Http2Error))}
     how = f" ({', '.join(sorted(resets))[:80]})" if resets else " in time"
-    seen = f"only {works} of {STREAM_COUNT} streams work at once; others are not answered{how}"
+    context.limited = True
+    seen = f"only {works} of {STREAM_COUNT} streams work at once{beside}; more are not answered{how}"
     return context.fault("streams-limited", seen, symptom, figures)
 
 
@@ -205,6 +218,8 @@ async def post(context: Context, version: str) -> Diagnosis:
                     )
                 if answer.status != 202 and not is_elsewhere:
                     found = explain(context, answer, text)
+                    if found.code not in ("not-found", "forbidden", "unexpected-status"):
+                        raise AnswerError(found)
                     fix, seen = found.fix or context.fix("post"), f"to a POST, {found.seen}"
                     return Diagnosis("fail", seen, fix, "post-refused", found.figures)
     missed = statuses.count(404)

@@ -51,7 +51,8 @@ def explain_refusal(context: Context, error: RefusedError) -> Diagnosis:
             # Other checks send no Origin, so they can run.
             context.causes.pop(("websocket", answer.version), None)
             fix = context.fix("host", origin=context.address.origin)
-            return Diagnosis("fail", f"rtdemo refuses its own page: {line}", fix, "origin-own-refused")
+            seen = f"rtdemo refuses its own page: {line.partition(';')[0]}"
+            return Diagnosis("fail", seen, fix, "origin-own-refused")
         if answer.status == 400:
             seen = f"400 instead of 101: {line}"
             return context.fault("ws-not-open", seen, "upgrade", figures)

@@ -252,7 +252,11 @@ async def open_socket(
         transport, pipe = await connect(context.address, TcpPipe, context.tls_parameters("http/1.1"))
         try:
             answer, rest = await _shake_hands(pipe, parts.netloc, target, sent)
-            yield Socket(pipe, rest, answer)
+            context.open_connections += 1
+            try:
+                yield Socket(pipe, rest, answer)
+            finally:
+                context.open_connections -= 1
         finally:
             transport.abort()
         return

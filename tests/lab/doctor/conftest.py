@@ -25,7 +25,7 @@ SETUPS = (
 )
 """Proxy configurations, with a fault or without; the empty name is for no proxy."""
 MIDDLEBOXES: dict[str, dict[str, Any]] = {
-    "drops after silence": {"drops_after": 3.25},
+    "drops after silence": {"drops_after": 3.6},
     "cuts by age": {"max_age": 5.0},
     "removes Last-Event-ID": {"removes": "Last-Event-ID"},
     "removes the subprotocol": {"removes": "Sec-WebSocket-Protocol"},

@@ -10,7 +10,13 @@ PROXIES = (
     *("nginx", "HAProxy", "Caddy", "Apache", "Envoy", "Varnish", "h2o", "nghttpx", "lighttpd", "squid"),
     *("Heroku", "Cloudflare", "AWS load balancer", "Google load balancer"),
 )
-FIGURES = {"limit": 60, "lower": 2, "origin": "http://h", "host": "h", "path": "/api/"}
+FIGURES: dict[str, float | str] = {
+    "limit": 60,
+    "lower": 2,
+    "origin": "http://h",
+    "host": "h",
+    "path": "/api/",
+}
 
 
 @pytest.mark.parametrize("symptom", FIXES)
