@@ -46,6 +46,7 @@ class Context:
         idle: seconds of silence to test.
         available: what can be tested: `page`, `stream`, `sse`, `websocket`, `rtdemo`, `probes`.
         trusted: whether the TLS certificate is trusted; if not, later checks ignore it.
+        certificate_symptom: key of the fix for the certificate; empty if nothing is wrong with it.
         versions: of HTTP that the server offers to browsers, the one that they choose last.
         websocket_versions: those of them over which it offers WebSockets.
         http2_fault: the finding if the server does not serve the HTTP/2 that it offers.
@@ -79,6 +80,7 @@ class Context:
     idle: int
     available: set[str] = field(default_factory=set)
     trusted: bool = True
+    certificate_symptom: str = ""
     versions: tuple[str, ...] = (HTTP1,)
     websocket_versions: tuple[str, ...] = (HTTP1,)
     http2_fault: Diagnosis | None = None

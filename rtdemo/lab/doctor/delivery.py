@@ -261,9 +261,9 @@ def judge(recording: Recording, fastest: float, round_trip: float) -> Judgement:
     sends = [*(each.sent + fastest for each in arrivals[1:]), last_send]
     if len(late) > 1 and all(arrivals[i].last > last_send - SAME_TIME_MS for i in late):
         return Judgement("until end", worst, held, 0.0, waiting)
-    by_next = [
-        i for i in late if -SAME_TIME_MS < arrivals[i].last - sends[i] < SAME_TIME_MS + allowed[i]
-    ]
+    # Late by less than half a silence: a busy machine, not a further message, released it.
+    after_next = {i: arrivals[i].last - sends[i] for i in late}
+    by_next = [i for i in late if -SAME_TIME_MS < after_next[i] < recording.silence / 2]
     if len(by_next) == len(late):
         return Judgement("until next", worst, held, 0.0, waiting)
     if worst < recording.silence * 0.9 or not by_next:

@@ -112,7 +112,8 @@ async def tls(context: Context) -> Diagnosis:
     seen = f"{connection.version()}, trusted certificate with {days:.0f} days left"
     figures = {"daysLeft": round(days, 1)}
     if days < CERTIFICATE_WARNING_DAYS:
-        return context.warning("certificate-soon", seen, "certificate expired", figures)
+        context.certificate_symptom = "certificate expired"
+        return Diagnosis("warn", seen, "", "certificate-soon", figures)
     return ok(seen, **figures)
 
 
@@ -126,10 +127,11 @@ def _judge_certificate(
 ) -> Diagnosis:
     seen = f"{connection.version()}, but {error.verify_message}"
     if error.verify_code in _NAME_ERRORS:
-        return context.fault("certificate-name", seen, "certificate name", host=context.address.host)
-    if error.verify_code == _EXPIRED:
-        return context.fault("certificate-expired", seen, "certificate expired")
-    return context.fault("certificate-untrusted", seen, "certificate untrusted")
+        kind = "name"
+    else:
+        kind = "expired" if error.verify_code == _EXPIRED else "untrusted"
+    context.certificate_symptom = f"certificate {kind}"
+    return Diagnosis("fail", seen, "", f"certificate-{kind}")
 
 
 async def uses_tls(context: Context) -> bool:

@@ -201,13 +201,25 @@ class Examination:
             if not await self._run_required(spec):
                 return
         async with context.open_session() as context.http:
-            if not await self._run_required(SERVER_CHECK):
+            is_answered = await self._run_required(SERVER_CHECK)
+            self._fix_certificate()
+            if not is_answered:
                 return
             self._checks = [spec for spec in self._checks if context.has(spec.needs)]
             # Without a stream there is nothing of either transport to check.
             self._report.could_run = context.has("stream")
             async with asyncio.TaskGroup() as group:
                 await self._run_available(group)
+
+    def _fix_certificate(self) -> None:
+        """Add the fix for the certificate, now that the proxies are known."""
+        context, checks = self._context, self._report.checks
+        if context.certificate_symptom:
+            fix = context.fix(context.certificate_symptom, host=context.address.host)
+            checks[:] = [
+                msgspec.structs.replace(result, fix=fix) if result.check == "TLS" else result
+                for result in checks
+            ]
 
     async def _run_required(self, spec: CheckSpec) -> bool:
         """Run a check that all others need; return whether they can run."""
@@ -353,8 +365,11 @@ async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], conte
     """Run a check; turn any exception into a finding."""
     limit = None if spec.phase == "in background" else CHECK_TIMEOUT_S + 4 * context.patience
     try:
-        async with asyncio.timeout(limit):
-            return await run()
+        try:
+            async with asyncio.timeout(limit):
+                return await run()
+        except RefusedError as error:
+            return websocket.explain_refusal(context, error)
     except NotTestedError as error:
         return Diagnosis("warn", f"not tested: {error}", "", "not-tested")
     except NotJudgedError as error:
@@ -363,8 +378,6 @@ async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], conte
         if context.limited and error.diagnosis.code in ("overloaded", "rate-limited"):
             return _not_judged("SSE seven streams")
         return error.diagnosis
-    except RefusedError as error:
-        return websocket.explain_refusal(context, error)
     except Exception as error:
         code = {"sse": "sse-not-open", "websocket": "ws-not-open"}.get(spec.transport or "", "no-http")
         noun = {"sse": "the stream", "websocket": "the WebSocket"}.get(

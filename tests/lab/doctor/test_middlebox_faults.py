@@ -21,9 +21,15 @@ def found(middlebox_findings: dict[str, Findings]) -> dict[str, Findings]:
     ("box", "check", "code", "seen", "fix"),
     [
         ("drops after silence", "SSE idle", "sse-idle-cut", "after 3 to 4 s of silence", "raise"),
-        ("drops after silence", "WebSocket idle", "ws-idle-cut", "after 3 to 4 s of silence", "raise"),
+        (
+            "drops after silence",
+            "WebSocket idle",
+            "ws-idle-cut",
+            "after 3 to 4 s of silence",
+            "as for SSE idle",
+        ),
         ("cuts by age", "SSE age", "age-cut", "was cut at the age of [45]", "by their age"),
-        ("cuts by age", "WebSocket age", "age-cut", "was cut at the age of [45]", "by their age"),
+        ("cuts by age", "WebSocket age", "age-cut", "was cut at the age of [45]", "as for SSE age"),
         ("cuts by age", "SSE idle", "not-judged", "see SSE age", ""),
         ("cuts by age", "SSE events", "not-judged", "see SSE age", ""),
         ("cuts by age", "WebSocket idle", "not-judged", "see WebSocket age", ""),
@@ -48,7 +54,7 @@ def found(middlebox_findings: dict[str, Findings]) -> dict[str, Findings]:
             "foreign page accepted .404",
             "the header Origin",
         ),
-        ("cuts large messages", "WebSocket 64 KiB", "size-limit", "was not echoed", "limits the size"),
+        ("cuts large messages", "WebSocket 64 KiB", "size-limit", "was not echoed", "as for SSE events"),
         ("cuts large messages", "SSE events", "size-limit", "at a message of 64 KiB", "limits the size"),
         (
             "holds until the next",
@@ -77,7 +83,7 @@ def found(middlebox_findings: dict[str, Findings]) -> dict[str, Findings]:
             "answers 503 to some",
             "SSE seven streams",
             "streams-limited",
-            "of 7 streams work at once: to others, a proxy, not rtdemo, answered 503",
+            "connections of other checks: to more, a proxy, not rtdemo, answered 503",
             "",
         ),
     ],
@@ -130,7 +136,8 @@ async def test_servers_that_share_no_log() -> None:
     for check in ("SSE resume", "WebSocket resume"):
         assert found[check].code == "separate-logs"
         assert "that does not have the position in its log" in found[check].seen
-        assert "share one log: rtdemo serve --engine redis://HOST" in found[check].fix
+    assert "share one log: rtdemo serve --engine redis://HOST" in found["SSE resume"].fix
+    assert found["WebSocket resume"].fix == "the same as for SSE resume"
 
 
 async def test_no_message_to_miss(monkeypatch: pytest.MonkeyPatch) -> None:
