@@ -53,9 +53,11 @@ async def websocket(context: Context, version: str) -> Diagnosis:
             while wanted not in (received := await socket.receive()).text:
                 pass
             trips.append(received.last - sent)
-    round_trip = f"round trip {median(trips):.1f} ms (median of {ECHO_COUNT})"
+    trip = median(trips)
+    shown = f"{trip:.1f} ms" if trip >= 0.1 else "under 0.1 ms"
+    round_trip = f"round trip {shown} (median of {ECHO_COUNT})"
     seen, figures = _one_way(context, "websocket", version)
-    return ok(f"{round_trip}, {seen}", roundTripMs=round(median(trips), 1), **figures)
+    return ok(f"{round_trip}, {seen}", roundTripMs=round(trip, 3), **figures)
 
 
 def _measure_one_way(
