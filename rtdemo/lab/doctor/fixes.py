@@ -1,6 +1,6 @@
 """Fixes for each symptom, worded for the proxies that were detected.
 
-Text between backticks is a directive to copy into the proxy's configuration. Some limits cannot be
+Text between backticks is a whole directive, to copy into the proxy's configuration. Some limits cannot be
 changed, so their fix is in rtdemo: Heroku's router closes a connection after 55 s without a byte
 (devcenter.heroku.com/articles/http-routing), Cloudflare after 120 s
 (developers.cloudflare.com/fundamentals/reference/connection-limits).
@@ -29,22 +29,22 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     "version": {
         "": "configure the proxy to use HTTP/1.1 to rtdemo",
         "nginx": "`proxy_http_version 1.1;`",
-        "Apache": "remove `SetEnv force-proxy-request-1.0 1`",
-        "lighttpd": "remove `force-http10`",
+        "Apache": "remove SetEnv force-proxy-request-1.0",
+        "lighttpd": "remove force-http10",
     },
     "host": {
         "": "configure the proxy to forward Host unchanged, "
         "or start rtdemo with --allow-origin %(origin)s",
         "nginx": "`proxy_set_header Host $http_host;`",
-        "HAProxy": "remove `http-request set-header Host`",
+        "HAProxy": "remove http-request set-header Host",
         "Caddy": "`header_up Host {http.request.hostport}`",
         "Cloudflare": "remove the Host override from the origin rule",
         "Apache": "`ProxyPreserveHost On`",
-        "Envoy": "remove `host_rewrite_literal` and `auto_host_rewrite`",
-        "Varnish": "remove `set bereq.http.Host`",
+        "Envoy": "remove host_rewrite_literal and auto_host_rewrite",
+        "Varnish": "remove set bereq.http.Host",
         "h2o": "`proxy.preserve-host: ON`",
-        "nghttpx": "remove `host-rewrite=yes`",
-        "squid": "remove `forcedomain=` from `cache_peer`",
+        "nghttpx": "remove host-rewrite=yes",
+        "squid": "remove forcedomain= from cache_peer",
     },
     "forwarding": {
         "": "configure the proxy to add X-Forwarded-For; "
@@ -62,48 +62,48 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     "held": {
         "": "configure the proxy to forward text/event-stream without buffering",
         "nginx": "`proxy_buffering off;`",
-        "HAProxy": "remove `filter` and `compression` lines for text/event-stream",
+        "HAProxy": "remove the filter and compression lines for text/event-stream",
         "Caddy": "`flush_interval -1`",
         "Cloudflare": "add a cache rule that bypasses the cache for /api/sse",
-        "Apache": "add `flushpackets=on` to `ProxyPass`; remove `mod_buffer` and `mod_deflate` for it",
-        "Envoy": "remove the filters `envoy.filters.http.buffer` and `envoy.filters.http.compressor`",
-        "Varnish": 'in `vcl_recv`: `if (req.url ~ "^/api/sse") { return (pipe); }`',
+        "Apache": "add flushpackets=on to ProxyPass; remove mod_buffer and mod_deflate for it",
+        "Envoy": "remove the filters envoy.filters.http.buffer and envoy.filters.http.compressor",
+        "Varnish": 'in vcl_recv: `if (req.url ~ "^/api/sse") { return (pipe); }`',
         "lighttpd": "`server.stream-response-body = 2`",
         "h2o": "`compress: OFF`",
     },
     "held and compressed": {
         "": "configure the proxy to forward text/event-stream without buffering and compression",
         "nginx": "`proxy_buffering off; gzip off;`",
-        "Caddy": "`flush_interval -1`, and exclude /api/sse from `encode`",
-        "Apache": "add `flushpackets=on` to `ProxyPass`; `SetEnv no-gzip 1`",
-        "Envoy": "remove the filters `envoy.filters.http.buffer` and `envoy.filters.http.compressor`",
-        "Varnish": 'in `vcl_recv`: `if (req.url ~ "^/api/sse") { return (pipe); }`',
+        "Caddy": "`flush_interval -1`, and exclude /api/sse from encode",
+        "Apache": "`SetEnv no-gzip 1`, and add flushpackets=on to ProxyPass",
+        "Envoy": "remove the filters envoy.filters.http.buffer and envoy.filters.http.compressor",
+        "Varnish": 'in vcl_recv: `if (req.url ~ "^/api/sse") { return (pipe); }`',
         "lighttpd": "`server.stream-response-body = 2`, and remove text/event-stream from"
-        " `deflate.mimetypes`",
+        " deflate.mimetypes",
     },
     "clumped": {
         "": "send small packets at once (TCP_NODELAY), and flush after each event",
         "nginx": "`tcp_nodelay on;`",
         "HAProxy": "`option http-no-delay`",
         "Caddy": "`flush_interval -1`",
-        "Apache": "add `flushpackets=on` to `ProxyPass`",
+        "Apache": "add flushpackets=on to ProxyPass",
     },
     "compression": {
         "": "do not compress text/event-stream: compression can delay events",
         "nginx": "`gzip off;`",
-        "HAProxy": "remove text/event-stream from `compression type`",
-        "Caddy": "exclude /api/sse from `encode`",
+        "HAProxy": "remove text/event-stream from compression type",
+        "Caddy": "exclude /api/sse from encode",
         "Cloudflare": "add a compression rule that excludes /api/sse",
         "Apache": "`SetEnv no-gzip 1`; for Brotli, `SetEnv no-brotli 1`",
-        "Envoy": "remove text/event-stream from `content_type` of `envoy.filters.http.compressor`",
-        "Varnish": "remove `set beresp.do_gzip = true`",
+        "Envoy": "remove text/event-stream from content_type of envoy.filters.http.compressor",
+        "Varnish": "remove set beresp.do_gzip = true",
         "h2o": "`compress: OFF`",
-        "lighttpd": "remove text/event-stream from `deflate.mimetypes`",
+        "lighttpd": "remove text/event-stream from deflate.mimetypes",
     },
     "cached": {
         "": "configure the cache to obey `Cache-Control: no-cache`, or bypass it for /api/",
         "nginx": "`proxy_cache off;`",
-        "Varnish": 'in `vcl_recv`: `if (req.url ~ "^/api/") { return (pass); }`',
+        "Varnish": 'in vcl_recv: `if (req.url ~ "^/api/") { return (pass); }`',
         "squid": "`cache deny all`",
         "Apache": '`CacheDisable "/api/"`',
         "Cloudflare": "add a cache rule that bypasses the cache for /api/",
@@ -112,13 +112,13 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "": "configure the proxy to set Upgrade and Connection again: they are valid for one hop only",
         "nginx": "`proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
         'proxy_set_header Connection "upgrade";`',
-        "HAProxy": f"{_FORWARDS_BY_DEFAULT}, such as `http-request del-header Upgrade`",
-        "Caddy": f"{_FORWARDS_BY_DEFAULT}, such as `header_up -Upgrade`",
+        "HAProxy": f"{_FORWARDS_BY_DEFAULT}, such as http-request del-header Upgrade",
+        "Caddy": f"{_FORWARDS_BY_DEFAULT}, such as header_up -Upgrade",
         "Cloudflare": "turn on WebSockets under Network",
-        "Apache": "add `upgrade=websocket` to `ProxyPass` (Apache 2.4.47 or later)",
+        "Apache": "add upgrade=websocket to ProxyPass (Apache 2.4.47 or later)",
         "Envoy": "`upgrade_configs: [{upgrade_type: websocket}]`",
-        "Varnish": 'in `vcl_recv`: `if (req.http.upgrade ~ "(?i)websocket") { return (pipe); }`; in'
-        " `vcl_pipe`: `set bereq.http.upgrade = req.http.upgrade; set bereq.http.connection ="
+        "Varnish": 'in vcl_recv: `if (req.http.upgrade ~ "(?i)websocket") { return (pipe); }`; in'
+        " vcl_pipe: `set bereq.http.upgrade = req.http.upgrade; set bereq.http.connection ="
         " req.http.connection;`",
         "h2o": "`proxy.websocket: ON`",
         "lighttpd": '`proxy.header = ("upgrade" => "enable")`',
@@ -126,10 +126,10 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "negotiation": {
         "": "configure the proxy to forward Sec-WebSocket-Protocol",
-        "nginx": "remove `proxy_set_header Sec-WebSocket-Protocol`",
-        "HAProxy": "remove `http-request del-header Sec-WebSocket-Protocol`",
-        "Caddy": "remove `header_up -Sec-WebSocket-Protocol`",
-        "Apache": "remove `RequestHeader unset Sec-WebSocket-Protocol`",
+        "nginx": "remove proxy_set_header Sec-WebSocket-Protocol",
+        "HAProxy": "remove http-request del-header Sec-WebSocket-Protocol",
+        "Caddy": "remove header_up -Sec-WebSocket-Protocol",
+        "Apache": "remove RequestHeader unset Sec-WebSocket-Protocol",
     },
     "deflate": {
         "": "let no proxy add Sec-WebSocket-Extensions: compression of small messages costs more"
@@ -137,23 +137,23 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "origin": {
         "": "forward the header Origin unchanged, and let no other server answer for rtdemo",
-        "nginx": "remove `proxy_set_header Origin`",
-        "HAProxy": "remove `http-request del-header Origin`",
-        "Caddy": "remove `header_up -Origin`",
-        "Apache": "remove `RequestHeader unset Origin`",
+        "nginx": "remove proxy_set_header Origin",
+        "HAProxy": "remove http-request del-header Origin",
+        "Caddy": "remove header_up -Origin",
+        "Apache": "remove RequestHeader unset Origin",
     },
     "idle": {
         "": f"raise the proxy's idle timeouts above %(limit)d s, or {_SHORTEN_HEARTBEAT}",
         "nginx": "`proxy_read_timeout %(limit)ds;`",
         "HAProxy": "`timeout client %(limit)ds` `timeout server %(limit)ds` `timeout tunnel 1h`",
-        "Caddy": f"raise `read_timeout` of the transport, or {_SHORTEN_HEARTBEAT}",
+        "Caddy": f"raise read_timeout of the transport, or {_SHORTEN_HEARTBEAT}",
         "Heroku": _SHORTEN_HEARTBEAT,
         "Cloudflare": _SHORTEN_HEARTBEAT,
         "AWS load balancer": "raise its idle timeout above %(limit)d s",
         "Apache": "`ProxyTimeout %(limit)d`",
         "Envoy": "`stream_idle_timeout: %(limit)ds`",
         "Varnish": "`set bereq.between_bytes_timeout = %(limit)ds;`, and start it with"
-        " `-p pipe_timeout=%(limit)d`",
+        " -p pipe_timeout=%(limit)d",
         "h2o": "`proxy.timeout.io: %(limit)d000`",
         "nghttpx": "`backend-read-timeout=%(limit)ds` `frontend-http2-read-timeout=%(limit)ds`",
         "lighttpd": "`server.max-read-idle = %(limit)d` `server.max-write-idle = %(limit)d`",
@@ -164,19 +164,19 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "age": {
         "": "find what closes connections by their age or at a reload; clients reconnect and resume",
-        "nginx": "remove or raise `worker_shutdown_timeout`; check whether nginx is reloaded often",
-        "HAProxy": "remove or raise `hard-stop-after`; check whether HAProxy is reloaded often",
-        "Caddy": "remove `stream_timeout`; check whether Caddy is reloaded often",
-        "Envoy": "`timeout: 0s` in the route; remove `max_stream_duration`",
-        "Apache": "remove `RequestReadTimeout` and `connectiontimeout`; check whether it restarts often",
+        "nginx": "remove or raise worker_shutdown_timeout; check whether nginx is reloaded often",
+        "HAProxy": "remove or raise hard-stop-after; check whether HAProxy is reloaded often",
+        "Caddy": "remove stream_timeout; check whether Caddy is reloaded often",
+        "Envoy": "`timeout: 0s` in the route; remove max_stream_duration",
+        "Apache": "remove RequestReadTimeout and connectiontimeout; check whether it restarts often",
         "Google load balancer": "raise the timeout of the backend service: it counts the whole stream",
     },
     "resume": {
         "": "configure the proxy to forward the header Last-Event-ID and the query",
-        "nginx": "remove `proxy_set_header Last-Event-ID` and `proxy_pass_request_headers off`",
-        "HAProxy": "remove `http-request del-header Last-Event-ID`",
-        "Caddy": "remove `header_up -Last-Event-ID`",
-        "Apache": "remove `RequestHeader unset Last-Event-ID`",
+        "nginx": "remove proxy_set_header Last-Event-ID and proxy_pass_request_headers off",
+        "HAProxy": "remove http-request del-header Last-Event-ID",
+        "Caddy": "remove header_up -Last-Event-ID",
+        "Apache": "remove RequestHeader unset Last-Event-ID",
     },
     "log": {
         "": "let all servers at this address share one log: rtdemo serve --engine redis://HOST",
@@ -185,11 +185,11 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "": "send all requests of a client to the same server (sticky sessions); a shared Redis does not"
         " replace this",
         "nginx": "in the upstream block: `ip_hash;`",
-        "HAProxy": "`cookie rtdemo insert indirect nocache`, and a `cookie NAME` at each `server`",
+        "HAProxy": "`cookie rtdemo insert indirect nocache`, and cookie NAME at each server",
         "Caddy": "`lb_policy cookie`",
-        "Apache": "`ProxySet stickysession=ROUTEID`, with a `route` at each `BalancerMember`",
-        "Envoy": "`lb_policy: RING_HASH` with a `hash_policy` by cookie",
-        "Varnish": "use the director `hash` with `client.identity`",
+        "Apache": "`ProxySet stickysession=ROUTEID`, with a route at each BalancerMember",
+        "Envoy": "lb_policy: RING_HASH with a hash_policy by cookie",
+        "Varnish": "use the director hash with client.identity",
         "Heroku": "`heroku features:enable http-session-affinity`",
         "AWS load balancer": "turn on stickiness in the target group",
     },
@@ -211,8 +211,8 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "streams": {
         "": "raise the proxy's limit of connections",
-        "nginx": "raise or remove `limit_conn`; raise `worker_connections`",
-        "HAProxy": "raise `maxconn`",
+        "nginx": "raise or remove limit_conn; raise worker_connections",
+        "HAProxy": "raise maxconn",
         "Caddy": "remove what limits connections",
     },
     "streams over http2": {
@@ -247,13 +247,13 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "rate limit": {
         "": "raise the limit of requests for /api/ and /ws, or wait and run doctor again",
-        "nginx": "raise or remove `limit_req` and `limit_conn`",
-        "HAProxy": "raise the limit in `http-request deny deny_status 429`",
+        "nginx": "raise or remove limit_req and limit_conn",
+        "HAProxy": "raise the limit in http-request deny deny_status 429",
     },
     "overloaded": {
         "": "check whether rtdemo runs, and the proxy's limits of connections",
-        "nginx": "raise or remove `limit_req` and `limit_conn`; check whether rtdemo runs",
-        "HAProxy": "check whether rtdemo runs (`option httpchk`), and raise `maxconn`",
+        "nginx": "raise or remove limit_req and limit_conn; check whether rtdemo runs",
+        "HAProxy": "check whether rtdemo runs (option httpchk), and raise maxconn",
     },
     "sign in": {
         "": "send what the sign-in needs: --header 'Authorization: ...' or --header 'Cookie: ...'",
@@ -263,8 +263,8 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "forbidden": {
         "": "find the rule that refuses this path; browsers of users get the same answer",
-        "nginx": "remove `deny` or `return 403` for this path, or change `allow`",
-        "HAProxy": "change the `http-request deny` that refuses this path",
+        "nginx": "remove deny or return 403 for this path, or change allow",
+        "HAProxy": "change the http-request deny that refuses this path",
     },
     "path": {
         "": "configure the proxy to forward %(path)s to rtdemo; for a server below a path, end URL"
