@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import aiohttp
+
 from rtdemo.lab.doctor.context import Context, ok
 from rtdemo.lab.doctor.errors import NETWORK_ERRORS, Diagnosis, NotTestedError, decode_json
 from rtdemo.lab.server_clock import PROBES, Reading, choose, now
@@ -22,9 +24,9 @@ async def measure(context: Context) -> Reading | None:
     """
     kept = context.clock
     try:
-        async with asyncio.timeout(MEASURE_TIMEOUT_S):
+        async with asyncio.timeout(MEASURE_TIMEOUT_S), context.open_session(keeps=True) as http:
             for number in range(PROBES + 1):
-                reading, fastest, trip = await _measure_once(context)
+                reading, fastest, trip = await _measure_once(context, http)
                 # The first request may open a connection.
                 if number or not context.round_trip:
                     kept = choose(kept, reading)
@@ -36,11 +38,9 @@ async def measure(context: Context) -> Reading | None:
     return kept
 
 
-async def _measure_once(context: Context) -> tuple[Reading, float, float]:
+async def _measure_once(context: Context, http: aiohttp.ClientSession) -> tuple[Reading, float, float]:
     before = now()
-    async with context.http.get(
-        context.url("/api/time"), headers={"Accept-Encoding": "identity"}
-    ) as answer:
+    async with http.get(context.url("/api/time"), headers={"Accept-Encoding": "identity"}) as answer:
         after = now()
         server = decode_json(await answer.read())["now"]
     if answer.status != 200 or not isinstance(server, int | float):

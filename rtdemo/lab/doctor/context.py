@@ -124,11 +124,15 @@ class Context:
         """
         return set(needs.split()) <= self.available
 
-    def open_session(self) -> aiohttp.ClientSession:
-        """Open an HTTP session with connections of its own; the caller closes it."""
-        # Idle connections are kept for 1 s only: a proxy may have dropped an older one silently.
+    def open_session(self, keeps: bool = False) -> aiohttp.ClientSession:
+        """Open an HTTP session; the caller closes it.
+
+        Arguments:
+            keeps: whether a connection serves further requests. If not, a load balancer may choose
+                another server for each request, as for another client.
+        """
         connector = aiohttp.TCPConnector(
-            limit=0, ssl=self.tls_parameters("http/1.1") or True, keepalive_timeout=1.0
+            limit=0, ssl=self.tls_parameters("http/1.1") or True, force_close=not keeps
         )
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
         # Load balancers assign a client to a server by a cookie.

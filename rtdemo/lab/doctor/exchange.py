@@ -155,6 +155,8 @@ async def request(
     url = path if "://" in path else context.url(path)
     wanted = {"Accept": "*/*", "Accept-Encoding": "identity"} | dict(headers or {})
     if version == HTTP1:
+        # As browsers send it, although each request has a connection of its own.
+        wanted["Connection"] = "keep-alive"
         async with context.http.request(
             method, url, headers=wanted, data=body or None, allow_redirects=False
         ) as response:

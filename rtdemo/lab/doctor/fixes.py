@@ -1,7 +1,7 @@
 """Fixes for each symptom, worded for the proxies that were detected.
 
-Text between backticks is a whole directive, to copy into the proxy's configuration. Some limits cannot be
-changed, so their fix is in rtdemo: Heroku's router closes a connection after 55 s without a byte
+Text between backticks is a whole directive, to copy into the proxy's configuration. Some limits cannot
+be changed, so their fix is in rtdemo: Heroku's router closes a connection after 55 s without a byte
 (devcenter.heroku.com/articles/http-routing), Cloudflare after 120 s
 (developers.cloudflare.com/fundamentals/reference/connection-limits).
 """

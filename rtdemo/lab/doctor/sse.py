@@ -91,7 +91,7 @@ async def seven_streams(context: Context, version: str) -> Diagnosis:
         seen = f"the server allows {limit} streams at once on an HTTP/2 connection, which all tabs share"
         return context.fault("streams-limited", seen, "streams over http2", {"streams": limit})
     async with AsyncExitStack() as stack:
-        async with asyncio.timeout(2 * context.patience):
+        async with asyncio.timeout(4 * context.patience):
             connection = None
             if version != HTTP1:
                 connection = await stack.enter_async_context(
@@ -198,11 +198,10 @@ async def post(context: Context, version: str) -> Diagnosis:
         for body in bodies:
             async with (
                 asyncio.timeout(context.patience),
-                # A connection of its own: a proxy may choose a server for each.
                 request(
                     context,
                     target,
-                    plain | {"Connection": "close"} if version == HTTP1 else plain,
+                    plain,
                     version=version,
                     method="POST",
                     body=body,
