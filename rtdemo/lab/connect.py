@@ -60,13 +60,13 @@ async def connect(
         return await loop.create_connection(
             protocol, address.host, address.port, ssl=context, server_hostname=name
         )
-    reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port or 80)
+    transport, tunnel = await loop.create_connection(Tunnel, str(proxy.hostname), proxy.port or 80)
     try:
-        await _open_tunnel(reader, writer, address, proxy)
+        transport.write(_connect_request(address, proxy))
+        await tunnel.opened
     except BaseException:
-        writer.transport.abort()
+        transport.abort()
         raise
-    transport: asyncio.Transport = writer.transport  # type: ignore[assignment]  # of a TCP connection
     made = protocol()
     if context is not None:
         secured = await loop.start_tls(transport, made, context, server_hostname=address.host)
@@ -79,21 +79,40 @@ async def connect(
     return transport, made
 
 
-async def _open_tunnel(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: Address, proxy: SplitResult
-) -> None:
+class Tunnel(asyncio.Protocol):
+    """Read a proxy's answer to CONNECT.
+
+    Attributes:
+        opened: done once the proxy has connected; has a `ProxyError` if it does not.
+    """
+
+    def __init__(self) -> None:
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._head = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Take part of the answer. A server that speaks first would need more than this."""
+        self._head += data
+        if self.opened.done() or (b"\r\n\r\n" not in self._head and len(self._head) < MAX_HEAD_BYTES):
+            return
+        status = self._head.split(b" ", 2)[1:2]
+        if status == [b"200"]:
+            self.opened.set_result(None)
+        else:
+            shown = status[0].decode(errors="replace")[:20] if status else "nothing"
+            self.opened.set_exception(ProxyError(f"the proxy answers {shown} to CONNECT"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Report a proxy that does not answer."""
+        if not self.opened.done():
+            self.opened.set_exception(ProxyError("the proxy does not answer to CONNECT"))
+
+
+def _connect_request(address: Address, proxy: SplitResult) -> bytes:
     host = f"[{address.host}]" if ":" in address.host else address.host
     target = f"{host}:{address.port}"
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.username is not None:
         login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
         lines.append(f"Proxy-Authorization: Basic {base64.b64encode(login.encode()).decode()}")
-    writer.write("\r\n".join([*lines, "", ""]).encode())
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        raise ProxyError(f"the proxy {proxy.hostname} does not answer to CONNECT") from error
-    status = head.split(b" ", 2)[1:2]
-    if status != [b"200"]:
-        shown = status[0].decode(errors="replace")[:20] if status else "nothing"
-        raise ProxyError(f"the proxy {proxy.hostname} answers {shown} to CONNECT {target}")
+    return "\r\n".join([*lines, "", ""]).encode()

@@ -114,21 +114,25 @@ class Exchange:
             await self._wait()
         return self._head
 
-    async def __aiter__(self) -> AsyncIterator[Chunk]:
-        """Yield the chunks of the body as they arrive.
+    async def read(self) -> Chunk | None:
+        """Return the next chunk of the body; None at its end. A read that is cancelled loses nothing.
 
         Raises:
             Http2Error: if the exchange ends before its time.
         """
-        while True:
-            while self._chunks:
-                chunk = self._chunks.popleft()
-                self._unread -= len(chunk.data)
-                yield chunk
+        while not self._chunks:
             if self.has_ended:
-                return
+                return None
             self._raise_if_over()
             await self._wait()
+        chunk = self._chunks.popleft()
+        self._unread -= len(chunk.data)
+        return chunk
+
+    async def __aiter__(self) -> AsyncIterator[Chunk]:
+        """Yield the chunks of the body as they arrive; errors are those of `read`."""
+        while (chunk := await self.read()) is not None:
+            yield chunk
 
     async def send(self, data: bytes, ends: bool = False) -> None:
         """Send part of the request's body, as the server has room for it.
@@ -341,16 +345,15 @@ class Http2Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Give each exchange what arrived for it."""
         at = now()
+        if not self._has_settings.is_set() and data.startswith(b"HTTP/"):
+            # To h2, this would be the beginning of a frame of 4.7 MiB.
+            self._fail("answers with HTTP/1.1")
+            return
         try:
             events = self._h2.receive_data(data)
         except (h2.exceptions.ProtocolError, ValueError, IndexError, KeyError) as error:
-            # A server that answers with HTTP/1.1 is the most frequent cause.
-            is_http1 = data[:5] == b"HTTP/"
-            sentence = "answers with HTTP/1.1" if is_http1 else f"breaks HTTP/2 ({type(error).__name__})"
             self._flush()
-            self._end(Http2Error(sentence))
-            if self._transport is not None:
-                self._transport.abort()
+            self._fail(f"breaks HTTP/2 ({type(error).__name__})")
             return
         for event in events:
             self._handle(event, at)
@@ -399,6 +402,11 @@ class Http2Connection(asyncio.Protocol):
         for number, exchange in list(self._exchanges.items()):
             if number > last:
                 exchange.end(Http2Error(f"was refused by GOAWAY ({_code_name(event.error_code)})"))
+
+    def _fail(self, sentence: str) -> None:
+        self._end(Http2Error(sentence))
+        if self._transport is not None:
+            self._transport.abort()
 
     def _end(self, error: Http2Error) -> None:
         if self.error is None:

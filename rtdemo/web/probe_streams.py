@@ -1,9 +1,9 @@
 """Probes on the real paths: `/api/sse?probe=100,6144&silence=2`, and the same on `/ws`.
 
 Such a stream is opened, answered and ended as every other one, so proxies treat it alike. It has the
-welcome and, as the first message of the producer `probe`, its request as it arrived. Then come messages
-of the sizes that it asks for. `silence` seconds without a byte precede each one and follow the last one.
-Then the stream ends. There are no heartbeats and no other messages.
+welcome and, a moment later, its request as it arrived: the first message of the producer `probe`. Then
+come messages of the sizes that it asks for. `silence` seconds without a byte precede each one and follow
+the last one. Then the stream ends. There are no heartbeats and no other messages.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ MAX_SIZES = 16
 MIN_SIZE_BYTES = 100
 """Smallest message, in bytes of its JSON: what is around its text has about 75."""
 DEFAULT_SILENCE_S = 2
+FIRST_AFTER_S = 0.1
+"""Seconds from the welcome to the first message of a probe."""
 NOTHING = Selection(frozenset())
 """What a probe receives beside its own messages."""
 _INTEGER = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
@@ -80,17 +82,20 @@ class Probe:
         self._connection: Connection | None = None
 
     def begin(self, connection: Connection) -> None:
-        """Count the stream, and send its first message: the request as it arrived, as JSON."""
+        """Count the stream."""
         self._usage.streams[self._address] += 1
         self._is_counted = True
         self._connection = connection
         # No position is sent in the silence, however many messages others receive meanwhile.
         connection.replaying = True
-        connection.send(PRODUCER, encode(self._arrived).decode(), periodic=False)
 
     def start(self, schedule: Schedule) -> None:
-        """Begin the first silence."""
-        self._tick = schedule.every(float(self._plan.silence_s), self._go_on)
+        """Send the messages from now on.
+
+        The first one comes a moment after the welcome: a proxy that decides by the first bytes of an
+        answer sees those of an ordinary stream.
+        """
+        self._tick = schedule.every(float(self._plan.silence_s), self._go_on, first=FIRST_AFTER_S)
 
     def cancel(self) -> None:
         """Stop: the connection has ended. A second call does nothing."""
@@ -105,12 +110,15 @@ class Probe:
         connection = self._connection
         if connection is None or connection.reason is not None:
             return
-        if self._sent >= len(self._plan.sizes):
+        if self._sent > len(self._plan.sizes):
             connection.end(Reason.GOING_AWAY)
             return
-        size = self._plan.sizes[self._sent]
         self._sent += 1
-        around = len(encode(Message("", now(), PRODUCER, self._sent + 1)))
+        if self._sent == 1:
+            connection.send(PRODUCER, encode(self._arrived).decode(), periodic=False)
+            return
+        size = self._plan.sizes[self._sent - 2]
+        around = len(encode(Message("", now(), PRODUCER, self._sent)))
         # Hexadecimal digits at random: a proxy that compresses can halve them, but not make them vanish.
         filling = max(1, size - around)
         connection.send(PRODUCER, secrets.token_hex((filling + 1) // 2)[:filling], periodic=False)

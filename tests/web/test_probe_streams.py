@@ -16,6 +16,7 @@ from rtdemo.protocol.wire import PING, websocket_control
 from rtdemo.server import server as server_module
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
+from rtdemo.timing.schedule import SLOT_S
 from rtdemo.web import probe_streams, probe_usage
 from rtdemo.web.probe_usage import ProbeUsage
 from tests.clients import Ended, eventually
@@ -40,10 +41,13 @@ def usage(monkeypatch: pytest.MonkeyPatch) -> ProbeUsage:
     return usage
 
 
-async def probe(server: Server, transport: str, query: str) -> RawClient:
+async def probe(server: Server, transport: str, query: str, clock: VirtualClock | None) -> RawClient:
     """Return a client of a probe that has received its first two messages."""
     client = await RawClient(server, transport).connect()
     await client.send(request(server, transport, query))
+    await client.read_until(b"established")
+    if clock is not None:
+        clock.advance(probe_streams.FIRST_AFTER_S + SLOT_S)
     await client.read_until(b"sseHeartbeat")
     return client
 
@@ -54,6 +58,7 @@ async def test_messages_have_the_sizes_and_silences_that_were_asked_for(
     """After the last silence the stream ends."""
     query = f"probe={','.join(map(str, SIZES))}&silence=2"
     peer = await connect(server, transport, query)
+    clock.advance(probe_streams.FIRST_AFTER_S + SLOT_S)
     hello = json.loads((await peer.receive())["message"])
     assert (hello["method"], hello["http"], hello["sseHeartbeat"]) == ("GET", "1.1", 15.0)
     (connection,) = server.hub.connections
@@ -87,7 +92,7 @@ async def test_head_is_that_of_an_ordinary_stream(server: Server, transport: str
 
 async def test_silence_has_no_byte(server: Server, clock: VirtualClock, transport: str) -> None:
     """Neither a ping or a comment, nor a message that everyone gets, nor a position."""
-    client = await probe(server, transport, "probe=100&silence=600")
+    client = await probe(server, transport, "probe=100&silence=600", clock)
     for _ in range(59):
         clock.advance(10)
     for number in range(1100):
@@ -150,7 +155,7 @@ async def test_stream_counts_until_its_client_leaves(
 ) -> None:
     """At once, however long its silence still is."""
     server = await start()
-    client = await probe(server, transport, "probe=100&silence=600")
+    client = await probe(server, transport, "probe=100&silence=600", None)
     assert usage.streams == Counter({"127.0.0.1": 1})
     client.leave()
     await eventually(lambda: usage.streams == {})
@@ -161,11 +166,16 @@ async def test_stream_counts_until_its_client_leaves(
     [("MAX_STREAMS", "probes of 127.0.0.1 are open"), ("MAX_STREAMS_OF_ADDRESS", "1 probes of")],
 )
 async def test_streams_are_bounded(
-    server: Server, transport: str, limit: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    clock: VirtualClock,
+    transport: str,
+    limit: str,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One beyond the bound is refused over either transport; ordinary streams are not."""
     monkeypatch.setattr(probe_usage, limit, 1)
-    client = await probe(server, "sse", "probe=&silence=600")
+    client = await probe(server, "sse", "probe=&silence=600", clock)
     refused = await RawClient(server, transport).connect()
     await refused.send(request(server, transport, "probe=&silence=600"))
     await refused.read_until(sentence.encode())
@@ -213,9 +223,9 @@ async def test_probes_can_be_switched_off(start: Start, transport: str) -> None:
     client.leave()
 
 
-async def test_flood_of_texts_ends_a_probe_as_every_socket(server: Server) -> None:
+async def test_flood_of_texts_ends_a_probe_as_every_socket(server: Server, clock: VirtualClock) -> None:
     """The limit of texts applies to what a probe sends back."""
-    client = await probe(server, "websocket", "probe=&silence=600")
+    client = await probe(server, "websocket", "probe=&silence=600", clock)
     await client.send(frame(TEXT, b"x") * 5000)
     received = await client.read_to_end()
     assert server.hub.refused["texts_per_connection"] == 1

@@ -23,10 +23,15 @@ async def measure(context: Context) -> Reading | None:
     The round trip and the fastest message are noted too.
     """
     kept = context.clock
+    seen: set[float] = set()
     try:
         async with asyncio.timeout(MEASURE_TIMEOUT_S), context.open_session(keeps=True) as http:
             for number in range(PROBES + 1):
-                reading, fastest, trip = await _measure_once(context, http)
+                reading, fastest, trip, server = await _measure_once(context, http)
+                if server in seen:
+                    context.time_is_cached = True
+                    return kept
+                seen.add(server)
                 # The first request may open a connection.
                 if number or not context.round_trip:
                     kept = choose(kept, reading)
@@ -38,7 +43,9 @@ async def measure(context: Context) -> Reading | None:
     return kept
 
 
-async def _measure_once(context: Context, http: aiohttp.ClientSession) -> tuple[Reading, float, float]:
+async def _measure_once(
+    context: Context, http: aiohttp.ClientSession
+) -> tuple[Reading, float, float, float]:
     before = now()
     async with http.get(context.url("/api/time"), headers={"Accept-Encoding": "identity"}) as answer:
         after = now()
@@ -46,12 +53,15 @@ async def _measure_once(context: Context, http: aiohttp.ClientSession) -> tuple[
     if answer.status != 200 or not isinstance(server, int | float):
         raise ValueError("returned no time")
     reading = Reading(server - (before + after) / 2, (after - before) / 2, after)
-    return reading, after - server, after - before
+    return reading, after - server, after - before, server
 
 
 async def offset(context: Context) -> Diagnosis:
     """Report how far the server's clock is from the local one."""
     reading = await measure(context)
+    if context.time_is_cached:
+        seen = "/api/time answers twice with the same time: a cache answers for rtdemo"
+        return context.fault("api-cached", seen, "cached")
     if reading is None:
         raise NotTestedError("/api/time did not answer with a time")
     context.clock = reading

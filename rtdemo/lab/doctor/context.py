@@ -60,6 +60,7 @@ class Context:
         first_answer: who answered the first request, and how.
         probes_error: why the probes are unavailable; empty if they are available.
         clock: offset between the server's clock and the local one; None if unknown.
+        time_is_cached: whether `/api/time` has answered twice with the same time.
         round_trip: shortest time from a request to its answer, in ms.
         fastest: of all messages, the least arrival by the local clock minus sending by the server's,
             in ms; it has the difference of the clocks.
@@ -94,6 +95,7 @@ class Context:
     first_answer: str = ""
     probes_error: str = ""
     clock: Reading | None = None
+    time_is_cached: bool = False
     round_trip: float = 0.0
     fastest: float | None = None
     monitors: dict[Key, StreamMonitor] = field(default_factory=dict)

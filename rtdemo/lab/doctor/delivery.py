@@ -74,6 +74,7 @@ class Recording:
         ended_at: when the stream ended; None if it did not.
         error: how it ended before its time.
         client: id of the client, from the welcome.
+        welcomed: when the welcome was sent, by the server's clock, and arrived, by the local one.
     """
 
     sizes: Sequence[int]
@@ -87,6 +88,7 @@ class Recording:
     ended_at: float | None = None
     error: str = ""
     client: str = ""
+    welcomed: tuple[float, float] = (0.0, 0.0)
 
     @property
     def coding(self) -> str:
@@ -106,6 +108,8 @@ class Recording:
         if isinstance(message.get("client"), str):
             self.client = message["client"]
         sent = message.get("sentAt")
+        if self.client and not self.welcomed[1] and isinstance(sent, int | float):
+            self.welcomed = float(sent), last
         if message.get("producer") != "probe" or not isinstance(sent, int | float):
             return
         if not self.arrivals:
@@ -296,7 +300,13 @@ def _slow_rate(
 
     On a slow line the delay grows with the size, and the bytes of a message come one after another.
     """
-    small = [d for a, d in zip(arrivals, delays, strict=True) if a.size < SMALL_BYTES]
+    # A small message behind a large one that is late waits for its turn.
+    small = [
+        delay
+        for i, delay in enumerate(delays)
+        if arrivals[i].size < SMALL_BYTES
+        and not (i > 0 and i - 1 in late and arrivals[i - 1].size >= SMALL_BYTES)
+    ]
     large = [arrivals[i] for i in late if arrivals[i].size >= SMALL_BYTES]
     if not large or max(small, default=0.0) > silence * 0.5:
         return 0.0

@@ -39,8 +39,6 @@ TRIES = 3
 """Recordings until one shows no accidental delay: a busy machine delays some messages, not all."""
 SAME_AGE_S = 1.5
 """Seconds by which the ages of two connections may differ if both were cut because of their age."""
-PLAIN_CODINGS = "gzip, deflate"
-"""What browsers send as Accept-Encoding without TLS."""
 SLOW_BYTES_PER_S = 128 * 1024
 """Rate below which a line is reported as slow: the largest message takes half a second."""
 
@@ -114,8 +112,8 @@ async def _record(context: Context, key: Key, silence: int) -> Found:
     transport, version = key
     try:
         if transport == "sse":
-            codings = BROWSER_CODINGS if context.address.secure else PLAIN_CODINGS
-            recording = await record_stream(context, version, SIZES, silence, codings)
+            # Browsers offer the last two only over TLS, other clients always.
+            recording = await record_stream(context, version, SIZES, silence, BROWSER_CODINGS)
             if not Decoder(recording.coding).is_known:
                 return await _record_unknown_coding(context, version, recording, silence)
         else:
@@ -154,7 +152,7 @@ def _judged(context: Context, key: Key, recording: Recording) -> Found:
             context.note_delay(arrival.last - arrival.sent)
     # The first message was sent after the request: a bound by one clock. It holds where the servers of
     # several recordings have clocks that differ.
-    least = recording.asked_at - recording.arrivals[0].sent
+    least = recording.asked_at - (recording.welcomed[0] or recording.arrivals[0].sent)
     fastest = least if context.fastest is None else max(context.fastest, least)
     return Delivery(recording, judge(recording, fastest, context.round_trip), recording.coding)
 
@@ -283,13 +281,13 @@ def _diagnose_cut(
     is_sse = key[0] == "sse"
     arrived, how = len(recording.arrivals) - 1, recording.error or "ended"
     missing = recording.sizes[arrived] if arrived < len(recording.sizes) else 0
-    if missing == max(recording.sizes):
-        seen = f"the stream {how} at a message of 64 KiB; smaller ones arrive"
-        return context.fault("size-limit", seen, "large", figures | {"sizeBytes": missing})
     seconds = ((recording.ended_at or 0.0) - (recording.opened_at or 0.0)) / 1000
     monitor = context.monitors.get(key)
     if monitor is not None and monitor.error and abs(monitor.lifetime - seconds) < SAME_AGE_S:
         raise NotJudgedError("SSE age" if is_sse else "WebSocket age")
+    if missing == max(recording.sizes):
+        seen = f"the stream {how} at a message of 64 KiB; smaller ones arrive"
+        return context.fault("size-limit", seen, "large", figures | {"sizeBytes": missing})
     seen = f"the stream {how} after {seconds:.1f} s and {arrived} of {len(recording.sizes)} messages"
     figures["afterS"] = round(seconds, 1)
     return context.fault("sse-cut" if is_sse else "ws-cut", seen, "", figures)

@@ -152,12 +152,16 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "AWS load balancer": "raise its idle timeout above %(limit)d s",
         "Apache": "`ProxyTimeout %(limit)d`",
         "Envoy": "`stream_idle_timeout: %(limit)ds`",
-        "Varnish": "`set bereq.between_bytes_timeout = %(limit)ds;`, and start it with"
-        " -p pipe_timeout=%(limit)d",
+        "Varnish": "in vcl_backend_fetch: `set bereq.between_bytes_timeout = %(limit)ds;`, and start"
+        " it with -p pipe_timeout=%(limit)d",
         "h2o": "`proxy.timeout.io: %(limit)d000`",
         "nghttpx": "`backend-read-timeout=%(limit)ds` `frontend-http2-read-timeout=%(limit)ds`",
         "lighttpd": "`server.max-read-idle = %(limit)d` `server.max-write-idle = %(limit)d`",
         "squid": "`read_timeout %(limit)d seconds`",
+    },
+    "silent drop": {
+        "": "find what drops silent connections and shows no sign, such as a firewall or NAT, or"
+        f" {_SHORTEN_HEARTBEAT}",
     },
     "short heartbeat": {
         "": f"{_SHORTEN_HEARTBEAT}, or raise the proxy's timeout for the client's silence",
@@ -193,6 +197,9 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "Heroku": "`heroku features:enable http-session-affinity`",
         "AWS load balancer": "turn on stickiness in the target group",
     },
+    "base path": {
+        "": "start rtdemo with --base-path %(path)s, and let the proxy keep the path",
+    },
     "post": {
         "": "configure the proxy to forward POST to /api/messages",
     },
@@ -208,6 +215,8 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "slow": {
         "": "send less: fewer producers, or smaller messages",
+        "nginx": "remove limit_rate, if it is set; else send less",
+        "Apache": "remove SetOutputFilter RATE_LIMIT, if it is set; else send less",
     },
     "streams": {
         "": "raise the proxy's limit of connections",
@@ -277,6 +286,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
 OF_SERVER = frozenset(
     (
         *("certificate name", "certificate untrusted", "trust in proxies", "short heartbeat", "log"),
+        "silent drop",
         *("slow", "clock", "backend", "sign in", "login"),
     )
 )

@@ -67,7 +67,7 @@ async def idle(context: Context, version: str, transport: Transport) -> Diagnosi
     if not passed and failed <= 1:
         raise NotTestedError("no message arrived after any silence")
     seen = f"dropped without notice after {passed} to {failed} s of silence"
-    return _judge_limit(context, transport, passed, seen)
+    return _judge_limit(context, transport, passed, seen, "silent drop")
 
 
 async def _judge_cut(context: Context, transport: Transport, version: str, cut: CutError) -> Diagnosis:
@@ -144,8 +144,8 @@ async def _survives(context: Context, transport: Transport, version: str, second
         if began is None or last is None:
             raise
         silence = (now() - last) / 1000
-        if silence >= seconds - 0.5:
-            return False  # it ended as planned, without the message
+        if silence >= 2 * seconds - 1:
+            return False  # the server has ended it as planned, and the message did not arrive
         raise CutError(silence, (now() - began) / 1000, describe(error)) from None
     return False
 
@@ -200,7 +200,9 @@ async def _narrow_down(context: Context, version: str, survives: SilenceTest) ->
     return passed, min((s for s in tested if s > passed), default=context.idle)
 
 
-def _judge_limit(context: Context, transport: Transport, limit: float, seen: str) -> Diagnosis:
+def _judge_limit(
+    context: Context, transport: Transport, limit: float, seen: str, symptom: str = "idle"
+) -> Diagnosis:
     """Compare an idle limit, in seconds, with the heartbeat."""
     heartbeat = context.heartbeat(transport)
     kind = "comment" if transport == "sse" else "ping"
@@ -212,7 +214,7 @@ def _judge_limit(context: Context, transport: Transport, limit: float, seen: str
     lower = max(1, math.floor(limit / 2))
     code = "sse-idle-cut" if transport == "sse" else "ws-idle-cut"
     report = context.warning if limit > heartbeat else context.fault
-    return report(code, seen, "idle", figures, limit=suggested, lower=lower)
+    return report(code, seen, symptom, figures, limit=suggested, lower=lower)
 
 
 async def life(context: Context, version: str, transport: Transport) -> Diagnosis:

@@ -151,7 +151,8 @@ def server(context: Context, left_out: list[str]) -> Diagnosis:
     """
     names = " and ".join(context.proxies)
     behind = f" behind {names or 'a proxy that is not recognised'}" if is_proxied(context) else ""
-    untested = f"; not tested: {', '.join(left_out)}" if left_out else ""
+    names_left_out = ", ".join(left_out) if len(left_out) < 12 else f"{len(left_out)} other checks"
+    untested = f"; not tested: {names_left_out}" if left_out else ""
     if not context.address.is_whole:
         return Diagnosis("ok", f"one stream{behind}; its server may be any{untested}")
     if context.probes_error:
@@ -272,6 +273,9 @@ async def page(context: Context) -> Diagnosis:
         media_type = script.media_type
     if script.status != 200 or "javascript" not in media_type:
         fix = f"configure the proxy to forward {module[1][:80]} too"
+        base = context.address.base_path
+        if base and not module[1].startswith(base):
+            fix = context.fix("base path", path=base)
         seen = f"its module {module[1][:80]} returned {script.status}, {media_type or 'no media type'}"
         return Diagnosis("fail", seen, fix, "page-incomplete", {"status": script.status})
     return ok(f"200 with its module {module[1][:80]}")

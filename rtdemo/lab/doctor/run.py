@@ -332,9 +332,11 @@ def _collapse(results: list[Result]) -> list[Result]:
             continue
         first.setdefault(result.code, result.check)
         if result.fix and result.verdict in ("warn", "fail"):
-            before = fixes.setdefault(result.fix, result.check)
-            if before != result.check:
-                result = msgspec.structs.replace(result, fix=f"the same as for {before}")
+            before = fixes.get(result.fix)
+            fixes.setdefault(result.fix, result.check)
+            if before is not None:
+                same = "the same as above" if before == result.check else f"the same as for {before}"
+                result = msgspec.structs.replace(result, fix=same)
         kept.append(result)
     return [_resolved(result, kept) for result in kept]
 

@@ -37,7 +37,7 @@ async def first_byte(context: Context, version: str) -> Diagnosis:
     if isinstance(found, Delivery):
         recording = found.recording
         context.require("sse", version)
-        delay = recording.arrivals[0].last - recording.asked_at
+        delay = (recording.welcomed[1] or recording.arrivals[0].last) - recording.asked_at
     else:
         context.require("sse", version)
         started = now()

@@ -137,13 +137,12 @@ class ExchangePipe:
 
     def __init__(self, exchange: http2.Exchange) -> None:
         self._exchange = exchange
-        self._chunks = aiter(exchange)
 
     async def read(self) -> Chunk | None:
         """Return the next bytes; None at the end."""
         try:
-            return await anext(self._chunks)
-        except (StopAsyncIteration, http2.Http2Error):
+            return await self._exchange.read()
+        except http2.Http2Error:
             return None
 
     async def write(self, data: bytes) -> None:
