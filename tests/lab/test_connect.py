@@ -42,16 +42,28 @@ async def forward_proxy(asked: list[str], status: str = "200 OK") -> AsyncIterat
             asyncio.ensure_future(pump(reader, server_writer)),
             asyncio.ensure_future(pump(server_reader, writer)),
         ]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for each in (writer, server_writer):
-            each.transport.abort()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in (writer, server_writer):
+                each.transport.abort()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    serving: list[asyncio.Task[None]] = []
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.ensure_future(serve(reader, writer)))
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
 
 async def test_doctor_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
