@@ -63,7 +63,8 @@ def check_stream(context: Context, answer: Answer, text: str = "") -> None:
         fix = context.fix("path", path=urlsplit(context.address.stream("sse")).path)
         raise AnswerError(Diagnosis("fail", seen, fix, "html-answer"))
     given = answer.media_type or "no media type"
-    raise AnswerError(context.fault("sse-not-open", f"answered 200 with {given}, not an event stream"))
+    seen = f"answered 200 with {given}, not an event stream"
+    raise AnswerError(context.fault("sse-not-open", seen, "media type"))
 
 
 def explain(context: Context, answer: Answer, text: str) -> Diagnosis:

@@ -60,6 +60,8 @@ async def offset(context: Context) -> Diagnosis:
     """Report how far the server's clock is from the local one."""
     reading = await measure(context)
     if context.time_is_cached:
+        for version in context.versions:
+            context.require("sse", version)
         seen = "/api/time answers twice with the same time: a cache answers for rtdemo"
         return context.fault("api-cached", seen, "cached")
     if reading is None:

@@ -28,6 +28,8 @@ SAME_TIME_MS = 150.0
 """Milliseconds between two instants that have one cause, such as a release by the next message."""
 INITIAL_WINDOW_BYTES = 14_600
 """Bytes that TCP sends in the first round trip (RFC 6928)."""
+SLOW_BYTES_PER_S = 128 * 1024
+"""Rate below which a line is reported as slow: the largest message takes half a second."""
 SMALL_BYTES = 2000
 """Bytes of a message that one segment or two can carry."""
 
@@ -273,7 +275,12 @@ def judge(recording: Recording, fastest: float, round_trip: float) -> Judgement:
     if worst < recording.silence * 0.9 or not by_next:
         small = [i for i, each in enumerate(arrivals) if each.size < SMALL_BYTES and i > 0]
         is_constant = 2 * sum(i in late for i in small) > len(small)
-        return Judgement("clumped" if is_constant else "late", worst, held)
+        if is_constant:
+            return Judgement("clumped", worst, held)
+        # Only large ones, which take their time: the line is slow, or was busy with another message.
+        is_size = all(arrivals[i].size >= SMALL_BYTES for i in late)
+        rate = min(arrivals[i].size / delays[i] * 1000 for i in late) if is_size else 0.0
+        return Judgement("slow" if 0.0 < rate < SLOW_BYTES_PER_S else "late", worst, held, rate)
     return Judgement("until size", worst, held, 0.0, waiting)
 
 
@@ -314,7 +321,7 @@ def _slow_rate(
         took = each.last - each.first
         if took <= 0.0 or took < 0.6 * (each.last - each.sent - (arrivals[0].last - arrivals[0].sent)):
             return 0.0  # it came late, and then at once
-        if each.gap > 0.5 * took:
+        if each.gap > 0.7 * took:
             return 0.0  # one part came early, and the rest late
     return min(each.size / (each.last - each.first) * 1000 for each in large)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rtdemo.lab.doctor import clock, fixes
 from rtdemo.lab.doctor.context import Context, Key, ok
 from rtdemo.lab.doctor.delivery import (
+    SLOW_BYTES_PER_S,
     Judgement,
     Recording,
     is_continuous,
@@ -39,8 +40,6 @@ TRIES = 3
 """Recordings until one shows no accidental delay: a busy machine delays some messages, not all."""
 SAME_AGE_S = 1.5
 """Seconds by which the ages of two connections may differ if both were cut because of their age."""
-SLOW_BYTES_PER_S = 128 * 1024
-"""Rate below which a line is reported as slow: the largest message takes half a second."""
 
 
 class Delivery(NamedTuple):
@@ -318,7 +317,7 @@ def _diagnose_held(
             "sse-compressed", f"compressed with {found.coding}, and {seen}", symptom, figures
         )
     code = f"sse-held-{judgement.kind.replace(' ', '-')}"
-    return context.fault(code, seen, "held", figures)
+    return context.fault(code, seen, "held and cached" if context.time_is_cached else "held", figures)
 
 
 def _size(count: int) -> str:

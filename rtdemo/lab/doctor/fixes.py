@@ -71,6 +71,11 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "lighttpd": "`server.stream-response-body = 2`",
         "h2o": "`compress: OFF`",
     },
+    "held and cached": {
+        "": "bypass the cache for /api/, and forward text/event-stream without buffering",
+        "nginx": "`proxy_cache off; proxy_buffering off;`",
+        "Varnish": 'in vcl_recv: `if (req.url ~ "^/api/") { return (pass); }`',
+    },
     "held and compressed": {
         "": "configure the proxy to forward text/event-stream without buffering and compression",
         "nginx": "`proxy_buffering off; gzip off;`",
@@ -123,6 +128,13 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "h2o": "`proxy.websocket: ON`",
         "lighttpd": '`proxy.header = ("upgrade" => "enable")`',
         "squid": "`http_upgrade_request_protocols websocket allow all`",
+    },
+    "media type": {
+        "": "forward the header Content-Type unchanged",
+        "nginx": "remove add_header Content-Type and proxy_hide_header Content-Type",
+        "HAProxy": "remove http-response set-header Content-Type",
+        "Caddy": "remove header Content-Type",
+        "Apache": "remove Header set Content-Type and ForceType",
     },
     "negotiation": {
         "": "configure the proxy to forward Sec-WebSocket-Protocol",
@@ -210,6 +222,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "": "raise the proxy's limit of a request's body to 64 KiB",
         "nginx": "`client_max_body_size 1m;`",
         "Apache": "`LimitRequestBody 1048576`",
+        "Caddy": "raise or remove max_size of request_body",
         "lighttpd": "`server.max-request-size = 1024`",
         "squid": "`request_body_max_size 1 MB`",
     },

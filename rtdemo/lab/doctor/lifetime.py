@@ -232,6 +232,9 @@ async def life(context: Context, version: str, transport: Transport) -> Diagnosi
         return ok(seen, **figures)
     if transport == "websocket" and context.needs_client:
         raise NotJudgedError("WebSocket idle")
+    if transport == "websocket":
+        # Where frames are held back, rtdemo gets no answer to its pings, and ends the connection.
+        context.require(transport, version)
     silence = (monitor.ended_at - monitor.last_message_at) / 1000
     if silence > context.heartbeat(transport):
         context.require(transport, version)

@@ -260,7 +260,8 @@ async def page(context: Context) -> Diagnosis:
         raise AnswerError(explain(context, answer, text))
     if answer.media_type != "text/html":
         given = answer.media_type or "no media type"
-        return context.fault("page-incomplete", f"answered 200 with {given}, not HTML")
+        seen = f"answered 200 with {given}, not HTML"
+        return context.fault("page-incomplete", seen, "media type")
     module = _FIRST_SCRIPT.search(text)
     if module is None:
         if "rtdemo" not in context.available:
