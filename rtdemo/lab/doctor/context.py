@@ -166,6 +166,11 @@ class Context:
             parameters.set_alpn_protocols(list(protocols))
         return parameters
 
+    def cookie_headers(self) -> dict[str, str]:
+        """Return the header with the cookies of the server, or none."""
+        cookies = "; ".join(f"{morsel.key}={morsel.value}" for morsel in self.http.cookie_jar)
+        return {"Cookie": cookies} if cookies else {}
+
     def url(self, path: str) -> str:
         """Return the URL of a path of rtdemo, such as `/api/sse`."""
         return self.address.url(path)

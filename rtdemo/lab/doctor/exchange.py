@@ -10,8 +10,6 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from yarl import URL
-
 from rtdemo.lab import http2
 from rtdemo.lab.http2 import Chunk, Http2Connection
 from rtdemo.lab.server_clock import now
@@ -194,22 +192,20 @@ async def _request_over(
     headers: dict[str, str],
     body: bytes,
 ) -> AsyncIterator[Answer]:
-    jar, at = context.http.cookie_jar, URL(url)
-    cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in jar.filter_cookies(at).items())
-    wanted = headers | dict(context.address.headers) | ({"Cookie": cookies} if cookies else {})
+    wanted = headers | dict(context.address.headers) | context.cookie_headers()
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     async with connection.request(method, path or "/", wanted, body) as exchange:
         head = await exchange.head()
         for name, value in head.headers:
             if name == "set-cookie":
-                _keep_cookie(context, value, at)
+                _keep_cookie(context, value)
         yield Answer(HTTP2, head.status, head.headers, _chunks(exchange))
 
 
-def _keep_cookie(context: Context, value: str, at: URL) -> None:
+def _keep_cookie(context: Context, value: str) -> None:
     try:
-        context.http.cookie_jar.update_cookies(SimpleCookie(value), at)
+        context.http.cookie_jar.update_cookies(SimpleCookie(value))
     except CookieError:
         return  # a browser ignores it too
 

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from websockets.frames import Frame, Opcode
 from websockets.protocol import CLIENT, OPEN
 from websockets.protocol import Protocol as FrameProtocol
-from yarl import URL
 
 from rtdemo.lab import http2
 from rtdemo.lab.connect import connect
@@ -241,12 +240,8 @@ async def open_socket(
     url = path if "://" in path else context.url(path)
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    cookies = context.http.cookie_jar.filter_cookies(
-        URL(url.replace("ws", "http", 1) if url.startswith("ws") else url)
-    )
     sent = {"Sec-WebSocket-Version": "13", **(headers or {}), **context.address.headers}
-    if cookies:
-        sent["Cookie"] = "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
+    sent |= context.cookie_headers()
     if version == HTTP1:
         transport, pipe = await connect(context.address, TcpPipe, context.tls_parameters("http/1.1"))
         try:
