@@ -256,6 +256,9 @@ def judge(recording: Recording, fastest: float, round_trip: float) -> Judgement:
         if len(small) > 2 and min(small[1:]) > CLUMP_MS + round_trip / 8:
             return Judgement("clumped", max(small[1:]), tuple(a.size for a in arrivals[1:]))
         return Judgement("ok" if recording.is_complete else _end(recording), worst)
+    if worst > recording.silence / 2:
+        # Beside a message that waits for seconds, one that is a little late is noise.
+        late = [i for i in late if delays[i] > recording.silence / 4]
     held = tuple(arrivals[i].size for i in late)
     if not recording.is_complete and recording.error:
         return Judgement(_end(recording), worst, held)
