@@ -131,9 +131,13 @@ def _meaning(status: int) -> str:
 
 def _explain_redirect(context: Context, answer: Answer) -> Diagnosis:
     location = answer.header("Location")
-    target = urlsplit(urljoin(context.address.origin, location))
-    shown = f"{target.scheme}://{target.netloc}{target.path}"[:120]
     figures = {"status": answer.status}
+    try:
+        target = urlsplit(urljoin(context.address.origin, location))
+    except ValueError:
+        seen = f"redirected to {location[:120]!r}, which is no address ({answer.status})"
+        return Diagnosis("fail", seen, "", "redirected", figures)
+    shown = f"{target.scheme}://{target.netloc}{target.path}"[:120]
     if is_sign_in(location):
         seen = f"redirected to a sign-in page: {shown}"
         return Diagnosis("fail", seen, context.fix("sign in"), "sign-in", figures)

@@ -106,6 +106,8 @@ def describe(error: BaseException) -> str:
         return "was not answered in time"
     if isinstance(error, (OSError, aiohttp.ClientError)):
         return f"failed ({network_reason(error)})"
+    if isinstance(error, (ValueError, KeyError, TypeError)):
+        return "was answered in a format that is not understood"
     return f"failed ({one_line(error)})"
 
 

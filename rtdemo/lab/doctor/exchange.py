@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rtdemo.lab import http2
+from rtdemo.lab.doctor.errors import StreamError
 from rtdemo.lab.http2 import Chunk, Http2Connection
 from rtdemo.lab.server_clock import now
 
@@ -74,7 +75,7 @@ class Answer:
             read += len(chunk.data)
             yield chunk
             if read > MAX_BODY_BYTES:
-                raise ValueError(f"sends over {MAX_BODY_BYTES} bytes")
+                raise StreamError(f"sent over {MAX_BODY_BYTES} bytes")
 
     async def text(self) -> str:
         """Return the body as text, as much as comes in 3 s and fits into 256 KiB."""
@@ -86,7 +87,7 @@ class Answer:
                     data += decoder.decode(chunk.data)
                     if len(data) > MAX_TEXT_BYTES:
                         break
-        except (TimeoutError, OSError, ValueError):
+        except (TimeoutError, OSError, StreamError):
             pass  # what has come is enough for a finding
         return data[:MAX_TEXT_BYTES].decode(errors="replace")
 
@@ -116,14 +117,14 @@ class Decoder:
         """Return what can be decoded by now, at most 4 MiB of a piece.
 
         Raises:
-            ValueError: the bytes are not in this coding.
+            StreamError: the bytes are not in this coding.
         """
         if self._inflate is None:
             return data
         try:
             return self._inflate.decompress(data, MAX_BODY_BYTES)
         except zlib.error as error:
-            raise ValueError(f"sends bytes that are not {self.coding}") from error
+            raise StreamError(f"sent bytes that are not {self.coding}") from error
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from rtdemo.lab import http2
@@ -75,7 +76,7 @@ def _set_available(context: Context, answer: Answer, text: str) -> None:
     if not context.address.is_whole:
         context.available = {"stream"}
     elif answer.status == 200 and isinstance(body, dict) and isinstance(body.get("headers"), dict):
-        context.received = body
+        context.received = _checked(body)
         context.available = {"page", "stream", "rtdemo", "probes"}
     elif is_from_rtdemo(answer) and (answer.status == 429 or "--probes" in text):
         context.probes_error = first_line(text)
@@ -83,6 +84,16 @@ def _set_available(context: Context, answer: Answer, text: str) -> None:
     else:
         context.available = {"page"}
     context.available.update(context.address.transports)
+
+
+def _checked(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what rtdemo received, without values of another type: the server may be any."""
+    kinds = {"headers": dict, "forwarding": list, "http": str, "scheme": str, "remote": str}
+    numbers = {"heartbeat": (int, float), "sseHeartbeat": (int, float)}
+    wanted: dict[str, Any] = kinds | numbers
+    checked = {name: body[name] for name, kind in wanted.items() if isinstance(body.get(name), kind)}
+    checked["headers"] = {str(name): str(value) for name, value in checked["headers"].items()}
+    return checked
 
 
 async def _raise_if_unusable(context: Context, answer: Answer, text: str) -> None:

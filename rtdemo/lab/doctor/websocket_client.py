@@ -278,10 +278,10 @@ async def _shake_hands(
     while b"\r\n\r\n" not in data:
         chunk = await pipe.read()
         if chunk is None:
-            raise ConnectionResetError if not data else ValueError("sends an incomplete answer")
+            raise ConnectionResetError if not data else StreamError("sent an incomplete answer")
         data, at = data + chunk.data, chunk.at
         if len(data) > MAX_HEAD_BYTES:
-            raise ValueError(f"sends a head of over {MAX_HEAD_BYTES} bytes")
+            raise StreamError(f"sent a head of over {MAX_HEAD_BYTES} bytes")
     raw, _, rest = data.partition(b"\r\n\r\n")
     answer = _parse_head(raw)
     accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest()).decode()
@@ -296,7 +296,7 @@ def _parse_head(raw: bytes) -> Answer:
     first, *lines = raw.decode(errors="replace").split("\r\n")
     words = first.split(" ", 2)
     if not words[0].startswith("HTTP/") or len(words) < 2 or not words[1].isdigit():
-        raise ValueError("does not answer with HTTP")
+        raise StreamError("was not answered with HTTP")
     pairs = [line.partition(":") for line in lines[:500] if ":" in line]
     headers = [(name.strip(), value.strip()) for name, _, value in pairs]
     return Answer(HTTP1, int(words[1][:3]), headers, _no_chunks())
