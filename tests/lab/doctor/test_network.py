@@ -163,7 +163,7 @@ async def test_probes_are_off() -> None:
         report = await examine(server.web_url, idle=1)
     found = findings(report)
     assert found["server"].verdict == "warn"
-    assert "start the server with --probes; not tested: headers, SSE events" in found["server"].seen
+    assert "start the server with --probes; not tested: 12 other checks" in found["server"].seen
     assert {result.verdict for name, result in found.items() if name != "server"} == {"ok"}
     assert {"page", "origin rule", "WebSocket upgrade", "SSE resume", "SSE age", "clock"} <= set(found)
 
