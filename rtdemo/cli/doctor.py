@@ -55,9 +55,10 @@ def doctor(
 ) -> int:
     """Check your proxy for both transports, and print fixes.
 
-    Tests WebSocket and SSE through all proxies before the server at URL, as a browser would. Prints
-    one line for each check, including those of plugins: ok, warn or fail, and what was seen. Under
-    each fault it prints the fix for the detected proxy. Exit code 1 if a check fails, 2 if neither
+    Tests WebSocket and SSE through all proxies before the server at URL, as a browser would: over
+    HTTP/1.1 (h1), and over HTTP/2 (h2) where the server offers it. Prints one line for each check,
+    including those of plugins: ok, warn or fail, and what was seen. Under each fault it prints the fix
+    for the detected proxy. Exit code 1 if a check fails, 2 if neither
     transport could be checked. URL may also be a single WebSocket (ws://...) or event stream
     (http://host/path) of any server.
     """

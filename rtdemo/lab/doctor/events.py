@@ -223,7 +223,7 @@ def _report(context: Context, key: Key) -> Diagnosis:
         raise found
     if isinstance(found, Exception):
         code = "sse-not-open" if key[0] == "sse" else "ws-not-open"
-        return context.fault(code, f"the stream {describe(found)}")
+        return context.fault(code, f"the stream {describe(found)}", "no answer")
     if found is None:
         raise NotTestedError("it was not recorded")
     return _diagnose(context, key, found)
@@ -289,7 +289,7 @@ def _diagnose_cut(
         return context.fault("size-limit", seen, "large", figures | {"sizeBytes": missing})
     seen = f"the stream {how} after {seconds:.1f} s and {arrived} of {len(recording.sizes)} messages"
     figures["afterS"] = round(seconds, 1)
-    return context.fault("sse-cut" if is_sse else "ws-cut", seen, "", figures)
+    return context.fault("sse-cut" if is_sse else "ws-cut", seen, "no answer", figures)
 
 
 def _diagnose_held(

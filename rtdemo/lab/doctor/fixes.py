@@ -288,6 +288,9 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "nginx": "remove deny or return 403 for this path, or change allow",
         "HAProxy": "change the http-request deny that refuses this path",
     },
+    "no answer": {
+        "": "run doctor again; if it is the same, look into the logs of the proxy and of rtdemo",
+    },
     "path": {
         "": "configure the proxy to forward %(path)s to rtdemo; for a server below a path, end URL"
         " with a slash: https://HOST/PATH/",
@@ -299,7 +302,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
 OF_SERVER = frozenset(
     (
         *("certificate name", "certificate untrusted", "trust in proxies", "short heartbeat", "log"),
-        "silent drop",
+        *("silent drop", "no answer"),
         *("slow", "clock", "backend", "sign in", "login"),
     )
 )

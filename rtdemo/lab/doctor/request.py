@@ -286,7 +286,7 @@ async def page(context: Context) -> Diagnosis:
     if script.status != 200 or "javascript" not in media_type:
         fix = f"configure the proxy to forward {module[1][:80]} too"
         base = context.address.base_path
-        if base and not module[1].startswith(base):
+        if base and module[1].startswith("/") and not module[1].startswith(f"{base}/"):
             fix = context.fix("base path", path=base)
         seen = f"its module {module[1][:80]} returned {script.status}, {media_type or 'no media type'}"
         return Diagnosis("fail", seen, fix, "page-incomplete", {"status": script.status})

@@ -385,7 +385,7 @@ async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], conte
         noun = {"sse": "the stream", "websocket": "the WebSocket"}.get(
             spec.transport or "", "the request"
         )
-        return Diagnosis("fail", f"{noun} {describe(error)}", "", code)
+        return Diagnosis("fail", f"{noun} {describe(error)}", context.fix("no answer"), code)
 
 
 def _not_judged(because: str) -> Diagnosis:

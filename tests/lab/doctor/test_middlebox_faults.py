@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from rtdemo.lab.doctor import resume
+from rtdemo.lab import address
+from rtdemo.lab.doctor import resume, run
+from rtdemo.lab.doctor.report import Report
 from tests.lab.doctor.doctor_run import Findings, examine, findings, served
 from tests.lab.doctor.middlebox import middlebox
 
@@ -123,6 +125,17 @@ async def test_events_that_are_all_delayed_alike() -> None:
         found = findings(await examine(url, idle=1))
     assert found["SSE events"].code == "sse-clumped"
     assert 1000 <= found["SSE events"].figures["delayMs"] < 1500
+
+
+async def test_inner_address_shows_where_a_fault_begins() -> None:
+    """Both are examined at the same time."""
+    async with served(often=True) as server, middlebox(server.web_url, holds="next") as url:
+        report = Report(url)
+        inner = [(server.web_url, address.parse(server.web_url))]
+        await run.examine(address.parse(url), inner, 1, (), report)
+    begins = {begin.code: (begin.outside, begin.inside) for begin in report.begins}
+    assert begins == {"sse-held-until-next": (url, server.web_url)}
+    assert findings(report.hops[0])["SSE events"].verdict == "ok"
 
 
 async def test_servers_that_share_no_log() -> None:
