@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 10.0
 """Seconds for a TCP connection and a TLS handshake."""
-MIN_PATIENCE_S = 5.0
+MIN_PATIENCE_S = 8.0
 """Seconds that each answer and each event may take, on the shortest path."""
 PATIENCE_ROUND_TRIPS = 12.0
 """Round trips that are added to it: a new TLS connection takes three, and a large event a few more."""

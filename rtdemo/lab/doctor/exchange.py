@@ -10,6 +10,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import aiohttp
+
 from rtdemo.lab import http2
 from rtdemo.lab.doctor.errors import StreamError
 from rtdemo.lab.http2 import Chunk, Http2Connection
@@ -24,6 +26,8 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 """Bytes of an answer that are read: the server may be any."""
 MAX_TEXT_BYTES = 256 * 1024
 """Bytes of an answer that is read as a text."""
+CLOSED_CHECK_S = 0.5
+"""Seconds between two checks whether the connection of a silent body is closed."""
 TEXT_TIMEOUT_S = 3.0
 """Seconds for the text of an answer that may have no end."""
 BROWSER_CODINGS = "gzip, deflate, br, zstd"
@@ -163,7 +167,7 @@ async def request(
                 (name.decode(errors="replace"), value.decode(errors="replace"))
                 for name, value in response.raw_headers
             ]
-            pieces = _pieces(response.content.iter_any())
+            pieces = _pieces(response)
             answer = Answer(version, response.status, raw, pieces)
             context.note_http1(response.version, response.request_info.headers)
             is_stream = answer.status == 200 and answer.media_type == "text/event-stream"
@@ -211,10 +215,25 @@ def _keep_cookie(context: Context, value: str) -> None:
         return  # a browser ignores it too
 
 
-async def _pieces(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
-    async for data in pieces:
-        if data:
-            yield Chunk(now(), data)
+async def _pieces(response: aiohttp.ClientResponse) -> AsyncGenerator[Chunk, None]:
+    """Yield the body of an answer over HTTP/1.1.
+
+    aiohttp closes a connection on which a chunk is malformed, but does not end the body. h2o ends a
+    stream so whose time is over.
+    """
+    while True:
+        try:
+            async with asyncio.timeout(CLOSED_CHECK_S):
+                data = await response.content.readany()
+        except TimeoutError:
+            connection = response.connection
+            transport = connection.transport if connection is not None else None
+            if transport is None or transport.is_closing():
+                raise ConnectionResetError from None
+            continue
+        if not data:
+            return
+        yield Chunk(now(), data)
 
 
 async def _chunks(exchange: http2.Exchange) -> AsyncGenerator[Chunk, None]:

@@ -22,7 +22,7 @@ def found(middlebox_findings: dict[str, Findings]) -> dict[str, Findings]:
 @pytest.mark.parametrize(
     ("box", "check", "code", "seen", "fix"),
     [
-        ("drops after silence", "SSE idle", "sse-idle-cut", "after 3 to 4 s of silence", "raise"),
+        ("drops after silence", "SSE idle", "sse-idle-cut", "after 3 to 4 s of silence", "firewall"),
         (
             "drops after silence",
             "WebSocket idle",
