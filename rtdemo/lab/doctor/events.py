@@ -102,7 +102,7 @@ def _is_unclear(found: Found | None, tries: int) -> bool:
     """
     if found is None:
         return True
-    kinds = ("late", "clumped", "slow") if tries == 1 else ("late", "clumped")
+    kinds = ("clumped", "slow") if tries == 1 else ("clumped",)
     return isinstance(found, Delivery) and found.judgement.kind in kinds
 
 

@@ -283,6 +283,9 @@ async def page(context: Context) -> Diagnosis:
         return ok(f"200 with a module of another server, {module[1][:80]}")
     async with request(context, url) as script:
         media_type = script.media_type
+        text = await script.text() if script.status >= 400 else ""
+    if script.status in (401, 403, 429) or script.status >= 500:
+        raise AnswerError(explain(context, script, text))
     if script.status != 200 or "javascript" not in media_type:
         fix = f"configure the proxy to forward {module[1][:80]} too"
         base = context.address.base_path

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rtdemo.lab.doctor import events
 from tests.lab.doctor import proxies
 from tests.lab.doctor.doctor_run import Findings, before_and_after, examine, findings, served
 from tests.lab.doctor.middlebox import middlebox
@@ -39,6 +40,12 @@ MIDDLEBOXES: dict[str, dict[str, Any]] = {
     "answers 503 to some": {"refuses_above": 5},
 }
 """Middleboxes with one fault each: the arguments of `middlebox`."""
+
+
+@pytest.fixture(autouse=True)
+def shorter_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Follow messages by one second of silence, except in the runs of a whole session."""
+    monkeypatch.setattr(events, "SILENCE_S", 1)
 
 
 async def behind_middleboxes() -> dict[str, Findings]:
