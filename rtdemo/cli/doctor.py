@@ -14,6 +14,7 @@ from rich.console import Console
 
 from rtdemo.cli import flags_from_settings, logs
 from rtdemo.cli.request_headers import request_headers
+from rtdemo.cli.token_stream import token_stream_options
 from rtdemo.lab import address as addresses
 from rtdemo.lab.doctor.report import Report
 from rtdemo.lab.doctor.run import examine
@@ -42,6 +43,7 @@ from rtdemo.settings.settings import Settings, load
     " the outside to the inside.",
 )
 @request_headers
+@token_stream_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @flags_from_settings.options(["plugins_dir", "without"])
 def doctor(
