@@ -10,7 +10,7 @@ It answers a POST to any path. The body chooses how, under `stub`:
 import argparse
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -82,7 +82,11 @@ def ollama(text: str) -> bytes:
     return json.dumps({"model": MODEL, "response": text, "done": False}).encode() + b"\n"
 
 
-FORMATS = {
+def text_only(text: str) -> bytes:
+    return text.encode()
+
+
+FORMATS: dict[str, tuple[Callable[[str], bytes], bytes, str]] = {
     "chat": (chat, b"data: [DONE]\n\n", "text/event-stream"),
     "responses": (
         responses,
@@ -91,7 +95,7 @@ FORMATS = {
     ),
     "messages": (messages, event({"type": "message_stop"}, "message_stop"), "text/event-stream"),
     "ollama": (ollama, b'{"response": "", "done": true}\n', "application/x-ndjson"),
-    "text": (str.encode, b"", "text/plain"),
+    "text": (text_only, b"", "text/plain"),
 }
 """By name: the function that makes a token, the end, and the type of the answer."""
 
@@ -148,7 +152,7 @@ async def stream(request: web.Request, stub: Stub) -> web.StreamResponse:
     _, end, content_type = FORMATS[stub.format]
     headers = {"Content-Type": content_type, "Cache-Control": "no-cache", **(stub.headers or {})}
     response = web.StreamResponse(status=stub.status, headers=headers)
-    if stub.gzip:
+    if stub.gzip and "gzip" in request.headers.get("Accept-Encoding", ""):
         response.enable_compression(web.ContentCoding.gzip)
     await response.prepare(request)
     started = asyncio.get_running_loop().time()
@@ -163,8 +167,8 @@ async def stream(request: web.Request, stub: Stub) -> web.StreamResponse:
             await response.write(event({"error": {"message": "the stub reports an error"}}))
             return response
         if stub.cut_after and last + 1 >= stub.cut_after:
-            assert request.transport is not None
-            request.transport.abort()
+            if request.transport is not None:
+                request.transport.abort()
             return response
     if stub.has_end:
         await response.write(end)

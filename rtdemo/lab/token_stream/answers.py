@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import pairwise
 
+import msgspec
+
 from rtdemo.errors import printable
 from rtdemo.lab.token_stream.analysis import percentile
 from rtdemo.lab.token_stream.limits import known_time
@@ -71,11 +73,11 @@ STATUSES: Mapping[int, _Meaning] = {
     413: ("body-too-large", "refuses a body of this size", "body", ""),
     429: ("rate-limited", "limits requests", "rate", ""),
     431: ("headers-too-large", "refuses headers of this size", "", "send shorter headers"),
-    502: ("bad-gateway", "gets no valid answer from the server", "backend", ""),
+    502: ("bad-gateway", "gets no valid answer", "backend", ""),
     503: ("overloaded", "takes no request now", "", "look whether the server runs, and at its limits"),
-    504: ("gateway-timeout", "gives up waiting for the server", "silence", ""),
-    522: ("bad-gateway", "does not reach the server", "backend", ""),
-    524: ("gateway-timeout", "gives up waiting for the server", "silence", ""),
+    504: ("gateway-timeout", "waits too short for the answer", "silence", ""),
+    522: ("bad-gateway", "gets no answer", "backend", ""),
+    524: ("gateway-timeout", "waits too short for the answer", "silence", ""),
 }
 """What a status means here (RFC 9110 section 15.5 and 15.6; 522 and 524 are of Cloudflare)."""
 _OTHER_STATUSES: Mapping[int, _Meaning] = {
@@ -184,9 +186,11 @@ def _without_end(streams: Sequence[Recording], has_end: bool) -> Iterable[Proble
 def _reported_errors(streams: Sequence[Recording]) -> Iterable[Problem]:
     same = [recording for recording in streams if recording.error]
     if same:
-        seen = f"an error in the stream: {same[0].error}"
+        seen = same[0].error
         advice = "look at the log of the server"
-        yield Problem("error-in-stream", "reports an error", seen, "", advice, "fail", len(same))
+        yield Problem(
+            "error-in-stream", "reports an error in the stream", seen, "", advice, "fail", len(same)
+        )
 
 
 def _not_streams(way: Way) -> Iterable[Problem]:
@@ -233,11 +237,25 @@ def _phrase(status: int) -> str:
 
 
 def _reason(recording: Recording) -> str:
-    """Return the first line of an error's text; the title of a page, without its markup."""
+    """Return the message of an error: of JSON, of a page's title, or the first line of a text."""
     text = recording.first_bytes.decode(errors="replace").strip()
     if text.startswith("<"):
         title = _TITLE.search(text)
         text = title[1].strip() if title else ""
+    elif text.startswith("{"):
+        text = _json_message(text)
     line = printable(next(iter(text.splitlines()), "").strip())[:MAX_LINE_CHARS]
     # A page's title repeats the status.
     return "" if line.startswith(str(recording.status)) else line
+
+
+def _json_message(text: str) -> str:
+    """Return the message in the JSON of an error, as APIs write it; else the JSON."""
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    for name in ("error", "message", "detail"):
+        if isinstance(value, dict) and value.get(name):
+            value = value[name]
+    return value if isinstance(value, str) else text

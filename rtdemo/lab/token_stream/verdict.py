@@ -33,9 +33,7 @@ SUBJECTS: dict[Fault, str] = {
     "unknown": "The server or a proxy",
     "none": "",
 }
-GIVE_DIRECT = (
-    "give --direct with the server's own URL, which shows whether a proxy or the server does it"
-)
+CANNOT_TELL = "cannot tell whether a proxy or the server does it: give --direct URL of the server itself"
 LATE_S, LATE_SHARE = 0.25, 0.5
 """Seconds, and share of the direct time, by which a first token is late."""
 _LIMIT_FACTOR = 5
@@ -44,6 +42,10 @@ _MIN_LIMIT_S = 300
 _MEGABYTE = 1024**2
 _ABOUT_ONE, _MANY = 1.5, 10
 """Tokens of a burst between which a digit after the point matters."""
+_HIDDEN_BY_PROXY = frozenset(("no-answer", "cut", "cut-at-limit", "end-missing", "no-end"))
+"""Codes of a server that a proxy turns into other ones: into a complete answer, or 502."""
+_LOOK_AT_SERVER = "look at the log and the limits of the server"
+_CODE_OF_SHORT = "answer-too-short"
 _CODE_OF_COMPRESSION = "tokens-held-by-compression"
 
 
@@ -105,6 +107,8 @@ def conclude(urls: Sequence[Way], direct: Way | None) -> Conclusion:
     proxies = _proxies(urls, direct)
     found = [*_problems(urls, direct, proxies), *_holds(urls, direct, proxies)]
     ranks: list[Verdict] = ["fail", "warn", "ok"]
+    if any(finding.verdict == "fail" for finding in found):
+        found = [finding for finding in found if finding.code != _CODE_OF_SHORT]
     merged = sorted(_merge(found), key=lambda finding: ranks.index(finding.verdict))
     return Conclusion(merged, proxies)
 
@@ -128,14 +132,38 @@ def _problems(urls: Sequence[Way], direct: Way | None, proxies: dict[str, str]) 
     codes = {problem.code for problem in of_direct}
     for way in urls:
         for problem in find_problems(way, has_end):
+            if problem.code in GATEWAY_CODES and codes & _HIDDEN_BY_PROXY:
+                continue  # the server fails, and the proxy answers for it
             fault = _fault_of(problem, direct, codes)
             yield _problem_finding(problem, way, fault, proxies)
     seen = {problem.code for way in urls for problem in find_problems(way, has_end)}
-    for problem in of_direct:
-        if problem.code not in seen:
-            sentence = f"The direct address {problem.predicate}: {problem.seen}"
-            fix = [problem.advice] if problem.advice else []
-            yield Finding("direct-failed", "warn", "none", [], sentence, fixes=fix)
+    if direct is not None:
+        unseen = [problem for problem in of_direct if problem.code not in seen]
+        yield from (_direct_finding(problem, urls) for problem in unseen)
+
+
+def _direct_finding(problem: Problem, urls: Sequence[Way]) -> Finding:
+    """Return the finding of a problem that only the direct answers have.
+
+    A proxy may hide that an answer was cut: without a length, HTTP/1.0 ends it by closing.
+
+    Arguments:
+        problem: of the direct answers.
+        urls: ways through the proxies.
+    """
+    ended = [r for way in urls for r in way.streams if r.end_marker and not r.error]
+    is_hidden = problem.code in _HIDDEN_BY_PROXY and not ended
+    seen = f"{SUBJECTS['server']} {problem.predicate}: {problem.seen}"
+    return Finding(
+        problem.code if is_hidden else "direct-failed",
+        "fail" if is_hidden else "warn",
+        "server" if is_hidden else "none",
+        [],
+        seen if is_hidden else f"{seen}, at the direct address only",
+        ["the direct address shows it"] if is_hidden else ["what the proxy does is not certain"],
+        [problem.advice or _LOOK_AT_SERVER],
+        dict(problem.figures),
+    )
 
 
 def _fault_of(problem: Problem, direct: Way | None, of_direct: set[str]) -> Fault:
@@ -143,9 +171,7 @@ def _fault_of(problem: Problem, direct: Way | None, of_direct: set[str]) -> Faul
         return "server"
     if direct is not None and direct.streams:
         return "proxy"
-    if problem.code in GATEWAY_CODES:
-        return "server" if "no-answer" in of_direct else "proxy"
-    return "unknown"
+    return "proxy" if problem.code in GATEWAY_CODES else "unknown"
 
 
 def _problem_finding(problem: Problem, way: Way, fault: Fault, proxies: dict[str, str]) -> Finding:
@@ -169,7 +195,7 @@ def _problem_finding(problem: Problem, way: Way, fault: Fault, proxies: dict[str
         [way.version],
         seen,
         details,
-        lines or ["look at the log and the limits of the server"],
+        lines or [_LOOK_AT_SERVER],
         dict(problem.figures),
     )
 
@@ -321,7 +347,8 @@ def _pace(answers: Sequence[Figures]) -> str:
     many = median(answer.tokens_per_burst for answer in answers)
     first = _seconds(median(answer.first_token_s or 0.0 for answer in answers))
     digits = 1 if _ABOUT_ONE < many < _MANY else 0
-    return f"the first after {first}, then {many:.{digits}f} every {gap}"
+    unit = "" if _unit(answers) == "tokens" else f" {_unit(answers)}"
+    return f"the first after {first}, then {many:.{digits}f}{unit} every {gap}"
 
 
 def _unit(answers: Sequence[Figures]) -> str:
@@ -363,7 +390,7 @@ def _too_short(way: Way) -> Finding:
         f" {_seconds(median(answer.span_s for answer in answers))}"
     )
     fix = f"ask for a longer answer: at least {MIN_TOKENS} tokens that take a second, better 200"
-    return Finding("answer-too-short", "warn", "none", [way.version], seen, fixes=[fix])
+    return Finding(_CODE_OF_SHORT, "warn", "none", [way.version], seen, fixes=[fix])
 
 
 def _merge(findings: Iterable[Finding]) -> list[Finding]:
