@@ -10,6 +10,7 @@ It answers a POST to any path. The body chooses how, under `stub`:
 import argparse
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -65,7 +66,9 @@ def event(data: Any, kind: str = "") -> bytes:
 
 def chat(text: str) -> bytes:
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
-    return event({"object": "chat.completion.chunk", "model": MODEL, "choices": [choice]})
+    # With the time, so that a client on the same machine can see how late a token is.
+    common = {"object": "chat.completion.chunk", "model": MODEL, "sent_at": time.time()}
+    return event({**common, "choices": [choice]})
 
 
 def responses(text: str) -> bytes:
@@ -124,11 +127,10 @@ def token(stub: Stub, number: int) -> bytes:
     return make(text + "x" * max(missing, 0))
 
 
-def batches(stub: Stub) -> Iterator[tuple[int, bytes]]:
-    """Yield the number of the last token of each batch, and its bytes."""
+def batches(stub: Stub) -> Iterator[range]:
+    """Yield the numbers of the tokens of each batch."""
     for first in range(0, stub.tokens, stub.batch):
-        numbers = range(first, min(first + stub.batch, stub.tokens))
-        yield numbers[-1], b"".join(token(stub, number) for number in numbers)
+        yield range(first, min(first + stub.batch, stub.tokens))
 
 
 async def answer(request: web.Request) -> web.StreamResponse:
@@ -157,12 +159,13 @@ async def stream(request: web.Request, stub: Stub) -> web.StreamResponse:
     await response.prepare(request)
     started = asyncio.get_running_loop().time()
     pause_s = 0.0
-    for last, data in batches(stub):
+    for numbers in batches(stub):
+        last = numbers[-1]
         if stub.pause_after and last >= stub.pause_after:
             pause_s = stub.pause_ms / 1000
         due = started + (stub.first_ms + last * stub.every_ms) / 1000 + pause_s
         await asyncio.sleep(max(due - asyncio.get_running_loop().time(), 0))
-        await response.write(data)
+        await response.write(b"".join(token(stub, number) for number in numbers))
         if stub.error_after and last + 1 >= stub.error_after:
             await response.write(event({"error": {"message": "the stub reports an error"}}))
             return response

@@ -12,6 +12,9 @@ from rtdemo.lab.token_stream.recording import Recording
 BURST_GAP_S = 0.002
 """Arrivals that follow each other in less time are one burst."""
 
+MAX_WEIGHT = 10_000
+"""Tokens of a burst that count for a median."""
+
 Unit = Literal["tokens", "events", "bytes"]
 """What is counted: bytes where no event can be read, events where none has a text that is known."""
 
@@ -70,6 +73,13 @@ class Figures:
     def tokens_per_burst(self) -> float:
         """Tokens of a burst that has any, on average."""
         return self.tokens / (len(self.gaps_s) + 1) if self.tokens else 0.0
+
+    @property
+    def usual_burst_tokens(self) -> float:
+        """Tokens of the burst in which the middle token arrives: a few pauses do not change it."""
+        return median(
+            burst.tokens for burst in self.bursts for _ in range(min(burst.tokens, MAX_WEIGHT))
+        )
 
     @property
     def first_burst_tokens(self) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from rtdemo.errors import network_reason
 from rtdemo.lab import http2
@@ -63,13 +63,12 @@ class _Http1Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the request."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         request = self._request
         headers = {**request.headers, "content-length": str(len(request.body))}
         host = request.address.origin.partition("://")[2]
         self._recording.sent_at = now()
-        transport.write(head_of_request("POST", request.target, host, headers) + request.body)
+        self._transport.write(head_of_request("POST", request.target, host, headers) + request.body)
 
     def data_received(self, data: bytes) -> None:
         """Record the bytes of one read."""

@@ -5,42 +5,22 @@ Text between backticks is a directive to copy into the proxy's configuration, ex
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
+from rtdemo.lab.doctor.proxies import SIGNS, Sign
 from rtdemo.lab.http2 import Head
 
-SIGNS: Sequence[tuple[str, str, str]] = (
-    ("cf-ray", "", "Cloudflare"),
-    ("server", "cloudflare", "Cloudflare"),
-    ("x-amz-cf-id", "", "CloudFront"),
-    ("x-served-by", "cache-", "Fastly"),
-    ("via", "vegur", "Heroku"),
-    ("via", "heroku", "Heroku"),
-    ("server", "heroku", "Heroku"),
-    ("server", "awselb", "AWS load balancer"),
-    ("via", "google", "Google Cloud load balancer"),
-    ("x-azure-ref", "", "Azure Front Door"),
-    ("x-envoy-upstream-service-time", "", "Envoy"),
-    ("server", "envoy", "Envoy"),
-    ("server", "caddy", "Caddy"),
-    ("via", "caddy", "Caddy"),
-    ("server", "nginx", "nginx"),
-    ("server", "openresty", "nginx"),
-    ("server", "tengine", "nginx"),
-    ("server", "apache", "Apache"),
-    ("via", "varnish", "Varnish"),
-    ("x-varnish", "", "Varnish"),
-    ("via", "squid", "Squid"),
-    ("server", "h2o", "h2o"),
-    ("via", "nghttpx", "nghttpx"),
-    ("server", "nghttpx", "nghttpx"),
-    ("server", "lighttpd", "lighttpd"),
-    ("server", "litespeed", "LiteSpeed"),
-    ("via", "kong", "Kong"),
-    ("server", "kong", "Kong"),
-    ("x-litellm-version", "", "LiteLLM"),
+MORE_SIGNS = (
+    Sign("response", "x-served-by", "cache-", "Fastly"),
+    Sign("response", "x-azure-ref", "", "Azure Front Door"),
+    Sign("response", "x-kong-", "", "Kong"),
+    Sign("response", "via", "kong", "Kong"),
+    Sign("response", "x-litellm-", "", "LiteLLM"),
+    Sign("response", "server", "litespeed", "LiteSpeed"),
+    Sign("response", "server", "tengine", "nginx"),
 )
-"""Header in lower case, text in its value in lower case, and the proxy that writes it; outer ones first."""
+"""Signs of proxies that are used before LLM servers, besides those of the doctor."""
+MAX_SIGN_CHARS = 80
 EXAMPLE_PROXIES = ("nginx", "HAProxy")
 """Proxies for which a fix is printed where none was recognised."""
 
@@ -48,9 +28,9 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     "buffering": {
         "": "configure the proxy to forward this answer as it arrives, without buffering",
         "nginx": "`proxy_buffering off;` or let the server send the header X-Accel-Buffering: no",
-        "HAProxy": "remove `http-response wait-for-body`, and set `option http-no-delay`",
-        "Caddy": "remove `response_buffers` (`buffer_responses` before 2.7), and set `flush_interval -1`",
-        "Envoy": "remove the filter that waits for the whole answer: `envoy.filters.http.file_system_buffer`,"
+        "HAProxy": "remove `http-response wait-for-body`, set `option http-no-delay`",
+        "Caddy": "remove `response_buffers` (`buffer_responses` before 2.7), set `flush_interval -1`",
+        "Envoy": "remove the filter that waits for the answer: `envoy.filters.http.file_system_buffer`,"
         " `envoy.filters.http.lua` that calls body(), or ext_proc with response_body_mode BUFFERED",
         "Apache": "add flushpackets=on to `ProxyPass`",
         "Varnish": "`set beresp.do_stream = true;`",
@@ -66,7 +46,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "Cloudflare": "add a compression rule that excludes this path",
     },
     "no-delay": {
-        "": "set TCP_NODELAY in the proxy (no-delay): it waits for an acknowledgement before it sends more",
+        "": "set TCP_NODELAY (no-delay) in the proxy: it waits for acknowledgements",
         "nginx": "`tcp_nodelay on;`",
         "HAProxy": "`option http-no-delay`",
     },
@@ -91,8 +71,8 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "Envoy": "set timeout of the route to 0s, which is no limit",
         "Caddy": "raise or remove `write_timeout` and `stream_timeout`",
         "HAProxy": "raise or remove `timeout tunnel` and `hard-stop-after`",
-        "nginx": "look for `worker_shutdown_timeout` and reloads; nginx has no limit for a whole answer",
-        "Google Cloud load balancer": "raise the backend service's timeout above %(limit)d s",
+        "nginx": "look for `worker_shutdown_timeout` and reloads; nginx limits no whole answer",
+        "Google load balancer": "raise the backend service's timeout above %(limit)d s",
     },
     "body": {
         "": "raise the proxy's limit for a request's body above %(size)d bytes",
@@ -119,21 +99,22 @@ def recognise(answers: Iterable[Head], direct: Iterable[Head]) -> dict[str, str]
         answers: heads of answers of the URL.
         direct: heads of answers without the proxy: what these have too is of the server.
     """
-    seen = {(name.lower(), value.lower()) for head in direct for name, value in head.headers}
+    of_server = {(name.lower(), value.lower()) for head in direct for name, value in head.headers}
+    names = {name for name, _ in of_server}
     headers = [
         (name.lower(), value)
         for head in answers
         for name, value in head.headers
-        if (name.lower(), value.lower()) not in seen
+        if (name.lower(), value.lower()) not in of_server
     ]
-    names = {name for name, _ in seen}
     found: dict[str, str] = {}
-    for header, sign, proxy in SIGNS:
+    for sign in (*SIGNS, *MORE_SIGNS):
         for name, value in headers:
             # A sign without a text is the header itself.
-            is_new = sign or name not in names
-            if name == header and sign in value.lower() and is_new:
-                found.setdefault(proxy, f"{header}: {value}"[:80])
+            is_new = sign.value or name not in names
+            is_there = name.startswith(sign.header) and sign.value in value.lower()
+            if sign.where != "request" and is_there and is_new:
+                found.setdefault(sign.proxy, f"{name}: {value}"[:MAX_SIGN_CHARS])
     return found
 
 

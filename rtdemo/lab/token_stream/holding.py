@@ -22,8 +22,8 @@ SLOWEST_S = 0.05
 """Seconds that a token waits, on average, from which people notice: the verdict is a failure."""
 
 _AT_ONCE_SHARE = 0.1
-"""Share of the time that the server takes, in which all tokens arrive if they were held to the end. It is
-not zero: on a long line a large answer takes several round trips."""
+"""Share of the time that the server takes, in which all tokens arrive if they were held to the end.
+It is not zero: on a long line, a large answer takes several round trips."""
 _LATE_SHARE = 0.5
 """Share of the time that the server takes, by which tokens held to the end are late at least."""
 _AT_ONCE_ALONE_SHARE = 0.1
@@ -42,6 +42,8 @@ _MIN_GAPS = 3
 """Gaps that show a timer."""
 _CUT_SHARE = 0.5
 """Share of bursts that end inside an event, if a buffer of bytes holds them."""
+_IRREGULAR = "tokens-bunched"
+"""Code of tokens that are held back without a pattern."""
 _CERTAIN_TOKEN_S = 0.000_25
 """Seconds for a token which no server needs: 4,000 tokens a second come from a store."""
 
@@ -55,7 +57,7 @@ class Reference:
         token_s: seconds for a token.
         gap_s: seconds between two bursts.
         first_token_s: seconds to the first token.
-        tokens_per_burst: the most, of all answers.
+        burst_tokens: usual tokens of a burst, the most of all answers.
         wait_s: the longest.
         first_burst_tokens: the most.
     """
@@ -64,7 +66,7 @@ class Reference:
     token_s: float
     gap_s: float
     first_token_s: float
-    tokens_per_burst: float
+    burst_tokens: float
     wait_s: float
     first_burst_tokens: int
 
@@ -76,7 +78,7 @@ class Reference:
             median(answer.token_s for answer in answers),
             median(gap for answer in answers for gap in answer.gaps_s),
             median(answer.first_token_s or 0.0 for answer in answers),
-            max(answer.tokens_per_burst for answer in answers),
+            max(answer.usual_burst_tokens for answer in answers),
             max(answer.wait_s for answer in answers),
             max(answer.first_burst_tokens for answer in answers),
         )
@@ -128,7 +130,10 @@ def find_hold(answers: Sequence[Figures], reference: Reference | None) -> Hold |
         return None
     found = [shape for shape in shapes if shape != "flows"]
     shape = max(set(found), key=found.count)
-    return _describe(held, shape, len(answers), reference)
+    hold = _describe(held, shape, len(answers), reference)
+    # Without a pattern, a busy machine may be the cause; then it is not in most answers.
+    is_chance = hold.code == _IRREGULAR and hold.answers <= hold.of_answers / 2
+    return None if is_chance else hold
 
 
 def find_server_hold(answers: Sequence[Figures]) -> Hold | None:
@@ -166,7 +171,7 @@ def _shape_beside(answer: Figures, reference: Reference) -> Shape:
     if answer.span_s <= _AT_ONCE_SHARE * reference.span_s and late_s >= _LATE_SHARE * reference.span_s:
         return "held-to-end"
     if (
-        answer.tokens_per_burst >= _MORE_PER_BURST * reference.tokens_per_burst
+        answer.usual_burst_tokens >= _MORE_PER_BURST * reference.burst_tokens
         and answer.wait_s >= reference.wait_s + _MORE_WAIT_S
     ):
         return "bunched"
@@ -181,7 +186,7 @@ def _shape_alone(answer: Figures) -> Shape:
     if answer.span_s <= _AT_ONCE_ALONE_SHARE * (answer.first_token_s or 0.0):
         return "held-to-end"
     is_bunched = (
-        answer.tokens_per_burst >= _BUNCHED_ALONE_TOKENS and answer.wait_s >= _BUNCHED_ALONE_WAIT_S
+        answer.usual_burst_tokens >= _BUNCHED_ALONE_TOKENS and answer.wait_s >= _BUNCHED_ALONE_WAIT_S
     )
     return "bunched" if is_bunched else "flows"
 
@@ -258,4 +263,4 @@ def _code(
         return "tokens-buffered", "buffering"
     if len(gaps) >= _MIN_GAPS and is_even(gaps, _EVEN):
         return "tokens-clumped", "timer"
-    return "tokens-bunched", "buffering"
+    return _IRREGULAR, "buffering"

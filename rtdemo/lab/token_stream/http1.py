@@ -86,14 +86,13 @@ class AnswerParser:
             name, _, value = line.decode("utf-8", "replace").partition(":")
             headers.append((name, value.strip()))
         self.head = Head(int(status[1]), headers)
-        self._choose_framing({name.lower(): value.lower() for name, value in headers})
+        self._choose_framing(int(status[1]), {name.lower(): value.lower() for name, value in headers})
         return True
 
-    def _choose_framing(self, headers: dict[str, str]) -> None:
+    def _choose_framing(self, status: int, headers: dict[str, str]) -> None:
         """Choose how the body ends (section 6.3)."""
-        assert self.head is not None
         length = headers.get("content-length", "")
-        if self.head.status in _NO_BODY:
+        if status in _NO_BODY:
             self.is_complete = True
         elif "chunked" in headers.get("transfer-encoding", ""):
             self._parse = self._parse_chunk_size

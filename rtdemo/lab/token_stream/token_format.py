@@ -1,8 +1,8 @@
 """Find tokens, the end and errors in the events of a token stream, whichever API it has.
 
-Known are the APIs of OpenAI (chat, completions, responses), Anthropic, Gemini, Ollama, llama.cpp and TGI,
-as event streams (WHATWG HTML section 9.2) or as one JSON value a line. In another format, each event
-counts as a token.
+Known are the APIs of OpenAI (chat, completions, responses), Anthropic, Gemini, Ollama, llama.cpp and
+TGI, as event streams (WHATWG HTML section 9.2) or as one JSON value a line. In another format, each
+event counts as a token.
 """
 
 from __future__ import annotations

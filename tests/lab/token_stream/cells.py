@@ -1,0 +1,86 @@
+"""The set-ups: each proxy with each fault, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.lab.token_stream.proxies import Hop
+
+TOKENS = {"tokens": 160, "every_ms": 10, "first_ms": 100, "token_bytes": 250}
+"""What the stub sends: 40 KB in 1.6 s, so that a buffer of 16 KiB fills twice."""
+BATCHES = TOKENS | {"batch": 5}
+"""The same, five tokens at once."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A set-up.
+
+    Arguments:
+        proxy: name of the row.
+        fault: name of the column.
+        hops: from the outside to the inside.
+        stub: what the server is asked for.
+    """
+
+    proxy: str
+    fault: str
+    hops: tuple[Hop, ...]
+    stub: Mapping[str, object]
+
+
+_GZIP = ("gzip on;", "gzip_types text/event-stream;", "gzip_min_length 0;")
+_HTTP11 = "proxy_http_version 1.1;"
+_NO_DELAY = "option http-no-delay"
+_COMPRESSION = ("compression algo gzip", "compression type text/event-stream")
+
+_SETUPS: Mapping[str, Mapping[str, tuple[Hop, ...]]] = {
+    "nginx": {
+        "buffer": (Hop("nginx"),),
+        "gzip": (Hop("nginx", (_HTTP11, *_GZIP)),),
+        "none": (Hop("nginx", (_HTTP11, "proxy_buffering off;")),),
+    },
+    "nginx TLS": {
+        "buffer": (Hop("nginx TLS", (_HTTP11,)),),
+        "gzip": (Hop("nginx TLS", (_HTTP11, *_GZIP)),),
+        "none": (Hop("nginx TLS", (_HTTP11, "proxy_buffering off;")),),
+    },
+    "HAProxy": {
+        "buffer": (Hop("HAProxy", (_NO_DELAY, "http-response wait-for-body time 60s")),),
+        "gzip": (Hop("HAProxy", _COMPRESSION),),
+        "none": (Hop("HAProxy", (_NO_DELAY,)),),
+        "default": (Hop("HAProxy"),),
+    },
+    "Caddy": {
+        "buffer": (Hop("Caddy", ("buffer_responses",)),),
+        "gzip": (Hop("Caddy", (), ("encode gzip",)),),
+        "none": (Hop("Caddy"),),
+    },
+    "Envoy": {
+        "buffer": (Hop("Envoy", ("envoy.filters.http.lua",)),),
+        "gzip": (Hop("Envoy", ("envoy.filters.http.compressor",)),),
+        "none": (Hop("Envoy"),),
+    },
+    "nginx TLS + HAProxy": {
+        "buffer": (
+            Hop("nginx TLS", (_HTTP11, "proxy_buffering off;")),
+            Hop("HAProxy", (_NO_DELAY, "http-response wait-for-body time 60s")),
+        ),
+        "gzip": (Hop("nginx TLS", (_HTTP11, *_GZIP)), Hop("HAProxy", (_NO_DELAY,))),
+        "none": (Hop("nginx TLS", (_HTTP11, "proxy_buffering off;")), Hop("HAProxy", (_NO_DELAY,))),
+    },
+}
+"""By proxy and fault."""
+
+
+def _cells() -> list[Cell]:
+    found = []
+    for proxy, faults in _SETUPS.items():
+        found += [Cell(proxy, fault, hops, TOKENS) for fault, hops in faults.items()]
+        found.append(Cell(proxy, "server batches", faults["none"], BATCHES))
+    return found
+
+
+CELLS = {f"{cell.proxy}, {cell.fault}": cell for cell in _cells()}
+"""All set-ups, by name."""
