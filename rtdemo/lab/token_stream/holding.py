@@ -44,6 +44,7 @@ _CUT_SHARE = 0.5
 """Share of bursts that end inside an event, if a buffer of bytes holds them."""
 _IRREGULAR = "tokens-bunched"
 """Code of tokens that are held back without a pattern."""
+_MAY_BE_CHANCE = (_IRREGULAR, "tokens-held-at-start")
 _CERTAIN_TOKEN_S = 0.000_25
 """Seconds for a token which no server needs: 4,000 tokens a second come from a store."""
 
@@ -131,8 +132,8 @@ def find_hold(answers: Sequence[Figures], reference: Reference | None) -> Hold |
     found = [shape for shape in shapes if shape != "flows"]
     shape = max(set(found), key=found.count)
     hold = _describe(held, shape, len(answers), reference)
-    # Without a pattern, a busy machine may be the cause; then it is not in most answers.
-    is_chance = hold.code == _IRREGULAR and hold.answers <= hold.of_answers / 2
+    # A busy machine may be the cause of these; then they are not in most answers.
+    is_chance = hold.code in _MAY_BE_CHANCE and hold.answers <= hold.of_answers / 2
     return None if is_chance else hold
 
 

@@ -13,8 +13,9 @@ from rich.text import Text
 from rtdemo import __version__
 from rtdemo.errors import printable
 from rtdemo.lab.token_stream.analysis import Figures, figures, median, percentile
+from rtdemo.lab.token_stream.finding import Finding
 from rtdemo.lab.token_stream.recording import Recording
-from rtdemo.lab.token_stream.verdict import Conclusion, Finding
+from rtdemo.lab.token_stream.verdict import Conclusion
 from rtdemo.lab.token_stream.way import Way
 from rtdemo.plugin_system.checks import Verdict
 

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 from rtdemo.lab.token_stream import client
+from rtdemo.lab.token_stream.hold_findings import reference_of
 from rtdemo.lab.token_stream.holding import find_hold
 from rtdemo.lab.token_stream.report import Report
 from rtdemo.lab.token_stream.request import Request
-from rtdemo.lab.token_stream.verdict import conclude, reference_of
+from rtdemo.lab.token_stream.verdict import conclude
 from rtdemo.lab.token_stream.way import Way
 
 REQUESTS = 3

@@ -18,12 +18,12 @@ SETUPS = Path(__file__).parent / "setups"
 VENV = Path(sys.prefix)
 _TYPES = "type.googleapis.com/envoy.extensions"
 ENVOY_FILTERS = {
-    "envoy.filters.http.lua": '{"@type": "%s.filters.http.lua.v3.Lua", "default_source_code":'
-    ' {"inline_string": "function envoy_on_response(handle) handle:body() end"}}' % _TYPES,
-    "envoy.filters.http.compressor": '{"@type": "%s.filters.http.compressor.v3.Compressor",'
+    "envoy.filters.http.lua": f'{{"@type": "{_TYPES}.filters.http.lua.v3.Lua", "default_source_code":'
+    ' {"inline_string": "function envoy_on_response(handle) handle:body() end"}}',
+    "envoy.filters.http.compressor": f'{{"@type": "{_TYPES}.filters.http.compressor.v3.Compressor",'
     ' "response_direction_config": {"common_config": {"content_type": ["text/event-stream"],'
     ' "min_content_length": 1}}, "compressor_library": {"name": "gzip", "typed_config":'
-    ' {"@type": "%s.compression.gzip.compressor.v3.Gzip"}}}' % (_TYPES, _TYPES),
+    f' {{"@type": "{_TYPES}.compression.gzip.compressor.v3.Gzip"}}}}}}',
 }
 """Filters of Envoy that set-ups use, with their configuration."""
 

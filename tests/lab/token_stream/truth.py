@@ -11,13 +11,14 @@ import re
 import ssl
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import httpx
 
 HELD_S = 0.012
-"""Median delay of tokens from which they are held back: a proxy on loopback needs under a millisecond."""
+"""Median delay of tokens from which they are held back: a proxy here needs under a millisecond."""
 FIRST_HELD_S = 0.1
 """The same for the first token."""
 
@@ -71,7 +72,7 @@ async def measure(url: str, body: bytes, http2: bool, trusted: Path | None) -> T
                 late += [at - stamp for stamp in stamps]
                 if stamps:
                     arrivals.append(at)
-    gaps = [after - before for before, after in zip(arrivals, arrivals[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(arrivals)]
     gaps = [gap for gap in gaps if gap > 0.001] or [0.0]
     coding = answer.headers.get("Content-Encoding", "")
     return Truth(arrivals[0] - sent, late[0], median(late), median(gaps), coding, answer.http_version)
