@@ -104,6 +104,7 @@ def find_problems(way: Way, has_end: bool) -> list[Problem]:
         *_without_end(way.streams, has_end),
         *_reported_errors(way.streams),
         *_not_streams(way),
+        *_without_tokens(way.streams),
     ]
 
 
@@ -173,7 +174,7 @@ def _is_unusual_silence(recording: Recording) -> bool:
 
 def _without_end(streams: Sequence[Recording], has_end: bool) -> Iterable[Problem]:
     """Yield the answers that are complete for HTTP, but lack the event that ends the stream."""
-    ended = [r for r in streams if r.ending == "complete" and not r.error and r.arrivals]
+    ended = [r for r in streams if r.ending == "complete" and not r.error and _has_tokens(r)]
     same = [recording for recording in ended if not recording.end_marker]
     if not same or not (has_end or any(recording.end_marker for recording in ended)):
         return
@@ -210,6 +211,27 @@ def _not_streams(way: Way) -> Iterable[Problem]:
     else:
         advice = 'put "stream": true into the body'
     yield Problem("not-a-stream", "answers all at once", seen, "", advice, "fail", len(same))
+
+
+def _without_tokens(streams: Sequence[Recording]) -> Iterable[Problem]:
+    """Yield the streams that end without a token."""
+    same = [
+        recording
+        for recording in streams
+        if recording.ending == "complete"
+        and not (recording.error or _has_tokens(recording) or _is_no_stream(recording))
+    ]
+    if same:
+        size = sum(arrival.body_bytes for arrival in same[0].arrivals)
+        seen = f"{same[0].status} with {size:,} bytes"
+        advice = "check that the body asks for a text, and look at the log of the server"
+        yield Problem("no-tokens", "sends no token", seen, "", advice, "fail", len(same))
+
+
+def _has_tokens(recording: Recording) -> bool:
+    return not _is_no_stream(recording) and any(
+        arrival.events or not recording.is_decoded for arrival in recording.arrivals
+    )
 
 
 def _is_no_stream(recording: Recording) -> bool:
