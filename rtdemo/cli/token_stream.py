@@ -12,6 +12,8 @@ from typing import Any
 import click
 from rich.console import Console
 
+from rtdemo.errors import FileError
+
 _POST_OPTION = click.option(
     "--post",
     type=click.Path(path_type=Path),
@@ -50,7 +52,10 @@ def _examine(url: str, direct: str | None, post: Path, headers: Mapping[str, str
     from rtdemo.lab.token_stream.request import new_request, read_body
     from rtdemo.lab.token_stream.run import Examination
 
-    body = read_body(post)
+    try:
+        body = read_body(post)
+    except FileError as error:
+        raise click.UsageError(str(error)) from error
     request = new_request(url, headers, body)
     other = new_request(direct, headers, body) if direct is not None else None
     report = Report(url, direct or "", len(body))

@@ -23,6 +23,8 @@ SILENCE_S = 0.5
 """Seconds without a byte before a cut, from which the silence may be its reason."""
 _MORE_THAN_A_GAP = 3
 """How many times a usual gap between tokens this silence is at least."""
+WHOLE_S = 0.05
+"""Seconds in which a JSON value arrives that is no stream."""
 MAX_LINE_CHARS = 150
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 _TIMED = frozenset((408, 499, 502, 503, 504, 522, 524))
@@ -238,8 +240,11 @@ def _is_no_stream(recording: Recording) -> bool:
     if recording.ending != "complete" or not recording.is_decoded or recording.format == "event stream":
         return False
     kind = recording.header("content-type").lower()
-    events = sum(arrival.events for arrival in recording.arrivals)
-    return events <= 1 if recording.format != "text" else "html" in kind or "json" in kind
+    if recording.format != "text":
+        return sum(arrival.events for arrival in recording.arrivals) <= 1
+    # A JSON array may arrive bit by bit.
+    span_s = recording.last_s - recording.arrivals[0].at_s
+    return "html" in kind or ("json" in kind and span_s < WHOLE_S)
 
 
 def _are_same(times: Sequence[float]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rtdemo.lab.token_stream.analysis import Burst, Figures, is_even, median
+from rtdemo.lab.token_stream.analysis import Burst, Figures, is_even, median, percentile
 from rtdemo.lab.token_stream.limits import known_buffer, known_clump
 
 Shape = Literal["flows", "held-to-end", "held-at-start", "bunched"]
@@ -45,6 +45,8 @@ _CUT_SHARE = 0.5
 _IRREGULAR = "tokens-bunched"
 """Code of tokens that are held back without a pattern."""
 _MAY_BE_CHANCE = (_IRREGULAR, "tokens-held-at-start")
+_SMALLER_BURSTS = 0.25
+"""Share of bursts that are smaller than one that shows the size of a buffer too."""
 _CERTAIN_TOKEN_S = 0.000_25
 """Seconds for a token which no server needs: 4,000 tokens a second come from a store."""
 
@@ -58,9 +60,10 @@ class Reference:
         token_s: seconds for a token.
         gap_s: seconds between two bursts.
         first_token_s: seconds to the first token.
-        burst_tokens: usual tokens of a burst, the most of all answers.
-        wait_s: the longest.
-        first_burst_tokens: the most.
+        burst_tokens: usual tokens of a burst.
+        most_burst_tokens: the same, the most of all answers.
+        wait_s: how long a token waits.
+        first_burst_tokens: tokens of the first burst.
     """
 
     span_s: float
@@ -68,8 +71,9 @@ class Reference:
     gap_s: float
     first_token_s: float
     burst_tokens: float
+    most_burst_tokens: float
     wait_s: float
-    first_burst_tokens: int
+    first_burst_tokens: float
 
     @classmethod
     def of(cls, answers: Sequence[Figures]) -> Reference:
@@ -79,9 +83,10 @@ class Reference:
             median(answer.token_s for answer in answers),
             median(gap for answer in answers for gap in answer.gaps_s),
             median(answer.first_token_s or 0.0 for answer in answers),
+            median(answer.usual_burst_tokens for answer in answers),
             max(answer.usual_burst_tokens for answer in answers),
-            max(answer.wait_s for answer in answers),
-            max(answer.first_burst_tokens for answer in answers),
+            median(answer.wait_s for answer in answers),
+            median(answer.first_burst_tokens for answer in answers),
         )
 
 
@@ -132,9 +137,16 @@ def find_hold(answers: Sequence[Figures], reference: Reference | None) -> Hold |
     found = [shape for shape in shapes if shape != "flows"]
     shape = max(set(found), key=found.count)
     hold = _describe(held, shape, len(answers), reference)
-    # A busy machine may be the cause of these; then they are not in most answers.
-    is_chance = hold.code in _MAY_BE_CHANCE and hold.answers <= hold.of_answers / 2
-    return None if is_chance else hold
+    return None if _may_be_chance(hold, held, reference) else hold
+
+
+def _may_be_chance(hold: Hold, held: Sequence[Figures], reference: Reference | None) -> bool:
+    """Return whether a busy machine may be the cause: it shows no pattern, and not in most answers."""
+    if hold.code not in _MAY_BE_CHANCE:
+        return False
+    most = reference.most_burst_tokens if reference else 0.0
+    clear = [answer for answer in held if answer.usual_burst_tokens > most or hold.code != _IRREGULAR]
+    return len(clear) <= hold.of_answers / 2
 
 
 def find_server_hold(answers: Sequence[Figures]) -> Hold | None:
@@ -201,9 +213,14 @@ def _describe(
     gaps = [gap for answer in held for gap in answer.gaps_s[:-1]]
     server_gap_s = reference.gap_s if reference else 0.0
     event_bytes = median(answer.token_bytes for answer in held)
-    wire_bytes = median(burst.wire_bytes for burst in bursts)
-    buffer_bytes = known_buffer(wire_bytes, median(b.body_bytes for b in bursts), event_bytes)
     is_cut = sum(not burst.is_whole for burst in bursts) >= _CUT_SHARE * len(bursts) > 0
+    # On a busy machine, two full buffers may arrive as one burst: then smaller ones show the size.
+    for share in (0.5, *((_SMALLER_BURSTS,) if is_cut else ())):
+        wire_bytes = percentile((burst.wire_bytes for burst in bursts), share)
+        body_bytes = percentile((burst.body_bytes for burst in bursts), share)
+        buffer_bytes = known_buffer(wire_bytes, body_bytes, event_bytes)
+        if buffer_bytes:
+            break
     if shape == "bunched":
         shape = _bunched_or_at_start(held, bool(buffer_bytes and is_cut))
     code, cause = _code(shape, bursts, gaps, server_gap_s, buffer_bytes if is_cut else -buffer_bytes)

@@ -120,7 +120,7 @@ class Report(msgspec.Struct, rename="camel"):
             signs = "; ".join(f"{proxy} ({sign})" for proxy, sign in self.proxies.items())
             yield Text(f"proxies seen: {printable(signs)}")
         count = sum(len(way.answers) for way in self.ways)
-        yield Text(f"{count} answers in {self.seconds:.0f} s", "dim")
+        yield Text(f"{count} answer{'s' * (count != 1)} in {self.seconds:.0f} s", "dim")
 
 
 def _answer(recording: Recording) -> Answer:

@@ -152,11 +152,13 @@ class _LineReader:
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > MAX_EVENT_BYTES:
             raise ValueError(f"a line of over {MAX_EVENT_BYTES} bytes")
-        return [Event(line) for line in lines if line.strip()]
+        # A line of a JSON value that is spread over several lines is none itself.
+        whole = (line for line in map(bytes.strip, lines) if line[:1] == b"{" and line[-1:] == b"}")
+        return [Event(line) for line in whole]
 
 
 class _TextReader:
-    """Reads text without a format: each read of the network is an event."""
+    """Reads text without a format, such as one long JSON array: each read is an event."""
 
     name = "text"
     is_between_events = True
@@ -175,4 +177,4 @@ def new_reader(content_type: str, first: bytes) -> BodyReader:
     start = first.lstrip(b"\r\n")
     if "event-stream" in content_type.lower() or start.startswith(_FIRST_BYTES_OF_EVENTS):
         return _EventReader()
-    return _LineReader() if start[:1] in (b"{", b"[") else _TextReader()
+    return _LineReader() if start.startswith(b"{") else _TextReader()

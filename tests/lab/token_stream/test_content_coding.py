@@ -31,5 +31,5 @@ def test_bytes_of_another_coding_are_refused() -> None:
 def test_decompression_bomb_ends_at_a_limit() -> None:
     """A megabyte of gzip can have a gigabyte."""
     bomb = gzip.compress(bytes(MAX_DECODED_BYTES + 1))
-    with pytest.raises(ValueError, match="over|after decompression"):
+    with pytest.raises(ValueError, match="after decompression"):
         Decoder("gzip").feed(bomb)

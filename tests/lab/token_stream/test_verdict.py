@@ -270,6 +270,13 @@ def test_json_lines_are_a_stream() -> None:
     assert concluded(way("url", made), way("direct", made)).code == "tokens-flow"
 
 
+def test_json_array_that_arrives_bit_by_bit_is_a_stream() -> None:
+    """As of Gemini without `alt=sse`."""
+    arrived = [(0.3 + 0.02 * n, b'[{"a": 1}\n' if n == 0 else b',{"a": 1}\n') for n in range(100)]
+    made = recording(arrived, headers=[("Content-Type", "application/json")])
+    assert concluded(way("url", made), way("direct", made)).code == "tokens-flow"
+
+
 def proxies_of(headers: list[tuple[str, str]], direct: list[tuple[str, str]]) -> Conclusion:
     url = way("url", recording(SENT, headers=[*headers]))
     return conclude([url], way("direct", recording(SENT, headers=direct)))
