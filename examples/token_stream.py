@@ -29,6 +29,7 @@ class Stub:
         tokens: number of tokens.
         every_ms: milliseconds between two tokens.
         first_ms: milliseconds from the request to the first token.
+        waits: whether the head of the answer waits for the first token too.
         batch: tokens that are sent at once; a batch waits for its last token.
         token_bytes: size of a token's event, where that is more than it needs.
         format: `chat`, `responses` (OpenAI), `messages` (Anthropic), `ollama` (JSON lines) or `text`.
@@ -45,6 +46,7 @@ class Stub:
     tokens: int = 60
     every_ms: float = 20.0
     first_ms: float = 200.0
+    waits: bool = False
     batch: int = 1
     token_bytes: int = 0
     format: str = "chat"
@@ -156,8 +158,10 @@ async def stream(request: web.Request, stub: Stub) -> web.StreamResponse:
     response = web.StreamResponse(status=stub.status, headers=headers)
     if stub.gzip and "gzip" in request.headers.get("Accept-Encoding", ""):
         response.enable_compression(web.ContentCoding.gzip)
-    await response.prepare(request)
     started = asyncio.get_running_loop().time()
+    if stub.waits:
+        await asyncio.sleep(stub.first_ms / 1000)
+    await response.prepare(request)
     pause_s = 0.0
     for numbers in batches(stub):
         last = numbers[-1]

@@ -68,7 +68,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     },
     "age": {
         "": "raise the proxy's limit for a whole answer above %(limit)d s",
-        "Envoy": "set timeout of the route to 0s, which is no limit",
+        "Envoy": "set `timeout: 0s` in the route, which is no limit",
         "Caddy": "raise or remove `write_timeout` and `stream_timeout`",
         "HAProxy": "raise or remove `timeout tunnel` and `hard-stop-after`",
         "nginx": "look for `worker_shutdown_timeout` and reloads; nginx limits no whole answer",

@@ -26,6 +26,8 @@ _AT_ONCE_SHARE = 0.1
 It is not zero: on a long line, a large answer takes several round trips."""
 _LATE_SHARE = 0.5
 """Share of the time that the server takes, by which tokens held to the end are late at least."""
+_LATE_S = 0.1
+"""Seconds by which first tokens are late that were held back: people notice no less."""
 _AT_ONCE_ALONE_SHARE = 0.1
 """The same share of the time before the first token, if nothing shows how the server sends."""
 _MORE_PER_BURST = 1.5
@@ -190,7 +192,7 @@ def _shape_beside(answer: Figures, reference: Reference) -> Shape:
         return "bunched"
     first = answer.first_burst_tokens
     is_more = first >= max(_FIRST_BURST_TOKENS, _MORE_IN_FIRST_BURST * reference.first_burst_tokens)
-    is_late = late_s >= _LATE_SHARE * (first - 1) * reference.token_s
+    is_late = late_s >= max(_LATE_S, _LATE_SHARE * (first - 1) * reference.token_s)
     return "held-at-start" if is_more and is_late else "flows"
 
 

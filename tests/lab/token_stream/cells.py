@@ -22,12 +22,16 @@ class Cell:
         fault: name of the column.
         hops: from the outside to the inside.
         stub: what the server is asked for.
+        prompt_bytes: size of the request's body beside that.
+        code: of the finding that is expected; empty where the independent client decides.
     """
 
     proxy: str
     fault: str
     hops: tuple[Hop, ...]
     stub: Mapping[str, object]
+    prompt_bytes: int = 0
+    code: str = ""
 
 
 _GZIP = ("gzip on;", "gzip_types text/event-stream;", "gzip_min_length 0;")
@@ -74,8 +78,41 @@ _SETUPS: Mapping[str, Mapping[str, tuple[Hop, ...]]] = {
 """By proxy and fault."""
 
 
+_SHORT = {"tokens": 40, "every_ms": 10, "first_ms": 100}
+_PAUSE = _SHORT | {"pause_after": 20, "pause_ms": 1500}
+"""Longer than the limits of time below."""
+_LIMITS = (
+    Cell(
+        "nginx", "body", (Hop("nginx", ("client_max_body_size 1k;",)),), TOKENS, 2000, "body-too-large"
+    ),
+    Cell(
+        "nginx",
+        "silence",
+        (Hop("nginx", ("proxy_buffering off;", "proxy_read_timeout 1s;")),),
+        _PAUSE,
+        code="cut-at-limit",
+    ),
+    Cell(
+        "nginx",
+        "first byte",
+        (Hop("nginx", ("proxy_buffering off;", "proxy_read_timeout 1s;")),),
+        _SHORT | {"first_ms": 1500, "waits": True},
+        code="gateway-timeout",
+    ),
+    Cell(
+        "HAProxy",
+        "silence",
+        (Hop("HAProxy", (_NO_DELAY, "timeout server 1s")),),
+        _PAUSE,
+        code="cut-at-limit",
+    ),
+    Cell("Envoy", "age", (Hop("Envoy", (), ("1s",)),), TOKENS, code="cut-at-limit"),
+)
+"""Limits of time and size. The fix raises them."""
+
+
 def _cells() -> list[Cell]:
-    found = []
+    found = list(_LIMITS)
     for proxy, faults in _SETUPS.items():
         found += [Cell(proxy, fault, hops, TOKENS) for fault, hops in faults.items()]
         found.append(Cell(proxy, "server batches", faults["none"], BATCHES))

@@ -38,25 +38,32 @@ class Result:
         report: of doctor.
         truths: of the independent client, by version of HTTP.
         after: the same with the printed fixes; None if nothing was to be fixed.
+        expected: code of the worst finding, where the independent client does not decide.
     """
 
     report: Report
     truths: dict[str, truth.Truth]
     after: Result | None = None
+    expected: str = ""
 
     @property
     def errors(self) -> list[str]:
         """What doctor says that is not true."""
-        return [
+        errors = [
             error
             for version, seen in self.truths.items()
             for error in _errors(self.report, version, seen)
         ]
+        found = [(finding.code, finding.fault) for finding in self.report.findings]
+        if self.expected and found[0] != (self.expected, "proxy"):
+            errors.append(f"{found} instead of {self.expected}")
+        return errors
 
 
-def body_of(stub_parameters: object) -> bytes:
-    """Return the body that asks the stub for a stream."""
-    return json.dumps({"stream": True, "stub": stub_parameters}).encode()
+def body_of(stub_parameters: object, prompt_bytes: int = 0) -> bytes:
+    """Return the body that asks the stub for a stream, with a prompt of a size."""
+    body = {"stream": True, "prompt": "x" * prompt_bytes, "stub": stub_parameters}
+    return json.dumps(body).encode()
 
 
 async def examine(url: str, direct: str | None, body: bytes) -> Report:
@@ -81,13 +88,13 @@ async def run(folder: Path, cell: Cell, trust: Path) -> Result:
         fixes = [line for finding in before.report.findings for line in finding.fixes]
         if fixes:
             hops = tuple(with_fixes(hop, fixes) for hop in cell.hops)
-            fixed = replace(cell, hops=hops)
+            fixed = replace(cell, hops=hops, code="")
             before.after = await _run_once(folder / "after", fixed, server, trust)
     return before
 
 
 async def _run_once(folder: Path, cell: Cell, server: Process, trust: Path) -> Result:
-    body = body_of(cell.stub)
+    body = body_of(cell.stub, cell.prompt_bytes)
     async with AsyncExitStack() as stack:
         url = await _chain(folder, cell.hops, server, trust, stack)
         report = await examine(url + PATH, server.url + PATH, body)
@@ -96,9 +103,9 @@ async def _run_once(folder: Path, cell: Cell, server: Process, trust: Path) -> R
                 url + PATH, body, way.http == "2", trust if url.startswith("https") else None
             )
             for way in report.ways
-            if way.way == "url"
+            if way.way == "url" and not cell.code
         }
-    return Result(report, truths)
+    return Result(report, truths, expected=cell.code)
 
 
 async def _chain(

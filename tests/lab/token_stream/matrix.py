@@ -60,6 +60,12 @@ def is_held(result: Result) -> bool:
 
 def print_result(name: str, result: Result) -> None:
     """Print a line for each version of HTTP, and the errors."""
+    if result.expected and result.after:
+        before, after = (
+            ", ".join(finding.code for finding in report.findings)
+            for report in (result.report, result.after.report)
+        )
+        print(f"{name:64}  {before:28}{after:>22}")
     for version, truth in result.truths.items():
         codes = [finding.code for finding in result.report.findings if version in finding.http]
         after = ""

