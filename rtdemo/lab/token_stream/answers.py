@@ -11,7 +11,6 @@ from itertools import pairwise
 import msgspec
 
 from rtdemo.errors import printable
-from rtdemo.lab.token_stream.analysis import percentile
 from rtdemo.lab.token_stream.limits import known_time
 from rtdemo.lab.token_stream.recording import Recording
 from rtdemo.lab.token_stream.way import Way
@@ -21,8 +20,13 @@ SAME_TIME_S, SAME_TIME_SHARE = 0.25, 0.05
 """Times that differ less, in seconds or as a share, are the same limit."""
 SILENCE_S = 0.5
 """Seconds without a byte before a cut, from which the silence may be its reason."""
-_MORE_THAN_A_GAP = 3
-"""How many times a usual gap between tokens this silence is at least."""
+LATE_CLOSE_S = 2.0
+"""Seconds within which a proxy closes that has stopped to forward: Envoy after one
+(`delayed_close_timeout`). A shorter silence is a reason only if the server pauses for as long."""
+_PAUSE_SHARE = 0.9
+"""Share of such a silence, for which the server pauses at least."""
+_MORE_THAN_A_PAUSE = 1.5
+"""How many times the longest pause before a longer silence is at least."""
 WHOLE_S = 0.05
 """Seconds in which a JSON value arrives that is no stream."""
 MAX_LINE_CHARS = 150
@@ -92,17 +96,18 @@ GATEWAY_CODES = frozenset(("bad-gateway", "gateway-timeout"))
 """Codes of statuses that only a proxy answers (RFC 9110 sections 15.6.3 and 15.6.5)."""
 
 
-def find_problems(way: Way, has_end: bool) -> list[Problem]:
+def find_problems(way: Way, has_end: bool, server_pause_s: float | None) -> list[Problem]:
     """Return what is wrong with the answers of a way, each code once.
 
     Arguments:
         way: to the server.
         has_end: whether the server is known to send an event that ends the stream.
+        server_pause_s: longest pause of the server, as direct answers show it; None if that is unknown.
     """
     return [
         *_refused(way),
         *_unanswered(way.recordings),
-        *_cut(way.streams),
+        *_cut(way.streams, server_pause_s),
         *_without_end(way.streams, has_end),
         *_reported_errors(way.streams),
         *_not_streams(way),
@@ -142,14 +147,21 @@ def _unanswered(recordings: Sequence[Recording]) -> Iterable[Problem]:
     yield Problem("no-answer", "does not answer", seen, "silence", "", "fail", len(same), figures)
 
 
-def _cut(streams: Sequence[Recording]) -> Iterable[Problem]:
+def longest_pause_s(recordings: Iterable[Recording]) -> float:
+    """Return the longest time without a byte in answers."""
+    times = ([0.0, *(arrival.at_s for arrival in each.arrivals)] for each in recordings)
+    return max((after - before for each in times for before, after in pairwise(each)), default=0.0)
+
+
+def _cut(streams: Sequence[Recording], server_pause_s: float | None) -> Iterable[Problem]:
     """Yield the answers that the network cut, with the limit of time that does it."""
     cut = [recording for recording in streams if recording.ending in ("cut", "silent")]
     if not cut:
         return
-    ages = [recording.ended_s for recording in cut]
     silences = [recording.ended_s - recording.last_s for recording in cut]
-    is_silence = all(map(_is_unusual_silence, cut))
+    is_silence = all(_is_limit_of_silence(recording, server_pause_s) for recording in cut)
+    # A proxy may stop to forward, and close later.
+    ages = [each.last_s if each.ended_s - each.last_s > SILENCE_S else each.ended_s for each in cut]
     times = silences if is_silence else ages
     limit_s = times[0]
     what = "without a byte" if is_silence else "after the request"
@@ -158,20 +170,22 @@ def _cut(streams: Sequence[Recording]) -> Iterable[Problem]:
     reason = printable(cut[0].reason)
     seen = f"{limit_s:.1f} s {what}{_whose(limit_s)}, with {tokens} tokens ({reason})"
     cause = "silence" if is_silence else "age"
-    code = "cut-at-limit" if is_limit else "cut"
+    code, predicate = "cut-at-limit" if is_limit else "cut", "cuts answers"
     if cut[0].ending == "silent":
-        code, seen = "no-end", f"still open after {ages[0]:.0f} s, {silences[0]:.0f} s without a byte"
-    figures = {"afterMs": ages[0] * 1000, "silenceMs": silences[0] * 1000, "tokens": tokens}
-    predicate = "does not end answers" if code == "no-end" else "cuts answers"
+        code, predicate = "no-end", "does not end answers"
+        seen = f"still open after {cut[0].ended_s:.0f} s, {silences[0]:.0f} s without a byte"
+    figures = {"afterMs": limit_s * 1000, "silenceMs": silences[0] * 1000, "tokens": tokens}
     yield Problem(code, predicate, seen, cause, "", "fail", len(cut), figures)
 
 
-def _is_unusual_silence(recording: Recording) -> bool:
-    """Return whether an answer was silent before its end, longer than between its tokens."""
-    times = [arrival.at_s for arrival in recording.arrivals]
-    gaps = [after - before for before, after in pairwise(times)]
-    silence = recording.ended_s - recording.last_s
-    return silence >= max(SILENCE_S, _MORE_THAN_A_GAP * percentile(gaps, 0.9))
+def _is_limit_of_silence(recording: Recording, server_pause_s: float | None) -> bool:
+    """Return whether a silence was the reason for a cut: the server was silent for so long."""
+    silence_s = recording.ended_s - recording.last_s
+    if silence_s < SILENCE_S:
+        return False
+    if silence_s <= LATE_CLOSE_S:
+        return server_pause_s is not None and server_pause_s >= _PAUSE_SHARE * silence_s
+    return silence_s >= _MORE_THAN_A_PAUSE * longest_pause_s([recording])
 
 
 def _without_end(streams: Sequence[Recording], has_end: bool) -> Iterable[Problem]:

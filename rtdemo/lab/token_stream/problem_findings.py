@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rtdemo.lab.token_stream import fixes
-from rtdemo.lab.token_stream.answers import GATEWAY_CODES, Problem, find_problems
+from rtdemo.lab.token_stream.answers import GATEWAY_CODES, Problem, find_problems, longest_pause_s
 from rtdemo.lab.token_stream.finding import CANNOT_TELL, SUBJECTS, Fault, Finding
 from rtdemo.lab.token_stream.way import Way
 
@@ -24,15 +24,16 @@ def problem_findings(
     """Yield what is wrong with answers as a whole."""
     ways = [*urls, *([direct] if direct else [])]
     has_end = any(recording.end_marker for way in ways for recording in way.streams)
-    of_direct = find_problems(direct, has_end) if direct else []
+    pause_s = longest_pause_s(direct.streams) if direct and direct.streams else None
+    of_direct = find_problems(direct, has_end, None) if direct else []
     codes = {problem.code for problem in of_direct}
     for way in urls:
-        for problem in find_problems(way, has_end):
+        for problem in find_problems(way, has_end, pause_s):
             if problem.code in GATEWAY_CODES and codes & _HIDDEN_BY_PROXY:
                 continue  # the server fails, and the proxy answers for it
             fault = _fault_of(problem, direct, codes)
             yield _problem_finding(problem, way, fault, proxies)
-    seen = {problem.code for way in urls for problem in find_problems(way, has_end)}
+    seen = {problem.code for way in urls for problem in find_problems(way, has_end, pause_s)}
     if direct is not None:
         unseen = [problem for problem in of_direct if problem.code not in seen]
         yield from (_direct_finding(problem, urls) for problem in unseen)
@@ -98,6 +99,6 @@ def _problem_finding(problem: Problem, way: Way, fault: Fault, proxies: dict[str
 
 def _fixes_of(problem: Problem, way: Way, proxies: dict[str, str]) -> list[str]:
     size = max(len(way.request.body) * 2, _MEGABYTE)
-    found_s = problem.figures.get("silenceMs", problem.figures.get("afterMs", 0.0)) / 1000
+    found_s = problem.figures.get("afterMs", 0.0) / 1000
     limit = max(_LIMIT_FACTOR * found_s, _MIN_LIMIT_S)
     return fixes.fix(problem.cause, proxies, limit=limit, size=size, megabytes=-(-size // _MEGABYTE))

@@ -83,7 +83,12 @@ _PAUSE = _SHORT | {"pause_after": 20, "pause_ms": 1500}
 """Longer than the limits of time below."""
 _LIMITS = (
     Cell(
-        "nginx", "body", (Hop("nginx", ("client_max_body_size 1k;",)),), TOKENS, 2000, "body-too-large"
+        "nginx",
+        "body",
+        (Hop("nginx", ("proxy_buffering off;", "client_max_body_size 1k;")),),
+        _SHORT,
+        2000,
+        "body-too-large",
     ),
     Cell(
         "nginx",

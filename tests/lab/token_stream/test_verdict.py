@@ -222,6 +222,15 @@ def test_cut_by_age_names_the_limit() -> None:
     assert "15.0 s after the request (the default of Envoy's route `timeout`)" in finding.seen
 
 
+def test_late_close_is_no_silence_of_the_server() -> None:
+    """Envoy stops to forward at its limit, and closes a second later."""
+    finding = concluded(cut(16.0, arrived_s=15.0))
+    assert "15.0 s after the request (the default of Envoy" in finding.seen
+    pausing = recording([*stream(tokens=20), *stream(tokens=20, first_s=2.0)])
+    finding = concluded(cut(16.0, arrived_s=15.0), way("direct", pausing))
+    assert "1.0 s without a byte" in finding.seen
+
+
 def test_cut_at_any_time_is_no_limit() -> None:
     cuts = [cut(seconds, arrived_s=seconds).recordings[0] for seconds in (3.0, 9.0, 7.0)]
     assert concluded(way("url", *cuts)).code == "cut"
