@@ -18,6 +18,7 @@ from typing import Any
 from aiohttp import web
 
 MAX_BODY_BYTES = 64 * 1024**2
+MAX_NUMBER = 1_000_000
 MODEL = "stub"
 
 
@@ -69,7 +70,7 @@ def event(data: Any, kind: str = "") -> bytes:
 def chat(text: str) -> bytes:
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
     # With the time, so that a client on the same machine can see how late a token is.
-    common = {"object": "chat.completion.chunk", "model": MODEL, "sent_at": time.time()}
+    common = {"object": "chat.completion.chunk", "model": MODEL, "sent_at_us": time.time_ns() // 1000}
     return event({**common, "choices": [choice]})
 
 
@@ -105,6 +106,16 @@ FORMATS: dict[str, tuple[Callable[[str], bytes], bytes, str]] = {
 """By name: the function that makes a token, the end, and the type of the answer."""
 
 
+def is_allowed(name: str, value: Any) -> bool:
+    """Return whether a parameter may have a value: of its default's type, and no negative number."""
+    default = getattr(Stub(), name)
+    if default is None:
+        return isinstance(value, dict)
+    if isinstance(default, bool | str):
+        return isinstance(value, type(default))
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_NUMBER
+
+
 def read_stub(body: Any) -> Stub:
     """Return how to answer a body.
 
@@ -112,12 +123,15 @@ def read_stub(body: Any) -> Stub:
         web.HTTPBadRequest: if the body does not say it right.
     """
     given = body.get("stub", {}) if isinstance(body, dict) else None
-    known = {field.name for field in fields(Stub)}
-    if not isinstance(given, dict) or not given.keys() <= known:
-        raise web.HTTPBadRequest(text=f"stub takes {', '.join(sorted(known))}")
+    known = sorted(field.name for field in fields(Stub))
+    if not isinstance(given, dict) or not given.keys() <= set(known):
+        raise web.HTTPBadRequest(text=f"stub takes {', '.join(known)}")
+    for name, value in given.items():
+        if not is_allowed(name, value):
+            raise web.HTTPBadRequest(text=f"stub: {name} may not be {value!r}")
     stub = Stub(**given)
-    if stub.format not in FORMATS:
-        raise web.HTTPBadRequest(text=f"format is one of {', '.join(FORMATS)}")
+    if stub.format not in FORMATS or stub.batch < 1 or stub.status < 200:
+        raise web.HTTPBadRequest(text=f"format is one of {', '.join(FORMATS)}; batch is at least 1")
     return stub
 
 

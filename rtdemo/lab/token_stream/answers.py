@@ -16,8 +16,9 @@ from rtdemo.lab.token_stream.recording import Recording
 from rtdemo.lab.token_stream.way import Way
 from rtdemo.plugin_system.checks import Verdict
 
-SAME_TIME_S, SAME_TIME_SHARE = 0.25, 0.05
-"""Times that differ less, in seconds or as a share, are the same limit."""
+SAME_TIME_S, SAME_TIME_SHARE = 0.35, 0.05
+"""Times that differ less, in seconds or as a share, are the same limit: nginx moves its timers only in
+steps of 0.3 s (NGX_TIMER_LAZY_DELAY)."""
 SILENCE_S = 0.5
 """Seconds without a byte before a cut, from which the silence may be its reason."""
 LATE_CLOSE_S = 2.0

@@ -40,7 +40,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "": "do not compress this answer: compression holds tokens until it has enough of them",
         "nginx": "`gzip off;` or `proxy_buffering off;`, which flushes each token through gzip too",
         "HAProxy": "remove `compression type`, or its text/event-stream",
-        "Caddy": "exclude this path from `encode`",
+        "Caddy": "remove `encode` for this path",
         "Envoy": "remove text/event-stream from content_type of `envoy.filters.http.compressor`",
         "Apache": "exclude this path from `AddOutputFilterByType DEFLATE`",
         "Cloudflare": "add a compression rule that excludes this path",

@@ -105,7 +105,7 @@ def _hold_finding(
         seen,
         list(filter(None, details)),
         _hold_fixes(fault, cause, proxies),
-        _figures_of(way) | {"bufferBytes": hold.buffer_bytes, "waitMs": hold.wait_s * 1000},
+        _figures_of(way) | {"bufferBytes": hold.buffer_bytes, "waitMs": round(hold.wait_s * 1000, 1)},
     )
 
 
@@ -199,9 +199,9 @@ def _late_s(way: Way, direct: Way | None) -> float:
 def _figures_of(way: Way) -> dict[str, float]:
     answers = [answer for answer in way.figures if answer.tokens]
     return {
-        "firstTokenMs": _first_token_s(way) * 1000,
-        "tokensPerBurst": median(answer.tokens_per_burst for answer in answers),
-        "gapMs": median(gap for answer in answers for gap in answer.gaps_s) * 1000,
+        "firstTokenMs": round(_first_token_s(way) * 1000, 1),
+        "tokensPerBurst": round(median(answer.tokens_per_burst for answer in answers), 2),
+        "gapMs": round(median(gap for answer in answers for gap in answer.gaps_s) * 1000, 1),
     }
 
 

@@ -59,7 +59,7 @@ def _direct_finding(problem: Problem, urls: Sequence[Way]) -> Finding:
         seen if is_hidden else f"{seen}, at the direct address only",
         ["the direct address shows it"] if is_hidden else ["what the proxy does is not certain"],
         [problem.advice or _LOOK_AT_SERVER],
-        dict(problem.figures),
+        {name: round(number, 1) for name, number in problem.figures.items()},
     )
 
 
@@ -93,7 +93,7 @@ def _problem_finding(problem: Problem, way: Way, fault: Fault, proxies: dict[str
         seen,
         details,
         lines or [_LOOK_AT_SERVER],
-        dict(problem.figures),
+        {name: round(number, 1) for name, number in problem.figures.items()},
     )
 
 

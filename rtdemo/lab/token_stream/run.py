@@ -49,7 +49,7 @@ class Examination:
         except client.UnreachableError as error:
             self._report.cannot_run(str(error))
         finally:
-            self._report.seconds = asyncio.get_running_loop().time() - started
+            self._report.seconds = round(asyncio.get_running_loop().time() - started, 1)
             if any(way.recordings for way in self._urls):
                 self._report.take(self._urls, self._direct, conclude(self._urls, self._direct))
 

@@ -37,6 +37,8 @@ class Cell:
 _GZIP = ("gzip on;", "gzip_types text/event-stream;", "gzip_min_length 0;")
 _HTTP11 = "proxy_http_version 1.1;"
 _NO_DELAY = "option http-no-delay"
+_CADDY_GZIP = "encode {\n gzip\n minimum_length 1\n}"
+"""Without the last line, it depends on the size of its first read whether it compresses."""
 _COMPRESSION = ("compression algo gzip", "compression type text/event-stream")
 
 _SETUPS: Mapping[str, Mapping[str, tuple[Hop, ...]]] = {
@@ -58,7 +60,7 @@ _SETUPS: Mapping[str, Mapping[str, tuple[Hop, ...]]] = {
     },
     "Caddy": {
         "buffer": (Hop("Caddy", ("buffer_responses",)),),
-        "gzip": (Hop("Caddy", (), ("encode gzip",)),),
+        "gzip": (Hop("Caddy", (), (_CADDY_GZIP,)),),
         "none": (Hop("Caddy"),),
     },
     "Envoy": {

@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
+
 from tests.certificate import self_signed
 from tests.lab.token_stream.cells import CELLS, Cell
 from tests.lab.token_stream.examination import Result, run
@@ -38,7 +40,10 @@ async def main(names: Sequence[str]) -> int:
 
         async def run_one(name: str, cell: Cell) -> tuple[str, Result]:
             async with gate:
-                return name, await run(Path(folder) / name.replace(" ", "_"), cell, trust)
+                try:
+                    return name, await run(Path(folder) / name.replace(" ", "_"), cell, trust)
+                except (AssertionError, httpx.HTTPError) as error:
+                    raise RuntimeError(f"{name} did not run") from error
 
         possible = {
             name: cell for name, cell in chosen.items() if not {h.kind for h in cell.hops} & missing

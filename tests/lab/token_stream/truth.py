@@ -80,4 +80,4 @@ async def measure(url: str, body: bytes, http2: bool, trusted: Path | None) -> T
 
 def _sent_at(line: str) -> float:
     found = re.fullmatch(r"data: (\{.*\})", line.strip())
-    return float(json.loads(found[1])["sent_at"]) if found else 0.0
+    return int(json.loads(found[1])["sent_at_us"]) / 1e6 if found else 0.0
