@@ -37,9 +37,11 @@ def token_stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if post is not None:
             if given["files"]:
                 raise click.UsageError("FILES are plugins, which --post does not use; leave them out")
+            if given["via"]:
+                raise click.UsageError("--via is not for --post; give an inner address as --direct")
             return _examine(given["url"], direct, post, given["headers"], given["as_json"])
         if direct is not None:
-            raise click.UsageError("--direct is for --post; to check an inner proxy, give its URL")
+            raise click.UsageError("--direct is for --post; for an inner address give --via")
         return command(**given)
 
     return _POST_OPTION(_DIRECT_OPTION(with_post))

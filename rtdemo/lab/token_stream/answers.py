@@ -30,6 +30,7 @@ _MORE_THAN_A_PAUSE = 1.5
 """How many times the longest pause before a longer silence is at least."""
 WHOLE_S = 0.05
 """Seconds in which a JSON value arrives that is no stream."""
+MAX_RETRY_CHARS = 40
 MAX_LINE_CHARS = 150
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 _TIMED = frozenset((408, 499, 502, 503, 504, 522, 524))
@@ -133,6 +134,8 @@ def _refused(way: Way) -> Iterable[Problem]:
             seen += f" to {printable(same[0].header('location'))[:MAX_LINE_CHARS] or 'nowhere'}"
         elif reason := _reason(same[0]):
             seen += f": {reason}"
+        if retry := printable(same[0].header("retry-after"))[:MAX_RETRY_CHARS]:
+            seen += f" (Retry-After: {retry})"
         figures = {"status": status, "afterMs": after_s * 1000, "bodyBytes": size}
         yield Problem(code, predicate, seen, cause, advice, "fail", len(same), figures)
 

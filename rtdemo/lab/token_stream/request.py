@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from rtdemo import __version__
 from rtdemo.errors import AddressError, FileError
@@ -16,6 +16,8 @@ from rtdemo.lab.address import Address
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Longest body that is sent."""
+_SAFE = "/%:@!$&'()*+,;=~"
+"""Characters that a path may have (RFC 3986 section 3.3), and those of an escaped one."""
 STANDARD_INPUT = Path("-")
 DEFAULT_HEADERS = {
     "accept": "*/*",
@@ -94,6 +96,7 @@ def new_request(url: str, headers: Mapping[str, str], body: bytes) -> Request:
     if url.startswith(("ws://", "wss://")):
         raise AddressError(url, "is a WebSocket, which takes no POST")
     parts = urlsplit(url if "://" in url else f"http://{url}")
-    target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    path = quote(parts.path or "/", safe=_SAFE)
+    target = urlunsplit(("", "", path, quote(parts.query, safe=_SAFE + "?"), ""))
     named = DEFAULT_HEADERS | {name.lower(): value for name, value in headers.items()}
     return Request(address, target, named, body)

@@ -45,8 +45,11 @@ class Way:
 
     @property
     def is_final(self) -> bool:
-        """Whether a further request would get the same refusal."""
-        return any(recording.status in FINAL_STATUSES for recording in self.recordings)
+        """Whether a further request would get the same refusal, or cost the same long wait."""
+        return any(
+            recording.status in FINAL_STATUSES or recording.ending == "silent"
+            for recording in self.recordings
+        )
 
     @property
     def coding(self) -> str:

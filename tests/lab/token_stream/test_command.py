@@ -92,6 +92,7 @@ async def test_server_gets_the_headers_and_the_body(stub: str) -> None:
     ("arguments", "words"),
     [
         (["http://a/v1", "--direct", "http://b"], "--direct is for --post"),
+        (["http://a/v1", "--via", "http://b/v1", "--post", "BODY"], "--via is not for --post"),
         (["http://a/v1", "plugin.py", "--post", "BODY"], "FILES are plugins"),
         (["ws://a/v1", "--post", "BODY"], "is a WebSocket"),
         (["http://a/v1", "--post", "BODY", "--direct", "ftp://h"], "has the scheme 'ftp'"),
