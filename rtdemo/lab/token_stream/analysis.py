@@ -28,7 +28,7 @@ class Burst(NamedTuple):
         wire_bytes: with the framing of HTTP.
         body_bytes: without it.
         tokens: that ended in these bytes.
-        is_whole: whether the bytes end between two events.
+        is_whole: whether the bytes end between two events; true if compression hides that.
     """
 
     start_s: float
@@ -152,7 +152,7 @@ def _bursts(recording: Recording, unit: Unit) -> Iterable[Burst]:
             arrival.wire_bytes,
             arrival.body_bytes,
             counts[unit],
-            arrival.is_whole,
+            arrival.is_whole or bool(recording.coding),
         )
         if burst is not None and arrival.at_s - burst.end_s < BURST_GAP_S:
             burst = Burst(

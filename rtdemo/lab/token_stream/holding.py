@@ -44,9 +44,9 @@ _MIN_GAPS = 3
 """Gaps that show a timer."""
 _CUT_SHARE = 0.5
 """Share of bursts that end inside an event, if a buffer of bytes holds them."""
-_IRREGULAR = "tokens-bunched"
+IRREGULAR = "tokens-bunched"
 """Code of tokens that are held back without a pattern."""
-_MAY_BE_CHANCE = (_IRREGULAR, "tokens-held-at-start")
+_MAY_BE_CHANCE = (IRREGULAR, "tokens-held-at-start")
 _SMALLER_BURSTS = 0.25
 """Share of bursts that are smaller than one that shows the size of a buffer too."""
 _CERTAIN_TOKEN_S = 0.000_25
@@ -147,7 +147,7 @@ def _may_be_chance(hold: Hold, held: Sequence[Figures], reference: Reference | N
     if hold.code not in _MAY_BE_CHANCE:
         return False
     most = reference.most_burst_tokens if reference else 0.0
-    clear = [answer for answer in held if answer.usual_burst_tokens > most or hold.code != _IRREGULAR]
+    clear = [answer for answer in held if answer.usual_burst_tokens > most or hold.code != IRREGULAR]
     return len(clear) <= hold.of_answers / 2
 
 
@@ -283,4 +283,4 @@ def _code(
         return "tokens-buffered", "buffering"
     if len(gaps) >= _MIN_GAPS and is_even(gaps, _EVEN):
         return "tokens-clumped", "timer"
-    return _IRREGULAR, "buffering"
+    return IRREGULAR, "buffering"

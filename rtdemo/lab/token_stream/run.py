@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from rtdemo.lab.token_stream import client
+from rtdemo.lab.token_stream.busy import BusyWatch
 from rtdemo.lab.token_stream.hold_findings import reference_of
 from rtdemo.lab.token_stream.holding import find_hold
 from rtdemo.lab.token_stream.report import Report
@@ -42,6 +43,7 @@ class Examination:
     async def run(self) -> None:
         """Ask, and put the conclusion into the report; an interrupt concludes from what there is."""
         started = asyncio.get_running_loop().time()
+        busy = BusyWatch()
         try:
             await self._find_ways()
             await self._ask_in_turns()
@@ -49,9 +51,11 @@ class Examination:
         except client.UnreachableError as error:
             self._report.cannot_run(str(error))
         finally:
+            busy.stop()
             self._report.seconds = round(asyncio.get_running_loop().time() - started, 1)
             if any(way.recordings for way in self._urls):
-                self._report.take(self._urls, self._direct, conclude(self._urls, self._direct))
+                conclusion = conclude(self._urls, self._direct, busy.is_busy)
+                self._report.take(self._urls, self._direct, conclusion)
 
     @property
     def _ways(self) -> list[Way]:

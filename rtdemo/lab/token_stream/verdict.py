@@ -10,6 +10,7 @@ import msgspec
 from rtdemo.lab.token_stream import fixes
 from rtdemo.lab.token_stream.finding import Fault, Finding
 from rtdemo.lab.token_stream.hold_findings import TOO_SHORT, hold_findings
+from rtdemo.lab.token_stream.holding import IRREGULAR
 from rtdemo.lab.token_stream.problem_findings import problem_findings
 from rtdemo.lab.token_stream.way import Way
 from rtdemo.plugin_system.checks import Verdict
@@ -35,19 +36,29 @@ class Conclusion:
         return self.findings[0].fault if self.findings else "unknown"
 
 
-def conclude(urls: Sequence[Way], direct: Way | None) -> Conclusion:
+def conclude(urls: Sequence[Way], direct: Way | None, is_busy: bool = False) -> Conclusion:
     """Return what the answers show.
 
     Arguments:
         urls: ways through the proxies, one for each version of HTTP.
         direct: the way without them; None if there is none.
+        is_busy: whether this machine was busy: then bursts without a pattern may be its own.
     """
     proxies = _proxies(urls, direct)
     found = [*problem_findings(urls, direct, proxies), *hold_findings(urls, direct, proxies)]
+    if is_busy:
+        found = [_too_busy(finding) if finding.code == IRREGULAR else finding for finding in found]
     if any(finding.verdict == "fail" for finding in found):
         found = [finding for finding in found if finding.code != TOO_SHORT]
     merged = sorted(_merge(found), key=lambda finding: _WORST_FIRST.index(finding.verdict))
     return Conclusion(merged, proxies)
+
+
+def _too_busy(finding: Finding) -> Finding:
+    """Return what a finding shows if this machine was busy."""
+    seen = "This machine is too busy to tell: tokens arrive in bursts without a pattern"
+    fix = "run this again on a quiet machine"
+    return Finding("machine-busy", "warn", "none", finding.http, seen, fixes=[fix])
 
 
 def _proxies(urls: Sequence[Way], direct: Way | None) -> dict[str, str]:

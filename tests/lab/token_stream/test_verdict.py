@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+
 import pytest
 
 from rtdemo.lab.token_stream.finding import CANNOT_TELL, Finding
@@ -118,6 +120,17 @@ def test_late_first_token_is_a_warning() -> None:
     finding = concluded(way("url", recording(late)))
     assert (finding.code, finding.verdict, finding.fault) == ("first-token-late", "warn", "proxy")
     assert "1.10 s instead of 300 ms" in finding.seen
+
+
+def test_bursts_without_a_pattern_on_a_busy_machine_are_not_judged() -> None:
+    """They may be its own. A pattern is not."""
+    ends = list(accumulate((3, 20, 5, 28, 2, 18, 9, 40, 4, 30, 12, 25, 5)))
+    bursts = [SENT[start:end] for start, end in pairwise([0, *ends])]
+    url = way("url", recording([(burst[-1][0], b"".join(d for _, d in burst)) for burst in bursts]))
+    buffered = way("url", recording(through_buffer(SENT, 4096)))
+    assert concluded(url).code == "tokens-bunched"
+    assert conclude([url], DIRECT, is_busy=True).findings[0].code == "machine-busy"
+    assert conclude([buffered], DIRECT, is_busy=True).findings[0].code == "tokens-buffered-4096"
 
 
 def test_short_answer_is_not_judged() -> None:
