@@ -22,7 +22,7 @@ from tests.lab.token_stream.cells import CELLS, Cell
 from tests.lab.token_stream.examination import Result, run
 from tests.lab.token_stream.proxies import KINDS
 
-AT_ONCE = 3
+AT_ONCE = 4
 """Set-ups that run at the same time."""
 _HEAD = f"{'set-up':36}{'HTTP':>5}{'late':>8}{'first':>8}{'gap':>7}  {'doctor':28}{'after the fix':>22}"
 
