@@ -38,6 +38,12 @@ class Burst(NamedTuple):
     tokens: int
     is_whole: bool
 
+    @property
+    def tokens_at_once(self) -> float:
+        """Tokens that arrive within 2 ms: of a server that makes one a millisecond, not all."""
+        span_s = self.end_s - self.start_s
+        return self.tokens * BURST_GAP_S / span_s if span_s > BURST_GAP_S else self.tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -78,7 +84,7 @@ class Figures:
     def usual_burst_tokens(self) -> float:
         """Tokens of the burst in which the middle token arrives: a few pauses do not change it."""
         return median(
-            burst.tokens for burst in self.bursts for _ in range(min(burst.tokens, MAX_WEIGHT))
+            burst.tokens_at_once for burst in self.bursts for _ in range(min(burst.tokens, MAX_WEIGHT))
         )
 
     @property

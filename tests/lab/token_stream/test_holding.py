@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import pytest
 
@@ -126,6 +126,38 @@ def test_one_stall_in_one_answer_is_no_fault() -> None:
     stalled = [*sent[:20], *((sent[59][0], data) for _, data in sent[20:60]), *sent[60:]]
     answers = [figures(recording(each)) for each in (sent, stalled, sent)]
     assert find_hold(answers, Reference.of(shown(sent))) is None
+
+
+def test_one_irregular_answer_of_three_is_no_fault() -> None:
+    """Two are: the same in most answers is no chance."""
+    sent = stream(tokens=200, every_s=0.01)
+    ends = list(accumulate((3, 20, 5, 28, 2, 18, 9, 40, 4, 30, 12, 25, 5)))
+    bursts = [sent[start:end] for start, end in pairwise([0, *ends])]
+    irregular = [(burst[-1][0], b"".join(data for _, data in burst)) for burst in bursts]
+    reference = Reference.of(shown(sent))
+    once, twice = ([figures(recording(a)) for a in (sent, irregular, b)] for b in (sent, irregular))
+    assert find_hold(once, reference) is None
+    found = find_hold(twice, reference)
+    assert found is not None
+    assert found.code == "tokens-bunched"
+
+
+def test_buffer_that_takes_whole_events_only() -> None:
+    """As measured in dstack#4269: bursts of 64 to 66 chunks of 247 bytes, every 16.5 s."""
+    sent = stream(tokens=400, every_s=0.25, first_s=0.5, size_bytes=247)
+    parts = [sent[start : start + 65] for start in range(0, 400, 65)]
+    found = hold([part for each in parts for part in held_to_end(each)], sent)
+    assert found is not None
+    assert found.code == "tokens-buffered-16384"
+    assert found.gap_s == pytest.approx(16.25)
+
+
+def test_pauses_are_not_exact() -> None:
+    """The system's timers and the network add to them."""
+    sent = stream(tokens=3000, every_s=0.001)
+    found = hold(through_timer(sent, 0.043), sent)
+    assert found is not None
+    assert found.code == "tokens-clumped-40ms"
 
 
 def test_one_of_three_answers_that_is_buffered_is_reported() -> None:
