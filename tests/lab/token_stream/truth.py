@@ -72,6 +72,7 @@ async def measure(url: str, body: bytes, http2: bool, trusted: Path | None) -> T
                 late += [at - stamp for stamp in stamps]
                 if stamps:
                     arrivals.append(at)
+    assert late, f"no token in {answer.status_code} {rest[:200]!r}"
     gaps = [after - before for before, after in pairwise(arrivals)]
     gaps = [gap for gap in gaps if gap > 0.001] or [0.0]
     coding = answer.headers.get("Content-Encoding", "")
