@@ -315,6 +315,9 @@ def test_proxies_are_recognised_by_what_they_add() -> None:
         "HAProxy": proxies_of([("content-type", "text/event-stream"), ("server", "aiohttp")], aiohttp),
         "": proxies_of(uvicorn, uvicorn),
     }
+    assert not proxies_of(
+        [("Content-TYPE", "text/event-stream"), ("Server", "aiohttp")], aiohttp
+    ).proxies
     assert {name: list(found.proxies) for name, found in seen.items()} == {
         name: [name] if name else [] for name in seen
     }
