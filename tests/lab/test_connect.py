@@ -11,6 +11,7 @@ import pytest
 from rtdemo.lab import address
 from rtdemo.lab.connect import ProxyError, connect
 from tests.lab.doctor.doctor_run import examine, findings, served
+from tests.raw_client import turns
 
 
 @asynccontextmanager
@@ -52,8 +53,10 @@ async def forward_proxy(asked: list[str], status: str = "200 OK") -> AsyncIterat
             await asyncio.gather(*tasks, return_exceptions=True)
 
     serving: list[asyncio.Task[None]] = []
+    writers: list[asyncio.StreamWriter] = []
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         serving.append(asyncio.ensure_future(serve(reader, writer)))
 
     server = await asyncio.start_server(accepted, "127.0.0.1", 0)
@@ -64,6 +67,9 @@ async def forward_proxy(asked: list[str], status: str = "200 OK") -> AsyncIterat
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+        for each in writers:
+            each.transport.abort()
+        await turns(5)  # for the transports to close
 
 
 async def test_doctor_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
