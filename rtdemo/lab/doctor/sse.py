@@ -221,7 +221,9 @@ async def post(context: Context, version: str) -> Diagnosis:
                 statuses.append(answer.status)
                 text = "" if answer.status < 300 else await answer.text()
                 is_elsewhere = answer.status == 404 and "no event stream with this id" in text
-                if answer.status == 413 or (answer.status != 202 and len(body) == LARGE_POST_BYTES):
+                # Only a size has these answers: not another server (404), nor a limit of requests.
+                is_large = len(body) == LARGE_POST_BYTES and answer.status in (400, 500, 502)
+                if answer.status == 413 or is_large:
                     seen = f"a POST of {LARGE_POST_BYTES // 1000} kB is answered {answer.status}"
                     seen += "" if answer.status == 413 else "; small ones pass"
                     return context.fault(
