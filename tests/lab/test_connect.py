@@ -14,15 +14,16 @@ from tests.lab.doctor.doctor_run import examine, findings, served
 from tests.raw_client import turns
 
 
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
 @asynccontextmanager
 async def forward_proxy(asked: list[str], status: str = "200 OK") -> AsyncIterator[str]:
     """Serve CONNECT and requests for whole URLs; yield the URL of the proxy."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
