@@ -67,6 +67,11 @@ def error(status: int, text: str, more: dict[str, str]) -> web.Response:
     return response
 
 
+METHOD_NOT_ALLOWED = 405
+KNOWN_METHODS = "GET, HEAD, POST"
+"""What a request may have as its method, before it is known what it is for (RFC 9110 section 10.2.1)."""
+
+
 class LastAnswer(web.StreamResponse):
     """An error for a request that could not be read. It is the last answer on its connection.
 
@@ -92,6 +97,7 @@ class LastAnswer(web.StreamResponse):
             hdrs.CONTENT_TYPE: "text/plain; charset=utf-8",
             hdrs.CONTENT_LENGTH: str(len(body)),
             hdrs.CONNECTION: "close",
+            **({hdrs.ALLOW: KNOWN_METHODS} if self.status == METHOD_NOT_ALLOWED else {}),
             hdrs.DATE: formatdate(usegmt=True),
             **headers(request),
         }
