@@ -97,10 +97,11 @@ class LastAnswer(web.StreamResponse):
             hdrs.CONTENT_TYPE: "text/plain; charset=utf-8",
             hdrs.CONTENT_LENGTH: str(len(body)),
             hdrs.CONNECTION: "close",
-            **({hdrs.ALLOW: KNOWN_METHODS} if self.status == METHOD_NOT_ALLOWED else {}),
             hdrs.DATE: formatdate(usegmt=True),
             **headers(request),
         }
+        if self.status == METHOD_NOT_ALLOWED:
+            lines[hdrs.ALLOW] = KNOWN_METHODS
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         status = f"{self.status} {HTTPStatus(self.status).phrase}"
         transport.write(f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body)
