@@ -13,8 +13,12 @@ from rtdemo.plugin_system.producer import Producer, producer
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Broadcast, Message
+from rtdemo.publisher.asynchronous import AsyncPublisher
+from rtdemo.publisher.publish import flush, publish
+from rtdemo.publisher.waiting import PublishCounts
 
 __all__ = [
+    "AsyncPublisher",
     "Broadcast",
     "Check",
     "Client",
@@ -22,10 +26,13 @@ __all__ = [
     "Message",
     "Option",
     "Producer",
+    "PublishCounts",
     "Reason",
     "Refused",
     "Secret",
     "__version__",
+    "flush",
     "hookimpl",
     "producer",
+    "publish",
 ]

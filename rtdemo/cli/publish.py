@@ -20,6 +20,8 @@ from uuid import uuid4
 import click
 
 from rtdemo.errors import PublishError, network_reason, one_line, printable
+from rtdemo.protocol.values import to_json
+from rtdemo.publisher.publication import encode
 
 REQUEST_TIMEOUT_S = 10.0
 """Seconds for one request."""
@@ -40,11 +42,23 @@ class _RetryableError(Exception):
 @click.command()
 @click.argument("text")
 @click.option(
-    "--to", "url", default="http://localhost:3000", show_default=True, help="URL of the server."
+    "--to",
+    "url",
+    envvar="RTDEMO_URL",
+    default="http://localhost:3000",
+    show_default=True,
+    help="URL of the server. [RTDEMO_URL]",
 )
 @click.option("--producer", default="publish", show_default=True, help="Producer name of the messages.")
 @click.option("--token", default="", help="Publish token of the server. [RTDEMO_PUBLISH_TOKEN]")
-def publish(text: str, url: str, producer: str, token: str) -> None:
+@click.option("--value", "form", flag_value="value", help="TEXT is a value as JSON, such as 0.12.")
+@click.option(
+    "--json",
+    "form",
+    flag_value="json",
+    help='TEXT is a message as JSON, such as \'{"producer": "loss", "value": 0.12}\'.',
+)
+def publish(text: str, url: str, producer: str, token: str, form: str | None) -> int:
     """Publish TEXT to all connected clients. If TEXT is -, publish each line of standard input.
 
     It prints the position of each message in the log. If the server may not have received a message, it
@@ -54,13 +68,46 @@ def publish(text: str, url: str, producer: str, token: str) -> None:
     token = token or os.environ.get("RTDEMO_PUBLISH_TOKEN", "")
     address = _address(url)
     is_pipe = text == "-"
-    for line in _lines() if is_pipe else [text]:
-        body = json.dumps({"message": line, "producer": producer}).encode()
+    left_out = 0
+    for number, line in enumerate(_lines() if is_pipe else [text], 1):
+        try:
+            body = _body(line, producer, form)
+        except ValueError as error:
+            if not is_pipe:
+                raise click.UsageError(f"TEXT is {error}") from error
+            click.echo(f"rtdemo: line {number} is {error}; it is left out", err=True)
+            left_out += 1
+            continue
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid4().hex}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(address, body, headers)  # noqa: S310 - only http and https
         click.echo(_publish(url, request, None if is_pipe else MAX_TRIES))
+    return 1 if left_out else 0
+
+
+def _body(text: str, producer: str, form: str | None) -> bytes:
+    """Return the body of a request.
+
+    Arguments:
+        text: as the user gave it.
+        producer: the name to publish under.
+        form: what the text is: `value`, `json`, or None for the message itself.
+
+    Raises:
+        ValueError: if it is not such JSON.
+    """
+    if form is None:
+        return json.dumps({"message": text, "producer": producer}).encode()
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {one_line(error)}") from error
+    if form == "value":
+        return encode(producer, given)
+    if not isinstance(given, dict):
+        raise ValueError("no JSON object")  # noqa: TRY004 - it is about the text
+    return json.dumps({"producer": producer, **to_json(given)[0]}).encode()
 
 
 def _lines() -> Iterable[str]:

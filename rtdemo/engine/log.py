@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict, deque
-from collections.abc import Callable, KeysView
+from collections.abc import Callable, Iterable, KeysView
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,7 +13,7 @@ from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.message import Message, Position, new_epoch
 
 MAX_NUMBERED_PRODUCERS = 10_000
-"""Producers for which a log remembers the number of the newest message."""
+"""Producers for which a log remembers the newest message and its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,9 @@ class Log:
         self._now = now
         self._entries: deque[Entry] = deque()
         self._numbers: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        # The newest entry of each producer; the oldest of these is first.
+        self._latest: OrderedDict[str, Entry] = OrderedDict()
+        self._latest_bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -89,6 +93,14 @@ class Log:
     def producers(self) -> KeysView[str]:
         """The names that messages were published under: a view, since there may be 10,000."""
         return self._numbers.keys()
+
+    @property
+    def latest(self) -> Iterable[Entry]:
+        """The newest entry of each producer, even if it is already dropped, the oldest first.
+
+        They are bounded by the number of names, and by the log's limit of bytes.
+        """
+        return self._latest.values()
 
     def seq(self, producer: str) -> int:
         """Return the number of a producer's newest message; 0 before its first."""
@@ -125,15 +137,28 @@ class Log:
         self.last = entry.position
         self.bytes += len(entry.payload)
         self.set_seq(entry.producer, entry.seq, entry.sent_at)
+        self.set_latest(entry)
         self._expire()
+
+    def set_latest(self, entry: Entry) -> None:
+        """Set the newest entry of a producer, even if the log does not hold it."""
+        older = self._latest.pop(entry.producer, None)
+        self._latest[entry.producer] = entry
+        self._latest_bytes += len(entry.payload) - (len(older.payload) if older is not None else 0)
+        while len(self._latest) > MAX_NUMBERED_PRODUCERS or (
+            self._latest_bytes > self.limits.bytes and len(self._latest) > 1
+        ):
+            self._latest_bytes -= len(self._latest.popitem(last=False)[1].payload)
 
     def restart(self, last: Position) -> None:
         """Drop every entry and continue after a position.
 
-        The producers' numbers are kept if the epoch is the same.
+        The producers' numbers and newest entries are kept if the epoch is the same.
         """
         if last.epoch != self.last.epoch:
             self._numbers.clear()
+            self._latest.clear()
+            self._latest_bytes = 0
         self._entries.clear()
         self.newest = None
         self.bytes = 0
@@ -160,6 +185,24 @@ class Log:
             tail = list(islice(reversed(self._entries), len(self._entries) - start))
             return tail[::-1][:limit]
         return list(islice(self._entries, start, start + limit))
+
+    def start_of(self, seconds: float) -> tuple[Position, bool]:
+        """Return the position before the entries of the last seconds.
+
+        Arguments:
+            seconds: how far back.
+
+        Returns:
+            The position, and whether older entries of that time are no longer in the log.
+        """
+        self._expire()
+        since = self._now() - seconds * 1000
+        # Clocks of servers differ a little, so times may go back: then the place is not exact.
+        skipped = bisect_left(self._entries, since, key=lambda entry: entry.sent_at)
+        oldest = self._entries[0] if self._entries else self.newest
+        dropped = self.last.offset - len(self._entries)
+        is_truncated = dropped > 0 and oldest is not None and oldest.sent_at >= since
+        return Position(self.last.epoch, dropped + skipped), is_truncated
 
     def _expire(self) -> None:
         entries, limits = self._entries, self.limits

@@ -36,6 +36,19 @@ class Audience:
     producers: frozenset[str] | None
     rights: Rights
 
+    def gets(self, entry: Entry, always: bool) -> bool:
+        """Return whether an entry is for these connections.
+
+        Arguments:
+            entry: an entry of the log.
+            always: whether it is also for clients that did not pick its producer.
+        """
+        return (
+            self.transport in entry.transports
+            and (self.producers is None or always or entry.producer in self.producers)
+            and (entry.users is None or entry.users in self.rights)
+        )
+
 
 @lru_cache(4096)
 def audience(
@@ -77,16 +90,23 @@ class Batch:
                 self._parts[audience] = part
             return part
 
+    def truncated_part(self, audience: Audience) -> tuple[bytes, int]:
+        """Return the same as `part`, with a first message that says that the past before it is gone."""
+        data, messages = self.part(audience)
+        first = next((entry for entry, always in self._entries if audience.gets(entry, always)), None)
+        if first is None:
+            return data, messages
+        position, wire_format = str(first.position), audience.wire_format
+        rest = data.removeprefix(wire_format(first.payload, position))
+        return wire_format(with_field(first.payload, b'"truncated":true'), position) + rest, messages
+
     def _join(self, audience: Audience) -> tuple[bytes, int]:
-        picked, transport, rights = audience.producers, audience.transport, audience.rights
         chosen = [
             encoded
             for encoded, (entry, always) in zip(
                 self._encode(audience.wire_format), self._entries, strict=True
             )
-            if transport in entry.transports
-            and (picked is None or always or entry.producer in picked)
-            and (entry.users is None or entry.users in rights)
+            if audience.gets(entry, always)
         ]
         return b"".join(chosen), len(chosen)
 
@@ -96,3 +116,22 @@ class Batch:
                 wire_format(entry.payload, str(entry.position)) for entry, _ in self._entries
             ]
         return self._encoded[wire_format]
+
+
+def with_field(payload: bytes, field: bytes) -> bytes:
+    """Return the JSON of a message with one more field at its end.
+
+    Arguments:
+        payload: the JSON of a message.
+        field: name and value, such as `"truncated":true`.
+    """
+    return payload[:-1] + b"," + field + b"}"
+
+
+def at_position(entry: Entry, position: str) -> bytes:
+    """Return the JSON of an entry with another position as its `id`.
+
+    Only the first one is replaced: in the text before it quotes are escaped, and the value is last.
+    """
+    own = b'"id":"%b"' % str(entry.position).encode()
+    return entry.payload.replace(own, b'"id":"%b"' % position.encode(), 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +14,8 @@ from random import getrandbits
 from rtdemo.engine.log import Entry, Log
 from rtdemo.hub.batch import NO_RIGHTS, Audience, Batch, Rights
 from rtdemo.hub.connection import POSITION_UPDATE_ENTRIES, Connection
+from rtdemo.hub.opening import Opening
+from rtdemo.hub.past import NO_PAST, Past
 from rtdemo.hub.selection import Selection
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Position, parse_position
@@ -115,6 +117,8 @@ class Fanout:
         # Connections with a position that only another server can have sent. Value: whether the engine
         # has read the end of the log at least once since the connection began.
         self._unverified: dict[Connection, bool] = {}
+        # What new connections get before live messages, if they asked for it.
+        self._openings: dict[Connection, Opening] = {}
         # The sets of users that entries are restricted to, and the newest one of each producer's name.
         self._restrictions: set[frozenset[str]] = set()
         self.users_by_producer: dict[str, frozenset[str]] = {}
@@ -151,7 +155,13 @@ class Fanout:
         """Start the live messages after the newest entry of the log."""
         self._swept = self._sweep_end = self._log.last.offset
 
-    def add(self, connection: Connection, selection: Selection, last_event_id: str | None) -> None:
+    def add(
+        self,
+        connection: Connection,
+        selection: Selection,
+        last_event_id: str | None,
+        past: Past = NO_PAST,
+    ) -> None:
         """Add a new connection. It gets no entries before `begin`.
 
         It has a position from now on, unless the log no longer has the messages that it missed.
@@ -159,12 +169,27 @@ class Fanout:
         Arguments:
             selection: what its client asked for.
             last_event_id: the position that the client has reached; None for a new client.
+            past: what a new client receives before live messages.
         """
         connection.replaying = True
-        position = parse_position(last_event_id) if last_event_id is not None else self._log.last
+        position: Position | None = self._log.last
+        if last_event_id is not None:
+            position = parse_position(last_event_id)
+        elif past != NO_PAST:
+            position = self._open(connection, past)
         if position is not None and (self._log.holds(position) or self._may_exist(position)):
             connection.position = position
         self._enter_group(connection, selection)
+
+    def _open(self, connection: Connection, past: Past) -> Position:
+        """Note what a new connection gets before live messages; return where the log begins for it."""
+        start, is_truncated = (
+            self._log.start_of(past.seconds) if past.seconds else (self._log.last, False)
+        )
+        # What is in the log behind the start comes from there.
+        older = [entry for entry in self._log.latest if entry.position.offset <= start.offset]
+        self._openings[connection] = Opening(deque(older if past.latest else ()), is_truncated)
+        return start
 
     def begin(self, connection: Connection) -> None:
         """Send a connection the messages that its client missed, or report that they are lost.
@@ -198,6 +223,7 @@ class Fanout:
     def leave(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
         self._unverified.pop(connection, None)
+        self._openings.pop(connection, None)
         self._leave_group(connection)
 
     def deliver(self, entry: Entry) -> None:
@@ -257,23 +283,38 @@ class Fanout:
         if connection.is_full:
             loop.call_later(FULL_OUTBOX_RETRY_S, self.catch_up, connection, has_waited)
             return
-        if connection.offset < last.offset:
-            batch = self._batch_after(connection.offset)
-            data, messages = batch.part(connection.audience)
+        opening = self._openings.get(connection)
+        has_more = connection.offset < last.offset or (opening is not None and bool(opening.latest))
+        if has_more:
+            data, messages, end = self._next_part(connection, opening)
             is_free = has_waited or not data
             wait = 0.0 if is_free else self._replay_wait(connection.client.remote, len(data))
             if wait > 0.0:
                 again = partial(self.catch_up, connection, has_waited=True)
                 self._clock.call_at(self._clock.time() + wait, again)
                 return
+            if opening is not None:
+                opening.advance(messages)
             if messages:
-                connection.forward(data, messages, batch.last)
+                connection.forward(data, messages, end)
             else:
-                connection.pass_over(batch.last)
-        if connection.offset < last.offset:
+                connection.pass_over(end)
+        if connection.offset < last.offset or (opening is not None and opening.latest):
             loop.call_soon(self.catch_up, connection)
         else:
+            self._openings.pop(connection, None)
             connection.replaying = False
+
+    def _next_part(self, connection: Connection, opening: Opening | None) -> tuple[bytes, int, int]:
+        """Return what a connection gets next: bytes, their number of messages, and the last offset."""
+        audience = connection.audience
+        if opening is not None and opening.latest:
+            data, messages = opening.part(audience, str(connection.position), self._always)
+            return data, messages, connection.offset
+        batch = self._batch_after(connection.offset)
+        is_truncated = opening is not None and opening.is_truncated
+        data, messages = (batch.truncated_part if is_truncated else batch.part)(audience)
+        return data, messages, batch.last
 
     def _may_exist(self, position: Position | None) -> bool:
         """Return whether another server may have sent a position that this copy does not hold."""

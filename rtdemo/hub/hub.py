@@ -25,6 +25,7 @@ from rtdemo.hub.expiry import Expiry
 from rtdemo.hub.fanout import Fanout
 from rtdemo.hub.limits import Limits
 from rtdemo.hub.outbox import Outbox
+from rtdemo.hub.past import NO_PAST, Past
 from rtdemo.hub.selection import KnownNames, Selection
 from rtdemo.hub.shared_producers import SharedProducers
 from rtdemo.hub.statistics import Statistics, Traffic
@@ -178,6 +179,7 @@ class Hub:
         selection: Selection,
         last_event_id: str | None = None,
         expires: float | None = None,
+        past: Past = NO_PAST,
     ) -> None:
         """Add a connection, start its producers, and send what its client missed.
 
@@ -188,13 +190,14 @@ class Hub:
             selection: what the client asked for.
             last_event_id: position in the log that the client has reached; None for a new client.
             expires: when its login expires, in seconds since the Unix epoch; None for never.
+            past: what a new client gets before live messages.
         """
         client = connection.client
         self._connections[client.id] = connection
         self.limits.opened(client.remote)
         if expires is not None:
             self._expiry.add(connection, expires - time.time())
-        self._fanout.add(connection, selection, last_event_id)
+        self._fanout.add(connection, selection, last_event_id, past)
         self.connection_log.connected(client)
         self.plugins.hooks.connected(client)
         private_producers.start(connection, self.plugins.producers_for(client), self.schedule)

@@ -57,6 +57,8 @@ class ProducerStatistics(msgspec.Struct, rename="camel"):
         blocked: runs that blocked the event loop for over 100 ms.
         last_error: one line about the last failure.
         users: names of the users that receive it; None for everyone. /api/producers leaves it out.
+        title, unit, low, high: how it describes itself; empty or None where it does not.
+        nulls: NaNs and infinities in its values, which were sent as null.
     """
 
     name: str
@@ -72,6 +74,11 @@ class ProducerStatistics(msgspec.Struct, rename="camel"):
     blocked: int = 0
     last_error: str | None = None
     users: frozenset[str] | None = None
+    title: str = ""
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    nulls: int = 0
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -83,6 +90,7 @@ class ProducerStatistics(msgspec.Struct, rename="camel"):
         self.runs += other.runs
         self.failures += other.failures
         self.blocked += other.blocked
+        self.nulls += other.nulls
         self.state = max(self.state, other.state, key=STATES.index)
         self.last_error = self.last_error or other.last_error
 
@@ -104,6 +112,11 @@ def of_producer(supervisor: Supervisor) -> ProducerStatistics:
         blocked=supervisor.blocked,
         last_error=supervisor.last_error,
         users=producer.admitted_users,
+        title=producer.title,
+        unit=producer.unit,
+        low=producer.low,
+        high=producer.high,
+        nulls=supervisor.nulls,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any, TypedDict, Unpack, cast, overload
@@ -13,8 +13,10 @@ from rtdemo.errors import ProducerError
 from rtdemo.protocol.client import TRANSPORTS, Client, Transport, is_user_name
 from rtdemo.protocol.message import Message
 
-Content = str | Mapping[str, Any] | Message | None
+Content = str | float | Mapping[Any, Any] | Sequence[Any] | Message | None
 Function = Callable[..., Content | Awaitable[Content] | AsyncIterator[Content]]
+_MAX_CHARS = {"title": 100, "unit": 20}
+"""Characters of the texts that describe a producer."""
 MIN_PERIOD_S = 0.01
 """Shortest period and shortest timeout of a producer, in seconds."""
 
@@ -26,8 +28,9 @@ class Producer:
     Arguments:
         name: the `producer` of its messages; unique on each transport, without a comma.
         function: a sync function, an async function or an async generator. It takes no argument or
-            `client`; a shared one takes no argument or `seq`. It returns (or yields) text, a dict (sent
-            as JSON text), a `Message`, or None to send nothing this time.
+            `client`; a shared one takes no argument or `seq`. It returns (or yields) text; a number, a
+            bool, a dict or a list, which is sent as the message's `value` and as its text; a `Message`;
+            or None to send nothing this time.
         every: seconds between two runs, 0.01 or more. Without it a function runs once, at connect. An
             async generator has no period; it runs from connect on.
         transports: `["websocket"]` or `["sse"]` for one transport; both by default.
@@ -39,6 +42,9 @@ class Producer:
         always: run it also for a client that selected other producers.
         users: names of the users that receive it, as login gives them; everyone by default. Other
             clients receive none of its messages, and do not see its name.
+        title: what its values are, for people, such as `Boiler`; its name by default.
+        unit: unit of its values, such as `°C`. It is part of a number's text.
+        low, high: range in which its values usually are, for charts.
 
     Attributes:
         admitted_users: `users` as a set; None for everyone.
@@ -61,6 +67,10 @@ class Producer:
     timeout: float = 10.0
     always: bool = False
     users: Iterable[str] | None = None
+    title: str = ""
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
     admitted_users: frozenset[str] | None = field(init=False, repr=False)
     is_stream: bool = field(init=False, repr=False)
     run: Callable[[Client | MessageNumbers | None], Any] = field(init=False, repr=False)
@@ -80,6 +90,7 @@ class Producer:
         set_field("admitted_users", self._checked_users())
         self._check_kind()
         self._check_times()
+        self._check_description()
         set_field("run", self._bind())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -136,6 +147,19 @@ class Producer:
                 f"jitter={self.jitter!r} must be a number of seconds, 0 or more, and less than every"
             )
 
+    def _check_description(self) -> None:
+        for field_name, longest in _MAX_CHARS.items():
+            text = getattr(self, field_name)
+            if not isinstance(text, str) or not text.isprintable() or len(text) > longest:
+                raise self._error(
+                    f"{field_name}={text!r} must be printable text of at most {longest} characters"
+                )
+        for bound in (self.low, self.high):
+            if bound is not None and not _is_at_least(-math.inf, bound):
+                raise self._error(f"low and high must be numbers; one is {bound!r}")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise self._error(f"low={self.low!r} must be less than high={self.high!r}")
+
     def _bind(self) -> Callable[[Client | MessageNumbers | None], Any]:
         function = self.function
         try:
@@ -172,6 +196,10 @@ class Traits(TypedDict, total=False):
     timeout: float
     always: bool
     users: Iterable[str] | None
+    title: str
+    unit: str
+    low: float | None
+    high: float | None
 
 
 @overload

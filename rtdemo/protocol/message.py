@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,7 @@ class Message(msgspec.Struct, omit_defaults=True, frozen=True):
         id: the message's position in the log, if it is shared. In the welcome and in messages of
             `resume`: the position after which the client continues.
         lost: whether the client has missed messages for good; only in messages of `resume`.
+        value: what the message says, for programs: any JSON; left out for a text.
     """
 
     message: str
@@ -40,6 +41,8 @@ class Message(msgspec.Struct, omit_defaults=True, frozen=True):
     client: str | None = None
     id: str | None = None
     lost: bool = False
+    # Last: whoever edits the encoded message finds the other fields before any content of a value.
+    value: Any = msgspec.UNSET
 
     def sent(self, at: float, producer: str, seq: int) -> Message:
         """Return a copy with its time, producer and number.

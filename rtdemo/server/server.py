@@ -23,6 +23,8 @@ from rtdemo.hub.hub import Hub
 from rtdemo.hub.outbox import Outbox
 from rtdemo.plugin_system.discovery import Source, discover, plugin_folders
 from rtdemo.plugin_system.manager import PluginManager
+from rtdemo.publisher import this_process
+from rtdemo.publisher.this_process import RunningServer
 from rtdemo.server.descriptors import BoundedSite, Descriptors
 from rtdemo.server.open_files import limit_of_process
 from rtdemo.server.reload import Reloader
@@ -43,6 +45,7 @@ from rtdemo.web.app_keys import Sites, Started
 from rtdemo.web.http_connection import HttpRunner
 from rtdemo.web.login import Login
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
+from rtdemo.web.publish_here import PublisherHere
 from rtdemo.web.tickets import Tickets, values_for
 
 if TYPE_CHECKING:
@@ -115,6 +118,7 @@ class Server:
         self._runner: HttpRunner | None = None
         self._watching: asyncio.Future[None] | None = None
         self._loop_lag: LoopLag
+        self._published_here: RunningServer
         self._other_workers: OtherWorkers
         self._descriptors: Descriptors
         self.plugins: PluginManager
@@ -145,6 +149,8 @@ class Server:
         loop = asyncio.get_running_loop()
         clock = self._clock or LoopClock(loop)
         verifier = _load_verifier(self.settings)
+        # Before the plugins: one may start a thread that publishes.
+        self._published_here = this_process.register()
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
         self.plugins.collect_shared()
@@ -195,6 +201,7 @@ class Server:
             await self._runner.cleanup()
             raise
         self._loop_lag.start()
+        self._published_here.open(PublisherHere(self.hub).publish)
         if self.settings.reload:
             reloader = Reloader(self.hub, self.discover)
             folders = plugin_folders(self.settings.plugins_dir, self.files)
@@ -242,6 +249,7 @@ class Server:
         """
         if self._runner is None:
             return
+        self._published_here.close()
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})

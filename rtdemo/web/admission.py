@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
 from rtdemo.errors import Refused
+from rtdemo.hub.past import NO_PAST, Past, read_past
 from rtdemo.hub.selection import Selection, SelectionError, read_producers, read_speed
 from rtdemo.protocol.client import Client, Transport
 from rtdemo.web.app_keys import HUB, SETTINGS, SITES
@@ -24,7 +26,21 @@ _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def admit(request: web.Request, transport: Transport, user: str | None) -> tuple[Client, Selection]:
+class Admitted(NamedTuple):
+    """A client whose connection may open, and what it asked for.
+
+    Arguments:
+        client: the peer.
+        selection: what it receives.
+        past: what it receives before live messages.
+    """
+
+    client: Client
+    selection: Selection
+    past: Past
+
+
+def admit(request: web.Request, transport: Transport, user: str | None) -> Admitted:
     """Return the client of a request that opens a connection, and what it asked for.
 
     Arguments:
@@ -46,10 +62,10 @@ def admit(request: web.Request, transport: Transport, user: str | None) -> tuple
         raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)
     address = client_address(request)
     if not request.query_string:
-        return Client(transport, address, user, _NO_QUERY), Selection()
+        return Admitted(Client(transport, address, user, _NO_QUERY), Selection(), NO_PAST)
     query = {name: value for name, value in request.query.items() if name != TICKET}
     client = Client(transport, address, user, query)
-    return client, selection(request, client)
+    return Admitted(client, selection(request, client), past(request))
 
 
 def last_event_id(request: web.Request) -> str | None:
@@ -78,6 +94,18 @@ def selection(request: web.Request, client: Client) -> Selection:
             return Selection(None, speed)
         known = request.app[HUB].names(client) if last_event_id(request) is None else names
         return Selection(read_producers(names, known), speed)
+    except SelectionError as error:
+        raise Refused(400, str(error)) from error
+
+
+def past(request: web.Request) -> Past:
+    """Return what the query `?latest=1&rewind=10m` asks for.
+
+    Raises:
+        Refused: 400 with what is allowed.
+    """
+    try:
+        return read_past(request.query)
     except SelectionError as error:
         raise Refused(400, str(error)) from error
 

@@ -224,7 +224,7 @@ class HttpConnection(web.RequestHandler):
             server.heads.start(self)
         if parser.body is None or parser.heads != heads:
             server.bodies.stop(self)
-        if parser.body is not None:
+        if parser.body is not None and not parser.is_unbounded:
             server.bodies.start(self)
 
     def _drop(self, parser: RequestParser) -> None:
@@ -252,6 +252,14 @@ class HttpConnection(web.RequestHandler):
         sentence = f"the body did not arrive within {BODY_TIMEOUT_S:g} s; send the request again"
         self._parser.fail_body(Refused(408, sentence), "body_time")
         self._drop(self._parser)
+
+    def allow_long_body(self) -> None:
+        """Let the body of the present request be of any length, and take any time.
+
+        For a handler that has checked who sends it, and reads it as a stream.
+        """
+        self._parser.is_unbounded = True
+        self._server.bodies.stop(self)
 
     def pause_writing(self) -> None:
         """Watch a client that has not taken 64 KiB of an answer."""

@@ -39,6 +39,7 @@ _PRODUCER_COUNTERS = {
     "runs": "Runs of a producer.",
     "failures": "Runs of a producer that raised an error, returned a wrong type, or took too long.",
     "blocked": "Runs of a producer that blocked the event loop for over 100 ms.",
+    "nulls": "NaNs and infinities in a producer's values, which were sent as null.",
 }
 
 

@@ -77,6 +77,7 @@ class RequestParser:
         head_bytes: bytes of the head that has begun; 0 while there is none.
         body: of the last request, while it is not complete.
         is_answered: whether the answer to that request is sent.
+        is_unbounded: whether that body may be of any length: its handler reads it as a stream.
         has_failed: whether nothing more is parsed.
         exceeded: name of the limit for which it has failed; empty if it is none.
         dropped_bytes: bytes that arrived after that.
@@ -99,6 +100,7 @@ class RequestParser:
         "head_bytes",
         "heads",
         "is_answered",
+        "is_unbounded",
     )
 
     def __init__(self, parser: HttpRequestParser) -> None:
@@ -106,7 +108,7 @@ class RequestParser:
         self.heads = 0
         self.head_bytes = 0
         self.body: StreamReader | None = None
-        self.is_answered = False
+        self.is_answered = self.is_unbounded = False
         self.has_failed = False
         self.exceeded = ""
         self.dropped_bytes = 0
@@ -212,7 +214,9 @@ class RequestParser:
         left = self._body_left
         stop = min(at + (CHUNKED_PIECE_BYTES if left is None else left), len(data))
         self._body_bytes += stop - at
-        if self._body_bytes > MAX_BODY_BYTES:
+        if self.is_unbounded:
+            pass
+        elif self._body_bytes > MAX_BODY_BYTES:
             error = Refused(413, f"the body is over {MAX_BODY_BYTES // 1024} KiB; send less")
             self.fail_body(error, "body_size")
         elif left is None and self._framing_bytes(stop - at) > MAX_FRAMING_BYTES:
@@ -301,6 +305,7 @@ class RequestParser:
         if payload.is_eof():
             return
         self.body = payload
+        self.is_unbounded = False
         self.is_answered = False
         self._body_bytes = 0
         # Some of it may have been parsed with the end of a chunked body before it.

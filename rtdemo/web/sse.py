@@ -48,7 +48,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         raise Refused(406, f"this address sends only {MEDIA_TYPE}, and the request's Accept excludes it")
     check_connect(request)
     identity = await identify(request)
-    client, selection = admit(request, "sse", identity.user)
+    admitted = admit(request, "sse", identity.user)
     heartbeat_s = heartbeat.requested(request)
     if request.method == hdrs.METH_HEAD:
         # Not the response itself: aiohttp-sse refuses HEAD.
@@ -62,8 +62,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
     if transport is None or transport.is_closing():
         return Left()
     is_chunked = request.version >= HttpVersion11
-    protocol = EventStream(request, transport, client, is_chunked)
-    return protocol.run(request, head, selection, identity.expires, heartbeat_s, probe)
+    protocol = EventStream(request, transport, admitted.client, is_chunked)
+    return protocol.run(request, head, admitted, identity.expires, heartbeat_s, probe)
 
 
 class EventStream(StreamProtocol, asyncio.Protocol):

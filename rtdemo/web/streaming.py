@@ -16,14 +16,14 @@ from aiohttp import web
 from rtdemo.hub.connection import Connection
 from rtdemo.hub.hub import Hub
 from rtdemo.hub.outbox import SocketOutbox
-from rtdemo.hub.selection import Selection
+from rtdemo.hub.past import NO_PAST
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.wire import WireFormat
 from rtdemo.timing.schedule import Tick
 from rtdemo.web import request_info
-from rtdemo.web.admission import last_event_id
+from rtdemo.web.admission import Admitted, last_event_id
 from rtdemo.web.app_keys import HEARTBEATS, HUB, SETTINGS
 from rtdemo.web.heartbeat import Heartbeat
 from rtdemo.web.probe_streams import NOTHING, Probe
@@ -82,7 +82,7 @@ class StreamProtocol(SocketOutbox):
         self,
         request: web.Request,
         head: bytes,
-        selection: Selection,
+        admitted: Admitted,
         expires: float | None,
         heartbeat_s: int | None = None,
         probe: Probe | None = None,
@@ -92,7 +92,7 @@ class StreamProtocol(SocketOutbox):
         Arguments:
             request: as given.
             head: the head of the answer, not sent yet.
-            selection: what the client asked for.
+            admitted: what the client asked for.
             expires: when its login expires, in seconds since the Unix epoch; None for never.
             heartbeat_s: seconds of silence before a heartbeat that a script sees; None for none.
             probe: sends its own messages in the place of all others and of heartbeats; None for an
@@ -106,8 +106,10 @@ class StreamProtocol(SocketOutbox):
         rest = _forget(request)
         schedule = request.app[HEARTBEATS]
         try:
-            wanted = selection if probe is None else NOTHING
-            self.hub.join(self.connection, wanted, last_event_id(request), expires)
+            wanted = admitted if probe is None else admitted._replace(selection=NOTHING, past=NO_PAST)
+            self.hub.join(
+                self.connection, wanted.selection, last_event_id(request), expires, wanted.past
+            )
             if probe is not None:
                 probe.begin(self.connection)
             elif heartbeat_s is not None:

@@ -76,7 +76,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     check_origin(request)
     check_connect(request)
     identity = await identify(request)
-    client, selection = admit(request, "websocket", identity.user)
+    admitted = admit(request, "websocket", identity.user)
     heartbeat_s = heartbeat.requested(request)
     agreed = compression.negotiate(request)
     transport = request.transport
@@ -87,12 +87,12 @@ async def socket(request: web.Request) -> web.StreamResponse:
     opened: WebSocket
     if agreed is None:
         kind = WebSocket if probe is None else ProbeWebSocket
-        opened, head = kind(request, transport, client), accept_handshake(request, more)
+        opened, head = kind(request, transport, admitted.client), accept_handshake(request, more)
     else:
         compressed = CompressedWebSocket if probe is None else CompressedProbeWebSocket
-        opened = compressed(request, transport, client, agreed.wire_format)
+        opened = compressed(request, transport, admitted.client, agreed.wire_format)
         head = accept_handshake(request, more | {hdrs.SEC_WEBSOCKET_EXTENSIONS: agreed.answer})
-    return opened.run(request, head, selection, identity.expires, heartbeat_s, probe)
+    return opened.run(request, head, admitted, identity.expires, heartbeat_s, probe)
 
 
 class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):

@@ -130,14 +130,14 @@ def test_check_prints_ok_and_fail(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mixed.py").write_text(
         "from rtdemo import producer\n"
         "@producer(every=1)\ndef good(): return 'x'\n"
-        "@producer(every=1)\ndef bad(): return 1\n"
+        "@producer(every=1)\ndef bad(): return b'1'\n"
     )
     done = run("check", "mixed.py")
     assert (done.returncode, done.stderr) == (1, "")
     loads, good, bad = done.stdout.splitlines()
     assert loads.startswith("ok    plugin 'mixed' loads")
     assert good == "ok    good: 200 runs"
-    assert bad.startswith("fail  bad: ContentTypeError: returned int")
+    assert bad.startswith("fail  bad: ContentTypeError: returned a value of type bytes")
     assert run("check", "message").returncode == 0
     (tmp_path / "mixed.py").write_text("import nix\n")
     broken = run("check", "mixed.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
@@ -89,11 +90,17 @@ class RecordingClient:
     """Follow a server over one transport; reconnect and resume when the connection ends."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, url: str, transport: Literal["websocket", "sse"]
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        transport: Literal["websocket", "sse"],
+        query: str = "",
     ) -> None:
         self.http = http
         self.url = url
         self.transport = transport
+        self.query = query
+        self.seconds_to_first_text: float | None = None
         self.record = DeliveryRecord()
         self.is_connected = False
         self._connection: aiohttp.ClientResponse | aiohttp.ClientWebSocketResponse | None = None
@@ -125,6 +132,7 @@ class RecordingClient:
 
     async def _connect(self) -> None:
         connecting = self._websocket if self.transport == "websocket" else self._sse
+        began = time.monotonic()
         async with connecting() as messages:
             while True:
                 async with asyncio.timeout(SILENCE_TIMEOUT_S):
@@ -133,11 +141,13 @@ class RecordingClient:
                     return
                 self.record.add(json.loads(message))
                 self.is_connected = True
+                if self.seconds_to_first_text is None and self.record.texts:
+                    self.seconds_to_first_text = time.monotonic() - began
 
     @asynccontextmanager
     async def _websocket(self) -> AsyncIterator[AsyncIterator[str]]:
-        query = f"?last_event_id={self.record.position}" if self.record.position else ""
-        async with self.http.ws_connect(f"{self.url}/ws{query}") as socket:
+        position = f"&last_event_id={self.record.position}" if self.record.position else ""
+        async with self.http.ws_connect(f"{self.url}/ws?{self.query}{position}") as socket:
             self._connection = socket
 
             async def texts() -> AsyncIterator[str]:
@@ -150,7 +160,7 @@ class RecordingClient:
     @asynccontextmanager
     async def _sse(self) -> AsyncIterator[AsyncIterator[str]]:
         headers = {"Last-Event-ID": str(self.record.position)} if self.record.position else {}
-        async with self.http.get(f"{self.url}/api/sse", headers=headers) as response:
+        async with self.http.get(f"{self.url}/api/sse?{self.query}", headers=headers) as response:
             response.raise_for_status()
             self._connection = response
 

@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import random
 import signal
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import aiohttp
 
+from rtdemo import AsyncPublisher
+from rtdemo.protocol.client import TRANSPORTS
+from rtdemo.protocol.message import Position, parse_position
 from tests.cluster.deployment import TICKER, Deployment, deployment
 from tests.cluster.many_clients import (
     ClientGroup,
     DeliveryReport,
     connected_clients,
+    summarize,
     wait_until_all_connected,
 )
 from tests.cluster.process import Process, rtdemo
@@ -106,6 +113,81 @@ def _longest_gap(clients: list[RecordingClient]) -> float:
     return max(ticks[number + 1] - ticks[number] for number in numbers[:-1])
 
 
+REWIND_S, STAY_S = 5.0, 2.0
+"""Seconds of the past that each client of `rewind` asks for, and for which it stays."""
+
+
+async def rewind(
+    folder: Path, number: int = 500, seconds: float = 30.0, rate: int = 200
+) -> tuple[Reports, float]:
+    """Let clients join with `?rewind=5s` on two servers, while values are published, and leave again.
+
+    Arguments:
+        number: clients of each transport; half of each join at each server.
+        seconds: over which they join.
+        rate: values published a second.
+
+    Returns:
+        The reports, and the median of the seconds from a client's connect to its first value.
+    """
+    connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
+    async with (
+        deployment(folder) as parts,
+        AsyncPublisher(parts.servers[0].url) as publisher,
+        aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
+    ):
+        published: dict[Position, str] = {}
+        publishing = asyncio.ensure_future(_publish_values(publisher, rate, published))
+        await asyncio.sleep(REWIND_S + 1)
+        clients = [
+            RecordingClient(http, parts.servers[index % 2].url, transport, f"rewind={REWIND_S:.0f}s")
+            for index in range(number)
+            for transport in TRANSPORTS
+        ]
+        visits = []
+        for client in clients:
+            visits.append(asyncio.ensure_future(_visit(client)))
+            await asyncio.sleep(seconds / len(clients))
+        arrivals = await asyncio.gather(*visits)
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
+    sent_at = {place: at for client in clients for place, at in client.record.sent_at.items()}
+    for client, arrived in zip(clients, arrivals, strict=True):
+        # The server looked at its clock before the first value had arrived.
+        first = min(client.record.texts)
+        late = [
+            place for place, at in sent_at.items() if at >= arrived - REWIND_S * 1000 and place < first
+        ]
+        client.record.missing += len(late)
+    delays = [client.seconds_to_first_text or math.inf for client in clients]
+    end = Position(next(iter(published)).epoch, 0)
+    return summarize(clients, published, end), median(delays)
+
+
+async def _visit(client: RecordingClient) -> float:
+    """Connect, stay a while after the first value, and leave; return when it had arrived, in ms."""
+    running = asyncio.ensure_future(client.run())
+    while not client.record.texts:
+        await asyncio.sleep(0.05)
+    arrived = time.time() * 1000
+    await asyncio.sleep(STAY_S)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    return arrived
+
+
+async def _publish_values(publisher: AsyncPublisher, rate: int, published: dict[Position, str]) -> None:
+    pause, number = 0.1, 0
+    while True:
+        texts = [f"value {number + index}" for index in range(round(rate * pause))]
+        calls = [publisher.publish("value", number, text) for text in texts]
+        number += len(texts)
+        found, _ = await asyncio.gather(asyncio.gather(*calls), asyncio.sleep(pause))
+        for position, text in zip(map(parse_position, found), texts, strict=True):
+            assert position is not None
+            published[position] = text
+
+
 Step = Callable[[Process, ClientGroup], Awaitable[None]]
 
 
@@ -171,6 +253,10 @@ def _print(reports: Reports) -> None:
 async def _run(options: argparse.Namespace, folder: Path) -> None:
     if options.scenario == "chaos":
         _print(await chaos(folder, options.clients, options.seconds, options.away, options.flush))
+    elif options.scenario == "rewind":
+        reports, delay = await rewind(folder, options.clients, options.seconds, options.rate)
+        _print(reports)
+        print(f"first value after {delay:.3f} s (median)")
     elif options.scenario == "paused-leader":
         reports, gap = await paused_leader(folder, options.clients, options.seconds)
         _print(reports)
@@ -194,12 +280,13 @@ async def _run(options: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     """Run one scenario and print its reports."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenario", choices=["chaos", "paused-leader", "workers"])
+    parser.add_argument("scenario", choices=["chaos", "paused-leader", "rewind", "workers"])
     parser.add_argument("--clients", type=int, default=200, help="of each transport")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--away", type=float, default=10.0, help="seconds for which Redis does not run")
     parser.add_argument("--flush", action="store_true", help="restart Redis without its data")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rate", type=int, default=200, help="values published a second")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_run(options, Path(folder)))

@@ -15,6 +15,7 @@ from tests.cluster.scenarios import (
     kill_a_worker,
     paused_leader,
     replace_workers,
+    rewind,
     workers,
 )
 
@@ -44,6 +45,14 @@ def test_record_counts_every_fault() -> None:
     assert (record.duplicates, record.missing) == (3, 7)
     record.add({"client": "c", "id": "c-12"})
     assert record.missing == 8
+
+
+async def test_clients_that_join_late_have_the_whole_past(tmp_path: Path) -> None:
+    """On both servers of a deployment, while values are published: no gap, and nothing twice."""
+    reports, _ = await rewind(tmp_path, number=20, seconds=1.5)
+    assert faults(reports) == []
+    assert all(report.connections == report.clients == 20 for report in reports.values())
+    assert all(report.received > 20 * 500 for report in reports.values())
 
 
 async def test_nothing_is_missed_while_everything_breaks(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -94,9 +94,14 @@ def parse(arguments: list[str]) -> None:
     assert [file for file in named if file.suffix != ".py"] == []
 
 
+async def standard_input() -> AsyncIterator[bytes]:
+    yield b'{"value": 1.5}\n'
+
+
 def request(arguments: list[str], url: str) -> httpx.Request:
     """Return the request that curl would send, to the server at `url`."""
-    method, headers, body, address = "GET", {}, "", ""
+    method, headers, address = "GET", {}, ""
+    body: str | AsyncIterator[bytes] = ""
     rest = iter(arguments)
     for argument in rest:
         if argument == "-X":
@@ -106,6 +111,10 @@ def request(arguments: list[str], url: str) -> httpx.Request:
             headers[name] = value
         elif argument == "-d":
             method, body = "POST", next(rest)
+        elif argument == "-T":
+            # It reads standard input, and sends that in chunks, without a content type.
+            assert next(rest) == "-"
+            method, body = "PUT", standard_input()
         elif argument != "-N":
             address = argument.removeprefix("http://")
     return httpx.Request(

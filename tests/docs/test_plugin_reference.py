@@ -52,6 +52,7 @@ def test_every_keyword_of_a_producer_is_documented() -> None:
     """With its default; and nothing that is none."""
     rows = table(section(REFERENCE, "Producers"))
     fields = {field.name: field.default for field in dataclasses.fields(Producer) if field.init}
+    fields |= {name: '""' for name, default in fields.items() if default == ""}
     assert set(rows) == set(fields)
     assert set(Traits.__annotations__) == set(fields) - {"function"}
     plain = {name: str(default) for name, default in fields.items() if f"`{default}`" in rows[name][0]}

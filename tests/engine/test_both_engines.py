@@ -87,3 +87,26 @@ async def test_single_server_leads_and_may_publish_as_the_leader(make: Make) -> 
     follower = await make()
     await eventually(lambda: follower.leads)
     assert len(await follower.publish("x", leading=True)) == 1
+
+
+async def test_newest_message_of_each_producer_outlives_the_log(make: Make) -> None:
+    """It is kept beyond the limit of the log, for clients that open a page later."""
+    follower = await make(limits=LogLimits(count=2))
+    for name, text in (("slow", "1"), ("fast", "2"), ("fast", "3"), ("other", "4"), ("fast", "5")):
+        await follower.engine.publish(drafts(text, producer=name))
+    await eventually(lambda: len(follower.entries) == 5)
+    latest = follower.engine.log.latest
+    texts = [(entry.producer, json.loads(entry.payload)["message"]) for entry in latest]
+    assert texts == [("slow", "1"), ("other", "4"), ("fast", "5")]
+
+
+async def test_newest_messages_are_bounded_by_bytes(make: Make) -> None:
+    """Those of the producers that published longest ago are forgotten, but never the newest one."""
+    follower = await make(limits=LogLimits(bytes=2000))
+    for name in "abcd":
+        await follower.engine.publish(drafts("x" * 700, producer=name))
+    await eventually(lambda: len(follower.entries) == 4)
+    assert [entry.producer for entry in follower.engine.log.latest] == ["c", "d"]
+    await follower.engine.publish(drafts("x" * 9000, producer="e"))
+    await eventually(lambda: len(follower.entries) == 5)
+    assert [entry.producer for entry in follower.engine.log.latest] == ["e"]

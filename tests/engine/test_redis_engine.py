@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from rtdemo.engine.interface import Draft
 from rtdemo.engine.log import LogLimits
 from rtdemo.engine.redis.client import Keys, Redis
 from rtdemo.engine.redis.engine import RedisEngine
 from rtdemo.engine.redis.lease import PRESENCE_S
 from rtdemo.errors import EngineError, NotLeading, Unavailable
-from rtdemo.protocol.message import Position
+from rtdemo.protocol.message import Message, Position
 from tests.certificate import self_signed
 from tests.clients import eventually
 from tests.engine.conftest import KEYS, Follower, Make, drafts
@@ -439,3 +441,38 @@ async def test_redis_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         await follower.engine.close()
     finally:
         await server.stop()
+
+
+async def test_server_that_starts_later_has_the_newest_messages(join: Make, redis: Redis) -> None:
+    """Also those that the log has dropped, with value, number, time, transports and users."""
+    small = LogLimits(count=1)
+    first = await join(limits=small)
+    draft = Draft(Message("1.5", value=1.5), "slow", ("sse",), frozenset({"ann"}))
+    await first.engine.publish([draft])
+    await first.publish("other")
+    later = await join(limits=small)
+    await eventually(lambda: len(first.entries) == 2)
+    assert list(later.engine.log.latest) == list(first.engine.log.latest) == first.entries
+    assert json.loads(first.entries[0].payload)["value"] == 1.5
+
+
+async def test_newest_messages_in_redis_are_bounded(join: Make, redis: Redis) -> None:
+    """By the names, and by the bytes of a log; a new log begins without them."""
+    follower = await join(limits=LogLimits(bytes=3000))
+    for name in "abcdefgh":
+        await follower.engine.publish(drafts("x" * 700, producer=name))
+    assert await redis.zrange(KEYS.latest_names, 0, -1) == ["f", "g", "h"]
+    assert sorted(await redis.hkeys(KEYS.latest)) == ["f", "g", "h"]
+    size = sum(map(len, await redis.hvals(KEYS.latest)))
+    assert int(await redis.hget(KEYS.meta, "latest_bytes") or 0) == size <= 3000
+
+
+async def test_foreign_newest_message_is_passed_over(
+    join: Make, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server starts without it, and says so in one line."""
+    await (await join()).publish("x")
+    await redis.hset(KEYS.latest, "other", "rubbish")
+    later = await join()
+    assert [entry.producer for entry in later.engine.log.latest] == ["news"]
+    assert "a latest message in redis is not from rtdemo" in caplog.text

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -55,13 +58,40 @@ class Harness:
 
 
 def test_text_messages_and_none(clock: VirtualClock) -> None:
-    """Text and messages are emitted as they are, a dict as JSON text, None not at all."""
-    contents = iter(["one", None, Message("two"), {"a": 1}])
+    """Text and messages are emitted as they are, a value as one and as text, None not at all."""
+    contents = iter(
+        ["one", None, Message("two"), {"a": 1}, 0, [True], Message("x", value=Fraction(1, 2))]
+    )
     harness = Harness(clock, lambda: next(contents))
     harness.runner()
-    clock.advance(4)
-    assert harness.emitted == ["one", Message("two"), '{"a":1}']
-    assert (harness.supervisor.runs, harness.supervisor.failures) == (4, 0)
+    clock.advance(7)
+    assert harness.emitted == [
+        "one",
+        Message("two"),
+        Message('{"a":1}', value={"a": 1}),
+        Message("0", value=0),
+        Message("[true]", value=[True]),
+        Message("x", value=0.5),
+    ]
+    assert (harness.supervisor.runs, harness.supervisor.failures) == (7, 0)
+
+
+def test_nan_is_sent_as_null_and_counted(clock: VirtualClock) -> None:
+    """The run has not failed: a sensor without a reading is no error."""
+    harness = Harness(clock, lambda: {"a": math.nan, "b": math.inf})
+    harness.runner()
+    clock.advance(2)
+    assert harness.emitted[0] == Message('{"a":null,"b":null}', value={"a": None, "b": None})
+    assert (harness.supervisor.nulls, harness.supervisor.failures) == (4, 0)
+
+
+def test_value_that_is_too_large_is_a_failure(clock: VirtualClock) -> None:
+    """Of a private producer too: the text and the value together have at most 64 KiB."""
+    harness = Harness(clock, lambda: ["x" * 1000] * 1000)
+    harness.runner()
+    clock.advance(1)
+    assert harness.emitted == []
+    assert "the maximum is 65536" in str(harness.supervisor.last_error)
 
 
 def test_speed_divides_the_period(clock: VirtualClock) -> None:
@@ -92,10 +122,10 @@ def test_wrong_content_is_logged_in_one_line(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A traceback would show the server's code only: the producer has returned."""
-    Harness(clock, lambda: ["a", "list"]).runner()
+    Harness(clock, lambda: b"bytes").runner()
     clock.advance(1)
     assert [record.exc_info for record in caplog.records] == [None]
-    assert "returned list; return str, dict, Message or None; retrying" in caplog.text
+    assert "returned a value of type bytes; use numbers, bools, texts, None, dicts and " in caplog.text
 
 
 def test_traceback_is_logged_once_and_recovery_too(
@@ -121,14 +151,14 @@ def test_traceback_is_logged_once_and_recovery_too(
     assert harness.supervisor.state == "running"
 
 
-@pytest.mark.parametrize("value", [42, b"bytes", [1]])
+@pytest.mark.parametrize("value", [object(), b"bytes", {b"a": 1}, Message("x", value={1})])
 def test_value_that_cannot_be_sent_is_a_failure(clock: VirtualClock, value: object) -> None:
-    """A value other than text, a dict, a message or None is a failure that names its type."""
+    """A value that JSON cannot hold is a failure that names its type."""
     harness = Harness(clock, lambda: value)
     harness.runner()
     clock.advance(1)
     assert harness.supervisor.failures == 1
-    assert type(value).__name__ in str(harness.supervisor.last_error)
+    assert re.search("type (object|bytes|set);", str(harness.supervisor.last_error))
 
 
 def test_error_in_emit_is_a_failure(clock: VirtualClock) -> None:
@@ -380,7 +410,7 @@ async def test_async_generator_runs_from_connect_on(clock: VirtualClock) -> None
     runner = harness.runner()
     await settle(lambda: runner.task is None)
     clock.advance(60)
-    assert harness.emitted == ["one", '{"n":2}']
+    assert harness.emitted == ["one", Message('{"n":2}', value={"n": 2})]
     assert harness.supervisor.runs == 3
 
 

@@ -122,7 +122,7 @@ async def blocks() -> str:
     ("function", "traits", "words"),
     [
         (Flaky(), {}, ["of test_conformance.py", "ZeroDivisionError", "return None"]),
-        (lambda: 5, {}, ["returned int", "str(...)"]),
+        (lambda: {5}, {}, ["a value of type set", "str(...)"]),
         (lambda: "\ud800", {}, ["UnicodeEncodeError", "errors='replace'"]),
         (lambda: "x" * 66_000, {}, ["bytes; a message may have 65536", "send less"]),
         (never, {}, ["took over 10 s", "timeout=SECONDS"]),

@@ -42,7 +42,7 @@ async def test_one_or_many_are_answered_with_positions(server: Server, connect: 
         (b"", 400, "message"),
         (b"\xff", 400, "the body is not"),
         (b"[" * 5000, 400, "the body is not"),
-        ({}, 400, "missing required field `message`"),
+        ({}, 400, "give a message or a value"),
         ({"message": 7}, 400, "Expected `str`"),
         ({"message": "x", "to": "all"}, 400, "unknown field `to`"),
         ({"message": "x", "producer": ""}, 400, "producer name"),
@@ -126,6 +126,28 @@ async def test_command_publishes_a_text_or_the_lines_of_a_pipe(server: Server, c
     got = [await peer.receive() for _ in range(3)]
     assert [m["message"] for m in got] == ["hello", "uno", "due ü"]
     assert [m["id"] for m in got] == (out + piped).split()
+
+
+async def test_command_publishes_values(server: Server, connect: Connect) -> None:
+    """A value, or whole messages as JSON; a line that is neither is named and left out."""
+    peer = await connect(server, "sse")
+    one = await run("0.12", "--value", "--producer", "loss", "--to", server.web_url)
+    lines = b'{"producer": "a", "value": [1]}\nrubbish\n[]\n{"message": "b", "value": NaN}\n'
+    code, _, errors = await run("-", "--json", "--to", server.web_url, stdin=lines)
+    got = [await peer.receive() for _ in range(3)]
+    assert [(m["producer"], m["message"], m["value"]) for m in got] == [
+        ("loss", "0.12", 0.12),
+        ("a", "[1]", [1]),
+        ("publish", "b", None),
+    ]
+    assert (one[0], code) == (0, 1)
+    assert [line.partition(" is ")[0] for line in errors.splitlines()] == [
+        "rtdemo: line 2",
+        "rtdemo: line 3",
+    ]
+    code, _, errors = await run("rubbish", "--value", "--to", server.web_url)
+    assert code == 2
+    assert "TEXT is not JSON" in errors
 
 
 async def answer_no_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -48,9 +48,11 @@ class Keys:
 
     Attributes:
         log: stream of the messages. The id of an entry is `<offset>-0`.
-        meta: hash with the log's epoch, its last offset and its size in bytes.
+        meta: hash with the log's epoch, its last offset, and the bytes of the log and of `latest`.
         numbers: hash with the number of each producer's newest message.
         names: sorted set of the producers by the offset of their newest message.
+        latest: hash with the newest message of each producer, as a JSON list of the fields of its entry.
+        latest_names: sorted set of these producers by the offset of that message.
         leader: name of the leading server. It expires with the lease.
         servers: hash with the presence of each server, as JSON.
         seen: sorted set of the servers by the time of their last report, in ms of Redis's clock.
@@ -62,6 +64,8 @@ class Keys:
         self.numbers = f"{base}:numbers"
         self.names = f"{base}:names"
         self.log = f"{base}:log"
+        self.latest = f"{base}:latest"
+        self.latest_names = f"{base}:latest-names"
         self.leader = f"{base}:leader"
         self.servers = f"{base}:servers"
         self.seen = f"{base}:seen"

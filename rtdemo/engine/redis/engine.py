@@ -184,6 +184,8 @@ class RedisEngine:
         self.log.restart(await self._end_of_log())
         for name, seq in (await self._commands.hgetall(self._keys.numbers)).items():
             self.log.set_seq(name, int(seq))
+        for entry in sorted(await self._latest(), key=lambda entry: entry.position):
+            self.log.set_latest(entry)
         copied = 0
         while raw := await self._commands.xrange(
             self._keys.log, f"{copied + 1}-0", count=ENTRIES_PER_READ
@@ -193,6 +195,18 @@ class RedisEngine:
                     self.log.restart(Position(entry.position.epoch, entry.position.offset - 1))
                 self.log.append(entry)
             copied = self.log.last.offset
+
+    async def _latest(self) -> list[Entry]:
+        """Return the newest entry of each producer, also of those that the log has dropped."""
+        entries = []
+        for text in await self._commands.hvals(self._keys.latest):
+            try:
+                identifier, fields = msgspec.json.decode(text, type=tuple[str, list[str]])
+                named = dict(zip(fields[::2], fields[1::2], strict=True))
+                entries.append(decode_entry((identifier, named)))
+            except (ValueError, msgspec.MsgspecError, ForeignEntryError) as error:
+                log.warning("a latest message in redis is not from rtdemo: %s", one_line(error))
+        return entries
 
     async def run_reader(self) -> None:
         """Follow the stream until cancelled; the task `reader` runs it."""

@@ -33,7 +33,7 @@ PUBLISH_SCRIPT = """
 -- there is none, and show whether Redis accepts writes.
 -- Return {'ok', epoch, offset of the first message}; {'lead'} if the server does not lead; {'key'} if
 -- the idempotency key was used with other messages.
--- KEYS: meta, numbers, log, leader, idempotency key, names.
+-- KEYS: meta, numbers, log, leader, idempotency key, names, latest, latest names.
 -- ARGV: 1 a new epoch; 2, 3 epoch and offset that the server has reached;
 --       4 the server, if it must lead; 5 fingerprint of the messages, if there is a key;
 --       6 ms for which the key is remembered;
@@ -49,24 +49,40 @@ local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = tonumber(redis.call('HGET', KEYS[1], 'offset') or '0')
 -- Redis was restored from an older state and would assign offsets a second time: begin a new log.
 if not epoch or (epoch == ARGV[2] and offset < tonumber(ARGV[3])) then
-  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[6])
+  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[6], KEYS[7], KEYS[8])
   epoch, offset = ARGV[1], 0
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', 0, 'bytes', 0)
 end
-local first, bytes = offset + 1, 0
+local first, bytes, newest = offset + 1, 0, {}
 for at = 11, #ARGV, 5 do
   offset = offset + 1
   local seq = redis.call('HINCRBY', KEYS[2], ARGV[at], 1)
   redis.call('ZADD', KEYS[6], offset, ARGV[at])
   bytes = bytes + #ARGV[at + 1]
-  local fields = {'epoch', epoch, 'producer', ARGV[at], 'seq', seq, 'message', ARGV[at + 1],
-    'sent_at', ARGV[at + 2], 'transports', ARGV[at + 3]}
+  local fields = {'epoch', epoch, 'producer', ARGV[at], 'seq', string.format('%d', seq),
+    'message', ARGV[at + 1], 'sent_at', ARGV[at + 2], 'transports', ARGV[at + 3]}
   if ARGV[at + 4] ~= '' then
     fields[#fields + 1] = 'users'
     fields[#fields + 1] = ARGV[at + 4]
   end
   redis.call('XADD', KEYS[3], string.format('%d-0', offset), unpack(fields))
+  newest[ARGV[at]] = {string.format('%d-0', offset), fields}
 end
+local kept = tonumber(redis.call('HGET', KEYS[1], 'latest_bytes') or '0')
+for name, entry in pairs(newest) do
+  local older = redis.call('HSTRLEN', KEYS[7], name)
+  local encoded = cjson.encode(entry)
+  redis.call('HSET', KEYS[7], name, encoded)
+  redis.call('ZADD', KEYS[8], redis.call('ZSCORE', KEYS[6], name), name)
+  kept = kept + #encoded - older
+end
+while redis.call('ZCARD', KEYS[8]) > 1 and
+    (kept > tonumber(ARGV[8]) or redis.call('ZCARD', KEYS[8]) > tonumber(ARGV[10])) do
+  local forgotten = redis.call('ZPOPMIN', KEYS[8])[1]
+  kept = kept - redis.call('HSTRLEN', KEYS[7], forgotten)
+  redis.call('HDEL', KEYS[7], forgotten)
+end
+redis.call('HSET', KEYS[1], 'latest_bytes', kept)
 for _ = tonumber(ARGV[10]) + 1, redis.call('ZCARD', KEYS[6]) do
   local forgotten = redis.call('ZRANGE', KEYS[6], 0, 0)[1]
   redis.call('ZREM', KEYS[6], forgotten)
@@ -224,6 +240,8 @@ class Publisher:
             keys.leader,
             keys.idempotency(publication.key),
             keys.names,
+            keys.latest,
+            keys.latest_names,
         )
         leader = self._server if publication.leading else ""
         oldest = now - limits.seconds * 1000

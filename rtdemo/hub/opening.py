@@ -1,0 +1,65 @@
+"""What a new connection still gets before the log: the newest message of each producer."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rtdemo.engine.log import Entry
+from rtdemo.hub.batch import Audience, at_position
+
+PART_BYTES = 64 * 1024
+"""Bytes of JSON that are sent at once; a part of one message may be larger."""
+
+
+@dataclass(slots=True)
+class Opening:
+    """Hold what a new connection gets before the log, and how its past begins.
+
+    Arguments:
+        latest: the newest entries of producers, the oldest first, that are not sent yet.
+        is_truncated: whether the log no longer has the whole past that the client asked for. The first
+            message of the past says so.
+    """
+
+    latest: deque[Entry]
+    is_truncated: bool
+    _taken: int = 0
+
+    def part(
+        self, audience: Audience, position: str, always: Callable[[str], bool]
+    ) -> tuple[bytes, int]:
+        """Return the next messages as bytes, and their number; `advance` drops them once they are sent.
+
+        Their `id` is the client's position: with their own, a client that reconnects would get again
+        what came after them.
+
+        Arguments:
+            audience: of the connection.
+            position: of the connection.
+            always: returns whether a producer's messages are also for clients that did not pick it.
+        """
+        parts: list[bytes] = []
+        size = self._taken = 0
+        for entry in self.latest:
+            if parts and size + len(entry.payload) > PART_BYTES:
+                break
+            self._taken += 1
+            if audience.gets(entry, always(entry.producer)):
+                parts.append(audience.wire_format(at_position(entry, position), position))
+                size += len(entry.payload)
+        return b"".join(parts), len(parts)
+
+    def advance(self, messages: int) -> None:
+        """Note that a part was sent.
+
+        Arguments:
+            messages: how many messages it had.
+        """
+        if self._taken:
+            for _ in range(self._taken):
+                self.latest.popleft()
+            self._taken = 0
+        elif messages:
+            self.is_truncated = False

@@ -1,0 +1,136 @@
+"""Values of messages: which ones JSON can hold, and their text for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date, time
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Real
+from typing import Any
+
+import msgspec
+
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES, Message, encode
+
+MAX_INTEGER = 2**63 - 1
+"""Largest integer that is sent as one; larger ones are sent as floating-point numbers."""
+NO_VALUE = "no value"
+"""Text of a message whose value is null, such as a NaN."""
+SIGNIFICANT_DIGITS = 10
+"""Digits of a number in a text: enough for people, and without the noise of binary fractions."""
+
+
+class ValueTypeError(TypeError):
+    """Report a value that JSON cannot hold, and the types that it can."""
+
+
+def to_json(value: object) -> tuple[Any, int]:
+    """Return a value as JSON holds it, and how many numbers of it became null.
+
+    NaN and infinities become null (RFC 8259 section 6). Tuples become lists. Numbers and arrays of
+    NumPy, PyTorch and pandas become those of Python, by their method `tolist`.
+
+    Arguments:
+        value: a number, bool, text, None, a date or time, or a mapping or list of these. Keys of
+            mappings are texts or integers.
+
+    Raises:
+        ValueTypeError: a value or key of another type.
+        RecursionError: it is nested too deeply, or contains itself.
+    """
+    converter = _Converter()
+    return converter.convert(value), converter.nulls
+
+
+class _Converter:
+    """Convert one value, and count the numbers that become null."""
+
+    __slots__ = ("nulls",)
+
+    def __init__(self) -> None:
+        self.nulls = 0
+
+    def convert(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str or kind is bool or value is None:
+            return value
+        if kind is float:
+            return self._float(value)
+        if isinstance(value, Mapping):
+            return {_key(key): self.convert(each) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.convert(each) for each in value]
+        if isinstance(value, int):
+            return int(value) if abs(value) <= MAX_INTEGER else self._float(_float_of(value))
+        if isinstance(value, str):
+            return str.__str__(value)
+        if callable(plain := getattr(value, "tolist", None)):
+            return self.convert(plain())
+        if isinstance(value, (Real, Decimal, Fraction)):
+            return self._float(_float_of(value))
+        if isinstance(value, (date, time)):
+            return value.isoformat()
+        raise ValueTypeError(
+            f"a value of type {kind.__name__}; use numbers, bools, texts, None, dicts and lists"
+        )
+
+    def _float(self, value: float) -> float | None:
+        if math.isfinite(value):
+            return value
+        self.nulls += 1
+        return None
+
+
+def message_of(value: object, unit: str = "") -> Message:
+    """Return a message with a value, and with the value as its text.
+
+    Arguments:
+        value: as `to_json` returns it.
+        unit: of a number, for the text; empty for none.
+    """
+    return Message(to_text(value, unit), value=value)
+
+
+def check_size(message: Message) -> None:
+    """Check the size of a message with a value.
+
+    Raises:
+        ValueError: if its JSON is over `MAX_MESSAGE_BYTES`.
+    """
+    size = len(encode(message))
+    if size > MAX_MESSAGE_BYTES:
+        raise ValueError(f"the message has {size} bytes; the maximum is {MAX_MESSAGE_BYTES}")
+
+
+def _key(key: object) -> str:
+    if isinstance(key, str):
+        return str.__str__(key)
+    if isinstance(key, int) and not isinstance(key, bool):
+        return str(key)
+    raise ValueTypeError(f"a key of type {type(key).__name__}; give texts or integers")
+
+
+def _float_of(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def to_text(value: object, unit: str = "") -> str:
+    """Return a value as text for people, and for clients that know only texts.
+
+    Arguments:
+        value: as `to_json` returns it.
+        unit: of a number, such as `°C`; empty for none.
+    """
+    if value is None:
+        return NO_VALUE
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return msgspec.json.encode(value).decode()
+    text = str(value) if isinstance(value, int) else f"{value:.{SIGNIFICANT_DIGITS}g}"
+    return f"{text} {unit}" if unit else text

@@ -1,0 +1,1 @@
+"""Publish values from any thread, process, notebook or script, without waiting for the server."""

@@ -1,0 +1,132 @@
+"""The function `publish`: to the server in this process, or over HTTP in the background."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import time
+from threading import Lock
+
+from rtdemo.publisher import publication, this_process
+from rtdemo.publisher.background import BackgroundPublisher
+from rtdemo.publisher.waiting import PublishCounts
+
+log = logging.getLogger(__name__)
+
+DEFAULT_URL = "http://localhost:3000"
+URL_VARIABLE, TOKEN_VARIABLE = "RTDEMO_URL", "RTDEMO_PUBLISH_TOKEN"
+EXIT_TIMEOUT_S = 2.0
+"""Seconds for which the end of a program waits for messages that are not sent yet."""
+
+
+class Publishers:
+    """The publishers of this process, one for each server and token."""
+
+    def __init__(self) -> None:
+        self._by_server: dict[tuple[str, str], BackgroundPublisher] = {}
+        self._lock = Lock()
+
+    def get(self, url: str | None, token: str | None) -> BackgroundPublisher:
+        """Return the publisher for a server.
+
+        Arguments:
+            url: of the server; None for that of the environment.
+            token: publish token; None for that of the environment.
+        """
+        server = (
+            url or os.environ.get(URL_VARIABLE) or DEFAULT_URL,
+            os.environ.get(TOKEN_VARIABLE, "") if token is None else token,
+        )
+        found = self._by_server.get(server)
+        if found is None:
+            with self._lock:
+                found = self._by_server.setdefault(server, BackgroundPublisher(*server))
+            _flush_at_end_of_child()
+        return found
+
+    def flush(self, timeout: float) -> PublishCounts:
+        """Wait until every message is sent, for at most so many seconds; return the sums."""
+        end = time.monotonic() + timeout
+        counts = [
+            publisher.flush(max(0.0, end - time.monotonic()))
+            for publisher in list(self._by_server.values())
+        ]
+        return PublishCounts(
+            sum(count.accepted for count in counts),
+            sum(count.dropped for count in counts),
+            sum(count.refused for count in counts),
+            sum(count.waiting for count in counts),
+        )
+
+    def forget(self) -> None:
+        """Begin anew in a child process: what waits in the parent is the parent's to send."""
+        this_process.forget()
+        self.__init__()  # type: ignore[misc]  # the lock may be held by a thread that the child lacks
+
+
+_PUBLISHERS = Publishers()
+
+
+def publish(
+    producer: str,
+    value: object,
+    message: str | None = None,
+    *,
+    url: str | None = None,
+    token: str | None = None,
+) -> None:
+    """Publish a value to every client, from any thread or process, without waiting.
+
+    A thread of this process sends it. While the server cannot be reached, up to 10,000 messages wait;
+    each further one drops the oldest. In a process that runs a server, it goes to that server.
+
+    Arguments:
+        producer: the name to publish under, such as `loss`.
+        value: a number, bool, dict or list, or a text. A NaN or an infinity becomes null.
+        message: text for people; None for that of the value.
+        url: of the server; by default that in RTDEMO_URL, or http://localhost:3000.
+        token: publish token of the server; by default that in RTDEMO_PUBLISH_TOKEN.
+
+    Raises:
+        TypeError: if JSON cannot hold the value.
+    """
+    payload = publication.encode(producer, value, message)
+    if url is None and this_process.put(payload):
+        return
+    _PUBLISHERS.get(url, token).put(payload)
+
+
+def flush(timeout: float = 10.0) -> PublishCounts:
+    """Wait until the server has every message that this process has published.
+
+    Arguments:
+        timeout: seconds to wait at most.
+
+    Returns:
+        How many messages were accepted, dropped and refused, and how many still wait.
+    """
+    return _PUBLISHERS.flush(timeout)
+
+
+def _flush_at_exit() -> None:
+    counts = _PUBLISHERS.flush(EXIT_TIMEOUT_S)
+    if counts.waiting or counts.dropped:
+        log.warning(
+            "%d messages were published, %d were dropped, and %d were not sent before the end",
+            *(counts.accepted, counts.dropped, counts.waiting),
+        )
+
+
+def _flush_at_end_of_child() -> None:
+    """Flush at the end of a child of `multiprocessing`, which does not run what `atexit` has."""
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(None, _flush_at_exit, exitpriority=0)
+
+
+atexit.register(_flush_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_PUBLISHERS.forget)

@@ -1,0 +1,94 @@
+"""Messages that wait to be sent: bounded, the oldest are dropped and counted."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from threading import Condition
+
+MAX_BATCH = 100
+"""Messages that a server takes in one request."""
+MAX_BATCH_BYTES = 60 * 1024
+"""Bytes of a request's body, below the server's limit of 64 KiB; one message alone may be larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishCounts:
+    """What became of the messages that were published so far.
+
+    Arguments:
+        accepted: the server has them.
+        dropped: they waited when there was no room for more.
+        refused: the server does not take them, for example because of their name or their size.
+        waiting: they are not sent yet, or their answer has not arrived.
+    """
+
+    accepted: int = 0
+    dropped: int = 0
+    refused: int = 0
+    waiting: int = 0
+
+
+class Waiting:
+    """Hold messages from any thread until one thread takes them.
+
+    Arguments:
+        size: messages that may wait; each further one drops the oldest.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._messages: deque[bytes] = deque()
+        self._changed = Condition()
+        self._taken = self._accepted = self._dropped = self._refused = 0
+
+    @property
+    def counts(self) -> PublishCounts:
+        """What became of the messages so far."""
+        with self._changed:
+            waiting = len(self._messages) + self._taken
+            return PublishCounts(self._accepted, self._dropped, self._refused, waiting)
+
+    def put(self, message: bytes) -> bool:
+        """Add a message; return whether it is the only one that waits."""
+        with self._changed:
+            if len(self._messages) >= self._size:
+                self._messages.popleft()
+                self._dropped += 1
+            self._messages.append(message)
+            if len(self._messages) > 1:
+                return False
+            self._changed.notify_all()
+            return True
+
+    def take(self) -> list[bytes]:
+        """Take the oldest messages, as many as one request may have; `settle` counts them."""
+        batch: list[bytes] = []
+        size = 0
+        with self._changed:
+            while self._messages and len(batch) < MAX_BATCH:
+                size += len(self._messages[0]) + 1
+                if batch and size > MAX_BATCH_BYTES:
+                    break
+                batch.append(self._messages.popleft())
+            self._taken += len(batch)
+        return batch
+
+    def wait_and_take(self) -> list[bytes]:
+        """Wait until there is a message, then take as `take` does."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._messages)
+        return self.take()
+
+    def settle(self, accepted: int, refused: int) -> None:
+        """Count messages that were taken."""
+        with self._changed:
+            self._taken -= accepted + refused
+            self._accepted += accepted
+            self._refused += refused
+            self._changed.notify_all()
+
+    def wait_until_empty(self, timeout: float) -> None:
+        """Wait until no message waits, for at most so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._messages and not self._taken, timeout)
