@@ -235,14 +235,14 @@ class Connection(asyncio.Protocol):
         """Read the response's head; return the bytes after it, or nothing while it is incomplete."""
         self._head += data
         head, end, rest = self._head.partition(b"\r\n\r\n")
+        while end and is_interim(head):
+            self._head = rest
+            head, end, rest = rest.partition(b"\r\n\r\n")
         if not end:
             if len(head) > MAX_HEAD_BYTES:
                 self._end(f"sent response headers of over {MAX_HEAD_BYTES >> 10} KiB")
             return b""
         first, *lines = head.split(b"\r\n")
-        if first.partition(b" ")[2][:3] in _INTERIM_STATUSES:
-            self._head = b""
-            return self._read_head(rest, at)
         fields = {
             name.strip().lower(): value.strip()
             for name, _, value in (line.partition(b":") for line in lines)
@@ -285,6 +285,11 @@ class Connection(asyncio.Protocol):
         """Close the connection from this side."""
         self.end_reason = self.end_reason or ""
         self._transport.abort()
+
+
+def is_interim(head: bytes) -> bool:
+    """Return whether a head is that of a response before the response itself."""
+    return head.partition(b" ")[2][:3] in _INTERIM_STATUSES
 
 
 def _problem(

@@ -18,6 +18,7 @@ import msgspec
 from rtdemo.errors import FileError
 from rtdemo.lab.bench.machine import Environment
 from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.protocol.message import DECODE_ERRORS
 from rtdemo.timing.histogram import Latencies
 
 FORMAT = "rtdemo-bench"
@@ -362,7 +363,7 @@ def read(path: Path) -> Run:
         return msgspec.json.decode(text, type=Run)
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from error
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         problem = f"is not a run file: {error}; create one with rtdemo bench --json"
         raise FileError(path, problem) from error
 

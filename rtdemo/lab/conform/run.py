@@ -308,8 +308,12 @@ async def _read_head(connection: Connection, reading: Reading, target: Target) -
 
 def _redirected(target: Target, response: Response) -> Target:
     location = response.value("Location") or ""
-    url = urljoin(target.url, location)
-    old, new = urlsplit(target.url), urlsplit(url)
+    try:
+        url = urljoin(target.url, location)
+        old, new = urlsplit(target.url), urlsplit(url)
+    except ValueError as error:
+        seen = f"redirects to what is no URL: {printable(location[:200])}"
+        raise NotTestableError(target.url, seen, "send a valid Location") from error
     if not location:
         raise NotTestableError(
             target.url, f"answered {response.status} without Location", "send Location"

@@ -23,7 +23,7 @@ from rtdemo.lab.doctor.websocket_client import RefusedError, open_socket
 from rtdemo.lab.event_stream import EventParser
 from rtdemo.lab.server_clock import now
 from rtdemo.protocol.client import Transport
-from rtdemo.protocol.message import Message, Position, parse_position
+from rtdemo.protocol.message import DECODE_ERRORS, Message, Position, parse_position
 
 MAX_RECORDED_MESSAGES = 1000
 """Messages of one stream for which times and positions are kept; the oldest are dropped."""
@@ -182,7 +182,7 @@ def decode_message(text: str) -> Message | None:
     """Return a text as an rtdemo message; None if it is not one."""
     try:
         return msgspec.json.decode(text, type=Message)
-    except (msgspec.DecodeError, RecursionError):
+    except DECODE_ERRORS:
         return None
 
 

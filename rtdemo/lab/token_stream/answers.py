@@ -15,6 +15,7 @@ from rtdemo.lab.token_stream.limits import known_time
 from rtdemo.lab.token_stream.recording import Recording
 from rtdemo.lab.token_stream.way import Way
 from rtdemo.plugin_system.checks import Verdict
+from rtdemo.protocol.message import DECODE_ERRORS
 
 SAME_TIME_S, SAME_TIME_SHARE = 0.35, 0.05
 """Times that differ less, in seconds or as a share, are the same limit: nginx moves its timers only in
@@ -298,7 +299,7 @@ def _json_message(text: str) -> str:
     """Return the message in the JSON of an error, as APIs write it; else the JSON."""
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except DECODE_ERRORS:
         return text
     for name in ("error", "message", "detail"):
         if isinstance(value, dict) and value.get(name):

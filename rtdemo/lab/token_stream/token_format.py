@@ -15,6 +15,7 @@ import msgspec
 
 from rtdemo.errors import printable
 from rtdemo.lab.event_stream import MAX_EVENT_BYTES, Event, EventParser
+from rtdemo.protocol.message import DECODE_ERRORS
 
 TEXT_PATHS: Sequence[tuple[str | int, ...]] = (
     ("choices", 0, "delta", "content"),  # OpenAI chat
@@ -64,7 +65,7 @@ def read(event: Event) -> Item:
         return Item(end=END_DATA.decode())
     try:
         value = msgspec.json.decode(event.data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except DECODE_ERRORS:
         value = None
     if not isinstance(value, dict):
         return Item(error=_quote(event.data.decode(errors="replace")) if event.type == "error" else "")

@@ -93,8 +93,8 @@ async def test_a_response_that_is_cut_is_not_complete(
 
 
 async def test_headers_of_the_user_replace_those_of_bench(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A header that the user gives is sent once; an interim response is skipped."""
-    answer = b"HTTP/1.1 103 Early Hints\r\n\r\n" + HEAD + b"\r\n" + EVENT
+    """A header that the user gives is sent once; interim responses are skipped, however many."""
+    answer = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2000 + HEAD + b"\r\n" + EVENT
     headers = {"user-agent": "mine", "X-Key": "k", "content-type": "text/plain"}
     async with opened(answer, monkeypatch, headers=headers, body=b"{}") as (connection, request):
         await connection.closed

@@ -146,6 +146,7 @@ async def test_wrong_use_is_one_line(tmp_path: Path) -> None:
             web.Response(status=302, headers={"Location": "http://h.invalid/"}),
             "to another server",
         ),
+        (web.Response(status=302, headers={"Location": "http://["}), "redirects to what is no URL"),
         (web.Response(status=307, headers={"Location": "/events"}), "redirects again and again"),
     ],
 )

@@ -104,3 +104,41 @@ def test_line_belongs_to_one_check(line: bytes, missed: set[str]) -> None:
     pieces = [Piece(0.2, EVENT + line + b"\n\n")]
     names = ("stray-lines", "field-name-case", "field-name-spaces", "field-names-known")
     assert {name for name in names if judged(name, pieces, 5.0).kind == "missed"} == missed
+
+
+def judged_probe(check: str, name: str, made: Exchange) -> Outcome:
+    """Return how a server is judged whose stream is right, and that answers one request so."""
+    fields = [("Content-Type", "text/event-stream")]
+    stream = Exchange("GET", [Response(200, "1.1", fields, head_at=0.1)], seconds=1.0)
+    return BY_ID[check].run(Evidence(Target("http://h/"), {STREAM: stream, name: made}))
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        (Exchange("GET", [Response(400, "1.1")]), "met"),
+        (Exchange("GET", [Response(431, "1.1")]), "met"),
+        (Exchange("GET", closed_at=0.1), "met"),
+        (Exchange("GET", error="connection reset"), "met"),
+        (Exchange("GET", [Response(500, "1.1")]), "missed"),
+        (Exchange("GET", seconds=5.0), "missed"),
+    ],
+)
+def test_nul_may_be_rejected_without_a_status(made: Exchange, kind: str) -> None:
+    """RFC 9110 section 5.5: reject the message, or replace the character."""
+    assert judged_probe("null-handled", "null", made).kind == kind
+
+
+@pytest.mark.parametrize("name", ["accept-any", "accept-missing"])
+def test_server_may_choose_if_accept_prefers_nothing(name: str) -> None:
+    """A page for browsers at the same URL is no fault; 406 is one."""
+    page = Response(200, "1.1", [("Content-Type", "text/html")])
+    assert judged_probe(name, name, Exchange("GET", [page])).kind == "untested"
+    assert judged_probe(name, name, Exchange("GET", [Response(406, "1.1")])).kind == "missed"
+
+
+@pytest.mark.parametrize(("version", "kind"), [("1.1", "missed"), ("1.0", "untested")])
+def test_stream_without_chunks_is_a_fault_only_where_chunks_exist(version: str, kind: str) -> None:
+    """RFC 9112 section 6.3 asks for them "whenever possible"."""
+    changes = {"framing": "until closed", "version": version}
+    assert judged("stream-end-visible", [Piece(0.2, EVENT)], 5.0, **changes).kind == kind

@@ -58,7 +58,7 @@ def _closes(exchange: Exchange) -> Outcome:
     return met("closed after the response")
 
 
-def _keeps_its_word(exchange: Exchange) -> Outcome:
+def _closes_as_announced(exchange: Exchange) -> Outcome:
     if "close" not in exchange.response.members("Connection"):
         return untested("the answer to HEAD has no Connection: close")
     if exchange.closed_at is None and not exchange.error:
@@ -66,7 +66,7 @@ def _keeps_its_word(exchange: Exchange) -> Outcome:
     return met("closed after the response")
 
 
-def _says_close(exchange: Exchange) -> Outcome:
+def _announces_close(exchange: Exchange) -> Outcome:
     if not exchange.response.status:
         return untested(f"HEAD: {exchange.outcome}")
     options = exchange.response.members("Connection")
@@ -190,7 +190,7 @@ CHECKS = (
         rfc(9112, "9.6"),
         "After a response with Connection: close, the server closes the connection.",
         "Close the connection after the response, or leave Connection: close out of it.",
-        exchange_judge("head", _keeps_its_word),
+        exchange_judge("head", _closes_as_announced),
         probe="head",
     ),
     Check(
@@ -200,7 +200,7 @@ CHECKS = (
         rfc(9112, "9.6"),
         "The response to a request with Connection: close has Connection: close.",
         "Send Connection: close in the last response of a connection.",
-        exchange_judge("closing", _says_close),
+        exchange_judge("closing", _announces_close),
         probe="closing",
     ),
     Check(
