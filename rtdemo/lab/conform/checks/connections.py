@@ -277,8 +277,8 @@ CHECKS = (
     Check(
         "stays-up",
         "connections",
-        "MUST",
-        html("9.2.3"),
+        "SHOULD",
+        rfc(9112, "2.2"),
         "The server can be reached after each request of this suite, also after invalid ones.",
         "See the server's log: a request has ended it, or made it hang.",
         _stays_up,

@@ -190,7 +190,7 @@ CHECKS = (
     Check(
         "accept-range",
         "negotiation",
-        "SHOULD",
+        "advice",
         rfc(9110, "12.5.1"),
         "`Accept: text/*` gets the stream.",
         "Match the media ranges of Accept instead of comparing the text.",
@@ -210,7 +210,7 @@ CHECKS = (
     Check(
         "accept-list",
         "negotiation",
-        "SHOULD",
+        "advice",
         rfc(9110, "12.5.1"),
         "A list in Accept is read: text/event-stream with the highest weight gets the stream.",
         "Read Accept as a list with weights, whatever their order.",

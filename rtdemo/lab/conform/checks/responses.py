@@ -302,7 +302,7 @@ CHECKS = (
     Check(
         "no-content-length-on-stream",
         "response",
-        "SHOULD",
+        "advice",
         rfc(9112, "6.3"),
         "A stream has no Content-Length: its size is unknown while events are still to come.",
         "Remove Content-Length; look for middleware that collects the whole body before it sends any.",
