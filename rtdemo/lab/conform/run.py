@@ -127,7 +127,7 @@ class Suite:
                 await _read_head(connection, reading, target)
                 response = reading.exchange.response
                 if response.status not in _REDIRECTS:
-                    _check_stream(target.url, reading.exchange)
+                    _check_stream(target.url, reading.exchange, self.target.url)
                     exchanges[STREAM] = reading.exchange
                     unless_stream.pop_all()
                     return connection, reading
@@ -326,8 +326,8 @@ def _redirected(target: Target, response: Response) -> Target:
     return target.at(url)
 
 
-def _check_stream(url: str, made: Exchange) -> None:
-    """Raise if there is nothing to test."""
+def _check_stream(url: str, made: Exchange, given: str) -> None:
+    """Raise if there is nothing to test; `given` is the URL before redirects."""
     response = made.response
     kind = response.media_type
     if not response.status:
@@ -336,9 +336,10 @@ def _check_stream(url: str, made: Exchange) -> None:
         default = "see the server's log" if response.status >= 500 else "give the URL of a stream"
         raise NotTestableError(url, f"answered {response.status}", _FIXES.get(response.status, default))
     if "event" not in kind and kind not in _LIKELY_STREAMS:
-        raise NotTestableError(
-            url, f"answered {response.status} with {printable(kind)}", "give the URL of an event stream"
-        )
+        fix = "give the URL of an event stream"
+        if url == f"{given}/":
+            fix = f"if rtdemo is there, give the address with the slash: {printable(url[:200])}"
+        raise NotTestableError(url, f"answered {response.status} with {printable(kind)}", fix)
 
 
 def _pause_s(response: Response) -> float:

@@ -142,3 +142,29 @@ def test_stream_without_chunks_is_a_fault_only_where_chunks_exist(version: str, 
     """RFC 9112 section 6.3 asks for them "whenever possible"."""
     changes = {"framing": "until closed", "version": version}
     assert judged("stream-end-visible", [Piece(0.2, EVENT)], 5.0, **changes).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("head_at", "kind"),
+    [(0.1, "met"), (2.0, "met"), (3.05, "missed")],
+)
+def test_second_stream_that_waits_for_the_end_of_the_first(head_at: float, kind: str) -> None:
+    """It is answered, but it was not served while the first one was open."""
+    outcome = _second(head_at, stream_end=3.1)
+    assert outcome.kind == kind
+
+
+def test_second_stream_of_a_stream_that_ends_at_once() -> None:
+    """Nothing shows whether the server serves two."""
+    assert _second(0.1, stream_end=0.15).kind == "untested"
+
+
+def _second(head_at: float, stream_end: float) -> Outcome:
+    fields = [("Content-Type", "text/event-stream")]
+    first = Response(200, "1.1", fields, head_at=0.1)
+    second = Response(200, "1.1", fields, head_at=head_at)
+    exchanges = {
+        STREAM: Exchange("GET", [first], closed_at=stream_end, seconds=stream_end),
+        "second-stream": Exchange("GET", [second]),
+    }
+    return BY_ID["second-stream"].run(Evidence(Target("http://h/"), exchanges))

@@ -21,6 +21,8 @@ LEAVING = 5
 """Clients that leave in each way."""
 CLOSE_S = 2.0
 """Seconds for a connection to close after its last response."""
+WAITED_S = 0.5
+"""Seconds by which a second stream is later than the first, from which on it has waited."""
 SECOND, AFTER_LEAVING, REDIRECT = "second-stream", "after-leaving", "redirect-1"
 KEEP_ALIVE, PIPELINE, EXPECT = "keep-alive", "pipeline", "expect-continue"
 
@@ -126,8 +128,20 @@ def _second_stream(evidence: Evidence) -> Outcome:
     if evidence.is_one_at_a_time:
         return missed("no answer while the first stream was open")
     if evidence.is_like_stream(exchange):
-        return met(f"{exchange.outcome} after {1000 * (exchange.response.head_at or 0):.0f} ms")
+        delay_s, first_s = exchange.response.head_at or 0.0, evidence.response.head_at or 0.0
+        if evidence.stream_ended and first_s + delay_s >= _end_s(evidence):
+            # A server that only is slow has made the first client wait as well.
+            if delay_s > first_s + WAITED_S:
+                return missed(f"answered after {delay_s:.1f} s, when the first stream had ended")
+            return untested("the first stream had ended before")
+        return met(f"{exchange.outcome} after {1000 * delay_s:.0f} ms")
     return missed(f"{exchange.outcome}, while the first stream was open")
+
+
+def _end_s(evidence: Evidence) -> float:
+    """Return when the server ended the stream, in seconds after its request."""
+    closed_at, body = evidence.stream.closed_at, evidence.response.body
+    return closed_at if closed_at is not None else body[-1].at if body else 0.0
 
 
 def _several(evidence: Evidence) -> Outcome:
