@@ -146,7 +146,7 @@ def test_stream_without_chunks_is_a_fault_only_where_chunks_exist(version: str, 
 
 @pytest.mark.parametrize(
     ("head_at", "kind"),
-    [(0.1, "met"), (2.0, "met"), (3.05, "missed")],
+    [(0.1, "met"), (2.0, "met"), (2.95, "missed"), (3.05, "missed")],
 )
 def test_second_stream_that_waits_for_the_end_of_the_first(head_at: float, kind: str) -> None:
     """It is answered, but it was not served while the first one was open."""
