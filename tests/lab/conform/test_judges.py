@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rtdemo.lab.conform import report as reports
 from rtdemo.lab.conform.check import STREAM, Check, Evidence, Outcome
 from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.lab.conform.exchange import Exchange, Target
@@ -157,6 +158,16 @@ def test_second_stream_that_waits_for_the_end_of_the_first(head_at: float, kind:
 def test_second_stream_of_a_stream_that_ends_at_once() -> None:
     """Nothing shows whether the server serves two."""
     assert _second(0.1, stream_end=0.15).kind == "untested"
+
+
+@pytest.mark.parametrize(("body", "is_noted"), [([], True), ([Piece(0.2, EVENT)], False)])
+def test_stream_without_events_is_noted(body: list[Piece], is_noted: bool) -> None:
+    """A build whose stream is silent has no fault, and should not look tested."""
+    response = Response(200, "1.1", [("Content-Type", "text/event-stream")], head_at=0.1, body=body)
+    evidence = Evidence(Target("http://h/"), {STREAM: Exchange("GET", [response], seconds=1.0)})
+    checks = [check for check in CHECKS if check.group in ("framing", "fields")]
+    found = [str(line) for line in reports.lines(reports.judge(evidence, checks, False, ()))]
+    assert any(line.startswith("note: no event arrived") for line in found) is is_noted
 
 
 def _second(head_at: float, stream_end: float) -> Outcome:
