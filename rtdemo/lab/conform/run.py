@@ -301,9 +301,14 @@ async def _read_head(connection: Connection, reading: Reading, target: Target) -
         await reading.run(connection, "head", 0, head_s=OPEN_TIMEOUT_S)
     except OSError as error:
         reason = network_reason(error)
-        raise NotTestableError(
-            target.url, f"cannot be reached: {reason}", "is the server running?"
-        ) from error
+        problem, fix = f"cannot be reached: {reason}", "is the server running?"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            problem = f"has a certificate that is not trusted: {reason}"
+            fix = "name the certificate of its authority in SSL_CERT_FILE"
+        elif isinstance(error, ssl.SSLError):
+            problem = f"fails at TLS: {reason}"
+            fix = f"if it does not use TLS, give {target.url.replace('https', 'http', 1)}"
+        raise NotTestableError(target.url, problem, fix) from error
 
 
 def _redirected(target: Target, response: Response) -> Target:

@@ -167,6 +167,19 @@ async def test_what_is_no_stream_is_one_line(answer: web.Response, words: str) -
     assert "\n" not in str(raised.value)
 
 
+async def test_https_to_a_server_without_tls() -> None:
+    """The server runs, so the message must not ask whether it does."""
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    async with served(handler) as url:
+        code, out, err = await run(url.replace("http", "https", 1))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "fails at TLS" in err
+    assert f"if it does not use TLS, give {url}" in err
+
+
 async def test_page_behind_a_redirect_that_adds_a_slash() -> None:
     """The user has left out the slash of an rtdemo server below a path."""
 
