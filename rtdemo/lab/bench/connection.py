@@ -309,6 +309,8 @@ def _problem(
     kind = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if status[:3] != _EXPECTED_STATUS[transport]:
         reason = "" if kind == b"text/html" else _text(body)
+        if status[:1] == b"3" and (location := fields.get(b"location")):
+            return f"redirects to {_text(location.partition(b'?')[0])}"
         return f"answered {_text(status)}" + (f": {reason}" if reason else "")
     if transport == "sse" and kind != b"text/event-stream":
         return f"answered with {_text(kind) or 'no content type'}, which is not an event stream"

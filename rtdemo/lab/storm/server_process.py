@@ -174,7 +174,9 @@ def command_line(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except OSError:
         return "?"
-    names = (word.rpartition(b"/")[2] if word.startswith(b"/") else word for word in words)
+    # What has one slash is no file, but a path of a URL, such as that of --base-path.
+    is_file = [word.startswith(b"/") and word.count(b"/") > 1 for word in words]
+    names = (word.rpartition(b"/")[2] if cut else word for word, cut in zip(words, is_file, strict=True))
     line = printable(b" ".join(names).decode(errors="replace"))
     most = MAX_COMMAND_CHARACTERS
     return f"{line[: most - 3]}..." if len(line) > most else line or "?"

@@ -118,3 +118,11 @@ def test_the_wait_until_reading_is_that_since_the_stamp() -> None:
     assert 2_000 <= waited < 60_000
     for wrong in (ancillary(-(10**12)), ancillary(10**12), [], [(1, 2, b"x")]):
         assert waiting_time(wrong) is None
+
+
+async def test_redirect_names_where_it_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The query of the address is left out: it may have a secret."""
+    answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: rt/?token=x\r\nContent-Length: 0\r\n\r\n"
+    with pytest.raises(ConnectionError, match=r"^redirects to rt/$"):
+        async with opened(answer, monkeypatch):
+            pass

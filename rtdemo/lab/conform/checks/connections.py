@@ -21,6 +21,10 @@ LEAVING = 5
 """Clients that leave in each way."""
 CLOSE_S = 2.0
 """Seconds for a connection to close after its last response."""
+WAITED_S = 0.5
+"""Seconds by which a second stream is later than the first, from which on it has waited."""
+SENT_LATER_S = 0.25
+"""Longest time from the first head until the second request."""
 SECOND, AFTER_LEAVING, REDIRECT = "second-stream", "after-leaving", "redirect-1"
 KEEP_ALIVE, PIPELINE, EXPECT = "keep-alive", "pipeline", "expect-continue"
 
@@ -126,8 +130,22 @@ def _second_stream(evidence: Evidence) -> Outcome:
     if evidence.is_one_at_a_time:
         return missed("no answer while the first stream was open")
     if evidence.is_like_stream(exchange):
-        return met(f"{exchange.outcome} after {1000 * (exchange.response.head_at or 0):.0f} ms")
+        delay_s, first_s = exchange.response.head_at or 0.0, evidence.response.head_at or 0.0
+        # The second request is sent a bit after the head of the first response.
+        is_late = evidence.stream_ended and first_s + delay_s + SENT_LATER_S >= _end_s(evidence)
+        # A server that only is slow has made the first client wait as well.
+        if is_late and delay_s > first_s + WAITED_S:
+            return missed(f"answered after {delay_s:.1f} s, when the first stream ended")
+        if is_late and first_s + delay_s >= _end_s(evidence):
+            return untested("the first stream had ended before")
+        return met(f"{exchange.outcome} after {1000 * delay_s:.0f} ms")
     return missed(f"{exchange.outcome}, while the first stream was open")
+
+
+def _end_s(evidence: Evidence) -> float:
+    """Return when the server ended the stream, in seconds after its request."""
+    closed_at, body = evidence.stream.closed_at, evidence.response.body
+    return closed_at if closed_at is not None else body[-1].at if body else 0.0
 
 
 def _several(evidence: Evidence) -> Outcome:
