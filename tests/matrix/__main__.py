@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.matrix import document
 from tests.matrix.chain import StartError
 from tests.matrix.examination import Outcome, examine, prepare
+from tests.matrix.facts import Facts
 from tests.matrix.table import SETUPS
 
 AT_ONCE = 8
@@ -57,6 +58,7 @@ async def run(options: argparse.Namespace) -> int:
     if options.list:
         print("\n".join(setup.name for setup in chosen))
         return 0
+    known = _known(options.facts) if options.facts else {}
     began = time.monotonic()
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="rtdemo-matrix-", ignore_cleanup_errors=True) as name:
@@ -69,8 +71,14 @@ async def run(options: argparse.Namespace) -> int:
 
         async def one(number: int) -> None:
             async with turns:
-                outcome = await examine(chosen[number], laboratory, only_truth=options.truth)
+                setup = chosen[number]
+                outcome = await examine(
+                    setup, laboratory, only_truth=options.truth, known=known.get(setup.name)
+                )
             outcomes.append(outcome)
+            if options.json:
+                # After each one: a run that is interrupted keeps what it found.
+                options.json.write_text(json.dumps([one.json() for one in outcomes], indent=1))
             print("\n".join(lines(outcome, verbose=options.verbose)), flush=True)
 
         # Those that wait longest first.
@@ -80,11 +88,17 @@ async def run(options: argparse.Namespace) -> int:
     figures = ", ".join(f"{counts[kind]} {kind}" for kind in ("right", "misleading", "wrong", "not run"))
     print(f"{len(outcomes)} set-ups: {figures}; {time.monotonic() - began:.0f} s")
     outcomes.sort(key=lambda outcome: SETUPS.index(outcome.setup))
-    if options.json:
-        options.json.write_text(json.dumps([outcome.json() for outcome in outcomes], indent=1))
     if options.docs or not (options.only or options.truth):
         document.write(outcomes)
     return 0 if counts["right"] == len(outcomes) else 1
+
+
+def _known(file: Path) -> dict[str, Facts]:
+    """Return the facts in a file of an earlier run, by set-up."""
+    found = json.loads(file.read_text())
+    return {
+        one["setup"]["name"]: Facts.load(one["facts"]) for one in found if one["verdict"] != "not run"
+    }
 
 
 async def _until_signal(options: argparse.Namespace) -> int:
@@ -108,6 +122,7 @@ def main() -> int:
     parser.add_argument("--truth", action="store_true", help="measure the facts only")
     parser.add_argument("--verbose", action="store_true", help="print the facts and doctor's lines")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to a file")
+    parser.add_argument("--facts", type=Path, metavar="FILE", help="take the facts from such a file")
     parser.add_argument("--docs", action="store_true", help="write docs/proxies.md after a partial run")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, metavar="N", help="set-ups at a time")
     return asyncio.run(_until_signal(parser.parse_args()))

@@ -17,7 +17,7 @@ from tests.matrix.proxies.proxy import Place
 from tests.matrix.setup import Hop, Setup
 from tests.redis_server import free_port
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
 SETTLE_S, SETTLE_TRIES = 3.0, 12
 NOT_FOUND = 404

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 HELD_MS = 300.0
 """Milliseconds after which an event that has not arrived counts as held."""
+STALL_SHARE = 0.6
+"""Part of a delay without a byte from which it is one pause, and not a slow line."""
 CLUMPED_MS = 25.0
 """Milliseconds of a delay that is the same for each small event."""
 
@@ -32,7 +34,10 @@ class EventFact:
     @property
     def is_held(self) -> bool:
         """Whether something kept it back while the line was free."""
-        return self.delay_ms is None or (self.delay_ms > HELD_MS and self.stall_ms > HELD_MS)
+        if self.delay_ms is None:
+            return True
+        # On a slow line, bytes come all the time.
+        return self.delay_ms > HELD_MS and self.stall_ms > STALL_SHARE * self.delay_ms
 
 
 @dataclass
@@ -166,3 +171,15 @@ class Facts:
     foreign_origin: int = 0
     page: int = 0
     script: int = 0
+
+    @classmethod
+    def load(cls, fields: dict[str, Any]) -> Self:
+        """Return facts from the JSON of an earlier run."""
+        facts = cls(**fields)
+        facts.sse = {
+            version: StreamFacts(**{**stream, "events": [EventFact(**e) for e in stream["events"]]})
+            for version, stream in fields["sse"].items()
+        }
+        facts.ws = {version: SocketFacts(**socket) for version, socket in fields["ws"].items()}
+        facts.burst = {int(status): count for status, count in fields["burst"].items()}
+        return facts

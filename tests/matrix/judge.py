@@ -36,7 +36,7 @@ PRODUCTS = {
     "nghttpx": r"\bnghttpx\b",
     "Varnish": r"\bvarnish\b",
     "lighttpd": r"\blighttpd\b",
-    "Squid": r"\bsquid\b",
+    "squid": r"\bsquid\b",
     "Traefik": r"\btraefik\b",
     "Heroku": r"\bheroku\b",
     "Cloudflare": r"\bcloudflare\b",
@@ -81,6 +81,7 @@ class Expected:
     http: frozenset[str]
 
 
+Need = Callable[..., None]
 FAULTS: Mapping[str, Callable[[Facts], object]] = {
     "held": lambda facts: any(stream.held for stream in facts.sse.values()),
     "compressed": lambda facts: all(stream.encoding for stream in facts.sse.values()),
@@ -118,9 +119,16 @@ FAULTS: Mapping[str, Callable[[Facts], object]] = {
     "untrusted": lambda facts: facts.certificate == "untrusted",
     "post elsewhere": lambda facts: 404 in facts.post,
     "two logs": lambda facts: 404 in facts.post,
+    "content type": lambda facts: facts.sse["1.1"].status == 200 and not facts.sse["1.1"].is_open,
+    "post 403": lambda facts: 403 in facts.post,
+    "not trusted": lambda facts: facts.arrived.get("address"),
+    "sse buffered whole": lambda facts: not facts.sse["1.1"].is_open or facts.sse["1.1"].held,
     "prefix": lambda facts: facts.sse["1.1"].is_open,
 }
 """Names of faults, and whether the facts show them."""
+MISDIRECTED = 421
+"""Status with which rtdemo on loopback answers a Host that is no name of this machine."""
+HELD_CODES = " sse-held-until-next sse-held-until-end sse-held-until-size"
 BLOCKING = {
     401: "sign-in",
     403: "forbidden sign-in",
@@ -160,20 +168,27 @@ def expected(setup: Setup, facts: Facts) -> tuple[list[Expected], set[str]]:
         must.append(entry)
 
     stream = facts.sse["1.1"]
+    limited = {status for status in (429, 503) if facts.burst.get(status)}
     if facts.certificate:
         need(f"certificate-{facts.certificate}", f"the certificate is bad: {facts.certificate}")
     if facts.alpn != "h2" and setup_is_tls(setup):
         need("http1-only", "TLS without HTTP/2")
-    limited = {status for status in (429, 503) if facts.burst.get(status)}
     if _is_blocked(stream):
         _blocked(stream, need, may)
-        return must, may
-    if limited:
+    elif facts.page == MISDIRECTED:
+        need("host-rewritten host-refused", f"rtdemo refuses the Host {facts.arrived['host']}")
+        may |= {"not-tested", "sse-not-open", "ws-not-open", "not-rtdemo", "page-incomplete"}
+    elif limited:
         for status in limited:
             need(BLOCKING[status], f"{facts.burst[status]} of 30 requests were answered {status}")
         may |= {"not-tested", "sse-not-open", "ws-not-open", "streams-limited", "post-refused"}
         may |= {"origin-unclear", "page-incomplete", "idle-unknown"}
-        return must, may
+    else:
+        _open_way(setup, facts, need, may)
+    return must, may
+
+
+def _open_way(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
     _headers(setup, facts, need, may)
     _streams(setup, facts, need, may)
     _sockets(setup, facts, need, may)
@@ -184,15 +199,11 @@ def expected(setup: Setup, facts: Facts) -> tuple[list[Expected], set[str]]:
         need("origin-own-refused host-rewritten", "rtdemo refuses its own page")
     if facts.foreign_origin and facts.foreign_origin != 403:
         need("origin-foreign-accepted", f"a foreign page gets {facts.foreign_origin}")
-    return must, may
 
 
 def setup_is_tls(setup: Setup) -> bool:
     """Return whether clients use TLS."""
     return any(hop.certificate for hop in setup.hops if hop.kind != LINE)
-
-
-Need = Callable[..., None]
 
 
 def _is_blocked(stream: StreamFacts) -> bool:
@@ -204,7 +215,9 @@ def _blocked(stream: StreamFacts, need: Need, may: set[str]) -> None:
     if location:
         need("sign-in redirected", f"redirected to {location}")
     elif stream.status == 200:
-        need("html-answer", "the stream's address answers with HTML")
+        kind = stream.headers.get("content-type", "nothing")
+        codes = "html-answer not-rtdemo" if "html" in kind else "sse-not-open"
+        need(codes, f"the stream's address answers with {kind}")
     elif stream.status:
         need(BLOCKING.get(stream.status, "not-rtdemo"), f"the stream answers {stream.status}")
     else:
@@ -218,7 +231,7 @@ def _headers(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         need("http10-upstream", "requests arrive by HTTP/1.0")
     if arrived["host"] != facts.host:
         need("host-rewritten", f"Host arrives as {arrived['host']}")
-        may |= {"origin-own-refused"}
+        may |= {"origin-own-refused", "host-refused"}
     changes = [hop for hop in setup.hops if hop.kind not in (LINE, "stunnel")]
     if changes and not arrived["address"]:
         need("forwarding-missing", "no header has the client's address")
@@ -243,7 +256,9 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         _held(facts, held, need, may)
     if compressed := versions(lambda stream: stream.encoding):
         coding = next(iter(facts.sse.values())).encoding
-        need("sse-compressed", f"streams are compressed with {coding}", None, compressed)
+        # Where it also holds events back, one line may have both.
+        codes = "sse-compressed" + (HELD_CODES if held else "")
+        need(codes, f"streams are compressed with {coding}", None, compressed)
         may |= {"latency-sse-slower"}
     if clumped := versions(lambda stream: stream.clump_ms and not stream.held):
         delay = max(stream.clump_ms for stream in facts.sse.values())
@@ -274,13 +289,13 @@ def _held(facts: Facts, held: set[str], need: Need, may: set[str]) -> None:
     }
     sizes = sorted({size for version in held for size in facts.sse[version].held})
     how = "/".join(sorted(released))
-    codes = {"sse-held-until-next", "sse-held-until-end", "sse-held-until-size"}
+    codes = set(HELD_CODES.split())
     if released == {"end"}:
         codes = {"sse-held-until-end"}
     elif released == {"next"}:
         codes = {"sse-held-until-next", "sse-held-until-size"}
     if any(facts.sse[version].encoding for version in held):
-        codes.add("sse-compressed")
+        codes = {"sse-compressed", *HELD_CODES.split()}
     truth = f"events of {', '.join(map(str, sizes))} bytes are held until the {how or 'end'}"
     need(" ".join(codes), truth, None, held)
     may |= {"latency-sse-slower", *codes}
@@ -384,8 +399,25 @@ def complaints(setup: Setup, facts: Facts, report: Mapping[str, Any]) -> Iterato
             continue
         yield from _details(setup, entry, found)
     yield from _fixes(setup, facts, must, faults)
+    yield from _limits(facts, checks)
     yield from _words(setup, facts, report)
     yield from _repeated(faults)
+
+
+def _limits(facts: Facts, checks: list[Mapping[str, Any]]) -> Iterator[Complaint]:
+    """Yield lines that are ok, but deny a cut that there is, or name another time for it."""
+    for check in checks:
+        is_sse = check["check"].startswith("SSE")
+        cut = facts.sse["1.1"].silent_cut_s if is_sse else facts.ws["1.1"].silent_cut_s
+        is_open = facts.sse["1.1"].is_open if is_sse else facts.ws["1.1"].is_open
+        if "idle" not in check["check"] or check["verdict"] != "ok" or not is_open:
+            continue
+        denied = re.search(r"no cut in (\d+)", check["seen"])
+        named = re.search(r"(?:cut|dropped)\D* after (\d+(?:\.\d+)?)", check["seen"])
+        is_denied = denied and cut and cut < int(denied[1]) - FIGURE_ERROR_S
+        is_other = named and (cut is None or abs(float(named[1]) - cut) > FIGURE_ERROR_S)
+        if is_denied or is_other:
+            yield Complaint("misleading", text(check), f"it is cut after {cut} s")
 
 
 def _details(setup: Setup, entry: Expected, found: list[Mapping[str, Any]]) -> Iterator[Complaint]:
@@ -419,12 +451,10 @@ def _fixes(
         return
     joined = " ".join(check["fix"] for check in concerned)
     if setup.cure and not any(cure in joined.lower() for cure in setup.cure):
-        line = text(concerned[0])
-        yield Complaint("misleading", line, f"the fix needs {' or '.join(setup.cure)}")
-    if setup.culprit and setup.culprit not in products(joined):
-        yield Complaint(
-            "misleading", text(concerned[0]), f"{setup.culprit} is at fault; no fix names it"
-        )
+        truth = f"{setup.culprit or 'the fix'} needs {' or '.join(setup.cure)}"
+        yield Complaint("misleading", text(concerned[0]), truth)
+    elif setup.culprit and not setup.cure and setup.culprit not in products(joined):
+        yield Complaint("misleading", text(concerned[0]), f"{setup.culprit} is at fault, not named")
     for check in faults:
         if not check["fix"] and check["verdict"] == "fail" and check["code"] != "not-tested":
             yield Complaint("misleading", text(check), "a fault without a fix")
@@ -454,15 +484,15 @@ def _words(setup: Setup, facts: Facts, report: Mapping[str, Any]) -> Iterator[Co
 
 def _repeated(faults: list[Mapping[str, Any]]) -> Iterator[Complaint]:
     """Yield fixes that are printed several times for one cause."""
-    seen: dict[tuple[str, str], Mapping[str, Any]] = {}
+    seen: dict[tuple[str, str], str] = {}
     for check in faults:
-        key = (check["code"], check["fix"])
-        if check["fix"] and key in seen and set(check["http"]) & set(seen[key]["http"] or check["http"]):
-            first = seen[key]["check"]
-            yield Complaint(
-                "misleading", text(check), f"the same fix is under {first}: one cause, one fix"
-            )
-        seen.setdefault(key, check)
+        # One time limit may cut both transports: two lines with one fix are then right.
+        transport = check["check"].split()[0]
+        key = (check["fix"], transport if transport in ("SSE", "WebSocket") else "")
+        if check["fix"] and key in seen:
+            truth = f"one cause, one fix: it is under {seen[key]} too"
+            yield Complaint("misleading", text(check), truth)
+        seen.setdefault(key, check["check"])
 
 
 def products(words: str) -> set[str]:

@@ -49,6 +49,7 @@ class Setup:
         keeps_path: whether the servers see the path.
         arguments: further ones of `rtdemo serve`.
         doctor: further arguments of `rtdemo doctor`.
+        headers: that every client sends, such as a password.
         idle_s: silence that is examined, in seconds.
         heartbeat_s: of rtdemo, in seconds.
         culprit: name of the proxy that causes the fault; empty where none does.
@@ -65,6 +66,7 @@ class Setup:
     keeps_path: bool = False
     arguments: tuple[str, ...] = ()
     doctor: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
     idle_s: int = 14
     heartbeat_s: float = 10.0
     culprit: str = ""

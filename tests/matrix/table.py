@@ -64,6 +64,13 @@ NGINX_SETUPS = (
         heartbeat_s=25,
         culprit="nginx",
     ),
+    Setup(
+        "nginx: Host is the name of the upstream",
+        (Hop("nginx", options={"named": 1}),),
+        ("host",),
+        culprit="nginx",
+        cure=("proxy_set_header host",),
+    ),
     Setup("nginx: right", (NGINX,), idle_s=70, heartbeat_s=25),
     Setup("nginx TLS: right", (NGINX_TLS,)),
     Setup("nginx buffers", (BUFFERING,), ("held",), culprit="nginx", cure=BUFFERING_CURE),
@@ -324,18 +331,8 @@ HAPROXY_SETUPS = (
         cure=("timeout tunnel",),
     ),
     Setup(
-        "HAProxy compresses",
-        (
-            changed(
-                HAPROXY,
-                "compression algo gzip",
-                "compression type text/event-stream",
-                outer=("http-response del-header cache-control",),
-            ),
-        ),
-        ("compressed",),
-        culprit="HAProxy",
-        cure=("compression",),
+        "HAProxy: compression obeys no-transform",
+        (changed(HAPROXY, "compression algo gzip", "compression type text/event-stream"),),
     ),
     Setup(
         "HAProxy: maxconn 4",
@@ -581,7 +578,7 @@ OTHER_SETUPS = (
         "Squid: only accel",
         (Hop("squid"),),
         ("no upgrade",),
-        culprit="Squid",
+        culprit="squid",
         cure=("http_upgrade_request_protocols",),
     ),
     Setup("Squid: right", (right("squid"),)),
@@ -659,6 +656,198 @@ LINE_SETUPS = (
     Setup("an unknown proxy clumps", (line(clump_s=0.2),), ("clumped",)),
     Setup("no proxy", (line(),)),
 )
+PASSWORD = "Basic c2l0ZTpzZWNyZXQ="
+"""The header of the user `site` with the password `secret`."""
+STRANGE_SETUPS = (
+    Setup(
+        "nginx wants a password, and gets it",
+        (
+            changed(
+                NGINX,
+                f"if ($http_authorization != '{PASSWORD}') {{ return 401; }}",
+                'proxy_set_header Authorization "";',
+            ),
+        ),
+        headers={"Authorization": PASSWORD},
+    ),
+    Setup(
+        "nginx changes the content type",
+        (changed(NGINX, "proxy_hide_header Content-Type;", "add_header Content-Type text/plain;"),),
+        ("content type",),
+        culprit="nginx",
+    ),
+    Setup(
+        "nginx refuses POST",
+        (changed(NGINX, "limit_except GET { deny all; }"),),
+        ("post 403",),
+        culprit="nginx",
+    ),
+    Setup(
+        "nginx closes after each request",
+        (changed(NGINX, outer=("keepalive_timeout 0;",)),),
+    ),
+    Setup(
+        "nginx does not trust",
+        (NGINX,),
+        ("not trusted",),
+        arguments=("--trusted-proxies", "0"),
+    ),
+    Setup(
+        "HAProxy signs in with HTML",
+        (
+            changed(
+                HAPROXY,
+                outer=(
+                    "http-request return status 200 content-type text/html "
+                    "string '<html><form action=/login>Sign in</form></html>' "
+                    "unless { req.cook(session) -m found }",
+                ),
+            ),
+        ),
+        ("html",),
+    ),
+    Setup(
+        "HAProxy forwards TCP",
+        (
+            Hop(
+                "haproxy",
+                ("timeout connect 3s", "timeout client 60s", "timeout server 60s"),
+                ("mode tcp", "backend: mode tcp"),
+            ),
+        ),
+    ),
+    Setup(
+        "HAProxy closes after each request",
+        (changed(HAPROXY, "option httpclose"),),
+    ),
+    Setup(
+        "Apache speaks HTTP/1.0",
+        (changed(right("apache"), "SetEnv force-proxy-request-1.0 1"),),
+        ("http 1.0",),
+        culprit="Apache",
+        cure=("force-proxy-request-1.0", "http/1.1"),
+    ),
+    Setup(
+        "Apache with RewriteRule",
+        (
+            Hop(
+                "apache",
+                (
+                    "RewriteEngine On",
+                    "RewriteCond %{HTTP:Upgrade} websocket [NC]",
+                    "RewriteRule ^/(.*) ws://SERVER/$1 [P,L]",
+                    "ProxyPass / http://SERVER/ flushpackets=on",
+                    "ProxyPreserveHost On",
+                ),
+            ),
+        ),
+    ),
+    Setup(
+        "Varnish stores answers",
+        (
+            Hop(
+                "varnish",
+                (
+                    *PROXIES["varnish"].right[:1],
+                    *PROXIES["varnish"].right[2:],
+                    "fetch: set beresp.do_stream = false;",
+                ),
+            ),
+        ),
+        ("held",),
+        culprit="Varnish",
+        cure=("do_stream",),
+    ),
+    Setup(
+        "Varnish compresses",
+        (
+            Hop(
+                "varnish",
+                (
+                    *PROXIES["varnish"].right[:1],
+                    *PROXIES["varnish"].right[2:],
+                    "fetch: set beresp.do_gzip = true;",
+                ),
+            ),
+        ),
+        ("compressed",),
+        culprit="Varnish",
+        cure=("do_gzip",),
+    ),
+    Setup(
+        "Traefik: compress",
+        (Hop("traefik", ('small={"compress": {}}',)),),
+    ),
+    Setup(
+        "Traefik buffers",
+        (Hop("traefik", ('whole={"buffering": {"maxResponseBodyBytes": 10000000}}',)),),
+        ("sse buffered whole",),
+        culprit="Traefik",
+        cure=("buffering",),
+    ),
+    Setup(
+        "Envoy TLS with 4 streams",
+        (
+            changed(
+                right("envoy", **TLS), 'manager.http2_protocol_options={"max_concurrent_streams": 4}'
+            ),
+        ),
+        ("h2 streams",),
+        culprit="Envoy",
+        cure=("max_concurrent_streams",),
+    ),
+    Setup(
+        "nghttpx TLS with 4 streams",
+        (changed(right("nghttpx", **TLS), "frontend-http2-max-concurrent-streams=4"),),
+        ("h2 streams",),
+        culprit="nghttpx",
+        cure=("frontend-http2-max-concurrent-streams",),
+    ),
+    Setup(
+        "Caddy limits bodies",
+        (Hop("caddy", outer=("request_body {", "    max_size 1KB", "}")),),
+        ("413",),
+        culprit="Caddy",
+        cure=("max_size",),
+    ),
+    Setup(
+        "h2o compresses",
+        (changed(right("h2o"), "compress: ON"),),
+    ),
+    Setup(
+        "lighttpd compresses",
+        (
+            changed(
+                right("lighttpd"),
+                'deflate.mimetypes = ( "text/event-stream" )',
+                'deflate.allowed-encodings = ( "gzip" )',
+                "deflate.min-compress-size = 10",
+                outer=("module: mod_deflate",),
+            ),
+        ),
+        ("compressed",),
+        culprit="lighttpd",
+        cure=("deflate",),
+    ),
+    Setup("lighttpd TLS, nginx: right", (right("lighttpd", **TLS), NGINX)),
+    Setup(
+        "stunnel, Varnish, nginx buffers",
+        (Hop("stunnel", certificate="trusted"), right("varnish"), BUFFERING),
+        ("held",),
+        culprit="nginx",
+        cure=BUFFERING_CURE,
+    ),
+    Setup("HAProxy on a middling line", (line(bytes_per_s=400_000, delay_s=0.0), HAPROXY)),
+    Setup("Caddy TLS at 100 ms", (line(delay_s=0.1), Hop("caddy-new", **TLS))),  # type: ignore[arg-type]
+    Setup("a line clumps before Caddy", (line(clump_s=0.04), Hop("caddy")), ("clumped",)),
+    Setup(
+        "a line drops silence after 12 s",
+        (line(drop_after_s=12), NGINX),
+        ("ws drop",),
+        idle_s=30,
+        heartbeat_s=25,
+    ),
+)
 SETUPS = (
     *NGINX_SETUPS,
     *HAPROXY_SETUPS,
@@ -668,4 +857,5 @@ SETUPS = (
     *OTHER_SETUPS,
     *DOUBLE_SETUPS,
     *LINE_SETUPS,
+    *STRANGE_SETUPS,
 )

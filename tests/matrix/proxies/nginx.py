@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 from tests.matrix.proxies.proxy import Launch, Place, Proxy, indented
@@ -78,9 +79,13 @@ def render(hop: Hop, place: Place, binary: str, *, is_new: bool = False) -> Laun
     text = text.replace("@FOLDER@", str(place.folder))
     prefix = "" if not hop.options.get("strips") else "/rt"
     text = text.replace("@PREFIX@", prefix)
+    if len(place.upstreams) == 1 and not balance and "named" not in hop.options:
+        # As most people write it: Host is then this address by default.
+        text = text.replace("http://servers", f"http://127.0.0.1:{place.upstreams[0]}")
+        text = text.replace("    upstream servers {\n", "    upstream unused {\n")
     if not prefix:
         # Without a path, nginx passes the request's target on as it is.
-        text = text.replace("proxy_pass http://servers/;", "proxy_pass http://servers;")
+        text = re.sub(r"(proxy_pass http://[^/;]+)/;", r"\1;", text)
     return Launch(
         (binary, "-c", str(place.folder / "nginx.conf"), "-p", str(place.folder)), {"nginx.conf": text}
     )

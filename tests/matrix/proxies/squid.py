@@ -38,4 +38,4 @@ def render(hop: Hop, place: Place, binary: str) -> Launch:
     return Launch(command, {"squid.conf": text})
 
 
-PROXY = Proxy("Squid", SQUID, render, RIGHT)
+PROXY = Proxy("squid", SQUID, render, RIGHT)
