@@ -251,16 +251,13 @@ async def _try_fixes(outcome: Outcome, laboratory: Laboratory, folder: Path) -> 
     better = fixing.apply(outcome.setup, outcome.report)
     if better is None:
         return
-    outcome.applied = fixing.difference(outcome.setup, better)
+    outcome.applied = better.changes
+    applied = f"applied: {'; '.join(better.changes)}"
     try:
-        outcome.fixed = await measure(better, laboratory, folder)
+        outcome.fixed = await measure(better.setup, laboratory, folder)
     except StartError as error:
         line = str(error).strip().splitlines()[-1][:300]
-        complaint = Complaint("wrong", f"applied: {'; '.join(outcome.applied)}", f"no start: {line}")
-        outcome.complaints.append(complaint)
+        outcome.complaints.append(Complaint("wrong", applied, f"the proxy does not start: {line}"))
         return
-    for name in judge.remaining(outcome.setup, outcome.fixed):
-        complaint = Complaint(
-            "wrong", f"applied: {'; '.join(outcome.applied)}", f"after the fix still: {name}"
-        )
-        outcome.complaints.append(complaint)
+    for name in judge.remaining(outcome.setup, outcome.fixed, better.codes):
+        outcome.complaints.append(Complaint("wrong", applied, f"after the fix still: {name}"))

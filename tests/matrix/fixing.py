@@ -2,67 +2,158 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.matrix.proxies import PROXIES
+import yaml
+
+from tests.matrix.proxies import LINE, PROXIES
 from tests.matrix.setup import Hop, Setup
 
-WORDS = {"nginx": 1, "nginx-new": 1, "haproxy": 2, "apache": 1, "lighttpd": 1, "h2o": 1, "nghttpx": 1}
-"""Proxies whose directives a program can add to a hop's lines, and the words of a directive's name."""
-TWO_WORDS = ("proxy_set_header",)
-"""Directives of nginx that one more word names."""
-OUTER = ("listen", "bind", "http2 ", "server:", "limit_conn_zone", "worker_")
-"""Beginnings of directives for another place."""
+NAME_WORDS = {"proxy_set_header": 2, "header_up": 2, "timeout": 2, "option": 2, "SetEnv": 2}
+"""Words that name a directive, where it is not the first one alone."""
+ENVOY_PARTS = {"timeout": "route"}
+"""Parts of Envoy's configuration by key; all others belong to the connection manager."""
+NOT_HERE = ("listen", "bind", "http2 ", "worker_", "cookie ", "ProxySet", "Protocols", "lb_policy")
+"""Beginnings of directives that no set-up has a place for."""
+_REMOVED = re.compile(r"remove((?:,? (?:and |or )?`[^`]+`)+)")
+_ADDED = re.compile(r"add `([^`]+)` to `(\w+)`")
+_PLACED = re.compile(r"in (?:the )?`?(\w+)`?(?: block)?: `([^`]+)`")
+_PLAIN = re.compile(r"`([^`]+)`")
 
 
-def apply(setup: Setup, report: Mapping[str, Any]) -> Setup | None:
-    """Return a set-up with the directives of a report; None if there is nothing to apply."""
-    fixes = [check["fix"] for check in report["checks"] if check["verdict"] in ("warn", "fail")]
-    hops = []
-    for hop in setup.hops:
-        added = hop
-        if hop.kind in WORDS:
-            for fix in fixes:
-                for directive in _directives(fix, PROXIES[hop.kind].name):
-                    added = _add(added, directive)
-        hops.append(added)
+@dataclass(frozen=True)
+class Fixed:
+    """A set-up with fixes.
+
+    Arguments:
+        setup: the set-up.
+        changes: lines that it has in addition, and those that it lost, with a minus before them.
+        codes: of the findings whose fixes changed something.
+    """
+
+    setup: Setup
+    changes: tuple[str, ...]
+    codes: frozenset[str]
+
+
+def apply(setup: Setup, report: Mapping[str, Any]) -> Fixed | None:
+    """Return a set-up with the fixes of a report; None if a program can apply none of them."""
+    hops = list(setup.hops)
+    codes = set()
+    for check in report["checks"]:
+        if check["verdict"] not in ("warn", "fail"):
+            continue
+        for number, hop in enumerate(hops):
+            if hop.kind == LINE:
+                continue
+            part = _part(check["fix"], PROXIES[hop.kind].name)
+            hops[number] = _apply(hop, part)
+            if hops[number] != hop:
+                codes.add(check["code"])
     if tuple(hops) == setup.hops:
         return None
-    return replace(setup, hops=tuple(hops))
+    better = replace(setup, hops=tuple(hops))
+    return Fixed(better, _changes(setup, better), frozenset(codes))
 
 
-def difference(before: Setup, after: Setup) -> tuple[str, ...]:
-    """Return the lines that a set-up has in addition to another."""
-    lines = []
+def _changes(before: Setup, after: Setup) -> tuple[str, ...]:
+    found: list[str] = []
     for old, new in zip(before.hops, after.hops, strict=True):
-        lines += [line for line in new.lines if line not in old.lines]
-    return tuple(lines)
+        was, now = (*old.lines, *old.outer), (*new.lines, *new.outer)
+        found += [line for line in now if line not in was]
+        found += [f"- {line}" for line in was if line not in now]
+    return tuple(found)
 
 
-def _directives(fix: str, product: str) -> list[str]:
-    """Return the texts between backticks that follow the name of a product."""
-    named = [name for name in {p.name for p in PROXIES.values()} if f"{name}: " in fix]
-    if product not in named:
-        return []
-    part = fix.split(f"{product}: ", 1)[1]
-    for other in named:
-        if other != product:
-            part = part.split(f"{other}: ", 1)[0]
-    return [text for text in re.findall(r"(?<!remove )`([^`]+)`", part) if not text.startswith("remove")]
+def _part(fix: str, product: str) -> str:
+    """Return the part of a fix that is for a product: from its name to the next one's."""
+    names = "|".join(sorted({re.escape(proxy.name) for proxy in PROXIES.values()}))
+    parts = re.split(rf"(?:^|(?<=; )|(?<=: ))({names}): ", fix)
+    return next((parts[i + 1] for i in range(1, len(parts), 2) if parts[i] == product), "")
 
 
-def _add(hop: Hop, directive: str) -> Hop:
-    is_nginx = hop.kind.startswith("nginx")
-    parts = re.split(r"(?<=;)\s*", directive) if is_nginx else [directive]
-    for part in filter(None, (part.strip() for part in parts)):
-        if part.startswith(OUTER) or (is_nginx and not part.endswith(";")):
-            continue
-        words = part.split()
-        count = 2 if words[0] in TWO_WORDS else WORDS[hop.kind]
-        name = words[:count]
-        kept = tuple(line for line in hop.lines if line.split()[:count] != name)
-        hop = replace(hop, lines=(*kept, part))
+def _apply(hop: Hop, part: str) -> Hop:
+    for match in _REMOVED.finditer(part):
+        for text in _PLAIN.findall(match[1]):
+            hop = _without(hop, text)
+    part = _REMOVED.sub("", part)
+    for match in _ADDED.finditer(part):
+        lines = tuple(
+            f"{line} {match[1]}" if line.startswith(match[2]) and match[1] not in line else line
+            for line in hop.lines
+        )
+        hop = replace(hop, lines=lines)
+    part = _ADDED.sub("", part)
+    for match in _PLACED.finditer(part):
+        hop = _placed(hop, match[1], match[2])
+    for text in _PLAIN.findall(_PLACED.sub("", part)):
+        hop = _with(hop, text)
     return hop
+
+
+def _without(hop: Hop, text: str) -> Hop:
+    """Return a hop without the lines that begin with a text; for Envoy, those that contain it."""
+
+    def stays(line: str) -> bool:
+        return text not in line if hop.kind == "envoy" else not line.startswith(text)
+
+    return replace(hop, lines=tuple(filter(stays, hop.lines)), outer=tuple(filter(stays, hop.outer)))
+
+
+def _placed(hop: Hop, place: str, text: str) -> Hop:
+    if hop.kind == "varnish" and place in ("vcl_recv", "vcl_pipe"):
+        prefix = "pipe: " if place == "vcl_pipe" else ""
+        return replace(hop, lines=(*hop.lines, prefix + text))
+    if hop.kind.startswith("nginx") and place in ("upstream", "http", "server"):
+        prefix = "" if place == "http" else f"{place}: "
+        name = text.split()[0]
+        kept = tuple(line for line in hop.outer if name not in line.split()[:2])
+        return replace(hop, outer=(*kept, prefix + text))
+    return hop
+
+
+def _with(hop: Hop, directive: str) -> Hop:
+    """Return a hop with a directive, in the place of one of the same name."""
+    if hop.kind == "envoy":
+        return _with_envoy(hop, directive)
+    is_nginx = hop.kind.startswith("nginx")
+    for part in re.split(r"(?<=;)\s*", directive) if is_nginx else [directive]:
+        text = part.strip()
+        if not text or text.startswith(NOT_HERE) or (is_nginx and not text.endswith(";")):
+            continue
+        if hop.kind == "haproxy" and text.startswith("tune."):
+            hop = replace(hop, outer=(*_other(hop.outer, text, 1), f"global: {text}"))
+            continue
+        count = NAME_WORDS.get(text.split()[0], 1)
+        if hop.kind in ("h2o", "nghttpx"):
+            kept = tuple(
+                line for line in hop.lines if re.split("[:=]", line)[0] != re.split("[:=]", text)[0]
+            )
+        else:
+            kept = tuple(line for line in hop.lines if line.split()[:count] != text.split()[:count])
+        hop = replace(hop, lines=(*kept, text))
+    return hop
+
+
+def _other(lines: tuple[str, ...], text: str, count: int) -> tuple[str, ...]:
+    name = text.split()[:count]
+    return tuple(line for line in lines if line.partition(": ")[2].split()[:count] != name)
+
+
+def _with_envoy(hop: Hop, directive: str) -> Hop:
+    try:
+        parsed = yaml.safe_load(directive)
+    except yaml.YAMLError:
+        return hop
+    if not isinstance(parsed, dict):
+        return hop
+    lines = hop.lines
+    for key, value in parsed.items():
+        name = f"{ENVOY_PARTS.get(key, 'manager')}.{key}"
+        kept = tuple(line for line in lines if not line.startswith(f"{name}="))
+        lines = (*kept, f"{name}={json.dumps(value)}")
+    return replace(hop, lines=lines)

@@ -113,7 +113,7 @@ FAULTS: Mapping[str, Callable[[Facts], object]] = {
     "503": lambda facts: facts.burst.get(503),
     "502": lambda facts: facts.sse["1.1"].status == 502,
     "504": lambda facts: facts.sse["1.1"].status == 504,
-    "413": lambda facts: facts.large_post == 413,
+    "large post": lambda facts: facts.large_post not in (0, 202),
     "expired": lambda facts: facts.certificate == "expired",
     "name": lambda facts: facts.certificate == "name",
     "untrusted": lambda facts: facts.certificate == "untrusted",
@@ -378,8 +378,9 @@ def _posts(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
             may |= {"separate-logs", "resume-wrong", "nothing-missed"}
     elif {abs(status) for status in facts.post} - {0, 202, 429, 503}:
         need("post-refused", f"POST answers {facts.post}")
-    if facts.large_post == 413:
-        need("size-limit post-refused", "a posted text of 60 KB is answered 413")
+    if facts.large_post not in (0, 202, 404, 429, 503):
+        truth = f"a posted text of 60 KB is answered {facts.large_post}"
+        need("size-limit post-refused bad-gateway", truth)
 
 
 def complaints(setup: Setup, facts: Facts, report: Mapping[str, Any]) -> Iterator[Complaint]:
@@ -507,21 +508,43 @@ def text(check: Mapping[str, Any]) -> str:
     return f"{check['verdict']} {check['check']} [{check['code']} {http}] {check['seen']}{fix}"
 
 
-CURABLE = (
-    *("held", "compressed", "clumped", "no upgrade", "http 1.0", "host", "forwarding"),
-    *("sse silence", "ws silence", "cached"),
-)
-"""Faults that directives for the proxy's configuration can end."""
+CURED_BY: Mapping[str, str] = {
+    "held": "sse-held",
+    "compressed": "sse-compressed",
+    "clumped": "sse-clumped",
+    "cached": "sse-cached",
+    "no upgrade": "ws-upgrade-removed",
+    "http 1.0": "http10-upstream",
+    "host": "host-rewritten",
+    "forwarding": "forwarding-missing",
+    "no last-event-id": "last-event-id-removed",
+    "no subprotocol": "ws-subprotocol-removed",
+    "no origin": "origin-",
+    "sse silence": "sse-idle-cut",
+    "ws silence": "ws-",
+    "sse age": "age-cut",
+    "ws age": "age-cut",
+    "h2 streams": "streams-limited",
+    "post elsewhere": "post-elsewhere",
+}
+"""Faults that directives for a proxy can end, and the beginning of the code that has the fix."""
 
 
-def remaining(setup: Setup, facts: Facts) -> list[str]:
-    """Return the curable faults of a set-up that are still there after its fixes."""
+def remaining(setup: Setup, facts: Facts, applied: frozenset[str]) -> list[str]:
+    """Return the faults of a set-up that are still there after their fixes.
+
+    Arguments:
+        setup: the set-up before its fixes.
+        facts: after its fixes.
+        applied: codes of the findings whose fixes were applied.
+    """
+    stream, socket = facts.sse["1.1"], facts.ws["1.1"]
+    period = min(setup.heartbeat_s, SSE_COMMENT_S)
     still = []
     for name in setup.fault:
-        if name not in CURABLE or not _shows(name, facts):
+        code = CURED_BY.get(name)
+        if code is None or not any(one.startswith(code) for one in applied) or not _shows(name, facts):
             continue
-        stream, socket = facts.sse["1.1"], facts.ws["1.1"]
-        period = min(setup.heartbeat_s, SSE_COMMENT_S)
         if name == "sse silence" and (stream.silent_cut_s or 0) > period * MARGIN:
             continue
         if name == "ws silence" and (socket.silent_cut_s or 0) > setup.heartbeat_s * MARGIN:
