@@ -19,7 +19,6 @@ from tests.matrix.certificates import Authority
 from tests.matrix.chain import StartError, chain, program
 from tests.matrix.facts import Facts
 from tests.matrix.judge import Complaint
-from tests.matrix.proxies import LINE
 from tests.matrix.setup import Setup
 from tests.redis_server import RedisServer, free_port
 
@@ -114,7 +113,7 @@ async def examine(
         setup: the set-up.
         laboratory: what all set-ups share.
         only_truth: whether to measure the facts only.
-        is_quick: whether to run doctor meanwhile, and to try no fixes.
+        is_quick: whether to try no fixes.
         known: facts of an earlier run; None to measure them.
     """
     outcome = Outcome(setup)
@@ -125,11 +124,9 @@ async def examine(
         folder.chmod(0o755)
         work = _return(known) if known else measure(setup, laboratory, folder / "truth")
         measuring = asyncio.ensure_future(work)
-        if not is_quick:
-            await measuring
         if not only_truth:
-            running = _run_doctor(outcome, laboratory, folder / "doctor", measuring)
-            outcome.facts, _ = await asyncio.gather(measuring, running)
+            # At the same time, through other processes: both mostly wait.
+            await _run_doctor(outcome, laboratory, folder / "doctor", measuring)
         outcome.facts = await measuring
         outcome.unlike = judge.unlike(setup, outcome.facts)
         if outcome.report:
@@ -188,11 +185,9 @@ async def _run_doctor(
     folder.chmod(0o755)
     setup = outcome.setup
     arguments = ["--heartbeat", f"{setup.heartbeat_s:g}", *setup.arguments]
-    if "--trusted-proxies" not in setup.arguments:
-        count = len([hop for hop in setup.hops if hop.kind not in (LINE, "stunnel")])
-        if measuring.done():
-            count = measuring.result().arrived.get("proxies", 0)
-        arguments += ["--trusted-proxies", str(count)] if count else []
+    count = len([hop for hop in setup.hops if hop.reads_http])
+    if count and "--trusted-proxies" not in setup.arguments:
+        arguments += ["--trusted-proxies", str(count)]
     if setup.keeps_path:
         arguments += ["--base-path", setup.path]
     async with AsyncExitStack() as stack:

@@ -232,8 +232,7 @@ def _headers(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
     if arrived["host"] != facts.host:
         need("host-rewritten", f"Host arrives as {arrived['host']}")
         may |= {"origin-own-refused", "host-refused"}
-    changes = [hop for hop in setup.hops if hop.kind not in (LINE, "stunnel")]
-    if changes and not arrived["address"]:
+    if any(hop.reads_http for hop in setup.hops) and not arrived["address"]:
         need("forwarding-missing", "no header has the client's address")
     if "--trusted-proxies" in setup.arguments and "0" in setup.arguments:
         need("proxies-not-trusted", "the server does not trust the proxy")

@@ -22,7 +22,8 @@ class Hop:
         outer: directives in an outer place: nginx's `http`, HAProxy's frontend, Caddy's options.
         certificate: of the hop's TLS; empty without TLS.
         http2: whether TLS offers HTTP/2.
-        options: figures of a bad line: `delay_s`, `bytes_per_s`, `drop_after_s`, `max_age_s`.
+        options: figures of a bad line, see `line.Line`; 1 for `tcp` if the hop does not read HTTP, for
+            `strips` if it removes /rt from paths, and for `named` if its upstream has a name.
     """
 
     kind: str
@@ -31,6 +32,11 @@ class Hop:
     certificate: Certificate = ""
     http2: bool = False
     options: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def reads_http(self) -> bool:
+        """Whether it changes requests, and not only forwards bytes."""
+        return self.kind not in ("line", "stunnel") and "tcp" not in self.options
 
 
 @dataclass(frozen=True)

@@ -713,6 +713,7 @@ STRANGE_SETUPS = (
                 "haproxy",
                 ("timeout connect 3s", "timeout client 60s", "timeout server 60s"),
                 ("mode tcp", "backend: mode tcp"),
+                options={"tcp": 1},
             ),
         ),
     ),

@@ -9,7 +9,7 @@ import ssl
 import time
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -347,7 +347,6 @@ async def _requests(client: Client, facts: Facts) -> None:
         "host": sent.get("host", ""),
         "forwarding": [name for name in FORWARDING if name in sent],
         "address": bool({"forwarded", "x-forwarded-for", "x-real-ip"} & set(sent)),
-        "proxies": _proxies(sent),
         "last-event-id": sent.get("last-event-id") == "abc-1",
         "origin": sent.get("origin") == _origin(client.url),
         "upgrade": "websocket" in socket.get("upgrade", "").lower(),
@@ -374,12 +373,6 @@ async def _requests(client: Client, facts: Facts) -> None:
     except FAILURES as error:
         facts.post.append(0)
         facts.arrived["error"] = f"{type(error).__name__}: {error}"[:200]
-
-
-def _proxies(headers: Mapping[str, str]) -> int:
-    """Return how many addresses of clients the proxies have added."""
-    added = headers.get("x-forwarded-for") or headers.get("forwarded") or ""
-    return len([part for part in added.split(",") if part.strip()])
 
 
 async def _client_id(pieces: AsyncIterator[str]) -> str:
