@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
+from websockets.exceptions import WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -130,7 +131,7 @@ class Backend:
         try:
             while await self._answer(reader, writer):
                 pass
-        except (OSError, EOFError, ValueError, asyncio.IncompleteReadError):
+        except (OSError, EOFError, ValueError, WebSocketException):
             pass
         finally:
             writer.close()

@@ -233,7 +233,9 @@ def _headers(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         need("host-rewritten", f"Host arrives as {arrived['host']}")
         may |= {"origin-own-refused", "host-refused"}
     if any(hop.reads_http for hop in setup.hops) and not arrived["address"]:
-        need("forwarding-missing", "no header has the client's address")
+        # One line has what is wrong with a request's headers.
+        codes = "forwarding-missing" + (" host-rewritten" if arrived["host"] != facts.host else "")
+        need(codes, "no header has the client's address")
     if "--trusted-proxies" in setup.arguments and "0" in setup.arguments:
         need("proxies-not-trusted", "the server does not trust the proxy")
     if not arrived["last-event-id"]:
@@ -277,7 +279,7 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
     few = versions(lambda stream: stream.streams is not None and stream.streams < 7)
     if few and not is_stored:
         count = min(facts.sse[version].streams or 0 for version in few)
-        need("streams-limited", f"{count} of 7 streams begin", None, few)
+        need("streams-limited overloaded", f"{count} of 7 streams begin", None, few)
         may |= {"not-tested", "post-refused", "overloaded", "sse-not-open"}
     _silence_of_streams(setup, facts, need, may)
 
@@ -400,6 +402,7 @@ def complaints(setup: Setup, facts: Facts, report: Mapping[str, Any]) -> Iterato
         yield from _details(setup, entry, found)
     yield from _fixes(setup, facts, must, faults)
     yield from _limits(facts, checks)
+    yield from _drops(facts, faults)
     yield from _words(setup, facts, report)
     yield from _repeated(faults)
 
@@ -460,6 +463,16 @@ def _fixes(
             yield Complaint("misleading", text(check), "a fault without a fix")
 
 
+def _drops(facts: Facts, faults: list[Mapping[str, Any]]) -> Iterator[Complaint]:
+    """Yield directives for a proxy where something drops packets: a proxy that gives up closes."""
+    lost = {"SSE": facts.sse["1.1"].silent_lost, "WebSocket": facts.ws["1.1"].silent_lost}
+    for check in faults:
+        named = products(check["fix"])
+        if named and check["code"].endswith("idle-cut") and lost.get(check["check"].split()[0]):
+            truth = f"it drops silently, as firewalls do; {', '.join(sorted(named))} would close it"
+            yield Complaint("misleading", text(check), truth)
+
+
 def _words(setup: Setup, facts: Facts, report: Mapping[str, Any]) -> Iterator[Complaint]:
     """Yield texts that only a program can read, and products that are not on the way."""
     on_the_way = {PROXIES[hop.kind].name for hop in setup.hops if hop.kind != LINE}
@@ -484,11 +497,13 @@ def _words(setup: Setup, facts: Facts, report: Mapping[str, Any]) -> Iterator[Co
 
 def _repeated(faults: list[Mapping[str, Any]]) -> Iterator[Complaint]:
     """Yield fixes that are printed several times for one cause."""
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, ...], str] = {}
     for check in faults:
-        # One time limit may cut both transports: two lines with one fix are then right.
+        # One time limit may cut both transports, and one buffer may hold differently over HTTP/2: then
+        # two lines with one fix are right.
         transport = check["check"].split()[0]
-        key = (check["fix"], transport if transport in ("SSE", "WebSocket") else "")
+        kind = transport if transport in ("SSE", "WebSocket") else ""
+        key = (check["fix"], kind, *check["http"])
         if check["fix"] and key in seen:
             truth = f"one cause, one fix: it is under {seen[key]} too"
             yield Complaint("misleading", text(check), truth)
