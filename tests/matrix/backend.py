@@ -184,7 +184,7 @@ class Backend:
             data = f"data: {text}\n\n".encode()
             writer.write(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data)
 
-        event(0, n=0)
+        event(int(request.query.get("first", "0")), n=0)
         steps = [step.split("@") for step in request.query.get("script", "").split(",") if step]
         gone = asyncio.ensure_future(reader.read(1))
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -119,7 +119,7 @@ async def program(
             raise
         raise StartError(f"{command[0]} does not listen: {log.read_text(errors='replace')}") from None
     finally:
-        if process.returncode is None:
+        with suppress(ProcessLookupError):
             process.terminate()
         try:
             await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)

@@ -133,7 +133,7 @@ async def examine(
             outcome.complaints = list(judge.complaints(setup, outcome.facts, outcome.report))
         if outcome.report and not is_quick:
             await _try_fixes(outcome, laboratory, folder / "fixed")
-    except (StartError, OSError, TimeoutError, ValueError, KeyError, AssertionError) as error:
+    except Exception as error:
         outcome.error = f"{type(error).__name__}: {error}"[:1500]
     outcome.seconds = round(time.monotonic() - began, 1)
     return outcome

@@ -55,6 +55,8 @@ class StreamFacts:
         silent_lost: whether a silent stream stayed open, but what came after the silence did not arrive.
         busy_cut_s: when a stream with an event each half second ended; None if it did not.
         is_cached: whether two requests had the same answer.
+        large_encoding: content coding of a stream whose first event is large, as after a reconnect;
+            some proxies decide by the size of the first write.
     """
 
     status: int = 0
@@ -67,6 +69,7 @@ class StreamFacts:
     silent_lost: bool = False
     busy_cut_s: float | None = None
     is_cached: bool = False
+    large_encoding: str = ""
 
     @property
     def is_open(self) -> bool:

@@ -22,6 +22,7 @@ NOT_HERE = ("listen", "bind", "http2 ", "worker_", "cookie ", "ProxySet", "Proto
 _REMOVED = re.compile(r"remove((?:,? (?:and |or )?`[^`]+`)+)")
 _ADDED = re.compile(r"add `([^`]+)` to `(\w+)`")
 _PLACED = re.compile(r"in (?:the )?`?(\w+)`?(?: block)?: `([^`]+)`")
+_OLDER = re.compile(r"(`[^`]+`) \((?:before|until) (?:\w+ )?(\d[\d.]*): (`[^`]+`)\)")
 _PLAIN = re.compile(r"`([^`]+)`")
 
 
@@ -50,7 +51,8 @@ def apply(setup: Setup, report: Mapping[str, Any]) -> Fixed | None:
         for number, hop in enumerate(hops):
             if hop.kind == LINE:
                 continue
-            part = _part(check["fix"], PROXIES[hop.kind].name)
+            proxy = PROXIES[hop.kind]
+            part = _for_version(_part(check["fix"], proxy.name), proxy.installed_version())
             hops[number] = _apply(hop, part)
             if hops[number] != hop:
                 codes.add(check["code"])
@@ -74,6 +76,19 @@ def _part(fix: str, product: str) -> str:
     names = "|".join(sorted({re.escape(proxy.name) for proxy in PROXIES.values()}))
     parts = re.split(rf"(?:^|(?<=; )|(?<=: ))({names}): ", fix)
     return next((parts[i + 1] for i in range(1, len(parts), 2) if parts[i] == product), "")
+
+
+def _for_version(part: str, installed: str) -> str:
+    """Return a fix with the directive for the installed version where it has two."""
+
+    def chosen(match: re.Match[str]) -> str:
+        return match[3] if _numbers(installed) < _numbers(match[2]) else match[1]
+
+    return _OLDER.sub(chosen, part)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _apply(hop: Hop, part: str) -> Hop:

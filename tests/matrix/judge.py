@@ -261,6 +261,9 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         codes = "sse-compressed" + (HELD_CODES if held else "")
         need(codes, f"streams are compressed with {coding}", None, compressed)
         may |= {"latency-sse-slower"}
+    elif versions(lambda stream: stream.large_encoding):
+        # It concerns streams that have much to send at first, such as after a reconnect.
+        may |= {"sse-compressed"}
     if clumped := versions(lambda stream: stream.clump_ms and not stream.held):
         delay = max(stream.clump_ms for stream in facts.sse.values())
         if delay > 35:
@@ -272,7 +275,7 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         rate = min(stream.bytes_per_s for stream in facts.sse.values())
         need("sse-slow", f"a stream has {rate:.0f} bytes a second", {"bytesPerSecond": rate}, slow)
         may |= {"latency-sse-slower"}
-    if cached := versions(lambda stream: stream.is_cached):
+    if (cached := versions(lambda stream: stream.is_cached)) and not held:
         need("sse-cached", "two requests for a stream have one answer", None, cached)
         may |= {"sse-held-until-end", "sse-held-until-next", "resume-wrong", "not-tested"}
     is_stored = any(event.released == "end" for s in facts.sse.values() for event in s.events)
@@ -332,12 +335,18 @@ def _sockets(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
     modern = facts.ws.get("2")
     if modern is not None and modern.is_offered and not modern.is_open:
         need("ws-not-open", f"HTTP/2 offers WebSockets and answers {modern.status}", None, {"2"})
+    elif modern is not None and modern.silent_lost:
+        need("ws-idle-cut ws-held", "over HTTP/2, no text comes back after 3 s", None, {"2"})
     if socket.extensions:
         need("ws-compressed", f"the answer accepts {socket.extensions}")
     if socket.is_large_echoed is False:
         need("size-limit", "a text of 64 KiB is not echoed")
     if socket.first_ms and socket.first_ms > 35 and facts.round_trip_ms < socket.first_ms / 2:
         need("ws-clumped", f"an echo takes {socket.first_ms} ms, a request {facts.round_trip_ms}")
+    _silence_of_sockets(setup, socket, need, may)
+
+
+def _silence_of_sockets(setup: Setup, socket: SocketFacts, need: Need, may: set[str]) -> None:
     if socket.busy_cut_s:
         age = socket.busy_cut_s
         need("age-cut", f"a busy WebSocket is cut after {age} s", {"afterS": age})

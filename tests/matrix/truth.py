@@ -40,6 +40,8 @@ PATIENCE_S = 8.0
 """Seconds after the end of a script in which its stream must end, on a slow line."""
 TRIES = 3
 """Runs of a script, of which the best counts: a machine may be busy, but a proxy holds each time."""
+SHORT_SILENCE_S = 3.0
+"""Silence of a WebSocket over HTTP/2: longer ones are examined over HTTP/1.1."""
 POSTS = 6
 BURST = 30
 BUSY_S = 0.5
@@ -134,6 +136,7 @@ async def measure(url: str, backends: list[Backend], setup: Setup, authority: Pa
             if facts.sse[version].is_open:
                 facts.sse[version].streams = await _streams(client, version)
                 facts.sse[version].is_cached = await _is_cached(client, version)
+                facts.sse[version].large_encoding = await _large_encoding(client, version)
         await _watch(client, facts)
     facts.burst = await _burst(client)
     return facts
@@ -285,8 +288,9 @@ async def _curl_reads(client: Client) -> bool:
 async def _sockets(client: Client, versions: list[str]) -> dict[str, SocketFacts]:
     found = {"1.1": await _socket(client)}
     if "2" in versions:
-        offered, status, error = await websocket_h2.handshake(client.ws)
-        found["2"] = SocketFacts(is_offered=offered, status=status, error=error)
+        modern = await websocket_h2.handshake(client.ws, SHORT_SILENCE_S)
+        found["2"] = SocketFacts(modern.is_offered, modern.status, modern.error)
+        found["2"].silent_lost = modern.is_alive is False
     return found
 
 
@@ -413,6 +417,15 @@ async def _is_cached(client: Client, version: str) -> bool:
     except FAILURES:
         return False
     return len(answers) == 2 and answers[0] == answers[1] != b""
+
+
+async def _large_encoding(client: Client, version: str) -> str:
+    url = f"{client.sse('end@0.2')}&first=4000"
+    try:
+        async with client.http(version) as http, asyncio.timeout(ANSWER_TIMEOUT_S):
+            return (await http.get(url)).headers.get("content-encoding", "")
+    except FAILURES:
+        return ""
 
 
 async def _burst(client: Client) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -70,6 +71,7 @@ class Proxy:
             return next(map(str, PYPI_FOLDER.glob(self.pypi)), None)
         return find(self.program)
 
+    @functools.cache  # noqa: B019 - there are few, and they live as long as the program
     def installed_version(self) -> str:
         """Return the version of the installed program; empty where it is missing."""
         if self.path is None:
