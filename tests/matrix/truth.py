@@ -423,7 +423,7 @@ async def _large_encoding(client: Client, version: str) -> str:
     url = f"{client.sse('end@0.2')}&first=4000"
     try:
         async with client.http(version) as http, asyncio.timeout(ANSWER_TIMEOUT_S):
-            return (await http.get(url)).headers.get("content-encoding", "")
+            return str((await http.get(url)).headers.get("content-encoding", ""))
     except FAILURES:
         return ""
 
