@@ -17,6 +17,8 @@ NAME_WORDS = {"proxy_set_header": 2, "header_up": 2, "timeout": 2, "option": 2, 
 """Words that name a directive, where it is not the first one alone."""
 ENVOY_PARTS = {"timeout": "route"}
 """Parts of Envoy's configuration by key; all others belong to the connection manager."""
+VCL_PLACES = {"vcl_recv": "", "vcl_pipe": "pipe: ", "vcl_backend_fetch": "backend: "}
+"""Beginnings of lines for VCL's subroutines."""
 NOT_HERE = ("listen", "bind", "http2 ", "worker_", "cookie ", "ProxySet", "Protocols", "lb_policy")
 """Beginnings of directives that no set-up has a place for."""
 _REMOVED = re.compile(r"remove((?:,? (?:and |or )?`[^`]+`)+)")
@@ -120,9 +122,8 @@ def _without(hop: Hop, text: str) -> Hop:
 
 
 def _placed(hop: Hop, place: str, text: str) -> Hop:
-    if hop.kind == "varnish" and place in ("vcl_recv", "vcl_pipe"):
-        prefix = "pipe: " if place == "vcl_pipe" else ""
-        return replace(hop, lines=(*hop.lines, prefix + text))
+    if hop.kind == "varnish" and place in VCL_PLACES:
+        return replace(hop, lines=(*hop.lines, VCL_PLACES[place] + text))
     if hop.kind.startswith("nginx") and place in ("upstream", "http", "server"):
         prefix = "" if place == "http" else f"{place}: "
         name = text.split()[0]

@@ -236,6 +236,9 @@ def _headers(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         # One line has what is wrong with a request's headers.
         codes = "forwarding-missing" + (" host-rewritten" if arrived["host"] != facts.host else "")
         need(codes, "no header has the client's address")
+    if any(hop.kind == "stunnel" for hop in setup.hops):
+        # It cannot add headers, and clients' addresses are lost all the same.
+        may |= {"forwarding-missing"}
     if "--trusted-proxies" in setup.arguments and "0" in setup.arguments:
         need("proxies-not-trusted", "the server does not trust the proxy")
     if not arrived["last-event-id"]:

@@ -45,6 +45,8 @@ SHORT_SILENCE_S = 3.0
 POSTS = 6
 BURST = 30
 BUSY_S = 0.5
+WATCH_MARGIN_S = 8.0
+"""Seconds after a silence in which what ends it must arrive, on a busy machine too."""
 CODINGS = "gzip, deflate, br, zstd"
 """Codings that Chrome offers."""
 PLAIN = {"Accept-Encoding": "identity"}
@@ -198,12 +200,17 @@ async def _best_stream(client: Client, version: str, one_way: float) -> StreamFa
     best: StreamFacts | None = None
     for _ in range(TRIES):
         found = await _stream(client, version, one_way)
-        if best is None or len(found.held) < len(best.held) or found.clump_ms < best.clump_ms:
+        if best is None or _quality(found) > _quality(best):
             best = found
         if not best.is_open or not (best.held or best.clump_ms or best.bytes_per_s < 1e6):
             break
     assert best is not None
     return best
+
+
+def _quality(stream: StreamFacts) -> tuple[float, ...]:
+    """Return what makes one run better than another: the machine can only make a run worse."""
+    return (float(stream.is_open), -len(stream.held), -stream.clump_ms, stream.bytes_per_s)
 
 
 async def _stream(client: Client, version: str, one_way: float) -> StreamFacts:
@@ -322,7 +329,7 @@ async def _socket(client: Client) -> SocketFacts:
             facts.extensions = socket.response.headers.get("Sec-WebSocket-Extensions", "")
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 times = []
-                for _ in range(6):
+                for _ in range(20):
                     began = _now()
                     await socket.send("short")
                     await socket.recv()
@@ -468,25 +475,28 @@ async def _watch_stream(
 ) -> None:
     steps = int(seconds / BUSY_S) if busy else 1
     pause = BUSY_S if busy else seconds
-    script = ",".join([f"100@{pause}"] * steps) + ",end@30"
+    script = ",".join([f"100@{pause}"] * steps) + ",end@60"
     is_late = False
     began = time.monotonic()
     ended: float | None = None
     try:
         async with (
             client.http(version) as http,
-            asyncio.timeout(seconds + 3),
+            asyncio.timeout(seconds + WATCH_MARGIN_S),
             http.stream("GET", client.sse(script)) as answer,
         ):
             began = time.monotonic()
             async for _ in answer.aiter_raw():
                 is_late |= time.monotonic() - began > seconds - BUSY_S
-            ended = time.monotonic() - began
+                if is_late:
+                    break
+            else:
+                ended = time.monotonic() - began
     except TimeoutError:
         pass
     except FAILURES:
         ended = time.monotonic() - began
-    cut = round(ended, 1) if ended is not None and ended < seconds + 2.5 else None
+    cut = round(ended, 1) if ended is not None else None
     if busy:
         facts.busy_cut_s = cut
     else:
@@ -514,7 +524,7 @@ async def _watch_socket(client: Client, facts: SocketFacts, seconds: float, kind
                     pass
             await socket.send("after a silence")
             try:
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(WATCH_MARGIN_S):
                     await socket.recv()
             except TimeoutError:
                 is_lost = True

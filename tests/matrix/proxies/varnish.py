@@ -1,4 +1,4 @@
-"""Varnish. A line is VCL of `vcl_recv`; `fetch:`, `pipe:`, `deliver:` and `-p` choose other places."""
+"""Varnish. A line is VCL of `vcl_recv`, unless it begins with `pipe:` and the like, or `-p`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ sub vcl_recv {
 sub vcl_pipe {
 @PIPE@\
 }
+sub vcl_backend_fetch {
+@BACKEND@\
+}
 sub vcl_backend_response {
 @FETCH@\
 }
@@ -33,7 +36,14 @@ sub vcl_deliver {
 
 def render(hop: Hop, place: Place, binary: str) -> Launch:
     """Return Varnish for a hop."""
-    places: dict[str, list[str]] = {"pipe: ": [], "fetch: ": [], "deliver: ": [], "-p ": [], "": []}
+    places: dict[str, list[str]] = {
+        "pipe: ": [],
+        "backend: ": [],
+        "fetch: ": [],
+        "deliver: ": [],
+        "-p ": [],
+        "": [],
+    }
     for line in (*hop.lines, *hop.outer):
         kind = next(kind for kind in places if line.startswith(kind))
         places[kind].append(line.removeprefix(kind))
@@ -42,7 +52,12 @@ def render(hop: Hop, place: Place, binary: str) -> Launch:
         for number, port in enumerate(place.upstreams)
     )
     text = TEMPLATE.replace("@DIRECTOR@", backends)
-    for marker, kind in (("@RECV@", ""), ("@PIPE@", "pipe: "), ("@FETCH@", "fetch: ")):
+    for marker, kind in (
+        ("@RECV@", ""),
+        ("@PIPE@", "pipe: "),
+        ("@FETCH@", "fetch: "),
+        ("@BACKEND@", "backend: "),
+    ):
         text = text.replace(marker, indented(tuple(places[kind]), 4))
     text = text.replace("@DELIVER@", indented(tuple(places["deliver: "]), 4))
     command = [binary, "-F", "-a", f"127.0.0.1:{place.port}", "-f", str(place.folder / "v.vcl")]
