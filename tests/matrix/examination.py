@@ -210,7 +210,7 @@ async def _run_doctor(
         authority = laboratory.authority
         url = await stack.enter_async_context(chain(setup, ports, folder, authority))
         outcome.report = await doctor(url + ("/" if setup.path else ""), setup, authority.path)
-        await truth.measure_rtdemo(await measuring, url, authority.path)
+        await truth.measure_rtdemo(await measuring, url, authority.path, setup.headers)
 
 
 async def doctor(url: str, setup: Setup, authority: Path) -> dict[str, Any]:

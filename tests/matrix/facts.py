@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-HELD_MS = 300.0
+HELD_MS = 600.0
 """Milliseconds after which an event that has not arrived counts as held."""
 STALL_SHARE = 0.6
 """Part of a delay without a byte from which it is one pause, and not a slow line."""

@@ -31,6 +31,7 @@ class Line:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
+        self._waiting: dict[asyncio.StreamWriter, bytearray] = {}
 
     async def start(self, port: int) -> None:
         """Listen on a port."""
@@ -93,8 +94,8 @@ class Line:
             if is_held:
                 data, held = self._release(held, data)
             if is_answer and (wait := options.get("clump_s")):
-                await asyncio.sleep(wait)
-            if rate := options.get("bytes_per_s") if is_answer else None:
+                self._flush_later(writer, data, wait)
+            elif rate := options.get("bytes_per_s") if is_answer else None:
                 await _throttle(writer, data, rate)
             elif delay := options.get("delay_s"):
                 loop.call_later(delay, _write, writer, data)
@@ -104,8 +105,18 @@ class Line:
         if held:
             writer.write(held)
             await writer.drain()
-        if delay := options.get("delay_s"):
+        if delay := options.get("delay_s") or options.get("clump_s"):
             await asyncio.sleep(delay + SLICE_S)
+
+    def _flush_later(self, writer: asyncio.StreamWriter, data: bytes, wait: float) -> None:
+        """Collect data until a timer ends, which the first byte starts."""
+        waiting = self._waiting.setdefault(writer, bytearray())
+        if not waiting:
+            asyncio.get_running_loop().call_later(wait, self._flush, writer)
+        waiting += data
+
+    def _flush(self, writer: asyncio.StreamWriter) -> None:
+        _write(writer, bytes(self._waiting.pop(writer, b"")))
 
     def _release(self, held: bytes, data: bytes) -> tuple[bytes, bytes]:
         """Return what is forwarded now, and what waits."""

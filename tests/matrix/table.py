@@ -691,12 +691,6 @@ STRANGE_SETUPS = (
         (changed(NGINX, outer=("keepalive_timeout 0;",)),),
     ),
     Setup(
-        "nginx does not trust",
-        (NGINX,),
-        ("not trusted",),
-        arguments=("--trusted-proxies", "0"),
-    ),
-    Setup(
         "HAProxy signs in with HTML",
         (
             changed(

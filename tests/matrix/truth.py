@@ -9,7 +9,7 @@ import ssl
 import time
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -540,10 +540,11 @@ async def _watch_socket(client: Client, facts: SocketFacts, seconds: float, kind
         facts.busy_cut_s = cut
 
 
-async def measure_rtdemo(facts: Facts, url: str, authority: Path) -> None:
+async def measure_rtdemo(facts: Facts, url: str, authority: Path, headers: Mapping[str, str]) -> None:
     """Add the facts for which the server has to be rtdemo: its page, and its rule for origins."""
     verify = _parameters(authority, not facts.certificate)
-    async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=ANSWER_TIMEOUT_S) as http:
+    options = {"trust_env": False, "timeout": ANSWER_TIMEOUT_S, "headers": headers}
+    async with httpx.AsyncClient(verify=verify, **options) as http:  # type: ignore[arg-type]
         try:
             page = await http.get(f"{url}/")
             facts.page = page.status_code
