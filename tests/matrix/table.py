@@ -755,7 +755,7 @@ STRANGE_SETUPS = (
         ),
         ("held",),
         culprit="Varnish",
-        cure=("do_stream",),
+        cure=("do_stream", "return (pipe)"),
     ),
     Setup(
         "Varnish compresses",
@@ -771,7 +771,7 @@ STRANGE_SETUPS = (
         ),
         ("compressed",),
         culprit="Varnish",
-        cure=("do_gzip",),
+        cure=("do_gzip", "return (pipe)"),
     ),
     Setup(
         "Traefik: compress",

@@ -35,6 +35,8 @@ LEFT_S = 2.5
 """Seconds after which such a stream is gone everywhere once its client has left."""
 STREAMS = 7
 """Streams opened at once: one more than a browser opens over HTTP/1.1."""
+STREAMS_S, STEP_S = 8.0, 0.1
+"""Seconds for them to begin, and between two looks at them."""
 ANSWER_TIMEOUT_S = 12.0
 PATIENCE_S = 8.0
 """Seconds after the end of a script in which its stream must end, on a slow line."""
@@ -407,7 +409,10 @@ async def _streams(client: Client, version: str) -> int:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(client.http(version))
         tasks = [asyncio.ensure_future(one(http, stack, n)) for n in range(1, STREAMS + 1)]
-        await asyncio.wait(tasks, timeout=4)
+        for _ in range(int(STREAMS_S / STEP_S)):
+            await asyncio.sleep(STEP_S)
+            if len(begun - {0}) == STREAMS:
+                break
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
