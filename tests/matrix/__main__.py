@@ -84,13 +84,31 @@ async def run(options: argparse.Namespace) -> int:
         # Those that wait longest first.
         order = sorted(range(len(chosen)), key=lambda number: -chosen[number].idle_s)
         await asyncio.gather(*map(one, order))
+    return _summarise(outcomes, options, time.monotonic() - began)
+
+
+def _summarise(outcomes: list[Outcome], options: argparse.Namespace, seconds: float) -> int:
     counts = Counter(outcome.verdict for outcome in outcomes)
     figures = ", ".join(f"{counts[kind]} {kind}" for kind in ("right", "misleading", "wrong", "not run"))
-    print(f"{len(outcomes)} set-ups: {figures}; {time.monotonic() - began:.0f} s")
+    print(f"{len(outcomes)} set-ups: {figures}; {seconds:.0f} s")
     outcomes.sort(key=lambda outcome: SETUPS.index(outcome.setup))
-    if options.docs or not (options.only or options.truth):
+    if options.docs or not (options.only or options.truth or options.facts):
         document.write(outcomes)
     return 0 if counts["right"] == len(outcomes) else 1
+
+
+def _rewrite(files: list[Path], options: argparse.Namespace) -> int:
+    """Write docs/proxies.md from files of earlier runs; of one set-up, the last file counts."""
+    by_name = {setup.name: setup for setup in SETUPS}
+    found = {}
+    for file in files:
+        for fields in json.loads(file.read_text()):
+            if setup := by_name.get(fields["setup"]["name"]):
+                found[setup.name] = Outcome.load(fields, setup)
+    for outcome in found.values():
+        print("\n".join(lines(outcome, verbose=options.verbose)))
+    options.docs = True
+    return _summarise(list(found.values()), options, 0.0)
 
 
 def _known(file: Path) -> dict[str, Facts]:
@@ -124,8 +142,19 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to a file")
     parser.add_argument("--facts", type=Path, metavar="FILE", help="take the facts from such a file")
     parser.add_argument("--docs", action="store_true", help="write docs/proxies.md after a partial run")
+    parser.add_argument(
+        "--from",
+        action="append",
+        type=Path,
+        dest="files",
+        metavar="FILE",
+        help="write it from such files",
+    )
     parser.add_argument("--at-once", type=int, default=AT_ONCE, metavar="N", help="set-ups at a time")
-    return asyncio.run(_until_signal(parser.parse_args()))
+    options = parser.parse_args()
+    if options.files:
+        return _rewrite(options.files, options)
+    return asyncio.run(_until_signal(options))
 
 
 if __name__ == "__main__":

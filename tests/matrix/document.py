@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.matrix.proxies import PROXIES
 if TYPE_CHECKING:
     from tests.matrix.examination import Outcome
 
+WIDTH = 120
 PATH = Path(__file__).parents[2] / "docs" / "proxies.md"
 
 
@@ -267,7 +269,8 @@ def _chapter(chapter: Chapter, by_name: Mapping[str, Outcome]) -> Iterator[str]:
         )
     if chapter.notes:
         yield ""
-        yield from (f"- {note}" for note in chapter.notes)
+        for note in chapter.notes:
+            yield from textwrap.wrap(f"- {note}", WIDTH, subsequent_indent="  ")
 
 
 def _all_setups(outcomes: Sequence[Outcome]) -> Iterator[str]:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -63,6 +63,21 @@ class Outcome:
     def json(self) -> dict[str, Any]:
         """Return it for a file."""
         return {**asdict(self), "verdict": self.verdict}
+
+    @classmethod
+    def load(cls, fields: Mapping[str, Any], setup: Setup) -> Outcome:
+        """Return an outcome from such a file."""
+        return cls(
+            setup,
+            Facts.load(fields["facts"]),
+            fields["report"],
+            [Complaint(**one) for one in fields["complaints"]],
+            fields["unlike"],
+            fields["error"],
+            Facts.load(fields["fixed"]) if fields["fixed"] else None,
+            tuple(fields["applied"]),
+            fields["seconds"],
+        )
 
 
 @dataclass(frozen=True)

@@ -543,7 +543,14 @@ OTHER_SETUPS = (
         culprit="h2o",
         cure=("proxy.timeout.io",),
     ),
-    Setup("nghttpx: only addresses", (Hop("nghttpx"),), ("forwarding",), culprit="nghttpx"),
+    Setup(
+        "nghttpx: only addresses",
+        (Hop("nghttpx"),),
+        ("forwarding",),
+        idle_s=70,
+        heartbeat_s=25,
+        culprit="nghttpx",
+    ),
     Setup("nghttpx TLS: right", (right("nghttpx", **TLS),)),
     Setup(
         "nghttpx TLS: reads for 5 s",
@@ -582,11 +589,13 @@ OTHER_SETUPS = (
         "Squid: only accel",
         (Hop("squid"),),
         ("no upgrade",),
+        idle_s=70,
+        heartbeat_s=25,
         culprit="squid",
         cure=("http_upgrade_request_protocols",),
     ),
     Setup("Squid: right", (right("squid"),)),
-    Setup("Traefik: defaults", (Hop("traefik"),)),
+    Setup("Traefik: defaults", (Hop("traefik"),), idle_s=70, heartbeat_s=25),
     Setup("Traefik TLS: defaults", (Hop("traefik", **TLS),)),  # type: ignore[arg-type]
     Setup(
         "Traefik limits requests: 429",
