@@ -419,6 +419,7 @@ def complaints(setup: Setup, facts: Facts, report: Mapping[str, Any]) -> Iterato
     yield from _fixes(setup, facts, must, faults)
     yield from _limits(facts, checks)
     yield from _drops(facts, faults)
+    yield from _sizes(facts, faults)
     yield from _words(setup, facts, report)
     yield from _repeated(faults)
 
@@ -477,6 +478,16 @@ def _fixes(
     for check in faults:
         if not check["fix"] and check["verdict"] == "fail" and check["code"] != "not-tested":
             yield Complaint("misleading", text(check), "a fault without a fix")
+
+
+def _sizes(facts: Facts, faults: list[Mapping[str, Any]]) -> Iterator[Complaint]:
+    """Yield lines that say smaller events are held than in truth."""
+    for check in faults:
+        size = check["figures"].get("sizeBytes")
+        held = [min(facts.sse[v].held) for v in check["http"] if v in facts.sse and facts.sse[v].held]
+        if size and held and check["code"].startswith("sse-held") and size < min(held) / 4:
+            truth = f"only events of {min(held)} bytes and more are held"
+            yield Complaint("misleading", text(check), truth)
 
 
 def _drops(facts: Facts, faults: list[Mapping[str, Any]]) -> Iterator[Complaint]:
