@@ -21,7 +21,7 @@ VCL_PLACES = {"vcl_recv": "", "vcl_pipe": "pipe: ", "vcl_backend_fetch": "backen
 """Beginnings of lines for VCL's subroutines."""
 NOT_HERE = ("listen", "bind", "http2 ", "worker_", "cookie ", "ProxySet", "Protocols", "lb_policy")
 """Beginnings of directives that no set-up has a place for."""
-_REMOVED = re.compile(r"remove((?:,? (?:and |or )?`[^`]+`)+)")
+_REMOVED = re.compile(r"remove ([^;,(]+)")
 _ADDED = re.compile(r"add `([^`]+)` to `(\w+)`")
 _PLACED = re.compile(r"in (?:the )?`?(\w+)`?(?: block)?: `([^`]+)`")
 _OLDER = re.compile(r"(`[^`]+`) \((?:before|until) (?:\w+ )?(\d[\d.]*): (`[^`]+`)\)")
@@ -95,8 +95,8 @@ def _numbers(version: str) -> list[int]:
 
 def _apply(hop: Hop, part: str) -> Hop:
     for match in _REMOVED.finditer(part):
-        for text in _PLAIN.findall(match[1]):
-            hop = _without(hop, text)
+        for text in re.split(" and | or ", match[1]):
+            hop = _without(hop, text.strip(" `"))
     part = _REMOVED.sub("", part)
     for match in _ADDED.finditer(part):
         lines = tuple(

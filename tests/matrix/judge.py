@@ -282,8 +282,8 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         rate = min(stream.bytes_per_s for stream in facts.sse.values())
         need("sse-slow", f"a stream has {rate:.0f} bytes a second", {"bytesPerSecond": rate}, slow)
         may |= {"latency-sse-slower"}
-    if (cached := versions(lambda stream: stream.is_cached)) and not held:
-        need("sse-cached", "two requests for a stream have one answer", None, cached)
+    if cached := versions(lambda stream: stream.is_cached):
+        need("sse-cached api-cached", "two requests for a stream have one answer", None, cached)
         may |= {"sse-held-until-end", "sse-held-until-next", "resume-wrong", "not-tested"}
     is_stored = any(event.released == "end" for s in facts.sse.values() for event in s.events)
     few = versions(lambda stream: stream.streams is not None and stream.streams < 7)
