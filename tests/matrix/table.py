@@ -263,6 +263,12 @@ NGINX_SETUPS = (
         ("prefix",),
         path="/rt",
     ),
+    Setup(
+        "nginx below /rt/, path kept",
+        (replace(NGINX, options={"keeps": 1}),),
+        path="/rt",
+        keeps_path=True,
+    ),
     Setup("nginx, 2 servers, own logs", (NGINX,), ("post elsewhere", "two logs"), servers=2),
     Setup(
         "nginx, 2 servers, Redis",

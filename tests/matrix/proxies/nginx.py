@@ -77,13 +77,13 @@ def render(hop: Hop, place: Place, binary: str, *, is_new: bool = False) -> Laun
     text = text.replace("@OUTER@", indented(outer, 4)).replace("@BALANCE@", indented(balance, 8))
     text = text.replace("@SERVERS@", indented(servers, 8)).replace("@MODULES@", "\n".join(modules))
     text = text.replace("@FOLDER@", str(place.folder))
-    prefix = "" if not hop.options.get("strips") else "/rt"
+    prefix = "/rt" if {"strips", "keeps"} & set(hop.options) else ""
     text = text.replace("@PREFIX@", prefix)
     if len(place.upstreams) == 1 and not balance and "named" not in hop.options:
         # As most people write it: Host is then this address by default.
         text = text.replace("http://servers", f"http://127.0.0.1:{place.upstreams[0]}")
         text = text.replace("    upstream servers {\n", "    upstream unused {\n")
-    if not prefix:
+    if "strips" not in hop.options:
         # Without a path, nginx passes the request's target on as it is.
         text = re.sub(r"(proxy_pass http://[^/;]+)/;", r"\1;", text)
     return Launch(
