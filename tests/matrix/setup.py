@@ -23,7 +23,8 @@ class Hop:
         certificate: of the hop's TLS; empty without TLS.
         http2: whether TLS offers HTTP/2.
         options: figures of a bad line, see `line.Line`; 1 for `tcp` if the hop does not read HTTP, for
-            `strips` or `keeps` if it serves only /rt/, and removes this path or not, and for `named` if its upstream has a name.
+            `strips` or `keeps` if it serves only /rt/, and removes this path or keeps it, and for
+            `named` if its upstream has a name.
     """
 
     kind: str
