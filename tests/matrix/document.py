@@ -27,7 +27,6 @@ class Chapter(NamedTuple):
         default: name of the set-up without any directive for streams.
         right: name of the set-up in which everything is right.
         place: where its directives belong.
-        language: of the code block.
         notes: what is worth to know, in a sentence each.
         lines: directives of `right`; None for those of the proxy.
     """
@@ -37,7 +36,6 @@ class Chapter(NamedTuple):
     default: str
     right: str
     place: str
-    language: str
     notes: tuple[str, ...]
     lines: tuple[str, ...] | None = None
 
@@ -49,7 +47,6 @@ CHAPTERS = (
         "nginx: only proxy_pass",
         "nginx: right",
         "In the `location` with `proxy_pass`",
-        "nginx",
         (
             "`$connection_upgrade` needs a `map`: see [deploy/nginx.conf](../deploy/nginx.conf).",
             "From version 1.29.7 on, `proxy_http_version 1.1` is the default.",
@@ -64,7 +61,6 @@ CHAPTERS = (
         "HAProxy: timeouts of Debian",
         "HAProxy: right",
         "In `defaults`",
-        "haproxy",
         (
             "Without `option http-no-delay`, each event arrives 200 ms late.",
             "Without `timeout tunnel`, the client's and the server's timeouts apply to WebSockets.",
@@ -79,7 +75,6 @@ CHAPTERS = (
         "Caddy 2.6: defaults",
         "Caddy TLS: defaults",
         "Nothing is needed",
-        "caddyfile",
         (
             "`encode` leaves event streams of rtdemo as they are.",
             "`stream_timeout` cuts WebSockets by their age, busy or not.",
@@ -92,7 +87,6 @@ CHAPTERS = (
         "Apache: only ProxyPass",
         "Apache: right",
         "In the `VirtualHost`",
-        "apache",
         (
             "`upgrade=websocket` needs Apache 2.4.47 and mod_proxy_http.",
             "It adds `X-Forwarded-For` by itself.",
@@ -104,7 +98,6 @@ CHAPTERS = (
         "Envoy: only a route",
         "Envoy: right",
         "In the route and in the HTTP connection manager (`KEY=JSON`)",
-        "text",
         (
             "Its default `route.timeout` of 15 s cuts event streams by their age, busy or not.",
             "It refuses WebSockets with 403 unless `upgrade_configs` allows them.",
@@ -116,7 +109,6 @@ CHAPTERS = (
         "h2o: only a URL",
         "h2o TLS: right",
         "At the top, or for the host",
-        "yaml",
         ("It cuts silent streams after 30 s by default.",),
     ),
     Chapter(
@@ -125,7 +117,6 @@ CHAPTERS = (
         "nghttpx: only addresses",
         "nghttpx TLS: right",
         "In its configuration file",
-        "ini",
         ("It passes WebSockets by default, over HTTP/2 too (RFC 8441).",),
     ),
     Chapter(
@@ -134,7 +125,6 @@ CHAPTERS = (
         "Varnish: only a backend",
         "Varnish: right",
         "In `vcl_recv`; in `vcl_pipe` what follows `pipe:`; `-p` on the command line",
-        "vcl",
         ("It ends no TLS; another proxy before it does.",),
     ),
     Chapter(
@@ -143,7 +133,6 @@ CHAPTERS = (
         "lighttpd: only proxy.server",
         "lighttpd: right",
         "Beside `proxy.server`",
-        "text",
         ("By default it stores each answer until its end, so no event arrives.",),
     ),
     Chapter(
@@ -152,7 +141,6 @@ CHAPTERS = (
         "Squid: only accel",
         "Squid: right",
         "In squid.conf, as a reverse proxy (`http_port … accel vhost`)",
-        "text",
         (),
     ),
     Chapter(
@@ -161,7 +149,6 @@ CHAPTERS = (
         "Traefik: defaults",
         "Traefik TLS: defaults",
         "Nothing is needed",
-        "text",
         (),
         (),
     ),
@@ -253,7 +240,7 @@ def _chapter(chapter: Chapter, by_name: Mapping[str, Outcome]) -> Iterator[str]:
     lines = PROXIES[chapter.kinds[0]].right if chapter.lines is None else chapter.lines
     if lines:
         yield ""
-        yield f"```{chapter.language}"
+        yield "```text"
         yield from lines
         yield "```"
     outcome = by_name.get(chapter.right)
