@@ -22,7 +22,7 @@ VCL_PLACES = {"vcl_recv": "", "vcl_pipe": "pipe: ", "vcl_backend_fetch": "backen
 NOT_HERE = ("listen", "bind", "http2 ", "worker_", "cookie ", "ProxySet", "Protocols", "lb_policy")
 """Beginnings of directives that no set-up has a place for."""
 _REMOVED = re.compile(r"remove ([^;,(]+)")
-_ADDED = re.compile(r"add `([^`]+)` to `(\w+)`")
+_ADDED = re.compile(r"add `?([\w=.-]+)`? to `?(\w+)`?")
 _PLACED = re.compile(r"in (?:the )?`?(\w+)`?(?: block)?: `([^`]+)`")
 _OLDER = re.compile(r"(`[^`]+`) \((?:before|until) (?:\w+ )?(\d[\d.]*): (`[^`]+`)\)")
 _PLAIN = re.compile(r"`([^`]+)`")
@@ -55,13 +55,18 @@ def apply(setup: Setup, report: Mapping[str, Any]) -> Fixed | None:
                 continue
             proxy = PROXIES[hop.kind]
             part = _for_version(_part(check["fix"], proxy.name), proxy.installed_version())
-            hops[number] = _apply(hop, part)
-            if hops[number] != hop:
+            better = _apply(hop, part)
+            if _lines(better) != _lines(hop):
+                hops[number] = better
                 codes.add(check["code"])
-    if tuple(hops) == setup.hops:
+    if not codes:
         return None
-    better = replace(setup, hops=tuple(hops))
-    return Fixed(better, _changes(setup, better), frozenset(codes))
+    fixed = replace(setup, hops=tuple(hops))
+    return Fixed(fixed, _changes(setup, fixed), frozenset(codes))
+
+
+def _lines(hop: Hop) -> list[str]:
+    return sorted((*hop.lines, *hop.outer))
 
 
 def _changes(before: Setup, after: Setup) -> tuple[str, ...]:

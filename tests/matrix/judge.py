@@ -184,7 +184,7 @@ def expected(setup: Setup, facts: Facts) -> tuple[list[Expected], set[str]]:
         for status in limited:
             need(BLOCKING[status], f"{facts.burst[status]} of 30 requests were answered {status}")
         may |= {"not-tested", "sse-not-open", "ws-not-open", "streams-limited", "post-refused"}
-        may |= {"origin-unclear", "page-incomplete", "idle-unknown"}
+        may |= {"origin-unclear", "idle-unknown"}
     else:
         _open_way(setup, facts, need, may)
     return must, may
@@ -348,7 +348,13 @@ def _sockets(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         need("ws-compressed", f"the answer accepts {socket.extensions}")
     if socket.is_large_echoed is False:
         need("size-limit", "a text of 64 KiB is not echoed")
-    if socket.first_ms and socket.first_ms > 35 and facts.round_trip_ms < socket.first_ms / 2:
+    is_slow = any(0 < stream.bytes_per_s < SLOW_BYTES_PER_S for stream in facts.sse.values())
+    if (
+        not is_slow
+        and socket.first_ms
+        and socket.first_ms > 35
+        and facts.round_trip_ms < socket.first_ms / 2
+    ):
         need("ws-clumped", f"an echo takes {socket.first_ms} ms, a request {facts.round_trip_ms}")
     _silence_of_sockets(setup, socket, need, may)
 
