@@ -9,6 +9,7 @@ import pytest
 
 from tests.matrix import fixing, judge
 from tests.matrix.facts import EventFact, Facts, SocketFacts, StreamFacts
+from tests.matrix.proxies import PROXIES
 from tests.matrix.setup import Setup
 from tests.matrix.table import SETUPS
 
@@ -140,3 +141,12 @@ def test_fix_is_applied(name: str, fix: str, changes: tuple[str, ...] | None) ->
     setup: Setup = BY_NAME[name]
     fixed = fixing.apply(setup, {"checks": [check("sse-held-until-next", fix=fix)]})
     assert (fixed and fixed.changes) == changes
+
+
+def test_table_of_set_ups_is_sound() -> None:
+    """Names are unique, faults are known, and each proxy stands before a sound server once."""
+    assert len(BY_NAME) == len(SETUPS)
+    assert {fault for setup in SETUPS for fault in setup.fault} <= set(judge.FAULTS)
+    assert set(judge.CURED_BY) <= set(judge.FAULTS)
+    sound = {hop.kind for setup in SETUPS if not setup.fault for hop in setup.hops}
+    assert set(PROXIES) <= sound
