@@ -283,7 +283,9 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         need("sse-slow", f"a stream has {rate:.0f} bytes a second", {"bytesPerSecond": rate}, slow)
         may |= {"latency-sse-slower"}
     if cached := versions(lambda stream: stream.is_cached):
-        need("sse-cached api-cached", "two requests for a stream have one answer", None, cached)
+        # What it caches it also holds back: one line has the fix for both.
+        codes = "sse-cached api-cached" + (HELD_CODES if held else "")
+        need(codes, "two requests for a stream have one answer", None, cached)
         may |= {"sse-held-until-end", "sse-held-until-next", "resume-wrong", "not-tested"}
     is_stored = any(event.released == "end" for s in facts.sse.values() for event in s.events)
     few = versions(lambda stream: stream.streams is not None and stream.streams < 7)
