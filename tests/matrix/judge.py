@@ -24,6 +24,8 @@ MARGIN = 1.2
 """A limit must be this many times the silence, so that a late heartbeat is still in time."""
 SLOW_BYTES_PER_S = 100_000
 FAR_MS = 400.0
+LATE_MS = 35.0
+"""Milliseconds of a delay that one of TCP's timers makes; a busy machine makes less of all events."""
 FIGURE_ERROR_S = 2.0
 """Seconds by which a limit may differ from the measured one."""
 PRODUCTS = {
@@ -271,17 +273,16 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
     elif versions(lambda stream: stream.large_encoding):
         # It concerns streams that have much to send at first, such as after a reconnect.
         may |= {"sse-compressed"}
-    if clumped := versions(lambda stream: stream.clump_ms and not stream.held):
-        delay = max(stream.clump_ms for stream in facts.sse.values())
-        if delay > 35:
-            need(
-                "sse-clumped", f"each small event comes {delay:.0f} ms late", {"delayMs": delay}, clumped
-            )
-        may |= {"latency-sse-slower", "sse-clumped"}
-    if slow := versions(lambda s: 0 < s.bytes_per_s < SLOW_BYTES_PER_S and not s.held):
+    slow = versions(lambda s: 0 < s.bytes_per_s < SLOW_BYTES_PER_S and not s.held)
+    if slow:
         rate = min(stream.bytes_per_s for stream in facts.sse.values())
         need("sse-slow", f"a stream has {rate:.0f} bytes a second", {"bytesPerSecond": rate}, slow)
-        may |= {"latency-sse-slower"}
+        may |= {"latency-sse-slower", "sse-clumped"}
+    if clumped := versions(lambda stream: stream.clump_ms and not stream.held):
+        delay = max(stream.clump_ms for stream in facts.sse.values())
+        if delay > LATE_MS and not slow:
+            need("sse-clumped", f"events come {delay:.0f} ms late", {"delayMs": delay}, clumped)
+        may |= {"latency-sse-slower", "sse-clumped"}
     if cached := versions(lambda stream: stream.is_cached):
         # What it caches it also holds back: one line has the fix for both.
         codes = "sse-cached api-cached" + (HELD_CODES if held else "")
