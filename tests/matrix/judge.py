@@ -283,6 +283,7 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         if delay > LATE_MS and not slow:
             need("sse-clumped", f"events come {delay:.0f} ms late", {"delayMs": delay}, clumped)
         may |= {"latency-sse-slower", "sse-clumped"}
+        may |= {"ws-clumped"} if (facts.ws["1.1"].first_ms or 0) > LATE_MS else set()
     if cached := versions(lambda stream: stream.is_cached):
         # What it caches it also holds back: one line has the fix for both.
         codes = "sse-cached api-cached" + (HELD_CODES if held else "")
@@ -479,6 +480,8 @@ def _fixes(
     if not concerned:
         return
     joined = " ".join(check["fix"] for check in concerned)
+    if "the same as" in joined:
+        joined = " ".join(check["fix"] for check in faults)
     if setup.cure and not any(cure in joined.lower() for cure in setup.cure):
         truth = f"{setup.culprit or 'the fix'} needs {' or '.join(setup.cure)}"
         yield Complaint("misleading", text(concerned[0]), truth)

@@ -44,6 +44,8 @@ TRIES = 3
 """Runs of a script, of which the best counts: a machine may be busy, but a proxy holds each time."""
 SHORT_SILENCE_S = 3.0
 """Silence of a WebSocket over HTTP/2: longer ones are examined over HTTP/1.1."""
+ECHOES, ECHOES_MS = 20, 3000.0
+"""Texts that are echoed, and the milliseconds after which no further one is sent."""
 POSTS = 6
 BURST = 30
 BUSY_S = 0.5
@@ -330,8 +332,8 @@ async def _socket(client: Client) -> SocketFacts:
             assert socket.response is not None
             facts.extensions = socket.response.headers.get("Sec-WebSocket-Extensions", "")
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                times = []
-                for _ in range(20):
+                times: list[float] = []
+                while len(times) < ECHOES and sum(times) < ECHOES_MS:
                     began = _now()
                     await socket.send("short")
                     await socket.recv()
