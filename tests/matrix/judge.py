@@ -280,7 +280,8 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         may |= {"latency-sse-slower", "sse-clumped"}
     if clumped := versions(lambda stream: stream.clump_ms and not stream.held):
         delay = max(stream.clump_ms for stream in facts.sse.values())
-        if delay > LATE_MS and not slow:
+        # What delays each answer alike cannot be told from a long way.
+        if delay - facts.round_trip_ms > LATE_MS and not slow:
             need("sse-clumped", f"events come {delay:.0f} ms late", {"delayMs": delay}, clumped)
         may |= {"latency-sse-slower", "sse-clumped"}
         may |= {"ws-clumped"} if (facts.ws["1.1"].first_ms or 0) > LATE_MS else set()
