@@ -17,7 +17,7 @@ from tests.matrix.setup import Setup
 from tests.matrix.table import SETUPS
 from tests.system_packages import require
 
-pytestmark = [pytest.mark.alone, pytest.mark.no_cover]
+pytestmark = [pytest.mark.alone, pytest.mark.no_cover, pytest.mark.timeout(240)]
 CORE = (
     "nginx: only proxy_pass",
     "nginx buffers",
@@ -28,7 +28,7 @@ CORE = (
     "HAProxy TLS: right",
     "Caddy 2.6: defaults",
     "HAProxy TLS, nginx buffers",
-    "an unknown proxy holds to the end",
+    "a line cuts by age",
 )
 IDLE_S, HEARTBEAT_S = 8, 6.0
 """More than the idle timeouts of these set-ups, so that a cut shows."""
