@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from tests.matrix.judge import Complaint
 from tests.matrix.setup import Setup
 from tests.redis_server import RedisServer, free_port
 
+HEAD_START_S = 10.0
+"""Seconds in which the facts about events are measured."""
 DOCTOR_EXTRA_S = 150.0
 """Seconds that doctor may take in addition to its silence."""
 
@@ -128,7 +131,7 @@ async def examine(
         setup: the set-up.
         laboratory: what all set-ups share.
         only_truth: whether to measure the facts only.
-        is_quick: whether to try no fixes.
+        is_quick: whether to measure less, and to try no fixes.
         known: facts of an earlier run; None to measure them.
     """
     outcome = Outcome(setup)
@@ -137,8 +140,12 @@ async def examine(
     try:
         folder.mkdir()
         folder.chmod(0o755)
-        work = _return(known) if known else measure(setup, laboratory, folder / "truth")
+        new = partial(measure, setup, laboratory, folder / "truth", is_brief=is_quick)
+        work = _return(known) if known else new()
         measuring = asyncio.ensure_future(work)
+        if is_quick:
+            # So many servers and doctors start then that they would disturb the first measurements.
+            await asyncio.wait([measuring], timeout=HEAD_START_S)
         if not only_truth:
             # At the same time, through other processes: both mostly wait.
             await _run_doctor(outcome, laboratory, folder / "doctor", measuring)
@@ -158,7 +165,9 @@ async def _return(facts: Facts) -> Facts:
     return facts
 
 
-async def measure(setup: Setup, laboratory: Laboratory, folder: Path) -> Facts:
+async def measure(
+    setup: Setup, laboratory: Laboratory, folder: Path, *, is_brief: bool = False
+) -> Facts:
     """Return the facts about a set-up, with servers of our own behind it."""
     folder.mkdir()
     folder.chmod(0o755)
@@ -175,7 +184,7 @@ async def measure(setup: Setup, laboratory: Laboratory, folder: Path) -> Facts:
             await stack.enter_async_context(_silent(ports[0]))
         authority = laboratory.authority
         url = await stack.enter_async_context(chain(setup, ports, folder, authority))
-        return await truth.measure(url, backends, setup, authority.path)
+        return await truth.measure(url, backends, setup, authority.path, is_brief=is_brief)
 
 
 @asynccontextmanager

@@ -114,7 +114,9 @@ class Client:
         return None
 
 
-async def measure(url: str, backends: list[Backend], setup: Setup, authority: Path) -> Facts:
+async def measure(
+    url: str, backends: list[Backend], setup: Setup, authority: Path, *, is_brief: bool = False
+) -> Facts:
     """Return the facts about a set-up.
 
     Arguments:
@@ -122,6 +124,7 @@ async def measure(url: str, backends: list[Backend], setup: Setup, authority: Pa
         backends: its servers.
         setup: the set-up.
         authority: file with the certificate of the authority.
+        is_brief: whether to leave out the facts about many streams and requests, and about caches.
     """
     facts = Facts()
     facts.certificate, facts.alpn = await _tls(url, authority)
@@ -129,22 +132,25 @@ async def measure(url: str, backends: list[Backend], setup: Setup, authority: Pa
     facts.round_trip_ms = await _round_trip(client)
     one_way = 1000 * sum(hop.options.get("delay_s", 0.0) for hop in setup.hops)
     versions = ["1.1", *(["2"] if facts.alpn == "h2" else [])]
-    for version in versions:
-        facts.sse[version] = await _best_stream(client, version, one_way)
+    streams = [_best_stream(client, version, one_way) for version in versions]
+    if is_brief:
+        facts.sse = dict(zip(versions, await asyncio.gather(*streams), strict=True))
+    else:
+        facts.sse = {version: await one for version, one in zip(versions, streams, strict=True)}
     if "2" in versions and not facts.sse["2"].status and await _curl_reads(client):
         # httpx has a quarrel with lighttpd 1.4.69 that curl and browsers do not have.
         versions.remove("2")
         del facts.sse["2"]
     facts.ws = await _sockets(client, versions)
     if await _reaches(client, facts):
-        await _requests(client, facts)
+        await _requests(client, facts, 1 if is_brief else POSTS)
         for version in versions:
-            if facts.sse[version].is_open:
+            if facts.sse[version].is_open and not is_brief:
                 facts.sse[version].streams = await _streams(client, version)
                 facts.sse[version].is_cached = await _is_cached(client, version)
                 facts.sse[version].large_encoding = await _large_encoding(client, version)
         await _watch(client, facts)
-    facts.burst = await _burst(client)
+    facts.burst = await _burst(client, 1 if is_brief else BURST)
     return facts
 
 
@@ -353,7 +359,7 @@ async def _socket(client: Client) -> SocketFacts:
     return facts
 
 
-async def _requests(client: Client, facts: Facts) -> None:
+async def _requests(client: Client, facts: Facts, posts: int) -> None:
     """Find out how requests arrive, and where texts for a stream do."""
     facts.host = urlsplit(client.url).netloc
     sent = client.arrived("sse-1.1") or {}
@@ -371,7 +377,7 @@ async def _requests(client: Client, facts: Facts) -> None:
     }
     try:
         async with client.http("1.1") as http:
-            for number in range(POSTS):
+            for number in range(posts):
                 async with http.stream("GET", client.sse(LONG), headers=PLAIN) as stream:
                     if stream.status_code != 200:
                         facts.post.append(-stream.status_code)
@@ -443,7 +449,7 @@ async def _large_encoding(client: Client, version: str) -> str:
         return ""
 
 
-async def _burst(client: Client) -> dict[int, int]:
+async def _burst(client: Client, requests: int) -> dict[int, int]:
     """Return the statuses of many requests in quick succession."""
     counts: Counter[int] = Counter()
 
@@ -455,7 +461,7 @@ async def _burst(client: Client) -> dict[int, int]:
             counts[0] += 1
 
     async with client.http("1.1") as http:
-        for number in range(BURST):
+        for number in range(requests):
             await one(http, number)
     return dict(counts)
 
@@ -465,7 +471,7 @@ async def _watch(client: Client, facts: Facts) -> None:
     seconds = client.setup.idle_s + 3
     waits: list[Awaitable[None]] = []
     for version, stream in facts.sse.items():
-        if stream.is_open and (stream.streams or 0) >= STREAMS:
+        if stream.is_open and (stream.streams is None or stream.streams >= STREAMS):
             waits += [
                 _watch_stream(client, version, stream, seconds, busy=False),
                 _watch_stream(client, version, stream, seconds, busy=True),
