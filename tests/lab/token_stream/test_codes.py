@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 
 from rtdemo.lab.token_stream.answers import STATUSES
@@ -16,12 +15,7 @@ def codes_of_sources() -> set[str]:
     found = {meaning[0] for meaning in STATUSES.values()}
     for file in PACKAGE.glob("*.py"):
         text = file.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(text)):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-                continue
-            first = node.args[0] if node.args else None
-            if node.func.id in ("Problem", "Finding") and isinstance(first, ast.Constant):
-                found.add(str(first.value))
+        found |= set(re.findall(r'\b(?:Problem|Finding)\(\s*"([a-z0-9-]+)"', text))
         found |= set(re.findall(r'"(tokens-[a-z-]+[a-z])"', text))
     return found
 
