@@ -306,7 +306,7 @@ class HttpConnection(web.RequestHandler):
         if parser is not None:
             heads = parser.heads
             if parser.body is not None and parser.body is request.content:
-                parser.is_answered = True
+                parser.is_answered, parser.is_unbounded = True, False
             elif parser.has_failed and request.content.exception() is not None:
                 is_last = True
                 resp.force_close()
