@@ -287,12 +287,15 @@ class RequestParser:
         if found:
             self._end_head()
             self._begin_body(*found[-1])
-        if had_body and self.body is None and self._body_left is None and not piece.endswith(_HEAD_END):
-            # A chunked body ends with an empty line. So this is the beginning of the next head. It may
-            # also be a further request's body, all of it in this piece: a client that is idle after that
-            # has 10 s instead of 75.
-            self.head_bytes = 1
-            self._last_bytes = piece[-3:]
+        if had_body:
+            last = (self._last_bytes + piece[-4:])[-4:]
+            self._last_bytes = last[-3:] if self.body is not None else b""
+            if self.body is None and self._body_left is None and last != _HEAD_END:
+                # A chunked body ends with an empty line. So this is the beginning of the next head. It
+                # may also be a further request's body, all of it in this piece: a client that is idle
+                # after that has 10 s instead of 75.
+                self.head_bytes = 1
+                self._last_bytes = piece[-3:]
         return bool(upgraded), bytes(tail)
 
     def _end_head(self) -> None:
