@@ -111,7 +111,7 @@ def conform(
     elif cases:
         raise click.UsageError("--case needs --websocket, or an address such as ws://host/echo")
     else:
-        suite = _suite(address, **given)  # type: ignore[arg-type]
+        suite = _suite(address, **given)  # type: ignore[arg-type]  # flags, as click checked them
         with Console(stderr=True).status("") as status:
             suite.progress = status.update
             is_whole = _run(suite.run())

@@ -451,7 +451,7 @@ async def connect(address: Address, context: ssl.SSLContext | None) -> AsyncIter
 def _head(headers: object) -> Head:
     """Return the head from h2's headers, which are pairs of bytes."""
     status, kept = 0, []
-    for name, value in list(headers)[:MAX_HEADERS]:  # type: ignore[call-overload]
+    for name, value in list(headers)[:MAX_HEADERS]:  # type: ignore[call-overload]  # pairs, as above
         if name == b":status":
             status = int(value) if value.isdigit() and len(value) == 3 else 0
         else:

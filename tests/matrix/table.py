@@ -11,7 +11,7 @@ from tests.matrix.setup import Hop, Setup
 
 def right(kind: str, **more: object) -> Hop:
     """Return a proxy in whose configuration everything is right."""
-    return replace(Hop(kind, PROXIES[kind].right), **more)  # type: ignore[arg-type]
+    return replace(Hop(kind, PROXIES[kind].right), **more)  # type: ignore[arg-type]  # fields of a hop
 
 
 def changed(hop: Hop, *add: str, without: str = "", outer: Iterable[str] = ()) -> Hop:
@@ -406,7 +406,7 @@ HAPROXY_SETUPS = (
 )
 CADDY_SETUPS = (
     Setup("Caddy 2.6: defaults", (Hop("caddy"),), idle_s=70, heartbeat_s=25),
-    Setup("Caddy TLS: defaults", (Hop("caddy-new", **TLS),)),  # type: ignore[arg-type]
+    Setup("Caddy TLS: defaults", (Hop("caddy-new", **TLS),)),  # type: ignore[arg-type]  # fields
     Setup("Caddy: encode gzip", (Hop("caddy", outer=("encode gzip",)),)),
     Setup(
         "Caddy: encode all",

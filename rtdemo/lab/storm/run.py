@@ -251,7 +251,8 @@ class StormRun:
         self._finished_at = time.monotonic()
         until = self._finished_at + CATCH_UP_S
         while any(map(self._is_behind, self._clients)) and time.monotonic() < until:  # noqa: ASYNC110
-            await asyncio.sleep(STEP_S)  # looking is cheaper than an event for each message
+            # Not an event: looking is cheaper than one for each message.
+            await asyncio.sleep(STEP_S)
 
     @property
     def _published(self) -> list[Position]:

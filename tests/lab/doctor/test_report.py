@@ -8,7 +8,7 @@ from rtdemo.lab.doctor.run import _collapse
 
 def result(check: str, verdict: str, code: str, fix: str = "", because: str = "") -> Result:
     figures = {"because": because} if because else {}
-    return Result(check, verdict, code, ["1.1"], "seen", fix, figures)  # type: ignore[arg-type]
+    return Result(check, verdict, code, ["1.1"], "seen", fix, figures)  # type: ignore[arg-type]  # a verdict
 
 
 def test_answer_that_each_check_gets_is_reported_once() -> None:
