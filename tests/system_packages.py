@@ -4,7 +4,7 @@
 to use it, and otherwise prints one line for each. A test asks for a program with `require`, which skips
 the test with that same line. In CI (`CI=true`) a missing program is an error: there nothing is skipped.
 
-Usage: python -m tests.system_packages [--no-install]
+Usage: python -m tests.system_packages [--no-install] [--matrix]
 """
 
 from __future__ import annotations
@@ -78,7 +78,17 @@ REDIS = Program("redis-server", is_optional=True)
 WEBKIT = Program("WebKitWebDriver", package="webkit2gtk-driver")
 XVFB = Program("Xvfb", package="xvfb")
 """A screen for WebKit, which has no mode without windows."""
-PROGRAMS = (CHROMIUM, CURL, FIREFOX, HAPROXY, NGINX, OPENSSL, REDIS, WEBKIT, XVFB)
+APACHE = Program("apache2")
+CADDY = Program("caddy")
+H2O = Program("h2o")
+LIGHTTPD = Program("lighttpd", package="lighttpd-mod-openssl")
+NGHTTPX = Program("nghttpx", package="nghttp2-proxy")
+SQUID = Program("squid")
+STUNNEL = Program("stunnel", package="stunnel4")
+VARNISH = Program("varnishd", package="varnish")
+PROGRAMS = (CADDY, CHROMIUM, CURL, FIREFOX, HAPROXY, NGINX, OPENSSL, REDIS, WEBKIT, XVFB)
+MATRIX_PROGRAMS = (APACHE, H2O, LIGHTTPD, NGHTTPX, SQUID, STUNNEL, VARNISH)
+"""Further proxies, which `make matrix` installs and no test in CI needs."""
 
 
 def find(program: Program) -> str | None:
@@ -128,10 +138,11 @@ def can_install() -> bool:
 
 def main(arguments: Sequence[str]) -> int:
     """Install what is missing and report what stays missing; return 1 in CI if anything does."""
-    missing = [program for program in PROGRAMS if find(program) is None]
+    programs = (*PROGRAMS, *(MATRIX_PROGRAMS if "--matrix" in arguments else ()))
+    missing = [program for program in programs if find(program) is None]
     if missing and "--no-install" not in arguments and can_install():
         install(missing)
-    missing = [program for program in PROGRAMS if find(program) is None and not program.is_optional]
+    missing = [program for program in programs if find(program) is None and not program.is_optional]
     for program in missing:
         print(program.advice, file=sys.stderr)
     return 1 if missing and _is_ci() else 0

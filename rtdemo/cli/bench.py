@@ -27,6 +27,7 @@ from rtdemo.lab.bench.result import Run, RunSettings
 from rtdemo.lab.bench.run import measure
 from rtdemo.lab.bench.summary import summarize
 from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.protocol.message import DECODE_ERRORS
 
 EXIT_REGRESSION, EXIT_FAILED, EXIT_UNDECIDED, EXIT_INTERRUPTED = 1, 2, 3, 130
 MAX_SECONDS = 600.0
@@ -195,7 +196,7 @@ def _read_body(file: Path, headers: dict[str, str]) -> bytes:
     if not any(name.lower() == "content-type" for name in headers):
         try:
             msgspec.json.decode(body)
-        except msgspec.DecodeError as error:
+        except DECODE_ERRORS as error:
             problem = f"is not JSON: {error}; for another type, give --header 'Content-Type: ...'"
             raise FileError(file, problem) from error
     return body

@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Awaitable
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +29,18 @@ from rtdemo.lab.conform.run import Suite, tls_context
 EXIT_INTERRUPTED = 130
 MAX_SECONDS = 600.0
 _IDS = tuple(check.id for check in CHECKS)
+
+
+def _known_ids(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the ids; a refusal names those that are alike, because all of them are a page."""
+    for name in given:
+        if name not in _IDS:
+            alike = get_close_matches(name, _IDS, cutoff=0.5)
+            fix = f"did you mean {', or '.join(alike)}?" if alike else "--all prints all ids"
+            raise click.BadParameter(f"there is no check {name!r}; {fix}")
+    return given
 
 
 @click.command()
@@ -52,7 +65,7 @@ _IDS = tuple(check.id for check in CHECKS)
     "--ignore",
     "ignored",
     multiple=True,
-    type=click.Choice(_IDS),
+    callback=_known_ids,
     metavar="ID",
     help="Leave out the check with this id. May be given several times.",
 )
@@ -95,8 +108,10 @@ def conform(
     started = time.monotonic()
     if websocket or "sse" not in address.streams:
         report, is_whole = _websocket(address, cases)
+    elif cases:
+        raise click.UsageError("--case needs --websocket, or an address such as ws://host/echo")
     else:
-        suite = _suite(address, **given)  # type: ignore[arg-type]
+        suite = _suite(address, **given)  # type: ignore[arg-type]  # flags, as click checked them
         with Console(stderr=True).status("") as status:
             suite.progress = status.update
             is_whole = _run(suite.run())

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
 from rtdemo.cli import flags_from_settings, logs
 from rtdemo.cli.request_headers import request_headers
+from rtdemo.cli.token_stream import token_stream_options
 from rtdemo.lab import address as addresses
 from rtdemo.lab.doctor.report import Report
-from rtdemo.lab.doctor.run import Examination
+from rtdemo.lab.doctor.run import examine
 from rtdemo.plugin_system.checks import Check
 from rtdemo.plugin_system.discovery import discover
 from rtdemo.plugin_system.manager import PluginManager
@@ -31,17 +34,33 @@ from rtdemo.settings.settings import Settings, load
     show_default=True,
     help="Seconds without a message in which to look for a cut; a run takes about as long.",
 )
+@click.option(
+    "--via",
+    multiple=True,
+    metavar="URL",
+    help="The same server at an inner address, past its outermost proxy. The same checks run there, and"
+    " the report names the two addresses between which a fault begins. May be given several times, from"
+    " the outside to the inside.",
+)
 @request_headers
+@token_stream_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @flags_from_settings.options(["plugins_dir", "without"])
 def doctor(
-    url: str, files: tuple[Path, ...], idle: int, headers: dict[str, str], as_json: bool, **given: object
+    url: str,
+    files: tuple[Path, ...],
+    idle: int,
+    via: tuple[str, ...],
+    headers: dict[str, str],
+    as_json: bool,
+    **given: object,
 ) -> int:
     """Check your proxy for both transports, and print fixes.
 
-    Tests WebSocket and SSE through all proxies before the server at URL, as a browser would. Prints
-    one line for each check, including those of plugins: ok, warn or fail, and what was seen. Under
-    each fault it prints the fix for the detected proxy. Exit code 1 if a check fails, 2 if neither
+    Tests WebSocket and SSE through all proxies before the server at URL, as a browser would: over
+    HTTP/1.1 (h1), and over HTTP/2 (h2) where the server offers it. Prints one line for each check,
+    including those of plugins: ok, warn or fail, and what was seen. Under each fault it prints the fix
+    for the detected proxy. Exit code 1 if a check fails, 2 if neither
     transport could be checked. URL may also be a single WebSocket (ws://...) or event stream
     (http://host/path) of any server.
     """
@@ -49,15 +68,16 @@ def doctor(
     flags_from_settings.check_files(files)
     logs.setup("error", "text")
     address = addresses.parse(url, headers)
+    inner = [(each, addresses.parse(each, headers)) for each in via]
     report = Report(url)
     with Console(stderr=True).status("") as status:
 
         def progress(done: int, total: int) -> None:
             status.update(f"{done} of {total} checks done; the idle checks take {idle} s")
 
-        examination = Examination(address, idle, _checks(settings, files), report, progress)
+        checks = _checks(settings, files)
         try:
-            asyncio.run(_run(examination))
+            asyncio.run(_run(examine(address, inner, idle, checks, report, progress)))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
@@ -66,9 +86,9 @@ def doctor(
     return report.exit_code
 
 
-async def _run(examination: Examination) -> None:
+async def _run(examination: Coroutine[Any, Any, None]) -> None:
     """Run the checks; SIGTERM ends them as Ctrl-C does, and the findings so far are printed."""
-    task = asyncio.ensure_future(examination.run())
+    task = asyncio.ensure_future(examination)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await task
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.text import Text
 
 from rtdemo.cli.request_headers import request_headers
-from rtdemo.errors import FileError, RtdemoError
+from rtdemo.errors import RtdemoError
 from rtdemo.lab import address as addresses
 from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine
-from rtdemo.lab.bench.result import write
+from rtdemo.lab.bench.result import check_writable, write
 from rtdemo.lab.storm import backoff, report, result
 from rtdemo.lab.storm.result import Storm, StormSettings
 from rtdemo.lab.storm.run import StormRun
@@ -152,8 +152,8 @@ def storm(
         before = result.read(compare) if compare is not None else None
         address = addresses.parse(url, headers)
         settings = _settings(address, transport, signal_name, rule, **given)
-        for file in (json_file, html_file):
-            _check_writable(file)
+        for file in filter(None, (json_file, html_file)):
+            check_writable(file)
         machine.allow_open_files(settings.clients + SPARE_FILES)
     at = datetime.now(UTC).isoformat(timespec="seconds")
     found = Storm(at, address.origin, machine.environment(""), settings)
@@ -201,23 +201,6 @@ def _settings(
         signal=SIGNALS[signal_name],
         **given,
     )
-
-
-def _check_writable(file: Path | None) -> None:
-    """Refuse a file before the storm if it cannot be written after it.
-
-    Raises:
-        FileError: if it cannot be written.
-    """
-    if file is None or (file.exists() and not file.is_file()):
-        return
-    part = file.with_name(f"{file.name}.part")
-    try:
-        part.touch()
-    except OSError as error:
-        raise FileError(file, f"cannot be written: {error.strerror or error}") from error
-    with suppress(OSError):
-        part.unlink()
 
 
 def _run(found: Storm, address: Address, pid: int | None, command: str | None, port: int) -> None:

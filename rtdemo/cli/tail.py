@@ -18,7 +18,7 @@ from rtdemo.lab.address import Address
 from rtdemo.lab.follow import Follower
 from rtdemo.lab.request_headers import middlewares
 from rtdemo.protocol.client import TRANSPORTS, Transport
-from rtdemo.protocol.message import Message
+from rtdemo.protocol.message import DECODE_ERRORS, Message
 
 
 @click.command()
@@ -70,6 +70,6 @@ def format_line(text: str) -> str:
     try:
         message = msgspec.json.decode(text, type=Message)
         at = datetime.fromtimestamp(message.sent_at / 1000).isoformat(" ", "milliseconds")[11:]
-    except (msgspec.DecodeError, ValueError, OverflowError, OSError):
+    except (*DECODE_ERRORS, ValueError, OverflowError, OSError):
         return printable(text)
     return f"{at}  {printable(message.producer):<12}  {printable(message.message)}"

@@ -15,6 +15,8 @@ MAX_MESSAGE_BYTES = 64 * 1024
 The outbox of a connection holds only four messages of this size.
 """
 _POSITION = re.compile(r"([0-9a-f]{1,32})-(0|[1-9][0-9]{0,14})", re.ASCII)
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""Of decoding JSON: it has no valid form, is not UTF-8, or is nested too deeply."""
 
 
 class Message(msgspec.Struct, omit_defaults=True, frozen=True):

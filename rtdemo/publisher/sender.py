@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from ipaddress import ip_address
-from random import uniform
+from random import Random
 from threading import Event
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -68,6 +68,8 @@ class Sender:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._problem = ""
+        # Of its own: this thread must not change the random numbers of the user's program.
+        self._random = Random()
         self._connection: HTTPConnection | None = None
         self._stopped = Event()
 
@@ -89,7 +91,7 @@ class Sender:
                 tries += 1
                 self._report(error.problem)
                 longest = min(FIRST_RETRY_S * 2 ** min(tries, 10), MAX_RETRY_S)
-                self._stopped.wait(max(uniform(longest / 2, longest), error.pause))
+                self._stopped.wait(max(self._random.uniform(longest / 2, longest), error.pause))
             except PublishError as error:
                 if len(batch) == 1:
                     return [error]

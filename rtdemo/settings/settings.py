@@ -99,7 +99,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool, about("Let clients inject faults into their own connection: cut, stop, delay.")
     ] = False
     probes: Annotated[
-        bool, about("Serve the endpoints under /api/probe/, which `rtdemo doctor` uses.")
+        bool, about("Serve /api/probe/ and streams with ?probe=, which `rtdemo doctor` uses.")
     ] = True
     production: Annotated[
         bool,

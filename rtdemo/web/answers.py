@@ -67,6 +67,11 @@ def error(status: int, text: str, more: dict[str, str]) -> web.Response:
     return response
 
 
+METHOD_NOT_ALLOWED = 405
+KNOWN_METHODS = "GET, HEAD, POST"
+"""What a request may have as its method, before it is known what it is for (RFC 9110 section 10.2.1)."""
+
+
 class LastAnswer(web.StreamResponse):
     """An error for a request that could not be read. It is the last answer on its connection.
 
@@ -95,6 +100,8 @@ class LastAnswer(web.StreamResponse):
             hdrs.DATE: formatdate(usegmt=True),
             **headers(request),
         }
+        if self.status == METHOD_NOT_ALLOWED:
+            lines[hdrs.ALLOW] = KNOWN_METHODS
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         status = f"{self.status} {HTTPStatus(self.status).phrase}"
         transport.write(f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body)

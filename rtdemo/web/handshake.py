@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Mapping
 
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
@@ -52,21 +53,20 @@ def check_handshake(request: web.Request) -> None:
     )
 
 
-def accept_handshake(request: web.Request, extensions: str = "") -> bytes:
+def accept_handshake(request: web.Request, more: Mapping[str, str] | None = None) -> bytes:
     """Return the answer that accepts a handshake (RFC 6455 section 4.2.2).
 
     Arguments:
         request: a handshake that `check_handshake` admits.
-        extensions: value of `Sec-WebSocket-Extensions`; empty for none.
+        more: further headers, such as `Sec-WebSocket-Extensions`.
     """
     headers = {
         hdrs.UPGRADE: "websocket",
         hdrs.CONNECTION: "Upgrade",
         hdrs.SEC_WEBSOCKET_ACCEPT: accept_key(request.headers[hdrs.SEC_WEBSOCKET_KEY]),
         **answers.headers(request),
+        **(more or {}),
     }
-    if extensions:
-        headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = extensions
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode()
 

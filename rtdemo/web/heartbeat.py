@@ -23,6 +23,9 @@ MIN_S, MAX_S = 1, 60
 """Bounds of the silence before a heartbeat. Whole seconds: each period has a queue in the schedule."""
 BEATS = 3
 """Beats per heartbeat. One is due once two full periods had no message."""
+MAX_SILENCE_S = 15.0
+"""Longest time without a byte on an event stream, whatever the setting: WHATWG HTML section 9.2.7
+suggests a comment every 15 s."""
 _SECONDS = {str(seconds): seconds for seconds in range(MIN_S, MAX_S + 1)}
 
 

@@ -13,12 +13,10 @@ import math
 import struct
 import termios
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_websocket import WebSocketReader
 
 from rtdemo.errors import Refused, printable
 from rtdemo.settings.trusted_proxies import parse
@@ -28,7 +26,6 @@ from rtdemo.web import base_path
 from rtdemo.web.answers import LastAnswer
 from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.connections_by_address import ConnectionsByAddress
-from rtdemo.web.frame_budget import FrameBudget
 from rtdemo.web.request_parser import MAX_BODY_BYTES, MAX_LINE_BYTES, RequestError, RequestParser
 
 log = logging.getLogger(__name__)
@@ -197,21 +194,6 @@ class HttpConnection(web.RequestHandler):
         if self._socket is not None:
             self._socket.abort()
 
-    def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
-        """Let a parser read what arrives from now on; of a WebSocket, only so many frames.
-
-        Arguments:
-            parser: gets what arrives.
-            data_received_cb: called whenever something has arrived.
-        """
-        if isinstance(parser, WebSocketReader):
-            parser = FrameBudget(parser, self._cut_flood)
-        super().set_parser(parser, data_received_cb)
-
-    def _cut_flood(self) -> None:
-        self._server.refused["probe_frames"] += 1
-        self.cut()
-
     def data_received(self, data: bytes) -> None:
         """Handle what the client sends, and start deadlines for what is not complete."""
         parser: RequestParser | None = self._parser
@@ -324,7 +306,7 @@ class HttpConnection(web.RequestHandler):
         if parser is not None:
             heads = parser.heads
             if parser.body is not None and parser.body is request.content:
-                parser.is_answered = True
+                parser.is_answered, parser.is_unbounded = True, False
             elif parser.has_failed and request.content.exception() is not None:
                 is_last = True
                 resp.force_close()

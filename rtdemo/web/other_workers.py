@@ -135,8 +135,9 @@ class OtherWorkers:
         Arguments:
             keep: the workers whose connections stay open, as paths of their sockets.
         """
-        for worker in self._sessions.keys() - keep:
-            await self._sessions.pop(worker).close()
+        gone = [self._sessions.pop(worker) for worker in self._sessions.keys() - keep]
+        for session in gone:
+            await session.close()
 
     def _others(self) -> Iterable[Path]:
         found = sorted(self._folder.glob("*.sock")) if self._folder is not None else []

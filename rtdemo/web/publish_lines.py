@@ -27,6 +27,8 @@ MAX_LINE_BYTES = 2 * MAX_MESSAGE_BYTES
 """Longest line; a message with a text and a value may have both as JSON."""
 MAX_BATCH = 100
 """Lines that are published at once, if they have arrived together."""
+MAX_REFUSED = 1000
+"""Refused lines after which the body is not read further."""
 ENGINE_PATIENCE_S = 60.0
 """Seconds for which a batch is tried again while the log is unavailable."""
 ENGINE_RETRY_S = 1.0
@@ -54,8 +56,8 @@ async def answer(request: web.Request) -> web.Response:
     Over the rate limit, and while the log is unavailable, it reads nothing: the client waits.
 
     Raises:
-        Refused: 400 if lines were refused; all others are published. 503 with Retry-After if the log
-            stays unavailable, or if the server shuts down.
+        Refused: 400 if lines were refused; all others are published. 413 at a line that is too long.
+            503 with Retry-After if the log stays unavailable, or if the server shuts down.
     """
     protocol = request.protocol
     if isinstance(protocol, HttpConnection):
@@ -90,9 +92,12 @@ async def _batches(
             break
         first, *others = chunk.split(b"\n")
         rest = _joined(rest, first)
+        if rest is None:
+            yield [None]
+            return
         if others:
             lines = [rest, *others[:-1]]
-            rest = others[-1]
+            rest = _joined(b"", others[-1])
             for start in range(0, len(lines), MAX_BATCH):
                 yield lines[start : start + MAX_BATCH]
     yield [rest]
@@ -139,14 +144,17 @@ class Published:
             lines: without line ends, at most `MAX_BATCH`; None for one that is too long.
 
         Raises:
-            Refused: 503 if the log stays unavailable, or if the server shuts down.
+            Refused: 413 for a line that is too long; 400 after too many that were refused; 503 if the
+                log stays unavailable, or if the server shuts down.
         """
         drafts = []
         for line in lines:
             self._lines += 1
             if line is None:
-                self._refuse(f"it has over {MAX_LINE_BYTES} bytes")
-            elif line.strip():
+                # No end of it is in sight: whoever sends this sends no lines.
+                problem = f"line {self._lines} has over {MAX_LINE_BYTES} bytes"
+                raise Refused(413, f"{problem}; {self.count} lines were published, send the rest again")
+            if line.strip():
                 try:
                     one = draft(self._hub, _read_publication(line))
                     check_draft(one)
@@ -161,6 +169,8 @@ class Published:
         self.refused += 1
         if not self.problems:
             self.problems.append(f"line {self._lines}: {why}")
+        if self.refused >= MAX_REFUSED:
+            raise Refused(400, self.sentence)
 
     async def _wait_for_rate(self, count: int) -> None:
         while True:

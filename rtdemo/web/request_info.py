@@ -11,9 +11,13 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from rtdemo.protocol import message
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.connection_info import ConnectionInfo
+from rtdemo.web.app_keys import SETTINGS
+from rtdemo.web.client_address import client_address
 from rtdemo.web.forwarding import forwarding_headers
+from rtdemo.web.heartbeat import MAX_SILENCE_S
 
 SHOWN_HEADERS = {
     *("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"),
@@ -74,6 +78,24 @@ def of_connection(
 def http_version(request: web.Request) -> str:
     """Return the HTTP version of a request as it arrived, such as `1.1`."""
     return f"{request.version.major}.{request.version.minor}"
+
+
+def describe(request: web.Request) -> dict[str, object]:
+    """Return a request as it arrived, without possible secrets, and what its client may expect."""
+    heartbeat_s = request.app[SETTINGS].heartbeat
+    return {
+        "method": request.method,
+        "path": request.path,
+        "http": http_version(request),
+        "scheme": request.scheme,
+        "remote": client_address(request),
+        "headers": headers(request),
+        "forwarding": forwarding_headers(request),
+        "heartbeat": heartbeat_s,
+        "sseHeartbeat": min(heartbeat_s, MAX_SILENCE_S),
+        "process": os.getpid(),
+        "now": message.now(),
+    }
 
 
 def headers(request: web.Request) -> Mapping[str, str]:

@@ -45,7 +45,7 @@ CHUNKED_PIECE_BYTES = 4096
 """Bytes of a chunked body that are parsed at once; its end may be anywhere in them."""
 _MAX_REASON_LENGTH = 200
 _REQUEST_LINE = re.compile(r"b'[!#$%&*+.^_`|~0-9A-Za-z-]+ [^ ']+ HTTP/1\.[01]'")
-"""A request line in the parser's error: only its method is wrong (RFC 9110 section 9.1 wants 501)."""
+"""A request line in the parser's error: only its method is wrong."""
 _HEAD_END = b"\r\n\r\n"
 _VERSIONS = (HttpVersion11, HttpVersion10)
 """Versions that are answered. The parser takes 0.9 and 2.0 too, which have other forms on the wire."""
@@ -287,12 +287,15 @@ class RequestParser:
         if found:
             self._end_head()
             self._begin_body(*found[-1])
-        if had_body and self.body is None and self._body_left is None and not piece.endswith(_HEAD_END):
-            # A chunked body ends with an empty line. So this is the beginning of the next head. It may
-            # also be a further request's body, all of it in this piece: a client that is idle after that
-            # has 10 s instead of 75.
-            self.head_bytes = 1
-            self._last_bytes = piece[-3:]
+        if had_body:
+            last = (self._last_bytes + piece[-4:])[-4:]
+            self._last_bytes = last[-3:] if self.body is not None else b""
+            if self.body is None and self._body_left is None and last != _HEAD_END:
+                # A chunked body ends with an empty line. So this is the beginning of the next head. It
+                # may also be a further request's body, all of it in this piece: a client that is idle
+                # after that has 10 s instead of 75.
+                self.head_bytes = 1
+                self._last_bytes = piece[-3:]
         return bool(upgraded), bytes(tail)
 
     def _end_head(self) -> None:
@@ -316,7 +319,7 @@ class RequestParser:
         if self.body is not None:
             self.fail_body(Refused(400, f"the body cannot be read: {_reason(error)}; send it again"))
         elif isinstance(error, BadHttpMethod) and _REQUEST_LINE.search(error.message):
-            self.refuse(RequestError(501, "the method is not known; send GET or POST"))
+            self.refuse(RequestError(405, "the method is not known; send GET or POST"))
         elif isinstance(error, LineTooLong):
             sentence = f"the request line or a header is over {MAX_LINE_BYTES // 1024} KiB"
             self.refuse(RequestError(431, f"{sentence}; send a shorter one"), "head_size")

@@ -16,10 +16,11 @@ from rtdemo.hub.connection import Connection
 from rtdemo.protocol import wire
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.web import answers, heartbeat
+from rtdemo.web import answers, heartbeat, probe_streams
 from rtdemo.web.accept import accepts
 from rtdemo.web.admission import RETRY_SOON, admit, check_origin
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS, STREAM_HEADS
+from rtdemo.web.heartbeat import MAX_SILENCE_S
 from rtdemo.web.limits import check_connect, check_text
 from rtdemo.web.login import authenticate, identify, user_header
 from rtdemo.web.other_workers import is_from_other_worker
@@ -30,8 +31,6 @@ MAX_UNEXPECTED_BYTES = 4096
 MEDIA_TYPE = "text/event-stream"
 RECONNECT_MS = (1000, 5000)
 """Bounds of the random pause after which a client reconnects: not all clients at the same time."""
-MAX_SILENCE_S = 15.0
-"""Longest time without a byte on a stream (WHATWG HTML section 9.2.7 suggests a comment every 15 s)."""
 BEATS = 3
 """Beats per longest silence. A comment is due once two full periods had no message."""
 _NO_STREAM = "client: no event stream with this id is open; connect again"
@@ -43,7 +42,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     HEAD is answered with the same head, and ends at once (RFC 9110 section 9.3.2).
 
     Raises:
-        Refused: 400, 401, 406, 429 or 503 instead of the stream.
+        Refused: 400, 401, 406, 429 or 503 instead of the stream; for a probe also 403 and 404.
     """
     if not accepts(request, MEDIA_TYPE):
         raise Refused(406, f"this address sends only {MEDIA_TYPE}, and the request's Accept excludes it")
@@ -57,13 +56,14 @@ async def stream(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers=fields)
         response.force_close()
         return response
+    probe = probe_streams.open_probe(request)
     head = await _head(request)
     transport = request.transport
     if transport is None or transport.is_closing():
         return Left()
     is_chunked = request.version >= HttpVersion11
     protocol = EventStream(request, transport, admitted.client, is_chunked)
-    return protocol.run(request, head, admitted, identity.expires, heartbeat_s)
+    return protocol.run(request, head, admitted, identity.expires, heartbeat_s, probe)
 
 
 class EventStream(StreamProtocol, asyncio.Protocol):

@@ -16,6 +16,7 @@ from aiohttp import web
 from rtdemo.hub.connection import Connection
 from rtdemo.hub.hub import Hub
 from rtdemo.hub.outbox import SocketOutbox
+from rtdemo.hub.past import NO_PAST
 from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.connection_info import ConnectionInfo
@@ -25,6 +26,7 @@ from rtdemo.web import request_info
 from rtdemo.web.admission import Admitted, last_event_id
 from rtdemo.web.app_keys import HEARTBEATS, HUB, SETTINGS
 from rtdemo.web.heartbeat import Heartbeat
+from rtdemo.web.probe_streams import NOTHING, Probe
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ class StreamProtocol(SocketOutbox):
         super().__init__(transport)
         self.hub: Hub = request.app[HUB]
         self._arrival = request_info.arrival(request)
-        self._beat: Tick | None = None
+        self._beat: Tick | Probe | None = None
         # Of a client that asks for heartbeats which its script sees.
         self._heartbeat: Tick | None = None
         self._close_timer: asyncio.TimerHandle | None = None
@@ -83,6 +85,7 @@ class StreamProtocol(SocketOutbox):
         admitted: Admitted,
         expires: float | None,
         heartbeat_s: int | None = None,
+        probe: Probe | None = None,
     ) -> web.StreamResponse:
         """Take the connection over from aiohttp, and serve it until its end.
 
@@ -92,18 +95,24 @@ class StreamProtocol(SocketOutbox):
             admitted: what the client asked for.
             expires: when its login expires, in seconds since the Unix epoch; None for never.
             heartbeat_s: seconds of silence before a heartbeat that a script sees; None for none.
+            probe: sends its own messages in the place of all others and of heartbeats; None for an
+                ordinary stream.
 
         Returns:
             What the handler returns to aiohttp.
         """
+        self._beat = probe
         self.start(head)
         rest = _forget(request)
         schedule = request.app[HEARTBEATS]
         try:
+            wanted = admitted if probe is None else admitted._replace(selection=NOTHING, past=NO_PAST)
             self.hub.join(
-                self.connection, admitted.selection, last_event_id(request), expires, admitted.past
+                self.connection, wanted.selection, last_event_id(request), expires, wanted.past
             )
-            if heartbeat_s is not None:
+            if probe is not None:
+                probe.begin(self.connection)
+            elif heartbeat_s is not None:
                 heartbeat = Heartbeat(self.connection, self.encode_heartbeat, heartbeat_s)
                 self.write(heartbeat.encoded())
                 self._heartbeat = schedule.every(heartbeat.period, heartbeat.beat)
@@ -112,8 +121,10 @@ class StreamProtocol(SocketOutbox):
             self.connection.end(Reason.SERVER_ERROR)
         finally:
             self.release()
-        period = self.beat_period(request.app[SETTINGS].heartbeat)
-        self._beat = schedule.every(period, self.beat)
+        if probe is not None:
+            probe.start(schedule)
+        else:
+            self._beat = schedule.every(self.beat_period(request.app[SETTINGS].heartbeat), self.beat)
         if not self.transport.is_reading():
             self.transport.resume_reading()
         if rest:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
@@ -27,7 +27,7 @@ from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.protocol.wire import WireFormat
-from rtdemo.web import compression, heartbeat
+from rtdemo.web import compression, heartbeat, probe_streams
 from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.app_keys import READ_BUFFER
 from rtdemo.web.closing_handshake import ClosingHandshake
@@ -70,7 +70,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     """Answer a WebSocket handshake, and serve the connection until it ends.
 
     Raises:
-        Refused: 400, 401, 403, 426, 429 or 503 instead of the upgrade.
+        Refused: 400, 401, 403, 426, 429 or 503 instead of the upgrade; for a probe also 404.
     """
     check_handshake(request)
     check_origin(request)
@@ -82,12 +82,17 @@ async def socket(request: web.Request) -> web.StreamResponse:
     transport = request.transport
     if transport is None or transport.is_closing():
         return Left()
+    probe = probe_streams.open_probe(request)
+    more = {} if probe is None else probe_streams.accept_offers(request)
+    opened: WebSocket
     if agreed is None:
-        opened, head = WebSocket(request, transport, admitted.client), accept_handshake(request)
+        kind = WebSocket if probe is None else ProbeWebSocket
+        opened, head = kind(request, transport, admitted.client), accept_handshake(request, more)
     else:
-        opened = CompressedWebSocket(request, transport, admitted.client, agreed.wire_format)
-        head = accept_handshake(request, agreed.answer)
-    return opened.run(request, head, admitted, identity.expires, heartbeat_s)
+        compressed = CompressedWebSocket if probe is None else CompressedProbeWebSocket
+        opened = compressed(request, transport, admitted.client, agreed.wire_format)
+        head = accept_handshake(request, more | {hdrs.SEC_WEBSOCKET_EXTENSIONS: agreed.answer})
+    return opened.run(request, head, admitted, identity.expires, heartbeat_s, probe)
 
 
 class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
@@ -445,3 +450,23 @@ class CompressedWebSocket(WebSocket):
     def connection_info(self) -> ConnectionInfo:
         """Return what the connection came through."""
         return msgspec.structs.replace(super().connection_info(), compression="permessage-deflate")
+
+
+class ProbeWebSocket(WebSocket):
+    """Protocol of a probe's WebSocket: a text is sent back as a message, whatever the plugins do."""
+
+    __slots__ = ()
+
+    def _handle(self, text: str) -> Coroutine[Any, Any, None] | None:
+        try:
+            self.hub.limits.check_text(self.connection)
+            self.connection.send(probe_streams.PRODUCER, text, periodic=False)
+        except OverLimit as error:
+            self._refuse(error)
+        return None
+
+
+class CompressedProbeWebSocket(ProbeWebSocket, CompressedWebSocket):
+    """Protocol of a probe's WebSocket whose peers may compress their messages."""
+
+    __slots__ = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def nginx(folder: Path, ports: list[int], tls: Certificate | None = None) -> Pro
     )
     text = text.replace("http {", f"http {{\n    {temporary}", 1)
     text = text.replace("worker_processes auto;", "worker_processes 1;", 1)
-    config.write_text(f"daemon off; pid {folder}/nginx.pid; error_log stderr;\n{text}")
+    # A worker with another user could not write there: pytest's folders are for the user that runs it.
+    user = "user root; " if os.geteuid() == 0 else ""
+    config.write_text(f"{user}daemon off; pid {folder}/nginx.pid; error_log stderr;\n{text}")
     command = [require(NGINX), "-c", str(config), "-p", str(folder)]
     return Process(command, port, folder / "nginx.log", scheme="http" if tls is None else "https")
 

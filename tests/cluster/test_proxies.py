@@ -64,7 +64,7 @@ async def test_page_is_served_through_the_proxy(proxy: Process) -> None:
         script = await http.get(url)
         publish = await http.post("/api/publish", json={"message": "x"})
     assert (page.status_code, script.status_code) == (200, 200)
-    assert re.fullmatch(r"/static/[0-9a-f]{12}/joined\.js", url)
+    assert re.fullmatch(r"static/[0-9a-f]{12}/joined\.js", url)
     assert script.headers["Content-Encoding"] == "gzip"
     assert "immutable" in script.headers["Cache-Control"]
     # A client of a proxy on the same host is not a local user.

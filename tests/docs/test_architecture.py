@@ -11,7 +11,7 @@ from tests.docs.markdown import ROOT, read, section
 ARCHITECTURE = "docs/architecture.md"
 PACKAGE = ROOT / "rtdemo"
 FOLDERS = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file())
-WHOLE = ("lab/bench/", "lab/conform/", "lab/doctor/", "lab/storm/")
+WHOLE = ("lab/bench/", "lab/conform/", "lab/doctor/", "lab/storm/", "lab/token_stream/")
 """Folders that the page describes as a whole, with their main files."""
 
 

@@ -22,7 +22,9 @@ from tests.docs.markdown import ROOT, blocks, section, table
 
 REFERENCE = "docs/plugin-reference.md"
 HOOKS = [name for name, thing in vars(hookspecs).items() if hasattr(thing, "rtdemo_spec")]
-EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
+PROGRAMS = ("token_stream",)
+"""Examples that are no plugin."""
+EXAMPLES = sorted({path.stem for path in (ROOT / "examples").glob("*.py")} - {*PROGRAMS})
 
 
 def test_there_are_hooks_and_examples_to_look_at() -> None:

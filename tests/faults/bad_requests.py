@@ -44,7 +44,7 @@ HEADERS = (
 PATHS = (
     *(b"/", b"/view", b"/ws", b"/api/sse", b"/api/messages", b"/api/publish", b"/api/ticket"),
     *(b"/api/producers", b"/api/producers/x/enable", b"/api/stats", b"/api/time", b"/api/plugins"),
-    *(b"/metrics", b"/healthz", b"/readyz", b"/static/", b"/api/probe/request", b"/api/probe/events"),
+    *(b"/metrics", b"/healthz", b"/readyz", b"/static/", b"/api/probe/request", b"/api/sse?probe="),
 )
 QUERIES = (b"", b"?producers=", b"?speed=", b"?last_event_id=", b"?client=", b"?rewind=", b"?count=")
 METHODS = (b"GET", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE", b"CONNECT", b"G\xe9T")

@@ -23,7 +23,8 @@ JUNK = b"x" * 64 * 1024
 PROBES = 8
 EMPTY_TEXTS = frame(TEXT, b"") * 20_000
 PROBE_HANDSHAKE = (
-    b"GET /api/probe/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"GET /ws?probe=&silence=600 HTTP/1.1\r\nHost: localhost\r\n"
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 
@@ -112,7 +113,7 @@ async def pings(setup: Setup) -> Figures:
 
 
 async def empty_texts_to_probes(setup: Setup) -> Figures:
-    """Send empty texts without a pause over eight sockets of `/api/probe/ws`."""
+    """Send empty texts without a pause over eight probes of `/ws`."""
     async with setup.server() as target:
 
         async def flood(attacked: Target) -> None:
@@ -126,7 +127,7 @@ async def _flood_probe(target: Target) -> None:
     try:
         await peer.connect()
         await peer.send(PROBE_HANDSHAKE)
-        await peer.read_until(b'"now"')
+        await peer.read_until(b"sseHeartbeat")
         async with asyncio.timeout(FLOOD_S):
             while True:
                 await peer.send(EMPTY_TEXTS)

@@ -435,7 +435,7 @@ ATTACKS = (
     Attack(
         "probe-empty-texts",
         "limit",
-        "empty texts without a pause over 8 sockets of /api/probe/ws",
+        "empty texts without a pause over 8 sockets of /ws?probe=",
         broadcasts.empty_texts_to_probes,
         (*DELAY, none("requests failed")),
     ),

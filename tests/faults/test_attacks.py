@@ -50,7 +50,7 @@ MALFORMED = {
         400,
     ),
     "a key that is not ASCII": ("/", "Host: localhost\r\n" + UPGRADE.replace("AAAA", "\xe9"), 400),
-    "a port that is no number": ("/", "Host: localhost:x\r\n", 421),
+    "a port that is no number": ("/", "Host: localhost:x\r\n", 400),
     "a port out of range": ("/", "Host: localhost:99999\r\n", 421),
     "an origin that is no URL": ("/", "Host: localhost\r\nOrigin: http://[x\r\n" + UPGRADE, 403),
     "a bad speed": ("/?speed=0", "Host: localhost\r\n" + UPGRADE, 400),

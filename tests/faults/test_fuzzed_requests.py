@@ -25,7 +25,7 @@ PATHS = (
     b"/", b"/view", b"/ws", b"/api/sse", b"/api/messages", b"/api/messages?client=x", b"/api/publish",
     b"/api/ticket", b"/api/producers", b"/api/producers/message/enable", b"/api/plugins", b"/api/stats",
     b"/api/time", b"/healthz", b"/readyz", b"/metrics", b"/api/probe/request",
-    b"/api/probe/connection?client=x", b"/api/probe/events", b"/api/probe/ws", b"/static/app.js",
+    b"/api/probe/connection?client=x", b"/api/sse?probe=", b"/ws?probe=", b"/static/app.js",
     b"/static/base.css", b"/static/", b"/static", b"/nowhere",
 )  # fmt: skip
 """All routes, and some that are none."""
@@ -39,7 +39,7 @@ BENDINGS = (
     b"/api/sse?producers=" + b"x," * 3000, b"/api/sse?last_event_id=" + b"9" * 30000,
     b"/ws?last_event_id=%ff-%00", b"/api/sse?last_event_id=a-" + b"9" * 5000,
     b"/api/producers/%1b%5b2J/enable", b"/api/messages?client=%ed%a0%80",
-    b"/api/probe/events?count=%D9%A1", b"/api/probe/events?size=99999999999999999999",
+    b"/api/sse?probe=%D9%A1", b"/api/sse?probe=100&silence=99999999999999999999",
     b"/api/stats;x=y", b"/%2F%2F", b"/api/sse?speed=" + b"1" * 5000,
     b"/api/sse?speed=1e999&producers=,,,", b"/" + b"a/" * 10_000, b"",
 )  # fmt: skip

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from rtdemo.server import server as server_module
 from rtdemo.server.server import Server
@@ -118,3 +119,18 @@ async def test_only_other_workers_may_look_up_streams(server: Server) -> None:
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.get("/api/messages?client=unknown")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+
+async def test_workers_that_have_gone_may_be_noticed_twice_at_once() -> None:
+    """Each session is closed once, although closing takes several turns of the loop."""
+    closed = list[object]()
+
+    class Session:
+        async def close(self) -> None:
+            closed.append(self)
+            await asyncio.sleep(0)
+
+    asking = OtherWorkers()
+    asking._sessions = {Path(name): cast("ClientSession", Session()) for name in ("one", "two")}
+    await asyncio.gather(asking.disconnect(), asking.disconnect())
+    assert len(closed) == len(set(closed)) == 2

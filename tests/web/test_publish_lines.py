@@ -76,13 +76,32 @@ async def test_body_may_be_long_and_slow(start: Start, clock: VirtualClock) -> N
 async def test_line_that_is_refused_changes_nothing_for_the_others(server: Server) -> None:
     """The answer counts them, and names the first with its reason."""
     big = json.dumps({"message": "x" * 70_000}).encode()
-    endless = b'{"message": "' + b"x" * publish_lines.MAX_LINE_BYTES
-    lines = [b'{"message": "a"}', b"nonsense", big, endless, b'{"producer": "x"}', b'{"message": "b"}']
+    lines = [b'{"message": "a"}', b"nonsense", big, b'{"producer": "x"}', b'{"message": "b"}']
     answer = await post(server, b"\n".join(lines))
     assert answer.status_code == 400
-    assert answer.text.startswith("2 lines were published, 4 refused; line 2: JSON is malformed")
+    assert answer.text.startswith("2 lines were published, 3 refused; line 2: JSON is malformed")
     assert answer.text.count("\n") == 1
     assert server.hub.engine.log.last.offset == 2
+
+
+@pytest.mark.parametrize(
+    ("junk", "status", "words"),
+    [
+        (
+            b"x" * (publish_lines.MAX_LINE_BYTES + 1),
+            413,
+            "line 2 has over 131072 bytes; 1 lines were published",
+        ),
+        (b"x\n" * 5000, 400, "1 lines were published, 1000 refused; line 2"),
+    ],
+)
+async def test_body_that_is_no_lines_is_not_read_for_ever(
+    server: Server, junk: bytes, status: int, words: str
+) -> None:
+    """What was published before stays; the answer says so."""
+    answer = await post(server, b'{"message": "a"}\n' + junk)
+    assert (answer.status_code, server.hub.engine.log.last.offset) == (status, 1)
+    assert words in answer.text
 
 
 async def test_rate_limit_slows_the_client_down(start: Start, clock: VirtualClock) -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rtdemo.web.request_parser import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_LINE_BYTES, RequestParser
@@ -63,6 +63,7 @@ def parse(segments: Iterable[bytes]) -> tuple[RequestParser, list[str]]:
 kinds = st.lists(st.sampled_from([GET, POST, CHUNKED]), min_size=1, max_size=6)
 
 
+@example(kinds=[GET, CHUNKED], begun=0, cuts=[112])
 @given(kinds=kinds, begun=st.integers(0, 20), cuts=st.lists(st.integers(0, 900), max_size=12))
 def test_requests_are_the_same_however_they_are_split(
     kinds: list[bytes], begun: int, cuts: list[int]

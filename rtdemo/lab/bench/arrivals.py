@@ -10,6 +10,8 @@ from array import array
 
 import msgspec
 
+from rtdemo.protocol.message import DECODE_ERRORS
+
 MAX_MESSAGES = 3_000_000
 """Messages that one worker records, at up to 24 bytes each; further ones are counted and left out."""
 MAX_STREAMS = 200_000
@@ -121,7 +123,7 @@ class ConnectionArrivals:
         self.payload_bytes += len(payload)
         try:
             message = _decode(payload)
-        except msgspec.DecodeError:
+        except DECODE_ERRORS:
             message = _NO_MESSAGE
         if isinstance(message.client, str):
             self.client = message.client

@@ -1,6 +1,6 @@
 """Compare two sides: whether they differ, by how much, and how certain that is.
 
-A difference has a 95 % interval, and one of four outcomes. A side is named only if the whole interval is
+A difference has an interval, and one of four outcomes. A side is named only if the whole interval is
 beyond the smallest difference that counts. The sides are equal only if the whole interval is within the
 largest difference that counts as none. That is an equivalence test (Schuirmann 1987), not the absence of
 a proof. Otherwise the comparison is undecided.
@@ -51,7 +51,7 @@ class Difference:
     Arguments:
         metric: its name in METRICS.
         first, second: the figure of each side, in the metric's unit.
-        low, high: the 95 % interval, in the unit of the metric's scale.
+        low, high: the interval, in the unit of the metric's scale.
         low_share, high_share: the interval as a share of the first; in percentage points for figures in
             percent.
         least: smallest difference that counts, in the unit of the scale.

@@ -235,14 +235,14 @@ class Connection(asyncio.Protocol):
         """Read the response's head; return the bytes after it, or nothing while it is incomplete."""
         self._head += data
         head, end, rest = self._head.partition(b"\r\n\r\n")
+        while end and is_interim(head):
+            self._head = rest
+            head, end, rest = rest.partition(b"\r\n\r\n")
         if not end:
             if len(head) > MAX_HEAD_BYTES:
                 self._end(f"sent response headers of over {MAX_HEAD_BYTES >> 10} KiB")
             return b""
         first, *lines = head.split(b"\r\n")
-        if first.partition(b" ")[2][:3] in _INTERIM_STATUSES:
-            self._head = b""
-            return self._read_head(rest, at)
         fields = {
             name.strip().lower(): value.strip()
             for name, _, value in (line.partition(b":") for line in lines)
@@ -287,6 +287,11 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
+def is_interim(head: bytes) -> bool:
+    """Return whether a head is that of a response before the response itself."""
+    return head.partition(b" ")[2][:3] in _INTERIM_STATUSES
+
+
 def _problem(
     transport: Transport, first: bytes, fields: Mapping[bytes, bytes], body: bytes
 ) -> str | None:
@@ -304,6 +309,8 @@ def _problem(
     kind = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if status[:3] != _EXPECTED_STATUS[transport]:
         reason = "" if kind == b"text/html" else _text(body)
+        if status[:1] == b"3" and (location := fields.get(b"location")):
+            return f"redirects to {_text(location.partition(b'?')[0])}"
         return f"answered {_text(status)}" + (f": {reason}" if reason else "")
     if transport == "sse" and kind != b"text/event-stream":
         return f"answered with {_text(kind) or 'no content type'}, which is not an event stream"

@@ -18,6 +18,7 @@ import msgspec
 from rtdemo.errors import FileError
 from rtdemo.lab.bench.machine import Environment
 from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.protocol.message import DECODE_ERRORS
 from rtdemo.timing.histogram import Latencies
 
 FORMAT = "rtdemo-bench"
@@ -69,7 +70,7 @@ class Verdict(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
         code: stable name of the kind of answer; `verdict.py` lists them.
         sentence: for people.
         metric: name of the figure that decides, such as `p99`.
-        low_ms, high_ms: the 95 % interval of its difference, second side minus first.
+        low_ms, high_ms: the interval of its difference, second side minus first.
         bound_ms: the difference is under this; of verdicts that claim equality.
         flags: options that give enough data, if there was too little.
     """
@@ -279,7 +280,7 @@ class Run(msgspec.Struct, rename="camel", kw_only=True):
         headline: the answer in one sentence, which is the first verdict's; empty until it is known.
         verdicts: the answer to each question; the most important one first.
         summary: each figure as a number: its metric, what it was measured from, the value of each
-            transport with its unit, and the difference with its 95 % interval.
+            transport with its unit, and the difference with its interval.
         at: start time, ISO 8601.
         target: the server's address, or `own server`.
         environment: where it ran.
@@ -362,7 +363,7 @@ def read(path: Path) -> Run:
         return msgspec.json.decode(text, type=Run)
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from error
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         problem = f"is not a run file: {error}; create one with rtdemo bench --json"
         raise FileError(path, problem) from error
 

@@ -115,7 +115,9 @@ class FrameReader:
             code = int.from_bytes(body[:2]) if len(body) > 1 else _NO_STATUS_CODE
             raise StreamEnd(f"the server closed with code {code}")
         elif kind in (_CONTINUATION, _TEXT, _BINARY):
-            self._parts.append(body)
+            if body:
+                # Empty fragments without end would take memory without adding to the size.
+                self._parts.append(body)
             self._size += len(body)
             if self._size > MAX_FRAME_BYTES:
                 raise ValueError(f"a message of over {MAX_FRAME_BYTES} bytes")

@@ -115,6 +115,10 @@ def compare_runs(old: Run, new: Run, transport: Transport) -> Verdict:
     first, second = old.of(transport), new.of(transport)
     if why := why_not_comparable(first, second):
         return Verdict("not-comparable", f"{label} is not comparable with before: {why}.")
+    if _latency_unknown(old) and not _latency_unknown(new):
+        return Verdict(
+            "latency-unknown", f"{label} is not comparable with before: the old run has no latencies."
+        )
     codes = ("slower-than-before", "faster-than-before", "as-fast-as-before")
     words = Words("before", label, f" for {label}", f"{label} is as fast as before", codes)
     comparison = Comparison(first, second, is_one_run=False)

@@ -43,7 +43,7 @@ _OVERLOADED = (429, 503)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a server does by one rule.
+    """Whether a server keeps one rule.
 
     Arguments:
         kind: whether it keeps the rule.
@@ -74,7 +74,7 @@ def missed_by(sent: str, seen: str) -> Outcome:
 
 
 def untested(why: str) -> Outcome:
-    """Return that nothing can be said."""
+    """Return that the rule could not be judged."""
     return Outcome("untested", why)
 
 
@@ -175,7 +175,7 @@ class Check:
     is_about_overload: bool = False
 
     def run(self, evidence: Evidence) -> Outcome:
-        """Return how a server does."""
+        """Return whether a server keeps the rule."""
         exchange = evidence.exchanges.get(self.probe)
         if exchange is None:
             return untested("the run was ended before this request")

@@ -162,6 +162,10 @@ def lines(report: Report, shows_all: bool = False) -> Iterator[Text | Table]:
         yield Text()
         yield from _fault(result)
     yield Text()
+    if report.stream.get("events") == 0 and any(result.group == "fields" for result in report.checks):
+        yield Text(
+            "note: no event arrived, so events were not tested; let some come, or raise --seconds"
+        )
     counts = ", ".join(f"{report.counts[_KEYS[verdict]]} {verdict}" for verdict in STYLES)
     ended = "" if report.is_whole else "; interrupted"
     why = " (--all shows why)" if report.counts["notTested"] and not shows_all else ""

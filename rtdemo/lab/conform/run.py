@@ -127,7 +127,7 @@ class Suite:
                 await _read_head(connection, reading, target)
                 response = reading.exchange.response
                 if response.status not in _REDIRECTS:
-                    _check_stream(target.url, reading.exchange)
+                    _check_stream(target.url, reading.exchange, self.target.url)
                     exchanges[STREAM] = reading.exchange
                     unless_stream.pop_all()
                     return connection, reading
@@ -301,15 +301,24 @@ async def _read_head(connection: Connection, reading: Reading, target: Target) -
         await reading.run(connection, "head", 0, head_s=OPEN_TIMEOUT_S)
     except OSError as error:
         reason = network_reason(error)
-        raise NotTestableError(
-            target.url, f"cannot be reached: {reason}", "is the server running?"
-        ) from error
+        problem, fix = f"cannot be reached: {reason}", "is the server running?"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            problem = f"has a certificate that is not trusted: {reason}"
+            fix = "name the certificate of its authority in SSL_CERT_FILE"
+        elif isinstance(error, ssl.SSLError):
+            problem = f"fails at TLS: {reason}"
+            fix = f"if it does not use TLS, give {target.url.replace('https', 'http', 1)}"
+        raise NotTestableError(target.url, problem, fix) from error
 
 
 def _redirected(target: Target, response: Response) -> Target:
     location = response.value("Location") or ""
-    url = urljoin(target.url, location)
-    old, new = urlsplit(target.url), urlsplit(url)
+    try:
+        url = urljoin(target.url, location)
+        old, new = urlsplit(target.url), urlsplit(url)
+    except ValueError as error:
+        seen = f"redirects to what is no URL: {printable(location[:200])}"
+        raise NotTestableError(target.url, seen, "send a valid Location") from error
     if not location:
         raise NotTestableError(
             target.url, f"answered {response.status} without Location", "send Location"
@@ -322,8 +331,8 @@ def _redirected(target: Target, response: Response) -> Target:
     return target.at(url)
 
 
-def _check_stream(url: str, made: Exchange) -> None:
-    """Raise if there is nothing to test."""
+def _check_stream(url: str, made: Exchange, given: str) -> None:
+    """Raise if there is nothing to test; `given` is the URL before redirects."""
     response = made.response
     kind = response.media_type
     if not response.status:
@@ -332,9 +341,10 @@ def _check_stream(url: str, made: Exchange) -> None:
         default = "see the server's log" if response.status >= 500 else "give the URL of a stream"
         raise NotTestableError(url, f"answered {response.status}", _FIXES.get(response.status, default))
     if "event" not in kind and kind not in _LIKELY_STREAMS:
-        raise NotTestableError(
-            url, f"answered {response.status} with {printable(kind)}", "give the URL of an event stream"
-        )
+        fix = "give the URL of an event stream"
+        if url == f"{given}/":
+            fix = f"if rtdemo is there, give the address with the slash: {printable(url[:200])}"
+        raise NotTestableError(url, f"answered {response.status} with {printable(kind)}", fix)
 
 
 def _pause_s(response: Response) -> float:

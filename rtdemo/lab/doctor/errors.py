@@ -1,77 +1,120 @@
-"""Errors of the checks, and short texts that describe what a network or server did.
+"""Findings with a code, the errors of checks that become findings, and short texts about errors.
 
 * `CannotRunError`: no server can be reached, so no check can run
 * `NotTestedError`: one check cannot run; its verdict is a warning
-* `StreamError`: a stream did not open, or ended
+* `NotJudgedError`: another check has found the cause of what this one would report
+* `AnswerError`: a request was answered in another way than it should be
+* `StreamError`: a stream ended
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
-from rtdemo.errors import one_line
+from rtdemo.errors import network_reason, one_line
+from rtdemo.lab.http2 import Http2Error
+from rtdemo.plugin_system.checks import Finding
 
-TOO_MANY_REQUESTS = 429
-MAX_LINE_CHARS = 200
+MAX_LINE_CHARS = 160
 """Characters of a response's first line that a finding quotes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Diagnosis(Finding):
+    """A finding with a code for programs.
+
+    Arguments:
+        code: stable name of what was found; `ok` for nothing.
+        figures: numbers, with the unit in their names.
+    """
+
+    code: str = "ok"
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
 class CannotRunError(Exception):
-    """Report that there is nothing to check."""
+    """Report that there is nothing to check.
+
+    Attributes:
+        code: of the finding.
+        fix: what to do about it; may be empty.
+    """
+
+    def __init__(self, code: str, seen: str, fix: str = "") -> None:
+        super().__init__(seen)
+        self.code, self.fix = code, fix
 
 
 class NotTestedError(Exception):
     """Report why a check could not run."""
 
 
+class NotJudgedError(Exception):
+    """Report which check has found the cause already."""
+
+
+class AnswerError(Exception):
+    """Report an answer that is not the expected one.
+
+    Attributes:
+        diagnosis: what it means.
+    """
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        super().__init__(diagnosis.seen)
+        self.diagnosis = diagnosis
+
+
 class StreamError(Exception):
-    """Report why a stream did not open, or how it ended."""
+    """Report how a stream ended."""
 
 
 NETWORK_ERRORS = (
     aiohttp.ClientError,
     OSError,
-    TimeoutError,
+    asyncio.IncompleteReadError,
+    asyncio.LimitOverrunError,
     ValueError,
     KeyError,
     TypeError,
     StreamError,
 )
 """What a network or a server can cause, including responses in a wrong format."""
-_CUT_ERRORS = (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ConnectionError)
+_CUT_ERRORS = (
+    aiohttp.ClientPayloadError,
+    aiohttp.ServerDisconnectedError,
+    ConnectionResetError,
+    BrokenPipeError,
+)
 
 
 def describe(error: BaseException) -> str:
     """Return what happened in a few words, such as `was cut`."""
-    if isinstance(error, StreamError):
+    if isinstance(error, (StreamError, Http2Error)):
         return str(error)
-    if isinstance(error, aiohttp.WSServerHandshakeError):
-        return f"answered {error.status} to the WebSocket handshake"
     if isinstance(error, _CUT_ERRORS):
         return "was cut"
-    return "timed out" if isinstance(error, TimeoutError) else one_line(error)
-
-
-async def check_status(response: aiohttp.ClientResponse, expected: int = 200) -> None:
-    """Raise an error unless a response has the expected status.
-
-    Raises:
-        NotTestedError: for 429: the server limits how often probes may run.
-        StreamError: for any other status.
-    """
-    if response.status == expected:
-        return
-    line = first_line(await response.text(errors="replace"))
-    if response.status == TOO_MANY_REQUESTS:
-        raise NotTestedError(f"rate-limited: {line}")
-    raise StreamError(f"answered {response.status}: {line}")
+    if isinstance(error, (aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError)):
+        return "was answered with invalid HTTP"
+    if isinstance(error, TimeoutError):
+        return "was not answered in time"
+    if isinstance(error, (OSError, aiohttp.ClientError)):
+        return f"failed ({network_reason(error)})"
+    if isinstance(error, (ValueError, KeyError, TypeError)):
+        return "was answered in a format that is not understood"
+    return f"failed ({one_line(error)})"
 
 
 def first_line(text: str) -> str:
-    """Return the first line of a body that is not empty, at most 200 characters of it."""
+    """Return the first line of a body that is not empty, at most 160 characters; none of HTML."""
+    if "<" in text[:200] and ("<html" in text[:2000].lower() or text.lstrip()[:1] == "<"):
+        return ""
     return next((line.strip()[:MAX_LINE_CHARS] for line in text.splitlines() if line.strip()), "")
 
 
@@ -79,5 +122,5 @@ def decode_json(text: str | bytes) -> Any:
     """Return the decoded JSON value; None if the text is not JSON."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

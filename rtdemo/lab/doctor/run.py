@@ -10,25 +10,52 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
+import msgspec
+
 from rtdemo.errors import one_line
 from rtdemo.lab.address import Address
-from rtdemo.lab.doctor import latency, lifetime, network, request, sse, websocket
+from rtdemo.lab.doctor import (
+    clock,
+    events,
+    latency,
+    lifetime,
+    network,
+    request,
+    sse,
+    websocket,
+)
 from rtdemo.lab.doctor.context import Context
-from rtdemo.lab.doctor.errors import CannotRunError, NotTestedError, describe
-from rtdemo.lab.doctor.report import Report
+from rtdemo.lab.doctor.errors import (
+    AnswerError,
+    CannotRunError,
+    Diagnosis,
+    NotJudgedError,
+    NotTestedError,
+    describe,
+)
+from rtdemo.lab.doctor.monitor import StreamMonitor
+from rtdemo.lab.doctor.report import Report, Result
 from rtdemo.lab.doctor.resume import resume
-from rtdemo.lab.doctor.streams import StreamMonitor
+from rtdemo.lab.doctor.websocket_client import RefusedError
 from rtdemo.plugin_system.checks import Check, Finding, Verdict
 from rtdemo.plugin_system.isolation import Threads, raise_if_cancelled
+from rtdemo.protocol.client import Transport
 
-CHECK_TIMEOUT_S = 30.0
-"""Seconds for a check of ours, except those that wait on purpose."""
+CHECK_TIMEOUT_S = 60.0
+"""Seconds for a check of ours, beyond its own limits, except those that wait on purpose."""
 PLUGIN_CHECK_TIMEOUT_S = 30.0
 """Seconds for a check of a plugin."""
 FIRST_MESSAGE_TIMEOUT_S = 5.0
 """Seconds for the normal streams to receive a message before the other checks start."""
+_NOUNS: dict[Transport | None, tuple[str, str]] = {
+    "sse": ("sse-not-open", "the stream"),
+    "websocket": ("ws-not-open", "the WebSocket"),
+    None: ("no-http", "the request"),
+}
+"""Code and subject of a finding about an error."""
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Phase = Literal["in turn", "in background", "at the end"]
+Run = Callable[..., Awaitable[Finding]]
 
 
 class CheckSpec(NamedTuple):
@@ -36,20 +63,23 @@ class CheckSpec(NamedTuple):
 
     Arguments:
         name: printed before its finding.
-        run: runs the check.
+        run: runs the check; it gets the context, and a version of HTTP if it is of a transport.
         needs: what must be available, separated by blanks; see `Context.available`.
+        transport: over each version of HTTP of which it runs; None for a check that runs once.
         phase: "in turn" for a check with figures that other load would distort, "in background" for
             one that mostly waits, "at the end" for one that sums up the run.
     """
 
     name: str
-    run: Callable[[Context], Awaitable[Finding]]
+    run: Run
     needs: str = ""
+    transport: Transport | None = None
     phase: Phase = "in turn"
 
 
-async def _check_server(context: Context) -> Finding:
+async def _check_server(context: Context) -> Diagnosis:
     await request.identify_server(context)
+    context.http2_fault = await request.learn_http2(context)
     return request.server(context, [spec.name for spec in CHECKS if not context.has(spec.needs)])
 
 
@@ -61,37 +91,61 @@ FIRST_CHECKS = (
 """Run first; if one raises CannotRunError, the run ends. TLS is last: a plain address skips it."""
 SERVER_CHECK = CheckSpec("server", _check_server)
 """Runs after FIRST_CHECKS, and finds out which of CHECKS can run."""
-UPGRADE_CHECK = CheckSpec("WebSocket upgrade", websocket.upgrade, "stream websocket")
+UPGRADE_CHECK = CheckSpec("WebSocket upgrade", websocket.upgrade, "stream websocket", "websocket")
 CHECKS = (
-    CheckSpec("HTTP version", request.version),
+    CheckSpec("HTTP version", request.version, phase="at the end"),
     CheckSpec("page", request.page, "page"),
-    CheckSpec("headers", request.headers, "probes"),
+    CheckSpec("headers", request.headers, "probes rtdemo"),
     CheckSpec("origin rule", request.origin, "rtdemo"),
-    CheckSpec("SSE first byte", sse.first_byte, "stream sse"),
-    CheckSpec("SSE buffering", sse.buffering, "probes"),
-    CheckSpec("SSE compression", sse.compression, "probes"),
-    CheckSpec("SSE 64 KiB", sse.large, "probes"),
-    CheckSpec("SSE seven streams", sse.seven_streams, "probes"),
-    CheckSpec("SSE idle cut", partial(lifetime.idle, transport="sse"), "probes", "in background"),
-    CheckSpec("SSE life", partial(lifetime.life, transport="sse"), "stream sse", "at the end"),
-    CheckSpec("SSE resume", partial(resume, transport="sse"), "rtdemo", "in background"),
-    CheckSpec("SSE latency", partial(latency.latency, transport="sse"), "rtdemo", "at the end"),
+    CheckSpec("SSE first byte", sse.first_byte, "stream sse", "sse"),
+    CheckSpec("SSE events", events.sse, "probes sse", "sse"),
+    CheckSpec("SSE compression", events.compression, "probes sse", "sse"),
+    CheckSpec("SSE seven streams", sse.seven_streams, "probes sse", "sse"),
+    CheckSpec("SSE caching", sse.caching, "probes sse", "sse"),
+    CheckSpec("SSE POST", sse.post, "probes rtdemo sse", "sse"),
+    CheckSpec("SSE idle", partial(lifetime.idle, transport="sse"), "probes sse", "sse", "in background"),
+    CheckSpec("SSE age", partial(lifetime.life, transport="sse"), "stream sse", "sse", "at the end"),
+    CheckSpec("SSE resume", partial(resume, transport="sse"), "rtdemo sse", "sse", "in background"),
+    CheckSpec("SSE latency", latency.sse, "rtdemo sse", "sse", "at the end"),
     UPGRADE_CHECK,
-    CheckSpec("WebSocket offers", websocket.offers, "probes"),
-    CheckSpec("WebSocket 64 KiB", websocket.large, "probes"),
+    CheckSpec("WebSocket offers", websocket.offers, "probes websocket", "websocket"),
+    CheckSpec("WebSocket events", events.websocket, "probes websocket", "websocket"),
+    CheckSpec("WebSocket 64 KiB", websocket.large, "probes websocket", "websocket"),
     CheckSpec(
-        "WebSocket idle cut", partial(lifetime.idle, transport="websocket"), "probes", "in background"
+        "WebSocket idle",
+        partial(lifetime.idle, transport="websocket"),
+        "probes websocket",
+        "websocket",
+        "in background",
     ),
     CheckSpec(
-        "WebSocket life", partial(lifetime.life, transport="websocket"), "stream websocket", "at the end"
+        "WebSocket age",
+        partial(lifetime.life, transport="websocket"),
+        "stream websocket",
+        "websocket",
+        "at the end",
     ),
-    CheckSpec("WebSocket resume", partial(resume, transport="websocket"), "rtdemo", "in background"),
     CheckSpec(
-        "WebSocket latency", partial(latency.latency, transport="websocket"), "probes", "at the end"
+        "WebSocket resume",
+        partial(resume, transport="websocket"),
+        "rtdemo websocket",
+        "websocket",
+        "in background",
     ),
-    CheckSpec("clock", latency.clock_offset, "rtdemo"),
+    CheckSpec(
+        "WebSocket latency", latency.websocket, "probes rtdemo websocket", "websocket", "at the end"
+    ),
+    CheckSpec("clock", clock.offset, "rtdemo", phase="at the end"),
 )
 """All further checks, in the order in which their findings are printed."""
+SAME_EVERYWHERE = frozenset(
+    (
+        *("sign-in", "forbidden", "not-found", "gateway-timeout", "rate-limited", "bad-gateway"),
+        *("overloaded", "redirected", "html-answer", "server-error"),
+        "origin-own-refused",
+    )
+)
+"""Codes of answers whose cause is the same for each check that gets them: the first one reports it."""
 
 
 class Examination:
@@ -103,6 +157,8 @@ class Examination:
         checks: those of plugins.
         report: receives each finding as soon as it is made.
         progress: called after each check with the number of findings so far and of all checks.
+        turn: held by a check whose figures other load would distort; examinations of several addresses
+            at the same time share it.
     """
 
     def __init__(
@@ -112,10 +168,13 @@ class Examination:
         checks: Iterable[Check],
         report: Report,
         progress: Callable[[int, int], object] = lambda _done, _all: None,
+        turn: asyncio.Lock | None = None,
     ) -> None:
         self._context = Context(address, idle)
         self._report = report
         self._progress = progress
+        self._turn = turn or asyncio.Lock()
+        self._done = 0
         self._checks = [
             *CHECKS,
             *(
@@ -132,8 +191,9 @@ class Examination:
             await self._run()
         finally:
             self._report.checks.sort(key=lambda result: order.index(result.check))
+            self._report.checks[:] = _collapse(self._report.checks)
             self._report.seconds = round(time.monotonic() - started, 1)
-            self._report.proxy = self._context.proxy
+            self._report.proxies = self._context.proxies
 
     async def _run(self) -> None:
         context = self._context
@@ -141,7 +201,9 @@ class Examination:
             if not await self._run_required(spec):
                 return
         async with context.open_session() as context.http:
-            if not await self._run_required(SERVER_CHECK):
+            is_answered = await self._run_required(SERVER_CHECK)
+            self._fix_certificate()
+            if not is_answered:
                 return
             self._checks = [spec for spec in self._checks if context.has(spec.needs)]
             # Without a stream there is nothing of either transport to check.
@@ -149,13 +211,23 @@ class Examination:
             async with asyncio.TaskGroup() as group:
                 await self._run_available(group)
 
+    def _fix_certificate(self) -> None:
+        """Add the fix for the certificate, now that the proxies are known."""
+        context, checks = self._context, self._report.checks
+        if context.certificate_symptom:
+            fix = context.fix(context.certificate_symptom, host=context.address.host)
+            checks[:] = [
+                msgspec.structs.replace(result, fix=fix) if result.check == "TLS" else result
+                for result in checks
+            ]
+
     async def _run_required(self, spec: CheckSpec) -> bool:
         """Run a check that all others need; return whether they can run."""
         try:
-            self._report.add(spec.name, await spec.run(self._context))
+            self._add(spec.name, {"": await spec.run(self._context)})
         except CannotRunError as error:
             self._report.could_run = False
-            self._report.add(spec.name, Finding("fail", str(error)))
+            self._add(spec.name, {"": Diagnosis("fail", str(error), error.fix, error.code)})
         return self._report.could_run
 
     async def _run_available(self, group: asyncio.TaskGroup) -> None:
@@ -163,13 +235,8 @@ class Examination:
         if UPGRADE_CHECK in self._checks:
             # First: the other WebSocket checks depend on its result.
             await self._run_check(UPGRADE_CHECK)
-        if context.has("stream"):
-            context.monitors = {
-                transport: StreamMonitor(transport, context.address.stream(transport))
-                for transport in context.address.transports
-            }
-        monitors = context.monitors.values()
-        monitoring = [group.create_task(monitor.run(context.http)) for monitor in monitors]
+        monitors = self._new_monitors()
+        monitoring = [group.create_task(monitor.run(context)) for monitor in monitors]
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_MESSAGE_TIMEOUT_S):
                 await asyncio.gather(*(monitor.wait_for_first_message() for monitor in monitors))
@@ -178,34 +245,151 @@ class Examination:
         ]
         # The normal streams are monitored for the whole silence, even if silent ones are cut early.
         background.append(group.create_task(asyncio.sleep(context.idle if monitoring else 0)))
-        for spec in self._in_phase("in turn"):
-            if spec is not UPGRADE_CHECK:
-                await self._run_check(spec)
+        await self._run_in_turn()
         await asyncio.wait(background)
         for spec in self._in_phase("at the end"):
             await self._run_check(spec)
         for task in monitoring:
             task.cancel()
 
+    def _new_monitors(self) -> list[StreamMonitor]:
+        """Make a monitor of each transport over each version of HTTP, as far as it opens."""
+        context = self._context
+        if context.has("stream"):
+            for transport in context.address.transports:
+                for version in _versions(context, transport):
+                    if not context.causes.get((transport, version)):
+                        context.monitors[transport, version] = StreamMonitor(transport, version)
+        return list(context.monitors.values())
+
+    async def _run_in_turn(self) -> None:
+        context = self._context
+        try:
+            if context.has("probes"):
+                async with self._turn:
+                    await events.examine(context)
+        finally:
+            context.delivered.set()
+        for spec in self._in_phase("in turn"):
+            if spec is not UPGRADE_CHECK:
+                async with self._turn:
+                    await self._run_check(spec)
+
     def _in_phase(self, phase: Phase) -> list[CheckSpec]:
         return [spec for spec in self._checks if spec.phase == phase]
 
     async def _run_check(self, spec: CheckSpec) -> None:
-        self._report.add(spec.name, await _finding(spec, self._context))
-        self._progress(len(self._report.checks), len(self._checks))
+        context = self._context
+        if spec.transport is None:
+            found = {"": await _finding(spec, partial(spec.run, context), context)}
+        else:
+            versions = _versions(context, spec.transport)
+            runs = (_finding(spec, partial(spec.run, context, version), context) for version in versions)
+            found = dict(zip(versions, await asyncio.gather(*runs), strict=True))
+        self._add(spec.name, found)
+        self._done += 1
+        self._progress(self._done, len(self._checks))
+
+    def _add(self, name: str, found: dict[str, Finding]) -> None:
+        """Add the findings of a check: one for all versions of HTTP that show the same."""
+        by_code: dict[tuple[str, str], list[str]] = {}
+        for version, finding in found.items():
+            by_code.setdefault((finding.verdict, _code(finding)), []).append(version)
+        for (_, code), versions in by_code.items():
+            finding = found[versions[-1]]
+            figures = finding.figures if isinstance(finding, Diagnosis) else {}
+            verdict = "skip" if code == "not-judged" else finding.verdict
+            http = [version for version in versions if version]
+            self._report.checks.append(
+                Result(name, verdict, code, http, finding.seen, finding.fix, figures)
+            )
 
 
-async def _finding(spec: CheckSpec, context: Context) -> Finding:
+def _versions(context: Context, transport: Transport) -> tuple[str, ...]:
+    return context.versions if transport == "sse" else context.websocket_versions
+
+
+def _code(finding: Finding) -> str:
+    if isinstance(finding, Diagnosis):
+        return finding.code
+    return "ok" if finding.verdict == "ok" else "plugin"
+
+
+def _collapse(results: list[Result]) -> list[Result]:
+    """Return the findings with each cause and each fix reported once."""
+    first: dict[str, str] = {}
+    fixes: dict[str, str] = {}
+    kept: list[Result] = []
+    for result in results:
+        is_same = result.code in SAME_EVERYWHERE and result.code in first
+        because = first.get(result.code, "") if is_same else ""
+        if result.code == "origin-own-refused" and "host-rewritten" in first:
+            because = first["host-rewritten"]
+            kept[:] = [_promoted(each) if each.check == because else each for each in kept]
+        if because:
+            seen, figures = f"not judged: see {because}", {"because": because}
+            kept.append(Result(result.check, "skip", "not-judged", result.http, seen, "", figures))
+            continue
+        first.setdefault(result.code, result.check)
+        if result.fix and result.verdict in ("warn", "fail"):
+            before = fixes.get(result.fix)
+            fixes.setdefault(result.fix, result.check)
+            if before is not None:
+                same = "the same as above" if before == result.check else f"the same as for {before}"
+                result = msgspec.structs.replace(result, fix=same)
+        kept.append(result)
+    return [_resolved(result, kept) for result in kept]
+
+
+def _resolved(result: Result, results: list[Result]) -> Result:
+    """Return a finding that is not judged with the check that found the cause at last."""
+    because = {each.check: each.figures.get("because") for each in results if each.verdict == "skip"}
+    found = {each.check for each in results if each.verdict in ("warn", "fail")}
+    name, seen = result.figures.get("because"), {result.check}
+    while result.verdict == "skip" and name in because and name not in found | seen:
+        seen.add(name)
+        name = because[name]
+    if result.verdict != "skip" or name == result.figures.get("because"):
+        return result
+    figures = {"because": name}
+    return msgspec.structs.replace(result, seen=f"not judged: see {name}", figures=figures)
+
+
+def _promoted(result: Result) -> Result:
+    """Return the finding about a rewritten Host, because of which rtdemo refuses its own page."""
+    if result.verdict == "fail":
+        return result
+    seen = f"{result.seen}; so rtdemo refuses its own page"
+    return msgspec.structs.replace(result, verdict="fail", seen=seen)
+
+
+async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], context: Context) -> Finding:
     """Run a check; turn any exception into a finding."""
+    limit = None if spec.phase == "in background" else CHECK_TIMEOUT_S + 4 * context.patience
     try:
-        async with asyncio.timeout(None if spec.phase == "in background" else CHECK_TIMEOUT_S):
-            return await spec.run(context)
+        try:
+            async with asyncio.timeout(limit):
+                return await run()
+        except RefusedError as error:
+            return websocket.explain_refusal(context, error)
     except NotTestedError as error:
-        return Finding("warn", f"not tested: {error}")
+        return Diagnosis("warn", f"not tested: {error}", "", "not-tested")
+    except NotJudgedError as error:
+        return _not_judged(str(error))
+    except AnswerError as error:
+        if context.limited and error.diagnosis.code in ("overloaded", "rate-limited"):
+            return _not_judged("SSE seven streams")
+        return error.diagnosis
     except Exception as error:
-        # Only a proxy that buffers keeps events back until a check times out.
-        is_buffered = isinstance(error, TimeoutError) and spec.name.startswith("SSE ")
-        return Finding("fail", describe(error), context.fix("buffering") if is_buffered else "")
+        code = {"sse": "sse-not-open", "websocket": "ws-not-open"}.get(spec.transport or "", "no-http")
+        noun = {"sse": "the stream", "websocket": "the WebSocket"}.get(
+            spec.transport or "", "the request"
+        )
+        return Diagnosis("fail", f"{noun} {describe(error)}", context.fix("no answer"), code)
+
+
+def _not_judged(because: str) -> Diagnosis:
+    return Diagnosis("ok", f"not judged: see {because}", "", "not-judged", {"because": because})
 
 
 async def _check_of_plugin(context: Context, check: Check) -> Finding:
@@ -244,3 +428,35 @@ def _call(check: Check, url: str) -> Any:
 
 async def _await(awaitable: Any) -> Any:
     return await awaitable
+
+
+async def examine(
+    address: Address,
+    inner: Iterable[tuple[str, Address]],
+    idle: int,
+    checks: Iterable[Check],
+    report: Report,
+    progress: Callable[[int, int], object] = lambda _done, _all: None,
+) -> None:
+    """Run all checks on an address, and at the same time on inner ones.
+
+    Arguments:
+        address: the server to check.
+        inner: the same server without its outermost proxies: URLs as given and addresses, from the
+            outside to the inside.
+        idle: seconds of silence to test.
+        checks: those of plugins.
+        report: of the run.
+        progress: called after each check of the outermost address.
+    """
+    turn = asyncio.Lock()
+    outer = Examination(address, idle, checks, report, progress, turn)
+    runs = [outer.run()]
+    for url, hop in inner:
+        report.hops.append(Report(url))
+        runs.append(Examination(hop, idle, (), report.hops[-1], turn=turn).run())
+    try:
+        await asyncio.gather(*runs)
+    finally:
+        if report.hops:
+            report.compare_hops()

@@ -1,149 +1,245 @@
-"""Check event streams: first byte, buffering, compression, size, and number of streams."""
+"""Check event streams: first byte, caching, number of streams, and the texts that clients post."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 
-from rtdemo.lab import server_clock
-from rtdemo.lab.doctor.context import PROBE_PREFIX, Context
-from rtdemo.lab.doctor.errors import TOO_MANY_REQUESTS, check_status, decode_json
-from rtdemo.lab.doctor.streams import BROWSER_HEADERS, events
-from rtdemo.lab.server_clock import Reading, now
-from rtdemo.plugin_system.checks import Finding, Verdict
-from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+from rtdemo.lab import http2
+from rtdemo.lab.doctor.answers import check_stream, explain
+from rtdemo.lab.doctor.context import Context, ok
+from rtdemo.lab.doctor.delivery import EventSplitter
+from rtdemo.lab.doctor.errors import (
+    NETWORK_ERRORS,
+    AnswerError,
+    Diagnosis,
+    NotTestedError,
+    StreamError,
+    decode_json,
+)
+from rtdemo.lab.doctor.events import Delivery
+from rtdemo.lab.doctor.exchange import EVENT_STREAM, HTTP1, Answer, Decoder, request
+from rtdemo.lab.doctor.monitor import texts
+from rtdemo.lab.http2 import Http2Error, ResetError
+from rtdemo.lab.server_clock import now
 
-FIRST_EVENT_DELAY_S = 2
-"""Seconds between a stream's first byte and its first event."""
-EVENT_COUNT = 5
-"""Events with which buffering is tested."""
-EVENT_INTERVAL_MS = 200
-"""Milliseconds between two of them."""
-BUFFERING_TRIES = 3
-"""Runs of the buffering test, until one has no event that is held back."""
-HELD_BACK_MS = 100.0
-"""Milliseconds of delay from which an event counts as held back: by default HAProxy delays by 200 ms."""
 STREAM_COUNT = 7
 """Streams opened at once: one more than a browser opens to one origin over HTTP/1.1."""
+POSTS = 6
+"""Short texts that are posted for one stream, each over a connection of its own."""
+LARGE_POST_BYTES = 60_000
+"""Bytes of one more text: rtdemo takes 64 KiB."""
 
 
-async def first_byte(context: Context) -> Finding:
+async def first_byte(context: Context, version: str) -> Diagnosis:
     """Check that a stream begins at once, and not only with its first event."""
-    has_probes = "probes" in context.available
-    probe = context.url(f"{PROBE_PREFIX}events?after={FIRST_EVENT_DELAY_S}")
-    started = now()
-    stream = events(context.http, probe if has_probes else context.address.stream("sse"))
-    arrived = []
-    async with aclosing(stream), asyncio.timeout(FIRST_EVENT_DELAY_S + 10):
-        async for _ in stream:
-            arrived.append(now())
-            if not has_probes or len(arrived) == 2:
-                break
-    delay = arrived[0] - started
-    if has_probes and arrived[1] - arrived[0] < FIRST_EVENT_DELAY_S * 500:
-        seen = f"held back for {delay / 1000:.1f} s, until the first event"
-        return Finding("fail", seen, context.fix("buffering"))
-    return Finding("ok", f"{delay:.1f} ms after the request")
+    found = context.deliveries.get(("sse", version))
+    if isinstance(found, Delivery):
+        recording = found.recording
+        context.require("sse", version)
+        delay = (recording.welcomed[1] or recording.arrivals[0].last) - recording.asked_at
+    else:
+        context.require("sse", version)
+        started = now()
+        async with aclosing(texts(context, "sse", version)) as stream:
+            async with asyncio.timeout(context.patience * 3):
+                delay = (await anext(stream)).at - started
+    return ok(f"{delay:.0f} ms after the request, with a new connection", delayMs=round(delay, 1))
 
 
-async def buffering(context: Context) -> Finding:
-    """Check that events arrive when they are sent."""
-    context.clock = await server_clock.measure(context.address, context.clock)
-    # A proxy that buffers does so each time, and a busy machine not as much: the best run counts.
-    delays = [math.inf]
-    for _ in range(BUFFERING_TRIES):
-        delays = min(delays, lateness(await _arrivals(context), context.clock), key=max)
-        if max(delays) < HELD_BACK_MS:
-            break
-    sent = f"of {EVENT_COUNT} events sent {EVENT_INTERVAL_MS} ms apart,"
-    if max(delays) < HELD_BACK_MS:
-        limit = "" if context.clock else " longer than another; the clocks could not be compared"
-        return Finding("ok", f"{sent} none was held back{limit}")
-    verdict: Verdict = "fail" if max(delays) > 1.5 * EVENT_INTERVAL_MS else "warn"
-    count = sum(delay >= HELD_BACK_MS for delay in delays)
-    held_back = f"{count} were held back, for up to {max(delays):.0f} ms"
-    return Finding(verdict, f"{sent} {held_back}", context.fix("buffering"))
+async def caching(context: Context, version: str) -> Diagnosis:
+    """Open the same stream twice: each client must get a stream of its own."""
+    context.require("sse", version)
+    path = context.address.stream("sse", {"probe": "", "silence": "60"})
+    async with AsyncExitStack() as stack:
+        first, age = await _client_of(context, version, path, stack)
+        second, second_age = await _second_client_of(context, version, path, stack)
+        if not second:
+            seen = "a second stream with the same URL does not begin while the first is open"
+            return context.fault("sse-cached", f"{seen}: a cache waits for its end", "cached")
+    if first == second or age or second_age:
+        seen = "two clients got the same stream" if first == second else "a stream has the header Age"
+        return context.fault("sse-cached", f"{seen}: a cache answers for rtdemo", "cached")
+    return ok("none: two clients get a stream each")
 
 
-async def _arrivals(context: Context) -> list[tuple[float, float]]:
-    """Return when each event arrived, by the local clock, and was sent, by the server's, in ms."""
-    url = context.url(f"{PROBE_PREFIX}events?count={EVENT_COUNT}&every={EVENT_INTERVAL_MS}")
-    found: list[tuple[float, float]] = []
-    async with aclosing(events(context.http, url)) as stream, asyncio.timeout(15):
-        async for event in stream:
-            if event is not None:
-                found.append((now(), decode_json(event.data.decode())["sentAt"]))
-            if len(found) == EVENT_COUNT:
-                break
-    return found
+async def _second_client_of(
+    context: Context, version: str, path: str, stack: AsyncExitStack
+) -> tuple[str, bool]:
+    """Return the same as `_client_of`, and an empty id if two tries in turn have no answer in time."""
+    for _ in range(2):
+        try:
+            return await _client_of(context, version, path, stack)
+        except (TimeoutError, StreamError):
+            continue
+    return "", False
 
 
-def lateness(arrivals: Sequence[tuple[float, float]], clock: Reading | None) -> list[float]:
-    """Return the least delay of each event, in ms.
-
-    With a clock reading, the delay is arrival minus sending, less the reading's error. The error is
-    half a round trip, so it covers the time on the network. Without one, each event is compared with
-    the fastest: a delay that all events share stays invisible.
-
-    Arguments:
-        arrivals: of each event, when it arrived by the local clock and was sent by the server's, in ms.
-        clock: offset of the server's clock; None if unknown.
-    """
-    if clock is None:
-        fastest = min(arrived - sent for arrived, sent in arrivals)
-        return [arrived - sent - fastest for arrived, sent in arrivals]
-    return [arrived + clock.offset - sent - clock.error_at(arrived) for arrived, sent in arrivals]
-
-
-async def compression(context: Context) -> Finding:
-    """Check that no proxy compresses the stream."""
-    url = context.url(f"{PROBE_PREFIX}events")
-    async with context.http.get(url, headers=BROWSER_HEADERS) as response:
-        await check_status(response)
-        coding = response.headers.get("Content-Encoding")
-        cache_control = response.headers.get("Cache-Control", "")
-    if coding:
-        # rtdemo itself never compresses event streams.
-        seen = f"a proxy compresses with {coding}, despite Cache-Control: {cache_control or 'none'}"
-        return Finding("warn", seen, context.fix("compression"))
-    return Finding("ok", "none")
+async def _client_of(
+    context: Context, version: str, path: str, stack: AsyncExitStack
+) -> tuple[str, bool]:
+    """Return the client's id of a stream that stays open, and whether it comes out of a cache."""
+    splitter = EventSplitter()
+    async with asyncio.timeout(context.patience):
+        answer = await stack.enter_async_context(request(context, path, EVENT_STREAM, version=version))
+        if answer.status != 200:
+            check_stream(context, answer, await answer.text())
+        decoder = Decoder(answer.header("Content-Encoding"))
+        is_aged = answer.header("Age").strip() not in ("", "0")
+        async for chunk in answer.chunks():
+            for text, *_ in splitter.feed(decoder.decode(chunk.data), chunk.at):
+                message = decode_json(text)
+                if isinstance(message, dict) and message.get("client"):
+                    return str(message["client"]), is_aged
+    raise StreamError("ended without a welcome")
 
 
-async def large(context: Context) -> Finding:
-    """Receive an event of the largest size that rtdemo sends."""
-    url = context.url(f"{PROBE_PREFIX}events?size={MAX_MESSAGE_BYTES}")
-    async with aclosing(events(context.http, url)) as stream, asyncio.timeout(15):
-        async for event in stream:
-            if event is not None:
-                size = len(decode_json(event.data.decode())["filling"])
-                break
-    if size != MAX_MESSAGE_BYTES:
-        return Finding("fail", f"received {size} of {MAX_MESSAGE_BYTES} bytes", context.fix("large"))
-    return Finding("ok", f"received an event of {MAX_MESSAGE_BYTES} bytes")
-
-
-async def seven_streams(context: Context) -> Finding:
+async def seven_streams(context: Context, version: str) -> Diagnosis:
     """Open as many streams as seven browser tabs do, and send another request beside them."""
-    url = context.url(f"{PROBE_PREFIX}events?after=30")
-    async with AsyncExitStack() as stack, asyncio.timeout(5):
-        responses = await asyncio.gather(
-            *(stack.enter_async_context(context.http.get(url)) for _ in range(STREAM_COUNT))
-        )
-        for response in responses:
-            if response.status == TOO_MANY_REQUESTS:
-                await check_status(response)
-        refused = [str(response.status) for response in responses if response.status != 200]
-        async with context.http.get(context.url("/api/time")) as other:
-            await other.read()
-    if refused:
-        statuses = ", ".join(sorted(set(refused)))
-        seen = f"{len(refused)} of {STREAM_COUNT} streams were refused ({statuses})"
-        return Finding("fail", seen, context.fix("streams"))
+    context.require("sse", version)
+    limit = context.max_streams
+    if version != HTTP1 and limit is not None and limit <= STREAM_COUNT:
+        seen = f"the server allows {limit} streams at once on an HTTP/2 connection, which all tabs share"
+        return context.fault("streams-limited", seen, "streams over http2", {"streams": limit})
+    async with AsyncExitStack() as stack:
+        async with asyncio.timeout(4 * context.patience):
+            connection = None
+            if version != HTTP1:
+                connection = await stack.enter_async_context(
+                    http2.connect(context.address, context.tls_parameters())
+                )
+            opened = await asyncio.gather(
+                *(_open(context, version, stack, connection) for _ in range(STREAM_COUNT)),
+                return_exceptions=True,
+            )
+            works = sum(isinstance(each, Answer) for each in opened)
+            other = await _is_answered(context, version, connection)
+            others = context.open_connections - works if version == HTTP1 else 0
+    if works < STREAM_COUNT or not other:
+        return _streams_fault(context, version, opened, works, others)
     seen = f"{STREAM_COUNT} at once work, and another request beside them"
-    if context.alpn == "h2":
-        return Finding("ok", seen)
+    if version != HTTP1 or len(context.versions) > 1:
+        return ok(seen, streams=works)
     seen += "; over HTTP/1.1 a browser opens only 6, and a seventh tab waits"
     # Browsers use HTTP/2 over TLS only, so without TLS there is nothing to offer.
-    return Finding("ok", seen) if context.alpn is None else Finding("warn", seen, context.fix("http2"))
+    if not context.address.secure:
+        return ok(seen, streams=works)
+    return context.warning("http1-only", seen, "http2", {"streams": works})
+
+
+async def _open(
+    context: Context,
+    version: str,
+    stack: AsyncExitStack,
+    connection: http2.Http2Connection | None,
+) -> Answer:
+    """Return the answer of a stream that stays open, once its first bytes have come.
+
+    Raises:
+        AnswerError: if it is answered in another way. Others of `NETWORK_ERRORS` if it is not.
+    """
+    url = context.probe("sse", "", 30)
+    asked = request(context, url, EVENT_STREAM, version=version, connection=connection)
+    async with asyncio.timeout(context.patience):
+        answer = await stack.enter_async_context(asked)
+        if answer.status != 200:
+            check_stream(context, answer, await answer.text())
+    return answer
+
+
+async def _is_answered(context: Context, version: str, connection: http2.Http2Connection | None) -> bool:
+    try:
+        async with (
+            asyncio.timeout(context.patience),
+            request(context, "/api/time", version=version, connection=connection) as answer,
+        ):
+            return answer.status == 200
+    except (TimeoutError, *NETWORK_ERRORS):
+        return False
+
+
+def _streams_fault(
+    context: Context, version: str, opened: list[Answer | BaseException], works: int, others: int
+) -> Diagnosis:
+    """Return the finding for streams that did not open beside others.
+
+    Arguments:
+        context: of the run.
+        version: of HTTP.
+        opened: the answers, and what came instead.
+        works: number of streams that work.
+        others: number of connections that are open for other checks.
+    """
+    symptom = "streams" if version == HTTP1 else "streams over http2"
+    figures = {"streams": works, "otherConnections": others}
+    beside = f", beside {others} connections of other checks" if others else ""
+    for error in opened:
+        if isinstance(error, NotTestedError):
+            raise error
+        if isinstance(error, AnswerError):
+            found = error.diagnosis
+            if not works:
+                return found
+            figures |= found.figures
+            context.limited = True
+            seen = f"only {works} of {STREAM_COUNT} streams work at once{beside}: to more, {found.seen}"
+            fix = found.fix or context.fix(symptom)
+            code = found.code if found.code == "rate-limited" else "streams-limited"
+            return Diagnosis("fail", seen, fix, code, figures)
+    if works == STREAM_COUNT:
+        seen = f"{STREAM_COUNT} streams open, but another request beside them is not answered"
+        return context.fault("streams-limited", seen, symptom, figures)
+    resets = {str(error) for error in opened if isinstance(error, (ResetError, Http2Error))}
+    how = f" ({', '.join(sorted(resets))[:80]})" if resets else " in time"
+    context.limited = True
+    seen = f"only {works} of {STREAM_COUNT} streams work at once{beside}; more are not answered{how}"
+    return context.fault("streams-limited", seen, symptom, figures)
+
+
+async def post(context: Context, version: str) -> Diagnosis:
+    """Post texts for one stream: each must reach the server that holds it."""
+    context.require("sse", version)
+    path = context.address.stream("sse", {"probe": "", "silence": "30"})
+    async with AsyncExitStack() as stack:
+        client, _ = await _client_of(context, version, path, stack)
+        target = f"/api/messages?client={client}"
+        plain = {"Content-Type": "text/plain"}
+        statuses: list[int] = []
+        bodies = [*(f"doctor {number}".encode() for number in range(POSTS)), b"x" * LARGE_POST_BYTES]
+        for body in bodies:
+            async with (
+                asyncio.timeout(context.patience),
+                request(
+                    context,
+                    target,
+                    plain,
+                    version=version,
+                    method="POST",
+                    body=body,
+                ) as answer,
+            ):
+                statuses.append(answer.status)
+                text = "" if answer.status < 300 else await answer.text()
+                is_elsewhere = answer.status == 404 and "no event stream with this id" in text
+                # Only a size has these answers: not another server (404), nor a limit of requests.
+                is_large = len(body) == LARGE_POST_BYTES and answer.status in (400, 500, 502)
+                if answer.status == 413 or is_large:
+                    seen = f"a POST of {LARGE_POST_BYTES // 1000} kB is answered {answer.status}"
+                    seen += "" if answer.status == 413 else "; small ones pass"
+                    return context.fault(
+                        "size-limit", seen, "large post", {"sizeBytes": LARGE_POST_BYTES}
+                    )
+                if answer.status != 202 and not is_elsewhere:
+                    found = explain(context, answer, text)
+                    if found.code not in ("not-found", "forbidden", "unexpected-status"):
+                        raise AnswerError(found)
+                    fix, seen = found.fix or context.fix("post"), f"to a POST, {found.seen}"
+                    return Diagnosis("fail", seen, fix, "post-refused", found.figures)
+    missed = statuses.count(404)
+    figures = {"posts": len(statuses), "elsewhere": missed}
+    if missed:
+        seen = (
+            f"{missed} of {len(statuses)} POSTs did not reach the server with the client's stream (404)"
+        )
+        return context.fault("post-elsewhere", seen, "sticky", figures)
+    return ok(f"{len(statuses)} texts reached the server that holds the client's stream", **figures)

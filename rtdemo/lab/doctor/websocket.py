@@ -1,108 +1,107 @@
-"""Check WebSockets: the upgrade, subprotocol and compression, size."""
+"""Check WebSockets: the upgrade, subprotocol and compression, and the largest text to the server."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
-import aiohttp
-
-from rtdemo.lab.doctor.context import RESPONSE_TIMEOUT_S, Context
-from rtdemo.lab.doctor.errors import TOO_MANY_REQUESTS, NotTestedError, decode_json, first_line
-from rtdemo.plugin_system.checks import Finding
+from rtdemo.lab.doctor.answers import explain, is_from_rtdemo
+from rtdemo.lab.doctor.context import Context, ok
+from rtdemo.lab.doctor.errors import NETWORK_ERRORS, Diagnosis, StreamError, describe, first_line
+from rtdemo.lab.doctor.websocket_client import RefusedError, open_socket
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 
-Socket = aiohttp.ClientWebSocketResponse
 SUBPROTOCOL = "rtdemo.probe"
-"""Subprotocol that the probe's WebSocket accepts."""
-DEFLATE_WINDOW_BITS = 15
-"""LZ77 window that is offered for permessage-deflate (RFC 7692 section 7.1.2)."""
+"""Subprotocol that a probe's WebSocket accepts."""
+DEFLATE = "permessage-deflate; client_max_window_bits"
+"""What browsers offer in Sec-WebSocket-Extensions (RFC 7692)."""
 
 
-async def upgrade(context: Context) -> Finding:
-    """Ask for a WebSocket and report what the server answers instead (RFC 6455 section 4.1)."""
-    url = context.address.stream("websocket").replace("ws", "http", 1)
-    handshake = {
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
-    }
-    context.websocket_error = "no answer"
-    async with (
-        asyncio.timeout(RESPONSE_TIMEOUT_S),
-        context.http.get(url, headers=handshake, allow_redirects=False) as response,
-    ):
-        if response.status == 101:
-            context.websocket_error = ""
-            return Finding("ok", "101 Switching Protocols")
-        line = first_line(await response.text(errors="replace"))
-    context.websocket_error = f"{response.status} {response.reason} instead of 101"
-    return Finding("fail", f"{context.websocket_error}: {line}", context.fix("upgrade"))
-
-
-def require_websocket(context: Context) -> None:
-    """Raise an error unless the upgrade succeeded.
-
-    Raises:
-        NotTestedError: if no WebSocket can be opened.
-    """
-    if context.websocket_error:
-        raise NotTestedError("no WebSocket can be opened")
-
-
-@asynccontextmanager
-async def open_echo(context: Context, **options: Any) -> AsyncIterator[tuple[Socket, dict[str, Any]]]:
-    """Open the WebSocket that echoes; yield it, and its handshake as the server received it.
-
-    Arguments:
-        options: further arguments of aiohttp's `ws_connect`.
-
-    Raises:
-        NotTestedError: if no WebSocket can be opened, or the server limits probes.
-    """
-    require_websocket(context)
-    timeout = aiohttp.ClientWSTimeout(ws_close=1.0)
+async def upgrade(context: Context, version: str) -> Diagnosis:
+    """Open a WebSocket, as browsers do (RFC 6455 section 4.1; over HTTP/2, RFC 8441)."""
+    headers = {"Origin": context.address.origin} if context.address.is_whole else {}
+    headers["Sec-WebSocket-Extensions"] = DEFLATE
+    context.causes["websocket", version] = "WebSocket upgrade"
     try:
         async with (
-            asyncio.timeout(RESPONSE_TIMEOUT_S) as opening,
-            context.http.ws_connect(context.echo_url, timeout=timeout, **options) as socket,
+            asyncio.timeout(2 * context.patience),
+            open_socket(context, context.address.stream("websocket"), headers, version) as socket,
         ):
-            received = dict(decode_json(await socket.receive_bytes()))
-            opening.reschedule(None)
-            yield socket, received
-    except aiohttp.WSServerHandshakeError as error:
-        if error.status == TOO_MANY_REQUESTS:
-            raise NotTestedError("rate-limited") from error
-        raise
+            answered = socket.answer.status
+    except RefusedError as error:
+        return explain_refusal(context, error)
+    except (TimeoutError, *NETWORK_ERRORS) as error:
+        seen = f"the handshake {describe(error)}"
+        return context.fault("ws-not-open", seen, "upgrade")
+    del context.causes["websocket", version]
+    return ok("101 Switching Protocols" if answered == 101 else f"{answered}, as RFC 8441 demands")
 
 
-async def offers(context: Context) -> Finding:
+def explain_refusal(context: Context, error: RefusedError) -> Diagnosis:
+    """Return why a handshake was answered in another way."""
+    answer, line = error.answer, first_line(error.text)
+    figures = {"status": answer.status}
+    if is_from_rtdemo(answer) or "accepts only WebSocket" in error.text:
+        if answer.status == 426:
+            seen = "426 instead of 101: the headers Upgrade and Connection did not reach rtdemo"
+            return context.fault("ws-upgrade-removed", seen, "upgrade", figures)
+        if answer.status == 400 and "HTTP/1.1" in line:
+            seen = "400 instead of 101: the handshake reached rtdemo as HTTP/1.0"
+            return context.fault("ws-upgrade-removed", seen, "upgrade", figures)
+        if answer.status == 403 and "origin" in line:
+            # Other checks send no Origin, so they can run.
+            context.causes.pop(("websocket", answer.version), None)
+            fix = context.fix("host", origin=context.address.origin)
+            seen = f"rtdemo refuses its own page: {line.partition(';')[0]}"
+            return Diagnosis("fail", seen, fix, "origin-own-refused")
+        if answer.status == 400:
+            seen = f"400 instead of 101: {line}"
+            return context.fault("ws-not-open", seen, "upgrade", figures)
+    if answer.status == 101:
+        return context.fault("ws-not-open", f"101, but {line}", "upgrade", figures)
+    if answer.status == 200:
+        seen = "200 instead of 101: the handshake was answered as an ordinary request"
+        return context.fault("ws-upgrade-removed", seen, "upgrade", figures)
+    if answer.status in (400, 404, 405, 426, 501):
+        found = explain(context, answer, error.text)
+        return context.fault(
+            "ws-not-open", f"{found.seen.partition(':')[0]} instead of 101", "upgrade", figures
+        )
+    return explain(context, answer, error.text)
+
+
+async def offers(context: Context, version: str) -> Diagnosis:
     """Check that the offered subprotocol is accepted, and that no proxy adds compression."""
-    options: dict[str, Any] = {"protocols": (SUBPROTOCOL,), "compress": DEFLATE_WINDOW_BITS}
-    async with open_echo(context, **options) as (socket, received):
-        headers = {name.lower(): value for name, value in received["headers"].items()}
-        protocol, compress = socket.protocol, socket.compress
-    is_forwarded = "deflate" in headers.get("sec-websocket-extensions", "")
-    offer = "offer arrives" if is_forwarded else "offer is removed on the way"
-    answer = "accepted by a proxy" if compress else "declined: rtdemo does not compress"
-    deflate = f"permessage-deflate {offer}, {answer}"
+    context.require("websocket", version)
+    headers = {"Sec-WebSocket-Protocol": SUBPROTOCOL, "Sec-WebSocket-Extensions": DEFLATE}
+    url = context.probe("websocket", "", 15)
+    async with (
+        asyncio.timeout(2 * context.patience),
+        open_socket(context, url, headers, version) as socket,
+    ):
+        protocol = socket.answer.header("Sec-WebSocket-Protocol")
+        extensions = socket.answer.header("Sec-WebSocket-Extensions")
+    compressed = "permessage-deflate" in extensions
+    deflate = "permessage-deflate accepted" if compressed else "permessage-deflate declined"
     if protocol != SUBPROTOCOL:
-        return Finding("fail", f"subprotocol lost; {deflate}", context.fix("negotiation"))
-    return Finding("warn" if compress else "ok", f"subprotocol accepted; {deflate}")
+        seen = f"the subprotocol was lost on the way; {deflate}"
+        return context.fault("ws-subprotocol-removed", seen, "negotiation")
+    return ok(f"subprotocol accepted; {deflate}")
 
 
-async def large(context: Context) -> Finding:
+async def large(context: Context, version: str) -> Diagnosis:
     """Send a text of the largest size that rtdemo accepts, and receive its echo."""
+    context.require("websocket", version)
     text = "x" * MAX_MESSAGE_BYTES
-    async with open_echo(context) as (socket, _):
-        await socket.send_str(text)
-        echo = await socket.receive(15)
-    if echo.type is not aiohttp.WSMsgType.TEXT or echo.data != text:
-        seen = f"a text of {MAX_MESSAGE_BYTES} bytes was not echoed ({echo.type.name.lower()})"
-        return Finding("fail", seen, context.fix("large"))
-    return Finding("ok", f"sent a text of {MAX_MESSAGE_BYTES} bytes and received its echo")
+    url = context.probe("websocket", "", 60)
+    try:
+        async with (
+            asyncio.timeout(4 * context.patience),
+            open_socket(context, url, version=version) as socket,
+        ):
+            await socket.send(text)
+            while text not in (await socket.receive()).text:
+                pass
+    except (TimeoutError, StreamError) as error:
+        seen = f"a text of 64 KiB to the server was not echoed: the socket {describe(error)}"
+        return context.fault("size-limit", seen, "large", {"sizeBytes": MAX_MESSAGE_BYTES})
+    return ok("sent a text of 64 KiB and received its echo", sizeBytes=MAX_MESSAGE_BYTES)

@@ -10,7 +10,7 @@ from typing import cast
 
 import msgspec
 
-from rtdemo.lab.bench.connection import MAX_HEAD_BYTES, Endpoint
+from rtdemo.lab.bench.connection import MAX_HEAD_BYTES, Endpoint, is_interim
 from rtdemo.lab.bench.stream_reader import BodyReader, StreamEnd, StreamReader, new_reader
 from rtdemo.protocol.client import Transport
 
@@ -114,6 +114,9 @@ class Stream(asyncio.Protocol):
         """Return the bytes after the head, or nothing while it is incomplete or opens no stream."""
         self._head += data
         head, end, rest = self._head.partition(b"\r\n\r\n")
+        while end and is_interim(head):
+            self._head = rest
+            head, end, rest = rest.partition(b"\r\n\r\n")
         if not end:
             if len(head) > MAX_HEAD_BYTES:
                 self._fail(Failure(f"response headers of over {MAX_HEAD_BYTES >> 10} KiB"))
@@ -180,6 +183,7 @@ def _failure(transport: Transport, first: bytes, fields: dict[bytes, bytes]) -> 
         later = fields.get(b"retry-after", b"")
         known = later.isdigit() and len(later) <= _MAX_RETRY_AFTER_DIGITS
         return Failure(str(status), status, float(later) if known else None)
-    if transport == "sse" and not fields.get(b"content-type", b"").startswith(b"text/event-stream"):
+    kind = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if transport == "sse" and kind != b"text/event-stream":
         return Failure("200, but no event stream", status)
     return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from rtdemo.protocol.message import Position, parse_position
+from rtdemo.protocol.message import DECODE_ERRORS, Position, parse_position
 
 Range = tuple[int, int]
 """Offsets from the first to the last, both included."""
@@ -74,7 +74,7 @@ class Delivery:
             return
         try:
             message = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except DECODE_ERRORS:
             return
         position = parse_position(message.id) if isinstance(message.id, str) else None
         if position is None:

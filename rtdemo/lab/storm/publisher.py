@@ -11,7 +11,7 @@ import msgspec
 from rtdemo.errors import ServerError
 from rtdemo.lab.address import Address
 from rtdemo.lab.follow import refusal_error, to_server_error
-from rtdemo.protocol.message import Position, parse_position
+from rtdemo.protocol.message import DECODE_ERRORS, Position, parse_position
 
 PRODUCER = "storm"
 """Producer of the messages."""
@@ -84,7 +84,7 @@ class Publisher:
                 position = parse_position(msgspec.json.decode(content, type=_Answer).positions[0])
         except _NETWORK_ERRORS as error:
             return to_server_error(self._url, error)
-        except (msgspec.DecodeError, IndexError):
+        except (*DECODE_ERRORS, IndexError):
             position = None
         if position is None:
             return ServerError(self._url, "does not publish", "storm can publish to rtdemo only")

@@ -109,6 +109,7 @@ def sections(shown: Sequence[Column]) -> list[Section]:
         row("most connects in one second", lambda one: f"{one.peak_connects_per_second:,}"),
         row("attempts", lambda one: f"{one.attempts:,}"),
         *(
+            # mypy infers no type for a lambda with a default.
             row(f"failed: {reason}", lambda one, reason=reason: f"{one.failures.get(reason, 0):,}")  # type: ignore[misc]
             for reason in _reasons(shown)
         ),

@@ -13,6 +13,7 @@ import msgspec
 from rtdemo.errors import FileError
 from rtdemo.lab.bench.machine import Environment
 from rtdemo.protocol.client import Transport
+from rtdemo.protocol.message import DECODE_ERRORS
 
 FORMAT = "rtdemo-storm"
 VERSION = 1
@@ -188,5 +189,5 @@ def read(path: Path) -> Storm:
         return msgspec.json.decode(text, type=Storm)
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from error
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         raise FileError(path, f"is not a storm's file: {error}; {fix}") from error

@@ -251,7 +251,8 @@ class StormRun:
         self._finished_at = time.monotonic()
         until = self._finished_at + CATCH_UP_S
         while any(map(self._is_behind, self._clients)) and time.monotonic() < until:  # noqa: ASYNC110
-            await asyncio.sleep(STEP_S)  # looking is cheaper than an event for each message
+            # Not an event: looking is cheaper than one for each message.
+            await asyncio.sleep(STEP_S)
 
     @property
     def _published(self) -> list[Position]:
@@ -265,6 +266,17 @@ class StormRun:
 
     async def _end(self) -> None:
         """End the clients and what storm has started; add the figures."""
+        try:
+            self._add_figures()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            # A second Ctrl-C must not leave a command running: it has a session of its own.
+            patience_s = INTERRUPTED_STOP_S if self._storm.cut_short else STOP_S
+            await self._server.close(patience_s)
+
+    def _add_figures(self) -> None:
         if self._signal_at is not None:
             ended_at = self._finished_at or time.monotonic()
             found = Measured(
@@ -273,8 +285,3 @@ class StormRun:
             self._storm.published = len(self._published)
             add_figures(self._storm, found)
             self._storm.findings = findings(self._storm)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        patience_s = INTERRUPTED_STOP_S if self._storm.cut_short else STOP_S
-        await self._server.close(patience_s)

@@ -136,7 +136,9 @@ class RunningProcess:
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, unless it has ended by itself."""
         if not self.has_ended():
-            signal.pidfd_send_signal(self._handle, number)
+            # It may end between the two calls.
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, number)
 
     def has_ended(self) -> bool:
         """Return whether it has ended."""
@@ -172,7 +174,9 @@ def command_line(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except OSError:
         return "?"
-    names = (word.rpartition(b"/")[2] if word.startswith(b"/") else word for word in words)
+    # What has one slash is no file, but a path of a URL, such as that of --base-path.
+    is_file = [word.startswith(b"/") and word.count(b"/") > 1 for word in words]
+    names = (word.rpartition(b"/")[2] if cut else word for word, cut in zip(words, is_file, strict=True))
     line = printable(b" ".join(names).decode(errors="replace"))
     most = MAX_COMMAND_CHARACTERS
     return f"{line[: most - 3]}..." if len(line) > most else line or "?"
@@ -243,7 +247,7 @@ class CommandProcess:
             ServerError: if the command cannot be run.
         """
         if self._process is not None:
-            _kill_group(self._process.pid)
+            kill_rest(self._process)
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self._words,
@@ -283,10 +287,11 @@ class CommandProcess:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        if number == signal.SIGKILL:
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
+        with suppress(ProcessLookupError):
+            if number == signal.SIGKILL:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
 
     def has_ended(self) -> bool:
         """Return whether the command has ended."""
@@ -308,12 +313,31 @@ class CommandProcess:
             except TimeoutError:
                 pass
             finally:
-                _kill_group(process.pid)
+                kill_rest(process)
                 await process.wait()
         self._output.close()
 
 
-def _kill_group(pid: int) -> None:
-    """Kill what is left of a command's processes."""
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+def kill_rest(leader: asyncio.subprocess.Process) -> None:
+    """Kill what is left of a command's processes.
+
+    Arguments:
+        leader: the process that leads their group; it may have ended.
+    """
+    # The kernel gives the number to no new process while the group has members. So a process that has it
+    # after the leader's end is a stranger, which may lead a group of its own.
+    if leader.returncode is not None and _exists(leader.pid):
+        return
+    # macOS reports a group of ended processes as one that is not permitted.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader.pid, signal.SIGKILL)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

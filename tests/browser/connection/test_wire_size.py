@@ -49,7 +49,7 @@ async def test_bytes_on_the_wire(open_page: Open) -> None:
             for (const [type, key] of [[WebSocket, "socket"], [EventSource, "stream"]]) {
                 const setter = Object.getOwnPropertyDescriptor(type.prototype, "onmessage").set;
                 Object.defineProperty(type.prototype, "onmessage", { set(handler) {
-                    setter.call(this, (event) => { window[key] = event.data; handler(event); });
+                    setter.call(this, (event) => { window[key] ??= event.data; handler(event); });
                 } });
             }
         }"""

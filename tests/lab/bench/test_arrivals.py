@@ -187,3 +187,11 @@ def test_jitter_by_the_formula() -> None:
     assert jitter([5.0, 5.0, 5.0]) == 0
     assert jitter([0.0, 16.0]) == 1.0
     assert jitter([0.0, 16.0, 16.0]) == pytest.approx(1 - 1 / 16)
+
+
+@pytest.mark.parametrize("payload", [b'{"message": "\xff"}', b'{"message": ' + b"[" * 100_000])
+def test_message_that_cannot_be_decoded_counts_as_unread(payload: bytes) -> None:
+    """It is not UTF-8, or nested too deeply: the connection goes on."""
+    found = Arrivals()
+    found.open().record(payload, 10_100.0)
+    assert found.unread == 1

@@ -353,3 +353,13 @@ def test_runs_with_other_settings_are_reported() -> None:
     [found] = regression.setting_differences(old, new)
     assert found.code == "other-settings"
     assert "had -n 100, this one 5" in found.text
+
+
+def test_old_run_without_latencies_is_not_too_little_data() -> None:
+    """No flag of the new run can change what the old one lacks."""
+    old, new = (a_run({"websocket": 2.0, "sse": 2.0}, seed=seed) for seed in (1, 2))
+    for one in old.rounds:
+        one.figures.untimed = one.figures.messages
+    found = verdict.compare_runs(old, new, "sse")
+    assert found.code == "latency-unknown"
+    assert found.sentence == "SSE is not comparable with before: the old run has no latencies."

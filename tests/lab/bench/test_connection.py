@@ -93,8 +93,8 @@ async def test_a_response_that_is_cut_is_not_complete(
 
 
 async def test_headers_of_the_user_replace_those_of_bench(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A header that the user gives is sent once; an interim response is skipped."""
-    answer = b"HTTP/1.1 103 Early Hints\r\n\r\n" + HEAD + b"\r\n" + EVENT
+    """A header that the user gives is sent once; interim responses are skipped, however many."""
+    answer = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2000 + HEAD + b"\r\n" + EVENT
     headers = {"user-agent": "mine", "X-Key": "k", "content-type": "text/plain"}
     async with opened(answer, monkeypatch, headers=headers, body=b"{}") as (connection, request):
         await connection.closed
@@ -118,3 +118,11 @@ def test_the_wait_until_reading_is_that_since_the_stamp() -> None:
     assert 2_000 <= waited < 60_000
     for wrong in (ancillary(-(10**12)), ancillary(10**12), [], [(1, 2, b"x")]):
         assert waiting_time(wrong) is None
+
+
+async def test_redirect_names_where_it_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The query of the address is left out: it may have a secret."""
+    answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: rt/?token=x\r\nContent-Length: 0\r\n\r\n"
+    with pytest.raises(ConnectionError, match=r"^redirects to rt/$"):
+        async with opened(answer, monkeypatch):
+            pass

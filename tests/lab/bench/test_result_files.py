@@ -64,6 +64,7 @@ def test_a_file_of_version_1_is_still_read(tmp_path: Path) -> None:
         (b'{"format": "rtdemo-bench", "version": 2}', "is not a run file: "),
         (b"[1]", "is not a run file: "),
         (b"\x00\xff", "is not a run file: "),
+        (b'{"format": "\xff"}', "is not a run file: "),
         (b"", "is not a run file: "),
     ],
 )

@@ -116,3 +116,11 @@ def test_invalid_chunks_are_refused() -> None:
     for wrong in (b"zz\r\n", b"x" * 2000, b"-1\r\n", b"fffffffff\r\n"):
         with pytest.raises(ValueError, match=r"without a size|a chunk of"):
             new("sse").feed(wrong)
+
+
+def test_empty_fragments_take_no_memory() -> None:
+    """A hostile server may send them without end; a message of them alone is empty."""
+    reader = FrameReader(lambda _: None)
+    assert reader.feed(b"\x01\x00" + b"\x00\x00" * 1000) == []
+    assert reader._parts == []
+    assert reader.feed(b"\x80\x01x" + b"\x01\x00\x80\x00") == [b"x", b""]

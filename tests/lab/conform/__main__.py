@@ -24,7 +24,7 @@ SECONDS = 35.0
 async def rtdemo() -> AsyncIterator[str]:
     """Run rtdemo with its built-in producers; yield the URL of its stream."""
     free = {"host": "127.0.0.1", "websocket_host": "127.0.0.1", "port": 0, "websocket_port": 0}
-    server = Server(Settings(**free, drain_seconds=0.0), ())  # type: ignore[arg-type]
+    server = Server(Settings(**free, drain_seconds=0.0), ())  # type: ignore[arg-type]  # settings of tests
     await server.start()
     yield f"{server.web_url.rstrip('/')}/api/sse"
     await server.stop()

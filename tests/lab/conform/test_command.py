@@ -126,6 +126,9 @@ async def test_wrong_use_is_one_line(tmp_path: Path) -> None:
         (("--method", "GET /"), "'GET /' is no method"),
         (("--data", f"@{tmp_path}/none"), "No such file or directory"),
         (("--only", "nothing"), "'nothing' is not one of 'framing'"),
+        (("--ignore", "hosts-valid"), "there is no check 'hosts-valid'; did you mean host-valid"),
+        (("--ignore", "0"), "there is no check '0'; --all prints all ids"),
+        (("--case", "1.*"), "--case needs --websocket"),
     ):
         code, out, err = await run("http://127.0.0.1:1/events", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1)
@@ -146,6 +149,7 @@ async def test_wrong_use_is_one_line(tmp_path: Path) -> None:
             web.Response(status=302, headers={"Location": "http://h.invalid/"}),
             "to another server",
         ),
+        (web.Response(status=302, headers={"Location": "http://["}), "redirects to what is no URL"),
         (web.Response(status=307, headers={"Location": "/events"}), "redirects again and again"),
     ],
 )
@@ -161,6 +165,32 @@ async def test_what_is_no_stream_is_one_line(answer: web.Response, words: str) -
     assert raised.value.exit_code == 2
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+async def test_https_to_a_server_without_tls() -> None:
+    """The server runs, so the message must not ask whether it does."""
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    async with served(handler) as url:
+        code, out, err = await run(url.replace("http", "https", 1))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "fails at TLS" in err
+    assert f"if it does not use TLS, give {url}" in err
+
+
+async def test_page_behind_a_redirect_that_adds_a_slash() -> None:
+    """The user has left out the slash of an rtdemo server below a path."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/"):
+            return web.Response(text="<p>", content_type="text/html")
+        return web.Response(status=307, headers={"Location": f"{request.path}/"})
+
+    async with served(handler) as url:
+        with pytest.raises(NotTestableError, match=f"give the address with the slash: {url}/$"):
+            await Suite(Target(url), 1.0).run()
 
 
 async def test_server_that_is_no_http_or_not_there() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rtdemo.lab.conform import report as reports
 from rtdemo.lab.conform.check import STREAM, Check, Evidence, Outcome
 from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.lab.conform.exchange import Exchange, Target
@@ -104,3 +105,77 @@ def test_line_belongs_to_one_check(line: bytes, missed: set[str]) -> None:
     pieces = [Piece(0.2, EVENT + line + b"\n\n")]
     names = ("stray-lines", "field-name-case", "field-name-spaces", "field-names-known")
     assert {name for name in names if judged(name, pieces, 5.0).kind == "missed"} == missed
+
+
+def judged_probe(check: str, name: str, made: Exchange) -> Outcome:
+    """Return how a server is judged whose stream is right, and that answers one request so."""
+    fields = [("Content-Type", "text/event-stream")]
+    stream = Exchange("GET", [Response(200, "1.1", fields, head_at=0.1)], seconds=1.0)
+    return BY_ID[check].run(Evidence(Target("http://h/"), {STREAM: stream, name: made}))
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        (Exchange("GET", [Response(400, "1.1")]), "met"),
+        (Exchange("GET", [Response(431, "1.1")]), "met"),
+        (Exchange("GET", closed_at=0.1), "met"),
+        (Exchange("GET", error="connection reset"), "met"),
+        (Exchange("GET", [Response(500, "1.1")]), "missed"),
+        (Exchange("GET", seconds=5.0), "missed"),
+    ],
+)
+def test_nul_may_be_rejected_without_a_status(made: Exchange, kind: str) -> None:
+    """RFC 9110 section 5.5: reject the message, or replace the character."""
+    assert judged_probe("null-handled", "null", made).kind == kind
+
+
+@pytest.mark.parametrize("name", ["accept-any", "accept-missing"])
+def test_server_may_choose_if_accept_prefers_nothing(name: str) -> None:
+    """A page for browsers at the same URL is no fault; 406 is one."""
+    page = Response(200, "1.1", [("Content-Type", "text/html")])
+    assert judged_probe(name, name, Exchange("GET", [page])).kind == "untested"
+    assert judged_probe(name, name, Exchange("GET", [Response(406, "1.1")])).kind == "missed"
+
+
+@pytest.mark.parametrize(("version", "kind"), [("1.1", "missed"), ("1.0", "untested")])
+def test_stream_without_chunks_is_a_fault_only_where_chunks_exist(version: str, kind: str) -> None:
+    """RFC 9112 section 6.3 asks for them "whenever possible"."""
+    changes = {"framing": "until closed", "version": version}
+    assert judged("stream-end-visible", [Piece(0.2, EVENT)], 5.0, **changes).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("head_at", "kind"),
+    [(0.1, "met"), (2.0, "met"), (2.95, "missed"), (3.05, "missed")],
+)
+def test_second_stream_that_waits_for_the_end_of_the_first(head_at: float, kind: str) -> None:
+    """It is answered, but it was not served while the first one was open."""
+    outcome = _second(head_at, stream_end=3.1)
+    assert outcome.kind == kind
+
+
+def test_second_stream_of_a_stream_that_ends_at_once() -> None:
+    """Nothing shows whether the server serves two."""
+    assert _second(0.1, stream_end=0.15).kind == "untested"
+
+
+@pytest.mark.parametrize(("body", "is_noted"), [([], True), ([Piece(0.2, EVENT)], False)])
+def test_stream_without_events_is_noted(body: list[Piece], is_noted: bool) -> None:
+    """A build whose stream is silent has no fault, and should not look tested."""
+    response = Response(200, "1.1", [("Content-Type", "text/event-stream")], head_at=0.1, body=body)
+    evidence = Evidence(Target("http://h/"), {STREAM: Exchange("GET", [response], seconds=1.0)})
+    checks = [check for check in CHECKS if check.group in ("framing", "fields")]
+    found = [str(line) for line in reports.lines(reports.judge(evidence, checks, False, ()))]
+    assert any(line.startswith("note: no event arrived") for line in found) is is_noted
+
+
+def _second(head_at: float, stream_end: float) -> Outcome:
+    fields = [("Content-Type", "text/event-stream")]
+    first = Response(200, "1.1", fields, head_at=0.1)
+    second = Response(200, "1.1", fields, head_at=head_at)
+    exchanges = {
+        STREAM: Exchange("GET", [first], closed_at=stream_end, seconds=stream_end),
+        "second-stream": Exchange("GET", [second]),
+    }
+    return BY_ID["second-stream"].run(Evidence(Target("http://h/"), exchanges))

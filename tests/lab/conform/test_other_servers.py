@@ -69,7 +69,7 @@ async def test_faults_of_other_servers() -> None:
 async def test_rtdemo_passes_everything() -> None:
     """In real time, with its built-in producers."""
     free = {"host": "127.0.0.1", "websocket_host": "127.0.0.1", "port": 0, "websocket_port": 0}
-    server = Server(Settings(**free, drain_seconds=0.0), ())  # type: ignore[arg-type]
+    server = Server(Settings(**free, drain_seconds=0.0), ())  # type: ignore[arg-type]  # settings of tests
     await server.start()
     try:
         report = await report_on(Target(f"{server.web_url.rstrip('/')}/api/sse"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rtdemo.lab.doctor import events
 from tests.lab.doctor import proxies
 from tests.lab.doctor.doctor_run import Findings, before_and_after, examine, findings, served
 from tests.lab.doctor.middlebox import middlebox
@@ -25,14 +26,26 @@ SETUPS = (
 )
 """Proxy configurations, with a fault or without; the empty name is for no proxy."""
 MIDDLEBOXES: dict[str, dict[str, Any]] = {
-    "drops after silence": {"drops_after": 1.75},
-    "cuts by age": {"max_age": 3.0},
+    "drops after silence": {"drops_after": 3.6},
+    "cuts by age": {"max_age": 5.0},
     "removes Last-Event-ID": {"removes": "Last-Event-ID"},
     "removes the subprotocol": {"removes": "Sec-WebSocket-Protocol"},
     "removes Origin": {"removes": "Origin"},
     "cuts large messages": {"max_bytes": 32_768},
+    "holds until the next": {"holds": "next"},
+    "holds until the end": {"holds": "end"},
+    "holds 8 KiB": {"holds": "8192"},
+    "collects for 200 ms": {"delay": 0.2},
+    "counts the client's bytes": {"client_silence": 5.0},
+    "answers 503 to some": {"refuses_above": 5},
 }
 """Middleboxes with one fault each: the arguments of `middlebox`."""
+
+
+@pytest.fixture(autouse=True)
+def shorter_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Follow messages by one second of silence, except in the runs of a whole session."""
+    monkeypatch.setattr(events, "SILENCE_S", 1)
 
 
 async def behind_middleboxes() -> dict[str, Findings]:
@@ -40,7 +53,7 @@ async def behind_middleboxes() -> dict[str, Findings]:
 
     async def behind(**fault: Any) -> Findings:
         async with served(often=True) as server, middlebox(server.web_url, **fault) as url:
-            return findings(await examine(url, idle=4))
+            return findings(await examine(url, idle=8))
 
     runs = await asyncio.gather(*(behind(**fault) for fault in MIDDLEBOXES.values()))
     return dict(zip(MIDDLEBOXES, runs, strict=True))

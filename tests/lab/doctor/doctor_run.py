@@ -52,8 +52,14 @@ async def examine(url: str, idle: int = IDLE_S, checks: Iterable[Check] = ()) ->
 
 
 def findings(report: Report) -> Findings:
-    """Return the findings of a report by check."""
-    return {result.check: result for result in report.checks}
+    """Return the findings of a report by check; of two about different HTTP versions, the worse."""
+    order = ("skip", "ok", "warn", "fail")
+    found: Findings = {}
+    for result in report.checks:
+        other = found.get(result.check)
+        if other is None or order.index(other.verdict) < order.index(result.verdict):
+            found[result.check] = result
+    return found
 
 
 async def behind(folder: Path, setup: str, fixes: list[str]) -> Findings:

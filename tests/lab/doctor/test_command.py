@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from rtdemo import __version__
-from rtdemo.lab.doctor.report import Report
-from rtdemo.plugin_system.checks import Finding
+from rtdemo.lab.doctor.report import Report, Result
 from tests.lab.doctor.doctor_run import served
 
 PLUGIN = """
@@ -53,11 +52,17 @@ async def test_plugins_add_checks_and_programs_read_json(tmp_path: Path) -> None
     assert code == 1
     assert "plugin 'broken'" in err
     assert "Traceback" not in err
-    assert set(result) == {"url", "version", "when", "seconds", "proxy", "couldRun", "checks"}
+    assert set(result) == {
+        *("url", "version", "when", "seconds", "proxies", "couldRun", "checks", "hops", "begins")
+    }
     assert (result["url"], result["version"], result["couldRun"]) == (server.web_url, __version__, True)
     found = {check.pop("check"): check for check in result["checks"]}
-    assert found["mine"] == {"verdict": "ok", "seen": f"looked at {server.web_url}", "fix": ""}
-    assert found["other"] == {"verdict": "fail", "seen": "OSError: no luck", "fix": ""}
+    empty: dict[str, object] = {"fix": "", "http": [], "figures": {}}
+    seen = f"looked at {server.web_url}"
+    assert found["mine"] == {"verdict": "ok", "code": "ok", "seen": seen, **empty}
+    assert found["other"] == {"verdict": "fail", "code": "plugin", "seen": "OSError: no luck", **empty}
+    assert found["SSE events"]["http"] == ["1.1"]
+    assert found["SSE events"]["figures"]["delayMs"] < 100
     assert found["TCP"]["verdict"] == "ok"
 
 
@@ -79,7 +84,7 @@ async def test_interrupt_prints_the_findings_so_far(number: signal.Signals) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["http://127.0.0.1:1"], "is the server running?"),
+        (["http://127.0.0.1:1"], "check that the server runs"),
         (["ftp://h"], "has the scheme 'ftp'"),
     ],
 )
@@ -94,12 +99,16 @@ async def test_url_that_cannot_be_checked_is_reported(arguments: list[str], word
 def test_lines_for_people() -> None:
     """A fix is printed only under a fault, and no text can move the cursor."""
     report = Report("http://h")
-    report.add("one", Finding("ok", "all \x1b[2J well", "not shown"))
-    report.add("two", Finding("warn", "so so", "do this"))
+    report.checks = [
+        Result("one", "ok", "ok", ["1.1", "2"], "all \x1b[2J well", "not shown"),
+        Result("two", "warn", "sse-slow", [], "so so", "do this"),
+        Result("three", "skip", "not-judged", ["2"], "", "", {"because": "two"}),
+    ]
     assert [line.plain for line in report.lines()] == [
-        "ok    one                 all \\x1b[2J well",
-        "warn  two                 so so",
+        "ok    one                 h1+h2 all \\x1b[2J well",
+        "warn  two                       so so",
         "      fix: do this",
+        "skip  not judged, see two: three",
         "1 ok, 1 warn, 0 fail in 0 s",
     ]
     assert report.exit_code == 0

@@ -14,7 +14,7 @@ import pytest
 
 from rtdemo.lab.doctor import network
 from rtdemo.protocol import message
-from rtdemo.web import probes
+from rtdemo.web import probe_usage
 from tests.lab.doctor import proxies
 from tests.lab.doctor.doctor_run import examine, findings, served
 from tests.redis_server import free_port
@@ -80,10 +80,10 @@ async def _listens(port: int) -> bool:
 @pytest.mark.parametrize(
     ("url", "check", "words"),
     [
-        ("http://127.0.0.1:{free}", "TCP", "is the server running?"),
+        ("http://127.0.0.1:{free}", "TCP", "cannot be reached"),
         ("http://nobody.invalid", "DNS", "has no address"),
-        ("https://127.0.0.1:{served}", "TLS", "without TLS, give http://127.0.0.1:"),
-        ("http://127.0.0.1:{silent}", "server", "no HTTP answer from"),
+        ("https://127.0.0.1:{served}", "TLS", "the TLS handshake with"),
+        ("http://127.0.0.1:{silent}", "server", "the first request was cut"),
     ],
 )
 async def test_where_nothing_can_be_examined(url: str, check: str, words: str) -> None:
@@ -119,9 +119,10 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ahead of" in trusted["clock"].seen or "behind" in trusted["clock"].seen
     faults = {name for name, result in trusted.items() if result.verdict != "ok"}
     # One second of silence is less than the heartbeat.
-    assert faults == {"SSE idle cut", "WebSocket idle cut"}
+    assert faults == {"SSE idle", "WebSocket idle"}
+    assert trusted["SSE events"].http == ["1.1", "2"]
     assert (wrong.exit_code, wrong.checks[-1].verdict) == (2, "fail")
-    assert "uses TLS; give https://" in wrong.checks[-1].seen
+    assert "give https://" in wrong.checks[-1].fix
 
 
 async def test_certificate_that_expires_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,9 +149,9 @@ async def test_one_stream(scheme: str, path: str) -> None:
         url = server.web_url.replace("http", scheme) + path
         found = findings(await examine(url, idle=1))
         none = findings(await examine(url.replace(path, "/nothing"), idle=1))
-    first, life = list(found)[-2:]
-    assert first in ("SSE first byte", "WebSocket upgrade")
-    assert (found[first].verdict, found[life].verdict) == ("ok", "ok")
+    first = {"ws": "WebSocket upgrade", "http": "SSE first byte"}[scheme]
+    age = {"ws": "WebSocket age", "http": "SSE age"}[scheme]
+    assert (found[first].verdict, found[age].verdict) == ("ok", "ok")
     assert "one stream" in found["server"].seen
     assert none[first].verdict == "fail"
     assert "404" in none[first].seen
@@ -162,20 +163,20 @@ async def test_probes_are_off() -> None:
         report = await examine(server.web_url, idle=1)
     found = findings(report)
     assert found["server"].verdict == "warn"
-    assert "start the server with --probes; not tested: headers, SSE buffering" in found["server"].seen
+    assert "start the server with --probes; not tested: 12 other checks" in found["server"].seen
     assert {result.verdict for name, result in found.items() if name != "server"} == {"ok"}
-    assert {"page", "origin rule", "WebSocket upgrade", "SSE resume", "SSE life", "clock"} <= set(found)
+    assert {"page", "origin rule", "WebSocket upgrade", "SSE resume", "SSE age", "clock"} <= set(found)
 
 
 async def test_probes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client over the rate limit gets warnings, but no failure."""
-    monkeypatch.setattr(probes, "BURST", 4)
-    monkeypatch.setattr(probes, "REQUESTS_PER_SECOND", 0.001)
+    monkeypatch.setattr(probe_usage, "BURST", 4)
+    monkeypatch.setattr(probe_usage, "REQUESTS_PER_SECOND", 0.001)
     async with served(often=True) as server:
         report = await examine(server.web_url, idle=1)
         again = await examine(server.web_url, idle=1)
     limited = [result for result in report.checks if "not tested: rate-limited" in result.seen]
-    assert {"SSE 64 KiB", "WebSocket 64 KiB", "SSE idle cut"} & {result.check for result in limited}
+    assert {"SSE events", "WebSocket 64 KiB", "SSE idle"} & {result.check for result in limited}
     assert {result.verdict for result in limited} == {"warn"}
     assert report.exit_code == again.exit_code == 0
     assert "rtdemo, but too many probes from 127.0.0.1" in findings(again)["server"].seen

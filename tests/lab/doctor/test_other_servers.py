@@ -35,7 +35,7 @@ async def test_redirect_to_another_address() -> None:
     async with other_server("/{path:.*}", secure) as url:
         report = await examine(url)
     assert report.exit_code == 2
-    assert "redirects to https://h.example; give that" in report.checks[-1].seen
+    assert "redirected to https://h.example/api/probe/request (301)" in report.checks[-1].seen
 
 
 async def test_server_that_is_not_rtdemo() -> None:
@@ -49,8 +49,8 @@ async def test_server_that_is_not_rtdemo() -> None:
     found = findings(report)
     assert list(found) == ["DNS", "TCP", "server", "HTTP version", "page"]
     assert found["server"].verdict == "warn"
-    assert "not rtdemo: GET /api/probe/request returned 404" in found["server"].seen
-    assert "SSE buffering" in found["server"].seen
+    assert "rtdemo did not see GET /api/probe/request: Python answered 404" in found["server"].seen
+    assert "not tested: 21 other checks" in found["server"].seen
     assert found["page"].verdict == "ok"
     # Neither transport could be checked.
     assert (report.exit_code, report.seconds < 5) == (2, True)

@@ -81,3 +81,20 @@ async def test_requests_resume() -> None:
     assert resuming(endpoint("websocket"), "") == HEAD
     assert b"Sec-WebSocket-Key" not in attempt("sse")[1].data
     assert attempt("websocket", "a-7")[1].data.startswith(expected.encode() + b"Sec-WebSocket-Key: ")
+
+
+@pytest.mark.parametrize("kind", [b"Text/Event-Stream", b"text/event-stream ;charset=utf-8"])
+async def test_media_type_in_any_case_after_an_interim_response(kind: bytes) -> None:
+    """Browsers accept both, so such a server does not lose its clients."""
+    stream, _, received = attempt("sse")
+    head = OPENED["sse"].replace(b"text/event-stream", kind)
+    stream.data_received(b"HTTP/1.1 103 Early Hints\r\n\r\n" + head + wire.sse_chunk(b"{}"))
+    assert (received, stream.opened.result()) == ([b"{}"], None)
+
+
+async def test_type_that_only_begins_like_an_event_stream_opens_none() -> None:
+    stream, _, _ = attempt("sse")
+    stream.data_received(OPENED["sse"].replace(b"event-stream", b"event-stream2"))
+    found = stream.opened.result()
+    assert found is not None
+    assert found.reason == "200, but no event stream"

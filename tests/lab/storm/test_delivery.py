@@ -132,3 +132,9 @@ def test_server_whose_positions_are_no_log_takes_no_memory(kind: str) -> None:
 def test_server_without_a_welcome_counts_from_its_first_message() -> None:
     client = delivery(shared(4, 5, 7))
     assert lost(client, WHOLE) == 4
+
+
+@pytest.mark.parametrize("payload", [b'{"id": "\xff"}', b'{"id": ' + b"[" * 100_000])
+def test_message_that_cannot_be_decoded_is_none(payload: bytes) -> None:
+    """It is not UTF-8, or nested too deeply: the client goes on."""
+    assert delivery(welcome(3), payload).position == Position("a", 3)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import click
 import pytest
 
 from rtdemo.cli.storm import storm
 from rtdemo.errors import RtdemoError
+from rtdemo.lab.address import parse
+from rtdemo.lab.bench.machine import Environment
+from rtdemo.lab.storm.result import Storm, StormSettings
+from rtdemo.lab.storm.run import StormRun
+from rtdemo.lab.storm.server_process import RunningProcess, kill_rest
 from tests.redis_server import free_port
 
 PORT = free_port()
@@ -127,3 +135,56 @@ def test_end_is_prevented_by_nothing() -> None:
     before = signal.getsignal(signal.SIGTERM)
     refusal(URL, "--command", "false")
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ended_command_whose_number_a_stranger_has() -> None:
+    """The kernel uses the number of an ended process again, and its group with it."""
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    ended = SimpleNamespace(pid=stranger.pid, returncode=0)
+    kill_rest(cast("asyncio.subprocess.Process", ended))
+    # The signal that follows is the first one only if there was no SIGKILL.
+    stranger.terminate()
+    assert stranger.wait() == -signal.SIGTERM
+
+
+async def test_rest_of_a_command_that_has_ended() -> None:
+    """A process that the command has left is killed: only then its output ends."""
+    left = await asyncio.create_subprocess_exec(
+        *("sh", "-c", "sleep 60 & echo started"),
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert left.stdout is not None
+    assert await left.stdout.readline() == b"started\n"
+    assert await left.wait() == 0
+    kill_rest(left)
+    assert await asyncio.wait_for(left.stdout.read(), 10) == b""
+    kill_rest(left)
+
+
+class Closed(RunningProcess):
+    """A server that only records whether it was closed."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    async def close(self, patience_s: float) -> None:
+        """Record it."""
+        self.is_closed = True
+
+
+async def test_server_is_closed_even_if_storm_fails_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command has a session of its own, so nothing else would end it."""
+
+    def fail(_: object) -> None:
+        raise asyncio.CancelledError  # as by a second Ctrl-C
+
+    monkeypatch.setattr(StormRun, "_add_figures", fail)
+    server = Closed()
+    server.description = "a server"
+    settings = StormSettings(clients=1, transports=("sse",), backoffs={"sse": "page"})
+    found = Storm("", URL, Environment("0", "3", "here", 2, ""), settings)
+    run = StormRun(found, parse(URL), server, lambda _: None, lambda _: None)
+    with pytest.raises(asyncio.CancelledError):
+        await run.run()
+    assert server.is_closed

@@ -95,7 +95,7 @@ CHECKS = (
     Check(
         "event-has-data",
         "fields",
-        "SHOULD",
+        "advice",
         html("9.2.6"),
         "An event with a type has data, even if it is empty: without data, clients dispatch nothing.",
         "Add a line `data:` to events without content.",

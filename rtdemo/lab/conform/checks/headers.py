@@ -235,7 +235,7 @@ CHECKS = (
     Check(
         "cors-no-wildcard-with-credentials",
         "cors",
-        "MUST",
+        "advice",
         fetch("CORS check"),
         "With Access-Control-Allow-Credentials, the origin is named: browsers refuse * with cookies.",
         "Answer with the origin of the request if it is allowed, and Vary: Origin.",

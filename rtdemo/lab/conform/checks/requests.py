@@ -131,6 +131,14 @@ def _is_client_error(status: int) -> bool:
     return 400 <= status < 500
 
 
+def _null_refused(evidence: Evidence) -> Outcome:
+    """Judge by RFC 9110 section 5.5, which names no status: closing the connection rejects, too."""
+    exchange = evidence.exchanges["null"]
+    if not exchange.response.status and (exchange.error or exchange.closed_at is not None):
+        return met(exchange.outcome)
+    return _served("null", _is_client_error)(evidence)
+
+
 def _no_chunks_to_1_0(exchange: Exchange) -> Outcome:
     coding = exchange.response.value("Transfer-Encoding")
     if not exchange.response.status:
@@ -251,7 +259,7 @@ CHECKS = (
         rfc(9110, "5.5"),
         "NUL in a header field is refused, or read as a space.",
         _PARSER_FIX,
-        _served("null", lambda status: status == 400),
+        _null_refused,
         probe="null",
     ),
     Check(

@@ -96,7 +96,7 @@ def _framing(evidence: Evidence) -> Outcome:
     if response.framing == "length":
         return untested("it has a Content-Length")
     if response.version == "1.0":
-        return missed("a response by HTTP/1.0 that ends as the connection closes")
+        return untested("the server speaks HTTP/1.0, which has no chunks")
     return missed("no Transfer-Encoding: the end of the stream and a broken connection look the same")
 
 
@@ -213,7 +213,7 @@ CHECKS = (
         "http-version",
         "response",
         "SHOULD",
-        rfc(9112, "2.3"),
+        rfc(9110, "6.2"),
         "A request by HTTP/1.1 is answered by HTTP/1.1.",
         "Answer with HTTP/1.1; look for a setting of the server, or of a proxy before it.",
         _version,
@@ -295,14 +295,14 @@ CHECKS = (
         "response",
         "MUST",
         rfc(9110, "8.6"),
-        "A body has as many bytes as its Content-Length says.",
+        "A body has as many bytes as its Content-Length states.",
         "Count the bytes that are sent, not the characters; or send chunks.",
         _length_kept,
     ),
     Check(
         "no-content-length-on-stream",
         "response",
-        "SHOULD",
+        "advice",
         rfc(9112, "6.3"),
         "A stream has no Content-Length: its size is unknown while events are still to come.",
         "Remove Content-Length; look for middleware that collects the whole body before it sends any.",

@@ -152,7 +152,7 @@ CHECKS = (
     Check(
         "resume-accepted",
         "resume",
-        "SHOULD",
+        "advice",
         html("9.2.4"),
         "A reconnect with an id that the server sent is answered 200, or 204 if nothing will follow.",
         "Accept every id that you send.",

@@ -1,0 +1,141 @@
+"""What held messages back follows from when they arrive: no clock can hide a delay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from rtdemo.lab.doctor.delivery import Arrival, EventSplitter, Recording, judge
+
+SIZES = (100, 100, 6144, 65_536, 100)
+SILENCE = 2000.0
+OFFSET = 3_600_000.0
+"""Milliseconds by which the server's clock is behind."""
+LATENCY = 40.0
+Released = Callable[[int, float], tuple[float, float, float]]
+"""Takes the number of a message and when it was sent; returns its first and last byte, longest gap."""
+
+
+def recorded(released: Released, sizes: Sequence[int] = SIZES) -> Recording:
+    """Return the recording of messages that are released at given times of the server's clock."""
+    recording = Recording(sizes, SILENCE, asked_at=0.0)
+    for number, size in enumerate((600, *sizes)):
+        sent = number * SILENCE
+        first, last, gap = released(number, sent)
+        arrival = (size, sent - OFFSET, first + LATENCY, last + LATENCY, gap)
+        recording.arrivals.append(Arrival(*arrival))
+    recording.ended_at = (len(sizes) + 1) * SILENCE + LATENCY
+    return recording
+
+
+def at_once(_: int, sent: float) -> tuple[float, float, float]:
+    return sent, sent + 1, 0.0
+
+
+def after(milliseconds: float) -> Released:
+    return lambda _, sent: (sent + milliseconds, sent + milliseconds, 0.0)
+
+
+def at_the_next(_: int, sent: float) -> tuple[float, float, float]:
+    return sent + SILENCE, sent + SILENCE, 0.0
+
+
+def at_the_end(_: int, __: float) -> tuple[float, float, float]:
+    end = (len(SIZES) + 1) * SILENCE
+    return end, end, 0.0
+
+
+def large_tails_at_the_next(number: int, sent: float) -> tuple[float, float, float]:
+    return (sent, sent + SILENCE, SILENCE) if number in (3, 4) else (sent, sent, 0.0)
+
+
+def large_at_the_next_on_a_busy_machine(number: int, sent: float) -> tuple[float, float, float]:
+    """A small message is late by 130 ms, which is nothing beside two seconds."""
+    if number == 1:
+        return after(130)(number, sent)
+    return large_tails_at_the_next(number, sent)
+
+
+def at_8_kib(number: int, sent: float) -> tuple[float, float, float]:
+    """600, 100, 100 and 6144 bytes wait for the 64 KiB, whose tail waits for the end with the last."""
+    large = 4 * SILENCE
+    if number < 4:
+        return large, large, 0.0
+    end = (len(SIZES) + 1) * SILENCE
+    return (large, end, end - large) if number == 4 else (end, end, 0.0)
+
+
+def slowly(number: int, sent: float) -> tuple[float, float, float]:
+    """At 40 KiB a second."""
+    took = (600, *SIZES)[number] / 40.96
+    return sent + min(took, 20), sent + took, min(took, 40)
+
+
+def by_a_busy_machine(number: int, sent: float) -> tuple[float, float, float]:
+    return after(180 if number == 2 else 3)(number, sent)
+
+
+@pytest.mark.parametrize(
+    ("released", "kind", "held"),
+    [
+        (at_once, "ok", ()),
+        (at_the_next, "until next", (600, *SIZES)),
+        (large_tails_at_the_next, "until next", (6144, 65_536)),
+        (large_at_the_next_on_a_busy_machine, "until next", (6144, 65_536)),
+        (at_the_end, "until end", (600, *SIZES)),
+        (at_8_kib, "until size", (600, *SIZES)),
+        (after(200), "clumped", (600, 100, 100, 6144, 100)),
+        (after(41), "clumped", SIZES),
+        (slowly, "slow", (65_536,)),
+        (by_a_busy_machine, "late", (100,)),
+    ],
+)
+def test_cause_follows_from_the_times(released: Released, kind: str, held: tuple[int, ...]) -> None:
+    """Whatever the difference of the clocks, and the way that all messages have in common."""
+    found = judge(recorded(released), OFFSET + LATENCY, round_trip=2 * LATENCY)
+    assert (found.kind, found.held) == (kind, held)
+
+
+@pytest.mark.parametrize("delay", [0.0, 200.0])
+def test_long_round_trip_hides_no_delay(delay: float) -> None:
+    """A delay is seen though it is under half a round trip; the round trip alone is none."""
+    found = judge(recorded(after(delay)), OFFSET + LATENCY, round_trip=600.0)
+    assert found.kind == ("clumped" if delay else "ok")
+
+
+def test_large_message_may_take_some_round_trips() -> None:
+    """TCP begins slowly after a silence."""
+
+    def released(number: int, sent: float) -> tuple[float, float, float]:
+        return (sent, sent + 1500, 600.0) if number == 4 else (sent, sent, 0.0)
+
+    assert judge(recorded(released), OFFSET + LATENCY, round_trip=600.0).kind == "ok"
+
+
+def test_rate_of_a_slow_line() -> None:
+    """It is that of the bytes as they come."""
+    found = judge(recorded(slowly), OFFSET + LATENCY, round_trip=1.0)
+    assert found.rate == pytest.approx(40 * 1024, rel=0.1)
+
+
+def test_stream_that_is_cut() -> None:
+    """What has arrived does not make it whole."""
+    recording = recorded(at_once)
+    del recording.arrivals[4:]
+    recording.error = "was cut"
+    assert judge(recording, OFFSET + LATENCY, 1.0).kind == "cut"
+    recording.error = ""
+    assert judge(recording, OFFSET + LATENCY, 1.0).kind == "incomplete"
+
+
+def test_events_are_split_with_the_times_of_their_bytes() -> None:
+    """However the bytes are cut; comments are no events."""
+    splitter = EventSplitter()
+    assert splitter.feed(b": ping\n\ndata: o", 1.0) == []
+    assert splitter.feed(b"ne\n", 2.5) == []
+    assert splitter.feed(b"\ndata: two\nid: 7\n\nda", 3.0) == [
+        ("one", 1.0, 3.0, 1.5),
+        ("two", 3.0, 3.0, 0.0),
+    ]
+    assert splitter.feed(b"ta: three\n\n", 9.0) == [("three", 3.0, 9.0, 6.0)]
