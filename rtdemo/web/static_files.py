@@ -14,7 +14,7 @@ SCRIPT, STYLE = "joined.js", "joined.css"
 VIEW_SCRIPT, VIEW_STYLE = "joined_view.js", "joined_view.css"
 """Names of the joined files of the page and of the view. They are in no folder."""
 _SCRIPTS = {SCRIPT: "app.js", VIEW_SCRIPT: "view/app.js"}
-_STYLES = {STYLE: "app.css", VIEW_STYLE: "view.css"}
+_STYLES = {STYLE: "app.css", VIEW_STYLE: "view/app.css"}
 """The file from which each is joined."""
 _TYPES = {
     ".css": "text/css; charset=utf-8",

@@ -11,7 +11,7 @@ import { part, write } from "../dom.js";
 import { ResourceTiming } from "../measure/resource_timing.js";
 import { parse } from "../message.js";
 import { ProducerList } from "../producers.js";
-import { LoginForm } from "../views/login_form.js";
+import { LoginForm } from "../login_form.js";
 import { addressWith, readOptions } from "./address.js";
 import { shownSeconds } from "./axis.js";
 import { Card } from "./card.js";

@@ -5,7 +5,7 @@
  */
 import { write } from "../dom.js";
 import { oneLine } from "../format.js";
-import { ChartCanvas } from "../views/canvas.js";
+import { ChartCanvas } from "../canvas.js";
 import { axis, extent } from "./axis.js";
 import { drawLineChart } from "./line_chart.js";
 import { drawStateChart } from "./state_chart.js";
@@ -24,7 +24,7 @@ import { numberText, spanText } from "./value.js";
  * @property {boolean} paused
  */
 
-/** Colours of lines: base.css and view_cards.css have them. After these they are dashed. */
+/** Colours of lines: base.css and cards.css have them. After these they are dashed. */
 const COLOURS = 6;
 const DASH = [5, 4];
 /** Steps of the arrow keys, of the charts' width. */

@@ -5,7 +5,7 @@
  */
 import { numberText } from "./value.js";
 
-/** @typedef {import("../views/canvas.js").Palette} Palette */
+/** @typedef {import("../canvas.js").Palette} Palette */
 /** @typedef {import("./axis.js").Axis} Axis */
 /** @typedef {import("./series.js").Series} Series */
 

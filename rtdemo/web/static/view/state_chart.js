@@ -5,7 +5,7 @@
  */
 import { drawCursor, drawTimes } from "./line_chart.js";
 
-/** @typedef {import("../views/canvas.js").Palette} Palette */
+/** @typedef {import("../canvas.js").Palette} Palette */
 /** @typedef {import("./line_chart.js").Plot} Plot */
 /** @typedef {import("./series.js").Series} Series */
 

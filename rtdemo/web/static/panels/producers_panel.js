@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Shows the producers: the rate slider, errors, and a row for each.
- * @module views/producers_panel
+ * @module panels/producers_panel
  */
 import { part, partOfType, write } from "../dom.js";
 import { clip, oneLine } from "../format.js";

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Long work in slices, so that it delays no message.
- * @module views/slices
+ * @module panels/slices
  */
 
 /** Bound on the time of a slice, and so on the delay of a message. */

@@ -187,4 +187,4 @@ async def test_rate_stops(page: Page) -> None:
         const nearest = ["1", "2.5", "0.01", "1000", "x"].map((speed) => stops[m.nearestStop(speed)]);
         return [stops[0], stops.at(-1), ...nearest];
     """
-    assert await run(page, "views/producers_panel", body) == ["0.1", "20", "1", "3", "0.1", "20", "1"]
+    assert await run(page, "panels/producers_panel", body) == ["0.1", "20", "1", "3", "0.1", "20", "1"]

@@ -1,11 +1,11 @@
 // @ts-check
 /**
  * The form for a login token: shown while the server asks for one, or has one that can be forgotten.
- * @module views/login_form
+ * @module login_form
  */
-import { part, partOfType, write } from "../dom.js";
+import { part, partOfType, write } from "./dom.js";
 
-/** @typedef {import("../connection/login.js").Login} Login */
+/** @typedef {import("./connection/login.js").Login} Login */
 
 export class LoginForm {
   #form;

@@ -25,4 +25,4 @@ async def test_a_side_without_samples_has_no_curve(page: Page) -> None:
         m.drawHistogramChart(context, 300, 200, { curves, top: 2, palette: {} });
         return strokes;
     """
-    assert await run(page, "views/histogram_chart", body) == 1
+    assert await run(page, "panels/histogram_chart", body) == 1

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Shows the buttons that inject faults into one side's connection.
- * @module views/faults_panel
+ * @module panels/faults_panel
  */
 import { enable, onPress, part, write } from "../dom.js";
 

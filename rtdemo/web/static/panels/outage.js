@@ -2,7 +2,7 @@
 /**
  * Describes what is wrong with the connections, or which fault the reader injected, in one sentence that the top of the
  * page shows. Pure.
- * @module views/outage
+ * @module panels/outage
  */
 import { CUT, OFFLINE } from "../connection/sentences.js";
 

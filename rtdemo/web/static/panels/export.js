@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Writes a run for other programs: all kept samples and the figures; and the link to its settings. Pure.
- * @module views/export
+ * @module panels/export
  */
 import { addDifference, addressFor } from "../connection/selection.js";
 import { BROKEN, CAUGHT_UP, HIDDEN, UNTIMED } from "../measure/ring.js";

@@ -2,7 +2,7 @@
 /**
  * Shows the last messages in ten fixed rows, so that nothing moves. A focused row shows its whole text and pauses the
  * list until the focus leaves.
- * @module views/message_list
+ * @module panels/message_list
  */
 import { clip, oneLine, timeOfDay, visible } from "../format.js";
 import { MAX_RECENT_MESSAGES } from "../connection/recent.js";

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Shows one side: writes what changed, and forwards clicks.
- * @module views/panel
+ * @module panels/panel
  */
 import { MessageList } from "./message_list.js";
 import { enable, onPress, part, partOfType, write } from "../dom.js";

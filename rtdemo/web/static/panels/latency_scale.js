@@ -2,7 +2,7 @@
 /**
  * The logarithmic scale of all charts, from 0.1 ms to a power of ten. It fits both 1 ms and the seconds of a fault, and a
  * new maximum seldom changes it. Pure.
- * @module views/latency_scale
+ * @module panels/latency_scale
  */
 
 /** Lower end of the scale; smaller latencies are drawn there. */

@@ -26,7 +26,7 @@ SIDES = """
 async def outages(page: Page, *pairs: str) -> list[Any]:
     """Describe pairs of sides."""
     calls = ", ".join(f"at({pair})" for pair in pairs)
-    return list(await run(page, "views/outage", f"{SIDES} return [{calls}];"))
+    return list(await run(page, "panels/outage", f"{SIDES} return [{calls}];"))
 
 
 async def test_nothing_is_wrong(page: Page) -> None:

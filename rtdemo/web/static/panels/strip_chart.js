@@ -2,7 +2,7 @@
 /**
  * Draws one side's latency over time: for each column of pixels a bar from the least to the largest latency and a mark at
  * the mean, and above them the spans, in words.
- * @module views/strip_chart
+ * @module panels/strip_chart
  */
 import { margin } from "../format.js";
 import { decades, place } from "./latency_scale.js";
@@ -10,7 +10,7 @@ import { spanText } from "../measure/spans.js";
 
 /** @typedef {import("../measure/ring.js").Ring} Ring */
 /** @typedef {import("../measure/spans.js").Span} Span */
-/** @typedef {import("./canvas.js").Palette} Palette */
+/** @typedef {import("../canvas.js").Palette} Palette */
 
 /** Bound on columns; a wider chart leaves the rest empty. */
 const MAX_COLUMNS = 4096;

@@ -2,7 +2,7 @@
 /**
  * Explanations of the page's words. CSS shows one on hover; this button shows all of them below their words, for readers
  * without a pointer. Escape hides one that is shown on hover (WCAG 2.2, success criterion 1.4.13).
- * @module views/explanations
+ * @module panels/explanations
  */
 import { part } from "../dom.js";
 

@@ -2,7 +2,7 @@
 /**
  * Draws the charts: latency over time for each side, and both histograms, on one scale. Each is drawn only when something
  * that it shows has changed.
- * @module views/charts
+ * @module panels/charts
  */
 import { GUTTER_PX, drawStripChart, largestLatency } from "./strip_chart.js";
 import { readingText } from "../format.js";
@@ -11,7 +11,7 @@ import { drawHistogramChart } from "./histogram_chart.js";
 import { part } from "../dom.js";
 import { TRANSPORT_LABELS, TRANSPORTS } from "../producers.js";
 import { spanText } from "../measure/spans.js";
-import { ChartCanvas } from "./canvas.js";
+import { ChartCanvas } from "../canvas.js";
 
 /** @typedef {import("../measure/server_clock.js").ServerClock} ServerClock */
 /** @typedef {import("../measure/histogram.js").Histogram} Histogram */

@@ -1,14 +1,14 @@
 // @ts-check
 /**
  * Draws both histograms, one over the other: the share of the messages at each latency.
- * @module views/histogram_chart
+ * @module panels/histogram_chart
  */
 import { readingText } from "../format.js";
 import { BUCKETS, bucketEdge } from "../measure/histogram.js";
 import { decades, place } from "./latency_scale.js";
 
 /** @typedef {import("../measure/histogram.js").Histogram} Histogram */
-/** @typedef {import("./canvas.js").Palette} Palette */
+/** @typedef {import("../canvas.js").Palette} Palette */
 /** @typedef {{ name: string, side: "websocket" | "sse", histogram: Histogram, error: number | null }} Curve */
 
 const FONT = "11px system-ui, sans-serif";

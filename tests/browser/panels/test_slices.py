@@ -24,4 +24,4 @@ async def test_other_events_run_between_two_slices(page: Page) -> None:
         const numbers = slices.join("").split(",").slice(0, -1).map(Number);
         return [slices.length > 3, numbers.every((number, index) => number === index)];
     """
-    assert await run(page, "views/slices", body) == [True, True]
+    assert await run(page, "panels/slices", body) == [True, True]

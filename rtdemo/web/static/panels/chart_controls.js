@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The buttons of the charts: pause, and the time window.
- * @module views/chart_controls
+ * @module panels/chart_controls
  */
 import { part } from "../dom.js";
 import { WINDOWS_S } from "./time_window.js";

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Shows the export: the run as CSV and JSON, and a link to the settings.
- * @module views/export_panel
+ * @module panels/export_panel
  */
 import { FORMAT_VERSION, csv, figures, json, settingsLink, spansSinceEpoch } from "./export.js";
 import { part, partOfType, write } from "../dom.js";

@@ -18,4 +18,4 @@ async def test_the_scale_fits_what_is_shown(page: Page) -> None:
         [5, 900, 20, 7].forEach((latency, at) => ring.push(at, latency, 0, 1, 0, 0));
         return [[0, 9], [2, 9], [0, 1], [3, 3]].map(([from, to]) => m.largestLatency(ring, from, to));
     """
-    assert await run(page, "views/strip_chart", body) == [900, 20, 5, 0]
+    assert await run(page, "panels/strip_chart", body) == [900, 20, 5, 0]

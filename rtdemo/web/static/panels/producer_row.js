@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Shows one producer: a table row, cloned from the template.
- * @module views/producer_row
+ * @module panels/producer_row
  */
 import { clip, count, oneLine } from "../format.js";
 import { part, partOfType, write } from "../dom.js";

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The time window of the charts: one minute or ten, live or paused.
- * @module views/time_window
+ * @module panels/time_window
  */
 
 /** Seconds that the charts can show. */

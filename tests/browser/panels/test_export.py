@@ -57,7 +57,7 @@ async def test_export(open_page: Open, tmp_path: Path) -> None:
 async def test_csv_is_safe(page: Page, browser_errors: BrowserErrors) -> None:
     """A producer's name is anybody's: it runs in no spreadsheet and breaks no line."""
     body = """async () => {
-        const { csv } = await import("/static/views/export.js");
+        const { csv } = await import("/static/panels/export.js");
         const { Recording } = await import("/static/measure/recording.js");
         const recording = new Recording();
         for (const producer of ["=1+1", 'a,"b"\\n', "plain"]) {
@@ -73,7 +73,7 @@ async def test_csv_is_safe(page: Page, browser_errors: BrowserErrors) -> None:
 async def test_samples_that_arrive_meanwhile_shift_none(page: Page) -> None:
     """Rows are those of the start, none twice; what a full ring overwrites is left out."""
     body = """async () => {
-        const { rows } = await import("/static/views/export.js");
+        const { rows } = await import("/static/panels/export.js");
         const { Ring } = await import("/static/measure/ring.js");
         const ring = new Ring(4);
         for (let at = 1; at <= 6; at += 1) ring.push(at, 0, 0, 0, 0, 0);
@@ -93,7 +93,7 @@ async def test_samples_that_arrive_meanwhile_shift_none(page: Page) -> None:
 async def test_both_sides_are_saved_up_to_the_same_moment(page: Page, form: str) -> None:
     """Writing the first side takes a while; the second one has no sample of that time."""
     body = f"""async () => {{
-        const {{ csv, json }} = await import("/static/views/export.js");
+        const {{ csv, json }} = await import("/static/panels/export.js");
         const {{ Recording }} = await import("/static/measure/recording.js");
         const pair = {{ websocket: new Recording(), sse: new Recording() }};
         const sample = {{ at: 1, latency: null, payload: 1, bytes: 7, producer: "before", flags: 4 }};

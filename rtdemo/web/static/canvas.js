@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * A chart's canvas: sharp on any screen, in the page's light or dark colours, at any size.
- * @module views/canvas
+ * @module canvas
  */
 
 /** @typedef {Record<"paper" | "ink" | "quiet" | "hairline" | "websocket" | "sse" | "waiting", string>} Palette */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Shows the audit of fairness, and its result in a few words.
- * @module views/fairness_panel
+ * @module panels/fairness_panel
  */
 import { commonProducers, meanPayload } from "../compare/comparable.js";
 import { part, write } from "../dom.js";

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Shows one side's column of the table of figures.
- * @module views/figures
+ * @module panels/figures
  */
 import { NONE, count, milliseconds, reading } from "../format.js";
 import { minimumCount } from "../measure/histogram.js";

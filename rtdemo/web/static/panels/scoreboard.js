@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Shows the answer: one sentence, the state of each side, and four figures with their differences.
- * @module views/scoreboard
+ * @module panels/scoreboard
  */
 import { MIN_BLOCKS, differenceText, outcome } from "../compare/verdict.js";
 import { enable, onPress, part, partOfType, write } from "../dom.js";
