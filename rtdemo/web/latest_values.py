@@ -21,8 +21,6 @@ MAX_TEXT_CHARACTERS = 200
 """Characters of a value in the table; the script shows the rest."""
 MAX_PAYLOAD_BYTES = 1024
 """Largest message that is in the page itself. A larger one arrives over the connection."""
-_VALUE_FIELD = b',"value":'
-"""How the JSON of a message with a value has that field. In a text, quotation marks are escaped."""
 _OF_SERVER = frozenset({"welcome", "resume", "rtdemo"})
 """Names of messages about the connection."""
 
@@ -68,14 +66,6 @@ def built_in(hub: Hub) -> set[str]:
     folder = bundled("plugins")
     names = {each.name for each in hub.plugins.plugins if Path(each.origin).is_relative_to(folder)}
     return names | _OF_SERVER
-
-
-def has_data(hub: Hub) -> bool:
-    """Return whether the view has something to show: a value in the log, or a producer of the user's."""
-    known = built_in(hub)
-    if any(each.plugin not in known for each in hub.plugins.registry.supervisors):
-        return True
-    return any(_VALUE_FIELD in entry.payload for entry in hub.engine.log.latest)
 
 
 def latest_values(

@@ -14,9 +14,8 @@ from rtdemo.errors import JoinError, Refused
 from rtdemo.settings.folders import bundled
 from rtdemo.web import answers, static_files
 from rtdemo.web.access import may_read_details
-from rtdemo.web.app_keys import HUB, SETTINGS, SITES
+from rtdemo.web.app_keys import SETTINGS, SITES
 from rtdemo.web.host import host_name, is_loopback, split_host
-from rtdemo.web.latest_values import has_data
 from rtdemo.web.login import LOGIN
 from rtdemo.web.representation import Representation
 from rtdemo.web.static_files import STATIC_FILES
@@ -39,12 +38,10 @@ class _Facts(NamedTuple):
     Arguments:
         websocket_port: as by `websocket_port`.
         details: whether its reader may read details.
-        data: whether the view has something to show.
     """
 
     websocket_port: int | None
     details: bool
-    data: bool
 
 
 _PAGES = web.AppKey("_PAGES", dict[_Facts, Representation])
@@ -65,8 +62,7 @@ async def index(request: web.Request) -> web.Response:
     Raises:
         Refused: as by `Representation.answer`; 500 where an edited file cannot be joined.
     """
-    details, data = await may_read_details(request), has_data(request.app[HUB])
-    facts = _Facts(websocket_port(request), details, data)
+    facts = _Facts(websocket_port(request), await may_read_details(request))
     headers = {**page_headers(request), hdrs.CACHE_CONTROL: static_files.REVALIDATED}
     return _page(request, facts).answer(request, headers)
 
@@ -115,7 +111,6 @@ def _html(request: web.Request, facts: _Facts) -> bytes:
         "lab": settings.lab,
         "probes": settings.probes,
         "details": facts.details,
-        "data": facts.data,
         "login": request.app[LOGIN].is_on,
     }
     return aiohttp_jinja2.render_string("index.html", request, context).encode()

@@ -159,13 +159,11 @@ async def test_long_value_is_not_in_the_page(start: Start) -> None:
     assert len(response.text) < 10_000
 
 
-async def test_page_links_to_the_view_once_there_are_values(start: Start) -> None:
-    """Texts of the built-in producers are no reason for it."""
-    server = await start()
-    async with httpx.AsyncClient() as http:
-        assert 'href="view"' not in (await http.get(server.web_url)).text
-        await publish(server, {"producer": "loss", "value": 0.5})
-        assert 'href="view"' in (await http.get(server.web_url)).text
+async def test_pages_link_to_each_other(server: Server) -> None:
+    """By relative addresses, which stay right below a path."""
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        assert '<a href="view">' in (await http.get("/")).text
+        assert '<a href="./">' in (await http.get("/view")).text
 
 
 async def test_start_prints_the_views_address(start: Start, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.async_api import Page, expect
 
 from rtdemo.server.server import Server
 from tests.browser.conftest import Open, Serve
-from tests.browser.panel import FIGURE, NONE, Panel
+from tests.browser.panel import FIGURE, NONE, Panel, answer_websockets
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -115,3 +117,19 @@ async def test_the_address_passes_choices_on(open_page: Open, server: Server) ->
         await panel.press("Connect")
         await panel.received(20)
         await expect(panel.rows.locator(".producer").filter(has_text="status")).to_have_count(0)
+
+
+async def test_values_are_shown_as_values(page: Page) -> None:
+    """A number is at the right, with its unit; a dict of numbers is no JSON until its row is opened."""
+    sockets = await answer_websockets(page)
+    panel = Panel(page, "websocket")
+    await panel.press("Connect")
+    await panel.becomes("connected")
+    numbers = {"user": 12.5, "system": None}
+    for text, value in (("21.5 °C", 21.5), (json.dumps(numbers), numbers)):
+        sockets[0].send(json.dumps({"message": text, "sentAt": 0, "producer": "x", "value": value}))
+    await expect(panel.texts.nth(1)).to_have_text("21.5 °C")
+    await expect(panel.texts.nth(1)).to_have_css("text-align", "right")
+    await expect(panel.texts.first).to_have_text("user 12.5, system –")
+    await panel.rows.first.focus()
+    await expect(panel.texts.first).to_have_text(json.dumps(numbers))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import Locator, Page, expect
 
 from rtdemo.server.server import Server
-from tests.browser.conftest import MARKUP, Open
+from tests.browser.conftest import Open, Serve
 from tests.browser.view.conftest import OpenView, Publish
 
 MINUS = "\N{MINUS SIGN}"
@@ -63,28 +65,6 @@ async def test_kind_changes_while_it_runs(open_view: OpenView, publish: Publish)
     await expect(card(page, "x").locator(".change")).to_contain_text("+3 in")
 
 
-async def test_dict_of_many_keys(open_view: OpenView, publish: Publish) -> None:
-    """Twelve have a line, and the rest is counted."""
-    page = await open_view()
-    await publish("wide", {f"k{index}": index for index in range(500)})
-    await expect(card(page, "wide").get_by_role("listitem")).to_have_count(12)
-    await expect(card(page, "wide")).to_contain_text("488 more keys are not shown.")
-
-
-async def test_hostile_texts_inject_nothing(open_view: OpenView, publish: Publish) -> None:
-    """As a name, a key and a value, in every kind of card; a long name stays readable."""
-    page = await open_view()
-    await publish(MARKUP, {MARKUP: 1})
-    await publish("text", MARKUP)
-    await publish("table", [{MARKUP: MARKUP}], [MARKUP])
-    long = "a name of many words " * 4
-    await publish(long.strip(), 1)
-    await expect(page.get_by_role("article")).to_have_count(4)
-    await expect(card(page, "text").locator(".text")).to_have_text([MARKUP])
-    assert await page.evaluate("document.images.length + ('injected' in window ? 1 : 0)") == 0
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
 async def test_picked_producers_and_layout_of_the_address(open_view: OpenView, publish: Publish) -> None:
     """Their order is that of the address; a window that is chosen is written into it."""
     for name in ("a", "b", "c"):
@@ -94,10 +74,39 @@ async def test_picked_producers_and_layout_of_the_address(open_view: OpenView, p
     await expect(page.locator(".masthead h1")).to_have_css("width", "1px")
     columns = await page.locator(".cards").evaluate("(e) => getComputedStyle(e).gridTemplateColumns")
     assert len(columns.split()) == 2
-    page = await open_view("?producers=c,a&window=60")
+
+
+async def test_choices_of_the_toolbar_are_in_the_address(open_view: OpenView, publish: Publish) -> None:
+    """More of the past is loaded at once; columns are fewer where they would be too narrow."""
+    for name in ("a", "b", "c"):
+        await publish(name, 1)
+    page = await open_view("?producers=c,a,b&window=60")
     await page.get_by_role("button", name="1 h", exact=True).click()
-    assert page.url.endswith("/view?producers=c,a&window=3600")
-    await expect(page.locator(".card")).to_have_count(2)
+    await page.get_by_label("Columns").select_option("3")
+    assert page.url.endswith("/view?producers=c,a,b&window=3600&columns=3")
+    await expect(page.locator(".number")).to_have_text(["1", "1", "1"])
+    grid = page.locator(".cards")
+    for width, number in ((1280, 3), (390, 2)):
+        await page.set_viewport_size({"width": width, "height": 844})
+        columns = await grid.evaluate("(e) => getComputedStyle(e).gridTemplateColumns")
+        assert len(columns.split()) == number, width
+    await page.get_by_label("Columns").select_option("auto")
+    assert page.url.endswith("/view?producers=c,a,b&window=3600")
+
+
+async def test_older_values_that_are_not_kept_are_said(
+    open_view: OpenView, publish: Publish, serve: Serve
+) -> None:
+    """Where the log begins within the time that the charts show."""
+    small = await serve(history_count=3)
+    await publish("loss", 1, 2, server=small)
+    page = await open_view(server=small)
+    kept = page.locator('[data-part="kept"]')
+    await expect(page.locator(".number")).to_have_text("2")
+    await expect(kept).to_be_empty()
+    await publish("loss", 3, 4, server=small)
+    await page.reload()
+    await expect(kept).to_have_text(re.compile(r"Values before \d\d:\d\d:\d\d are no longer kept\."))
 
 
 async def test_without_javascript_it_is_a_table(

@@ -6,6 +6,7 @@
  */
 import { clip, oneLine, timeOfDay, visible } from "../format.js";
 import { MAX_RECENT_MESSAGES } from "../connection/recent.js";
+import { lineText } from "../value.js";
 
 /** @typedef {import("../message.js").Message} Message */
 
@@ -32,6 +33,7 @@ class Row {
     this.#message = message;
     this.#time.textContent = message && timeOfDay(message.sentAt);
     this.#producer.textContent = message && oneLine(clip(message.producer, 40));
+    this.#text.dataset.kind = typeof message?.value === "number" ? "number" : "text";
     this.close();
   }
 
@@ -42,7 +44,7 @@ class Row {
 
   /** Show the text on one line. */
   close() {
-    const line = this.#message === null ? "" : oneLine(clip(this.#message.message, MAX_ROW_CHARS));
+    const line = this.#message === null ? "" : oneLine(clip(lineText(this.#message), MAX_ROW_CHARS));
     this.#text.textContent = line;
     this.element.title = line;
   }

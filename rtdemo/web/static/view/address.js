@@ -46,9 +46,11 @@ function wholeNumber(text, least, most) {
  * @param {string} href
  * @param {Options} options
  */
-export function addressWith(href, { window }) {
+export function addressWith(href, { window, columns }) {
   const url = new URL(href);
   url.searchParams.set("window", String(window));
+  if (columns === null) url.searchParams.delete("columns");
+  else url.searchParams.set("columns", String(columns));
   // Names are separated by commas, which need no escape in a query.
   url.search = url.search.replaceAll("%2C", ",");
   return url.href;

@@ -4,13 +4,13 @@
  * @module view/bodies
  */
 import { write } from "../dom.js";
-import { NONE, clip, oneLine, visible } from "../format.js";
+import { NONE, clip, count, oneLine, visible } from "../format.js";
 import { Chart, clockText, strokeOf } from "./chart.js";
-import { changeText, jsonText, numberText, spanText } from "./value.js";
+import { changeText, jsonText, numberText, spanText } from "../value.js";
 
 /** @typedef {import("./chart.js").Frame} Frame */
 /** @typedef {import("./producer_data.js").ProducerData} ProducerData */
-/** @typedef {import("./value.js").Kind} Kind */
+/** @typedef {import("../value.js").Kind} Kind */
 
 /**
  * @typedef {object} Body
@@ -131,9 +131,9 @@ class LinesBody {
       const shown = this.#legend.children[line]?.lastElementChild;
       if (shown) write(shown, text === NONE ? text : text + unit);
     });
-    const count = data.moreKeys;
-    this.#more.hidden = count === 0;
-    write(this.#more, `${count} more ${count === 1 ? "key is" : "keys are"} not shown.`);
+    const { moreKeys } = data;
+    this.#more.hidden = moreKeys === 0;
+    write(this.#more, `${count(moreKeys)} more ${moreKeys === 1 ? "key is" : "keys are"} not shown.`);
     this.#chart.paint(data, frame);
   }
 
@@ -228,7 +228,7 @@ class TableBody {
     const parts = head === null ? [] : [element("thead", "", row("th", head))];
     this.#table.replaceChildren(...parts, element("tbody", "", ...rows.map((cells) => row("td", cells))));
     this.#more.hidden = more === 0;
-    write(this.#more, `${more} more rows are not shown.`);
+    write(this.#more, `${count(more)} more ${more === 1 ? "row is" : "rows are"} not shown.`);
   }
 }
 

@@ -6,13 +6,13 @@
 import { write } from "../dom.js";
 import { clip, oneLine } from "../format.js";
 import { BODIES } from "./bodies.js";
-import { spanText } from "./value.js";
+import { spanText } from "../value.js";
 
 /** @typedef {import("./bodies.js").Body} Body */
 /** @typedef {import("./bodies.js").Surroundings} Surroundings */
 /** @typedef {import("./chart.js").Frame} Frame */
 /** @typedef {import("./producer_data.js").ProducerData} ProducerData */
-/** @typedef {import("./value.js").Kind} Kind */
+/** @typedef {import("../value.js").Kind} Kind */
 
 /** Least time between two paintings of a card: faster figures cannot be read. */
 const PAINT_INTERVAL_MS = 100;
@@ -20,8 +20,6 @@ const PAINT_INTERVAL_MS = 100;
 const AGE_SHOWN_MS = 10_000;
 /** Characters of a title: control characters take several. */
 const MAX_TITLE_CHARS = 120;
-
-let cards = 0;
 
 export class Card {
   element = document.createElement("article");
@@ -43,7 +41,6 @@ export class Card {
   constructor(data, surroundings) {
     this.data = data;
     this.#surroundings = surroundings;
-    this.#title.id = `card-${(cards += 1)}`;
     this.#age.className = "age";
     this.#body.className = "body";
     this.#full.type = "button";
@@ -53,7 +50,6 @@ export class Card {
     const head = document.createElement("header");
     head.append(this.#title, this.#age, this.#full);
     this.element.className = "card";
-    this.element.setAttribute("aria-labelledby", this.#title.id);
     this.element.append(head, this.#body);
     this.#paintTitle();
   }
@@ -74,9 +70,12 @@ export class Card {
   #paintTitle() {
     const title = oneLine(this.data.title);
     const name = oneLine(this.data.name);
-    write(this.#title, clip(title, MAX_TITLE_CHARS));
+    const shown = clip(title, MAX_TITLE_CHARS);
+    if (this.#title.textContent === shown) return;
+    this.#title.textContent = shown;
     this.#title.title = title === name ? title : `${title} (${name})`;
-    this.#full.setAttribute("aria-label", `Full screen: ${clip(title, MAX_TITLE_CHARS)}`);
+    this.element.setAttribute("aria-label", shown);
+    this.#full.setAttribute("aria-label", `Full screen: ${shown}`);
   }
 
   /** @param {Frame} frame */
@@ -101,7 +100,7 @@ export class Card {
   }
 
   async #toggleFullScreen() {
-    if (document.fullscreenElement === this.element) await document.exitFullscreen();
+    if (this.element.matches(":fullscreen")) await document.exitFullscreen();
     // A browser that forbids it leaves the card as it is.
     else await this.element.requestFullscreen?.().catch(() => undefined);
   }

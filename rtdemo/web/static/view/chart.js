@@ -4,13 +4,13 @@
  * @module view/chart
  */
 import { write } from "../dom.js";
-import { oneLine } from "../format.js";
+import { NONE, oneLine } from "../format.js";
 import { ChartCanvas } from "../canvas.js";
 import { axis, extent } from "./axis.js";
 import { drawLineChart } from "./line_chart.js";
 import { drawStateChart } from "./state_chart.js";
 import { MAX_LINES } from "./producer_data.js";
-import { numberText, spanText } from "./value.js";
+import { numberText, spanText } from "../value.js";
 
 /** @typedef {import("./line_chart.js").Plot} Plot */
 /** @typedef {import("./line_chart.js").Stroke} Stroke */
@@ -24,7 +24,7 @@ import { numberText, spanText } from "./value.js";
  * @property {boolean} paused
  */
 
-/** Colours of lines: base.css and cards.css have them. After these they are dashed. */
+/** Colours of lines: view/page.css has them. After these they are dashed. */
 const COLOURS = 6;
 const DASH = [5, 4];
 /** Steps of the arrow keys, of the charts' width. */
@@ -46,7 +46,6 @@ export class Chart {
   #canvas;
   #readout = document.createElement("p");
   #announce;
-  #changed;
   #drawn = "";
   #dataVersion = -1;
   #drawnAt = 0;
@@ -59,12 +58,17 @@ export class Chart {
   #to = 1;
   /** Moment of the read-out. @type {number | null} */
   #cursor = null;
+  /** Where the pointer is, as a part of the width: the moment that it points at moves on. @type {number | null} */
+  #pointer = null;
   /** @type {ProducerData | null} */
   #data = null;
+  /** @type {Frame | null} */
+  #frame = null;
+  #isDue = false;
 
   /**
    * @param {(text: string) => void} announce to screen readers
-   * @param {() => void} changed requests a painting
+   * @param {() => void} changed requests a painting: the chart's size or colours are others
    */
   constructor(announce, changed) {
     const canvas = document.createElement("canvas");
@@ -79,11 +83,10 @@ export class Chart {
     this.#readout.hidden = true;
     this.element.append(canvas, this.#readout);
     this.#announce = announce;
-    this.#changed = changed;
     this.#canvas = new ChartCanvas(canvas, changed);
     this.element.addEventListener("pointermove", (event) => this.#point(event));
-    this.element.addEventListener("pointerleave", () => this.#move(null));
-    this.element.addEventListener("blur", () => this.#move(null));
+    this.element.addEventListener("pointerleave", () => this.#leave());
+    this.element.addEventListener("blur", () => this.#leave());
     this.element.addEventListener("keydown", (event) => this.#press(event));
   }
 
@@ -100,15 +103,17 @@ export class Chart {
     const step = span / Math.max(1, Math.round(width));
     const to = (Math.floor(frame.edge / step) + 1) * step;
     const columns = Math.floor((data.at ?? 0) / step);
-    const key = [to, columns, data.kind, data.description.low, data.description.high, this.#canvas.version, this.#cursor];
+    const key = [to, columns, data.kind, data.description.low, data.description.high, this.#canvas.version];
     const drawn = `${key.join(" ")} ${data.series.lines} ${frame.paused} ${span} ${data.series.length === 0}`;
     const isSame = drawn === this.#drawn;
     if (isSame && (data.version === this.#dataVersion || Math.abs(frame.now - this.#drawnAt) < REDRAW_MS)) return;
     this.#drawn = drawn;
     this.#dataVersion = data.version;
     this.#drawnAt = frame.now;
-    this.#data = data;
+    [this.#data, this.#frame] = [data, frame];
     [this.#from, this.#to] = [to - span, to];
+    if (this.#pointer !== null) this.#cursor = this.#from + this.#pointer * span;
+    else if (this.#cursor !== null) this.#cursor = Math.max(this.#cursor, this.#from);
     this.#draw(data, frame);
     this.#describe(data, frame);
   }
@@ -161,8 +166,13 @@ export class Chart {
   #point(event) {
     if (this.#plot === null) return;
     const x = event.clientX - this.element.getBoundingClientRect().left - this.#plot.left;
-    const part = Math.min(Math.max(x / this.#plot.width, 0), 1);
-    this.#move(this.#from + part * (this.#to - this.#from));
+    this.#pointer = Math.min(Math.max(x / this.#plot.width, 0), 1);
+    this.#move(this.#from + this.#pointer * (this.#to - this.#from));
+  }
+
+  #leave() {
+    this.#pointer = null;
+    this.#move(null);
   }
 
   /** @param {KeyboardEvent} event */
@@ -183,6 +193,7 @@ export class Chart {
     if (move === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.key !== "Escape") event.preventDefault();
     const to = move();
+    this.#pointer = null;
     this.#move(to === null ? null : Math.min(Math.max(to, this.#from), this.#to));
     if (to !== null) this.#announce(this.#readout.textContent ?? "");
   }
@@ -192,7 +203,13 @@ export class Chart {
     if (cursor === this.#cursor) return;
     this.#cursor = cursor;
     this.#showReadout();
-    this.#changed();
+    // Sooner than the cards are painted: the mark follows the pointer.
+    if (this.#isDue) return;
+    this.#isDue = true;
+    requestAnimationFrame(() => {
+      this.#isDue = false;
+      if (this.#data !== null && this.#frame !== null) this.#draw(this.#data, this.#frame);
+    });
   }
 
   #showReadout() {
@@ -254,6 +271,7 @@ function nearer(at, after, moment) {
 /** @param {number} at milliseconds since the epoch */
 export function clockText(at) {
   const date = new Date(at);
+  if (Number.isNaN(date.getTime())) return NONE;
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map((each) => String(each).padStart(2, "0")).join(":");
 }
 

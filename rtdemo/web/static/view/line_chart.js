@@ -3,7 +3,7 @@
  * Draws numbers over time: a line for each key, gaps where there is no value, and the moment of the read-out.
  * @module view/line_chart
  */
-import { numberText } from "./value.js";
+import { numberText } from "../value.js";
 
 /** @typedef {import("../canvas.js").Palette} Palette */
 /** @typedef {import("./axis.js").Axis} Axis */

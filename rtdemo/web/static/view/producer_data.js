@@ -4,10 +4,10 @@
  * @module view/producer_data
  */
 import { Series } from "./series.js";
-import { decimalsOf, kindOf } from "./value.js";
+import { decimalsOf, kindOf } from "../value.js";
 
 /** @typedef {import("../message.js").Message} Message */
-/** @typedef {import("./value.js").Kind} Kind */
+/** @typedef {import("../value.js").Kind} Kind */
 
 /**
  * @typedef {object} Description
@@ -209,7 +209,8 @@ export class ProducerData {
     this.moreKeys = more + Math.max(0, given.length - MAX_COUNTED_KEYS);
     this.newest = this.keys.map((key) => {
       const value = Object.hasOwn(values, key) ? values[key] : null;
-      return typeof value === "number" ? value : NaN;
+      // The server sends no infinity, but JSON can: 1e999.
+      return typeof value === "number" && Number.isFinite(value) ? value : NaN;
     });
     this.newest.forEach((value, line) => {
       if (Number.isNaN(value)) return;

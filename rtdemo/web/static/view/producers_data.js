@@ -55,6 +55,47 @@ export class ProducersData {
     return data !== known;
   }
 
+  /**
+   * Take a message of the page itself, which the connection sends again.
+   * @param {Message} message
+   * @param {import("./producer_data.js").Description} description
+   * @param {number} now milliseconds since the epoch, by the server's clock
+   */
+  takeProvisional(message, description, now) {
+    this.take(message, now);
+    const data = this.byName.get(message.producer);
+    data?.describe(description);
+    data?.expectAll();
+  }
+
+  /** The connection was interrupted. Shared messages will follow without a gap. */
+  interrupt() {
+    for (const data of this.byName.values()) if (!data.isShared) data.interrupt();
+  }
+
+  /** The past will be sent again, and what came after it may be missing. */
+  expectPast() {
+    for (const data of this.byName.values()) {
+      data.interrupt();
+      if (data.isShared) data.expectPast();
+    }
+  }
+
+  /** Forget the past of which more will be sent. */
+  forgetShared() {
+    for (const data of this.byName.values()) if (data.isShared) data.forget();
+  }
+
+  /**
+   * Return the time of the oldest point of all.
+   * @param {number} now returned if there is none, milliseconds since the epoch
+   */
+  oldest(now) {
+    let oldest = now;
+    for (const { series } of this.byName.values()) if (series.length > 0) oldest = Math.min(oldest, series.at[0]);
+    return oldest;
+  }
+
   /** @param {string} name */
   #admitted(name) {
     if (this.#picked === null ? this.#hidden.has(name) : !this.#picked.has(name)) return undefined;

@@ -1,9 +1,9 @@
 // @ts-check
 /**
  * Kinds of values, and numbers as readers see them. Pure.
- * @module view/value
+ * @module value
  */
-import { NONE, clip, oneLine } from "../format.js";
+import { NONE, clip, oneLine } from "./format.js";
 
 /**
  * How a value is shown: a number or a dict of numbers as a chart, a bool as a state with its history, a text as lines, and
@@ -112,4 +112,15 @@ export function jsonText(value) {
   if (typeof value === "number") return numberText(value, decimalsOf(value));
   if (value === null || value === undefined) return NONE;
   return oneLine(clip(JSON.stringify(value), MAX_JSON_CHARS));
+}
+
+/**
+ * Return a message's text for a list: a dict of numbers by its keys, and anything else as the server has written it.
+ * @param {import("./message.js").Message} message
+ */
+export function lineText({ message, value }) {
+  if (kindOf(value) !== "lines") return message;
+  return Object.entries(/** @type {object} */ (value))
+    .map(([key, number]) => `${key} ${jsonText(number)}`)
+    .join(", ");
 }
