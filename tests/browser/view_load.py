@@ -15,9 +15,9 @@ The lines:
 - `closed`, `open`: the page's own figures, with the view closed and open.
 - `A/A`: the verdicts beside the charts.
 
-The exit code is 1 if a task was longer than 50 ms, the heap grew by more than 5 MiB in the time after its
-first minute, there were fewer than 55 frames a second, or a verdict named a side. Run it on a quiet
-machine with two cores or more.
+The exit code is 1 if a task was longer than 50 ms, the heap grew by more than 5 MiB after the first
+minute, there were fewer than 55 frames a second, or a verdict named a side. Run it on a quiet machine
+with two cores or more.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def joined(kind: str) -> dict[str, list[str]]:
 
 
 def test_modules_of_the_pages_are_joined() -> None:
-    """Each is in a page's script once, after those that it imports, and nothing is left of its imports."""
+    """Each is in a page's script once, after those that it imports; nothing is left of its imports."""
     found = joined(".js")
     for entry, order in found.items():
         assert order[-1] == f"{entry}.js"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -70,7 +71,7 @@ async def view(server: Server, query: str = "", **headers: str) -> tuple[httpx.R
     return response, Rows(response.text)
 
 
-async def publish(server: Server, *messages: dict[str, object]) -> None:
+async def publish(server: Server, *messages: dict[str, Any]) -> None:
     async with httpx.AsyncClient() as http:
         for start in range(0, len(messages), 100):
             batch = list(messages[start : start + 100])

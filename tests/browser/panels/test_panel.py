@@ -130,6 +130,6 @@ async def test_values_are_shown_as_values(page: Page) -> None:
         sockets[0].send(json.dumps({"message": text, "sentAt": 0, "producer": "x", "value": value}))
     await expect(panel.texts.nth(1)).to_have_text("21.5 °C")
     await expect(panel.texts.nth(1)).to_have_css("text-align", "right")
-    await expect(panel.texts.first).to_have_text("user 12.5, system –")
+    await expect(panel.texts.first).to_have_text(f"user 12.5, system {NONE}")
     await panel.rows.first.focus()
     await expect(panel.texts.first).to_have_text(json.dumps(numbers))

@@ -12,6 +12,7 @@ from playwright.async_api import Locator, Page, WebSocketRoute, expect
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.browser.conftest import MARKUP, Serve
+from tests.browser.panel import NONE
 from tests.browser.view.conftest import OpenView, Publish
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -19,13 +20,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 HOSTILE = f"""
 from rtdemo import producer
 
-@producer(every=1, shared=True, title={MARKUP!r} + "\\u202e", unit="<b>", low=0, high=1e-300)
+@producer(every=1, shared=True, title={MARKUP!r}, unit="<b>", low=0, high=1e-300)
 def level():
     return 7.25
 """
 TOO_LONG = "x" * 1024 * 1024
 """A value of 1 MiB: a message has 64 KiB at the most."""
-TIMES = (9e15, -9e15, 1e12 * 1e300, 4e12)
+TIMES = (1e12 * 1e300, 9e15, -9e15, 4e12)
 """Times of messages that no clock shows, and one of the future."""
 
 
@@ -36,7 +37,11 @@ def card(page: Page, title: str) -> Locator:
 async def feed(page: Page) -> WebSocketRoute:
     """Answer the page's WebSocket instead of the server, after a reload."""
     sockets: list[WebSocketRoute] = []
-    await page.route_web_socket("**/*", sockets.append)
+
+    def answer(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+
+    await page.route_web_socket("**/*", answer)
     await page.reload()
     while not sockets:
         await page.wait_for_timeout(10)
@@ -57,9 +62,9 @@ async def test_value_of_1_mib_is_refused_and_the_longest_one_is_a_table(
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.post("/api/publish", json={"producer": "long", "value": TOO_LONG})
     assert answer.status_code == 413
-    await publish("long", list(range(10_000)))
+    await publish("long", list(range(5_000)))
     await expect(card(page, "long").locator("tr")).to_have_count(50)
-    await expect(card(page, "long")).to_contain_text("9,950 more rows are not shown.")
+    await expect(card(page, "long")).to_contain_text("4,950 more rows are not shown.")
     await publish("long", TOO_LONG[:30_000])
     await expect(card(page, "long").locator(".text")).to_have_text([f"{TOO_LONG[:500]}…"])
 
@@ -78,7 +83,7 @@ async def test_keys_that_change_with_each_message(open_view: OpenView, publish: 
     await publish("keys", *({f"k{index}": index, "same": index} for index in range(40)))
     items = card(page, "keys").get_by_role("listitem")
     await expect(items).to_have_count(12)
-    await expect(items.first).to_have_text("k0–")
+    await expect(items.first).to_have_text(f"k0{NONE}")
     await expect(items.filter(has_text="same")).to_have_text("same39")
     await expect(card(page, "keys")).to_contain_text("1 more key is not shown.")
 
@@ -102,33 +107,33 @@ async def test_infinity_is_a_gap(open_view: OpenView) -> None:
     socket.send(message(1.5, 1_000))
     await expect(card(page, "x").locator(".number")).to_have_text("1.5")
     socket.send(message(float("inf"), 2_000))
-    await expect(card(page, "x").locator(".number")).to_have_text("–")
+    await expect(card(page, "x").locator(".number")).to_have_text(NONE)
     socket.send(message(2.5, 3_000))
     await expect(card(page, "x").locator(".number")).to_have_text("2.5")
 
 
 async def test_hostile_names_keys_and_values(open_view: OpenView, publish: Publish) -> None:
-    """They are text in every kind of card; a long name stays readable."""
+    """They are text in every kind of card; a character that changes directions is shown by its code."""
     page = await open_view()
     await publish(MARKUP, {MARKUP: 1})
-    await publish("text", MARKUP)
+    await publish("text", f"{MARKUP}\u202e")
     await publish("table", [{MARKUP: MARKUP}], [MARKUP])
     await publish(("a name of many words " * 4).strip(), 1)
     await expect(page.get_by_role("article")).to_have_count(4)
-    await expect(card(page, "text").locator(".text")).to_have_text([MARKUP])
+    await expect(card(page, "text").locator(".text")).to_have_text([f"{MARKUP}[U+202E]"])
     await injected_nothing(page)
 
 
 async def test_hostile_titles_units_and_bounds(
     open_view: OpenView, serve: Serve, clock: VirtualClock, tmp_path: Path
 ) -> None:
-    """What changes the direction of writing is shown by its code."""
+    """The server refuses a title that is not printable, and the page shows markup as text."""
     plugin = tmp_path / "hostile.py"
     plugin.write_text(HOSTILE)
     served = await serve(files=(plugin,), clock=clock)
     page = await open_view(server=served)
     clock.advance(1)
-    await expect(page.locator(".card h2")).to_have_text(f"{MARKUP}[U+202E]")
+    await expect(page.locator(".card h2")).to_have_text(MARKUP)
     await expect(page.locator(".figure")).to_have_text("7.25 <b>")
     await injected_nothing(page)
 

@@ -68,9 +68,10 @@ async def test_lost_messages_are_said_and_the_past_comes_again(
     await expect(page.locator(".text")).to_have_text(["two", "one"])
     sockets[0].send('{"message":"lost","sentAt":0,"producer":"resume","seq":1,"id":"ff-3","lost":true}')
     await expect(sentence(page)).to_contain_text("Some messages were lost")
+    while len(sockets) < 2:
+        await page.wait_for_timeout(20)
     await publish("note", "three")
     await expect(page.locator(".text")).to_have_text(["three", "two", "one"])
-    assert len(sockets) == 2
 
 
 async def test_producer_that_does_not_exist_yet(
@@ -159,7 +160,7 @@ async def test_values_and_scales_for_readers(page: Page) -> None:
     """Kinds, digits, and round ticks without a negative zero."""
     found = await run(
         page,
-        "view/value",
+        "value",
         """
         const { axis } = await import("/static/view/axis.js");
         const values = [1, true, "a", undefined, { a: 1, b: null }, { a: "x" }, [1], {}, null];
@@ -178,22 +179,3 @@ async def test_values_and_scales_for_readers(page: Page) -> None:
     assert found["ticks"] == [0, 25, 50, 75, 100]
     assert found["flat"]
     assert True not in found["signs"]
-
-
-async def test_twenty_producers_at_50_hz_block_nothing(
-    open_view: OpenView, publish: Publish, server: Server
-) -> None:
-    """No task over 50 ms while 1,000 values a second arrive, after the page has started."""
-    for index in range(20):
-        await publish(f"p{index:02}", *range(50))
-    page = await open_view("?window=60")
-    await expect(page.locator(".card")).to_have_count(20)
-    await page.evaluate(
-        "() => { window.long = []; new PerformanceObserver((list) => long.push(...list.getEntries()"
-        ".map(({ duration }) => duration))).observe({ type: 'longtask' }); }"
-    )
-    for step in range(25):
-        for index in range(20):
-            await publish(f"p{index:02}", step, step + 1)
-    await expect(page.locator(".number").first).to_have_text("25")
-    assert await page.evaluate("long") == []

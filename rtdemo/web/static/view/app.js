@@ -32,6 +32,7 @@ const { dataset } = document.documentElement;
 const options = readOptions(location.search);
 const producers = new ProducersData(options.producers, (dataset.builtIn ?? "").split(","));
 const time = new ServerTime(Number(dataset.now), performance.now());
+/** @type {Painter} */
 const painter = new Painter(() => cards.all, frameAt);
 const announce = (/** @type {string} */ text) => write(part(document, "readout"), text);
 const cards = new Cards(part(document, "cards"), { announce, changed: painter.request });

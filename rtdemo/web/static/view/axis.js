@@ -32,14 +32,26 @@ export function axis(least, most, wanted) {
   }
   const rough = (high - low) / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const factor = STEPS.find((each) => each * power >= rough * 0.999) ?? 10;
-  const step = factor * power;
+  let index = STEPS.findIndex((each) => each * power >= rough * 0.999);
+  // Two ticks at the least: one gives no scale.
+  if (index > 0 && marks(low, high, STEPS[index] * power).length < 2) index -= 1;
+  const step = STEPS[index] * power;
+  const decimals = Math.max(0, -Math.floor(Math.log10(power)) + (STEPS[index] === 2.5 ? 1 : 0));
+  return { low, high, ticks: marks(low, high, step), decimals: Math.min(decimals, 10) };
+}
+
+/**
+ * Return the multiples of a step between two values.
+ * @param {number} low
+ * @param {number} high
+ * @param {number} step
+ */
+function marks(low, high, step) {
   const [first, last] = [Math.ceil(low / step - 1e-6), Math.floor(high / step + 1e-6)];
   const ticks = [];
   // Not -0, which would be written with its sign.
   for (let index = first; index <= last; index += 1) ticks.push(index * step || 0);
-  const decimals = Math.max(0, -Math.floor(Math.log10(power)) + (factor === 2.5 ? 1 : 0));
-  return { low, high, ticks, decimals: Math.min(decimals, 10) };
+  return ticks;
 }
 
 /**

@@ -225,8 +225,10 @@ class TableBody {
     if (data.version === this.#version) return;
     this.#version = data.version;
     const { head, rows, more } = tableOf(data.value);
-    const parts = head === null ? [] : [element("thead", "", row("th", head))];
-    this.#table.replaceChildren(...parts, element("tbody", "", ...rows.map((cells) => row("td", cells))));
+    // A column is on the side that its first value calls for.
+    const classes = (rows[0] ?? []).map((value) => (typeof value === "number" ? "figures" : ""));
+    const parts = head === null ? [] : [element("thead", "", row("th", head, classes))];
+    this.#table.replaceChildren(...parts, element("tbody", "", ...rows.map((cells) => row("td", cells, classes))));
     this.#more.hidden = more === 0;
     write(this.#more, `${count(more)} more ${more === 1 ? "row is" : "rows are"} not shown.`);
   }
@@ -234,29 +236,40 @@ class TableBody {
 
 /**
  * @param {"td" | "th"} tag
- * @param {string[]} cells
+ * @param {unknown[]} cells
+ * @param {string[]} classes of the columns
  */
-function row(tag, cells) {
-  return element("tr", "", ...cells.map((text) => element(tag, "", text)));
+function row(tag, cells, classes) {
+  return element("tr", "", ...cells.map((value, column) => element(tag, classes[column] ?? "", cellText(value))));
+}
+
+/**
+ * Write a whole number without groups: it may be an id.
+ * @param {unknown} value undefined for none
+ */
+function cellText(value) {
+  if (value === undefined) return "";
+  return Number.isSafeInteger(value) ? String(value) : jsonText(value);
 }
 
 /**
  * Lay a value out as a table: a list of dicts by their keys, another list by its places, a dict by its keys.
  * @param {unknown} value
- * @returns {{ head: string[] | null, rows: string[][], more: number }} more: rows that are left out
+ * @returns {{ head: string[] | null, rows: unknown[][], more: number }} more: rows that are left out
  */
 export function tableOf(value) {
-  if (typeof value !== "object" || value === null) return { head: null, rows: [[jsonText(value)]], more: 0 };
-  const all = Array.isArray(value) ? value : Object.entries(value);
+  if (typeof value !== "object" || value === null) return { head: null, rows: [[value]], more: 0 };
+  const all = Array.isArray(value) ? value.map((each, index) => [index + 1, each]) : Object.entries(value);
   const shown = all.slice(0, MAX_ROWS);
   const more = all.length - shown.length;
-  if (!Array.isArray(value)) return { head: null, rows: shown.map(([key, each]) => [jsonText(key), jsonText(each)]), more };
-  if (!shown.every((each) => typeof each === "object" && each !== null && !Array.isArray(each))) {
-    return { head: null, rows: shown.map((each, index) => [String(index + 1), jsonText(each)]), more };
-  }
-  const keys = [...new Set(shown.flatMap((each) => Object.keys(each)))].slice(0, MAX_COLUMNS);
-  const cell = (/** @type {Record<string, unknown>} */ each, /** @type {string} */ key) =>
-    Object.hasOwn(each, key) ? jsonText(each[key]) : "";
-  return { head: keys.map(jsonText), rows: shown.map((each) => keys.map((key) => cell(each, key))), more };
+  const isRecords = Array.isArray(value) && shown.every(([, each]) => isRecord(each));
+  if (!isRecords) return { head: null, rows: shown, more };
+  const keys = [...new Set(shown.flatMap(([, each]) => Object.keys(each)))].slice(0, MAX_COLUMNS);
+  const rows = shown.map(([, each]) => keys.map((key) => (Object.hasOwn(each, key) ? each[key] : undefined)));
+  return { head: keys, rows, more };
 }
 
+/** @param {unknown} value */
+function isRecord(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -7,7 +7,7 @@ import { write } from "../dom.js";
 import { NONE, oneLine } from "../format.js";
 import { ChartCanvas } from "../canvas.js";
 import { axis, extent } from "./axis.js";
-import { drawLineChart } from "./line_chart.js";
+import { drawLineChart, drawNothing } from "./line_chart.js";
 import { drawStateChart } from "./state_chart.js";
 import { MAX_LINES } from "./producer_data.js";
 import { numberText, spanText } from "../value.js";
@@ -134,6 +134,10 @@ export class Chart {
       return;
     }
     const found = extent(series, from, to);
+    if (found.low > found.high) {
+      this.#plot = drawNothing(context, width, height, common);
+      return;
+    }
     const { low, high } = data.description;
     const scale = axis(...bounds(found, low, high), Math.max(MIN_TICKS, Math.round(height / TICK_PX)));
     this.#plot = drawLineChart(context, width, height, { ...common, axis: scale, strokes: this.#colours(series.lines) });
@@ -224,13 +228,12 @@ export class Chart {
 
 /**
  * Return the ends of the scale: the producer's bounds, and all values. Zero is an end if values come near it.
- * @param {{ low: number, high: number }} found infinite if there is none
+ * @param {{ low: number, high: number }} found
  * @param {number | null} low
  * @param {number | null} high
  * @returns {[number, number]}
  */
 function bounds(found, low, high) {
-  if (found.low > found.high) return [low ?? Math.min(0, high ?? 0), high ?? Math.max(1, (low ?? 0) + 1)];
   const room = (found.high - found.low) * HEADROOM;
   const least = low !== null && low <= found.low ? low : found.low - room;
   const most = high !== null && high >= found.high ? high : found.high + room;
@@ -245,7 +248,9 @@ function bounds(found, low, high) {
  */
 export function readoutText({ series, keys, decimals, kind, description }, moment) {
   const after = series.since(moment);
-  const index = after > 0 && (after === series.length || nearer(series.at, after, moment)) ? after - 1 : after;
+  let index = after > 0 && (after === series.length || nearer(series.at, after, moment)) ? after - 1 : after;
+  // The last one of a moment.
+  while (index + 1 < series.length && series.at[index + 1] === series.at[index]) index += 1;
   if (series.length === 0) return `${clockText(moment)}  no value`;
   const texts = keys.map((key, line) => {
     const [low, high] = [series.low[line][index], series.high[line][index]];

@@ -32,6 +32,8 @@ const FOOT_PX = 18;
 const LABEL_GAP_PX = 8;
 const LINE_PX = 1.75;
 const DOT_PX = 2.25;
+/** Radius of the mark on the newest value. */
+const NEWEST_PX = 2.75;
 const FILL_ALPHA = 0.08;
 
 /**
@@ -54,11 +56,31 @@ export function drawLineChart(context, width, height, scene) {
   drawTimes(context, plot, scene);
   context.save();
   context.beginPath();
-  context.rect(plot.left, 0, plot.width + DOT_PX, height - FOOT_PX + 1);
+  context.rect(plot.left, 0, plot.width + NEWEST_PX, height - FOOT_PX + 1);
   context.clip();
   for (let line = 0; line < scene.series.lines; line += 1) drawLine(context, plot, scene, line, y);
   context.restore();
   drawCursor(context, plot, scene);
+  return plot;
+}
+
+/**
+ * Draw the times alone: there is no value to make a scale of.
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} width
+ * @param {number} height
+ * @param {{ start: string, end: string, from: number, to: number, cursor: number | null, palette: Palette }} scene
+ * @returns {Plot}
+ */
+export function drawNothing(context, width, height, scene) {
+  const plot = { left: 0, top: HEAD_PX, width, height: height - HEAD_PX - FOOT_PX };
+  context.font = FONT;
+  context.textBaseline = "alphabetic";
+  drawTimes(context, plot, scene);
+  drawCursor(context, plot, scene);
+  context.fillStyle = scene.palette.quiet;
+  context.textAlign = "center";
+  context.fillText("no values in this time", plot.width / 2, plot.top + plot.height / 2);
   return plot;
 }
 
@@ -152,6 +174,8 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
     path.moveTo(begin, y(low));
     fill?.moveTo(begin, base);
   }
+  // The newest value has a mark, unless a gap or the edge of the chart follows it.
+  const isOpen = begin !== null && stop === series.length;
   end();
   if (fill !== null) {
     context.globalAlpha = FILL_ALPHA;
@@ -165,6 +189,11 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
   context.setLineDash(dash);
   context.stroke(path);
   context.setLineDash([]);
+  if (!isOpen) return;
+  context.fillStyle = colour;
+  context.beginPath();
+  context.arc(last, y(high), NEWEST_PX, 0, 2 * Math.PI);
+  context.fill();
 }
 
 /**

@@ -22,9 +22,7 @@ import { drawCursor, drawTimes } from "./line_chart.js";
  */
 
 const FOOT_PX = 18;
-const MIN_BAR_PX = 28;
-/** Part of the height that the bar has. */
-const BAR = 0.45;
+const BAR_PX = 36;
 const LINE_PX = 2;
 
 /**
@@ -39,17 +37,22 @@ export function drawStateChart(context, width, height, scene) {
   const { series, from, to, now, palette } = scene;
   context.font = "11px system-ui, sans-serif";
   context.textBaseline = "alphabetic";
-  const bar = Math.min(Math.max(MIN_BAR_PX, height * BAR), height - FOOT_PX);
+  const bar = Math.min(BAR_PX, height - FOOT_PX);
   const plot = { left: 0, top: height - FOOT_PX - bar, width, height: bar };
   const x = (/** @type {number} */ at) => plot.left + ((Math.max(at, from) - from) / (to - from)) * plot.width;
   context.fillStyle = palette.ink;
-  for (let index = Math.max(0, series.since(from) - 1); index < series.length && series.at[index] < to; index += 1) {
-    const value = series.high[0][index];
-    if (Number.isNaN(value)) continue;
-    const until = index + 1 < series.length ? series.at[index + 1] : now;
-    const [left, right] = [x(series.at[index]), x(Math.min(until, to))];
-    const size = value > 0 ? bar : LINE_PX;
-    context.fillRect(left, plot.top + bar - size, Math.max(1, right - left), size);
+  const states = series.high[0];
+  for (let index = Math.max(0, series.since(from) - 1); index < series.length && series.at[index] < to;) {
+    const start = index;
+    // One bar for all of a state: their seams would show.
+    while (index < series.length && states[index] === states[start]) index += 1;
+    if (Number.isNaN(states[start])) index += 1;
+    else {
+      const until = index < series.length ? series.at[index] : now;
+      const [left, right] = [Math.round(x(series.at[start])), Math.round(x(Math.min(until, to)))];
+      const size = states[start] > 0 ? bar : LINE_PX;
+      context.fillRect(left, plot.top + bar - size, Math.max(1, right - left), size);
+    }
   }
   drawTimes(context, plot, scene);
   drawCursor(context, plot, { ...scene, palette: { ...palette, ink: palette.waiting } });
