@@ -124,7 +124,9 @@ async def program(
         try:
             await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
         except TimeoutError:
-            process.kill()
+            # It may end meanwhile.
+            with suppress(ProcessLookupError):
+                process.kill()
             await process.wait()
 
 
