@@ -15,7 +15,7 @@ from rtdemo.cli.request_headers import request_headers
 from rtdemo.errors import printable
 from rtdemo.lab import address as addresses
 from rtdemo.lab.address import Address
-from rtdemo.lab.follow import Follower
+from rtdemo.lab.follow import Follower, stop_at_redirects
 from rtdemo.lab.request_headers import middlewares
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.message import DECODE_ERRORS, Message
@@ -50,7 +50,8 @@ async def _print_messages(
     address: Address, transport: Transport, producers: str | None, as_json: bool
 ) -> None:
     timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(timeout=timeout, middlewares=middlewares(address)) as http:
+    around = (*middlewares(address), stop_at_redirects)
+    async with aiohttp.ClientSession(timeout=timeout, middlewares=around) as http:
         follower = Follower(http, address, transport, producers, _report)
         async with aclosing(follower.texts()) as texts:
             async for text in texts:

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from rtdemo.errors import ServerError, network_reason
+from rtdemo.errors import ServerError, network_reason, printable
 from rtdemo.lab.address import Address
 from rtdemo.lab.event_stream import EventParser
 from rtdemo.protocol.client import Transport
@@ -23,6 +23,8 @@ CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 90.0
 """Time without a byte after which a connection counts as lost; rtdemo sends something every 25 s."""
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_LOCATION_CHARS = 200
+"""Characters of an address to which a server redirects that are shown."""
 NEW_TOKEN = "give a new login token with --token"  # noqa: S105 - a sentence
 """What to do after a token has expired."""
 LOGIN_STATUSES = (401,)
@@ -160,6 +162,25 @@ class Follower:
     async def _chunk(answer: aiohttp.ClientResponse) -> bytes:
         async with asyncio.timeout(SILENCE_TIMEOUT_S):
             return await answer.content.readany()
+
+
+async def stop_at_redirects(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Report a redirect instead of following it, as a middleware of a session.
+
+    A WebSocket is not redirected (WHATWG WebSockets section 2), and no command of rtdemo but `conform`
+    follows: its user should know which server it is about.
+
+    Raises:
+        ServerError: with the address to give.
+    """
+    answer = await handler(request)
+    if 300 <= answer.status < 400 and (location := answer.headers.get("Location")):
+        answer.close()
+        there = printable(location.partition("?")[0][:MAX_LOCATION_CHARS])
+        raise ServerError(str(request.url), f"redirects to {there}", "give that address")
+    return answer
 
 
 def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) -> ServerError:

@@ -14,6 +14,7 @@ import pytest
 from rtdemo.lab import address, http2
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.websocket_client import open_socket
+from rtdemo.lab.http2_exchange import Exchange, Http2Error, ResetError
 from tests.cluster.process import Process
 from tests.lab.doctor.doctor_run import served
 from tests.lab.doctor.test_network import behind_tls, certify, port_of
@@ -57,7 +58,7 @@ async def behind_haproxy(folder: Path, server: int) -> AsyncIterator[str]:
         await process.stop()
 
 
-async def body(exchange: http2.Exchange) -> bytes:
+async def body(exchange: Exchange) -> bytes:
     return b"".join([chunk.data async for chunk in exchange])
 
 
@@ -120,7 +121,7 @@ async def test_server_that_breaks_the_protocol(answer: bytes, words: str) -> Non
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         given = address.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        with pytest.raises(http2.Http2Error, match=words):
+        with pytest.raises(Http2Error, match=words):
             async with http2.connect(given, None):
                 pass
 
@@ -148,10 +149,10 @@ async def test_goaway_and_reset_are_visible() -> None:
                 connection.request("GET", "/a") as first,
                 connection.request("GET", "/b") as second,
             ):
-                with pytest.raises(http2.ResetError, match="REFUSED_STREAM"):
+                with pytest.raises(ResetError, match="REFUSED_STREAM"):
                     await first.head()
-                with pytest.raises(http2.Http2Error, match="ENHANCE_YOUR_CALM"):
+                with pytest.raises(Http2Error, match="ENHANCE_YOUR_CALM"):
                     await second.head()
-            with pytest.raises(http2.Http2Error, match="no further request"):
+            with pytest.raises(Http2Error, match="no further request"):
                 async with connection.request("GET", "/c"):
                     pass

@@ -433,6 +433,15 @@ def complaints(setup: Setup, facts: Facts, report: Mapping[str, Any]) -> Iterato
     yield from _sizes(facts, faults)
     yield from _words(setup, facts, report)
     yield from _repeated(faults)
+    yield from _exit_code(report)
+
+
+def _exit_code(report: Mapping[str, Any]) -> Iterator[Complaint]:
+    """Yield an exit code that a script would misread."""
+    has_failed = any(check["verdict"] == "fail" for check in report["checks"])
+    wanted = (1 if has_failed else 0) if report.get("couldRun", True) else 2
+    if report.get("exitCode", wanted) != wanted:
+        yield Complaint("wrong", f"exit code {report['exitCode']}", f"it has to be {wanted}")
 
 
 def _limits(facts: Facts, checks: list[Mapping[str, Any]]) -> Iterator[Complaint]:

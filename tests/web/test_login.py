@@ -152,6 +152,14 @@ async def test_ticket_opens_one_connection(server: Server, connect: Connect, tra
     assert sorted(answer.status_code for answer in answers) == [200, 401, 401, 401, 401]
 
 
+async def test_head_uses_up_no_ticket(server: Server) -> None:
+    """It opens no stream: what looks at a link before a browser opens it must not cost the link."""
+    given = await ticket(server)
+    assert (await ask(server, "HEAD", f"/api/sse?ticket={given}")).status_code == 401
+    assert (await ask(server, "HEAD", f"/api/sse?ticket={given}", **bearer(token()))).status_code == 200
+    assert (await ask(server, "GET", f"/api/sse?ticket={given}")).status_code == 200
+
+
 @pytest.mark.parametrize("given", ["", "x", "x" * 5000, "%ED%B2%80", "%00", "é", "../../etc/passwd"])
 async def test_text_that_is_no_ticket_is_refused(server: Server, given: str) -> None:
     """With 401, whatever it is; a token is no ticket, either."""

@@ -64,6 +64,8 @@ class Context:
         round_trip: shortest time from a request to its answer, in ms.
         fastest: of all messages, the least arrival by the local clock minus sending by the server's,
             in ms; it has the difference of the clocks.
+        lateness: of this machine's own timers while messages were recorded, in ms: the usual one of the
+            quietest recording. None before the first.
         monitors: normal streams, open for the whole run.
         deliveries: what `events.examine` found, by transport and HTTP version.
         open_connections: HTTP/1.1 connections with a stream or a WebSocket that are open now.
@@ -98,6 +100,7 @@ class Context:
     time_is_cached: bool = False
     round_trip: float = 0.0
     fastest: float | None = None
+    lateness: float | None = None
     monitors: dict[Key, StreamMonitor] = field(default_factory=dict)
     deliveries: dict[Key, Any] = field(default_factory=dict)
     open_connections: int = 0
@@ -168,7 +171,8 @@ class Context:
 
     def cookie_headers(self) -> dict[str, str]:
         """Return the header with the cookies of the server, or none."""
-        cookies = "; ".join(f"{morsel.key}={morsel.value}" for morsel in self.http.cookie_jar)
+        # As it was sent: a value that is unquoted may have line ends.
+        cookies = "; ".join(f"{morsel.key}={morsel.coded_value}" for morsel in self.http.cookie_jar)
         return {"Cookie": cookies} if cookies else {}
 
     def url(self, path: str) -> str:

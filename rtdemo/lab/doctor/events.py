@@ -6,6 +6,8 @@ import asyncio
 import math
 from typing import NamedTuple
 
+from rtdemo.lab.busy import BusyWatch
+from rtdemo.lab.content_coding import Decoder
 from rtdemo.lab.doctor import clock, fixes
 from rtdemo.lab.doctor.context import Context, Key, ok
 from rtdemo.lab.doctor.delivery import (
@@ -26,7 +28,7 @@ from rtdemo.lab.doctor.errors import (
     StreamError,
     describe,
 )
-from rtdemo.lab.doctor.exchange import BROWSER_CODINGS, Decoder
+from rtdemo.lab.doctor.exchange import BROWSER_CODINGS
 from rtdemo.lab.doctor.websocket_client import RefusedError
 
 SIZES = (100, 100, 6 * 1024, 64 * 1024, 100)
@@ -38,6 +40,8 @@ MAX_SILENCE_S = 8
 """The same on a slow line, which takes longer for the largest message."""
 TRIES = 3
 """Recordings until one shows no accidental delay: a busy machine delays some messages, not all."""
+BUSY_FACTOR = 4
+"""A delay that is this many times as long as those of this machine's own timers is not of its making."""
 SAME_AGE_S = 1.5
 """Seconds by which the ages of two connections may differ if both were cut because of their age."""
 
@@ -73,7 +77,13 @@ async def examine(context: Context) -> None:
         wanted = [key for key in keys if _is_unclear(context.deliveries.get(key), number)]
         if not wanted:
             break
-        found = await asyncio.gather(*(_record(context, key, silence) for key in wanted))
+        busy = BusyWatch()
+        try:
+            found = await asyncio.gather(*(_record(context, key, silence) for key in wanted))
+        finally:
+            busy.stop()
+        late = busy.usual_delay_s * 1000
+        context.lateness = late if context.lateness is None else min(context.lateness, late)
         for key, recorded in zip(wanted, found, strict=True):
             _keep_better(context, key, recorded)
         slow = [d.judgement.rate for d in context.deliveries.values() if isinstance(d, Delivery)]
@@ -91,6 +101,9 @@ async def examine(context: Context) -> None:
 
 _BLOCKING = ("until next", "until end", "until size", "incomplete")
 """Kinds of faults that make other checks of the same transport meaningless."""
+_UNCLEAR = ((*_BLOCKING, "cut", "clumped", "slow"), ("clumped",))
+"""By the number of recordings, less one: kinds that a further one may show to be an accident. What two
+have alike is none, except a short delay of each message."""
 
 
 def _is_unclear(found: Found | None, tries: int) -> bool:
@@ -98,12 +111,11 @@ def _is_unclear(found: Found | None, tries: int) -> bool:
 
     Arguments:
         found: the best one; None if there is none yet.
-        tries: number of recordings. On a slow line a second one, with a longer silence, is enough.
+        tries: number of recordings.
     """
     if found is None:
         return True
-    kinds = ("clumped", "slow") if tries == 1 else ("clumped",)
-    return isinstance(found, Delivery) and found.judgement.kind in kinds
+    return isinstance(found, Delivery) and found.judgement.kind in _UNCLEAR[tries - 1]
 
 
 async def _record(context: Context, key: Key, silence: int) -> Found:
@@ -244,6 +256,9 @@ def _diagnose(context: Context, key: Key, found: Delivery) -> Diagnosis:
         return ok(seen, **figures)
     if kind in ("cut", "incomplete"):
         return _diagnose_cut(context, key, recording, figures)
+    if kind in ("slow", "clumped") and delay < BUSY_FACTOR * (context.lateness or 0.0):
+        late = f"its own timers are {_time(context.lateness or 0.0)} late"
+        raise NotTestedError(f"this machine is too busy, {late}; run doctor on a quiet one")
     if kind == "slow":
         if not is_sse and _is_slow(context):
             raise NotJudgedError("SSE events")

@@ -187,6 +187,9 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "Apache": "remove RequestReadTimeout and connectiontimeout; check whether it restarts often",
         "Google load balancer": "raise the timeout of the backend service: it counts the whole stream",
     },
+    "closed by the server": {
+        "": "the code is rtdemo's own: look into its log",
+    },
     "resume": {
         "": "configure the proxy to forward the header Last-Event-ID and the query",
         "nginx": "remove proxy_set_header Last-Event-ID and proxy_pass_request_headers off",
@@ -302,7 +305,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
 OF_SERVER = frozenset(
     (
         *("certificate name", "certificate untrusted", "trust in proxies", "short heartbeat", "log"),
-        *("silent drop", "no answer"),
+        *("silent drop", "no answer", "closed by the server"),
         *("slow", "clock", "backend", "sign in", "login"),
     )
 )

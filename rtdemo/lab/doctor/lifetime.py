@@ -8,10 +8,17 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from rtdemo.lab.doctor.context import Context, ok
-from rtdemo.lab.doctor.errors import Diagnosis, NotJudgedError, NotTestedError, StreamError, describe
+from rtdemo.lab.doctor.errors import (
+    Diagnosis,
+    EndedError,
+    NotJudgedError,
+    NotTestedError,
+    StreamError,
+    describe,
+)
 from rtdemo.lab.doctor.events import SAME_AGE_S
 from rtdemo.lab.doctor.monitor import STREAM_ERRORS, StreamMonitor, texts
-from rtdemo.lab.doctor.websocket_client import open_socket
+from rtdemo.lab.doctor.websocket_client import ClosedError, open_socket
 from rtdemo.lab.server_clock import now
 from rtdemo.protocol.client import Transport
 
@@ -22,6 +29,15 @@ CHATS = 25
 _HEARTBEAT_MARGIN = 1.2
 """A limit must be this many times the heartbeat, so that a late heartbeat is still in time."""
 _MIN_SUGGESTED_LIMIT_S = 60
+_MIN_STREAM_S = 1.0
+"""Seconds for which a stream lasts at least that a server ends on purpose."""
+
+_OWN_CLOSE_CODES = {
+    1008: "a limit, or a token that has expired",
+    1011: "an internal error",
+    1013: "the client received too slowly",
+}
+"""Close codes that only the server has a reason for; a proxy cuts, or sends 1001."""
 
 SilenceTest = Callable[[Context, str, int], Awaitable[bool]]
 
@@ -239,6 +255,13 @@ async def life(context: Context, version: str, transport: Transport) -> Diagnosi
     if silence > context.heartbeat(transport):
         context.require(transport, version)
     seen = f"a busy connection {describe(monitor.error)} at the age of {monitor.lifetime:.1f} s"
-    seen += f", {silence:.1f} s after its last message"
     figures["afterS"] = round(monitor.lifetime, 1)
+    if isinstance(monitor.error, ClosedError) and monitor.error.code in _OWN_CLOSE_CODES:
+        seen += f": {_OWN_CLOSE_CODES[monitor.error.code]}"
+        return context.fault("ws-cut", seen, "closed by the server", figures)
+    seen += f", {silence:.1f} s after its last message"
+    is_in_order = isinstance(monitor.error, EndedError) and monitor.lifetime > _MIN_STREAM_S
+    if is_in_order and not context.address.is_whole:
+        seen += "; this is no fault if the server ends its streams so"
+        return context.warning("age-cut", seen, "age", figures)
     return context.fault("age-cut", seen, "age", figures)

@@ -27,6 +27,7 @@ class Fault:
         holds: until what it holds data of event streams: `next`, `end` or a number of bytes.
         client_silence: seconds after which it cuts a WebSocket whose client has sent nothing.
         refuses_above: event streams at the same time, above which it answers 503.
+        stalls: seconds for which it forwards nothing of the first probe, once.
     """
 
     removes: str = ""
@@ -38,6 +39,7 @@ class Fault:
     holds: str = ""
     client_silence: float = 0
     refuses_above: int = 0
+    stalls: float = 0
 
 
 class Held:
@@ -80,6 +82,7 @@ class Connection:
 
     def __init__(self, fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._fault = fault
+        self.stall_s = 0.0
         self._reader, self._writer = reader, writer
         self._removed = re.compile(rf"(?im)^{fault.removes}:.*\r\n".encode()) if fault.removes else None
         self._last_data = self._last_sent = asyncio.get_running_loop().time()
@@ -119,6 +122,9 @@ class Connection:
             if fault.max_bytes and len(data) > fault.max_bytes:
                 return
             is_stream |= EVENT_STREAM in data
+            if is_stream and b'"producer": "probe"' in data:
+                await asyncio.sleep(self.stall_s)
+                self.stall_s = 0.0
             if held is not None and is_stream:
                 held.add(data)
             else:
@@ -149,6 +155,7 @@ async def middlebox(server: str, **fault: Any) -> AsyncIterator[str]:
     """
     does = Fault(**fault)
     streams: list[bool] = []
+    stalls = [does.stalls] if does.stalls else []
     tasks: list[asyncio.Task[None]] = []
     writers: list[asyncio.StreamWriter] = []
 
@@ -164,7 +171,10 @@ async def middlebox(server: str, **fault: Any) -> AsyncIterator[str]:
         target = does.reconnects_to if is_resuming else server
         streams.append(is_stream)
         try:
-            await Connection(does, reader, writer).run(int(target.rpartition(":")[2]), first)
+            connection = Connection(does, reader, writer)
+            if b"probe=1" in first and stalls:
+                connection.stall_s = stalls.pop()
+            await connection.run(int(target.rpartition(":")[2]), first)
         finally:
             streams.remove(is_stream)
 

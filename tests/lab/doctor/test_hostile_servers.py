@@ -21,6 +21,12 @@ ANSWERS = {
     "no gzip": STREAM + b"Content-Encoding: gzip\r\n\r\n" + NOISE,
     "wrong handshake": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n" + NOISE,
     "deep JSON": JSON + b"[" * 100_000,
+    "huge numbers": JSON
+    + json.dumps({"headers": {}, "now": 10**400, "heartbeat": 10**400, "sseHeartbeat": -1}).encode(),
+    "events of no time": STREAM
+    + b"\r\n"
+    + b'data: {"producer": "probe", "client": "a", "sentAt": 1%s}\n\n' % (b"0" * 400) * 10,
+    "incomplete error": b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 1000\r\n\r\n<html>",
     "wrong types": JSON
     + json.dumps({"headers": {"a": 1}, "http": 5, "forwarding": 7, "heartbeat": "x"}).encode(),
     "no address": b"HTTP/1.1 302 Found\r\nLocation: http://[::bad/\r\nContent-Length: 0\r\n\r\n",

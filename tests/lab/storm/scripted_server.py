@@ -136,5 +136,5 @@ async def run_storm(
     address = addresses.parse(f"http://127.0.0.1:{server.port}/stream")
     settings = StormSettings(clients, ("sse",), {"sse": rule}, seconds=seconds)
     storm = Storm("", address.origin, machine.environment(""), settings)
-    await StormRun(storm, address, server, lambda _line: None, lambda _line: None, SETTLE_S).run()
+    await StormRun(storm, address, server, lambda _line: None, SETTLE_S).run()
     return storm

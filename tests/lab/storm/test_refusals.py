@@ -83,6 +83,12 @@ def test_process_that_does_not_listen_on_the_port(listening: int, stranger: int)
     assert "neither" in refusal(f"http://127.0.0.1:{free_port()}", "--pid", listening)
 
 
+def test_process_that_listens_at_another_address(listening: int) -> None:
+    """It has the port, but no client of the URL reaches it."""
+    sentence = refusal(f"http://127.0.0.2:{PORT}", "--pid", listening)
+    assert f"listens on port {PORT}, but not at 127.0.0.2; give its own address" in sentence
+
+
 def test_proxy_before_the_server(listening: int, stranger: int) -> None:
     """With --server-port the URL may have another port; the process is checked all the same."""
     assert f"port {PORT}; give --pid {listening}" in refusal(
@@ -184,7 +190,7 @@ async def test_server_is_closed_even_if_storm_fails_at_its_end(monkeypatch: pyte
     server.description = "a server"
     settings = StormSettings(clients=1, transports=("sse",), backoffs={"sse": "page"})
     found = Storm("", URL, Environment("0", "3", "here", 2, ""), settings)
-    run = StormRun(found, parse(URL), server, lambda _: None, lambda _: None)
+    run = StormRun(found, parse(URL), server, lambda _: None)
     with pytest.raises(asyncio.CancelledError):
         await run.run()
     assert server.is_closed
