@@ -18,6 +18,7 @@ from rtdemo.lab.http2_exchange import Exchange, Http2Error, ResetError
 from tests.cluster.process import Process
 from tests.lab.doctor.doctor_run import served
 from tests.lab.doctor.test_network import behind_tls, certify, port_of
+from tests.raw_server import raw_server
 from tests.redis_server import free_port
 from tests.system_packages import HAPROXY, require
 
@@ -115,12 +116,9 @@ async def test_server_that_breaks_the_protocol(answer: bytes, words: str) -> Non
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
-        await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        given = address.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with raw_server(serve) as port:
+        given = address.parse(f"http://127.0.0.1:{port}")
         with pytest.raises(Http2Error, match=words):
             async with http2.connect(given, None):
                 pass
@@ -139,11 +137,9 @@ async def test_goaway_and_reset_are_visible() -> None:
             data += await reader.read(4096)
         writer.write(reset + goaway)
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        given = address.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with raw_server(serve) as port:
+        given = address.parse(f"http://127.0.0.1:{port}")
         async with http2.connect(given, None) as connection:
             async with (
                 connection.request("GET", "/a") as first,

@@ -22,6 +22,7 @@ from rtdemo.lab.conform.exchange import Target
 from rtdemo.lab.conform.report import Report
 from rtdemo.lab.conform.run import NotTestableError, Suite
 from tests.lab.conform.seeded_server import seeded
+from tests.raw_server import raw_server
 
 SHORT = ("--seconds", "1")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -198,12 +199,8 @@ async def test_server_that_is_no_http_or_not_there() -> None:
 
     async def garbage(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"\x1b[2J220 mail.example ESMTP\r\n")
-        await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(garbage, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with raw_server(garbage) as port:
         code, _, err = await run(f"http://127.0.0.1:{port}/events", *SHORT)
     assert code == 2
     assert err.startswith("rtdemo: http://127.0.0.1:")

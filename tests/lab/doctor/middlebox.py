@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tests.raw_server import raw_server
+
 EVENT_STREAM = b"Content-Type: text/event-stream"
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -156,16 +158,12 @@ async def middlebox(server: str, **fault: Any) -> AsyncIterator[str]:
     does = Fault(**fault)
     streams: list[bool] = []
     stalls = [does.stalls] if does.stalls else []
-    tasks: list[asyncio.Task[None]] = []
-    writers: list[asyncio.StreamWriter] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.read(1 << 16)
         is_stream = first.startswith(b"GET /api/sse")
         if does.refuses_above and is_stream and sum(streams) >= does.refuses_above:
             writer.write(REFUSAL)
-            await writer.drain()
-            writer.close()
             return
         is_resuming = bool(does.reconnects_to) and re.search(rb"(?i)last.event.id", first)
         target = does.reconnects_to if is_resuming else server
@@ -178,17 +176,5 @@ async def middlebox(server: str, **fault: Any) -> AsyncIterator[str]:
         finally:
             streams.remove(is_stream)
 
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        tasks.append(asyncio.ensure_future(connected(reader, writer)))
-
-    box = await asyncio.start_server(accepted, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{box.sockets[0].getsockname()[1]}"
-    finally:
-        box.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:
-            writer.transport.abort()
+    async with raw_server(connected) as port:
+        yield f"http://127.0.0.1:{port}"

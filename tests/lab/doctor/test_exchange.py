@@ -10,6 +10,7 @@ import pytest
 from rtdemo.lab import address
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.exchange import request
+from tests.raw_server import raw_server
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNK = b"9\r\ndata: a\n\n\r\n"
@@ -25,12 +26,9 @@ async def test_stream_that_is_cut_is_no_silence(last: bytes) -> None:
         writer.write(HEAD + CHUNK)
         await has_begun.wait()
         writer.write(last)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        context = Context(address.parse(url), idle=1)
+    async with raw_server(serve) as port:
+        context = Context(address.parse(f"http://127.0.0.1:{port}"), idle=1)
         received = b""
         async with (
             context.open_session() as context.http,

@@ -69,6 +69,9 @@ class ScriptedServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:  # it was stopped after it accepted the connection
+            writer.transport.abort()
+            return
         self._writers.add(writer)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
