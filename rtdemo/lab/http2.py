@@ -28,9 +28,9 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from rtdemo.lab.address import Address
 from rtdemo.lab.connect import connect as connect_tcp
 from rtdemo.lab.server_clock import now
+from rtdemo.protocol.address import Address
 
 MAX_UNREAD_BYTES = 4 * 1024 * 1024
 """Bytes of an answer that may wait for their reader; beyond, the exchange is reset."""

@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 
 from rtdemo.errors import one_line
-from rtdemo.lab.address import Address
 from rtdemo.lab.doctor import (
     clock,
     events,
@@ -39,6 +38,7 @@ from rtdemo.lab.doctor.resume import resume
 from rtdemo.lab.doctor.websocket_client import RefusedError
 from rtdemo.plugin_system.checks import Check, Finding, Verdict
 from rtdemo.plugin_system.isolation import Threads, raise_if_cancelled
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import Transport
 
 CHECK_TIMEOUT_S = 60.0

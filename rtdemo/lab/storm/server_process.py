@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from rtdemo.errors import RtdemoError, ServerError, printable
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine
+from rtdemo.protocol.address import Address
 
 START_TIMEOUT_S = 60.0
 """For a command until its port accepts connections."""

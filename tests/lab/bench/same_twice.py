@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Mapping
 from unittest.mock import patch
 
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine, verdict
 from rtdemo.lab.bench.metrics import other_cores
 from rtdemo.lab.bench.processes import own_server
@@ -26,6 +25,7 @@ from rtdemo.lab.bench.protocol import Plan
 from rtdemo.lab.bench.result import Run, RunSettings
 from rtdemo.lab.bench.run import measure
 from rtdemo.lab.bench.target import Target
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import Transport
 
 INSTEAD: Mapping[str, Mapping[Transport, Transport]] = {

@@ -8,10 +8,10 @@ import gzip
 import aiohttp
 import pytest
 
-from rtdemo.lab import address
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.errors import StreamError
 from rtdemo.lab.doctor.exchange import Decoder, request
+from rtdemo.protocol import address
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNK = b"9\r\ndata: a\n\n\r\n"
