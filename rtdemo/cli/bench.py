@@ -16,8 +16,6 @@ from rich.console import Console
 from rtdemo.cli.progress import with_progress
 from rtdemo.cli.request_headers import request_headers
 from rtdemo.errors import FileError, RtdemoError
-from rtdemo.lab import address as addresses
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine, regression, report, run_file, verdict
 from rtdemo.lab.bench.advice import MAX_CONNECTIONS, MAX_ROUNDS
 from rtdemo.lab.bench.comparison import Comparison
@@ -28,6 +26,8 @@ from rtdemo.lab.bench.result import Run, RunSettings
 from rtdemo.lab.bench.run import measure
 from rtdemo.lab.bench.summary import summarize
 from rtdemo.lab.result_file import check_writable, write
+from rtdemo.protocol import address as addresses
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.message import DECODE_ERRORS
 

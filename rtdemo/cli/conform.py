@@ -17,8 +17,6 @@ from rich.console import Console
 from rtdemo.cli import logs
 from rtdemo.cli.progress import run_until_signal
 from rtdemo.cli.request_headers import request_headers
-from rtdemo.lab import address as addresses
-from rtdemo.lab.address import Address
 from rtdemo.lab.conform import report as reports
 from rtdemo.lab.conform import websocket as websockets
 from rtdemo.lab.conform.check import GROUPS, STREAM, Group
@@ -26,6 +24,8 @@ from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.lab.conform.exchange import Target
 from rtdemo.lab.conform.report import Report
 from rtdemo.lab.conform.run import Suite, tls_context
+from rtdemo.protocol import address as addresses
+from rtdemo.protocol.address import Address
 
 EXIT_INTERRUPTED = 130
 MAX_SECONDS = 600.0

@@ -14,12 +14,12 @@ from rtdemo.cli import flags_from_settings, logs
 from rtdemo.cli.progress import run_until_signal
 from rtdemo.cli.request_headers import request_headers
 from rtdemo.cli.token_stream import token_stream_options
-from rtdemo.lab import address as addresses
 from rtdemo.lab.doctor.report import Report
 from rtdemo.lab.doctor.run import examine
 from rtdemo.plugin_system.checks import Check
 from rtdemo.plugin_system.discovery import discover
 from rtdemo.plugin_system.manager import PluginManager
+from rtdemo.protocol import address as addresses
 from rtdemo.settings.settings import Settings, load
 
 

@@ -17,14 +17,14 @@ from rich.text import Text
 from rtdemo.cli.progress import with_progress
 from rtdemo.cli.request_headers import request_headers
 from rtdemo.errors import RtdemoError
-from rtdemo.lab import address as addresses
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine
 from rtdemo.lab.result_file import check_writable, write
 from rtdemo.lab.storm import backoff, report, result
 from rtdemo.lab.storm.result import Storm, StormSettings
 from rtdemo.lab.storm.run import StormRun
 from rtdemo.lab.storm.server_process import CommandProcess, RunningProcess, ServerProcess, check_local
+from rtdemo.protocol import address as addresses
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import TRANSPORTS, Transport
 
 EXIT_BAD, EXIT_NOT_RUN, EXIT_INTERRUPTED = 1, 2, 130

@@ -26,10 +26,10 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from rtdemo.lab.address import Address
 from rtdemo.lab.connect import connect as connect_tcp
 from rtdemo.lab.http2_exchange import Chunk, Exchange, Head, Http2Error, ResetError, code_name
 from rtdemo.lab.server_clock import now
+from rtdemo.protocol.address import Address
 
 STREAM_WINDOW_BYTES = 6 * 1024 * 1024
 """Bytes that a server may send in an exchange before it waits for the client; Chromium has the same."""

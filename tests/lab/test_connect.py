@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rtdemo.lab import address
 from rtdemo.lab.connect import ProxyError, connect
+from rtdemo.protocol import address
 from tests.lab.doctor.doctor_run import examine, findings, served
 from tests.raw_server import raw_server
 

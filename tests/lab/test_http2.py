@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo.lab import address, http2
+from rtdemo.lab import http2
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.websocket_client import open_socket
 from rtdemo.lab.http2_exchange import Exchange, Http2Error, ResetError
+from rtdemo.protocol import address
 from tests.cluster.process import Process
 from tests.lab.doctor.doctor_run import served
 from tests.lab.doctor.test_network import behind_tls, certify, port_of

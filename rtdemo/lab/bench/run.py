@@ -12,9 +12,9 @@ from functools import partial
 import aiohttp
 import msgspec
 
+from rtdemo.client.request_headers import middlewares
 from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import fairness, machine
 from rtdemo.lab.bench.analysis import SENT_AT_ROUNDING_MS
 from rtdemo.lab.bench.connection import REDIRECTS
@@ -30,7 +30,7 @@ from rtdemo.lab.bench.target import (
     fetch_server_info,
     left_out_producers,
 )
-from rtdemo.lab.request_headers import middlewares
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import Latencies

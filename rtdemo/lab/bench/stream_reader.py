@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rtdemo.lab.bench.response_head import ResponseHead
-from rtdemo.lab.event_stream import EventParser
 from rtdemo.protocol.client import Transport
+from rtdemo.protocol.event_stream import EventParser
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Longest frame, message or chunk that is read."""

@@ -25,7 +25,7 @@ from rtdemo.lab.conform.exchange import (
     exchange,
 )
 from rtdemo.lab.conform.http_response import Response
-from rtdemo.lab.event_stream import EventParser
+from rtdemo.protocol.event_stream import EventParser
 
 OPEN_TIMEOUT_S = 30.0
 """Seconds for the head of the stream's response."""

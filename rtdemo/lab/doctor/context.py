@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from rtdemo.lab.address import Address
+from rtdemo.client.request_headers import middlewares
 from rtdemo.lab.doctor import fixes
 from rtdemo.lab.doctor.errors import Diagnosis, NotJudgedError
 from rtdemo.lab.doctor.exchange import HTTP1, HTTP2
-from rtdemo.lab.request_headers import middlewares
 from rtdemo.lab.server_clock import Reading
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import Transport
 
 if TYPE_CHECKING:

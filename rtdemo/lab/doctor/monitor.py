@@ -22,9 +22,9 @@ from rtdemo.lab.doctor.errors import (
 )
 from rtdemo.lab.doctor.exchange import EVENT_STREAM, HTTP1, request
 from rtdemo.lab.doctor.websocket_client import RefusedError, open_socket
-from rtdemo.lab.event_stream import EventParser
 from rtdemo.lab.server_clock import now
 from rtdemo.protocol.client import Transport
+from rtdemo.protocol.event_stream import EventParser
 from rtdemo.protocol.message import DECODE_ERRORS, Message, Position, parse_position
 
 MAX_RECORDED_MESSAGES = 1000

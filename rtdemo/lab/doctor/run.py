@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from rtdemo.lab.address import Address
 from rtdemo.lab.doctor import (
     clock,
     events,
@@ -38,6 +37,7 @@ from rtdemo.lab.doctor.report import Report, Result
 from rtdemo.lab.doctor.resume import resume
 from rtdemo.lab.doctor.websocket_client import RefusedError
 from rtdemo.plugin_system.checks import Check, Finding
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import Transport
 
 CHECK_TIMEOUT_S = 60.0

@@ -13,12 +13,11 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from rtdemo.client.failures import to_server_error
+from rtdemo.client.request_headers import middlewares
 from rtdemo.errors import ServerError
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench.connection import resolve
 from rtdemo.lab.bench.target import MAX_OPENING, fetch_server_info, split_connections
-from rtdemo.lab.follow import to_server_error
-from rtdemo.lab.request_headers import middlewares
 from rtdemo.lab.storm import backoff
 from rtdemo.lab.storm.client import Client, Side
 from rtdemo.lab.storm.connection import Failure
@@ -29,6 +28,7 @@ from rtdemo.lab.storm.publisher import Publisher
 from rtdemo.lab.storm.result import Storm
 from rtdemo.lab.storm.server_process import CommandProcess, ServerProcess
 from rtdemo.lab.storm.timeline import STEP_S
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.message import Position
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Protocol
 
 from rtdemo.errors import RtdemoError, ServerError, printable
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine
 from rtdemo.lab.storm.command_output import CommandOutput
+from rtdemo.protocol.address import Address
 
 START_TIMEOUT_S = 60.0
 """For a command until its port accepts connections."""

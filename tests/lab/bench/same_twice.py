@@ -24,7 +24,6 @@ from unittest.mock import patch
 
 import msgspec
 
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine, verdict
 from rtdemo.lab.bench.metrics import other_cores
 from rtdemo.lab.bench.processes import own_server
@@ -32,6 +31,7 @@ from rtdemo.lab.bench.protocol import Plan
 from rtdemo.lab.bench.result import Run, RunSettings
 from rtdemo.lab.bench.run import measure
 from rtdemo.lab.bench.target import Target
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from tests.lab.bench.relay import relay
 

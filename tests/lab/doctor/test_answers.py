@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from rtdemo.lab import address
 from rtdemo.lab.doctor.answers import check_stream, explain, is_sign_in
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.errors import AnswerError, NotTestedError
 from rtdemo.lab.doctor.exchange import Answer
 from rtdemo.lab.http2_exchange import Chunk
+from rtdemo.protocol import address
 
 HTML = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n</body></html>"
 OWN = [("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")]

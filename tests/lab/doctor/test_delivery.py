@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from rtdemo.lab import address
 from rtdemo.lab.doctor import events
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.delivery import Arrival, EventSplitter, Recording, judge
 from rtdemo.lab.doctor.errors import NotTestedError
+from rtdemo.protocol import address
 
 SIZES = (100, 100, 6144, 65_536, 100)
 SILENCE = 2000.0

@@ -7,9 +7,9 @@ import asyncio
 import aiohttp
 import pytest
 
-from rtdemo.lab import address
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.exchange import request
+from rtdemo.protocol import address
 from tests.raw_server import raw_server
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from rtdemo.lab import address
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.lifetime import life
 from rtdemo.lab.doctor.monitor import StreamMonitor
 from rtdemo.lab.doctor.websocket_client import ClosedError
+from rtdemo.protocol import address
 from tests.lab.doctor.doctor_run import examine, findings
 
 PIECE = b"data: " + b"x" * 60_000 + b"\n\n"

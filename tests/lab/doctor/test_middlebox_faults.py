@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from rtdemo.lab import address
 from rtdemo.lab.doctor import resume, run
 from rtdemo.lab.doctor.report import Report
+from rtdemo.protocol import address
 from tests.lab.doctor.doctor_run import Findings, examine, findings, served
 from tests.lab.doctor.middlebox import middlebox
 

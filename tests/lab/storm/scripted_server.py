@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from rtdemo.lab import address as addresses
 from rtdemo.lab.bench import machine
 from rtdemo.lab.storm.backoff import DEFAULTS
 from rtdemo.lab.storm.result import Storm, StormSettings
 from rtdemo.lab.storm.run import StormRun
+from rtdemo.protocol import address as addresses
 from tests.redis_server import free_port
 
 SETTLE_S = 0.1

@@ -17,11 +17,11 @@ import pytest
 
 from rtdemo.cli.storm import storm
 from rtdemo.errors import RtdemoError
-from rtdemo.lab.address import parse
 from rtdemo.lab.bench.machine import Environment
 from rtdemo.lab.storm.result import Storm, StormSettings
 from rtdemo.lab.storm.run import StormRun
 from rtdemo.lab.storm.server_process import RunningProcess, kill_rest
+from rtdemo.protocol.address import parse
 from tests.redis_server import free_port
 
 PORT = free_port()
