@@ -1,8 +1,7 @@
 """Receive a server's messages in asyncio, over WebSocket or SSE, across lost connections.
 
-async with connect("http://localhost:3000", producers=["loss"], rewind="10m") as stream:
-    async for message in stream:
-        print(message.producer, message.value)
+`async with connect("http://localhost:3000", rewind="10m") as stream` gives a stream, and `async for
+message in stream` its messages.
 """
 
 from rtdemo.client.ledger import Ledger
