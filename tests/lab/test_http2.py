@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -126,6 +126,15 @@ async def test_server_that_breaks_the_protocol(answer: bytes, words: str) -> Non
                 pass
 
 
+async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Wait until the client leaves, and close."""
+    with suppress(OSError):
+        await reader.read()
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
 async def test_goaway_and_reset_are_visible() -> None:
     """Each ends the exchanges that it concerns, with the name of its code."""
     settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -138,9 +147,10 @@ async def test_goaway_and_reset_are_visible() -> None:
         while data.count(b"\x01\x05\x00\x00\x00") < 2:  # HEADERS with END_STREAM and END_HEADERS
             data += await reader.read(4096)
         writer.write(reset + goaway)
-        await reader.read()
-        writer.close()
+        await leave(reader, writer)
+        has_ended.set()
 
+    has_ended = asyncio.Event()
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         given = address.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
@@ -156,3 +166,37 @@ async def test_goaway_and_reset_are_visible() -> None:
             with pytest.raises(Http2Error, match="no further request"):
                 async with connection.request("GET", "/c"):
                     pass
+        await has_ended.wait()
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_exchanges_go_on_after_goaway(size: int) -> None:
+    """Nginx sends it after `keepalive_requests` and at a reload, and ends no stream by it."""
+    settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    head = b"\x00\x00\x01\x01\x04\x00\x00\x00\x01\x88"  # :status 200
+    goaway = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"
+    data = b"\x00\x00\x04\x00%b\x00\x00\x00\x01data"
+    sent = head + goaway + data % b"\x00" + goaway + data % b"\x01"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(settings)
+        received = b""
+        while b"\x01\x05\x00\x00\x00" not in received:
+            received += await reader.read(4096)
+        for at in range(0, len(sent), size):
+            writer.write(sent[at : at + size])
+            await writer.drain()
+        await leave(reader, writer)
+        has_ended.set()
+
+    has_ended = asyncio.Event()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        given = address.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with http2.connect(given, None) as connection:
+            async with connection.request("GET", "/a") as exchange:
+                assert (await exchange.head()).status == 200
+                assert await body(exchange) == b"datadata"
+            assert not connection.takes_requests
+        await has_ended.wait()
