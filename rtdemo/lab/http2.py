@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 import h2.config
@@ -39,6 +39,10 @@ SETTINGS_TIMEOUT_S = 10.0
 """Seconds for the server's SETTINGS, which have to be the first that it sends."""
 MAX_HEADERS = 500
 """Headers of an answer that are kept."""
+FRAME_HEAD_BYTES, MAX_FRAME_BYTES = 9, 16_384
+"""Bytes before a frame's payload, and of the longest payload that is allowed (RFC 9113 section 4.2)."""
+_GOAWAY, _GOAWAY_BYTES = 7, 8
+"""Type of a GOAWAY frame, and bytes of its payload at least (RFC 9113 section 6.8)."""
 EXTENDED_CONNECT = h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL
 
 
@@ -67,6 +71,7 @@ class Http2Connection(asyncio.Protocol):
         )
         self._exchanges: dict[int, Exchange] = {}
         self._transport: asyncio.Transport | None = None
+        self._rest = b""
         self._has_settings = asyncio.Event()
         self._is_going_away = False
 
@@ -142,7 +147,7 @@ class Http2Connection(asyncio.Protocol):
             number = self._h2.get_next_available_stream_id()
             self._h2.send_headers(number, [*pseudo, *named.items()], end_stream=ends and not body)
         except h2.exceptions.ProtocolError as error:
-            raise Http2Error(f"does not take the request ({type(error).__name__})") from error
+            raise Http2Error("does not take the request") from error
         exchange = self._exchanges[number] = Exchange(self, number)
         self._flush()
         try:
@@ -167,7 +172,7 @@ class Http2Connection(asyncio.Protocol):
         try:
             self._h2.send_data(number, data, end_stream=ends)
         except h2.exceptions.ProtocolError as error:
-            raise Http2Error(f"takes no data ({type(error).__name__})") from error
+            raise Http2Error("takes no data") from error
         self._flush()
 
     def reset(self, number: int) -> None:
@@ -199,14 +204,43 @@ class Http2Connection(asyncio.Protocol):
             self._fail("answers with HTTP/1.1")
             return
         try:
-            events = self._h2.receive_data(data)
-        except (h2.exceptions.ProtocolError, ValueError, IndexError, KeyError) as error:
+            for frames in self._frames(data):
+                if frames[3] == _GOAWAY:
+                    self._go_away(frames)
+                    continue
+                for event in self._h2.receive_data(frames):
+                    self._handle(event, at)
+        except (h2.exceptions.ProtocolError, ValueError, IndexError, KeyError):
             self._flush()
-            self._fail(f"breaks HTTP/2 ({type(error).__name__})")
+            self._fail("breaks HTTP/2")
             return
-        for event in events:
-            self._handle(event, at)
         self._flush()
+
+    def _frames(self, data: bytes) -> Iterator[bytes]:
+        """Yield the frames that are complete: each GOAWAY by itself, others together.
+
+        h2 refuses everything after a GOAWAY, but its connection goes on with the exchanges that it has
+        (RFC 9113 section 6.8): nginx sends one after `keepalive_requests`, and at a reload.
+        """
+        data = self._rest + data
+        begin = at = 0
+        while len(data) >= at + FRAME_HEAD_BYTES:
+            size = int.from_bytes(data[at : at + 3])
+            end = at + FRAME_HEAD_BYTES + size
+            if size > MAX_FRAME_BYTES:
+                at = len(data)  # h2 refuses it
+            elif end > len(data):
+                break
+            elif data[at + 3] != _GOAWAY or size < _GOAWAY_BYTES:
+                at = end
+            else:
+                if at > begin:
+                    yield data[begin:at]
+                yield data[at:end]
+                begin = at = end
+        self._rest = data[at:]
+        if at > begin:
+            yield data[begin:at]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all exchanges."""
@@ -218,8 +252,6 @@ class Http2Connection(asyncio.Protocol):
             self._wake_all()
         elif isinstance(event, h2.events.WindowUpdated):
             self._wake_all()
-        elif isinstance(event, h2.events.ConnectionTerminated):
-            self._go_away(event)
         elif isinstance(event, h2.events.DataReceived):
             self._take_data(event, at)
         else:
@@ -244,13 +276,14 @@ class Http2Connection(asyncio.Protocol):
         if exchange is not None and event.data:
             exchange.add_chunk(Chunk(at, event.data))
 
-    def _go_away(self, event: h2.events.ConnectionTerminated) -> None:
+    def _go_away(self, frame: bytes) -> None:
         """Note that no further request is taken; end the exchanges that the server did not see."""
         self._is_going_away = True
-        last = event.last_stream_id or 0
+        payload = frame[FRAME_HEAD_BYTES:]
+        last, code = int.from_bytes(payload[:4]) & 0x7FFF_FFFF, int.from_bytes(payload[4:8])
         for number, exchange in list(self._exchanges.items()):
             if number > last:
-                exchange.end(Http2Error(f"was refused by GOAWAY ({code_name(event.error_code)})"))
+                exchange.end(Http2Error(f"was refused by GOAWAY ({code_name(code)})"))
 
     def _fail(self, sentence: str) -> None:
         self._end(Http2Error(sentence))

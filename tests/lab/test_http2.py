@@ -153,3 +153,31 @@ async def test_goaway_and_reset_are_visible() -> None:
             with pytest.raises(Http2Error, match="no further request"):
                 async with connection.request("GET", "/c"):
                     pass
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_exchanges_go_on_after_goaway(size: int) -> None:
+    """Nginx sends it after `keepalive_requests` and at a reload, and ends no stream by it."""
+    settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    head = b"\x00\x00\x01\x01\x04\x00\x00\x00\x01\x88"  # :status 200
+    goaway = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"
+    data = b"\x00\x00\x04\x00%b\x00\x00\x00\x01data"
+    sent = head + goaway + data % b"\x00" + goaway + data % b"\x01"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(settings)
+        received = b""
+        while b"\x01\x05\x00\x00\x00" not in received:
+            received += await reader.read(4096)
+        for at in range(0, len(sent), size):
+            writer.write(sent[at : at + size])
+            await writer.drain()
+        await reader.read()
+
+    async with raw_server(serve) as port:
+        given = address.parse(f"http://127.0.0.1:{port}")
+        async with http2.connect(given, None) as connection:
+            async with connection.request("GET", "/a") as exchange:
+                assert (await exchange.head()).status == 200
+                assert await body(exchange) == b"datadata"
+            assert not connection.takes_requests

@@ -290,7 +290,12 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         codes = "sse-cached api-cached" + (HELD_CODES if held else "")
         need(codes, "two requests for a stream have one answer", None, cached)
         may |= {"sse-held-until-end", "sse-held-until-next", "resume-wrong", "not-tested"}
-    is_stored = any(event.released == "end" for s in facts.sse.values() for event in s.events)
+    # Where all is kept back, none begins, whatever their number.
+    is_stored = any(
+        event.released == "end" or (event is s.events[0] and event.is_held)
+        for s in facts.sse.values()
+        for event in s.events
+    )
     few = versions(lambda stream: stream.streams is not None and stream.streams < 7)
     if few and not is_stored:
         count = min(facts.sse[version].streams or 0 for version in few)

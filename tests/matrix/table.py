@@ -877,10 +877,8 @@ FURTHER_SETUPS = (
     ),
     Setup(
         "nginx limits the rate",
+        # It counts from the beginning of an answer, so silence before an event leaves room for it.
         (changed(NGINX, "limit_rate 24k;"),),
-        ("slow",),
-        culprit="nginx",
-        cure=("limit_rate",),
     ),
     Setup(
         "nginx TLS caches",
@@ -949,7 +947,7 @@ FURTHER_SETUPS = (
         (Hop("traefik", (), ("--entryPoints.web.transport.respondingTimeouts.readTimeout=6s",)),),
     ),
     Setup(
-        "Apache buffers",
+        "Apache: mod_buffer lets flushed events pass",
         (
             changed(
                 right("apache"),
@@ -957,9 +955,6 @@ FURTHER_SETUPS = (
                 outer=("LoadModule buffer_module /usr/lib/apache2/modules/mod_buffer.so",),
             ),
         ),
-        ("held",),
-        culprit="Apache",
-        cure=("mod_buffer",),
     ),
     Setup(
         "Apache: timeout of ProxyPass",

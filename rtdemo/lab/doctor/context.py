@@ -71,6 +71,7 @@ class Context:
         open_connections: HTTP/1.1 connections with a stream or a WebSocket that are open now.
         limited: whether a proxy limits the number of streams.
         needs_client: whether a WebSocket is cut whose client sends nothing.
+        silences: by transport and HTTP version, the seconds of silence after which a stream was cut.
         causes: by transport and HTTP version, the check that found why its events do not arrive.
         delivered: set once `causes` is complete.
 
@@ -106,6 +107,7 @@ class Context:
     open_connections: int = 0
     limited: bool = False
     needs_client: bool = False
+    silences: dict[Key, float] = field(default_factory=dict)
     causes: dict[Key, str] = field(default_factory=dict)
     delivered: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -29,6 +29,7 @@ from rtdemo.lab.doctor.errors import (
     describe,
 )
 from rtdemo.lab.doctor.exchange import BROWSER_CODINGS
+from rtdemo.lab.doctor.monitor import StreamMonitor
 from rtdemo.lab.doctor.websocket_client import RefusedError
 
 SIZES = (100, 100, 6 * 1024, 64 * 1024, 100)
@@ -296,8 +297,8 @@ def _diagnose_cut(
     arrived, how = len(recording.arrivals) - 1, recording.error or "ended"
     missing = recording.sizes[arrived] if arrived < len(recording.sizes) else 0
     seconds = ((recording.ended_at or 0.0) - (recording.opened_at or 0.0)) / 1000
-    monitor = context.monitors.get(key)
-    if monitor is not None and monitor.error and abs(monitor.lifetime - seconds) < SAME_AGE_S:
+    began, last = recording.opened_at or 0.0, recording.arrivals[-1].last
+    if _is_cut_of(context.monitors.get(key), (last - began) / 1000, seconds):
         raise NotJudgedError("SSE age" if is_sse else "WebSocket age")
     if missing == max(recording.sizes):
         seen = f"the stream {how} at a message of 64 KiB; smaller ones arrive"
@@ -305,6 +306,22 @@ def _diagnose_cut(
     seen = f"the stream {how} after {seconds:.1f} s and {arrived} of {len(recording.sizes)} messages"
     figures["afterS"] = round(seconds, 1)
     return context.fault("sse-cut" if is_sse else "ws-cut", seen, "no answer", figures)
+
+
+def _is_cut_of(monitor: StreamMonitor | None, last: float, end: float) -> bool:
+    """Return whether a normal stream and a recording may have been cut at the same age.
+
+    A cut may show only at the next message, so the age is between a stream's last message and its end.
+
+    Arguments:
+        monitor: of the normal stream.
+        last: seconds from the recording's opening to its last message.
+        end: seconds to its end.
+    """
+    if monitor is None or not monitor.error or monitor.opened_at is None:
+        return False
+    monitor_last = (monitor.last_message_at - monitor.opened_at) / 1000
+    return last < monitor.lifetime + SAME_AGE_S and monitor_last < end + SAME_AGE_S
 
 
 def _diagnose_held(

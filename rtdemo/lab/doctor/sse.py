@@ -143,15 +143,24 @@ async def _open(
         AnswerError: if it is answered in another way. Others of `NETWORK_ERRORS` if it is not.
     """
     url = context.probe("sse", "", 30)
-    asked = request(context, url, EVENT_STREAM, version=version, connection=connection)
     async with asyncio.timeout(context.patience):
-        answer = await stack.enter_async_context(asked)
+        try:
+            asked = request(context, url, EVENT_STREAM, version=version, connection=connection)
+            answer = await stack.enter_async_context(asked)
+        except Http2Error:
+            if connection is None or connection.takes_requests:
+                raise
+            # After GOAWAY, a browser opens another connection.
+            asked = request(context, url, EVENT_STREAM, version=version)
+            answer = await stack.enter_async_context(asked)
         if answer.status != 200:
             check_stream(context, answer, await answer.text())
     return answer
 
 
 async def _is_answered(context: Context, version: str, connection: http2.Http2Connection | None) -> bool:
+    if connection is not None and not connection.takes_requests:
+        connection = None
     try:
         async with (
             asyncio.timeout(context.patience),
