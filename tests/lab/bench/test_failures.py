@@ -13,6 +13,7 @@ from aiohttp import web
 
 from rtdemo.lab.bench import run_file
 from rtdemo.lab.bench.opening import OPEN_TIMEOUT_S
+from tests.command import run_in_process
 from tests.lab.bench.bench_command import bench, finish, http_server, plugin_server, refuse_http, start
 
 
@@ -167,9 +168,9 @@ async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
         (["http://127.0.0.1:1/x", "--post", __file__, "--speed", "2"], 2, "are for rtdemo servers"),
     ],
 )
-async def test_an_error_is_one_line(arguments: list[str], code: int, words: str) -> None:
+def test_an_error_is_one_line(arguments: list[str], code: int, words: str) -> None:
     """An error is one line on standard error, with its exit code."""
-    done = await bench(*arguments)
+    done = run_in_process("bench", *arguments)
     assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
     assert words in done.err
 
