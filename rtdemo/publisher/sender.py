@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 from uuid import uuid4
 
 from rtdemo.errors import PublishError, network_reason, one_line, printable
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,10 @@ class Sender:
         Arguments:
             batch: the JSON of each message.
         """
+        if len(batch) == 1 and len(batch[0]) > MAX_MESSAGE_BYTES:
+            # Not sent: the server would refuse it.
+            problem = f"takes at most {MAX_MESSAGE_BYTES} bytes, and the message has {len(batch[0])}"
+            return [PublishError(self.url, problem, NOT_ACCEPTED)]
         key, tries = uuid4().hex, 0
         while not self._stopped.is_set():
             try:
