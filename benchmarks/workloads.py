@@ -96,6 +96,17 @@ WORKLOADS: tuple[Workload, ...] = (
         ),
     ),
     Workload(
+        "paced-values",
+        "paced, with a value of three numbers in each message instead of a text",
+        "private",
+        connections=2000,
+        seconds=15,
+        query="speed=10&producers=reading,status",
+        speed=10,
+        plugins=("benchmarks/peers/readings.py",),
+        goals=(Goal("cpu", 1.25, "paced"),),
+    ),
+    Workload(
         "reference",
         "private messages at the reference's rate",
         "private",

@@ -245,11 +245,12 @@ class Supervisor:
         except ValueTypeError as error:
             raise ContentTypeError(f"returned {error}") from None
         self.nulls += nulls
-        message = (
-            values.message_of(value, unit)
-            if given is None
-            else msgspec.structs.replace(given, value=value)
-        )
+        if given is None:
+            message = values.message_of(value, unit)
+            if len(message.message) <= values.SHORT_TEXT_CHARACTERS:
+                return message
+        else:
+            message = msgspec.structs.replace(given, value=value)
         values.check_size(message)
         return message
 

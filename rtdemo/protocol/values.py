@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import date, time
 from decimal import Decimal
 from fractions import Fraction
+from math import inf, isfinite
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -16,6 +16,9 @@ from rtdemo.protocol.message import MAX_MESSAGE_BYTES, Message, encode
 
 MAX_INTEGER = 2**63 - 1
 """Largest integer that is sent as one; larger ones are sent as floating-point numbers."""
+_KEPT = frozenset({str, bool, type(None)})
+SHORT_TEXT_CHARACTERS = MAX_MESSAGE_BYTES // 16
+"""A value whose text is no longer fits into a message: its JSON has at most 10 bytes a character."""
 NO_VALUE = "no value"
 """Text of a message whose value is null, such as a NaN."""
 SIGNIFICANT_DIGITS = 10
@@ -53,13 +56,21 @@ class _Converter:
         self.nulls = 0
 
     def convert(self, value: Any) -> Any:
+        # Exact types first: to ask whether something is a Mapping takes longer than all the rest.
         kind = type(value)
-        if kind is str or kind is bool or value is None:
-            return value
         if kind is float:
-            return self._float(value)
+            return value if isfinite(value) else self._float(value)
+        if kind in _KEPT or (kind is int and -MAX_INTEGER <= value <= MAX_INTEGER):
+            return value
+        return self._mapping(value) if kind is dict else self._other(value)
+
+    def _mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
+        convert = self.convert
+        return {key if type(key) is str else _key(key): convert(each) for key, each in value.items()}
+
+    def _other(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {_key(key): self.convert(each) for key, each in value.items()}
+            return self._mapping(value)
         if isinstance(value, (list, tuple)):
             return [self.convert(each) for each in value]
         if isinstance(value, int):
@@ -73,11 +84,11 @@ class _Converter:
         if isinstance(value, (date, time)):
             return value.isoformat()
         raise ValueTypeError(
-            f"a value of type {kind.__name__}; use numbers, bools, texts, None, dicts and lists"
+            f"a value of type {type(value).__name__}; use numbers, bools, texts, None, dicts and lists"
         )
 
     def _float(self, value: float) -> float | None:
-        if math.isfinite(value):
+        if isfinite(value):
             return value
         self.nulls += 1
         return None
@@ -116,7 +127,7 @@ def _float_of(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        return inf if value > 0 else -inf
 
 
 def to_text(value: object, unit: str = "") -> str:
@@ -126,11 +137,10 @@ def to_text(value: object, unit: str = "") -> str:
         value: as `to_json` returns it.
         unit: of a number, such as `°C`; empty for none.
     """
-    if value is None:
-        return NO_VALUE
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return msgspec.json.encode(value).decode()
-    text = str(value) if isinstance(value, int) else f"{value:.{SIGNIFICANT_DIGITS}g}"
-    return f"{text} {unit}" if unit else text
+    kind = type(value)
+    if kind is float or kind is int:
+        text = f"{value:.{SIGNIFICANT_DIGITS}g}" if kind is float else str(value)
+        return f"{text} {unit}" if unit else text
+    if kind is str:
+        return cast("str", value)
+    return NO_VALUE if value is None else msgspec.json.encode(value).decode()

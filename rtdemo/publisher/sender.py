@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S = 10.0
 """Seconds for one request."""
-FIRST_RETRY_S, MAX_RETRY_S = 0.25, 5.0
+FIRST_RETRY_S, MAX_RETRY_S = 0.25, 2.0
 """Pause before the first further try, which doubles with each; and the longest."""
 MAX_RETRY_AFTER_S = 60.0
 """Longest pause that a server may ask for."""

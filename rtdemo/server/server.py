@@ -371,6 +371,7 @@ class Server:
 
     def _print_addresses(self) -> None:
         print(f"rtdemo: page, SSE, API  {self.web_url}/")
+        print(f"rtdemo: view            {self.web_url}/view")
         print(f"rtdemo: WebSocket       {self.websocket_url}")
         names = ", ".join(plugin.name for plugin in self.plugins.plugins)
         print(f"rtdemo: plugins         {names or 'none'}")

@@ -24,6 +24,7 @@ from rtdemo.web import (
     publish,
     sse,
     static_files,
+    view,
     websocket,
 )
 from rtdemo.web.app_keys import (
@@ -96,6 +97,7 @@ def create_app(
     probes.setup(app)
     publish.setup(app)
     page.setup(app)
+    view.setup(app)
     base_path.setup(app, settings.base_path)
     app.on_response_prepare.append(_add_headers)
     return app

@@ -19,7 +19,8 @@ _EXPORT = re.compile(r"^export (?=(?:(?:async )?function\*? ?|class |const )([\w
 _NAME = re.compile(r"([\w$]+)(?: as ([\w$]+))?")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _ONLY_IN_MODULES = re.compile(r"^(?!\s*//).*?(\bimport\s*\(|\bimport\.meta\b|^await\b)", re.MULTILINE)
-_CSS_IMPORT = re.compile(r'^@import "(\w[\w.-]*\.css)";\n', re.MULTILINE)
+_CSS_IMPORT = re.compile(r'^@import "((?:\.\./)?\w[\w./-]*\.css)";\n', re.MULTILINE)
+_CSS_URL = re.compile(r"\burl\((?!\s*[\"']?(?:data:|#))")
 _KNOWN_FORMS = 'write import { a, b as c } from "./x.js"; or export a function, a class or a const'
 
 
@@ -27,7 +28,7 @@ def join_modules(sources: Mapping[str, str], entry: str) -> str:
     """Return one module that does what `entry` and all that it imports do.
 
     Arguments:
-        sources: the text of each module by its path, such as `views/panel.js`.
+        sources: the text of each module by its path, such as `panels/panel.js`.
         entry: the path of the module that starts the page.
 
     Raises:
@@ -93,7 +94,7 @@ def _resolved(path: str, target: str) -> str:
 
 
 def _variable(path: str) -> str:
-    """Return the name of a module's exports: `$views_panel`. No name of a module begins with `$`."""
+    """Return the name of a module's exports: `$panels_panel`. No name of a module begins with `$`."""
     return "$" + re.sub(r"\W", "_", path.removesuffix(".js"))
 
 
@@ -105,19 +106,24 @@ def join_stylesheets(sources: Mapping[str, str], entry: str) -> str:
     """Return one stylesheet: `entry`, with the sheets that it imports in the place of its imports.
 
     Arguments:
-        sources: the text of each sheet by its name. All are in one folder, so that `url()` stays right.
-        entry: the name of the sheet that imports the others in their order.
+        sources: the text of each sheet by its path, such as `view/cards.css`.
+        entry: the path of the sheet that imports the others in their order.
 
     Raises:
-        JoinError: an import is not at the start of a line as `@import "name.css";`, or of no such sheet.
+        JoinError: an import is not at the start of a line as `@import "name.css";`, or of no such sheet;
+            or a sheet has the URL of a file, which the joined sheet's own address would change.
     """
 
     def text_of(found: re.Match[str]) -> str:
-        if found[1] not in sources:
+        path = _resolved(entry, found[1])
+        if path not in sources:
             raise JoinError(f"{entry} imports {found[1]}, which does not exist")
-        return f"/* {found[1]} */\n{sources[found[1]]}"
+        return f"/* {path} */\n{sources[path]}"
 
     joined = _CSS_IMPORT.sub(text_of, sources[entry])
-    if "@import" in _COMMENT.sub("", joined):
+    code = _COMMENT.sub("", joined)
+    if "@import" in code:
         raise JoinError(f'{entry}: every import must be a line of {entry} such as @import "name.css";')
+    if _CSS_URL.search(code):
+        raise JoinError(f"{entry}: a sheet has url(...) of a file; write its content as a data: URL")
     return joined

@@ -36,7 +36,7 @@ class _Facts(NamedTuple):
     """What the page depends on, beside the settings.
 
     Arguments:
-        websocket_port: as by `_websocket_port`.
+        websocket_port: as by `websocket_port`.
         details: whether its reader may read details.
     """
 
@@ -62,29 +62,42 @@ async def index(request: web.Request) -> web.Response:
     Raises:
         Refused: as by `Representation.answer`; 500 where an edited file cannot be joined.
     """
-    facts = _Facts(_websocket_port(request), await may_read_details(request))
-    headers = {
+    facts = _Facts(websocket_port(request), await may_read_details(request))
+    headers = {**page_headers(request), hdrs.CACHE_CONTROL: static_files.REVALIDATED}
+    return _page(request, facts).answer(request, headers)
+
+
+def page_headers(request: web.Request) -> dict[str, str]:
+    """Return the headers of a page, but for its caching."""
+    return {
         answers.CONTENT_SECURITY_POLICY: _content_security_policy(request),
         "Referrer-Policy": "no-referrer",
-        hdrs.CACHE_CONTROL: static_files.REVALIDATED,
         **(_ISOLATION if _is_trustworthy(request) else {}),
     }
-    return _page(request, facts).answer(request, headers)
 
 
 def _page(request: web.Request, facts: _Facts) -> Representation:
     """Return the page, made once for the same facts; with `--reload` each time from the files."""
-    pages, files = request.app[_PAGES], request.app[STATIC_FILES]
+    pages = request.app[_PAGES]
     if request.app[SETTINGS].reload:
         pages.clear()
-        try:
-            files.read()
-        except JoinError as error:
-            raise Refused(500, str(error)) from error
+        reread_files(request)
     page = pages.get(facts)
     if page is None:
         page = pages[facts] = Representation(_html(request, facts), "text/html; charset=utf-8")
     return page
+
+
+def reread_files(request: web.Request) -> None:
+    """Read the scripts and styles again, which may have changed.
+
+    Raises:
+        Refused: 500 where an edited file cannot be joined.
+    """
+    try:
+        request.app[STATIC_FILES].read()
+    except JoinError as error:
+        raise Refused(500, str(error)) from error
 
 
 def _html(request: web.Request, facts: _Facts) -> bytes:
@@ -129,12 +142,12 @@ def _socket_sources(request: web.Request) -> list[str]:
     match = _HOST_AND_PORT.fullmatch(given)
     if match is None:
         return []
-    port = _websocket_port(request)
+    port = websocket_port(request)
     hosts = [given] if port is None else [given, f"{match[1]}:{port}"]
     return [f"{scheme}://{host}" for host in hosts for scheme in ("ws", "wss")]
 
 
-def _websocket_port(request: web.Request) -> int | None:
+def websocket_port(request: web.Request) -> int | None:
     """Return the WebSocket site's port if the browser can probably reach it, else None.
 
     A request for another port than ours came through a proxy, which forwards one address only, and a

@@ -11,8 +11,11 @@ from rtdemo.web.representation import DIGEST_DIGITS, Representation, digest_of
 
 FOLDER = Path(__file__).with_name("static")
 SCRIPT, STYLE = "joined.js", "joined.css"
-"""Names of the joined files. They are in no folder."""
-_ENTRY_SCRIPT, _ENTRY_STYLE = "app.js", "app.css"
+VIEW_SCRIPT, VIEW_STYLE = "joined_view.js", "joined_view.css"
+"""Names of the joined files of the page and of the view. They are in no folder."""
+_SCRIPTS = {SCRIPT: "app.js", VIEW_SCRIPT: "view/app.js"}
+_STYLES = {STYLE: "app.css", VIEW_STYLE: "view/app.css"}
+"""The file from which each is joined."""
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -55,8 +58,9 @@ class StaticFiles:
         """
         paths = [path for path in self._folder.rglob("*") if path.suffix in _TYPES]
         texts = {path.relative_to(self._folder).as_posix(): path.read_text("utf-8") for path in paths}
-        texts[SCRIPT] = join_modules(texts, _ENTRY_SCRIPT)
-        texts[STYLE] = join_stylesheets(texts, _ENTRY_STYLE)
+        scripts = {name: join_modules(texts, entry) for name, entry in _SCRIPTS.items()}
+        styles = {name: join_stylesheets(texts, entry) for name, entry in _STYLES.items()}
+        texts |= scripts | styles
         self._files = {
             name: Representation(text.encode(), _TYPES[Path(name).suffix])
             for name, text in sorted(texts.items())

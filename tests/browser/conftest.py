@@ -86,15 +86,25 @@ def pytest_configure(config: pytest.Config) -> None:
 class BrowserErrors(list[str]):
     """Errors that the browser reported: errors, warnings, exceptions, violations of the policy."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._expected: list[str] = []
+
     def remove_expected(self, part: str) -> None:
-        """Remove the errors that a test provokes; there must be at least one."""
+        """Remove the errors that a test provokes; there must be at least one.
+
+        A browser reports some only when the test has gone on: those are removed too.
+        """
         rest = [error for error in self if part not in error]
         assert len(rest) < len(self), f"no error has {part!r}: {self}"
         self[:] = rest
+        self._expected.append(part)
 
     def note(self, message: ConsoleMessage) -> None:
-        """Keep errors and warnings."""
-        if message.type in {"error", "warning"}:
+        """Keep errors and warnings, but for expected ones."""
+        if message.type not in {"error", "warning"}:
+            return
+        if not any(part in message.text for part in self._expected):
             self.append(message.text)
 
 
@@ -188,7 +198,8 @@ async def open_page(
 ) -> AsyncIterator[Open]:
     """Open pages: an address, a server, and what a browser context takes, such as a viewport.
 
-    The details are unfolded, as a reader would do, unless a test asks for a folded page.
+    The details are unfolded, as a reader would do, unless a test asks for a folded page. A page is open
+    once the element `sentence` has a text.
     """
     contexts: list[BrowserContext] = []
     served = server
@@ -199,6 +210,7 @@ async def open_page(
         *,
         folded: bool = False,
         empty: bool = False,
+        sentence: str = ".sentence",
         **options: Any,
     ) -> Page:
         context = await browser.new_context(**options)
@@ -212,7 +224,7 @@ async def open_page(
             await page.goto(f"{server.web_url}/empty")
             return page
         await page.goto(f"{server.web_url}{address}")
-        await expect(page.locator(".sentence").first).not_to_be_empty()
+        await expect(page.locator(sentence).first).not_to_be_empty()
         if not folded:
             await page.evaluate(UNFOLD)
         return page

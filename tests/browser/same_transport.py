@@ -230,24 +230,25 @@ def stand_in(transport: str) -> str:
     return WATCH + STAND_INS[transport]
 
 
-async def open_page(engine: Engine, url: str, transport: str) -> None:
+async def open_page(engine: Engine, url: str, transport: str, query: str = "") -> None:
     """Open the page, without what an earlier run has left, and prepare it for one transport.
 
     Arguments:
         engine: opens the page.
         url: of the server.
         transport: that both sides get.
+        query: of the page's address.
     """
     await engine.open(f"{url}/healthz")
     await engine.run("sessionStorage.clear()")
-    await engine.open(url)
+    await engine.open(f"{url}/{query}")
     await engine.run(stand_in(transport))
     # The page finds the server's clock in its first second, and until then no message counts.
     await engine.until("/known to/.test(document.body.textContent)", TIMEOUT_S)
 
 
 async def compare(
-    engine: Engine, url: str, rate: float, transport: str, first: str, seconds: float
+    engine: Engine, url: str, rate: float, transport: str, first: str, seconds: float, query: str = ""
 ) -> Run:
     """Open the page, connect both sides over one transport, and wait for the verdict.
 
@@ -258,8 +259,9 @@ async def compare(
         transport: of both sides.
         first: the side that connects first.
         seconds: for which the run lasts at least.
+        query: of the page's address.
     """
-    await open_page(engine, url, transport)
+    await open_page(engine, url, transport, query)
     order = sorted(SIDES, key=lambda side: side != first)
     await engine.connect(*order)
     await asyncio.sleep(seconds)

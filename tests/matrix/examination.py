@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -252,7 +252,8 @@ async def doctor(url: str, setup: Setup, authority: Path) -> dict[str, Any]:
         timeout = setup.idle_s + DOCTOR_EXTRA_S
         out, err = await asyncio.wait_for(process.communicate(), timeout)
     except TimeoutError:
-        process.kill()
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
         raise TimeoutError(f"doctor took more than {timeout:g} s") from None
     if b"Traceback" in err or not out:

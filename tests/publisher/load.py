@@ -72,12 +72,16 @@ class Arrivals:
         repeated: values that came a second time.
         unordered: values that came after a larger one.
         gaps: offsets of the log that were left out.
+        outage_s: seconds between the two messages with the most values missing between them.
+        outage_missing: number of these values: those that were dropped while the server was away.
     """
 
     received: int
     repeated: int
     unordered: int
     gaps: int
+    outage_s: float
+    outage_missing: int
 
 
 def publish_values(rate: float, seconds: float, names: int) -> Publishing:
@@ -199,7 +203,8 @@ def messages(files: list[Path]) -> Iterator[dict[str, Any]]:
 def arrivals(files: list[Path]) -> Arrivals:
     """Return what arrived."""
     seen: set[int] = set()
-    largest, offset = -1, 0
+    largest, offset, at = -1, 0, 0.0
+    outage = (0, 0.0)
     received = repeated = unordered = gaps = 0
     for message in messages(files):
         value, place = message["value"], int(message["id"].rpartition("-")[2])
@@ -208,8 +213,9 @@ def arrivals(files: list[Path]) -> Arrivals:
         unordered += value < largest
         gaps += abs(place - offset - 1)
         seen.add(value)
-        largest, offset = max(largest, value), place
-    return Arrivals(received, repeated, unordered, gaps)
+        outage = max(outage, (value - largest - 1, message["sentAt"] - at if at else 0.0))
+        largest, offset, at = max(largest, value), place, message["sentAt"]
+    return Arrivals(received, repeated, unordered, gaps, round(outage[1] / 1000, 2), outage[0])
 
 
 async def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:

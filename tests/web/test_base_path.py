@@ -37,7 +37,7 @@ def bare_url(server: Server) -> str:
     "path",
     [
         *("/", "/healthz", "/readyz", "/metrics", "/static/app.js", "/api/stats", "/api/producers"),
-        *("/api/probe/request", "/api/sse?speed=0", "/ws", "/nothing?x=1"),
+        *("/view", "/api/probe/request", "/api/sse?speed=0", "/ws", "/nothing?x=1"),
     ],
 )
 async def test_every_path_is_also_below_the_base_path(below: Server, path: str) -> None:
@@ -155,9 +155,10 @@ async def test_addresses_at_the_start(start: Start, capsys: pytest.CaptureFixtur
     """They are below the path."""
     server = await start(base_path="/rt", single_site=True)
     server._print_addresses()
-    lines = [line.split()[-1] for line in capsys.readouterr().out.splitlines()[:2]]
+    lines = [line.split()[-1] for line in capsys.readouterr().out.splitlines()[:3]]
     port = server.web_url.rpartition(":")[2].partition("/")[0]
-    assert lines == [f"http://127.0.0.1:{port}/rt/", f"ws://127.0.0.1:{port}/rt/ws"]
+    page = f"http://127.0.0.1:{port}/rt/"
+    assert lines == [page, f"{page}view", f"ws://127.0.0.1:{port}/rt/ws"]
 
 
 async def test_websocket_site_names_the_page_below_the_path(start: Start) -> None:

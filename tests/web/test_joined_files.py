@@ -16,30 +16,44 @@ def sources(kind: str) -> dict[str, str]:
     return {path.relative_to(FOLDER).as_posix(): path.read_text() for path in paths}
 
 
-def test_modules_of_the_page_are_joined() -> None:
-    """Each is in the script once, after those that it imports, and nothing is left of its imports."""
-    modules = sources(".js")
-    script = join_modules(modules, "app.js")
-    order = re.findall(r"^// ([\w/]+\.js)$", script, re.MULTILINE)
-    assert sorted(order) == sorted(modules), "every module is imported by app.js or by a module of it"
-    assert order[-1] == "app.js"
-    assert not re.search(r"^(import|export)\b", script, re.MULTILINE)
+ENTRIES = ("app", "view/app")
+"""The files that start the two pages, without their endings."""
 
 
-def test_stylesheets_of_the_page_are_joined() -> None:
-    """Each is in the style once, in the order of app.css."""
-    sheets = sources(".css")
-    style = join_stylesheets(sheets, "app.css")
-    order = re.findall(r"^/\* ([\w/]+\.css) \*/$", style, re.MULTILINE)
-    assert sorted([*order, "app.css"]) == sorted(sheets), "app.css imports every stylesheet"
-    assert order[0] == "base.css"
+def joined(kind: str) -> dict[str, list[str]]:
+    """Return the paths of the files that are joined for each page, in their order."""
+    join = {".js": join_modules, ".css": join_stylesheets}[kind]
+    texts = {entry: join(sources(kind), f"{entry}{kind}") for entry in ENTRIES}
+    mark = r"^// ([\w/]+\.js)$" if kind == ".js" else r"^/\* ([\w/]+\.css) \*/$"
+    return {entry: re.findall(mark, text, re.MULTILINE) for entry, text in texts.items()}
+
+
+def test_modules_of_the_pages_are_joined() -> None:
+    """Each is in a page's script once, after those that it imports; nothing is left of its imports."""
+    found = joined(".js")
+    for entry, order in found.items():
+        assert order[-1] == f"{entry}.js"
+        assert len(order) == len(set(order))
+        script = join_modules(sources(".js"), f"{entry}.js")
+        assert not re.search(r"^(import|export)\b", script, re.MULTILINE)
+    assert set().union(*found.values()) == set(sources(".js")), "each module is a part of a page"
+
+
+def test_stylesheets_of_the_pages_are_joined() -> None:
+    """Each is in a page's style once, in the order of its app.css."""
+    found = joined(".css")
+    for order in found.values():
+        assert order[0] == "base.css"
+        assert len(order) == len(set(order))
+    entries = {f"{entry}.css" for entry in ENTRIES}
+    assert set().union(*found.values()) == set(sources(".css")) - entries
 
 
 def test_module_becomes_a_function_that_returns_its_exports() -> None:
     """Names of its own stay its own, and lines stay lines."""
     modules = {
-        "app.js": 'import {\n  one as first,\n  Two,\n} from "./views/a.js";\n\nfirst();\n',
-        "views/a.js": 'import { big } from "../b.js";\n'
+        "app.js": 'import {\n  one as first,\n  Two,\n} from "./panels/a.js";\n\nfirst();\n',
+        "panels/a.js": 'import { big } from "../b.js";\n'
         "export function one() {}\nexport class Two {}\nexport const three = big;\n",
         "b.js": "export async function big() {}\nexport function* rows() {}\n",
     }
@@ -47,11 +61,11 @@ def test_module_becomes_a_function_that_returns_its_exports() -> None:
         *("// b.js", "const $b = (function $b() {"),
         *("async function big() {}", "function* rows() {}", ""),
         *("return { big, rows };", "})();"),
-        *("// views/a.js", "const $views_a = (function $views_a() {"),
+        *("// panels/a.js", "const $panels_a = (function $panels_a() {"),
         *("const { big: big } = $b;", "function one() {}", "class Two {}", "const three = big;", ""),
         *("return { one, Two, three };", "})();"),
         *("// app.js", "const $app = (function $app() {"),
-        *("const { one: first, Two: Two } = $views_a;", "", "", "", "", "first();", ""),
+        *("const { one: first, Two: Two } = $panels_a;", "", "", "", "", "first();", ""),
         *("return {  };", "})();"),
     ]
 
@@ -116,7 +130,9 @@ def test_words_that_are_no_statements_stay(line: str) -> None:
     [
         '@import url("b.css");',
         '@import "b.css" print;',
-        '@import "folder/b.css";',
+        '@import "../b.css";',
+        "b { background: url(b.svg) }",
+        "b { background: url('../b.svg') }",
         '  @import "b.css";',
         '@import "c.css";',
     ],
@@ -124,9 +140,19 @@ def test_words_that_are_no_statements_stay(line: str) -> None:
 def test_stylesheet_that_cannot_be_joined_is_refused(text: str) -> None:
     """An import in another form would be a further request, or lost behind the rules before it."""
     with pytest.raises(JoinError, match=r"app\.css"):
-        join_stylesheets(
-            {"app.css": f"{text}\n", "b.css": "b {}\n", "folder/b.css": "b {}\n"}, "app.css"
-        )
+        join_stylesheets({"app.css": f"{text}\n", "b.css": "b {}\n"}, "app.css")
+
+
+def test_stylesheets_of_two_folders_are_joined() -> None:
+    """By the path from the sheet that imports them; a URL that contains its data stays right."""
+    sheets = {
+        "view/app.css": '@import "../b.css";\n@import "c.css";\n',
+        "b.css": "b { background: url(data:,) }\n",
+        "view/c.css": "c {}\n",
+    }
+    assert join_stylesheets(sheets, "view/app.css") == (
+        "/* b.css */\nb { background: url(data:,) }\n/* view/c.css */\nc {}\n"
+    )
 
 
 def test_stylesheet_that_an_imported_one_imports_is_refused() -> None:

@@ -33,13 +33,29 @@ REFUSED = {
 }
 
 
+SOURCES = {
+    **dict.fromkeys(("app.js", "view/app.js"), "1;\n"),
+    **dict.fromkeys(("app.css", "view/app.css"), "a {}\n"),
+}
+"""The files that every folder of pages has: each page's script and style are joined from them."""
+
+
+def write_files(folder: Path, **others: str) -> None:
+    """Write the sources of small pages, and other files by their names without the ending `.js`."""
+    (folder / "view").mkdir()
+    for name, text in SOURCES.items():
+        (folder / name).write_text(text)
+    for name, text in others.items():
+        (folder / f"{name}.js").write_text(text)
+
+
 def client(server: Server) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=server.web_url)
 
 
-async def urls(http: httpx.AsyncClient) -> dict[str, str]:
-    """Return the URLs of the files that the page loads, by the names of the files."""
-    page = await http.get("/")
+async def urls(http: httpx.AsyncClient, path: str = "/") -> dict[str, str]:
+    """Return the URLs of the files that a page loads, by the names of the files."""
+    page = await http.get(path)
     return {
         url.rpartition("/")[2]: f"/{url}"
         for url in re.findall(r'(?:src|href)="(static/[^"]*)"', page.text)
@@ -60,16 +76,18 @@ async def test_file_that_cannot_be_sent_is_one_line(server: Server, name: str) -
         assert answer.headers["Cache-Control"] == "no-cache"  # caches may keep a 404 otherwise
 
 
-async def test_page_loads_one_script_one_style_and_one_icon(server: Server) -> None:
+@pytest.mark.parametrize(("path", "name"), [("/", "joined"), ("/view", "joined_view")])
+async def test_page_loads_one_script_one_style_and_one_icon(
+    server: Server, path: str, name: str
+) -> None:
     """All are below the digest of now, which caches keep without asking again."""
     async with client(server) as http:
-        found = await urls(http)
-        answers = {name: await http.get(url) for name, url in found.items()}
-    assert set(found) == {"joined.js", "joined.css", "icon.svg"}
+        found = await urls(http, path)
+        answers = {file: await http.get(url) for file, url in found.items()}
     assert {answer.headers["Cache-Control"] for answer in answers.values()} == {IMMUTABLE}
-    assert {name: answer.headers["Content-Type"] for name, answer in answers.items()} == {
-        "joined.js": "text/javascript; charset=utf-8",
-        "joined.css": "text/css; charset=utf-8",
+    assert {file: answer.headers["Content-Type"] for file, answer in answers.items()} == {
+        f"{name}.js": "text/javascript; charset=utf-8",
+        f"{name}.css": "text/css; charset=utf-8",
         "icon.svg": "image/svg+xml",
     }
 
@@ -79,18 +97,17 @@ async def test_page_of_before_an_update_gets_the_files_of_now(server: Server) ->
     async with client(server) as http:
         now = await http.get((await urls(http))["joined.js"])
         before = await http.get("/static/0123456789ab/joined.js")
-        module = await http.get("/static/views/panel.js")
-        as_digest = await http.get("/static/0123456789ab/views/panel.js")
+        module = await http.get("/static/panels/panel.js")
+        as_digest = await http.get("/static/0123456789ab/panels/panel.js")
     assert (before.status_code, before.content) == (200, now.content)
-    assert module.content == as_digest.content == (FOLDER / "views/panel.js").read_bytes()
+    assert module.content == as_digest.content == (FOLDER / "panels/panel.js").read_bytes()
     for answer in (before, module, as_digest):
         assert answer.headers["Cache-Control"] == "no-cache"
 
 
 def test_each_version_has_its_own_digest(tmp_path: Path) -> None:
     """A change of any file changes the URLs of all: modules import each other by relative paths."""
-    for name, text in {"app.js": "1;\n", "app.css": "a {}\n", "other.js": "2;\n"}.items():
-        (tmp_path / name).write_text(text)
+    write_files(tmp_path, other="2;\n")
     files = StaticFiles(tmp_path)
     first = files.digest
     files.read()
@@ -103,9 +120,11 @@ def test_each_version_has_its_own_digest(tmp_path: Path) -> None:
 
 def test_file_of_an_editor_is_not_served(tmp_path: Path) -> None:
     """A copy that an editor leaves beside a module is no part of the page, and no start fails for it."""
-    for name in ("app.js", "app.css", "app.js~", ".app.js.swp", "notes"):
-        (tmp_path / name).write_bytes(b"\xff" if name.endswith("swp") else b"")
-    assert set(StaticFiles(tmp_path)._files) == {"app.js", "app.css", "joined.js", "joined.css"}
+    write_files(tmp_path)
+    for name in ("app.js~", ".app.js.swp", "notes"):
+        (tmp_path / name).write_bytes(b"\xff")
+    joined = {f"{page}.{kind}" for page in ("joined", "joined_view") for kind in ("js", "css")}
+    assert set(StaticFiles(tmp_path)._files) == set(SOURCES) | joined
 
 
 @pytest.mark.parametrize("path", ["/", "/static/app.js", "joined.js", "joined.css", "icon.svg"])
@@ -193,8 +212,8 @@ async def test_page_follows_its_files_in_development(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With --reload each load of the page has the files of now; else they are those of the start."""
-    for name, text in {"app.js": "1;\n", "app.css": "a {}\n", "icon.svg": "<svg/>"}.items():
-        (tmp_path / name).write_text(text)
+    write_files(tmp_path)
+    (tmp_path / "icon.svg").write_text("<svg/>")
     monkeypatch.setattr(static_files, "StaticFiles", lambda: StaticFiles(tmp_path))
     server, development = await start(), await start(reload=True)
     seen = {}

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Connects the parts of the page: clock, two sides, comparison, and the views that show them.
+ * Connects the parts of the page: clock, two sides, comparison, and the panels that show them.
  * @module app
  */
 import { commonSchedule } from "./compare/comparable.js";
@@ -22,18 +22,18 @@ import { ServerClock, probe } from "./measure/server_clock.js";
 import { SuspensionDetector } from "./measure/suspension.js";
 import { PageVisibility } from "./measure/visibility.js";
 import { ProducerList, TRANSPORTS } from "./producers.js";
-import { ChartControls } from "./views/chart_controls.js";
-import { Charts } from "./views/charts.js";
-import { startExplanations } from "./views/explanations.js";
-import { ExportPanel } from "./views/export_panel.js";
-import { FairnessPanel } from "./views/fairness_panel.js";
-import { FaultsPanel } from "./views/faults_panel.js";
-import { Figures } from "./views/figures.js";
-import { LoginForm } from "./views/login_form.js";
-import { Panel } from "./views/panel.js";
-import { ProducersPanel } from "./views/producers_panel.js";
-import { Scoreboard } from "./views/scoreboard.js";
-import { TimeWindow } from "./views/time_window.js";
+import { ChartControls } from "./panels/chart_controls.js";
+import { Charts } from "./panels/charts.js";
+import { startExplanations } from "./panels/explanations.js";
+import { ExportPanel } from "./panels/export_panel.js";
+import { FairnessPanel } from "./panels/fairness_panel.js";
+import { FaultsPanel } from "./panels/faults_panel.js";
+import { Figures } from "./panels/figures.js";
+import { LoginForm } from "./login_form.js";
+import { Panel } from "./panels/panel.js";
+import { ProducersPanel } from "./panels/producers_panel.js";
+import { Scoreboard } from "./panels/scoreboard.js";
+import { TimeWindow } from "./panels/time_window.js";
 
 /**
  * Least time between two paintings. One takes 5 to 15 ms without a graphics card, and delays messages meanwhile: 20 a
@@ -109,7 +109,7 @@ const verdict = {
 };
 const figureTable = part(document, "figures");
 const scoreboard = new Scoreboard(document, sides, comparison, quick, () => verdict.sentence);
-const views = [
+const panels = [
   new Charts(document, sides, timeWindow, clock, repaint),
   new ChartControls(document, timeWindow, repaint),
   new Panel(part(document, "websocket"), websocket, reset, repaint),
@@ -183,7 +183,7 @@ function clockSet(since) {
 function paint() {
   connectionInfo.websocket.follow(websocket.client);
   connectionInfo.sse.follow(sse.client);
-  for (const view of views) view.paint();
+  for (const panel of panels) panel.paint();
   refreshAfterConnect();
   const now = clock.at(performance.now());
   write(part(document, "clock"), now === null ? "not known yet" : `known to ± ${margin(now.error)} ms`);

@@ -12,7 +12,9 @@
  * @property {number | null} seq sequence number of the producer, from 1
  * @property {string | null} id position in the log; only for a shared message
  * @property {boolean} lost whether messages before it are lost; only from the producer `resume`
+ * @property {boolean} truncated whether the past that begins with it is cut; only where the client asked for a past
  * @property {string | null} client this connection's id; only in the welcome
+ * @property {unknown} [value] any JSON; only where the producer sent something other than text
  */
 
 /**
@@ -23,17 +25,21 @@
 export function parse(data) {
   const object = decode(data);
   if (object === null) return null;
-  const { message, sentAt, producer, seq, id, lost, client } = object;
+  const { message, sentAt, producer, seq, id, lost, truncated, client } = object;
   if (typeof message !== "string" || typeof sentAt !== "number") return null;
-  return {
+  /** @type {Message} */
+  const parsed = {
     message,
     sentAt,
     producer: typeof producer === "string" ? producer : "",
     seq: typeof seq === "number" && Number.isSafeInteger(seq) ? seq : null,
     id: typeof id === "string" ? id : null,
     lost: lost === true,
+    truncated: truncated === true,
     client: typeof client === "string" ? client : null,
   };
+  if ("value" in object) parsed.value = object.value;
+  return parsed;
 }
 
 /** Beginning of a heartbeat's text. */

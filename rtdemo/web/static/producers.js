@@ -23,6 +23,10 @@ import { clip, oneLine } from "./format.js";
  * @property {number} failures
  * @property {number} blocked
  * @property {string | null} lastError
+ * @property {string} title empty for none, as `unit`
+ * @property {string} unit
+ * @property {number | null} low usual bounds of its numbers
+ * @property {number | null} high
  */
 
 /**
@@ -60,8 +64,15 @@ export const MAX_SHOWN = 200;
  * @returns {Producer[]} in the server's order
  */
 export function joinEntries(entries) {
-  const names = [...new Set(entries.map(({ name }) => name))];
-  return names.map((name) => join(entries.filter((entry) => entry.name === name)));
+  /** @type {Map<string, ProducerEntry[]>} */
+  const byName = new Map();
+  // In one pass: a publisher may have used 10,000 names.
+  for (const entry of entries) {
+    const others = byName.get(entry.name);
+    if (others === undefined) byName.set(entry.name, [entry]);
+    else others.push(entry);
+  }
+  return [...byName.values()].map(join);
 }
 
 /**

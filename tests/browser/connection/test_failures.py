@@ -152,7 +152,8 @@ async def test_blocked_websocket_port_suggests_a_single_site(
     await panel.becomes("refused")
     await expect(panel.sentence).to_contain_text(f"{server.websocket_url} did not open")
     await expect(panel.sentence).to_contain_text("start it with --single-site to use that")
-    browser_errors.remove_expected("")
+    browser_errors.remove_expected("ERR_")
+    browser_errors.remove_expected("426")
 
 
 async def test_coming_back_for_what_was_missed(open_page: Open, serve: Serve, side: str) -> None:

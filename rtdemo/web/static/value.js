@@ -1,0 +1,126 @@
+// @ts-check
+/**
+ * Kinds of values, and numbers as readers see them. Pure.
+ * @module value
+ */
+import { NONE, clip, oneLine } from "./format.js";
+
+/**
+ * How a value is shown: a number or a dict of numbers as a chart, a bool as a state with its history, a text as lines, and
+ * anything else as a table.
+ * @typedef {"number" | "lines" | "state" | "text" | "table"} Kind
+ */
+
+/** Decimals of a number, at the most. */
+const MAX_DECIMALS = 6;
+/** Digits of a number that its decimals fill up to. */
+const DIGITS = 4;
+/** Numbers outside these bounds are written with an exponent. */
+const LARGEST = 1e12;
+const SMALLEST = 1e-5;
+
+const MAX_JSON_CHARS = 300;
+
+/**
+ * Return how a value is shown.
+ * @param {unknown} value undefined for a message that has only a text
+ * @returns {Kind | null} null for null, which is shown as a gap in what was there before
+ */
+export function kindOf(value) {
+  if (value === null) return null;
+  if (typeof value === "number") return "number";
+  if (typeof value === "boolean") return "state";
+  if (typeof value === "undefined" || typeof value === "string") return "text";
+  return isLines(value) ? "lines" : "table";
+}
+
+/**
+ * Return whether a value is a dict of numbers, of which some may be null.
+ * @param {object} value
+ */
+function isLines(value) {
+  if (Array.isArray(value)) return false;
+  const numbers = Object.values(value);
+  return numbers.some(isNumber) && numbers.every((each) => each === null || isNumber(each));
+}
+
+/** @param {unknown} value */
+function isNumber(value) {
+  return typeof value === "number";
+}
+
+/**
+ * Return the decimals that a number needs to be shown with four digits.
+ * @param {number} value
+ */
+export function decimalsOf(value) {
+  const size = Math.abs(value);
+  if (Number.isInteger(value) || size >= LARGEST) return 0;
+  const wanted = size < SMALLEST ? MAX_DECIMALS : DIGITS - 1 - Math.floor(Math.log10(size));
+  const [, decimals = ""] = value.toFixed(Math.min(Math.max(wanted, 0), MAX_DECIMALS)).split(".");
+  return decimals.replace(/0+$/, "").length;
+}
+
+/** @type {Map<number, Intl.NumberFormat>} */
+const formats = new Map();
+
+/**
+ * Format a number for readers.
+ * @param {number} value NaN for none
+ * @param {number} decimals
+ */
+export function numberText(value, decimals) {
+  const size = Math.abs(value);
+  if (!Number.isFinite(value)) return NONE;
+  if (size >= LARGEST || (size > 0 && size < SMALLEST)) return value.toExponential(DIGITS - 1);
+  let format = formats.get(decimals);
+  if (format === undefined) {
+    format = new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    formats.set(decimals, format);
+  }
+  return format.format(value).replace(/^-/, "\u2212");
+}
+
+/**
+ * Format a change with its sign.
+ * @param {number} change
+ * @param {number} decimals
+ */
+export function changeText(change, decimals) {
+  const text = numberText(Math.abs(change), decimals);
+  if (/^[0.,]*$/.test(text)) return `±${text}`;
+  return (change > 0 ? "+" : "\u2212") + text;
+}
+
+/**
+ * Format seconds, roughly.
+ * @param {number} seconds
+ */
+export function spanText(seconds) {
+  if (seconds < 60) return `${Math.max(0, Math.floor(seconds))} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} days`;
+}
+
+/**
+ * Write any JSON on one line.
+ * @param {unknown} value
+ */
+export function jsonText(value) {
+  if (typeof value === "string") return oneLine(clip(value, MAX_JSON_CHARS));
+  if (typeof value === "number") return numberText(value, decimalsOf(value));
+  if (value === null || value === undefined) return NONE;
+  return oneLine(clip(JSON.stringify(value), MAX_JSON_CHARS));
+}
+
+/**
+ * Return a message's text for a list: a dict of numbers by its keys, and anything else as the server has written it.
+ * @param {import("./message.js").Message} message
+ */
+export function lineText({ message, value }) {
+  if (kindOf(value) !== "lines") return message;
+  return Object.entries(/** @type {object} */ (value))
+    .map(([key, number]) => `${key} ${jsonText(number)}`)
+    .join(", ");
+}

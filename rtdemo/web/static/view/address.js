@@ -1,0 +1,57 @@
+// @ts-check
+/**
+ * The view's address, which says all that it shows: ?producers=loss,acc&window=600&columns=2&bare=1. Pure.
+ * @module view/address
+ */
+
+/** Time that the charts show if the address gives none, seconds. */
+export const DEFAULT_WINDOW_S = 600;
+const MIN_WINDOW_S = 10;
+const MAX_WINDOW_S = 3_600;
+const MAX_COLUMNS = 12;
+
+/**
+ * @typedef {object} Options
+ * @property {string[] | null} producers names, in the order of their cards; null for all
+ * @property {number} window seconds
+ * @property {number | null} columns null for as many as fit
+ * @property {boolean} bare whether only the cards are shown
+ */
+
+/**
+ * Read the options. What is no such option counts as not given.
+ * @param {string} search location.search
+ * @returns {Options}
+ */
+export function readOptions(search) {
+  const given = new URLSearchParams(search);
+  const names = given.get("producers")?.split(",").filter(Boolean) ?? null;
+  const columns = wholeNumber(given.get("columns"), 1, MAX_COLUMNS);
+  const window = wholeNumber(given.get("window"), MIN_WINDOW_S, MAX_WINDOW_S) ?? DEFAULT_WINDOW_S;
+  return { producers: names && [...new Set(names)], window, columns, bare: given.get("bare") === "1" };
+}
+
+/**
+ * @param {string | null} text
+ * @param {number} least
+ * @param {number} most
+ */
+function wholeNumber(text, least, most) {
+  const number = Number(text ?? NaN);
+  return Number.isInteger(number) && number >= least && number <= most ? number : null;
+}
+
+/**
+ * Write the options that the page can change into its address.
+ * @param {string} href
+ * @param {Options} options
+ */
+export function addressWith(href, { window, columns }) {
+  const url = new URL(href);
+  url.searchParams.set("window", String(window));
+  if (columns === null) url.searchParams.delete("columns");
+  else url.searchParams.set("columns", String(columns));
+  // Names are separated by commas, which need no escape in a query.
+  url.search = url.search.replaceAll("%2C", ",");
+  return url.href;
+}

@@ -1,0 +1,184 @@
+// @ts-check
+/**
+ * Connects the parts of the view: its connection, the producers' data, and their cards.
+ * @module view/app
+ */
+import { Login } from "../connection/login.js";
+import { SseTransport } from "../connection/sse.js";
+import { Tabs, openChannel } from "../connection/tabs.js";
+import { WebSocketTransport, websocketUrl } from "../connection/websocket.js";
+import { part, write } from "../dom.js";
+import { LoginForm } from "../login_form.js";
+import { ResourceTiming } from "../measure/resource_timing.js";
+import { ProducerList } from "../producers.js";
+import { readOptions } from "./address.js";
+import { shownSeconds } from "./axis.js";
+import { Cards } from "./cards.js";
+import { clockText } from "./chart.js";
+import { readFirstPaint } from "./first_paint.js";
+import { Live } from "./live.js";
+import { Painter } from "./painter.js";
+import { ProducersData } from "./producers_data.js";
+import { ServerTime } from "./server_time.js";
+import { Toolbar } from "./toolbar.js";
+
+/** Time between two looks at what has changed while nothing arrives: ages, and the charts' edge. */
+const TICK_MS = 250;
+/** Time between two requests for titles and units; also after a new name. */
+const DESCRIBE_MS = 30_000;
+const DESCRIBE_SOON_MS = 300;
+
+const { dataset } = document.documentElement;
+const options = readOptions(location.search);
+const producers = new ProducersData(options.producers, (dataset.builtIn ?? "").split(","));
+const time = new ServerTime(Number(dataset.now), performance.now());
+/** @type {Painter} */
+const painter = new Painter(() => cards.all, frameAt);
+const announce = (/** @type {string} */ text) => write(part(document, "readout"), text);
+const cards = new Cards(part(document, "cards"), { announce, changed: painter.request });
+const toolbar = new Toolbar(document, options, chosen);
+const login = dataset.login === "yes" ? new Login(() => sessionStorage, () => paintState()) : null;
+const loginForm = login === null ? null : new LoginForm(document, login, entered);
+const list = new ProducerList(describe, async () => null, false, login);
+const timing = new ResourceTiming(new URL("api/sse", location.href).pathname, () => undefined);
+const tabs = new Tabs(openChannel("rtdemo-streams"));
+const urls = {
+  websocket: websocketUrl(location, dataset.websocketPort ?? ""),
+  sse: new URL("api/sse", location.href),
+};
+const live = new Live(
+  {
+    websocket: (events) => new WebSocketTransport(() => addressOf(urls.websocket), events, login),
+    sse: (events) => new SseTransport(() => addressOf(urls.sse), events, timing, tabs, login),
+  },
+  {
+    received,
+    welcomed: (sentAt, at) => time.set(sentAt, at),
+    interrupted: () => producers.interrupt(),
+    rewinding: () => {
+      keptSince = -Infinity;
+      producers.expectPast();
+    },
+    changed: paintState,
+  },
+  () => login === null || login.problem === "",
+);
+/** Seconds of the past that were asked for. */
+let rewound = options.window;
+/** The log has nothing older, milliseconds since the epoch. */
+let keptSince = -Infinity;
+/** By the server's clock, milliseconds since the epoch. @type {number | null} */
+let pausedAt = null;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let describing;
+
+/**
+ * @param {import("../message.js").Message} message
+ * @param {number} at performance.now() at which it arrived
+ */
+function received(message, at) {
+  if (message.truncated) keptSince = message.sentAt;
+  if (producers.take(message, time.at(at))) added();
+  painter.request();
+}
+
+/** The reader has entered a token. */
+function entered() {
+  live.connect("websocket", "");
+  void list.refresh();
+}
+
+/** @param {URL} url */
+function addressOf(url) {
+  const address = new URL(url);
+  const { searchParams } = address;
+  if (options.producers !== null) searchParams.set("producers", options.producers.join(","));
+  searchParams.set("latest", "1");
+  searchParams.set("rewind", `${rewound}s`);
+  // A connection by the other transport continues too.
+  if (live.position !== null) searchParams.set("last_event_id", live.position);
+  return address.href;
+}
+
+/** Take over the table that the server has written. */
+function takeTable() {
+  const table = document.querySelector('[data-part="first"]');
+  for (const { message, description } of readFirstPaint(table)) {
+    producers.takeProvisional(message, description, time.at(performance.now()));
+  }
+  if (producers.byName.size > 0) added();
+  table?.remove();
+}
+
+/** There is a new producer: place its card. */
+function added() {
+  cards.place(producers.sorted);
+  part(document, "empty").hidden = true;
+  clearTimeout(describing);
+  describing = setTimeout(() => void list.refresh(), DESCRIBE_SOON_MS);
+}
+
+/** Take titles, units and periods from the server's list. */
+function describe() {
+  for (const { name, on } of list.producers ?? []) {
+    const entry = on.websocket ?? on.sse;
+    if (entry === null) continue;
+    const { title, unit, low, high, period } = entry;
+    producers.byName.get(name)?.describe({ title, unit, low, high, period });
+  }
+  painter.request();
+}
+
+/** The reader has chosen what to show. */
+function chosen() {
+  cards.arrange(options.columns);
+  pausedAt = toolbar.isPaused ? (pausedAt ?? time.at(performance.now())) : null;
+  if (options.window > rewound) {
+    rewound = options.window;
+    producers.forgetShared();
+    live.rewind();
+  }
+  paintNotes();
+  painter.request();
+}
+
+function paintState() {
+  const { state, sentence } = live;
+  part(document, "status").dataset.state = state;
+  write(part(document, "sentence"), sentence);
+  loginForm?.paint();
+}
+
+/** Write what is not shown: older values, and more producers. */
+function paintNotes() {
+  const edge = pausedAt ?? time.at(performance.now());
+  const isCut = keptSince > edge - options.window * 1000;
+  write(part(document, "kept"), isCut ? `Values before ${clockText(keptSince)} are no longer kept.` : "");
+  const { more } = producers;
+  if (more === 0) return;
+  part(document, "more").hidden = false;
+  const sentence = `${more} more ${more === 1 ? "producer is" : "producers are"} not shown.`;
+  write(part(document, "more"), `${sentence} Pick some in the address: ?producers=NAME,NAME`);
+}
+
+/**
+ * @param {number} at performance.now()
+ * @returns {import("./chart.js").Frame}
+ */
+function frameAt(at) {
+  const now = time.at(at);
+  const edge = pausedAt ?? now;
+  // The charts of young data are not mostly empty.
+  const seconds = shownSeconds(options.window, (edge - producers.oldest(edge)) / 1000);
+  return { now, edge, seconds, paused: pausedAt !== null };
+}
+
+setInterval(() => {
+  paintNotes();
+  painter.request();
+}, TICK_MS);
+setInterval(() => document.hidden || void list.refresh(), DESCRIBE_MS);
+cards.arrange(options.columns);
+takeTable();
+paintState();
+live.start();

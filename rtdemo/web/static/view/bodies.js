@@ -1,0 +1,275 @@
+// @ts-check
+/**
+ * What a card shows below its title, by the kind of its values.
+ * @module view/bodies
+ */
+import { write } from "../dom.js";
+import { NONE, clip, count, oneLine, visible } from "../format.js";
+import { Chart, clockText, strokeOf } from "./chart.js";
+import { changeText, jsonText, numberText, spanText } from "../value.js";
+
+/** @typedef {import("./chart.js").Frame} Frame */
+/** @typedef {import("./producer_data.js").ProducerData} ProducerData */
+/** @typedef {import("../value.js").Kind} Kind */
+
+/**
+ * @typedef {object} Body
+ * @property {HTMLElement[]} elements
+ * @property {(data: ProducerData, frame: Frame) => void} paint called when the data, the time or the size has changed
+ */
+
+/** @typedef {{ announce: (text: string) => void, changed: () => void }} Surroundings */
+
+/** Bounds on a table. */
+const MAX_ROWS = 50;
+const MAX_COLUMNS = 8;
+/** Characters of a line of text that are shown. */
+const MAX_TEXT_CHARS = 500;
+
+/** @type {Record<Kind, (surroundings: Surroundings) => Body>} */
+export const BODIES = {
+  number: (surroundings) => new NumberBody(surroundings),
+  lines: (surroundings) => new LinesBody(surroundings),
+  state: (surroundings) => new StateBody(surroundings),
+  text: () => new TextBody(),
+  table: () => new TableBody(),
+};
+
+/**
+ * @param {string} tag
+ * @param {string} className
+ * @param {...(Node | string)} children
+ */
+function element(tag, className, ...children) {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.append(...children);
+  return made;
+}
+
+/**
+ * Let a part be scrolled, by the keyboard too.
+ * @param {string} className
+ * @param {Node} content
+ */
+function scrolled(className, content) {
+  const made = element("div", className, content);
+  made.tabIndex = 0;
+  made.setAttribute("role", "group");
+  made.setAttribute("aria-label", "Newest values");
+  return made;
+}
+
+class NumberBody {
+  #number = element("span", "number");
+  #unit = element("span", "unit");
+  #change = element("p", "change note");
+  #chart;
+
+  /** @param {Surroundings} surroundings */
+  constructor({ announce, changed }) {
+    this.#chart = new Chart(announce, changed);
+    this.elements = [element("p", "figure", this.#number, " ", this.#unit), this.#change, this.#chart.element];
+  }
+
+  /**
+   * @param {ProducerData} data
+   * @param {Frame} frame
+   */
+  paint(data, frame) {
+    const [value = NaN] = data.newest;
+    const [decimals = 0] = data.decimals;
+    const text = numberText(value, decimals);
+    write(this.#number, text);
+    // A long number is smaller, so that it stays on one line.
+    this.#number.dataset.size = text.length > 12 ? "small" : text.length > 8 ? "middle" : "large";
+    write(this.#unit, oneLine(clip(data.description.unit, 40)));
+    write(this.#change, changeSince(data, frame, value, decimals));
+    this.#chart.paint(data, frame);
+  }
+}
+
+/**
+ * Write the change since the start of the window, or since the first value if that is later.
+ * @param {ProducerData} data
+ * @param {Frame} frame
+ * @param {number} value
+ * @param {number} decimals
+ */
+function changeSince({ series, at }, { now, seconds }, value, decimals) {
+  if (series.length === 0 || at === null || Number.isNaN(value)) return "\u00a0";
+  let first = series.since(now - seconds * 1000);
+  while (first < series.length && Number.isNaN(series.low[0][first])) first += 1;
+  if (first >= series.length - 1) return "\u00a0";
+  const before = (series.low[0][first] + series.high[0][first]) / 2;
+  return `${changeText(value - before, decimals)} in ${spanText(Math.round((now - series.at[first]) / 1000))}`;
+}
+
+class LinesBody {
+  #legend = element("ul", "legend");
+  #more = element("p", "note");
+  #chart;
+  #keys = "";
+
+  /** @param {Surroundings} surroundings */
+  constructor({ announce, changed }) {
+    this.#chart = new Chart(announce, changed);
+    this.elements = [this.#legend, this.#more, this.#chart.element];
+  }
+
+  /**
+   * @param {ProducerData} data
+   * @param {Frame} frame
+   */
+  paint(data, frame) {
+    const keys = JSON.stringify(data.keys);
+    if (keys !== this.#keys) this.#renew(data.keys);
+    this.#keys = keys;
+    const unit = data.description.unit === "" ? "" : ` ${oneLine(clip(data.description.unit, 12))}`;
+    data.newest.forEach((value, line) => {
+      const text = numberText(value, data.decimals[line]);
+      const shown = this.#legend.children[line]?.lastElementChild;
+      if (shown) write(shown, text === NONE ? text : text + unit);
+    });
+    const { moreKeys } = data;
+    this.#more.hidden = moreKeys === 0;
+    write(this.#more, `${count(moreKeys)} more ${moreKeys === 1 ? "key is" : "keys are"} not shown.`);
+    this.#chart.paint(data, frame);
+  }
+
+  /** @param {string[]} keys */
+  #renew(keys) {
+    const items = keys.map((key, line) => {
+      const { name, dash } = strokeOf(line);
+      const swatch = element("i", "swatch");
+      swatch.style.setProperty("--swatch", keys.length === 1 ? "var(--ink)" : `var(--${name})`);
+      if (dash.length > 0) swatch.dataset.dashed = "yes";
+      const label = element("span", "key", oneLine(clip(key, 60)) || "(empty)");
+      label.title = oneLine(clip(key, 300));
+      return element("li", "", swatch, label, element("span", "value"));
+    });
+    this.#legend.replaceChildren(...items);
+  }
+}
+
+class StateBody {
+  #state = element("span", "number");
+  #since = element("p", "change note");
+  #chart;
+
+  /** @param {Surroundings} surroundings */
+  constructor({ announce, changed }) {
+    this.#chart = new Chart(announce, changed);
+    this.#chart.element.classList.add("strip");
+    this.elements = [element("p", "figure", this.#state), this.#since, this.#chart.element];
+  }
+
+  /**
+   * @param {ProducerData} data
+   * @param {Frame} frame
+   */
+  paint(data, frame) {
+    const [value = NaN] = data.newest;
+    write(this.#state, Number.isNaN(value) ? NONE : value > 0 ? "true" : "false");
+    this.#state.dataset.state = value > 0 ? "true" : "false";
+    write(this.#since, stateSince(data, frame.now));
+    this.#chart.paint(data, frame);
+  }
+}
+
+/**
+ * Write for how long the newest state has lasted.
+ * @param {ProducerData} data
+ * @param {number} now
+ */
+function stateSince({ series }, now) {
+  let index = series.length - 1;
+  if (index < 0 || Number.isNaN(series.low[0][index])) return "\u00a0";
+  const value = series.high[0][index];
+  while (index > 0 && series.high[0][index - 1] === value && series.low[0][index - 1] === value) index -= 1;
+  const least = index === 0 ? "at least " : "";
+  return `for ${least}${spanText((now - series.at[index]) / 1000)}`;
+}
+
+class TextBody {
+  #list = element("ol", "texts");
+  elements = [scrolled("scroll", this.#list)];
+  #version = -1;
+
+  /** @param {ProducerData} data */
+  paint(data) {
+    if (data.version === this.#version) return;
+    this.#version = data.version;
+    data.texts.forEach(({ at, text }, index) => {
+      let item = this.#list.children[index];
+      if (item === undefined) {
+        item = element("li", "", element("span", "time"), element("span", "text"));
+        this.#list.append(item);
+      }
+      const [time, shown] = item.children;
+      write(time, clockText(at));
+      write(shown, visible(clip(text, MAX_TEXT_CHARS)));
+    });
+    while (this.#list.children.length > data.texts.length) this.#list.lastElementChild?.remove();
+  }
+}
+
+class TableBody {
+  #table = element("table", "json");
+  #more = element("p", "note");
+  elements = [scrolled("scroll", this.#table), this.#more];
+  #version = -1;
+
+  /** @param {ProducerData} data */
+  paint(data) {
+    if (data.version === this.#version) return;
+    this.#version = data.version;
+    const { head, rows, more } = tableOf(data.value);
+    // A column is on the side that its first value calls for.
+    const classes = (rows[0] ?? []).map((value) => (typeof value === "number" ? "figures" : ""));
+    const parts = head === null ? [] : [element("thead", "", row("th", head, classes))];
+    this.#table.replaceChildren(...parts, element("tbody", "", ...rows.map((cells) => row("td", cells, classes))));
+    this.#more.hidden = more === 0;
+    write(this.#more, `${count(more)} more ${more === 1 ? "row is" : "rows are"} not shown.`);
+  }
+}
+
+/**
+ * @param {"td" | "th"} tag
+ * @param {unknown[]} cells
+ * @param {string[]} classes of the columns
+ */
+function row(tag, cells, classes) {
+  return element("tr", "", ...cells.map((value, column) => element(tag, classes[column] ?? "", cellText(value))));
+}
+
+/**
+ * Write a whole number without groups: it may be an id.
+ * @param {unknown} value undefined for none
+ */
+function cellText(value) {
+  if (value === undefined) return "";
+  return Number.isSafeInteger(value) ? String(value) : jsonText(value);
+}
+
+/**
+ * Lay a value out as a table: a list of dicts by their keys, another list by its places, a dict by its keys.
+ * @param {unknown} value
+ * @returns {{ head: string[] | null, rows: unknown[][], more: number }} more: rows that are left out
+ */
+export function tableOf(value) {
+  if (typeof value !== "object" || value === null) return { head: null, rows: [[value]], more: 0 };
+  const all = Array.isArray(value) ? value.map((each, index) => [index + 1, each]) : Object.entries(value);
+  const shown = all.slice(0, MAX_ROWS);
+  const more = all.length - shown.length;
+  const isRecords = Array.isArray(value) && shown.every(([, each]) => isRecord(each));
+  if (!isRecords) return { head: null, rows: shown, more };
+  const keys = [...new Set(shown.flatMap(([, each]) => Object.keys(each)))].slice(0, MAX_COLUMNS);
+  const rows = shown.map(([, each]) => keys.map((key) => (Object.hasOwn(each, key) ? each[key] : undefined)));
+  return { head: keys, rows, more };
+}
+
+/** @param {unknown} value */
+function isRecord(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

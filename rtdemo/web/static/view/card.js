@@ -1,0 +1,119 @@
+// @ts-check
+/**
+ * The card of one producer: its title, whether it is fresh, and a body by the kind of its values.
+ * @module view/card
+ */
+import { write } from "../dom.js";
+import { clip, oneLine } from "../format.js";
+import { BODIES } from "./bodies.js";
+import { spanText } from "../value.js";
+
+/** @typedef {import("./bodies.js").Body} Body */
+/** @typedef {import("./bodies.js").Surroundings} Surroundings */
+/** @typedef {import("./chart.js").Frame} Frame */
+/** @typedef {import("./producer_data.js").ProducerData} ProducerData */
+/** @typedef {import("../value.js").Kind} Kind */
+
+/** Least time between two paintings of a card: faster figures cannot be read. */
+const PAINT_INTERVAL_MS = 100;
+/** From this age on, a fresh value has its age beside it. */
+const AGE_SHOWN_MS = 10_000;
+/** Characters of a title: control characters take several. */
+const MAX_TITLE_CHARS = 120;
+
+export class Card {
+  element = document.createElement("article");
+  #title = document.createElement("h2");
+  #age = document.createElement("span");
+  #body = document.createElement("div");
+  #full = document.createElement("button");
+  /** One of each kind that the producer has sent. @type {Map<Kind, Body>} */
+  #bodies = new Map();
+  /** @type {Kind | null} */
+  #kind = null;
+  #surroundings;
+  #paintedAt = -Infinity;
+
+  /**
+   * @param {ProducerData} data
+   * @param {Surroundings} surroundings
+   */
+  constructor(data, surroundings) {
+    this.data = data;
+    this.#surroundings = surroundings;
+    this.#age.className = "age";
+    this.#body.className = "body";
+    this.#full.type = "button";
+    this.#full.className = "full";
+    this.#full.append(icon());
+    this.#full.addEventListener("click", () => void this.#toggleFullScreen());
+    const head = document.createElement("header");
+    head.append(this.#title, this.#age, this.#full);
+    this.element.className = "card";
+    this.element.append(head, this.#body);
+    this.#paintTitle();
+  }
+
+  /**
+   * Paint what has changed.
+   * @param {Frame} frame
+   * @param {number} at performance.now()
+   */
+  paint(frame, at) {
+    if (at - this.#paintedAt < PAINT_INTERVAL_MS) return;
+    this.#paintedAt = at;
+    this.#paintTitle();
+    this.#paintAge(frame);
+    this.#bodyFor(this.data.kind ?? "text").paint(this.data, frame);
+  }
+
+  #paintTitle() {
+    const title = oneLine(this.data.title);
+    const name = oneLine(this.data.name);
+    const shown = clip(title, MAX_TITLE_CHARS);
+    if (this.#title.textContent === shown) return;
+    this.#title.textContent = shown;
+    this.#title.title = title === name ? title : `${title} (${name})`;
+    this.element.setAttribute("aria-label", shown);
+    this.#full.setAttribute("aria-label", `Full screen: ${shown}`);
+  }
+
+  /** @param {Frame} frame */
+  #paintAge({ now }) {
+    const { at } = this.data;
+    const age = at === null ? 0 : now - at;
+    const isStale = this.data.isStale(now);
+    this.element.dataset.fresh = isStale ? "no" : "yes";
+    const text = `${spanText(age / 1000)} ago`;
+    write(this.#age, isStale ? `stale: ${text}` : age > AGE_SHOWN_MS ? text : "");
+  }
+
+  /** @param {Kind} kind */
+  #bodyFor(kind) {
+    const body = this.#bodies.get(kind) ?? BODIES[kind](this.#surroundings);
+    if (kind === this.#kind) return body;
+    this.#bodies.set(kind, body);
+    this.#kind = kind;
+    this.element.dataset.kind = kind;
+    this.#body.replaceChildren(...body.elements);
+    return body;
+  }
+
+  async #toggleFullScreen() {
+    if (this.element.matches(":fullscreen")) await document.exitFullscreen();
+    // A browser that forbids it leaves the card as it is.
+    else await this.element.requestFullscreen?.().catch(() => undefined);
+  }
+}
+
+/** Four corners. */
+function icon() {
+  const name = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(name, "svg");
+  const path = document.createElementNS(name, "path");
+  svg.setAttribute("viewBox", "0 0 12 12");
+  svg.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", "M1 4V1h3M8 1h3v3M11 8v3H8M4 11H1V8");
+  svg.append(path);
+  return svg;
+}

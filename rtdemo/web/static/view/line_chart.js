@@ -1,0 +1,220 @@
+// @ts-check
+/**
+ * Draws numbers over time: a line for each key, gaps where there is no value, and the moment of the read-out.
+ * @module view/line_chart
+ */
+import { numberText } from "../value.js";
+
+/** @typedef {import("../canvas.js").Palette} Palette */
+/** @typedef {import("./axis.js").Axis} Axis */
+/** @typedef {import("./series.js").Series} Series */
+
+/** @typedef {{ colour: string, dash: number[] }} Stroke */
+
+/**
+ * @typedef {object} Scene
+ * @property {Series} series
+ * @property {number} from milliseconds since the epoch, at the left edge
+ * @property {number} to at the right edge
+ * @property {Axis} axis
+ * @property {Stroke[]} strokes of the lines
+ * @property {string} start label of the left edge
+ * @property {string} end label of the right edge
+ * @property {number | null} cursor moment of the read-out; null for none
+ * @property {Palette} palette
+ */
+
+/** @typedef {{ left: number, top: number, width: number, height: number }} Plot */
+
+const FONT = "11px system-ui, sans-serif";
+const HEAD_PX = 6;
+const FOOT_PX = 18;
+const LABEL_GAP_PX = 8;
+const LINE_PX = 1.75;
+const DOT_PX = 2.25;
+/** Radius of the mark on the newest value. */
+const NEWEST_PX = 2.75;
+const FILL_ALPHA = 0.08;
+
+/**
+ * Draw the chart.
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} width
+ * @param {number} height
+ * @param {Scene} scene
+ * @returns {Plot} where the values are
+ */
+export function drawLineChart(context, width, height, scene) {
+  context.font = FONT;
+  context.textBaseline = "alphabetic";
+  const labels = scene.axis.ticks.map((tick) => numberText(tick, scene.axis.decimals));
+  const gutter = Math.ceil(Math.max(0, ...labels.map((text) => context.measureText(text).width))) + LABEL_GAP_PX;
+  const plot = { left: 0, top: HEAD_PX, width: Math.max(1, width - gutter), height: height - HEAD_PX - FOOT_PX };
+  const y = (/** @type {number} */ value) =>
+    plot.top + plot.height * (1 - (value - scene.axis.low) / (scene.axis.high - scene.axis.low));
+  drawScale(context, plot, scene, labels, y);
+  drawTimes(context, plot, scene);
+  context.save();
+  context.beginPath();
+  context.rect(plot.left, 0, plot.width + NEWEST_PX, height - FOOT_PX + 1);
+  context.clip();
+  for (let line = 0; line < scene.series.lines; line += 1) drawLine(context, plot, scene, line, y);
+  context.restore();
+  drawCursor(context, plot, scene);
+  return plot;
+}
+
+/**
+ * Draw the times alone: there is no value to make a scale of.
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} width
+ * @param {number} height
+ * @param {{ start: string, end: string, from: number, to: number, cursor: number | null, palette: Palette }} scene
+ * @returns {Plot}
+ */
+export function drawNothing(context, width, height, scene) {
+  const plot = { left: 0, top: HEAD_PX, width, height: height - HEAD_PX - FOOT_PX };
+  context.font = FONT;
+  context.textBaseline = "alphabetic";
+  drawTimes(context, plot, scene);
+  drawCursor(context, plot, scene);
+  context.fillStyle = scene.palette.quiet;
+  context.textAlign = "center";
+  context.fillText("no values in this time", plot.width / 2, plot.top + plot.height / 2);
+  return plot;
+}
+
+/**
+ * The labels are at the right, beside the newest values.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plot} plot
+ * @param {Scene} scene
+ * @param {string[]} labels
+ * @param {(value: number) => number} y
+ */
+function drawScale(context, plot, { axis, palette }, labels, y) {
+  context.textAlign = "left";
+  axis.ticks.forEach((tick, index) => {
+    const line = Math.round(y(tick));
+    context.fillStyle = palette.hairline;
+    context.fillRect(plot.left, line, plot.width, 1);
+    context.fillStyle = palette.quiet;
+    context.fillText(labels[index], plot.left + plot.width + LABEL_GAP_PX, Math.max(line + 4, 10));
+  });
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plot} plot
+ * @param {{ start: string, end: string, palette: Palette }} scene
+ */
+export function drawTimes(context, plot, { start, end, palette }) {
+  const foot = plot.top + plot.height + 14;
+  context.fillStyle = palette.quiet;
+  context.textAlign = "left";
+  context.fillText(start, plot.left, foot);
+  context.textAlign = "right";
+  context.fillText(end, plot.left + plot.width, foot);
+}
+
+/**
+ * Draw one line. Points that share a column of pixels are one stroke from the least to the largest value.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plot} plot
+ * @param {Scene} scene
+ * @param {number} line
+ * @param {(value: number) => number} y
+ */
+function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
+  const { colour, dash } = strokes[line];
+  const [lows, highs] = [series.low[line], series.high[line]];
+  const scale = plot.width / (to - from);
+  const path = new Path2D();
+  // An area without its zero would exaggerate.
+  const fill = series.lines === 1 && axis.low <= 0 && axis.high >= 0 ? new Path2D() : null;
+  const base = y(0);
+  /** Where the part since the last gap began; null in a gap. @type {number | null} */
+  let begin = null;
+  let [column, low, high, last] = [-1, 0, 0, 0];
+  const flush = () => {
+    if (begin === null) return;
+    const x = plot.left + column;
+    const [above, below] = [y(high), y(low)];
+    // Towards the nearer end first, so that a column of one value is one point.
+    path.lineTo(x, below);
+    if (above !== below) path.lineTo(x, above);
+    fill?.lineTo(x, above);
+    last = x;
+  };
+  const end = () => {
+    flush();
+    if (begin === null) return;
+    if (last === begin) path.addPath(dot(begin, y(high)));
+    fill?.lineTo(last, base);
+    fill?.lineTo(begin, base);
+    begin = null;
+  };
+  const stop = Math.min(series.length, series.since(to) + 1);
+  for (let index = Math.max(0, series.since(from) - 1); index < stop; index += 1) {
+    const value = lows[index];
+    if (Number.isNaN(value)) {
+      end();
+      continue;
+    }
+    const own = Math.round((series.at[index] - from) * scale * 2) / 2;
+    if (begin !== null && own === column) {
+      low = Math.min(low, value);
+      high = Math.max(high, highs[index]);
+      continue;
+    }
+    flush();
+    [column, low, high] = [own, value, highs[index]];
+    if (begin !== null) continue;
+    begin = plot.left + own;
+    path.moveTo(begin, y(low));
+    fill?.moveTo(begin, base);
+  }
+  // The newest value has a mark, unless a gap or the edge of the chart follows it.
+  const isOpen = begin !== null && stop === series.length;
+  end();
+  if (fill !== null) {
+    context.globalAlpha = FILL_ALPHA;
+    context.fillStyle = colour;
+    context.fill(fill);
+    context.globalAlpha = 1;
+  }
+  context.strokeStyle = colour;
+  context.lineWidth = LINE_PX;
+  context.lineJoin = context.lineCap = "round";
+  context.setLineDash(dash);
+  context.stroke(path);
+  context.setLineDash([]);
+  if (!isOpen) return;
+  context.fillStyle = colour;
+  context.beginPath();
+  context.arc(last, y(high), NEWEST_PX, 0, 2 * Math.PI);
+  context.fill();
+}
+
+/**
+ * A value between two gaps has no line: it is a dot.
+ * @param {number} x
+ * @param {number} y
+ */
+function dot(x, y) {
+  const path = new Path2D();
+  path.arc(x, y, DOT_PX / 2, 0, 2 * Math.PI);
+  return path;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plot} plot
+ * @param {{ from: number, to: number, cursor: number | null, palette: Palette }} scene
+ */
+export function drawCursor(context, plot, { from, to, cursor, palette }) {
+  if (cursor === null) return;
+  const x = plot.left + ((cursor - from) / (to - from)) * plot.width;
+  context.fillStyle = palette.ink;
+  context.fillRect(Math.round(x), plot.top, 1, plot.height);
+}

@@ -1,0 +1,248 @@
+// @ts-check
+/**
+ * What the view knows of one producer: its description, newest value, past values, and whether it is stale. Pure.
+ * @module view/producer_data
+ */
+import { Series } from "./series.js";
+import { decimalsOf, kindOf } from "../value.js";
+
+/** @typedef {import("../message.js").Message} Message */
+/** @typedef {import("../value.js").Kind} Kind */
+
+/**
+ * @typedef {object} Description
+ * @property {string} title
+ * @property {string} unit
+ * @property {number | null} low
+ * @property {number | null} high
+ * @property {number | null} period seconds
+ */
+
+/** @typedef {{ at: number, text: string }} Line */
+
+/** Bound on the lines of one chart; further keys are counted. */
+export const MAX_LINES = 12;
+/** Bound on the lines of text that are kept. */
+export const MAX_TEXTS = 50;
+/** Characters of a text that are kept. */
+const MAX_TEXT_CHARS = 2_000;
+/** Bound on keys that are counted. */
+const MAX_COUNTED_KEYS = 1_000;
+
+const MIN_STALE_MS = 5_000;
+const STALE_PERIODS = 3;
+/** Times between messages from which the period is learned. */
+const LEARNED = 8;
+/** A clock that is set back by more than this begins a new series. Clocks of several servers differ by less. */
+const SET_BACK_MS = 60_000;
+
+/** @type {Description} */
+const NOTHING = { title: "", unit: "", low: null, high: null, period: null };
+
+export class ProducerData {
+  description = NOTHING;
+  /** @type {Kind | null} null before the first value */
+  kind = null;
+  /** The newest value; undefined for a text. @type {unknown} */
+  value = undefined;
+  /** The newest message's text. */
+  text = "";
+  /** When the newest message was sent, milliseconds since the epoch. @type {number | null} */
+  at = null;
+  /** Counts changes, after which the card must be painted again. */
+  version = 0;
+  /** Numbers: one line for a number or a bool, else one for each key. */
+  series = new Series();
+  /** Name of each line; one without a name for a number. @type {string[]} */
+  keys = [];
+  /** Newest number of each line; NaN for none. @type {number[]} */
+  newest = [];
+  /** Decimals with which each line is shown. They only grow, so that figures do not jump. @type {number[]} */
+  decimals = [];
+  /** Number of keys that have no line. */
+  moreKeys = 0;
+  /** Newest first. @type {Line[]} */
+  texts = [];
+  /** Whether its messages are in the log: such a connection resumes without a gap. */
+  isShared = false;
+  /** What the lines are of: those of another kind are no continuation. @type {Kind | null} */
+  #shape = null;
+  /** When each line had its last number. @type {number[]} */
+  #seenAt = [];
+  /** @type {number[]} milliseconds between the newest messages */
+  #gaps = [];
+  /** Messages up to this time are known; asking for the past again sends them again. */
+  #knownUntil = -Infinity;
+
+  /** Whether what is known is from the page itself, which the past repeats. */
+  #isProvisional = false;
+
+  /** @param {string} name */
+  constructor(name) {
+    this.name = name;
+  }
+
+  get title() {
+    return this.description.title || this.name;
+  }
+
+  /**
+   * Take a message.
+   * @param {Message} message
+   * @param {number} now milliseconds since the epoch, by the server's clock
+   */
+  take(message, now) {
+    if (this.#isProvisional) this.forget();
+    this.#isProvisional = false;
+    const { value } = message;
+    // A time of the future would stop the chart until then.
+    let at = Math.min(message.sentAt, now);
+    if (at <= this.#knownUntil) return;
+    this.#knownUntil = -Infinity;
+    if (this.at !== null && at < this.at - SET_BACK_MS) this.forget();
+    if (this.at !== null) {
+      at = Math.max(at, this.at);
+      this.#learn(at - this.at);
+    }
+    this.at = at;
+    this.value = value;
+    this.text = message.message.slice(0, MAX_TEXT_CHARS);
+    this.isShared = message.id !== null;
+    this.version += 1;
+    const kind = kindOf(value) ?? this.kind ?? "text";
+    this.#become(kind);
+    if (kind === "number") this.#add(at, { "": value });
+    else if (kind === "state") this.#add(at, { "": value === null ? null : Number(value) });
+    else if (kind === "lines") this.#add(at, /** @type {Record<string, unknown>} */ (value ?? {}));
+    else if (kind === "text") this.#addText(at);
+  }
+
+  /**
+   * Describe the producer.
+   * @param {Description} description
+   */
+  describe(description) {
+    const same = Object.entries(description).every(([key, value]) => Reflect.get(this.description, key) === value);
+    if (same) return;
+    this.description = description;
+    this.version += 1;
+  }
+
+  /** What is known comes again with the first messages of the connection. */
+  expectAll() {
+    this.#isProvisional = true;
+  }
+
+  /** The past will be sent again: what is known of it is ignored. */
+  expectPast() {
+    this.#knownUntil = this.at ?? -Infinity;
+  }
+
+  /** Forget the past; the newest value stays until the next one. */
+  forget() {
+    this.series.clear();
+    this.texts = [];
+    this.#gaps = [];
+    this.#knownUntil = -Infinity;
+    this.at = null;
+    this.version += 1;
+  }
+
+  /** The connection was interrupted, and messages may be missing. */
+  interrupt() {
+    this.series.interrupt();
+    this.version += 1;
+  }
+
+  /** Milliseconds after which it is stale; null while its period is not known. */
+  get staleAfter() {
+    const { period } = this.description;
+    if (period !== null) return Math.max(MIN_STALE_MS, STALE_PERIODS * period * 1000);
+    if (this.#gaps.length < 2) return null;
+    const middle = this.#gaps.toSorted((one, other) => one - other)[this.#gaps.length >> 1];
+    return Math.max(MIN_STALE_MS, STALE_PERIODS * middle);
+  }
+
+  /**
+   * Return whether it is overdue.
+   * @param {number} now milliseconds since the epoch
+   */
+  isStale(now) {
+    return this.at !== null && now - this.at > (this.staleAfter ?? Infinity);
+  }
+
+  /** @param {number} gap milliseconds */
+  #learn(gap) {
+    this.#gaps.push(gap);
+    if (this.#gaps.length > LEARNED) this.#gaps.shift();
+  }
+
+  /**
+   * Change the kind. Texts stay for when texts are sent again; the numbers of a dict and a single one have other lines.
+   * @param {Kind} kind
+   */
+  #become(kind) {
+    const hasNumbers = kind === "number" || kind === "lines" || kind === "state";
+    if (hasNumbers && this.#shape !== null && this.#shape !== kind) this.#restart();
+    if (hasNumbers) this.#shape = kind;
+    if (!hasNumbers) this.series.interrupt();
+    this.kind = kind;
+  }
+
+  #restart() {
+    this.series = new Series();
+    this.keys = [];
+    this.newest = [];
+    this.decimals = [];
+    this.moreKeys = 0;
+    this.#seenAt = [];
+  }
+
+  /**
+   * @param {number} at
+   * @param {Record<string, unknown>} values
+   */
+  #add(at, values) {
+    const given = Object.keys(values);
+    let more = 0;
+    for (const key of given.slice(0, MAX_COUNTED_KEYS)) if (!this.#hasLine(key, at)) more += 1;
+    this.moreKeys = more + Math.max(0, given.length - MAX_COUNTED_KEYS);
+    this.newest = this.keys.map((key) => {
+      const value = Object.hasOwn(values, key) ? values[key] : null;
+      // The server sends no infinity, but JSON can: 1e999.
+      return typeof value === "number" && Number.isFinite(value) ? value : NaN;
+    });
+    this.newest.forEach((value, line) => {
+      if (Number.isNaN(value)) return;
+      this.#seenAt[line] = at;
+      this.decimals[line] = Math.max(this.decimals[line], decimalsOf(value));
+    });
+    this.series.push(at, this.newest);
+  }
+
+  /**
+   * Return whether a key has a line, which it gets if there is room, or one whose key is no longer sent.
+   * @param {string} key
+   * @param {number} at
+   */
+  #hasLine(key, at) {
+    if (this.keys.includes(key)) return true;
+    let line = this.keys.length;
+    if (line < MAX_LINES) this.series.addLine();
+    else {
+      line = this.#seenAt.findIndex((seen) => at - seen > Math.max(this.staleAfter ?? 0, 60_000));
+      if (line < 0) return false;
+      this.series.clearLine(line);
+    }
+    this.keys[line] = key;
+    this.decimals[line] = 0;
+    this.#seenAt[line] = at;
+    return true;
+  }
+
+  /** @param {number} at */
+  #addText(at) {
+    this.texts.unshift({ at, text: this.text });
+    if (this.texts.length > MAX_TEXTS) this.texts.pop();
+  }
+}

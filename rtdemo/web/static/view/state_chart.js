@@ -1,0 +1,60 @@
+// @ts-check
+/**
+ * Draws a bool over time: a bar where it is true, a line where it is false, nothing where it is not known.
+ * @module view/state_chart
+ */
+import { drawCursor, drawTimes } from "./line_chart.js";
+
+/** @typedef {import("../canvas.js").Palette} Palette */
+/** @typedef {import("./line_chart.js").Plot} Plot */
+/** @typedef {import("./series.js").Series} Series */
+
+/**
+ * @typedef {object} Scene
+ * @property {Series} series 1 for true, 0 for false
+ * @property {number} from milliseconds since the epoch, at the left edge
+ * @property {number} to at the right edge
+ * @property {number} now until when the newest state lasts
+ * @property {string} start label of the left edge
+ * @property {string} end label of the right edge
+ * @property {number | null} cursor
+ * @property {Palette} palette
+ */
+
+const FOOT_PX = 18;
+const BAR_PX = 36;
+const LINE_PX = 2;
+
+/**
+ * Draw the strip.
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} width
+ * @param {number} height
+ * @param {Scene} scene
+ * @returns {Plot}
+ */
+export function drawStateChart(context, width, height, scene) {
+  const { series, from, to, now, palette } = scene;
+  context.font = "11px system-ui, sans-serif";
+  context.textBaseline = "alphabetic";
+  const bar = Math.min(BAR_PX, height - FOOT_PX);
+  const plot = { left: 0, top: height - FOOT_PX - bar, width, height: bar };
+  const x = (/** @type {number} */ at) => plot.left + ((Math.max(at, from) - from) / (to - from)) * plot.width;
+  context.fillStyle = palette.ink;
+  const states = series.high[0];
+  for (let index = Math.max(0, series.since(from) - 1); index < series.length && series.at[index] < to;) {
+    const start = index;
+    // One bar for all of a state: their seams would show.
+    while (index < series.length && states[index] === states[start]) index += 1;
+    if (Number.isNaN(states[start])) index += 1;
+    else {
+      const until = index < series.length ? series.at[index] : now;
+      const [left, right] = [Math.round(x(series.at[start])), Math.round(x(Math.min(until, to)))];
+      const size = states[start] > 0 ? bar : LINE_PX;
+      context.fillRect(left, plot.top + bar - size, Math.max(1, right - left), size);
+    }
+  }
+  drawTimes(context, plot, scene);
+  drawCursor(context, plot, { ...scene, palette: { ...palette, ink: palette.waiting } });
+  return plot;
+}

@@ -1,0 +1,68 @@
+"""The view: a page about the data, with a card for each producer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import aiohttp_jinja2
+from aiohttp import hdrs, web
+
+from rtdemo import __version__
+from rtdemo.errors import Refused
+from rtdemo.protocol import message
+from rtdemo.web import static_files
+from rtdemo.web.app_keys import HUB, SETTINGS
+from rtdemo.web.latest_values import built_in, latest_values
+from rtdemo.web.login import LOGIN, reader
+from rtdemo.web.page import page_headers, reread_files, websocket_port
+from rtdemo.web.static_files import STATIC_FILES
+
+
+def setup(app: web.Application) -> None:
+    """Add the view to the application. Its scripts and styles are those of `static_files`."""
+    app.router.add_get("/view", view)
+
+
+async def view(request: web.Request) -> web.Response:
+    """Answer `GET /view` with the page, which has the newest value of each producer.
+
+    Without JavaScript it is a table. A browser sends no login token with a page, so where a login is
+    needed the values come with the connection.
+
+    Raises:
+        Refused: 429 after too many wrong tokens from the client's address; 500 where an edited file
+            cannot be joined.
+    """
+    if request.app[SETTINGS].reload:
+        reread_files(request)
+    hub, files = request.app[HUB], request.app[STATIC_FILES]
+    given = request.query.get("producers")
+    picked = None if given is None else [name for name in given.split(",") if name]
+    try:
+        values, more = latest_values(hub, await reader(request), picked)
+    except Refused as refused:
+        if refused.status not in (401, 403):
+            raise
+        values, more = [], 0
+    context = {
+        "version": __version__,
+        "script": files.url(static_files.VIEW_SCRIPT),
+        "style": files.url(static_files.VIEW_STYLE),
+        "icon": files.url("icon.svg"),
+        "websocket_port": websocket_port(request),
+        "login": request.app[LOGIN].is_on,
+        "built_in": ",".join(sorted(built_in(hub))),
+        "now": message.now(),
+        "bare": request.query.get("bare") == "1",
+        "values": values,
+        "more": more,
+        "time_of": _time_of,
+    }
+    headers = {**page_headers(request), hdrs.CACHE_CONTROL: "no-store"}
+    text = aiohttp_jinja2.render_string("view.html", request, context)
+    return web.Response(text=text, content_type="text/html", headers=headers)
+
+
+def _time_of(sent_at: float) -> str:
+    """Return a time as HTML's `datetime` has it."""
+    return datetime.fromtimestamp(sent_at / 1000, UTC).isoformat(timespec="milliseconds")

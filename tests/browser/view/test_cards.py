@@ -1,0 +1,136 @@
+"""A card per producer, by the kind of its values, from the first paint on and live."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from rtdemo.server.server import Server
+from tests.browser.conftest import Open, Serve
+from tests.browser.view.conftest import OpenView, Publish
+
+MINUS = "\N{MINUS SIGN}"
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def card(page: Page, title: str) -> Locator:
+    return page.get_by_role("article", name=title, exact=True)
+
+
+async def test_first_value_appears_live(open_view: OpenView, publish: Publish) -> None:
+    """Before it, the page shows how to publish one."""
+    page = await open_view()
+    empty = page.locator('[data-part="empty"]')
+    await expect(empty).to_contain_text('rtdemo.publish("loss", 0.12)')
+    await publish("loss", 0.12)
+    await expect(card(page, "loss").locator(".number")).to_have_text("0.12")
+    await expect(empty).to_be_hidden()
+
+
+async def test_late_visitor_sees_the_past(open_view: OpenView, publish: Publish) -> None:
+    """A number has its change since the start of the window; nothing is counted twice."""
+    await publish("loss", 3, 2.5, 1)
+    page = await open_view()
+    await expect(card(page, "loss").locator(".number")).to_have_text("1.0")
+    await expect(card(page, "loss").locator(".change")).to_contain_text(f"{MINUS}2.0 in")
+    chart = card(page, "loss").get_by_role("group", name="Chart of loss")
+    await chart.focus()
+    await page.keyboard.press("End")
+    await expect(page.locator('[data-part="readout"]')).to_contain_text("1.0")
+
+
+async def test_each_kind_has_its_card(open_view: OpenView, publish: Publish) -> None:
+    """A dict of numbers, a bool, a text, and anything else."""
+    page = await open_view()
+    await publish("cpu", {"user": 12.5, "system": 3})
+    await publish("door", False, True)
+    await publish("note", "first", "second")
+    await publish("rows", [{"pid": 7, "name": "a"}])
+    await expect(card(page, "cpu").get_by_role("listitem")).to_have_text(["user12.5", "system3"])
+    await expect(card(page, "door").locator(".number")).to_have_text("true")
+    await expect(card(page, "note").locator(".text")).to_have_text(["second", "first"])
+    await expect(card(page, "rows").locator("tr")).to_have_text(["pidname", "7a"])
+
+
+async def test_kind_changes_while_it_runs(open_view: OpenView, publish: Publish) -> None:
+    """The card follows, and a number after a text has its past again."""
+    page = await open_view()
+    await publish("x", 5)
+    await expect(card(page, "x").locator(".number")).to_have_text("5")
+    await publish("x", "broken")
+    await expect(card(page, "x").locator(".text")).to_have_text(["broken"])
+    await publish("x", 8)
+    await expect(card(page, "x").locator(".change")).to_contain_text("+3 in")
+
+
+async def test_picked_producers_and_layout_of_the_address(open_view: OpenView, publish: Publish) -> None:
+    """Their order is that of the address; a window that is chosen is written into it."""
+    for name in ("a", "b", "c"):
+        await publish(name, 1)
+    page = await open_view("?producers=c,a&window=60&columns=2&bare=1")
+    await expect(page.locator(".card h2")).to_have_text(["c", "a"])
+    await expect(page.locator(".masthead h1")).to_have_css("width", "1px")
+    columns = await page.locator(".cards").evaluate("(e) => getComputedStyle(e).gridTemplateColumns")
+    assert len(columns.split()) == 2
+
+
+async def test_choices_of_the_toolbar_are_in_the_address(open_view: OpenView, publish: Publish) -> None:
+    """More of the past is loaded at once; columns are fewer where they would be too narrow."""
+    for name in ("a", "b", "c"):
+        await publish(name, 1)
+    page = await open_view("?producers=c,a,b&window=60")
+    await page.get_by_role("button", name="1 h", exact=True).click()
+    await page.get_by_label("Columns").select_option("3")
+    assert page.url.endswith("/view?producers=c,a,b&window=3600&columns=3")
+    await expect(page.locator(".number")).to_have_text(["1", "1", "1"])
+    grid = page.locator(".cards")
+    for width, number in ((1280, 3), (390, 2)):
+        await page.set_viewport_size({"width": width, "height": 844})
+        columns = await grid.evaluate("(e) => getComputedStyle(e).gridTemplateColumns")
+        assert len(columns.split()) == number, width
+    await page.get_by_label("Columns").select_option("auto")
+    assert page.url.endswith("/view?producers=c,a,b&window=3600")
+
+
+async def test_older_values_that_are_not_kept_are_said(
+    open_view: OpenView, publish: Publish, serve: Serve
+) -> None:
+    """Where the log begins within the time that the charts show."""
+    small = await serve(history_count=3)
+    await publish("loss", 1, 2, server=small)
+    page = await open_view(server=small)
+    kept = page.locator('[data-part="kept"]')
+    await expect(page.locator(".number")).to_have_text("2")
+    await expect(kept).to_be_empty()
+    await publish("loss", 3, 4, server=small)
+    await page.reload()
+    await expect(kept).to_have_text(re.compile(r"Values before \d\d:\d\d:\d\d are no longer kept\."))
+
+
+async def test_without_javascript_it_is_a_table(
+    open_page: Open, server: Server, publish: Publish
+) -> None:
+    """The server has written it."""
+    await publish("loss", 0.12)
+    page = await open_page(
+        "/view", server=server, sentence=".first", folded=True, java_script_enabled=False
+    )
+    await expect(page.get_by_role("row")).to_have_count(2)
+    await expect(page.get_by_role("cell").first).to_have_text("0.12")
+    await expect(page.get_by_role("columnheader").first).to_be_visible()
+
+
+async def test_pause_and_full_screen(open_view: OpenView, publish: Publish) -> None:
+    """A card fills the screen, and Escape leaves it; paused charts have the time of the pause."""
+    await publish("loss", 0.12)
+    page = await open_view()
+    await page.get_by_role("button", name="Full screen: loss").click()
+    await expect(page.locator(".card:fullscreen")).to_have_count(1)
+    await page.evaluate("document.exitFullscreen()")
+    pause = page.get_by_role("button", name="Pause")
+    await pause.click()
+    await expect(pause).to_have_attribute("aria-pressed", "true")
+    await publish("loss", 0.5)
+    await expect(card(page, "loss").locator(".number")).to_have_text("0.50")

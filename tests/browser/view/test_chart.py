@@ -1,0 +1,144 @@
+"""Charts: what they read out, gaps, scales, and the address that a choice changes."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.modules import run
+from tests.browser.view.conftest import OpenView, Publish
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_keyboard_reads_the_values(open_view: OpenView, publish: Publish) -> None:
+    """The newest first; Home is the start of what is shown, and Escape removes the mark."""
+    await publish("loss", 3, 2.5)
+    page = await open_view()
+    chart = page.get_by_role("group", name="Chart of loss")
+    await chart.focus()
+    await page.keyboard.press("ArrowLeft")
+    spoken = page.locator('[data-part="readout"]')
+    await expect(spoken).to_contain_text("2.5")
+    await page.keyboard.press("Home")
+    await expect(spoken).to_contain_text("3.0")
+    shown = chart.locator(".readout")
+    await expect(shown).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(shown).to_be_hidden()
+
+
+async def test_pointer_reads_the_values(open_view: OpenView, publish: Publish) -> None:
+    """Also of each line of a dict."""
+    await publish("cpu", {"user": 12.5, "system": 3})
+    page = await open_view()
+    chart = page.get_by_role("group", name="Chart of cpu")
+    await chart.hover()
+    await expect(chart.locator(".readout")).to_contain_text("user 12.5, system 3")
+
+
+@pytest.mark.empty_page
+async def test_read_out_of_gaps_units_and_merged_points(page: Page) -> None:
+    """Null is no value. A point that stands for several has the least and the largest of them."""
+    found = await run(
+        page,
+        "view/chart",
+        """
+        const { ProducerData } = await import("/static/view/producer_data.js");
+        const data = new ProducerData("x");
+        data.describe({ title: "", unit: "°C", low: null, high: null, period: null });
+        const take = (value, sentAt) => data.take({ message: "", value, sentAt, id: null }, 1e9);
+        take(20.5, 1000); take(null, 2000); take(21, 3000);
+        const at = (moment) => m.readoutText(data, moment).split("  ")[1];
+        const texts = [0, 1400, 1900, 2600, 9000].map(at);
+        data.series.high[0][0] = 22;
+        return [...texts, at(0)];
+        """,
+    )
+    assert found == ["20.5 °C", "20.5 °C", "no value", "21.0 °C", "21.0 °C", "20.5 to 22.0 °C"]
+
+
+@pytest.mark.empty_page
+async def test_numbers_of_another_kind_are_no_continuation(page: Page) -> None:
+    """A dict after a number begins new lines; a text keeps them, with a gap."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const data = new m.ProducerData("x");
+        const take = (value, sentAt) => data.take({ message: "t", value, sentAt, id: null }, 1e9);
+        const states = [];
+        for (const value of [1, "text", 2, { a: 1 }, { a: 2, b: 3 }, true]) {
+            take(value, 1000 * (states.length + 1));
+            states.push([data.kind, data.keys.join(), data.series.length]);
+        }
+        return states;
+        """,
+    )
+    assert found == [
+        ["number", "", 1],
+        ["text", "", 2],
+        ["number", "", 3],
+        ["lines", "a", 1],
+        ["lines", "a,b", 2],
+        ["state", "", 1],
+    ]
+
+
+@pytest.mark.empty_page
+async def test_keys_that_change_do_not_fill_the_lines_for_ever(page: Page) -> None:
+    """A key that is no longer sent gives its line to a new one, after a minute."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const data = new m.ProducerData("x");
+        for (let index = 0; index < 200; index += 1) {
+            const sentAt = index * 10_000;
+            data.take({ message: "", value: { [`k${index}`]: index }, sentAt, id: null }, 1e9);
+        }
+        return { lines: data.series.lines, keys: data.keys.includes("k199"), more: data.moreKeys };
+        """,
+    )
+    assert found == {"lines": 12, "keys": True, "more": 0}
+
+
+@pytest.mark.empty_page
+async def test_times_of_the_future_and_clocks_set_back(page: Page) -> None:
+    """A value of the future counts as now; after a clock was set back, a new series begins."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const data = new m.ProducerData("x");
+        data.take({ message: "", value: 1, sentAt: 9e12, id: null }, 500_000);
+        const at = data.at;
+        data.take({ message: "", value: 2, sentAt: 1_000, id: null }, 501_000);
+        return [at, data.at, data.series.length, data.newest];
+        """,
+    )
+    assert found == [500_000, 1_000, 1, [2]]
+
+
+@pytest.mark.empty_page
+async def test_address(page: Page) -> None:
+    """What is no option counts as not given; other parameters stay."""
+    found = await run(
+        page,
+        "view/address",
+        """
+        const valid = ["", "?window=60&columns=2&bare=1"];
+        const given = [...valid, "?window=1e9&columns=0&bare=yes", "?producers=b,,a,b"];
+        const read = given.map(m.readOptions);
+        const href = m.addressWith("http://h/view?producers=a,b&x=1", { ...read[0], window: 60 });
+        return { read, href };
+        """,
+    )
+    none = {"producers": None, "window": 600, "columns": None, "bare": False}
+    assert found["read"] == [
+        none,
+        {**none, "window": 60, "columns": 2, "bare": True},
+        none,
+        {**none, "producers": ["b", "a"]},
+    ]
+    assert found["href"] == "http://h/view?producers=a,b&x=1&window=60"

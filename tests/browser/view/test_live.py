@@ -1,0 +1,181 @@
+"""The view's connection: SSE where the WebSocket fails, losses, and what is stale."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Locator, Page, WebSocketRoute, expect
+
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from tests.browser.conftest import BrowserErrors, Serve
+from tests.browser.modules import run
+from tests.browser.view.conftest import OpenView, Publish
+from tests.web.login_tokens import SECRET, token
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def sentence(page: Page) -> Locator:
+    return page.locator('[data-part="sentence"]')
+
+
+async def test_sse_where_the_websocket_does_not_open(
+    open_view: OpenView, publish: Publish, browser_errors: BrowserErrors, server: Server
+) -> None:
+    """It says why; values arrive all the same."""
+    page = await open_view()
+    await page.add_init_script(
+        "window.WebSocket = class extends EventTarget { constructor() { super();"
+        " setTimeout(() => this.onerror?.(new Event('error'))); } close() {} };"
+    )
+    await page.reload()
+    await expect(sentence(page)).to_contain_text("Live over SSE: the WebSocket did not open")
+    await publish("loss", 0.12)
+    await expect(page.locator(".number")).to_have_text("0.12")
+    # The page asks whether its own port has a WebSocket.
+    browser_errors.remove_expected("426")
+
+
+async def test_sse_where_the_websocket_stays_mute(open_view: OpenView) -> None:
+    """After 30 s, by the page's clock."""
+    page = await open_view()
+    await page.add_init_script(
+        "window.WebSocket = class extends EventTarget { constructor() { super();"
+        " setTimeout(() => this.onopen?.(new Event('open'))); } close() {} };"
+    )
+    await page.clock.install()
+    await page.reload()
+    await page.clock.run_for(31_000)
+    await expect(sentence(page)).to_have_text(
+        "Live over SSE: nothing arrived over the WebSocket for 30 s."
+    )
+
+
+async def test_lost_messages_are_said_and_the_past_comes_again(
+    open_view: OpenView, publish: Publish
+) -> None:
+    """What the page had stays, and nothing is shown twice."""
+    await publish("note", "one", "two")
+    page = await open_view()
+    sockets: list[WebSocketRoute] = []
+
+    async def through(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+        sockets.append(route)
+
+    await page.route_web_socket("**/*", through)
+    await page.reload()
+    await expect(page.locator(".text")).to_have_text(["two", "one"])
+    sockets[0].send('{"message":"lost","sentAt":0,"producer":"resume","seq":1,"id":"ff-3","lost":true}')
+    await expect(sentence(page)).to_contain_text("Some messages were lost")
+    while len(sockets) < 2:
+        await page.wait_for_timeout(20)
+    await publish("note", "three")
+    await expect(page.locator(".text")).to_have_text(["three", "two", "one"])
+
+
+async def test_producer_that_does_not_exist_yet(
+    open_view: OpenView, publish: Publish, browser_errors: BrowserErrors
+) -> None:
+    """A wall screen may be switched on before the program that publishes."""
+    page = await open_view("?producers=later", live=False)
+    await page.clock.install()
+    await page.reload()
+    await expect(sentence(page)).to_contain_text("It tries again every 5 s.")
+    await publish("later", 3)
+    await page.clock.run_for(7_000)
+    await expect(page.locator(".number")).to_have_text("3")
+    browser_errors.remove_expected("400")
+
+
+async def test_login(
+    open_view: OpenView, serve: Serve, clock: VirtualClock, browser_errors: BrowserErrors
+) -> None:
+    """The page asks for a token, and is live with one."""
+    guarded = await serve(secret=SECRET)
+    page = await open_view(server=guarded, live=False)
+    await expect(page.locator('[data-part="login-state"]')).to_have_text(
+        "This server needs a login token."
+    )
+    await page.get_by_label("Token").fill(token("ann"))
+    await page.get_by_role("button", name="Log in").click()
+    await expect(sentence(page)).to_have_text("Live over WebSocket.")
+    browser_errors.remove_expected("401")
+
+
+@pytest.mark.empty_page
+async def test_stale_after_three_periods(page: Page) -> None:
+    """And at least 5 s. Without a declared period it is learned."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const stale = (period, times, now) => {
+            const data = new m.ProducerData("x");
+            data.describe({ title: "", unit: "", low: null, high: null, period });
+            for (const sentAt of times) data.take({ message: "1", value: 1, sentAt, id: null }, 1e9);
+            return data.isStale(now);
+        };
+        return [
+            stale(1, [0], 4_900), stale(1, [0], 5_100),
+            stale(10, [0], 29_000), stale(10, [0], 31_000),
+            stale(null, [0, 10_000, 20_000], 49_000), stale(null, [0, 10_000, 20_000], 51_000),
+            stale(null, [0], 900_000),
+        ];
+        """,
+    )
+    assert found == [False, True, False, True, False, True, False]
+
+
+@pytest.mark.empty_page
+async def test_series_is_bounded_and_keeps_spikes(page: Page) -> None:
+    """An hour at 50 Hz, and an hour in which values and gaps alternate."""
+    found = await run(
+        page,
+        "view/series",
+        """
+        const series = new m.Series();
+        series.addLine();
+        const hour = Array.from({ length: 180_000 }, (_, index) => index);
+        for (const index of hour) series.push(index * 20, [index === 50_000 ? 99 : index % 7]);
+        const first = series.at[0];
+        const top = Math.max(...series.high[0].subarray(0, series.length));
+        const times = [...series.at.subarray(0, series.length)];
+        const ascending = times.every((at, index) => index === 0 || at >= times[index - 1]);
+        const gaps = new m.Series();
+        gaps.addLine();
+        for (const index of hour) gaps.push(index * 20, [index % 2 ? index : NaN]);
+        return { length: series.length, bound: m.MAX_POINTS, first, top, ascending, gaps: gaps.length };
+        """,
+    )
+    assert found["length"] <= found["bound"]
+    assert found["gaps"] <= found["bound"]
+    assert found["top"] == 99
+    assert found["ascending"]
+    assert found["first"] < 60_000
+
+
+@pytest.mark.empty_page
+async def test_values_and_scales_for_readers(page: Page) -> None:
+    """Kinds, digits, and round ticks without a negative zero."""
+    found = await run(
+        page,
+        "value",
+        """
+        const { axis } = await import("/static/view/axis.js");
+        const values = [1, true, "a", undefined, { a: 1, b: null }, { a: "x" }, [1], {}, null];
+        const kinds = values.map(m.kindOf);
+        const text = (each) => m.numberText(each, m.decimalsOf(each));
+        const texts = [0.12, 21.5, 12400, 1e15, 0.0000001, -3].map(text);
+        return { kinds, texts, ticks: axis(0, 100, 4).ticks, flat: axis(5, 5, 3).ticks.length > 1,
+                 signs: axis(-0.001, 1, 2).ticks.map((tick) => Object.is(tick, -0)) };
+        """,
+    )
+    assert found["kinds"] == [
+        *("number", "state", "text", "text", "lines", "table", "table", "table"),
+        None,
+    ]
+    assert found["texts"] == ["0.12", "21.5", "12,400", "1.000e+15", "1.000e-7", "\N{MINUS SIGN}3"]
+    assert found["ticks"] == [0, 25, 50, 75, 100]
+    assert found["flat"]
+    assert True not in found["signs"]

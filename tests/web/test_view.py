@@ -1,0 +1,174 @@
+"""`GET /view`: the first paint has the newest values of those producers that the reader may see."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from rtdemo.web.latest_values import MAX_SHOWN
+from tests.clients import eventually
+from tests.conftest import Start
+from tests.web.login_tokens import SECRET, bearer, token
+
+TITLE = "<img src=x onerror=alert(1)>\"'"
+MARKUP = f"{TITLE}\u202e"
+SHARED = f"""
+from rtdemo import producer
+
+@producer(every=1, shared=True, title={TITLE!r}, unit="<b>'", low=0, high=10)
+def level():
+    return 7.25
+
+@producer(every=1, shared=True, users=["ann"])
+def secret():
+    return 42
+"""
+
+
+class Rows(HTMLParser):
+    """The rows of the table, as a browser without JavaScript reads them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[dict[str, str | None]] = []
+        self.cells: list[list[str]] = []
+        self.tags: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        found = dict(attrs)
+        if tag == "tr" and "data-name" in found:
+            self.rows.append(found)
+            self.cells.append([])
+
+    def handle_data(self, data: str) -> None:
+        if self.cells and data.strip():
+            self.cells[-1].append(data.strip())
+
+    @property
+    def names(self) -> list[str | None]:
+        return [row["data-name"] for row in self.rows]
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    path = tmp_path / "levels.py"
+    path.write_text(SHARED)
+    return path
+
+
+async def view(server: Server, query: str = "", **headers: str) -> tuple[httpx.Response, Rows]:
+    async with httpx.AsyncClient() as http:
+        response = await http.get(f"{server.web_url}/view{query}", headers=headers)
+    return response, Rows(response.text)
+
+
+async def publish(server: Server, *messages: dict[str, Any]) -> None:
+    async with httpx.AsyncClient() as http:
+        for start in range(0, len(messages), 100):
+            batch = list(messages[start : start + 100])
+            answer = await http.post(f"{server.web_url}/api/publish", json=batch)
+            answer.raise_for_status()
+
+
+async def test_newest_value_of_each_producer(start: Start) -> None:
+    """By name; without the built-in producers, which are no one's data."""
+    server = await start()
+    await publish(
+        server,
+        {"producer": "loss", "value": 0.5},
+        {"producer": "acc", "value": 0.9},
+        {"producer": "loss", "value": 0.25},
+        {"producer": "note", "message": "hi"},
+    )
+    response, rows = await view(server)
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+    assert [cells[:2] for cells in rows.cells] == [["acc", "0.9"], ["loss", "0.25"], ["note", "hi"]]
+    assert '<section class="empty" data-part="empty" hidden>' in response.text
+
+
+async def test_without_values_it_shows_how_to_publish_one(start: Start) -> None:
+    """Three lines of Python, and no table."""
+    response, rows = await view(await start(without=("broadcast",)))
+    assert rows.rows == []
+    assert 'rtdemo.publish("loss", 0.12)' in response.text
+    assert '<section class="empty" data-part="empty">' in response.text
+
+
+async def test_picked_producers_come_in_their_order(start: Start) -> None:
+    """A built-in one can be picked too; an unknown one has no row yet."""
+    server = await start()
+    await publish(server, *({"producer": name, "value": 1} for name in ("a", "b", "c")))
+    assert (await view(server, "?producers=c,nothing,a,c"))[1].names == ["c", "a"]
+
+
+async def test_names_titles_units_and_values_inject_no_markup(
+    start: Start, plugin: Path, clock: VirtualClock
+) -> None:
+    """What is hostile is text: no element and no attribute of it appears."""
+    server = await start(files=(plugin,))
+    clock.advance(1)
+    await eventually(lambda: "level" in server.hub.engine.log.producers)
+    value = {MARKUP: MARKUP}
+    await publish(server, {"producer": "x", "message": MARKUP, "value": value})
+    response, rows = await view(server)
+    assert not {"img", "b"} & rows.tags
+    assert "<img" not in response.text
+    assert "\u202e" not in re.sub(r' data-\w+="[^"]*"', "", response.text)
+    assert {"level", "x"} <= set(rows.names)
+
+
+async def test_each_reader_sees_only_their_producers(
+    start: Start, plugin: Path, clock: VirtualClock
+) -> None:
+    """Before a login nothing is shown; after it, what the user may receive."""
+    server = await start(files=(plugin,), secret=SECRET)
+    clock.advance(1)
+    await eventually(lambda: {"level", "secret"} <= set(server.hub.engine.log.producers))
+    assert (await view(server))[1].rows == []
+    for user, names in (("ann", ["level", "secret"]), ("bob", ["level"])):
+        assert (await view(server, **bearer(token(user))))[1].names == names
+
+
+async def test_more_producers_than_cards_are_counted(start: Start) -> None:
+    """The first 200 have a row; each other one can be picked."""
+    server = await start()
+    names = [f"p{index:03}" for index in range(MAX_SHOWN + 3)]
+    await publish(server, *({"producer": name, "value": 1} for name in names))
+    response, rows = await view(server)
+    assert rows.names == names[:MAX_SHOWN]
+    assert "3 more producers are not shown" in response.text
+    assert (await view(server, "?producers=p202"))[1].names == ["p202"]
+
+
+async def test_long_value_is_not_in_the_page(start: Start) -> None:
+    """Its start is in the table; the connection brings the rest."""
+    server = await start()
+    await publish(server, {"producer": "long", "message": "x" * 60_000})
+    response, rows = await view(server)
+    assert rows.rows[0]["data-message"] == ""
+    assert len(response.text) < 10_000
+
+
+async def test_pages_link_to_each_other(server: Server) -> None:
+    """By relative addresses, which stay right below a path."""
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        assert '<a href="view">' in (await http.get("/")).text
+        assert '<a href="./">' in (await http.get("/view")).text
+
+
+async def test_start_prints_the_views_address(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is one of the addresses that a user needs at once."""
+    server = await start()
+    server._print_addresses()
+    assert f"rtdemo: view            {server.web_url}/view\n" in capsys.readouterr().out
