@@ -116,7 +116,13 @@ def measure(folder: Path, picture: Path) -> float:
     with steps.step("a fresh environment"):
         venv.create(folder / "env", with_pip=True)
     with steps.step("pip install"):
-        command = [folder / "env/bin/pip", "install", "--quiet", "--disable-pip-version-check", wheel]
+        command: list[str | Path] = [
+            folder / "env/bin/pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            wheel,
+        ]
         subprocess.run(command, check=True)
     with sync_playwright() as playwright, ExitStack() as stack:
         with steps.step("start of the server"):

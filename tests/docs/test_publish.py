@@ -14,7 +14,7 @@ from tests.publisher.programs import running
 SHOWN = {block.name for page in ("README.md", "docs/publish.md") for block in blocks(page, "python")} - {
     ""
 }
-VALUES = {
+VALUES: dict[str, list[object]] = {
     "loss.py": [1.0, 1 / 2, 1 / 3],
     "train.py": [0.12, {"temperature": 21.5, "humidity": 40}, "epoch 3 has begun"],
     "ride.py": [{"seconds": 0, "speed": 3.5}, {"seconds": 1, "speed": 4}],

@@ -68,7 +68,12 @@ async def test_user_of_a_connection_is_asked_for_once(
 ) -> None:
     """A socket keeps its user, and a publisher may send hundreds of requests a second over one."""
     asked: list[object] = []
-    monkeypatch.setattr(http_connection, "is_of_other_user", lambda end: bool(asked.append(end)))
+
+    def ask(transport: object) -> bool:
+        asked.append(transport)
+        return False
+
+    monkeypatch.setattr(http_connection, "is_of_other_user", ask)
     for connections in (1, 2):
         async with httpx.AsyncClient() as http:
             for _ in range(3):
