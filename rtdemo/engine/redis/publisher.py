@@ -54,6 +54,9 @@ if not epoch or (epoch == ARGV[2] and offset < tonumber(ARGV[3])) then
   epoch, offset = ARGV[1], 0
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', 0, 'bytes', 0)
 end
+-- 'before' of an entry is the bytes of all messages before it, so that the bytes of any number of
+-- entries are a difference of two.
+local before = tonumber(redis.call('HGET', KEYS[1], 'published_bytes') or '0')
 local first, bytes, newest, count_of, seq_of = offset + 1, 0, {}, {}, {}
 local messages = cmsgpack.unpack(ARGV[12])
 for _, message in ipairs(messages) do count_of[message[1]] = (count_of[message[1]] or 0) + 1 end
@@ -64,9 +67,10 @@ for _, message in ipairs(messages) do
   local name, json, transports, users = unpack(message)
   offset = offset + 1
   seq_of[name] = seq_of[name] + 1
-  bytes = bytes + #json
   local fields = {'epoch', epoch, 'producer', name, 'seq', string.format('%d', seq_of[name]),
-    'message', json, 'sent_at', ARGV[11], 'transports', transports}
+    'message', json, 'sent_at', ARGV[11], 'transports', transports,
+    'before', string.format('%d', before + bytes)}
+  bytes = bytes + #json
   if users ~= '' then
     fields[#fields + 1] = 'users'
     fields[#fields + 1] = users
@@ -97,10 +101,23 @@ for _ = tonumber(ARGV[10]) + 1, redis.call('ZCARD', KEYS[6]) do
 end
 redis.call('HSET', KEYS[1], 'offset', string.format('%d', offset))
 if offset >= first then
+  redis.call('HSET', KEYS[1], 'published_bytes', string.format('%d', before + bytes))
   bytes = redis.call('HINCRBY', KEYS[1], 'bytes', bytes)
-  local count = redis.call('XLEN', KEYS[3])
-  -- As many at once as are beyond the limit of messages, and more and more if another limit needs it.
-  local wanted, fits = math.max(1, math.min(count - tonumber(ARGV[7]), 64)), false
+  local count, limit = redis.call('XLEN', KEYS[3]), tonumber(ARGV[7])
+  if count > limit then
+    local function bytes_before(id)
+      local entry = redis.call('XRANGE', KEYS[3], id, '+', 'COUNT', 1)[1]
+      for i = 1, #entry[2], 2 do if entry[2][i] == 'before' then return entry[2][i + 1] end end
+    end
+    -- An entry of an older version has none: then the loop below removes it.
+    local gone, stays = bytes_before('-'), bytes_before(string.format('%d-0', offset - limit + 1))
+    if gone and stays then
+      redis.call('XTRIM', KEYS[3], 'MAXLEN', limit)
+      bytes = bytes - (stays - gone)
+      count = limit
+    end
+  end
+  local wanted, fits = 1, false
   while count > 1 and not fits do
     local old, entries = {}, redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', wanted)
     fits = #entries == 0
