@@ -47,7 +47,8 @@ class Publishing:
         published: calls of `publish`.
         seconds: that they took, without the flush.
         accepted, dropped, refused, waiting: as `rtdemo.flush` counts them.
-        call_us: microseconds of a call: p50, p99, p999 and the longest.
+        call_us: microseconds of a call: percentiles, and the longest. The first call after each pause of
+            the loop takes longest: it waits for its memory.
         cpu: seconds of CPU time of the process, without its start.
         memory_kib: its largest resident memory.
     """
@@ -72,16 +73,17 @@ class Arrivals:
         repeated: values that came a second time.
         unordered: values that came after a larger one.
         gaps: offsets of the log that were left out.
-        outage_s: seconds between the two messages with the most values missing between them.
-        outage_missing: number of these values: those that were dropped while the server was away.
+        silence_s: longest time between two messages.
+        missing: values that did not come: before the largest gap, in it, and after it. The largest gap
+            is that of the server's absence.
     """
 
     received: int
     repeated: int
     unordered: int
     gaps: int
-    outage_s: float
-    outage_missing: int
+    silence_s: float
+    missing: tuple[int, int, int]
 
 
 def publish_values(rate: float, seconds: float, names: int) -> Publishing:
@@ -204,7 +206,8 @@ def arrivals(files: list[Path]) -> Arrivals:
     """Return what arrived."""
     seen: set[int] = set()
     largest, offset, at = -1, 0, 0.0
-    outage = (0, 0.0)
+    silence = 0.0
+    skipped: list[int] = [0]
     received = repeated = unordered = gaps = 0
     for message in messages(files):
         value, place = message["value"], int(message["id"].rpartition("-")[2])
@@ -213,9 +216,12 @@ def arrivals(files: list[Path]) -> Arrivals:
         unordered += value < largest
         gaps += abs(place - offset - 1)
         seen.add(value)
-        outage = max(outage, (value - largest - 1, message["sentAt"] - at if at else 0.0))
+        silence = max(silence, message["sentAt"] - at if at else 0.0)
+        skipped.append(max(0, value - largest - 1))
         largest, offset, at = max(largest, value), place, message["sentAt"]
-    return Arrivals(received, repeated, unordered, gaps, round(outage[1] / 1000, 2), outage[0])
+    most = skipped.index(max(skipped))
+    missing = (sum(skipped[:most]), skipped[most], sum(skipped[most + 1 :]))
+    return Arrivals(received, repeated, unordered, gaps, round(silence / 1000, 2), missing)
 
 
 async def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
