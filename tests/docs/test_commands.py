@@ -83,8 +83,10 @@ def check(program: str, *arguments: str) -> None:
             makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
             assert [target for target in targets if f"\n{target}:" not in makefile] == []
         case "python" | ".venv/bin/python":
-            assert arguments[0] == "-m"
-            assert arguments[1] == "build" or importlib.util.find_spec(arguments[1])
+            if arguments[0] == "-m":
+                assert arguments[1] == "build" or importlib.util.find_spec(arguments[1])
+            else:
+                assert Path(arguments[0]).exists() or (ROOT / arguments[0]).exists()
         case _:
             assert program in OTHER_PROGRAMS
 
@@ -126,7 +128,7 @@ def request(arguments: list[str], url: str) -> httpx.Request:
             # It reads standard input, and sends that in chunks, without a content type.
             assert next(rest) == "-"
             method, body = "PUT", standard_input()
-        elif argument != "-N":
+        elif argument not in ("-N", "-f"):
             address = argument.removeprefix("http://")
     return httpx.Request(
         method, address.replace("localhost:3000", url, 1), headers=headers, content=body
