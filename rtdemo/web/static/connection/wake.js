@@ -13,14 +13,18 @@
 
 /**
  * @param {PageEvents} events
+ * @param {AbortSignal} signal ends the watch
  */
-export function watchPage({ hurry, offline, restored }) {
-  addEventListener("online", hurry);
-  addEventListener("offline", offline);
-  addEventListener("pageshow", ({ persisted }) => {
+export function watchPage({ hurry, offline, restored }, signal) {
+  const options = { signal };
+  const shown = (/** @type {PageTransitionEvent} */ { persisted }) => {
     if (persisted) restored();
-  });
-  document.addEventListener("visibilitychange", () => {
+  };
+  const changed = () => {
     if (!document.hidden) hurry();
-  });
+  };
+  addEventListener("online", hurry, options);
+  addEventListener("offline", offline, options);
+  addEventListener("pageshow", shown, options);
+  document.addEventListener("visibilitychange", changed, options);
 }
