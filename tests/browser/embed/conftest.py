@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import Browser, BrowserContext, Page
@@ -15,6 +16,7 @@ from tests.browser.view.conftest import publish
 
 __all__ = ["publish"]
 
+Visit = Callable[..., Awaitable[Page]]
 OpenHost = Callable[..., Awaitable[Page]]
 Answer = Callable[[], Awaitable[web.Response]]
 HTML = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A page of others</title>
@@ -79,16 +81,11 @@ async def allowing(serve: Serve, site: Site) -> Server:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def open_host(
-    browser: Browser, allowing: Server, site: Site, browser_errors: BrowserErrors
-) -> AsyncIterator[OpenHost]:
-    """Open the site's page: its body, a server, and what a browser context takes."""
+async def visit(browser: Browser, site: Site, browser_errors: BrowserErrors) -> AsyncIterator[Visit]:
+    """Open the site's page, with what a browser context takes."""
     contexts: list[BrowserContext] = []
-    served = allowing
 
-    async def opened(body: str, server: Server = served, *, style: str = "", **options: Any) -> Page:
-        script = f"{server.web_url}/static/embed.js"
-        site.html = HTML.format(style=style, script=script, body=body)
+    async def visited(**options: Any) -> Page:
         context = await browser.new_context(**options)
         contexts.append(context)
         context.set_default_timeout(TIMEOUT_MS)
@@ -98,7 +95,20 @@ async def open_host(
         await page.goto(site.origin)
         return page
 
-    yield opened
+    yield visited
     for context in contexts:
         await context.close()
     assert browser_errors == [], "the browser reported errors"
+
+
+@pytest.fixture
+def open_host(visit: Visit, allowing: Server, site: Site) -> OpenHost:
+    """Open a page of the site: its body, its elements' server, and what a browser context takes."""
+    served = allowing
+
+    async def opened(body: str, server: Server = served, *, style: str = "", **options: Any) -> Page:
+        script = f"{server.web_url}/static/embed.js"
+        site.html = HTML.format(style=style, script=script, body=body)
+        return await visit(**options)
+
+    return opened

@@ -9,6 +9,8 @@ import { sourceOf } from "./source.js";
 /** @typedef {import("./bodies.js").MakeBody} MakeBody */
 /** @typedef {import("./source.js").Source} Source */
 
+const NOWHERE = "http://not-an-address.invalid/";
+
 /** Elements are hidden until they have their styles. */
 const WAITING = ":host { visibility: hidden; }";
 /** Without them, they are readable all the same. */
@@ -33,9 +35,10 @@ export function liveElement(makeBody, server) {
 
     connectedCallback() {
       const producer = this.getAttribute("producer") ?? "";
-      const source = sourceOf(addressOf(this.getAttribute("server") ?? server), {
+      const ticketUrl = this.getAttribute("ticket-url");
+      const source = sourceOf(addressOf(this.getAttribute("server") ?? server).replace(/[^/]$/, "$&/"), {
         token: this.getAttribute("token"),
-        ticketUrl: this.getAttribute("ticket-url"),
+        ticketUrl: ticketUrl === null ? null : addressOf(ticketUrl),
       });
       const body = makeBody(this, source.dataOf(producer), () => source.repaint());
       const viewer = { producer, ...body };
@@ -59,12 +62,12 @@ export function liveElement(makeBody, server) {
 }
 
 /**
- * Return an address to which paths can be added. What is no address is one that nothing answers at.
- * @param {string} given
+ * Return a whole address. For what is none, return one at which nothing answers.
+ * @param {string} given perhaps relative to the page
  */
 function addressOf(given) {
-  const { href } = URL.parse(given, document.baseURI) ?? new URL("http://invalid/");
-  return href.endsWith("/") ? href : `${href}/`;
+  const url = new URL(URL.canParse(given, document.baseURI) ? given : NOWHERE, document.baseURI);
+  return url.protocol.startsWith("http") ? url.href : NOWHERE;
 }
 
 /** A page may change its rem. Within an element, a length of this name is what a rem is in a page that does not. */

@@ -24,7 +24,7 @@ import { ServerTime } from "../view/server_time.js";
 /**
  * @typedef {object} Credentials
  * @property {string | null} token a login token
- * @property {string | null} ticketUrl where the page's own server gives tickets
+ * @property {string | null} ticketUrl address at which the page's own server gives tickets
  */
 
 /** A page adds its elements one by one: they wait this long for each other. */
@@ -238,16 +238,23 @@ export class Source {
 
   /** Ask which producers there are, with their titles and units. What fails here, the connection reports. */
   async #describe() {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const request = { headers: this.#login?.headers ?? {}, cache: /** @type {const} */ ("no-store"), signal };
-    const response = await fetch(new URL("api/producers", this.#server), request).catch(() => null);
-    if (response === null || !response.ok) return;
-    /** @type {ProducerEntry[]} */
-    const entries = await response.json();
+    // A ticket opens a connection only.
+    if (this.#login !== null && !this.#login.hasToken) return;
+    const entries = await this.#list().catch(() => null);
+    if (entries === null) return;
     this.#known = new Set(entries.map(({ name }) => name));
     for (const { name, title, unit, low, high, period } of entries) {
       this.#data.get(name)?.describe({ title, unit, low, high, period });
     }
+  }
+
+  /** @returns {Promise<ProducerEntry[]>} */
+  async #list() {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const request = { headers: this.#login?.headers ?? {}, cache: /** @type {const} */ ("no-store"), signal };
+    const response = await fetch(new URL("api/producers", this.#server), request);
+    if (!response.ok) throw new Error(`api/producers answered ${response.status}`);
+    return response.json();
   }
 
   /**
@@ -282,7 +289,7 @@ export class Source {
  */
 function loginOf(server, { token, ticketUrl }, changed) {
   // The page has the token: it is kept nowhere else.
-  if (ticketUrl !== null) return new Login(noStorage, changed, new URL(ticketUrl, document.baseURI));
+  if (ticketUrl !== null) return new Login(noStorage, changed, new URL(ticketUrl));
   if (token === null) return null;
   const login = new Login(noStorage, changed, new URL("api/ticket", server));
   login.enter(token);
