@@ -65,7 +65,7 @@ export class ReconnectingTransport {
   #startedAt = 0;
   #openingMs = 0;
 
-  #watch = new AbortController();
+  #endWatch;
 
   /**
    * @param {() => string} address called at each try
@@ -80,7 +80,7 @@ export class ReconnectingTransport {
     this.server = server;
     this.#admission = new Admission(login);
     const restored = () => this.drop("The browser had closed this page's connections while another page was shown.");
-    watchPage({ hurry: () => this.hurry(), offline: () => this.#report(), restored }, this.#watch.signal);
+    this.#endWatch = watchPage({ hurry: () => this.hurry(), offline: () => this.#report(), restored });
   }
 
   get address() {
@@ -128,7 +128,7 @@ export class ReconnectingTransport {
   /** Disconnect for good: nothing refers to it any more. */
   dispose() {
     this.disconnect();
-    this.#watch.abort();
+    this.#endWatch();
   }
 
   /**

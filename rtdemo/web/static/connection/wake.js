@@ -13,18 +13,14 @@
 
 /**
  * @param {PageEvents} events
- * @param {AbortSignal} signal ends the watch
+ * @returns {() => void} ends the watch
  */
-export function watchPage({ hurry, offline, restored }, signal) {
-  const options = { signal };
-  const shown = (/** @type {PageTransitionEvent} */ { persisted }) => {
-    if (persisted) restored();
-  };
-  const changed = () => {
-    if (!document.hidden) hurry();
-  };
-  addEventListener("online", hurry, options);
-  addEventListener("offline", offline, options);
-  addEventListener("pageshow", shown, options);
-  document.addEventListener("visibilitychange", changed, options);
+export function watchPage({ hurry, offline, restored }) {
+  const end = new AbortController();
+  const { signal } = end;
+  addEventListener("online", hurry, { signal });
+  addEventListener("offline", offline, { signal });
+  addEventListener("pageshow", ({ persisted }) => persisted && restored(), { signal });
+  document.addEventListener("visibilitychange", () => document.hidden || hurry(), { signal });
+  return () => end.abort();
 }
