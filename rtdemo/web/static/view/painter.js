@@ -4,8 +4,8 @@
  * @module view/painter
  */
 
-/** @typedef {import("./card.js").Card} Card */
 /** @typedef {import("./chart.js").Frame} Frame */
+/** @typedef {{ paint: (frame: Frame, at: number) => void }} Painted a card, or an element; at: performance.now() */
 
 /** Painting stops after this time, and goes on in the next frame. */
 const BUDGET_MS = 8;
@@ -22,7 +22,7 @@ export class Painter {
   #last = -1;
 
   /**
-   * @param {() => Card[]} cards
+   * @param {() => Painted[]} cards
    * @param {(at: number) => Frame} frameAt what the charts show, at a time of performance.now()
    */
   constructor(cards, frameAt) {
