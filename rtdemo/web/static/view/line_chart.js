@@ -45,8 +45,7 @@ const FILL_ALPHA = 0.08;
  * @returns {Plot} where the values are
  */
 export function drawLineChart(context, width, height, scene) {
-  context.font = FONT;
-  context.textBaseline = "alphabetic";
+  setFont(context);
   const labels = scene.axis.ticks.map((tick) => numberText(tick, scene.axis.decimals));
   const gutter = Math.ceil(Math.max(0, ...labels.map((text) => context.measureText(text).width))) + LABEL_GAP_PX;
   const plot = { left: 0, top: HEAD_PX, width: Math.max(1, width - gutter), height: height - HEAD_PX - FOOT_PX };
@@ -65,6 +64,14 @@ export function drawLineChart(context, width, height, scene) {
 }
 
 /**
+ * Set the font of labels. A canvas keeps it until its size changes; setting it again computes the page's styles.
+ * @param {CanvasRenderingContext2D} context
+ */
+export function setFont(context) {
+  if (context.font !== FONT) context.font = FONT;
+}
+
+/**
  * Draw the times alone: there is no value to make a scale of.
  * @param {CanvasRenderingContext2D} context
  * @param {number} width
@@ -74,8 +81,7 @@ export function drawLineChart(context, width, height, scene) {
  */
 export function drawNothing(context, width, height, scene) {
   const plot = { left: 0, top: HEAD_PX, width, height: height - HEAD_PX - FOOT_PX };
-  context.font = FONT;
-  context.textBaseline = "alphabetic";
+  setFont(context);
   drawTimes(context, plot, scene);
   drawCursor(context, plot, scene);
   context.fillStyle = scene.palette.quiet;
