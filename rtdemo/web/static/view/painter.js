@@ -7,8 +7,13 @@
  */
 import { paintScheduler } from "../dom.js";
 
-/** @typedef {import("./card.js").Card} Card */
 /** @typedef {import("./chart.js").Frame} Frame */
+
+/**
+ * @typedef {object} Painted a card, or a part of another page
+ * @property {(frame: Frame) => void} write writes its texts
+ * @property {(frame: Frame) => void} draw draws its chart
+ */
 
 const INTERVAL_MS = 200;
 /** The same with reduced motion. */
@@ -21,11 +26,11 @@ export class Painter {
   #frameAt;
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
   #paintedAt = -Infinity;
-  /** Cards whose charts are not drawn yet. @type {Card[]} */
+  /** Cards whose charts are not drawn yet. @type {Painted[]} */
   #left = [];
 
   /**
-   * @param {() => Card[]} cards
+   * @param {() => Painted[]} cards
    * @param {(at: number) => Frame} frameAt what the charts show, at a time of performance.now()
    */
   constructor(cards, frameAt) {

@@ -30,8 +30,8 @@ const MAX_TEXT_CHARS = 2_000;
 const MAX_COUNTED_KEYS = 1_000;
 
 /** Part of a line's size that is kept at each number, and the part of it below which a number counts as near zero. */
-const SIZE_KEPT = 0.999;
-const SMALL_PART = 0.1;
+const SIZE_KEPT = 0.9999;
+const SMALL_PART = 0.2;
 
 const MIN_STALE_MS = 5_000;
 const STALE_PERIODS = 3;
@@ -71,7 +71,7 @@ export class ProducerData {
   isShared = false;
   /** What the lines are of: those of another kind are no continuation. @type {Kind | null} */
   #shape = null;
-  /** Size of each line's numbers: the largest of the last thousand or so. @type {number[]} */
+  /** Size of each line's numbers: the largest of the last ten thousand or so. @type {number[]} */
   #sizes = [];
   /** When each line had its last number. @type {number[]} */
   #seenAt = [];
