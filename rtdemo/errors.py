@@ -7,7 +7,12 @@
     * `EngineError`: the engine cannot be reached or used
     * `PublishError`: a server did not accept a message
     * `AddressError`: the argument is not the address of a server
-    * `ServerError`: a server cannot be reached, or does not answer as a client of `rtdemo.lab` needs
+    * `ServerError`: a server cannot be reached, or does not answer as a client needs
+        * `UnreachableError`: there is no connection to it
+        * `NoStreamError`: it sends no stream
+        * `RefusedError`: it refuses the client, with its reason
+            * `LoginError`: it needs another login
+        * `NotSentError`: a text was not sent, or not taken
     * `FileError`: a file of results cannot be read or written
     * `LimitError`: this machine does not allow enough open files
     * `JoinError`: the page's modules or stylesheets cannot be joined
@@ -169,6 +174,42 @@ class ServerError(RtdemoError):
 
     def __str__(self) -> str:
         return f"{self.url} {self.problem}" + (f"; {self.fix}" if self.fix else "")
+
+
+class UnreachableError(ServerError):
+    """There is no connection to the server: check its address, its certificate, and whether it runs."""
+
+
+class NoStreamError(ServerError):
+    """What answers sends no stream: check the address, and the proxies before the server."""
+
+
+class NotSentError(ServerError):
+    """A text was not sent, or the server did not take it: send it again, where `retryable` says so."""
+
+
+class RefusedError(ServerError):
+    """The server refuses the client, with its reason in `problem`.
+
+    Attributes:
+        status: of the HTTP answer, or the close code of the WebSocket.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        problem: str,
+        fix: str,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        status: int = 0,
+    ) -> None:
+        super().__init__(url, problem, fix, retryable, retry_after)
+        self.status = status
+
+
+class LoginError(RefusedError):
+    """The server needs a login, or another one: the token is missing, not valid, or has expired."""
 
 
 class FileError(RtdemoError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from asyncio import AbstractEventLoop
@@ -21,6 +20,7 @@ from rtdemo.hub.outbox import Outbox
 from rtdemo.server.server import Server
 from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
+from tests.checked_loop import CheckedLoop
 from tests.clients import CONNECT, Peer
 
 pytest_plugins = [
@@ -52,7 +52,7 @@ def pytest_configure() -> None:
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], AbstractEventLoop]]:
     """Run tests on asyncio's loop; those with `mark.asyncio(loop_factories=...)` on the server's too."""
-    loops: dict[str, Callable[[], AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    loops: dict[str, Callable[[], AbstractEventLoop]] = {"asyncio": CheckedLoop}
     if any("loop_factories" in mark.kwargs for mark in item.iter_markers("asyncio")):
         loops["uvloop"] = uvloop.new_event_loop
     return loops

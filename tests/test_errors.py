@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from rtdemo.errors import network_reason
+from tests.raw_server import raw_server
 from tests.redis_server import free_port
 
 
@@ -51,13 +52,11 @@ async def test_server_without_tls_and_one_that_nobody_trusts(
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
         await reader.read(1)
-        writer.close()
 
     reasons = []
     for context in (None, server_context):
-        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-        async with server, aiohttp.ClientSession() as http:
+        async with raw_server(answer, context) as port, aiohttp.ClientSession() as http:
             with pytest.raises(aiohttp.ClientConnectorError) as failed:
-                await http.get(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+                await http.get(f"https://127.0.0.1:{port}/")
         reasons.append(network_reason(failed.value))
     assert reasons == ["wrong version number", "self-signed certificate"]

@@ -13,11 +13,10 @@ import click
 import msgspec
 from rich.console import Console
 
+from rtdemo.cli.progress import with_progress
 from rtdemo.cli.request_headers import request_headers
 from rtdemo.errors import FileError, RtdemoError
-from rtdemo.lab import address as addresses
-from rtdemo.lab.address import Address
-from rtdemo.lab.bench import machine, regression, report, result, verdict
+from rtdemo.lab.bench import machine, regression, report, run_file, verdict
 from rtdemo.lab.bench.advice import MAX_CONNECTIONS, MAX_ROUNDS
 from rtdemo.lab.bench.comparison import Comparison
 from rtdemo.lab.bench.progress import Progress
@@ -26,6 +25,9 @@ from rtdemo.lab.bench.regression import RegressionLimit
 from rtdemo.lab.bench.result import Run, RunSettings
 from rtdemo.lab.bench.run import measure
 from rtdemo.lab.bench.summary import summarize
+from rtdemo.lab.result_file import check_writable, write
+from rtdemo.protocol import address as addresses
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.message import DECODE_ERRORS
 
@@ -34,8 +36,6 @@ MAX_SECONDS = 600.0
 MAX_PROCESSES = 64
 CONNECTIONS_PER_PROCESS = 2000
 """Connections that one worker can read without becoming the bottleneck."""
-TERMINAL_PERIOD_S, PIPE_PERIOD_S = 1.0, 5.0
-"""Between two reports of the progress."""
 MIN_LEFT_S = 5.0
 """With less time left, a pipe gets no further line of progress."""
 SPARE_FILES = 256
@@ -151,8 +151,8 @@ def bench(
     try:
         body = _read_body(body_file, headers) if body_file is not None else None
         for file in filter(None, (json_file, html_file)):
-            result.check_writable(file)
-        old = result.read(compare) if compare is not None else None
+            check_writable(file)
+        old = run_file.read(compare) if compare is not None else None
         address = _address(url, headers, is_post=body is not None) if url is not None else None
         settings = _settings(address, body, **given)
         machine.allow_open_files(settings.connections + SPARE_FILES)
@@ -241,31 +241,14 @@ def _measure(run: Run, address: Address | None, body: bytes | None) -> RtdemoErr
     # The memory of bench's own server is measured first.
     progress = Progress(run.settings, len(run.settings.transports) if address is None else 0)
 
-    async def measure_with_progress() -> None:
-        showing = asyncio.ensure_future(_show(progress, console))
-        try:
-            await measure(run, address, progress.begin, body)
-        finally:
-            showing.cancel()
+    def words() -> str:
+        return str(progress) if console.is_terminal or progress.left_s >= MIN_LEFT_S else ""
 
     try:
-        asyncio.run(measure_with_progress())
+        asyncio.run(with_progress(measure(run, address, progress.begin, body), words, console))
     except RtdemoError as error:
         return error
     return None
-
-
-async def _show(progress: Progress, console: Console) -> None:
-    """Show the progress: as a status line on a terminal, as a line now and then on a pipe."""
-    if not console.is_terminal:
-        while True:
-            await asyncio.sleep(PIPE_PERIOD_S)
-            if progress.left_s >= MIN_LEFT_S:
-                click.echo(f"rtdemo: {progress}", err=True)
-    with console.status(str(progress)) as status:
-        while True:
-            await asyncio.sleep(TERMINAL_PERIOD_S)
-            status.update(str(progress))
 
 
 def _conclude(
@@ -302,9 +285,9 @@ def _write_files(
     """Write the files; return the error if one cannot be written."""
     try:
         if json_file is not None:
-            result.write(json_file, msgspec.json.encode(run))
+            write(json_file, msgspec.json.encode(run))
         if html_file is not None:
-            result.write(html_file, report.html_page(run, comparison))
+            write(html_file, report.html_page(run, comparison))
     except FileError as error:
         return error
     return None

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import time
-from collections.abc import Awaitable
+from collections.abc import Callable, Coroutine
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
 
 from rtdemo.cli import logs
+from rtdemo.cli.progress import run_until_signal
 from rtdemo.cli.request_headers import request_headers
-from rtdemo.lab import address as addresses
-from rtdemo.lab.address import Address
 from rtdemo.lab.conform import report as reports
 from rtdemo.lab.conform import websocket as websockets
 from rtdemo.lab.conform.check import GROUPS, STREAM, Group
@@ -25,6 +24,8 @@ from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.lab.conform.exchange import Target
 from rtdemo.lab.conform.report import Report
 from rtdemo.lab.conform.run import Suite, tls_context
+from rtdemo.protocol import address as addresses
+from rtdemo.protocol.address import Address
 
 EXIT_INTERRUPTED = 130
 MAX_SECONDS = 600.0
@@ -101,7 +102,7 @@ def conform(
     Each check cites its clause: WHATWG HTML section 9.2, RFC 9110, 9111 or 9112. Its level is MUST,
     SHOULD, or advice (ours). Prints a table, and each fault with what was sent, what was seen, and a
     fix. A run opens the stream about 60 times. Exit code 1 if a MUST is not kept, 2 if there is
-    nothing to test.
+    nothing to test or no event came.
     """
     logs.setup("error", "text")
     address = addresses.parse(url, headers)
@@ -112,9 +113,7 @@ def conform(
         raise click.UsageError("--case needs --websocket, or an address such as ws://host/echo")
     else:
         suite = _suite(address, **given)  # type: ignore[arg-type]  # flags, as click checked them
-        with Console(stderr=True).status("") as status:
-            suite.progress = status.update
-            is_whole = _run(suite.run())
+        is_whole = _run(suite.run(), lambda: suite.state)
         if STREAM not in suite.evidence.exchanges:
             raise KeyboardInterrupt
         report = reports.judge(suite.evidence, suite.checks, is_strict, ignored)
@@ -140,21 +139,20 @@ def _websocket(address: Address, cases: tuple[str, ...]) -> tuple[Report, bool]:
     url = address.stream("websocket")
     report = Report(url if urlsplit(url).path else f"{url}/")
     report.count()
-    with Console(stderr=True).status("") as status:
-        is_whole = _run(websockets.examine(report.url, cases, report, status.update))
-    return report, is_whole
+    states = [""]
+    examination = websockets.examine(report.url, cases, report, states.append)
+    return report, _run(examination, lambda: states[-1])
 
 
-def _run(run: Awaitable[None]) -> bool:
-    """Run; return whether neither Ctrl-C nor SIGTERM ended it."""
+def _run(run: Coroutine[Any, Any, None], state: Callable[[], str]) -> bool:
+    """Run, and show the state; return whether neither Ctrl-C nor SIGTERM ended it."""
+    started = time.monotonic()
 
-    async def until_signal() -> None:
-        task = asyncio.ensure_future(run)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        await task
+    def progress() -> str:
+        return f"{state()}; {time.monotonic() - started:.0f} s so far" if state() else ""
 
     try:
-        asyncio.run(until_signal())
+        run_until_signal(run, progress)
     except (asyncio.CancelledError, KeyboardInterrupt):
         return False
     return True

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from collections.abc import Coroutine
+import time
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 
 from rtdemo.cli import flags_from_settings, logs
+from rtdemo.cli.progress import run_until_signal
 from rtdemo.cli.request_headers import request_headers
 from rtdemo.cli.token_stream import token_stream_options
-from rtdemo.lab import address as addresses
 from rtdemo.lab.doctor.report import Report
 from rtdemo.lab.doctor.run import examine
 from rtdemo.plugin_system.checks import Check
 from rtdemo.plugin_system.discovery import discover
 from rtdemo.plugin_system.manager import PluginManager
+from rtdemo.protocol import address as addresses
 from rtdemo.settings.settings import Settings, load
 
 
@@ -70,27 +69,26 @@ def doctor(
     address = addresses.parse(url, headers)
     inner = [(each, addresses.parse(each, headers)) for each in via]
     report = Report(url)
-    with Console(stderr=True).status("") as status:
+    checks = _checks(settings, files)
+    started, count = time.monotonic(), (0, 0)
 
-        def progress(done: int, total: int) -> None:
-            status.update(f"{done} of {total} checks done; the idle checks take {idle} s")
+    def note(done: int, total: int) -> None:
+        nonlocal count
+        count = done, total
 
-        checks = _checks(settings, files)
-        try:
-            asyncio.run(_run(examine(address, inner, idle, checks, report, progress)))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
-        finally:
-            status.stop()
-            _print(report, as_json)
+    def progress() -> str:
+        done, total = count
+        words = f"{done} of {total} checks done; " if total else ""
+        return f"{words}{time.monotonic() - started:.0f} s so far, the idle checks take {idle} s"
+
+    try:
+        run_until_signal(examine(address, inner, idle, checks, report, note), progress)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        # After Ctrl-C and SIGTERM, with the findings so far.
+        _print(report, as_json)
     return report.exit_code
-
-
-async def _run(examination: Coroutine[Any, Any, None]) -> None:
-    """Run the checks; SIGTERM ends them as Ctrl-C does, and the findings so far are printed."""
-    task = asyncio.ensure_future(examination)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await task
 
 
 def _checks(settings: Settings, files: tuple[Path, ...]) -> list[Check]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,17 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from rtdemo.cli.progress import with_progress
 from rtdemo.cli.request_headers import request_headers
 from rtdemo.errors import RtdemoError
-from rtdemo.lab import address as addresses
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine
-from rtdemo.lab.bench.result import check_writable, write
+from rtdemo.lab.result_file import check_writable, write
 from rtdemo.lab.storm import backoff, report, result
 from rtdemo.lab.storm.result import Storm, StormSettings
 from rtdemo.lab.storm.run import StormRun
 from rtdemo.lab.storm.server_process import CommandProcess, RunningProcess, ServerProcess, check_local
+from rtdemo.protocol import address as addresses
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import TRANSPORTS, Transport
 
 EXIT_BAD, EXIT_NOT_RUN, EXIT_INTERRUPTED = 1, 2, 130
@@ -31,8 +32,6 @@ MAX_CLIENTS = 20_000
 MAX_SECONDS = 600.0
 SPARE_FILES = 256
 """Open files that are needed besides the clients' connections."""
-PIPED_PROGRESS_S = 5.0
-"""Time between two lines of progress if the output is not a terminal."""
 SIGNALS = {"KILL": "SIGKILL", "TERM": "SIGTERM", "INT": "SIGINT", "HUP": "SIGHUP"}
 """Signals by the name that --signal takes."""
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -156,7 +155,7 @@ def storm(
             check_writable(file)
         machine.allow_open_files(settings.clients + SPARE_FILES)
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    found = Storm(at, address.origin, machine.environment(""), settings)
+    found = Storm(at, url, machine.environment(""), settings)
     failure: RtdemoError | None = None
     try:
         _run(found, address, pid, command, server_port or address.port)
@@ -204,34 +203,24 @@ def _settings(
 
 
 def _run(found: Storm, address: Address, pid: int | None, command: str | None, port: int) -> None:
-    """Run a storm with progress: one line that changes on a terminal, else one every few seconds."""
-    console = Console(stderr=True, highlight=False)
-    status = console.status("") if console.is_terminal else nullcontext()
-    with status as line:
-        progress = line.update if line is not None else _piped_progress(console)
-        with asyncio.Runner(loop_factory=_new_loop()) as runner:
-            runner.run(_storm(found, address, pid, command, port, console, progress))
+    with asyncio.Runner(loop_factory=_new_loop()) as runner:
+        runner.run(_storm(found, address, pid, command, port))
 
 
 async def _storm(
-    found: Storm,
-    address: Address,
-    pid: int | None,
-    command: str | None,
-    port: int,
-    console: Console,
-    progress: Callable[[str], object],
+    found: Storm, address: Address, pid: int | None, command: str | None, port: int
 ) -> None:
-    await check_local(address)
+    """Run a storm, and show what happens."""
+    hosts = await check_local(address)
     server: ServerProcess
     if pid is not None:
-        server = RunningProcess(pid, port)
+        # Behind a proxy, the server may have any address.
+        server = RunningProcess(pid, port, hosts if port == address.port else ())
     else:
         server = CommandProcess(command or "", address, port)
-    run = StormRun(
-        found, address, server, lambda sentence: console.print(Text(sentence), soft_wrap=True), progress
-    )
-    await run.run()
+    console = Console(stderr=True, highlight=False)
+    run = StormRun(found, address, server, lambda words: console.print(Text(words), soft_wrap=True))
+    await with_progress(run.run(), lambda: run.state, console)
 
 
 def _new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -241,16 +230,3 @@ def _new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _piped_progress(console: Console) -> Callable[[str], object]:
-    last = -PIPED_PROGRESS_S
-
-    def progress(line: str) -> None:
-        nonlocal last
-        now = asyncio.get_running_loop().time()
-        if now - last >= PIPED_PROGRESS_S:
-            last = now
-            console.print(Text(line), soft_wrap=True)
-
-    return progress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from rtdemo.cli.progress import run_until_signal
 from rtdemo.errors import FileError
 
 _POST_OPTION = click.option(
@@ -61,28 +61,17 @@ def _examine(url: str, direct: str | None, post: Path, headers: Mapping[str, str
     request = new_request(url, headers, body)
     other = new_request(direct, headers, body) if direct is not None else None
     report = Report(url, direct or "", len(body))
-    with Console(stderr=True).status("") as status:
-
-        def progress(done: int, total: int) -> None:
-            status.update(f"{done} of {total} answers")
-
-        try:
-            asyncio.run(_run(Examination(request, other, report, progress).run))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
-        finally:
-            status.stop()
-            if as_json:
-                click.echo(report.json())
-            else:
-                console = Console(highlight=False, soft_wrap=True)
-                for line in report.lines():
-                    console.print(line)
+    examination = Examination(request, other, report)
+    try:
+        run_until_signal(examination.run(), lambda: examination.state)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        # After Ctrl-C and SIGTERM, with what was found so far.
+        if as_json:
+            click.echo(report.json())
+        else:
+            console = Console(highlight=False, soft_wrap=True)
+            for line in report.lines():
+                console.print(line)
     return report.exit_code
-
-
-async def _run(run: Callable[[], Any]) -> None:
-    """Run the examination; SIGTERM ends it as Ctrl-C does, and what was found so far is printed."""
-    task = asyncio.ensure_future(run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await task

@@ -14,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from rtdemo.lab.address import Address
+from rtdemo.protocol.address import Address
 
 MAX_HEAD_BYTES = 16 * 1024
 """Bytes of the longest answer of a proxy to CONNECT."""

@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import NamedTuple
 
 import h2.config
 import h2.connection
@@ -28,12 +26,11 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from rtdemo.lab.address import Address
 from rtdemo.lab.connect import connect as connect_tcp
+from rtdemo.lab.http2_exchange import Chunk, Exchange, Head, Http2Error, ResetError, code_name
 from rtdemo.lab.server_clock import now
+from rtdemo.protocol.address import Address
 
-MAX_UNREAD_BYTES = 4 * 1024 * 1024
-"""Bytes of an answer that may wait for their reader; beyond, the exchange is reset."""
 STREAM_WINDOW_BYTES = 6 * 1024 * 1024
 """Bytes that a server may send in an exchange before it waits for the client; Chromium has the same."""
 CONNECTION_WINDOW_BYTES = 15 * 1024 * 1024
@@ -42,155 +39,11 @@ SETTINGS_TIMEOUT_S = 10.0
 """Seconds for the server's SETTINGS, which have to be the first that it sends."""
 MAX_HEADERS = 500
 """Headers of an answer that are kept."""
+FRAME_HEAD_BYTES, MAX_FRAME_BYTES = 9, 16_384
+"""Bytes before a frame's payload, and of the longest payload that is allowed (RFC 9113 section 4.2)."""
+_GOAWAY, _GOAWAY_BYTES = 7, 8
+"""Type of a GOAWAY frame, and bytes of its payload at least (RFC 9113 section 6.8)."""
 EXTENDED_CONNECT = h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL
-
-
-class Http2Error(ConnectionError):
-    """Report how an exchange or its connection ended, in a few words."""
-
-
-class ResetError(Http2Error):
-    """Report that the server has reset an exchange (RST_STREAM).
-
-    Attributes:
-        code: name of the error code, such as `REFUSED_STREAM` (RFC 9113 section 7).
-    """
-
-    def __init__(self, code: int | None) -> None:
-        self.code = _code_name(code)
-        super().__init__(f"was reset ({self.code})")
-
-
-class Chunk(NamedTuple):
-    """Part of an answer's body.
-
-    Arguments:
-        at: when it arrived, in ms of `server_clock.now()`.
-        data: its bytes.
-    """
-
-    at: float
-    data: bytes
-
-
-class Head(NamedTuple):
-    """Status and headers of an answer.
-
-    Arguments:
-        status: HTTP status.
-        headers: names, in lower case, and values, in the order in which they were sent.
-    """
-
-    status: int
-    headers: list[tuple[str, str]]
-
-
-class Exchange:
-    """A request and its answer. Iterate over it for the chunks of the answer's body.
-
-    Attributes:
-        error: how it ended before its time; None while it is open, or if it ended well.
-        has_ended: whether the whole answer arrived.
-    """
-
-    def __init__(self, connection: Http2Connection, number: int) -> None:
-        self.error: Http2Error | None = None
-        self.has_ended = False
-        self._connection = connection
-        self._number = number
-        self._head: Head | None = None
-        self._chunks: deque[Chunk] = deque()
-        self._unread = 0
-        self._changed = asyncio.Event()
-
-    async def head(self) -> Head:
-        """Return the status and the headers of the answer.
-
-        Raises:
-            Http2Error: if the exchange ended before.
-        """
-        while self._head is None:
-            self._raise_if_over()
-            await self._wait()
-        return self._head
-
-    async def read(self) -> Chunk | None:
-        """Return the next chunk of the body; None at its end. A read that is cancelled loses nothing.
-
-        Raises:
-            Http2Error: if the exchange ends before its time.
-        """
-        while not self._chunks:
-            if self.has_ended:
-                return None
-            self._raise_if_over()
-            await self._wait()
-        chunk = self._chunks.popleft()
-        self._unread -= len(chunk.data)
-        return chunk
-
-    async def __aiter__(self) -> AsyncIterator[Chunk]:
-        """Yield the chunks of the body as they arrive; errors are those of `read`."""
-        while (chunk := await self.read()) is not None:
-            yield chunk
-
-    async def send(self, data: bytes, ends: bool = False) -> None:
-        """Send part of the request's body, as the server has room for it.
-
-        Arguments:
-            data: any number of bytes.
-            ends: whether they are the last.
-
-        Raises:
-            Http2Error: if the exchange has ended.
-        """
-        while True:
-            self._raise_if_over()
-            room = self._connection.room(self._number)
-            if data and not room:
-                await self._wait()
-                continue
-            part, data = data[:room], data[room:]
-            self._connection.send_data(self._number, part, ends and not data)
-            if not data:
-                return
-
-    def add_head(self, head: Head) -> None:
-        """Take the head of the answer."""
-        self._head = self._head or head
-        self._changed.set()
-
-    def add_chunk(self, chunk: Chunk) -> None:
-        """Take a chunk of the answer; reset the exchange if its reader is too slow."""
-        self._unread += len(chunk.data)
-        if self._unread > MAX_UNREAD_BYTES:
-            self._connection.reset(self._number)
-            self.end(Http2Error(f"over {MAX_UNREAD_BYTES} bytes wait"))
-            return
-        self._chunks.append(chunk)
-        self._changed.set()
-
-    def end(self, error: Http2Error | None = None) -> None:
-        """Take the end of the answer."""
-        if error is None:
-            self.has_ended = True
-        elif self.error is None and not self.has_ended:
-            self.error = error
-        self.wake()
-
-    def wake(self) -> None:
-        """Let a method that waits look again."""
-        self._changed.set()
-
-    def _raise_if_over(self) -> None:
-        if self.error is not None:
-            raise self.error
-        if self.has_ended and self._head is None:
-            raise Http2Error("ended without an answer")
-
-    async def _wait(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
 
 
 class Http2Connection(asyncio.Protocol):
@@ -218,6 +71,7 @@ class Http2Connection(asyncio.Protocol):
         )
         self._exchanges: dict[int, Exchange] = {}
         self._transport: asyncio.Transport | None = None
+        self._rest = b""
         self._has_settings = asyncio.Event()
         self._is_going_away = False
 
@@ -293,7 +147,7 @@ class Http2Connection(asyncio.Protocol):
             number = self._h2.get_next_available_stream_id()
             self._h2.send_headers(number, [*pseudo, *named.items()], end_stream=ends and not body)
         except h2.exceptions.ProtocolError as error:
-            raise Http2Error(f"does not take the request ({type(error).__name__})") from error
+            raise Http2Error("does not take the request") from error
         exchange = self._exchanges[number] = Exchange(self, number)
         self._flush()
         try:
@@ -318,7 +172,7 @@ class Http2Connection(asyncio.Protocol):
         try:
             self._h2.send_data(number, data, end_stream=ends)
         except h2.exceptions.ProtocolError as error:
-            raise Http2Error(f"takes no data ({type(error).__name__})") from error
+            raise Http2Error("takes no data") from error
         self._flush()
 
     def reset(self, number: int) -> None:
@@ -350,14 +204,43 @@ class Http2Connection(asyncio.Protocol):
             self._fail("answers with HTTP/1.1")
             return
         try:
-            events = self._h2.receive_data(data)
-        except (h2.exceptions.ProtocolError, ValueError, IndexError, KeyError) as error:
+            for frames in self._frames(data):
+                if frames[3] == _GOAWAY:
+                    self._go_away(frames)
+                    continue
+                for event in self._h2.receive_data(frames):
+                    self._handle(event, at)
+        except (h2.exceptions.ProtocolError, ValueError, IndexError, KeyError):
             self._flush()
-            self._fail(f"breaks HTTP/2 ({type(error).__name__})")
+            self._fail("breaks HTTP/2")
             return
-        for event in events:
-            self._handle(event, at)
         self._flush()
+
+    def _frames(self, data: bytes) -> Iterator[bytes]:
+        """Yield the frames that are complete: each GOAWAY by itself, others together.
+
+        h2 refuses everything after a GOAWAY, but its connection goes on with the exchanges that it has
+        (RFC 9113 section 6.8): nginx sends one after `keepalive_requests`, and at a reload.
+        """
+        data = self._rest + data
+        begin = at = 0
+        while len(data) >= at + FRAME_HEAD_BYTES:
+            size = int.from_bytes(data[at : at + 3])
+            end = at + FRAME_HEAD_BYTES + size
+            if size > MAX_FRAME_BYTES:
+                at = len(data)  # h2 refuses it
+            elif end > len(data):
+                break
+            elif data[at + 3] != _GOAWAY or size < _GOAWAY_BYTES:
+                at = end
+            else:
+                if at > begin:
+                    yield data[begin:at]
+                yield data[at:end]
+                begin = at = end
+        self._rest = data[at:]
+        if at > begin:
+            yield data[begin:at]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all exchanges."""
@@ -369,8 +252,6 @@ class Http2Connection(asyncio.Protocol):
             self._wake_all()
         elif isinstance(event, h2.events.WindowUpdated):
             self._wake_all()
-        elif isinstance(event, h2.events.ConnectionTerminated):
-            self._go_away(event)
         elif isinstance(event, h2.events.DataReceived):
             self._take_data(event, at)
         else:
@@ -395,13 +276,14 @@ class Http2Connection(asyncio.Protocol):
         if exchange is not None and event.data:
             exchange.add_chunk(Chunk(at, event.data))
 
-    def _go_away(self, event: h2.events.ConnectionTerminated) -> None:
+    def _go_away(self, frame: bytes) -> None:
         """Note that no further request is taken; end the exchanges that the server did not see."""
         self._is_going_away = True
-        last = event.last_stream_id or 0
+        payload = frame[FRAME_HEAD_BYTES:]
+        last, code = int.from_bytes(payload[:4]) & 0x7FFF_FFFF, int.from_bytes(payload[4:8])
         for number, exchange in list(self._exchanges.items()):
             if number > last:
-                exchange.end(Http2Error(f"was refused by GOAWAY ({_code_name(event.error_code)})"))
+                exchange.end(Http2Error(f"was refused by GOAWAY ({code_name(code)})"))
 
     def _fail(self, sentence: str) -> None:
         self._end(Http2Error(sentence))
@@ -457,10 +339,3 @@ def _head(headers: object) -> Head:
         else:
             kept.append((name.decode(errors="replace"), value.decode(errors="replace")))
     return Head(status, kept)
-
-
-def _code_name(code: int | None) -> str:
-    try:
-        return h2.errors.ErrorCodes(code or 0).name
-    except ValueError:
-        return f"error {code}"

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from rtdemo.lab.address import Address
+from rtdemo.protocol.address import Address
 
 PROBES = 10
 """Requests of one measurement."""

@@ -185,7 +185,8 @@ async def identify(request: web.Request) -> Identity:
     login = request.app[LOGIN]
     if not login.is_on:
         return Identity()
-    given = request.query.get(TICKET)
+    # HEAD opens nothing, so it must not use up a ticket (RFC 9110 section 9.2.1); it needs a token.
+    given = request.query.get(TICKET) if request.method != hdrs.METH_HEAD else None
     # First the ticket: browsers behind a proxy with a password send its Authorization with everything.
     return await login.take(given) if given is not None else await login.authenticate(request)
 

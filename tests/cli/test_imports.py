@@ -16,9 +16,12 @@ from rtdemo.cli.main import COMMANDS
 
 FREE = ("--host", "127.0.0.1", "--port", "0", "--websocket-host", "127.0.0.1", "--websocket-port", "0")
 ROOT = Path(__file__).parents[2]
-NETWORK = {"aiohttp", "redis", "uvloop", "rtdemo.web", "rtdemo.server", "rtdemo.lab", "rtdemo.testing"}
+NETWORK = {
+    *("aiohttp", "redis", "uvloop", "rtdemo.web", "rtdemo.server", "rtdemo.lab", "rtdemo.testing"),
+    "rtdemo.client",
+}
 UNUSED_BY_SERVER = {
-    *("redis", "rtdemo.engine.redis", "rtdemo.lab", "rtdemo.testing", "rich"),
+    *("redis", "rtdemo.engine.redis", "rtdemo.lab", "rtdemo.testing", "rtdemo.client", "rich"),
     # Only for login.
     *("jwt", "cryptography", "rtdemo.web.tokens"),
     # Only for --reload, several workers, installed plugins.

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from rtdemo.cli.tail import format_line
+from rtdemo.client.message import parse
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from tests.cluster.process import Process, rtdemo
@@ -164,7 +165,7 @@ async def test_an_interrupt_ends_tail(start: Start, tail: Tail) -> None:
 
 def test_control_characters_are_escaped() -> None:
     """Control characters are escaped, also in text that is not a message of rtdemo."""
-    line = format_line('{"message": "a\\u001b[2Jb", "sentAt": 0, "producer": "p"}')
+    line = format_line(parse('{"message": "a\\u001b[2Jb", "sentAt": 0, "producer": "p"}'))
     assert line.endswith("a\\x1b[2Jb")
-    assert format_line("no \x07 json") == "no \\x07 json"
-    assert "far" in format_line('{"message": "far", "sentAt": 1e300}')
+    assert format_line(parse("no \x07 json")) == "no \\x07 json"
+    assert "far" in format_line(parse('{"message": "far", "sentAt": 1e300}'))

@@ -15,6 +15,7 @@ from deploy.run_dockerfile.dockerfile import copy_words, parse
 from tests.cluster.process import Process
 from tests.deploy.files import ROOT, dockerfile, image, served_variables, stages
 from tests.deploy.rules import broken_by_image
+from tests.raw_server import raw_server
 from tests.redis_server import free_port
 
 
@@ -113,11 +114,8 @@ async def test_health_check_reports_a_status_that_is_not_200() -> None:
 
     async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
 
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as other:
-        port = other.sockets[0].getsockname()[1]
+    async with raw_server(refuse) as port:
         code, reason = await checked({"HOST": "", "PORT": str(port)})
     assert (code, reason) == (1, f"127.0.0.1:{port} answered /healthz with 404\n")
 

@@ -20,6 +20,7 @@ from rtdemo.protocol.message import Message, Position
 from tests.certificate import self_signed
 from tests.clients import eventually
 from tests.engine.conftest import KEYS, Follower, Make, drafts
+from tests.raw_server import raw_server
 from tests.redis_server import RedisServer, free_port, paused_reader, stop_task
 
 
@@ -363,11 +364,9 @@ async def other_program(answer: bytes | None) -> AsyncIterator[int]:
         if answer is not None:
             writer.write(answer)
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async with raw_server(serve) as port:
+        yield port
 
 
 async def test_start_error_if_the_port_is_of_another_program() -> None:
@@ -414,11 +413,9 @@ async def resp(info: str) -> AsyncIterator[int]:
                 words.append((await reader.readexactly(size + 2))[:-2].upper())
             body = f"${len(info)}\r\n{info}\r\n".encode()
             writer.write(body if words[0] == b"INFO" else b"+OK\r\n")
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async with raw_server(serve) as port:
+        yield port
 
 
 async def test_redis_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

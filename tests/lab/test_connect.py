@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rtdemo.lab import address
 from rtdemo.lab.connect import ProxyError, connect
+from rtdemo.protocol import address
 from tests.lab.doctor.doctor_run import examine, findings, served
-from tests.raw_client import turns
+from tests.raw_server import raw_server
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,7 +31,6 @@ async def forward_proxy(asked: list[str], status: str = "200 OK") -> AsyncIterat
         asked.append(f"{method.decode()} {target.decode()}")
         if not status.startswith("200"):
             writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
-            writer.close()
             return
         authority = target.removeprefix(b"http://").partition(b"/")[0].decode()
         host, _, port = authority.rpartition(":")
@@ -53,24 +52,8 @@ async def forward_proxy(asked: list[str], status: str = "200 OK") -> AsyncIterat
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    serving: list[asyncio.Task[None]] = []
-    writers: list[asyncio.StreamWriter] = []
-
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        serving.append(asyncio.ensure_future(serve(reader, writer)))
-
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-        for each in writers:
-            each.transport.abort()
-        await turns(5)  # for the transports to close
+    async with raw_server(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def test_doctor_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo.lab import address, http2
+from rtdemo.lab import http2
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.websocket_client import open_socket
+from rtdemo.lab.http2_exchange import Exchange, Http2Error, ResetError
+from rtdemo.protocol import address
 from tests.cluster.process import Process
 from tests.lab.doctor.doctor_run import served
 from tests.lab.doctor.test_network import behind_tls, certify, port_of
+from tests.raw_server import raw_server
 from tests.redis_server import free_port
 from tests.system_packages import HAPROXY, require
 
@@ -57,7 +60,7 @@ async def behind_haproxy(folder: Path, server: int) -> AsyncIterator[str]:
         await process.stop()
 
 
-async def body(exchange: http2.Exchange) -> bytes:
+async def body(exchange: Exchange) -> bytes:
     return b"".join([chunk.data async for chunk in exchange])
 
 
@@ -114,13 +117,10 @@ async def test_server_that_breaks_the_protocol(answer: bytes, words: str) -> Non
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
-        await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        given = address.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        with pytest.raises(http2.Http2Error, match=words):
+    async with raw_server(serve) as port:
+        given = address.parse(f"http://127.0.0.1:{port}")
+        with pytest.raises(Http2Error, match=words):
             async with http2.connect(given, None):
                 pass
 
@@ -138,20 +138,46 @@ async def test_goaway_and_reset_are_visible() -> None:
             data += await reader.read(4096)
         writer.write(reset + goaway)
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        given = address.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with raw_server(serve) as port:
+        given = address.parse(f"http://127.0.0.1:{port}")
         async with http2.connect(given, None) as connection:
             async with (
                 connection.request("GET", "/a") as first,
                 connection.request("GET", "/b") as second,
             ):
-                with pytest.raises(http2.ResetError, match="REFUSED_STREAM"):
+                with pytest.raises(ResetError, match="REFUSED_STREAM"):
                     await first.head()
-                with pytest.raises(http2.Http2Error, match="ENHANCE_YOUR_CALM"):
+                with pytest.raises(Http2Error, match="ENHANCE_YOUR_CALM"):
                     await second.head()
-            with pytest.raises(http2.Http2Error, match="no further request"):
+            with pytest.raises(Http2Error, match="no further request"):
                 async with connection.request("GET", "/c"):
                     pass
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_exchanges_go_on_after_goaway(size: int) -> None:
+    """Nginx sends it after `keepalive_requests` and at a reload, and ends no stream by it."""
+    settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    head = b"\x00\x00\x01\x01\x04\x00\x00\x00\x01\x88"  # :status 200
+    goaway = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"
+    data = b"\x00\x00\x04\x00%b\x00\x00\x00\x01data"
+    sent = head + goaway + data % b"\x00" + goaway + data % b"\x01"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(settings)
+        received = b""
+        while b"\x01\x05\x00\x00\x00" not in received:
+            received += await reader.read(4096)
+        for at in range(0, len(sent), size):
+            writer.write(sent[at : at + size])
+            await writer.drain()
+        await reader.read()
+
+    async with raw_server(serve) as port:
+        given = address.parse(f"http://127.0.0.1:{port}")
+        async with http2.connect(given, None) as connection:
+            async with connection.request("GET", "/a") as exchange:
+                assert (await exchange.head()).status == 200
+                assert await body(exchange) == b"datadata"
+            assert not connection.takes_requests

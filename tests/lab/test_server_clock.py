@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from rtdemo.lab import address, server_clock
+from rtdemo.lab import server_clock
 from rtdemo.lab.server_clock import Reading, choose
+from rtdemo.protocol import address
 from rtdemo.server.server import Server
 
 

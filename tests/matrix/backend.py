@@ -23,6 +23,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from tests.matrix.tcp_server import TcpServer
+
 MAX_HEAD_BYTES = 65_536
 SUBPROTOCOL = Subprotocol("rtdemo.probe")
 RECORDED = ("/api/sse", "/api/time", "/")
@@ -86,7 +88,7 @@ def _with(head: bytes, line: str) -> bytes:
     return head[:-2] + line.encode() + b"\r\n\r\n"
 
 
-class Backend:
+class Backend(TcpServer):
     """One server on a port of loopback.
 
     Arguments:
@@ -95,39 +97,18 @@ class Backend:
         base: path below which it serves, such as `/rt`; it serves without it too.
 
     Attributes:
-        port: where it listens.
         arrived: the last request with each `mark` in its query.
     """
 
     def __init__(self, name: str, heads: Heads, base: str = "") -> None:
+        super().__init__(self._serve_requests)
         self.name = name
-        self.port = 0
         self.arrived: dict[str, Arrived] = {}
         self._heads = heads
         self._base = base
         self._number = 0
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, port: int = 0) -> None:
-        """Listen."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=1 << 20)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Cut all connections."""
-        if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while await self._answer(reader, writer):
                 pass

@@ -124,6 +124,7 @@ async def program(
         try:
             await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
         except TimeoutError:
+            # It may end meanwhile.
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()

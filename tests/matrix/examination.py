@@ -135,6 +135,7 @@ async def examine(
         known: facts of an earlier run; None to measure them.
     """
     outcome = Outcome(setup)
+    measuring: asyncio.Task[Facts] | None = None
     began = time.monotonic()
     folder = laboratory.folder / "".join(c if c.isalnum() else "-" for c in setup.name)
     try:
@@ -157,6 +158,9 @@ async def examine(
             await _try_fixes(outcome, laboratory, folder / "fixed")
     except Exception as error:
         outcome.error = f"{type(error).__name__}: {error}"[:1500]
+    finally:
+        if measuring is not None:
+            measuring.cancel()
     outcome.seconds = round(time.monotonic() - began, 1)
     return outcome
 

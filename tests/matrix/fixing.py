@@ -15,12 +15,13 @@ from tests.matrix.setup import Hop, Setup
 
 NAME_WORDS = {"proxy_set_header": 2, "header_up": 2, "timeout": 2, "option": 2, "SetEnv": 2}
 """Words that name a directive, where it is not the first one alone."""
-ENVOY_PARTS = {"timeout": "route"}
+ENVOY_PARTS = {"timeout": "route", "idle_timeout": "route"}
 """Parts of Envoy's configuration by key; all others belong to the connection manager."""
 VCL_PLACES = {"vcl_recv": "", "vcl_pipe": "pipe: ", "vcl_backend_fetch": "backend: "}
 """Beginnings of lines for VCL's subroutines."""
 NOT_HERE = ("listen", "bind", "http2 ", "worker_", "cookie ", "ProxySet", "Protocols", "lb_policy")
 """Beginnings of directives that no set-up has a place for."""
+_REMOVED_FROM = re.compile(r"remove ([\w.-]+=) from (\w+)")
 _REMOVED = re.compile(r"remove ([^;,(]+)")
 _ADDED = re.compile(r"add `?([\w=.-]+)`? to `?(\w+)`?")
 _PLACED = re.compile(r"in (?:the )?`?(\w+)`?(?: block)?: `([^`]+)`")
@@ -99,6 +100,9 @@ def _numbers(version: str) -> list[int]:
 
 
 def _apply(hop: Hop, part: str) -> Hop:
+    for match in _REMOVED_FROM.finditer(part):
+        hop = replace(hop, lines=tuple(_without_word(line, match[1], match[2]) for line in hop.lines))
+    part = _REMOVED_FROM.sub("", part)
     for match in _REMOVED.finditer(part):
         for text in re.split(" and | or ", match[1]):
             hop = _without(hop, text.strip(" `"))
@@ -126,6 +130,13 @@ def _without(hop: Hop, text: str) -> Hop:
     return replace(hop, lines=tuple(filter(stays, hop.lines)), outer=tuple(filter(stays, hop.outer)))
 
 
+def _without_word(line: str, beginning: str, directive: str) -> str:
+    """Return a line of a directive without the words that begin with a text."""
+    if not line.startswith(directive):
+        return line
+    return " ".join(word for word in line.split(" ") if not word.startswith(beginning))
+
+
 def _placed(hop: Hop, place: str, text: str) -> Hop:
     if hop.kind == "varnish" and place in VCL_PLACES:
         return replace(hop, lines=(*hop.lines, VCL_PLACES[place] + text))
@@ -150,7 +161,9 @@ def _with(hop: Hop, directive: str) -> Hop:
             hop = replace(hop, outer=(*_other(hop.outer, text, 1), f"global: {text}"))
             continue
         count = NAME_WORDS.get(text.split()[0], 1)
-        if hop.kind in ("h2o", "nghttpx"):
+        if text.startswith("-p "):  # a parameter of Varnish
+            kept = tuple(line for line in hop.lines if line.split("=")[0] != text.split("=")[0])
+        elif hop.kind in ("h2o", "nghttpx"):
             kept = tuple(
                 line for line in hop.lines if re.split("[:=]", line)[0] != re.split("[:=]", text)[0]
             )

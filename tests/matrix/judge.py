@@ -290,7 +290,12 @@ def _streams(setup: Setup, facts: Facts, need: Need, may: set[str]) -> None:
         codes = "sse-cached api-cached" + (HELD_CODES if held else "")
         need(codes, "two requests for a stream have one answer", None, cached)
         may |= {"sse-held-until-end", "sse-held-until-next", "resume-wrong", "not-tested"}
-    is_stored = any(event.released == "end" for s in facts.sse.values() for event in s.events)
+    # Where all is kept back, none begins, whatever their number.
+    is_stored = any(
+        event.released == "end" or (event is s.events[0] and event.is_held)
+        for s in facts.sse.values()
+        for event in s.events
+    )
     few = versions(lambda stream: stream.streams is not None and stream.streams < 7)
     if few and not is_stored:
         count = min(facts.sse[version].streams or 0 for version in few)
@@ -433,6 +438,15 @@ def complaints(setup: Setup, facts: Facts, report: Mapping[str, Any]) -> Iterato
     yield from _sizes(facts, faults)
     yield from _words(setup, facts, report)
     yield from _repeated(faults)
+    yield from _exit_code(report)
+
+
+def _exit_code(report: Mapping[str, Any]) -> Iterator[Complaint]:
+    """Yield an exit code that a script would misread."""
+    has_failed = any(check["verdict"] == "fail" for check in report["checks"])
+    wanted = (1 if has_failed else 0) if report.get("couldRun", True) else 2
+    if report.get("exitCode", wanted) != wanted:
+        yield Complaint("wrong", f"exit code {report['exitCode']}", f"it has to be {wanted}")
 
 
 def _limits(facts: Facts, checks: list[Mapping[str, Any]]) -> Iterator[Complaint]:

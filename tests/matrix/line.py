@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from tests.matrix.tcp_server import TcpServer
+
 READ_BYTES = 16_384
 SLICE_S = 0.05
 """A slow line forwards what it may in such a time."""
 
 
-class Line:
+class Line(TcpServer):
     """Forward TCP connections to a port of loopback, with the faults of `options`.
 
     Arguments:
@@ -25,33 +27,13 @@ class Line:
     """
 
     def __init__(self, upstreams: tuple[int, ...], options: Mapping[str, float]) -> None:
-        self.port = 0
+        super().__init__(self._forward)
         self._upstreams = upstreams
         self._options = options
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
         self._waiting: dict[asyncio.StreamWriter, bytearray] = {}
 
-    async def start(self, port: int) -> None:
-        """Listen on a port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Cut all connections."""
-        if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         port = self._upstreams[self._count % len(self._upstreams)]
         self._count += 1
         try:

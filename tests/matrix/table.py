@@ -859,6 +859,161 @@ STRANGE_SETUPS = (
         heartbeat_s=25,
     ),
 )
+FURTHER_SETUPS = (
+    Setup(
+        "HAProxy TLS waits for bodies of requests",
+        (changed(HAPROXY_TLS, "option http-buffer-request"),),
+    ),
+    Setup(
+        "HAProxy waits for bodies of answers",
+        (changed(HAPROXY, outer=("http-response wait-for-body time 20s at-least 200k",)),),
+        ("held",),
+        culprit="HAProxy",
+        cure=("wait-for-body",),
+    ),
+    Setup(
+        "nginx with small buffers",
+        (changed(NGINX, "proxy_buffer_size 1k;", "proxy_buffers 4 1k;", "proxy_busy_buffers_size 2k;"),),
+    ),
+    Setup(
+        "nginx limits the rate",
+        # It counts from the beginning of an answer, so silence before an event leaves room for it.
+        (changed(NGINX, "limit_rate 24k;"),),
+    ),
+    Setup(
+        "nginx TLS caches",
+        (
+            changed(
+                NGINX_TLS,
+                "proxy_cache store;",
+                "proxy_cache_valid 200 1m;",
+                "proxy_cache_lock on;",
+                "proxy_ignore_headers Cache-Control Expires X-Accel-Expires;",
+                "proxy_buffering on;",
+                "proxy_ignore_headers X-Accel-Buffering;",
+                without="proxy_buffering",
+                outer=("proxy_cache_path @FOLDER@/store keys_zone=store:1m;",),
+            ),
+        ),
+        ("cached",),
+        culprit="nginx",
+        cure=("proxy_cache",),
+    ),
+    Setup(
+        "nginx TLS: 5 requests of a connection",
+        (changed(NGINX_TLS, outer=("keepalive_requests 5;",)),),
+    ),
+    Setup("Caddy TLS: flush_interval", (Hop("caddy-new", ("flush_interval 300ms",), **TLS),)),  # type: ignore[arg-type]
+    Setup("Caddy TLS: encode zstd gzip", (Hop("caddy-new", (), ("encode zstd gzip",), **TLS),)),  # type: ignore[arg-type]
+    Setup(
+        "Caddy: writes for 6 s",
+        (
+            Hop(
+                "caddy-new",
+                (),
+                (
+                    *("options: servers {", "options:     timeouts {", "options:         write 6s"),
+                    *("options:     }", "options: }"),
+                ),
+            ),
+        ),
+        ("sse age",),
+        culprit="Caddy",
+        cure=("write",),
+    ),
+    Setup(
+        "Envoy: idle timeout of the route",
+        (changed(ENVOY, 'route.idle_timeout="5s"'),),
+        ("sse silence", "ws silence"),
+        culprit="Envoy",
+        cure=("idle_timeout",),
+    ),
+    Setup(
+        "Envoy: route streams for 6 s at most",
+        (changed(ENVOY, 'route.max_stream_duration={"max_stream_duration": "6s"}'),),
+        ("sse age", "ws age"),
+        culprit="Envoy",
+        cure=("max_stream_duration",),
+    ),
+    Setup(
+        "Traefik: writes for 6 s",
+        (Hop("traefik", (), ("--entryPoints.web.transport.respondingTimeouts.writeTimeout=6s",)),),
+        ("sse age",),
+        culprit="Traefik",
+        cure=("writetimeout",),
+    ),
+    Setup(
+        "Traefik: reads for 6 s",
+        (Hop("traefik", (), ("--entryPoints.web.transport.respondingTimeouts.readTimeout=6s",)),),
+    ),
+    Setup(
+        "Apache: mod_buffer lets flushed events pass",
+        (
+            changed(
+                right("apache"),
+                "SetOutputFilter BUFFER",
+                outer=("LoadModule buffer_module /usr/lib/apache2/modules/mod_buffer.so",),
+            ),
+        ),
+    ),
+    Setup(
+        "Apache: timeout of ProxyPass",
+        (
+            Hop(
+                "apache",
+                (
+                    "ProxyPass / http://SERVER/ upgrade=websocket flushpackets=on timeout=5",
+                    "ProxyPreserveHost On",
+                ),
+            ),
+        ),
+        ("sse silence",),
+        culprit="Apache",
+        cure=("timeout",),
+    ),
+    Setup(
+        "Varnish: pipe timeout of 5 s",
+        (changed(right("varnish"), "-p pipe_timeout=5", without="-p pipe_timeout"),),
+        ("sse silence", "ws silence"),
+        culprit="Varnish",
+        cure=("pipe_timeout",),
+    ),
+    Setup("Squid: small read-ahead", (changed(right("squid"), "read_ahead_gap 1 KB"),)),
+    Setup(
+        "Squid: reads for 5 s",
+        (changed(right("squid"), "read_timeout 5 seconds"),),
+        ("sse silence",),
+        culprit="squid",
+        cure=("read_timeout",),
+    ),
+    Setup(
+        "lighttpd: writes for 5 s",
+        (changed(right("lighttpd"), "server.max-write-idle = 5"),),
+    ),
+    Setup(
+        "stunnel: idle for 5 s",
+        (Hop("stunnel", ("TIMEOUTidle = 5",), certificate="trusted"),),
+        ("sse silence", "ws silence"),
+    ),
+    Setup(
+        "nginx TLS compresses, HAProxy clumps",
+        (
+            changed(NGINX_TLS, *GZIP),
+            changed(HAPROXY, without="option http-no-delay"),
+        ),
+        ("compressed", "clumped"),
+        arguments=("--trusted-proxies", "2"),
+    ),
+    Setup(
+        "Caddy TLS rewrites Host, nginx reads for 5 s",
+        (
+            Hop("caddy-new", ("header_up Host inner.example",), **TLS),  # type: ignore[arg-type]
+            changed(NGINX, "proxy_read_timeout 5s;", without="proxy_read_timeout"),
+        ),
+        ("host", "sse silence", "ws silence"),
+        arguments=("--trusted-proxies", "2", "--allow-host", "inner.example"),
+    ),
+)
 SETUPS = (
     *NGINX_SETUPS,
     *HAPROXY_SETUPS,
@@ -869,4 +1024,5 @@ SETUPS = (
     *DOUBLE_SETUPS,
     *LINE_SETUPS,
     *STRANGE_SETUPS,
+    *FURTHER_SETUPS,
 )

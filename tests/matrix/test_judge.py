@@ -88,6 +88,15 @@ def test_judge_complains(measured: Facts, checks: list[dict[str, Any]], complain
     assert any(one.startswith(complaint) for one in found), found
 
 
+@pytest.mark.parametrize(("verdict", "could_run", "code"), [("warn", True, 0), ("fail", False, 2)])
+def test_exit_code_is_judged(verdict: str, could_run: bool, code: int) -> None:
+    """A script reads nothing else."""
+    line = check("sse-held-until-next", "held", f"nginx: {GOOD}", verdict=verdict)
+    report = {"checks": [line], "proxies": ["nginx"], "couldRun": could_run, "exitCode": 1}
+    found = [str(one.truth) for one in judge.complaints(BY_NAME["nginx buffers"], held(), report)]
+    assert found == [f"it has to be {code}"]
+
+
 def test_figure_must_be_near_the_truth() -> None:
     """A limit may differ by two seconds."""
     cut = facts(sse={"1.1": stream(silent_cut_s=5.0)})

@@ -17,14 +17,14 @@ import httpx
 import pytest
 import websockets
 
+from rtdemo.client.request_headers import middlewares
+from rtdemo.client.stream import connect as connect_client
 from rtdemo.engine.memory import MemoryEngine
 from rtdemo.engine.redis.engine import RedisEngine
-from rtdemo.errors import ServerError, Unavailable
+from rtdemo.errors import LoginError, Unavailable
 from rtdemo.hub import expiry
-from rtdemo.lab import address as addresses
-from rtdemo.lab.follow import Follower
-from rtdemo.lab.request_headers import middlewares
 from rtdemo.plugin_system import hooks
+from rtdemo.protocol import address as addresses
 from rtdemo.protocol.client import Transport
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
@@ -150,6 +150,14 @@ async def test_ticket_opens_one_connection(server: Server, connect: Connect, tra
     other = await ticket(server)
     answers = await asyncio.gather(*(ask(server, "GET", f"/api/sse?ticket={other}") for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200, 401, 401, 401, 401]
+
+
+async def test_head_uses_up_no_ticket(server: Server) -> None:
+    """It opens no stream: what looks at a link before a browser opens it must not cost the link."""
+    given = await ticket(server)
+    assert (await ask(server, "HEAD", f"/api/sse?ticket={given}")).status_code == 401
+    assert (await ask(server, "HEAD", f"/api/sse?ticket={given}", **bearer(token()))).status_code == 200
+    assert (await ask(server, "GET", f"/api/sse?ticket={given}")).status_code == 200
 
 
 @pytest.mark.parametrize("given", ["", "x", "x" * 5000, "%ED%B2%80", "%00", "é", "../../etc/passwd"])
@@ -552,10 +560,15 @@ async def test_tail_ends_when_its_token_expires(
 ) -> None:
     """It does not try again with a token that is refused, and says what to do."""
     server = await start(secret=SECRET, publish_names=("news",))
-    address = addresses.parse(server.web_url, {"Authorization": f"Bearer {token(seconds=60)}"})
-    async with aiohttp.ClientSession(middlewares=middlewares(address)) as http:
-        follower = Follower(http, address, transport, "news")
-        with pytest.raises(ServerError, match="give a new login token with --token"):
-            async for _ in follower.texts():
+    stream = connect_client(
+        server.web_url,
+        transport=transport,
+        producers="news",
+        headers=bearer(token(seconds=60)),
+        with_welcome=True,
+    )
+    with pytest.raises(LoginError, match="give a new login token with --token"):
+        async with stream:
+            async for _ in stream:
                 clock.advance(70)
                 clock.advance(0)

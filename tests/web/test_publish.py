@@ -14,6 +14,7 @@ import pytest
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.conftest import Connect, Start
+from tests.raw_server import raw_server
 
 NEWS = {"message": "hello", "producer": "news"}
 
@@ -154,7 +155,6 @@ async def answer_no_http(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     """Answer with something other than HTTP."""
     await reader.read(65536)
     writer.write(b"SSH-2.0-other\r\n")
-    writer.close()
 
 
 @pytest.mark.parametrize("path", ["/api/publish", "/api/producers/message/enable"])
@@ -177,26 +177,22 @@ async def test_page_of_a_foreign_site_that_resolves_to_this_machine_is_refused(
 async def test_command_reports_why_it_failed(start: Start) -> None:
     """One line and exit code 1: a refusal, a bad address, or something other than HTTP."""
     server = await start(publish_token="s3cret")
-    other = await asyncio.start_server(answer_no_http, "127.0.0.1", 0)
-    for address, words in (
-        (
-            server.web_url,
-            "send the publish token as Authorization: Bearer; the message was not accepted\n",
-        ),
-        (f"{server.web_url}/nowhere", "; the message was not accepted\n"),
-        ("localhost:3000", "is not the URL of a server"),
-        ("http://localhost:abc", "is not the URL of a server"),
-        ("http://[::1", "is not the URL of a server"),
-        ("http://a b", "does not work over HTTP"),
-        (
-            f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}",
-            "the message may not have been accepted",
-        ),
-    ):
-        code, out, err = await run("x", "--to", address)
-        assert (code, out, err.count("\n")) == (1, "", 1)
-        assert words in err
-    other.close()
+    async with raw_server(answer_no_http) as other:
+        for address, words in (
+            (
+                server.web_url,
+                "send the publish token as Authorization: Bearer; the message was not accepted\n",
+            ),
+            (f"{server.web_url}/nowhere", "; the message was not accepted\n"),
+            ("localhost:3000", "is not the URL of a server"),
+            ("http://localhost:abc", "is not the URL of a server"),
+            ("http://[::1", "is not the URL of a server"),
+            ("http://a b", "does not work over HTTP"),
+            (f"http://127.0.0.1:{other}", "the message may not have been accepted"),
+        ):
+            code, out, err = await run("x", "--to", address)
+            assert (code, out, err.count("\n")) == (1, "", 1)
+            assert words in err
     assert (await run("x", "--to", server.web_url, "--token", "s3cret"))[0] == 0
 
 
@@ -209,16 +205,13 @@ async def test_command_sends_its_token_to_no_other_server() -> None:
         asked.append(await reader.readuntil(b"\r\n\r\n"))
         location = f"Location: http://localhost:{port}/elsewhere"
         writer.write(f"HTTP/1.0 {statuses[-len(asked)]} X\r\n{location}\r\n\r\n".encode())
-        writer.close()
 
-    server = await asyncio.start_server(redirect, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    for _ in statuses:
-        code, out, err = await run("x", "--to", f"http://127.0.0.1:{port}", "--token", "s3cret")
-        assert (code, out, err.count("\n")) == (1, "", 1)
-        assert f"redirects to http://localhost:{port}/elsewhere; give" in err
-        assert "the message was not accepted" in err
-    server.close()
+    async with raw_server(redirect) as port:
+        for _ in statuses:
+            code, out, err = await run("x", "--to", f"http://127.0.0.1:{port}", "--token", "s3cret")
+            assert (code, out, err.count("\n")) == (1, "", 1)
+            assert f"redirects to http://localhost:{port}/elsewhere; give" in err
+            assert "the message was not accepted" in err
     assert len(asked) == 5
     assert all(head.startswith(b"POST /api/publish ") for head in asked)
 
@@ -247,19 +240,16 @@ async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
         if status := next(answers):
             body = b'{"positions": ["a-1"]}'
             writer.write(f"HTTP/1.0 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     hurried = "from rtdemo.cli import main, publish; publish.MAX_PAUSE_S = 0; main.main()"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", hurried, "publish", "-", "--to", url),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate(b"one\ntwo\nthree\nfour\n")
-    server.close()
+    async with raw_server(answer) as port:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", hurried, "publish", "-", "--to", f"http://127.0.0.1:{port}"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate(b"one\ntwo\nthree\nfour\n")
     assert process.returncode == 1
     assert out.split() == [b"a-1", b"a-1"]
     assert [text for text, _ in asked] == ["one"] * 7 + ["two", "three"]

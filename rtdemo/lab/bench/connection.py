@@ -16,19 +16,16 @@ import msgspec
 from rtdemo.errors import printable
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench.arrivals import ConnectionArrivals
+from rtdemo.lab.bench.response_head import HeadError, HeadReader, ResponseHead
 from rtdemo.lab.bench.stamped_socket import StampedSocket
-from rtdemo.lab.bench.stream_reader import ENDED, BodyReader, FrameReader, StreamEnd, StreamReader
+from rtdemo.lab.bench.stream_reader import ENDED, StreamEnd, StreamReader, new_reader
 from rtdemo.protocol.client import Transport
 
-MAX_HEAD_BYTES = 32 * 1024
-"""Longest head of a response that is read."""
 MAX_REASON_LENGTH = 150
 """Characters of the response that explain an error."""
-MAX_LENGTH_DIGITS = 18
-"""Of a Content-Length; a longer one is ignored."""
+REDIRECTS = "redirects to"
+"""Beginning of a problem that another address solves."""
 _EXPECTED_STATUS: dict[Transport, bytes] = {"websocket": b"101", "sse": b"200"}
-_INTERIM_STATUSES = (b"100", b"102", b"103")
-"""Of responses before the response itself (RFC 9110 section 15.2)."""
 _HEADERS: dict[Transport, dict[str, str]] = {
     "websocket": {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
     "sse": {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-cache"},
@@ -177,7 +174,7 @@ class Connection(asyncio.Protocol):
         self.end_reason: str | None = None
         self.is_complete = False
         self._kind: Transport = transport
-        self._head = b""
+        self._head = HeadReader()
         self._reader: StreamReader | None = None
         self._ends_by_close = False
         self._step_began = 0.0
@@ -233,37 +230,24 @@ class Connection(asyncio.Protocol):
 
     def _read_head(self, data: bytes, at: float) -> bytes:
         """Read the response's head; return the bytes after it, or nothing while it is incomplete."""
-        self._head += data
-        head, end, rest = self._head.partition(b"\r\n\r\n")
-        while end and is_interim(head):
-            self._head = rest
-            head, end, rest = rest.partition(b"\r\n\r\n")
-        if not end:
-            if len(head) > MAX_HEAD_BYTES:
-                self._end(f"sent response headers of over {MAX_HEAD_BYTES >> 10} KiB")
+        try:
+            head = self._head.feed(data)
+        except HeadError as error:
+            self._end(str(error))
             return b""
-        first, *lines = head.split(b"\r\n")
-        fields = {
-            name.strip().lower(): value.strip()
-            for name, _, value in (line.partition(b":") for line in lines)
-        }
-        if problem := _problem(self._kind, first, fields, rest):
+        if head is None:
+            return b""
+        if problem := _problem(self._kind, head):
             self._end(problem)
             return b""
-        self._head = b""
         self.steps["answer"], self._step_began = at - self._step_began, at
-        self._reader = self._new_reader(fields)
+        self._reader = new_reader(self._kind, head, self._transport.write)
+        is_event_stream = self._kind == "sse"
+        self._ends_by_close = is_event_stream and not head.is_chunked and head.length is None
         self.opened.set_result(None)
-        return rest
-
-    def _new_reader(self, fields: Mapping[bytes, bytes]) -> StreamReader:
-        if self._kind == "websocket":
-            return FrameReader(self._transport.write)
-        chunked = fields.get(b"transfer-encoding", b"").lower() == b"chunked"
-        given = fields.get(b"content-length", b"")
-        is_length = given.isdigit() and len(given) <= MAX_LENGTH_DIGITS and not chunked
-        self._ends_by_close = not (chunked or is_length)
-        return BodyReader(chunked, int(given) if is_length else None)
+        if head.length == 0:
+            self._end(ENDED)
+        return head.rest
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Record why the connection ended."""
@@ -287,34 +271,22 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-def is_interim(head: bytes) -> bool:
-    """Return whether a head is that of a response before the response itself."""
-    return head.partition(b" ")[2][:3] in _INTERIM_STATUSES
-
-
-def _problem(
-    transport: Transport, first: bytes, fields: Mapping[bytes, bytes], body: bytes
-) -> str | None:
+def _problem(transport: Transport, head: ResponseHead) -> str | None:
     """Return why a response is not a stream that can be measured; None if it is.
 
     Arguments:
         transport: that was requested.
-        first: line of the response.
-        fields: headers of the response, by name in lower case.
-        body: what has arrived of it.
+        head: of the response.
     """
-    version, _, status = first.partition(b" ")
-    if not version.startswith(b"HTTP/1."):
-        return "does not speak HTTP/1.1"
-    kind = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if status[:3] != _EXPECTED_STATUS[transport]:
-        reason = "" if kind == b"text/html" else _text(body)
-        if status[:1] == b"3" and (location := fields.get(b"location")):
-            return f"redirects to {_text(location.partition(b'?')[0])}"
-        return f"answered {_text(status)}" + (f": {reason}" if reason else "")
+    kind = head.media_type
+    if head.status[:3] != _EXPECTED_STATUS[transport]:
+        reason = "" if kind == b"text/html" else _text(head.rest)
+        if head.status[:1] == b"3" and (location := head.fields.get(b"location")):
+            return f"{REDIRECTS} {_text(location.partition(b'?')[0])}"
+        return f"answered {_text(head.status)}" + (f": {reason}" if reason else "")
     if transport == "sse" and kind != b"text/event-stream":
         return f"answered with {_text(kind) or 'no content type'}, which is not an event stream"
-    encoding = fields.get(b"content-encoding", b"").lower()
+    encoding = head.fields.get(b"content-encoding", b"").lower()
     if encoding not in (b"", b"identity"):
         return f"compresses with {_text(encoding)}, although the request does not accept it"
     return None

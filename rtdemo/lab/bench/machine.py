@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import platform
 import resource
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import msgspec
@@ -91,13 +93,18 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def listeners(port: int) -> set[int]:
-    """Return the ids of the processes that listen on a local TCP port and that this user may inspect."""
-    wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
+def listeners(port: int, hosts: Collection[str] = ()) -> set[int]:
+    """Return the ids of the processes that listen on a local TCP port and that this user may inspect.
+
+    Arguments:
+        port: the port.
+        hosts: IP addresses; processes count that listen at one of them. Empty for all.
+    """
+    wanted = {f"socket:[{inode}]" for inode in _inodes(port, hosts)}
     return {int(link.parts[2]) for link in _descriptors() if wanted and _link_target(link) in wanted}
 
 
-def _inodes(port: int) -> Iterator[str]:
+def _inodes(port: int, hosts: Collection[str]) -> Iterator[str]:
     for table in ("tcp", "tcp6"):
         try:
             lines = (_PROC / "net" / table).read_text().splitlines()[1:]
@@ -105,8 +112,29 @@ def _inodes(port: int) -> Iterator[str]:
             continue
         for line in lines:
             fields = line.split()
-            if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+            host, _, number = fields[1].partition(":")
+            if fields[3] != _LISTENING or int(number, 16) != port:
+                continue
+            if not hosts or any(
+                _serves(_bound_to(host), ip_address(each.partition("%")[0])) for each in hosts
+            ):
                 yield fields[9]
+
+
+def _bound_to(digits: str) -> IPv4Address | IPv6Address:
+    """Return the address of a socket; the kernel prints words of 32 bits in its byte order."""
+    data = bytes.fromhex(digits)
+    words = [int.from_bytes(data[at : at + 4], sys.byteorder) for at in range(0, len(data), 4)]
+    return ip_address(b"".join(word.to_bytes(4) for word in words))
+
+
+def _serves(bound: IPv4Address | IPv6Address, host: IPv4Address | IPv6Address) -> bool:
+    """Return whether a socket that is bound to an address accepts connections to a host's."""
+    mapped = bound.ipv4_mapped if isinstance(bound, IPv6Address) else None
+    if bound.is_unspecified:
+        # One of IPv6 accepts IPv4, too, unless it is told not to.
+        return bound.version >= host.version
+    return host in (bound, mapped)
 
 
 def _descriptors() -> Iterator[Path]:

@@ -19,9 +19,9 @@ import msgspec
 
 import rtdemo
 from rtdemo.errors import ServerError
-from rtdemo.lab import address as addresses
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench.protocol import MAX_LINE_BYTES, Plan
+from rtdemo.protocol import address as addresses
+from rtdemo.protocol.address import Address
 from rtdemo.settings.settings import SETTINGS
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024

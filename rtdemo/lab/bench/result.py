@@ -1,31 +1,21 @@
-"""The result of a bench run, and its file: `rtdemo bench --json` writes it, `--compare` reads it.
+"""The result of a bench run: the content of the file that `rtdemo bench --json` writes.
 
 The names of the struct fields are the keys of the file, in camel case; quantities have their unit at the
-end of the key. A changed key needs a new VERSION, and `_upgrade` then reads the older files.
+end of the key. A changed key needs a new VERSION, and `run_file` then reads the older files.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from rtdemo.errors import FileError
 from rtdemo.lab.bench.machine import Environment
 from rtdemo.protocol.client import TRANSPORTS, Transport
-from rtdemo.protocol.message import DECODE_ERRORS
 from rtdemo.timing.histogram import Latencies
 
 FORMAT = "rtdemo-bench"
 VERSION = 2
-OLDEST_VERSION = 1
-"""Oldest version that can still be read."""
-MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_NAMES = 20
 """Largest number of irregular producers that figures list by name."""
 ParityState = Literal["ok", "unknown", "failed"]
@@ -320,121 +310,3 @@ class Run(msgspec.Struct, rename="camel", kw_only=True):
     def transports(self) -> list[Transport]:
         """The transports that have rounds, in the order of the settings."""
         return [name for name in self.settings.transports if self.of(name)]
-
-
-_RENAMED: Mapping[str, str] = {
-    "clockError": "clockErrorMs",
-    "cpu": "cpuSeconds",
-    "jitter": "jitterMs",
-    "memory": "memoryBytes",
-    "others": "otherCores",
-    "periods": "periodsMs",
-    "serverCpu": "serverCpuSeconds",
-}
-"""Keys of a round, of its figures and of its costs in version 1, and what they are called now."""
-
-
-_CHANGED = ("notes", "parity", "warnings")
-"""Keys of a run with other content in version 1; a comparison does not need them."""
-
-
-class _FileHeader(msgspec.Struct):
-    format: str = ""
-    version: int = 0
-
-
-def read(path: Path) -> Run:
-    """Read a run file.
-
-    Raises:
-        FileError: if it cannot be read, is not a run file, or has another version.
-    """
-    try:
-        text = _read_bytes(path)
-        header = msgspec.json.decode(text, type=_FileHeader)
-        if header.format != FORMAT:
-            raise FileError(path, "is not a run file; create one with rtdemo bench --json")
-        if not OLDEST_VERSION <= header.version <= VERSION:
-            versions = f"{OLDEST_VERSION} to {VERSION}"
-            problem = f"is a run file of version {header.version}, but this rtdemo reads {versions}"
-            raise FileError(path, f"{problem}; measure again")
-        if header.version < VERSION:
-            return _upgrade(text)
-        return msgspec.json.decode(text, type=Run)
-    except OSError as error:
-        raise FileError(path, f"cannot be read: {error.strerror or error}") from error
-    except DECODE_ERRORS as error:
-        problem = f"is not a run file: {error}; create one with rtdemo bench --json"
-        raise FileError(path, problem) from error
-
-
-def _upgrade(text: bytes) -> Run:
-    """Return the figures of a file of version 1: its keys had no units, and its findings no codes."""
-    content = msgspec.json.decode(text, type=dict[str, Any])
-    content = {key: value for key, value in content.items() if key not in _CHANGED}
-    for one in _objects(content.get("rounds")):
-        for part in (one, *_objects([one.get("figures")]), *_objects(one.get("costs"))):
-            for old in part.keys() & _RENAMED.keys():
-                part[_RENAMED[old]] = part.pop(old)
-    return msgspec.convert(content | {"version": VERSION}, Run, str_keys=True)
-
-
-def _objects(found: object) -> list[dict[str, Any]]:
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _read_bytes(path: Path) -> bytes:
-    # Reading a pipe would wait, and a device may have no end.
-    if path.exists() and not path.is_file():
-        raise FileError(path, "is not a regular file; create one with rtdemo bench --json")
-    with path.open("rb") as file:
-        text = file.read(MAX_FILE_BYTES + 1)
-    if len(text) > MAX_FILE_BYTES:
-        raise FileError(path, f"is over {MAX_FILE_BYTES >> 20} MiB, too large for a run file")
-    return text
-
-
-def check_writable(path: Path) -> None:
-    """Check before a run that its file can be written afterwards.
-
-    Raises:
-        FileError: if it cannot.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            # Opening a pipe would wait for its reader.
-            if not os.access(path, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            return
-        part = _part(path)
-        part.touch()
-        part.unlink()
-    except OSError as error:
-        raise _not_written(path, error) from error
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all; to a device or a pipe, write directly.
-
-    Raises:
-        FileError: if it cannot be written.
-    """
-    part = _part(path)
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
-            return
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise _not_written(path, error) from error
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
-
-
-def _not_written(path: Path, error: OSError) -> FileError:
-    return FileError(path, f"cannot be written: {error.strerror or error}")

@@ -12,11 +12,12 @@ from functools import partial
 import aiohttp
 import msgspec
 
+from rtdemo.client.request_headers import middlewares
 from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import fairness, machine
 from rtdemo.lab.bench.analysis import SENT_AT_ROUNDING_MS
+from rtdemo.lab.bench.connection import REDIRECTS
 from rtdemo.lab.bench.processes import Workers, own_server, start_workers
 from rtdemo.lab.bench.protocol import SETTLE_S, Ready, Window, WindowEnd, WorkerResult
 from rtdemo.lab.bench.result import Finding, Round, Run
@@ -29,7 +30,7 @@ from rtdemo.lab.bench.target import (
     fetch_server_info,
     left_out_producers,
 )
-from rtdemo.lab.request_headers import middlewares
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import Latencies
@@ -248,6 +249,8 @@ async def _wait_open(
             names = sorted({producer.name for producer in target.server_info.producers})
             raise ServerError(url, f"has no producer {unknown[0]!r}", f"it has {', '.join(names)}")
         fix = "is the address right?" if target.body is None else "are the address and the body right?"
+        if problem.startswith(REDIRECTS):
+            fix = "give that address"
         raise ServerError(url, problem, fix)
     return ready
 

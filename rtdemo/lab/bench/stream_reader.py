@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from rtdemo.lab.event_stream import EventParser
+from rtdemo.lab.bench.response_head import ResponseHead
 from rtdemo.protocol.client import Transport
+from rtdemo.protocol.event_stream import EventParser
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Longest frame, message or chunk that is read."""
@@ -52,15 +53,17 @@ class StreamReader(Protocol):
         ...
 
 
-def new_reader(transport: Transport, chunked: bool, write: Callable[[bytes], object]) -> StreamReader:
+def new_reader(
+    transport: Transport, head: ResponseHead, write: Callable[[bytes], object]
+) -> StreamReader:
     """Return a reader for a transport's stream.
 
     Arguments:
         transport: of the stream.
-        chunked: whether the HTTP body is chunked; for SSE only.
+        head: of the response that opened it.
         write: sends bytes to the server; for WebSocket only.
     """
-    return FrameReader(write) if transport == "websocket" else BodyReader(chunked)
+    return FrameReader(write) if transport == "websocket" else BodyReader(head.is_chunked, head.length)
 
 
 class FrameReader:

@@ -11,14 +11,14 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from rtdemo.client.failures import LOGIN_STATUSES, refusal_error, to_server_error
 from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine
 from rtdemo.lab.bench.protocol import Plan
 from rtdemo.lab.bench.result import RunSettings
-from rtdemo.lab.follow import LOGIN_STATUSES, refusal_error, to_server_error
 from rtdemo.lab.server_clock import Reading
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 

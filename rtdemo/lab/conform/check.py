@@ -153,7 +153,8 @@ class Check:
     Arguments:
         id: stable name, in kebab case.
         group: subject.
-        level: MUST and SHOULD as the clause has it, or "advice": ours, from practice.
+        level: MUST if the clause demands it, or that clients give up the stream without it; SHOULD if
+            it recommends it, or demands that clients ignore what breaks it; else "advice": ours.
         clause: where the rule is from.
         rule: what a server does that keeps it, in one sentence.
         fix: what to do if it does not, in one line.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
-
 from rtdemo.lab.conform.http_response import Piece, Response
+from rtdemo.lab.content_coding import Decoder
 
 MAX_DECODED_BYTES = 16 * 1024 * 1024
 """Bytes that are decoded of a response: a few compressed bytes may stand for very many."""
 GZIP = (["gzip"], ["x-gzip"])
-_WINDOW_OF_GZIP = 31
 
 
 def decoded(response: Response) -> list[Piece] | None:
@@ -35,16 +33,6 @@ def gunzip(response: Response) -> list[Piece]:
     Raises:
         ValueError: if it is not in gzip, or over 16 MiB.
     """
-    decoder = zlib.decompressobj(wbits=_WINDOW_OF_GZIP)
-    pieces, size = [], 0
-    try:
-        for piece in response.body:
-            data = decoder.decompress(piece.data, MAX_DECODED_BYTES)
-            size += len(data)
-            if size >= MAX_DECODED_BYTES:
-                raise ValueError(f"over {MAX_DECODED_BYTES} bytes")
-            if data:
-                pieces.append(Piece(piece.at, data))
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
-    return pieces
+    decoder = Decoder("gzip", MAX_DECODED_BYTES)
+    pieces = (Piece(piece.at, decoder.feed(piece.data)) for piece in response.body)
+    return [piece for piece in pieces if piece.data]

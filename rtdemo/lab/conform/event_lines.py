@@ -1,6 +1,6 @@
 """Split an event stream into lines and blocks, and keep what a parser of events drops.
 
-`rtdemo.lab.event_stream` reads a stream as a browser does: it accepts whatever it can. A check of a
+`rtdemo.protocol.event_stream` reads a stream as a browser does: it accepts whatever it can. A check of a
 server needs the rest: how lines end, which fields are ignored, when each line arrived (WHATWG HTML
 sections 9.2.5 and 9.2.6). It does no I/O.
 """

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from rtdemo.errors import network_reason
 from rtdemo.lab.conform.http_response import Response, ResponseReader
-from rtdemo.lab.event_stream import EventParser
+from rtdemo.protocol.event_stream import EventParser
 
 CONNECT_TIMEOUT_S = 10.0
 READ_BYTES = 64 * 1024

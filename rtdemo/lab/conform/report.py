@@ -13,13 +13,15 @@ from rich.text import Text
 from rtdemo import __version__
 from rtdemo.errors import printable
 from rtdemo.lab.conform import clauses
-from rtdemo.lab.conform.check import LEVELS, Check, Evidence, Level, Outcome, untested
+from rtdemo.lab.conform.check import LEVELS, Check, Evidence, Group, Level, Outcome, untested
 
 Verdict = Literal["pass", "fail", "warn", "not tested"]
 STYLES: dict[Verdict, str] = {"pass": "green", "fail": "bold red", "warn": "yellow", "not tested": "dim"}
 _KEYS: dict[Verdict, str] = {verdict: verdict for verdict in STYLES} | {"not tested": "notTested"}
 _INDENT = " " * 6
 _EXIT_FAILED, _EXIT_NOT_RUN = 1, 2
+EVENT_GROUPS: tuple[Group, ...] = ("framing", "fields", "ids")
+"""Groups of checks that need events."""
 
 
 class Result(msgspec.Struct, frozen=True, rename="camel"):
@@ -78,10 +80,17 @@ class Report(msgspec.Struct, rename="camel"):
 
     @property
     def exit_code(self) -> int:
-        """0; 1 if a check failed; 2 if nothing could be tested."""
-        if self.counts.get("notTested", 0) == len(self.checks):
-            return _EXIT_NOT_RUN
-        return _EXIT_FAILED if self.counts.get("fail") else 0
+        """0; 1 if a check failed; 2 if nothing could be tested, or no event."""
+        if self.counts.get("fail"):
+            return _EXIT_FAILED
+        is_nothing_tested = self.counts.get("notTested", 0) == len(self.checks)
+        return _EXIT_NOT_RUN if is_nothing_tested or self.lacks_events else 0
+
+    @property
+    def lacks_events(self) -> bool:
+        """Whether checks of events were chosen, and no event came."""
+        is_chosen = any(result.group in EVENT_GROUPS for result in self.checks)
+        return is_chosen and self.stream.get("events") == 0
 
     def count(self) -> None:
         """Count the verdicts."""
@@ -162,9 +171,10 @@ def lines(report: Report, shows_all: bool = False) -> Iterator[Text | Table]:
         yield Text()
         yield from _fault(result)
     yield Text()
-    if report.stream.get("events") == 0 and any(result.group == "fields" for result in report.checks):
+    if report.lacks_events:
         yield Text(
-            "note: no event arrived, so events were not tested; let some come, or raise --seconds"
+            "no event arrived, so events were not tested (exit code 2): let some come, raise --seconds,"
+            " or choose other groups with --only"
         )
     counts = ", ".join(f"{report.counts[_KEYS[verdict]]} {verdict}" for verdict in STYLES)
     ended = "" if report.is_whole else "; interrupted"

@@ -25,7 +25,7 @@ from rtdemo.lab.conform.exchange import (
     exchange,
 )
 from rtdemo.lab.conform.http_response import Response
-from rtdemo.lab.event_stream import EventParser
+from rtdemo.protocol.event_stream import EventParser
 
 OPEN_TIMEOUT_S = 30.0
 """Seconds for the head of the stream's response."""
@@ -66,13 +66,16 @@ class Suite:
         target: the stream.
         seconds: how long to read it.
         only: groups of checks to make; empty for all.
-        progress: called with words about the state.
+
+    Attributes:
+        evidence: what was seen so far.
+        state: what is being done, in words.
     """
 
     target: Target
     seconds: float
     only: Sequence[Group] = ()
-    progress: Callable[[str], object] = lambda _words: None
+    state: str = field(init=False, default="opening the stream")
     evidence: Evidence = field(init=False)
     _turns: asyncio.Semaphore = field(init=False)
 
@@ -94,7 +97,7 @@ class Suite:
         connection, reading = await self._open()
         listening = asyncio.create_task(self._listen(connection, reading))
         try:
-            self.progress(f"reading the stream for {self.seconds:g} s, and making other requests")
+            self.state = f"reading the stream for {self.seconds:g} s, and making other requests"
             await self._make(connections.SECOND, partial(exchange, request=connections.SECOND_STREAM))
             second = self.evidence.exchanges[connections.SECOND]
             has_waited = (second.response.head_at or 0.0) > 0.8 * self.seconds
@@ -188,7 +191,7 @@ class Suite:
 
     async def _make_one_by_one(self, makers: dict[str, Maker]) -> None:
         """Make requests one by one, so that it shows which one ends the server."""
-        self.progress("sending invalid requests")
+        self.state = "sending invalid requests"
         while makers:
             name = next(iter(makers))
             make = makers.pop(name)
@@ -200,7 +203,7 @@ class Suite:
 
     async def _load(self) -> None:
         """Open several streams, leave, and open one more."""
-        self.progress("opening several streams, and leaving them")
+        self.state = "opening several streams, and leaving them"
         if self.evidence.unanswered:
             return
         if self.evidence.is_one_at_a_time:

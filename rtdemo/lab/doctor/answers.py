@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -28,8 +29,12 @@ _CODES = {
     504: ("gateway-timeout", "gateway timeout"),
 }
 """By HTTP status: the code of the finding and the key of its fix."""
-_SIGN_IN_WORDS = ("login", "signin", "sign-in", "sign_in", "oauth", "saml", "auth", "sso", "account")
-"""Texts in the address of a page at which users sign in."""
+_SIGN_IN = re.compile(
+    r"log-?in|sign[-_]?in|oauth|saml|(?<![a-z])(auth|authorize|authenticate|sso|accounts?)(?![a-z])"
+)
+"""What is in the path of a page at which users sign in; short words only by themselves."""
+_SIGN_IN_HOST = re.compile(r"(login|signin|sign-in|oauth2?|saml|auth|sso|accounts?|id)\.")
+"""Beginning of a host at which users sign in."""
 
 
 def is_from_rtdemo(answer: Answer) -> bool:
@@ -149,5 +154,4 @@ def _explain_redirect(context: Context, answer: Answer) -> Diagnosis:
 def is_sign_in(location: str) -> bool:
     """Return whether an address looks like that of a sign-in page."""
     parts = urlsplit(location.lower())
-    host = parts.hostname or ""
-    return any(word in parts.path or host.startswith(f"{word}.") for word in _SIGN_IN_WORDS)
+    return bool(_SIGN_IN.search(parts.path) or _SIGN_IN_HOST.match(parts.hostname or ""))

@@ -8,13 +8,15 @@ import time
 import aiohttp
 
 from rtdemo.lab.doctor.context import Context, ok
-from rtdemo.lab.doctor.errors import NETWORK_ERRORS, Diagnosis, NotTestedError, decode_json
+from rtdemo.lab.doctor.errors import NETWORK_ERRORS, Diagnosis, NotTestedError, decode_json, time_of
 from rtdemo.lab.server_clock import PROBES, Reading, choose, now
 
 MAX_CLOCK_OFFSET_MS = 1000.0
 """Milliseconds between the two clocks from which a warning is printed."""
 MEASURE_TIMEOUT_S = 15.0
 """Seconds for all requests of one measurement."""
+MAX_BODY_BYTES = 4096
+"""Bytes of an answer that are read: the server may be any."""
 
 
 async def measure(context: Context) -> Reading | None:
@@ -49,8 +51,13 @@ async def _measure_once(
     before = now()
     async with http.get(context.url("/api/time"), headers={"Accept-Encoding": "identity"}) as answer:
         after = now()
-        server = decode_json(await answer.read())["now"]
-    if answer.status != 200 or not isinstance(server, int | float):
+        text = b""
+        async for data in answer.content.iter_any():
+            text += data
+            if len(text) > MAX_BODY_BYTES:
+                raise ValueError("is too long for a time")
+    server = time_of(decode_json(text)["now"])
+    if answer.status != 200 or server is None:
         raise ValueError("returned no time")
     reading = Reading(server - (before + after) / 2, (after - before) / 2, after)
     return reading, after - server, after - before, server

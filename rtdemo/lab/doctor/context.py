@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from rtdemo.lab.address import Address
+from rtdemo.client.request_headers import middlewares
 from rtdemo.lab.doctor import fixes
 from rtdemo.lab.doctor.errors import Diagnosis, NotJudgedError
 from rtdemo.lab.doctor.exchange import HTTP1, HTTP2
-from rtdemo.lab.request_headers import middlewares
 from rtdemo.lab.server_clock import Reading
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import Transport
 
 if TYPE_CHECKING:
@@ -64,11 +64,14 @@ class Context:
         round_trip: shortest time from a request to its answer, in ms.
         fastest: of all messages, the least arrival by the local clock minus sending by the server's,
             in ms; it has the difference of the clocks.
+        lateness: of this machine's own timers while messages were recorded, in ms: the usual one of the
+            quietest recording. None before the first.
         monitors: normal streams, open for the whole run.
         deliveries: what `events.examine` found, by transport and HTTP version.
         open_connections: HTTP/1.1 connections with a stream or a WebSocket that are open now.
         limited: whether a proxy limits the number of streams.
         needs_client: whether a WebSocket is cut whose client sends nothing.
+        silences: by transport and HTTP version, the seconds of silence after which a stream was cut.
         causes: by transport and HTTP version, the check that found why its events do not arrive.
         delivered: set once `causes` is complete.
 
@@ -98,11 +101,13 @@ class Context:
     time_is_cached: bool = False
     round_trip: float = 0.0
     fastest: float | None = None
+    lateness: float | None = None
     monitors: dict[Key, StreamMonitor] = field(default_factory=dict)
     deliveries: dict[Key, Any] = field(default_factory=dict)
     open_connections: int = 0
     limited: bool = False
     needs_client: bool = False
+    silences: dict[Key, float] = field(default_factory=dict)
     causes: dict[Key, str] = field(default_factory=dict)
     delivered: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -168,7 +173,8 @@ class Context:
 
     def cookie_headers(self) -> dict[str, str]:
         """Return the header with the cookies of the server, or none."""
-        cookies = "; ".join(f"{morsel.key}={morsel.value}" for morsel in self.http.cookie_jar)
+        # As it was sent: a value that is unquoted may have line ends.
+        cookies = "; ".join(f"{morsel.key}={morsel.coded_value}" for morsel in self.http.cookie_jar)
         return {"Cookie": cookies} if cookies else {}
 
     def url(self, path: str) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from rtdemo.lab.content_coding import Decoder
 from rtdemo.lab.doctor.answers import check_stream
 from rtdemo.lab.doctor.context import Context
-from rtdemo.lab.doctor.errors import NETWORK_ERRORS, StreamError, decode_json, describe
-from rtdemo.lab.doctor.exchange import EVENT_STREAM, Answer, Decoder, request
+from rtdemo.lab.doctor.errors import NETWORK_ERRORS, StreamError, decode_json, describe, time_of
+from rtdemo.lab.doctor.exchange import EVENT_STREAM, MAX_BODY_BYTES, Answer, request
 from rtdemo.lab.doctor.websocket_client import ClosedError, open_socket
 from rtdemo.lab.server_clock import now
 
@@ -109,15 +110,17 @@ class Recording:
             return
         if isinstance(message.get("client"), str):
             self.client = message["client"]
-        sent = message.get("sentAt")
-        if self.client and not self.welcomed[1] and isinstance(sent, int | float):
-            self.welcomed = float(sent), last
-        if message.get("producer") != "probe" or not isinstance(sent, int | float):
+        sent = time_of(message.get("sentAt"))
+        if sent is None:
+            return
+        if self.client and not self.welcomed[1]:
+            self.welcomed = sent, last
+        if message.get("producer") != "probe":
             return
         if not self.arrivals:
             hello = decode_json(str(message.get("message")))
             self.hello = hello if isinstance(hello, dict) else {}
-        self.arrivals.append(Arrival(len(text.encode()), float(sent), first, last, gap))
+        self.arrivals.append(Arrival(len(text.encode()), sent, first, last, gap))
 
 
 class EventSplitter:
@@ -168,10 +171,10 @@ async def record_stream(
             recording.opened_at, recording.answer = answer.at, answer
             if answer.status != 200 or answer.media_type != "text/event-stream":
                 check_stream(context, answer, await answer.text())
-            decoder = Decoder(answer.header("Content-Encoding"))
+            decoder = Decoder(answer.header("Content-Encoding"), MAX_BODY_BYTES)
             async for chunk in answer.chunks():
                 recording.chunks.append((chunk.at, len(chunk.data)))
-                for event in splitter.feed(decoder.decode(chunk.data), chunk.at):
+                for event in splitter.feed(decoder.feed(chunk.data), chunk.at):
                     recording.take(*event)
     except TimeoutError:
         if recording.opened_at is None:

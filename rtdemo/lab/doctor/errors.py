@@ -4,7 +4,7 @@
 * `NotTestedError`: one check cannot run; its verdict is a warning
 * `NotJudgedError`: another check has found the cause of what this one would report
 * `AnswerError`: a request was answered in another way than it should be
-* `StreamError`: a stream ended
+* `StreamError`: a stream ended; `EndedError`: in order
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from typing import Any
 import aiohttp
 
 from rtdemo.errors import network_reason, one_line
-from rtdemo.lab.http2 import Http2Error
+from rtdemo.lab.content_coding import CodingError
+from rtdemo.lab.http2_exchange import Http2Error
 from rtdemo.plugin_system.checks import Finding
 
 MAX_LINE_CHARS = 160
 """Characters of a response's first line that a finding quotes."""
+MAX_TIME_MS = 1e15
+"""Milliseconds since the epoch that no server's clock shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,13 @@ class StreamError(Exception):
     """Report how a stream ended."""
 
 
+class EndedError(StreamError):
+    """Report that the server has ended a stream in order."""
+
+    def __init__(self) -> None:
+        super().__init__("ended")
+
+
 NETWORK_ERRORS = (
     aiohttp.ClientError,
     OSError,
@@ -96,7 +106,7 @@ _CUT_ERRORS = (
 
 def describe(error: BaseException) -> str:
     """Return what happened in a few words, such as `was cut`."""
-    if isinstance(error, (StreamError, Http2Error)):
+    if isinstance(error, (StreamError, Http2Error, CodingError)):
         return str(error)
     if isinstance(error, _CUT_ERRORS):
         return "was cut"
@@ -124,3 +134,9 @@ def decode_json(text: str | bytes) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def time_of(value: Any) -> float | None:
+    """Return a time that a server has sent, in ms; None if it is none, as the server may be any."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < MAX_TIME_MS else None

@@ -6,6 +6,8 @@ import asyncio
 import math
 from typing import NamedTuple
 
+from rtdemo.lab.busy import BusyWatch
+from rtdemo.lab.content_coding import Decoder
 from rtdemo.lab.doctor import clock, fixes
 from rtdemo.lab.doctor.context import Context, Key, ok
 from rtdemo.lab.doctor.delivery import (
@@ -26,7 +28,8 @@ from rtdemo.lab.doctor.errors import (
     StreamError,
     describe,
 )
-from rtdemo.lab.doctor.exchange import BROWSER_CODINGS, Decoder
+from rtdemo.lab.doctor.exchange import BROWSER_CODINGS
+from rtdemo.lab.doctor.monitor import StreamMonitor
 from rtdemo.lab.doctor.websocket_client import RefusedError
 
 SIZES = (100, 100, 6 * 1024, 64 * 1024, 100)
@@ -38,6 +41,8 @@ MAX_SILENCE_S = 8
 """The same on a slow line, which takes longer for the largest message."""
 TRIES = 3
 """Recordings until one shows no accidental delay: a busy machine delays some messages, not all."""
+BUSY_FACTOR = 4
+"""A delay that is this many times as long as those of this machine's own timers is not of its making."""
 SAME_AGE_S = 1.5
 """Seconds by which the ages of two connections may differ if both were cut because of their age."""
 
@@ -73,7 +78,13 @@ async def examine(context: Context) -> None:
         wanted = [key for key in keys if _is_unclear(context.deliveries.get(key), number)]
         if not wanted:
             break
-        found = await asyncio.gather(*(_record(context, key, silence) for key in wanted))
+        busy = BusyWatch()
+        try:
+            found = await asyncio.gather(*(_record(context, key, silence) for key in wanted))
+        finally:
+            busy.stop()
+        late = busy.usual_delay_s * 1000
+        context.lateness = late if context.lateness is None else min(context.lateness, late)
         for key, recorded in zip(wanted, found, strict=True):
             _keep_better(context, key, recorded)
         slow = [d.judgement.rate for d in context.deliveries.values() if isinstance(d, Delivery)]
@@ -91,6 +102,9 @@ async def examine(context: Context) -> None:
 
 _BLOCKING = ("until next", "until end", "until size", "incomplete")
 """Kinds of faults that make other checks of the same transport meaningless."""
+_UNCLEAR = ((*_BLOCKING, "cut", "clumped", "slow"), ("clumped",))
+"""By the number of recordings, less one: kinds that a further one may show to be an accident. What two
+have alike is none, except a short delay of each message."""
 
 
 def _is_unclear(found: Found | None, tries: int) -> bool:
@@ -98,12 +112,11 @@ def _is_unclear(found: Found | None, tries: int) -> bool:
 
     Arguments:
         found: the best one; None if there is none yet.
-        tries: number of recordings. On a slow line a second one, with a longer silence, is enough.
+        tries: number of recordings.
     """
     if found is None:
         return True
-    kinds = ("clumped", "slow") if tries == 1 else ("clumped",)
-    return isinstance(found, Delivery) and found.judgement.kind in kinds
+    return isinstance(found, Delivery) and found.judgement.kind in _UNCLEAR[tries - 1]
 
 
 async def _record(context: Context, key: Key, silence: int) -> Found:
@@ -244,6 +257,9 @@ def _diagnose(context: Context, key: Key, found: Delivery) -> Diagnosis:
         return ok(seen, **figures)
     if kind in ("cut", "incomplete"):
         return _diagnose_cut(context, key, recording, figures)
+    if kind in ("slow", "clumped") and delay < BUSY_FACTOR * (context.lateness or 0.0):
+        late = f"its own timers are {_time(context.lateness or 0.0)} late"
+        raise NotTestedError(f"this machine is too busy, {late}; run doctor on a quiet one")
     if kind == "slow":
         if not is_sse and _is_slow(context):
             raise NotJudgedError("SSE events")
@@ -281,8 +297,8 @@ def _diagnose_cut(
     arrived, how = len(recording.arrivals) - 1, recording.error or "ended"
     missing = recording.sizes[arrived] if arrived < len(recording.sizes) else 0
     seconds = ((recording.ended_at or 0.0) - (recording.opened_at or 0.0)) / 1000
-    monitor = context.monitors.get(key)
-    if monitor is not None and monitor.error and abs(monitor.lifetime - seconds) < SAME_AGE_S:
+    began, last = recording.opened_at or 0.0, recording.arrivals[-1].last
+    if _is_cut_of(context.monitors.get(key), (last - began) / 1000, seconds):
         raise NotJudgedError("SSE age" if is_sse else "WebSocket age")
     if missing == max(recording.sizes):
         seen = f"the stream {how} at a message of 64 KiB; smaller ones arrive"
@@ -290,6 +306,22 @@ def _diagnose_cut(
     seen = f"the stream {how} after {seconds:.1f} s and {arrived} of {len(recording.sizes)} messages"
     figures["afterS"] = round(seconds, 1)
     return context.fault("sse-cut" if is_sse else "ws-cut", seen, "no answer", figures)
+
+
+def _is_cut_of(monitor: StreamMonitor | None, last: float, end: float) -> bool:
+    """Return whether a normal stream and a recording may have been cut at the same age.
+
+    A cut may show only at the next message, so the age is between a stream's last message and its end.
+
+    Arguments:
+        monitor: of the normal stream.
+        last: seconds from the recording's opening to its last message.
+        end: seconds to its end.
+    """
+    if monitor is None or not monitor.error or monitor.opened_at is None:
+        return False
+    monitor_last = (monitor.last_message_at - monitor.opened_at) / 1000
+    return last < monitor.lifetime + SAME_AGE_S and monitor_last < end + SAME_AGE_S
 
 
 def _diagnose_held(

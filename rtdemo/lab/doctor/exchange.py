@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http.cookies import CookieError, SimpleCookie
@@ -13,8 +12,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from rtdemo.lab import http2
+from rtdemo.lab.content_coding import Decoder
 from rtdemo.lab.doctor.errors import StreamError
-from rtdemo.lab.http2 import Chunk, Http2Connection
+from rtdemo.lab.http2 import Http2Connection
+from rtdemo.lab.http2_exchange import Chunk, Exchange
 from rtdemo.lab.server_clock import now
 
 if TYPE_CHECKING:
@@ -72,63 +73,35 @@ class Answer:
         """The media type without parameters, in lower case."""
         return self.header("Content-Type").partition(";")[0].strip().lower()
 
-    async def chunks(self) -> AsyncGenerator[Chunk, None]:
-        """Yield the body as it arrives, with its content coding, at most 4 MiB of it."""
+    async def chunks(self, most: float = MAX_BODY_BYTES) -> AsyncGenerator[Chunk, None]:
+        """Yield the body as it arrives, with its content coding.
+
+        Arguments:
+            most: bytes that may arrive.
+
+        Raises:
+            StreamError: after more bytes.
+        """
         read = 0
         async for chunk in self._chunks:
             read += len(chunk.data)
             yield chunk
-            if read > MAX_BODY_BYTES:
-                raise StreamError(f"sent over {MAX_BODY_BYTES} bytes")
+            if read > most:
+                raise StreamError(f"sent over {MAX_BODY_BYTES >> 20} MiB")
 
     async def text(self) -> str:
         """Return the body as text, as much as comes in 3 s and fits into 256 KiB."""
         data = b""
-        decoder = Decoder(self.header("Content-Encoding"))
+        decoder = Decoder(self.header("Content-Encoding"), MAX_BODY_BYTES)
         try:
             async with asyncio.timeout(TEXT_TIMEOUT_S):
                 async for chunk in self.chunks():
-                    data += decoder.decode(chunk.data)
+                    data += decoder.feed(chunk.data)
                     if len(data) > MAX_TEXT_BYTES:
                         break
-        except (TimeoutError, OSError, StreamError):
+        except (TimeoutError, OSError, ValueError, StreamError, aiohttp.ClientError):
             pass  # what has come is enough for a finding
         return data[:MAX_TEXT_BYTES].decode(errors="replace")
-
-
-class Decoder:
-    """Decode a content coding piece by piece.
-
-    Attributes:
-        coding: as the answer names it, in lower case; empty for none.
-        is_known: whether it can be decoded here. Bytes of others are returned as they are.
-    """
-
-    def __init__(self, coding: str) -> None:
-        self.coding = coding.strip().lower()
-        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32) if self._is_zlib else None
-
-    @property
-    def _is_zlib(self) -> bool:
-        return self.coding in ("gzip", "x-gzip", "deflate")
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the coding can be decoded here."""
-        return self._is_zlib or self.coding in ("", "identity")
-
-    def decode(self, data: bytes) -> bytes:
-        """Return what can be decoded by now, at most 4 MiB of a piece.
-
-        Raises:
-            StreamError: the bytes are not in this coding.
-        """
-        if self._inflate is None:
-            return data
-        try:
-            return self._inflate.decompress(data, MAX_BODY_BYTES)
-        except zlib.error as error:
-            raise StreamError(f"sent bytes that are not {self.coding}") from error
 
 
 @asynccontextmanager
@@ -236,6 +209,6 @@ async def _pieces(response: aiohttp.ClientResponse) -> AsyncGenerator[Chunk, Non
         yield Chunk(now(), data)
 
 
-async def _chunks(exchange: http2.Exchange) -> AsyncGenerator[Chunk, None]:
+async def _chunks(exchange: Exchange) -> AsyncGenerator[Chunk, None]:
     async for chunk in exchange:
         yield chunk

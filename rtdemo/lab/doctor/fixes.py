@@ -62,7 +62,8 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     "held": {
         "": "configure the proxy to forward text/event-stream without buffering",
         "nginx": "`proxy_buffering off;`",
-        "HAProxy": "remove the filter and compression lines for text/event-stream",
+        "HAProxy": "remove http-response wait-for-body, and the filter and compression lines for"
+        " text/event-stream",
         "Caddy": "`flush_interval -1`",
         "Cloudflare": "add a cache rule that bypasses the cache for /api/sse",
         "Apache": "add flushpackets=on to ProxyPass; remove mod_buffer and mod_deflate for it",
@@ -162,10 +163,10 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "Heroku": _SHORTEN_HEARTBEAT,
         "Cloudflare": _SHORTEN_HEARTBEAT,
         "AWS load balancer": "raise its idle timeout above %(limit)d s",
-        "Apache": "`ProxyTimeout %(limit)d`",
-        "Envoy": "`stream_idle_timeout: %(limit)ds`",
+        "Apache": "`ProxyTimeout %(limit)d`; remove timeout= from ProxyPass",
+        "Envoy": "`stream_idle_timeout: %(limit)ds`, and in the route `idle_timeout: %(limit)ds`",
         "Varnish": "in vcl_backend_fetch: `set bereq.between_bytes_timeout = %(limit)ds;`, and start"
-        " it with -p pipe_timeout=%(limit)d",
+        " it with `-p pipe_timeout=%(limit)d`",
         "h2o": "`proxy.timeout.io: %(limit)d000`",
         "nghttpx": "`backend-read-timeout=%(limit)ds` `frontend-http2-read-timeout=%(limit)ds`",
         "lighttpd": "`server.max-read-idle = %(limit)d` `server.max-write-idle = %(limit)d`",
@@ -182,10 +183,15 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         "": "find what closes connections by their age or at a reload; clients reconnect and resume",
         "nginx": "remove or raise worker_shutdown_timeout; check whether nginx is reloaded often",
         "HAProxy": "remove or raise hard-stop-after; check whether HAProxy is reloaded often",
-        "Caddy": "remove stream_timeout; check whether Caddy is reloaded often",
+        "Caddy": "remove stream_timeout, and write of the timeouts in servers; check whether Caddy is"
+        " reloaded often",
+        "Traefik": "remove writeTimeout and readTimeout of the entry point's respondingTimeouts",
         "Envoy": "`timeout: 0s` in the route; remove max_stream_duration",
         "Apache": "remove RequestReadTimeout and connectiontimeout; check whether it restarts often",
         "Google load balancer": "raise the timeout of the backend service: it counts the whole stream",
+    },
+    "closed by the server": {
+        "": "the code is rtdemo's own: look into its log",
     },
     "resume": {
         "": "configure the proxy to forward the header Last-Event-ID and the query",
@@ -302,7 +308,7 @@ FIXES: Mapping[str, Mapping[str, str]] = {
 OF_SERVER = frozenset(
     (
         *("certificate name", "certificate untrusted", "trust in proxies", "short heartbeat", "log"),
-        *("silent drop", "no answer"),
+        *("silent drop", "no answer", "closed by the server"),
         *("slow", "clock", "backend", "sign in", "login"),
     )
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -10,19 +11,20 @@ from typing import NamedTuple
 
 import msgspec
 
+from rtdemo.lab.content_coding import Decoder
 from rtdemo.lab.doctor.answers import check_stream
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.errors import (
     NETWORK_ERRORS,
     AnswerError,
+    EndedError,
     NotTestedError,
-    StreamError,
 )
-from rtdemo.lab.doctor.exchange import EVENT_STREAM, HTTP1, Decoder, request
+from rtdemo.lab.doctor.exchange import EVENT_STREAM, HTTP1, request
 from rtdemo.lab.doctor.websocket_client import RefusedError, open_socket
-from rtdemo.lab.event_stream import EventParser
 from rtdemo.lab.server_clock import now
 from rtdemo.protocol.client import Transport
+from rtdemo.protocol.event_stream import EventParser
 from rtdemo.protocol.message import DECODE_ERRORS, Message, Position, parse_position
 
 MAX_RECORDED_MESSAGES = 1000
@@ -57,7 +59,7 @@ async def texts(
         url: of the stream; by default the address's own.
 
     Raises:
-        StreamError: when the stream ends. Others of `STREAM_ERRORS` if it does not open.
+        EndedError: when the stream ends. Others of `STREAM_ERRORS` if it does not open.
     """
     if transport == "websocket":
         query = {"last_event_id": position} if position else None
@@ -80,13 +82,14 @@ async def texts(
         is_stream = answer.status == 200 and answer.media_type == "text/event-stream"
         check_stream(context, answer, "" if is_stream else await answer.text())
         opening.reschedule(None)
-        parser, decoder = EventParser(), Decoder(answer.header("Content-Encoding"))
-        async for chunk in answer.chunks():
-            events = parser.feed(decoder.decode(chunk.data))
+        # Only the event that has not ended is kept, so the stream may have any length.
+        parser, decoder = EventParser(), Decoder(answer.header("Content-Encoding"), None)
+        async for chunk in answer.chunks(math.inf):
+            events = parser.feed(decoder.feed(chunk.data))
             yield Arrived(chunk.at, None)
             for event in events:
                 yield Arrived(chunk.at, event.data.decode(errors="replace"))
-    raise StreamError("ended")
+    raise EndedError
 
 
 class StreamMonitor:

@@ -26,8 +26,12 @@ from rtdemo.lab.doctor.network import uses_tls
 from rtdemo.settings.trusted_proxies import normal_address
 
 FOREIGN_ORIGIN = "https://foreign.example"
+MAX_HEARTBEAT_S = 86_400.0
+"""Seconds between two heartbeats that are believed: the server may be any."""
 PASSED = (200, 202, 404)
 """Statuses of a POST that has passed the rule for origins: no client has the id that it names."""
+_SIGNS = {"HAProxy": "HAProxy (by header names in lower case)"}
+"""Names of proxies with the sign of those that only a weak one shows."""
 _FIRST_SCRIPT = re.compile(r"""<script[^>]+src=["']([^"']+)""")
 
 
@@ -89,9 +93,11 @@ def _set_available(context: Context, answer: Answer, text: str) -> None:
 def _checked(body: dict[str, Any]) -> dict[str, Any]:
     """Return what rtdemo received, without values of another type: the server may be any."""
     kinds = {"headers": dict, "forwarding": list, "http": str, "scheme": str, "remote": str}
-    numbers = {"heartbeat": (int, float), "sseHeartbeat": (int, float)}
-    wanted: dict[str, Any] = kinds | numbers
-    checked = {name: body[name] for name, kind in wanted.items() if isinstance(body.get(name), kind)}
+    checked = {name: body[name] for name, kind in kinds.items() if isinstance(body.get(name), kind)}
+    for name in ("heartbeat", "sseHeartbeat"):
+        value = body.get(name)
+        if isinstance(value, int | float) and 0 < value < MAX_HEARTBEAT_S:
+            checked[name] = float(value)
     checked["headers"] = {str(name): str(value) for name, value in checked["headers"].items()}
     return checked
 
@@ -160,7 +166,7 @@ def server(context: Context, left_out: list[str]) -> Diagnosis:
     Arguments:
         left_out: names of the checks that cannot run.
     """
-    names = " and ".join(context.proxies)
+    names = " and ".join(_SIGNS.get(name, name) for name in context.proxies)
     behind = f" behind {names or 'a proxy that is not recognised'}" if is_proxied(context) else ""
     names_left_out = ", ".join(left_out) if len(left_out) < 12 else f"{len(left_out)} other checks"
     untested = f"; not tested: {names_left_out}" if left_out else ""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from rtdemo.errors import one_line
-from rtdemo.lab.address import Address
 from rtdemo.lab.doctor import (
     clock,
     events,
@@ -24,6 +21,7 @@ from rtdemo.lab.doctor import (
     sse,
     websocket,
 )
+from rtdemo.lab.doctor.causes import fold
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.errors import (
     AnswerError,
@@ -34,17 +32,16 @@ from rtdemo.lab.doctor.errors import (
     describe,
 )
 from rtdemo.lab.doctor.monitor import StreamMonitor
+from rtdemo.lab.doctor.plugin_checks import run_plugin_check
 from rtdemo.lab.doctor.report import Report, Result
 from rtdemo.lab.doctor.resume import resume
 from rtdemo.lab.doctor.websocket_client import RefusedError
-from rtdemo.plugin_system.checks import Check, Finding, Verdict
-from rtdemo.plugin_system.isolation import Threads, raise_if_cancelled
+from rtdemo.plugin_system.checks import Check, Finding
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import Transport
 
 CHECK_TIMEOUT_S = 60.0
 """Seconds for a check of ours, beyond its own limits, except those that wait on purpose."""
-PLUGIN_CHECK_TIMEOUT_S = 30.0
-"""Seconds for a check of a plugin."""
 FIRST_MESSAGE_TIMEOUT_S = 5.0
 """Seconds for the normal streams to receive a message before the other checks start."""
 _NOUNS: dict[Transport | None, tuple[str, str]] = {
@@ -53,7 +50,6 @@ _NOUNS: dict[Transport | None, tuple[str, str]] = {
     None: ("no-http", "the request"),
 }
 """Code and subject of a finding about an error."""
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Phase = Literal["in turn", "in background", "at the end"]
 Run = Callable[..., Awaitable[Finding]]
 
@@ -138,14 +134,6 @@ CHECKS = (
     CheckSpec("clock", clock.offset, "rtdemo", phase="at the end"),
 )
 """All further checks, in the order in which their findings are printed."""
-SAME_EVERYWHERE = frozenset(
-    (
-        *("sign-in", "forbidden", "not-found", "gateway-timeout", "rate-limited", "bad-gateway"),
-        *("overloaded", "redirected", "html-answer", "server-error"),
-        "origin-own-refused",
-    )
-)
-"""Codes of answers whose cause is the same for each check that gets them: the first one reports it."""
 
 
 class Examination:
@@ -191,7 +179,7 @@ class Examination:
             await self._run()
         finally:
             self._report.checks.sort(key=lambda result: order.index(result.check))
-            self._report.checks[:] = _collapse(self._report.checks)
+            self._report.checks[:] = fold(self._report.checks)
             self._report.seconds = round(time.monotonic() - started, 1)
             self._report.proxies = self._context.proxies
 
@@ -228,6 +216,12 @@ class Examination:
         except CannotRunError as error:
             self._report.could_run = False
             self._add(spec.name, {"": Diagnosis("fail", str(error), error.fix, error.code)})
+        except Exception as error:
+            self._report.could_run = False
+            fix = self._context.fix("no answer")
+            self._add(
+                spec.name, {"": Diagnosis("fail", f"the server {describe(error)}", fix, "no-http")}
+            )
         return self._report.could_run
 
     async def _run_available(self, group: asyncio.TaskGroup) -> None:
@@ -315,54 +309,6 @@ def _code(finding: Finding) -> str:
     return "ok" if finding.verdict == "ok" else "plugin"
 
 
-def _collapse(results: list[Result]) -> list[Result]:
-    """Return the findings with each cause and each fix reported once."""
-    first: dict[str, str] = {}
-    fixes: dict[str, str] = {}
-    kept: list[Result] = []
-    for result in results:
-        is_same = result.code in SAME_EVERYWHERE and result.code in first
-        because = first.get(result.code, "") if is_same else ""
-        if result.code == "origin-own-refused" and "host-rewritten" in first:
-            because = first["host-rewritten"]
-            kept[:] = [_promoted(each) if each.check == because else each for each in kept]
-        if because:
-            seen, figures = f"not judged: see {because}", {"because": because}
-            kept.append(Result(result.check, "skip", "not-judged", result.http, seen, "", figures))
-            continue
-        first.setdefault(result.code, result.check)
-        if result.fix and result.verdict in ("warn", "fail"):
-            before = fixes.get(result.fix)
-            fixes.setdefault(result.fix, result.check)
-            if before is not None:
-                same = "the same as above" if before == result.check else f"the same as for {before}"
-                result = msgspec.structs.replace(result, fix=same)
-        kept.append(result)
-    return [_resolved(result, kept) for result in kept]
-
-
-def _resolved(result: Result, results: list[Result]) -> Result:
-    """Return a finding that is not judged with the check that found the cause at last."""
-    because = {each.check: each.figures.get("because") for each in results if each.verdict == "skip"}
-    found = {each.check for each in results if each.verdict in ("warn", "fail")}
-    name, seen = result.figures.get("because"), {result.check}
-    while result.verdict == "skip" and name in because and name not in found | seen:
-        seen.add(name)
-        name = because[name]
-    if result.verdict != "skip" or name == result.figures.get("because"):
-        return result
-    figures = {"because": name}
-    return msgspec.structs.replace(result, seen=f"not judged: see {name}", figures=figures)
-
-
-def _promoted(result: Result) -> Result:
-    """Return the finding about a rewritten Host, because of which rtdemo refuses its own page."""
-    if result.verdict == "fail":
-        return result
-    seen = f"{result.seen}; so rtdemo refuses its own page"
-    return msgspec.structs.replace(result, verdict="fail", seen=seen)
-
-
 async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], context: Context) -> Finding:
     """Run a check; turn any exception into a finding."""
     limit = None if spec.phase == "in background" else CHECK_TIMEOUT_S + 4 * context.patience
@@ -381,10 +327,7 @@ async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], conte
             return _not_judged("SSE seven streams")
         return error.diagnosis
     except Exception as error:
-        code = {"sse": "sse-not-open", "websocket": "ws-not-open"}.get(spec.transport or "", "no-http")
-        noun = {"sse": "the stream", "websocket": "the WebSocket"}.get(
-            spec.transport or "", "the request"
-        )
+        code, noun = _NOUNS[spec.transport]
         return Diagnosis("fail", f"{noun} {describe(error)}", context.fix("no answer"), code)
 
 
@@ -394,40 +337,6 @@ def _not_judged(because: str) -> Diagnosis:
 
 async def _check_of_plugin(context: Context, check: Check) -> Finding:
     return await run_plugin_check(check, context.address.origin)
-
-
-async def run_plugin_check(check: Check, url: str) -> Finding:
-    """Return the finding of a plugin's check; an exception or a time-out is a failed check.
-
-    Arguments:
-        check: the plugin's check.
-        url: origin of the server, such as `https://example.org`.
-    """
-    # In a daemon thread, sync or async: a check that hangs cannot keep this program from ending.
-    thread = Threads(1)
-    try:
-        async with asyncio.timeout(PLUGIN_CHECK_TIMEOUT_S) as limit:
-            found = await thread.run(_call, check, url)
-    except BaseException as error:
-        raise_if_cancelled(error)
-        if limit.expired():
-            return Finding("fail", f"did not finish in {PLUGIN_CHECK_TIMEOUT_S:g} s")
-        return Finding("fail", one_line(error))
-    finally:
-        thread.close()
-    if isinstance(found, Finding) and found.verdict in VERDICTS:
-        return found
-    name = type(found).__name__
-    return Finding("fail", f"returned {name}; return a Finding with verdict ok, warn or fail")
-
-
-def _call(check: Check, url: str) -> Any:
-    found = check.run(url)
-    return asyncio.run(_await(found)) if inspect.isawaitable(found) else found
-
-
-async def _await(awaitable: Any) -> Any:
-    return await awaitable
 
 
 async def examine(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, aclosing
+from urllib.parse import quote
 
 from rtdemo.lab import http2
+from rtdemo.lab.content_coding import Decoder
 from rtdemo.lab.doctor.answers import check_stream, explain
 from rtdemo.lab.doctor.context import Context, ok
 from rtdemo.lab.doctor.delivery import EventSplitter
@@ -18,15 +20,17 @@ from rtdemo.lab.doctor.errors import (
     decode_json,
 )
 from rtdemo.lab.doctor.events import Delivery
-from rtdemo.lab.doctor.exchange import EVENT_STREAM, HTTP1, Answer, Decoder, request
+from rtdemo.lab.doctor.exchange import EVENT_STREAM, HTTP1, MAX_BODY_BYTES, Answer, request
 from rtdemo.lab.doctor.monitor import texts
-from rtdemo.lab.http2 import Http2Error, ResetError
+from rtdemo.lab.http2_exchange import Http2Error, ResetError
 from rtdemo.lab.server_clock import now
 
 STREAM_COUNT = 7
 """Streams opened at once: one more than a browser opens to one origin over HTTP/1.1."""
 POSTS = 6
 """Short texts that are posted for one stream, each over a connection of its own."""
+MAX_ID_CHARS = 200
+"""Characters of a client's id: the server may be any."""
 LARGE_POST_BYTES = 60_000
 """Bytes of one more text: rtdemo takes 64 KiB."""
 
@@ -84,13 +88,13 @@ async def _client_of(
         answer = await stack.enter_async_context(request(context, path, EVENT_STREAM, version=version))
         if answer.status != 200:
             check_stream(context, answer, await answer.text())
-        decoder = Decoder(answer.header("Content-Encoding"))
+        decoder = Decoder(answer.header("Content-Encoding"), MAX_BODY_BYTES)
         is_aged = answer.header("Age").strip() not in ("", "0")
         async for chunk in answer.chunks():
-            for text, *_ in splitter.feed(decoder.decode(chunk.data), chunk.at):
+            for text, *_ in splitter.feed(decoder.feed(chunk.data), chunk.at):
                 message = decode_json(text)
                 if isinstance(message, dict) and message.get("client"):
-                    return str(message["client"]), is_aged
+                    return str(message["client"])[:MAX_ID_CHARS], is_aged
     raise StreamError("ended without a welcome")
 
 
@@ -139,15 +143,24 @@ async def _open(
         AnswerError: if it is answered in another way. Others of `NETWORK_ERRORS` if it is not.
     """
     url = context.probe("sse", "", 30)
-    asked = request(context, url, EVENT_STREAM, version=version, connection=connection)
     async with asyncio.timeout(context.patience):
-        answer = await stack.enter_async_context(asked)
+        try:
+            asked = request(context, url, EVENT_STREAM, version=version, connection=connection)
+            answer = await stack.enter_async_context(asked)
+        except Http2Error:
+            if connection is None or connection.takes_requests:
+                raise
+            # After GOAWAY, a browser opens another connection.
+            asked = request(context, url, EVENT_STREAM, version=version)
+            answer = await stack.enter_async_context(asked)
         if answer.status != 200:
             check_stream(context, answer, await answer.text())
     return answer
 
 
 async def _is_answered(context: Context, version: str, connection: http2.Http2Connection | None) -> bool:
+    if connection is not None and not connection.takes_requests:
+        connection = None
     try:
         async with (
             asyncio.timeout(context.patience),
@@ -202,7 +215,7 @@ async def post(context: Context, version: str) -> Diagnosis:
     path = context.address.stream("sse", {"probe": "", "silence": "30"})
     async with AsyncExitStack() as stack:
         client, _ = await _client_of(context, version, path, stack)
-        target = f"/api/messages?client={client}"
+        target = f"/api/messages?client={quote(client, safe='')}"
         plain = {"Content-Type": "text/plain"}
         statuses: list[int] = []
         bodies = [*(f"doctor {number}".encode() for number in range(POSTS)), b"x" * LARGE_POST_BYTES]

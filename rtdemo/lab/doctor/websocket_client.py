@@ -20,7 +20,7 @@ from rtdemo.lab import http2
 from rtdemo.lab.connect import connect
 from rtdemo.lab.doctor.errors import StreamError
 from rtdemo.lab.doctor.exchange import HTTP1, MAX_BODY_BYTES, MAX_TEXT_BYTES, TEXT_TIMEOUT_S, Answer
-from rtdemo.lab.http2 import Chunk
+from rtdemo.lab.http2_exchange import Chunk, Exchange, Http2Error
 from rtdemo.lab.server_clock import now
 
 if TYPE_CHECKING:
@@ -134,14 +134,14 @@ class TcpPipe(asyncio.Protocol):
 class ExchangePipe:
     """Bytes of an HTTP/2 exchange."""
 
-    def __init__(self, exchange: http2.Exchange) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
     async def read(self) -> Chunk | None:
         """Return the next bytes; None at the end."""
         try:
             return await self._exchange.read()
-        except http2.Http2Error:
+        except Http2Error:
             return None
 
     async def write(self, data: bytes) -> None:

@@ -10,7 +10,8 @@ from typing import cast
 
 import msgspec
 
-from rtdemo.lab.bench.connection import MAX_HEAD_BYTES, Endpoint, is_interim
+from rtdemo.lab.bench.connection import Endpoint
+from rtdemo.lab.bench.response_head import HeadError, HeadReader, ResponseHead
 from rtdemo.lab.bench.stream_reader import BodyReader, StreamEnd, StreamReader, new_reader
 from rtdemo.protocol.client import Transport
 
@@ -61,7 +62,7 @@ class Stream(asyncio.Protocol):
         self._resume = resume
         self._connected = connected
         self._receive = receive
-        self._head = b""
+        self._head: HeadReader | None = HeadReader()
         self._reader: StreamReader | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -112,30 +113,26 @@ class Stream(asyncio.Protocol):
 
     def _read_head(self, data: bytes) -> bytes:
         """Return the bytes after the head, or nothing while it is incomplete or opens no stream."""
-        self._head += data
-        head, end, rest = self._head.partition(b"\r\n\r\n")
-        while end and is_interim(head):
-            self._head = rest
-            head, end, rest = rest.partition(b"\r\n\r\n")
-        if not end:
-            if len(head) > MAX_HEAD_BYTES:
-                self._fail(Failure(f"response headers of over {MAX_HEAD_BYTES >> 10} KiB"))
+        if self._head is None:
+            return b""  # it opened no stream
+        try:
+            head = self._head.feed(data)
+        except HeadError as error:
+            self._fail(Failure(str(error)))
             return b""
-        self._head = b""
-        first, *lines = head.split(b"\r\n")
-        fields = {
-            name.strip().lower(): value.strip()
-            for name, _, value in (line.partition(b":") for line in lines)
-        }
-        failure = _failure(self._endpoint.transport, first, fields)
+        if head is None:
+            return b""
+        self._head = None
+        failure = _failure(self._endpoint.transport, head)
         if failure is not None:
             self._fail(failure)
             return b""
-        chunked = fields.get(b"transfer-encoding", b"").lower() == b"chunked"
-        self._reader = new_reader(self._endpoint.transport, chunked, self._write)
+        self._reader = new_reader(self._endpoint.transport, head, self._write)
         if not self.opened.done():
             self.opened.set_result(None)
-        return rest
+        if head.length == 0:
+            self.close()
+        return head.rest
 
     def _fail(self, why: Failure) -> None:
         if not self.opened.done():
@@ -173,17 +170,15 @@ def resuming(endpoint: Endpoint, resume: str) -> str:
     return f"{target}{joint}last_event_id={resume}{version}{rest}"
 
 
-def _failure(transport: Transport, first: bytes, fields: dict[bytes, bytes]) -> Failure | None:
+def _failure(transport: Transport, head: ResponseHead) -> Failure | None:
     """Return why an answer opens no stream; None if it does."""
-    version, _, rest = first.partition(b" ")
-    if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
-        return Failure("no HTTP/1.1")
-    status = int(rest[:3])
+    if not head.status[:3].isdigit():
+        return Failure("does not speak HTTP/1.1")
+    status = int(head.status[:3])
     if status != _OPENED[transport]:
-        later = fields.get(b"retry-after", b"")
+        later = head.fields.get(b"retry-after", b"")
         known = later.isdigit() and len(later) <= _MAX_RETRY_AFTER_DIGITS
         return Failure(str(status), status, float(later) if known else None)
-    kind = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if transport == "sse" and kind != b"text/event-stream":
+    if transport == "sse" and head.media_type != b"text/event-stream":
         return Failure("200, but no event stream", status)
     return None

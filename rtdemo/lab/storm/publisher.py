@@ -8,9 +8,9 @@ from secrets import token_hex
 import aiohttp
 import msgspec
 
+from rtdemo.client.failures import refusal_error, to_server_error
 from rtdemo.errors import ServerError
-from rtdemo.lab.address import Address
-from rtdemo.lab.follow import refusal_error, to_server_error
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.message import DECODE_ERRORS, Position, parse_position
 
 PRODUCER = "storm"

@@ -12,6 +12,7 @@ import msgspec
 
 from rtdemo.errors import FileError
 from rtdemo.lab.bench.machine import Environment
+from rtdemo.lab.result_file import read_bytes
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.message import DECODE_ERRORS
 
@@ -176,18 +177,11 @@ def read(path: Path) -> Storm:
         FileError: if it cannot be read, is not such a file, or has another version.
     """
     fix = "create one with rtdemo storm --json"
+    text = read_bytes(path, MAX_FILE_BYTES, fix)
     try:
-        # Reading a pipe would wait, and a device may have no end.
-        if path.exists() and not path.is_file():
-            raise FileError(path, f"is not a regular file; {fix}")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise FileError(path, f"is over {MAX_FILE_BYTES >> 20} MiB, too large for this; {fix}")
-        text = path.read_bytes()
         header = msgspec.json.decode(text, type=_FileHeader)
         if (header.format, header.version) != (FORMAT, VERSION):
             raise FileError(path, f"is not a storm's file of version {VERSION}; {fix}")
         return msgspec.json.decode(text, type=Storm)
-    except OSError as error:
-        raise FileError(path, f"cannot be read: {error.strerror or error}") from error
     except DECODE_ERRORS as error:
         raise FileError(path, f"is not a storm's file: {error}; {fix}") from error

@@ -13,12 +13,11 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from rtdemo.client.failures import to_server_error
+from rtdemo.client.request_headers import middlewares
 from rtdemo.errors import ServerError
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench.connection import resolve
 from rtdemo.lab.bench.target import MAX_OPENING, fetch_server_info, split_connections
-from rtdemo.lab.follow import to_server_error
-from rtdemo.lab.request_headers import middlewares
 from rtdemo.lab.storm import backoff
 from rtdemo.lab.storm.client import Client, Side
 from rtdemo.lab.storm.connection import Failure
@@ -29,6 +28,7 @@ from rtdemo.lab.storm.publisher import Publisher
 from rtdemo.lab.storm.result import Storm
 from rtdemo.lab.storm.server_process import CommandProcess, ServerProcess
 from rtdemo.lab.storm.timeline import STEP_S
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.message import Position
 
@@ -45,10 +45,6 @@ STOP_S, INTERRUPTED_STOP_S = 10.0, 0.5
 """Time for a command to end after SIGTERM when storm is done, or was interrupted."""
 POLL_S = 0.02
 """Time between two looks at the server's process."""
-PROGRESS_STEP = 100
-"""Clients between two lines of progress."""
-Progress = Callable[[str], object]
-"""Function that takes one line about what happens now."""
 
 
 class StormRun:
@@ -59,8 +55,10 @@ class StormRun:
         address: of the server.
         server: what dies.
         say: takes a sentence that the user must see.
-        progress: takes a line that replaces the one before.
         settle_s: seconds before the signal, and at least after all clients are back.
+
+    Attributes:
+        state: what happens now, in words.
     """
 
     def __init__(
@@ -68,17 +66,16 @@ class StormRun:
         storm: Storm,
         address: Address,
         server: ServerProcess,
-        say: Progress,
-        progress: Progress,
+        say: Callable[[str], object],
         settle_s: float = SETTLE_S,
     ) -> None:
+        self.state = ""
         self._settle_s = settle_s
         self._storm = storm
         self._settings = storm.settings
         self._address = address
         self._server = server
         self._say = say
-        self._progress = progress
         self._sides: dict[Transport, Side] = {}
         self._clients: list[Client] = []
         self._publisher: Publisher | None = None
@@ -112,11 +109,11 @@ class StormRun:
 
     async def _run(self) -> None:
         if isinstance(self._server, CommandProcess):
-            self._progress("starting the server")
+            self.state = "starting the server"
             await self._server.start()
         self._storm.process = self._server.description
         self._say(
-            f"{self._settings.clients:,} clients connect to {self._address.origin}, then"
+            f"{self._settings.clients:,} clients connect to {self._storm.target}, then"
             f" {self._settings.signal} goes to {self._server.description}"
         )
         async with aiohttp.ClientSession(middlewares=middlewares(self._address)) as http:
@@ -183,8 +180,7 @@ class StormRun:
                 fix = "use fewer clients (-n) or raise its limits"
             raise ServerError(client.url, problem, fix)
         self._spawn(client.stay(found))
-        if number % PROGRESS_STEP == 0:
-            self._progress(f"{number:,} of {len(self._clients):,} clients are connected")
+        self.state = f"{number:,} of {len(self._clients):,} clients are connected"
 
     async def _kill(self) -> None:
         """Show the clients for a moment, then send the signal."""
@@ -237,7 +233,7 @@ class StormRun:
 
     def _report(self, passed: float) -> None:
         connected = sum(client.is_open for client in self._clients)
-        self._progress(f"{passed:.1f} s after {self._settings.signal}: {connected:,} clients connected")
+        self.state = f"{passed:.1f} s after {self._settings.signal}: {connected:,} clients connected"
         is_away = self._ended_at is not None and not connected
         if is_away and not (self._server.restarts_itself or self._reminded) and passed > REMINDER_S:
             self._reminded = True

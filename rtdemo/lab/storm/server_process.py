@@ -13,15 +13,15 @@ import shlex
 import signal
 import socket
 import sys
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 from rtdemo.errors import RtdemoError, ServerError, printable
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine
+from rtdemo.lab.storm.command_output import CommandOutput
+from rtdemo.protocol.address import Address
 
 START_TIMEOUT_S = 60.0
 """For a command until its port accepts connections."""
@@ -69,11 +69,11 @@ class ServerProcess(Protocol):
         ...
 
 
-async def check_local(address: Address) -> None:
-    """Check that a server's address is one of this machine, whose processes can be signalled.
+async def check_local(address: Address) -> set[str]:
+    """Return a server's IP addresses that are of this machine, whose processes can be signalled.
 
     Raises:
-        ServerError: if it is not, or cannot be resolved.
+        ServerError: if there is none, or the name cannot be resolved.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -81,9 +81,11 @@ async def check_local(address: Address) -> None:
     except OSError as error:
         problem = f"cannot be resolved: {error.strerror or error}"
         raise ServerError(address.origin, problem, "is the host name right?") from error
-    if not any(_is_own(family, at[0]) for family, _, _, _, at in found):
+    own = {str(at[0]) for family, _, _, _, at in found if _is_own(family, at[0])}
+    if not own:
         problem = "is not on this machine, so storm cannot kill its process"
         raise ServerError(address.origin, problem, "run storm on the server's machine")
+    return own
 
 
 def _is_own(family: int, host: str | int) -> bool:
@@ -102,6 +104,7 @@ class RunningProcess:
     Arguments:
         pid: its process id.
         port: that it must listen on.
+        hosts: IP addresses, at one of which it must do so; empty for any.
 
     Raises:
         ProcessError: if it does not listen there, or this user may not signal it.
@@ -109,7 +112,7 @@ class RunningProcess:
 
     restarts_itself = False
 
-    def __init__(self, pid: int, port: int) -> None:
+    def __init__(self, pid: int, port: int, hosts: Collection[str] = ()) -> None:
         if sys.platform != "linux":
             raise ProcessError("--pid needs Linux; give --command instead")
         try:
@@ -118,10 +121,13 @@ class RunningProcess:
         except OSError as error:
             problem = f"process {pid} cannot be used: {(error.strerror or str(error)).lower()}"
             raise ProcessError(f"{problem}; give the server's process id with --pid") from error
-        others = machine.listeners(port)
+        others = machine.listeners(port, hosts)
         if pid not in others or pid == os.getpid():
             os.close(self._handle)
-            raise ProcessError(_not_listening(pid, port, others - {os.getpid()}))
+            others -= {os.getpid()}
+            if pid in machine.listeners(port) and pid != os.getpid():
+                raise ProcessError(_at_another_address(pid, port, hosts, others))
+            raise ProcessError(_not_listening(pid, port, others))
         try:
             signal.pidfd_send_signal(self._handle, 0)
         except OSError as error:
@@ -153,6 +159,14 @@ class RunningProcess:
     async def close(self, patience_s: float) -> None:
         """Forget it."""
         os.close(self._handle)
+
+
+def _at_another_address(pid: int, port: int, hosts: Iterable[str], listening: Iterable[int]) -> str:
+    problem = f"process {pid} ({command_line(pid)}) listens on port {port}, but not at"
+    problem += f" {' or '.join(sorted(hosts))}"
+    found = sorted(listening)
+    fix = f"give --pid {found[0]} ({command_line(found[0])})" if found else "give its own address"
+    return f"{problem}; {fix}"
 
 
 def _not_listening(pid: int, port: int, listening: Iterable[int]) -> str:
@@ -206,7 +220,8 @@ class CommandProcess:
         self._address = address
         self._port = port
         self._process: asyncio.subprocess.Process | None = None
-        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+        self._output = CommandOutput()
+        self._bounding: asyncio.Task[None] | None = None
         self.description = "command"
 
     async def start(self) -> None:
@@ -219,6 +234,7 @@ class CommandProcess:
             problem = f"is served already: something listens on port {self._port}"
             raise ServerError(self._address.origin, problem, "stop it, or give its process with --pid")
         await self.restart()
+        self._bounding = asyncio.ensure_future(self._output.bound())
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 while not await self._accepts():
@@ -227,7 +243,7 @@ class CommandProcess:
         except TimeoutError as error:
             problem = f"has nothing on port {self._port} after {START_TIMEOUT_S:.0f} s"
             raise ServerError(
-                self._address.origin, problem, f"is it the port of --command? {self._last_line()}"
+                self._address.origin, problem, f"is it the port of --command? {self._output.last_line()}"
             ) from error
         pid = self._process.pid if self._process is not None else 0
         self.description = f"process {pid} ({command_line(pid)})"
@@ -252,8 +268,8 @@ class CommandProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *self._words,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=self._output,
+                stdout=self._output.file,
+                stderr=self._output.file,
                 # Ctrl-C must reach only storm. And its group is what storm kills.
                 start_new_session=True,
             )
@@ -270,17 +286,9 @@ class CommandProcess:
         if self._process is not None and self._process.returncode is not None:
             code = self._process.returncode
             problem = f"has ended: --command exited with code {code}"
-            raise ServerError(self._address.origin, problem, self._last_line() or "it printed nothing")
-
-    def _last_line(self) -> str:
-        """Return the last line that the command printed."""
-        # The command writes at the file's position, so reading must not move it.
-        handle = self._output.fileno()
-        size = os.fstat(handle).st_size
-        tail = os.pread(handle, 4 * _MAX_LINE, max(0, size - 4 * _MAX_LINE))
-        lines = tail.decode(errors="replace").split("\n")
-        found = [line for line in map(str.strip, lines) if line]
-        return f"its last line: {printable(found[-1])[:_MAX_LINE]}" if found else ""
+            raise ServerError(
+                self._address.origin, problem, self._output.last_line() or "it printed nothing"
+            )
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal: SIGKILL to all processes of the command, another one to the first of them."""
@@ -315,6 +323,8 @@ class CommandProcess:
             finally:
                 kill_rest(process)
                 await process.wait()
+        if self._bounding is not None:
+            self._bounding.cancel()
         self._output.close()
 
 

@@ -256,7 +256,8 @@ def _has_tokens(recording: Recording) -> bool:
 
 
 def _is_no_stream(recording: Recording) -> bool:
-    if recording.ending != "complete" or not recording.is_decoded or recording.format == "event stream":
+    # Without a byte of it, the format is not known.
+    if recording.ending != "complete" or recording.format in ("", "event stream"):
         return False
     kind = recording.header("content-type").lower()
     if recording.format != "text":

@@ -10,13 +10,14 @@ from typing import Any, Literal, cast
 
 from rtdemo.errors import network_reason
 from rtdemo.lab import http2
-from rtdemo.lab.address import Address
 from rtdemo.lab.connect import connect
-from rtdemo.lab.http2 import Http2Connection, Http2Error
+from rtdemo.lab.http2 import Http2Connection
+from rtdemo.lab.http2_exchange import Http2Error
 from rtdemo.lab.server_clock import now
 from rtdemo.lab.token_stream.http1 import AnswerParser, InvalidAnswerError, head_of_request
 from rtdemo.lab.token_stream.recording import Ending, Recording
 from rtdemo.lab.token_stream.request import Request
+from rtdemo.protocol.address import Address
 
 Version = Literal["1.1", "2"]
 """A version of HTTP."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rtdemo.lab.doctor.proxies import SIGNS, Sign
-from rtdemo.lab.http2 import Head
+from rtdemo.lab.http2_exchange import Head
 
 MORE_SIGNS = (
     Sign("response", "x-served-by", "cache-", "Fastly"),

@@ -183,17 +183,26 @@ def _seconds(seconds: float) -> str:
 
 
 def _first_token_s(way: Way) -> float:
-    return median(answer.first_token_s or 0.0 for answer in way.figures)
+    return median(_first_tokens_s(way))
 
 
 def _late_s(way: Way, direct: Way | None) -> float:
-    """Return by how much each first token is later than each direct one; 0 if that is little."""
-    if direct is None or not direct.streams:
+    """Return by how much each first token is later than each direct one; 0 if that may be chance.
+
+    Of three times each that vary alike, those of one side are all later once in twenty runs. So they
+    have to be later by more than they vary.
+    """
+    urls, directs = _first_tokens_s(way), _first_tokens_s(direct)
+    if not urls or not directs:
         return 0.0
-    late = min(a.first_token_s or 0.0 for a in way.figures) - max(
-        a.first_token_s or 0.0 for a in direct.figures
-    )
-    return late if late > max(LATE_S, LATE_SHARE * _first_token_s(direct)) else 0.0
+    late = min(urls) - max(directs)
+    varies = max(max(urls) - min(urls), max(directs) - min(directs))
+    return late if late > max(LATE_S, LATE_SHARE * median(directs), varies) else 0.0
+
+
+def _first_tokens_s(way: Way | None) -> list[float]:
+    answers = way.figures if way is not None else []
+    return [answer.first_token_s for answer in answers if answer.first_token_s is not None]
 
 
 def _figures_of(way: Way) -> dict[str, float]:

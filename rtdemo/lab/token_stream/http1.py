@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from rtdemo.lab.http2 import Head
+from rtdemo.lab.http2_exchange import Head
 
 MAX_HEAD_BYTES = 256 * 1024
 """Longest head of an answer, or size line of a chunk."""

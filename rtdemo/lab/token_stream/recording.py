@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from rtdemo.lab.http2 import Head
+from rtdemo.lab.content_coding import Decoder
+from rtdemo.lab.http2_exchange import Head
 from rtdemo.lab.server_clock import now
 from rtdemo.lab.token_stream import token_format
-from rtdemo.lab.token_stream.content_coding import Decoder
 
 MAX_ARRIVALS = 200_000
 """Arrivals that are kept of one answer."""

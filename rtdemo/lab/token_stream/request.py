@@ -11,8 +11,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from rtdemo import __version__
 from rtdemo.errors import AddressError, FileError
-from rtdemo.lab import address as addresses
-from rtdemo.lab.address import Address
+from rtdemo.protocol import address as addresses
+from rtdemo.protocol.address import Address
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Longest body that is sent."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
+from rtdemo.lab.busy import BusyWatch
 from rtdemo.lab.token_stream import client
-from rtdemo.lab.token_stream.busy import BusyWatch
 from rtdemo.lab.token_stream.hold_findings import reference_of
 from rtdemo.lab.token_stream.holding import find_hold
 from rtdemo.lab.token_stream.report import Report
@@ -25,18 +24,15 @@ class Examination:
         request: through the proxies.
         direct: to the server; None if its address is not known.
         report: gets what was seen, also after an interrupt.
-        progress: called with the number of answers so far, and of all.
+
+    Attributes:
+        state: what is being done, in words.
     """
 
-    def __init__(
-        self,
-        request: Request,
-        direct: Request | None,
-        report: Report,
-        progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> None:
+    def __init__(self, request: Request, direct: Request | None, report: Report) -> None:
+        self.state = "connecting"
         self._request, self._direct_request = request, direct
-        self._report, self._progress = report, progress
+        self._report = report
         self._urls: list[Way] = []
         self._direct: Way | None = None
 
@@ -73,7 +69,7 @@ class Examination:
         total, done = REQUESTS * len(ways), 0
         for number in range(REQUESTS):
             for way in ways if number % 2 == 0 else reversed(ways):
-                self._progress(done, total)
+                self.state = f"{done} of {total} answers"
                 if not way.is_final:
                     way.recordings.append(await client.ask(way.request, way.version))
                 done += 1
@@ -84,5 +80,6 @@ class Examination:
         for way in self._ways:
             known = reference if way.name == "url" else None
             if way.coding and find_hold(way.figures, known) is not None:
+                self.state = "asking without compression"
                 request = way.request.without_compression()
                 way.uncompressed = await client.ask(request, way.version)

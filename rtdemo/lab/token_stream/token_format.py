@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from rtdemo.errors import printable
-from rtdemo.lab.event_stream import MAX_EVENT_BYTES, Event, EventParser
+from rtdemo.protocol.event_stream import MAX_EVENT_BYTES, Event, EventParser
 from rtdemo.protocol.message import DECODE_ERRORS
 
 TEXT_PATHS: Sequence[tuple[str | int, ...]] = (

@@ -47,16 +47,25 @@ def conclude(urls: Sequence[Way], direct: Way | None, is_busy: bool = False) -> 
     proxies = _proxies(urls, direct)
     found = [*problem_findings(urls, direct, proxies), *hold_findings(urls, direct, proxies)]
     if is_busy:
-        found = [_too_busy(finding) if finding.code == IRREGULAR else finding for finding in found]
+        found = [_too_busy(finding) if _may_be_own(finding) else finding for finding in found]
     if any(finding.verdict == "fail" for finding in found):
         found = [finding for finding in found if finding.code != TOO_SHORT]
     merged = sorted(_merge(found), key=lambda finding: _WORST_FIRST.index(finding.verdict))
     return Conclusion(merged, proxies)
 
 
+def _may_be_own(finding: Finding) -> bool:
+    """Return whether a busy machine may have made what a finding reports.
+
+    A pattern of times may be that of its scheduler, unless the direct answers lack it.
+    """
+    is_timed = finding.code.startswith("tokens-clumped") and finding.fault == "unknown"
+    return is_timed or finding.code == IRREGULAR
+
+
 def _too_busy(finding: Finding) -> Finding:
     """Return what a finding shows if this machine was busy."""
-    seen = "This machine is too busy to tell: tokens arrive in bursts without a pattern"
+    seen = "This machine is too busy to tell: tokens arrive in bursts, which may be its own"
     fix = "run this again on a quiet machine"
     return Finding("machine-busy", "warn", "none", finding.http, seen, fixes=[fix])
 
@@ -73,11 +82,12 @@ def _proxies(urls: Sequence[Way], direct: Way | None) -> dict[str, str]:
 
 
 def _merge(findings: Iterable[Finding]) -> list[Finding]:
-    """Return one finding of each code and fault, with the versions of HTTP of all."""
+    """Return one finding of each code and fault: the worst, with the versions of HTTP of all."""
     merged: dict[tuple[str, Fault], Finding] = {}
     for finding in findings:
         key = finding.code, finding.fault
         first = merged.setdefault(key, finding)
         if first is not finding:
-            merged[key] = msgspec.structs.replace(first, http=[*first.http, *finding.http])
+            worst = min(first, finding, key=lambda one: _WORST_FIRST.index(one.verdict))
+            merged[key] = msgspec.structs.replace(worst, http=[*first.http, *finding.http])
     return list(merged.values())

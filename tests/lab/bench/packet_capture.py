@@ -24,12 +24,12 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 from rtdemo.lab import server_clock
-from rtdemo.lab.address import Address
 from rtdemo.lab.bench import machine, metrics, verdict
 from rtdemo.lab.bench.processes import Workers, own_server
 from rtdemo.lab.bench.protocol import Window
 from rtdemo.lab.bench.result import Run, RunSettings
 from rtdemo.lab.bench.run import measure
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import LABELS
 from rtdemo.timing.histogram import RESOLUTION
 

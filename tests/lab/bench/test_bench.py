@@ -11,7 +11,7 @@ import pytest
 import websockets
 from aiohttp import web
 
-from rtdemo.lab.bench import metrics, result
+from rtdemo.lab.bench import metrics, run_file
 from rtdemo.lab.bench.result import Run
 from tests.lab.bench.bench_command import bench, http_server, plugin_server, refuse_http
 
@@ -45,7 +45,7 @@ async def test_both_transports_of_a_server_of_its_own(tmp_path: Path) -> None:
         *("--json", file, "--html", page),
     )
     assert (done.code, done.problems) == (0, "")
-    run = result.read(file)
+    run = run_file.read(file)
     assert [one.transport for one in run.rounds] == ["websocket", "sse"]
     for one in run.rounds:
         # Other work on the machine may delay some messages, but not most.
@@ -95,7 +95,7 @@ async def test_a_stream_by_post_is_measured_again_and_again(tmp_path: Path) -> N
         )
     assert (done.code, done.problems) == (0, "")
     assert set(received) == {('{"stream": true}', "application/json", "k")}
-    run = result.read(file)
+    run = run_file.read(file)
     [one] = run.rounds
     assert 0 < one.figures.messages == one.figures.untimed
     assert one.repeats > 0
@@ -113,7 +113,7 @@ async def test_a_clock_that_is_3_s_ahead_is_seen_through(tmp_path: Path) -> None
     async with plugin_server(tmp_path, SKEW) as url:
         done = await bench(url, *("-n", 4, "--seconds", 1, "--rounds", 1, "--speed", 20, "--json", file))
     assert done.code == 0
-    run = result.read(file)
+    run = run_file.read(file)
     for transport in ("websocket", "sse"):
         errors = [one.clock_error for one in run.rounds if one.transport == transport]
         assert errors[0] is not None
@@ -131,7 +131,7 @@ async def test_a_stall_shows_from_the_due_instant_alone(tmp_path: Path) -> None:
             *("--transport", "sse", "--json", file),
         )
     assert done.code == 0
-    [one] = result.read(file).rounds
+    [one] = run_file.read(file).rounds
     from_due = metrics.percentile(metrics.latencies([one], "due"), 99)
     from_sent = metrics.percentile(metrics.latencies([one], "sent"), 50)
     assert from_due is not None
@@ -162,7 +162,7 @@ async def test_any_server_with_sent_at(tmp_path: Path, period: float) -> None:
             f"ws://127.0.0.1:{port}/any", *("-n", 3, "--seconds", 1, "--rounds", 1), *("--json", file)
         )
     assert (done.code, done.problems) == (0, "")
-    [one] = result.read(file).rounds
+    [one] = run_file.read(file).rounds
     assert list(one.figures.periods) == ["Reading"]
     assert one.figures.periods["Reading"] == pytest.approx(20, rel=0.1)
     assert one.figures.due == pytest.approx(150, abs=20)

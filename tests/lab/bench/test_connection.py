@@ -18,6 +18,7 @@ from rtdemo.lab.bench.arrivals import Arrivals
 from rtdemo.lab.bench.connection import Connection, connect, resolve
 from rtdemo.lab.bench.protocol import Plan
 from rtdemo.lab.bench.stamped_socket import waiting_time
+from tests.raw_server import raw_server
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 EVENT = b'data: {"sentAt": 1}\n\n'
@@ -34,12 +35,8 @@ async def opened(
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request.extend(await reader.readuntil(b"\r\n\r\n"))
         writer.write(answer)
-        await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(respond, "127.0.0.1", 0, ssl=tls)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with raw_server(respond, tls) as port:
         url = f"http{'s' if tls else ''}://localhost:{port}/stream"
         plan = Plan(url, "sse", 1, 1, {}, **given)  # type: ignore[arg-type] # fields of a plan
         found = await connect(

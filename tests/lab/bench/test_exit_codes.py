@@ -11,7 +11,7 @@ import pytest
 
 from rtdemo.cli import bench as cli
 from rtdemo.errors import ServerError
-from rtdemo.lab.bench import result
+from rtdemo.lab.bench import run_file
 from rtdemo.lab.bench.result import Run
 from tests.lab.bench.made_runs import a_run
 
@@ -111,4 +111,4 @@ def test_the_file_has_what_was_printed(
     """The first line of the report is the file's headline."""
     file = tmp_path / "run.json"
     assert bench(a_run({"websocket": 1.0, "sse": 9.0}), "--json", file) == 0
-    assert capsys.readouterr().out.splitlines()[0] == result.read(file).headline
+    assert capsys.readouterr().out.splitlines()[0] == run_file.read(file).headline

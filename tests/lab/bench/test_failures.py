@@ -11,7 +11,8 @@ import pytest
 import websockets
 from aiohttp import web
 
-from rtdemo.lab.bench import result
+from rtdemo.lab.bench import run_file
+from rtdemo.lab.bench.opening import OPEN_TIMEOUT_S
 from tests.lab.bench.bench_command import bench, finish, http_server, plugin_server, refuse_http, start
 
 
@@ -46,7 +47,7 @@ async def test_an_interrupt_reports_what_was_measured(tmp_path: Path, number: si
         done = await finish(process)
     assert (done.code, done.problems) == (130, "")
     assert "CUT SHORT" in done.out
-    run = result.read(file)
+    run = run_file.read(file)
     assert run.cut_short
     [one] = run.rounds
     assert 1 <= one.seconds < 60
@@ -171,3 +172,21 @@ async def test_an_error_is_one_line(arguments: list[str], code: int, words: str)
     done = await bench(*arguments)
     assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
     assert words in done.err
+
+
+async def test_a_server_of_garbage_is_known_at_once(tmp_path: Path) -> None:
+    """It keeps the connection open, and sends no end of a head."""
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP")
+        while await reader.read(1000):
+            pass  # until the client leaves
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/events"
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
+            done = await bench(url, "-n", 1)
+    assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
+    assert "does not speak HTTP/1.1; is the address right?" in done.problems

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from rtdemo.errors import FileError
-from rtdemo.lab.bench import charts, report, result, verdict
+from rtdemo.lab import result_file
+from rtdemo.lab.bench import charts, report, run_file, verdict
 from rtdemo.lab.bench.result import Run
 from tests.lab.bench.made_runs import a_run, concluded
 
@@ -27,8 +28,8 @@ def run() -> Run:
 def test_a_run_file_reads_back_equal(run: Run, tmp_path: Path) -> None:
     """A run that is written and read is equal, including the histogram of each second."""
     file = tmp_path / "run.json"
-    result.write(file, msgspec.json.encode(run))
-    assert result.read(file) == run
+    result_file.write(file, msgspec.json.encode(run))
+    assert run_file.read(file) == run
     assert msgspec.json.decode(file.read_bytes())["format"] == "rtdemo-bench"
     assert list(tmp_path.iterdir()) == [file]
 
@@ -37,7 +38,7 @@ def test_a_file_of_version_1_is_still_read(tmp_path: Path) -> None:
     """A file that an older bench wrote has other keys; its figures are the same."""
     file = tmp_path / "old.json"
     file.write_bytes(VERSION_1)
-    run = result.read(file)
+    run = run_file.read(file)
     old = msgspec.json.decode(VERSION_1)["rounds"][0]
     [one] = run.rounds
     assert (one.clock_error, one.server_cpu) == (old["clockError"], old["serverCpu"])
@@ -73,27 +74,27 @@ def test_other_files_are_refused(text: bytes, words: str, tmp_path: Path) -> Non
     file = tmp_path / "other.json"
     file.write_bytes(text)
     with pytest.raises(FileError) as refused:
-        result.read(file)
+        run_file.read(file)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     with pytest.raises(FileError, match="cannot be read: No such file"):
-        result.read(tmp_path / "missing.json")
+        run_file.read(tmp_path / "missing.json")
 
 
 def test_a_file_is_written_completely_or_not_at_all(run: Run, tmp_path: Path) -> None:
     """A failed write leaves no file behind, and a device is not replaced."""
     with pytest.raises(FileError, match="cannot be written"):
-        result.write(tmp_path / "no" / "run.json", b"x")
+        result_file.write(tmp_path / "no" / "run.json", b"x")
     whole, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
     try:
         with pytest.raises(FileError, match="cannot be written"):
-            result.write(tmp_path / "run.json", b"x" * 100)
+            result_file.write(tmp_path / "run.json", b"x" * 100)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (whole, hard))
     with pytest.raises(FileError, match="No space left"):
-        result.write(Path("/dev/full"), b"x")
-    result.write(Path("/dev/null"), b"x")
+        result_file.write(Path("/dev/full"), b"x")
+    result_file.write(Path("/dev/null"), b"x")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -104,7 +105,7 @@ def page(run: Run) -> str:
 def test_the_answer_comes_first(run: Run, tmp_path: Path) -> None:
     """The file has the headline, the verdicts with codes and units, and each figure as a number."""
     file = tmp_path / "run.json"
-    result.write(file, msgspec.json.encode(run))
+    result_file.write(file, msgspec.json.encode(run))
     found = msgspec.json.decode(file.read_bytes())
     assert list(found)[:4] == ["format", "version", "headline", "verdicts"]
     assert found["headline"] == found["verdicts"][0]["sentence"] == run.headline
@@ -124,9 +125,9 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_run(place: str, tmp
     """The check creates nothing, and a device is not opened."""
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot be written"):
-        result.check_writable(tmp_path / place)
+        result_file.check_writable(tmp_path / place)
     for fine in (tmp_path / "run.json", tmp_path / "file", Path("/dev/full")):
-        result.check_writable(fine)
+        result_file.check_writable(fine)
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 

@@ -7,10 +7,10 @@ import socket
 
 import pytest
 
-from rtdemo.lab import address
 from rtdemo.lab.bench.analysis import analyse_window
 from rtdemo.lab.bench.result import RunSettings
 from rtdemo.lab.bench.target import ServerInfo, Target
+from rtdemo.protocol import address
 from rtdemo.protocol.connection_info import ConnectionInfo
 from tests.lab.bench.test_arrivals import AHEAD, WINDOW, received
 

@@ -161,13 +161,18 @@ def test_second_stream_of_a_stream_that_ends_at_once() -> None:
 
 
 @pytest.mark.parametrize(("body", "is_noted"), [([], True), ([Piece(0.2, EVENT)], False)])
-def test_stream_without_events_is_noted(body: list[Piece], is_noted: bool) -> None:
-    """A build whose stream is silent has no fault, and should not look tested."""
+def test_stream_without_events_is_not_tested(body: list[Piece], is_noted: bool) -> None:
+    """A build whose stream is silent has no fault, but must not look tested: exit code 2."""
     response = Response(200, "1.1", [("Content-Type", "text/event-stream")], head_at=0.1, body=body)
     evidence = Evidence(Target("http://h/"), {STREAM: Exchange("GET", [response], seconds=1.0)})
     checks = [check for check in CHECKS if check.group in ("framing", "fields")]
-    found = [str(line) for line in reports.lines(reports.judge(evidence, checks, False, ()))]
-    assert any(line.startswith("note: no event arrived") for line in found) is is_noted
+    report = reports.judge(evidence, checks, False, ())
+    found = [str(line) for line in reports.lines(report)]
+    assert any(line.startswith("no event arrived") for line in found) is is_noted
+    assert report.exit_code == (2 if is_noted else 0)
+    # Who chooses no check of events needs none.
+    others = [check for check in CHECKS if check.group == "caching"]
+    assert reports.judge(evidence, others, False, ()).exit_code == 0
 
 
 def _second(head_at: float, stream_end: float) -> Outcome:

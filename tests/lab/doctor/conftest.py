@@ -38,6 +38,7 @@ MIDDLEBOXES: dict[str, dict[str, Any]] = {
     "collects for 200 ms": {"delay": 0.2},
     "counts the client's bytes": {"client_silence": 5.0},
     "answers 503 to some": {"refuses_above": 5},
+    "stalls once": {"stalls": 1.5},
 }
 """Middleboxes with one fault each: the arguments of `middlebox`."""
 

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from rtdemo.lab import address
 from rtdemo.lab.doctor.report import Report, Result
 from rtdemo.lab.doctor.run import Examination
 from rtdemo.plugin_system.checks import Check
+from rtdemo.protocol import address
 from rtdemo.server.server import Server
 from rtdemo.settings.folders import bundled
 from rtdemo.settings.settings import Settings

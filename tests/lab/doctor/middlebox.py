@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tests.raw_server import raw_server
+
 EVENT_STREAM = b"Content-Type: text/event-stream"
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -27,6 +29,7 @@ class Fault:
         holds: until what it holds data of event streams: `next`, `end` or a number of bytes.
         client_silence: seconds after which it cuts a WebSocket whose client has sent nothing.
         refuses_above: event streams at the same time, above which it answers 503.
+        stalls: seconds for which it forwards nothing of the first probe, once.
     """
 
     removes: str = ""
@@ -38,6 +41,7 @@ class Fault:
     holds: str = ""
     client_silence: float = 0
     refuses_above: int = 0
+    stalls: float = 0
 
 
 class Held:
@@ -80,6 +84,7 @@ class Connection:
 
     def __init__(self, fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._fault = fault
+        self.stall_s = 0.0
         self._reader, self._writer = reader, writer
         self._removed = re.compile(rf"(?im)^{fault.removes}:.*\r\n".encode()) if fault.removes else None
         self._last_data = self._last_sent = asyncio.get_running_loop().time()
@@ -119,6 +124,9 @@ class Connection:
             if fault.max_bytes and len(data) > fault.max_bytes:
                 return
             is_stream |= EVENT_STREAM in data
+            if is_stream and b'"producer": "probe"' in data:
+                await asyncio.sleep(self.stall_s)
+                self.stall_s = 0.0
             if held is not None and is_stream:
                 held.add(data)
             else:
@@ -149,36 +157,24 @@ async def middlebox(server: str, **fault: Any) -> AsyncIterator[str]:
     """
     does = Fault(**fault)
     streams: list[bool] = []
-    tasks: list[asyncio.Task[None]] = []
-    writers: list[asyncio.StreamWriter] = []
+    stalls = [does.stalls] if does.stalls else []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.read(1 << 16)
         is_stream = first.startswith(b"GET /api/sse")
         if does.refuses_above and is_stream and sum(streams) >= does.refuses_above:
             writer.write(REFUSAL)
-            await writer.drain()
-            writer.close()
             return
         is_resuming = bool(does.reconnects_to) and re.search(rb"(?i)last.event.id", first)
         target = does.reconnects_to if is_resuming else server
         streams.append(is_stream)
         try:
-            await Connection(does, reader, writer).run(int(target.rpartition(":")[2]), first)
+            connection = Connection(does, reader, writer)
+            if b"probe=1" in first and stalls:
+                connection.stall_s = stalls.pop()
+            await connection.run(int(target.rpartition(":")[2]), first)
         finally:
             streams.remove(is_stream)
 
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        tasks.append(asyncio.ensure_future(connected(reader, writer)))
-
-    box = await asyncio.start_server(accepted, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{box.sockets[0].getsockname()[1]}"
-    finally:
-        box.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:
-            writer.transport.abort()
+    async with raw_server(connected) as port:
+        yield f"http://127.0.0.1:{port}"

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from rtdemo.lab import address
-from rtdemo.lab.doctor.answers import check_stream, explain
+from rtdemo.lab.doctor.answers import check_stream, explain, is_sign_in
 from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.errors import AnswerError, NotTestedError
 from rtdemo.lab.doctor.exchange import Answer
-from rtdemo.lab.http2 import Chunk
+from rtdemo.lab.http2_exchange import Chunk
+from rtdemo.protocol import address
 
 HTML = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n</body></html>"
 OWN = [("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")]
@@ -130,3 +130,24 @@ def test_answer_that_is_no_stream(context: Context, kind: str, code: str) -> Non
         check_stream(context, answer(200, [("Content-Type", kind)]))
     assert error.value.diagnosis.code == code
     check_stream(context, answer(200, [("Content-Type", "text/event-stream; charset=utf-8")]))
+
+
+@pytest.mark.parametrize(
+    ("location", "is_one"),
+    [
+        ("/login?next=/", True),
+        ("/users/sign_in", True),
+        ("https://auth.example.org/realms/x", True),
+        ("/oauth2/start", True),
+        ("/account", True),
+        ("/sso/", True),
+        ("/lessons/1", False),
+        ("/authors", False),
+        ("/accounting", False),
+        ("https://example.org/", False),
+        ("https://idea.example.org/", False),
+    ],
+)
+def test_page_to_sign_in(location: str, is_one: bool) -> None:
+    """Short words count only by themselves: lessons have sso in them."""
+    assert is_sign_in(location) is is_one

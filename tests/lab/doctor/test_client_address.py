@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from rtdemo.lab import address
 from rtdemo.lab.doctor import request
 from rtdemo.lab.doctor.context import Context
+from rtdemo.protocol import address
 from tests.lab.doctor.doctor_run import served
 
 

@@ -6,7 +6,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from rtdemo.lab.doctor import events
+from rtdemo.lab.doctor.context import Context
 from rtdemo.lab.doctor.delivery import Arrival, EventSplitter, Recording, judge
+from rtdemo.lab.doctor.errors import NotTestedError
+from rtdemo.protocol import address
 
 SIZES = (100, 100, 6144, 65_536, 100)
 SILENCE = 2000.0
@@ -139,3 +143,18 @@ def test_events_are_split_with_the_times_of_their_bytes() -> None:
         ("two", 3.0, 3.0, 0.0),
     ]
     assert splitter.feed(b"ta: three\n\n", 9.0) == [("three", 3.0, 9.0, 6.0)]
+
+
+@pytest.mark.parametrize(("lateness", "is_busy"), [(0.2, False), (20.0, True)])
+async def test_delays_on_a_busy_machine_are_not_judged(lateness: float, is_busy: bool) -> None:
+    """A laptop whose own timers are late by 20 ms must not get "each message arrives 41 ms late"."""
+    context = Context(address.parse("http://h"), idle=1)
+    context.lateness = lateness
+    recording = recorded(after(41))
+    judgement = judge(recording, OFFSET + LATENCY, 2 * LATENCY)
+    context.deliveries["sse", "1.1"] = events.Delivery(recording, judgement)
+    if is_busy:
+        with pytest.raises(NotTestedError, match="too busy, its own timers are 20 ms late"):
+            await events.sse(context, "1.1")
+    else:
+        assert (await events.sse(context, "1.1")).code == "sse-clumped"

@@ -1,17 +1,16 @@
-"""One request and its answer: how the end of a body is noticed, and what is decoded."""
+"""One request and its answer: how the end of a body is noticed."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 
 import aiohttp
 import pytest
 
-from rtdemo.lab import address
 from rtdemo.lab.doctor.context import Context
-from rtdemo.lab.doctor.errors import StreamError
-from rtdemo.lab.doctor.exchange import Decoder, request
+from rtdemo.lab.doctor.exchange import request
+from rtdemo.protocol import address
+from tests.raw_server import raw_server
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNK = b"9\r\ndata: a\n\n\r\n"
@@ -27,12 +26,9 @@ async def test_stream_that_is_cut_is_no_silence(last: bytes) -> None:
         writer.write(HEAD + CHUNK)
         await has_begun.wait()
         writer.write(last)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        context = Context(address.parse(url), idle=1)
+    async with raw_server(serve) as port:
+        context = Context(address.parse(f"http://127.0.0.1:{port}"), idle=1)
         received = b""
         async with (
             context.open_session() as context.http,
@@ -45,17 +41,3 @@ async def test_stream_that_is_cut_is_no_silence(last: bytes) -> None:
                     received += chunk.data
                     has_begun.set()
     assert received.startswith(b"data: a\n\n")
-
-
-def test_codings() -> None:
-    """Gzip and deflate are decoded piece by piece; others are reported as unknown."""
-    packed = gzip.compress(b"data: a\n\n" * 100)
-    decoder = Decoder("GZIP")
-    assert b"".join(decoder.decode(packed[at : at + 7]) for at in range(0, len(packed), 7)) == (
-        b"data: a\n\n" * 100
-    )
-    assert [Decoder(coding).is_known for coding in ("", "identity", "deflate", "br", "zstd")] == [
-        *(True, True, True, False, False)
-    ]
-    with pytest.raises(StreamError, match="not gzip"):
-        Decoder("gzip").decode(b"no gzip")

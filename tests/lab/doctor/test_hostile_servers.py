@@ -9,6 +9,7 @@ import random
 import pytest
 
 from tests.lab.doctor.doctor_run import examine
+from tests.raw_server import raw_server
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
@@ -21,6 +22,12 @@ ANSWERS = {
     "no gzip": STREAM + b"Content-Encoding: gzip\r\n\r\n" + NOISE,
     "wrong handshake": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n" + NOISE,
     "deep JSON": JSON + b"[" * 100_000,
+    "huge numbers": JSON
+    + json.dumps({"headers": {}, "now": 10**400, "heartbeat": 10**400, "sseHeartbeat": -1}).encode(),
+    "events of no time": STREAM
+    + b"\r\n"
+    + b'data: {"producer": "probe", "client": "a", "sentAt": 1%s}\n\n' % (b"0" * 400) * 10,
+    "incomplete error": b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 1000\r\n\r\n<html>",
     "wrong types": JSON
     + json.dumps({"headers": {"a": 1}, "http": 5, "forwarding": 7, "heartbeat": "x"}).encode(),
     "no address": b"HTTP/1.1 302 Found\r\nLocation: http://[::bad/\r\nContent-Length: 0\r\n\r\n",
@@ -32,27 +39,16 @@ ANSWERS = {
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_garbage_is_reported(answer: str) -> None:
     """As the answer of a server, of one stream and of one WebSocket, in printable words."""
-    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        try:
-            await reader.read(100)
-            writer.write(ANSWERS[answer])
-            await writer.drain()
-        except OSError:
-            pass  # the client has seen enough
-        writer.close()
+        await reader.read(100)
+        writer.write(ANSWERS[answer])
+        await writer.drain()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with raw_server(serve) as port:
+        url = f"http://127.0.0.1:{port}"
         addresses = (url, f"{url}/stream", f"{url.replace('http', 'ws')}/socket")
         reports = await asyncio.gather(*(examine(address, idle=1) for address in addresses))
-    finally:
-        server.close()
-        for writer in writers:
-            writer.transport.abort()
     for report in reports:
         assert report.exit_code in (1, 2)
         for line in report.lines():

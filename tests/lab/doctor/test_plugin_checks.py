@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rtdemo import Check, Finding
-from rtdemo.lab.doctor import run as doctor
+from rtdemo.lab.doctor import plugin_checks as doctor
 from rtdemo.plugin_system.discovery import discover
 from rtdemo.plugin_system.manager import PluginManager
 from tests.docs.markdown import blocks

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from rtdemo.lab.doctor.causes import fold
 from rtdemo.lab.doctor.report import Begin, Report, Result
-from rtdemo.lab.doctor.run import _collapse
 
 
 def result(check: str, verdict: str, code: str, fix: str = "", because: str = "") -> Result:
@@ -13,7 +13,7 @@ def result(check: str, verdict: str, code: str, fix: str = "", because: str = ""
 
 def test_answer_that_each_check_gets_is_reported_once() -> None:
     """The others are not judged, and name the first one."""
-    found = _collapse(
+    found = fold(
         [result("page", "fail", "overloaded", "x"), result("SSE POST", "fail", "overloaded", "x")]
     )
     assert [(each.verdict, each.code, each.fix) for each in found] == [
@@ -25,7 +25,7 @@ def test_answer_that_each_check_gets_is_reported_once() -> None:
 
 def test_fix_is_printed_once() -> None:
     """Two faults that one directive mends are two lines with one fix."""
-    found = _collapse(
+    found = fold(
         [
             result("SSE idle", "fail", "sse-idle-cut", "x"),
             result("WebSocket idle", "fail", "ws-idle-cut", "x"),
@@ -36,7 +36,7 @@ def test_fix_is_printed_once() -> None:
 
 def test_refused_page_is_an_effect_of_the_rewritten_host() -> None:
     """The cause gets the verdict of the effect."""
-    found = _collapse(
+    found = fold(
         [
             result("headers", "warn", "host-rewritten", "x"),
             result("origin rule", "fail", "origin-own-refused"),
@@ -48,7 +48,7 @@ def test_refused_page_is_an_effect_of_the_rewritten_host() -> None:
 
 def test_check_that_is_not_judged_names_the_cause_at_last() -> None:
     """Not another check that is not judged itself."""
-    found = _collapse(
+    found = fold(
         [
             result("SSE events", "skip", "not-judged", because="SSE age"),
             result("SSE POST", "skip", "not-judged", because="SSE events"),

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from rtdemo.lab import address as addresses
 from rtdemo.lab.bench import machine
 from rtdemo.lab.storm.backoff import DEFAULTS
 from rtdemo.lab.storm.result import Storm, StormSettings
 from rtdemo.lab.storm.run import StormRun
+from rtdemo.protocol import address as addresses
 from tests.redis_server import free_port
 
 SETTLE_S = 0.1
@@ -69,6 +69,9 @@ class ScriptedServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:  # it was stopped after it accepted the connection
+            writer.transport.abort()
+            return
         self._writers.add(writer)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -136,5 +139,5 @@ async def run_storm(
     address = addresses.parse(f"http://127.0.0.1:{server.port}/stream")
     settings = StormSettings(clients, ("sse",), {"sse": rule}, seconds=seconds)
     storm = Storm("", address.origin, machine.environment(""), settings)
-    await StormRun(storm, address, server, lambda _line: None, lambda _line: None, SETTLE_S).run()
+    await StormRun(storm, address, server, lambda _line: None, SETTLE_S).run()
     return storm

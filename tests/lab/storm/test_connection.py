@@ -98,3 +98,23 @@ async def test_type_that_only_begins_like_an_event_stream_opens_none() -> None:
     found = stream.opened.result()
     assert found is not None
     assert found.reason == "200, but no event stream"
+
+
+@pytest.mark.parametrize("events", [0, 2])
+async def test_body_ends_at_its_length(events: int) -> None:
+    """A browser's EventSource reconnects then, whether the connection closes or not."""
+    stream, written, received = attempt("sse")
+    body = b"data: {}\n\n" * events
+    head = OPENED["sse"].replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % len(body))
+    stream.data_received(head + body)
+    assert (received, stream.opened.result(), stream.ended.done()) == ([b"{}"] * events, None, True)
+    assert written.is_aborted
+
+
+async def test_server_that_speaks_no_http_fails_at_its_first_bytes() -> None:
+    """It may send no end of a head, and an attempt has better things to wait for."""
+    stream, _, _ = attempt("sse")
+    stream.data_received(b"220 mail")
+    found = stream.opened.result()
+    assert found is not None
+    assert found.reason == "does not speak HTTP/1.1"

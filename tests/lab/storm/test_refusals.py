@@ -17,11 +17,11 @@ import pytest
 
 from rtdemo.cli.storm import storm
 from rtdemo.errors import RtdemoError
-from rtdemo.lab.address import parse
 from rtdemo.lab.bench.machine import Environment
 from rtdemo.lab.storm.result import Storm, StormSettings
 from rtdemo.lab.storm.run import StormRun
 from rtdemo.lab.storm.server_process import RunningProcess, kill_rest
+from rtdemo.protocol.address import parse
 from tests.redis_server import free_port
 
 PORT = free_port()
@@ -81,6 +81,12 @@ def test_process_that_does_not_listen_on_the_port(listening: int, stranger: int)
         in sentence
     )
     assert "neither" in refusal(f"http://127.0.0.1:{free_port()}", "--pid", listening)
+
+
+def test_process_that_listens_at_another_address(listening: int) -> None:
+    """It has the port, but no client of the URL reaches it."""
+    sentence = refusal(f"http://127.0.0.2:{PORT}", "--pid", listening)
+    assert f"listens on port {PORT}, but not at 127.0.0.2; give its own address" in sentence
 
 
 def test_proxy_before_the_server(listening: int, stranger: int) -> None:
@@ -184,7 +190,7 @@ async def test_server_is_closed_even_if_storm_fails_at_its_end(monkeypatch: pyte
     server.description = "a server"
     settings = StormSettings(clients=1, transports=("sse",), backoffs={"sse": "page"})
     found = Storm("", URL, Environment("0", "3", "here", 2, ""), settings)
-    run = StormRun(found, parse(URL), server, lambda _: None, lambda _: None)
+    run = StormRun(found, parse(URL), server, lambda _: None)
     with pytest.raises(asyncio.CancelledError):
         await run.run()
     assert server.is_closed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from rtdemo.lab.http2 import Head
+from rtdemo.lab.http2_exchange import Head
 from rtdemo.lab.token_stream.recording import Ending, Recording
 from rtdemo.lab.token_stream.request import new_request
 from rtdemo.lab.token_stream.way import Name, Way

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
@@ -21,6 +21,7 @@ from rtdemo.errors import AddressError
 from rtdemo.lab.token_stream import client, recording
 from rtdemo.lab.token_stream.request import new_request
 from tests.lab.token_stream.examination import body_of, examine
+from tests.raw_server import Handler, raw_server
 
 PATH = "/v1/chat/completions"
 SHORT = {"tokens": 40, "every_ms": 10, "first_ms": 20}
@@ -186,11 +187,8 @@ async def test_broken_server_is_a_finding(kind: str) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65536)
         writer.write(GARBAGE[kind])
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with raw_server(answer) as port:
         report = await examine(f"http://127.0.0.1:{port}/v1", None, b"{}")
     lines = [line.plain for line in report.lines()]
     assert report.exit_code == 1
@@ -199,20 +197,18 @@ async def test_broken_server_is_a_finding(kind: str) -> None:
     assert "\x1b" not in report.json()
 
 
-async def ending_of(
-    handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-) -> str:
+async def ending_of(handler: Handler) -> str:
     """Return how the answer of a server ended; wait until its handler did."""
     has_ended = asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
+        try:
             await handler(reader, writer)
-        writer.close()
-        has_ended.set()
+        finally:
+            has_ended.set()
 
-    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with raw_server(handle) as port:
+        url = f"http://127.0.0.1:{port}/"
         ending = (await client.ask(new_request(url, {}, b"{}"), "1.1")).ending
         await has_ended.wait()
     return ending

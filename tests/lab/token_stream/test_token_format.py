@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdemo.lab.event_stream import Event
 from rtdemo.lab.token_stream.token_format import Item, new_reader, read
+from rtdemo.protocol.event_stream import Event
 
 TOKENS = {
     "OpenAI chat": {"choices": [{"delta": {"content": "a"}, "finish_reason": None}]},

@@ -343,3 +343,51 @@ def test_empty_stream_has_a_verdict() -> None:
     """Only the end, or nothing at all."""
     for arrived in ([], [(0.1, END)], [(0.1, token()[:40])]):
         assert conclude([way("url", recording(arrived))], DIRECT).findings
+
+
+def shifted(*late_s: float) -> Way:
+    """Return a way whose answers are later by these times."""
+    return way("url", *(recording([(at + late, data) for at, data in SENT]) for late in late_s))
+
+
+def test_first_tokens_that_vary_may_be_late_by_chance() -> None:
+    """All three of one side are later once in twenty runs, if both sides vary alike."""
+    varying = [recording([(at + late, data) for at, data in SENT]) for late in (0.0, 0.3, 0.6)]
+    direct = way("direct", *varying)
+    assert concluded(shifted(0.9, 1.0, 1.1), direct).code == "tokens-flow"
+    assert concluded(shifted(1.5, 1.6, 1.7), direct).code == "first-token-late"
+
+
+def test_direct_answers_without_a_token_show_no_lateness() -> None:
+    """They end without one, and nothing is late beside them."""
+    empty = recording([(0.1, END)])
+    found = conclude([way("url", recording(SENT))], way("direct", empty)).findings
+    assert "first-token-late" not in {finding.code for finding in found}
+
+
+def test_worse_of_two_versions_decides() -> None:
+    """Over HTTP/1.1 tokens wait for 20 ms, which is a warning, and over HTTP/2 for 100 ms."""
+    short = recording(through_timer(SENT, 0.04))
+    long = recording(through_timer(stream(tokens=200, every_s=0.01, batch=1), 0.2))
+    for first, second in ((short, long), (long, short)):
+        found = conclude([way("url", first), way("url", second, version="2")], None).findings
+        assert found[0].verdict == max((f.verdict for f in found), key=["ok", "warn", "fail"].index)
+    held = recording(through_buffer(SENT, 2048)), recording(through_buffer(SENT, 8192))
+    assert {f.verdict for f in conclude([way("url", one) for one in held], DIRECT).findings} <= {
+        *("warn", "fail")
+    }
+
+
+def test_even_pauses_on_a_busy_machine_need_the_direct_answers() -> None:
+    """They may be those of its scheduler; if the direct answers lack them, they are the proxy's."""
+    url = way("url", recording(through_timer(SENT, 0.1)))
+    assert concluded(url, None).code.startswith("tokens-clumped")
+    assert conclude([url], None, is_busy=True).findings[0].code == "machine-busy"
+    assert conclude([url], DIRECT, is_busy=True).findings[0].code.startswith("tokens-clumped")
+
+
+def test_event_stream_without_a_byte_has_no_token() -> None:
+    """It is a stream, so `"stream": true` is no advice."""
+    finding = concluded(way("url", recording([])), None)
+    assert (finding.code, finding.verdict) == ("no-tokens", "fail")
+    assert "0 bytes" in finding.seen

@@ -135,7 +135,7 @@ CHECKS = (
     Check(
         "retry-digits",
         "retry",
-        "MUST",
+        "SHOULD",
         html("9.2.6"),
         "retry is a number of milliseconds in ASCII digits; clients drop any other value.",
         "Write milliseconds without a unit, sign, point or space, such as `retry: 3000`.",

@@ -102,7 +102,7 @@ CHECKS = (
     Check(
         "id-no-null",
         "ids",
-        "MUST",
+        "SHOULD",
         html("9.2.6"),
         "No id contains U+0000 NULL; clients drop such an id.",
         "Remove NUL characters from ids.",

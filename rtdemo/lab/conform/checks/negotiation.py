@@ -130,7 +130,7 @@ def _gzip_valid(exchange: Exchange) -> Outcome:
     try:
         pieces = gunzip(exchange.response)
     except ValueError as error:
-        return missed(f"the body cannot be decoded: {error}")
+        return missed(f"the body {error}")
     return met(f"{sum(len(piece.data) for piece in pieces)} bytes decoded")
 
 
@@ -145,7 +145,7 @@ def _gzip_flushed(evidence: Evidence) -> Outcome:
     try:
         lines = split(gunzip(exchange.response))
     except ValueError as error:
-        return untested(f"the body cannot be decoded: {error}")
+        return untested(f"the body {error}")
     seen = f"{len(lines.events)} events compressed, {len(expected)} without compression"
     if not lines.events:
         return missed(f"{seen}, in {exchange.seconds:.0f} s")

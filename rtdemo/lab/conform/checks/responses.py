@@ -212,9 +212,9 @@ CHECKS = (
     Check(
         "http-version",
         "response",
-        "SHOULD",
+        "advice",
         rfc(9110, "6.2"),
-        "A request by HTTP/1.1 is answered by HTTP/1.1.",
+        "A request by HTTP/1.1 is answered by HTTP/1.1, unless the server speaks only HTTP/1.0.",
         "Answer with HTTP/1.1; look for a setting of the server, or of a proxy before it.",
         _version,
     ),

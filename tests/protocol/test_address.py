@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtdemo.errors import AddressError
-from rtdemo.lab import address
+from rtdemo.protocol import address
 
 
 @pytest.mark.parametrize("given", ["http://h:3000", "http://h:3000/", "h:3000", "http://h:3000/#x"])

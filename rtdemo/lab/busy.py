@@ -1,8 +1,10 @@
-"""Whether this machine is too busy to see when tokens arrive."""
+"""Whether this machine is too busy to see when bytes arrive."""
 
 from __future__ import annotations
 
 import asyncio
+
+from rtdemo.timing.histogram import Latencies
 
 PERIOD_S = 0.01
 """Seconds between two looks."""
@@ -15,10 +17,11 @@ class BusyWatch:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._started = self._due = self._loop.time()
+        self._started = self._loop.time()
+        self._due = self._started + PERIOD_S
         self._late_s = 0.0
-        self._timer = self._loop.call_later(PERIOD_S, self._look)
-        self._due += PERIOD_S
+        self._delays = Latencies()
+        self._timer = self._loop.call_at(self._due, self._look)
 
     @property
     def is_busy(self) -> bool:
@@ -26,12 +29,19 @@ class BusyWatch:
         elapsed_s = max(self._loop.time() - self._started, PERIOD_S)
         return self._late_s > BUSY_SHARE * elapsed_s
 
+    @property
+    def usual_delay_s(self) -> float:
+        """How late a look was in half of the cases, in seconds."""
+        return self._delays.percentile(50) or 0.0
+
     def stop(self) -> None:
         """Stop to measure."""
         self._timer.cancel()
 
     def _look(self) -> None:
         at = self._loop.time()
-        self._late_s += max(at - self._due, 0.0)
+        late_s = max(at - self._due, 0.0)
+        self._late_s += late_s
+        self._delays.record(late_s)
         self._due = at + PERIOD_S
         self._timer = self._loop.call_at(self._due, self._look)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdemo.lab.event_stream import MAX_EVENT_BYTES, Event, EventParser
+from rtdemo.protocol.event_stream import MAX_EVENT_BYTES, Event, EventParser
 
 
 def parse(*pieces: bytes) -> list[Event]:

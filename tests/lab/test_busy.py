@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from rtdemo.lab.token_stream.busy import PERIOD_S, BusyWatch
+from rtdemo.lab.busy import PERIOD_S, BusyWatch
 
 
 async def test_blocked_loop_is_busy() -> None:
@@ -16,6 +16,7 @@ async def test_blocked_loop_is_busy() -> None:
         await asyncio.sleep(0)
     watch.stop()
     assert watch.is_busy
+    assert watch.usual_delay_s > PERIOD_S
 
 
 async def test_watch_that_was_just_started_is_not() -> None:

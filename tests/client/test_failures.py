@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtdemo.lab.follow import refusal_error
+from rtdemo.client.failures import refusal_error
 
 URL = "https://here.test/api/sse"
 HTML = "<html>\n<h1>Bad gateway</h1>"
@@ -15,7 +15,7 @@ HTML = "<html>\n<h1>Bad gateway</h1>"
     [
         (500, "login failed; see the server log\n", "answered 500: login failed; see the server log"),
         (403, "not you\n", "answered 403: not you; see the server log"),
-        (401, "log in", "answered 401: log in; give a login token with --token"),
+        (401, "log in", "answered 401: log in; give a login token with --token or token="),
         (502, HTML, "answered 502: <html> <h1>Bad gateway</h1>; see the server log"),
         (404, "", "answered 404; see the server log"),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 
-from rtdemo.lab.address import Address
+from rtdemo.protocol.address import Address
 
 
 def middlewares(address: Address) -> Sequence[ClientMiddlewareType]:
@@ -16,8 +16,6 @@ def middlewares(address: Address) -> Sequence[ClientMiddlewareType]:
         address: of the server, with the headers. Requests to another host or port, such as after a
             redirect, or to it without TLS, do not have them.
     """
-    if not address.headers:
-        return ()
 
     async def add_headers(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         url = request.url

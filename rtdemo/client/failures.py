@@ -1,0 +1,170 @@
+"""What the network and HTTP report, as errors that say what to do."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+
+import aiohttp
+
+from rtdemo.errors import (
+    LoginError,
+    NoStreamError,
+    NotSentError,
+    RefusedError,
+    ServerError,
+    UnreachableError,
+    network_reason,
+    one_line,
+    printable,
+)
+
+LOGIN_STATUSES = (401,)
+"""HTTP statuses of a server that needs a login."""
+NEW_TOKEN = "give a new login token with --token or token="  # noqa: S105 - a sentence
+"""What to do after a token has expired."""
+NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
+"""What opening and reading a connection may raise."""
+TOKEN_EXPIRED = "token expired"  # noqa: S105 - a reason
+"""The server's reason when a login expires."""
+_SEE_LOG = "see the server log"
+_GIVE_TOKEN = "give a login token with --token or token="  # noqa: S105 - a sentence
+_RIGHT_ADDRESS = "is it the right address?"
+_RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
+"""HTTP statuses after which another try may succeed."""
+_FINAL_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
+"""WebSocket close codes after which another try would fail, too (RFC 6455 section 7.4.1)."""
+_POLICY = 1008
+_UNKNOWN_CLIENT = 404
+_MAX_WORDS = 300
+"""Characters of an answer that explain a refusal."""
+_MAX_RETRY_AFTER_DIGITS = 6
+"""Longer numbers are ignored: they are over eleven days."""
+
+
+def to_server_error(url: str, error: Exception) -> ServerError:
+    """Return an error of the network as an error with the next step for the user.
+
+    Arguments:
+        url: of the request.
+        error: of aiohttp, ssl or the socket.
+    """
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        return _handshake_error(url, error)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+        fix = "name the certificate of its authority in SSL_CERT_FILE"
+        problem = f"has a certificate that is not trusted: {network_reason(error)}"
+        return UnreachableError(url, problem, fix)
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        scheme, _, rest = url.partition(":")
+        fix = f"if it does not use TLS, give {scheme.removesuffix('s')}:{rest}"
+        return UnreachableError(url, f"fails at TLS: {network_reason(error)}", fix)
+    if isinstance(error, TimeoutError):
+        return NoStreamError(url, "does not respond", _RIGHT_ADDRESS, retryable=True)
+    # Without a TCP connection, the other transport would not open either.
+    kind = UnreachableError if isinstance(error, aiohttp.ClientConnectorError) else NoStreamError
+    problem = f"cannot be reached: {network_reason(error)}"
+    return kind(url, problem, "is the server running?", retryable=True)
+
+
+def _handshake_error(url: str, error: aiohttp.WSServerHandshakeError) -> ServerError:
+    if error.status == 101:
+        problem = f"did not open a WebSocket: {error.message}"
+        return NoStreamError(url, problem, _RIGHT_ADDRESS, retryable=True)
+    return refusal_error(url, error.status, error.message, error.headers or {})
+
+
+def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) -> RefusedError:
+    """Return an HTTP error status as an error that allows another try if that may succeed.
+
+    Arguments:
+        url: of the request.
+        status: of the response.
+        body: text of the response.
+        headers: of the response.
+    """
+    words = printable(" ".join(body.split())[:_MAX_WORDS])
+    problem = f"answered {status}" + (f": {words}" if words else "")
+    is_login = status in LOGIN_STATUSES
+    fix = _GIVE_TOKEN if is_login else _SEE_LOG
+    if words.endswith(fix):
+        fix = ""
+    kind = LoginError if is_login else RefusedError
+    retryable = status in _RETRY_STATUSES
+    later = _seconds(headers.get("Retry-After", "")) if retryable else None
+    return kind(url, problem, fix, retryable=retryable, retry_after=later, status=status)
+
+
+def _seconds(text: str) -> float | None:
+    is_known = text.isdecimal() and text.isascii() and len(text) <= _MAX_RETRY_AFTER_DIGITS
+    return float(text) if is_known else None
+
+
+def close_error(url: str, code: int, reason: str) -> ServerError:
+    """Return the end of a WebSocket as an error.
+
+    Arguments:
+        url: of the WebSocket.
+        code: of the close frame; 1006 without one.
+        reason: of the close frame.
+    """
+    problem = f"ended the connection with code {code}"
+    if code == _POLICY and reason == TOKEN_EXPIRED:
+        return expired_error(url)
+    if code not in _FINAL_CLOSE_CODES:
+        return ServerError(url, problem, _SEE_LOG, retryable=True)
+    words = printable(" ".join(reason.split()))
+    fix = "send less" if code == _POLICY else _SEE_LOG
+    return RefusedError(url, problem + (f": {words}" if words else ""), fix, status=code)
+
+
+def expired_error(url: str) -> LoginError:
+    """Return the end of a connection whose login has expired."""
+    return LoginError(url, f"ended the connection: {TOKEN_EXPIRED}", NEW_TOKEN, status=401)
+
+
+def no_stream_error(url: str, content_type: str) -> NoStreamError:
+    """Return an answer that is not an event stream as an error."""
+    problem = f"sends {printable(content_type)}, which is not an event stream"
+    return NoStreamError(url, problem, _RIGHT_ADDRESS, retryable=True)
+
+
+def broken_error(url: str, error: BaseException) -> ServerError:
+    """Return bytes that are no WebSocket frames as an error."""
+    return ServerError(url, f"broke the protocol: {one_line(error)}", _SEE_LOG, retryable=True)
+
+
+def not_sent_error(url: str, status: int, body: str, headers: Mapping[str, str]) -> NotSentError:
+    """Return an answer to a text that was posted as an error.
+
+    Arguments:
+        url: of the request.
+        status: of the response.
+        body: text of the response.
+        headers: of the response.
+    """
+    refusal = refusal_error(url, status, body, headers)
+    # Without its stream the server does not know the client; the next connection has another id.
+    retryable = refusal.retryable or status == _UNKNOWN_CLIENT
+    return NotSentError(url, refusal.problem, refusal.fix, retryable, refusal.retry_after)
+
+
+def cut_error(url: str, error: BaseException) -> ServerError:
+    """Return the end of an open connection in the middle of anything as an error.
+
+    Arguments:
+        url: of the stream.
+        error: of the network, or of the parser.
+    """
+    words = "" if isinstance(error, aiohttp.ClientError) else f": {network_reason(error)}"
+    return ServerError(url, f"cut the connection{words}", _SEE_LOG, retryable=True)
+
+
+def ended_error(url: str) -> ServerError:
+    """Return the end of an event stream as an error."""
+    return ServerError(url, "ended the stream", _SEE_LOG, retryable=True)
+
+
+def silent_error(url: str, seconds: float) -> NoStreamError:
+    """Return a silence in which something should have arrived as an error."""
+    return NoStreamError(url, f"has sent nothing for {seconds:.0f} s", _RIGHT_ADDRESS, retryable=True)

@@ -1,0 +1,224 @@
+"""Receive from one server over as many connections as necessary."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+import aiohttp
+
+from rtdemo.client import failures
+from rtdemo.client.choice import TransportChoice
+from rtdemo.client.connection import OPENERS, Connection, Received, Request
+from rtdemo.client.credentials import Credentials
+from rtdemo.client.inbox import Inbox
+from rtdemo.client.ledger import Ledger
+from rtdemo.client.message import parse
+from rtdemo.client.waits import MAX_ASKED_S, Waits, asked_s
+from rtdemo.errors import LoginError, ServerError
+from rtdemo.protocol.address import Address
+from rtdemo.protocol.client import LABELS, Transport
+
+MAX_POSITION_CHARACTERS = 1000
+"""Characters of the longest position that is sent back to a server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a client asks for, and how.
+
+    Arguments:
+        address: of the server.
+        headers: those of the address. Each connection's token is written into them.
+        transports: that may be used, in order of preference.
+        query: of each connection: producers, and the past for a new client.
+        heartbeat: parameter that asks for heartbeats; none for another server than rtdemo.
+        credentials: login of each connection.
+        with_welcome: whether the program gets the welcomes too.
+        waits_for_server: whether the first connection is tried as often as a later one.
+        report: takes one sentence about each lost connection.
+        waits: times in seconds.
+    """
+
+    address: Address
+    headers: dict[str, str]
+    transports: tuple[Transport, ...]
+    query: Mapping[str, str | None]
+    heartbeat: Mapping[str, str]
+    credentials: Credentials
+    with_welcome: bool
+    waits_for_server: bool
+    report: Callable[[str], object]
+    waits: Waits
+
+
+class Reconnecting:
+    """Fill an inbox with the messages of a server, until cancelled or an error is final.
+
+    Arguments:
+        http: makes the connections; without a total timeout.
+        options: what to ask for.
+        position: after which the first connection continues; empty for a new client.
+
+    Attributes:
+        inbox: messages for the program.
+        ledger: counts them.
+        choice: the transport.
+        opened: done once the first connection is open; has the error if none opens.
+        ready: set while a text can be sent.
+        connection: that is open now; None for none.
+        client: id of this connection's client; empty before the welcome.
+        position: after which the next connection continues; empty for a new client.
+    """
+
+    def __init__(self, http: aiohttp.ClientSession, options: Options, position: str) -> None:
+        self.inbox = Inbox()
+        self.ledger = Ledger()
+        self.choice = TransportChoice(options.transports)
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ready = asyncio.Event()
+        self.connection: Connection | None = None
+        self.client = ""
+        self.position = position
+        self._http = http
+        self._options = options
+        self._failures = 0
+        self._had_messages = False
+        self._has_heartbeats = False
+        self._retry_s = 0.0
+
+    async def run(self) -> None:
+        """Receive until cancelled, or until an error that no further try can mend."""
+        try:
+            await self._run()
+        except Exception as error:
+            if self.opened.done():
+                self.inbox.end(error)
+            else:
+                self.opened.set_exception(error)
+
+    async def _run(self) -> NoReturn:
+        while True:
+            error = await self._connect()
+            if self.choice.ended(error, self._had_messages):
+                label = LABELS[self.choice.current]
+                self._options.report(f"{error.url} {error.problem}; trying {label}")
+                continue
+            if self._is_final(error):
+                raise error
+            await self._pause(error)
+
+    def _is_final(self, error: ServerError) -> bool:
+        """Return whether no further try is made."""
+        if isinstance(error, LoginError) and self._had_messages and self._options.credentials.can_renew:
+            return False
+        if not error.retryable:
+            return True
+        is_first = not self.opened.done()
+        return is_first and error.retry_after is None and not self._options.waits_for_server
+
+    async def _pause(self, error: ServerError) -> None:
+        waits = self._options.waits
+        if error.retry_after is not None:
+            delay = asked_s(error.retry_after, random.random)
+        else:
+            delay = waits.backoff_s(self._failures, random.random)
+        if self.choice.current == "sse":
+            delay = max(delay, self._retry_s)
+        self._failures += 1
+        self._options.report(f"{error.url} {error.problem}; reconnecting in {delay:.1f} s")
+        await asyncio.sleep(delay)
+
+    async def _connect(self) -> ServerError:
+        """Open a connection and receive until it ends; return why."""
+        self._had_messages = self._has_heartbeats = False
+        request = await self._request()
+        was_open = False
+        try:
+            async with OPENERS[self.choice.current](self._http, request) as connection:
+                was_open = True
+                self._opened(connection)
+                try:
+                    await self._receive_all(connection)
+                finally:
+                    self._closed(connection)
+        except failures.NETWORK_ERRORS as error:
+            explain = failures.cut_error if was_open else failures.to_server_error
+            return explain(request.url, error)
+        except ServerError as error:
+            return error
+
+    async def _request(self) -> Request:
+        options, address = self._options, self._options.address
+        options.headers.update(await options.credentials.header())
+        position = self.position
+        return Request(
+            url=address.stream(self.choice.current, options.query),
+            hidden={**options.heartbeat, **await options.credentials.query()},
+            position=position if len(position) <= MAX_POSITION_CHARACTERS else "",
+            messages_url=address.url("/api/messages") if address.is_whole else None,
+            seconds=options.waits.attempt,
+        )
+
+    def _opened(self, connection: Connection) -> None:
+        self.connection = connection
+        self.ledger.opened()
+        if self.choice.current == "websocket" or not self._options.address.is_whole:
+            self.ready.set()
+        if not self.opened.done():
+            self.opened.set_result(None)
+
+    def _closed(self, connection: Connection) -> None:
+        self.connection = None
+        self.client = ""
+        self.ready.clear()
+        if connection.retry_s is not None:
+            self._retry_s = min(connection.retry_s, MAX_ASKED_S)
+
+    async def _receive_all(self, connection: Connection) -> NoReturn:
+        mute_at = asyncio.get_running_loop().time() + self._options.waits.mute
+        while True:
+            seconds = self._longest_silence()
+            limit = asyncio.timeout_at(mute_at) if seconds is None else asyncio.timeout(seconds)
+            try:
+                async with limit:
+                    received = await connection.receive()
+            except TimeoutError as error:
+                silence = self._options.waits.mute if seconds is None else seconds
+                raise failures.silent_error(connection.url, silence) from error
+            for one in received:
+                await self._take(one)
+
+    def _longest_silence(self) -> float | None:
+        """Return the seconds after which silence ends a connection; None until the first message."""
+        waits = self._options.waits
+        if self._has_heartbeats:
+            return waits.dead
+        return waits.silence if self._had_messages or not self._options.address.is_whole else None
+
+    async def _take(self, received: Received) -> None:
+        message = parse(received.text)
+        self._failures = 0
+        if not self._had_messages:
+            self._had_messages = True
+            self.choice.worked()
+        if message.id is not None:
+            self.position = message.id
+        elif received.position is not None:
+            self.position = received.position
+        if message.is_heartbeat or message.is_position:
+            self._has_heartbeats |= message.is_heartbeat
+            return
+        self.ledger.enter(message)
+        if message.client is not None:
+            self._welcomed(message.client)
+            if not self._options.with_welcome:
+                return
+        await self.inbox.put(message, self.position)
+
+    def _welcomed(self, client: str) -> None:
+        self.client = client
+        self.ready.set()

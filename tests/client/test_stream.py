@@ -1,0 +1,328 @@
+"""`rtdemo.client.connect` on a real server, over both transports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+import httpx
+import pytest
+
+from rtdemo import client
+from rtdemo.client.inbox import MAX_WAITING_CHARACTERS
+from rtdemo.client.stream import Stream
+from rtdemo.client.waits import Waits
+from rtdemo.protocol.close_reasons import Reason
+from rtdemo.server.server import Server
+from rtdemo.testing import VirtualClock
+from tests.client.misbehaving import Peer, misbehaving, news
+from tests.conftest import Start
+from tests.web.login_tokens import SECRET, bearer, token
+
+FAST = Waits(first_retry=0.02, max_retry=0.05)
+
+
+def connect(url: str, transport: str = "auto", **options: object) -> Stream:
+    """Connect; lost connections are opened again soon."""
+    return client.connect(url, transport=transport, **{"waits": FAST, **options})  # type: ignore[arg-type]  # as given
+
+
+async def publish(server: Server, *texts: object, producer: str = "news") -> None:
+    async with httpx.AsyncClient() as http:
+        body = [{"value": text, "producer": producer} for text in texts]
+        (await http.post(f"{server.web_url}/api/publish", json=body)).raise_for_status()
+
+
+def cut(server: Server, stream: Stream) -> None:
+    """End the connection of a stream."""
+    connection = server.hub.find(stream.client)
+    assert connection is not None
+    connection.end(Reason.CONNECTION_LOST)
+
+
+async def values(stream: Stream, number: int) -> list[object]:
+    """Return the next values that were published."""
+    found: list[object] = []
+    async with asyncio.timeout(20):
+        async for message in stream:
+            if message.producer == "news":
+                found.append(message.value)
+            if len(found) == number:
+                break
+    return found
+
+
+async def test_messages_have_the_fields_of_the_protocol(server: Server, transport: str) -> None:
+    """Without the welcome and the heartbeats, of which a program has no use."""
+    async with connect(server.web_url, transport) as stream:
+        await publish(server, {"temperature": 21.5})
+        message = await anext(stream)
+    assert (message.producer, message.value, message.seq) == ("news", {"temperature": 21.5}, 1)
+    assert message.message == '{"temperature":21.5}'
+    assert message.id == stream.position
+    assert message.sent_at > 0
+    assert (stream.ledger.received, stream.transport) == (1, transport)
+
+
+async def test_welcomes_arrive_where_they_are_wanted(server: Server, transport: str) -> None:
+    """`rtdemo tail` prints them."""
+    async with connect(server.web_url, transport, with_welcome=True) as stream:
+        assert (await anext(stream)).client == stream.client
+
+
+async def test_a_lost_connection_resumes_without_a_gap(server: Server, transport: str) -> None:
+    """What was published meanwhile arrives once, and one sentence says what happened."""
+    sentences: list[str] = []
+    async with connect(server.web_url, transport, report=sentences.append) as stream:
+        await publish(server, 1)
+        assert await values(stream, 1) == [1]
+        cut(server, stream)
+        await publish(server, 2, 3)
+        assert await values(stream, 2) == [2, 3]
+    assert (stream.ledger.missing, stream.ledger.repeated) == (0, 0)
+    assert len(sentences) == 1
+    assert "reconnecting in" in sentences[0]
+
+
+async def test_producers_past_and_position_are_asked_for(start: Start, transport: str) -> None:
+    """A later run continues where an earlier one was."""
+    server = await start(publish_names=("news", "other"))
+    await publish(server, 0, producer="other")
+    await publish(server, 1, 2)
+    async with connect(server.web_url, transport, producers=["news"], rewind="10m") as stream:
+        assert await values(stream, 1) == [1]
+        # 2 has arrived, but the program has not taken it.
+        position = stream.position
+    async with connect(server.web_url, transport, producers="news", after=position) as stream:
+        await publish(server, 3, producer="other")
+        await publish(server, 4)
+        assert await values(stream, 2) == [2, 4]
+    async with connect(server.web_url, transport, latest=True) as stream:
+        found = [(await anext(stream)).value for _ in range(2)]
+    assert sorted(map(str, found)) == ["3", "4"]
+
+
+async def test_a_text_is_sent_and_answered(server: Server, transport: str) -> None:
+    """Right after `connect`, before the welcome; and after a lost connection."""
+    async with connect(server.web_url, transport, producers=["echo"]) as stream:
+        await stream.send("hello")
+        assert (await anext(stream)).message == "Echo: hello"
+        cut(server, stream)
+        while stream.is_connected:
+            await asyncio.sleep(0.01)
+        await stream.send("again")
+        assert (await anext(stream)).message == "Echo: again"
+
+
+async def test_a_text_over_the_limit_is_not_sent(server: Server, transport: str) -> None:
+    """The connection stays open: over WebSocket the server would end it."""
+    async with connect(server.web_url, transport) as stream:
+        with pytest.raises(client.NotSentError, match="64 KiB"):
+            await stream.send("ü" * 33_000)
+        await publish(server, 1)
+        assert await values(stream, 1) == [1]
+
+
+async def test_a_text_that_the_server_refuses_is_reported(start: Start) -> None:
+    """With the server's line, and whether to try again."""
+    server = await start(texts_per_connection=1.0)
+    async with connect(server.web_url, "sse") as stream:
+        with pytest.raises(client.NotSentError, match="429") as caught:
+            for _ in range(100):
+                await stream.send("hello")
+    assert caught.value.retryable
+    assert caught.value.retry_after
+
+
+async def test_a_wait_that_is_cancelled_loses_no_message(server: Server, transport: str) -> None:
+    """`asyncio.timeout` around one message is safe."""
+    async with connect(server.web_url, transport) as stream:
+        for number in range(20):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.001):
+                    await anext(stream)
+            await publish(server, number)
+            assert await values(stream, 1) == [number]
+    assert stream.ledger.received == 20
+
+
+async def test_no_task_is_left(server: Server, transport: str) -> None:
+    """Whether the program ends it, is cancelled, or fails."""
+    before = asyncio.all_tasks()
+
+    async def receive(end: Callable[[], Awaitable[object]]) -> None:
+        async with connect(server.web_url, transport):
+            await end()
+
+    async def fail() -> None:
+        raise KeyError("of the program")
+
+    await receive(lambda: asyncio.sleep(0))
+    with pytest.raises(KeyError):
+        await receive(fail)
+    task = asyncio.create_task(receive(asyncio.Event().wait))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert {task for task in asyncio.all_tasks() - before if "Reconnecting" in repr(task)} == set()
+    assert server.hub.connections == [] or await emptied(server)
+
+
+async def emptied(server: Server) -> bool:
+    """Wait until no client is connected."""
+    async with asyncio.timeout(10):
+        while list(server.hub.connections):
+            await asyncio.sleep(0.01)
+    return True
+
+
+async def test_iteration_ends_with_the_stream(server: Server) -> None:
+    """Further messages do not arrive, and that is no error."""
+    async with connect(server.web_url) as stream:
+        pass
+    assert [message async for message in stream] == []
+    with pytest.raises(RuntimeError, match="call connect again"):
+        await stream.__aenter__()
+
+
+async def test_a_slow_program_bounds_memory(transport: str) -> None:
+    """The socket is not read while 1 MiB waits; nothing is lost when the program goes on."""
+    sent = 0
+
+    async def flood(peer: Peer) -> None:
+        nonlocal sent
+        await peer.accept()
+        for number in count(1):
+            await peer.say("x" * 50_000, number)
+            sent += 1
+
+    async with misbehaving(flood) as server, connect(server.url, transport) as stream:
+        before = -1
+        while sent != before:
+            before = sent
+            await asyncio.sleep(0.2)
+        taken = [(await anext(stream)).seq for _ in range(50)]
+        assert taken == list(range(1, 51))
+    # Kernel buffers have a few MiB.
+    assert MAX_WAITING_CHARACTERS / 50_000 < sent < 500
+
+
+async def test_a_server_that_comes_later_is_waited_for(server: Server, unused_tcp_port: int) -> None:
+    """Without that wish, the first connection raises: most often the address is wrong."""
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    with pytest.raises(client.UnreachableError, match="is the server running"):
+        async with connect(url):
+            pass
+    sentences: list[str] = []
+    task = asyncio.create_task(entered(connect(url, wait_for_server=True, report=sentences.append)))
+    while not sentences:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait({task})
+    assert "reconnecting in" in sentences[0]
+
+
+async def entered(stream: Stream) -> None:
+    async with stream:
+        pass
+
+
+async def test_a_token_is_sent_and_renewed(start: Start, clock: VirtualClock, transport: str) -> None:
+    """A function that returns a token is called for each connection, also after one has expired."""
+    server = await start(secret=SECRET)
+    given: list[str] = []
+
+    def renew() -> str:
+        given.append(token(seconds=60))
+        return given[-1]
+
+    async with connect(server.web_url, transport, token=renew, report=lambda _: None) as stream:
+        await publish(server, 1)
+        assert await values(stream, 1) == [1]
+        clock.advance(70)
+        clock.advance(0)
+        await publish(server, 2)
+        assert await values(stream, 1) == [2]
+    assert len(given) == 2
+
+
+async def test_a_login_that_is_refused_raises(start: Start, transport: str) -> None:
+    """With the server's line; a function is not called for ever."""
+    server = await start(secret=SECRET)
+    calls = count()
+
+    def wrong() -> str:
+        return f"wrong{next(calls)}"
+
+    with pytest.raises(client.LoginError, match="401"):
+        async with connect(server.web_url, transport, token=wrong):
+            pass
+    assert next(calls) == 1
+
+
+async def test_a_ticket_opens_each_connection(start: Start, transport: str) -> None:
+    """A program that has no token gets tickets from one that has."""
+    server = await start(secret=SECRET)
+
+    async def ticket() -> str:
+        async with httpx.AsyncClient(headers=bearer(token())) as http:
+            return str((await http.post(f"{server.web_url}/api/ticket")).json()["ticket"])
+
+    async with connect(server.web_url, transport, ticket=ticket, report=lambda _: None) as stream:
+        await publish(server, 1)
+        assert await values(stream, 1) == [1]
+        cut(server, stream)
+        await publish(server, 2)
+        assert await values(stream, 1) == [2]
+
+
+async def test_headers_go_to_their_server_alone() -> None:
+    """Not to another one to which it redirects: they may hold a secret."""
+    heads: list[object] = []
+
+    async def elsewhere(peer: Peer) -> None:
+        heads.append(peer._head.get("x-key"))
+        await peer.accept()
+        await peer.stay()
+
+    async with misbehaving(elsewhere) as other:
+
+        async def redirect(peer: Peer) -> None:
+            heads.append(peer._head.get("x-key"))
+            await peer.refuse("307 Temporary Redirect", "there", f"Location: {other.url}/api/sse\r\n")
+
+        async with misbehaving(redirect) as server, connect(server.url, "sse", headers={"X-Key": "k"}):
+            pass
+    assert heads == ["k", None]
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "words"),
+    [
+        ("ftp://x", {}, "has the scheme"),
+        ("ws://127.0.0.1:1", {"transport": "sse"}, "without sse"),
+        ("", {}, "has no host"),
+    ],
+)
+def test_a_wrong_address_raises_at_once(url: str, options: dict[str, str], words: str) -> None:
+    """Before anything is opened."""
+    with pytest.raises(client.AddressError, match=words):
+        client.connect(url, **options)  # type: ignore[arg-type]  # as a user may
+
+
+async def test_another_server_is_followed(transport: str) -> None:
+    """One WebSocket or event stream, whose texts are no messages of rtdemo."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.accept(welcomes=False)
+        await peer.raw(peer.framed(news("one", 1)))
+        await peer.stay()
+
+    async with misbehaving(serve) as server:
+        path = {"websocket": "/ws", "sse": "/api/sse"}[transport]
+        url = server.url + path if transport == "sse" else server.url.replace("http", "ws") + path
+        async with connect(url) as stream:
+            assert (await anext(stream)).message == "one"
+            assert stream.transport == transport
