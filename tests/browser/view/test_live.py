@@ -157,7 +157,7 @@ async def test_series_is_bounded_and_keeps_spikes(page: Page) -> None:
 
 @pytest.mark.empty_page
 async def test_decimals_of_numbers_around_zero(page: Page) -> None:
-    """One that is near zero needs no more than the others: a wave of 1 has four, and a loss keeps its digits."""
+    """One near zero needs no more than the others: a wave has four, and a loss keeps its digits."""
     found = await run(
         page,
         "view/producer_data",
