@@ -66,7 +66,7 @@ class Steps:
 def build_wheel(folder: Path) -> Path:
     """Build the wheel of this folder; return its path."""
     command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, capture_output=True)
     return next(folder.glob("*.whl"))
 
 
