@@ -73,24 +73,18 @@ async def run(*command: str | Path, cwd: Path = FOLDER) -> int:
 
 async def check_requests(url: str, client: str, arguments: list[str]) -> int:
     """Let schemathesis send requests; return its exit code."""
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
-        tokens = {"login": token(), "publish": PUBLISH_TOKEN, "admin": ADMIN_TOKEN}
-        config.write(CONFIG.format(client=client, **tokens))
-        config.flush()
+    tokens = {"login": token(), "publish": PUBLISH_TOKEN, "admin": ADMIN_TOKEN}
+    # It keeps what failed in a folder beside its configuration.
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "schemathesis.toml"
+        config.write_text(CONFIG.format(client=client, **tokens), encoding="utf-8")
+        address = f"{url}/api/openapi.json"
         return await run(
-            *(
-                SCHEMATHESIS,
-                "--config-file",
-                config.name,
-                "run",
-                f"{url}/api/openapi.json",
-                "--url",
-                url,
-            ),
+            *(SCHEMATHESIS, "--config-file", config, "run", address, "--url", url, "--no-color"),
             # A stream does not end, and schemathesis opens no WebSocket.
             *("--exclude-operation-id", "openStream", "--exclude-operation-id", "openWebSocket"),
-            *("--phases", "examples,coverage,fuzzing", "--no-color", *arguments),
-            cwd=config.parent,
+            *("--phases", "examples,coverage,fuzzing", *arguments),
+            cwd=Path(folder),
         )
 
 
