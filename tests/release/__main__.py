@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.release.contents import (
     ROOT,
+    copy_repository,
     sdist_names,
     sdist_problems,
     tracked,
@@ -47,9 +48,7 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
 def build(copy: Path) -> tuple[Path, Path]:
     """Build the sdist, and the wheel from it, of a copy without what git ignores; return both."""
     shutil.rmtree(DIST, ignore_errors=True)
-    for name in tracked():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, copy / name)
+    copy_repository(copy)
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", DIST, copy)
     (sdist,), (wheel,) = DIST.glob("*.tar.gz"), DIST.glob("*.whl")
     return sdist, wheel

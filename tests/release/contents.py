@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tarfile
 import zipfile
@@ -25,9 +26,18 @@ MADE_BY_BUILD = re.compile(r"PKG-INFO$|setup\.cfg$|rtdemo\.egg-info/")
 
 def tracked() -> set[str]:
     """Return the files of the repository: those that git has, and new ones that it does not ignore."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    # In a container, the checkout may belong to another user than the one that builds.
+    git = ["git", "-c", f"safe.directory={ROOT}"]
+    command = [*git, "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return {name for name in listed.stdout.splitlines() if (ROOT / name).exists()}
+
+
+def copy_repository(folder: Path) -> None:
+    """Copy the files of the repository: a build takes what it finds, and finds no leftovers there."""
+    for name in tracked():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
 
 
 def wheel_problems(names: Iterable[str], files: Iterable[str]) -> list[str]:

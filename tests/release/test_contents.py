@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.release.contents import sdist_problems, tracked, wheel_problems
+from tests.release.contents import sdist_problems, wheel_problems
 
 FILES = {
     *("rtdemo/a.py", "rtdemo/web/static/a.js", "plugins/echo.py", "templates/index.html"),
@@ -36,8 +36,3 @@ def test_file_too_much_is_named() -> None:
 def test_what_the_build_adds_is_no_problem() -> None:
     """The build writes its metadata into the sdist; a checkout's own files stay out."""
     assert sdist_problems(FILES | {"PKG-INFO", "rtdemo.egg-info/SOURCES.txt"}, FILES | {".ci/run"}) == []
-
-
-def test_repository_has_files() -> None:
-    """Otherwise every release would be complete."""
-    assert len(tracked()) > 300
