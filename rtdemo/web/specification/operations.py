@@ -14,6 +14,7 @@ from rtdemo.web.specification.parameters import (
     LAST_EVENT_ID,
     NAME,
     STREAM,
+    VIEW,
     Parameter,
 )
 from rtdemo.web.specification.schemas import LINE, TEXT, Schema, ref
@@ -21,6 +22,7 @@ from rtdemo.web.sse import MEDIA_TYPE
 
 JSON = "application/json"
 LINES = "text/plain"
+HTML = "text/html"
 REFUSALS: Mapping[int, str] = {
     400: "the request is malformed; the line says what is wrong",
     401: "a login or a token is missing, not valid, or has expired",
@@ -287,9 +289,18 @@ OPERATIONS: tuple[Operation, ...] = (
         "get",
         "/",
         "getPage",
-        "Load the page",
-        {200: Answer("the page", {"text/html": Body(TEXT)}), 304: _UNCHANGED},
+        "Load the page that compares",
+        {200: Answer("the page", {HTML: Body(TEXT)}), 304: _UNCHANGED},
         (*_REPRESENTATION, 429),
+    ),
+    Operation(
+        "get",
+        "/view",
+        "getView",
+        "Load the page about the data, with the newest values",
+        {200: Answer("the page", {HTML: Body(TEXT)})},
+        (429,),
+        VIEW,
     ),
 )
 """All but the page's files, whose addresses are the page's business."""

@@ -35,14 +35,15 @@ class Parameter(NamedTuple):
 
 _CONTINUES = "continues after this position; for any other text, messages are reported as lost"
 _POSITION = "b23a89a379ec3f53-12"
+_PRODUCERS = Parameter(
+    "producers",
+    "query",
+    "only these producers; refused with the names that exist, except with `last_event_id`",
+    {"type": "array", "items": TEXT, "maxItems": MAX_NAMES},
+    ["message", "status"],
+)
 STREAM = (
-    Parameter(
-        "producers",
-        "query",
-        "only these producers; refused with the names that exist, except with `last_event_id`",
-        {"type": "array", "items": TEXT, "maxItems": MAX_NAMES},
-        ["message", "status"],
-    ),
+    _PRODUCERS,
     Parameter(
         "speed",
         "query",
@@ -103,6 +104,11 @@ STREAM = (
     ),
 )
 """Of a request that opens a stream, over either transport."""
+VIEW = (
+    _PRODUCERS._replace(what="only these producers", schema={"type": "array", "items": TEXT}),
+    Parameter("bare", "query", "1: only the cards", {"type": "string"}, "1"),
+)
+"""Of the page about the data."""
 LAST_EVENT_ID = Parameter(
     "Last-Event-ID",
     "header",
