@@ -65,9 +65,10 @@ async def _end(process: Process) -> None:
 
 
 async def addresses(process: Process) -> list[str]:
-    """Return the two addresses that a server prints once it serves."""
+    """Return the addresses of the two sites that a server prints once it serves."""
     assert process.stdout is not None
-    return [(await process.stdout.readline()).decode().split()[-1] for _ in range(2)]
+    page, _view, websocket = [(await process.stdout.readline()).decode() for _ in range(3)]
+    return [page.split()[-1], websocket.split()[-1]]
 
 
 @pytest.fixture
