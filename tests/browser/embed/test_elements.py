@@ -51,9 +51,9 @@ def chart(page: Page, name: str = "loss") -> Locator:
     return page.locator("rtdemo-chart").get_by_role("article", name=name)
 
 
-def picked(server: Server) -> list[frozenset[str] | None]:
+def picked(server: Server) -> list[set[str]]:
     """Return what each connection picks."""
-    return [each.selection.producers for each in server.hub.connections]
+    return [set(each.selection.producers or ()) for each in server.hub.connections]
 
 
 async def test_value_and_chart_share_one_connection(
