@@ -24,36 +24,22 @@ async def text_of(response: ClientResponse) -> str:
     return body.decode(response.get_encoding(), "replace")
 
 
-class Latest:
-    """Hold the last text, for clients that connect later."""
-
-    text = ""
-
-
-latest = Latest()
-
-
-@producer
-def poll_http_latest() -> str | None:
-    return latest.text or None
-
-
 @producer(shared=True)
 async def poll_http() -> AsyncIterator[str]:
-    etag = ""
+    latest = etag = ""
     async with ClientSession(timeout=ClientTimeout(total=TIMEOUT.value), raise_for_status=True) as http:
         while True:
             headers = {"If-None-Match": etag} if etag else {}
             try:
                 async with http.get(URL.value, headers=headers) as response:
                     # 304 Not Modified has no body (RFC 9110, section 15.4.5).
-                    text = latest.text if response.status == 304 else await text_of(response)
+                    text = latest if response.status == 304 else await text_of(response)
                     etag = response.headers.get("ETag", "")
             except (ClientError, TimeoutError, ValueError) as error:
                 # An endpoint may be unavailable for hours: send that once. Leave out the URL and the
                 # error's text, which quotes it: a URL may contain a key, and a page shows this.
                 text, etag = f"not available: {getattr(error, 'status', type(error).__name__)}", ""
-            if text != latest.text:
-                latest.text = text
+            if text != latest:
+                latest = text
                 yield text
             await asyncio.sleep(EVERY.value)

@@ -12,7 +12,15 @@ PATH = Option(str, help="The CSV file; its first line names the columns.")
 COLUMN = Option(str, "seconds", "Column with the time of recording, in seconds.")
 SPEED = Option(float, 1.0, "Multiplies the recorded pace.")
 
-Row = dict[str, str]
+Row = dict[str, float | str | None]
+
+
+def cell(text: str | None) -> float | str | None:
+    """Return a number where the text is one, and None where there is none: the view draws numbers."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return text or None
 
 
 def timed(path: Path, column: str) -> Generator[tuple[float, Row]]:
@@ -27,7 +35,7 @@ def timed(path: Path, column: str) -> Generator[tuple[float, Row]]:
                 where = f"{path.name}, line {rows.line_num}"
                 raise ValueError(f"{where}: no number of seconds in column {column!r}") from error
             first = seconds if first is None else first
-            yield seconds - first, row
+            yield seconds - first, {name: cell(text) for name, text in row.items() if name != column}
 
 
 @producer

@@ -1,4 +1,4 @@
-"""Show how busy this machine is: load average, CPU and memory, with the standard library alone."""
+"""Show how busy this machine is: load average, CPU and memory, in percent, by the standard library."""
 
 import os
 from pathlib import Path
@@ -32,13 +32,14 @@ def memory_percent() -> float:
     return 100 * (1 - kib["MemAvailable:"] / kib["MemTotal:"])
 
 
-# Only Linux has /proc; elsewhere the message has the load average only.
+# Only Linux has /proc; elsewhere, as on macOS, there is the load average only.
 cpu = Cpu() if (PROC / "stat").exists() else None
 
 
-@producer(every=2, shared=True)
+@producer(every=2, shared=True, title="This machine", unit="%", low=0, high=100)
 def system_load() -> dict[str, float]:
-    load = {"load": round(os.getloadavg()[0], 2)}
+    # 100 % is one process that waits or runs for each processor.
+    load = {"load": round(100 * os.getloadavg()[0] / (os.cpu_count() or 1), 1)}
     if cpu is None:
         return load
     return load | {"cpu": round(cpu.percent(), 1), "memory": round(memory_percent(), 1)}

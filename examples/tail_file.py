@@ -1,16 +1,18 @@
-"""Send the new lines of a growing file to each client; follow rotation and truncation."""
+"""Show the new lines of a log file, and how many of each level came; follow rotation and truncation."""
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from rtdemo import Option, producer
 
 PATH = Option(str, help="The file to follow; it need not exist yet.")
-BEGINNING = Option(bool, False, "Whether a client starts at the file's beginning instead of its end.")
+BEGINNING = Option(bool, False, "Whether to start at the file's beginning instead of its end.")
 EVERY = Option(float, 0.25, "Seconds between two reads of the file.")
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 CHUNK = 64 * 1024
 """Bytes per read: a large file must not block the event loop or flood a client."""
 
@@ -64,13 +66,25 @@ class Tail:
         self.file = file
 
 
-@producer
+counts: Counter[str] = Counter()
+"""Lines of each level since the last report."""
+
+
+@producer(shared=True, title="Log")
 async def tail_file() -> AsyncIterator[str]:
     tail = Tail(Path(PATH.value), BEGINNING.value)
     try:
         while True:
             for line in tail.look():
+                counts.update(level for level in LEVELS if level in line)
                 yield line
             await asyncio.sleep(EVERY.value)
-    finally:  # also runs when the client leaves
+    finally:  # also runs when the server stops
         tail.file.close()
+
+
+@producer(every=5, shared=True, title="Lines by level", unit="in 5 s")
+def tail_file_levels() -> dict[str, int]:
+    report = {level: counts[level] for level in LEVELS}
+    counts.clear()
+    return report

@@ -29,6 +29,8 @@ MAX_TRIES = 5
 """Tries for a single message. A line of standard input is tried until the server accepts it."""
 MAX_PAUSE_S = 5.0
 """Longest pause between two tries; the first is half a second, and each further one twice as long."""
+MAX_SHOWN_CHARS = 80
+"""Characters of a text that an error shows."""
 RETRY_STATUSES = (429, 502, 503, 504)
 """HTTP statuses after which a later try may succeed."""
 NOT_ACCEPTED = "the message was not accepted"
@@ -102,7 +104,8 @@ def _body(text: str, producer: str, form: str | None) -> bytes:
     try:
         given = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"not JSON: {one_line(error)}") from error
+        example = "0.12" if form == "value" else '{"value": 0.12}'
+        raise ValueError(f"not JSON, such as {example}: {printable(text[:MAX_SHOWN_CHARS])}") from error
     if form == "value":
         return encode(producer, given)
     if not isinstance(given, dict):

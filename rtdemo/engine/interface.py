@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol
 
+import msgspec
+
 from rtdemo.engine.log import Entry, Log
 from rtdemo.engine.one_time_values import OneTimeValues
 from rtdemo.protocol import message as messages
@@ -85,7 +87,8 @@ class Subscriber:
     """Functions that an engine calls to report to its server. They must not block.
 
     Arguments:
-        deliver: called with each entry, once and in order, after it was appended to the log.
+        deliver: called with new entries, each once and in order, after they were appended to the log.
+            It still holds them.
         end_checked: called about once a second with the end of the engine's log. This server's copy
             may end earlier.
         restarted: called after the log could not be followed and continued at another position.
@@ -95,15 +98,14 @@ class Subscriber:
         presence: returns what this server reports about itself to the others.
     """
 
-    deliver: Callable[[Entry], object]
+    deliver: Callable[[Sequence[Entry]], object]
     end_checked: Callable[[Position], object]
     restarted: Callable[[], object]
     lead: Callable[[bool], object]
     presence: Callable[[], Mapping[str, object]] = dict
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A message to publish.
 
     Arguments:
@@ -139,7 +141,5 @@ def check_draft(draft: Draft) -> None:
 
 def fingerprint(drafts: Sequence[Draft]) -> str:
     """Return a hash of messages, which shows whether an idempotency key comes with the same ones."""
-    whole = sha256()
-    for draft in drafts:
-        whole.update(draft.producer.encode() + b"\0" + messages.encode(draft.message) + b"\0")
-    return whole.hexdigest()
+    content = msgspec.json.encode([(draft.producer, draft.message) for draft in drafts])
+    return sha256(content).hexdigest()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, KeysView
 from dataclasses import dataclass
 from itertools import islice
 
+import msgspec
+
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.message import Message, Position, new_epoch
@@ -16,8 +18,7 @@ MAX_NUMBERED_PRODUCERS = 10_000
 """Producers for which a log remembers the newest message and its number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One shared message in the log.
 
     Arguments:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -226,10 +226,11 @@ class Fanout:
         self._openings.pop(connection, None)
         self._leave_group(connection)
 
-    def deliver(self, entry: Entry) -> None:
+    def deliver(self, entries: Sequence[Entry]) -> None:
         """Send the log's new entries: to the first connections now, to the others in later turns."""
-        if entry.users is not None and self._note_users(entry):
-            self._grant(entry.users)
+        for entry in entries:
+            if entry.users is not None and self._note_users(entry):
+                self._grant(entry.users)
         if self._unverified:
             self._verify(None)
         if not self._is_sweeping and self._prepare_sweep():

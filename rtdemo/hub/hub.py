@@ -8,7 +8,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -229,7 +228,7 @@ class Hub:
     def _restricted(self, draft: Draft) -> Draft:
         """Return a draft that reaches only the users of its producer's name."""
         users = self.users_of(draft.producer)
-        return draft if users is None else replace(draft, users=users)
+        return draft if users is None else msgspec.structs.replace(draft, users=users)
 
     def select(self, connection: Connection, selection: Selection) -> None:
         """Change what a client receives, without a reconnect."""

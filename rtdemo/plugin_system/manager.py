@@ -70,6 +70,7 @@ class PluginManager:
         # each shared producer.
         self._private: dict[Transport, list[Supervised]] = {}
         self._shared_users: dict[str, frozenset[str] | None] | None = None
+        self._always: frozenset[str] | None = None
 
     @property
     def plugins(self) -> list[Plugin]:
@@ -164,7 +165,9 @@ class PluginManager:
 
     def is_always(self, producer: str) -> bool:
         """Return whether a shared producer's messages go also to clients that did not select it."""
-        return any(p.always and p.name == producer for p, _ in self.shared)
+        if self._always is None:
+            self._always = frozenset(p.name for p, _ in self.shared if p.always)
+        return producer in self._always
 
     @property
     def shared_users(self) -> Mapping[str, frozenset[str] | None]:
@@ -175,7 +178,7 @@ class PluginManager:
 
     def _forget_lists(self) -> None:
         self._private.clear()
-        self._shared_users = None
+        self._shared_users = self._always = None
 
     def producers_for(self, client: Client) -> Sequence[Supervised]:
         """Return the private producers of a client, those with `always` first, such as the welcome.
@@ -220,7 +223,7 @@ class PluginManager:
             supervisor = self.registry.register(name, producer) if producer.shared else None
             if supervisor is not None:
                 self._from_hooks.append((producer, supervisor))
-                self._shared_users = None
+                self._shared_users = self._always = None
 
     def _declared(self) -> Iterable[Supervised]:
         return (pair for plugin in self._plugins.values() for pair in plugin.producers)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rtdemo.plugin_system.producer import Producer
 from rtdemo.plugin_system.supervisor import Supervisor
-from rtdemo.protocol.client import Transport
+from rtdemo.protocol.client import TRANSPORTS, Transport
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,15 @@ class ProducerRegistry:
     def find(self, name: str) -> list[Supervisor]:
         """Return the supervisors of a producer name: one, one for each transport, or none."""
         return [supervisor for supervisor in self.supervisors if supervisor.producer.name == name]
+
+    def is_private(self, name: str) -> bool:
+        """Return whether a private producer has a name, on any transport."""
+        # Asked for each message that is published: it looks up, and does not search.
+        for transport in TRANSPORTS:
+            supervisor = self._entries.get((name, transport))
+            if supervisor is not None and not supervisor.producer.shared:
+                return True
+        return False
 
     @property
     def supervisors(self) -> list[Supervisor]:

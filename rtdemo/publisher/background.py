@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from threading import Lock, Thread
 
 from rtdemo.errors import PublishError
@@ -13,6 +14,8 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 10_000
 """Messages that wait while the server is away."""
+REQUEST_PAUSE_S = 0.01
+"""Seconds between two requests, unless messages wait: what follows closely shares a request."""
 
 
 class BackgroundPublisher:
@@ -68,3 +71,5 @@ class BackgroundPublisher:
                 self._has_warned = True
                 log.warning("%s; further refusals are only counted", refused[0])
             self._waiting.settle(len(outcomes) - len(refused), len(refused))
+            if not len(self._waiting):
+                time.sleep(REQUEST_PAUSE_S)

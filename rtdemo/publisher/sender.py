@@ -16,12 +16,13 @@ from urllib.request import getproxies, proxy_bypass
 from uuid import uuid4
 
 from rtdemo.errors import PublishError, network_reason, one_line, printable
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S = 10.0
 """Seconds for one request."""
-FIRST_RETRY_S, MAX_RETRY_S = 0.25, 5.0
+FIRST_RETRY_S, MAX_RETRY_S = 0.25, 2.0
 """Pause before the first further try, which doubles with each; and the longest."""
 MAX_RETRY_AFTER_S = 60.0
 """Longest pause that a server may ask for."""
@@ -83,6 +84,10 @@ class Sender:
         Arguments:
             batch: the JSON of each message.
         """
+        if len(batch) == 1 and len(batch[0]) > MAX_MESSAGE_BYTES:
+            # Not sent: the server would refuse it.
+            problem = f"takes at most {MAX_MESSAGE_BYTES} bytes, and the message has {len(batch[0])}"
+            return [PublishError(self.url, problem, NOT_ACCEPTED)]
         key, tries = uuid4().hex, 0
         while not self._stopped.is_set():
             try:

@@ -10,6 +10,8 @@ MAX_BATCH = 100
 """Messages that a server takes in one request."""
 MAX_BATCH_BYTES = 60 * 1024
 """Bytes of a request's body, below the server's limit of 64 KiB; one message alone may be larger."""
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+"""Bytes of the messages that wait, as many as the server's log has by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,13 @@ class Waiting:
 
     Arguments:
         size: messages that may wait; each further one drops the oldest.
+        max_bytes: their JSON in bytes; more drops the oldest, but never the newest.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, max_bytes: int = MAX_WAITING_BYTES) -> None:
         self._size = size
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._messages: deque[bytes] = deque()
         self._changed = Condition()
         self._taken = self._accepted = self._dropped = self._refused = 0
@@ -52,14 +57,17 @@ class Waiting:
     def put(self, message: bytes) -> bool:
         """Add a message; return whether it is the only one that waits."""
         with self._changed:
-            if len(self._messages) >= self._size:
-                self._messages.popleft()
-                self._dropped += 1
             self._messages.append(message)
-            if len(self._messages) > 1:
-                return False
-            self._changed.notify_all()
-            return True
+            self._bytes += len(message)
+            if len(self._messages) == 1:
+                self._changed.notify_all()
+                return True
+            while len(self._messages) > 1 and (
+                len(self._messages) > self._size or self._bytes > self._max_bytes
+            ):
+                self._bytes -= len(self._messages.popleft())
+                self._dropped += 1
+            return False
 
     def take(self) -> list[bytes]:
         """Take the oldest messages, as many as one request may have; `settle` counts them."""
@@ -71,6 +79,7 @@ class Waiting:
                 if batch and size > MAX_BATCH_BYTES:
                     break
                 batch.append(self._messages.popleft())
+                self._bytes -= len(batch[-1])
             self._taken += len(batch)
         return batch
 
@@ -79,6 +88,9 @@ class Waiting:
         with self._changed:
             self._changed.wait_for(lambda: self._messages)
         return self.take()
+
+    def __len__(self) -> int:
+        return len(self._messages)
 
     def settle(self, accepted: int, refused: int) -> None:
         """Count messages that were taken."""

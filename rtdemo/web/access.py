@@ -15,6 +15,7 @@ from rtdemo.web.app_keys import SETTINGS
 from rtdemo.web.bearer import CHALLENGE, bearer_token, has_token
 from rtdemo.web.forwarding import unusual_header
 from rtdemo.web.host import host_name, is_loopback
+from rtdemo.web.http_connection import HttpConnection
 from rtdemo.web.limits import add_failed_token, check_tokens
 from rtdemo.web.login import LOGIN
 from rtdemo.web.peer_user import is_of_other_user
@@ -170,7 +171,11 @@ def _has_foreign_host(request: web.Request) -> str:
 
 
 def _is_of_other_user(request: web.Request) -> str:
-    other = is_of_other_user(request.transport)
+    connection = request.protocol
+    if isinstance(connection, HttpConnection):
+        other = connection.is_of_other_user
+    else:
+        other = is_of_other_user(request.transport)
     return "another user of this machine runs the program that sent the request" if other else ""
 
 

@@ -17,6 +17,7 @@ from rtdemo.web import (
     answers,
     api,
     base_path,
+    cross_origin,
     login,
     page,
     probes,
@@ -113,6 +114,8 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         check_host(request)
         if not request.path.isprintable():
             raise Refused(400, "the path has control characters, or bytes that are not UTF-8")
+        if cross_origin.is_preflight(request):
+            return cross_origin.preflight(request)
         websocket_port = request.app[SITES].websocket
         local = local_address(request)
         if websocket_port is not None and local is not None and local[1] == websocket_port:
@@ -151,6 +154,7 @@ def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     answers.add_headers(request, response)
+    cross_origin.allow_reading(request, response)
     if request.app[HUB].draining and response.status >= 200:
         # The next request is for another server, also on a connection that a proxy keeps open.
         response.force_close()

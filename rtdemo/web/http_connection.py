@@ -26,6 +26,7 @@ from rtdemo.web import base_path
 from rtdemo.web.answers import LastAnswer
 from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.connections_by_address import ConnectionsByAddress
+from rtdemo.web.peer_user import is_of_other_user
 from rtdemo.web.request_parser import MAX_BODY_BYTES, MAX_LINE_BYTES, RequestError, RequestParser
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,10 @@ class HttpConnection(web.RequestHandler):
         options: as `web.RequestHandler` takes them.
     """
 
-    __slots__ = ("_address", "_linger", "_server", "_socket", "_stuck_since", "_unsent_bytes")
+    __slots__ = (
+        *("_address", "_is_of_other_user", "_linger", "_server", "_socket"),
+        *("_stuck_since", "_unsent_bytes"),
+    )
 
     def __init__(
         self, server: HttpServer, loop: asyncio.AbstractEventLoop, options: dict[str, Any]
@@ -154,6 +158,7 @@ class HttpConnection(web.RequestHandler):
         self._parser: Any = RequestParser(self._parser)
         self._server = server
         self._address = ""
+        self._is_of_other_user: bool | None = None
         # aiohttp forgets its transport when it closes it; a client may still not read.
         self._socket: asyncio.Transport | None = None
         self._linger: asyncio.Future[None] | None = None
@@ -177,6 +182,16 @@ class HttpConnection(web.RequestHandler):
         self.end_linger()
         self._socket = None
         super().connection_lost(exc)
+
+    @property
+    def is_of_other_user(self) -> bool:
+        """Whether another user runs the program at the other end, as `peer_user` finds it.
+
+        A socket keeps its user, so the system is asked once for a connection.
+        """
+        if self._is_of_other_user is None:
+            self._is_of_other_user = is_of_other_user(self._socket)
+        return self._is_of_other_user
 
     @property
     def is_idle(self) -> bool:

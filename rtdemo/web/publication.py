@@ -35,9 +35,7 @@ def draft(hub: Hub, publication: Publication) -> Draft:
         Refused: 400 without message and value; 409 for the name of private messages.
     """
     name, value = publication.producer, publication.value
-    if name in _RESERVED or any(
-        not supervisor.producer.shared for supervisor in hub.plugins.registry.find(name)
-    ):
+    if name in _RESERVED or hub.plugins.registry.is_private(name):
         raise Refused(409, f"producer: {name!r} is the name of private messages; choose another")
     if publication.message is not msgspec.UNSET:
         return Draft(Message(publication.message, value=value), name)

@@ -39,7 +39,7 @@ class Follower:
         await self.engine.load()
         self.engine.follow(
             Subscriber(
-                self.entries.append,
+                self.entries.extend,
                 self.ends.append,
                 self._restarted,
                 self.leadership.append,

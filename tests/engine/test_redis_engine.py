@@ -234,6 +234,26 @@ async def test_log_in_redis_is_bounded_by_bytes_and_age(join: Make, redis: Redis
     assert await redis.xlen(Keys("aged").log) == 1
 
 
+@pytest.mark.parametrize("is_older", [False, True])
+async def test_bytes_of_a_log_that_was_trimmed(join: Make, redis: Redis, is_older: bool) -> None:
+    """They are those of the messages that stay, also behind entries of an older version."""
+    follower = await join(limits=LogLimits(count=5))
+    await follower.publish(*"abcde")
+    if is_older:
+        entries = await redis.xrange(KEYS.log)
+        await redis.delete(KEYS.log)
+        for identifier, fields in entries:
+            del fields["before"]
+            await redis.xadd(KEYS.log, fields, identifier)
+        await redis.hdel(KEYS.meta, "published_bytes")
+    for text in ("f" * 100, "g", "h" * 10):
+        await follower.publish(text, text)
+        kept = await redis.xrange(KEYS.log)
+        assert len(kept) == 5
+        size = sum(len(fields["message"]) for _, fields in kept)
+        assert int(await redis.hget(KEYS.meta, "bytes") or 0) == size
+
+
 async def test_one_leads_and_another_takes_over(join: Make) -> None:
     """At once if the leader closes; after a pause of the leader once its lease has expired.
 
@@ -446,6 +466,8 @@ async def test_server_that_starts_later_has_the_newest_messages(join: Make, redi
     first = await join(limits=small)
     draft = Draft(Message("1.5", value=1.5), "slow", ("sse",), frozenset({"ann"}))
     await first.engine.publish([draft])
+    # Before the log drops it.
+    await eventually(lambda: len(first.entries) == 1)
     await first.publish("other")
     later = await join(limits=small)
     await eventually(lambda: len(first.entries) == 2)

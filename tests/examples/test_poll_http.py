@@ -128,9 +128,9 @@ async def test_request_that_hangs_times_out(endpoint: Endpoint, poll: Poll) -> N
 
 
 async def test_later_client_gets_the_latest(endpoint: Endpoint, poll: Poll, connect: Connect) -> None:
-    """A client gets the latest text at connect, without waiting for a change."""
+    """A client that asks for it gets the latest text at connect, without waiting for a change."""
     server, _, _ = await poll()
-    peer = await connect(server, "websocket", "producers=poll_http_latest")
+    peer = await connect(server, "websocket", "producers=poll_http&latest=1")
     assert (await peer.receive())["message"] == "zero"
 
 

@@ -1,8 +1,7 @@
-"""examples/system_load.py: load average, CPU and memory."""
+"""examples/system_load.py: load average, CPU and memory, in percent."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -30,7 +29,7 @@ async def test_one_measurement_reaches_both_transports(
     clock.advance(2)
     first, second = [await peer.receive() for peer in peers]
     assert first == second
-    load = json.loads(first["message"])
+    load = first["value"]
     assert load["load"] >= 0
     assert set(load) == {"load", "cpu", "memory"}
     assert 0 <= load["cpu"] <= 100
@@ -53,7 +52,8 @@ def test_memory_is_what_is_not_available(proc: Path) -> None:
 
 
 def test_without_proc_only_the_load_average_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outside Linux the message has the load average only."""
+    """Outside Linux the message has the load average only: 100 % is one process for each processor."""
     monkeypatch.setattr(system_load, "cpu", None)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.456, 0.0, 0.0))
-    assert system_load.system_load() == {"load": 0.46}
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert system_load.system_load() == {"load": 11.4}

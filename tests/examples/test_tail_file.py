@@ -1,4 +1,4 @@
-"""examples/tail_file.py: follow a file that grows, is rotated or truncated."""
+"""examples/tail_file.py: follow a file that grows, is rotated or truncated, and count its levels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from examples.tail_file import CHUNK, Tail
+from examples.tail_file import CHUNK, LEVELS, Tail
+from rtdemo.testing import VirtualClock
 from tests.clients import eventually
 from tests.conftest import Connect
 from tests.examples.conftest import Serve
@@ -42,9 +43,10 @@ def everything(tail: Tail, calls: int = 4) -> list[str]:
 async def test_new_lines_reach_the_client(
     serve: Serve, connect: Connect, transport: str, log: Path
 ) -> None:
-    """A client gets new lines only; after a rotation, the rest of the old file and then the new one."""
+    """New lines only; after a rotation, the rest of the old file and then the new one."""
     server = await serve("tail_file", PATH=log, EVERY=0.001)
     peer = await connect(server, transport, "producers=tail_file")
+    await eventually(lambda: log.resolve() in open_files())
     append(log, "second\n")
     assert (await peer.receive())["message"] == "second"
     old = log.rename(log.with_suffix(".1"))
@@ -54,25 +56,37 @@ async def test_new_lines_reach_the_client(
     assert messages == ["last of the old", "first of the new"]
 
 
-async def test_each_client_reads_from_the_beginning(serve: Serve, connect: Connect, log: Path) -> None:
-    """With BEGINNING=1 each client gets the whole file."""
+async def test_late_client_gets_the_lines_before(serve: Serve, connect: Connect, log: Path) -> None:
+    """With BEGINNING=1 they begin at the file's beginning; the file is read once for all clients."""
     server = await serve("tail_file", PATH=log, EVERY=0.001, BEGINNING=1)
-    peers = [await connect(server, t, "producers=tail_file") for t in ("websocket", "sse")]
-    assert [(await peer.receive())["message"] for peer in peers] == ["first", "first"]
     append(log, "second\n")
-    assert [(await peer.receive())["message"] for peer in peers] == ["second", "second"]
+    query = "producers=tail_file&rewind=1h"
+    peers = [await connect(server, t, query) for t in ("websocket", "sse")]
+    for peer in peers:
+        assert [(await peer.receive())["message"] for _ in range(2)] == ["first", "second"]
 
 
-async def test_file_is_closed_when_its_client_leaves(
-    serve: Serve, connect: Connect, transport: str, log: Path
+async def test_lines_are_counted_by_level(
+    serve: Serve, connect: Connect, clock: VirtualClock, log: Path
 ) -> None:
-    """The file is closed when the client disconnects."""
+    """A dict with every level, since the report before."""
+    server = await serve("tail_file", PATH=log, EVERY=0.001, BEGINNING=1)
+    lines = await connect(server, "sse", "producers=tail_file&rewind=1h")
+    reports = await connect(server, "websocket", "producers=tail_file_levels")
+    append(log, "12:00 INFO started\n12:01 ERROR failed\n12:02 INFO retried\n")
+    for _ in range(4):
+        await lines.receive()
+    expected = ({"DEBUG": 0, "INFO": 2, "WARNING": 0, "ERROR": 1}, dict.fromkeys(LEVELS, 0))
+    for counts in expected:
+        clock.advance(5)
+        assert (await reports.receive())["value"] == counts
+
+
+async def test_file_is_closed_when_the_server_stops(serve: Serve, log: Path) -> None:
+    """The generator ends, and with it the file."""
     server = await serve("tail_file", PATH=log, EVERY=0.001)
-    peer = await connect(server, transport, "producers=tail_file")
-    append(log, "second\n")
-    await peer.receive()
-    assert log.resolve() in open_files()
-    await peer.leave()
+    await eventually(lambda: log.resolve() in open_files())
+    await server.stop()
     await eventually(lambda: log.resolve() not in open_files())
 
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rtdemo.engine import memory
-from rtdemo.engine.interface import IDEMPOTENCY_KEY_S, Draft
+from rtdemo.engine.delivery import Delivery
+from rtdemo.engine.interface import IDEMPOTENCY_KEY_S, Draft, Subscriber
 from rtdemo.engine.log import Log, LogLimits, make_entry
 from rtdemo.engine.memory import MemoryEngine
-from rtdemo.errors import KeyReused, Unavailable
+from rtdemo.errors import KeyReused
 from rtdemo.hub import fanout
 from rtdemo.hub.batch import CACHED_AUDIENCES, Batch, audience
 from rtdemo.hub.connection import POSITION_UPDATE_ENTRIES, Connection
@@ -47,6 +48,9 @@ class Server:
         self.copy = copy
         self.fanout = Fanout(copy, lags, lambda _name: False, lambda _remote, _size: 0.0, VirtualClock())
         self.end_read: Position | None = None
+        self.delivery = Delivery(copy)
+        fanout = self.fanout
+        self.delivery.subscriber = Subscriber(fanout.deliver, fanout.verify, fanout.restarted, bool)
 
     @property
     def base(self) -> int:
@@ -161,8 +165,8 @@ class LogMachine(RuleBasedStateMachine):
                 copy.restart(Position(truth.last.epoch, held))
                 server.fanout.restarted()
             for made in truth.after(copy.last.offset, count):
-                copy.append(made)
-                server.fanout.deliver(made)
+                server.delivery.append(made)
+            server.delivery.deliver()
 
         self.run(read)
 
@@ -332,20 +336,14 @@ async def test_idempotency_key_is_remembered_for_ten_minutes() -> None:
 
 
 async def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key beyond the bound is refused, so that no retry publishes twice; later it is taken."""
+    """A key beyond the bound drops the oldest; every other one still publishes once."""
     monkeypatch.setattr(memory, "MAX_IDEMPOTENCY_KEYS", 3)
-    now = 0.0
-    engine = MemoryEngine(now=lambda: now)
-    draft = Draft(Message("x"), "a")
-    for number in range(3):
-        await engine.publish([draft], str(number))
-    with pytest.raises(Unavailable, match="3 idempotency keys"):
-        await engine.publish([draft], "one more")
-    await engine.publish([draft])
-    await engine.publish([draft], "2")
-    now = IDEMPOTENCY_KEY_S * 1000 + 1
-    await engine.publish([draft], "one more")
-    assert (engine.remembered_keys, engine.log.last.offset) == (1, 5)
+    engine = MemoryEngine(now=lambda: 0.0)
+    drafts = [Draft(Message("x"), "a"), Draft(Message("y"), "b")]
+    first = [await engine.publish(drafts, str(number)) for number in range(4)]
+    assert [await engine.publish(drafts, str(number)) for number in (1, 2, 3)] == first[1:]
+    assert (engine.remembered_keys, engine.log.last.offset) == (3, 8)
+    assert await engine.publish(drafts, "0") != first[0]
 
 
 async def turns(count: int) -> None:
@@ -421,7 +419,7 @@ async def test_history_from_before_the_start_is_not_sent_as_live(
     receiver = Receiver(None)
     receiver.connect(server, None)
     await publish(engine, "news")
-    server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
+    server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1))
     assert [got["message"] for got in receiver.got] == ["news"]
 
 
@@ -435,7 +433,7 @@ async def test_entries_that_leave_the_log_before_they_are_sent_leave_no_client_b
         receiver.connect(server, None)
     for number in range(8):
         await publish(engine, f"{number} a", f"{number} b", f"{number} c")
-        server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
+        server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1))
         await turns(number % 3)
     await turns(20)
     positions = {receiver.connection and receiver.connection.offset for receiver in receivers}
@@ -490,7 +488,7 @@ async def test_client_that_picked_a_quiet_producer_gets_its_position(
     receiver.connect(server, None)
     for number in range(POSITION_UPDATE_ENTRIES + 10):
         await publish(engine, str(number))
-        server.fanout.deliver(engine.log.after(number, 1)[0])
+        server.fanout.deliver(engine.log.after(number, 1))
     (update,) = receiver.got
     assert update["producer"] == "rtdemo"
     assert update["id"] == json.loads(update["message"])["position"]
@@ -506,7 +504,7 @@ async def test_client_that_changes_its_selection_gets_its_position(
     (connection,) = next(iter(server.fanout._groups.values())).connections
     for number in range(POSITION_UPDATE_ENTRIES):
         await publish(engine, str(number))
-        server.fanout.deliver(engine.log.after(number, 1)[0])
+        server.fanout.deliver(engine.log.after(number, 1))
         if number == POSITION_UPDATE_ENTRIES // 2:
             server.fanout.select(connection, Selection(frozenset({"silent"})))
     assert [update["producer"] for update in receiver.got] == ["rtdemo"]
@@ -535,7 +533,7 @@ async def test_connection_that_cannot_be_served_does_not_affect_others(
         receiver.connect(server, None)
     for text in ("1", "2"):
         await publish(engine, text)
-        server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
+        server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1))
         await turns(2)
     assert broken.reasons == [Reason.SERVER_ERROR]
     assert [got["message"] for got in well.got] == ["1", "2"]
@@ -557,7 +555,7 @@ async def test_no_connection_is_served_first_more_often(
         for producer in ("b", "a"):
             order.clear()
             await engine.publish([Draft(Message("text"), producer)])
-            server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1)[0])
+            server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1))
         assert sorted(order) == list(range(len(picks)))
         before_next += order.index(0) < order.index(1)
         before_last += order.index(0) < order.index(len(picks) - 1)

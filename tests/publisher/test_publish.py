@@ -6,9 +6,6 @@ import asyncio
 import json
 import logging
 import math
-import os
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +21,7 @@ from rtdemo.publisher.waiting import MAX_BATCH, PublishCounts, Waiting
 from rtdemo.server.server import Server
 from tests.clients import eventually
 from tests.conftest import Connect, Start
+from tests.publisher.programs import run
 
 Answer = Callable[[web.Request], web.Response]
 
@@ -58,18 +56,6 @@ def lines(caplog: pytest.LogCaptureFixture, url: str) -> list[str]:
 
 async def flushed(publisher: BackgroundPublisher, seconds: float = 10.0) -> PublishCounts:
     return await asyncio.to_thread(publisher.flush, seconds)
-
-
-async def run(server_url: str, script: str, **environ: str) -> tuple[int, str, str]:
-    """Run a script as a user's program, with the server's address in its environment."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", script),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "RTDEMO_URL": server_url, **environ},
-    )
-    output, errors = await process.communicate()
-    return process.returncode or 0, output.decode(), errors.decode()
 
 
 async def test_three_lines_of_a_script(server: Server, connect: Connect) -> None:

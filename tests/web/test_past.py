@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import httpx
+import msgspec
 import pytest
 
 from rtdemo.engine.memory import MemoryEngine
@@ -151,7 +151,9 @@ async def test_message_for_other_users_is_not_shown(start: Start, connect: Conne
     await publish(server, "for all")
     entry = server.hub.engine.log.newest
     assert entry is not None
-    server.hub.engine.log.set_latest(replace(entry, producer="secret", users=frozenset({"ann"})))
+    server.hub.engine.log.set_latest(
+        msgspec.structs.replace(entry, producer="secret", users=frozenset({"ann"}))
+    )
     peer = await connect(server, "sse", "latest=1")
     await publish(server, "live")
     assert await texts(peer, 2) == ["for all", "live"]

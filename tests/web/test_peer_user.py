@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from rtdemo.server.server import Server
-from rtdemo.web import peer_user
+from rtdemo.web import http_connection, peer_user
 from tests.conftest import Start
 from tests.raw_client import RawClient, turns
 
@@ -61,3 +61,22 @@ async def test_system_that_reports_no_users_keeps_local_rights(
     """A sandbox may refuse the kernel's answer: then all other rules still hold."""
     monkeypatch.setattr(peer_user, "_NETLINK_SOCK_DIAG", 31)
     assert await status(server, int(server.web_url.rpartition(":")[2])) == 200
+
+
+async def test_user_of_a_connection_is_asked_for_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket keeps its user, and a publisher may send hundreds of requests a second over one."""
+    asked: list[object] = []
+
+    def ask(transport: object) -> bool:
+        asked.append(transport)
+        return False
+
+    monkeypatch.setattr(http_connection, "is_of_other_user", ask)
+    for connections in (1, 2):
+        async with httpx.AsyncClient() as http:
+            for _ in range(3):
+                answer = await http.post(f"{server.web_url}/api/publish", json={"message": "x"})
+                assert answer.status_code == 200
+        assert len(asked) == connections

@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from random import uniform
 from secrets import token_hex
 from typing import Any
 
 import msgspec
 
+from rtdemo.engine.delivery import Delivery
 from rtdemo.engine.interface import Draft, Subscriber
 from rtdemo.engine.log import Entry, Log, LogLimits, make_entry
 from rtdemo.engine.one_time_values import OneTimeValues
@@ -23,6 +24,7 @@ from rtdemo.engine.redis.one_time_values import RedisValues
 from rtdemo.engine.redis.publisher import Publisher
 from rtdemo.errors import one_line
 from rtdemo.protocol import message as messages
+from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.message import Message, Position
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ ENTRIES_PER_READ = 500
 READ_BLOCK_S = 1.0
 """Longest blocking read in seconds. Before each read the reader checks that the log is the same."""
 ENTRIES_PER_TURN = 32
-"""Entries that are delivered before other tasks of the event loop run."""
+"""Entries that are decoded and delivered before other tasks of the event loop run."""
 FIRST_RETRY_S = 0.1
 """Delay in seconds before the first retry to reach Redis. Each further retry doubles it."""
 MAX_RETRY_S = 5.0
@@ -82,6 +84,7 @@ class RedisEngine:
         self._renewing = client.connect(url)
         self._health = health = Health()
         self._subscriber: Subscriber | None = None
+        self._delivery = Delivery(self.log)
         # After an error this may be another Redis, or one that was restored from an older state.
         self._in_doubt = False
         self.lease = Lease(self._renewing, keys, self.server, self._lead, self._presence, health)
@@ -129,7 +132,7 @@ class RedisEngine:
 
     def follow(self, subscriber: Subscriber) -> None:
         """Report every new entry to a subscriber, from the end of the loaded log until `close`."""
-        self._subscriber = subscriber
+        self._subscriber = self._delivery.subscriber = subscriber
         self._health.read_succeeded()
         self.tasks["reader"] = asyncio.ensure_future(self.run_reader())
         self.tasks["publisher"] = asyncio.ensure_future(self._publisher.run())
@@ -252,15 +255,22 @@ class RedisEngine:
         raw = answer[0][1] if answer else []
         if not raw and end.offset > self.log.last.offset:
             return await self._restart()
-        for index, entry in enumerate(map(decode_entry, raw)):
-            if entry.position != _next(self.log.last):
+        for start in range(0, len(raw), ENTRIES_PER_TURN):
+            if not self._append(raw[start : start + ENTRIES_PER_TURN]):
                 return await self._restart()
-            self.log.append(entry)
-            if self._subscriber is not None:
-                self._subscriber.deliver(entry)
-            if index % ENTRIES_PER_TURN == ENTRIES_PER_TURN - 1:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
         return None
+
+    def _append(self, raw: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+        """Append and deliver entries of the stream; return False at one that does not follow."""
+        try:
+            for entry in map(decode_entry, raw):
+                if entry.position != _next(self.log.last):
+                    return False
+                self._delivery.append(entry)
+        finally:
+            self._delivery.deliver()
+        return True
 
     async def _has_newest_entry(self) -> bool:
         """Return whether Redis has the newest entry of this copy unchanged, or has trimmed it."""
@@ -312,8 +322,8 @@ def decode_entry(raw: tuple[str, dict[str, Any]]) -> Entry:
         if sequence != "0":
             raise ValueError("its id does not end in -0")
         position = Position(fields["epoch"], int(offset))
-        message = msgspec.json.decode(fields["message"], type=Message)
-        transports = tuple(fields["transports"].split(","))
+        message = _decode_message(fields["message"])
+        transports = _transports(fields["transports"])
         sent_at = float(fields["sent_at"])
         users = _users(fields.get("users", ""))
         return make_entry(
@@ -323,6 +333,15 @@ def decode_entry(raw: tuple[str, dict[str, Any]]) -> Entry:
         raise ForeignEntryError(
             f"stream entry {identifier} is not from rtdemo: {one_line(error)}"
         ) from error
+
+
+_decode_message = msgspec.json.Decoder(Message).decode
+
+
+@lru_cache(16)
+def _transports(names: str) -> tuple[Transport, ...]:
+    known: dict[str, Transport] = {name: name for name in TRANSPORTS}
+    return tuple(known[name] for name in names.split(","))
 
 
 def _users(names: str) -> frozenset[str] | None:

@@ -38,7 +38,8 @@ PUBLISH_SCRIPT = """
 --       4 the server, if it must lead; 5 fingerprint of the messages, if there is a key;
 --       6 ms for which the key is remembered;
 --       7 to 10 limits of the log: messages, bytes, oldest time in ms, producers' names.
---       Then five for each message: producer, JSON, time in ms, transports, users or nothing.
+--       11 time in ms; 12 for each message a list of producer, JSON, transports, users or nothing,
+--       as MessagePack: one argument is much cheaper than hundreds.
 if ARGV[4] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[4] then return {'lead'} end
 if ARGV[5] ~= '' then
   local known = redis.call('HMGET', KEYS[5], 'print', 'epoch', 'first')
@@ -53,27 +54,37 @@ if not epoch or (epoch == ARGV[2] and offset < tonumber(ARGV[3])) then
   epoch, offset = ARGV[1], 0
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', 0, 'bytes', 0)
 end
-local first, bytes, newest = offset + 1, 0, {}
-for at = 11, #ARGV, 5 do
+-- 'before' of an entry is the bytes of all messages before it, so that the bytes of any number of
+-- entries are a difference of two.
+local before = tonumber(redis.call('HGET', KEYS[1], 'published_bytes') or '0')
+local first, bytes, newest, count_of, seq_of = offset + 1, 0, {}, {}, {}
+local messages = cmsgpack.unpack(ARGV[12])
+for _, message in ipairs(messages) do count_of[message[1]] = (count_of[message[1]] or 0) + 1 end
+for name, count in pairs(count_of) do
+  seq_of[name] = redis.call('HINCRBY', KEYS[2], name, count) - count
+end
+for _, message in ipairs(messages) do
+  local name, json, transports, users = unpack(message)
   offset = offset + 1
-  local seq = redis.call('HINCRBY', KEYS[2], ARGV[at], 1)
-  redis.call('ZADD', KEYS[6], offset, ARGV[at])
-  bytes = bytes + #ARGV[at + 1]
-  local fields = {'epoch', epoch, 'producer', ARGV[at], 'seq', string.format('%d', seq),
-    'message', ARGV[at + 1], 'sent_at', ARGV[at + 2], 'transports', ARGV[at + 3]}
-  if ARGV[at + 4] ~= '' then
+  seq_of[name] = seq_of[name] + 1
+  local fields = {'epoch', epoch, 'producer', name, 'seq', string.format('%d', seq_of[name]),
+    'message', json, 'sent_at', ARGV[11], 'transports', transports,
+    'before', string.format('%d', before + bytes)}
+  bytes = bytes + #json
+  if users ~= '' then
     fields[#fields + 1] = 'users'
-    fields[#fields + 1] = ARGV[at + 4]
+    fields[#fields + 1] = users
   end
   redis.call('XADD', KEYS[3], string.format('%d-0', offset), unpack(fields))
-  newest[ARGV[at]] = {string.format('%d-0', offset), fields}
+  newest[name] = {string.format('%d-0', offset), fields, offset}
 end
 local kept = tonumber(redis.call('HGET', KEYS[1], 'latest_bytes') or '0')
 for name, entry in pairs(newest) do
   local older = redis.call('HSTRLEN', KEYS[7], name)
-  local encoded = cjson.encode(entry)
+  local encoded = cjson.encode({entry[1], entry[2]})
   redis.call('HSET', KEYS[7], name, encoded)
-  redis.call('ZADD', KEYS[8], redis.call('ZSCORE', KEYS[6], name), name)
+  redis.call('ZADD', KEYS[6], entry[3], name)
+  redis.call('ZADD', KEYS[8], entry[3], name)
   kept = kept + #encoded - older
 end
 while redis.call('ZCARD', KEYS[8]) > 1 and
@@ -90,18 +101,40 @@ for _ = tonumber(ARGV[10]) + 1, redis.call('ZCARD', KEYS[6]) do
 end
 redis.call('HSET', KEYS[1], 'offset', string.format('%d', offset))
 if offset >= first then
+  redis.call('HSET', KEYS[1], 'published_bytes', string.format('%d', before + bytes))
   bytes = redis.call('HINCRBY', KEYS[1], 'bytes', bytes)
-  local count = redis.call('XLEN', KEYS[3])
-  while count > 1 do
-    local oldest = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
-    local fields = {}
-    for i = 1, #oldest[2], 2 do fields[oldest[2][i]] = oldest[2][i + 1] end
-    if count <= tonumber(ARGV[7]) and bytes <= tonumber(ARGV[8])
-      and tonumber(fields.sent_at) >= tonumber(ARGV[9]) then break end
-    redis.call('XDEL', KEYS[3], oldest[1])
-    bytes = redis.call('HINCRBY', KEYS[1], 'bytes', -#fields.message)
-    count = count - 1
+  local count, limit = redis.call('XLEN', KEYS[3]), tonumber(ARGV[7])
+  if count > limit then
+    local function bytes_before(id)
+      local entry = redis.call('XRANGE', KEYS[3], id, '+', 'COUNT', 1)[1]
+      for i = 1, #entry[2], 2 do if entry[2][i] == 'before' then return entry[2][i + 1] end end
+    end
+    -- An entry of an older version has none: then the loop below removes it.
+    local gone, stays = bytes_before('-'), bytes_before(string.format('%d-0', offset - limit + 1))
+    if gone and stays then
+      redis.call('XTRIM', KEYS[3], 'MAXLEN', limit)
+      bytes = bytes - (stays - gone)
+      count = limit
+    end
   end
+  local wanted, fits = 1, false
+  while count > 1 and not fits do
+    local old, entries = {}, redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', wanted)
+    fits = #entries == 0
+    for _, oldest in ipairs(entries) do
+      local fields = {}
+      for i = 1, #oldest[2], 2 do fields[oldest[2][i]] = oldest[2][i + 1] end
+      fits = count <= 1 or (count <= tonumber(ARGV[7]) and bytes <= tonumber(ARGV[8])
+        and tonumber(fields.sent_at) >= tonumber(ARGV[9]))
+      if fits then break end
+      old[#old + 1] = oldest[1]
+      bytes = bytes - #fields.message
+      count = count - 1
+    end
+    if #old > 0 then redis.call('XDEL', KEYS[3], unpack(old)) end
+    wanted = math.min(wanted * 2, 64)
+  end
+  redis.call('HSET', KEYS[1], 'bytes', string.format('%d', bytes))
 end
 if ARGV[5] ~= '' then
   redis.call('HSET', KEYS[5], 'print', ARGV[5], 'epoch', epoch, 'first', first)
@@ -231,7 +264,7 @@ class Publisher:
             offsets = range(first, first + len(publication.drafts))
             publication.answer.set_result([Position(epoch, offset) for offset in offsets])
 
-    def _command(self, publication: Publication, reached: Position) -> tuple[str | int | float, ...]:
+    def _command(self, publication: Publication, reached: Position) -> tuple[str | bytes | float, ...]:
         keys, limits, now = self._keys, self._log.limits, self._now()
         names = (
             keys.meta,
@@ -248,12 +281,8 @@ class Publisher:
         content = fingerprint(publication.drafts) if publication.key else ""
         head = (new_epoch(), *reached, leader, content, int(IDEMPOTENCY_KEY_S * 1000))
         bounds = (limits.count, limits.bytes, oldest, MAX_NUMBERED_PRODUCERS)
-        flat: list[str | int | float] = []
-        for draft in publication.drafts:
-            message = messages.encode(draft.message).decode()
-            users = "" if draft.users is None else msgspec.json.encode(sorted(draft.users)).decode()
-            flat += [draft.producer, message, repr(now), ",".join(draft.transports), users]
-        return (PUBLISH_SCRIPT, len(names), *names, *head, *bounds, *flat)
+        packed = msgspec.msgpack.encode([_fields(draft) for draft in publication.drafts])
+        return (PUBLISH_SCRIPT, len(names), *names, *head, *bounds, repr(now), packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +293,13 @@ class Publication:
     key: str
     leading: bool
     answer: Answer
+
+
+def _fields(draft: Draft) -> tuple[str, str, str, str]:
+    # As texts: Redis does not read the type `bin` of MessagePack.
+    users = "" if draft.users is None else msgspec.json.encode(sorted(draft.users)).decode()
+    message = messages.encode(draft.message).decode()
+    return draft.producer, message, ",".join(draft.transports), users
 
 
 def _fail(answer: Answer, error: Exception) -> None:

@@ -24,7 +24,7 @@ import { numberText, spanText } from "../value.js";
  * @property {boolean} paused
  */
 
-/** Colours of lines: view/page.css has them. After these they are dashed. */
+/** Colours of lines: view/lines.css has them. After these they are dashed. */
 const COLOURS = 6;
 const DASH = [5, 4];
 /** Steps of the arrow keys, of the charts' width. */

@@ -8,6 +8,7 @@
 import { paintScheduler } from "../dom.js";
 
 /** @typedef {import("./chart.js").Frame} Frame */
+/** @typedef {{ paint: (frame: Frame, at: number) => void }} Painted a card, or an element; at: performance.now() */
 
 /**
  * @typedef {object} Painted a card, or a part of another page
