@@ -8,10 +8,9 @@
 import { paintScheduler } from "../dom.js";
 
 /** @typedef {import("./chart.js").Frame} Frame */
-/** @typedef {{ paint: (frame: Frame, at: number) => void }} Painted a card, or an element; at: performance.now() */
 
 /**
- * @typedef {object} Painted a card, or a part of another page
+ * @typedef {object} Painted a card, or an element of another page
  * @property {(frame: Frame) => void} write writes its texts
  * @property {(frame: Frame) => boolean} draw draws its chart if it has changed, and returns whether it did
  */
