@@ -29,7 +29,7 @@ const COLOURS = 6;
 const DASH = [5, 4];
 /** Steps of the arrow keys, of the charts' width. */
 const STEPS = 100;
-const TICK_PX = 55;
+const TICK_PX = 70;
 /** A chart is drawn before it is scrolled into sight. */
 const NEAR = { rootMargin: "200px" };
 /** Least time between two drawings that differ only within a column of pixels. */
