@@ -18,9 +18,9 @@ import { windowSeconds } from "./window.js";
  * @typedef {object} Body
  * @property {HTMLElement} element
  * @property {number} seconds of the past that it shows
- * @property {(frame: Frame, problem: string) => void} write writes its texts; problem: why nothing new is shown, empty if
+ * @property {(frame: Frame, problem: string) => void} write writes its texts; problem: why nothing new is shown; empty if
  *   all is well
- * @property {(frame: Frame) => void} draw draws its chart
+ * @property {(frame: Frame) => boolean} draw as a card's
  */
 
 /**
@@ -48,13 +48,16 @@ export function chartBody(host, data, changed) {
     const age = data.series.length > 0 ? frame.now - data.series.at[0] : 0;
     return { ...frame, seconds: shownSeconds(seconds, age / 1000) };
   };
-  /** @type {Body["write"]} */
-  const writeAll = (frame, sentence) => {
-    card.write(own(frame));
-    problem.hidden = sentence === "";
-    write(problem, sentence);
+  return {
+    element,
+    seconds,
+    write: (frame, sentence) => {
+      card.write(own(frame));
+      problem.hidden = sentence === "";
+      write(problem, sentence);
+    },
+    draw: (frame) => card.draw(own(frame)),
   };
-  return { element, seconds, write: writeAll, draw: (frame) => card.draw(own(frame)) };
 }
 
 /** @type {MakeBody} */
@@ -74,7 +77,7 @@ export function valueBody(_host, data) {
     write(value, valueText(data));
     write(problem, why === "" ? "" : ` (${why})`);
   };
-  return { element, seconds: 0, write: writeAll, draw: () => undefined };
+  return { element, seconds: 0, write: writeAll, draw: () => false };
 }
 
 /**

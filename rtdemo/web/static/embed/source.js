@@ -77,10 +77,11 @@ export class Source {
   /** performance.now() since when it is not live; infinite while it is. */
   #awaySince = performance.now();
   #painter = new Painter(
-    () => [...this.#viewers].map((viewer) => ({
-      write: (frame) => viewer.write(frame, this.#problemOf(viewer)),
-      draw: viewer.draw,
-    })),
+    () =>
+      [...this.#viewers].map((viewer) => ({
+        write: (frame) => viewer.write(frame, this.#problemOf(viewer, performance.now())),
+        draw: viewer.draw,
+      })),
     (at) => this.#frameAt(at),
   );
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -269,10 +270,13 @@ export class Source {
     return { now, edge: now, seconds: this.#rewound, paused: false };
   }
 
-  /** @param {Viewer} viewer */
-  #problemOf({ producer }) {
+  /**
+   * @param {Viewer} viewer
+   * @param {number} at performance.now()
+   */
+  #problemOf({ producer }, at) {
     if (producer === "") return "No producer is named. Give its name in the attribute producer.";
-    const isLong = performance.now() - this.#awaySince > PATIENCE_MS;
+    const isLong = at - this.#awaySince > PATIENCE_MS;
     if (isLong) return this.#live?.sentence ?? "Not live: nothing answers.";
     if (this.#live?.state !== "live") return "";
     if (!this.#wanted.includes(producer)) return `Not shown: a page picks at most ${MAX_NAMES} producers.`;
