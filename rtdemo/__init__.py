@@ -14,6 +14,7 @@ from rtdemo.protocol.client import Client
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Broadcast, Message
 from rtdemo.publisher.asynchronous import AsyncPublisher
+from rtdemo.publisher.embed import embed
 from rtdemo.publisher.publish import flush, publish
 from rtdemo.publisher.waiting import PublishCounts
 
@@ -31,6 +32,7 @@ __all__ = [
     "Refused",
     "Secret",
     "__version__",
+    "embed",
     "flush",
     "hookimpl",
     "producer",

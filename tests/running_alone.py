@@ -1,8 +1,9 @@
-"""Run a test that measures real time while no other test of the run does anything.
+"""Run tests that measure real time while no other test of the run does anything.
 
-Tests run in several processes. A test with the mark `alone` waits until the others have ended, and no
-other test begins before it has ended. Two locked files do that: each test holds `running`, and one with
-the mark holds it exclusively; `gate` keeps new tests back while one with the mark waits.
+Tests run in several processes. A test with the mark `alone` waits until those without it have ended,
+and none of these begins before it has ended. Tests with the mark run beside each other, a folder in
+each process: they mostly wait. Two locked files do that: a test without the mark holds `running`, and
+one with the mark holds `gate`, which the others only pass.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import fcntl
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +44,25 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["locks"] = str(config.stash[LOCKS])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests with the mark first, so that one process runs them all."""
-    items.sort(key=lambda item: not is_alone(item))
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each process begin with the tests of a folder that have the mark.
+
+    pytest-xdist sends each process a part of the tests, all of one size.
+    """
+    parts = config.workerinput["workercount"] if hasattr(config, "workerinput") else 1
+    folders: dict[Path, list[pytest.Item]] = {}
+    for item in filter(is_alone, items):
+        folders.setdefault(item.path.parent, []).append(item)
+    first: list[list[pytest.Item]] = [[] for _ in range(parts)]
+    for number, marked in enumerate(folders.values()):
+        first[number % parts] += marked
+    others = iter([item for item in items if not is_alone(item)])
+    ordered: list[pytest.Item] = []
+    for number, marked in enumerate(first):
+        size = (len(items) - len(ordered)) // (parts - number)
+        ordered += [*marked, *islice(others, max(0, size - len(marked)))]
+    items[:] = [*ordered, *others]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -74,10 +92,13 @@ def is_alone(item: pytest.Item) -> bool:
 @contextmanager
 def turn(folder: Path, alone: bool) -> Iterator[None]:
     """Wait until a test may run, and hold others back during the block if it runs alone."""
-    mode = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
     with (folder / "gate").open("w") as gate, (folder / "running").open("w") as running:
-        fcntl.flock(gate, mode)
-        fcntl.flock(running, mode)
-        if not alone:
+        if alone:
+            fcntl.flock(gate, fcntl.LOCK_SH)
+            fcntl.flock(running, fcntl.LOCK_EX)
+            fcntl.flock(running, fcntl.LOCK_UN)
+        else:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            fcntl.flock(running, fcntl.LOCK_SH)
             fcntl.flock(gate, fcntl.LOCK_UN)
         yield

@@ -1,4 +1,4 @@
-"""A test with the mark `alone` keeps the other processes of its run waiting, and waits for them."""
+"""A test with the mark `alone` keeps the tests without it waiting, and waits for them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ def is_free(file: Path, mode: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize(
-    ("alone", "others_may_start", "others_may_be_alone"), [(False, True, False), (True, False, False)]
-)
-def test_turn(tmp_path: Path, alone: bool, others_may_start: bool, others_may_be_alone: bool) -> None:
-    """Tests run beside each other, unless one of them runs alone; afterwards everything may run."""
+@pytest.mark.parametrize("alone", [False, True])
+def test_turn(tmp_path: Path, alone: bool) -> None:
+    """Tests with the mark run beside each other, the others too, and never one of each kind."""
     gate, running = tmp_path / "gate", tmp_path / "running"
+
+    def may_begin(is_alone: bool) -> bool:
+        modes = (fcntl.LOCK_SH, fcntl.LOCK_EX) if is_alone else (fcntl.LOCK_EX, fcntl.LOCK_SH)
+        return is_free(gate, modes[0]) and is_free(running, modes[1])
+
     with turn(tmp_path, alone):
-        assert (is_free(gate, fcntl.LOCK_SH) and is_free(running, fcntl.LOCK_SH)) is others_may_start
-        assert is_free(running, fcntl.LOCK_EX) is others_may_be_alone
-    assert is_free(gate, fcntl.LOCK_EX)
-    assert is_free(running, fcntl.LOCK_EX)
+        assert may_begin(alone)
+        assert not may_begin(not alone)
+    assert may_begin(alone)
+    assert may_begin(not alone)

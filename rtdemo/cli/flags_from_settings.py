@@ -11,7 +11,7 @@ import click
 from rtdemo.settings.field import Setting
 from rtdemo.settings.settings import SETTINGS
 
-_METAVARS: dict[type, str] = {str: "TEXT", int: "NUMBER", float: "NUMBER", tuple: "LIST"}
+_METAVARS: dict[type, str] = {str: "TEXT", int: "NUMBER", float: "NUMBER"}
 """What the help shows for the value of a flag."""
 FILES = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 """The argument FILES of a command: plugin files."""
@@ -36,7 +36,16 @@ def _option(setting: Setting) -> Any:
     if setting.kind is bool:
         flag = f"{setting.flag}/--no-{setting.flag[2:]}"
         return click.option(flag, setting.name, default=None, help=help_text)
+    if setting.kind is tuple:
+        return click.option(
+            setting.flag, setting.name, metavar="LIST", help=help_text, multiple=True, callback=_joined
+        )
     return click.option(setting.flag, setting.name, metavar=_METAVARS[setting.kind], help=help_text)
+
+
+def _joined(_context: click.Context, _flag: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Return the lists of a flag that may be given several times as one; None if it was not given."""
+    return ",".join(values) or None
 
 
 def _default_text(default: Any) -> str:

@@ -25,6 +25,8 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 _BASE_PATH = re.compile(r"(/(?!\.\.?(/|$))[\w.~-]{1,100}){1,10}/?", re.ASCII)
 _OWN_PATHS = ("api", "healthz", "metrics", "readyz", "static", "ws")
 """First parts of the server's own paths. Below one of them, a path without it could be meant with it."""
+_EMBEDDER = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://[a-z0-9][a-z0-9._-]*(:[0-9]{1,5})?", re.ASCII)
+"""An origin as a page's policy can name it: no IPv6 address (CSP Level 3 section 2.3.1), no pattern."""
 _NO_HOST_NAME = re.compile(r"[/@*\s]|^[^:\[]*:\d*$")
 
 
@@ -71,6 +73,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allow_origin: Annotated[
         tuple[str, ...],
         about("Additional origins that may connect, such as https://example.org."),
+    ] = ()
+    allow_embed: Annotated[
+        tuple[str, ...],
+        about(
+            "Origins whose pages may show /view in a frame, such as http://localhost:8888 of a "
+            "notebook. Default: none."
+        ),
     ] = ()
     allow_host: Annotated[
         tuple[str, ...],
@@ -416,6 +425,10 @@ def _check_names(settings: Settings) -> None:
         if not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
             allowed = "scheme://host or scheme://host:port, separated by commas"
             raise SETTINGS["allow_origin"].error(origin, "the settings", allowed)
+    for origin in settings.allow_embed:
+        if not _EMBEDDER.fullmatch(origin):
+            allowed = "an origin: scheme, name and port as in a page's address, http://localhost:8888"
+            raise SETTINGS["allow_embed"].error(origin, "the settings", allowed)
     for name in settings.allow_host:
         if _NO_HOST_NAME.search(name):
             allowed = "names without scheme and port, such as demo.example.org, separated by commas"

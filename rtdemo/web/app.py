@@ -17,6 +17,7 @@ from rtdemo.web import (
     answers,
     api,
     base_path,
+    cross_origin,
     login,
     page,
     probes,
@@ -42,6 +43,7 @@ from rtdemo.web.app_keys import (
 )
 from rtdemo.web.host import check_host, local_address
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
+from rtdemo.web.specification import documents
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ _ERROR_TEXTS = {
     405: "{method} is not allowed at {path}; allowed: {allowed}",
     413: f"the body is over {MAX_MESSAGE_BYTES // 1024} KiB",
 }
+_ALLOWED = {"/api/messages": hdrs.METH_POST}
+"""Methods that clients may use at a path with further ones, which are for other workers."""
 
 
 def create_app(
@@ -96,6 +100,7 @@ def create_app(
     prometheus.setup(app)
     probes.setup(app)
     publish.setup(app)
+    documents.setup(app)
     page.setup(app)
     view.setup(app)
     base_path.setup(app, settings.base_path)
@@ -113,6 +118,8 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         check_host(request)
         if not request.path.isprintable():
             raise Refused(400, "the path has control characters, or bytes that are not UTF-8")
+        if cross_origin.is_preflight(request):
+            return cross_origin.preflight(request)
         websocket_port = request.app[SITES].websocket
         local = local_address(request)
         if websocket_port is not None and local is not None and local[1] == websocket_port:
@@ -133,7 +140,7 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
-    allowed = error.headers.get(hdrs.ALLOW, "")
+    allowed = _ALLOWED.get(request.path) or error.headers.get(hdrs.ALLOW, "")
     template = _ERROR_TEXTS.get(error.status)
     # Only our own texts are templates: aiohttp's contain what the client sent.
     text = (
@@ -151,6 +158,7 @@ def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     answers.add_headers(request, response)
+    cross_origin.allow_reading(request, response)
     if request.app[HUB].draining and response.status >= 200:
         # The next request is for another server, also on a connection that a proxy keeps open.
         response.force_close()

@@ -1,8 +1,8 @@
 """Join the page's modules into one script, and its stylesheets into one.
 
 A browser loads modules level by level: 54 of them took seven round trips. The modules stay the source:
-each becomes a function that returns its exports, so names and lines are the same in a stack trace.
-Only the forms of `import` and `export` that the page uses are known; any other is an error.
+each becomes a function that returns its exports, without its comments. Names and lines are the same in a
+stack trace. Only the forms of `import` and `export` that the page uses are known; any other is an error.
 """
 
 from __future__ import annotations
@@ -18,18 +18,23 @@ _IMPORT = re.compile(r'^import \{([\w$\s,]*)\} from "(\.{1,2}/[\w./-]+\.js)";$',
 _EXPORT = re.compile(r"^export (?=(?:(?:async )?function\*? ?|class |const )([\w$]+))", re.MULTILINE)
 _NAME = re.compile(r"([\w$]+)(?: as ([\w$]+))?")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_COMMENT_LINES = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/)[\s\S])*\*/|//.*)[ \t]*$", re.MULTILINE)
+"""Comments that have their lines for themselves: a third of a module, also when it is compressed."""
+_OPEN_TEXT = re.compile(r"^[^`\n]*(?:`[^`\n]*`[^`\n]*)*`[^`\n]*$", re.MULTILINE)
+"""A line with an odd number of backticks."""
 _ONLY_IN_MODULES = re.compile(r"^(?!\s*//).*?(\bimport\s*\(|\bimport\.meta\b|^await\b)", re.MULTILINE)
 _CSS_IMPORT = re.compile(r'^@import "((?:\.\./)?\w[\w./-]*\.css)";\n', re.MULTILINE)
 _CSS_URL = re.compile(r"\burl\((?!\s*[\"']?(?:data:|#))")
 _KNOWN_FORMS = 'write import { a, b as c } from "./x.js"; or export a function, a class or a const'
 
 
-def join_modules(sources: Mapping[str, str], entry: str) -> str:
+def join_modules(sources: Mapping[str, str], entry: str, name: str = "") -> str:
     """Return one module that does what `entry` and all that it imports do.
 
     Arguments:
         sources: the text of each module by its path, such as `panels/panel.js`.
         entry: the path of the module that starts the page.
+        name: the path of the joined module. If it is that of `entry`, that may use its own address.
 
     Raises:
         JoinError: a form of import or export is not known, or what a module imports does not exist, or
@@ -44,8 +49,8 @@ def join_modules(sources: Mapping[str, str], entry: str) -> str:
             raise JoinError(f"{circle}: move what they share to a module of its own")
         if path in exports:
             return
-        source = sources[path]
-        _check_forms(path, source)
+        source = _COMMENT_LINES.sub(_only_line_feeds, sources[path])
+        _check_forms(path, source if path != name else source.replace("import.meta.url", "address"))
         for _, target in _IMPORT.findall(source):
             if _resolved(path, target) not in sources:
                 raise JoinError(f"{path} imports {target}, which does not exist")
@@ -63,7 +68,10 @@ def _check_forms(path: str, source: str) -> None:
         if not any(form.match(source, found.start()) for form in (_IMPORT, _EXPORT)):
             place = _place(path, source, found.start())
             raise JoinError(f"{place}: {found[0]!r} cannot be joined; {_KNOWN_FORMS}")
-    code = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), source)
+    if text := _OPEN_TEXT.search(source):
+        place = _place(path, source, text.start())
+        raise JoinError(f"{place}: a text in backticks goes on; end it on its line, and join texts by +")
+    code = _COMMENT.sub(_only_line_feeds, source)
     if inside := _ONLY_IN_MODULES.search(code):
         place = _place(path, code, inside.start(1))
         raise JoinError(f"{place}: {inside[1]!r} works only in a module; import at the top of the file")
@@ -87,6 +95,11 @@ def _as_function(path: str, source: str, exports: Mapping[str, list[str]]) -> st
     name = _variable(path)
     returned = ", ".join(exports[path])
     return f"// {path}\nconst {name} = (function {name}() {{\n{body}\nreturn {{ {returned} }};\n}})();\n"
+
+
+def _only_line_feeds(found: re.Match[str]) -> str:
+    """Return what keeps the numbers of the lines."""
+    return "\n" * found[0].count("\n")
 
 
 def _resolved(path: str, target: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import aiohttp_jinja2
@@ -22,7 +23,7 @@ from rtdemo.web.static_files import STATIC_FILES
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; connect-src 'self' {sockets}; img-src 'self' data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+    "form-action 'none'; frame-ancestors {embedders}; object-src 'none'"
 )
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?", re.ASCII)
 _ISOLATION = {
@@ -67,10 +68,18 @@ async def index(request: web.Request) -> web.Response:
     return _page(request, facts).answer(request, headers)
 
 
-def page_headers(request: web.Request) -> dict[str, str]:
-    """Return the headers of a page, but for its caching."""
+def page_headers(request: web.Request, embedders: Iterable[str] = ()) -> dict[str, str]:
+    """Return the headers of a page, but for its caching.
+
+    No answer has `X-Frame-Options`: browsers ignore it beside `frame-ancestors` (CSP Level 3 section
+    6.4.2.2), and it cannot name an origin.
+
+    Arguments:
+        request: of the page.
+        embedders: origins whose pages may show it in a frame.
+    """
     return {
-        answers.CONTENT_SECURITY_POLICY: _content_security_policy(request),
+        answers.CONTENT_SECURITY_POLICY: _content_security_policy(request, embedders),
         "Referrer-Policy": "no-referrer",
         **(_ISOLATION if _is_trustworthy(request) else {}),
     }
@@ -126,13 +135,15 @@ def _is_trustworthy(request: web.Request) -> bool:
     return request.secure or is_loopback(host_name(request)) or "Sec-Fetch-Dest" in request.headers
 
 
-def _content_security_policy(request: web.Request) -> str:
+def _content_security_policy(request: web.Request, embedders: Iterable[str]) -> str:
     """Return the page's policy. It names the addresses of the WebSocket: a scheme alone allows any host.
 
     The scheme is not known behind a proxy that ends TLS, so both are named. A policy cannot name an
     IPv6 address (CSP Level 3 section 2.3.1): there, the two schemes stay.
     """
-    return _CONTENT_SECURITY_POLICY.format(sockets=" ".join(_socket_sources(request)))
+    return _CONTENT_SECURITY_POLICY.format(
+        sockets=" ".join(_socket_sources(request)), embedders=" ".join(embedders) or "'none'"
+    )
 
 
 def _socket_sources(request: web.Request) -> list[str]:

@@ -50,13 +50,13 @@ async def stream(request: web.Request) -> web.StreamResponse:
     identity = await identify(request)
     admitted = admit(request, "sse", identity.user)
     heartbeat_s = heartbeat.requested(request)
+    probe = probe_streams.open_probe(request)
     if request.method == hdrs.METH_HEAD:
         # Not the response itself: aiohttp-sse refuses HEAD.
-        fields = event_stream(request, request.app[SETTINGS].heartbeat).headers
+        fields = event_stream(request.app[SETTINGS].heartbeat).headers
         response = web.StreamResponse(headers=fields)
         response.force_close()
         return response
-    probe = probe_streams.open_probe(request)
     head = await _head(request)
     transport = request.transport
     if transport is None or transport.is_closing():
@@ -203,7 +203,7 @@ async def _head(request: web.Request) -> bytes:
 
 
 async def _new_head(request: web.Request) -> bytes:
-    response = event_stream(request, request.app[SETTINGS].heartbeat)
+    response = event_stream(request.app[SETTINGS].heartbeat)
     http, head = request.protocol, _Head()
     transport = http.transport
     http.transport = head  # type: ignore[assignment]  # it needs only what a writer uses
@@ -228,11 +228,10 @@ class _Head:
         return False
 
 
-def event_stream(request: web.Request, heartbeat: float) -> EventSourceResponse:
+def event_stream(heartbeat: float) -> EventSourceResponse:
     """Return the response that an event stream begins with, not yet sent.
 
     Arguments:
-        request: its origin decides about headers.
         heartbeat: seconds between the comments that keep the stream open.
     """
     response = EventSourceResponse(ping_interval=heartbeat, sep="\n")
@@ -241,20 +240,7 @@ def event_stream(request: web.Request, heartbeat: float) -> EventSourceResponse:
     # The connection ends with its stream (RFC 9112 section 9.6). Without this, clients kept it for their
     # next request: one of ten reconnects to a server that drained failed.
     response.headers[hdrs.CONNECTION] = "close"
-    _allow_reading(request, response)
     return response
-
-
-def _allow_reading(request: web.Request, response: web.StreamResponse) -> None:
-    origin = request.headers.get(hdrs.ORIGIN)
-    try:
-        check_origin(request)
-    except Refused:
-        # Reading changes nothing, so the stream is sent. The browser hides it from a foreign page.
-        return
-    if origin is not None:
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-        response.headers[hdrs.VARY] = hdrs.ORIGIN
 
 
 async def receive(request: web.Request) -> web.Response:
@@ -277,7 +263,6 @@ async def receive(request: web.Request) -> web.Response:
     else:
         await _handle(request, connection)
         response = web.Response(status=202)
-    _allow_reading(request, response)
     return response
 
 

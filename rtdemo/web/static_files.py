@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aiohttp import hdrs, web
 
+from rtdemo.web.cross_origin import EVERY_ORIGIN
 from rtdemo.web.joined_files import join_modules, join_stylesheets
 from rtdemo.web.representation import DIGEST_DIGITS, Representation, digest_of
 
@@ -13,8 +14,10 @@ FOLDER = Path(__file__).with_name("static")
 SCRIPT, STYLE = "joined.js", "joined.css"
 VIEW_SCRIPT, VIEW_STYLE = "joined_view.js", "joined_view.css"
 """Names of the joined files of the page and of the view. They are in no folder."""
-_SCRIPTS = {SCRIPT: "app.js", VIEW_SCRIPT: "view/app.js"}
-_STYLES = {STYLE: "app.css", VIEW_STYLE: "view/app.css"}
+EMBED_SCRIPT, EMBED_STYLE = "embed.js", "embed.css"
+"""Names of those of the elements for other pages: they replace the files from which they are joined."""
+_SCRIPTS = {SCRIPT: "app.js", VIEW_SCRIPT: "view/app.js", EMBED_SCRIPT: "embed.js"}
+_STYLES = {STYLE: "app.css", VIEW_STYLE: "view/app.css", EMBED_STYLE: "embed.css"}
 """The file from which each is joined."""
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -30,7 +33,7 @@ _IMMUTABLE = f"public, max-age={365 * 24 * 3600}, immutable"
 _DIGEST = f"{{digest:[0-9a-f]{{{DIGEST_DIGITS}}}}}"
 """The part of a route that a digest matches."""
 _ONLY_THIS_ORIGIN = {"Cross-Origin-Resource-Policy": "same-origin"}
-"""No page of another origin may embed the files (Fetch section 3.7)."""
+"""No page of another origin may embed the files (Fetch section 3.7) but those of the elements."""
 
 
 class StaticFiles:
@@ -58,7 +61,7 @@ class StaticFiles:
         """
         paths = [path for path in self._folder.rglob("*") if path.suffix in _TYPES]
         texts = {path.relative_to(self._folder).as_posix(): path.read_text("utf-8") for path in paths}
-        scripts = {name: join_modules(texts, entry) for name, entry in _SCRIPTS.items()}
+        scripts = {name: join_modules(texts, entry, name) for name, entry in _SCRIPTS.items()}
         styles = {name: join_stylesheets(texts, entry) for name, entry in _STYLES.items()}
         texts |= scripts | styles
         self._files = {
@@ -91,7 +94,8 @@ class StaticFiles:
         if file is None:
             raise web.HTTPNotFound
         caching = _IMMUTABLE if digest == self.digest else REVALIDATED
-        return file.answer(request, {hdrs.CACHE_CONTROL: caching, **_ONLY_THIS_ORIGIN})
+        origins = EVERY_ORIGIN if name in (EMBED_SCRIPT, EMBED_STYLE) else _ONLY_THIS_ORIGIN
+        return file.answer(request, {hdrs.CACHE_CONTROL: caching, **origins})
 
 
 STATIC_FILES = web.AppKey("STATIC_FILES", StaticFiles)

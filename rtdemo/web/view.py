@@ -58,9 +58,17 @@ async def view(request: web.Request) -> web.Response:
         "more": more,
         "time_of": _time_of,
     }
-    headers = {**page_headers(request), hdrs.CACHE_CONTROL: "no-store"}
+    headers = {**_framing(request), hdrs.CACHE_CONTROL: "no-store"}
     text = aiohttp_jinja2.render_string("view.html", request, context)
     return web.Response(text=text, content_type="text/html", headers=headers)
+
+
+def _framing(request: web.Request) -> dict[str, str]:
+    """Return the headers of the page, with who may show it in a frame."""
+    embedders = request.app[SETTINGS].allow_embed
+    # An isolated page frames only what allows that (HTML section 7.1.4).
+    resource = {"Cross-Origin-Resource-Policy": "cross-origin"} if embedders else {}
+    return {**page_headers(request, embedders), **resource}
 
 
 def _time_of(sent_at: float) -> str:

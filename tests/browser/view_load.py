@@ -270,10 +270,12 @@ async def open_view(browser: Chromium, url: str, producers: int) -> Page:
         url: of the server.
         producers: number of cards.
     """
-    view = await browser.page.context.new_page()
-    await view.set_viewport_size({"width": 1920, "height": 1080})
-    await view.goto(f"{url}/view?window=60")
-    await view.wait_for_function(f"document.querySelectorAll('.card').length === {producers}")
+    running = browser.page.context.browser
+    assert running is not None
+    view = await running.new_page(viewport={"width": 1920, "height": 1080})
+    names = ",".join(f"wave_{number:02}" for number in range(producers))
+    await view.goto(f"{url}/view?window=60&producers={names}")
+    await view.wait_for_function(f"() => document.querySelectorAll('.card').length === {producers}")
     await view.evaluate(WATCH)
     return view
 

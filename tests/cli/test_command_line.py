@@ -1,4 +1,4 @@
-"""The command line in real processes: output, errors of one line, exit codes and signals."""
+"""The command line, mostly in real processes: output, errors of one line, exit codes and signals."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 import websockets
 
 from rtdemo import __version__
+from tests.command import run_in_process
 
 ROOT = Path(__file__).parents[2]
 FREE = ("--host", "127.0.0.1", "--port", "0", "--websocket-host", "127.0.0.1", "--websocket-port", "0")
@@ -74,14 +75,21 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "environ", "code", "words"), BAD)
-async def test_bad_value_is_one_line(
-    run: Run, arguments: list[str], environ: dict[str, str], code: int, words: list[str]
+def test_bad_value_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    environ: dict[str, str],
+    code: int,
+    words: list[str],
 ) -> None:
     """The error names the problem and what is allowed; standard output is empty."""
-    process = await run(*arguments, **environ)
-    out, err = await process.communicate()
-    assert (process.returncode, out, err.count(b"\n")) == (code, b"", 1), err
-    assert [word for word in words if word not in err.decode()] == []
+    monkeypatch.chdir(tmp_path)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    done = run_in_process(*arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (code, "", 1), done.err
+    assert [word for word in words if word not in done.err] == []
 
 
 async def test_port_in_use_is_one_line(run: Run) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rtdemo.cli.scaffold import MAX_NAME_LENGTH
+from tests.command import run_in_process
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -114,15 +115,16 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "code", "words"), BAD)
 def test_bad_input_is_one_line(
-    run: Run, tmp_path: Path, arguments: list[str], code: int, words: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, words: list[str]
 ) -> None:
     """The error names the problem and the choices; standard output is empty."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "rtdemo-there").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/pyproject.toml").write_text("[project")
-    done = run(*arguments)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done.stderr
-    assert [word for word in words if word not in done.stderr] == []
+    done = run_in_process("plugins", *arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (code, "", 1), done.err
+    assert [word for word in words if word not in done.err] == []
 
 
 def test_check_prints_ok_and_fail(run: Run, tmp_path: Path) -> None:

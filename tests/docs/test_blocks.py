@@ -11,7 +11,7 @@ from tests.docs.markdown import DOCUMENTS, Block, blocks
 
 BLOCKS = [block for document in DOCUMENTS for block in blocks(document)]
 UNNAMED = [block for block in BLOCKS if block.language == "python" and not block.name]
-LANGUAGES = {"console", "json", "python", "text", "toml", "yaml"}
+LANGUAGES = {"console", "html", "json", "python", "text", "toml", "yaml"}
 
 
 def place(block: Block) -> str:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from docs.generate import PAGES_WITH_TESTS, find_tests
-from tests.docs.markdown import DOCS, ROOT, definitions
+from tests.docs.markdown import ROOT, definitions
 
 TESTS = {
     (page, name): target.removeprefix("../").partition("#")[::2]
@@ -24,13 +24,10 @@ def test_there_are_claims_with_tests(page: str, least: int) -> None:
     assert sum(of == page for of, _ in TESTS) > least
 
 
-@pytest.mark.parametrize(
-    ("page", "path", "function"), [(of, *target) for (of, _), target in TESTS.items()]
-)
-def test_linked_test_exists(page: str, path: str, function: str) -> None:
+def test_linked_tests_exist() -> None:
     """The link `[test][name]` leads to a file that defines the function after the #."""
-    moved = ", ".join(find_tests(function)) or "nowhere"
-    hint = f"{function} is in {moved}; `make docs` mends the link where the test has only moved"
-    assert (DOCS.parent / path).is_file(), hint
-    source = (ROOT / path).read_text(encoding="utf-8")
-    assert re.search(rf"^(async )?def {function}\(", source, re.MULTILINE), hint
+    for path, function in TESTS.values():
+        source = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
+        if not re.search(rf"^(async )?def {function}\(", source, re.MULTILINE):
+            moved = ", ".join(find_tests(function)) or "nowhere"
+            pytest.fail(f"{function} is in {moved}; `make docs` mends the link where it has only moved")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.process import allow_open_files
+from tests import interruptible
 from tests.faults.attack import Attack, Figures, Verdict
 from tests.faults.table import ATTACKS
 from tests.faults.target import Setup
@@ -94,17 +94,6 @@ def _json(verdict: Verdict) -> str:
     )
 
 
-async def _until_signal(options: argparse.Namespace) -> int:
-    task = asyncio.ensure_future(run(options))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # The servers die with their attacks.
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return 130
-
-
 def main() -> int:
     """Read the arguments and run."""
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
@@ -118,7 +107,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each attack")
     parser.add_argument("--long", action="store_true", help="let each flood last five minutes")
     allow_open_files()
-    return asyncio.run(_until_signal(parser.parse_args()))
+    return interruptible.run(run(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
+from tests import interruptible
 from tests.matrix import document
 from tests.matrix.chain import StartError
 from tests.matrix.examination import Outcome, examine, prepare
@@ -119,17 +119,6 @@ def _known(file: Path) -> dict[str, Facts]:
     }
 
 
-async def _until_signal(options: argparse.Namespace) -> int:
-    task = asyncio.ensure_future(run(options))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # The programs end with their set-ups.
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return 130
-
-
 def main() -> int:
     """Read the arguments and run."""
     parser = argparse.ArgumentParser(prog="make matrix", description=__doc__)
@@ -154,7 +143,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.files:
         return _rewrite(options.files, options)
-    return asyncio.run(_until_signal(options))
+    return interruptible.run(run(options))
 
 
 if __name__ == "__main__":

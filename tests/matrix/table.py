@@ -865,13 +865,6 @@ FURTHER_SETUPS = (
         (changed(HAPROXY_TLS, "option http-buffer-request"),),
     ),
     Setup(
-        "HAProxy waits for bodies of answers",
-        (changed(HAPROXY, outer=("http-response wait-for-body time 20s at-least 200k",)),),
-        ("held",),
-        culprit="HAProxy",
-        cure=("wait-for-body",),
-    ),
-    Setup(
         "nginx with small buffers",
         (changed(NGINX, "proxy_buffer_size 1k;", "proxy_buffers 4 1k;", "proxy_busy_buffers_size 2k;"),),
     ),
@@ -898,10 +891,6 @@ FURTHER_SETUPS = (
         ("cached",),
         culprit="nginx",
         cure=("proxy_cache",),
-    ),
-    Setup(
-        "nginx TLS: 5 requests of a connection",
-        (changed(NGINX_TLS, outer=("keepalive_requests 5;",)),),
     ),
     Setup("Caddy TLS: flush_interval", (Hop("caddy-new", ("flush_interval 300ms",), **TLS),)),  # type: ignore[arg-type]
     Setup("Caddy TLS: encode zstd gzip", (Hop("caddy-new", (), ("encode zstd gzip",), **TLS),)),  # type: ignore[arg-type]

@@ -16,25 +16,31 @@ def sources(kind: str) -> dict[str, str]:
     return {path.relative_to(FOLDER).as_posix(): path.read_text() for path in paths}
 
 
-ENTRIES = ("app", "view/app")
-"""The files that start the two pages, without their endings."""
+ENTRIES = ("app", "view/app", "embed")
+"""The files that start the two pages and the elements of other pages, without their endings."""
+
+
+def join(kind: str, entry: str) -> str:
+    name = f"{entry}{kind}"
+    if kind == ".css":
+        return join_stylesheets(sources(kind), name)
+    return join_modules(sources(kind), name, name)
 
 
 def joined(kind: str) -> dict[str, list[str]]:
     """Return the paths of the files that are joined for each page, in their order."""
-    join = {".js": join_modules, ".css": join_stylesheets}[kind]
-    texts = {entry: join(sources(kind), f"{entry}{kind}") for entry in ENTRIES}
+    texts = {entry: join(kind, entry) for entry in ENTRIES}
     mark = r"^// ([\w/]+\.js)$" if kind == ".js" else r"^/\* ([\w/]+\.css) \*/$"
     return {entry: re.findall(mark, text, re.MULTILINE) for entry, text in texts.items()}
 
 
 def test_modules_of_the_pages_are_joined() -> None:
-    """Each is in a page's script once, after those that it imports; nothing is left of its imports."""
+    """Each is in a script once, after those that it imports, and nothing is left of its imports."""
     found = joined(".js")
     for entry, order in found.items():
         assert order[-1] == f"{entry}.js"
         assert len(order) == len(set(order))
-        script = join_modules(sources(".js"), f"{entry}.js")
+        script = join(".js", entry)
         assert not re.search(r"^(import|export)\b", script, re.MULTILINE)
     assert set().union(*found.values()) == set(sources(".js")), "each module is a part of a page"
 
@@ -43,7 +49,7 @@ def test_stylesheets_of_the_pages_are_joined() -> None:
     """Each is in a page's style once, in the order of its app.css."""
     found = joined(".css")
     for order in found.values():
-        assert order[0] == "base.css"
+        assert order[0] == "colours.css"
         assert len(order) == len(set(order))
     entries = {f"{entry}.css" for entry in ENTRIES}
     assert set().union(*found.values()) == set(sources(".css")) - entries
@@ -85,6 +91,7 @@ UNKNOWN = {
     "an import of a package": ('import { b } from "b";', "line 2: 'import"),
     "an import at run time": ('const b = import("./b.js");', "line 2: 'import(' works only in a module"),
     "a module's address": ("const b = import.meta.url;", "line 2: 'import.meta' works only in a module"),
+    "a text of several lines": ("const b = `\n// c`;", "line 2: a text in backticks goes on"),
     "an await": ("await 1;", "line 2: 'await' works only in a module"),
     "a missing module": ('import { b } from "./c.js";', "app.js imports ./c.js, which does not exist"),
     "a missing name": ('import { c } from "./b.js";', "app.js imports c, which b.js does not export"),
@@ -110,18 +117,35 @@ def test_form_that_cannot_be_joined_is_refused(form: str) -> None:
     assert sentence in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        '/** @typedef {import("./b.js").B} B */',
-        '/**\n * @param {import("./b.js").B} b\n */',
-        '// import("./b.js")',
-        "/* a comment\n   import.meta */",
-        "const important = exported + awaited;",
-    ],
-)
-def test_words_that_are_no_statements_stay(line: str) -> None:
-    """Comments name types by `import(...)`."""
+def test_module_that_keeps_its_address_may_use_it() -> None:
+    """It is joined under its own name; what it imports has another address then."""
+    text = "const here = import.meta.url;\n"
+    assert text in join_modules({"app.js": text}, "app.js", "app.js")
+    modules = {"app.js": 'import { b } from "./b.js";\n', "b.js": f"export {text}"}
+    with pytest.raises(JoinError, match=r"b\.js, line 1: 'import\.meta' works only in a module"):
+        join_modules(modules, "app.js", "app.js")
+
+
+COMMENTS = [
+    '/** @typedef {import("./b.js").B} B */',
+    '/**\n * @param {import("./b.js").B} b\n */',
+    '  // import("./b.js"), and a `',
+    "/* a comment\n   import.meta */",
+]
+
+
+@pytest.mark.parametrize("comment", COMMENTS)
+def test_comments_are_left_out_and_lines_stay(comment: str) -> None:
+    """They may have words that are statements elsewhere. Those behind code, and in a text, stay."""
+    code = "const url = /** @type {URL} */ (`//${a}`); // why"
+    found = join_modules({"app.js": f"{comment}\n{code}\n"}, "app.js")
+    lines = comment.count("\n") + 1
+    assert found.splitlines()[2 : 3 + lines] == [*[""] * lines, code]
+
+
+def test_words_that_are_no_statements_stay() -> None:
+    """Only whole words count."""
+    line = "const important = exported + awaited;"
     assert line in join_modules({"app.js": f"{line}\n"}, "app.js")
 
 

@@ -34,10 +34,10 @@ REFUSED = {
 
 
 SOURCES = {
-    **dict.fromkeys(("app.js", "view/app.js"), "1;\n"),
-    **dict.fromkeys(("app.css", "view/app.css"), "a {}\n"),
+    **dict.fromkeys(("app.js", "view/app.js", "embed.js"), "1;\n"),
+    **dict.fromkeys(("app.css", "view/app.css", "embed.css"), "a {}\n"),
 }
-"""The files that every folder of pages has: each page's script and style are joined from them."""
+"""The files that every folder of pages has: scripts and styles are joined from them."""
 
 
 def write_files(folder: Path, **others: str) -> None:

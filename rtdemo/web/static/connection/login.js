@@ -36,15 +36,18 @@ export class Login {
   problem = "";
   #changed;
   #storage;
+  #tickets;
   #token = "";
 
   /**
    * @param {() => Storage} storage keeps the token; throws where the browser forbids it
    * @param {(soon?: boolean) => void} changed called after the token or the problem changed
+   * @param {URL} tickets where tickets are asked for
    */
-  constructor(storage, changed) {
+  constructor(storage, changed, tickets = new URL("api/ticket", location.href)) {
     this.#storage = storage;
     this.#changed = changed;
+    this.#tickets = tickets;
     this.#ifAllowed(() => (this.#token = this.#storage().getItem(KEY) ?? ""));
   }
 
@@ -106,8 +109,10 @@ export class Login {
   async admit(address) {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const request = { method: "POST", headers: this.headers, signal };
-    const response = await fetch("api/ticket", request).catch(() => null);
-    if (response === null) throw new NoTicketError("Nothing answers at /api/ticket. Is the server running?", false);
+    const response = await fetch(this.#tickets, request).catch(() => null);
+    if (response === null) {
+      throw new NoTicketError(`Nothing answers at ${this.#tickets.pathname}. Is the server running?`, false);
+    }
     if (!response.ok) {
       await this.note(response.clone());
       const reason = clip(oneLine((await response.text()).trim()), 160);

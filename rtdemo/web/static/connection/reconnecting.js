@@ -11,7 +11,7 @@ import { Backoff, FIRST_RETRY_MS } from "./backoff.js";
 import { HEARTBEAT_S } from "./liveness.js";
 import { Admission, EXPIRED_SENTENCE } from "./login.js";
 import { OFFLINE } from "./sentences.js";
-import { explainFailure, serverAnswers } from "./transport.js";
+import { explainFailure, pageServer, serverAnswers } from "./transport.js";
 import { watchPage } from "./wake.js";
 
 /** @typedef {import("./login.js").Login} Login */
@@ -65,21 +65,22 @@ export class ReconnectingTransport {
   #startedAt = 0;
   #openingMs = 0;
 
+  #endWatch;
+
   /**
    * @param {() => string} address called at each try
    * @param {TransportEvents} events
    * @param {Login | null} login null where the server needs none
+   * @param {URL} server what it is asked is below this address
    */
-  constructor(address, events, login) {
+  constructor(address, events, login, server = pageServer()) {
     this.#address = address;
     this.#events = events;
     this.#login = login;
+    this.server = server;
     this.#admission = new Admission(login);
-    watchPage({
-      hurry: () => this.hurry(),
-      offline: () => this.#report(),
-      restored: () => this.drop("The browser had closed this page's connections while another page was shown."),
-    });
+    const restored = () => this.drop("The browser had closed this page's connections while another page was shown.");
+    this.#endWatch = watchPage({ hurry: () => this.hurry(), offline: () => this.#report(), restored });
   }
 
   get address() {
@@ -122,6 +123,12 @@ export class ReconnectingTransport {
   disconnect() {
     this.#end();
     this.#state = "closed";
+  }
+
+  /** Disconnect for good: nothing refers to it any more. */
+  dispose() {
+    this.disconnect();
+    this.#endWatch();
   }
 
   /**
@@ -172,7 +179,7 @@ export class ReconnectingTransport {
    * @param {number} number
    */
   async #openIfAnswered(number) {
-    const isAnswered = await serverAnswers();
+    const isAnswered = await serverAnswers(this.server);
     if (number !== this.#number) return;
     if (isAnswered) this.#admit();
     else this.#retry("The server does not answer. Is it running, and is the network up?");
@@ -258,7 +265,7 @@ export class ReconnectingTransport {
    * @param {number} number
    */
   async #explain(number) {
-    const failure = await explainFailure(this.address, () => this.unexplained(), this.#login);
+    const failure = await explainFailure(this.address, () => this.unexplained(), this.#login, this.server);
     if (number !== this.#number) return;
     const { sentence, retryMs, isFinal } = failure;
     if (retryMs !== null) this.#retry(sentence, retryMs, true);

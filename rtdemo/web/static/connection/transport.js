@@ -27,6 +27,7 @@ import { clip, oneLine } from "../format.js";
  * @property {(payload: number, id: string | null) => number} wireBytes bytes of a message with its framing
  * @property {() => void} connect
  * @property {() => void} disconnect no event follows
+ * @property {() => void} dispose disconnect for good
  * @property {() => void} hurry try now instead of later
  * @property {(cause: string) => void} drop drop a connection that no longer works, and reconnect at once
  * @property {(text: string, client: string | null) => Promise<void>} send rejects with a sentence
@@ -41,45 +42,85 @@ import { clip, oneLine } from "../format.js";
 
 export const PROBE_TIMEOUT_MS = 3_000;
 
+const REFUSED = "The server refused the connection:";
+
 /** Part of the server's Retry-After by which clients wait longer at random, so that they do not come back all at once. */
 const RETRY_JITTER = 0.5;
+
+/** Address of the server that has sent this page. */
+export function pageServer() {
+  return new URL(location.href);
+}
 
 /**
  * Find out why a connection did not open. Neither WebSocket nor EventSource reports it.
  * @param {string} address of the connection
  * @param {() => Promise<string>} unexplained returns the sentence for a server that answers but gives no reason
  * @param {Login | null} login null where the server needs none
+ * @param {URL} server
  * @returns {Promise<Failure>}
  */
-export async function explainFailure(address, unexplained, login = null) {
-  if (!(await serverAnswers())) {
+export async function explainFailure(address, unexplained, login = null, server = pageServer()) {
+  const reach = await reachOf(server);
+  if (reach === "silent") {
     const sentence = `Nothing answers at ${address}. Is the server running, and is that port open?`;
     return { sentence, retryMs: null, isFinal: false };
   }
-  const failure = await refusal(address, login).catch(() => null);
+  if (reach === "hidden") return { sentence: ofForeignOrigin(), retryMs: null, isFinal: true };
+  const failure = await refusal(address, login, server).catch(() => null);
   if (failure === null) return { sentence: await unexplained(), retryMs: null, isFinal: false };
   const reason = failure.sentence.replace(/[^.!?]$/, "$&.");
-  return { ...failure, sentence: `The server refused the connection: ${reason}` };
+  return { ...failure, sentence: `${REFUSED} ${reason}` };
 }
 
-/** Return whether the server of this page is alive. */
-export async function serverAnswers() {
+/**
+ * Return whether a server is alive, also if it hides that from pages of this origin.
+ * @param {URL} server
+ */
+export async function serverAnswers(server) {
+  return (await reachOf(server)) !== "silent";
+}
+
+/**
+ * Find out whether a server answers, and whether this page may read that. The script of elements is for every page.
+ * @param {URL} server
+ * @returns {Promise<"open" | "hidden" | "silent">}
+ */
+async function reachOf(server) {
+  if (await isReadable(new URL("healthz", server))) return "open";
+  const isForeign = server.origin !== location.origin;
+  return isForeign && (await isReadable(new URL("static/embed.js", server), "HEAD")) ? "hidden" : "silent";
+}
+
+/**
+ * @param {URL} url
+ * @param {string} [method]
+ */
+async function isReadable(url, method = "GET") {
   try {
-    const response = await fetch("healthz", { cache: "no-store", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+    const response = await fetch(url, { method, cache: "no-store", signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
     return response.ok;
   } catch {
     return false;
   }
 }
 
+/** Sentence for a server that answers, but lets no page of this origin read that. */
+function ofForeignOrigin() {
+  const { origin } = location;
+  if (origin === "null") return `${REFUSED} a page that was opened as a file has no origin; serve it over HTTP.`;
+  return `${REFUSED} this page's origin is not allowed; start rtdemo with --allow-origin ${origin} to allow it.`;
+}
+
 /**
  * Request the same query as a stream and return the server's reason. Both transports are refused for the same reasons.
  * @param {string} address
  * @param {Login | null} login
+ * @param {URL} server
  * @returns {Promise<Failure | null>} null where there is none
  */
-async function refusal(address, login) {
-  const url = new URL("api/sse", location.href);
+async function refusal(address, login, server) {
+  const url = new URL("api/sse", server);
   url.search = new URL(address).search;
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);

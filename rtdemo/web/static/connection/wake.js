@@ -13,14 +13,14 @@
 
 /**
  * @param {PageEvents} events
+ * @returns {() => void} ends the watch
  */
 export function watchPage({ hurry, offline, restored }) {
-  addEventListener("online", hurry);
-  addEventListener("offline", offline);
-  addEventListener("pageshow", ({ persisted }) => {
-    if (persisted) restored();
-  });
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) hurry();
-  });
+  const end = new AbortController();
+  const { signal } = end;
+  addEventListener("online", hurry, { signal });
+  addEventListener("offline", offline, { signal });
+  addEventListener("pageshow", ({ persisted }) => persisted && restored(), { signal });
+  document.addEventListener("visibilitychange", () => document.hidden || hurry(), { signal });
+  return () => end.abort();
 }

@@ -6,8 +6,8 @@
 
 /** Time that the charts show if the address gives none, seconds. */
 export const DEFAULT_WINDOW_S = 600;
-const MIN_WINDOW_S = 10;
-const MAX_WINDOW_S = 3_600;
+export const MIN_WINDOW_S = 10;
+export const MAX_WINDOW_S = 3_600;
 const MAX_COLUMNS = 12;
 
 /**

@@ -15,7 +15,8 @@ import { changeText, jsonText, numberText, spanText } from "../value.js";
 /**
  * @typedef {object} Body
  * @property {HTMLElement[]} elements
- * @property {(data: ProducerData, frame: Frame) => void} paint called when the data, the time or the size has changed
+ * @property {(data: ProducerData, frame: Frame) => void} write called when the data or the time may have changed
+ * @property {Chart} [chart] drawn after the texts of all cards: to measure a text lays out the page, once
  */
 
 /** @typedef {{ announce: (text: string) => void, changed: () => void }} Surroundings */
@@ -64,28 +65,28 @@ class NumberBody {
   #number = element("span", "number");
   #unit = element("span", "unit");
   #change = element("p", "change note");
-  #chart;
+  #longest = 0;
 
   /** @param {Surroundings} surroundings */
   constructor({ announce, changed }) {
-    this.#chart = new Chart(announce, changed);
-    this.elements = [element("p", "figure", this.#number, " ", this.#unit), this.#change, this.#chart.element];
+    this.chart = new Chart(announce, changed);
+    this.elements = [element("p", "figure", this.#number, " ", this.#unit), this.#change, this.chart.element];
   }
 
   /**
    * @param {ProducerData} data
    * @param {Frame} frame
    */
-  paint(data, frame) {
+  write(data, frame) {
     const [value = NaN] = data.newest;
     const [decimals = 0] = data.decimals;
     const text = numberText(value, decimals);
     write(this.#number, text);
-    // A long number is smaller, so that it stays on one line.
-    this.#number.dataset.size = text.length > 12 ? "small" : text.length > 8 ? "middle" : "large";
+    // A long number is smaller, so that it stays on one line. It stays so: with its sign alone it would jump.
+    this.#longest = Math.max(this.#longest, text.length);
+    this.#number.dataset.size = this.#longest > 12 ? "small" : this.#longest > 8 ? "middle" : "large";
     write(this.#unit, oneLine(clip(data.description.unit, 40)));
     write(this.#change, changeSince(data, frame, value, decimals));
-    this.#chart.paint(data, frame);
   }
 }
 
@@ -108,20 +109,16 @@ function changeSince({ series, at }, { now, seconds }, value, decimals) {
 class LinesBody {
   #legend = element("ul", "legend");
   #more = element("p", "note");
-  #chart;
   #keys = "";
 
   /** @param {Surroundings} surroundings */
   constructor({ announce, changed }) {
-    this.#chart = new Chart(announce, changed);
-    this.elements = [this.#legend, this.#more, this.#chart.element];
+    this.chart = new Chart(announce, changed);
+    this.elements = [this.#legend, this.#more, this.chart.element];
   }
 
-  /**
-   * @param {ProducerData} data
-   * @param {Frame} frame
-   */
-  paint(data, frame) {
+  /** @param {ProducerData} data */
+  write(data) {
     const keys = JSON.stringify(data.keys);
     if (keys !== this.#keys) this.#renew(data.keys);
     this.#keys = keys;
@@ -134,7 +131,6 @@ class LinesBody {
     const { moreKeys } = data;
     this.#more.hidden = moreKeys === 0;
     write(this.#more, `${count(moreKeys)} more ${moreKeys === 1 ? "key is" : "keys are"} not shown.`);
-    this.#chart.paint(data, frame);
   }
 
   /** @param {string[]} keys */
@@ -155,25 +151,23 @@ class LinesBody {
 class StateBody {
   #state = element("span", "number");
   #since = element("p", "change note");
-  #chart;
 
   /** @param {Surroundings} surroundings */
   constructor({ announce, changed }) {
-    this.#chart = new Chart(announce, changed);
-    this.#chart.element.classList.add("strip");
-    this.elements = [element("p", "figure", this.#state), this.#since, this.#chart.element];
+    this.chart = new Chart(announce, changed);
+    this.chart.element.classList.add("strip");
+    this.elements = [element("p", "figure", this.#state), this.#since, this.chart.element];
   }
 
   /**
    * @param {ProducerData} data
    * @param {Frame} frame
    */
-  paint(data, frame) {
+  write(data, frame) {
     const [value = NaN] = data.newest;
     write(this.#state, Number.isNaN(value) ? NONE : value > 0 ? "true" : "false");
     this.#state.dataset.state = value > 0 ? "true" : "false";
     write(this.#since, stateSince(data, frame.now));
-    this.#chart.paint(data, frame);
   }
 }
 
@@ -197,7 +191,7 @@ class TextBody {
   #version = -1;
 
   /** @param {ProducerData} data */
-  paint(data) {
+  write(data) {
     if (data.version === this.#version) return;
     this.#version = data.version;
     data.texts.forEach(({ at, text }, index) => {
@@ -221,7 +215,7 @@ class TableBody {
   #version = -1;
 
   /** @param {ProducerData} data */
-  paint(data) {
+  write(data) {
     if (data.version === this.#version) return;
     this.#version = data.version;
     const { head, rows, more } = tableOf(data.value);

@@ -14,8 +14,6 @@ import { spanText } from "../value.js";
 /** @typedef {import("./producer_data.js").ProducerData} ProducerData */
 /** @typedef {import("../value.js").Kind} Kind */
 
-/** Least time between two paintings of a card: faster figures cannot be read. */
-const PAINT_INTERVAL_MS = 100;
 /** From this age on, a fresh value has its age beside it. */
 const AGE_SHOWN_MS = 10_000;
 /** Characters of a title: control characters take several. */
@@ -32,7 +30,6 @@ export class Card {
   /** @type {Kind | null} */
   #kind = null;
   #surroundings;
-  #paintedAt = -Infinity;
 
   /**
    * @param {ProducerData} data
@@ -51,23 +48,28 @@ export class Card {
     head.append(this.#title, this.#age, this.#full);
     this.element.className = "card";
     this.element.append(head, this.#body);
-    this.#paintTitle();
+    this.#writeTitle();
   }
 
   /**
-   * Paint what has changed.
+   * Write the texts that have changed.
    * @param {Frame} frame
-   * @param {number} at performance.now()
    */
-  paint(frame, at) {
-    if (at - this.#paintedAt < PAINT_INTERVAL_MS) return;
-    this.#paintedAt = at;
-    this.#paintTitle();
-    this.#paintAge(frame);
-    this.#bodyFor(this.data.kind ?? "text").paint(this.data, frame);
+  write(frame) {
+    this.#writeTitle();
+    this.#writeAge(frame);
+    this.#bodyFor(this.data.kind ?? "text").write(this.data, frame);
   }
 
-  #paintTitle() {
+  /**
+   * Draw the chart, if it has changed.
+   * @param {Frame} frame
+   */
+  draw(frame) {
+    this.#bodyFor(this.data.kind ?? "text").chart?.draw(this.data, frame);
+  }
+
+  #writeTitle() {
     const title = oneLine(this.data.title);
     const name = oneLine(this.data.name);
     const shown = clip(title, MAX_TITLE_CHARS);
@@ -79,7 +81,7 @@ export class Card {
   }
 
   /** @param {Frame} frame */
-  #paintAge({ now }) {
+  #writeAge({ now }) {
     const { at } = this.data;
     const age = at === null ? 0 : now - at;
     const isStale = this.data.isStale(now);

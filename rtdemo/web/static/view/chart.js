@@ -24,7 +24,7 @@ import { numberText, spanText } from "../value.js";
  * @property {boolean} paused
  */
 
-/** Colours of lines: view/page.css has them. After these they are dashed. */
+/** Colours of lines: view/lines.css has them. After these they are dashed. */
 const COLOURS = 6;
 const DASH = [5, 4];
 /** Steps of the arrow keys, of the charts' width. */
@@ -95,7 +95,7 @@ export class Chart {
    * @param {ProducerData} data
    * @param {Frame} frame
    */
-  paint(data, frame) {
+  draw(data, frame) {
     const { width, height } = this.#canvas;
     if (width < 1 || height < 1) return;
     const span = frame.seconds * 1000;
@@ -114,7 +114,7 @@ export class Chart {
     [this.#from, this.#to] = [to - span, to];
     if (this.#pointer !== null) this.#cursor = this.#from + this.#pointer * span;
     else if (this.#cursor !== null) this.#cursor = Math.max(this.#cursor, this.#from);
-    this.#draw(data, frame);
+    this.#redraw(data, frame);
     this.#describe(data, frame);
   }
 
@@ -122,7 +122,7 @@ export class Chart {
    * @param {ProducerData} data
    * @param {Frame} frame
    */
-  #draw(data, { now, edge, seconds, paused }) {
+  #redraw(data, { now, edge, seconds, paused }) {
     const context = this.#canvas.clear();
     const { width, height, palette } = this.#canvas;
     const { series } = data;
@@ -212,7 +212,7 @@ export class Chart {
     this.#isDue = true;
     requestAnimationFrame(() => {
       this.#isDue = false;
-      if (this.#data !== null && this.#frame !== null) this.#draw(this.#data, this.#frame);
+      if (this.#data !== null && this.#frame !== null) this.#redraw(this.#data, this.#frame);
     });
   }
 

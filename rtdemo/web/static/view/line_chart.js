@@ -35,6 +35,8 @@ const DOT_PX = 2.25;
 /** Radius of the mark on the newest value. */
 const NEWEST_PX = 2.75;
 const FILL_ALPHA = 0.08;
+/** A column of pixels whose values are closer than this is one point. */
+const POINT_PX = 0.5;
 
 /**
  * Draw the chart.
@@ -45,8 +47,7 @@ const FILL_ALPHA = 0.08;
  * @returns {Plot} where the values are
  */
 export function drawLineChart(context, width, height, scene) {
-  context.font = FONT;
-  context.textBaseline = "alphabetic";
+  setFont(context);
   const labels = scene.axis.ticks.map((tick) => numberText(tick, scene.axis.decimals));
   const gutter = Math.ceil(Math.max(0, ...labels.map((text) => context.measureText(text).width))) + LABEL_GAP_PX;
   const plot = { left: 0, top: HEAD_PX, width: Math.max(1, width - gutter), height: height - HEAD_PX - FOOT_PX };
@@ -65,6 +66,14 @@ export function drawLineChart(context, width, height, scene) {
 }
 
 /**
+ * Set the font of labels. A canvas keeps it until its size changes; setting it again computes the page's styles.
+ * @param {CanvasRenderingContext2D} context
+ */
+export function setFont(context) {
+  if (context.font !== FONT) context.font = FONT;
+}
+
+/**
  * Draw the times alone: there is no value to make a scale of.
  * @param {CanvasRenderingContext2D} context
  * @param {number} width
@@ -74,8 +83,7 @@ export function drawLineChart(context, width, height, scene) {
  */
 export function drawNothing(context, width, height, scene) {
   const plot = { left: 0, top: HEAD_PX, width, height: height - HEAD_PX - FOOT_PX };
-  context.font = FONT;
-  context.textBaseline = "alphabetic";
+  setFont(context);
   drawTimes(context, plot, scene);
   drawCursor(context, plot, scene);
   context.fillStyle = scene.palette.quiet;
@@ -129,6 +137,7 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
   const { colour, dash } = strokes[line];
   const [lows, highs] = [series.low[line], series.high[line]];
   const scale = plot.width / (to - from);
+  const pixels = context.getTransform().a;
   const path = new Path2D();
   // An area without its zero would exaggerate.
   const fill = series.lines === 1 && axis.low <= 0 && axis.high >= 0 ? new Path2D() : null;
@@ -140,9 +149,8 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
     if (begin === null) return;
     const x = plot.left + column;
     const [above, below] = [y(high), y(low)];
-    // Towards the nearer end first, so that a column of one value is one point.
     path.lineTo(x, below);
-    if (above !== below) path.lineTo(x, above);
+    if (below - above > POINT_PX) path.lineTo(x, above);
     fill?.lineTo(x, above);
     last = x;
   };
@@ -161,7 +169,7 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
       end();
       continue;
     }
-    const own = Math.round((series.at[index] - from) * scale * 2) / 2;
+    const own = Math.round((series.at[index] - from) * scale * pixels) / pixels;
     if (begin !== null && own === column) {
       low = Math.min(low, value);
       high = Math.max(high, highs[index]);
@@ -185,7 +193,9 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
   }
   context.strokeStyle = colour;
   context.lineWidth = LINE_PX;
-  context.lineJoin = context.lineCap = "round";
+  context.lineCap = "round";
+  // Round joins of many points take twice as long.
+  context.lineJoin = "bevel";
   context.setLineDash(dash);
   context.stroke(path);
   context.setLineDash([]);

@@ -61,6 +61,10 @@ export class Live {
   #tickedAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #rewinding;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #ticking;
 
   /**
    * @param {Record<TransportName, (events: TransportEvents) => Transport>} transports
@@ -83,8 +87,16 @@ export class Live {
 
   /** Connect; called once. */
   start() {
-    setInterval(() => this.#tick(), TICK_MS);
+    this.#ticking = setInterval(() => this.#tick(), TICK_MS);
     this.connect("websocket", "");
+  }
+
+  /** End for good: nothing is received any more, and nothing refers to it. */
+  close() {
+    clearInterval(this.#ticking);
+    clearTimeout(this.#retry);
+    clearTimeout(this.#rewinding);
+    for (const transport of Object.values(this.#transports)) transport.dispose();
   }
 
   /**
@@ -107,11 +119,18 @@ export class Live {
 
   /** Ask for the past again: more of it is to be shown. */
   rewind() {
-    this.#position = null;
-    const transport = this.#transports[this.transport];
-    transport.position = null;
+    this.#position = this.#transports[this.transport].position = null;
     this.#receiver.rewinding();
-    transport.drop("Loading more of the past.");
+    this.renew("Loading more of the past.");
+  }
+
+  /**
+   * Connect anew, as the address is now, and continue after the last position.
+   * @param {string} cause
+   */
+  renew(cause) {
+    if (this.state === "refused") this.connect("websocket", "");
+    else this.#transports[this.transport].drop(cause);
   }
 
   /**
@@ -153,7 +172,7 @@ export class Live {
   #lost() {
     this.#note = "Some messages were lost while this page was away; what the server still has is shown.";
     this.#set("live", this.#liveSentence);
-    setTimeout(() => this.rewind(), Math.random() * REWIND_JITTER_MS);
+    this.#rewinding = setTimeout(() => this.rewind(), Math.random() * REWIND_JITTER_MS);
   }
 
   /** @param {string} cause */

@@ -1,53 +1,62 @@
 // @ts-check
 /**
- * Paints the cards in animation frames, a few at a time if all of them take too long.
+ * Paints the cards together, some times a second: faster figures cannot be read, and each frame that changes costs as much
+ * again. All texts are written first: a chart measures its labels, which lays out the page. Few charts are drawn in one
+ * frame, and the others in the next ones.
  * @module view/painter
  */
+import { paintScheduler } from "../dom.js";
 
-/** @typedef {import("./card.js").Card} Card */
 /** @typedef {import("./chart.js").Frame} Frame */
+/** @typedef {{ paint: (frame: Frame, at: number) => void }} Painted a card, or an element; at: performance.now() */
 
-/** Painting stops after this time, and goes on in the next frame. */
-const BUDGET_MS = 8;
-/** With reduced motion, time between two paintings. */
-const CALM_MS = 1_000;
+/**
+ * @typedef {object} Painted a card, or a part of another page
+ * @property {(frame: Frame) => void} write writes its texts
+ * @property {(frame: Frame) => void} draw draws its chart
+ */
+
+const INTERVAL_MS = 200;
+/** The same with reduced motion. */
+const CALM_INTERVAL_MS = 1_000;
+/** Without a graphics card, a browser takes 2 to 3 ms more for each chart at the end of the frame. */
+const CHARTS_A_FRAME = 4;
 
 export class Painter {
   #cards;
   #frameAt;
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
-  #isDue = false;
   #paintedAt = -Infinity;
-  /** Index of the card that was painted last. */
-  #last = -1;
+  /** Cards whose charts are not drawn yet. @type {Painted[]} */
+  #left = [];
 
   /**
-   * @param {() => Card[]} cards
+   * @param {() => Painted[]} cards
    * @param {(at: number) => Frame} frameAt what the charts show, at a time of performance.now()
    */
   constructor(cards, frameAt) {
     this.#cards = cards;
     this.#frameAt = frameAt;
+    const schedule = paintScheduler(() => this.#paint(), INTERVAL_MS);
+    /** Paint soon. A hidden page is painted once it is shown. */
+    this.request = () => schedule();
   }
 
-  /** Paint in the next frame. A hidden page runs none, and is painted once it is shown. */
-  request = () => {
-    if (this.#isDue) return;
-    this.#isDue = true;
-    requestAnimationFrame(() => this.#paint());
-  };
-
   #paint() {
-    this.#isDue = false;
     const at = performance.now();
-    if (this.#calm.matches && at - this.#paintedAt < CALM_MS) return;
-    const frame = this.#frameAt(at);
-    const cards = this.#cards();
-    for (let count = 0; count < cards.length; count += 1) {
-      this.#last = (this.#last + 1) % cards.length;
-      cards[this.#last].paint(frame, at);
-      if (performance.now() - at > BUDGET_MS) return this.request();
-    }
+    if (this.#calm.matches && at - this.#paintedAt < CALM_INTERVAL_MS) return;
+    // The last painting is still under way.
+    if (this.#left.length > 0) return;
     this.#paintedAt = at;
+    const frame = this.#frameAt(at);
+    this.#left = this.#cards();
+    for (const card of this.#left) card.write(frame);
+    this.#draw(frame);
+  }
+
+  /** @param {Frame} frame */
+  #draw(frame) {
+    for (const card of this.#left.splice(0, CHARTS_A_FRAME)) card.draw(frame);
+    if (this.#left.length > 0) requestAnimationFrame(() => this.#draw(frame));
   }
 }

@@ -29,6 +29,10 @@ const MAX_TEXT_CHARS = 2_000;
 /** Bound on keys that are counted. */
 const MAX_COUNTED_KEYS = 1_000;
 
+/** Part of a line's size that is kept at each number, and the part of it below which a number counts as near zero. */
+const SIZE_KEPT = 0.9999;
+const SMALL_PART = 0.2;
+
 const MIN_STALE_MS = 5_000;
 const STALE_PERIODS = 3;
 /** Times between messages from which the period is learned. */
@@ -67,6 +71,8 @@ export class ProducerData {
   isShared = false;
   /** What the lines are of: those of another kind are no continuation. @type {Kind | null} */
   #shape = null;
+  /** Size of each line's numbers: the largest of the last ten thousand or so. @type {number[]} */
+  #sizes = [];
   /** When each line had its last number. @type {number[]} */
   #seenAt = [];
   /** @type {number[]} milliseconds between the newest messages */
@@ -195,6 +201,7 @@ export class ProducerData {
     this.newest = [];
     this.decimals = [];
     this.moreKeys = 0;
+    this.#sizes = [];
     this.#seenAt = [];
   }
 
@@ -215,7 +222,9 @@ export class ProducerData {
     this.newest.forEach((value, line) => {
       if (Number.isNaN(value)) return;
       this.#seenAt[line] = at;
-      this.decimals[line] = Math.max(this.decimals[line], decimalsOf(value));
+      const size = Math.max(Math.abs(value), this.#sizes[line] * SIZE_KEPT);
+      this.#sizes[line] = size;
+      this.decimals[line] = Math.max(this.decimals[line], decimalsOf(value, size * SMALL_PART));
     });
     this.series.push(at, this.newest);
   }
@@ -236,6 +245,7 @@ export class ProducerData {
     }
     this.keys[line] = key;
     this.decimals[line] = 0;
+    this.#sizes[line] = 0;
     this.#seenAt[line] = at;
     return true;
   }

@@ -3,7 +3,7 @@
  * Draws a bool over time: a bar where it is true, a line where it is false, nothing where it is not known.
  * @module view/state_chart
  */
-import { drawCursor, drawTimes } from "./line_chart.js";
+import { drawCursor, drawTimes, setFont } from "./line_chart.js";
 
 /** @typedef {import("../canvas.js").Palette} Palette */
 /** @typedef {import("./line_chart.js").Plot} Plot */
@@ -35,8 +35,7 @@ const LINE_PX = 2;
  */
 export function drawStateChart(context, width, height, scene) {
   const { series, from, to, now, palette } = scene;
-  context.font = "11px system-ui, sans-serif";
-  context.textBaseline = "alphabetic";
+  setFont(context);
   const bar = Math.min(BAR_PX, height - FOOT_PX);
   const plot = { left: 0, top: height - FOOT_PX - bar, width, height: bar };
   const x = (/** @type {number} */ at) => plot.left + ((Math.max(at, from) - from) / (to - from)) * plot.width;

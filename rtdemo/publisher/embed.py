@@ -1,0 +1,94 @@
+"""A live view inside a notebook: the function `embed`."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from urllib.parse import quote, urlsplit
+
+from rtdemo.publisher.publish import DEFAULT_URL, URL_VARIABLE
+
+HEIGHT_PX = 320
+"""Height of the frame: a card with its chart."""
+WINDOW_S = 600
+"""Seconds that the charts show."""
+HEIGHT_BOUNDS_PX, WINDOW_BOUNDS_S = (50, 5000), (10, 3600)
+"""Least and largest values; those of the window are the view's own."""
+
+
+class EmbeddedView:
+    """Show a server's view in a frame wherever a notebook displays this object.
+
+    Arguments:
+        url: address of the view.
+        title: of the frame, for screen readers.
+        height: of the frame, in CSS pixels.
+
+    Attributes:
+        url: as given.
+    """
+
+    def __init__(self, url: str, title: str, height: int) -> None:
+        self.url = url
+        self._title = title
+        self._height = height
+
+    def __repr__(self) -> str:
+        return f"<live view at {self.url}>"
+
+    def _repr_html_(self) -> str:
+        """Return the frame, as Jupyter displays it (IPython's display protocol)."""
+        source, title = escape(self.url), escape(self._title)
+        return (
+            f'<iframe src="{source}" title="{title}" width="100%" height="{self._height}" '
+            'style="border: 0" allow="fullscreen"></iframe>'
+        )
+
+    def _mime_(self) -> tuple[str, str]:
+        """Return the frame, as marimo displays it."""
+        return "text/html", self._repr_html_()
+
+
+def embed(
+    *producers: str, url: str | None = None, height: int = HEIGHT_PX, window: int = WINDOW_S
+) -> EmbeddedView:
+    """Return live cards for a notebook: Jupyter and marimo display them in a frame.
+
+    The server must allow that: `rtdemo serve --allow-embed http://localhost:8888`, with the notebook's
+    origin. The browser of the reader connects to the server, not this program.
+
+    Arguments:
+        producers: names, such as `loss`, in the order of their cards; none for all.
+        url: of the server; by default that in RTDEMO_URL, or http://localhost:3000.
+        height: of the frame, in CSS pixels.
+        window: seconds that the charts show, 10 to 3600.
+
+    Raises:
+        ValueError: if `url` is not an http address, a name has a comma, or a number is out of bounds.
+    """
+    names = [quote(name, safe="") for name in producers]
+    if any("," in name for name in producers):
+        raise ValueError("producers: a name with a comma cannot be picked; give each name by itself")
+    picked = f"producers={','.join(names)}&" if names else ""
+    view = f"{_server(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)}/view"
+    seconds = _within("window", window, *WINDOW_BOUNDS_S)
+    return EmbeddedView(
+        f"{view}?{picked}window={seconds}&bare=1",
+        f"Live values: {', '.join(producers)}" if producers else "Live values",
+        _within("height", height, *HEIGHT_BOUNDS_PX),
+    )
+
+
+def _server(url: str) -> str:
+    """Return the address of a server, to which a path can be added."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(f"url: {url[:200]!r} is not the address of a server; give http://host:port")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def _within(name: str, given: int, least: int, most: int) -> int:
+    number = int(given)
+    if not least <= number <= most:
+        raise ValueError(f"{name}: {number} is not allowed; give a number from {least} to {most}")
+    return number

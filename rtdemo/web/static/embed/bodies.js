@@ -1,0 +1,95 @@
+// @ts-check
+/**
+ * What each element shows: a producer's card, or its newest value on one line of text.
+ * @module embed/bodies
+ */
+import { write } from "../dom.js";
+import { NONE, clip, oneLine } from "../format.js";
+import { numberText } from "../value.js";
+import { shownSeconds } from "../view/axis.js";
+import { Card } from "../view/card.js";
+import { windowSeconds } from "./window.js";
+
+/** @typedef {import("../view/producer_data.js").ProducerData} ProducerData */
+
+/** @typedef {import("../view/chart.js").Frame} Frame */
+
+/**
+ * @typedef {object} Body
+ * @property {HTMLElement} element
+ * @property {number} seconds of the past that it shows
+ * @property {(frame: Frame, at: number, problem: string) => void} paint at: performance.now(); problem: why nothing new is
+ *   shown; empty if all is well
+ */
+
+/**
+ * @callback MakeBody
+ * @param {HTMLElement} host the element of the page
+ * @param {ProducerData} data
+ * @param {() => void} changed requests a painting
+ * @returns {Body}
+ */
+
+/** Characters of a value that is not a number. */
+const MAX_TEXT_CHARS = 200;
+
+/** @type {MakeBody} */
+export function chartBody(host, data, changed) {
+  const problem = make("p", "problem note");
+  const readout = make("p", "visually-hidden");
+  readout.setAttribute("aria-live", "polite");
+  const card = new Card(data, { announce: (text) => write(readout, text), changed });
+  card.element.querySelector("header")?.after(problem);
+  const element = make("div", "frame");
+  element.append(card.element, readout);
+  const seconds = windowSeconds(host.getAttribute("window"));
+  /** @type {Body["paint"]} */
+  const paint = (frame, at, sentence) => {
+    const age = data.series.length > 0 ? frame.now - data.series.at[0] : 0;
+    card.paint({ ...frame, seconds: shownSeconds(seconds, age / 1000) }, at);
+    problem.hidden = sentence === "";
+    write(problem, sentence);
+  };
+  return { element, seconds, paint };
+}
+
+/** @type {MakeBody} */
+export function valueBody(_host, data) {
+  const value = make("span", "");
+  const problem = make("span", "visually-hidden");
+  const element = make("span", "value");
+  element.setAttribute("role", "group");
+  element.append(value, problem);
+  /** @type {Body["paint"]} */
+  const paint = ({ now }, _at, sentence) => {
+    const why = sentence || (data.isStale(now) ? "This value is overdue." : "");
+    const name = oneLine(clip(data.title, MAX_TEXT_CHARS));
+    element.setAttribute("aria-label", name);
+    element.title = why === "" ? name : `${name}: ${why}`;
+    element.dataset.fresh = why === "" ? "yes" : "no";
+    write(value, valueText(data));
+    write(problem, why === "" ? "" : ` (${why})`);
+  };
+  return { element, seconds: 0, paint };
+}
+
+/**
+ * Write the newest value with its unit, on one line.
+ * @param {ProducerData} data
+ */
+export function valueText({ at, kind, value, text, newest, decimals, description }) {
+  if (at === null || value === null) return NONE;
+  if (kind !== "number") return oneLine(clip(text, MAX_TEXT_CHARS));
+  const unit = oneLine(clip(description.unit, 40));
+  return numberText(newest[0], decimals[0]) + (unit === "" ? "" : `\u00a0${unit}`);
+}
+
+/**
+ * @param {string} tag
+ * @param {string} className
+ */
+function make(tag, className) {
+  const made = document.createElement(tag);
+  made.className = className;
+  return made;
+}

@@ -1,0 +1,302 @@
+// @ts-check
+/**
+ * One server as the source of a page's elements: one connection for all of them, and what has arrived.
+ *
+ * A browser opens six event streams to a server over HTTP/1.1, so elements share one. It picks their producers. It opens anew
+ * when one is added, and asks for the past that the new one needs; it closes after the last element is gone.
+ * @module embed/source
+ */
+import { Login } from "../connection/login.js";
+import { SseTransport } from "../connection/sse.js";
+import { Tabs } from "../connection/tabs.js";
+import { WebSocketTransport, websocketUrl } from "../connection/websocket.js";
+import { Live } from "../view/live.js";
+import { Painter } from "../view/painter.js";
+import { ProducerData } from "../view/producer_data.js";
+import { ServerTime } from "../view/server_time.js";
+
+/** @typedef {import("../message.js").Message} Message */
+/** @typedef {import("../producers.js").ProducerEntry} ProducerEntry */
+/** @typedef {import("./bodies.js").Body} Body */
+
+/** @typedef {Body & { producer: string }} Viewer an element, and the name of its producer */
+
+/**
+ * @typedef {object} Credentials
+ * @property {string | null} token a login token
+ * @property {string | null} ticketUrl address at which the page's own server gives tickets
+ */
+
+/** A page adds its elements one by one: they wait this long for each other. */
+const GATHER_MS = 20;
+/** An element that is moved is removed and added. */
+const LINGER_MS = 1_000;
+/** What lasts no longer than this is not reported. */
+const PATIENCE_MS = 1_500;
+/** Time between two looks at the server's list while a producer is missing. */
+const LOOK_AGAIN_MS = 5_000;
+const TIMEOUT_MS = 5_000;
+/** Time between two paintings while nothing arrives: ages, and the charts' edge. */
+const TICK_MS = 250;
+/** The server's bound on names that one connection picks. */
+const MAX_NAMES = 100;
+
+/** Every source of this page that has elements. @type {Map<string, Source>} */
+const sources = new Map();
+
+/**
+ * Return the source of a server, one for all elements that log in alike.
+ * @param {string} server its address, with a slash at the end
+ * @param {Credentials} credentials
+ * @returns {Source}
+ */
+export function sourceOf(server, credentials) {
+  const key = JSON.stringify([server, credentials]);
+  const source = sources.get(key) ?? new Source(server, credentials, () => sources.delete(key));
+  sources.set(key, source);
+  return source;
+}
+
+export class Source {
+  #server;
+  #ended;
+  #login;
+  /** @type {Set<Viewer>} */
+  #viewers = new Set();
+  /** @type {Map<string, ProducerData>} */
+  #data = new Map();
+  #time = new ServerTime(Date.now(), performance.now());
+  /** @type {Live | null} null before the first connection */
+  #live = null;
+  /** Names that the connection asks for. @type {string[]} */
+  #picked = [];
+  /** Seconds of the past that it asks for. */
+  #rewound = 0;
+  /** Names that the server has; null while it has not said so. @type {Set<string> | null} */
+  #known = null;
+  /** performance.now() since when it is not live; infinite while it is. */
+  #awaySince = performance.now();
+  #painter = new Painter(
+    () => [...this.#viewers].map((viewer) => ({ paint: (frame, at) => viewer.paint(frame, at, this.#problemOf(viewer, at)) })),
+    (at) => this.#frameAt(at),
+  );
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #settling;
+  #ticking = setInterval(() => this.repaint(), TICK_MS);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #looking;
+
+  /**
+   * @param {string} server
+   * @param {Credentials} credentials
+   * @param {() => void} ended called after the last element is gone
+   */
+  constructor(server, credentials, ended) {
+    this.#server = server;
+    this.#ended = ended;
+    this.#login = loginOf(server, credentials, () => this.repaint());
+  }
+
+  /** @param {Viewer} viewer */
+  add(viewer) {
+    this.#viewers.add(viewer);
+    this.#settle(GATHER_MS);
+    this.repaint();
+  }
+
+  /** @param {Viewer} viewer */
+  remove(viewer) {
+    this.#viewers.delete(viewer);
+    this.#settle(LINGER_MS);
+  }
+
+  /**
+   * Return the data of a producer, which the connection fills.
+   * @param {string} name
+   */
+  dataOf(name) {
+    const data = this.#data.get(name) ?? new ProducerData(name);
+    this.#data.set(name, data);
+    return data;
+  }
+
+  /** Paint in the next frame. */
+  repaint() {
+    this.#painter.request();
+  }
+
+  /**
+   * Connect as the elements need it, a little later: more of them may change.
+   * @param {number} wait milliseconds
+   */
+  #settle(wait) {
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => void this.#adapt(), wait);
+  }
+
+  get #wanted() {
+    const names = new Set([...this.#viewers].map(({ producer }) => producer).filter(Boolean));
+    return [...names].slice(0, MAX_NAMES);
+  }
+
+  async #adapt() {
+    if (this.#viewers.size === 0) return this.#end();
+    const isComplete = this.#wanted.every((name) => this.#picked.includes(name));
+    if (!isComplete || this.#live?.state === "refused") await this.#describe();
+    if (this.#viewers.size === 0) return;
+    const wanted = this.#wanted;
+    const [before, rewound] = [this.#picked, this.#rewound];
+    this.#picked = wanted.filter((name) => this.#known?.has(name) ?? true);
+    this.#rewound = Math.max(0, ...[...this.#viewers].map(({ seconds }) => seconds));
+    for (const name of this.#data.keys()) if (!wanted.includes(name)) this.#data.delete(name);
+    if (this.#picked.length < wanted.length) this.#lookAgain();
+    if (this.#live === null) return this.#begin();
+    const isLonger = this.#rewound > rewound;
+    // What is known would hide what is older.
+    if (isLonger) for (const data of this.#data.values()) if (data.isShared) data.forget();
+    if (isLonger || this.#picked.some((name) => !before.includes(name))) this.#live.rewind();
+    else if (this.#picked.length < before.length) this.#live.renew("Less is shown.");
+    this.repaint();
+  }
+
+  #begin() {
+    const addressOf = (/** @type {URL} */ url) => () => this.#addressOf(url);
+    const server = new URL(this.#server);
+    const socket = addressOf(websocketUrl(server, ""));
+    const stream = addressOf(new URL("api/sse", server));
+    // No element shows what other tabs or Resource Timing would explain.
+    const tabs = new Tabs({ postMessage: () => undefined, onmessage: null });
+    const timing = { protocol: "", stream: null, line: "" };
+    this.#live = new Live(
+      {
+        websocket: (events) => new WebSocketTransport(socket, events, this.#login, server),
+        sse: (events) => new SseTransport(stream, events, timing, tabs, this.#login, server),
+      },
+      {
+        received: (message, at) => this.#receive(message, at),
+        welcomed: (sentAt, at) => this.#time.set(sentAt, at),
+        interrupted: () => this.#interrupt(),
+        rewinding: () => this.#rewind(),
+        changed: () => this.#stateChanged(),
+      },
+      () => this.#login === null || this.#login.problem === "",
+    );
+    this.#live.start();
+  }
+
+  #end() {
+    clearInterval(this.#ticking);
+    clearTimeout(this.#looking);
+    this.#live?.close();
+    this.#ended();
+  }
+
+  /** @param {URL} url */
+  #addressOf(url) {
+    const address = new URL(url);
+    const { searchParams } = address;
+    searchParams.set("producers", this.#picked.join(","));
+    searchParams.set("latest", "1");
+    if (this.#rewound > 0) searchParams.set("rewind", `${this.#rewound}s`);
+    const position = this.#live?.position ?? null;
+    if (position !== null) searchParams.set("last_event_id", position);
+    return address.href;
+  }
+
+  /**
+   * @param {Message} message
+   * @param {number} at performance.now()
+   */
+  #receive(message, at) {
+    this.#data.get(message.producer)?.take(message, this.#time.at(at));
+    this.repaint();
+  }
+
+  /** Private producers are not in the log: what they sent meanwhile is missing. */
+  #interrupt() {
+    for (const data of this.#data.values()) if (!data.isShared) data.interrupt();
+  }
+
+  #rewind() {
+    this.#interrupt();
+    for (const data of this.#data.values()) if (data.isShared) data.expectPast();
+  }
+
+  #stateChanged() {
+    const state = this.#live?.state;
+    if (state === "live") this.#awaySince = Infinity;
+    else this.#awaySince = Math.min(this.#awaySince, performance.now());
+    if (state === "refused") this.#lookAgain();
+    this.repaint();
+  }
+
+  /** Look whether a missing producer exists by now. */
+  #lookAgain() {
+    clearTimeout(this.#looking);
+    this.#looking = setTimeout(() => void this.#adapt(), LOOK_AGAIN_MS);
+  }
+
+  /** Ask which producers there are, with their titles and units. What fails here, the connection reports. */
+  async #describe() {
+    // A ticket opens a connection only.
+    if (this.#login !== null && !this.#login.hasToken) return;
+    const entries = await this.#list().catch(() => null);
+    if (entries === null) return;
+    this.#known = new Set(entries.map(({ name }) => name));
+    for (const { name, title, unit, low, high, period } of entries) {
+      this.#data.get(name)?.describe({ title, unit, low, high, period });
+    }
+  }
+
+  /** @returns {Promise<ProducerEntry[]>} */
+  async #list() {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const request = { headers: this.#login?.headers ?? {}, cache: /** @type {const} */ ("no-store"), signal };
+    const response = await fetch(new URL("api/producers", this.#server), request);
+    if (!response.ok) throw new Error(`api/producers answered ${response.status}`);
+    return response.json();
+  }
+
+  /**
+   * @param {number} at performance.now()
+   * @returns {import("../view/chart.js").Frame}
+   */
+  #frameAt(at) {
+    const now = this.#time.at(at);
+    return { now, edge: now, seconds: this.#rewound, paused: false };
+  }
+
+  /**
+   * @param {Viewer} viewer
+   * @param {number} at performance.now()
+   */
+  #problemOf({ producer }, at) {
+    if (producer === "") return "No producer is named. Give its name in the attribute producer.";
+    const isLong = at - this.#awaySince > PATIENCE_MS;
+    if (isLong) return this.#live?.sentence ?? "Not live: nothing answers.";
+    if (this.#live?.state !== "live") return "";
+    if (!this.#wanted.includes(producer)) return `Not shown: a page picks at most ${MAX_NAMES} producers.`;
+    if (!this.#picked.includes(producer)) return "There is no producer of this name yet.";
+    return this.#data.get(producer)?.kind === null ? "No value yet." : "";
+  }
+}
+
+/**
+ * @param {string} server
+ * @param {Credentials} credentials
+ * @param {() => void} changed
+ * @returns {Login | null}
+ */
+function loginOf(server, { token, ticketUrl }, changed) {
+  // The page has the token: it is kept nowhere else.
+  if (ticketUrl !== null) return new Login(noStorage, changed, new URL(ticketUrl));
+  if (token === null) return null;
+  const login = new Login(noStorage, changed, new URL("api/ticket", server));
+  login.enter(token);
+  return login;
+}
+
+/** @returns {Storage} */
+function noStorage() {
+  throw new Error("nothing is stored");
+}

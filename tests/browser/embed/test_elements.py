@@ -1,0 +1,286 @@
+"""<rtdemo-chart> and <rtdemo-value> in a page of another origin."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from aiohttp import web
+from playwright.async_api import CDPSession, Locator, Page, expect
+
+from rtdemo.server.server import Server
+from tests.browser.axe import violations
+from tests.browser.conftest import MARKUP, BrowserErrors, Serve
+from tests.browser.embed.conftest import OpenHost, Site
+from tests.browser.view.conftest import Publish
+from tests.clients import eventually
+from tests.web.login_tokens import SECRET, bearer, token
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+BOTH = """<p>It is <rtdemo-value producer="loss"></rtdemo-value>.</p>
+<rtdemo-chart producer="loss"></rtdemo-chart>"""
+ADD = "(html) => document.querySelector('main').insertAdjacentHTML('beforeend', html)"
+LOOKS = {
+    "light": ("rgb(27, 27, 25)", "rgb(253, 253, 251)"),
+    "dark": ("rgb(235, 235, 231)", "rgb(19, 20, 21)"),
+}
+"""Colours of letters and of what is behind them."""
+IS_DRAWN = """(scheme) => {
+    const canvas = document.querySelector("rtdemo-chart").shadowRoot.querySelector("canvas");
+    const { width, height } = canvas;
+    const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, width, height);
+    const ink = { light: 27, dark: 235 }[scheme];
+    return data.some((red, index) => index % 4 === 0 && red === ink && data[index + 3] === 255);
+}"""
+HOSTILE_STYLE = (
+    "html { font-size: 40px } * { color: red; letter-spacing: 9px } h2, canvas { display: none }"
+    " .card, .frame { background: lime }"
+)
+
+
+def value(page: Page) -> Locator:
+    return page.locator("rtdemo-value .value")
+
+
+def chart(page: Page, name: str = "loss") -> Locator:
+    return page.locator("rtdemo-chart").get_by_role("article", name=name)
+
+
+async def test_value_and_chart_share_one_connection(
+    open_host: OpenHost, allowing: Server, publish: Publish
+) -> None:
+    """A value stands in its sentence; a chart has its past; both follow."""
+    await publish("loss", 3, 2.5, server=allowing)
+    page = await open_host(BOTH)
+    await expect(value(page)).to_have_text("2.5")
+    await expect(chart(page).locator(".number")).to_have_text("2.5")
+    await expect(chart(page).locator(".change")).to_contain_text("in")
+    await publish("loss", 1, server=allowing)
+    await expect(value(page)).to_have_text("1.0")
+    await expect(chart(page).locator(".number")).to_have_text("1.0")
+    await expect(page.locator("p").first).to_have_text("It is 1.0.")
+    assert len(allowing.hub) == 1
+    assert await violations(page) == []
+
+
+async def test_styles_stay_on_their_side(
+    open_host: OpenHost, allowing: Server, publish: Publish
+) -> None:
+    """The page's reach no chart, not even the size of its letters; and those of a chart not the page."""
+    await publish("loss", 3, server=allowing)
+    page = await open_host(f'<h2 class="number">A title</h2>{BOTH}', style=HOSTILE_STYLE)
+    number, title = chart(page).locator(".number"), chart(page).locator("h2")
+    await expect(number).to_have_text("3")
+    await expect(number).to_have_css("color", "rgb(27, 27, 25)")
+    await expect(number).to_have_css("letter-spacing", "-2px")
+    await expect(title).to_have_css("font-size", "15px")
+    await expect(title).to_be_visible()
+    await expect(page.locator("main > .number")).to_have_css("letter-spacing", "9px")
+    # A value is a part of its sentence.
+    await expect(value(page)).to_have_css("color", "rgb(255, 0, 0)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_page_decides_whether_it_is_dark(
+    open_host: OpenHost, allowing: Server, publish: Publish, scheme: str
+) -> None:
+    """By its color-scheme, whatever the reader's system has; the chart's canvas changes with it."""
+    await publish("loss", 1, 2, 3, server=allowing)
+    other = {"light": "dark", "dark": "light"}[scheme]
+    style = f":root {{ color-scheme: {other} }}"
+    page = await open_host(BOTH, color_scheme=other, style=style)
+    ink, paper = LOOKS[scheme]
+    number = chart(page).locator(".number")
+    await expect(number).to_have_text("3")
+    await expect(number).not_to_have_css("color", ink)
+    await page.evaluate("(scheme) => { document.documentElement.style.colorScheme = scheme; }", scheme)
+    await expect(number).to_have_css("color", ink)
+    await expect(page.locator("rtdemo-chart .frame")).to_have_css("background-color", paper)
+    await page.wait_for_function(IS_DRAWN, arg=scheme)
+    assert await violations(page) == []
+
+
+async def test_hostile_texts_inject_nothing(
+    open_host: OpenHost, allowing: Server, publish: Publish
+) -> None:
+    """Names, values and keys are text."""
+    await publish("text", MARKUP, server=allowing)
+    await publish("keys", {MARKUP: 1}, server=allowing)
+    names = ("text", "keys")
+    body = "".join(
+        f'<rtdemo-{kind} producer="{name}"></rtdemo-{kind}>'
+        for name in names
+        for kind in ("value", "chart")
+    )
+    page = await open_host(body)
+    await expect(value(page).first).to_have_text(MARKUP)
+    await expect(chart(page, "keys").locator(".key")).to_have_text([MARKUP])
+    images = (
+        "[...document.querySelectorAll('*')].filter((e) => e.shadowRoot?.querySelector('img')).length"
+    )
+    assert await page.evaluate(f"{images} + ('injected' in window ? 1 : 0)") == 0
+
+
+async def test_origin_that_is_not_allowed_is_told_what_to_do(
+    open_host: OpenHost, server: Server, site: Site, browser_errors: BrowserErrors
+) -> None:
+    """The elements load all the same, and say which setting is missing."""
+    page = await open_host(BOTH, server)
+    sentence = (
+        f"this page's origin is not allowed; start rtdemo with --allow-origin {site.origin} to allow it."
+    )
+    await expect(page.locator("rtdemo-chart .problem")).to_contain_text(sentence)
+    assert sentence in (await value(page).get_attribute("title") or "")
+    for part in ("CORS policy", "403", "ERR_FAILED"):
+        browser_errors.remove_expected(part)
+
+
+async def test_elements_are_added_changed_and_removed(
+    open_host: OpenHost, allowing: Server, publish: Publish
+) -> None:
+    """The connection picks what is shown, and closes after the last element."""
+    for name in ("a", "b"):
+        await publish(name, 1, 2, server=allowing)
+    page = await open_host('<rtdemo-value producer="a"></rtdemo-value>')
+    await expect(value(page)).to_have_text("2")
+    await page.evaluate(ADD, '<rtdemo-chart producer="b"></rtdemo-chart>')
+    await expect(chart(page, "b").locator(".number")).to_have_text("2")
+    await expect(chart(page, "b").locator(".change")).to_contain_text("+1 in")
+    await page.evaluate("document.querySelector('rtdemo-value').setAttribute('producer', 'b')")
+    await publish("b", 7, server=allowing)
+    await expect(value(page)).to_have_text("7")
+    await eventually(lambda: len(allowing.hub) == 1)
+    await page.evaluate("document.querySelector('main').replaceChildren()")
+    await eventually(lambda: len(allowing.hub) == 0)
+
+
+async def listeners(devtools: CDPSession) -> int:
+    """Return the number of listeners of events in the page."""
+    found = await devtools.send("Performance.getMetrics")
+    return int(next(each["value"] for each in found["metrics"] if each["name"] == "JSEventListeners"))
+
+
+async def test_removed_elements_leave_nothing(
+    open_host: OpenHost, allowing: Server, publish: Publish
+) -> None:
+    """The browser's garbage collection takes them, with their charts and data."""
+    await publish("loss", 1, 2, server=allowing)
+    page = await open_host("")
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("Performance.enable")
+    await expect(page.locator("h1")).to_be_visible()  # playwright has listeners of its own
+    before = await listeners(devtools)
+    await page.evaluate(ADD, BOTH * 3)
+    await expect(chart(page).first.locator(".number")).to_have_text("2")
+    await page.evaluate(
+        """() => {
+            const all = [...document.querySelectorAll("rtdemo-chart, rtdemo-value")];
+            const inside = (each) => [...each.shadowRoot.querySelectorAll("canvas, .card, .value")];
+            window.kept = [...all, ...all.flatMap(inside)].map((each) => new WeakRef(each));
+            document.querySelector("main").replaceChildren();
+        }"""
+    )
+    await eventually(lambda: len(allowing.hub) == 0)
+    left = -1, -1
+    for _ in range(10):
+        await devtools.send("HeapProfiler.collectGarbage")
+        elements = await page.evaluate("kept.filter((each) => each.deref() !== undefined).length")
+        left = elements, await listeners(devtools) - before
+        if left == (0, 0):
+            break
+    assert left == (0, 0), "elements, and listeners of events"
+
+
+async def test_sse_where_the_websocket_does_not_open(
+    open_host: OpenHost, allowing: Server, publish: Publish
+) -> None:
+    """Over the same origin rules."""
+    await publish("loss", 1, server=allowing)
+    page = await open_host("")
+    await page.evaluate(
+        "() => { window.WebSocket = class extends EventTarget { constructor() { super();"
+        " setTimeout(() => this.onerror?.(new Event('error'))); } close() {} }; }"
+    )
+    await page.evaluate(ADD, BOTH)
+    await expect(value(page)).to_have_text("1")
+    await publish("loss", 5, server=allowing)
+    await expect(chart(page).locator(".number")).to_have_text("5")
+    assert [each.client.transport for each in allowing.hub.connections] == ["sse"]
+
+
+async def test_missing_producer_is_shown_once_it_exists(
+    open_host: OpenHost, allowing: Server, publish: Publish
+) -> None:
+    """It keeps no other element from its values."""
+    await publish("loss", 1, server=allowing)
+    page = await open_host("")
+    await page.clock.install()
+    body = f'{BOTH}<rtdemo-chart producer="later"></rtdemo-chart>'
+    await page.evaluate(ADD, body)
+    await expect(value(page)).to_have_text("1")
+    problem = page.locator("rtdemo-chart .problem").last
+    await expect(problem).to_have_text("There is no producer of this name yet.")
+    await publish("later", 4, server=allowing)
+    await page.clock.fast_forward(5_000)
+    await expect(chart(page, "later").locator(".number")).to_have_text("4")
+
+
+@pytest.mark.parametrize("attribute", ["token", "ticket-url"])
+async def test_login(
+    open_host: OpenHost,
+    serve: Serve,
+    publish: Publish,
+    site: Site,
+    browser_errors: BrowserErrors,
+    attribute: str,
+) -> None:
+    """By a token in the page, or by tickets that the page's own server gets."""
+    server = await serve(secret=SECRET, allow_origin=(site.origin,))
+    await publish("loss", 1, server=server)
+    page = await open_host('<rtdemo-value producer="loss"></rtdemo-value>', server)
+    await expect(value(page)).to_have_attribute("title", re.compile("log in: send a token"))
+    browser_errors.remove_expected("401")
+    browser_errors.remove_expected("HTTP Authentication failed")
+
+    async def give() -> web.Response:
+        async with httpx.AsyncClient(headers=bearer(token("ann"))) as http:
+            answer = await http.post(f"{server.web_url}/api/ticket")
+        return web.Response(body=answer.content, content_type="application/json")
+
+    site.ticket = give
+    given = {"token": token("ann"), "ticket-url": "/ticket"}[attribute]
+    await page.evaluate(
+        "([name, value]) => document.querySelector('rtdemo-value').setAttribute(name, value)",
+        [attribute, given],
+    )
+    await expect(value(page)).to_have_text("1")
+    (connection,) = server.hub.connections
+    assert connection.client.user == "ann"
+    assert await page.evaluate("sessionStorage.length + localStorage.length") == 0
+
+
+async def test_server_below_a_path(
+    open_host: OpenHost, serve: Serve, site: Site, publish: Publish
+) -> None:
+    """Everything is asked for below it."""
+    server = await serve(base_path="/rt", single_site=True, allow_origin=(site.origin,))
+    await publish("loss", 1, server=server)
+    page = await open_host("", server)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.on("websocket", lambda socket: asked.append(urlsplit(socket.url).path))
+    await page.reload()
+    await page.evaluate(ADD, BOTH)
+    await expect(value(page)).to_have_text("1")
+    assert set(asked) == {
+        "/",
+        "/rt/static/embed.js",
+        "/rt/static/embed.css",
+        "/rt/api/producers",
+        "/rt/ws",
+    }

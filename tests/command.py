@@ -1,0 +1,36 @@
+"""Run the command `rtdemo` in the test's own process, where a start of Python would take a second."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from typing import NamedTuple
+from unittest import mock
+
+import pytest
+
+from rtdemo.cli.main import main
+
+
+class Ended(NamedTuple):
+    """The exit code and the output of a command."""
+
+    code: object
+    out: str
+    err: str
+
+
+def run_in_process(*arguments: str) -> Ended:
+    """Run `rtdemo` with these arguments, for a command that ends without a signal."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["rtdemo", *arguments]),
+        mock.patch.object(sys, "path", [*sys.path]),
+        mock.patch("rtdemo.cli.logs.setup"),  # it sets up the logs of the whole process
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as exit_,
+    ):
+        main()
+    return Ended(exit_.value.code, out.getvalue(), err.getvalue())
