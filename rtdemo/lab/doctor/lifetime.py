@@ -83,7 +83,6 @@ async def idle(context: Context, version: str, transport: Transport) -> Diagnosi
     # Where events are held back, one that does not arrive proves nothing about silence.
     context.require(transport, version)
     passed, failed = await _narrow_down(context, version, survives)
-    context.check_patience()
     if not passed and failed <= 1:
         raise NotTestedError("no message arrived after any silence")
     seen = f"dropped without notice after {passed} to {failed} s of silence"
