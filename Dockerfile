@@ -5,6 +5,7 @@
 #
 # A build that must be repeatable names the base image by its digest:
 #   docker build --build-arg PYTHON_IMAGE=python:3.11-slim@sha256:... -t rtdemo .
+# A smaller image has python:3.11-alpine as its base: each step runs there too.
 ARG PYTHON_IMAGE=python:3.11-slim
 
 FROM ${PYTHON_IMAGE} AS build
@@ -14,7 +15,7 @@ WORKDIR /src
 RUN python -m venv --without-pip /opt/rtdemo
 # First the requirements: a change of the code alone does not install them again.
 COPY requirements.txt ./
-# Wheels only, because the slim base image has no compiler.
+# Wheels only, because the base image has no compiler.
 RUN pip --python /opt/rtdemo/bin/python install --require-hashes --only-binary :all: -r requirements.txt
 COPY pyproject.toml setup.cfg README.md LICENSE ./
 COPY rtdemo rtdemo
@@ -26,15 +27,13 @@ RUN pip --python /opt/rtdemo/bin/python install --no-deps --no-build-isolation .
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="rtdemo" \
       org.opencontainers.image.licenses="MIT"
-RUN groupadd --gid 10001 rtdemo \
-    && useradd --uid 10001 --gid rtdemo --home-dir /app --no-create-home --no-log-init --shell /usr/sbin/nologin rtdemo
 COPY --from=build /opt/rtdemo /opt/rtdemo
 COPY deploy/healthcheck.py /opt/rtdemo/healthcheck.py
 # Without PYTHONUNBUFFERED=1 the log would appear late; the root may be read-only, so no bytecode is written.
 ENV PATH=/opt/rtdemo/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # The server loads plugin files from /app/plugins where that folder is mounted.
 WORKDIR /app
-# By number, so that Kubernetes can check runAsNonRoot.
+# By number: it needs no entry in /etc/passwd, and Kubernetes can check runAsNonRoot.
 USER 10001:10001
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["python", "/opt/rtdemo/healthcheck.py"]

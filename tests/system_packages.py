@@ -4,7 +4,7 @@
 to use it, and otherwise prints one line for each. A test asks for a program with `require`, which skips
 the test with that same line. In CI (`CI=true`) a missing program is an error: there nothing is skipped.
 
-Usage: python -m tests.system_packages [--no-install] [--matrix]
+Usage: python -m tests.system_packages [--no-install] [--matrix] [--deploy]
 """
 
 from __future__ import annotations
@@ -80,15 +80,23 @@ XVFB = Program("Xvfb", package="xvfb")
 """A screen for WebKit, which has no mode without windows."""
 APACHE = Program("apache2")
 CADDY = Program("caddy")
+DEBOOTSTRAP = Program("debootstrap")
 H2O = Program("h2o")
 LIGHTTPD = Program("lighttpd", package="lighttpd-mod-openssl")
 NGHTTPX = Program("nghttpx", package="nghttp2-proxy")
+PROMETHEUS = Program("prometheus")
+PROMTOOL = Program("promtool", package="prometheus")
 SQUID = Program("squid")
 STUNNEL = Program("stunnel", package="stunnel4")
+SYSTEMD = Program("systemd-analyze", package="systemd")
 VARNISH = Program("varnishd", package="varnish")
-PROGRAMS = (CADDY, CHROMIUM, CURL, FIREFOX, HAPROXY, NGINX, OPENSSL, REDIS, WEBKIT, XVFB)
+PROGRAMS = (CADDY, CHROMIUM, CURL, FIREFOX, HAPROXY, NGINX, OPENSSL, REDIS, SYSTEMD, WEBKIT, XVFB)
 MATRIX_PROGRAMS = (APACHE, H2O, LIGHTTPD, NGHTTPX, SQUID, STUNNEL, VARNISH)
 """Further proxies, which `make matrix` installs and no test in CI needs."""
+DEPLOY_PROGRAMS = (APACHE, DEBOOTSTRAP, PROMETHEUS)
+"""What `make deploy` installs in addition."""
+MORE = {"--matrix": MATRIX_PROGRAMS, "--deploy": DEPLOY_PROGRAMS}
+"""Programs that an argument adds."""
 
 
 def find(program: Program) -> str | None:
@@ -138,7 +146,7 @@ def can_install() -> bool:
 
 def main(arguments: Sequence[str]) -> int:
     """Install what is missing and report what stays missing; return 1 in CI if anything does."""
-    programs = (*PROGRAMS, *(MATRIX_PROGRAMS if "--matrix" in arguments else ()))
+    programs = [*PROGRAMS, *(program for word in arguments for program in MORE.get(word, ()))]
     missing = [program for program in programs if find(program) is None]
     if missing and "--no-install" not in arguments and can_install():
         install(missing)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,6 +14,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.release.contents import (
+    copy_repository,
+    sdist_names,
+    sdist_problems,
+    tracked,
+    wheel_names,
+    wheel_problems,
+)
+
 ROOT = Path(__file__).parent.parent
 FREE = ("--host", "127.0.0.1", "--port", "0", "--websocket-host", "127.0.0.1", "--websocket-port", "0")
 
@@ -24,10 +32,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an sdist and a wheel, built from a clean copy of the checkout."""
     base = tmp_path_factory.mktemp("dist")
     copy = base / "copy"
-    unwanted = shutil.ignore_patterns(
-        ".git", ".venv", "node_modules", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"
-    )
-    shutil.copytree(ROOT, copy, ignore=unwanted)
+    copy_repository(copy)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(base / "out"), str(copy)]
     subprocess.run(command, check=True, capture_output=True)
     return base / "out"
@@ -61,8 +66,8 @@ async def test_installed_elsewhere_it_lists_its_plugins_and_serves(
     )
     try:
         assert process.stdout
-        lines = [(await process.stdout.readline()).decode() for _ in range(3)]
-        assert lines[2].split(maxsplit=2)[2].strip() == "broadcast, chat, echo, message, status, welcome"
+        lines = [(await process.stdout.readline()).decode() for _ in range(4)]
+        assert lines[3].split(maxsplit=2)[2].strip() == "broadcast, chat, echo, message, status, welcome"
         async with httpx.AsyncClient(base_url=lines[0].split()[-1]) as http:
             page = await http.get("/")
             assert "WebSocket" in page.text
@@ -72,24 +77,13 @@ async def test_installed_elsewhere_it_lists_its_plugins_and_serves(
         assert await process.wait() == 0
 
 
-def test_wheel_has_every_module_and_template(dist: Path) -> None:
-    """A package that setup.cfg does not find would be omitted silently."""
-    (archive,) = dist.glob("*.whl")
-    shipped = set(zipfile.ZipFile(archive).namelist())
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "rtdemo").rglob("*.py")}
-    templates = {f"rtdemo/templates/{path.name}" for path in (ROOT / "templates").iterdir()}
-    assert len(modules) > 100
-    assert (modules | templates) - shipped == set()
-
-
-def test_sdist_has_what_a_packager_needs(dist: Path) -> None:
-    """Tests, documentation, licence and locks are in the sdist."""
-    (archive,) = dist.glob("*.tar.gz")
-    with tarfile.open(archive) as tar:
-        names = {name.partition("/")[2] for name in tar.getnames()}
-    wanted = {"LICENSE", "CHANGELOG.md", "Makefile", "Procfile", "requirements.txt", "setup.cfg"}
-    wanted |= {"tests/conftest.py", "docs/settings.md", "plugins/echo.py", "templates/index.html"}
-    assert wanted - names == set()
+def test_archives_have_the_files_of_the_repository(dist: Path) -> None:
+    """The wheel those that run, the sdist all but a checkout's own; neither has anything else."""
+    (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
+    files = tracked()
+    assert len(files) > 300
+    assert wheel_problems(wheel_names(wheel), files) == []
+    assert sdist_problems(sdist_names(sdist), files) == []
 
 
 def test_locks_hold_hashes_and_no_address() -> None:

@@ -25,19 +25,21 @@ def serve(files: tuple[Path, ...], **given: object) -> int:
     flags_from_settings.check_files(files)
     logs.setup(settings.log_level, settings.log_format)
     # Not at the top: the help needs no server, and the parent of several workers no application.
-    from rtdemo.server import open_files, sockets
+    from rtdemo.server import open_files, socket_activation, sockets
 
     open_files.raise_limit()
     handover = sockets.take_handover(os.environ)
+    activated = socket_activation.take_sockets(os.environ)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         if settings.workers != 1 and handover is None:
             from rtdemo.server.worker_process import own_command
             from rtdemo.server.workers import Workers
 
+            socket_activation.check_workers(activated)
             return runner.run(Workers(settings, own_command()).run())
         from rtdemo.server.server import Server
 
-        runner.run(Server(settings, files, handover=handover).run())
+        runner.run(Server(settings, files, handover=handover, activated=activated).run())
         return 0
 
 

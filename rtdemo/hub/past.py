@@ -10,7 +10,8 @@ from rtdemo.hub.selection import SelectionError
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 """Seconds of each unit of `rewind`."""
-_REWIND = re.compile(r"([1-9][0-9]{0,5})([smh])", re.ASCII)
+REWIND = re.compile(r"([1-9][0-9]{0,5})([smh])", re.ASCII)
+"""Form of `rewind`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def read_past(query: Mapping[str, str]) -> Past:
     rewind = query.get("rewind")
     if rewind is None:
         return Past(latest == "1")
-    found = _REWIND.fullmatch(rewind)
+    found = REWIND.fullmatch(rewind)
     if found is None:
         raise SelectionError(f"rewind: {rewind[:100]!r} is not a time such as 30s, 10m or 2h")
     return Past(latest == "1", int(found[1]) * _UNITS_S[found[2]])

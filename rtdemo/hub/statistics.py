@@ -41,6 +41,8 @@ class Traffic(msgspec.Struct):
 
 
 COUNTERS = Traffic.__struct_fields__
+JSON_KEYS = {counter: counter for counter in COUNTERS} | {"too_slow": "tooSlow"}
+"""Key of each counter in /api/stats."""
 
 
 class ProducerStatistics(msgspec.Struct, rename="camel"):

@@ -14,7 +14,8 @@ MAX_MESSAGE_BYTES = 64 * 1024
 
 The outbox of a connection holds only four messages of this size.
 """
-_POSITION = re.compile(r"([0-9a-f]{1,32})-(0|[1-9][0-9]{0,14})", re.ASCII)
+POSITION = re.compile(r"([0-9a-f]{1,32})-(0|[1-9][0-9]{0,14})", re.ASCII)
+"""Form of a position: its log's epoch, and its offset."""
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Of decoding JSON: it has no valid form, is not UTF-8, or is nested too deeply."""
 
@@ -110,7 +111,7 @@ class Position(NamedTuple):
 
 def parse_position(text: str) -> Position | None:
     """Return the position that a text `<epoch>-<offset>` names, or None for any other text."""
-    found = _POSITION.fullmatch(text)
+    found = POSITION.fullmatch(text)
     return Position(found[1], int(found[2])) if found else None
 
 

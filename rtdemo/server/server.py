@@ -28,6 +28,7 @@ from rtdemo.publisher.this_process import RunningServer
 from rtdemo.server.descriptors import BoundedSite, Descriptors
 from rtdemo.server.open_files import limit_of_process
 from rtdemo.server.reload import Reloader
+from rtdemo.server.socket_activation import NOT_ACTIVATED, Activated, with_addresses
 from rtdemo.server.sockets import (
     WORKER_SIGNALS,
     WorkerHandover,
@@ -78,9 +79,10 @@ class Server:
         handover: in a worker process, what its parent handed over; else None.
         wrap_outbox: see `Hub`; for tests.
         ssl_context: for TLS on every site; by default that of `tls_cert`, if this is set.
+        activated: listening sockets that this process was started with, for the sites that they are for.
 
     Attributes:
-        settings: the settings in use; in a worker, with the addresses of its parent.
+        settings: the settings in use, with the addresses of `activated`, or in a worker of its parent.
         files: the plugin files; a reload reads this list again.
         plugins: the loaded plugins; set by `start`.
         hub: the connections; set by `start`.
@@ -88,6 +90,7 @@ class Server:
 
     Raises:
         SettingError: if the certificate cannot be used.
+        RtdemoError: if `activated` has sockets for a site that is not served.
     """
 
     def __init__(
@@ -98,11 +101,14 @@ class Server:
         handover: WorkerHandover | None = None,
         wrap_outbox: Callable[[Outbox], Outbox] | None = None,
         ssl_context: SSLContext | None = None,
+        activated: Activated = NOT_ACTIVATED,
     ) -> None:
+        settings = with_addresses(settings, activated)
         self.settings = handover.with_parent_addresses(settings) if handover is not None else settings
         self.files = list(files)
         self._clock = clock
         self._handover = handover
+        self._activated = activated
         self._wrap_outbox = wrap_outbox
         self.certificate: Certificate | None = None
         if self.settings.tls_cert and ssl_context is None:
@@ -227,9 +233,9 @@ class Server:
 
     async def _open_sites(self, runner: web.AppRunner) -> None:
         opened = []
-        given = self._handover.open_sockets() if self._handover is not None else None
+        given = self._activated if self._handover is None else self._handover.open_sockets()
         for prefix, host, port in sites(self.settings):
-            sockets = given[prefix] if given is not None else bind(prefix, host, port)
+            sockets = given[prefix] if prefix in given else bind(prefix, host, port)
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
                 end_unacknowledged(sock, self.settings.heartbeat)
@@ -245,7 +251,8 @@ class Server:
         """Refuse new connections, end the open ones over `drain_seconds`, and release all resources.
 
         The sites stay open meanwhile: `/readyz` and new connections are answered 503. A worker with a
-        successor has closed its sites, and refuses nothing that it accepted before.
+        successor, and a server that was started with sockets, have closed their sites, and refuse
+        nothing that they accepted before.
         """
         if self._runner is None:
             return
@@ -351,6 +358,8 @@ class Server:
         """Stop; at a second signal, end all connections at once."""
         if self._stopping.is_set():
             self._end_at_once()
+        # The program that started this one keeps the sockets open: new clients wait for the next start.
+        self._is_retired = bool(self._activated)
         self._stopping.set()
 
     def _retire(self) -> None:

@@ -9,7 +9,7 @@ from rtdemo import __version__
 from rtdemo.errors import Refused
 from rtdemo.hub import statistics
 from rtdemo.hub.hub import Hub
-from rtdemo.hub.statistics import COUNTERS, ProducerStatistics, Statistics
+from rtdemo.hub.statistics import JSON_KEYS, ProducerStatistics, Statistics
 from rtdemo.protocol import message
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.web.access import check_admin, check_details, may_read_details
@@ -19,7 +19,6 @@ from rtdemo.web.identity import Identity
 from rtdemo.web.login import LOGIN, reader
 from rtdemo.web.other_workers import is_from_other_worker
 
-_JSON_KEYS = {counter: counter for counter in COUNTERS} | {"too_slow": "tooSlow"}
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 
 
@@ -62,7 +61,7 @@ async def stats(request: web.Request) -> web.Response:
             "uptime": round(total.uptime, 3),
             "cpu": round(total.cpu, 3),
             "connections": total.connections,
-            **{key: _by_transport(total, counter) for counter, key in _JSON_KEYS.items()},
+            **{key: _by_transport(total, counter) for counter, key in JSON_KEYS.items()},
             "refused": total.refused,
             "log": _log(hub, total),
             "servers": _servers(hub, total),

@@ -43,6 +43,7 @@ from rtdemo.web.app_keys import (
 )
 from rtdemo.web.host import check_host, local_address
 from rtdemo.web.other_workers import CounterFiles, OtherWorkers
+from rtdemo.web.specification import documents
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ _ERROR_TEXTS = {
     405: "{method} is not allowed at {path}; allowed: {allowed}",
     413: f"the body is over {MAX_MESSAGE_BYTES // 1024} KiB",
 }
+_ALLOWED = {"/api/messages": hdrs.METH_POST}
+"""Methods that clients may use at a path with further ones, which are for other workers."""
 
 
 def create_app(
@@ -97,6 +100,7 @@ def create_app(
     prometheus.setup(app)
     probes.setup(app)
     publish.setup(app)
+    documents.setup(app)
     page.setup(app)
     view.setup(app)
     base_path.setup(app, settings.base_path)
@@ -136,7 +140,7 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _answer(request: web.Request, error: web.HTTPException) -> web.Response:
-    allowed = error.headers.get(hdrs.ALLOW, "")
+    allowed = _ALLOWED.get(request.path) or error.headers.get(hdrs.ALLOW, "")
     template = _ERROR_TEXTS.get(error.status)
     # Only our own texts are templates: aiohttp's contain what the client sent.
     text = (

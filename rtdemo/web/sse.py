@@ -50,13 +50,13 @@ async def stream(request: web.Request) -> web.StreamResponse:
     identity = await identify(request)
     admitted = admit(request, "sse", identity.user)
     heartbeat_s = heartbeat.requested(request)
+    probe = probe_streams.open_probe(request)
     if request.method == hdrs.METH_HEAD:
         # Not the response itself: aiohttp-sse refuses HEAD.
         fields = event_stream(request.app[SETTINGS].heartbeat).headers
         response = web.StreamResponse(headers=fields)
         response.force_close()
         return response
-    probe = probe_streams.open_probe(request)
     head = await _head(request)
     transport = request.transport
     if transport is None or transport.is_closing():

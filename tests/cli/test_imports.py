@@ -24,6 +24,8 @@ UNUSED_BY_SERVER = {
     *("redis", "rtdemo.engine.redis", "rtdemo.lab", "rtdemo.testing", "rtdemo.client", "rich"),
     # Only for login.
     *("jwt", "cryptography", "rtdemo.web.tokens"),
+    # Only for a client that asks for the documents.
+    *("rtdemo.web.specification.openapi", "rtdemo.web.specification.asyncapi"),
     # Only for --reload, several workers, installed plugins.
     *("watchfiles", "rtdemo.server.workers", "packaging"),
 }

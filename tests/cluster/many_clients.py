@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -12,6 +13,13 @@ import aiohttp
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.protocol.message import Position, parse_position
 from tests.cluster.recording_client import NETWORK_ERRORS, RecordingClient
+
+CONNECT_S = 5.0
+"""Seconds in which a client must be connected, unless a test says otherwise."""
+ADDRESSES = [f"127.0.0.{number}" for number in range(1, 9)] if sys.platform == "linux" else [None]
+"""Addresses of the clients: a proxy may choose a client's server by its address. Linux has them all."""
+AT_ONCE = 100
+"""Clients that connect at the same time at the start: more would wait for each other too long."""
 
 
 @dataclass
@@ -51,7 +59,7 @@ class Publisher:
         self.url = url
         self.published: dict[Position, str] = {}
 
-    async def run(self, pause: float = 0.1) -> None:
+    async def run(self, pause: float) -> None:
         """Publish until cancelled, with a pause in seconds after each text."""
         number = 0
         while True:
@@ -80,12 +88,16 @@ class ClientGroup:
     """Clients that follow the log of a deployment, and a publisher that writes to it."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, clients: list[RecordingClient], publisher: Publisher
+        self,
+        http: aiohttp.ClientSession,
+        clients: list[RecordingClient],
+        publisher: Publisher,
+        pause: float,
     ) -> None:
         self.http = http
         self.clients = clients
         self.publisher = publisher
-        self._publishing = asyncio.ensure_future(publisher.run())
+        self._publishing = asyncio.ensure_future(publisher.run(pause))
 
     async def stop_publishing(self) -> None:
         """Stop the publisher."""
@@ -101,30 +113,49 @@ class ClientGroup:
 
 
 @asynccontextmanager
-async def connected_clients(url: str, publish_url: str, number: int) -> AsyncIterator[ClientGroup]:
+async def connected_clients(
+    url: str, publish_url: str, number: int, pause: float = 0.1, connect_s: float = CONNECT_S
+) -> AsyncIterator[ClientGroup]:
     """Connect clients and publish while the block runs.
 
     Arguments:
         url: the server or proxy that the clients connect to.
         publish_url: the server to which messages are published.
         number: clients of each transport.
+        pause: seconds from one published message to the next.
+        connect_s: seconds in which a client must be connected; else the attempt has failed.
     """
-    connector = aiohttp.TCPConnector(limit=0)
-    timeout = aiohttp.ClientTimeout(total=None, connect=5)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
-        clients = [
-            RecordingClient(http, url, transport) for transport in TRANSPORTS for _ in range(number)
+    timeout = aiohttp.ClientTimeout(total=None, connect=connect_s)
+    async with AsyncExitStack() as stack:
+        sessions = [
+            await stack.enter_async_context(
+                aiohttp.ClientSession(connector=_connector_from(address), timeout=timeout)
+            )
+            for address in ADDRESSES
         ]
-        running = [asyncio.ensure_future(client.run()) for client in clients]
-        group = ClientGroup(http, clients, Publisher(http, publish_url))
+        clients = [
+            RecordingClient(sessions[each % len(sessions)], url, transport)
+            for transport in TRANSPORTS
+            for each in range(number)
+        ]
+        running: list[asyncio.Future[None]] = []
+        group = ClientGroup(sessions[0], clients, Publisher(sessions[0], publish_url), pause)
         try:
-            await wait_until_all_connected(clients)
+            for begin in range(0, len(clients), AT_ONCE):
+                some = clients[begin : begin + AT_ONCE]
+                running += [asyncio.ensure_future(client.run()) for client in some]
+                await wait_until_all_connected(some)
             yield group
         finally:
             await group.stop_publishing()
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+
+def _connector_from(address: str | None) -> aiohttp.TCPConnector:
+    local = None if address is None else (address, 0)
+    return aiohttp.TCPConnector(limit=0, local_addr=local)
 
 
 async def wait_until_all_connected(clients: list[RecordingClient]) -> None:

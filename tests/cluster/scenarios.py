@@ -25,7 +25,7 @@ import aiohttp
 from rtdemo import AsyncPublisher
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.protocol.message import Position, parse_position
-from tests.cluster.deployment import TICKER, Deployment, deployment
+from tests.cluster.deployment import TICK_S, TICKER, Deployment, deployment
 from tests.cluster.many_clients import (
     ClientGroup,
     DeliveryReport,
@@ -194,7 +194,7 @@ Step = Callable[[Process, ClientGroup], Awaitable[None]]
 async def workers(folder: Path, step: Step, number: int = 50, count: int = 2) -> Reports:
     """Run a step on one server with several workers and one Redis; return the reports."""
     (folder / "redis").mkdir()
-    (folder / "ticker.py").write_text(TICKER)
+    (folder / "ticker.py").write_text(TICKER.format(tick_s=TICK_S))
     redis = RedisServer(folder / "redis")
     arguments = (str(folder / "ticker.py"), "--engine", redis.url, "--workers", str(count))
     server = rtdemo(folder, "server", *arguments)

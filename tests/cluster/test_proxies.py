@@ -1,4 +1,4 @@
-"""HAProxy and nginx work with the configurations of deploy/, in front of two servers."""
+"""HAProxy, nginx and Caddy work with the configurations of deploy/, in front of two servers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ async def servers(tmp_path: Path) -> AsyncIterator[list[Process]]:
         await server.kill()
 
 
-@pytest.fixture(params=["haproxy", "nginx"])
+@pytest.fixture(params=proxies.IN_CI)
 async def proxy(
     request: pytest.FixtureRequest, servers: list[Process], tmp_path: Path
 ) -> AsyncIterator[Process]:
-    started: Process = getattr(proxies, request.param)(tmp_path, [server.port for server in servers])
+    started = proxies.PROXIES[request.param](tmp_path, [server.port for server in servers])
     await started.start()
     yield started
     await started.stop()
@@ -77,15 +77,23 @@ async def test_event_stream_gets_no_status_while_all_servers_are_away(
     """After one, a browser's EventSource would never try again. Other requests get their 502 or 503."""
     for server in servers:
         await server.kill()
-    async with httpx.AsyncClient(base_url=proxy.url) as http:
-        while (await http.get("/")).status_code not in (502, 503):
-            pass
-        # HAProxy takes 2 s to find out that a server is gone.
-        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
-            while True:
-                answer = await http.get("/api/sse", headers={"Accept": "text/event-stream"})
-                assert answer.status_code == 503
-                await asyncio.sleep(0.1)
+    # Caddy looks for a server for 10 s.
+    async with httpx.AsyncClient(base_url=proxy.url, timeout=30) as http:
+        await asyncio.gather(is_answered_with_an_error(http), is_cut_without_an_answer(http))
+
+
+async def is_answered_with_an_error(http: httpx.AsyncClient) -> None:
+    while (await http.get("/")).status_code not in (502, 503):
+        pass
+
+
+async def is_cut_without_an_answer(http: httpx.AsyncClient) -> None:
+    # HAProxy takes 2 s to find out that a server is gone.
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        while True:
+            answer = await http.get("/api/sse", headers={"Accept": "text/event-stream"})
+            assert answer.status_code == 503
+            await asyncio.sleep(0.1)
 
 
 async def test_clients_of_a_dead_server_reach_the_other(proxy: Process, servers: list[Process]) -> None:

@@ -13,6 +13,7 @@ SERVICE_KEYS = {
     "cap_drop",
     "command",
     "depends_on",
+    "entrypoint",
     "environment",
     "healthcheck",
     "image",

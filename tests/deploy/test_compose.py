@@ -49,11 +49,15 @@ def test_broken_rule_is_found(service: str, key: str, value: Any, rule: str) -> 
     assert rule in broken_by_compose(changed)
 
 
-def test_one_server_by_default_and_a_cluster_by_its_profile() -> None:
+def test_one_server_by_default_and_the_others_by_their_profile() -> None:
     """`docker compose up` starts one server; what `proxy` depends on is the rest of the cluster."""
     services = compose()["services"]
-    assert {name for name, service in services.items() if "profiles" not in service} == {"server"}
-    assert {name for name, service in services.items() if "profiles" in service} == CLUSTER
+    by_profile: dict[str, set[str]] = {}
+    for name, service in services.items():
+        (profile,) = service.get("profiles", ["default"])
+        by_profile.setdefault(profile, set()).add(name)
+    monitoring = {"prometheus", "grafana"}
+    assert by_profile == {"default": {"server"}, "cluster": CLUSTER, "monitoring": monitoring}
     started, waiting = set(), ["proxy"]
     while waiting:
         started.add(name := waiting.pop())

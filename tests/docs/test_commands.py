@@ -38,7 +38,10 @@ SHOWN = [sample for sample in SAMPLES if any(line.strip() for line in sample.out
 MEASURED = [s for s in SHOWN if re.match(r"rtdemo (doctor|bench|conform|storm)\b", s.command)]
 """Their figures and findings depend on the machine and take minutes: only their wording is checked."""
 RUN = [sample for sample in SHOWN if sample not in MEASURED]
-OTHER_PROGRAMS = (".", "cd", "docker", "git", "node", "npm", "pip", "pytest", "tail", "twine")
+OTHER_PROGRAMS = {
+    *(".", "cd", "cp", "docker", "git", "heroku", "kubectl", "node", "npm", "pip", "pytest", "python3"),
+    *("systemctl", "tail", "twine", "/opt/rtdemo/bin/pip"),
+}
 """Programs of others that the pages use."""
 MORE = 10
 """Lines that are read beyond those of a sample, for its `...`, before it counts as wrong."""

@@ -27,8 +27,8 @@ CORE = (
     "Caddy 2.6: defaults",
     "HAProxy TLS, nginx buffers",
 )
-IDLE_S, HEARTBEAT_S = 2, 6.0
-"""None of these set-ups has an idle timeout that a run could wait for."""
+IDLE_S, HEARTBEAT_S = 8, 6.0
+"""Silence longer than the heartbeat: of a shorter one doctor does not judge whether it is cut."""
 
 
 def core() -> dict[str, Setup]:

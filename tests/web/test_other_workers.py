@@ -117,8 +117,9 @@ async def test_worker_of_another_version_is_left_out(server: Server, other_worke
 async def test_only_other_workers_may_look_up_streams(server: Server) -> None:
     """For everyone else, the address takes POST alone, whatever the id."""
     async with httpx.AsyncClient(base_url=server.web_url) as http:
-        answer = await http.get("/api/messages?client=unknown")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+        for method in ("GET", "PUT", "OPTIONS"):
+            answer = await http.request(method, "/api/messages?client=unknown")
+            assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
 
 
 async def test_workers_that_have_gone_may_be_noticed_twice_at_once() -> None:

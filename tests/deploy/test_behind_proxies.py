@@ -1,0 +1,45 @@
+"""Two servers behind each proxy of deploy/ that CI installs; `make deploy` runs all, and for longer."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from rtdemo.lab.doctor import events
+from tests.cluster.proxies import IN_CI
+from tests.deploy import through_proxy
+from tests.deploy.rolling_update import RollingUpdate, roll
+
+pytestmark = [pytest.mark.alone, pytest.mark.no_cover]
+Outcome = tuple[list[str], RollingUpdate]
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Run both on servers of their own, at the same time: they mostly wait."""
+
+    async def both(folder: Path) -> Outcome:
+        for name in ("use", "roll"):
+            (folder / name).mkdir()
+        return await asyncio.gather(
+            through_proxy.faults(folder / "use", IN_CI, idle_s=3, heartbeat_s=2),
+            roll(folder / "roll", IN_CI, clients=20, drain_s=1.0, settle_s=2.5),
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(events, "SILENCE_S", 1)
+        return asyncio.run(both(tmp_path_factory.mktemp("proxies")))
+
+
+def test_everything_works_through_each_proxy(outcome: Outcome) -> None:
+    """Both transports, texts to the right server, publishing, and `rtdemo doctor` finds no fault."""
+    assert outcome[0] == []
+
+
+def test_rolling_update_loses_repeats_and_refuses_nothing(outcome: Outcome) -> None:
+    """Both servers are replaced, and each client that loses its own is served by the other at once."""
+    assert outcome[1].faults == []
+    # Each client has lost its server once, or twice.
+    assert all(report.connections >= 2 * report.clients for report in outcome[1].reports.values())

@@ -1,0 +1,36 @@
+"""What Heroku and similar platforms read: app.json fits the settings, and the Procfile's command."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.deploy.files import ROOT, served_variables
+
+PLATFORM_STOP_S = 30
+"""Time between SIGTERM and SIGKILL (devcenter.heroku.com/articles/dynos#shutdown)."""
+
+
+def app() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((ROOT / "app.json").read_text())
+    return read
+
+
+def test_variables_are_settings_of_the_program() -> None:
+    """Each has a description, and a value or a generator."""
+    variables = app()["env"]
+    assert variables.keys() <= served_variables().keys()
+    for variable in variables.values():
+        assert variable["description"].endswith(".")
+        assert variable.get("value") or variable["generator"] == "secret"
+
+
+def test_server_ends_before_the_platform_kills_it() -> None:
+    """It needs 5 s after its drain."""
+    assert int(app()["env"]["RTDEMO_DRAIN_SECONDS"]["value"]) + 5 <= PLATFORM_STOP_S
+
+
+def test_formation_is_that_of_the_procfile() -> None:
+    """Each type of process has a command."""
+    commands = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+    assert app()["formation"].keys() == commands.keys()

@@ -1,0 +1,86 @@
+"""Prometheus' and Grafana's files name metrics that exist, and each alert has a test.
+
+`make deploy` runs the tests of the alerts in promtool, and the dashboard's queries in Prometheus.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.conftest import Start
+from tests.deploy.files import ROOT, compose
+
+MONITORING = ROOT / "deploy/monitoring"
+
+
+def loaded(name: str) -> Any:
+    return yaml.safe_load((MONITORING / name).read_text())
+
+
+def alerts() -> list[dict[str, Any]]:
+    (group,) = loaded("alerts.yml")["groups"]
+    return list(group["rules"])
+
+
+async def test_alerts_are_about_existing_metrics(start: Start) -> None:
+    """A misspelt name would never raise an alert."""
+    server = await start(public_stats=True)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        text = (await http.get("/metrics")).text
+    given = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    for alert in alerts():
+        for name in re.findall(r"rtdemo_\w+", alert["expr"]):
+            assert name.removesuffix("_bucket") in given or name in given, name
+
+
+def test_every_alert_says_what_to_do_and_has_a_test() -> None:
+    """In two sentences: what happens where, and what to do or where it is written."""
+    tests = (MONITORING / "alerts_test.yml").read_text()
+    for alert in alerts():
+        assert alert["labels"]["severity"] in ("critical", "warning")
+        assert set(alert["annotations"]) == {"summary", "description"}
+        assert alert["alert"] in tests, alert["alert"]
+
+
+def mounted(service: str) -> dict[str, str]:
+    """Return what compose.yaml mounts from the project: file by its path in the container."""
+    volumes = [volume.split(":") for volume in compose()["services"][service]["volumes"]]
+    return {where: source for source, where, *_ in volumes if source.startswith("./")}
+
+
+@pytest.mark.parametrize("service", ["prometheus", "grafana"])
+def test_mounted_files_exist(service: str) -> None:
+    """Docker makes a folder of a file that is missing."""
+    assert all((ROOT / source).is_file() for source in mounted(service).values())
+
+
+def test_prometheus_finds_the_servers_and_its_token() -> None:
+    """Names and port of compose.yaml's services, and the file that their command writes."""
+    (job,) = loaded("prometheus.yml")["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    services = compose()["services"]
+    assert set(found["names"]) == {name for name, service in services.items() if "build" in service}
+    assert found["port"] == 3000
+    (command,) = services["prometheus"]["command"]
+    assert f"> {job['authorization']['credentials_file']} " in command
+    assert "/etc/prometheus/alerts.yml" in mounted("prometheus")
+
+
+def test_grafana_has_the_dashboard_and_its_source() -> None:
+    """The provider reads the folder with the dashboard; the source is the service by its port."""
+    files = mounted("grafana")
+    (provider,) = loaded("grafana/dashboards.yml")["providers"]
+    assert files[f"{provider['options']['path']}/rtdemo.json"] == "./deploy/grafana.json"
+    home = compose()["services"]["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home in files
+    (source,) = loaded("grafana/datasource.yml")["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    dashboard = json.loads((ROOT / "deploy/grafana.json").read_text())
+    types = {panel["datasource"]["type"] for panel in dashboard["panels"]}
+    assert types == {source["type"]}
