@@ -100,13 +100,14 @@ async def test_no_sideways_scrolling(engine: Engine, url: str) -> None:
 
 async def test_view_shows_a_value_and_its_chart(engine: Engine, url: str) -> None:
     """Live over WebSocket; the arrow keys read the chart."""
-    await engine.open(f"{url}healthz")
+    await engine.open(url)
     body = [{"producer": "loss", "value": value} for value in (0.5, 0.25)]
     sent = f"(await fetch('api/publish', {{ method: 'POST', body: '{json.dumps(body)}' }})).status"
-    assert await engine.run(f"return {sent}") == 202
+    assert await engine.run(f"return {sent}") == 200
     await engine.open(f"{url}view?producers=loss")
     await engine.until("document.querySelector('.number')?.textContent === '0.25'")
     assert await engine.text("sentence") == "Live over WebSocket."
+    await engine.until("document.querySelector('.chart').ariaLabel.startsWith('Chart of loss')")
     press = "new KeyboardEvent('keydown', { key: 'ArrowLeft' })"
     await engine.run(f"document.querySelector('.chart').dispatchEvent({press})")
     await engine.until(f"{text('readout')}.endsWith('0.25')")

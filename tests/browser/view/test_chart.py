@@ -142,3 +142,15 @@ async def test_address(page: Page) -> None:
         {**none, "producers": ["b", "a"]},
     ]
     assert found["href"] == "http://h/view?producers=a,b&x=1&window=60"
+
+
+async def test_chart_out_of_sight_is_not_drawn(open_view: OpenView, publish: Publish) -> None:
+    """Until it is scrolled near; its name says that it was drawn."""
+    for number in range(12):
+        await publish(f"p{number:02}", 1)
+    page = await open_view("?columns=1", viewport={"width": 1280, "height": 700})
+    charts = page.get_by_role("group", name="Chart of p")
+    await expect(charts.first).to_be_visible()
+    assert await charts.count() < 6
+    await page.locator(".card").last.scroll_into_view_if_needed()
+    await expect(page.get_by_role("group", name="Chart of p11")).to_be_visible()

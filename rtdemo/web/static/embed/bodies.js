@@ -18,8 +18,9 @@ import { windowSeconds } from "./window.js";
  * @typedef {object} Body
  * @property {HTMLElement} element
  * @property {number} seconds of the past that it shows
- * @property {(frame: Frame, at: number, problem: string) => void} paint at: performance.now(); problem: why nothing new is
- *   shown; empty if all is well
+ * @property {(frame: Frame, problem: string) => void} write writes its texts; problem: why nothing new is shown; empty if
+ *   all is well
+ * @property {(frame: Frame) => boolean} draw as a card's
  */
 
 /**
@@ -43,14 +44,20 @@ export function chartBody(host, data, changed) {
   const element = make("div", "frame");
   element.append(card.element, readout);
   const seconds = windowSeconds(host.getAttribute("window"));
-  /** @type {Body["paint"]} */
-  const paint = (frame, at, sentence) => {
+  const own = (/** @type {Frame} */ frame) => {
     const age = data.series.length > 0 ? frame.now - data.series.at[0] : 0;
-    card.paint({ ...frame, seconds: shownSeconds(seconds, age / 1000) }, at);
-    problem.hidden = sentence === "";
-    write(problem, sentence);
+    return { ...frame, seconds: shownSeconds(seconds, age / 1000) };
   };
-  return { element, seconds, paint };
+  return {
+    element,
+    seconds,
+    write: (frame, sentence) => {
+      card.write(own(frame));
+      problem.hidden = sentence === "";
+      write(problem, sentence);
+    },
+    draw: (frame) => card.draw(own(frame)),
+  };
 }
 
 /** @type {MakeBody} */
@@ -60,8 +67,8 @@ export function valueBody(_host, data) {
   const element = make("span", "value");
   element.setAttribute("role", "group");
   element.append(value, problem);
-  /** @type {Body["paint"]} */
-  const paint = ({ now }, _at, sentence) => {
+  /** @type {Body["write"]} */
+  const writeAll = ({ now }, sentence) => {
     const why = sentence || (data.isStale(now) ? "This value is overdue." : "");
     const name = oneLine(clip(data.title, MAX_TEXT_CHARS));
     element.setAttribute("aria-label", name);
@@ -70,7 +77,7 @@ export function valueBody(_host, data) {
     write(value, valueText(data));
     write(problem, why === "" ? "" : ` (${why})`);
   };
-  return { element, seconds: 0, paint };
+  return { element, seconds: 0, write: writeAll, draw: () => false };
 }
 
 /**

@@ -77,7 +77,11 @@ export class Source {
   /** performance.now() since when it is not live; infinite while it is. */
   #awaySince = performance.now();
   #painter = new Painter(
-    () => [...this.#viewers].map((viewer) => ({ paint: (frame, at) => viewer.paint(frame, at, this.#problemOf(viewer, at)) })),
+    () =>
+      [...this.#viewers].map((viewer) => ({
+        write: (frame) => viewer.write(frame, this.#problemOf(viewer, performance.now())),
+        draw: viewer.draw,
+      })),
     (at) => this.#frameAt(at),
   );
   /** @type {ReturnType<typeof setTimeout> | undefined} */

@@ -64,9 +64,10 @@ export class Card {
   /**
    * Draw the chart, if it has changed.
    * @param {Frame} frame
+   * @returns {boolean} whether it was drawn
    */
   draw(frame) {
-    this.#bodyFor(this.data.kind ?? "text").chart?.draw(this.data, frame);
+    return this.#bodyFor(this.data.kind ?? "text").chart?.draw(this.data, frame) ?? false;
   }
 
   #writeTitle() {

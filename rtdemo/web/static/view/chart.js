@@ -29,7 +29,9 @@ const COLOURS = 6;
 const DASH = [5, 4];
 /** Steps of the arrow keys, of the charts' width. */
 const STEPS = 100;
-const TICK_PX = 55;
+const TICK_PX = 70;
+/** A chart is drawn before it is scrolled into sight. */
+const NEAR = { rootMargin: "200px" };
 /** Least time between two drawings that differ only within a column of pixels. */
 const REDRAW_MS = 500;
 const MIN_TICKS = 3;
@@ -65,6 +67,8 @@ export class Chart {
   /** @type {Frame | null} */
   #frame = null;
   #isDue = false;
+  /** Whether it is on the screen, or near its edge. */
+  #isNear = false;
 
   /**
    * @param {(text: string) => void} announce to screen readers
@@ -84,6 +88,11 @@ export class Chart {
     this.element.append(canvas, this.#readout);
     this.#announce = announce;
     this.#canvas = new ChartCanvas(canvas, changed);
+    const watch = new IntersectionObserver((entries) => {
+      this.#isNear = entries.some(({ isIntersecting }) => isIntersecting);
+      if (this.#isNear) changed();
+    }, NEAR);
+    watch.observe(this.element);
     this.element.addEventListener("pointermove", (event) => this.#point(event));
     this.element.addEventListener("pointerleave", () => this.#leave());
     this.element.addEventListener("blur", () => this.#leave());
@@ -91,13 +100,14 @@ export class Chart {
   }
 
   /**
-   * Draw, if something has changed.
+   * Draw, if something has changed and can be seen.
    * @param {ProducerData} data
    * @param {Frame} frame
+   * @returns {boolean} whether it was drawn
    */
   draw(data, frame) {
     const { width, height } = this.#canvas;
-    if (width < 1 || height < 1) return;
+    if (!this.#isNear || width < 1 || height < 1) return false;
     const span = frame.seconds * 1000;
     // The edge advances by whole columns, so that nothing is drawn that looks the same.
     const step = span / Math.max(1, Math.round(width));
@@ -106,7 +116,7 @@ export class Chart {
     const key = [to, columns, data.kind, data.description.low, data.description.high, this.#canvas.version];
     const drawn = `${key.join(" ")} ${data.series.lines} ${frame.paused} ${span} ${data.series.length === 0}`;
     const isSame = drawn === this.#drawn;
-    if (isSame && (data.version === this.#dataVersion || Math.abs(frame.now - this.#drawnAt) < REDRAW_MS)) return;
+    if (isSame && (data.version === this.#dataVersion || Math.abs(frame.now - this.#drawnAt) < REDRAW_MS)) return false;
     this.#drawn = drawn;
     this.#dataVersion = data.version;
     this.#drawnAt = frame.now;
@@ -116,6 +126,7 @@ export class Chart {
     else if (this.#cursor !== null) this.#cursor = Math.max(this.#cursor, this.#from);
     this.#redraw(data, frame);
     this.#describe(data, frame);
+    return true;
   }
 
   /**

@@ -8,12 +8,11 @@
 import { paintScheduler } from "../dom.js";
 
 /** @typedef {import("./chart.js").Frame} Frame */
-/** @typedef {{ paint: (frame: Frame, at: number) => void }} Painted a card, or an element; at: performance.now() */
 
 /**
- * @typedef {object} Painted a card, or a part of another page
+ * @typedef {object} Painted a card, or an element of another page
  * @property {(frame: Frame) => void} write writes its texts
- * @property {(frame: Frame) => void} draw draws its chart
+ * @property {(frame: Frame) => boolean} draw draws its chart if it has changed, and returns whether it did
  */
 
 const INTERVAL_MS = 200;
@@ -56,7 +55,9 @@ export class Painter {
 
   /** @param {Frame} frame */
   #draw(frame) {
-    for (const card of this.#left.splice(0, CHARTS_A_FRAME)) card.draw(frame);
+    for (let drawn = 0; this.#left.length > 0 && drawn < CHARTS_A_FRAME; ) {
+      if (this.#left.shift()?.draw(frame)) drawn += 1;
+    }
     if (this.#left.length > 0) requestAnimationFrame(() => this.#draw(frame));
   }
 }
