@@ -23,6 +23,8 @@ _DECLARATION = re.compile(
 _PRIVATE_NAME = re.compile(r"#([A-Za-z]\w*)")
 _NAME = re.compile(r"([\w$]+)(?: as ([\w$]+))?")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_CAST = re.compile(r"/\*.*?\*/ ?", re.DOTALL)
+"""A comment in a line, before what it is about."""
 _COMMENT_LINES = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/)[\s\S])*\*/|//.*)[ \t]*$", re.MULTILINE)
 """Comments that have their lines for themselves: a third of a module, also when it is compressed."""
 _OPEN_TEXT = re.compile(r"^[^`\n]*(?:`[^`\n]*`[^`\n]*)*`[^`\n]*$", re.MULTILINE)
@@ -75,7 +77,7 @@ def join_library(sources: Mapping[str, str], entry: str) -> str:
         for names, _ in _IMPORT.findall(source):
             if " as " in names:
                 raise JoinError(f"{path} imports {names.strip()!r}: import it under its own name")
-        code = _short_private_names(_COMMENT.sub("", _EXPORT.sub("", _IMPORT.sub("", source))))
+        code = _short_private_names(_CAST.sub("", _EXPORT.sub("", _IMPORT.sub("", source))))
         lines += filter(None, (line.strip() for line in code.splitlines()))
     exported = ", ".join(_EXPORT.findall(sources[entry]))
     return "\n".join((*lines, f"export {{ {exported} }};", ""))

@@ -35,7 +35,7 @@ _IMMUTABLE = f"public, max-age={365 * 24 * 3600}, immutable"
 _DIGEST = f"{{digest:[0-9a-f]{{{DIGEST_DIGITS}}}}}"
 """The part of a route that a digest matches."""
 _ONLY_THIS_ORIGIN = {"Cross-Origin-Resource-Policy": "same-origin"}
-"""No page of another origin may embed the files (Fetch section 3.7) but those of the elements, and the client."""
+"""No page of another origin may embed the files (Fetch section 3.7) but the elements and the client."""
 
 
 class StaticFiles:
