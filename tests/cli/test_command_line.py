@@ -54,10 +54,10 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
 
 
 async def announced(process: Process) -> tuple[str, str, str]:
-    """Return the two addresses and the plugins that the server prints at its start."""
+    """Return the page's and the WebSocket's address and the plugins, as the start prints them."""
     assert process.stdout
-    lines = [(await process.stdout.readline()).decode() for _ in range(3)]
-    page, websocket, plugins = (
+    lines = [(await process.stdout.readline()).decode() for _ in range(4)]
+    page, _, websocket, plugins = (
         line.split(maxsplit=2 if "page" not in line else 4)[-1] for line in lines
     )
     return page.strip(), websocket.strip(), plugins.removeprefix("plugins").strip()
