@@ -91,7 +91,7 @@ dist: .venv/publish.stamp
 site: .venv/publish.stamp
 	@exec $(BIN)/python -m docs.site
 
-# Every file of deploy/ with the program that it is for, in ten minutes: make deploy ARGS="--only envoy". It
+# Every file of deploy/ with the program that it is for, in 15 minutes: make deploy ARGS="--only envoy". It
 # installs the programs, and runs the Dockerfile where it is root.
 deploy: .venv/matrix.stamp
 	@$(BIN)/python -m tests.system_packages --deploy $(if $(filter no,$(INSTALL)),--no-install)

@@ -47,7 +47,7 @@ class Request(NamedTuple):
 
 
 class _NoHandshakeError(Exception):
-    """The answer to a WebSocket handshake is an HTTP error, with its reason as the body."""
+    """The answer to a WebSocket handshake is a redirect, or an error with its reason as the body."""
 
     def __init__(self, status: int, words: str, headers: Mapping[str, str]) -> None:
         self.status, self.words, self.headers = status, words, headers
@@ -64,9 +64,9 @@ def new_session(address: Address) -> aiohttp.ClientSession:
 
 
 async def _read_refusal(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """Raise the reason for which a handshake is refused. aiohttp would drop it."""
+    """Raise the reason for which a handshake is refused. aiohttp drops it, and follows a redirect."""
     answer = await handler(request)
-    if hdrs.UPGRADE in request.headers and answer.status >= 400:
+    if hdrs.UPGRADE in request.headers and answer.status >= 300:
         words = await _start_of(answer)
         answer.close()
         raise _NoHandshakeError(answer.status, words, answer.headers)
@@ -199,7 +199,10 @@ class EventStream(Connection):
             raise NotSentError(self.url, "is an event stream, which takes no texts", "use a WebSocket")
         try:
             async with self._http.post(
-                self._messages_url, params={"client": client}, data=text.encode()
+                self._messages_url,
+                params={"client": client},
+                data=text.encode(),
+                allow_redirects=False,
             ) as answer:
                 if answer.status >= 300:
                     words = await _start_of(answer)
@@ -250,7 +253,7 @@ async def open_event_stream(http: aiohttp.ClientSession, request: Request) -> As
         headers["Last-Event-ID"] = request.position
     async with (
         asyncio.timeout(request.seconds) as opening,
-        http.get(request.url, params=request.hidden, headers=headers) as answer,
+        http.get(request.url, params=request.hidden, headers=headers, allow_redirects=False) as answer,
     ):
         if answer.status != 200:
             words = await _start_of(answer)

@@ -75,7 +75,7 @@ def _handshake_error(url: str, error: aiohttp.WSServerHandshakeError) -> ServerE
 
 
 def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) -> RefusedError:
-    """Return an HTTP error status as an error that allows another try if that may succeed.
+    """Return an HTTP status as an error, which allows another try if that may succeed.
 
     Arguments:
         url: of the request.
@@ -83,6 +83,10 @@ def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) 
         body: text of the response.
         headers: of the response.
     """
+    if 300 <= status < 400 and (location := headers.get("Location")):
+        # It is not followed: a user should know which server it is about. Its query may be a secret.
+        there = printable(location.partition("?")[0][:_MAX_WORDS])
+        return RefusedError(url, f"redirects to {there}", "give that address", status=status)
     words = printable(" ".join(body.split())[:_MAX_WORDS])
     problem = f"answered {status}" + (f": {words}" if words else "")
     is_login = status in LOGIN_STATUSES

@@ -13,9 +13,14 @@ BUSY_SHARE = 0.05
 
 
 class BusyWatch:
-    """Measures how late the event loop is, from now until `stop`."""
+    """Measures how late the event loop is, from now until `stop`.
+
+    Attributes:
+        longest_delay_s: by how much a look was late at most, in seconds.
+    """
 
     def __init__(self) -> None:
+        self.longest_delay_s = 0.0
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._due = self._started + PERIOD_S
@@ -42,6 +47,7 @@ class BusyWatch:
         at = self._loop.time()
         late_s = max(at - self._due, 0.0)
         self._late_s += late_s
+        self.longest_delay_s = max(self.longest_delay_s, late_s)
         self._delays.record(late_s)
         self._due = at + PERIOD_S
         self._timer = self._loop.call_at(self._due, self._look)

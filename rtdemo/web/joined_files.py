@@ -16,8 +16,15 @@ from rtdemo.errors import JoinError
 _STATEMENT = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 _IMPORT = re.compile(r'^import \{([\w$\s,]*)\} from "(\.{1,2}/[\w./-]+\.js)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:(?:async )?function\*? ?|class |const )([\w$]+))", re.MULTILINE)
+_DECLARATION = re.compile(
+    r"^(?:export )?(?:async )?(?:function\*? ?|class |const |let )([\w$]+)", re.MULTILINE
+)
+"""A name in the scope of a module."""
+_PRIVATE_NAME = re.compile(r"#([A-Za-z]\w*)")
 _NAME = re.compile(r"([\w$]+)(?: as ([\w$]+))?")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_CAST = re.compile(r"/\*.*?\*/ ?", re.DOTALL)
+"""A comment in a line, before what it is about."""
 _COMMENT_LINES = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/)[\s\S])*\*/|//.*)[ \t]*$", re.MULTILINE)
 """Comments that have their lines for themselves: a third of a module, also when it is compressed."""
 _OPEN_TEXT = re.compile(r"^[^`\n]*(?:`[^`\n]*`[^`\n]*)*`[^`\n]*$", re.MULTILINE)
@@ -42,12 +49,66 @@ def join_modules(sources: Mapping[str, str], entry: str, name: str = "") -> str:
     """
     exports: dict[str, list[str]] = {}
     parts: list[str] = []
+    for path, source in _in_order(sources, entry, name).items():
+        exports[path] = _EXPORT.findall(source)
+        parts.append(_as_function(path, source, exports))
+    return "".join(parts)
+
+
+def join_library(sources: Mapping[str, str], entry: str) -> str:
+    """Return one short module that exports what `entry` exports, for pages of others.
+
+    Comments and indentation are left out, and private names are short. All modules share one scope.
+
+    Arguments:
+        sources: the text of each module by its path.
+        entry: the path of the module that a page imports.
+
+    Raises:
+        JoinError: as by `join_modules`; or two of the modules declare the same name, or one imports
+            under another name.
+    """
+    lines: list[str] = []
+    declared: dict[str, str] = {}
+    for path, source in _in_order(sources, entry).items():
+        for name in _DECLARATION.findall(source):
+            if declared.setdefault(name, path) != path:
+                raise JoinError(f"{path} and {declared[name]} both declare {name}: rename one of them")
+        for names, _ in _IMPORT.findall(source):
+            if " as " in names:
+                raise JoinError(f"{path} imports {names.strip()!r}: import it under its own name")
+        code = _short_private_names(_CAST.sub("", _EXPORT.sub("", _IMPORT.sub("", source))))
+        lines += filter(None, (line.strip() for line in code.splitlines()))
+    exported = ", ".join(_EXPORT.findall(sources[entry]))
+    return "\n".join((*lines, f"export {{ {exported} }};", ""))
+
+
+def _short_private_names(code: str) -> str:
+    """Return a module whose private names are letters. Only such a name has `#` before a letter."""
+    numbers: dict[str, int] = {}
+    return _PRIVATE_NAME.sub(
+        lambda found: f"#{_letters(numbers.setdefault(found[1], len(numbers)))}", code
+    )
+
+
+def _letters(number: int) -> str:
+    """Return a number in base 26: a to z, ba, bb."""
+    rest, last = divmod(number, 26)
+    return (_letters(rest) if rest else "") + chr(ord("a") + last)
+
+
+def _in_order(sources: Mapping[str, str], entry: str, name: str = "") -> dict[str, str]:
+    """Return the text of each module that `entry` needs, each after those that it imports.
+
+    The arguments and errors are those of `join_modules`. Comments are left out, and their lines stay.
+    """
+    ordered: dict[str, str] = {}
 
     def add(path: str, importers: tuple[str, ...]) -> None:
         if path in importers:
             circle = " imports ".join((*importers[importers.index(path) :], path))
             raise JoinError(f"{circle}: move what they share to a module of its own")
-        if path in exports:
+        if path in ordered:
             return
         source = _COMMENT_LINES.sub(_only_line_feeds, sources[path])
         _check_forms(path, source if path != name else source.replace("import.meta.url", "address"))
@@ -55,11 +116,10 @@ def join_modules(sources: Mapping[str, str], entry: str, name: str = "") -> str:
             if _resolved(path, target) not in sources:
                 raise JoinError(f"{path} imports {target}, which does not exist")
             add(_resolved(path, target), (*importers, path))
-        exports[path] = _EXPORT.findall(source)
-        parts.append(_as_function(path, source, exports))
+        ordered[path] = source
 
     add(entry, ())
-    return "".join(parts)
+    return ordered
 
 
 def _check_forms(path: str, source: str) -> None:

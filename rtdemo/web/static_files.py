@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import hdrs, web
 
 from rtdemo.web.cross_origin import EVERY_ORIGIN
-from rtdemo.web.joined_files import join_modules, join_stylesheets
+from rtdemo.web.joined_files import join_library, join_modules, join_stylesheets
 from rtdemo.web.representation import DIGEST_DIGITS, Representation, digest_of
 
 FOLDER = Path(__file__).with_name("static")
@@ -19,6 +19,8 @@ EMBED_SCRIPT, EMBED_STYLE = "embed.js", "embed.css"
 _SCRIPTS = {SCRIPT: "app.js", VIEW_SCRIPT: "view/app.js", EMBED_SCRIPT: "embed.js"}
 _STYLES = {STYLE: "app.css", VIEW_STYLE: "view/app.css", EMBED_STYLE: "embed.css"}
 """The file from which each is joined."""
+CLIENT = "client.js"
+"""The client for pages of others: one file, joined from the module of this name."""
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -33,7 +35,7 @@ _IMMUTABLE = f"public, max-age={365 * 24 * 3600}, immutable"
 _DIGEST = f"{{digest:[0-9a-f]{{{DIGEST_DIGITS}}}}}"
 """The part of a route that a digest matches."""
 _ONLY_THIS_ORIGIN = {"Cross-Origin-Resource-Policy": "same-origin"}
-"""No page of another origin may embed the files (Fetch section 3.7) but those of the elements."""
+"""No page of another origin may embed the files (Fetch section 3.7) but the elements and the client."""
 
 
 class StaticFiles:
@@ -63,7 +65,7 @@ class StaticFiles:
         texts = {path.relative_to(self._folder).as_posix(): path.read_text("utf-8") for path in paths}
         scripts = {name: join_modules(texts, entry, name) for name, entry in _SCRIPTS.items()}
         styles = {name: join_stylesheets(texts, entry) for name, entry in _STYLES.items()}
-        texts |= scripts | styles
+        texts |= scripts | styles | {CLIENT: join_library(texts, CLIENT)}
         self._files = {
             name: Representation(text.encode(), _TYPES[Path(name).suffix])
             for name, text in sorted(texts.items())
@@ -94,7 +96,7 @@ class StaticFiles:
         if file is None:
             raise web.HTTPNotFound
         caching = _IMMUTABLE if digest == self.digest else REVALIDATED
-        origins = EVERY_ORIGIN if name in (EMBED_SCRIPT, EMBED_STYLE) else _ONLY_THIS_ORIGIN
+        origins = EVERY_ORIGIN if name in (EMBED_SCRIPT, EMBED_STYLE, CLIENT) else _ONLY_THIS_ORIGIN
         return file.answer(request, {hdrs.CACHE_CONTROL: caching, **origins})
 
 

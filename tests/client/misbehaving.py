@@ -40,7 +40,7 @@ class Peer:
         number: of this connection among those of its transport, from 0. A browser's client may ask over
             SSE why its WebSocket was refused.
         after: position at which the client resumes; empty for none.
-        sent: number of the last message, for the next one.
+        head: of its request, by names in lower case.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Peer:
         self.transport = transport
         self.number = number
         self.after = after
-        self._head = head
+        self.head = head
         self._reader, self._writer = streams
 
     async def accept(self, headers: str = "", welcomes: bool = True) -> None:
         """Open the stream, and send the welcome."""
         if self.transport == "websocket":
-            key = sha1((self._head["sec-websocket-key"] + _GUID).encode()).digest()
+            key = sha1((self.head["sec-websocket-key"] + _GUID).encode()).digest()
             answer = "101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             answer += f"Sec-WebSocket-Accept: {b64encode(key).decode()}\r\n"
         else:
@@ -236,13 +236,11 @@ async def is_away_behind_its_proxy(peer: Peer) -> None:
     await peer.stay()
 
 
-@case("one", transports=("sse", "auto"))
+@case(error="refused", words="redirect", transports=("websocket", "sse", "auto"))
 async def redirects(peer: Peer) -> None:
-    if peer.number == 0:
-        where = {"websocket": "/moved/ws", "sse": "/moved/api/sse"}[peer.transport]
-        await peer.refuse("307 Temporary Redirect", "moved", f"Location: {where}\r\n")
-        return
-    await behaves(peer)
+    await peer.refuse(
+        "307 Temporary Redirect", "moved", "Location: http://elsewhere.test/?key=secret\r\n"
+    )
 
 
 @case("one", "two", after=["", "a1-1"], words="reconnecting")
@@ -507,10 +505,14 @@ class MisbehavingServer:
     """
 
     def __init__(self, serve: Script, files: Mapping[str, tuple[str, str]] | None = None) -> None:
-        self._serve = serve
+        self.begin(serve)
         self._files = {"/healthz": ("text/plain", "ok"), **(files or {})}
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
+
+    def begin(self, serve: Script) -> None:
+        """Begin a case: forget the connections of an earlier one."""
+        self._serve = serve
         self.after: dict[str, list[str]] = {transport: [] for transport in TRANSPORTS}
 
     def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

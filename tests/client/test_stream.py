@@ -16,8 +16,9 @@ from rtdemo.client.waits import Waits
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
-from tests.client.misbehaving import Peer, misbehaving, news
+from tests.client.misbehaving import Peer, behaves, misbehaving, news
 from tests.conftest import Start
+from tests.docs.markdown import blocks
 from tests.web.login_tokens import SECRET, bearer, token
 
 FAST = Waits(first_retry=0.02, max_retry=0.05)
@@ -278,24 +279,20 @@ async def test_a_ticket_opens_each_connection(start: Start, transport: str) -> N
         assert await values(stream, 1) == [2]
 
 
-async def test_headers_go_to_their_server_alone() -> None:
-    """Not to another one to which it redirects: they may hold a secret."""
+async def test_headers_are_sent_with_each_request(transport: str) -> None:
+    """To this server alone: a redirect, which might lead to another one, is not followed."""
     heads: list[object] = []
 
-    async def elsewhere(peer: Peer) -> None:
-        heads.append(peer._head.get("x-key"))
-        await peer.accept()
-        await peer.stay()
+    async def serve(peer: Peer) -> None:
+        heads.append(peer.head.get("x-key"))
+        await behaves(peer)
 
-    async with misbehaving(elsewhere) as other:
-
-        async def redirect(peer: Peer) -> None:
-            heads.append(peer._head.get("x-key"))
-            await peer.refuse("307 Temporary Redirect", "there", f"Location: {other.url}/api/sse\r\n")
-
-        async with misbehaving(redirect) as server, connect(server.url, "sse", headers={"X-Key": "k"}):
-            pass
-    assert heads == ["k", None]
+    async with (
+        misbehaving(serve) as server,
+        connect(server.url, transport, headers={"X-Key": "k"}) as stream,
+    ):
+        await anext(stream)
+    assert heads == ["k"]
 
 
 @pytest.mark.parametrize(
@@ -326,3 +323,22 @@ async def test_another_server_is_followed(transport: str) -> None:
         async with connect(url) as stream:
             assert (await anext(stream)).message == "one"
             assert stream.transport == transport
+
+
+async def test_program_of_the_documentation_runs(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It prints the past, then each new value."""
+    (block,) = (one for one in blocks("docs/clients.md", "python") if one.name == "receive.py")
+    await publish(server, 0.5, producer="loss")
+    source = block.text.replace("http://localhost:3000", server.web_url).replace(
+        "asyncio.run(main())", ""
+    )
+    found: dict[str, Callable[[], Awaitable[None]]] = {}
+    exec(source, found)
+    task = asyncio.ensure_future(found["main"]())
+    async with asyncio.timeout(20):
+        while capsys.readouterr().out != "loss 0.5\n":
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait({task})

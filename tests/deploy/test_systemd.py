@@ -90,7 +90,7 @@ def test_command_has_flags_of_the_program() -> None:
 async def test_command_serves_on_the_socket_that_systemd_passes(tmp_path: Path) -> None:
     """Started by systemd's own program at the first connection, and ended by SIGTERM with 0."""
     port = free_port()
-    activator = Path(require(SYSTEMD)).with_name("systemd-socket-activate")
+    activator = str(Path(require(SYSTEMD)).with_name("systemd-socket-activate"))
     process = await asyncio.create_subprocess_exec(
         activator,
         f"--listen=127.0.0.1:{port}",

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from rtdemo.errors import JoinError
-from rtdemo.web.joined_files import join_modules, join_stylesheets
-from rtdemo.web.static_files import FOLDER
+from rtdemo.web.joined_files import join_library, join_modules, join_stylesheets
+from rtdemo.web.static_files import CLIENT, FOLDER
 
 
 def sources(kind: str) -> dict[str, str]:
@@ -18,6 +18,8 @@ def sources(kind: str) -> dict[str, str]:
 
 ENTRIES = ("app", "view/app", "embed")
 """The files that start the two pages and the elements of other pages, without their endings."""
+OF_CLIENT = {path for path in sources(".js") if path == CLIENT or path.startswith("client/")}
+"""Modules of the client for pages of others."""
 
 
 def join(kind: str, entry: str) -> str:
@@ -42,7 +44,8 @@ def test_modules_of_the_pages_are_joined() -> None:
         assert len(order) == len(set(order))
         script = join(".js", entry)
         assert not re.search(r"^(import|export)\b", script, re.MULTILINE)
-    assert set().union(*found.values()) == set(sources(".js")), "each module is a part of a page"
+    parts = set().union(*found.values()) | OF_CLIENT
+    assert parts == set(sources(".js")), "each module is a part of a page or of the client"
 
 
 def test_stylesheets_of_the_pages_are_joined() -> None:
@@ -183,3 +186,55 @@ def test_stylesheet_that_an_imported_one_imports_is_refused() -> None:
     """All imports are in one file, so that their order is in one place."""
     with pytest.raises(JoinError, match="every import must be a line of"):
         join_stylesheets({"app.css": '@import "b.css";\n', "b.css": '@import "c.css";\n'}, "app.css")
+
+
+def test_library_is_one_short_module() -> None:
+    """It exports what its entry does; comments and long private names are left out."""
+    entry = """// @ts-check
+/** About it. */
+import { double } from "./double.js";
+
+/** @param {number} x */
+export function area(x) {
+  // Why.
+  return new Square(/** @type {number} */ (x)).area;
+}
+
+class Square {
+  #side;
+  #unit = 1;
+  constructor(side) {
+    this.#side = double(side) * this.#unit;
+  }
+}
+"""
+    given = {"entry.js": entry, "double.js": "export const double = (x) => 2 * x;\n"}
+    assert join_library(given, "entry.js").splitlines() == [
+        "const double = (x) => 2 * x;",
+        "function area(x) {",
+        "return new Square((x)).area;",
+        "}",
+        "class Square {",
+        "#a;",
+        "#b = 1;",
+        "constructor(side) {",
+        "this.#a = double(side) * this.#b;",
+        "}",
+        "}",
+        "export { area };",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("double", "entry", "words"),
+    [
+        ("const SIDE = 1;", "const SIDE = 2;", "both declare SIDE: rename one"),
+        ("export const a = 1;", 'import { a as b } from "./double.js";', "under its own name"),
+        ('import { x } from "./entry.js";', "", "move what they share"),
+    ],
+)
+def test_library_that_cannot_share_one_scope_is_refused(double: str, entry: str, words: str) -> None:
+    """Its modules are functions of their own in a page, and are not here."""
+    given = {"double.js": double, "entry.js": f'import {{ y }} from "./double.js";\n{entry}\n'}
+    with pytest.raises(JoinError, match=words):
+        join_library(given, "entry.js")

@@ -34,7 +34,7 @@ REFUSED = {
 
 
 SOURCES = {
-    **dict.fromkeys(("app.js", "view/app.js", "embed.js"), "1;\n"),
+    **dict.fromkeys(("app.js", "view/app.js", "embed.js", "client.js"), "1;\n"),
     **dict.fromkeys(("app.css", "view/app.css", "embed.css"), "a {}\n"),
 }
 """The files that every folder of pages has: scripts and styles are joined from them."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import httpx_sse
+import msgspec
 import pytest
 import websockets
 
@@ -183,8 +184,8 @@ async def test_new_restriction_reaches_its_users_and_loses_nothing(
     ):
         await eventually(lambda: len(server.hub.connections) == 2)
         for number in range(3):
-            restricted = draft(f"zoe {number}", "z")
-            object.__setattr__(restricted, "users", frozenset({"zoe", str(number)}))
+            users = frozenset({"zoe", str(number)})
+            restricted = msgspec.structs.replace(draft(f"zoe {number}", "z"), users=users)
             await server.hub.engine.publish([draft(f"all {number}", "all_"), restricted])
         await server.hub.publish([draft("end", "end")])
         got = [m["message"] for m in await until(zoe, "end")][1:]

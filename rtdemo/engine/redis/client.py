@@ -48,7 +48,8 @@ class Keys:
 
     Attributes:
         log: stream of the messages. The id of an entry is `<offset>-0`.
-        meta: hash with the log's epoch, its last offset, and the bytes of the log and of `latest`.
+        meta: hash with the log's epoch, its last offset, and the bytes of the log, of `latest`, and of
+            everything published.
         numbers: hash with the number of each producer's newest message.
         names: sorted set of the producers by the offset of their newest message.
         latest: hash with the newest message of each producer, as a JSON list of the fields of its entry.

@@ -54,8 +54,8 @@ if not epoch or (epoch == ARGV[2] and offset < tonumber(ARGV[3])) then
   epoch, offset = ARGV[1], 0
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', 0, 'bytes', 0)
 end
--- 'before' of an entry is the bytes of all messages before it, so that the bytes of any number of
--- entries are a difference of two.
+-- 'before' of an entry is the bytes of all messages that were published before it: what the log
+-- has from it on is a difference, and need not be read.
 local before = tonumber(redis.call('HGET', KEYS[1], 'published_bytes') or '0')
 local first, bytes, newest, count_of, seq_of = offset + 1, 0, {}, {}, {}
 local messages = cmsgpack.unpack(ARGV[12])
@@ -101,20 +101,19 @@ for _ = tonumber(ARGV[10]) + 1, redis.call('ZCARD', KEYS[6]) do
 end
 redis.call('HSET', KEYS[1], 'offset', string.format('%d', offset))
 if offset >= first then
-  redis.call('HSET', KEYS[1], 'published_bytes', string.format('%d', before + bytes))
+  local published = before + bytes
+  redis.call('HSET', KEYS[1], 'published_bytes', string.format('%d', published))
   bytes = redis.call('HINCRBY', KEYS[1], 'bytes', bytes)
   local count, limit = redis.call('XLEN', KEYS[3]), tonumber(ARGV[7])
   if count > limit then
-    local function bytes_before(id)
-      local entry = redis.call('XRANGE', KEYS[3], id, '+', 'COUNT', 1)[1]
-      for i = 1, #entry[2], 2 do if entry[2][i] == 'before' then return entry[2][i + 1] end end
-    end
-    -- An entry of an older version has none: then the loop below removes it.
-    local gone, stays = bytes_before('-'), bytes_before(string.format('%d-0', offset - limit + 1))
-    if gone and stays then
-      redis.call('XTRIM', KEYS[3], 'MAXLEN', limit)
-      bytes = bytes - (stays - gone)
-      count = limit
+    local id = string.format('%d-0', offset - limit + 1)
+    local stays = redis.call('XRANGE', KEYS[3], id, id)[1]
+    for i = 1, stays and #stays[2] or 0, 2 do
+      -- An entry of an older version has none: then the loop below removes what is too much.
+      if stays[2][i] == 'before' then
+        redis.call('XTRIM', KEYS[3], 'MAXLEN', limit)
+        bytes, count = published - tonumber(stays[2][i + 1]), limit
+      end
     end
   end
   local wanted, fits = 1, false

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from rtdemo.client.request_headers import middlewares
+from rtdemo.lab.busy import BusyWatch
 from rtdemo.lab.doctor import fixes
-from rtdemo.lab.doctor.errors import Diagnosis, NotJudgedError
+from rtdemo.lab.doctor.errors import Diagnosis, NotJudgedError, NotTestedError
 from rtdemo.lab.doctor.exchange import HTTP1, HTTP2
 from rtdemo.lab.server_clock import Reading
 from rtdemo.protocol.address import Address
@@ -28,6 +29,9 @@ MIN_PATIENCE_S = 8.0
 """Seconds that each answer and each event may take, on the shortest path."""
 PATIENCE_ROUND_TRIPS = 12.0
 """Round trips that are added to it: a new TLS connection takes three, and a large event a few more."""
+MAX_OWN_PAUSE_S = 0.5
+"""Seconds for which this program was stopped once, from which an answer that is missing proves nothing:
+the server may be on the same busy machine."""
 DEFAULT_HEARTBEAT_S = 25.0
 """Seconds between heartbeats, for a server that does not report its own setting."""
 PROBE_PREFIX = "/api/probe/"
@@ -66,6 +70,7 @@ class Context:
             in ms; it has the difference of the clocks.
         lateness: of this machine's own timers while messages were recorded, in ms: the usual one of the
             quietest recording. None before the first.
+        busy: measures how late this program is, for the whole run; None before it.
         monitors: normal streams, open for the whole run.
         deliveries: what `events.examine` found, by transport and HTTP version.
         open_connections: HTTP/1.1 connections with a stream or a WebSocket that are open now.
@@ -102,6 +107,7 @@ class Context:
     round_trip: float = 0.0
     fastest: float | None = None
     lateness: float | None = None
+    busy: BusyWatch | None = None
     monitors: dict[Key, StreamMonitor] = field(default_factory=dict)
     deliveries: dict[Key, Any] = field(default_factory=dict)
     open_connections: int = 0
@@ -209,6 +215,17 @@ class Context:
         """
         if cause := self.causes.get((transport, version)):
             raise NotJudgedError(cause)
+
+    def check_patience(self) -> None:
+        """Raise an error if this machine is so busy that an answer that is missing proves nothing.
+
+        Raises:
+            NotTestedError: with how long this program was stopped.
+        """
+        pause_s = self.busy.longest_delay_s if self.busy is not None else 0.0
+        if pause_s > MAX_OWN_PAUSE_S:
+            seen = f"this machine is too busy, it stopped doctor for up to {pause_s:.1f} s"
+            raise NotTestedError(f"{seen}; run doctor on a quiet one")
 
     def fix(self, symptom: str, **figures: float | str) -> str:
         """Return the fix for a symptom, worded for the detected proxies.

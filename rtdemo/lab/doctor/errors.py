@@ -4,7 +4,7 @@
 * `NotTestedError`: one check cannot run; its verdict is a warning
 * `NotJudgedError`: another check has found the cause of what this one would report
 * `AnswerError`: a request was answered in another way than it should be
-* `StreamError`: a stream ended; `EndedError`: in order
+* `StreamError`: a stream ended; `EndedError`: in order; `UnansweredError`: not in time
 """
 
 from __future__ import annotations
@@ -76,6 +76,10 @@ class AnswerError(Exception):
 
 class StreamError(Exception):
     """Report how a stream ended."""
+
+
+class UnansweredError(StreamError):
+    """Report what a stream has not done in time."""
 
 
 class EndedError(StreamError):

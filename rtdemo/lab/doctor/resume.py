@@ -7,7 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from rtdemo.lab.doctor.context import Context, ok
-from rtdemo.lab.doctor.errors import Diagnosis, NotJudgedError, NotTestedError, StreamError
+from rtdemo.lab.doctor.errors import (
+    Diagnosis,
+    NotJudgedError,
+    NotTestedError,
+    StreamError,
+    UnansweredError,
+)
 from rtdemo.lab.doctor.monitor import Arrived, StreamMonitor, decode_message, position_of, texts
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.message import Message, Position
@@ -48,7 +54,7 @@ async def resume(context: Context, version: str, transport: Transport) -> Diagno
     except ResumeError as error:
         return context.fault(error.code, str(error), error.symptom)
     except TimeoutError as error:
-        raise StreamError("has not sent what was missed") from error
+        raise UnansweredError("has not sent what was missed") from error
     if not missed:
         seen = f"position accepted; no shared message was sent in {MISSED_MESSAGE_TIMEOUT_S:g} s"
         return context.warning("nothing-missed", f"{seen}, so nothing was missed")

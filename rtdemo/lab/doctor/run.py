@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from rtdemo.lab.busy import BusyWatch
 from rtdemo.lab.doctor import (
     clock,
     events,
@@ -29,6 +30,7 @@ from rtdemo.lab.doctor.errors import (
     Diagnosis,
     NotJudgedError,
     NotTestedError,
+    UnansweredError,
     describe,
 )
 from rtdemo.lab.doctor.monitor import StreamMonitor
@@ -175,9 +177,11 @@ class Examination:
         """Run every check that can run; if cancelled, the report keeps the findings so far."""
         started = time.monotonic()
         order = [spec.name for spec in (*FIRST_CHECKS, SERVER_CHECK, *self._checks)]
+        self._context.busy = BusyWatch()
         try:
             await self._run()
         finally:
+            self._context.busy.stop()
             self._report.checks.sort(key=lambda result: order.index(result.check))
             self._report.checks[:] = fold(self._report.checks)
             self._report.seconds = round(time.monotonic() - started, 1)
@@ -318,6 +322,9 @@ async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], conte
                 return await run()
         except RefusedError as error:
             return websocket.explain_refusal(context, error)
+        except (TimeoutError, UnansweredError):
+            context.check_patience()
+            raise
     except NotTestedError as error:
         return Diagnosis("warn", f"not tested: {error}", "", "not-tested")
     except NotJudgedError as error:

@@ -59,6 +59,7 @@ async def caching(context: Context, version: str) -> Diagnosis:
         first, age = await _client_of(context, version, path, stack)
         second, second_age = await _second_client_of(context, version, path, stack)
         if not second:
+            context.check_patience()
             seen = "a second stream with the same URL does not begin while the first is open"
             return context.fault("sse-cached", f"{seen}: a cache waits for its end", "cached")
     if first == second or age or second_age:
@@ -199,6 +200,7 @@ def _streams_fault(
             fix = found.fix or context.fix(symptom)
             code = found.code if found.code == "rate-limited" else "streams-limited"
             return Diagnosis("fail", seen, fix, code, figures)
+    context.check_patience()
     if works == STREAM_COUNT:
         seen = f"{STREAM_COUNT} streams open, but another request beside them is not answered"
         return context.fault("streams-limited", seen, symptom, figures)

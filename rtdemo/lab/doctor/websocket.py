@@ -102,6 +102,8 @@ async def large(context: Context, version: str) -> Diagnosis:
             while text not in (await socket.receive()).text:
                 pass
     except (TimeoutError, StreamError) as error:
+        if isinstance(error, TimeoutError):
+            context.check_patience()
         seen = f"a text of 64 KiB to the server was not echoed: the socket {describe(error)}"
         return context.fault("size-limit", seen, "large", {"sizeBytes": MAX_MESSAGE_BYTES})
     return ok("sent a text of 64 KiB and received its echo", sizeBytes=MAX_MESSAGE_BYTES)

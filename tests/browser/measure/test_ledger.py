@@ -64,7 +64,7 @@ async def test_one_account_for_both_lines(page: Page) -> None:
     all_of_it = (
         f"1,200 lost, 2 repeated, 3 out of order, losses reported 4{TIMES}, 5 not checked, 6 unreadable"
     )
-    assert await run(page, "measure/ledger", body) == [
+    assert await run(page, "measure/ledger_text", body) == [
         "none yet",
         "0 lost, 0 repeated, 0 out of order",
         all_of_it,

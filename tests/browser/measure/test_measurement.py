@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_counts_and_reset(page: Page) -> None:
     """Messages and the gaps of their numbers are counted, and Reset forgets it all."""
     body = """
-        const { completeness } = await import("/static/measure/ledger.js");
+        const { completeness } = await import("/static/measure/ledger_text.js");
         const stats = new m.Stats();
         const message = { message: "", sentAt: 0, producer: "p", seq: 4, id: null, client: null };
         stats.record(message);

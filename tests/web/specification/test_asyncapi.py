@@ -37,10 +37,13 @@ async def test_each_message_fits_its_own_kind_and_no_other(
     clock.advance(2)
     private = await peer.receive()
     await publish(server, "first", producer="news")
-    (gone, picky, late) = [
-        await connect(server, transport, query)
-        for query in ("last_event_id=ab-1", "producers=news", "rewind=1h&latest=1")
-    ]
+    gone = await connect(server, transport, "last_event_id=ab-1")
+    late = await connect(server, transport, "rewind=1h&latest=1")
+    resume, shared = await gone.receive(), await late.receive()
+    # They would read none of what follows, and their library waits long for the end of that.
+    for left in (gone, late):
+        await left.leave()
+    picky = await connect(server, transport, "producers=news")
     for _ in range(0, REPORT_EVERY, 100):
         await publish(server, *["x"] * 100, producer="other")
     seen = {
@@ -48,8 +51,8 @@ async def test_each_message_fits_its_own_kind_and_no_other(
         "heartbeat": [heartbeat],
         "answer": [answer],
         "private": [reply, private],
-        "shared": [await late.receive()],
-        "resume": [await gone.receive()],
+        "shared": [shared],
+        "resume": [resume],
         "position": [await picky.receive()],
     }
     assert seen.keys() == SENT.keys()

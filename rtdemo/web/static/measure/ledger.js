@@ -3,10 +3,8 @@
  * The ledger: lost, repeated and late messages, by each producer's sequence numbers.
  * @module measure/ledger
  */
-import { count } from "../format.js";
 
 /** @typedef {import("../message.js").Message} Message */
-/** @typedef {import("./measurement.js").Stats} Stats */
 
 /** Bound on producers that are checked; messages of further ones are counted as not checked. */
 export const MAX_PRODUCERS = 200;
@@ -26,6 +24,8 @@ export class Ledger {
   #last = new Map();
   /** @type {Map<string, boolean>} by producer and missing number: whether `missing` counts it */
   #missing = new Map();
+  /** Of the log from which the last shared message was. */
+  #epoch = "";
   /** @type {ReadonlySet<string>} names of shared producers, whose messages may have no position */
   shared = new Set();
 
@@ -49,6 +49,10 @@ export class Ledger {
       this.reported += 1;
       this.forgetShared();
     }
+    // A new log numbers anew.
+    const epoch = id?.split("-")[0] ?? this.#epoch;
+    if (this.#epoch !== "" && epoch !== this.#epoch) this.forgetShared();
+    this.#epoch = epoch;
     if (seq === null) return;
     // The position in a welcome or in a report of loss is the client's, not that of a shared message.
     const shared = (id !== null && !client && !lost) || this.shared.has(producer);
@@ -108,49 +112,4 @@ export class Ledger {
     this.unchecked = 0;
     for (const key of this.#missing.keys()) this.#missing.set(key, false);
   }
-}
-
-/**
- * List each kind of error with its count.
- * @param {Stats} stats
- */
-function errors({ unreadable, ledger: { missing, repeated, late, reported, unchecked } }) {
-  return [
-    { times: missing, text: `${count(missing)} lost` },
-    { times: repeated, text: `${count(repeated)} repeated` },
-    { times: late, text: `${count(late)} out of order` },
-    { times: reported, text: `losses reported ${count(reported)}×` },
-    { times: unchecked, text: `${count(unchecked)} not checked` },
-    { times: unreadable, text: `${count(unreadable)} unreadable` },
-  ];
-}
-
-/** The first three, which sequence numbers reveal, are shown even at zero. */
-const ALWAYS_SHOWN = 3;
-
-/**
- * Write the ledger as one line.
- * @param {Stats} stats
- */
-export function ledgerLine(stats) {
-  const shown = errors(stats).filter(({ times }, index) => index < ALWAYS_SHOWN || times > 0);
-  return shown.map(({ text }) => text).join(", ");
-}
-
-/**
- * Return how many messages are lost, for the scoreboard.
- * @param {Stats} stats
- */
-export function lossText({ ledger: { missing, reported } }) {
-  return missing === 0 && reported > 0 ? "some" : count(missing);
-}
-
-/**
- * Summarise in a few words whether all messages arrived.
- * @param {Stats} stats
- */
-export function completeness(stats) {
-  const occurred = errors(stats).filter(({ times }) => times > 0);
-  if (occurred.length > 0) return occurred.map(({ text }) => text).join(", ");
-  return stats.received === 0 ? "none yet" : "none missing";
 }

@@ -7,7 +7,7 @@ import { NONE, count, milliseconds, reading } from "../format.js";
 import { minimumCount } from "../measure/histogram.js";
 import { sidePart, write } from "../dom.js";
 import { leftOut } from "../measure/recording.js";
-import { completeness, ledgerLine } from "../measure/ledger.js";
+import { completeness, ledgerLine } from "../measure/ledger_text.js";
 
 /** @typedef {import("../connection/side.js").Side} Side */
 /** @typedef {import("../producers.js").TransportName} TransportName */

@@ -6,7 +6,7 @@
 import { MIN_BLOCKS, differenceText, outcome } from "../compare/verdict.js";
 import { enable, onPress, part, partOfType, write } from "../dom.js";
 import { NONE, count, margin, milliseconds } from "../format.js";
-import { lossText } from "../measure/ledger.js";
+import { lossText } from "../measure/ledger_text.js";
 import { TRANSPORT_LABELS, TRANSPORTS } from "../producers.js";
 import { outage } from "./outage.js";
 

@@ -1,0 +1,57 @@
+// @ts-check
+/**
+ * Which transport a client uses, where it may use either. The Python client has the same rules. Pure.
+ * @module client/choice
+ */
+
+/** @typedef {import("./link.js").Failure} Failure */
+/** @typedef {import("./link.js").TransportName} TransportName */
+
+export class TransportChoice {
+  /** The transport of the next connection, or of this one. @type {TransportName} */
+  current;
+  #first;
+  #last;
+  #whyNotFirst = "";
+  /** @type {Set<TransportName>} */
+  #worked = new Set();
+  /** Transports that were tried since a message arrived. @type {Set<TransportName>} */
+  #inVain = new Set();
+
+  /** @param {TransportName[]} transports that may be used, in order of preference: one or two */
+  constructor(transports) {
+    this.current = this.#first = transports[0] ?? "sse";
+    this.#last = transports.at(-1) ?? this.#first;
+  }
+
+  /** Why the first transport is not used; empty if it is. */
+  get reason() {
+    return this.current === this.#first ? "" : this.#whyNotFirst;
+  }
+
+  /** Record that a message arrived over the current transport. */
+  worked() {
+    this.#worked.add(this.current);
+    this.#inVain.clear();
+  }
+
+  /**
+   * Choose the transport of the next connection.
+   * @param {Failure} failure why the last one ended, or did not open
+   * @param {boolean} hadMessages whether a message arrived over it
+   * @returns {boolean} whether to try the other transport at once
+   */
+  ended({ kind, sentence, askedMs }, hadMessages) {
+    const isOfBoth = askedMs !== null || kind === "login" || kind === "unreachable";
+    this.#inVain.add(this.current);
+    const other = this.current === this.#first ? this.#last : this.#first;
+    if (hadMessages || isOfBoth || this.#inVain.has(other)) {
+      this.#inVain.clear();
+      this.current = this.#worked.has(this.#first) || !this.#worked.has(this.#last) ? this.#first : this.#last;
+      return false;
+    }
+    if (this.current === this.#first) this.#whyNotFirst = sentence;
+    this.current = other;
+    return true;
+  }
+}

@@ -1,0 +1,56 @@
+// @ts-check
+/**
+ * The login of a client: a token in a header, or a ticket in the address of a connection.
+ * @module client/credentials
+ */
+import { refusal } from "./link.js";
+
+/** @typedef {import("./link.js").Failure} Failure */
+/** @typedef {() => string | Promise<string>} Renewable returns a new token or ticket at each call */
+
+const TIMEOUT_MS = 5_000;
+
+export class Credentials {
+  /** Of each request. @type {Record<string, string>} */
+  headers;
+  #token;
+  #ticket;
+  #base;
+
+  /**
+   * @param {object} login
+   * @param {string | Renewable} [login.token]
+   * @param {Renewable} [login.ticket]
+   * @param {Record<string, string>} [login.headers]
+   * @param {string | null} base URL of the server
+   */
+  constructor({ token, ticket, headers }, base) {
+    this.headers = { ...headers };
+    this.#token = token;
+    this.#ticket = ticket;
+    this.#base = base;
+  }
+
+  /** Whether the next connection may have another login. */
+  get canRenew() {
+    return typeof this.#token === "function" || this.#ticket !== undefined;
+  }
+
+  /**
+   * Prepare a connection: set its header, or add a ticket to its address. A WebSocket sends no header.
+   * @param {URL} url
+   * @returns {Promise<Failure | null>} null if it may open
+   */
+  async admit({ protocol, searchParams }) {
+    const token = typeof this.#token === "function" ? await this.#token() : this.#token;
+    if (token) this.headers.Authorization = `Bearer ${token}`;
+    if (this.#ticket !== undefined) searchParams.set("ticket", await this.#ticket());
+    else if (token && this.#base !== null && protocol.startsWith("ws")) {
+      const request = { method: "POST", headers: this.headers, signal: AbortSignal.timeout(TIMEOUT_MS) };
+      const response = await fetch(new URL("api/ticket", this.#base), request);
+      if (!response.ok) return refusal(response);
+      searchParams.set("ticket", (await response.json()).ticket);
+    }
+    return null;
+  }
+}

@@ -1,0 +1,141 @@
+// @ts-check
+/**
+ * One connection of a client, over either transport.
+ * @module client/link
+ */
+import { EventParser } from "./event_parser.js";
+
+/** @typedef {"websocket" | "sse"} TransportName */
+
+/**
+ * @typedef {"unreachable" | "no stream" | "refused" | "login"} ErrorKind unreachable: nothing answers; no stream: what
+ *   answers sends no stream, or ended it; refused: the server refuses the client; login: it needs another login
+ */
+
+/**
+ * @typedef {object} Failure why a connection ended, or did not open
+ * @property {ErrorKind} kind
+ * @property {string} sentence
+ * @property {number | null} askedMs milliseconds that the server asks the client to wait; null if it does not
+ * @property {boolean} isFinal whether another try would fail too
+ */
+
+/**
+ * @typedef {object} Link takes the events of a connection
+ * @property {() => void} opened
+ * @property {(text: string, id?: string) => void} received a text; over SSE with the last event id, if it changed
+ * @property {(failure: Failure) => void} ended
+ */
+
+/**
+ * @typedef {object} Connection
+ * @property {() => void} close no event follows
+ * @property {(text: string) => void} [send] where the connection itself takes texts; throws if it cannot
+ */
+
+/** @typedef {(address: string, headers: Record<string, string>, link: Link) => Connection} Opener */
+
+const MEDIA_TYPE = "text/event-stream";
+const MAX_REASON_CHARACTERS = 160;
+const EXPIRED = "token expired";
+/** Close codes after which another try would fail too (RFC 6455, section 7.4.1). */
+const FINAL_CODES = [1002, 1003, 1007, 1008, 1009];
+const UNREACHABLE = "Nothing answers. Is the server running, and this page's origin allowed?";
+
+/**
+ * @param {ErrorKind} kind
+ * @param {string} sentence
+ * @param {boolean} [isFinal]
+ * @param {number | null} [askedMs]
+ * @returns {Failure}
+ */
+export function failure(kind, sentence, isFinal = false, askedMs = null) {
+  return { kind, sentence, askedMs, isFinal };
+}
+
+const expired = () => failure("login", "The login has expired.", true);
+
+/** @type {Opener} */
+function openWebSocket(address, _headers, link) {
+  const socket = new WebSocket(address);
+  let sentence = "The WebSocket did not open. A proxy may not forward the upgrade.";
+  socket.onopen = () => {
+    sentence = "";
+    link.opened();
+  };
+  socket.onmessage = ({ data }) => typeof data === "string" && link.received(data);
+  // Where the page's policy blocks the address, no close event follows.
+  socket.onerror = () => sentence !== "" && link.ended(failure("no stream", sentence));
+  socket.onclose = ({ code, reason }) => {
+    if (reason === EXPIRED) return link.ended(expired());
+    const isFinal = FINAL_CODES.includes(code);
+    sentence ||= `The server closed the connection with code ${code}${reason && ` (${reason})`}.`;
+    link.ended(failure(isFinal ? "refused" : "no stream", sentence, isFinal));
+  };
+  const close = () => {
+    socket.onopen = socket.onmessage = socket.onerror = socket.onclose = null;
+    socket.close(1000);
+  };
+  return { close, send: (text) => socket.send(text) };
+}
+
+/** @type {Opener} */
+function openEventStream(address, headers, link) {
+  const stop = new AbortController();
+  receive(address, headers, link, stop.signal).then(link.ended, (error) => {
+    // A network error is a TypeError, and so is an answer that is not for pages of this origin.
+    const isNetwork = error instanceof TypeError;
+    link.ended(isNetwork ? failure("unreachable", UNREACHABLE) : failure("no stream", error.message));
+  });
+  return { close: () => stop.abort() };
+}
+
+/**
+ * @param {string} address
+ * @param {Record<string, string>} headers
+ * @param {Link} link
+ * @param {AbortSignal} signal
+ * @returns {Promise<Failure>} why it ended
+ */
+async function receive(address, headers, link, signal) {
+  // As a WebSocket, it is not redirected.
+  const request = { headers: { Accept: MEDIA_TYPE, ...headers }, cache: "no-store", redirect: "manual", signal };
+  const response = await fetch(address, /** @type {RequestInit} */ (request));
+  const type = response.headers.get("Content-Type") ?? "no type";
+  if (response.status !== 200) return refusal(response);
+  if (response.body === null || !type.toLowerCase().startsWith(MEDIA_TYPE)) {
+    return failure("no stream", `The server sends ${type}, which is not an event stream.`);
+  }
+  link.opened();
+  let id = "";
+  let hasExpired = false;
+  const parser = new EventParser((data, event, lastId) => {
+    hasExpired ||= event === "expired";
+    if (!hasExpired) link.received(data, lastId === id ? undefined : (id = lastId));
+  });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  while (!hasExpired) {
+    const { done, value } = await reader.read().catch(() => ({ done: true, value: "" }));
+    if (done) return failure("no stream", "The stream ended.", false, parser.retryMs);
+    parser.feed(value);
+  }
+  return expired();
+}
+
+/**
+ * Return the server's reason.
+ * @param {Response} response
+ * @returns {Promise<Failure>}
+ */
+export async function refusal(response) {
+  const { status, headers } = response;
+  const reason = (await response.text()).trim().slice(0, MAX_REASON_CHARACTERS);
+  const canRetry = status >= 500 || status === 429 || status === 408;
+  const seconds = Number.parseInt(headers.get("Retry-After") ?? "", 10);
+  const askedMs = canRetry && seconds >= 0 ? seconds * 1000 : null;
+  const sentence = `The server answered ${status || "by a redirect"}: ${reason}`;
+  return failure(status === 401 ? "login" : "refused", sentence, !canRetry, askedMs);
+}
+
+/** @type {Record<TransportName, Opener>} */
+export const OPENERS = { websocket: openWebSocket, sse: openEventStream };
