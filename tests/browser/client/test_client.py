@@ -217,3 +217,16 @@ async def test_closed_stream_stays_closed(page: Page, server: Server, side: str)
     }""")
     assert await page.evaluate("window.stream.state") == "closed"
     await page.wait_for_function("window.stream.welcome === null")
+
+
+async def test_page_of_another_origin_receives_and_sends(
+    page: Page, server: Server, serve: Serve, side: str
+) -> None:
+    """One that `--allow-origin` names: the module, the stream and the texts are for it too."""
+    other = await serve(allow_origin=(server.web_url,))
+    source = CONNECT.replace("/static/client.js", f"{other.web_url}/static/client.js")
+    await page.evaluate(source, {"url": f"{other.web_url}/", "transport": side, "producers": ["echo"]})
+    await page.wait_for_function("window.stream?.welcome")
+    await page.evaluate("window.stream.send('hello')")
+    assert (await messages(page, 1))[0]["message"] == "Echo: hello"
+    await page.evaluate("window.stream.close()")
