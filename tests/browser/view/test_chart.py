@@ -129,9 +129,10 @@ async def test_address(page: Page) -> None:
         """
         const valid = ["", "?window=60&columns=2&bare=1"];
         const given = [...valid, "?window=1e9&columns=0&bare=yes", "?producers=b,,a,b"];
+        const many = Array.from({ length: 150 }, (_, index) => index);
         const read = given.map(m.readOptions);
         const href = m.addressWith("http://h/view?producers=a,b&x=1", { ...read[0], window: 60 });
-        return { read, href };
+        return { read, href, most: m.readOptions(`?producers=${many}`).producers.length };
         """,
     )
     none = {"producers": None, "window": 600, "columns": None, "bare": False}
@@ -141,6 +142,7 @@ async def test_address(page: Page) -> None:
         none,
         {**none, "producers": ["b", "a"]},
     ]
+    assert found["most"] == 100
     assert found["href"] == "http://h/view?producers=a,b&x=1&window=60"
 
 

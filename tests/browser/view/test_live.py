@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
@@ -10,6 +12,7 @@ from rtdemo.testing import VirtualClock
 from tests.browser.conftest import BrowserErrors, Serve
 from tests.browser.modules import run
 from tests.browser.view.conftest import OpenView, Publish
+from tests.clients import eventually
 from tests.web.login_tokens import SECRET, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -74,18 +77,43 @@ async def test_lost_messages_are_said_and_the_past_comes_again(
     await expect(page.locator(".text")).to_have_text(["three", "two", "one"])
 
 
-async def test_producer_that_does_not_exist_yet(
-    open_view: OpenView, publish: Publish, browser_errors: BrowserErrors
-) -> None:
-    """A wall screen may be switched on before the program that publishes."""
-    page = await open_view("?producers=later", live=False)
-    await page.clock.install()
-    await page.reload()
-    await expect(sentence(page)).to_contain_text("It tries again every 5 s.")
+async def test_producer_that_does_not_exist_yet(open_view: OpenView, publish: Publish) -> None:
+    """A wall screen may be switched on before the program that publishes. The others are shown."""
+    await publish("loss", 1)
+    page = await open_view("?producers=later,loss")
+    await expect(page.locator(".number")).to_have_text("1")
     await publish("later", 3)
-    await page.clock.run_for(7_000)
-    await expect(page.locator(".number")).to_have_text("3")
-    browser_errors.remove_expected("400")
+    await expect(page.locator(".number")).to_have_text(["3", "1"])
+
+
+async def test_names_beyond_the_servers_bound_are_ignored(
+    open_view: OpenView, publish: Publish
+) -> None:
+    """The page is live with the first hundred, and has no card of the others."""
+    await publish("first", 1)
+    await publish("last", 1)
+    names = ["first", *(f"n{number}" for number in range(99)), "last"]
+    page = await open_view(f"?producers={','.join(names)}")
+    await expect(page.get_by_role("article")).to_have_count(1)
+
+
+async def test_restart_of_the_server(
+    open_view: OpenView, publish: Publish, serve: Serve, browser_errors: BrowserErrors
+) -> None:
+    """The new log has none of the picked names yet. The cards stay, and go on with the next values."""
+    old = await serve(single_site=True)
+    await publish("loss", 1, server=old)
+    page = await open_view("?producers=loss", server=old)
+    await expect(page.locator(".number")).to_have_text("1")
+    port = urlsplit(old.web_url).port
+    await old.stop()
+    await eventually(lambda: len(browser_errors) > 0)
+    new = await serve(single_site=True, port=port)
+    await expect(sentence(page)).to_contain_text("Some messages were lost", timeout=15_000)
+    await eventually(lambda: [each.offset for each in new.hub.connections] == [0])
+    await publish("loss", 2, server=new)
+    await expect(page.locator(".number")).to_have_text("2")
+    browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
 
 
 async def test_login(

@@ -24,7 +24,7 @@ import { isHeartbeat, parse } from "../message.js";
 
 /** Time for which a transport may be mute before the other one is tried. */
 export const MUTE_MS = 30_000;
-/** Wait after a refusal: a producer that is picked may not exist yet. */
+/** Wait after a refusal. */
 export const REFUSED_RETRY_MS = 5_000;
 /** Longest random wait before the past is asked for again: all views lose a log at the same moment. */
 const REWIND_JITTER_MS = 1_000;
