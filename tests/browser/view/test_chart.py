@@ -122,7 +122,7 @@ async def test_times_of_the_future_and_clocks_set_back(page: Page) -> None:
 
 @pytest.mark.empty_page
 async def test_past_that_comes_again_is_known_by_its_numbers(page: Page) -> None:
-    """Messages of one publication share their time, and a clock may be set back. A new log counts anew."""
+    """Messages may share a time, and a clock may be set back. A new log counts anew."""
     found = await run(
         page,
         "view/producer_data",
@@ -158,8 +158,10 @@ async def test_states_within_one_point(page: Page) -> None:
         take(true, 0); take(true, 1000); take(true, 2000); take(false, 3000);
         data.series.low[0][1] = 0;
         const bars = [];
-        const context = new Proxy({ fillRect: (...bar) => bars.push(bar), measureText: () => ({ width: 1 }) },
-            { get: (target, name) => target[name] ?? (() => 0), set: () => true });
+        const own = { fillRect: (...bar) => bars.push(bar), measureText: () => ({ width: 1 }) };
+        const context = new Proxy(own, {
+            get: (target, name) => target[name] ?? (() => 0), set: () => true,
+        });
         const scene = { series: data.series, from: 0, to: 4000, now: 4000, start: "", end: "",
                         cursor: null, palette: {} };
         m.drawStateChart(context, 400, 54, scene);

@@ -10,7 +10,7 @@ from playwright.async_api import Locator, Page, WebSocketRoute, expect
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.browser.conftest import BrowserErrors, Serve
-from tests.browser.modules import run
+from tests.browser.modules import run, stop_clock
 from tests.browser.view.conftest import OpenView, Publish
 from tests.clients import eventually
 from tests.web.login_tokens import SECRET, token
@@ -86,9 +86,7 @@ async def test_producer_that_does_not_exist_yet(open_view: OpenView, publish: Pu
     await expect(page.locator(".number")).to_have_text(["3", "1"])
 
 
-async def test_names_beyond_the_servers_bound_are_ignored(
-    open_view: OpenView, publish: Publish
-) -> None:
+async def test_names_beyond_the_servers_bound_are_ignored(open_view: OpenView, publish: Publish) -> None:
     """The page is live with the first hundred, and has no card of the others."""
     await publish("first", 1)
     await publish("last", 1)
@@ -129,6 +127,74 @@ async def test_login(
     await page.get_by_role("button", name="Log in").click()
     await expect(sentence(page)).to_have_text("Live over WebSocket.")
     browser_errors.remove_expected("401")
+
+
+LIVE = """
+const seen = [];
+const events = {};
+const fake = (name) => (given) => {
+    events[name] = given;
+    return { position: null, connect: () => seen.push(`connect ${name}`), disconnect: () => undefined,
+             drop: (cause) => seen.push(cause), dispose: () => undefined };
+};
+const nothing = () => undefined;
+const receiver = { received: nothing, welcomed: nothing, interrupted: nothing, changed: nothing,
+                   rewinding: () => seen.push("rewind") };
+const live = new m.Live({ websocket: fake("websocket"), sse: fake("sse") }, receiver, () => true);
+live.start();
+const rewinds = () => seen.filter((each) => each === "rewind").length;
+const loss = JSON.stringify({ message: "", sentAt: 0, producer: "resume", lost: true });
+const lose = () => events.websocket.message(loss, performance.now());
+"""
+
+KINDS = ["silent", "hidden", "refused", "ticket", "expired", "notOpened", "blocked", "closed"]
+
+
+@pytest.mark.empty_page
+async def test_losses_one_after_another(page: Page) -> None:
+    """The wait for the next rewind doubles, up to a minute, and is short again after a healthy one."""
+    await stop_clock(page)
+    await page.evaluate("Math.random = () => 1")
+    await run(page, "view/live", f"{LIVE} Object.assign(window, {{ rewinds, lose }});")
+
+    async def waits(seconds: int) -> bool:
+        """Lose messages twice; return whether there is one rewind, and it is after so many seconds."""
+        before = await page.evaluate("rewinds()")
+        await page.evaluate("lose(); lose()")
+        await page.clock.run_for(seconds * 1000 - 1)
+        early = await page.evaluate("rewinds()")
+        await page.clock.run_for(1)
+        return bool(early == before and await page.evaluate("rewinds()") == before + 1)
+
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+        assert await waits(seconds)
+    await page.clock.run_for(60_001)
+    assert await waits(1)
+
+
+@pytest.mark.empty_page
+async def test_each_failure_of_the_websocket(page: Page) -> None:
+    """SSE is tried only where that can help. What the sentence says decides nothing."""
+    found = await run(
+        page,
+        "view/live",
+        f"""
+        const after = (kind) => {{
+            {LIVE}
+            events.websocket.refused("The server refused it did not open.", kind);
+            live.close();
+            return `${{live.transport}} ${{live.sentence}}`;
+        }};
+        const kinds = {KINDS};
+        return Object.fromEntries(kinds.map((kind) => [kind, after(kind)]));
+        """,
+    )
+    again = "websocket Not live: The server refused it did not open. It tries again every 5 s."
+    assert found == {
+        **dict.fromkeys(("silent", "hidden", "refused", "ticket"), again),
+        "expired": "websocket Your token has expired. Enter a new one.",
+        **dict.fromkeys(("notOpened", "blocked", "closed"), "sse Connecting…"),
+    }
 
 
 @pytest.mark.empty_page
