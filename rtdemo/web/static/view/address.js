@@ -21,7 +21,7 @@ export const MAX_NAMES = 100;
  */
 
 /**
- * Read the options. What is no such option counts as not given.
+ * Read the options. Other values are ignored.
  * @param {string} search location.search
  * @returns {Options}
  */

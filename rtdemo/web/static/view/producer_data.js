@@ -19,6 +19,7 @@ import { decimalsOf, kindOf } from "../value.js";
  */
 
 /** @typedef {{ at: number, text: string }} Line */
+/** @typedef {{ epoch: string, seq: number }} Place a message in its log, among those of its producer */
 
 /** Bound on the lines of one chart; further keys are counted. */
 export const MAX_LINES = 12;
@@ -79,7 +80,7 @@ export class ProducerData {
   #gaps = [];
   /** The newest message's log and number. Times are no order: several messages share one, and clocks are set back. */
   #newest = { epoch: "", seq: 0 };
-  /** The message up to which all are known; asking for the past again sends them again. Null for none. @type {{ epoch: string, seq: number } | null} */
+  /** The message up to which all are known; asking for the past again sends them again. @type {Place | null} */
   #known = null;
   /** Whether what is known is from the page itself, which the past repeats. */
   #isProvisional = false;
