@@ -51,7 +51,7 @@ class Publishers:
         end = time.monotonic() + timeout
         counts = [
             publisher.flush(max(0.0, end - time.monotonic()))
-            for publisher in list(self._by_server.values())
+            for publisher in [*this_process.servers(), *self._by_server.values()]
         ]
         return PublishCounts(
             sum(count.accepted for count in counts),
@@ -80,7 +80,8 @@ def publish(
     """Publish a value to every client, from any thread or process, without waiting.
 
     A thread of this process sends it. While the server cannot be reached, up to 10,000 messages wait;
-    each further one drops the oldest. In a process that runs a server, it goes to that server.
+    each further one drops the oldest. In a process that runs a server, it goes to that server, and is
+    dropped once that has ended; flush() counts it.
 
     Arguments:
         producer: the name to publish under, such as `loss`.

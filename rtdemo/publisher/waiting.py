@@ -45,6 +45,7 @@ class Waiting:
         self._bytes = 0
         self._messages: deque[bytes] = deque()
         self._changed = Condition()
+        self._is_closed = False
         self._taken = self._accepted = self._dropped = self._refused = 0
 
     @property
@@ -57,6 +58,9 @@ class Waiting:
     def put(self, message: bytes) -> bool:
         """Add a message; return whether it is the only one that waits."""
         with self._changed:
+            if self._is_closed:
+                self._dropped += 1
+                return False
             self._messages.append(message)
             self._bytes += len(message)
             if len(self._messages) == 1:
@@ -92,13 +96,28 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def settle(self, accepted: int, refused: int) -> None:
+    def settle(self, accepted: int, refused: int, dropped: int = 0) -> None:
         """Count messages that were taken."""
         with self._changed:
-            self._taken -= accepted + refused
+            self._taken -= accepted + refused + dropped
             self._accepted += accepted
             self._refused += refused
+            self._dropped += dropped
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """Drop each further message; what waits can still be taken."""
+        self._is_closed = True
+
+    def drop(self) -> int:
+        """Drop what waits; return how many messages that are."""
+        with self._changed:
+            dropped = len(self._messages)
+            self._messages.clear()
+            self._bytes = 0
+            self._dropped += dropped
+            self._changed.notify_all()
+        return dropped
 
     def wait_until_empty(self, timeout: float) -> None:
         """Wait until no message waits, for at most so many seconds."""
