@@ -49,10 +49,9 @@ class Publishers:
     def flush(self, timeout: float) -> PublishCounts:
         """Wait until every message is sent, for at most so many seconds; return the sums."""
         end = time.monotonic() + timeout
-        counts = [
-            publisher.flush(max(0.0, end - time.monotonic()))
-            for publisher in [*this_process.servers(), *self._by_server.values()]
-        ]
+        publishers = [server.flush for server in this_process.servers()]
+        publishers += [publisher.flush for publisher in list(self._by_server.values())]
+        counts = [flush(max(0.0, end - time.monotonic())) for flush in publishers]
         return PublishCounts(
             sum(count.accepted for count in counts),
             sum(count.dropped for count in counts),
