@@ -125,7 +125,7 @@ class Fanout:
         self._note_log()
 
     def _note_log(self) -> None:
-        """Note whom the log's restricted entries are for; also those that are only the newest of a name."""
+        """Note whom restricted entries are for, also those that are only the newest of a name."""
         log = self._log
         for entry in [*log.latest, *log.after(log.last.offset - len(log), len(log))]:
             if self._note_users(entry) and entry.users is not None:

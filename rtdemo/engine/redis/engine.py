@@ -196,7 +196,7 @@ class RedisEngine:
             copied = self.log.last.offset
 
     async def _restart_copy(self, start: Position) -> None:
-        """Continue the copy after a position, with the producers' numbers and newest entries up to it."""
+        """Continue the copy after a position, with the producers' numbers and newest entries to it."""
         numbers = await self._commands.hgetall(self._keys.numbers)
         latest = await self._latest()
         self.log.restart(start)
