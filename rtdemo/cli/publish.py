@@ -21,7 +21,7 @@ import click
 
 from rtdemo.errors import PublishError, network_reason, one_line, printable
 from rtdemo.protocol.values import to_json
-from rtdemo.publisher.publication import encode
+from rtdemo.publisher.publication import encode, warn_of_null
 
 REQUEST_TIMEOUT_S = 10.0
 """Seconds for one request."""
@@ -64,8 +64,8 @@ def publish(text: str, url: str, producer: str, token: str, form: str | None) ->
     """Publish TEXT to all connected clients. If TEXT is -, publish each line of standard input.
 
     It prints the position of each message in the log. If the server may not have received a message, it
-    is sent again with the same idempotency key, so it never arrives twice. A single message is tried
-    five times, a line of standard input until the server accepts it.
+    is sent again with the same idempotency key, so it does not arrive twice within ten minutes. A single
+    message is tried five times, a line of standard input until the server accepts it.
     """
     token = token or os.environ.get("RTDEMO_PUBLISH_TOKEN", "")
     address = _address(url)
@@ -107,10 +107,13 @@ def _body(text: str, producer: str, form: str | None) -> bytes:
         example = "0.12" if form == "value" else '{"value": 0.12}'
         raise ValueError(f"not JSON, such as {example}: {printable(text[:MAX_SHOWN_CHARS])}") from error
     if form == "value":
-        return encode(producer, given)
+        return encode(producer, given)[0]
     if not isinstance(given, dict):
         raise ValueError("no JSON object")  # noqa: TRY004 - it is about the text
-    return json.dumps({"producer": producer, **to_json(given)[0]}).encode()
+    body, nulls = to_json({"producer": producer, **given})
+    if nulls:
+        warn_of_null(body["producer"])
+    return json.dumps(body).encode()
 
 
 def _lines() -> Iterable[str]:

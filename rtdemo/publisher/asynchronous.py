@@ -66,9 +66,11 @@ class AsyncPublisher:
 
         Raises:
             TypeError: if JSON cannot hold the value.
+            RecursionError: if it is nested too deeply, or contains itself.
+            UnicodeEncodeError: if a text has a lone surrogate.
             PublishError: if the server does not take the message, or the publisher is closed before.
         """
-        payload = publication.encode(producer, value, message)
+        payload, _ = publication.encode(producer, value, message)
         async with self._room:
             await self._wait_for_room(len(payload))
             future: asyncio.Future[str] = asyncio.get_running_loop().create_future()

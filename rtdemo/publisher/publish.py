@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from dataclasses import astuple
 from threading import Lock
 
 from rtdemo.publisher import publication, this_process
@@ -52,12 +53,7 @@ class Publishers:
         publishers = [server.flush for server in this_process.servers()]
         publishers += [publisher.flush for publisher in list(self._by_server.values())]
         counts = [flush(max(0.0, end - time.monotonic())) for flush in publishers]
-        return PublishCounts(
-            sum(count.accepted for count in counts),
-            sum(count.dropped for count in counts),
-            sum(count.refused for count in counts),
-            sum(count.waiting for count in counts),
-        )
+        return PublishCounts(*map(sum, zip(*map(astuple, counts), strict=True)))
 
     def forget(self) -> None:
         """Begin anew in a child process: what waits in the parent is the parent's to send."""
@@ -91,11 +87,14 @@ def publish(
 
     Raises:
         TypeError: if JSON cannot hold the value.
+        RecursionError: if it is nested too deeply, or contains itself.
+        UnicodeEncodeError: if a text has a lone surrogate.
+        PublishError: if `url`, or RTDEMO_URL, is not the URL of a server.
     """
-    payload = publication.encode(producer, value, message)
-    if url is None and this_process.put(payload):
+    payload, nulls = publication.encode(producer, value, message)
+    if url is None and this_process.put(payload, nulls):
         return
-    _PUBLISHERS.get(url, token).put(payload)
+    _PUBLISHERS.get(url, token).put(payload, nulls)
 
 
 def flush(timeout: float = 10.0) -> PublishCounts:
@@ -105,7 +104,8 @@ def flush(timeout: float = 10.0) -> PublishCounts:
         timeout: seconds to wait at most.
 
     Returns:
-        How many messages were accepted, dropped and refused, and how many still wait.
+        How many messages were accepted, dropped and refused, how many still wait, and how many NaNs and
+        infinities in them are null.
     """
     return _PUBLISHERS.flush(timeout)
 

@@ -106,9 +106,9 @@ class Sender:
             else:
                 self._report("")
                 return [*positions]
-        return [
-            PublishError(self.url, self._problem or "was left", "the message may not be accepted")
-        ] * len(batch)
+        problem = self._problem or "has not answered"
+        ending = "the publisher was closed; the message may not have been sent"
+        return [PublishError(self.url, problem, ending)] * len(batch)
 
     def close(self) -> None:
         """Close the connection to the server."""

@@ -31,9 +31,9 @@ class RunningServer:
         self._waiting = Waiting(MAX_WAITING)
         self._task: asyncio.Task[None] | None = None
 
-    def put(self, message: bytes) -> None:
-        """Queue the JSON of a message; it does not wait."""
-        if self._waiting.put(message) and self._publish is not None:
+    def put(self, message: bytes, nulls: int = 0) -> None:
+        """Queue a message, as `Waiting.put` takes it; it does not wait."""
+        if self._waiting.put(message, nulls) and self._publish is not None:
             try:
                 self._loop.call_soon_threadsafe(self._start)
             except RuntimeError:  # the loop was closed, and the server not stopped before
@@ -106,7 +106,7 @@ def register() -> RunningServer:
     return server
 
 
-def put(message: bytes) -> bool:
+def put(message: bytes, nulls: int) -> bool:
     """Queue a message for the newest server of this process; return whether there is one.
 
     Once all have ended, the message is dropped and counted: it is for none of another process.
@@ -115,7 +115,7 @@ def put(message: bytes) -> bool:
     newest = _servers[-1:]
     if not newest:
         return False
-    newest[0].put(message)
+    newest[0].put(message, nulls)
     return True
 
 

@@ -23,12 +23,14 @@ class PublishCounts:
         dropped: they waited when there was no room for more.
         refused: the server does not take them, for example because of their name or their size.
         waiting: they are not sent yet, or their answer has not arrived.
+        nulls: NaNs and infinities in their values, which are sent as null.
     """
 
     accepted: int = 0
     dropped: int = 0
     refused: int = 0
     waiting: int = 0
+    nulls: int = 0
 
 
 class Waiting:
@@ -46,18 +48,24 @@ class Waiting:
         self._messages: deque[bytes] = deque()
         self._changed = Condition()
         self._is_closed = False
-        self._taken = self._accepted = self._dropped = self._refused = 0
+        self._taken = self._accepted = self._dropped = self._refused = self._nulls = 0
 
     @property
     def counts(self) -> PublishCounts:
         """What became of the messages so far."""
         with self._changed:
             waiting = len(self._messages) + self._taken
-            return PublishCounts(self._accepted, self._dropped, self._refused, waiting)
+            return PublishCounts(self._accepted, self._dropped, self._refused, waiting, self._nulls)
 
-    def put(self, message: bytes) -> bool:
-        """Add a message; return whether it is the only one that waits."""
+    def put(self, message: bytes, nulls: int = 0) -> bool:
+        """Add a message; return whether it is the only one that waits.
+
+        Arguments:
+            message: its JSON.
+            nulls: numbers in it that became null, to be counted.
+        """
         with self._changed:
+            self._nulls += nulls
             if self._is_closed:
                 self._dropped += 1
                 return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import socket
 
 import pytest
@@ -66,9 +67,11 @@ async def test_flush_counts_what_this_process_took(server: Server) -> None:
     before = rtdemo.flush(0)
     publish("x", range(3))
     publish("rtdemo", range(2))
-    assert rtdemo.flush(60).waiting == before.waiting + 5
+    rtdemo.publish("x", [math.nan])
+    assert rtdemo.flush(60).waiting == before.waiting + 6
     after = await asyncio.to_thread(rtdemo.flush, 10)
-    assert (after.accepted - before.accepted, after.refused - before.refused) == (3, 2)
+    assert (after.accepted - before.accepted, after.refused - before.refused) == (4, 2)
+    assert after.nulls - before.nulls == 1
 
 
 async def test_message_during_the_drain_reaches_those_still_connected(

@@ -156,6 +156,7 @@ async def test_command_publishes_values(server: Server, connect: Connect) -> Non
     assert [line.partition(" is ")[0] for line in errors.splitlines()] == [
         "rtdemo: line 2",
         "rtdemo: line 3",
+        "rtdemo: a NaN or an infinity under 'publish'",
     ]
     code, _, errors = await run("rubbish", "--value", "--to", server.web_url)
     assert code == 2
