@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
 import sys
 import time
@@ -21,7 +20,9 @@ import click
 
 from rtdemo.errors import PublishError, network_reason, one_line, printable
 from rtdemo.protocol.values import to_json
+from rtdemo.publisher import server_address
 from rtdemo.publisher.publication import encode, warn_of_null
+from rtdemo.publisher.server_address import DEFAULT_URL, URL_VARIABLE
 
 REQUEST_TIMEOUT_S = 10.0
 """Seconds for one request."""
@@ -46,8 +47,8 @@ class _RetryableError(Exception):
 @click.option(
     "--to",
     "url",
-    envvar="RTDEMO_URL",
-    default="http://localhost:3000",
+    envvar=URL_VARIABLE,
+    default=DEFAULT_URL,
     show_default=True,
     help="URL of the server. [RTDEMO_URL]",
 )
@@ -67,8 +68,9 @@ def publish(text: str, url: str, producer: str, token: str, form: str | None) ->
     is sent again with the same idempotency key, so it does not arrive twice within ten minutes. A single
     message is tried five times, a line of standard input until the server accepts it.
     """
-    token = token or os.environ.get("RTDEMO_PUBLISH_TOKEN", "")
-    address = _address(url)
+    token = server_address.token_of(token or None)
+    server_address.parse(url)
+    address = f"{url.rstrip('/')}/api/publish"
     is_pipe = text == "-"
     left_out = 0
     for number, line in enumerate(_lines() if is_pipe else [text], 1):
@@ -119,22 +121,6 @@ def _body(text: str, producer: str, form: str | None) -> bytes:
 def _lines() -> Iterable[str]:
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper
     return (line.rstrip("\r\n") for line in sys.stdin if line.strip())
-
-
-def _address(url: str) -> str:
-    """Return the URL of the publish API.
-
-    Raises:
-        PublishError: if `url` cannot be the URL of a server.
-    """
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            parts.hostname.encode("idna")
-            return f"{url.rstrip('/')}/api/publish"
-    except ValueError:
-        pass
-    raise PublishError(url, "is not the URL of a server", "give http://host:port")
 
 
 def _publish(url: str, request: urllib.request.Request, tries: int | None) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from types import TracebackType
 
-from rtdemo.publisher import publication
-from rtdemo.publisher.publish import DEFAULT_URL, TOKEN_VARIABLE, URL_VARIABLE
+from rtdemo.publisher import publication, server_address
 from rtdemo.publisher.sender import Sender
 from rtdemo.publisher.waiting import MAX_BATCH, MAX_BATCH_BYTES, MAX_WAITING_BYTES
 
@@ -33,10 +31,7 @@ class AsyncPublisher:
     """
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
-        self._sender = Sender(
-            url or os.environ.get(URL_VARIABLE) or DEFAULT_URL,
-            os.environ.get(TOKEN_VARIABLE, "") if token is None else token,
-        )
+        self._sender = Sender(server_address.url_of(url), server_address.token_of(token))
         self._waiting: OrderedDict[asyncio.Future[str], bytes] = OrderedDict()
         self._bytes = 0
         self._room = asyncio.Semaphore(MAX_WAITING)

@@ -10,14 +10,12 @@ import time
 from dataclasses import astuple
 from threading import Lock
 
-from rtdemo.publisher import publication, this_process
+from rtdemo.publisher import publication, server_address, this_process
 from rtdemo.publisher.background import BackgroundPublisher
 from rtdemo.publisher.waiting import PublishCounts
 
 log = logging.getLogger(__name__)
 
-DEFAULT_URL = "http://localhost:3000"
-URL_VARIABLE, TOKEN_VARIABLE = "RTDEMO_URL", "RTDEMO_PUBLISH_TOKEN"
 EXIT_TIMEOUT_S = 2.0
 """Seconds for which the end of a program waits for messages that are not sent yet."""
 
@@ -36,10 +34,7 @@ class Publishers:
             url: of the server; None for that of the environment.
             token: publish token; None for that of the environment.
         """
-        server = (
-            url or os.environ.get(URL_VARIABLE) or DEFAULT_URL,
-            os.environ.get(TOKEN_VARIABLE, "") if token is None else token,
-        )
+        server = server_address.url_of(url), server_address.token_of(token)
         found = self._by_server.get(server)
         if found is None:
             with self._lock:

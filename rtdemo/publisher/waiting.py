@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Condition
 
 MAX_BATCH = 100
-"""Messages that a server takes in one request."""
+"""Messages that a server takes in one request, and puts into its log at once."""
 MAX_BATCH_BYTES = 60 * 1024
 """Bytes of a request's body, below the server's limit of 64 KiB; one message alone may be larger."""
 MAX_WAITING_BYTES = 16 * 1024 * 1024

@@ -12,6 +12,7 @@ from rtdemo.engine.interface import Draft, check_draft
 from rtdemo.errors import OverLimit, Refused
 from rtdemo.hub.hub import Hub
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+from rtdemo.publisher.waiting import MAX_BATCH
 from rtdemo.web.admission import RETRY_SOON
 from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.client_address import client_address
@@ -30,8 +31,6 @@ UPLOAD_TYPES = ("application/octet-stream", "application/x-www-form-urlencoded")
 """Content types of a body without one: aiohttp's default, and curl's for `--data-binary @-`."""
 MAX_LINE_BYTES = 2 * MAX_MESSAGE_BYTES
 """Longest line; a message with a text and a value may have both as JSON."""
-MAX_BATCH = 100
-"""Lines that are published at once, if they have arrived together."""
 MAX_REFUSED = 1000
 """Refused lines after which the body is not read further."""
 ENGINE_PATIENCE_S = 60.0
