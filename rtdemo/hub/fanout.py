@@ -192,10 +192,31 @@ class Fanout:
         start, is_truncated = (
             self._log.start_of(past.seconds) if past.seconds else (self._log.last, False)
         )
+        latest = self._log.latest if past.latest else ()
         # What is in the log behind the start comes from there.
-        older = [entry for entry in self._log.latest if entry.position.offset <= start.offset]
-        self._openings[connection] = Opening(deque(older if past.latest else ()), is_truncated)
+        older = deque(entry for entry in latest if entry.position.offset <= start.offset)
+        self._openings[connection] = Opening(older, is_truncated, past)
         return start
+
+    def _holds(self, connection: Connection) -> bool:
+        """Return whether the log has what a connection gets next.
+
+        A new one has received nothing of the past yet. What the log has dropped meanwhile is no loss:
+        its past begins later.
+        """
+        position, last = connection.position, self._log.last
+        if self._log.holds(position):
+            return True
+        opening = self._openings.get(connection)
+        if opening is None or not opening.past.seconds:
+            return False
+        if position is None or position.epoch != last.epoch:
+            return False
+        oldest = last.offset - len(self._log)
+        latest = self._log.latest if opening.past.latest else ()
+        opening.truncate([each for each in latest if position.offset < each.position.offset <= oldest])
+        connection.offset = oldest
+        return True
 
     def begin(self, connection: Connection) -> None:
         """Send a connection the messages that its client missed, or report that they are lost.
@@ -203,10 +224,9 @@ class Fanout:
         Send the welcome before this. If messages are lost, the welcome has no position. So a client
         that is cut before the report reconnects with its old position, and gets the report then.
         """
-        position = connection.position
-        if self._log.holds(position):
+        if self._holds(connection):
             self.catch_up(connection)
-        elif self._may_exist(position):
+        elif self._may_exist(connection.position):
             self._unverified[connection] = False
         else:
             self._report_loss(connection, GONE_TEXT)
@@ -285,7 +305,7 @@ class Fanout:
         if connection.reason is not None:
             return
         loop, last = asyncio.get_running_loop(), self._log.last
-        if connection.offset < last.offset and not self._log.holds(connection.position):
+        if connection.offset < last.offset and not self._holds(connection):
             self._report_loss(connection, GONE_TEXT)
             return
         if connection.is_full:
@@ -301,8 +321,9 @@ class Fanout:
                 again = partial(self.catch_up, connection, has_waited=True)
                 self._clock.call_at(self._clock.time() + wait, again)
                 return
-            if opening is not None:
-                opening.advance(messages)
+            if opening is not None and opening.advance(messages):
+                del self._openings[connection]
+                opening = None
             if messages:
                 connection.forward(data, messages, end)
             else:
@@ -353,6 +374,8 @@ class Fanout:
 
     def _report_loss(self, connection: Connection, text: str) -> None:
         connection.replaying = False
+        # Its values are older than the position that follows.
+        self._openings.pop(connection, None)
         connection.report_loss(self._log.last, text)
 
     def _enter_group(self, connection: Connection, selection: Selection) -> None:

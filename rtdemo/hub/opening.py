@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rtdemo.engine.log import Entry
 from rtdemo.hub.batch import Audience, at_position
+from rtdemo.hub.past import Past
 
 PART_BYTES = 64 * 1024
 """Bytes of JSON that are sent at once; a part of one message may be larger."""
@@ -21,10 +22,12 @@ class Opening:
         latest: the newest entries of producers, the oldest first, that are not sent yet.
         is_truncated: whether the log no longer has the whole past that the client asked for. The first
             message of the past says so.
+        past: what the client asked for.
     """
 
     latest: deque[Entry]
     is_truncated: bool
+    past: Past
     _taken: int = 0
 
     def part(
@@ -51,15 +54,26 @@ class Opening:
                 size += len(entry.payload)
         return b"".join(parts), len(parts)
 
-    def advance(self, messages: int) -> None:
-        """Note that a part was sent.
+    def truncate(self, gone: Sequence[Entry]) -> None:
+        """Begin the past later: the log has dropped its first messages before they were sent.
+
+        Arguments:
+            gone: the newest entries of producers among these, the oldest first.
+        """
+        self.is_truncated = True
+        names = {entry.producer for entry in gone}
+        self.latest = deque(entry for entry in self.latest if entry.producer not in names)
+        self.latest.extend(gone)
+
+    def advance(self, messages: int) -> bool:
+        """Note that a part was sent; return whether it was the first one of the log, which ends this.
 
         Arguments:
             messages: how many messages it had.
         """
-        if self._taken:
-            for _ in range(self._taken):
-                self.latest.popleft()
-            self._taken = 0
-        elif messages:
-            self.is_truncated = False
+        if not self._taken:
+            return messages > 0
+        for _ in range(self._taken):
+            self.latest.popleft()
+        self._taken = 0
+        return False

@@ -65,7 +65,8 @@ def admit(request: web.Request, transport: Transport, user: str | None) -> Admit
         return Admitted(Client(transport, address, user, _NO_QUERY), Selection(), NO_PAST)
     query = {name: value for name, value in request.query.items() if name != TICKET}
     client = Client(transport, address, user, query)
-    return Admitted(client, selection(request, client), past(request))
+    wanted = past(request)
+    return Admitted(client, selection(request, client, wanted), wanted)
 
 
 def last_event_id(request: web.Request) -> str | None:
@@ -78,10 +79,11 @@ def last_event_id(request: web.Request) -> str | None:
     return given or None
 
 
-def selection(request: web.Request, client: Client) -> Selection:
+def selection(request: web.Request, client: Client, wanted: Past) -> Selection:
     """Return what the query `?producers=a,b&speed=2` asks for.
 
-    A client that resumes may have picked names that this server's log no longer has, or not yet.
+    A client that resumes may have picked names that this server's log no longer has, or not yet. One
+    that asks for the past shows what there is, and may be opened before the first message of a name.
 
     Raises:
         Refused: 400 with the names that exist, or the speeds that are allowed.
@@ -92,7 +94,8 @@ def selection(request: web.Request, client: Client) -> Selection:
         speed = read_speed(query["speed"]) if "speed" in query else 1.0
         if "producers" not in query:
             return Selection(None, speed)
-        known = request.app[HUB].names(client) if last_event_id(request) is None else names
+        is_new = last_event_id(request) is None and wanted == NO_PAST
+        known = request.app[HUB].names(client) if is_new else names
         return Selection(read_producers(names, known), speed)
     except SelectionError as error:
         raise Refused(400, str(error)) from error

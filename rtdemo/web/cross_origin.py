@@ -1,6 +1,6 @@
 """Let pages of other origins read answers: the CORS protocol (Fetch section 3.3).
 
-What is not listed here stays hidden from them, and refuses what their browsers ask first. Only pages
+What is not listed here stays hidden from them, and preflight requests for it are refused. Only pages
 that may connect (`check_origin`) read an answer. Only the files of the elements are for every page.
 """
 

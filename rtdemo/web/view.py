@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from rtdemo import __version__
 from rtdemo.errors import Refused
+from rtdemo.hub.selection import MAX_NAMES
 from rtdemo.protocol import message
 from rtdemo.web import static_files
 from rtdemo.web.app_keys import HUB, SETTINGS
@@ -37,7 +38,7 @@ async def view(request: web.Request) -> web.Response:
         reread_files(request)
     hub, files = request.app[HUB], request.app[STATIC_FILES]
     given = request.query.get("producers")
-    picked = None if given is None else [name for name in given.split(",") if name]
+    picked = None if given is None else [name for name in given.split(",") if name][:MAX_NAMES]
     try:
         values, more = latest_values(hub, await reader(request), picked)
     except Refused as refused:

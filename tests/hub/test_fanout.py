@@ -25,6 +25,7 @@ from rtdemo.hub.batch import CACHED_AUDIENCES, Batch, audience
 from rtdemo.hub.connection import POSITION_UPDATE_ENTRIES, Connection
 from rtdemo.hub.fanout import CONNECTIONS_PER_TURN, Fanout
 from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES
+from rtdemo.hub.past import NO_PAST, Past
 from rtdemo.hub.selection import Selection
 from rtdemo.hub.statistics import Traffic
 from rtdemo.protocol.client import Client
@@ -81,12 +82,16 @@ class Receiver:
         return False
 
     def connect(
-        self, server: Server, claimed: str | None, meanwhile: Callable[[], object] = lambda: None
+        self,
+        server: Server,
+        claimed: str | None,
+        meanwhile: Callable[[], object] = lambda: None,
+        past: Past = NO_PAST,
     ) -> None:
         client = Client("sse", user=self.user)
         connection = Connection(client, self, plain, self.ended, Traffic(), VirtualClock())
         self.server, self.connection = server, connection
-        server.fanout.add(connection, Selection(self.picks), claimed)
+        server.fanout.add(connection, Selection(self.picks), claimed, past)
         if connection.position is not None:
             # The welcome.
             self.at = connection.position
@@ -478,6 +483,60 @@ async def test_users_of_a_message_that_is_only_the_newest_of_its_producer() -> N
     assert server.fanout.users_by_producer == {"slow": frozenset({"ann"}), "later": frozenset({"bob"})}
     rights = [receiver.connection and receiver.connection.rights for receiver in (ann, bob)]
     assert rights == [frozenset({frozenset({"ann"})}), frozenset({frozenset({"bob"})})]
+
+
+async def overtaken(engine: MemoryEngine, server: Server, past: Past) -> Receiver:
+    """Return a new client that reads only after the log has dropped what was in it at the connect."""
+    engine.log.limits = LogLimits(count=3)
+    await engine.publish([Draft(Message("once"), "b")])
+    await publish(engine, "1", "2")
+    receiver = Receiver(None)
+    receiver.room = False
+    receiver.connect(server, None, past=past)
+    await publish(engine, "3", "4", "5", "6")
+    receiver.room = True
+    assert receiver.connection is not None
+    server.fanout.catch_up(receiver.connection)
+    await turns(TURNS)
+    return receiver
+
+
+@pytest.mark.parametrize(("is_latest", "first"), [(False, []), (True, ["once"])])
+async def test_past_that_leaves_the_log_before_it_is_sent_is_no_loss(
+    engine: MemoryEngine, server: Server, is_latest: bool, first: list[str]
+) -> None:
+    """It begins later, and says so. The newest message of each producer still comes first."""
+    receiver = await overtaken(engine, server, Past(is_latest, 600.0))
+    assert [got["message"] for got in receiver.got] == [*first, "4", "5", "6"]
+    truncated = [got["message"] for got in receiver.got if got.get("truncated")]
+    assert truncated == ["4"]
+
+
+async def test_past_that_expires_during_the_connect_is_no_loss() -> None:
+    """What comes then is live."""
+    now = 0.0
+    engine = MemoryEngine(now=lambda: now)
+    server = Server(engine.log, lags=False)
+    await publish(engine, "1")
+    receiver = Receiver(None)
+
+    def pass_time() -> None:
+        nonlocal now
+        now = 1e9
+
+    receiver.connect(server, None, pass_time, Past(seconds=600.0))
+    await publish(engine, "2")
+    server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1))
+    assert [got["message"] for got in receiver.got] == ["2"]
+
+
+async def test_no_older_value_follows_a_reported_loss(engine: MemoryEngine, server: Server) -> None:
+    """A client that asked for no past, and got live messages promised, is told of the loss."""
+    receiver = await overtaken(engine, server, Past(latest=True))
+    assert receiver.connection is not None
+    server.fanout.catch_up(receiver.connection)
+    await turns(TURNS)
+    assert [got["lost"] for got in receiver.got] == [True]
 
 
 async def test_bytes_that_few_clients_get_are_not_cached(engine: MemoryEngine, server: Server) -> None:

@@ -159,6 +159,18 @@ async def test_message_for_other_users_is_not_shown(start: Start, connect: Conne
     assert await texts(peer, 2) == ["for all", "live"]
 
 
+@pytest.mark.parametrize("query", ["latest=1", "rewind=10m"])
+async def test_picked_producer_that_does_not_exist_yet(
+    server: Server, connect: Connect, transport: str, query: str
+) -> None:
+    """It keeps no other one away, and its messages follow once there are any."""
+    await publish(server, "1", producer="a")
+    peer = await connect(server, transport, f"producers=later,a&{query}")
+    await publish(server, "2", producer="b")
+    await publish(server, "3", producer="later")
+    assert await texts(peer, 2) == ["1", "3"]
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -171,6 +183,7 @@ async def test_message_for_other_users_is_not_shown(start: Start, connect: Conne
         "rewind=9999999s",
         "latest=yes",
         "latest=",
+        "latest=0&producers=later",
     ],
 )
 async def test_other_times_are_refused(server: Server, query: str) -> None:
@@ -178,7 +191,7 @@ async def test_other_times_are_refused(server: Server, query: str) -> None:
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.get(f"/api/sse?{query}")
     assert answer.status_code == 400
-    assert "is not" in answer.text
+    assert "is not" in answer.text or "there is no 'later'" in answer.text
     assert answer.text.count("\n") == 1
 
 

@@ -38,7 +38,7 @@ _POSITION = "b23a89a379ec3f53-12"
 _PRODUCERS = Parameter(
     "producers",
     "query",
-    "only these producers; refused with the names that exist, except with `last_event_id`",
+    "only these producers; unknown names are refused, except with `last_event_id`, `latest` or `rewind`",
     {"type": "array", "items": TEXT, "maxItems": MAX_NAMES},
     ["message", "status"],
 )

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Finds and writes elements, and schedules painting.
+ * Finds, makes and writes elements, and schedules painting.
  * @module dom
  */
 
@@ -39,6 +39,19 @@ export function partOfType(root, name, type) {
   const element = root.querySelector(`[data-part="${name}"]`);
   if (!(element instanceof type)) throw new Error(`The template has no ${type.name} named ${name}`);
   return element;
+}
+
+/**
+ * Make an element.
+ * @param {string} tag
+ * @param {string} className
+ * @param {...(Node | string)} children
+ */
+export function make(tag, className, ...children) {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.append(...children);
+  return made;
 }
 
 /**

@@ -3,7 +3,7 @@
  * Live values in any page: <rtdemo-chart producer="loss"> and <rtdemo-value producer="loss">.
  *
  * The server joins this module and all that it imports into one file of the same name. Pages of any origin may load it;
- * which of them get data, `--allow-origin` decides.
+ * `--allow-origin` decides which pages get data.
  * @module embed
  */
 import { chartBody, valueBody } from "./embed/bodies.js";

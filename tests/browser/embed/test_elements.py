@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,6 +25,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 BOTH = """<p>It is <rtdemo-value producer="loss"></rtdemo-value>.</p>
 <rtdemo-chart producer="loss"></rtdemo-chart>"""
 ADD = "(html) => document.querySelector('main').insertAdjacentHTML('beforeend', html)"
+LATER = """
+from rtdemo import producer
+
+@producer(every=0.1, shared=True, title="Much later")
+def later():
+    return 3
+"""
 LOOKS = {
     "light": ("rgb(27, 27, 25)", "rgb(253, 253, 251)"),
     "dark": ("rgb(235, 235, 231)", "rgb(19, 20, 21)"),
@@ -223,16 +232,44 @@ async def test_missing_producer_is_shown_once_it_exists(
 ) -> None:
     """It keeps no other element from its values."""
     await publish("loss", 1, server=allowing)
-    page = await open_host("")
-    await page.clock.install()
-    body = f'{BOTH}<rtdemo-chart producer="later"></rtdemo-chart>'
-    await page.evaluate(ADD, body)
+    page = await open_host(f'{BOTH}<rtdemo-chart producer="later"></rtdemo-chart>')
     await expect(value(page)).to_have_text("1")
     problem = page.locator("rtdemo-chart .problem").last
-    await expect(problem).to_have_text("There is no producer of this name yet.")
+    await expect(problem).to_have_text("No value yet. Publish one, or correct the name.")
     await publish("later", 4, server=allowing)
-    await page.clock.fast_forward(5_000)
     await expect(chart(page, "later").locator(".number")).to_have_text("4")
+
+
+async def test_element_beyond_the_bound_is_shown_once_there_is_room(
+    open_host: OpenHost, allowing: Server, publish: Publish
+) -> None:
+    """A connection picks a hundred names."""
+    await publish("last", 1, server=allowing)
+    names = [*(f"n{number}" for number in range(100)), "last"]
+    elements = [f'<rtdemo-value producer="{name}"></rtdemo-value>' for name in names]
+    page = await open_host("".join(elements))
+    await expect(value(page).last).to_have_attribute(
+        "title", "last: Not shown: a page picks at most 100 producers."
+    )
+    await page.evaluate("document.querySelector('rtdemo-value').remove()")
+    await expect(value(page).last).to_have_text("1")
+
+
+async def test_title_of_a_producer_that_appears_later(
+    open_host: OpenHost, serve: Serve, site: Site, tmp_path: Path, browser_errors: BrowserErrors
+) -> None:
+    """The server was started again with its plugin."""
+    options: dict[str, Any] = {"allow_origin": (site.origin,), "single_site": True}
+    old = await serve(**options)
+    page = await open_host('<rtdemo-chart producer="later"></rtdemo-chart>', old)
+    await expect(page.locator("rtdemo-chart .problem")).to_contain_text("No value yet.")
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(LATER)
+    await old.stop()
+    await eventually(lambda: len(browser_errors) > 0)
+    await serve((plugin,), port=urlsplit(old.web_url).port, **options)
+    await expect(chart(page, "Much later").locator(".number")).to_have_text("3")
+    browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
 
 
 @pytest.mark.parametrize("attribute", ["token", "ticket-url"])

@@ -121,6 +121,58 @@ async def test_times_of_the_future_and_clocks_set_back(page: Page) -> None:
 
 
 @pytest.mark.empty_page
+async def test_past_that_comes_again_is_known_by_its_numbers(page: Page) -> None:
+    """Messages may share a time, and a clock may be set back. A new log counts anew."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const data = new m.ProducerData("x");
+        const take = (value, sentAt, id, seq = value) =>
+            data.take({ message: "", value, sentAt, id, seq }, 1e9);
+        const seen = () => [...data.series.low[0].subarray(0, data.series.length)];
+        take(1, 5000, "a-1"); take(2, 5000, "a-2");
+        data.expectPast();
+        // The newest message of each producer comes with the position of the client as its id.
+        take(2, 5000, "a-9"); take(3, 5000, "a-10"); take(4, 4000, "a-11");
+        const sameTime = seen();
+        data.expectPast();
+        take(5, 3000, "b-1", 1);
+        return [sameTime, seen()];
+        """,
+    )
+    assert found == [[1, 2, 3, 4], [1, 2, 3, 4, 5]]
+
+
+@pytest.mark.empty_page
+async def test_states_within_one_point(page: Page) -> None:
+    """A short false stays in sight after points were merged, and is read out."""
+    found = await run(
+        page,
+        "view/state_chart",
+        """
+        const { readoutText } = await import("/static/view/chart.js");
+        const { ProducerData } = await import("/static/view/producer_data.js");
+        const data = new ProducerData("x");
+        const take = (value, sentAt) => data.take({ message: "", value, sentAt, id: null }, 1e9);
+        take(true, 0); take(true, 1000); take(true, 2000); take(false, 3000);
+        data.series.low[0][1] = 0;
+        const bars = [];
+        const own = { fillRect: (...bar) => bars.push(bar), measureText: () => ({ width: 1 }) };
+        const context = new Proxy(own, {
+            get: (target, name) => target[name] ?? (() => 0), set: () => true,
+        });
+        const scene = { series: data.series, from: 0, to: 4000, now: 4000, start: "", end: "",
+                        cursor: null, palette: {} };
+        m.drawStateChart(context, 400, 54, scene);
+        return [bars.slice(0, 4), readoutText(data, 1000).split("  ")[1]];
+        """,
+    )
+    bars = [[0, 0, 100, 36], [100, 18, 100, 18], [200, 0, 100, 36], [300, 34, 100, 2]]
+    assert found == [bars, "true and false"]
+
+
+@pytest.mark.empty_page
 async def test_address(page: Page) -> None:
     """What is no option counts as not given; other parameters stay."""
     found = await run(
@@ -129,9 +181,10 @@ async def test_address(page: Page) -> None:
         """
         const valid = ["", "?window=60&columns=2&bare=1"];
         const given = [...valid, "?window=1e9&columns=0&bare=yes", "?producers=b,,a,b"];
+        const many = Array.from({ length: 150 }, (_, index) => index);
         const read = given.map(m.readOptions);
         const href = m.addressWith("http://h/view?producers=a,b&x=1", { ...read[0], window: 60 });
-        return { read, href };
+        return { read, href, most: m.readOptions(`?producers=${many}`).producers.length };
         """,
     )
     none = {"producers": None, "window": 600, "columns": None, "bare": False}
@@ -141,6 +194,7 @@ async def test_address(page: Page) -> None:
         none,
         {**none, "producers": ["b", "a"]},
     ]
+    assert found["most"] == 100
     assert found["href"] == "http://h/view?producers=a,b&x=1&window=60"
 
 

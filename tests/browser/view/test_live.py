@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.browser.conftest import BrowserErrors, Serve
-from tests.browser.modules import run
+from tests.browser.modules import run, stop_clock
 from tests.browser.view.conftest import OpenView, Publish
+from tests.clients import eventually
 from tests.web.login_tokens import SECRET, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -74,18 +77,41 @@ async def test_lost_messages_are_said_and_the_past_comes_again(
     await expect(page.locator(".text")).to_have_text(["three", "two", "one"])
 
 
-async def test_producer_that_does_not_exist_yet(
-    open_view: OpenView, publish: Publish, browser_errors: BrowserErrors
-) -> None:
-    """A wall screen may be switched on before the program that publishes."""
-    page = await open_view("?producers=later", live=False)
-    await page.clock.install()
-    await page.reload()
-    await expect(sentence(page)).to_contain_text("It tries again every 5 s.")
+async def test_producer_that_does_not_exist_yet(open_view: OpenView, publish: Publish) -> None:
+    """A wall screen may be switched on before the program that publishes. The others are shown."""
+    await publish("loss", 1)
+    page = await open_view("?producers=later,loss")
+    await expect(page.locator(".number")).to_have_text("1")
     await publish("later", 3)
-    await page.clock.run_for(7_000)
-    await expect(page.locator(".number")).to_have_text("3")
-    browser_errors.remove_expected("400")
+    await expect(page.locator(".number")).to_have_text(["3", "1"])
+
+
+async def test_names_beyond_the_servers_bound_are_ignored(open_view: OpenView, publish: Publish) -> None:
+    """The page is live with the first hundred, and has no card of the others."""
+    await publish("first", 1)
+    await publish("last", 1)
+    names = ["first", *(f"n{number}" for number in range(99)), "last"]
+    page = await open_view(f"?producers={','.join(names)}")
+    await expect(page.get_by_role("article")).to_have_count(1)
+
+
+async def test_restart_of_the_server(
+    open_view: OpenView, publish: Publish, serve: Serve, browser_errors: BrowserErrors
+) -> None:
+    """The new log has none of the picked names yet. The cards stay, and go on with the next values."""
+    old = await serve(single_site=True)
+    await publish("loss", 1, server=old)
+    page = await open_view("?producers=loss", server=old)
+    await expect(page.locator(".number")).to_have_text("1")
+    port = urlsplit(old.web_url).port
+    await old.stop()
+    await eventually(lambda: len(browser_errors) > 0)
+    new = await serve(single_site=True, port=port)
+    await expect(sentence(page)).to_contain_text("Some messages were lost", timeout=15_000)
+    await eventually(lambda: [each.offset for each in new.hub.connections] == [0])
+    await publish("loss", 2, server=new)
+    await expect(page.locator(".number")).to_have_text("2")
+    browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
 
 
 async def test_login(
@@ -101,6 +127,74 @@ async def test_login(
     await page.get_by_role("button", name="Log in").click()
     await expect(sentence(page)).to_have_text("Live over WebSocket.")
     browser_errors.remove_expected("401")
+
+
+LIVE = """
+const seen = [];
+const events = {};
+const fake = (name) => (given) => {
+    events[name] = given;
+    return { position: null, connect: () => seen.push(`connect ${name}`), disconnect: () => undefined,
+             drop: (cause) => seen.push(cause), dispose: () => undefined };
+};
+const nothing = () => undefined;
+const receiver = { received: nothing, welcomed: nothing, interrupted: nothing, changed: nothing,
+                   rewinding: () => seen.push("rewind") };
+const live = new m.Live({ websocket: fake("websocket"), sse: fake("sse") }, receiver, () => true);
+live.start();
+const rewinds = () => seen.filter((each) => each === "rewind").length;
+const loss = JSON.stringify({ message: "", sentAt: 0, producer: "resume", lost: true });
+const lose = () => events.websocket.message(loss, performance.now());
+"""
+
+KINDS = ["silent", "hidden", "refused", "ticket", "expired", "notOpened", "blocked", "closed"]
+
+
+@pytest.mark.empty_page
+async def test_losses_one_after_another(page: Page) -> None:
+    """The wait for the next rewind doubles, up to a minute, and is short again after a healthy one."""
+    await stop_clock(page)
+    await page.evaluate("Math.random = () => 1")
+    await run(page, "view/live", f"{LIVE} Object.assign(window, {{ rewinds, lose }});")
+
+    async def waits(seconds: int) -> bool:
+        """Lose messages twice; return whether there is one rewind, and it is after so many seconds."""
+        before = await page.evaluate("rewinds()")
+        await page.evaluate("lose(); lose()")
+        await page.clock.run_for(seconds * 1000 - 1)
+        early = await page.evaluate("rewinds()")
+        await page.clock.run_for(1)
+        return bool(early == before and await page.evaluate("rewinds()") == before + 1)
+
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+        assert await waits(seconds)
+    await page.clock.run_for(60_001)
+    assert await waits(1)
+
+
+@pytest.mark.empty_page
+async def test_each_failure_of_the_websocket(page: Page) -> None:
+    """SSE is tried only where that can help. What the sentence says decides nothing."""
+    found = await run(
+        page,
+        "view/live",
+        f"""
+        const after = (kind) => {{
+            {LIVE}
+            events.websocket.refused("The server refused it did not open.", kind);
+            live.close();
+            return `${{live.transport}} ${{live.sentence}}`;
+        }};
+        const kinds = {KINDS};
+        return Object.fromEntries(kinds.map((kind) => [kind, after(kind)]));
+        """,
+    )
+    again = "websocket Not live: The server refused it did not open. It tries again every 5 s."
+    assert found == {
+        **dict.fromkeys(("silent", "hidden", "refused", "ticket"), again),
+        "expired": "websocket Your token has expired. Enter a new one.",
+        **dict.fromkeys(("notOpened", "blocked", "closed"), "sse Connecting…"),
+    }
 
 
 @pytest.mark.empty_page

@@ -24,10 +24,12 @@ export class NoTicketError extends Error {
   /**
    * @param {string} sentence
    * @param {boolean} final whether another try would fail too
+   * @param {"silent" | "ticket"} [kind] silent: nothing answers
    */
-  constructor(sentence, final) {
+  constructor(sentence, final, kind = "ticket") {
     super(sentence);
     this.final = final;
+    this.kind = kind;
   }
 }
 
@@ -111,7 +113,8 @@ export class Login {
     const request = { method: "POST", headers: this.headers, signal };
     const response = await fetch(this.#tickets, request).catch(() => null);
     if (response === null) {
-      throw new NoTicketError(`Nothing answers at ${this.#tickets.pathname}. Is the server running?`, false);
+      const sentence = `Nothing answers at ${this.#tickets.pathname}. Is the server running?`;
+      throw new NoTicketError(sentence, false, "silent");
     }
     if (!response.ok) {
       await this.note(response.clone());

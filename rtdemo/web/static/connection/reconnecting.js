@@ -16,7 +16,7 @@ import { watchPage } from "./wake.js";
 
 /** @typedef {import("./login.js").Login} Login */
 /** @typedef {import("./login.js").NoTicketError} NoTicketError */
-/** @typedef {import("./transport.js").Failure} Failure */
+/** @typedef {import("./transport.js").FailureKind} FailureKind */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 
 /**
@@ -218,7 +218,7 @@ export class ReconnectingTransport {
       // The page does not show the ticket, which is still valid.
       const reason = String(error).replaceAll(address, this.address);
       this.disconnect();
-      this.#events.refused(`The browser cannot open ${this.address}: ${reason}`);
+      this.#events.refused(`The browser cannot open ${this.address}: ${reason}`, "blocked");
     }
   }
 
@@ -239,12 +239,12 @@ export class ReconnectingTransport {
   #expired() {
     this.disconnect();
     this.#login?.expired();
-    this.#events.lost(EXPIRED_SENTENCE);
+    this.#events.lost(EXPIRED_SENTENCE, "expired");
   }
 
   /** @param {NoTicketError} error */
-  #notAdmitted({ message, final }) {
-    if (this.#isFirst || final) this.#stop(message);
+  #notAdmitted({ message, final, kind }) {
+    if (this.#isFirst || final) this.#stop(message, kind);
     else this.#retry(message);
   }
 
@@ -253,7 +253,7 @@ export class ReconnectingTransport {
    * @param {boolean} isFinal
    */
   #ended(cause, isFinal) {
-    if (isFinal) return this.#stop(`${cause} It stays closed until you press Connect.`);
+    if (isFinal) return this.#stop(cause, "closed");
     const wasOpen = this.#state === "open";
     this.#end();
     if (!this.#isFirst) this.#retry(cause);
@@ -267,9 +267,9 @@ export class ReconnectingTransport {
   async #explain(number) {
     const failure = await explainFailure(this.address, () => this.unexplained(), this.#login, this.server);
     if (number !== this.#number) return;
-    const { sentence, retryMs, isFinal } = failure;
+    const { kind, sentence, retryMs, isFinal } = failure;
     if (retryMs !== null) this.#retry(sentence, retryMs, true);
-    else if (this.#isFirst || isFinal) this.#stop(sentence);
+    else if (this.#isFirst || isFinal) this.#stop(sentence, kind);
     else {
       this.#cause = sentence;
       this.#report();
@@ -304,12 +304,13 @@ export class ReconnectingTransport {
   /**
    * End for good.
    * @param {string} sentence
+   * @param {FailureKind} kind
    */
-  #stop(sentence) {
+  #stop(sentence, kind) {
     const { refused, lost } = this.#events;
     const report = this.#isFirst ? refused : lost;
     this.disconnect();
-    report(sentence);
+    report(sentence, kind);
   }
 
   /** Report what happens while it is not open. */

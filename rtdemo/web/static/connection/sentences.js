@@ -9,6 +9,8 @@
 export const ARRIVES = "Messages arrive as they are produced.";
 export const ARRIVES_AGAIN = "The connection works again.";
 
+export const STAYS_CLOSED = "It stays closed until you press Connect.";
+
 export const OFFLINE = "The browser is offline.";
 export const NOT_OPENED = "It did not open again.";
 export const RECONNECTS_SOON = "It reconnects if the next one is missing too.";

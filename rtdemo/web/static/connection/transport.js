@@ -13,8 +13,15 @@ import { clip, oneLine } from "../format.js";
  * @property {(data: unknown, at: number) => void} message the data as received, and performance.now()
  * @property {(cause: string, retryAt: number | null) => void} reconnecting the connection broke and reconnects by itself;
  *   performance.now() of the next try, or null during one
- * @property {(sentence: string) => void} refused the connection never opened
- * @property {(sentence: string) => void} lost the connection broke and stays closed
+ * @property {(sentence: string, kind: FailureKind) => void} refused the connection never opened
+ * @property {(sentence: string, kind: FailureKind) => void} lost the connection broke and stays closed
+ */
+
+/**
+ * Why a connection is not open. silent: nothing answers; hidden: the server lets no page of this origin read its answers;
+ * refused: the server gave a reason; ticket: it gave no ticket; expired: the login token has; notOpened: the server answers,
+ * but this transport did not open; blocked: the browser opens no such address; closed: the server ended it for good.
+ * @typedef {"silent" | "hidden" | "refused" | "ticket" | "expired" | "notOpened" | "blocked" | "closed"} FailureKind
  */
 
 /**
@@ -35,6 +42,7 @@ import { clip, oneLine } from "../format.js";
 
 /**
  * @typedef {object} Failure
+ * @property {FailureKind} kind
  * @property {string} sentence why a connection did not open
  * @property {number | null} retryMs milliseconds after which to try again, as the server asked; null if it did not
  * @property {boolean} isFinal whether the server would refuse another try too
@@ -64,11 +72,11 @@ export async function explainFailure(address, unexplained, login = null, server 
   const reach = await reachOf(server);
   if (reach === "silent") {
     const sentence = `Nothing answers at ${address}. Is the server running, and is that port open?`;
-    return { sentence, retryMs: null, isFinal: false };
+    return { kind: reach, sentence, retryMs: null, isFinal: false };
   }
-  if (reach === "hidden") return { sentence: ofForeignOrigin(), retryMs: null, isFinal: true };
+  if (reach === "hidden") return { kind: reach, sentence: ofForeignOrigin(), retryMs: null, isFinal: true };
   const failure = await refusal(address, login, server).catch(() => null);
-  if (failure === null) return { sentence: await unexplained(), retryMs: null, isFinal: false };
+  if (failure === null) return { kind: "notOpened", sentence: await unexplained(), retryMs: null, isFinal: false };
   const reason = failure.sentence.replace(/[^.!?]$/, "$&.");
   return { ...failure, sentence: `${REFUSED} ${reason}` };
 }
@@ -130,7 +138,7 @@ async function refusal(address, login, server) {
     const retryMs = Number.isNaN(seconds) ? null : seconds * 1000 * (1 + Math.random() * RETRY_JITTER);
     const isRefusal = response.status >= 400 && (response.status < 500 || retryMs !== null);
     const sentence = isRefusal ? clip(oneLine((await response.text()).trim()), 160) : "";
-    return sentence === "" ? null : { sentence, retryMs, isFinal: retryMs === null };
+    return sentence === "" ? null : { kind: "refused", sentence, retryMs, isFinal: retryMs === null };
   } finally {
     stop.abort();
   }

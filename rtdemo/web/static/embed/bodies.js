@@ -3,7 +3,7 @@
  * What each element shows: a producer's card, or its newest value on one line of text.
  * @module embed/bodies
  */
-import { write } from "../dom.js";
+import { make, write } from "../dom.js";
 import { NONE, clip, oneLine } from "../format.js";
 import { numberText } from "../value.js";
 import { shownSeconds } from "../view/axis.js";
@@ -89,14 +89,4 @@ export function valueText({ at, kind, value, text, newest, decimals, description
   if (kind !== "number") return oneLine(clip(text, MAX_TEXT_CHARS));
   const unit = oneLine(clip(description.unit, 40));
   return numberText(newest[0], decimals[0]) + (unit === "" ? "" : `\u00a0${unit}`);
-}
-
-/**
- * @param {string} tag
- * @param {string} className
- */
-function make(tag, className) {
-  const made = document.createElement(tag);
-  made.className = className;
-  return made;
 }

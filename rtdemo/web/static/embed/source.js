@@ -10,6 +10,7 @@ import { Login } from "../connection/login.js";
 import { SseTransport } from "../connection/sse.js";
 import { Tabs } from "../connection/tabs.js";
 import { WebSocketTransport, websocketUrl } from "../connection/websocket.js";
+import { MAX_NAMES } from "../view/address.js";
 import { Live } from "../view/live.js";
 import { Painter } from "../view/painter.js";
 import { ProducerData } from "../view/producer_data.js";
@@ -33,13 +34,12 @@ const GATHER_MS = 20;
 const LINGER_MS = 1_000;
 /** What lasts no longer than this is not reported. */
 const PATIENCE_MS = 1_500;
-/** Time between two looks at the server's list while a producer is missing. */
-const LOOK_AGAIN_MS = 5_000;
+/** Time to the request for titles and units after the first value of a new producer: others may follow. */
+const DESCRIBE_SOON_MS = 300;
 const TIMEOUT_MS = 5_000;
+const NO_VALUE = "No value yet. Publish one, or correct the name.";
 /** Time between two paintings while nothing arrives: ages, and the charts' edge. */
 const TICK_MS = 250;
-/** The server's bound on names that one connection picks. */
-const MAX_NAMES = 100;
 
 /** Every source of this page that has elements. @type {Map<string, Source>} */
 const sources = new Map();
@@ -72,8 +72,8 @@ export class Source {
   #picked = [];
   /** Seconds of the past that it asks for. */
   #rewound = 0;
-  /** Names that the server has; null while it has not said so. @type {Set<string> | null} */
-  #known = null;
+  /** Names of which the server's list had a description. @type {Set<string>} */
+  #listed = new Set();
   /** performance.now() since when it is not live; infinite while it is. */
   #awaySince = performance.now();
   #painter = new Painter(
@@ -88,7 +88,7 @@ export class Source {
   #settling;
   #ticking = setInterval(() => this.repaint(), TICK_MS);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #looking;
+  #describing;
 
   /**
    * @param {string} server
@@ -135,7 +135,7 @@ export class Source {
    */
   #settle(wait) {
     clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => void this.#adapt(), wait);
+    this.#settling = setTimeout(() => this.#adapt(), wait);
   }
 
   get #wanted() {
@@ -143,22 +143,22 @@ export class Source {
     return [...names].slice(0, MAX_NAMES);
   }
 
-  async #adapt() {
-    if (this.#viewers.size === 0) return this.#end();
-    const isComplete = this.#wanted.every((name) => this.#picked.includes(name));
-    if (!isComplete || this.#live?.state === "refused") await this.#describe();
-    if (this.#viewers.size === 0) return;
-    const wanted = this.#wanted;
+  #adapt() {
+    const viewers = [...this.#viewers];
+    if (viewers.length === 0) return this.#end();
     const [before, rewound] = [this.#picked, this.#rewound];
-    this.#picked = wanted.filter((name) => this.#known?.has(name) ?? true);
-    this.#rewound = Math.max(0, ...[...this.#viewers].map(({ seconds }) => seconds));
-    for (const name of this.#data.keys()) if (!wanted.includes(name)) this.#data.delete(name);
-    if (this.#picked.length < wanted.length) this.#lookAgain();
+    this.#picked = this.#wanted;
+    this.#rewound = Math.max(0, ...viewers.map(({ seconds }) => seconds));
+    for (const name of this.#data.keys()) {
+      if (!viewers.some(({ producer }) => producer === name)) this.#data.delete(name);
+    }
+    const isMore = this.#picked.some((name) => !before.includes(name));
+    if (isMore) void this.#describe();
     if (this.#live === null) return this.#begin();
     const isLonger = this.#rewound > rewound;
     // What is known would hide what is older.
     if (isLonger) for (const data of this.#data.values()) if (data.isShared) data.forget();
-    if (isLonger || this.#picked.some((name) => !before.includes(name))) this.#live.rewind();
+    if (isLonger || isMore) this.#live.rewind();
     else if (this.#picked.length < before.length) this.#live.renew("Less is shown.");
     this.repaint();
   }
@@ -190,7 +190,7 @@ export class Source {
 
   #end() {
     clearInterval(this.#ticking);
-    clearTimeout(this.#looking);
+    clearTimeout(this.#describing);
     this.#live?.close();
     this.#ended();
   }
@@ -212,7 +212,9 @@ export class Source {
    * @param {number} at performance.now()
    */
   #receive(message, at) {
-    this.#data.get(message.producer)?.take(message, this.#time.at(at));
+    const data = this.#data.get(message.producer);
+    if (data?.kind === null && !this.#listed.has(data.name)) this.#describeSoon();
+    data?.take(message, this.#time.at(at));
     this.repaint();
   }
 
@@ -230,23 +232,21 @@ export class Source {
     const state = this.#live?.state;
     if (state === "live") this.#awaySince = Infinity;
     else this.#awaySince = Math.min(this.#awaySince, performance.now());
-    if (state === "refused") this.#lookAgain();
     this.repaint();
   }
 
-  /** Look whether a missing producer exists by now. */
-  #lookAgain() {
-    clearTimeout(this.#looking);
-    this.#looking = setTimeout(() => void this.#adapt(), LOOK_AGAIN_MS);
+  #describeSoon() {
+    clearTimeout(this.#describing);
+    this.#describing = setTimeout(() => void this.#describe(), DESCRIBE_SOON_MS);
   }
 
-  /** Ask which producers there are, with their titles and units. What fails here, the connection reports. */
+  /** Ask for titles and units. What fails here, the connection reports. */
   async #describe() {
     // A ticket opens a connection only.
     if (this.#login !== null && !this.#login.hasToken) return;
     const entries = await this.#list().catch(() => null);
     if (entries === null) return;
-    this.#known = new Set(entries.map(({ name }) => name));
+    this.#listed = new Set(entries.map(({ name }) => name));
     for (const { name, title, unit, low, high, period } of entries) {
       this.#data.get(name)?.describe({ title, unit, low, high, period });
     }
@@ -280,8 +280,7 @@ export class Source {
     if (isLong) return this.#live?.sentence ?? "Not live: nothing answers.";
     if (this.#live?.state !== "live") return "";
     if (!this.#wanted.includes(producer)) return `Not shown: a page picks at most ${MAX_NAMES} producers.`;
-    if (!this.#picked.includes(producer)) return "There is no producer of this name yet.";
-    return this.#data.get(producer)?.kind === null ? "No value yet." : "";
+    return this.#data.get(producer)?.kind === null ? NO_VALUE : "";
   }
 }
 

@@ -9,7 +9,7 @@ import { DEFAULT_WINDOW_S, MAX_WINDOW_S, MIN_WINDOW_S } from "../view/address.js
 const UNITS_S = { "": 1, s: 1, m: 60, h: 3600 };
 
 /**
- * Read the time that a chart shows. What is no such time counts as not given.
+ * Read the time that a chart shows. Other values are ignored.
  * @param {string | null} text
  * @returns {number} seconds
  */

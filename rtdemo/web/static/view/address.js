@@ -9,17 +9,19 @@ export const DEFAULT_WINDOW_S = 600;
 export const MIN_WINDOW_S = 10;
 export const MAX_WINDOW_S = 3_600;
 const MAX_COLUMNS = 12;
+/** The server's bound on names that one connection picks. */
+export const MAX_NAMES = 100;
 
 /**
  * @typedef {object} Options
- * @property {string[] | null} producers names, in the order of their cards; null for all
+ * @property {string[] | null} producers names, in the order of their cards, at most MAX_NAMES; null for all
  * @property {number} window seconds
  * @property {number | null} columns null for as many as fit
  * @property {boolean} bare whether only the cards are shown
  */
 
 /**
- * Read the options. What is no such option counts as not given.
+ * Read the options. Other values are ignored.
  * @param {string} search location.search
  * @returns {Options}
  */
@@ -28,7 +30,7 @@ export function readOptions(search) {
   const names = given.get("producers")?.split(",").filter(Boolean) ?? null;
   const columns = wholeNumber(given.get("columns"), 1, MAX_COLUMNS);
   const window = wholeNumber(given.get("window"), MIN_WINDOW_S, MAX_WINDOW_S) ?? DEFAULT_WINDOW_S;
-  return { producers: names && [...new Set(names)], window, columns, bare: given.get("bare") === "1" };
+  return { producers: names && [...new Set(names)].slice(0, MAX_NAMES), window, columns, bare: given.get("bare") === "1" };
 }
 
 /**

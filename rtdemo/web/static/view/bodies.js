@@ -3,7 +3,7 @@
  * What a card shows below its title, by the kind of its values.
  * @module view/bodies
  */
-import { write } from "../dom.js";
+import { make, write } from "../dom.js";
 import { NONE, clip, count, oneLine, visible } from "../format.js";
 import { Chart, clockText, strokeOf } from "./chart.js";
 import { changeText, jsonText, numberText, spanText } from "../value.js";
@@ -37,24 +37,12 @@ export const BODIES = {
 };
 
 /**
- * @param {string} tag
- * @param {string} className
- * @param {...(Node | string)} children
- */
-function element(tag, className, ...children) {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.append(...children);
-  return made;
-}
-
-/**
  * Let a part be scrolled, by the keyboard too.
  * @param {string} className
  * @param {Node} content
  */
 function scrolled(className, content) {
-  const made = element("div", className, content);
+  const made = make("div", className, content);
   made.tabIndex = 0;
   made.setAttribute("role", "group");
   made.setAttribute("aria-label", "Newest values");
@@ -62,15 +50,15 @@ function scrolled(className, content) {
 }
 
 class NumberBody {
-  #number = element("span", "number");
-  #unit = element("span", "unit");
-  #change = element("p", "change note");
+  #number = make("span", "number");
+  #unit = make("span", "unit");
+  #change = make("p", "change note");
   #longest = 0;
 
   /** @param {Surroundings} surroundings */
   constructor({ announce, changed }) {
     this.chart = new Chart(announce, changed);
-    this.elements = [element("p", "figure", this.#number, " ", this.#unit), this.#change, this.chart.element];
+    this.elements = [make("p", "figure", this.#number, " ", this.#unit), this.#change, this.chart.element];
   }
 
   /**
@@ -107,8 +95,8 @@ function changeSince({ series, at }, { now, seconds }, value, decimals) {
 }
 
 class LinesBody {
-  #legend = element("ul", "legend");
-  #more = element("p", "note");
+  #legend = make("ul", "legend");
+  #more = make("p", "note");
   #keys = "";
 
   /** @param {Surroundings} surroundings */
@@ -137,26 +125,26 @@ class LinesBody {
   #renew(keys) {
     const items = keys.map((key, line) => {
       const { name, dash } = strokeOf(line);
-      const swatch = element("i", "swatch");
+      const swatch = make("i", "swatch");
       swatch.style.setProperty("--swatch", keys.length === 1 ? "var(--ink)" : `var(--${name})`);
       if (dash.length > 0) swatch.dataset.dashed = "yes";
-      const label = element("span", "key", oneLine(clip(key, 60)) || "(empty)");
+      const label = make("span", "key", oneLine(clip(key, 60)) || "(empty)");
       label.title = oneLine(clip(key, 300));
-      return element("li", "", swatch, label, element("span", "value"));
+      return make("li", "", swatch, label, make("span", "value"));
     });
     this.#legend.replaceChildren(...items);
   }
 }
 
 class StateBody {
-  #state = element("span", "number");
-  #since = element("p", "change note");
+  #state = make("span", "number");
+  #since = make("p", "change note");
 
   /** @param {Surroundings} surroundings */
   constructor({ announce, changed }) {
     this.chart = new Chart(announce, changed);
     this.chart.element.classList.add("strip");
-    this.elements = [element("p", "figure", this.#state), this.#since, this.chart.element];
+    this.elements = [make("p", "figure", this.#state), this.#since, this.chart.element];
   }
 
   /**
@@ -186,7 +174,7 @@ function stateSince({ series }, now) {
 }
 
 class TextBody {
-  #list = element("ol", "texts");
+  #list = make("ol", "texts");
   elements = [scrolled("scroll", this.#list)];
   #version = -1;
 
@@ -197,7 +185,7 @@ class TextBody {
     data.texts.forEach(({ at, text }, index) => {
       let item = this.#list.children[index];
       if (item === undefined) {
-        item = element("li", "", element("span", "time"), element("span", "text"));
+        item = make("li", "", make("span", "time"), make("span", "text"));
         this.#list.append(item);
       }
       const [time, shown] = item.children;
@@ -209,8 +197,8 @@ class TextBody {
 }
 
 class TableBody {
-  #table = element("table", "json");
-  #more = element("p", "note");
+  #table = make("table", "json");
+  #more = make("p", "note");
   elements = [scrolled("scroll", this.#table), this.#more];
   #version = -1;
 
@@ -221,8 +209,8 @@ class TableBody {
     const { head, rows, more } = tableOf(data.value);
     // A column is on the side that its first value calls for.
     const classes = (rows[0] ?? []).map((value) => (typeof value === "number" ? "figures" : ""));
-    const parts = head === null ? [] : [element("thead", "", row("th", head, classes))];
-    this.#table.replaceChildren(...parts, element("tbody", "", ...rows.map((cells) => row("td", cells, classes))));
+    const parts = head === null ? [] : [make("thead", "", row("th", head, classes))];
+    this.#table.replaceChildren(...parts, make("tbody", "", ...rows.map((cells) => row("td", cells, classes))));
     this.#more.hidden = more === 0;
     write(this.#more, `${count(more)} more ${more === 1 ? "row is" : "rows are"} not shown.`);
   }
@@ -234,7 +222,7 @@ class TableBody {
  * @param {string[]} classes of the columns
  */
 function row(tag, cells, classes) {
-  return element("tr", "", ...cells.map((value, column) => element(tag, classes[column] ?? "", cellText(value))));
+  return make("tr", "", ...cells.map((value, column) => make(tag, classes[column] ?? "", cellText(value))));
 }
 
 /**

@@ -267,7 +267,7 @@ export function readoutText({ series, keys, decimals, kind, description }, momen
     const [low, high] = [series.low[line][index], series.high[line][index]];
     const name = key === "" ? "" : `${oneLine(key)} `;
     if (Number.isNaN(low)) return `${name}no value`;
-    if (kind === "state") return low > 0 ? "true" : "false";
+    if (kind === "state") return low !== high ? "true and false" : low > 0 ? "true" : "false";
     const [least, most] = [numberText(low, decimals[line]), numberText(high, decimals[line])];
     const unit = description.unit === "" ? "" : ` ${oneLine(description.unit)}`;
     return `${name}${least === most ? least : `${least} to ${most}`}${unit}`;

@@ -5,9 +5,9 @@
  * @module view/live
  */
 import { Liveness } from "../connection/liveness.js";
-import { EXPIRED_SENTENCE } from "../connection/login.js";
 import { isHeartbeat, parse } from "../message.js";
 
+/** @typedef {import("../connection/transport.js").FailureKind} FailureKind */
 /** @typedef {import("../connection/transport.js").Transport} Transport */
 /** @typedef {import("../connection/transport.js").TransportEvents} TransportEvents */
 /** @typedef {import("../message.js").Message} Message */
@@ -24,15 +24,22 @@ import { isHeartbeat, parse } from "../message.js";
 
 /** Time for which a transport may be mute before the other one is tried. */
 export const MUTE_MS = 30_000;
-/** Wait after a refusal: a producer that is picked may not exist yet. */
+/** Wait after a refusal. */
 export const REFUSED_RETRY_MS = 5_000;
-/** Longest random wait before the past is asked for again: all views lose a log at the same moment. */
-const REWIND_JITTER_MS = 1_000;
+/**
+ * Longest wait before the past is asked for again; a part of it is random, as all views lose a log at the same moment. It
+ * doubles with each loss: the log may be shorter than the way of its messages.
+ */
+const FIRST_REWIND_MS = 1_000;
+const MAX_REWIND_MS = 60_000;
+/** Time after a rewind without a loss, after which the wait is short again. */
+const HEALTHY_MS = 60_000;
 const TICK_MS = 500;
 const LATE_TICK_MS = 2_000;
 
-/** Beginnings of the causes that both transports have in common. */
-const OF_BOTH = ["The server refused", "The server gave no ticket", "Nothing answers"];
+/** Failures that the other transport would share. @type {ReadonlySet<FailureKind>} */
+const OF_BOTH = new Set(["silent", "hidden", "refused", "ticket"]);
+const EXPIRED = "Your token has expired. Enter a new one.";
 const NOT_OPENED =
   "the WebSocket did not open, but the server answers. A proxy may not forward the upgrade, or that port is closed";
 
@@ -63,6 +70,8 @@ export class Live {
   #retry;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #rewinding;
+  #rewindMs = FIRST_REWIND_MS;
+  #rewoundAt = -Infinity;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #ticking;
 
@@ -119,6 +128,9 @@ export class Live {
 
   /** Ask for the past again: more of it is to be shown. */
   rewind() {
+    clearTimeout(this.#rewinding);
+    this.#rewinding = undefined;
+    this.#rewoundAt = performance.now();
     this.#position = this.#transports[this.transport].position = null;
     this.#receiver.rewinding();
     this.renew("Loading more of the past.");
@@ -142,8 +154,8 @@ export class Live {
       opened: () => this.#liveness.opened(performance.now()),
       message: (data, at) => this.#receive(data, at),
       reconnecting: (cause) => this.#away(cause),
-      refused: (sentence) => this.#refused(name, sentence),
-      lost: (sentence) => this.#refused(name, sentence),
+      refused: (sentence, kind) => this.#refused(name, sentence, kind),
+      lost: (sentence, kind) => this.#refused(name, sentence, kind),
     };
   }
 
@@ -172,7 +184,10 @@ export class Live {
   #lost() {
     this.#note = "Some messages were lost while this page was away; what the server still has is shown.";
     this.#set("live", this.#liveSentence);
-    this.#rewinding = setTimeout(() => this.rewind(), Math.random() * REWIND_JITTER_MS);
+    if (this.#rewinding !== undefined) return;
+    const isHealthy = performance.now() - this.#rewoundAt > HEALTHY_MS;
+    this.#rewindMs = isHealthy ? FIRST_REWIND_MS : Math.min(2 * this.#rewindMs, MAX_REWIND_MS);
+    this.#rewinding = setTimeout(() => this.rewind(), this.#rewindMs * (0.5 + Math.random() / 2));
   }
 
   /** @param {string} cause */
@@ -187,15 +202,13 @@ export class Live {
   /**
    * A transport did not open, or ended for good.
    * @param {TransportName} name
-   * @param {string} sentence
+   * @param {string} cause
+   * @param {FailureKind} kind
    */
-  #refused(name, sentence) {
-    if (sentence === EXPIRED_SENTENCE) return this.#set("refused", EXPIRED_SENTENCE.replace(", then press Connect", ""));
+  #refused(name, cause, kind) {
+    if (kind === "expired") return this.#set("refused", EXPIRED);
     if (this.state === "live") this.#receiver.interrupted();
-    const cause = sentence.replace(" It stays closed until you press Connect.", "");
-    if (name === "websocket" && !OF_BOTH.some((start) => cause.startsWith(start))) {
-      return this.connect("sse", cause.includes("did not open") ? NOT_OPENED : cause);
-    }
+    if (name === "websocket" && !OF_BOTH.has(kind)) return this.connect("sse", kind === "notOpened" ? NOT_OPENED : cause);
     if (!this.#mayRetry()) return this.#set("refused", `Not live: ${cause}`);
     this.#set("refused", `Not live: ${cause} It tries again every ${REFUSED_RETRY_MS / 1000} s.`);
     this.#retry = setTimeout(() => this.connect("websocket", ""), REFUSED_RETRY_MS * (0.75 + Math.random() / 2));

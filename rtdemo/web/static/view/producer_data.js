@@ -19,6 +19,7 @@ import { decimalsOf, kindOf } from "../value.js";
  */
 
 /** @typedef {{ at: number, text: string }} Line */
+/** @typedef {{ epoch: string, seq: number }} Place a message in its log, among those of its producer */
 
 /** Bound on the lines of one chart; further keys are counted. */
 export const MAX_LINES = 12;
@@ -77,9 +78,10 @@ export class ProducerData {
   #seenAt = [];
   /** @type {number[]} milliseconds between the newest messages */
   #gaps = [];
-  /** Messages up to this time are known; asking for the past again sends them again. */
-  #knownUntil = -Infinity;
-
+  /** The newest message's log and number. Times are no order: several messages share one, and clocks are set back. */
+  #newest = { epoch: "", seq: 0 };
+  /** The message up to which all are known; asking for the past again sends them again. @type {Place | null} */
+  #known = null;
   /** Whether what is known is from the page itself, which the past repeats. */
   #isProvisional = false;
 
@@ -101,10 +103,12 @@ export class ProducerData {
     if (this.#isProvisional) this.forget();
     this.#isProvisional = false;
     const { value } = message;
+    const newest = { epoch: message.id?.split("-")[0] ?? "", seq: message.seq ?? Infinity };
+    if (this.#known !== null && newest.epoch === this.#known.epoch && newest.seq <= this.#known.seq) return;
+    this.#known = null;
+    this.#newest = newest;
     // A time of the future would stop the chart until then.
     let at = Math.min(message.sentAt, now);
-    if (at <= this.#knownUntil) return;
-    this.#knownUntil = -Infinity;
     if (this.at !== null && at < this.at - SET_BACK_MS) this.forget();
     if (this.at !== null) {
       at = Math.max(at, this.at);
@@ -141,7 +145,7 @@ export class ProducerData {
 
   /** The past will be sent again: what is known of it is ignored. */
   expectPast() {
-    this.#knownUntil = this.at ?? -Infinity;
+    this.#known = this.at === null ? null : this.#newest;
   }
 
   /** Forget the past; the newest value stays until the next one. */
@@ -149,7 +153,7 @@ export class ProducerData {
     this.series.clear();
     this.texts = [];
     this.#gaps = [];
-    this.#knownUntil = -Infinity;
+    this.#known = null;
     this.at = null;
     this.version += 1;
   }

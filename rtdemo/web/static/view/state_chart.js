@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Draws a bool over time: a bar where it is true, a line where it is false, nothing where it is not known.
+ * Draws a bool over time: a bar where it is true, a line where it is false, half a bar where it was both within one point,
+ * nothing where it is not known.
  * @module view/state_chart
  */
 import { drawCursor, drawTimes, setFont } from "./line_chart.js";
@@ -40,16 +41,16 @@ export function drawStateChart(context, width, height, scene) {
   const plot = { left: 0, top: height - FOOT_PX - bar, width, height: bar };
   const x = (/** @type {number} */ at) => plot.left + ((Math.max(at, from) - from) / (to - from)) * plot.width;
   context.fillStyle = palette.ink;
-  const states = series.high[0];
+  const [least, most] = [series.low[0], series.high[0]];
   for (let index = Math.max(0, series.since(from) - 1); index < series.length && series.at[index] < to;) {
     const start = index;
     // One bar for all of a state: their seams would show.
-    while (index < series.length && states[index] === states[start]) index += 1;
-    if (Number.isNaN(states[start])) index += 1;
+    while (index < series.length && least[index] === least[start] && most[index] === most[start]) index += 1;
+    if (Number.isNaN(most[start])) index += 1;
     else {
       const until = index < series.length ? series.at[index] : now;
       const [left, right] = [Math.round(x(series.at[start])), Math.round(x(Math.min(until, to)))];
-      const size = states[start] > 0 ? bar : LINE_PX;
+      const size = least[start] > 0 ? bar : most[start] > 0 ? bar / 2 : LINE_PX;
       context.fillRect(left, plot.top + bar - size, Math.max(1, right - left), size);
     }
   }
