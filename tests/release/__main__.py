@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 import venv
 from collections.abc import Iterator
@@ -79,15 +80,27 @@ def served(programs: Path, folder: Path) -> Iterator[str]:
     command: list[str | Path] = [programs / "rtdemo", "serve", *_FREE]
     process = subprocess.Popen(command, cwd=folder, env=settings, stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        if found is None:
-            sys.exit("rtdemo serve printed no address")
-        yield found[0]
-    finally:
+        yield address(process, START_TIMEOUT_S)
         process.terminate()
-        if process.wait(START_TIMEOUT_S):
-            sys.exit(f"rtdemo serve ended with {process.returncode}")
+        code = process.wait(START_TIMEOUT_S)
+    finally:
+        process.kill()
+    if code:
+        sys.exit(f"rtdemo serve ended with {code}")
+
+
+def address(process: subprocess.Popen[str], timeout_s: float) -> str:
+    """Return the address in the first line of a server; without one in time, end both programs."""
+    assert process.stdout is not None
+    # The end of the server ends the wait for its line.
+    timer = threading.Timer(timeout_s, process.kill)
+    timer.start()
+    found = re.search(r"http://\S+", process.stdout.readline())
+    timer.cancel()
+    if found is None:
+        process.kill()
+        sys.exit(f"rtdemo serve printed no address within {timeout_s:g} s")
+    return found[0]
 
 
 def ask(url: str) -> bytes:
