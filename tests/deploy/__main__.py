@@ -36,8 +36,8 @@ def unexpected(faults: list[str], clients: int) -> list[str]:
 
     Arguments:
         faults: as `RollingUpdate` has them.
-        clients: of both transports. Each WebSocket may be refused once: both servers are replaced, but the
-            health check finds within a second that one stops.
+        clients: of both transports. Each WebSocket may be refused once: the health check finds within a
+            second that a server stops.
     """
     return [
         fault

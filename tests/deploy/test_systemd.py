@@ -81,7 +81,7 @@ def test_service_gives_the_server_time_to_drain() -> None:
 
 
 def test_settings_are_for_root_alone() -> None:
-    """systemd reads their file; the server would read a `.env` in its folder, as another user."""
+    """A `.env` in its folder would be read by the server too, as another user than root."""
     unit = service()["Service"]
     assert unit["EnvironmentFile"] == "-/etc/rtdemo/environment"
     assert unit["WorkingDirectory"] == "-/etc/rtdemo"
@@ -91,7 +91,7 @@ def test_settings_are_for_root_alone() -> None:
 
 
 def test_service_is_started_again_however_often_it_ends() -> None:
-    """systemd would give up after five starts within 10 s, and the socket with it."""
+    """By default systemd gives up after five starts within 10 s."""
     unit = service()
     assert unit["Service"]["Restart"] == "always"
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
