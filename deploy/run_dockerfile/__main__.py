@@ -29,6 +29,8 @@ from deploy.run_dockerfile.trial import Trial
 
 PROJECT = Path(__file__).parents[2]
 BASE_CACHE = Path("~/.cache/rtdemo/dockerfile-base").expanduser()
+MAX_ADDED_MB = 80.0
+"""What the steps may add to the base image, in millions of bytes. docs/cost.md has what they add."""
 
 
 @click.command()
@@ -87,9 +89,10 @@ def _base(cache: Path, stages: list[Stage]) -> None:
 
 def _inspect(root: Root, config: ImageConfig, base: Path) -> None:
     whole = root.size_mb()
-    click.echo(
-        f"\nImage: {whole:.0f} MB here, of which the steps add {whole - Root(base).size_mb():.1f} MB"
-    )
+    added = whole - Root(base).size_mb()
+    click.echo(f"\nImage: {whole:.0f} MB here, of which the steps add {added:.1f} MB")
+    if added > MAX_ADDED_MB:
+        raise StepError(f"the steps add {added:.1f} MB, more than {MAX_ADDED_MB:g} MB")
     click.echo(
         f"    command {json.dumps(config.command)}, user {config.user}, ports {list(config.ports)}"
     )

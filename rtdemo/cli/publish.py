@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
 import sys
 import time
@@ -21,7 +20,9 @@ import click
 
 from rtdemo.errors import PublishError, network_reason, one_line, printable
 from rtdemo.protocol.values import to_json
-from rtdemo.publisher.publication import encode
+from rtdemo.publisher import server_address
+from rtdemo.publisher.publication import encode, warn_of_null
+from rtdemo.publisher.server_address import DEFAULT_URL, URL_VARIABLE
 
 REQUEST_TIMEOUT_S = 10.0
 """Seconds for one request."""
@@ -46,8 +47,8 @@ class _RetryableError(Exception):
 @click.option(
     "--to",
     "url",
-    envvar="RTDEMO_URL",
-    default="http://localhost:3000",
+    envvar=URL_VARIABLE,
+    default=DEFAULT_URL,
     show_default=True,
     help="URL of the server. [RTDEMO_URL]",
 )
@@ -64,11 +65,12 @@ def publish(text: str, url: str, producer: str, token: str, form: str | None) ->
     """Publish TEXT to all connected clients. If TEXT is -, publish each line of standard input.
 
     It prints the position of each message in the log. If the server may not have received a message, it
-    is sent again with the same idempotency key, so it never arrives twice. A single message is tried
-    five times, a line of standard input until the server accepts it.
+    is sent again with the same idempotency key, so it does not arrive twice within ten minutes. A single
+    message is tried five times, a line of standard input until the server accepts it.
     """
-    token = token or os.environ.get("RTDEMO_PUBLISH_TOKEN", "")
-    address = _address(url)
+    token = server_address.token_of(token or None)
+    server_address.parse(url)
+    address = f"{url.rstrip('/')}/api/publish"
     is_pipe = text == "-"
     left_out = 0
     for number, line in enumerate(_lines() if is_pipe else [text], 1):
@@ -107,31 +109,18 @@ def _body(text: str, producer: str, form: str | None) -> bytes:
         example = "0.12" if form == "value" else '{"value": 0.12}'
         raise ValueError(f"not JSON, such as {example}: {printable(text[:MAX_SHOWN_CHARS])}") from error
     if form == "value":
-        return encode(producer, given)
+        return encode(producer, given)[0]
     if not isinstance(given, dict):
         raise ValueError("no JSON object")  # noqa: TRY004 - it is about the text
-    return json.dumps({"producer": producer, **to_json(given)[0]}).encode()
+    body, nulls = to_json({"producer": producer, **given})
+    if nulls:
+        warn_of_null(body["producer"])
+    return json.dumps(body).encode()
 
 
 def _lines() -> Iterable[str]:
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper
     return (line.rstrip("\r\n") for line in sys.stdin if line.strip())
-
-
-def _address(url: str) -> str:
-    """Return the URL of the publish API.
-
-    Raises:
-        PublishError: if `url` cannot be the URL of a server.
-    """
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            parts.hostname.encode("idna")
-            return f"{url.rstrip('/')}/api/publish"
-    except ValueError:
-        pass
-    raise PublishError(url, "is not the URL of a server", "give http://host:port")
 
 
 def _publish(url: str, request: urllib.request.Request, tries: int | None) -> str:

@@ -12,9 +12,9 @@ import msgspec
 
 from rtdemo.engine.log import Entry, Log
 from rtdemo.engine.one_time_values import OneTimeValues
-from rtdemo.protocol import message as messages
+from rtdemo.protocol import values
 from rtdemo.protocol.client import TRANSPORTS, Transport
-from rtdemo.protocol.message import MAX_MESSAGE_BYTES, Message, Position
+from rtdemo.protocol.message import Message, Position
 
 IDEMPOTENCY_KEY_S = 600.0
 """Seconds for which an engine remembers an idempotency key."""
@@ -128,9 +128,7 @@ def check_draft(draft: Draft) -> None:
         ValueError: if its JSON is over `MAX_MESSAGE_BYTES`, or its producer's name is not allowed.
         UnicodeEncodeError: if its text has a lone surrogate.
     """
-    size = len(messages.encode(draft.message))
-    if size > MAX_MESSAGE_BYTES:
-        raise ValueError(f"the message has {size} bytes; the maximum is {MAX_MESSAGE_BYTES}")
+    values.check_size(draft.message)
     name = draft.producer
     if not name.strip() or not name.isprintable() or "," in name or len(name) > MAX_NAME_LENGTH:
         raise ValueError(

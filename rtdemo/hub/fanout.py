@@ -122,8 +122,14 @@ class Fanout:
         # The sets of users that entries are restricted to, and the newest one of each producer's name.
         self._restrictions: set[frozenset[str]] = set()
         self.users_by_producer: dict[str, frozenset[str]] = {}
-        for entry in log.after(log.last.offset - len(log), len(log)):
-            self._note_users(entry)
+        self._note_log()
+
+    def _note_log(self) -> None:
+        """Note whom restricted entries are for, also those that are only the newest of a name."""
+        log = self._log
+        for entry in [*log.latest, *log.after(log.last.offset - len(log), len(log))]:
+            if self._note_users(entry) and entry.users is not None:
+                self._grant(entry.users)
 
     def _note_users(self, entry: Entry) -> bool:
         """Note whom a restricted entry is for; return whether its set of users is new."""
@@ -284,6 +290,7 @@ class Fanout:
             if position is None or not same_epoch or position.offset < last.offset:
                 self._unverified.pop(connection, None)
                 self._report_loss(connection, GONE_TEXT if same_epoch else RESTARTED_TEXT)
+        self._note_log()
 
     def catch_up(self, connection: Connection, has_waited: bool = False) -> None:
         """Send a connection its missed messages: one batch now, the others as the client reads.

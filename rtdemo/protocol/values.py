@@ -18,7 +18,12 @@ MAX_INTEGER = 2**63 - 1
 """Largest integer that is sent as one; larger ones are sent as floating-point numbers."""
 _KEPT = frozenset({str, bool, type(None)})
 SHORT_TEXT_CHARACTERS = MAX_MESSAGE_BYTES // 16
-"""A value whose text is no longer fits into a message: its JSON has at most 10 bytes a character."""
+"""Longest text that is made of a value; more is cut off, and ends in `CUT`.
+
+A value whose text is no longer fits into a message: its JSON has at most 10 bytes a character.
+"""
+CUT = "…"
+"""End of a text that is not whole."""
 NO_VALUE = "no value"
 """Text of a message whose value is null, such as a NaN."""
 SIGNIFICANT_DIGITS = 10
@@ -95,20 +100,24 @@ class _Converter:
 
 
 def message_of(value: object, unit: str = "") -> Message:
-    """Return a message with a value, and with the value as its text.
+    """Return a message with a value, and with the value as its text, which ends in `CUT` if it is long.
 
     Arguments:
         value: as `to_json` returns it.
         unit: of a number, for the text; empty for none.
     """
-    return Message(to_text(value, unit), value=value)
+    text = to_text(value, unit)
+    if len(text) > SHORT_TEXT_CHARACTERS:
+        text = text[:SHORT_TEXT_CHARACTERS] + CUT
+    return Message(text, value=value)
 
 
 def check_size(message: Message) -> None:
-    """Check the size of a message with a value.
+    """Check the size of a message.
 
     Raises:
         ValueError: if its JSON is over `MAX_MESSAGE_BYTES`.
+        UnicodeEncodeError: if its text has a lone surrogate.
     """
     size = len(encode(message))
     if size > MAX_MESSAGE_BYTES:

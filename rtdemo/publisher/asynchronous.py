@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections import deque
+from collections import OrderedDict
+from collections.abc import Sequence
 from types import TracebackType
 
-from rtdemo.errors import PublishError
-from rtdemo.publisher import publication
-from rtdemo.publisher.publish import DEFAULT_URL, TOKEN_VARIABLE, URL_VARIABLE
+from rtdemo.publisher import publication, server_address
 from rtdemo.publisher.sender import Sender
-from rtdemo.publisher.waiting import MAX_BATCH, MAX_BATCH_BYTES
+from rtdemo.publisher.waiting import MAX_BATCH, MAX_BATCH_BYTES, MAX_WAITING_BYTES
 
 MAX_WAITING = 10_000
-"""Calls that wait for the server; each further one waits before it joins them."""
+"""Calls that wait for the server; each further one waits before it joins them.
+
+So does a call whose message does not fit into `MAX_WAITING_BYTES` beside the others.
+"""
 
 
 class AsyncPublisher:
     """Publish to a server from an event loop: `async with AsyncPublisher() as publisher: ...`.
 
     Calls that wait at the same time are sent in one request. While the server cannot be reached, they
-    wait; nothing is dropped. Requests run in a thread.
+    wait; nothing is dropped. Requests run in a thread. A call that is cancelled, as by a timeout, is not
+    sent, unless its request has begun.
 
     Arguments:
         url: of the server; by default that in RTDEMO_URL, or http://localhost:3000.
@@ -29,12 +31,13 @@ class AsyncPublisher:
     """
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
-        self._sender = Sender(
-            url or os.environ.get(URL_VARIABLE) or DEFAULT_URL,
-            os.environ.get(TOKEN_VARIABLE, "") if token is None else token,
-        )
-        self._waiting: deque[tuple[bytes, asyncio.Future[str]]] = deque()
+        self._sender = Sender(server_address.url_of(url), server_address.token_of(token))
+        self._waiting: OrderedDict[asyncio.Future[str], bytes] = OrderedDict()
+        self._bytes = 0
         self._room = asyncio.Semaphore(MAX_WAITING)
+        # Whoever waits for room in bytes has the lock, so that the order of the calls is kept.
+        self._next = asyncio.Lock()
+        self._has_room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> AsyncPublisher:
@@ -58,15 +61,23 @@ class AsyncPublisher:
 
         Raises:
             TypeError: if JSON cannot hold the value.
+            RecursionError: if it is nested too deeply, or contains itself.
+            UnicodeEncodeError: if a text has a lone surrogate.
             PublishError: if the server does not take the message, or the publisher is closed before.
         """
-        payload = publication.encode(producer, value, message)
+        payload, _ = publication.encode(producer, value, message)
         async with self._room:
+            await self._wait_for_room(len(payload))
             future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-            self._waiting.append((payload, future))
+            self._waiting[future] = payload
+            self._bytes += len(payload)
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._send_all())
-            return await future
+            try:
+                return await future
+            finally:
+                if future in self._waiting:
+                    self._leave(future)
 
     async def close(self) -> None:
         """Stop sending: calls that still wait raise an error."""
@@ -77,22 +88,39 @@ class AsyncPublisher:
 
     async def _send_all(self) -> None:
         while batch := self._take():
-            payloads = [payload for payload, _ in batch]
-            outcomes = await asyncio.to_thread(self._sender.send, payloads)
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
+            outcomes: Sequence[str | Exception]
+            try:
+                outcomes = await asyncio.to_thread(self._sender.send, list(batch.values()))
+            except Exception as error:
+                # A bug, or the interpreter ends. The other calls are still tried.
+                outcomes = [error] * len(batch)
+            for future, outcome in zip(batch, outcomes, strict=True):
                 if future.done():
                     continue
-                if isinstance(outcome, PublishError):
-                    future.set_exception(outcome)
-                else:
+                if isinstance(outcome, str):
                     future.set_result(outcome)
+                else:
+                    future.set_exception(outcome)
 
-    def _take(self) -> list[tuple[bytes, asyncio.Future[str]]]:
-        batch: list[tuple[bytes, asyncio.Future[str]]] = []
+    async def _wait_for_room(self, size: int) -> None:
+        async with self._next:
+            while self._waiting and self._bytes + size > MAX_WAITING_BYTES:
+                self._has_room.clear()
+                await self._has_room.wait()
+
+    def _take(self) -> dict[asyncio.Future[str], bytes]:
+        batch: dict[asyncio.Future[str], bytes] = {}
         size = 0
         while self._waiting and len(batch) < MAX_BATCH:
-            size += len(self._waiting[0][0]) + 1
+            future = next(iter(self._waiting))
+            size += len(self._waiting[future]) + 1
             if batch and size > MAX_BATCH_BYTES:
                 break
-            batch.append(self._waiting.popleft())
+            batch[future] = self._leave(future)
         return batch
+
+    def _leave(self, future: asyncio.Future[str]) -> bytes:
+        payload = self._waiting.pop(future)
+        self._bytes -= len(payload)
+        self._has_room.set()
+        return payload

@@ -38,9 +38,9 @@ class BackgroundPublisher:
         self._thread: Thread | None = None
         self._has_warned = False
 
-    def put(self, message: bytes) -> None:
-        """Queue the JSON of a message; it does not wait."""
-        self._waiting.put(message)
+    def put(self, message: bytes, nulls: int = 0) -> None:
+        """Queue a message, as `Waiting.put` takes it; it does not wait."""
+        self._waiting.put(message, nulls)
         if self._thread is None:
             self._start()
 

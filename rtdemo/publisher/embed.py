@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from html import escape
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from rtdemo.publisher.publish import DEFAULT_URL, URL_VARIABLE
+from rtdemo.errors import PublishError
+from rtdemo.publisher import server_address
 
 HEIGHT_PX = 320
 """Height of the frame: a card with its chart."""
@@ -70,7 +70,7 @@ def embed(
     if any("," in name for name in producers):
         raise ValueError("producers: a name with a comma cannot be picked; give each name by itself")
     picked = f"producers={','.join(names)}&" if names else ""
-    view = f"{_server(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)}/view"
+    view = f"{_server(server_address.url_of(url))}/view"
     seconds = _within("window", window, *WINDOW_BOUNDS_S)
     return EmbeddedView(
         f"{view}?{picked}window={seconds}&bare=1",
@@ -81,9 +81,10 @@ def embed(
 
 def _server(url: str) -> str:
     """Return the address of a server, to which a path can be added."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise ValueError(f"url: {url[:200]!r} is not the address of a server; give http://host:port")
+    try:
+        parts = server_address.parse(url)
+    except PublishError as error:
+        raise ValueError(f"url: {url[:200]!r} {error.problem}; {error.fix}") from None
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from threading import Event
 from typing import Any
 
 import msgspec
 
 from rtdemo.protocol import values
+
+log = logging.getLogger(__name__)
 
 
 class Publication(msgspec.Struct, omit_defaults=True):
@@ -23,11 +27,13 @@ class Publication(msgspec.Struct, omit_defaults=True):
     value: Any = msgspec.UNSET
 
 
+_has_warned = Event()
+"""Whether a warning has named a NaN or an infinity."""
 _encode = msgspec.json.Encoder().encode
 
 
-def encode(producer: str, value: object, message: str | None = None) -> bytes:
-    """Return the JSON of a message to publish.
+def encode(producer: str, value: object, message: str | None = None) -> tuple[bytes, int]:
+    """Return the JSON of a message to publish, and how many numbers of it became null.
 
     Arguments:
         producer: the name to publish under.
@@ -36,8 +42,27 @@ def encode(producer: str, value: object, message: str | None = None) -> bytes:
 
     Raises:
         ValueTypeError: if JSON cannot hold the value.
+        RecursionError: if it is nested too deeply, or contains itself.
+        UnicodeEncodeError: if a text has a lone surrogate.
     """
     text: str | msgspec.UnsetType = msgspec.UNSET if message is None else message
     if isinstance(value, str) and message is None:
-        return _encode(Publication(producer, value))
-    return _encode(Publication(producer, text, values.to_json(value)[0]))
+        return _encode(Publication(producer, value)), 0
+    converted, nulls = values.to_json(value)
+    if nulls:
+        warn_of_null(producer)
+    return _encode(Publication(producer, text, converted)), nulls
+
+
+def warn_of_null(producer: object) -> None:
+    """Say once that a number became null.
+
+    Arguments:
+        producer: the name that it is published under.
+    """
+    if not _has_warned.is_set():
+        _has_warned.set()
+        log.warning(
+            "rtdemo: a NaN or an infinity under %r is sent as null; further ones are not reported",
+            producer,
+        )

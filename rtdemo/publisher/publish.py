@@ -7,16 +7,15 @@ import logging
 import os
 import sys
 import time
+from dataclasses import astuple
 from threading import Lock
 
-from rtdemo.publisher import publication, this_process
+from rtdemo.publisher import publication, server_address, this_process
 from rtdemo.publisher.background import BackgroundPublisher
 from rtdemo.publisher.waiting import PublishCounts
 
 log = logging.getLogger(__name__)
 
-DEFAULT_URL = "http://localhost:3000"
-URL_VARIABLE, TOKEN_VARIABLE = "RTDEMO_URL", "RTDEMO_PUBLISH_TOKEN"
 EXIT_TIMEOUT_S = 2.0
 """Seconds for which the end of a program waits for messages that are not sent yet."""
 
@@ -35,10 +34,7 @@ class Publishers:
             url: of the server; None for that of the environment.
             token: publish token; None for that of the environment.
         """
-        server = (
-            url or os.environ.get(URL_VARIABLE) or DEFAULT_URL,
-            os.environ.get(TOKEN_VARIABLE, "") if token is None else token,
-        )
+        server = server_address.url_of(url), server_address.token_of(token)
         found = self._by_server.get(server)
         if found is None:
             with self._lock:
@@ -49,16 +45,10 @@ class Publishers:
     def flush(self, timeout: float) -> PublishCounts:
         """Wait until every message is sent, for at most so many seconds; return the sums."""
         end = time.monotonic() + timeout
-        counts = [
-            publisher.flush(max(0.0, end - time.monotonic()))
-            for publisher in list(self._by_server.values())
-        ]
-        return PublishCounts(
-            sum(count.accepted for count in counts),
-            sum(count.dropped for count in counts),
-            sum(count.refused for count in counts),
-            sum(count.waiting for count in counts),
-        )
+        publishers = [server.flush for server in this_process.servers()]
+        publishers += [publisher.flush for publisher in list(self._by_server.values())]
+        counts = [flush(max(0.0, end - time.monotonic())) for flush in publishers]
+        return PublishCounts(*map(sum, zip(*map(astuple, counts), strict=True)))
 
     def forget(self) -> None:
         """Begin anew in a child process: what waits in the parent is the parent's to send."""
@@ -80,7 +70,8 @@ def publish(
     """Publish a value to every client, from any thread or process, without waiting.
 
     A thread of this process sends it. While the server cannot be reached, up to 10,000 messages wait;
-    each further one drops the oldest. In a process that runs a server, it goes to that server.
+    each further one drops the oldest. In a process that runs a server, it goes to that server, and is
+    dropped once that has ended; flush() counts it.
 
     Arguments:
         producer: the name to publish under, such as `loss`.
@@ -91,11 +82,14 @@ def publish(
 
     Raises:
         TypeError: if JSON cannot hold the value.
+        RecursionError: if it is nested too deeply, or contains itself.
+        UnicodeEncodeError: if a text has a lone surrogate.
+        PublishError: if `url`, or RTDEMO_URL, is not the URL of a server.
     """
-    payload = publication.encode(producer, value, message)
-    if url is None and this_process.put(payload):
+    payload, nulls = publication.encode(producer, value, message)
+    if url is None and this_process.put(payload, nulls):
         return
-    _PUBLISHERS.get(url, token).put(payload)
+    _PUBLISHERS.get(url, token).put(payload, nulls)
 
 
 def flush(timeout: float = 10.0) -> PublishCounts:
@@ -105,7 +99,8 @@ def flush(timeout: float = 10.0) -> PublishCounts:
         timeout: seconds to wait at most.
 
     Returns:
-        How many messages were accepted, dropped and refused, and how many still wait.
+        How many messages were accepted, dropped and refused, how many still wait, and how many NaNs and
+        infinities in them are null.
     """
     return _PUBLISHERS.flush(timeout)
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from rtdemo.errors import PublishError, network_reason, one_line, printable
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+from rtdemo.publisher import server_address
 
 log = logging.getLogger(__name__)
 
@@ -106,9 +107,9 @@ class Sender:
             else:
                 self._report("")
                 return [*positions]
-        return [
-            PublishError(self.url, self._problem or "was left", "the message may not be accepted")
-        ] * len(batch)
+        problem = self._problem or "has not answered"
+        ending = "the publisher was closed; the message may not have been sent"
+        return [PublishError(self.url, problem, ending)] * len(batch)
 
     def close(self) -> None:
         """Close the connection to the server."""
@@ -180,14 +181,8 @@ class _Target:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port
-            host.encode("idna")
-        except ValueError as error:
-            raise PublishError(url, "is not the URL of a server", "give http://host:port") from error
-        if parts.scheme not in ("http", "https") or not host or parts.username is not None:
-            raise PublishError(url, "is not the URL of a server", "give http://host:port")
+        parts = server_address.parse(url)
+        host, port = parts.hostname or "", parts.port
         self._is_secure = parts.scheme == "https"
         self._host, self._port = host, port
         self.path = f"{parts.path.rstrip('/')}/api/publish"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Condition
 
 MAX_BATCH = 100
-"""Messages that a server takes in one request."""
+"""Messages that a server takes in one request, and puts into its log at once."""
 MAX_BATCH_BYTES = 60 * 1024
 """Bytes of a request's body, below the server's limit of 64 KiB; one message alone may be larger."""
 MAX_WAITING_BYTES = 16 * 1024 * 1024
@@ -23,12 +23,14 @@ class PublishCounts:
         dropped: they waited when there was no room for more.
         refused: the server does not take them, for example because of their name or their size.
         waiting: they are not sent yet, or their answer has not arrived.
+        nulls: NaNs and infinities in their values, which are sent as null.
     """
 
     accepted: int = 0
     dropped: int = 0
     refused: int = 0
     waiting: int = 0
+    nulls: int = 0
 
 
 class Waiting:
@@ -45,18 +47,28 @@ class Waiting:
         self._bytes = 0
         self._messages: deque[bytes] = deque()
         self._changed = Condition()
-        self._taken = self._accepted = self._dropped = self._refused = 0
+        self._is_closed = False
+        self._taken = self._accepted = self._dropped = self._refused = self._nulls = 0
 
     @property
     def counts(self) -> PublishCounts:
         """What became of the messages so far."""
         with self._changed:
             waiting = len(self._messages) + self._taken
-            return PublishCounts(self._accepted, self._dropped, self._refused, waiting)
+            return PublishCounts(self._accepted, self._dropped, self._refused, waiting, self._nulls)
 
-    def put(self, message: bytes) -> bool:
-        """Add a message; return whether it is the only one that waits."""
+    def put(self, message: bytes, nulls: int = 0) -> bool:
+        """Add a message; return whether it is the only one that waits.
+
+        Arguments:
+            message: its JSON.
+            nulls: numbers in it that became null, to be counted.
+        """
         with self._changed:
+            self._nulls += nulls
+            if self._is_closed:
+                self._dropped += 1
+                return False
             self._messages.append(message)
             self._bytes += len(message)
             if len(self._messages) == 1:
@@ -92,13 +104,28 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def settle(self, accepted: int, refused: int) -> None:
+    def settle(self, accepted: int, refused: int, dropped: int = 0) -> None:
         """Count messages that were taken."""
         with self._changed:
-            self._taken -= accepted + refused
+            self._taken -= accepted + refused + dropped
             self._accepted += accepted
             self._refused += refused
+            self._dropped += dropped
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """Drop each further message; what waits can still be taken."""
+        self._is_closed = True
+
+    def drop(self) -> int:
+        """Drop what waits; return how many messages that are."""
+        with self._changed:
+            dropped = len(self._messages)
+            self._messages.clear()
+            self._bytes = 0
+            self._dropped += dropped
+            self._changed.notify_all()
+        return dropped
 
     def wait_until_empty(self, timeout: float) -> None:
         """Wait until no message waits, for at most so many seconds."""

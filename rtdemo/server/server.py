@@ -152,11 +152,18 @@ class Server:
             EngineError: if the engine cannot be used.
             ListenError: if an address cannot be opened.
         """
+        # Before the plugins: one may start a thread that publishes.
+        self._published_here = this_process.register()
+        try:
+            await self._start()
+        except BaseException:
+            await self._published_here.close()
+            raise
+
+    async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         clock = self._clock or LoopClock(loop)
         verifier = _load_verifier(self.settings)
-        # Before the plugins: one may start a thread that publishes.
-        self._published_here = this_process.register()
         self.plugins = PluginManager(clock.time)
         self._load_plugins()
         self.plugins.collect_shared()
@@ -256,7 +263,6 @@ class Server:
         """
         if self._runner is None:
             return
-        self._published_here.close()
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})
@@ -278,6 +284,7 @@ class Server:
             # Writes the last counters to their file: the parent adds them to those of former workers.
             aggregate.own(self._runner.app)
         self.hub.connection_log.flush()
+        await self._published_here.close()
         await self.hub.engine.close()
         self._loop_lag.stop()
         self.hub.schedule.close()

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from rtdemo.errors import KeyReused, Refused, Unavailable
 from rtdemo.hub.hub import PUBLISH_TIMEOUT_S
+from rtdemo.publisher.waiting import MAX_BATCH
 from rtdemo.web import publish_lines
 from rtdemo.web.access import check_publisher
 from rtdemo.web.admission import RETRY_SOON
@@ -16,8 +17,6 @@ from rtdemo.web.app_keys import HUB
 from rtdemo.web.limits import check_publications
 from rtdemo.web.publication import DECODE_ERRORS, FORM, Publication, draft
 
-MAX_MESSAGES = 100
-"""Messages in one request."""
 MAX_KEY_LENGTH = 200
 """Characters of an idempotency key."""
 _UNAVAILABLE = (
@@ -77,6 +76,6 @@ def _read(body: bytes) -> list[Publication]:
     except DECODE_ERRORS as error:
         raise Refused(400, f"the body is not {FORM}: {error}") from error
     publications = given if isinstance(given, list) else [given]
-    if not 1 <= len(publications) <= MAX_MESSAGES:
-        raise Refused(400, f"{len(publications)} messages; give 1 to {MAX_MESSAGES} in one request")
+    if not 1 <= len(publications) <= MAX_BATCH:
+        raise Refused(400, f"{len(publications)} messages; give 1 to {MAX_BATCH} in one request")
     return publications

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
 import msgspec
 
-from rtdemo.engine.interface import check_draft
-from rtdemo.errors import Refused, one_line
+from rtdemo.engine.interface import Draft, check_draft
+from rtdemo.errors import Refused
 from rtdemo.hub.hub import Hub
-from rtdemo.protocol.message import Position
-from rtdemo.web.publication import DECODE_ERRORS, Publication, draft
+from rtdemo.web.publication import DECODE_ERRORS, Publication, draft, publish_until_taken
 
 log = logging.getLogger(__name__)
 
@@ -28,32 +26,38 @@ class PublisherHere:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._has_warned = False
+        self._has_warned = self._is_away = False
 
-    def publish(self, payloads: Sequence[bytes]) -> int:
+    async def publish(self, payloads: Sequence[bytes]) -> int:
         """Publish messages, each by itself; return how many were refused.
+
+        While the log is unavailable, it tries again: none is lost, and none enters the log twice.
 
         Arguments:
             payloads: the JSON of each message.
         """
-        drafts = []
-        for payload in payloads:
-            try:
-                one = draft(self._hub, _read(payload))
-                check_draft(one)
-                drafts.append(one)
-            except (*DECODE_ERRORS, ValueError, Refused) as error:
-                self._warn(str(error))
+        drafts = [one for payload in payloads if (one := self._draft(payload)) is not None]
         if drafts:
-            self._hub.publish(drafts).add_done_callback(self._done)
+            await publish_until_taken(self._hub, drafts, self._failed)
+            if self._is_away:
+                self._is_away = False
+                log.warning("rtdemo.publish: the log takes messages again")
         return len(payloads) - len(drafts)
 
-    def _done(self, answer: asyncio.Future[list[Position]]) -> None:
-        error = None if answer.cancelled() else answer.exception()
-        if error is not None:
-            self._warn(one_line(error))
+    def _draft(self, payload: bytes) -> Draft | None:
+        try:
+            one = draft(self._hub, _read(payload))
+            check_draft(one)
+        except (*DECODE_ERRORS, ValueError, Refused) as error:
+            if not self._has_warned:
+                self._has_warned = True
+                log.warning(
+                    "rtdemo.publish: a message was refused: %s; further ones are only counted", error
+                )
+            return None
+        return one
 
-    def _warn(self, why: str) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            log.warning("rtdemo.publish: a message was refused: %s; further ones are not logged", why)
+    def _failed(self, _tries: int) -> None:
+        if not self._is_away:
+            self._is_away = True
+            log.warning("rtdemo.publish: the log is unavailable; messages wait and are sent again")

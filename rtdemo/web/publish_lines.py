@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from uuid import uuid4
 
 import msgspec
 from aiohttp import StreamReader, hdrs, web
 
 from rtdemo.engine.interface import Draft, check_draft
-from rtdemo.errors import OverLimit, Refused, Unavailable
-from rtdemo.hub.hub import PUBLISH_TIMEOUT_S, Hub
+from rtdemo.errors import OverLimit, Refused
+from rtdemo.hub.hub import Hub
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+from rtdemo.publisher.waiting import MAX_BATCH
 from rtdemo.web.admission import RETRY_SOON
 from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.client_address import client_address
 from rtdemo.web.http_connection import HttpConnection
-from rtdemo.web.publication import DECODE_ERRORS, Publication, draft
+from rtdemo.web.publication import (
+    DECODE_ERRORS,
+    ENGINE_RETRY_S,
+    Publication,
+    draft,
+    publish_until_taken,
+)
 
 CONTENT_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 """Content types of lines of JSON: none is registered, and these are in use."""
@@ -25,13 +31,10 @@ UPLOAD_TYPES = ("application/octet-stream", "application/x-www-form-urlencoded")
 """Content types of a body without one: aiohttp's default, and curl's for `--data-binary @-`."""
 MAX_LINE_BYTES = 2 * MAX_MESSAGE_BYTES
 """Longest line; a message with a text and a value may have both as JSON."""
-MAX_BATCH = 100
-"""Lines that are published at once, if they have arrived together."""
 MAX_REFUSED = 1000
 """Refused lines after which the body is not read further."""
 ENGINE_PATIENCE_S = 60.0
 """Seconds for which a batch is tried again while the log is unavailable."""
-ENGINE_RETRY_S = 1.0
 SHUTDOWN_CHECK_S = 1.0
 """Seconds after which a body that brings nothing notices that the server shuts down."""
 
@@ -181,20 +184,15 @@ class Published:
                 await asyncio.sleep(min(error.retry_after, SHUTDOWN_CHECK_S))
 
     async def _publish(self, drafts: list[Draft]) -> None:
-        key, tries = uuid4().hex, int(ENGINE_PATIENCE_S / ENGINE_RETRY_S)
-        for _ in range(tries):
-            try:
-                async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                    positions = await self._hub.publish(drafts, key)
-            except (Unavailable, TimeoutError):
-                self.check_shutdown()
-                await asyncio.sleep(ENGINE_RETRY_S)
-            else:
-                self.count += len(drafts)
-                self.last = str(positions[-1])
-                return
-        problem = f"the log is unavailable; {self.count} lines were published, send the rest again"
-        raise Refused(503, problem, RETRY_SOON)
+        positions = await publish_until_taken(self._hub, drafts, self._check_patience)
+        self.count += len(drafts)
+        self.last = str(positions[-1])
+
+    def _check_patience(self, failed_tries: int) -> None:
+        self.check_shutdown()
+        if failed_tries >= ENGINE_PATIENCE_S / ENGINE_RETRY_S:
+            problem = f"the log is unavailable; {self.count} lines were published, send the rest again"
+            raise Refused(503, problem, RETRY_SOON)
 
     def check_shutdown(self) -> None:
         """Return unless the server shuts down.

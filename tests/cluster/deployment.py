@@ -81,5 +81,5 @@ async def deployment(
         yield parts
     finally:
         for process in (*parts.proxies.values(), *parts.servers):
-            await process.kill()
+            await process.end()
         await parts.redis.stop()

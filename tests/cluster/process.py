@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -48,7 +49,7 @@ class Process:
         """Start it and wait until a path returns 200."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self.command, stdout=log, stderr=log, env=self.environ
+                *self.command, stdout=log, stderr=log, env=self.environ, start_new_session=True
             )
         async with aiohttp.ClientSession() as http:
             while self.process.returncode is None:
@@ -71,6 +72,13 @@ class Process:
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
+
+    async def end(self) -> None:
+        """Kill it with all that it started: without their parent, nginx's and Apache's workers stay."""
+        await self.kill()
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     async def stop(self) -> int:
         """Stop it by SIGTERM; return its exit code."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +12,8 @@ import pytest
 import yaml
 
 from rtdemo.server.server import Server
+from rtdemo.settings.settings import SETTINGS
+from rtdemo.settings.settings import load as settings_from
 from tests.conftest import Start
 from tests.deploy.files import ROOT, image, served_variables
 
@@ -38,6 +42,31 @@ def pods() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 def container() -> dict[str, Any]:
     (found,) = of_kind("Deployment")["spec"]["template"]["spec"]["containers"]
     return dict(found)
+
+
+def variables() -> dict[str, str]:
+    """Return the variables of the server; one from the Secret is `value of KEY`."""
+    return {
+        each["name"]: each["value"]
+        if "value" in each
+        else f"value-of-{each['valueFrom']['secretKeyRef']['key']}"
+        for each in container()["env"]
+    }
+
+
+def scrape_job() -> dict[str, Any]:
+    """Return the job of Prometheus for these pods."""
+    config = yaml.safe_load((ROOT / "deploy/monitoring/kubernetes.yml").read_text())
+    (job,) = config["scrape_configs"]
+    return dict(job)
+
+
+def adapter_rule() -> dict[str, Any]:
+    """Return the rule for Prometheus' adapter, which is a comment of autoscaler.yaml."""
+    lines = (ROOT / "deploy/kubernetes/autoscaler.yaml").read_text().splitlines()
+    text = "\n".join(line.removeprefix("#   ") for line in lines if line.startswith("#   "))
+    (rule,) = yaml.safe_load(text)
+    return dict(rule)
 
 
 def test_every_pod_is_confined() -> None:
@@ -75,8 +104,7 @@ def test_selectors_find_their_pods() -> None:
 
 def test_variables_are_settings_of_the_program() -> None:
     """A misspelt one would have no effect."""
-    names = {each["name"] for each in container()["env"]}
-    assert names <= served_variables().keys()
+    assert variables().keys() <= served_variables().keys()
 
 
 def test_server_has_time_to_drain() -> None:
@@ -89,10 +117,26 @@ def test_server_has_time_to_drain() -> None:
 
 
 def test_an_update_takes_no_server_away_before_another_serves() -> None:
-    """And an eviction leaves one."""
+    """And a drain of nodes takes one at a time, also of ten."""
     spec = of_kind("Deployment")["spec"]
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
-    assert of_kind("PodDisruptionBudget")["spec"]["minAvailable"] < spec["replicas"]
+    budget = of_kind("PodDisruptionBudget")["spec"]
+    assert budget.keys() - {"selector"} == {"maxUnavailable"}
+    assert budget["maxUnavailable"] == 1
+
+
+def test_an_apply_keeps_the_number_of_servers() -> None:
+    """The autoscaler's, or that of `kubectl scale`: a number in the Deployment would replace it."""
+    assert "replicas" not in of_kind("Deployment")["spec"]
+
+
+def test_the_other_servers_can_take_the_clients_of_one() -> None:
+    """At the least number of servers, and at the connections that docs/cost.md names for one."""
+    (carried,) = re.findall(r"about ([\d,]+) per core", (ROOT / "docs/cost.md").read_text())
+    spec = of_kind("HorizontalPodAutoscaler")["spec"]
+    servers = spec["minReplicas"]
+    connections = servers * int(spec["metrics"][0]["pods"]["target"]["averageValue"])
+    assert connections <= (servers - 1) * int(carried.replace(",", ""))
 
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
@@ -103,8 +147,40 @@ async def test_probe_is_answered(server: Server, probe: str) -> None:
         assert (await http.get(path, headers={"Host": "10.1.2.3:3000"})).status_code == 200
 
 
-async def test_autoscaler_counts_what_a_server_reports(start: Start) -> None:
-    """The metric is in /metrics, and the target is the Deployment."""
+def test_prometheus_finds_the_pods() -> None:
+    """By their label and the name of their port, and gives the labels that the adapter asks for."""
+    rules = scrape_job()["relabel_configs"]
+    kept = {rule["source_labels"][0]: rule["regex"] for rule in rules if rule.get("action") == "keep"}
+    (wanted,) = of_kind("Deployment")["spec"]["selector"]["matchLabels"].items()
+    (port,) = container()["ports"]
+    assert kept == {
+        f"__meta_kubernetes_pod_label_{re.sub(r'[^a-z]', '_', wanted[0])}": wanted[1],
+        "__meta_kubernetes_pod_container_port_name": port["name"],
+    }
+    given = {rule["target_label"] for rule in rules if "target_label" in rule}
+    assert adapter_rule()["resources"]["overrides"].keys() == given
+
+
+async def test_prometheus_counts_for_the_autoscaler(start: Start, tmp_path: Path) -> None:
+    """A server with the variables of the manifest gives the metric for the token of the scrape job."""
+    key = Path(scrape_job()["authorization"]["credentials_file"]).name
+    environ = variables()
+    del environ["REDIS_URL"]
+    settings = settings_from({"production": True, "single_site": True}, environ, tmp_path / ".env")
+    given = {name: getattr(settings, name) for name in SETTINGS}
+    server = await start(**{**given, "host": "127.0.0.1", "port": 0})
+    spec = of_kind("HorizontalPodAutoscaler")["spec"]
+    name = spec["metrics"][0]["pods"]["metric"]["name"]
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        assert (await http.get("/metrics")).status_code == 401
+        bearer = {"Authorization": f"Bearer value-of-{key}"}
+        answer = await http.get("/metrics", headers=bearer)
+    assert f"# TYPE {name} gauge" in answer.text
+    assert adapter_rule()["seriesQuery"].startswith(f"{name}{{")
+
+
+def test_autoscaler_scales_the_deployment() -> None:
+    """It names it, and keeps two servers at least."""
     spec = of_kind("HorizontalPodAutoscaler")["spec"]
     deployment = of_kind("Deployment")
     assert spec["scaleTargetRef"] == {
@@ -112,9 +188,4 @@ async def test_autoscaler_counts_what_a_server_reports(start: Start) -> None:
         "kind": deployment["kind"],
         "name": deployment["metadata"]["name"],
     }
-    assert spec["minReplicas"] == deployment["spec"]["replicas"]
-    (metric,) = spec["metrics"]
-    server = await start(public_stats=True)
-    async with httpx.AsyncClient(base_url=server.web_url) as http:
-        metrics = (await http.get("/metrics")).text
-    assert f"# TYPE {metric['pods']['metric']['name']} gauge" in metrics
+    assert spec["minReplicas"] >= 2

@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 from click.testing import CliRunner
 
+from deploy.run_dockerfile import __main__ as program
 from deploy.run_dockerfile import clean_root
 from deploy.run_dockerfile.__main__ import main
 from deploy.run_dockerfile.build_context import BuildContext
+from deploy.run_dockerfile.clean_root import Root
 from deploy.run_dockerfile.dockerfile import (
     DockerfileError,
     Healthcheck,
@@ -19,6 +21,7 @@ from deploy.run_dockerfile.dockerfile import (
     image_config,
     parse,
 )
+from deploy.run_dockerfile.errors import StepError
 
 TEXT = """
 ARG BASE=debian
@@ -105,6 +108,19 @@ def test_without_dockerignore_everything_is_in_the_context(tmp_path: Path) -> No
     """As for Docker."""
     (tmp_path / "file").touch()
     assert BuildContext(tmp_path).under("file") == [PurePosixPath("file")]
+
+
+def test_image_that_grew_too_much_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the steps add to the base has a bound; the base itself does not count."""
+    base, image = tmp_path / "base", tmp_path / "image"
+    for folder, size in ((base, 500_000), (image, 700_000)):
+        folder.mkdir()
+        (folder / "file").write_bytes(b"x" * size)
+    monkeypatch.setattr(program, "MAX_ADDED_MB", 0.3)
+    program._inspect(Root(image), ImageConfig(), base)
+    monkeypatch.setattr(program, "MAX_ADDED_MB", 0.1)
+    with pytest.raises(StepError, match=r"the steps add 0\.2 MB, more than 0\.1 MB"):
+        program._inspect(Root(image), ImageConfig(), base)
 
 
 def test_without_root_one_line_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:

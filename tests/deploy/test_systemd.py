@@ -80,6 +80,23 @@ def test_service_gives_the_server_time_to_drain() -> None:
     assert unit["Service"]["KillMode"] == "mixed"
 
 
+def test_settings_are_for_root_alone() -> None:
+    """A `.env` in its folder would be read by the server too, as another user than root."""
+    unit = service()["Service"]
+    assert unit["EnvironmentFile"] == "-/etc/rtdemo/environment"
+    assert unit["WorkingDirectory"] == "-/etc/rtdemo"
+    text = (ROOT / "docs/deploy.md").read_text()
+    assert "/etc/rtdemo/environment" in text
+    assert "/etc/rtdemo/.env" not in text
+
+
+def test_service_is_started_again_however_often_it_ends() -> None:
+    """By default systemd gives up after five starts within 10 s."""
+    unit = service()
+    assert unit["Service"]["Restart"] == "always"
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+
+
 def test_command_has_flags_of_the_program() -> None:
     """And starts it as the Procfile does."""
     program, *words = command()

@@ -42,6 +42,14 @@ def test_flag_and_variable_exist(name: str) -> None:
     assert set(re.findall(r"\bRTDEMO_[A-Z_]+\b", text)) <= served_variables().keys()
 
 
+@pytest.mark.parametrize("name", ["docs/deploy.md", *TEXTS])
+def test_no_token_can_be_copied(name: str) -> None:
+    """A token in a text would be that of everyone who copies the line: each block makes its own."""
+    text = (ROOT / name).read_text()
+    given = re.findall(r"(?i)(?:token|credentials)(?:=|: )(\S+)", text)
+    assert [word for word in given if not word.startswith(("$(openssl", "...", "`"))] == []
+
+
 def test_variables_of_compose_are_those_that_its_text_lists() -> None:
     """deploy/README.md names each variable that compose.yaml takes from outside."""
     taken = set(re.findall(r"\$\{(\w+):-", (ROOT / "compose.yaml").read_text()))

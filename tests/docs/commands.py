@@ -34,7 +34,8 @@ def steps(command: str) -> Iterator[str]:
 
 def words(command: str) -> tuple[dict[str, str], list[str]]:
     """Split a command into the variables before it and its words."""
-    parts = shlex.split(command)
+    # What `$(...)` prints is one word.
+    parts = shlex.split(re.sub(r"\$\([^)]*\)", "printed", command))
     given = [part for part in parts if re.match(r"[A-Z_]+=", part)]
     return dict(part.split("=", 1) for part in given), parts[len(given) :]
 

@@ -219,6 +219,24 @@ async def test_server_that_fell_behind_the_log_restarts(join: Make) -> None:
     assert reader.ids[1:] == [str(entry.position) for entry in writer.entries[-5:]]
 
 
+async def test_server_that_fell_behind_has_the_newest_of_each_producer(join: Make) -> None:
+    """Also a message that has left the log while the server did not read, and its number."""
+    small = LogLimits(count=5)
+    writer, reader = await join(limits=small), await join(limits=small)
+    await writer.engine.publish([*drafts("1", producer="slow"), *drafts("0")])
+    await eventually(lambda: len(reader.entries) == 2)
+    async with paused_reader(reader.engine):
+        await writer.engine.publish(drafts("2", producer="slow"))
+        await writer.publish(*map(str, range(1, 20)))
+    await eventually(lambda: len(reader.entries) == 7)
+    assert reader.restarts == 1
+    for follower in (writer, reader):
+        log = follower.engine.log
+        slow = next(entry for entry in log.latest if entry.producer == "slow")
+        assert json.loads(slow.payload)["message"] == "2"
+        assert (log.seq("slow"), log.seq("news")) == (2, 20)
+
+
 async def test_log_in_redis_is_bounded_by_bytes_and_age(join: Make, redis: Redis) -> None:
     """The oldest entries are dropped; the newest stays, however large it is."""
     follower = await join(limits=LogLimits(bytes=1000))

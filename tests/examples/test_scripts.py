@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import itertools
+from types import SimpleNamespace
+
+import pytest
 
 from rtdemo.server.server import Server
 from tests.clients import Fields, Peer
@@ -47,3 +52,37 @@ async def test_asyncio_service(server: Server, connect: Connect) -> None:
         assert 0 < times["value"]["mean"] <= times["value"]["longest"]
         writer.close()
         await writer.wait_closed()
+
+
+async def test_asyncio_service_counts_a_second_while_the_page_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it remembers does not grow, and a loop that was late does not make more of the requests."""
+    found = importlib.util.spec_from_file_location("service", EXAMPLES / "asyncio_service.py")
+    assert found is not None
+    assert found.loader is not None
+    service = importlib.util.module_from_spec(found)
+    found.loader.exec_module(service)
+    published: list[tuple[str, object, str | None]] = []
+    monkeypatch.setattr("rtdemo.publish", lambda *given: published.append((*given, None)[:3]))
+    times = itertools.count(0.0, 2.0)
+    monkeypatch.setattr(service, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    turns = iter([[1.0, 3.0], [], [2.0] * 6])
+
+    async def sleep(seconds: float) -> None:
+        assert seconds == 1
+        assert service.durations == []
+        turn = next(turns, None)
+        if turn is None:
+            raise asyncio.CancelledError
+        service.durations.extend(turn)
+
+    monkeypatch.setattr(service, "asyncio", SimpleNamespace(sleep=sleep))
+    with pytest.raises(asyncio.CancelledError):
+        await service.report()
+    rates = [(value, message) for name, value, message in published if name == "requests"]
+    assert rates == [
+        (1.0, "2 requests in 2.0 s"),
+        (0.0, "0 requests in 2.0 s"),
+        (3.0, "6 requests in 2.0 s"),
+    ]

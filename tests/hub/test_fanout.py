@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rtdemo.engine import memory
 from rtdemo.engine.delivery import Delivery
 from rtdemo.engine.interface import IDEMPOTENCY_KEY_S, Draft, Subscriber
-from rtdemo.engine.log import Log, LogLimits, make_entry
+from rtdemo.engine.log import Entry, Log, LogLimits, make_entry
 from rtdemo.engine.memory import MemoryEngine
 from rtdemo.errors import KeyReused
 from rtdemo.hub import fanout
@@ -62,8 +62,9 @@ class Server:
 class Receiver:
     """A client: the messages of all its connections, and the connection that is open."""
 
-    def __init__(self, picks: frozenset[str] | None) -> None:
+    def __init__(self, picks: frozenset[str] | None, user: str | None = None) -> None:
         self.picks = picks
+        self.user = user
         self.got: list[dict[str, Any]] = []
         self.at: Position | None = None
         self.room = True
@@ -87,7 +88,7 @@ class Receiver:
         meanwhile: Callable[[], object] = lambda: None,
         past: Past = NO_PAST,
     ) -> None:
-        client = Client("sse")
+        client = Client("sse", user=self.user)
         connection = Connection(client, self, plain, self.ended, Traffic(), VirtualClock())
         self.server, self.connection = server, connection
         server.fanout.add(connection, Selection(self.picks), claimed, past)
@@ -460,6 +461,28 @@ async def test_position_that_expires_during_the_connect_is_reported_as_gone() ->
     receiver.connect(server, str(Position(engine.log.last.epoch, 0)), pass_time)
     assert [got["lost"] for got in receiver.got] == [True]
     assert server.fanout.unverified == 0
+
+
+async def test_users_of_a_message_that_is_only_the_newest_of_its_producer() -> None:
+    """They have its right, also after a restart of the log, and everyone knows whom its name is for."""
+
+    def newest(producer: str, user: str) -> Entry:
+        position = Position(log.last.epoch, log.last.offset)
+        return make_entry(Message("x"), producer, 1, position, 0.0, ("sse",), users=frozenset({user}))
+
+    log = Log()
+    log.restart(Position(log.last.epoch, 7))
+    log.set_latest(newest("slow", "ann"))
+    server = Server(log)
+    ann, bob = Receiver(None, "ann"), Receiver(None, "bob")
+    for receiver in (ann, bob):
+        receiver.connect(server, None)
+    log.restart(Position(log.last.epoch, 20))
+    log.set_latest(newest("later", "bob"))
+    server.fanout.restarted()
+    assert server.fanout.users_by_producer == {"slow": frozenset({"ann"}), "later": frozenset({"bob"})}
+    rights = [receiver.connection and receiver.connection.rights for receiver in (ann, bob)]
+    assert rights == [frozenset({frozenset({"ann"})}), frozenset({frozenset({"bob"})})]
 
 
 async def overtaken(engine: MemoryEngine, server: Server, past: Past) -> Receiver:

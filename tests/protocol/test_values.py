@@ -112,6 +112,28 @@ def test_text_of_a_value(value: Any, unit: str, text: str) -> None:
     assert to_text(value, unit) == text
 
 
+@pytest.mark.parametrize("value", [{"a": "x" * 40_000}, ["ä"] * 8000, "y" * 60_000])
+def test_long_text_of_a_value_is_cut_off(value: Any) -> None:
+    """The value is whole, and counts once; people see the beginning."""
+    message = values.message_of(value)
+    values.check_size(message)
+    assert message.value == value
+    assert to_text(value).startswith(message.message.removesuffix("…"))
+    assert len(message.message) == values.SHORT_TEXT_CHARACTERS + 1
+
+
+def test_text_that_just_fits_is_whole() -> None:
+    """It ends in no `…`."""
+    text = "x" * values.SHORT_TEXT_CHARACTERS
+    assert values.message_of(text).message == text
+
+
+def test_value_that_is_too_large_is_refused() -> None:
+    """However short its text is."""
+    with pytest.raises(ValueError, match="the maximum is 65536"):
+        values.check_size(values.message_of("y" * 66_000))
+
+
 def test_value_is_last_in_a_message() -> None:
     """A text has none, so clients of the first version get what they always got; null is a value."""
     assert encode(Message("a")) == b'{"message":"a"}'

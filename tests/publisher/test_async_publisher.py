@@ -57,5 +57,47 @@ async def test_close_ends_calls_that_wait() -> None:
     call = asyncio.ensure_future(publisher.publish("x", 1))
     await asyncio.sleep(0)
     await publisher.close()
-    with pytest.raises(PublishError, match="may not be accepted"):
+    with pytest.raises(PublishError, match="closed; the message may not have been sent"):
         await call
+
+
+async def test_cancelled_call_holds_no_message(server: Server) -> None:
+    """A call with a timeout that has passed is not sent, and leaves its room to others."""
+    publisher = AsyncPublisher("http://127.0.0.1:9")
+    first = asyncio.ensure_future(publisher.publish("x", "first"))
+    await asyncio.sleep(0)
+    for _ in range(20):
+        call = asyncio.ensure_future(publisher.publish("x", "y" * 60_000))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait({call})
+    assert (len(publisher._waiting), publisher._bytes) == (0, 0)
+    await publisher.close()
+    with pytest.raises(PublishError):
+        await first
+
+
+async def test_bytes_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+    """A call beyond them waits before it joins the others; all are sent in the order of the calls."""
+    monkeypatch.setattr("rtdemo.publisher.asynchronous.MAX_WAITING_BYTES", 5000)
+    async with AsyncPublisher(server.web_url) as publisher:
+        calls = [asyncio.ensure_future(publisher.publish("x", "y" * 900)) for _ in range(40)]
+        seen = []
+        for _ in range(5):
+            await asyncio.sleep(0)
+            seen.append(publisher._bytes)
+        assert 0 < max(seen) <= 5000
+        found = await asyncio.gather(*calls)
+    assert [int(position.rpartition("-")[2]) for position in found] == list(range(1, 41))
+
+
+async def test_error_of_the_program_is_raised_for_its_calls_only(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing hangs, and the next call is sent."""
+    async with AsyncPublisher(server.web_url) as publisher:
+        with monkeypatch.context() as patch:
+            patch.setattr("asyncio.to_thread", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                await publisher.publish("x", 1)
+        assert await publisher.publish("x", 2)

@@ -40,7 +40,7 @@ async def test_value_of_a_mebibyte_is_refused_alone(
     """It is not even sent; others before and after it are published."""
     publisher = BackgroundPublisher(server.web_url, "")
     for value in (1, MEBIBYTE, {"text": MEBIBYTE}, 2):
-        publisher.put(encode("x", value))
+        publisher.put(*encode("x", value))
     assert await flushed(publisher) == PublishCounts(accepted=2, refused=2)
     (line,) = lines(caplog, server.web_url)
     assert "takes at most 65536 bytes, and the message has 1048" in line
@@ -65,12 +65,14 @@ def test_messages_that_wait_are_bounded_by_their_bytes() -> None:
     assert waiting.counts == PublishCounts(dropped=5, waiting=4)
 
 
-@pytest.mark.parametrize("value", [math.nan, -math.inf, {"loss": math.nan, "steps": [math.inf, 1]}])
-async def test_nan_arrives_as_null(server: Server, value: object) -> None:
+@pytest.mark.parametrize(
+    ("value", "nulls"), [(math.nan, 1), (-math.inf, 1), ({"loss": math.nan, "steps": [math.inf, 1]}, 2)]
+)
+async def test_nan_arrives_as_null(server: Server, value: object, nulls: int) -> None:
     """JSON has no NaN (RFC 8259 section 6)."""
     publisher = BackgroundPublisher(server.web_url, "")
-    publisher.put(encode("x", value))
-    assert await flushed(publisher) == PublishCounts(accepted=1)
+    publisher.put(*encode("x", value))
+    assert await flushed(publisher) == PublishCounts(accepted=1, nulls=nulls)
     (entry,) = entries(server)
     assert entry["value"] in (None, {"loss": None, "steps": [None, 1]})
 
@@ -81,7 +83,7 @@ async def test_dict_of_500_keys_arrives_whole(server: Server, connect: Connect) 
     publisher = BackgroundPublisher(server.web_url, "")
     values = [{f"{prefix}{n}": n for n in range(500)} for prefix in "ab"]
     for value in values:
-        publisher.put(encode("wide", value))
+        publisher.put(*encode("wide", value))
     assert [(await peer.receive())["value"] for _ in values] == values
 
 
@@ -92,7 +94,7 @@ async def test_names_without_end_cost_bounded_memory(
     monkeypatch.setattr(log, "MAX_NUMBERED_PRODUCERS", 100)
     publisher = BackgroundPublisher(server.web_url, "")
     for number in range(1000):
-        publisher.put(encode(f"name {number}", number))
+        publisher.put(*encode(f"name {number}", number))
     assert await flushed(publisher) == PublishCounts(accepted=1000)
     kept = [f"name {number}" for number in range(900, 1000)]
     assert list(server.hub.engine.log.producers) == kept
@@ -115,10 +117,10 @@ async def test_message_from_a_clock_that_was_ahead(server: Server, connect: Conn
     assert isinstance(engine, MemoryEngine)
     engine._now = engine.log._now = lambda: messages.now() + 3_600_000
     publisher = BackgroundPublisher(server.web_url, "")
-    publisher.put(encode("x", "ahead"))
+    publisher.put(*encode("x", "ahead"))
     await flushed(publisher)
     engine._now = engine.log._now = messages.now
-    publisher.put(encode("x", "now"))
+    publisher.put(*encode("x", "now"))
     await flushed(publisher)
     peer = await connect(server, "sse", "producers=x&rewind=10m")
     assert [(await peer.receive())["message"] for _ in range(2)] == ["ahead", "now"]
@@ -153,9 +155,9 @@ async def test_names_that_are_refused_cost_no_other(
     """Control characters, commas, reserved names: counted, logged once and escaped."""
     publisher = BackgroundPublisher(server.web_url, "")
     for name in ("a\x1b[2J", "a\nb", "a,b", "", " ", "\u202eevil", "x" * 101, "rtdemo", "welcome"):
-        publisher.put(encode(name, 1))
-    publisher.put(encode(MARKUP, MARKUP))
-    publisher.put(encode("\N{SNOWMAN} 'quoted\" ${x}", 1))
+        publisher.put(*encode(name, 1))
+    publisher.put(*encode(MARKUP, MARKUP))
+    publisher.put(*encode("\N{SNOWMAN} 'quoted\" ${x}", 1))
     assert await flushed(publisher) == PublishCounts(accepted=2, refused=9)
     (line,) = lines(caplog, server.web_url)
     assert line.isprintable()

@@ -76,7 +76,7 @@ def test_hostile_names_inject_nothing() -> None:
     ("arguments", "sentence"),
     [
         *(
-            ({"url": url}, "is not the address of a server; give http://host:port")
+            ({"url": url}, "is not the URL of a server; give http://host:port")
             for url in ("javascript:alert(1)", "localhost:3000", "http://", "http://u:p@h", "file:///x")
         ),
         ({"height": 0}, "height: 0 is not allowed; give a number from 50 to 5000"),

@@ -81,7 +81,20 @@ async def test_three_lines_of_a_script(server: Server, connect: Connect) -> None
 )
 def test_what_one_call_publishes(value: object, message: str | None, expected: object) -> None:
     """A text is the message; anything else is the value."""
-    assert json.loads(encode("x", value, message)) == {"producer": "x", **expected}  # type: ignore[dict-item]
+    assert json.loads(encode("x", value, message)[0]) == {"producer": "x", **expected}  # type: ignore[dict-item]
+
+
+async def test_nan_is_counted_and_said_once(
+    server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss that has diverged is an empty place in the chart: the line names its producer."""
+    monkeypatch.setattr("rtdemo.publisher.publication._has_warned", threading.Event())
+    publisher = BackgroundPublisher(server.web_url, "")
+    for value in (math.nan, {"a": math.inf, "b": [-math.inf, 1.0]}, 2.0):
+        publisher.put(*encode("loss", value))
+    assert await flushed(publisher) == PublishCounts(accepted=3, nulls=3)
+    (line,) = [r.getMessage() for r in caplog.records if "NaN" in r.getMessage()]
+    assert "under 'loss' is sent as null" in line
 
 
 def test_value_that_json_cannot_hold_is_an_error_of_the_caller() -> None:
@@ -98,7 +111,7 @@ async def test_many_threads_at_once(server: Server) -> None:
     def work(name: str) -> None:
         barrier.wait()
         for number in range(200):
-            publisher.put(encode(name, number))
+            publisher.put(*encode(name, number))
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
     for thread in threads:
@@ -127,7 +140,7 @@ async def test_server_that_is_away_costs_the_oldest_only(caplog: pytest.LogCaptu
     async with answering(answer) as url:
         publisher = BackgroundPublisher(url, "", size=50)
         for number in range(200):
-            publisher.put(encode("x", number))
+            publisher.put(*encode("x", number))
         await eventually(lambda: "answered 503: the log is unavailable" in caplog.text)
         is_away = False
         counts = await flushed(publisher)
@@ -144,7 +157,7 @@ async def test_server_that_does_not_exist_is_said_once(caplog: pytest.LogCapture
     """The program goes on; flush returns after its time with what waits."""
     publisher = BackgroundPublisher("http://127.0.0.1:9", "", size=10)
     for number in range(30):
-        publisher.put(encode("x", number))
+        publisher.put(*encode("x", number))
     await eventually(lambda: "cannot be reached: connection refused" in caplog.text)
     counts = await flushed(publisher, 0.5)
     assert counts.accepted == counts.refused == 0
@@ -157,7 +170,7 @@ async def test_wrong_token_is_said_once(start: Start, caplog: pytest.LogCaptureF
     server = await start(publish_token="s3cret")
     publisher = BackgroundPublisher(server.web_url, "wrong", size=10)
     for number in range(30):
-        publisher.put(encode("x", number))
+        publisher.put(*encode("x", number))
     await eventually(lambda: "answered 401: send the publish token" in caplog.text)
     counts = await flushed(publisher, 1.0)
     assert counts.accepted == 0
@@ -172,9 +185,9 @@ async def test_message_that_is_refused_costs_no_other(
     """Of a batch that is refused, all others are published; the reason is logged once."""
     publisher = BackgroundPublisher(server.web_url, "")
     for number in range(60):
-        publisher.put(encode("message" if number in (7, 40) else "x", number))
-    publisher.put(encode("x", "y" * 70_000))
-    publisher.put(encode("x", "last"))
+        publisher.put(*encode("message" if number in (7, 40) else "x", number))
+    publisher.put(*encode("x", "y" * 70_000))
+    publisher.put(*encode("x", "last"))
     assert await flushed(publisher) == PublishCounts(accepted=59, refused=3)
     assert len(lines(caplog, server.web_url)) == 1
     assert "'message' is the name of private messages" in caplog.text
@@ -198,7 +211,7 @@ async def test_answer_that_is_lost_publishes_nothing_twice() -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     publisher = BackgroundPublisher(f"http://127.0.0.1:{runner.addresses[0][1]}", "")
-    publisher.put(encode("x", 1))
+    publisher.put(*encode("x", 1))
     assert await flushed(publisher) == PublishCounts(accepted=1)
     await runner.cleanup()
     assert len(keys) == 2
@@ -213,7 +226,7 @@ async def test_redirect_is_not_followed(caplog: pytest.LogCaptureFixture) -> Non
 
     async with answering(answer) as url:
         publisher = BackgroundPublisher(url, "s3cret")
-        publisher.put(encode("x", 1))
+        publisher.put(*encode("x", 1))
         await eventually(lambda: "redirects to https://other.example/" in caplog.text)
 
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 import venv
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from tests.release.contents import (
     copy_repository,
     sdist_names,
     sdist_problems,
+    size_problems,
     tracked,
     wheel_names,
     wheel_problems,
@@ -55,9 +57,11 @@ def build(copy: Path) -> tuple[Path, Path]:
 
 
 def check_contents(sdist: Path, wheel: Path) -> None:
-    """Compare the files of both with the repository's."""
+    """Compare the files of both with the repository's, and their sizes with what they may have."""
     files = tracked()
     problems = wheel_problems(wheel_names(wheel), files) + sdist_problems(sdist_names(sdist), files)
+    for archive in (wheel, sdist):
+        problems += size_problems(archive.name, archive.stat().st_size)
     if problems:
         sys.exit("\n".join(problems))
 
@@ -79,15 +83,28 @@ def served(programs: Path, folder: Path) -> Iterator[str]:
     command: list[str | Path] = [programs / "rtdemo", "serve", *_FREE]
     process = subprocess.Popen(command, cwd=folder, env=settings, stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        if found is None:
-            sys.exit("rtdemo serve printed no address")
-        yield found[0]
-    finally:
+        yield address(process, START_TIMEOUT_S)
         process.terminate()
-        if process.wait(START_TIMEOUT_S):
-            sys.exit(f"rtdemo serve ended with {process.returncode}")
+        code = process.wait(START_TIMEOUT_S)
+    finally:
+        process.kill()
+    if code:
+        sys.exit(f"rtdemo serve ended with {code}")
+
+
+def address(process: subprocess.Popen[str], timeout_s: float) -> str:
+    """Return the address in the first line of a server; without one in time, end both programs."""
+    assert process.stdout is not None
+    # The end of the server ends the wait for its line.
+    timer = threading.Timer(timeout_s, process.kill)
+    timer.start()
+    line = process.stdout.readline()
+    timer.cancel()
+    found = re.search(r"http://\S+", line)
+    if found is None:
+        process.kill()
+        sys.exit(f"rtdemo serve printed no address within {timeout_s:g} s, but {line!r}")
+    return found[0]
 
 
 def ask(url: str) -> bytes:
@@ -113,7 +130,7 @@ def main() -> None:
             assert script is not None
             assert ask(f"{url}{script[0]}")
     for archive in (sdist, wheel):
-        print(f"{archive.relative_to(ROOT)}  {archive.stat().st_size / 1024:,.0f} KB")
+        print(f"{archive.relative_to(ROOT)}  {archive.stat().st_size / 1000:,.0f} KB")
     print(f"{version}: built, checked, installed and started")
 
 

@@ -23,6 +23,9 @@ NOT_IN_SDIST = re.compile(r"\.ci/|\.github/|\.gitignore$|\.npmrc$")
 MADE_BY_BUILD = re.compile(r"PKG-INFO$|setup\.cfg$|rtdemo\.egg-info/")
 """What setuptools adds to an sdist."""
 
+MAX_KB = {".whl": 1_000, ".gz": 2_500}
+"""Thousands of bytes that a wheel and an sdist may have. docs/cost.md has what the wheel has."""
+
 
 def tracked() -> set[str]:
     """Return the files of the repository: those that git has, and new ones that it does not ignore."""
@@ -73,6 +76,17 @@ def sdist_problems(names: Iterable[str], files: Iterable[str]) -> list[str]:
     wanted = {name for name in files if not NOT_IN_SDIST.match(name)}
     found = {name for name in names if name in wanted or not MADE_BY_BUILD.match(name)}
     return _differences("sdist", found, wanted)
+
+
+def size_problems(name: str, size: int) -> list[str]:
+    """Return one line where an archive is too large.
+
+    Arguments:
+        name: of the archive.
+        size: in bytes.
+    """
+    limit = MAX_KB[Path(name).suffix]
+    return [f"{name}: {size / 1000:,.0f} KB, more than {limit:,} KB"] if size > limit * 1000 else []
 
 
 def _differences(archive: str, found: set[str], wanted: set[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.release.contents import sdist_problems, wheel_problems
+from tests.release.contents import sdist_problems, size_problems, wheel_problems
 
 FILES = {
     *("rtdemo/a.py", "rtdemo/web/static/a.js", "plugins/echo.py", "templates/index.html"),
@@ -36,3 +36,13 @@ def test_file_too_much_is_named() -> None:
 def test_what_the_build_adds_is_no_problem() -> None:
     """The build writes its metadata into the sdist; a checkout's own files stay out."""
     assert sdist_problems(FILES | {"PKG-INFO", "rtdemo.egg-info/SOURCES.txt"}, FILES | {".ci/run"}) == []
+
+
+def test_archive_that_grew_too_much_is_named() -> None:
+    """A picture or a build of something else would make it several times as large."""
+    assert size_problems("rtdemo-1.0-py3-none-any.whl", 1_000_000) == []
+    assert size_problems("rtdemo-1.0-py3-none-any.whl", 1_002_000) == [
+        "rtdemo-1.0-py3-none-any.whl: 1,002 KB, more than 1,000 KB"
+    ]
+    assert size_problems("rtdemo-1.0.tar.gz", 2_500_000) == []
+    assert size_problems("rtdemo-1.0.tar.gz", 2_502_000) != []

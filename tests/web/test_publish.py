@@ -37,6 +37,17 @@ async def test_one_or_many_are_answered_with_positions(server: Server, connect: 
     assert [m["seq"] for m in got] == [1, 1, 2, 3]
 
 
+async def test_value_of_30_kb_is_published_whole(server: Server, connect: Connect) -> None:
+    """Its text is made of its beginning, so that it does not count twice."""
+    peer = await connect(server, "websocket")
+    value = {f"reading {n}": n + 0.25 for n in range(1500)}
+    assert (await post(server, {"value": value, "producer": "x"})).status_code == 200
+    got = await peer.receive()
+    assert got["value"] == value
+    assert got["message"].startswith('{"reading 0":0.25,')
+    assert got["message"].endswith("…")
+
+
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
@@ -145,6 +156,7 @@ async def test_command_publishes_values(server: Server, connect: Connect) -> Non
     assert [line.partition(" is ")[0] for line in errors.splitlines()] == [
         "rtdemo: line 2",
         "rtdemo: line 3",
+        "rtdemo: a NaN or an infinity under 'publish'",
     ]
     code, _, errors = await run("rubbish", "--value", "--to", server.web_url)
     assert code == 2

@@ -184,11 +184,7 @@ class RedisEngine:
                 await self._publisher.ensure_epoch(afresh=True)
 
     async def _copy(self) -> None:
-        self.log.restart(await self._end_of_log())
-        for name, seq in (await self._commands.hgetall(self._keys.numbers)).items():
-            self.log.set_seq(name, int(seq))
-        for entry in sorted(await self._latest(), key=lambda entry: entry.position):
-            self.log.set_latest(entry)
+        await self._restart_copy(await self._end_of_log())
         copied = 0
         while raw := await self._commands.xrange(
             self._keys.log, f"{copied + 1}-0", count=ENTRIES_PER_READ
@@ -198,6 +194,18 @@ class RedisEngine:
                     self.log.restart(Position(entry.position.epoch, entry.position.offset - 1))
                 self.log.append(entry)
             copied = self.log.last.offset
+
+    async def _restart_copy(self, start: Position) -> None:
+        """Continue the copy after a position, with the producers' numbers and newest entries to it."""
+        numbers = await self._commands.hgetall(self._keys.numbers)
+        latest = await self._latest()
+        self.log.restart(start)
+        for name, seq in numbers.items():
+            self.log.set_seq(name, int(seq))
+        for entry in sorted(latest, key=lambda entry: entry.position):
+            # Those behind the start are in the stream.
+            if entry.position.epoch == start.epoch and entry.position.offset <= start.offset:
+                self.log.set_latest(entry)
 
     async def _latest(self) -> list[Entry]:
         """Return the newest entry of each producer, also of those that the log has dropped."""
@@ -296,7 +304,7 @@ class RedisEngine:
             return await self._restart(afresh=True)
         start = Position(end.epoch, before_oldest)
         log.warning("the log continues at %s instead of %s", start, self.log.last)
-        self.log.restart(start)
+        await self._restart_copy(start)
         self._in_doubt = False
         if self._subscriber is not None:
             self._subscriber.restarted()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from rtdemo.publisher.waiting import MAX_BATCH
 from rtdemo.web.probes import PREFIX
-from rtdemo.web.publish import MAX_MESSAGES
 from rtdemo.web.publish_lines import CONTENT_TYPES
 from rtdemo.web.specification.parameters import (
     CLIENT,
@@ -129,7 +129,7 @@ _REPRESENTATION = (406, 412)
 _PUBLICATIONS: Schema = {
     "anyOf": [
         ref("Publication"),
-        {**_many("Publication"), "minItems": 1, "maxItems": MAX_MESSAGES},
+        {**_many("Publication"), "minItems": 1, "maxItems": MAX_BATCH},
     ]
 }
 _PUBLISH = Operation(

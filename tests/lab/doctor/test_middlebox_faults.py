@@ -73,13 +73,14 @@ def found(middlebox_findings: dict[str, Findings]) -> dict[str, Findings]:
             "buffering",
         ),
         ("holds 8 KiB", "SSE events", "sse-held-until-size", "until more bytes follow", "buffering"),
-        ("collects for 200 ms", "SSE events", "sse-clumped", "arrives 2[0-9]{2} ms late", "at once"),
+        ("collects for 200 ms", "SSE events", "sse-clumped", "arrives [2-9][0-9]{2} ms late", "at once"),
         (
             "counts the client's bytes",
             "WebSocket idle",
             "ws-client-idle-cut",
             "in which the client sent nothing, although the server did",
-            "--heartbeat 2",
+            # The seconds depend on the cut's time, which a slow machine measures too early or late.
+            "start rtdemo with --heartbeat ",
         ),
         (
             "answers 503 to some",

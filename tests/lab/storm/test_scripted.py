@@ -172,7 +172,7 @@ NO_STREAMS = {
     "cut before an answer": b"",
     "does not speak HTTP/1.1": b"\x16\x03\x01 no HTTP\r\n\r\n",
     "200, but no event stream": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>",
-    "302": b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n",
+    "it redirects to /login": b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n",
     # Over eleven days: no client waits for this.
     "429": b"HTTP/1.1 429 Slow\r\nRetry-After: " + b"9" * 400 + b"\r\n\r\n",
     "sent response headers of over 32 KiB": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000,
