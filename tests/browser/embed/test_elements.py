@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from aiohttp import web
-from playwright.async_api import CDPSession, Locator, Page, expect
+from playwright.async_api import CDPSession, Locator, Page, Route, expect
 
 from rtdemo.server.server import Server
 from tests.browser.axe import violations
@@ -238,6 +238,28 @@ async def test_missing_producer_is_shown_once_it_exists(
     await expect(problem).to_have_text("No value yet. Publish one, or correct the name.")
     await publish("later", 4, server=allowing)
     await expect(chart(page, "later").locator(".number")).to_have_text("4")
+
+
+async def test_list_is_asked_for_once_until_there_is_a_new_producer(
+    open_host: OpenHost, allowing: Server, publish: Publish
+) -> None:
+    """Values that arrive before the answer are no reason to ask again."""
+    await publish("loss", 1, server=allowing)
+    page = await open_host("")
+    await page.clock.install()
+    asked: list[Route] = []
+    await page.route("**/api/producers", lambda route: asked.append(route))
+    await page.evaluate(ADD, f'{BOTH}<rtdemo-value producer="later"></rtdemo-value>')
+    await expect(value(page).first).to_have_text("1")
+    await page.clock.run_for(1_000)
+    await asked[0].continue_()
+    await page.clock.run_for(1_000)
+    assert len(asked) == 1
+    await publish("later", 2, server=allowing)
+    await expect(value(page).last).to_have_text("2")
+    await page.clock.run_for(1_000)
+    await eventually(lambda: len(asked) == 2)
+    await asked[1].continue_()
 
 
 async def test_element_beyond_the_bound_is_shown_once_there_is_room(

@@ -89,6 +89,8 @@ export class Source {
   #ticking = setInterval(() => this.repaint(), TICK_MS);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #describing;
+  /** The newest request for the list. @type {Promise<void>} */
+  #listing = Promise.resolve();
 
   /**
    * @param {string} server
@@ -153,7 +155,7 @@ export class Source {
       if (!viewers.some(({ producer }) => producer === name)) this.#data.delete(name);
     }
     const isMore = this.#picked.some((name) => !before.includes(name));
-    if (isMore) void this.#describe();
+    if (isMore) this.#listing = this.#describe();
     if (this.#live === null) return this.#begin();
     const isLonger = this.#rewound > rewound;
     // What is known would hide what is older.
@@ -235,9 +237,14 @@ export class Source {
     this.repaint();
   }
 
+  /** Ask again for titles and units, unless the request that is under way answers it. */
   #describeSoon() {
     clearTimeout(this.#describing);
-    this.#describing = setTimeout(() => void this.#describe(), DESCRIBE_SOON_MS);
+    this.#describing = setTimeout(async () => {
+      await this.#listing;
+      const isNew = [...this.#data.values()].some(({ name, kind }) => kind !== null && !this.#listed.has(name));
+      if (isNew && this.#viewers.size > 0) this.#listing = this.#describe();
+    }, DESCRIBE_SOON_MS);
   }
 
   /** Ask for titles and units. What fails here, the connection reports. */
