@@ -61,18 +61,17 @@ async def test_close_ends_calls_that_wait() -> None:
         await call
 
 
-async def test_cancelled_call_holds_no_message(server: Server) -> None:
+async def test_cancelled_call_holds_no_message() -> None:
     """A call with a timeout that has passed is not sent, and leaves its room to others."""
-    publisher = AsyncPublisher("http://127.0.0.1:9")
-    first = asyncio.ensure_future(publisher.publish("x", "first"))
-    await asyncio.sleep(0)
-    for _ in range(20):
-        call = asyncio.ensure_future(publisher.publish("x", "y" * 60_000))
+    async with AsyncPublisher("http://127.0.0.1:9") as publisher:
+        first = asyncio.ensure_future(publisher.publish("x", "first"))
         await asyncio.sleep(0)
-        call.cancel()
-        await asyncio.wait({call})
-    assert (len(publisher._waiting), publisher._bytes) == (0, 0)
-    await publisher.close()
+        for _ in range(20):
+            call = asyncio.ensure_future(publisher.publish("x", "y" * 60_000))
+            await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait({call})
+        assert (len(publisher._waiting), publisher._bytes) == (0, 0)
     with pytest.raises(PublishError):
         await first
 
