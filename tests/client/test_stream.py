@@ -348,7 +348,7 @@ async def test_a_server_that_always_closes_is_asked_ever_less_often(transport: s
     assert sentences[6].rpartition("in ")[2] == "0.0 s"
 
 
-async def test_a_text_without_an_answer_ends(server: Server) -> None:
+async def test_a_text_without_an_answer_ends() -> None:
     """After as long as one try to connect may take."""
 
     async def serve(peer: Peer) -> None:
