@@ -83,7 +83,8 @@ matrix: .venv/matrix.stamp
 api-check: .venv/api.stamp
 	@exec $(BIN)/python -m tests.web.specification $(ARGS)
 
-# The sdist and the wheel in dist/: checked, installed and started in an environment of their own.
+# In dist/: the sdist and the wheel, checked, installed and started in an environment of their own; and the
+# npm package of the client.
 dist: .venv/publish.stamp
 	@exec $(BIN)/python -m tests.release
 

@@ -34,6 +34,11 @@ class TransportChoice:
         """Why the first transport is not used; empty if it is."""
         return "" if self.current == self._first else self._why_not_first
 
+    @property
+    def only_other_worked(self) -> bool:
+        """Whether messages have arrived over the other transport, and none over this one."""
+        return bool(self._worked) and self.current not in self._worked
+
     def worked(self) -> None:
         """Record that a message arrived over the current transport."""
         self._worked.add(self.current)

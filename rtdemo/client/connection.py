@@ -18,11 +18,13 @@ from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import Transport
 from rtdemo.protocol.event_stream import EventParser
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_RECEIVED_BYTES = 4 * 1024 * 1024
 """Longest message that is received; rtdemo's have 64 KiB."""
 MAX_REFUSAL_BYTES = 4096
 """Bytes that are read of an answer that opens no stream."""
 _CLOSE_TIMEOUT_S = 1.0
+_EVENTS = ("message", "heartbeat")
+"""Names of rtdemo's events; those of a later version are ignored."""
 _NO_CLOSE_FRAME = 1006
 _CLOSED = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 
@@ -36,7 +38,7 @@ class Request(NamedTuple):
         position: after which the stream continues; empty for a new client.
         messages_url: where texts of an event stream's client are posted; None for another server than
             rtdemo.
-        seconds: time for opening.
+        seconds: time for opening, and for each text that is posted.
     """
 
     url: str
@@ -168,6 +170,8 @@ class EventStream(Connection):
         self._http = http
         self._answer = answer
         self._messages_url = request.messages_url
+        self._is_rtdemo = request.messages_url is not None
+        self._timeout = aiohttp.ClientTimeout(total=request.seconds)
         self._has_expired = False
         self._parser = EventParser()
         self._parser.last_id = self._last_id = request.position
@@ -184,10 +188,12 @@ class EventStream(Connection):
         self.retry_s = None if retry is None else retry / 1000
         received = []
         for event in events:
-            if event.type == "expired":
+            if self._is_rtdemo and event.type == "expired":
                 # The messages before it come first.
                 self._has_expired = True
                 break
+            if self._is_rtdemo and event.type not in _EVENTS:
+                continue
             changed = None if event.id == self._last_id else event.id
             self._last_id = event.id
             received.append(Received(event.data.decode(errors="replace"), changed))
@@ -203,6 +209,7 @@ class EventStream(Connection):
                 params={"client": client},
                 data=text.encode(),
                 allow_redirects=False,
+                timeout=self._timeout,
             ) as answer:
                 if answer.status >= 300:
                     words = await _start_of(answer)
@@ -229,7 +236,7 @@ async def open_websocket(http: aiohttp.ClientSession, request: Request) -> Async
                 request.url,
                 params={**request.hidden, **resume},
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
-                max_msg_size=MAX_MESSAGE_BYTES,
+                max_msg_size=MAX_RECEIVED_BYTES,
                 autoping=False,
             )
     except _NoHandshakeError as error:

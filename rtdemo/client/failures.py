@@ -133,6 +133,17 @@ def no_stream_error(url: str, content_type: str) -> NoStreamError:
     return NoStreamError(url, problem, _RIGHT_ADDRESS, retryable=True)
 
 
+def no_login_error(url: str, error: Exception) -> UnreachableError:
+    """Return what the user's own function for a token or ticket raised as an error.
+
+    Arguments:
+        url: of the stream.
+        error: of that function, or TimeoutError if it returned nothing in time.
+    """
+    problem = f"is not asked without a login: token= or ticket= raised {one_line(error)}"
+    return UnreachableError(url, problem, "mend that function", retryable=True)
+
+
 def broken_error(url: str, error: BaseException) -> ServerError:
     """Return bytes that are no WebSocket frames as an error."""
     return ServerError(url, f"broke the protocol: {one_line(error)}", _SEE_LOG, retryable=True)

@@ -16,7 +16,7 @@ from rtdemo.client.connection import OPENERS, Connection, Received, Request
 from rtdemo.client.credentials import Credentials
 from rtdemo.client.inbox import Inbox
 from rtdemo.client.ledger import Ledger
-from rtdemo.client.message import parse
+from rtdemo.client.message import Message, parse
 from rtdemo.client.waits import MAX_ASKED_S, Waits, asked_s
 from rtdemo.errors import LoginError, ServerError
 from rtdemo.protocol.address import Address
@@ -72,6 +72,7 @@ class Reconnecting:
         connection: that is open now; None for none.
         client: id of this connection's client; empty before the welcome.
         position: after which the next connection continues; empty for a new client.
+        has_ended: whether no connection will be open any more.
     """
 
     def __init__(self, http: aiohttp.ClientSession, options: Options, position: str) -> None:
@@ -83,7 +84,10 @@ class Reconnecting:
         self.connection: Connection | None = None
         self.client = ""
         self.position = position
+        self.has_ended = False
         self._http = http
+        self._time = asyncio.get_running_loop().time
+        self._opened_at = 0.0
         self._options = options
         self._failures = 0
         self._had_messages = False
@@ -99,15 +103,20 @@ class Reconnecting:
                 self.inbox.end(error)
             else:
                 self.opened.set_exception(error)
+        finally:
+            self.has_ended = True
+            # Who waits to send a text waits no longer.
+            self.ready.set()
 
     async def _run(self) -> NoReturn:
         while True:
             error = await self._connect()
+            is_final = self._is_final(error)
             if self.choice.ended(error, self._had_messages):
                 label = LABELS[self.choice.current]
                 self._options.report(f"{error.url} {error.problem}; trying {label}")
                 continue
-            if self._is_final(error):
+            if is_final:
                 raise error
             await self._pause(error)
 
@@ -116,7 +125,8 @@ class Reconnecting:
         if isinstance(error, LoginError) and self._had_messages and self._options.credentials.can_renew:
             return False
         if not error.retryable:
-            return True
+            # A refusal by a proxy that forwards only the other transport says nothing about the server.
+            return isinstance(error, LoginError) or not self.choice.only_other_worked
         is_first = not self.opened.done()
         return is_first and error.retry_after is None and not self._options.waits_for_server
 
@@ -135,9 +145,10 @@ class Reconnecting:
     async def _connect(self) -> ServerError:
         """Open a connection and receive until it ends; return why."""
         self._had_messages = self._has_heartbeats = False
-        request = await self._request()
+        url = self._options.address.stream(self.choice.current, self._options.query)
         was_open = False
         try:
+            request = await self._request(url)
             async with OPENERS[self.choice.current](self._http, request) as connection:
                 was_open = True
                 self._opened(connection)
@@ -147,17 +158,22 @@ class Reconnecting:
                     self._closed(connection)
         except failures.NETWORK_ERRORS as error:
             explain = failures.cut_error if was_open else failures.to_server_error
-            return explain(request.url, error)
+            return explain(url, error)
         except ServerError as error:
             return error
 
-    async def _request(self) -> Request:
+    async def _request(self, url: str) -> Request:
         options, address = self._options, self._options.address
-        options.headers.update(await options.credentials.header())
+        try:
+            async with asyncio.timeout(options.waits.attempt):
+                options.headers.update(await options.credentials.header())
+                ticket = await options.credentials.query()
+        except Exception as error:
+            raise failures.no_login_error(url, error) from error
         position = self.position
         return Request(
-            url=address.stream(self.choice.current, options.query),
-            hidden={**options.heartbeat, **await options.credentials.query()},
+            url=url,
+            hidden={**options.heartbeat, **ticket},
             position=position if len(position) <= MAX_POSITION_CHARACTERS else "",
             messages_url=address.url("/api/messages") if address.is_whole else None,
             seconds=options.waits.attempt,
@@ -165,6 +181,7 @@ class Reconnecting:
 
     def _opened(self, connection: Connection) -> None:
         self.connection = connection
+        self._opened_at = self._time()
         self.ledger.opened()
         if self.choice.current == "websocket" or not self._options.address.is_whole:
             self.ready.set()
@@ -175,6 +192,9 @@ class Reconnecting:
         self.connection = None
         self.client = ""
         self.ready.clear()
+        # A connection that ends soon after its welcome is one more failure.
+        if self._had_messages and self._time() - self._opened_at > self._options.waits.max_retry:
+            self._failures = 0
         if connection.retry_s is not None:
             self._retry_s = min(connection.retry_s, MAX_ASKED_S)
 
@@ -201,24 +221,25 @@ class Reconnecting:
 
     async def _take(self, received: Received) -> None:
         message = parse(received.text)
-        self._failures = 0
         if not self._had_messages:
             self._had_messages = True
             self.choice.worked()
-        if message.id is not None:
-            self.position = message.id
-        elif received.position is not None:
-            self.position = received.position
+        position = message.id if message.id is not None else received.position
+        if position is None:
+            position = self.position
+        if self._is_for_program(message):
+            await self.inbox.put(message, position)
+        # Not before: while the inbox has no room, the program cannot have the message.
+        self.position = position
+
+    def _is_for_program(self, message: Message) -> bool:
+        """Note what a message says about the connection; return whether the program gets it."""
         if message.is_heartbeat or message.is_position:
             self._has_heartbeats |= message.is_heartbeat
-            return
+            return False
         self.ledger.enter(message)
-        if message.client is not None:
-            self._welcomed(message.client)
-            if not self._options.with_welcome:
-                return
-        await self.inbox.put(message, self.position)
-
-    def _welcomed(self, client: str) -> None:
-        self.client = client
+        if message.client is None:
+            return True
+        self.client = message.client
         self.ready.set()
+        return self._options.with_welcome

@@ -50,7 +50,8 @@ def connect(
         url: of the server, such as `http://localhost:3000`; or one WebSocket (`ws://host/path`) or one
             event stream (`http://host/path`) of any server.
         transport: `websocket`, `sse`, or `auto`: WebSocket, and SSE where that does not open or is mute.
-        producers: names of the producers to receive, or one text with commas; None for all.
+        producers: names of the producers to receive, or one text with commas; None for all, an empty
+            list for none.
         latest: whether to begin with the newest message of each shared producer.
         rewind: how far back to begin, such as `10m`: a whole number with s, m or h; None for now.
         after: position after which to continue, such as `stream.position` of an earlier run.
@@ -177,7 +178,8 @@ class Stream:
         except TimeoutError as error:
             raise NotSentError(address.origin, "is not connected", "send it again later") from error
         if reader.connection is None:
-            raise NotSentError(address.origin, "is not connected", "send it again later")
+            fix = "call connect again" if reader.has_ended else "send it again later"
+            raise NotSentError(address.origin, "is not connected", fix)
         await reader.connection.send(text, reader.client)
 
     @property

@@ -24,6 +24,8 @@ _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """Of RFC 6455 section 1.3."""
 CLOSE, PONG = 0x8, 0xA
 AUTO = ("auto",)
+_ASKED = ("/ws", "/api/sse", "/api/messages", "/api/ticket")
+"""Paths that a case serves."""
 HUGE = 5 * 1024 * 1024
 """Characters of a message that is longer than a client takes."""
 
@@ -36,7 +38,7 @@ class Peer:
     """One connection of the client under test.
 
     Attributes:
-        transport: `websocket` or `sse`.
+        transport: `websocket` or `sse`; or `post` for a request that posts.
         number: of this connection among those of its transport, from 0. A browser's client may ask over
             SSE why its WebSocket was refused.
         after: position at which the client resumes; empty for none.
@@ -120,9 +122,9 @@ class Peer:
         """Return the opcode of the client's next frame.
 
         Raises:
-            Left: if the client leaves. Over SSE it sends nothing else.
+            Left: if the client leaves. Only over WebSocket it sends something else.
         """
-        if self.transport == "sse":
+        if self.transport != "websocket":
             while await self._reader.read(1024):
                 pass
             raise Left
@@ -156,10 +158,11 @@ class Case:
         ledger: counts other than 0; `received` is the number of messages if it is not here.
         after: positions at which the client resumes, without repetitions; None where that is not the
             point. For cases over one transport.
-        error: kind of the error that ends the stream; empty for none.
+        error: kind of the error that ends the stream, or `not sent`; empty for none.
         words: part of a sentence that the client reports.
         used: transport at the end; empty where that is not the point.
         waits: of the client, in seconds, where time has to pass.
+        sent: text that the client sends after its welcome; empty for none.
     """
 
     serve: Script
@@ -171,6 +174,7 @@ class Case:
     words: str = ""
     used: str = ""
     waits: Mapping[str, float] = field(default_factory=dict)
+    sent: str = ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -241,6 +245,15 @@ async def redirects(peer: Peer) -> None:
     await peer.refuse(
         "307 Temporary Redirect", "moved", "Location: http://elsewhere.test/?key=secret\r\n"
     )
+
+
+@case(error="not sent", words="redirect", transports=("sse",), sent="hello")
+async def redirects_a_text(peer: Peer) -> None:
+    if peer.transport == "post":
+        await redirects(peer)
+        return
+    await peer.accept()
+    await peer.stay()
 
 
 @case("one", "two", after=["", "a1-1"], words="reconnecting")
@@ -342,6 +355,14 @@ async def forwards_no_upgrade(peer: Peer) -> None:
         await behaves(peer)
         return
     await peer.refuse("400 Bad Request", "<html>bad gateway</html>")
+
+
+@case("one", "two", transports=AUTO, used="websocket", words="no such page")
+async def forwards_no_event_stream(peer: Peer) -> None:
+    if peer.transport == "sse":
+        await peer.refuse("404 Not Found", "no such page")
+        return
+    await is_away_behind_its_proxy(peer)
 
 
 @case("one", transports=AUTO, used="sse", words="SSE")
@@ -461,6 +482,14 @@ async def ends_lines_by_crlf_and_by_cr(peer: Peer) -> None:
 
 
 @case("one", transports=("sse",))
+async def sends_events_of_a_later_version(peer: Peer) -> None:
+    await peer.accept()
+    await peer.raw(b"event: later\n" + peer.framed(news("zero", 1)))
+    await peer.say("one", 1)
+    await peer.stay()
+
+
+@case("one", transports=("sse",))
 async def begins_with_a_byte_order_mark(peer: Peer) -> None:
     await peer.accept(welcomes=False)
     await peer.raw(b"\xef\xbb\xbf" + peer.framed(peer.welcome()) + peer.framed(news("one", 1)))
@@ -513,7 +542,7 @@ class MisbehavingServer:
     def begin(self, serve: Script) -> None:
         """Begin a case: forget the connections of an earlier one."""
         self._serve = serve
-        self.after: dict[str, list[str]] = {transport: [] for transport in TRANSPORTS}
+        self.after: dict[str, list[str]] = {transport: [] for transport in (*TRANSPORTS, "post")}
 
     def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection in a task that ends with the server."""
@@ -535,12 +564,14 @@ class MisbehavingServer:
         if target.path in self._files:
             await self._send_file(target.path, writer)
             return
-        if not target.path.endswith(("/ws", "/api/sse")):
+        # What is not read when a connection is closed would cut the answer.
+        await reader.readexactly(int(head.get("content-length", "0")))
+        if not target.path.endswith(_ASKED):
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             await writer.drain()
             return
         after = head.get("last-event-id") or dict(parse_qsl(target.query)).get("last_event_id", "")
-        transport = "websocket" if "upgrade" in head else "sse"
+        transport = "websocket" if "upgrade" in head else "post" if first.startswith("POST") else "sse"
         peer = Peer(transport, len(self.after[transport]), head, after, (reader, writer))
         self.after[transport].append(after)
         await self._serve(peer)

@@ -16,7 +16,7 @@ class Seen:
     Arguments:
         messages: texts, in order.
         ledger: its counts.
-        error: kind of the error that ended the stream; empty for none.
+        error: kind of the error that ended the stream, or `not sent`; empty for none.
         sentences: that it reported, with that of the error.
         transport: at the end.
     """

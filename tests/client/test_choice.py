@@ -62,6 +62,17 @@ def test_other_transport_is_kept_where_the_first_never_worked() -> None:
     assert both.reason
 
 
+def test_a_transport_that_never_worked_is_told_from_one_that_did() -> None:
+    """A refusal over it says little: a proxy may forward only the other one."""
+    both = choice()
+    assert not both.only_other_worked
+    both.worked()
+    assert not both.only_other_worked
+    both.ended(BROKEN, had_messages=True)
+    both.ended(NO_UPGRADE, had_messages=False)
+    assert (both.current, both.only_other_worked) == ("sse", True)
+
+
 def test_both_are_tried_before_a_pause() -> None:
     """Then the first one again."""
     both = choice()

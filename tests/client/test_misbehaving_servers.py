@@ -15,6 +15,7 @@ from tests.client.seen import Seen
 
 SHORT = Waits(first_retry=0.02, max_retry=0.05, attempt=5.0, mute=5.0, dead=5.0, silence=5.0)
 KINDS: Mapping[type[Exception], str] = {
+    client.NotSentError: "not sent",
     client.RefusedError: "refused",
     client.LoginError: "login",
     client.NoStreamError: "no stream",
@@ -29,6 +30,8 @@ async def seen_of(url: str, transport: str, case: Case) -> Seen:
     stream = client.connect(url, transport=transport, report=sentences.append, waits=waits)  # type: ignore[arg-type]  # from the table
     try:
         async with stream:
+            if case.sent:
+                await stream.send(case.sent)
             while len(seen.messages) < len(case.messages) or case.error:
                 seen.messages.append((await anext(stream)).message)
             seen.transport = stream.transport

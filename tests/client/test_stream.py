@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import count
 
 import httpx
 import pytest
 
 from rtdemo import client
-from rtdemo.client.inbox import MAX_WAITING_CHARACTERS
+from rtdemo.client import inbox
 from rtdemo.client.stream import Stream
 from rtdemo.client.waits import Waits
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
-from tests.client.misbehaving import Peer, behaves, misbehaving, news
+from tests.client.misbehaving import CASES, Peer, behaves, misbehaving, news
 from tests.conftest import Start
 from tests.docs.markdown import blocks
 from tests.web.login_tokens import SECRET, bearer, token
@@ -188,26 +189,35 @@ async def test_iteration_ends_with_the_stream(server: Server) -> None:
         await stream.__aenter__()
 
 
-async def test_a_slow_program_bounds_memory(transport: str) -> None:
-    """The socket is not read while 1 MiB waits; nothing is lost when the program goes on."""
-    sent = 0
+async def test_a_slow_program_loses_nothing(transport: str) -> None:
+    """Three times as much as may wait for it arrives in order."""
 
     async def flood(peer: Peer) -> None:
-        nonlocal sent
         await peer.accept()
-        for number in count(1):
+        for number in range(1, 61):
             await peer.say("x" * 50_000, number)
-            sent += 1
+        await peer.stay()
 
     async with misbehaving(flood) as server, connect(server.url, transport) as stream:
-        before = -1
-        while sent != before:
-            before = sent
-            await asyncio.sleep(0.2)
-        taken = [(await anext(stream)).seq for _ in range(50)]
-        assert taken == list(range(1, 51))
-    # Kernel buffers have a few MiB.
-    assert MAX_WAITING_CHARACTERS / 50_000 < sent < 500
+        taken = [(await anext(stream)).seq for _ in range(60)]
+    assert taken == list(range(1, 61))
+
+
+async def test_position_is_never_ahead_of_the_program(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that waits for room in the inbox has not been received."""
+    monkeypatch.setattr(inbox, "MAX_WAITING_CHARACTERS", 1)
+
+    async def serve(peer: Peer) -> None:
+        await peer.accept(welcomes=False)
+        # In one segment, so that the client has both at once.
+        await peer.raw(b"".join(peer.framed(news("a message", number)) for number in (1, 2)))
+        await peer.stay()
+
+    async with misbehaving(serve) as server, connect(server.url, transport) as stream:
+        assert ((await anext(stream)).id, stream.position) == ("a1-1", "a1-1")
+        assert ((await anext(stream)).id, stream.position) == ("a1-2", "a1-2")
 
 
 async def test_a_server_that_comes_later_is_waited_for(server: Server, unused_tcp_port: int) -> None:
@@ -279,8 +289,97 @@ async def test_a_ticket_opens_each_connection(start: Start, transport: str) -> N
         assert await values(stream, 1) == [2]
 
 
+@pytest.mark.parametrize("kind", ["token", "ticket"])
+async def test_a_login_function_that_fails_is_called_again(transport: str, kind: str) -> None:
+    """What it asks may be away for a moment: it raises, or returns nothing."""
+    calls = count()
+
+    async def login() -> str:
+        call = next(calls)
+        if call == 1:
+            raise OSError("the login server is away")
+        if call == 2:
+            await asyncio.Event().wait()
+        return "valid"
+
+    sentences: list[str] = []
+    options: dict[str, object] = {
+        kind: login,
+        "report": sentences.append,
+        "waits": replace(FAST, attempt=0.5),
+        "wait_for_server": True,
+    }
+    serve = CASES["closes_after_each_event"].serve
+    async with misbehaving(serve) as server, connect(server.url, transport, **options) as stream:
+        assert [(await anext(stream)).message for _ in range(2)] == ["1", "2"]
+    assert f"{server.url}" in sentences[0].replace("ws://", "http://")
+    reports = "\n".join(sentences)
+    assert "token= or ticket= raised OSError: the login server is away; reconnecting" in reports
+    assert "token= or ticket= raised TimeoutError; reconnecting" in reports
+
+
+async def test_a_server_that_always_closes_is_asked_ever_less_often(transport: str) -> None:
+    """Only a connection that lasted longer than the longest wait begins the waits anew."""
+    clock = VirtualClock()
+    sentences: list[str] = []
+    closes = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.accept()
+        if peer.number == 6:
+            await closes.wait()
+        await peer.close()
+
+    options: dict[str, object] = {
+        "report": sentences.append,
+        "with_welcome": True,
+        "waits": Waits(first_retry=0.01, max_retry=10.0),
+    }
+    async with misbehaving(serve) as server, connect(server.url, transport, **options) as stream:
+        reader = stream._open_reader
+        reader._time, reader._opened_at = clock.time, 0.0
+        for _ in range(7):
+            await anext(stream)
+        clock.advance(11)
+        closes.set()
+        await anext(stream)
+    assert [sentence.rpartition("in ")[2] for sentence in sentences][:2] == ["0.0 s", "0.0 s"]
+    assert sentences[5].rpartition("in ")[2] in ("0.2 s", "0.3 s")
+    assert sentences[6].rpartition("in ")[2] == "0.0 s"
+
+
+async def test_a_text_without_an_answer_ends() -> None:
+    """After as long as one try to connect may take."""
+
+    async def serve(peer: Peer) -> None:
+        if peer.transport == "sse":
+            await peer.accept()
+        await peer.stay()
+
+    options: dict[str, object] = {"waits": replace(FAST, attempt=0.5), "wait_for_server": True}
+    async with misbehaving(serve) as mute, connect(mute.url, "sse", **options) as stream:
+        with pytest.raises(client.NotSentError, match="does not respond"):
+            await stream.send("hello")
+
+
+async def test_a_text_after_the_end_is_refused_at_once(transport: str) -> None:
+    """To wait for a connection would be in vain: after an error that is final, or after `close`."""
+    serve = CASES["ends_an_expired_login"].serve
+    async with misbehaving(serve) as server:
+        async with connect(server.url, transport) as stream:
+            await anext(stream)
+            with pytest.raises(client.LoginError):
+                await anext(stream)
+            with pytest.raises(client.NotSentError, match="call connect again"):
+                await stream.send("hello")
+        async with connect(server.url, transport) as stream:
+            await stream.close()
+            with pytest.raises(client.NotSentError, match="call connect again"):
+                await stream.send("hello")
+
+
 async def test_headers_are_sent_with_each_request(transport: str) -> None:
-    """To this server alone: a redirect, which might lead to another one, is not followed."""
+    """To this server alone: a redirect to another one is not followed."""
     heads: list[object] = []
 
     async def serve(peer: Peer) -> None:
@@ -292,6 +391,11 @@ async def test_headers_are_sent_with_each_request(transport: str) -> None:
         connect(server.url, transport, headers={"X-Key": "k"}) as stream,
     ):
         await anext(stream)
+        leads_away = f"Location: {server.url}\r\n"
+        async with misbehaving(lambda peer: peer.refuse("307 Away", "moved", leads_away)) as first:
+            with pytest.raises(client.RefusedError, match=f"redirects to {server.url}"):
+                async with connect(first.url, transport, headers={"X-Key": "k"}):
+                    pass
     assert heads == ["k"]
 
 
@@ -310,18 +414,20 @@ def test_a_wrong_address_raises_at_once(url: str, options: dict[str, str], words
 
 
 async def test_another_server_is_followed(transport: str) -> None:
-    """One WebSocket or event stream, whose texts are no messages of rtdemo."""
+    """One WebSocket or event stream. Its events may have any name."""
 
     async def serve(peer: Peer) -> None:
         await peer.accept(welcomes=False)
-        await peer.raw(peer.framed(news("one", 1)))
+        for name in (b"expired", b"price") if transport == "sse" else (b"",):
+            await peer.raw((b"event: %b\n" % name if name else b"") + peer.framed(news("one", 1)))
         await peer.stay()
 
     async with misbehaving(serve) as server:
         path = {"websocket": "/ws", "sse": "/api/sse"}[transport]
         url = server.url + path if transport == "sse" else server.url.replace("http", "ws") + path
         async with connect(url) as stream:
-            assert (await anext(stream)).message == "one"
+            for _ in range(2 if transport == "sse" else 1):
+                assert (await anext(stream)).message == "one"
             assert stream.transport == transport
 
 

@@ -1,7 +1,8 @@
 """Build a release and try it as a stranger would: `make dist`.
 
-The sdist, and the wheel made from it, are left in dist/. Both are checked, and the wheel is installed
-into an environment of its own, started in an empty folder, and asked for its health.
+The sdist, the wheel made from it, and the npm package of the client are left in dist/. The first two are
+checked, and the wheel is installed into an environment of its own, started in an empty folder, and asked
+for its health.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tests.release.contents import (
     wheel_names,
     wheel_problems,
 )
+from tests.release.npm import pack
 
 DIST = ROOT / "dist"
 TWINE = ROOT / ".venv" / "publish" / "bin" / "twine"
@@ -129,7 +131,10 @@ def main() -> None:
             script = re.search(r"static/\w+/joined\.js", page)
             assert script is not None
             assert ask(f"{url}{script[0]}")
-    for archive in (sdist, wheel):
+        package = Path(temporary) / "npm"
+        package.mkdir()
+        client = pack(package, DIST)
+    for archive in (sdist, wheel, client):
         print(f"{archive.relative_to(ROOT)}  {archive.stat().st_size / 1000:,.0f} KB")
     print(f"{version}: built, checked, installed and started")
 

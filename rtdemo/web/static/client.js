@@ -11,8 +11,8 @@
 import { serverAt } from "./client/address.js";
 import { TransportChoice } from "./client/choice.js";
 import { Credentials } from "./client/credentials.js";
-import { OPENERS, failure, refusal } from "./client/link.js";
-import { Backoff } from "./connection/backoff.js";
+import { OPENERS, failure, post, refusal } from "./client/link.js";
+import { Backoff, MAX_RETRY_MS } from "./connection/backoff.js";
 import { HEARTBEAT_S, Liveness } from "./connection/liveness.js";
 import { watchPage } from "./connection/wake.js";
 import { Ledger } from "./measure/ledger.js";
@@ -31,7 +31,7 @@ import { isHeartbeat, parse } from "./message.js";
  * @property {string | URL} [url] of the server, such as https://host/, or of one WebSocket or event stream of any server; by
  *   default that of the page
  * @property {"auto" | TransportName} [transport] auto: WebSocket, and SSE where that does not open or is mute
- * @property {string[]} [producers] names of the producers to receive; all by default
+ * @property {string[]} [producers] names of the producers to receive; all by default, none for an empty list
  * @property {boolean} [latest] begin with the newest message of each shared producer
  * @property {string} [rewind] begin with the past, such as "10m"
  * @property {string | null} [after] position after which to continue, such as `stream.position` of an earlier page
@@ -45,20 +45,19 @@ import { isHeartbeat, parse } from "./message.js";
 
 /** Time for one try to open a connection. */
 const ATTEMPT_MS = 10_000;
-/** Time for the first message of a connection to rtdemo, which comes at once. */
+/** Time for opening a connection to rtdemo and its first message, which comes at once. */
 const MUTE_MS = 30_000;
 /** Longest wait that a server may ask for. */
 const MAX_ASKED_MS = 300_000;
 /** A try that began just before an event that calls for one is as good. */
 const RECENT_MS = 1_000;
 const TICK_MS = 500;
-const SEND_TIMEOUT_MS = 10_000;
 
 /** @type {Record<TransportName, string>} */
 const LABELS = { websocket: "WebSocket", sse: "SSE" };
 
-/** A text of another server. */
-const OTHER = { sentAt: 0, producer: "", seq: null, id: null, lost: false, truncated: false, client: null };
+/** The fields of a text of another server. */
+const OTHER = /** @type {import("./message.js").Message} */ (parse('{"message":"","sentAt":0}'));
 
 /**
  * Connect to a server. Throws if the URL is not one, or has no such transport.
@@ -96,10 +95,8 @@ class Stream {
   #timer;
   #ticks;
   #unwatch;
-  /** performance.now() at which the last try began. */
-  #triedAt = 0;
-  /** performance.now() until which the first message of an open connection is waited for; Infinity after it. */
-  #muteAt = Infinity;
+  /** performance.now() at which the try or connection that is under way began; -Infinity if none is. */
+  #triedAt = -Infinity;
   #isOpen = false;
   #hasOpened = false;
   #hadMessages = false;
@@ -118,10 +115,10 @@ class Stream {
     const possible = wanted.filter((name) => this.#server.streams[name] !== undefined);
     if (possible.length === 0) throw new TypeError(`${url} has no ${transport} stream`);
     this.#choice = new TransportChoice(possible);
-    this.position = options.after ?? null;
+    this.position = options.after || null;
     this.#ticks = setInterval(() => this.#tick(), TICK_MS);
     const restored = () => this.#drop("The browser had closed the connection.");
-    this.#unwatch = watchPage({ hurry: () => this.#hurry(), offline: () => undefined, restored });
+    this.#unwatch = watchPage({ hurry: () => this.#hurry(), offline: () => {}, restored });
     // The caller has the stream before its first event.
     this.#timer = setTimeout(() => this.#try());
   }
@@ -155,7 +152,7 @@ class Stream {
     this.#options = { ...this.#options, rewind };
     this.position = null;
     this.#ledger.forgetShared();
-    if (this.#isOpen) void this.#try();
+    if (this.#triedAt >= 0) void this.#try();
   }
 
   /**
@@ -166,12 +163,12 @@ class Stream {
   async send(text) {
     const { base } = this.#server;
     const client = this.welcome?.client;
-    if (this.#isOpen && this.#connection?.send !== undefined) return this.#connection.send(text);
-    if (!this.#isOpen || base === null || !client) throw new Error("Not sent: it is not connected to rtdemo.");
+    const send = this.#isOpen && this.#connection?.send;
+    if (send) return send(text);
+    if (base === null || !client) throw new Error("Not sent: it is not connected to rtdemo.");
     const url = new URL("api/messages", base);
     url.searchParams.set("client", client);
-    const signal = AbortSignal.timeout(SEND_TIMEOUT_MS);
-    const response = await fetch(url, { method: "POST", body: text, headers: this.#credentials.headers, signal });
+    const response = await post(url, this.#credentials.headers, text);
     if (!response.ok) throw new Error(`Not sent. ${(await refusal(response)).sentence}`);
   }
 
@@ -182,74 +179,61 @@ class Stream {
     this.#connection?.close();
     this.#connection = this.welcome = null;
     this.#isOpen = this.#hadMessages = false;
-    this.#muteAt = Infinity;
+    this.#triedAt = -Infinity;
   }
 
-  async #try() {
+  #try() {
     this.#reset();
-    const number = this.#number;
     this.#triedAt = performance.now();
     const late = failure("no stream", `No answer in ${ATTEMPT_MS / 1000} s.`);
     this.#timer = setTimeout(() => this.#ended(late), ATTEMPT_MS);
-    const url = this.#url(this.transport);
-    const admitted = await this.#credentials.admit(url).catch(this.#asFailure);
-    if (number !== this.#number) return;
-    if (admitted !== null) return this.#ended(admitted);
-    this.#open(url.href, number);
-  }
-
-  /** @param {unknown} error of the caller's function, or of the request for a ticket */
-  #asFailure = (error) => failure("unreachable", String(error));
-
-  /** @param {TransportName} name */
-  #url(name) {
-    const url = new URL(this.#server.streams[name] ?? "");
-    const { producers, latest, rewind } = this.#options;
-    const heartbeat = this.#server.base === null ? "" : String(HEARTBEAT_S);
-    const query = { producers: producers?.join(","), latest: latest && "1", rewind, heartbeat, last_event_id: this.position };
-    for (const [key, value] of Object.entries(query)) if (value) url.searchParams.set(key, value);
-    return url;
+    // Only an event stream can find out why a WebSocket did not open: a browser does not report it.
+    const canAsk = this.#options.transport === "websocket" && this.#server.streams.sse;
+    const works = () => this.#ended(failure("no stream", "The WebSocket did not open; an event stream does."));
+    const ended = (/** @type {Failure} */ why) => this.#ended(why);
+    const ask = () => this.#open("sse", works, ended);
+    return this.#open(this.transport, () => this.#opened(), (why) => (canAsk && !this.#isOpen ? ask() : ended(why)));
   }
 
   /**
-   * @param {string} address
-   * @param {number} number of the try
+   * @param {TransportName} name
+   * @param {() => void} opened
+   * @param {(why: Failure) => void} ended
    */
-  #open(address, number) {
+  async #open(name, opened, ended) {
+    const number = (this.#number += 1);
     const isCurrent = () => number === this.#number;
+    const { base, streams } = this.#server;
+    const { producers, latest, rewind } = this.#options;
+    const query = { producers, latest: latest ? 1 : null, rewind, heartbeat: base && HEARTBEAT_S, last_event_id: this.position };
+    const url = new URL(streams[name] ?? "");
+    for (const [key, value] of Object.entries(query)) if (value != null) url.searchParams.set(key, `${value}`);
+    const refused = await this.#credentials.admit(url).catch((error) => failure("unreachable", `${error}`));
+    if (!isCurrent()) return;
+    if (refused !== null) return this.#ended(refused);
+    const headers = { ...this.#credentials.headers };
+    // Another origin would have to allow the header, which takes only such characters.
+    const id = this.position ?? "";
+    if (url.origin === location.origin && /^[ -~]+$/.test(id)) headers["Last-Event-ID"] = id;
     try {
-      this.#connection = OPENERS[this.transport](address, this.#credentials.headers, {
-        opened: () => isCurrent() && this.#opened(),
+      this.#connection = OPENERS[name](url.href, headers, {
+        isRtdemo: base !== null,
+        opened: () => isCurrent() && opened(),
         received: (text, id) => isCurrent() && this.#received(text, id),
-        ended: (why) => isCurrent() && (this.#mustAsk ? this.#ask() : this.#ended(why)),
+        ended: (why) => isCurrent() && ended(why),
       });
     } catch (error) {
       this.#ended(failure("no stream", `The browser does not open it: ${error}.`));
     }
   }
 
-  /** Whether only an event stream can find out why the WebSocket did not open: a browser does not report it. */
-  get #mustAsk() {
-    return !this.#isOpen && this.#options.transport === "websocket" && this.#server.streams.sse !== undefined;
-  }
-
-  #ask() {
-    const number = (this.#number += 1);
-    const ended = (/** @type {Failure} */ why) => number === this.#number && this.#ended(why);
-    const opened = () => ended(failure("no stream", "The WebSocket did not open; an event stream does."));
-    const link = { opened, received: () => undefined, ended };
-    this.#connection = OPENERS.sse(this.#url("sse").href, this.#credentials.headers, link);
-  }
-
   #opened() {
     const now = performance.now();
     clearTimeout(this.#timer);
     this.#isOpen = this.#hasOpened = true;
-    this.#muteAt = this.#server.base === null ? Infinity : now + MUTE_MS;
     this.#liveness.opened(now);
     this.#ledger.forgetPrivate();
-    const why = this.reason === "" ? "" : ` ${this.reason}`;
-    this.#set("open", `Open over ${LABELS[this.transport]}.${why}`);
+    this.#set("open", `Open over ${LABELS[this.transport]}. ${this.reason}`.trim());
   }
 
   /**
@@ -260,18 +244,12 @@ class Stream {
     const parsed = parse(text);
     const isBeat = parsed !== null && isHeartbeat(parsed);
     this.#liveness.heard(performance.now(), isBeat);
-    this.#muteAt = Infinity;
     this.#hadMessages = true;
     this.#choice.worked();
-    this.#backoff.reset();
     this.position = (parsed?.id ?? id ?? this.position) || null;
     // A position alone is news for this client, and not for its page.
     if (isBeat || (parsed?.producer === "rtdemo" && parsed.id !== null)) return;
-    this.#deliver({ ...OTHER, message: text, ...parsed, text, isReadable: parsed !== null });
-  }
-
-  /** @param {Message} message */
-  #deliver(message) {
+    const message = { ...OTHER, message: text, ...parsed, text, isReadable: parsed !== null };
     this.#ledger.enter(message);
     if (message.client !== null) {
       this.welcome = message;
@@ -287,38 +265,33 @@ class Stream {
    * @param {Failure} why
    */
   #ended(why) {
-    const hadMessages = this.#hadMessages;
-    const switches = this.#choice.ended(why, hadMessages);
+    // One that ends soon after its welcome is one more failure.
+    if (this.#hadMessages && performance.now() - this.#triedAt > MAX_RETRY_MS) this.#backoff.reset();
+    const { kind, sentence, askedMs } = why;
+    // A refusal by a proxy that forwards only the other transport says nothing about the server.
+    const canHeal = kind === "login" ? this.#hadMessages && this.#credentials.canRenew : this.#choice.onlyOtherWorked;
+    const isFirst = !this.#hasOpened && askedMs === null && !this.#options.waitForServer;
+    const isLast = !canHeal && (why.isFinal || isFirst);
+    const switches = this.#choice.ended(why, this.#hadMessages);
     this.#reset();
     if (switches) {
-      this.#set("reconnecting", `${why.sentence} Trying ${LABELS[this.transport]}.`);
+      this.#set("reconnecting", `${sentence} Trying ${LABELS[this.transport]}.`);
       return void this.#try();
     }
-    if (this.#isLast(why, hadMessages)) {
-      this.error = why.kind;
-      return this.#stop("failed", why.sentence);
+    if (isLast) {
+      this.error = kind;
+      return this.#stop("failed", sentence);
     }
-    const { askedMs } = why;
     const wait = Math.max(this.#backoff.next(), Math.min(askedMs ?? 0, MAX_ASKED_MS) * (1 + Math.random() / 2));
     this.#isAsked = askedMs !== null;
     this.#timer = setTimeout(() => this.#try(), wait);
-    this.#set("reconnecting", `${why.sentence} Trying again in ${(wait / 1000).toFixed(1)} s.`);
-  }
-
-  /**
-   * Return whether no further try is made.
-   * @param {Failure} why
-   * @param {boolean} hadMessages
-   */
-  #isLast({ kind, isFinal, askedMs }, hadMessages) {
-    if (kind === "login" && hadMessages && this.#credentials.canRenew) return false;
-    return isFinal || (!this.#hasOpened && askedMs === null && !this.#options.waitForServer);
+    this.#set("reconnecting", `${sentence} Trying again in ${(wait / 1000).toFixed(1)} s.`);
   }
 
   /** Try now instead of later: the network or the page is back. A try that began long ago may wait for the old network. */
   #hurry() {
-    const isUnderWay = this.#connection !== null && performance.now() - this.#triedAt < RECENT_MS;
-    if (this.state !== "reconnecting" || isUnderWay || this.#isAsked) return;
+    const isRecent = performance.now() - this.#triedAt < RECENT_MS;
+    if (this.state !== "reconnecting" || isRecent || this.#isAsked) return;
     this.#backoff.reset();
     void this.#try();
   }
@@ -330,8 +303,9 @@ class Stream {
 
   #tick() {
     const now = performance.now();
-    if (!this.#isOpen || this.#server.base === null) return;
-    if (this.#liveness.check(now) === "dead" || now > this.#muteAt) this.#drop("Nothing arrives, not even a heartbeat.");
+    if (this.#server.base === null) return;
+    const isMute = !this.#hadMessages && now - this.#triedAt > MUTE_MS;
+    if (this.#liveness.check(now) === "dead" || isMute) this.#drop("Nothing arrives, not even a heartbeat.");
   }
 
   /**

@@ -122,6 +122,55 @@ async def test_past_is_asked_for_again(page: Page, server: Server) -> None:
     assert (ledger["received"], ledger["repeated"], ledger["missing"]) == (3, 0, 0)
 
 
+async def test_past_is_asked_for_also_while_it_connects(page: Page, server: Server) -> None:
+    """The connection that opens would not bring it."""
+    await publish(server, 1, 2)
+    await page.evaluate(
+        """async () => {
+            const { connect } = await import("/static/client.js");
+            window.messages = [];
+            const onMessage = (message) => window.messages.push(message);
+            window.stream = connect({ transport: "sse", producers: ["news"], onMessage });
+            await new Promise((resolve) => setTimeout(resolve));
+            window.state = window.stream.state;
+            window.stream.rewind("10m");
+        }"""
+    )
+    assert [one["value"] for one in await messages(page, 2)] == [1, 2]
+    assert await page.evaluate("window.state") == "connecting"
+
+
+async def test_empty_list_of_producers_picks_none(page: Page, server: Server, side: str) -> None:
+    """As in Python. Only the welcome comes."""
+    await connect(page, transport=side, producers=[])
+    await page.wait_for_function("window.stream.welcome !== null")
+    connection = server.hub.find(await page.evaluate("window.stream.welcome.client"))
+    assert connection is not None
+    assert connection.selection.producers == frozenset()
+
+
+async def test_why_a_websocket_did_not_open_is_asked_with_the_login(
+    open_page: Open, serve: Serve, browser_errors: BrowserErrors
+) -> None:
+    """Without it the answer would be that a login is needed."""
+    server = await serve(secret=SECRET)
+    page = await open_page(server=server, bypass_csp=True)
+    await page.evaluate(
+        """async (token) => {
+            const { connect } = await import("/static/client.js");
+            const headers = { Authorization: `Bearer ${token}` };
+            const ticket = async () =>
+                (await (await fetch("/api/ticket", { method: "POST", headers })).json()).ticket;
+            const options = { transport: "websocket", ticket, producers: ["nobody"] };
+            window.stream = connect({ ...options, onMessage: () => undefined });
+        }""",
+        token(),
+    )
+    assert "nobody" in await state(page, "failed")
+    assert await page.evaluate("window.stream.error") == "refused"
+    browser_errors.clear()
+
+
 @pytest.mark.parametrize("kind", ["token", "ticket"])
 async def test_login_opens_each_connection(
     open_page: Open, serve: Serve, browser_errors: BrowserErrors, side: str, kind: str

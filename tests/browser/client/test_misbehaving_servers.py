@@ -14,26 +14,46 @@ from rtdemo.web.joined_files import join_library
 from rtdemo.web.static_files import CLIENT, FOLDER
 from tests.browser.conftest import EMPTY
 from tests.browser.modules import stop_clock
-from tests.client.misbehaving import CASES, Case, MisbehavingServer, behaves, misbehaving
+from tests.client.misbehaving import (
+    CASES,
+    Case,
+    MisbehavingServer,
+    Peer,
+    behaves,
+    misbehaving,
+    redirects,
+)
 from tests.client.seen import Seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STEP_MS, LONG_STEP_MS = 100, 2_000
 """Time of the page between two looks at it; the longer one where a case waits for time to pass."""
-START = """async ([url, transport]) => {
+CONNECT = """async (options) => {
+    const { connect } = await import("/static/client.js");
+    window.messages = [];
+    window.stream = connect({ onMessage: ({ message }) => window.messages.push(message), ...options });
+}"""
+START = """async ([url, transport, sent]) => {
     const { connect } = await import("/static/client.js");
     window.seen = { messages: [], sentences: [] };
     window.stream = connect({
         url,
         transport,
         onMessage: ({ message }) => window.seen.messages.push(message),
-        onState: ({ state, sentence }) => window.seen.sentences.push(`${state}: ${sentence}`),
+        onState: ({ state, sentence, welcome }) => {
+            window.seen.sentences.push(`${state}: ${sentence}`);
+            if (welcome === null || sent === "") return;
+            window.stream.send(sent).catch(({ message }) => {
+                window.seen.error = "not sent";
+                window.seen.sentences.push(message);
+            });
+        },
     });
 }"""
 LOOK = """() => {
-    const { messages, sentences } = window.seen;
-    const { error, transport, ledger, state } = window.stream;
+    const { messages, sentences, error = window.stream.error } = window.seen;
+    const { transport, ledger, state } = window.stream;
     return { messages, sentences: sentences.join("\\n"), error: error ?? "", transport, ledger, state };
 }"""
 
@@ -66,13 +86,13 @@ async def page(browser: Browser, server: MisbehavingServer) -> AsyncIterator[Pag
 
 async def seen_of(page: Page, url: str, transport: str, case: Case) -> Seen:
     """Receive until all that is wanted has arrived, or an error ends the stream."""
-    await page.evaluate(START, [f"{url}/", transport])
+    await page.evaluate(START, [f"{url}/", transport, case.sent])
     step = LONG_STEP_MS if case.waits else STEP_MS
     try:
         while True:
             found: dict[str, Any] = await page.evaluate(LOOK)
             is_complete = len(found["messages"]) >= len(case.messages) and not case.error
-            if is_complete or found["state"] == "failed":
+            if is_complete or found["error"]:
                 break
             await page.clock.run_for(step)
             await asyncio.sleep(0.01)
@@ -95,3 +115,76 @@ async def test_outcome_is_as_wanted(
     async with asyncio.timeout(20):
         seen = await seen_of(page, server.url, transport, case)
     seen.check(case, server.after.get(transport, []))
+
+
+async def until(page: Page, condition: str) -> None:
+    """Move the page's time until a condition holds."""
+    async with asyncio.timeout(20):
+        while not await page.evaluate(condition):
+            await page.clock.run_for(STEP_MS)
+            await asyncio.sleep(0.01)
+
+
+async def test_event_stream_of_another_server_resumes(page: Page, server: MisbehavingServer) -> None:
+    """By the header that such servers know. Its events may have any name."""
+    heads: list[str | None] = []
+
+    async def serve(peer: Peer) -> None:
+        heads.append(peer.head.get("last-event-id"))
+        await peer.accept(welcomes=False)
+        name = (b"price", b"expired")[peer.number]
+        await peer.raw(b"event: %b\nid: %d\ndata: %b\n\n" % (name, peer.number, name))
+        if peer.number == 1:
+            await peer.stay()
+
+    server.begin(serve)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/api/sse"})
+    await until(page, "window.messages.length === 2")
+    await page.evaluate("window.stream.close()")
+    assert await page.evaluate("window.messages") == ["price", "expired"]
+    assert heads == [None, "0"]
+
+
+async def test_request_for_a_ticket_is_not_redirected(page: Page, server: MisbehavingServer) -> None:
+    """It has the token, which is for this server alone."""
+    server.begin(redirects)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/", "transport": "websocket", "token": "secret"})
+    await until(page, "window.stream.state === 'failed'")
+    assert "redirect" in await page.evaluate("window.stream.sentence")
+    assert server.after == {"websocket": [], "sse": [], "post": [""]}
+
+
+async def test_server_that_always_closes_is_asked_ever_less_often(
+    page: Page, server: MisbehavingServer
+) -> None:
+    """A welcome alone does not begin the waits anew: only a connection of over 5 s does."""
+    closes = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.accept()
+        if peer.number == 6:
+            await closes.wait()
+        await peer.close()
+
+    server.begin(serve)
+    await page.evaluate(
+        """async (options) => {
+            const { connect } = await import("/static/client.js");
+            window.waits = [];
+            const onState = ({ sentence }) => {
+                const wait = / in ([\\d.]+) s/.exec(sentence);
+                if (wait) window.waits.push(Number(wait[1]));
+            };
+            window.stream = connect({ ...options, onMessage: () => undefined, onState });
+        }""",
+        {"url": f"{server.url}/", "transport": "sse"},
+    )
+    await until(page, "window.waits.length === 6 && window.stream.welcome !== null")
+    await page.clock.run_for(5_100)
+    closes.set()
+    await until(page, "window.waits.length === 7")
+    await page.evaluate("window.stream.close()")
+    waits = await page.evaluate("window.waits")
+    assert waits[0] <= 0.5
+    assert min(waits[4:6]) >= 2.5
+    assert waits[6] <= 0.5

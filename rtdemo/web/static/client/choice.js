@@ -29,6 +29,11 @@ export class TransportChoice {
     return this.current === this.#first ? "" : this.#whyNotFirst;
   }
 
+  /** Whether messages have arrived over the other transport, and none over this one. */
+  get onlyOtherWorked() {
+    return this.#worked.size > 0 && !this.#worked.has(this.current);
+  }
+
   /** Record that a message arrived over the current transport. */
   worked() {
     this.#worked.add(this.current);

@@ -3,12 +3,10 @@
  * The login of a client: a token in a header, or a ticket in the address of a connection.
  * @module client/credentials
  */
-import { refusal } from "./link.js";
+import { post, refusal } from "./link.js";
 
 /** @typedef {import("./link.js").Failure} Failure */
 /** @typedef {() => string | Promise<string>} Renewable returns a new token or ticket at each call */
-
-const TIMEOUT_MS = 5_000;
 
 export class Credentials {
   /** Of each request. @type {Record<string, string>} */
@@ -46,8 +44,7 @@ export class Credentials {
     if (token) this.headers.Authorization = `Bearer ${token}`;
     if (this.#ticket !== undefined) searchParams.set("ticket", await this.#ticket());
     else if (token && this.#base !== null && protocol.startsWith("ws")) {
-      const request = { method: "POST", headers: this.headers, signal: AbortSignal.timeout(TIMEOUT_MS) };
-      const response = await fetch(new URL("api/ticket", this.#base), request);
+      const response = await post(new URL("api/ticket", this.#base), this.headers);
       if (!response.ok) return refusal(response);
       searchParams.set("ticket", (await response.json()).ticket);
     }

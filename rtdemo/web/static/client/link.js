@@ -22,6 +22,7 @@ import { EventParser } from "./event_parser.js";
 
 /**
  * @typedef {object} Link takes the events of a connection
+ * @property {boolean} isRtdemo whether the server is one of rtdemo, whose events have known names
  * @property {() => void} opened
  * @property {(text: string, id?: string) => void} received a text; over SSE with the last event id, if it changed
  * @property {(failure: Failure) => void} ended
@@ -29,7 +30,7 @@ import { EventParser } from "./event_parser.js";
 
 /**
  * @typedef {object} Connection
- * @property {() => void} close no event follows
+ * @property {() => void} close its last events may follow
  * @property {(text: string) => void} [send] where the connection itself takes texts; throws if it cannot
  */
 
@@ -37,6 +38,9 @@ import { EventParser } from "./event_parser.js";
 
 const MEDIA_TYPE = "text/event-stream";
 const MAX_REASON_CHARACTERS = 160;
+/** Names of rtdemo's events; those of a later version are ignored. */
+const EVENTS = ["message", "heartbeat"];
+const POST_TIMEOUT_MS = 10_000;
 const EXPIRED = "token expired";
 /** Close codes after which another try would fail too (RFC 6455, section 7.4.1). */
 const FINAL_CODES = [1002, 1003, 1007, 1008, 1009];
@@ -72,11 +76,7 @@ function openWebSocket(address, _headers, link) {
     sentence ||= `The server closed the connection with code ${code}${reason && ` (${reason})`}.`;
     link.ended(failure(isFinal ? "refused" : "no stream", sentence, isFinal));
   };
-  const close = () => {
-    socket.onopen = socket.onmessage = socket.onerror = socket.onclose = null;
-    socket.close(1000);
-  };
-  return { close, send: (text) => socket.send(text) };
+  return { close: () => socket.close(1000), send: (text) => socket.send(text) };
 }
 
 /** @type {Opener} */
@@ -84,8 +84,7 @@ function openEventStream(address, headers, link) {
   const stop = new AbortController();
   receive(address, headers, link, stop.signal).then(link.ended, (error) => {
     // A network error is a TypeError, and so is an answer that is not for pages of this origin.
-    const isNetwork = error instanceof TypeError;
-    link.ended(isNetwork ? failure("unreachable", UNREACHABLE) : failure("no stream", error.message));
+    link.ended(error instanceof TypeError ? failure("unreachable", UNREACHABLE) : failure("no stream", error.message));
   });
   return { close: () => stop.abort() };
 }
@@ -110,8 +109,9 @@ async function receive(address, headers, link, signal) {
   let id = "";
   let hasExpired = false;
   const parser = new EventParser((data, event, lastId) => {
-    hasExpired ||= event === "expired";
-    if (!hasExpired) link.received(data, lastId === id ? undefined : (id = lastId));
+    const isKnown = !link.isRtdemo || EVENTS.includes(event);
+    hasExpired ||= !isKnown && event === "expired";
+    if (isKnown && !hasExpired) link.received(data, lastId === id ? undefined : (id = lastId));
   });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   while (!hasExpired) {
@@ -123,6 +123,16 @@ async function receive(address, headers, link, signal) {
 }
 
 /**
+ * Post to the server. A redirect, which would take the headers elsewhere, is not followed.
+ * @param {URL} url
+ * @param {Record<string, string>} headers
+ * @param {string} [body]
+ */
+export function post(url, headers, body) {
+  return fetch(url, { method: "POST", headers, body, redirect: "manual", signal: AbortSignal.timeout(POST_TIMEOUT_MS) });
+}
+
+/**
  * Return the server's reason.
  * @param {Response} response
  * @returns {Promise<Failure>}
@@ -131,7 +141,7 @@ export async function refusal(response) {
   const { status, headers } = response;
   const reason = (await response.text()).trim().slice(0, MAX_REASON_CHARACTERS);
   const canRetry = status >= 500 || status === 429 || status === 408;
-  const seconds = Number.parseInt(headers.get("Retry-After") ?? "", 10);
+  const seconds = Number(headers.get("Retry-After") ?? NaN);
   const askedMs = canRetry && seconds >= 0 ? seconds * 1000 : null;
   const sentence = `The server answered ${status || "by a redirect"}: ${reason}`;
   return failure(status === 401 ? "login" : "refused", sentence, !canRetry, askedMs);
