@@ -109,7 +109,7 @@ def _flush_at_exit() -> None:
     counts = _PUBLISHERS.flush(EXIT_TIMEOUT_S)
     if counts.waiting or counts.dropped:
         log.warning(
-            "%d messages were published, %d were dropped, and %d were not sent before the end",
+            "at the end of the program: %d messages published, %d dropped, %d not sent",
             *(counts.accepted, counts.dropped, counts.waiting),
         )
 

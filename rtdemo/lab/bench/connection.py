@@ -145,7 +145,11 @@ async def connect(endpoint: Endpoint, arrivals: ConnectionArrivals) -> Connectio
     if endpoint.tls is not None:
         connection.steps["tls"] = server_clock.now() - connected
     connection.send_request(endpoint.new_request())
-    await connection.opened
+    try:
+        await connection.opened
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -239,6 +243,8 @@ class Connection(asyncio.Protocol):
             return b""
         if problem := _problem(self._kind, head):
             self._end(problem)
+            return b""
+        if self.opened.done():  # cancelled: the head came after the time for opening
             return b""
         self.steps["answer"], self._step_began = at - self._step_began, at
         self._reader = new_reader(self._kind, head, self._transport.write)

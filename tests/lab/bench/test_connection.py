@@ -123,3 +123,12 @@ async def test_redirect_names_where_it_leads(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ConnectionError, match=r"^redirects to rt/$"):
         async with opened(answer, monkeypatch):
             pass
+
+
+async def test_head_that_comes_after_the_time_for_opening_is_ignored() -> None:
+    """Its bytes may be read in the same turn of the loop in which the wait for them ends."""
+    late = Connection("sse", Arrivals().open())
+    late.opened.cancel()
+    late.received(HEAD + b"\r\n" + EVENT, 0.0, is_stamped=False)
+    assert late.arrivals.messages == 0
+    assert not late.welcomed.done()
