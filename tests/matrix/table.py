@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from tests.matrix.proxies import LINE, PROXIES, apache, haproxy
 from tests.matrix.setup import Hop, Setup
@@ -25,7 +26,7 @@ def line(**options: float) -> Hop:
     return Hop(LINE, options=options)
 
 
-TLS = {"certificate": "trusted", "http2": True}
+TLS: dict[str, Any] = {"certificate": "trusted", "http2": True}
 DEFLATE_STREAMS = (
     "AddOutputFilterByType DEFLATE text/event-stream",
     "Header edit Cache-Control no-transform max-age=0",
@@ -406,7 +407,7 @@ HAPROXY_SETUPS = (
 )
 CADDY_SETUPS = (
     Setup("Caddy 2.6: defaults", (Hop("caddy"),), idle_s=70, heartbeat_s=25),
-    Setup("Caddy TLS: defaults", (Hop("caddy-new", **TLS),)),  # type: ignore[arg-type]  # fields
+    Setup("Caddy TLS: defaults", (Hop("caddy-new", **TLS),)),
     Setup("Caddy: encode gzip", (Hop("caddy", outer=("encode gzip",)),)),
     Setup(
         "Caddy: encode all",
@@ -602,7 +603,7 @@ OTHER_SETUPS = (
     ),
     Setup("Squid: right", (right("squid"),)),
     Setup("Traefik: defaults", (Hop("traefik"),), idle_s=70, heartbeat_s=25),
-    Setup("Traefik TLS: defaults", (Hop("traefik", **TLS),)),  # type: ignore[arg-type]
+    Setup("Traefik TLS: defaults", (Hop("traefik", **TLS),)),
     Setup(
         "Traefik limits requests: 429",
         (Hop("traefik", ('few={"rateLimit": {"average": 1, "burst": 12}}',)),),
@@ -623,7 +624,7 @@ DOUBLE_SETUPS = (
     ),
     Setup(
         "Caddy TLS, Varnish",
-        (Hop("caddy-new", **TLS), right("varnish")),  # type: ignore[arg-type]
+        (Hop("caddy-new", **TLS), right("varnish")),
         arguments=("--trusted-proxies", "2"),
     ),
     Setup(
@@ -636,7 +637,7 @@ DOUBLE_SETUPS = (
     ),
     Setup(
         "Caddy TLS, nginx buffers",
-        (Hop("caddy-new", **TLS), BUFFERING),  # type: ignore[arg-type]
+        (Hop("caddy-new", **TLS), BUFFERING),
         ("held",),
         arguments=("--trusted-proxies", "2"),
         culprit="nginx",
@@ -849,7 +850,7 @@ STRANGE_SETUPS = (
         cure=BUFFERING_CURE,
     ),
     Setup("HAProxy on a middling line", (line(bytes_per_s=400_000, delay_s=0.0), HAPROXY)),
-    Setup("Caddy TLS at 100 ms", (line(delay_s=0.1), Hop("caddy-new", **TLS))),  # type: ignore[arg-type]
+    Setup("Caddy TLS at 100 ms", (line(delay_s=0.1), Hop("caddy-new", **TLS))),
     Setup("a line clumps before Caddy", (line(clump_s=0.04), Hop("caddy")), ("clumped",)),
     Setup(
         "a line drops silence after 12 s",
@@ -892,8 +893,8 @@ FURTHER_SETUPS = (
         culprit="nginx",
         cure=("proxy_cache",),
     ),
-    Setup("Caddy TLS: flush_interval", (Hop("caddy-new", ("flush_interval 300ms",), **TLS),)),  # type: ignore[arg-type]
-    Setup("Caddy TLS: encode zstd gzip", (Hop("caddy-new", (), ("encode zstd gzip",), **TLS),)),  # type: ignore[arg-type]
+    Setup("Caddy TLS: flush_interval", (Hop("caddy-new", ("flush_interval 300ms",), **TLS),)),
+    Setup("Caddy TLS: encode zstd gzip", (Hop("caddy-new", (), ("encode zstd gzip",), **TLS),)),
     Setup(
         "Caddy: writes for 6 s",
         (
@@ -996,7 +997,7 @@ FURTHER_SETUPS = (
     Setup(
         "Caddy TLS rewrites Host, nginx reads for 5 s",
         (
-            Hop("caddy-new", ("header_up Host inner.example",), **TLS),  # type: ignore[arg-type]
+            Hop("caddy-new", ("header_up Host inner.example",), **TLS),
             changed(NGINX, "proxy_read_timeout 5s;", without="proxy_read_timeout"),
         ),
         ("host", "sse silence", "ws silence"),
