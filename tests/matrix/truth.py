@@ -14,12 +14,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from tests.matrix import websocket_h2
 from tests.matrix.backend import SUBPROTOCOL, Backend
@@ -318,7 +319,7 @@ async def _open(client: Client, query: str = "") -> AsyncIterator[ClientConnecti
     async with connect(
         client.ws + query,
         subprotocols=[Subprotocol(SUBPROTOCOL)],
-        origin=_origin(client.url),  # type: ignore[arg-type]
+        origin=Origin(_origin(client.url)),
         additional_headers=client.setup.headers,
         ssl=client.verify if is_secure else None,
         ping_interval=None,
@@ -557,8 +558,8 @@ async def _watch_socket(client: Client, facts: SocketFacts, seconds: float, kind
 async def measure_rtdemo(facts: Facts, url: str, authority: Path, headers: Mapping[str, str]) -> None:
     """Add the facts for which the server has to be rtdemo: its page, and its rule for origins."""
     verify = _parameters(authority, not facts.certificate)
-    options = {"trust_env": False, "timeout": ANSWER_TIMEOUT_S, "headers": headers}
-    async with httpx.AsyncClient(verify=verify, **options) as http:  # type: ignore[arg-type]
+    options: dict[str, Any] = {"trust_env": False, "timeout": ANSWER_TIMEOUT_S, "headers": headers}
+    async with httpx.AsyncClient(verify=verify, **options) as http:
         try:
             page = await http.get(f"{url}/")
             facts.page = page.status_code

@@ -79,9 +79,11 @@ async def test_three_lines_of_a_script(server: Server, connect: Connect) -> None
         (True, "yes", {"message": "yes", "value": True}),
     ],
 )
-def test_what_one_call_publishes(value: object, message: str | None, expected: object) -> None:
+def test_what_one_call_publishes(
+    value: object, message: str | None, expected: dict[str, object]
+) -> None:
     """A text is the message; anything else is the value."""
-    assert json.loads(encode("x", value, message)[0]) == {"producer": "x", **expected}  # type: ignore[dict-item]
+    assert json.loads(encode("x", value, message)[0]) == {"producer": "x", **expected}
 
 
 async def test_nan_is_counted_and_said_once(
