@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,10 +12,12 @@ from itertools import islice
 from random import getrandbits
 
 from rtdemo.engine.log import Entry, Log
-from rtdemo.hub.batch import NO_RIGHTS, Audience, Batch, Rights
+from rtdemo.hub.batch import Audience, Batch
+from rtdemo.hub.batch_cache import BatchCache
 from rtdemo.hub.connection import POSITION_UPDATE_ENTRIES, Connection
 from rtdemo.hub.opening import Opening
 from rtdemo.hub.past import NO_PAST, Past
+from rtdemo.hub.restrictions import Restrictions
 from rtdemo.hub.selection import Selection
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.message import Position, parse_position
@@ -23,12 +25,6 @@ from rtdemo.timing.schedule import Clock
 
 CONNECTIONS_PER_TURN = 64
 """Connections that a sweep serves before other tasks of the event loop run."""
-BATCH_ENTRIES = 64
-"""Entries in one batch, and so in one write."""
-BATCH_BYTES = 64 * 1024
-"""Bytes of JSON in one batch, a quarter of the outbox's limit; a batch of one entry may be larger."""
-CACHED_BATCHES = 16
-"""Batches in the cache: when a server stops, many clients resume elsewhere with the same entries."""
 FULL_OUTBOX_RETRY_S = 0.02
 """Seconds until a resuming connection with a full outbox is checked again."""
 
@@ -87,7 +83,7 @@ class Fanout:
         clock: times that.
 
     Attributes:
-        users_by_producer: by a producer's name, the users that its newest restricted entry is for.
+        restrictions: whom restricted entries are for.
     """
 
     def __init__(
@@ -104,8 +100,7 @@ class Fanout:
         self._lags = lags
         self._always = always
         self._groups: dict[Audience, Group] = {}
-        # Key: the offset before the batch. Value: the highest offset that it may have, and the batch.
-        self._batches: OrderedDict[int, tuple[int, Batch]] = OrderedDict()
+        self._batches = BatchCache(log, always)
         # The offset that every live connection has reached, and the one after the current sweep.
         self._swept = self._sweep_end = log.last.offset
         # The current sweep: its entries, None if the log no longer has them; and what is to be served.
@@ -119,31 +114,20 @@ class Fanout:
         self._unverified: dict[Connection, bool] = {}
         # What new connections get before live messages, if they asked for it.
         self._openings: dict[Connection, Opening] = {}
-        # The sets of users that entries are restricted to, and the newest one of each producer's name.
-        self._restrictions: set[frozenset[str]] = set()
-        self.users_by_producer: dict[str, frozenset[str]] = {}
+        self.restrictions = Restrictions()
         self._note_log()
 
     def _note_log(self) -> None:
         """Note whom restricted entries are for, also those that are only the newest of a name."""
         log = self._log
         for entry in [*log.latest, *log.after(log.last.offset - len(log), len(log))]:
-            if self._note_users(entry) and entry.users is not None:
-                self._grant(entry.users)
+            self._note(entry)
 
-    def _note_users(self, entry: Entry) -> bool:
-        """Note whom a restricted entry is for; return whether its set of users is new."""
-        if entry.users is None:
-            return False
-        self.users_by_producer[entry.producer] = entry.users
-        is_new = entry.users not in self._restrictions
-        self._restrictions.add(entry.users)
-        return is_new
-
-    def _rights(self, user: str | None) -> Rights:
-        if user is None or not self._restrictions:
-            return NO_RIGHTS
-        return frozenset(users for users in self._restrictions if user in users)
+    def _note(self, entry: Entry) -> None:
+        """Note whom an entry is for, and let them receive it."""
+        users = self.restrictions.note(entry)
+        if users is not None:
+            self._grant(users)
 
     def _grant(self, users: frozenset[str]) -> None:
         """Let the connections of users receive the entries that are restricted to these users."""
@@ -255,8 +239,8 @@ class Fanout:
     def deliver(self, entries: Sequence[Entry]) -> None:
         """Send the log's new entries: to the first connections now, to the others in later turns."""
         for entry in entries:
-            if entry.users is not None and self._note_users(entry):
-                self._grant(entry.users)
+            if entry.users is not None:
+                self._note(entry)
         if self._unverified:
             self._verify(None)
         if not self._is_sweeping and self._prepare_sweep():
@@ -340,7 +324,7 @@ class Fanout:
         if opening is not None and opening.latest:
             data, messages = opening.part(audience, str(connection.position), self._always)
             return data, messages, connection.offset
-        batch = self._batch_after(connection.offset)
+        batch = self._batches.after(connection.offset)
         is_truncated = opening is not None and opening.is_truncated
         data, messages = (batch.truncated_part if is_truncated else batch.part)(audience)
         return data, messages, batch.last
@@ -379,7 +363,7 @@ class Fanout:
         connection.report_loss(self._log.last, text)
 
     def _enter_group(self, connection: Connection, selection: Selection) -> None:
-        connection.rights = self._rights(connection.client.user)
+        connection.rights = self.restrictions.rights(connection.client.user)
         connection.selection = selection
         group = self._groups.get(connection.audience)
         if group is None:
@@ -410,7 +394,7 @@ class Fanout:
             self.skip_history()
             return False
         is_held = self._log.holds(Position(last.epoch, self._swept))
-        self._batch = self._batch_after(self._swept) if is_held else None
+        self._batch = self._batches.after(self._swept) if is_held else None
         self._sweep_end = self._batch.last if self._batch is not None else last.offset
         # At random, so that no connection waits for another one more often. If sweeps only took turns,
         # so would producers that publish alternately.
@@ -469,29 +453,6 @@ class Fanout:
         else:
             connection.pass_over(self._sweep_end)
             share.group.reported = min(share.group.reported, connection.reported_offset)
-
-    def _batch_after(self, offset: int) -> Batch:
-        """Return the batch of entries after an offset, with at least one entry.
-
-        A batch ends at a multiple of `BATCH_ENTRIES`, unless `BATCH_BYTES` or the log ends it earlier.
-        So clients that resume at different positions soon share batches, which are encoded once.
-        """
-        end = min((offset // BATCH_ENTRIES + 1) * BATCH_ENTRIES, self._log.last.offset)
-        cached = self._batches.get(offset)
-        if cached is not None and cached[0] == end:
-            return cached[1]
-        entries: list[tuple[Entry, bool]] = []
-        size = 0
-        for entry in self._log.after(offset, end - offset):
-            size += len(entry.payload)
-            if entries and size > BATCH_BYTES:
-                break
-            entries.append((entry, self._always(entry.producer)))
-        batch = Batch(entries)
-        self._batches[offset] = end, batch
-        if len(self._batches) > CACHED_BATCHES:
-            self._batches.popitem(last=False)
-        return batch
 
 
 def _exists(position: Position | None, end: Position | None) -> bool:

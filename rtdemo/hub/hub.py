@@ -158,14 +158,14 @@ class Hub:
     def names(self, client: Client) -> KnownNames:
         """Return the names that a client may pick: producers, and names that are published under."""
         few = {*self.plugins.names(client), *self.plugins.replying, *self._names}
-        users = {**self._fanout.users_by_producer, **self.plugins.shared_users}
+        users = {**self._fanout.restrictions.users_by_producer, **self.plugins.shared_users}
         hidden = {name for name, some in users.items() if some is not None and client.user not in some}
         return KnownNames(few - hidden, self.engine.log.producers, hidden)
 
     def users_of(self, name: str) -> frozenset[str] | None:
         """Return the users that receive the shared messages under a name; None for everyone."""
         shared = self.plugins.shared_users
-        return shared[name] if name in shared else self._fanout.users_by_producer.get(name)
+        return shared[name] if name in shared else self._fanout.restrictions.users_by_producer.get(name)
 
     @property
     def published(self) -> list[str]:

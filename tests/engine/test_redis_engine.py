@@ -214,7 +214,7 @@ async def test_server_that_fell_behind_the_log_restarts(join: Make) -> None:
     await eventually(lambda: reader.entries)
     async with paused_reader(reader.engine):
         await writer.publish(*map(str, range(1, 20)))
-    await eventually(lambda: len(reader.entries) == 6)
+    await eventually(lambda: len(reader.entries) == 6 and writer.ids[-1:] == reader.ids[-1:])
     assert reader.restarts == 1
     assert reader.ids[1:] == [str(entry.position) for entry in writer.entries[-5:]]
 
@@ -228,7 +228,7 @@ async def test_server_that_fell_behind_has_the_newest_of_each_producer(join: Mak
     async with paused_reader(reader.engine):
         await writer.engine.publish(drafts("2", producer="slow"))
         await writer.publish(*map(str, range(1, 20)))
-    await eventually(lambda: len(reader.entries) == 7)
+    await eventually(lambda: len(reader.entries) == 7 and writer.ids[-1:] == reader.ids[-1:])
     assert reader.restarts == 1
     for follower in (writer, reader):
         log = follower.engine.log

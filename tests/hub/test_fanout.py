@@ -480,7 +480,10 @@ async def test_users_of_a_message_that_is_only_the_newest_of_its_producer() -> N
     log.restart(Position(log.last.epoch, 20))
     log.set_latest(newest("later", "bob"))
     server.fanout.restarted()
-    assert server.fanout.users_by_producer == {"slow": frozenset({"ann"}), "later": frozenset({"bob"})}
+    assert server.fanout.restrictions.users_by_producer == {
+        "slow": frozenset({"ann"}),
+        "later": frozenset({"bob"}),
+    }
     rights = [receiver.connection and receiver.connection.rights for receiver in (ann, bob)]
     assert rights == [frozenset({frozenset({"ann"})}), frozenset({frozenset({"bob"})})]
 

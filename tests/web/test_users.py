@@ -192,7 +192,7 @@ async def test_new_restriction_reaches_its_users_and_loses_nothing(
         assert got == ["all 0", "zoe 0", "all 1", "zoe 1", "all 2", "zoe 2", "end"]
         assert [m["message"] for m in await until(eve, "end")][1:] == ["all 0", "all 1", "all 2", "end"]
     fanout = Fanout(log, False, lambda _name: False, lambda _remote, _size: 0.0, clock)
-    assert fanout.users_by_producer == {"z": frozenset({"zoe", "2"})}
+    assert fanout.restrictions.users_by_producer == {"z": frozenset({"zoe", "2"})}
 
 
 async def test_users_with_the_same_rights_are_one_group(server: Server, clock: VirtualClock) -> None:

@@ -15,6 +15,7 @@ from rtdemo.lab.token_stream.holding import (
     Reference,
     find_hold,
     find_server_hold,
+    is_gone,
     is_too_short,
 )
 from rtdemo.lab.token_stream.limits import BUFFERS
@@ -82,8 +83,8 @@ def _hold_finding(
     hold: Hold, way: Way, fault: Fault, direct: Way | None, proxies: dict[str, str]
 ) -> Finding:
     code, cause = hold.code, hold.cause
-    other = [figures(way.uncompressed)] if way.uncompressed else []
-    if other and find_hold(other, reference_of(direct)) is None:
+    other = figures(way.uncompressed) if way.uncompressed else None
+    if other is not None and is_gone(hold, other, reference_of(direct)):
         code, cause = HELD_BY_COMPRESSION, "compression"
     pattern = _pattern(hold, way)
     if fault == "unknown":  # a server may send so

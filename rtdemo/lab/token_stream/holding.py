@@ -151,6 +151,15 @@ def _may_be_chance(hold: Hold, held: Sequence[Figures], reference: Reference | N
     return len(clear) <= hold.of_answers / 2
 
 
+def is_gone(hold: Hold, answer: Figures, reference: Reference | None) -> bool:
+    """Return whether an answer that was asked for otherwise, such as without compression, lacks a hold.
+
+    One answer with bursts that have no pattern may show a busy machine: it lacks any other hold.
+    """
+    found = find_hold([answer], reference)
+    return found is None or (found.code in _MAY_BE_CHANCE and found.code != hold.code)
+
+
 def find_server_hold(answers: Sequence[Figures]) -> Hold | None:
     """Return how a server itself holds tokens back, where that is certain; None where it is not.
 

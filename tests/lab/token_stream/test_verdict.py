@@ -98,6 +98,13 @@ def test_one_cause_over_both_versions_is_one_finding() -> None:
     ]
 
 
+def in_bursts(sent: list[tuple[float, bytes]]) -> list[tuple[float, bytes]]:
+    """Return how 200 tokens arrive where a busy machine reads them, in bursts without a pattern."""
+    ends = list(accumulate((3, 20, 5, 28, 2, 18, 9, 40, 4, 30, 12, 25, 5)))
+    bursts = [sent[start:end] for start, end in pairwise([0, *ends])]
+    return [(burst[-1][0], b"".join(data for _, data in burst)) for burst in bursts]
+
+
 def compressed(uncompressed: list[tuple[float, bytes]]) -> Way:
     """Return a way with compressed answers that arrive at the end, and one without compression."""
     made = way("url", recording(held_to_end(SENT), headers=[EVENT_STREAM]))
@@ -115,6 +122,13 @@ def test_compression_is_the_cause_if_tokens_pass_without() -> None:
     assert "without compression (gzip) they are held back too" in finding.details[0]
 
 
+def test_compression_is_the_cause_also_where_a_busy_machine_reads_in_bursts() -> None:
+    """One answer was asked for without compression; its bursts have no pattern."""
+    assert concluded(compressed(in_bursts(SENT))).code == "tokens-held-by-compression"
+    buffered = concluded(compressed(through_buffer(SENT, 4096)))
+    assert "they are held back too" in buffered.details[0]
+
+
 def test_late_first_token_is_a_warning() -> None:
     late = [(at + 0.8, data) for at, data in SENT]
     finding = concluded(way("url", recording(late)))
@@ -124,9 +138,7 @@ def test_late_first_token_is_a_warning() -> None:
 
 def test_bursts_without_a_pattern_on_a_busy_machine_are_not_judged() -> None:
     """They may be its own. A pattern is not."""
-    ends = list(accumulate((3, 20, 5, 28, 2, 18, 9, 40, 4, 30, 12, 25, 5)))
-    bursts = [SENT[start:end] for start, end in pairwise([0, *ends])]
-    url = way("url", recording([(burst[-1][0], b"".join(d for _, d in burst)) for burst in bursts]))
+    url = way("url", recording(in_bursts(SENT)))
     buffered = way("url", recording(through_buffer(SENT, 4096)))
     assert concluded(url).code == "tokens-bunched"
     assert conclude([url], DIRECT, is_busy=True).findings[0].code == "machine-busy"
