@@ -8,7 +8,15 @@ import re
 import time
 
 from tests.faults.attack import Figures
-from tests.faults.peers import connected, limit_send_buffer, rest, status, streams, try_to_send
+from tests.faults.peers import (
+    connected,
+    limit_send_buffer,
+    rest,
+    status,
+    streams,
+    try_to_send,
+    until_read,
+)
 from tests.faults.target import MIB, Setup, Target
 from tests.raw_client import RawClient
 
@@ -53,7 +61,7 @@ async def _until_closed(target: Target, ports: set[int]) -> Figures:
     start = last_seen = time.monotonic()
     seen: set[int] = set()
     while (now := time.monotonic()) < start + WRITE_TIMEOUT_S + MARGIN_S:
-        present = ports & target.peers()
+        present = ports & target.peers().keys()
         seen |= present
         if present:
             last_seen = now
@@ -116,6 +124,7 @@ async def _junk(target: Target, head: bytes) -> int:
     reading = asyncio.ensure_future(rest(peer, JUNK_S))
     while time.monotonic() < end and await try_to_send(peer, data, 1):
         sent += len(data)
+        await until_read(target, peer, end)
     peer.leave(by_reset=True)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)

@@ -10,7 +10,15 @@ from contextlib import suppress
 
 from tests.faults.attack import Figures
 from tests.faults.bystander import delay_added
-from tests.faults.peers import limit_send_buffer, open_stream, reading, repeat, streams, try_to_send
+from tests.faults.peers import (
+    limit_send_buffer,
+    open_stream,
+    reading,
+    repeat,
+    streams,
+    try_to_send,
+    until_read,
+)
 from tests.faults.target import MIB, Setup, Target
 from tests.raw_client import PING, TEXT, RawClient, frame
 
@@ -143,10 +151,11 @@ async def bytes_on_a_stream(setup: Setup) -> Figures:
         limit_send_buffer(peer)
         sent = 0
         cpu = target.cpu_seconds()
-        start = time.monotonic()
+        end = time.monotonic() + setup.seconds(3)
         async with reading([peer]) as cut:
-            while time.monotonic() < start + setup.seconds(3) and not cut:
+            while time.monotonic() < end and not cut:
                 if not await try_to_send(peer, JUNK, 1):
                     break
                 sent += len(JUNK)
+                await until_read(target, peer, end)
         return {"swallowed": sent / MIB, "CPU": target.cpu_seconds() - cpu}

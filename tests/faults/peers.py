@@ -13,6 +13,8 @@ from tests.raw_client import RawClient, request
 
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 5.0
 SEND_BUFFER_BYTES = 16 * 1024
+UNREAD_BYTES = 256 * 1024
+"""Bytes with the server's kernel at which an attacker waits."""
 BODY_TIMEOUT_S = 0.2
 """Time for a short body after its head; there may be none."""
 _RECEIVE_BUFFER = (socket.SOL_SOCKET, socket.SO_RCVBUF)
@@ -105,6 +107,19 @@ async def try_to_send(peer: RawClient, data: bytes, seconds: float = ANSWER_TIME
 def limit_send_buffer(peer: RawClient) -> None:
     """Let the kernel keep few bytes that the server has not taken: they count as swallowed."""
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+
+
+async def until_read(target: Target, peer: RawClient, end: float) -> None:
+    """Wait until the server has read most of what it got from a client, or has closed.
+
+    A busy machine runs it seldom, and the kernel takes more and more meanwhile.
+
+    Arguments:
+        end: time.monotonic() at which to wait no longer.
+    """
+    port = peer.socket.getsockname()[1]
+    while time.monotonic() < end and target.peers().get(port, 0) > UNREAD_BYTES:
+        await asyncio.sleep(0.01)
 
 
 async def is_open(peer: RawClient) -> bool:

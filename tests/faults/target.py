@@ -18,8 +18,8 @@ from tests.cluster.scenarios import children
 START_TIMEOUT_S, STOP_TIMEOUT_S = 20.0, 10.0
 LONG_S = 300.0
 """Duration of a flood with `--long`."""
-INODE = 9
-"""Field of /proc/net/tcp."""
+QUEUES, INODE = 4, 9
+"""Fields of /proc/net/tcp."""
 MIB = 1024 * 1024
 WITHOUT_UVLOOP = (
     "import runpy, sys; sys.modules['uvloop'] = None; runpy.run_module('rtdemo', None, '__main__', True)"
@@ -86,18 +86,18 @@ class Target:
                     kib += int(rest.split()[0])
         return kib / 1024
 
-    def peers(self) -> set[int]:
-        """Return the ports of the clients whose connections it has open.
+    def peers(self) -> dict[int, int]:
+        """Return the connections that it has open: the client's port, and bytes that it has not read.
 
         A client with a full receive buffer does not hear that the server has closed.
         """
-        found = set()
+        found = {}
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
             here, there = (int(address.rpartition(":")[2], 16) for address in fields[1:3])
             # A socket without an inode has no process any more: proc(5).
             if here == self.port and fields[INODE] != "0":
-                found.add(there)
+                found[there] = int(fields[QUEUES].rpartition(":")[2], 16)
         return found
 
     def log_text(self) -> str:
