@@ -5,23 +5,28 @@
 #
 # A build that must be repeatable names the base image by its digest:
 #   docker build --build-arg PYTHON_IMAGE=python:3.11-slim@sha256:... -t rtdemo .
-# A smaller image has python:3.11-alpine as its base: each step runs there too.
+# A smaller image has python:3.11-alpine as its base: each step is for it too, and each package has a wheel.
 ARG PYTHON_IMAGE=python:3.11-slim
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
+# Neither base image has `strip`.
+RUN if command -v apk; then apk add --no-cache binutils; \
+    else apt-get update && apt-get install --yes --no-install-recommends binutils; fi
 # The base image's pip installs into the environment, so that the environment needs none of its own.
 RUN python -m venv --without-pip /opt/rtdemo
 # First the requirements: a change of the code alone does not install them again.
 COPY requirements.txt ./
-# Wheels only, because the base image has no compiler.
-RUN pip --python /opt/rtdemo/bin/python install --require-hashes --only-binary :all: -r requirements.txt
+# Wheels only, because the base image has no compiler. Without bytecode and symbols for debuggers the image has
+# 24 MB beyond its base, instead of 63. A start without bytecode takes half a second more of CPU time.
+RUN pip --python /opt/rtdemo/bin/python install --no-compile --require-hashes --only-binary :all: -r requirements.txt \
+    && find /opt/rtdemo -name '*.so' -exec strip --strip-debug {} +
 COPY pyproject.toml setup.cfg README.md LICENSE ./
 COPY rtdemo rtdemo
 COPY plugins plugins
 COPY templates templates
-RUN pip --python /opt/rtdemo/bin/python install --no-deps --no-build-isolation . \
+RUN pip --python /opt/rtdemo/bin/python install --no-compile --no-deps --no-build-isolation . \
     && pip --python /opt/rtdemo/bin/python uninstall --yes setuptools
 
 FROM ${PYTHON_IMAGE}

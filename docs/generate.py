@@ -50,9 +50,9 @@ flag also has its opposite, such as `--no-single-site`.
 METRICS_HEAD = """# Metrics
 
 `GET /metrics` answers in the Prometheus text format, for all workers together.
-[deploy/grafana.json](../deploy/grafana.json) is a dashboard for them. `/metrics` needs the admin token
-(`Authorization: Bearer`), except from [local users](deploy.md#who-is-a-local-user) or with
-`--public-stats`.
+A [dashboard](../deploy/monitoring/grafana/rtdemo.json) for Grafana shows them. `/metrics` needs the
+admin token (`Authorization: Bearer`), except from [local users](deploy.md#who-is-a-local-user) or
+with `--public-stats`.
 
 ```console
 $ curl localhost:3000/metrics

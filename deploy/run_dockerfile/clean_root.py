@@ -6,11 +6,14 @@ root may use, and only on Linux.
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -34,6 +37,8 @@ PROGRAMS = {
     "ip": "iproute2",
 }
 """Programs of this machine that a run needs, and the Debian packages that have them."""
+GZIP_LEVEL = 6
+"""The default of gzip, with which Docker compresses layers."""
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 _BORROWED = ("etc/resolv.conf", CERTIFICATES)
 
@@ -101,11 +106,26 @@ class Root:
         """Return where an absolute path of this root lies on this machine."""
         return self.folder / path.lstrip("/")
 
-    def size_mb(self) -> float:
-        """Return the size of the root's files, in millions of bytes."""
-        command = ["du", "--summarize", "--block-size=1", str(self.folder)]
-        shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return int(shown.split()[0]) / 1e6
+    def layer_mb(self, base: Path) -> tuple[float, float]:
+        """Return how large a layer with the files that another root lacks is.
+
+        Arguments:
+            base: folder of the other root.
+
+        Returns:
+            Millions of bytes: of the files, and of the layer as registries keep it, compressed.
+        """
+        paths = [path for path in sorted(self.folder.rglob("*")) if self._is_new(path, base)]
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for path in paths:
+                tar.add(path, path.relative_to(self.folder), recursive=False)
+        size = sum(path.lstat().st_size for path in paths if not path.is_dir())
+        return size / 1e6, len(gzip.compress(archive.getbuffer(), GZIP_LEVEL)) / 1e6
+
+    def _is_new(self, path: Path, base: Path) -> bool:
+        other = base / path.relative_to(self.folder)
+        return not other.is_symlink() and not other.exists()
 
     def ids(self, user: str) -> tuple[int, int]:
         """Return the user and group numbers of a USER: `10001:10001`, `10001`, a name, or nothing."""

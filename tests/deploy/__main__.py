@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import subprocess
 import sys
 import tempfile
@@ -27,23 +26,6 @@ from tests.deploy.rolling_update import roll
 IDLE_S = 70
 """Silence in which doctor looks for a cut: longer than each configuration's limits."""
 Part = Callable[[Path], Awaitable[list[str]]]
-KNOWN = re.compile(r"apache websocket: (\d+) failed_attempts")
-"""Apache sends no WebSocket handshake to another server: docs/deploy.md says so."""
-
-
-def unexpected(faults: list[str], clients: int) -> list[str]:
-    """Return the faults of a rolling update without the one that is known.
-
-    Arguments:
-        faults: as `RollingUpdate` has them.
-        clients: of both transports. Each WebSocket may be refused once: the health check finds within a
-            second that a server stops.
-    """
-    return [
-        fault
-        for fault in faults
-        if not ((found := KNOWN.fullmatch(fault)) and int(found[1]) <= clients // 2)
-    ]
 
 
 async def _rolling(proxy: str, clients: int, folder: Path) -> list[str]:
@@ -53,7 +35,7 @@ async def _rolling(proxy: str, clients: int, folder: Path) -> list[str]:
             f"     {name}: {report.clients} clients, {report.connections} connections,"
             f" {report.received} messages, {report.failed_attempts} refused"
         )
-    return unexpected(done.faults, clients)
+    return done.faults
 
 
 async def _in_thread(check: Callable[[], list[str]], folder: Path) -> list[str]:

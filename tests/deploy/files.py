@@ -15,6 +15,7 @@ import yaml
 from deploy.run_dockerfile.dockerfile import ImageConfig, Stage, image_config, parse
 
 ROOT = Path(__file__).parents[2]
+DASHBOARD = ROOT / "deploy/monitoring/grafana/rtdemo.json"
 
 
 def dockerfile() -> str:

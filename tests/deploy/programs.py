@@ -16,7 +16,7 @@ import httpx
 import yaml
 
 from tests.cluster.process import Process, rtdemo
-from tests.deploy.files import ROOT
+from tests.deploy.files import DASHBOARD, ROOT
 from tests.matrix.proxies.proxy import PYPI_FOLDER
 from tests.redis_server import free_port
 from tests.system_packages import PROMETHEUS, PROMTOOL, require
@@ -116,7 +116,7 @@ async def _faults(http: httpx.AsyncClient) -> list[str]:
 
 
 def _queries() -> Iterator[str]:
-    dashboard: dict[str, Any] = json.loads((ROOT / "deploy/grafana.json").read_text())
+    dashboard: dict[str, Any] = json.loads(DASHBOARD.read_text())
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
             yield target["expr"].replace("$__rate_interval", "1m")

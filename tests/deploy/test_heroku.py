@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.deploy.files import ROOT, served_variables
@@ -34,3 +35,17 @@ def test_formation_is_that_of_the_procfile() -> None:
     """Each type of process has a command."""
     commands = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
     assert app()["formation"].keys() == commands.keys()
+
+
+def test_commands_of_the_documentation_do_what_app_json_does() -> None:
+    """`heroku create` does not read app.json, and would find package.json, and take Node."""
+    text = (ROOT / "docs/deploy.md").read_text()
+    (buildpack,) = app()["buildpacks"]
+    assert f"$ heroku create --buildpack {buildpack['url']}\n" in text
+    settings = re.findall(r"(?m)^\$ heroku config:set (\w+)=(.*)$", text)
+    # The Procfile has the same number of proxies.
+    assert dict(settings) == {
+        name: variable.get("value", "$(openssl rand -hex 16)")
+        for name, variable in app()["env"].items()
+        if name != "RTDEMO_TRUSTED_PROXIES"
+    }

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.conftest import Start
-from tests.deploy.files import ROOT, compose
+from tests.deploy.files import DASHBOARD, ROOT, compose
 
 MONITORING = ROOT / "deploy/monitoring"
 
@@ -102,11 +102,13 @@ def test_grafana_has_the_dashboard_and_its_source() -> None:
     """The provider reads the folder with the dashboard; the source is the service by its port."""
     files = mounted("grafana")
     (provider,) = loaded("grafana/dashboards.yml")["providers"]
-    assert files[f"{provider['options']['path']}/rtdemo.json"] == "./deploy/grafana.json"
+    assert (
+        files[f"{provider['options']['path']}/rtdemo.json"] == "./deploy/monitoring/grafana/rtdemo.json"
+    )
     home = compose()["services"]["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert home in files
     (source,) = loaded("grafana/datasource.yml")["datasources"]
     assert source["url"] == "http://prometheus:9090"
-    dashboard = json.loads((ROOT / "deploy/grafana.json").read_text())
+    dashboard = json.loads(DASHBOARD.read_text())
     types = {panel["datasource"]["type"] for panel in dashboard["panels"]}
     assert types == {source["type"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -113,14 +114,30 @@ def test_without_dockerignore_everything_is_in_the_context(tmp_path: Path) -> No
 def test_image_that_grew_too_much_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the steps add to the base has a bound; the base itself does not count."""
     base, image = tmp_path / "base", tmp_path / "image"
-    for folder, size in ((base, 500_000), (image, 700_000)):
+    for folder in (base, image):
         folder.mkdir()
-        (folder / "file").write_bytes(b"x" * size)
-    monkeypatch.setattr(program, "MAX_ADDED_MB", 0.3)
+        (folder / "of_the_base").write_bytes(b"x" * 500_000)
+    (image / "opt").mkdir()
+    (image / "opt/added").write_bytes(b"x" * 200_000)
+    monkeypatch.setattr(program, "MAX_ADDED_MB", 0.2)
     program._inspect(Root(image), ImageConfig(), base)
     monkeypatch.setattr(program, "MAX_ADDED_MB", 0.1)
     with pytest.raises(StepError, match=r"the steps add 0\.2 MB, more than 0\.1 MB"):
         program._inspect(Root(image), ImageConfig(), base)
+
+
+def test_layer_has_what_the_base_lacks_and_is_compressed(tmp_path: Path) -> None:
+    """A link counts as a link: an environment has some to programs of the base."""
+    base, image = tmp_path / "base", tmp_path / "image"
+    for folder in (base, image):
+        folder.mkdir()
+        (folder / "program").write_bytes(os.urandom(100_000))
+    (image / "link").symlink_to("program")
+    (image / "noise").write_bytes(os.urandom(100_000))
+    (image / "zeros").write_bytes(bytes(100_000))
+    size_mb, compressed_mb = Root(image).layer_mb(base)
+    assert size_mb == pytest.approx(0.2, rel=0.01)
+    assert compressed_mb == pytest.approx(0.1, rel=0.05)
 
 
 def test_without_root_one_line_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:

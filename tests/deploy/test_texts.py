@@ -1,4 +1,4 @@
-"""What docs/security.md and deploy/README.md name exists: files, flags, variables, figures."""
+"""What the texts about deploying name exists: files, flags, variables."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ import pytest
 
 from tests.deploy.files import ROOT, compose, served_flags, served_variables
 
-TEXTS = ("docs/security.md", "deploy/README.md")
+TEXTS = ("docs/security.md", "docs/deploy.md", "deploy/README.md")
 OTHER_FLAGS = {
     # of docker and docker compose
-    *(
-        "--build",
-        "--build-arg",
-        "--cap-drop",
-        "--profile",
-        "--read-only",
-        "--rm",
-        "--security-opt",
-        "--tmpfs",
-    ),
+    *("--build", "--build-arg", "--cap-drop", "--profile", "--read-only", "--rm", "--security-opt"),
+    "--tmpfs",
+    # of heroku, kubectl, systemctl and Caddy
+    *("--buildpack", "--config", "--from-literal", "--now", "--replicas"),
+    # of `rtdemo publish` and tests.deploy.rolling_update
+    *("--clients", "--proxy", "--to"),
 }
 
 
@@ -35,14 +31,14 @@ def test_linked_file_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_flag_and_variable_exist(name: str) -> None:
-    """Every flag and variable is one of `rtdemo serve`, or of docker."""
+    """Every flag and variable is one of `rtdemo serve`, or of a program that is named above."""
     text = (ROOT / name).read_text()
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert flags <= served_flags() | OTHER_FLAGS
     assert set(re.findall(r"\bRTDEMO_[A-Z_]+\b", text)) <= served_variables().keys()
 
 
-@pytest.mark.parametrize("name", ["docs/deploy.md", *TEXTS])
+@pytest.mark.parametrize("name", TEXTS)
 def test_no_token_can_be_copied(name: str) -> None:
     """A token in a text would be that of everyone who copies the line: each block makes its own."""
     text = (ROOT / name).read_text()
@@ -51,10 +47,10 @@ def test_no_token_can_be_copied(name: str) -> None:
 
 
 def test_variables_of_compose_are_those_that_its_text_lists() -> None:
-    """deploy/README.md names each variable that compose.yaml takes from outside."""
+    """docs/deploy.md names each variable that compose.yaml takes from outside."""
     taken = set(re.findall(r"\$\{(\w+):-", (ROOT / "compose.yaml").read_text()))
     assert taken == {"PORT", *compose()["services"]["server"]["environment"]}
-    text = (ROOT / "deploy/README.md").read_text()
+    text = (ROOT / "docs/deploy.md").read_text()
     assert [name for name in taken if f"`{name}`" not in text] == []
 
 

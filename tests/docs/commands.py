@@ -7,6 +7,7 @@ import functools
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 
 from tests.docs.markdown import DOCUMENTS, ROOT, Sample, blocks
 
@@ -36,7 +37,7 @@ def words(command: str) -> tuple[dict[str, str], list[str]]:
     """Split a command into the variables before it and its words."""
     # What `$(...)` prints is one word.
     parts = shlex.split(re.sub(r"\$\([^)]*\)", "printed", command))
-    given = [part for part in parts if re.match(r"[A-Z_]+=", part)]
+    given = list(takewhile(re.compile(r"[A-Z_]+=").match, parts))
     return dict(part.split("=", 1) for part in given), parts[len(given) :]
 
 

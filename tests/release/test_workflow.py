@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -44,6 +45,17 @@ def test_it_runs_the_script_of_ci_on_each_python() -> None:
     assert project["requires-python"] == f">={PYTHONS[0]}"
     named = {line.rpartition(" ")[2] for line in project["classifiers"] if ":: Python :: 3." in line}
     assert named == set(PYTHONS)
+
+
+def test_it_runs_what_a_release_needs() -> None:
+    """On the oldest Python, each target of the Makefile in a step of its own, beside the tests."""
+    job = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]["release"]
+    assert "needs" not in job
+    assert job["container"] == f"python:{PYTHONS[0]}-bookworm"
+    targets = {step["run"].removeprefix("make ") for step in job["steps"] if "run" in step}
+    assert targets == {"site", "dist", "api-check"}
+    rules = (ROOT / "Makefile").read_text("utf-8")
+    assert all(re.search(rf"^{target}:", rules, re.MULTILINE) for target in targets)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.name)
