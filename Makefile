@@ -84,8 +84,8 @@ api-check: .venv/api.stamp
 	@exec $(BIN)/python -m tests.web.specification $(ARGS)
 
 # In dist/: the sdist and the wheel, checked, installed and started in an environment of their own; and the
-# npm package of the client.
-dist: .venv/publish.stamp
+# npm package of the client, with its types.
+dist: .venv/publish.stamp node_modules/check.stamp
 	@exec $(BIN)/python -m tests.release
 
 # The documentation as a site in build/site, without a dead link.

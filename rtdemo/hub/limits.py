@@ -37,7 +37,7 @@ MIN_PUBLICATION_BURST = 100.0
 FULL_RETRY_S = 5.0
 """Seconds after which a client may try again where a number of connections is the limit."""
 LOG_PERIOD_S = 60.0
-"""Seconds between two log lines about one limit."""
+"""Seconds between two log lines about one limit, or about refused origins."""
 
 _PROXY = "if that is your proxy, set --trusted-proxies"
 _TRUSTED_PROXY = "if that is your proxy, let it set X-Forwarded-For or Forwarded, and drop the other"
@@ -281,10 +281,8 @@ class Limits:
         self._report(limit, address)
 
     def _report(self, limit: str, address: str) -> None:
-        now = self._time()
-        if now - self._logged_at.get(limit, -math.inf) < LOG_PERIOD_S:
+        if not self._may_log(limit):
             return
-        self._logged_at[limit] = now
         if address:
             proxy = _PROXY if self._exempts_loopback else _TRUSTED_PROXY
             log.warning("%s: %s is over the limit; %s", SETTINGS[limit].flag, address, proxy)
@@ -292,6 +290,23 @@ class Limits:
             log.warning(
                 "%s: over the limit, %d times so far", SETTINGS[limit].flag, self._refused[limit]
             )
+
+    def report_origin(self, origin: str) -> None:
+        """Log that a page is refused for its origin: its browser does not show the reason.
+
+        Arguments:
+            origin: as the browser sent it.
+        """
+        if self._may_log("allow_origin"):
+            log.warning("a page of origin %r is refused; if it is yours, set --allow-origin", origin)
+
+    def _may_log(self, subject: str) -> bool:
+        """Return whether the last line about a setting was a minute ago, and note one."""
+        now = self._time()
+        if now - self._logged_at.get(subject, -math.inf) < LOG_PERIOD_S:
+            return False
+        self._logged_at[subject] = now
+        return True
 
 
 def _bucket(rate: float, burst_s: float) -> TokenBucket:

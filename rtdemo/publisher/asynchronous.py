@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from types import TracebackType
 
 from rtdemo.publisher import publication, server_address
 from rtdemo.publisher.sender import Sender
@@ -43,12 +42,7 @@ class AsyncPublisher:
     async def __aenter__(self) -> AsyncPublisher:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def publish(self, producer: str, value: object, message: str | None = None) -> str:

@@ -23,6 +23,8 @@ RETRY_SOON = {"Retry-After": "2"}
 TICKET = "ticket"
 """Parameter of the query with a login ticket. Plugins do not see it."""
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
+_MAX_ORIGIN_CHARACTERS = 200
+"""Characters of a refused origin that are shown."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -119,6 +121,8 @@ def check_origin(request: web.Request) -> None:
     Browsers send `Origin` with each WebSocket handshake and each POST (RFC 6454, RFC 6455 section
     10.2). A request without it is not from a browser, and has no user to protect.
 
+    The log names a refused origin once a minute.
+
     Raises:
         Refused: 403 with the setting that allows the origin.
     """
@@ -126,7 +130,9 @@ def check_origin(request: web.Request) -> None:
     if origin is None or origin in request.app[SETTINGS].allow_origin:
         return
     if not _is_own(origin, request):
-        raise Refused(403, f"origin {origin[:200]!r} may not connect; allow it with --allow-origin")
+        shown = origin[:_MAX_ORIGIN_CHARACTERS]
+        request.app[HUB].limits.report_origin(shown)
+        raise Refused(403, f"origin {shown!r} may not connect; allow it with --allow-origin")
 
 
 def _is_own(given: str, request: web.Request) -> bool:

@@ -2,7 +2,7 @@
 
 The sdist, the wheel made from it, and the npm package of the client are left in dist/. The first two are
 checked, and the wheel is installed into an environment of its own, started in an empty folder, and asked
-for its health.
+for its health. A program in TypeScript is compiled with the npm package.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.release.contents import (
     wheel_names,
     wheel_problems,
 )
-from tests.release.npm import pack
+from tests.release.npm import check_types, declare, pack
 
 DIST = ROOT / "dist"
 TWINE = ROOT / ".venv" / "publish" / "bin" / "twine"
@@ -131,9 +131,12 @@ def main() -> None:
             script = re.search(r"static/\w+/joined\.js", page)
             assert script is not None
             assert ask(f"{url}{script[0]}")
-        package = Path(temporary) / "npm"
+        package, program = Path(temporary) / "npm", Path(temporary) / "program"
         package.mkdir()
+        program.mkdir()
+        declare(package)
         client = pack(package, DIST)
+        check_types(client, program)
     for archive in (sdist, wheel, client):
         print(f"{archive.relative_to(ROOT)}  {archive.stat().st_size / 1000:,.0f} KB")
     print(f"{version}: built, checked, installed and started")

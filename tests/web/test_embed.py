@@ -8,6 +8,7 @@ import pytest
 from rtdemo.errors import SettingError
 from rtdemo.server.server import Server
 from rtdemo.settings.settings import load
+from rtdemo.testing import VirtualClock
 from tests.conftest import Start
 
 POLICY, RESOURCE_POLICY = "Content-Security-Policy", "Cross-Origin-Resource-Policy"
@@ -126,3 +127,18 @@ async def test_question_without_an_origin_is_no_preflight(server: Server) -> Non
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         answer = await http.options("/api/ticket")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+
+async def test_refused_origin_is_logged_once_a_minute(
+    start: Start, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where only the browser hides the answer. The line names the origin and the flag."""
+    server = await start(allow_origin=(FRIEND,))
+    await get(server, "/healthz", Origin=FRIEND)
+    assert caplog.messages == []
+    for seconds in (0, 59, 1):
+        clock.advance(seconds)
+        await get(server, "/healthz", Origin=STRANGER)
+    await ask(server, "/api/ticket", STRANGER)
+    line = f"a page of origin {STRANGER!r} is refused; if it is yours, set --allow-origin"
+    assert caplog.messages == [line, line]
