@@ -173,7 +173,7 @@ async def test_wrong_token_is_said_once(start: Start, caplog: pytest.LogCaptureF
     publisher = BackgroundPublisher(server.web_url, "wrong", size=10)
     for number in range(30):
         publisher.put(*encode("x", number))
-    await eventually(lambda: "answered 401: send the publish token" in caplog.text)
+    await eventually(lambda: "answered 401: this is not the publish token" in caplog.text)
     counts = await flushed(publisher, 1.0)
     assert counts.accepted == 0
     assert counts.dropped + counts.waiting == 30

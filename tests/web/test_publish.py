@@ -81,11 +81,17 @@ async def test_permission_to_publish(start: Start) -> None:
     """Without a token only this machine may publish, and no foreign page; with one, its holder may."""
     server = await start()
     assert (await post(server)).status_code == 200
-    assert (await post(server, X_Forwarded_For="10.0.0.1")).status_code == 403
+    strange = await post(server, X_Forwarded_For="10.0.0.1")
+    assert strange.status_code == 403
+    assert "start the server with --publish-token, and send that token" in strange.text
     assert (await post(server, Origin="https://evil.example")).status_code == 403
     guarded = await start(publish_token="s3cret")
-    assert (await post(guarded)).status_code == 401
-    assert (await post(guarded, Authorization="Bearer no")).status_code == 401
+    missing, wrong = await post(guarded), await post(guarded, Authorization="Bearer no")
+    assert (missing.status_code, wrong.status_code) == (401, 401)
+    assert "send the publish token as Authorization: Bearer" in missing.text
+    assert missing.headers["WWW-Authenticate"] == "Bearer"
+    assert "this is not the publish token" in wrong.text
+    assert wrong.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
     right = await post(guarded, Authorization="Bearer s3cret", X_Forwarded_For="10.0.0.1")
     assert right.status_code == 200
 
