@@ -34,6 +34,9 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+_ADDRESSES = "http://host:port for rtdemo, ws://... for a WebSocket, http://host/path for a stream"
+"""Addresses that clients of streams take."""
+
 
 class RtdemoError(Exception):
     """Base of the errors that end a command.
@@ -138,16 +141,19 @@ class AddressError(RtdemoError):
     Attributes:
         given: the argument.
         problem: what is wrong with it.
+        examples: addresses that are allowed, as the end of a sentence.
+        variable: the environment variable that it came from; empty for none.
     """
 
     exit_code = 2
 
-    def __init__(self, given: str, problem: str) -> None:
+    def __init__(self, given: str, problem: str, examples: str = _ADDRESSES, variable: str = "") -> None:
         self.given, self.problem = given, problem
+        self.examples, self.variable = examples, variable
 
     def __str__(self) -> str:
-        examples = "http://host:port for rtdemo, ws://... for a WebSocket, http://host/path for a stream"
-        return f"{self.given[:200]!r} {self.problem}; give {examples}"
+        source = f"{self.variable}: " if self.variable else ""
+        return f"{source}{self.given[:200]!r} {self.problem}; give {self.examples}"
 
 
 class ServerError(RtdemoError):
@@ -346,6 +352,29 @@ def network_reason(error: BaseException) -> str:
         if number:
             return os.strerror(number).lower()
     return one_line(error)
+
+
+MAX_WORDS_CHARACTERS = 300
+"""Of a server's answer, in an error."""
+
+
+def answered(status: int, body: str) -> str:
+    """Return what a server has answered, such as `answered 503: the log is unavailable`.
+
+    Arguments:
+        status: of the answer.
+        body: its text, or the beginning of it.
+    """
+    if words := words_of(body):
+        return f"answered {status}: {words}"
+    return f"answered {status}" + (" with a web page" if body.strip() else "")
+
+
+def words_of(body: str) -> str:
+    """Return the text of an answer as one line; empty for HTML or XML, which no terminal should show."""
+    if body.lstrip().startswith("<"):
+        return ""
+    return printable(" ".join(body.split())[:MAX_WORDS_CHARACTERS])
 
 
 def printable(text: str) -> str:

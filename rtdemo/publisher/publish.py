@@ -33,10 +33,15 @@ class Publishers:
         Arguments:
             url: of the server; None for that of the environment.
             token: publish token; None for that of the environment.
+
+        Raises:
+            AddressError: if this is not the address of a server.
+            PublishError: if no header can have the token.
         """
         server = server_address.url_of(url), server_address.token_of(token)
         found = self._by_server.get(server)
         if found is None:
+            server_address.checked_url_of(url)
             with self._lock:
                 found = self._by_server.setdefault(server, BackgroundPublisher(*server))
             _flush_at_end_of_child()
@@ -84,7 +89,8 @@ def publish(
         TypeError: if JSON cannot hold the value.
         RecursionError: if it is nested too deeply, or contains itself.
         UnicodeEncodeError: if a text has a lone surrogate.
-        PublishError: if `url`, or RTDEMO_URL, is not the URL of a server.
+        AddressError: if `url`, or RTDEMO_URL, is not the address of a server.
+        PublishError: if no header can have the token.
     """
     payload, nulls = publication.encode(producer, value, message)
     if url is None and this_process.put(payload, nulls):
