@@ -56,7 +56,7 @@ class SettingError(RtdemoError):
         variable: its environment variable.
         value: the value, without the password if it is a URL.
         allowed: the allowed values, as the end of a sentence.
-        source: where the value came from, such as `--port` or `the environment`.
+        source: where the value came from, such as `--port` or `the environment`; empty if unknown.
     """
 
     exit_code = 2
@@ -67,7 +67,8 @@ class SettingError(RtdemoError):
 
     def __str__(self) -> str:
         names = f"{self.flag} (environment: {self.variable})"
-        return f"{names}: {self.value!r} from {self.source} is not allowed; give {self.allowed}"
+        source = f" from {self.source}" if self.source else ""
+        return f"{names}: {self.value!r}{source} is not allowed; give {self.allowed}"
 
 
 class DotenvError(RtdemoError):
