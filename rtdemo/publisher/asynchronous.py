@@ -58,7 +58,7 @@ class AsyncPublisher:
             message: text for people; None for that of the value.
 
         Raises:
-            TypeError: if JSON cannot hold the value.
+            TypeError: if JSON cannot hold the value, or the name is no text.
             RecursionError: if it is nested too deeply, or contains itself.
             UnicodeEncodeError: if a text has a lone surrogate.
             PublishError: if the server does not take the message, or the publisher is closed before.

@@ -86,7 +86,7 @@ def publish(
         token: publish token of the server; by default that in RTDEMO_PUBLISH_TOKEN.
 
     Raises:
-        TypeError: if JSON cannot hold the value.
+        TypeError: if JSON cannot hold the value, or the name is no text.
         RecursionError: if it is nested too deeply, or contains itself.
         UnicodeEncodeError: if a text has a lone surrogate.
         AddressError: if `url`, or RTDEMO_URL, is not the address of a server.

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+import rtdemo
 from rtdemo.publisher.background import BackgroundPublisher
 from rtdemo.publisher.publication import encode
 from rtdemo.publisher.waiting import MAX_BATCH, PublishCounts, Waiting
@@ -103,6 +104,13 @@ def test_value_that_json_cannot_hold_is_an_error_of_the_caller() -> None:
     """It is raised at the call, where the mistake is."""
     with pytest.raises(TypeError, match="a value of type object"):
         encode("x", object())
+
+
+@pytest.mark.parametrize("name", [1, 0.5, None, b"loss"])
+def test_name_that_is_no_text_is_an_error_of_the_caller(name: Any) -> None:
+    """Such as swapped arguments: the error says which one is the name."""
+    with pytest.raises(TypeError, match=f"text such as 'loss', not {type(name).__name__}; then"):
+        rtdemo.publish(name, "loss")
 
 
 async def test_many_threads_at_once(server: Server) -> None:
@@ -272,8 +280,6 @@ async def test_thread_of_a_plugin_publishes_in_its_own_server(
     start: Start, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without HTTP, in order; what has a reserved name is refused, logged once, and costs no other."""
-    import rtdemo
-
     server = await start()
     peer = await connect(server, "websocket")
 
