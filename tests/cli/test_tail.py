@@ -163,7 +163,10 @@ async def test_an_error_is_one_line(tail: Tail, arguments: list[str], code: int,
 
 async def test_an_address_without_a_stream_is_refused(server: Server, tail: Tail) -> None:
     """A response that is not an event stream, or a 404, ends tail with an error."""
-    for path, words in (("/static/app.js", "is not an event stream"), ("/x", "404")):
+    for path, words in (
+        ("/static/app.js", "is not an event stream"),
+        ("/x", "answered 404: there is nothing at /x; the page is at /\n"),
+    ):
         process = await tail(f"{server.web_url}{path}")
         _, err = await asyncio.wait_for(process.communicate(), 20)
         assert process.returncode == 1
