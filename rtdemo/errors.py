@@ -371,6 +371,16 @@ def answered(status: int, body: str) -> str:
     return f"answered {status}" + (" with a web page" if body.strip() else "")
 
 
+def may_heal(status: int) -> bool:
+    """Return whether the same request may be answered otherwise later, with no change of anything.
+
+    Arguments:
+        status: of an answer: an error of the server, or 408, 425 or 429 (RFC 9110 section 15.5, RFC 8470
+            section 5.2, RFC 6585 section 4).
+    """
+    return status >= 500 or status in (408, 425, 429)
+
+
 def words_of(body: str) -> str:
     """Return the text of an answer as one line; empty for HTML or XML, which no terminal should show."""
     if body.lstrip().startswith("<"):

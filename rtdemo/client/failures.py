@@ -16,6 +16,7 @@ from rtdemo.errors import (
     ServerError,
     UnreachableError,
     answered,
+    may_heal,
     network_reason,
     one_line,
     printable,
@@ -33,8 +34,6 @@ TOKEN_EXPIRED = "token expired"  # noqa: S105 - a reason
 _SEE_LOG = "see the server log"
 _GIVE_TOKEN = "give a login token with --token or token="  # noqa: S105 - a sentence
 _RIGHT_ADDRESS = "is it the right address?"
-_RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
-"""HTTP statuses after which another try may succeed."""
 _FINAL_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
 """WebSocket close codes after which another try would fail, too (RFC 6455 section 7.4.1)."""
 _POLICY = 1008
@@ -97,7 +96,7 @@ def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) 
     else:
         fix = _SEE_LOG if status >= 500 else _RIGHT_ADDRESS
     kind = LoginError if is_login else RefusedError
-    retryable = status in _RETRY_STATUSES
+    retryable = may_heal(status)
     later = _seconds(headers.get("Retry-After", "")) if retryable else None
     problem = answered(status, body)
     return kind(url, problem, fix, retryable=retryable, retry_after=later, status=status)

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 from uuid import uuid4
 
-from rtdemo.errors import PublishError, answered, network_reason, one_line, printable
+from rtdemo.errors import PublishError, answered, may_heal, network_reason, one_line, printable
 from rtdemo.protocol import address as addresses
 from rtdemo.protocol.address import Address
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
@@ -40,8 +40,6 @@ NOT_ACCEPTED = "the message was not accepted"
 MAYBE_ACCEPTED = "the message may not have been accepted"
 _MESSAGE_STATUSES = frozenset((400, 409, 413, 422))
 """Statuses that are about the messages: no further try can succeed."""
-_HEALING_STATUSES = frozenset((408, 425, 429))
-"""Statuses below 500 that end by themselves (RFC 9110 section 15.5, RFC 6585, RFC 8470)."""
 _CLOSED_ERRORS = (RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 """What a request over a connection that the server has closed raises."""
 Outcome = str | PublishError
@@ -182,10 +180,9 @@ class Sender:
             # It is not followed: its target would get the token.
             problem = f"redirects to {printable(location[:200])}; give the address of that server"
         # A proxy may answer 502 or 504 after the server has the messages.
-        is_of_server = answer.status >= 500
-        heals = is_of_server or answer.status in _HEALING_STATUSES
+        may_be_accepted = answer.status >= 500
         pause = _seconds(answer.getheader("Retry-After", ""))
-        raise TryAgainError(problem, heals, may_be_accepted=is_of_server, pause=pause)
+        raise TryAgainError(problem, may_heal(answer.status), may_be_accepted, pause)
 
     def _ask(self, body: bytes, headers: Mapping[str, str | bytes]) -> tuple[HTTPResponse, bytes]:
         """Return the answer and its body; over a new connection if the server has closed the old one."""
