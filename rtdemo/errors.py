@@ -17,7 +17,7 @@
     * `LimitError`: this machine does not allow enough open files
     * `JoinError`: the page's modules or stylesheets cannot be joined
     * `PluginError`: a plugin cannot be loaded; the others still are
-    * `ProducerError`: the declaration of a producer is invalid
+    * `ProducerError`: a producer cannot run as it is declared, or with its settings
 * `Refused`: an HTTP error response before a stream begins; it never ends a command
 * `OverLimit`: a limit refuses a request, a connection or a text
 * errors of `Engine.publish`:
@@ -273,7 +273,10 @@ class PluginError(RtdemoError):
 
 
 class ProducerError(RtdemoError):
-    """The declaration of a producer is invalid."""
+    """A producer cannot run as it is declared, or with its settings; the text says what to do.
+
+    A producer that raises it fails as with any other error, but is logged without a traceback.
+    """
 
 
 class Refused(Exception):
