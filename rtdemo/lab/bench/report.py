@@ -25,11 +25,8 @@ PIPE_WIDTH = 100
 """Columns of the table if the output is not a terminal."""
 STATE_LABELS: dict[ParityState, str] = {"ok": "ok", "unknown": "unknown", "failed": "FAILED"}
 _COLOURS: dict[Transport, str] = {"websocket": "blue", "sse": "green"}
-_DUE = (
-    "This percentage of messages arrived within this time after they were due. It includes stalls of"
-    " the server."
-)
-_SENT = "The same from sentAt, when the server sent: the delay of network and client."
+_DUE = "50, 95, 99 % of messages were at most this late; stalls of the server count."
+_SENT = "The same from the time at which the server sent: network and client alone."
 _GAPS = "The time between two messages of one connection, as they arrive."
 _JITTER = (
     "Variation of transit time (RFC 3550, section 6.4.1), mean of streams; without sentAt, of gaps."
@@ -91,7 +88,11 @@ def print_report(run: Run, comparison: Comparison | None) -> None:
         show(one.sentence, "bold")
     for line in (conditions(run), *verdict.accuracy(run)):
         show(line)
-    console.print(_table(run, comparison))
+    shown = sections(run, comparison)
+    for section in shown:
+        if section.about:
+            show(f"{section.title}: {section.about}")
+    console.print(_table(run, shown))
     for check in run.parity:
         show(f"  {STATE_LABELS[check.state]:<8}  {check.name}: {check.words}")
     for note in run.notes:
@@ -114,7 +115,7 @@ def conditions(run: Run) -> str:
     return f"{printable(run.target)}{server}: {connections}{speed}{method}, {each}{turns}{cut}"
 
 
-def _table(run: Run, comparison: Comparison | None) -> Table:
+def _table(run: Run, shown: Sequence[Section]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("")
     for transport in run.transports:
@@ -122,7 +123,7 @@ def _table(run: Run, comparison: Comparison | None) -> Table:
     table.add_column("")
     both = run.transports[::-1] if len(run.transports) > 1 else []
     table.add_column(" vs ".join(LABELS[transport] for transport in both))
-    for section in sections(run, comparison):
+    for section in shown:
         table.add_row(Text(section.title, style="bold"))
         for row in section.rows:
             reason = row.about if row.about.startswith(UNKNOWN) else ""
