@@ -7,12 +7,11 @@ import logging
 import os
 import sys
 import time
-from dataclasses import astuple
 from threading import Lock
 
 from rtdemo.publisher import publication, server_address, this_process
 from rtdemo.publisher.background import BackgroundPublisher
-from rtdemo.publisher.waiting import PublishCounts
+from rtdemo.publisher.waiting import PublishCounts, total
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class Publishers:
         publishers = [server.flush for server in this_process.servers()]
         publishers += [publisher.flush for publisher in list(self._by_server.values())]
         counts = [flush(max(0.0, end - time.monotonic())) for flush in publishers]
-        return PublishCounts(*map(sum, zip(*map(astuple, counts), strict=True)))
+        return total(counts)
 
     def forget(self) -> None:
         """Begin anew in a child process: what waits in the parent is the parent's to send."""

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 
@@ -292,4 +293,10 @@ async def test_thread_of_a_plugin_publishes_in_its_own_server(
         got = [await peer.receive() for _ in range(149)]
     assert [m["value"] for m in got] == [n for n in range(150) if n != 3]
     assert "'rtdemo' is the name of private messages" in caplog.text
+    counted = {"accepted": 149, "dropped": 0, "refused": 1, "waiting": 0, "nulls": 0}
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        assert (await http.get("/api/stats")).json()["publishedHere"] == counted
+        metrics = (await http.get("/metrics")).text
+    assert 'rtdemo_published_here_total{result="accepted"} 149.0' in metrics
+    assert 'rtdemo_published_here_total{result="refused"} 1.0' in metrics
     assert server.hub.traffic["websocket"].lost == 0
