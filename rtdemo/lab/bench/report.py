@@ -6,25 +6,20 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import jinja2
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rtdemo.errors import printable
+from rtdemo.lab import presentation
 from rtdemo.lab.bench import charts, metrics, verdict
 from rtdemo.lab.bench.comparison import Comparison
 from rtdemo.lab.bench.metrics import METRICS, Basis
 from rtdemo.lab.bench.result import ParityState, Round, Run
 from rtdemo.lab.bench.wording import NO_FIGURE, UNKNOWN, difference_text, number, why_unknown
-from rtdemo.protocol.client import LABELS, Transport
-from rtdemo.settings.folders import bundled
+from rtdemo.protocol.client import LABELS
 from rtdemo.timing.histogram import Latencies, merged
 
-PIPE_WIDTH = 100
-"""Columns of the table if the output is not a terminal."""
 STATE_LABELS: dict[ParityState, str] = {"ok": "ok", "unknown": "unknown", "failed": "FAILED"}
-_COLOURS: dict[Transport, str] = {"websocket": "blue", "sse": "green"}
 _DUE = "50, 95, 99 % of messages were at most this late; stalls of the server count."
 _SENT = "The same from the time at which the server sent: network and client alone."
 _GAPS = "The time between two messages of one connection, as they arrive."
@@ -50,23 +45,16 @@ def html_page(run: Run, comparison: Comparison | None) -> bytes:
         run: with its verdicts.
         comparison: of its transports, if it has two.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(bundled("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("report.html").render(
-        run=run,
-        labels=LABELS,
-        states=STATE_LABELS,
-        accuracy=verdict.accuracy(run),
-        conditions=conditions(run),
-        plots=charts.plots(run),
-        sections=sections(run, comparison),
-    )
-    return text.encode()
+    values = {
+        "run": run,
+        "labels": LABELS,
+        "states": STATE_LABELS,
+        "accuracy": verdict.accuracy(run),
+        "conditions": conditions(run),
+        "plots": charts.plots(run),
+        "sections": sections(run, comparison),
+    }
+    return presentation.html_page("report.html", values)
 
 
 def print_report(run: Run, comparison: Comparison | None) -> None:
@@ -76,9 +64,7 @@ def print_report(run: Run, comparison: Comparison | None) -> None:
         run: with its verdicts.
         comparison: of its transports, if it has two.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH, color_system=None)
+    console = presentation.new_console()
 
     def show(text: str, style: str = "") -> None:
         # A pipe gets each sentence as one line; on a terminal no word is cut.
@@ -116,10 +102,9 @@ def conditions(run: Run) -> str:
 
 
 def _table(run: Run, shown: Sequence[Section]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("")
+    table = presentation.new_table()
     for transport in run.transports:
-        table.add_column(LABELS[transport], justify="right", style=_COLOURS[transport])
+        table.add_column(LABELS[transport], justify="right", style=presentation.COLOURS[transport])
     table.add_column("")
     both = run.transports[::-1] if len(run.transports) > 1 else []
     table.add_column(" vs ".join(LABELS[transport] for transport in both))
