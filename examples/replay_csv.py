@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Generator
 from contextlib import closing
 from pathlib import Path
 
-from rtdemo import Option, producer
+from rtdemo import Option, ProducerError, producer
 
 PATH = Option(str, help="The CSV file; its first line names the columns.")
 COLUMN = Option(str, "seconds", "Column with the time of recording, in seconds.")
@@ -25,15 +25,18 @@ def cell(text: str | None) -> float | str | None:
 
 def timed(path: Path, column: str) -> Generator[tuple[float, Row]]:
     """Yield each row with the seconds since the first one."""
+    if not path.is_file():
+        raise ProducerError(f"there is no file {path}; {PATH.variable} names it")
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         first = None
         for row in rows:
             try:
                 seconds = float(row[column])
-            except (KeyError, TypeError, ValueError) as error:
-                where = f"{path.name}, line {rows.line_num}"
-                raise ValueError(f"{where}: no number of seconds in column {column!r}") from error
+            except (KeyError, TypeError, ValueError):
+                problem = f"{path}, line {rows.line_num}: no number of seconds in column {column!r}"
+                fix = f"{COLUMN.variable} is to be one of {', '.join(rows.fieldnames or ())}"
+                raise ProducerError(f"{problem}; {fix}") from None
             first = seconds if first is None else first
             yield seconds - first, {name: cell(text) for name, text in row.items() if name != column}
 

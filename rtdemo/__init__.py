@@ -5,7 +5,7 @@ Plugins import only from this package; its modules are internal.
 
 __version__ = "0.1.0"
 
-from rtdemo.errors import Refused
+from rtdemo.errors import ProducerError, Refused
 from rtdemo.plugin_system.checks import Check, Finding
 from rtdemo.plugin_system.hookspecs import hookimpl
 from rtdemo.plugin_system.options import Option, Secret
@@ -27,6 +27,7 @@ __all__ = [
     "Message",
     "Option",
     "Producer",
+    "ProducerError",
     "PublishCounts",
     "Reason",
     "Refused",

@@ -17,7 +17,7 @@
     * `LimitError`: this machine does not allow enough open files
     * `JoinError`: the page's modules or stylesheets cannot be joined
     * `PluginError`: a plugin cannot be loaded; the others still are
-    * `ProducerError`: the declaration of a producer is invalid
+    * `ProducerError`: a producer cannot run as it is declared, or with its settings
 * `Refused`: an HTTP error response before a stream begins; it never ends a command
 * `OverLimit`: a limit refuses a request, a connection or a text
 * errors of `Engine.publish`:
@@ -33,6 +33,9 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+
+_ADDRESSES = "http://host:port for rtdemo, ws://... for a WebSocket, http://host/path for a stream"
+"""Addresses that clients of streams take."""
 
 
 class RtdemoError(Exception):
@@ -53,7 +56,7 @@ class SettingError(RtdemoError):
         variable: its environment variable.
         value: the value, without the password if it is a URL.
         allowed: the allowed values, as the end of a sentence.
-        source: where the value came from, such as `--port` or `the environment`.
+        source: where the value came from, such as `--port` or `the environment`; empty if unknown.
     """
 
     exit_code = 2
@@ -64,7 +67,8 @@ class SettingError(RtdemoError):
 
     def __str__(self) -> str:
         names = f"{self.flag} (environment: {self.variable})"
-        return f"{names}: {self.value!r} from {self.source} is not allowed; give {self.allowed}"
+        source = f" from {self.source}" if self.source else ""
+        return f"{names}: {self.value!r}{source} is not allowed; give {self.allowed}"
 
 
 class DotenvError(RtdemoError):
@@ -138,16 +142,19 @@ class AddressError(RtdemoError):
     Attributes:
         given: the argument.
         problem: what is wrong with it.
+        examples: addresses that are allowed, as the end of a sentence.
+        variable: the environment variable that it came from; empty for none.
     """
 
     exit_code = 2
 
-    def __init__(self, given: str, problem: str) -> None:
+    def __init__(self, given: str, problem: str, examples: str = _ADDRESSES, variable: str = "") -> None:
         self.given, self.problem = given, problem
+        self.examples, self.variable = examples, variable
 
     def __str__(self) -> str:
-        examples = "http://host:port for rtdemo, ws://... for a WebSocket, http://host/path for a stream"
-        return f"{self.given[:200]!r} {self.problem}; give {examples}"
+        source = f"{self.variable}: " if self.variable else ""
+        return f"{source}{self.given[:200]!r} {self.problem}; give {self.examples}"
 
 
 class ServerError(RtdemoError):
@@ -266,7 +273,10 @@ class PluginError(RtdemoError):
 
 
 class ProducerError(RtdemoError):
-    """The declaration of a producer is invalid."""
+    """A producer cannot run as it is declared, or with its settings; the text says what to do.
+
+    A producer that raises it fails as with any other error, but is logged without a traceback.
+    """
 
 
 class Refused(Exception):
@@ -346,6 +356,39 @@ def network_reason(error: BaseException) -> str:
         if number:
             return os.strerror(number).lower()
     return one_line(error)
+
+
+MAX_WORDS_CHARACTERS = 300
+"""Of a server's answer, in an error."""
+
+
+def answered(status: int, body: str) -> str:
+    """Return what a server has answered, such as `answered 503: the log is unavailable`.
+
+    Arguments:
+        status: of the answer.
+        body: its text, or the beginning of it.
+    """
+    if words := words_of(body):
+        return f"answered {status}: {words}"
+    return f"answered {status}" + (" with a web page" if body.strip() else "")
+
+
+def may_heal(status: int) -> bool:
+    """Return whether the same request may be answered otherwise later, with no change of anything.
+
+    Arguments:
+        status: of an answer: an error of the server, or 408, 425 or 429 (RFC 9110 section 15.5, RFC 8470
+            section 5.2, RFC 6585 section 4).
+    """
+    return status >= 500 or status in (408, 425, 429)
+
+
+def words_of(body: str) -> str:
+    """Return the text of an answer as one line; empty for HTML or XML, which no terminal should show."""
+    if body.lstrip().startswith("<"):
+        return ""
+    return printable(" ".join(body.split())[:MAX_WORDS_CHARACTERS])
 
 
 def printable(text: str) -> str:

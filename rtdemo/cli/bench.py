@@ -15,17 +15,16 @@ from rich.console import Console
 
 from rtdemo.cli.progress import with_progress
 from rtdemo.cli.request_headers import request_headers
+from rtdemo.cli.result_files import FILE, ResultFiles, result_files
 from rtdemo.errors import FileError, RtdemoError
 from rtdemo.lab.bench import machine, regression, report, run_file, verdict
 from rtdemo.lab.bench.advice import MAX_CONNECTIONS, MAX_ROUNDS
-from rtdemo.lab.bench.comparison import Comparison
 from rtdemo.lab.bench.progress import Progress
 from rtdemo.lab.bench.protocol import MAX_BODY_BYTES
 from rtdemo.lab.bench.regression import RegressionLimit
 from rtdemo.lab.bench.result import Run, RunSettings
 from rtdemo.lab.bench.run import measure
 from rtdemo.lab.bench.summary import summarize
-from rtdemo.lab.result_file import check_writable, write
 from rtdemo.protocol import address as addresses
 from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import TRANSPORTS, Transport
@@ -40,7 +39,6 @@ MIN_LEFT_S = 5.0
 """With less time left, a pipe gets no further line of progress."""
 SPARE_FILES = 256
 """Open files that are needed besides the connections."""
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class RegressionLimitType(click.ParamType[RegressionLimit]):
@@ -115,8 +113,7 @@ class RegressionLimitType(click.ParamType[RegressionLimit]):
     help="Send this file, such as body.json, in a POST request for the event stream at URL. Each"
     " connection repeats its request when the response is complete.",
 )
-@click.option("--json", "json_file", type=FILE, help="Write the complete results to a file.")
-@click.option("--html", "html_file", type=FILE, help="Write a report as one self-contained HTML page.")
+@result_files
 @click.option("--compare", type=FILE, help="Compare with the results in a file written by --json.")
 @click.option(
     "--fail-if",
@@ -129,8 +126,7 @@ class RegressionLimitType(click.ParamType[RegressionLimit]):
 def bench(
     url: str | None,
     body_file: Path | None,
-    json_file: Path | None,
-    html_file: Path | None,
+    files: ResultFiles,
     compare: Path | None,
     limits: tuple[RegressionLimit, ...],
     headers: dict[str, str],
@@ -150,8 +146,7 @@ def bench(
     _check_post(url, body_file, **given)
     try:
         body = _read_body(body_file, headers) if body_file is not None else None
-        for file in filter(None, (json_file, html_file)):
-            check_writable(file)
+        files.check()
         old = run_file.read(compare) if compare is not None else None
         address = _address(url, headers, is_post=body is not None) if url is not None else None
         settings = _settings(address, body, **given)
@@ -160,7 +155,7 @@ def bench(
         target = url or "own server"
         run = Run(at=at, target=target, environment=machine.environment(""), settings=settings)
         failure = _measure(run, address, body)
-        return _conclude(run, old, limits, (json_file, html_file), failure)
+        return _conclude(run, old, limits, files, failure)
     except RtdemoError as error:
         error.exit_code = EXIT_FAILED
         raise
@@ -255,7 +250,7 @@ def _conclude(
     run: Run,
     old: Run | None,
     limits: tuple[RegressionLimit, ...],
-    files: tuple[Path | None, Path | None],
+    files: ResultFiles,
     failure: RtdemoError | None,
 ) -> int:
     """Compare, write the files, print the report; return the exit code."""
@@ -268,7 +263,7 @@ def _conclude(
         run.headline = run.verdicts[0].sentence
         run.summary = summarize(run, comparison)
         # Write the files first: printing may fail because the reader of a pipe has gone.
-        failure = _write_files(run, comparison, *files) or failure
+        failure = files.write(run, lambda: report.html_page(run, comparison)) or failure
         report.print_report(run, comparison)
     if failure is not None:
         raise failure
@@ -277,17 +272,3 @@ def _conclude(
     if run.cut_short:
         return EXIT_INTERRUPTED
     return EXIT_REGRESSION if exceeded else EXIT_UNDECIDED if undecided else 0
-
-
-def _write_files(
-    run: Run, comparison: Comparison | None, json_file: Path | None, html_file: Path | None
-) -> FileError | None:
-    """Write the files; return the error if one cannot be written."""
-    try:
-        if json_file is not None:
-            write(json_file, msgspec.json.encode(run))
-        if html_file is not None:
-            write(html_file, report.html_page(run, comparison))
-    except FileError as error:
-        return error
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
@@ -50,6 +51,26 @@ class DefaultGroup(click.Group):
             return super().get_command(ctx, cmd_name)
         command: click.Command = getattr(import_module(f"{self._package}.{cmd_name}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command's name, the command, and the arguments after it.
+
+        Raises:
+            click.UsageError: if there is none; it names those that are alike.
+        """
+        # click itself knows no command that is not loaded.
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            ctx.fail(self._unknown_command(ctx, args[0]))
+        return super().resolve_command(ctx, args)
+
+    def _unknown_command(self, ctx: click.Context, name: str) -> str:
+        alike = get_close_matches(name, self.list_commands(ctx))
+        fix = f"did you mean {', or '.join(alike)}?" if alike else f"{ctx.command_path} --help lists all"
+        if name.endswith(".py"):
+            fix = f"for a plugin file: {ctx.command_path} {self._default} {name}"
+        return f"there is no command {name!r}; {fix}"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands; from the summaries if there are any, without their modules."""

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from rtdemo.cli.progress import with_progress
 from rtdemo.cli.request_headers import request_headers
+from rtdemo.cli.result_files import FILE, ResultFiles, result_files
 from rtdemo.errors import RtdemoError
 from rtdemo.lab.bench import machine
-from rtdemo.lab.result_file import check_writable, write
 from rtdemo.lab.storm import backoff, report, result
 from rtdemo.lab.storm.result import Storm, StormSettings
 from rtdemo.lab.storm.run import StormRun
@@ -34,7 +33,6 @@ SPARE_FILES = 256
 """Open files that are needed besides the clients' connections."""
 SIGNALS = {"KILL": "SIGKILL", "TERM": "SIGTERM", "INT": "SIGINT", "HUP": "SIGHUP"}
 """Signals by the name that --signal takes."""
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class BackoffType(click.ParamType[str]):
@@ -119,8 +117,7 @@ class BackoffType(click.ParamType[str]):
     help="Port on which the server listens, if URL is that of a proxy before it.",
 )
 @request_headers
-@click.option("--json", "json_file", type=FILE, help="Write the complete results to a file.")
-@click.option("--html", "html_file", type=FILE, help="Write a report as one self-contained HTML page.")
+@result_files
 @click.option("--compare", type=FILE, help="Show the results of a file written by --json beside these.")
 def storm(
     url: str,
@@ -131,8 +128,7 @@ def storm(
     rule: str | None,
     server_port: int | None,
     headers: dict[str, str],
-    json_file: Path | None,
-    html_file: Path | None,
+    files: ResultFiles,
     compare: Path | None,
     **given: Any,
 ) -> int:
@@ -151,8 +147,7 @@ def storm(
         before = result.read(compare) if compare is not None else None
         address = addresses.parse(url, headers)
         settings = _settings(address, transport, signal_name, rule, **given)
-        for file in filter(None, (json_file, html_file)):
-            check_writable(file)
+        files.check()
         machine.allow_open_files(settings.clients + SPARE_FILES)
     at = datetime.now(UTC).isoformat(timespec="seconds")
     found = Storm(at, url, machine.environment(""), settings)
@@ -165,10 +160,7 @@ def storm(
             with _not_run():
                 raise
     # Write the files first: printing may fail because the reader of a pipe has gone.
-    if json_file is not None:
-        write(json_file, msgspec.json.encode(found))
-    if html_file is not None:
-        write(html_file, report.html_page(found, before))
+    failure = files.write(found, lambda: report.html_page(found, before)) or failure
     report.print_report(found, before)
     if failure is not None:
         raise failure

@@ -26,12 +26,20 @@ from rtdemo.protocol.client import TRANSPORTS, Transport
     " ws:// address, websocket.",
 )
 @click.option("--producers", help="Print only these producers, separated by commas. Default: all.")
+@click.option(
+    "--rewind",
+    metavar="TIME",
+    help="Begin with the shared messages of this time, such as 30s, 10m or 2h, that the log still has.",
+)
+@click.option("--latest", is_flag=True, help="Begin with the newest message of each shared producer.")
 @request_headers
 @click.option("--json", "as_json", is_flag=True, help="Print each message unchanged, one per line.")
 def tail(
     url: str,
     transport: Transport | Literal["auto"] | None,
     producers: str | None,
+    rewind: str | None,
+    latest: bool,
     headers: dict[str, str],
     as_json: bool,
 ) -> int:
@@ -45,6 +53,8 @@ def tail(
         url,
         transport=transport or addresses.parse(url).transports[-1],
         producers=producers,
+        latest=latest,
+        rewind=rewind,
         headers=headers,
         with_welcome=True,
         report=_report,

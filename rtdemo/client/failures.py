@@ -8,15 +8,19 @@ from collections.abc import Mapping
 import aiohttp
 
 from rtdemo.errors import (
+    MAX_WORDS_CHARACTERS,
     LoginError,
     NoStreamError,
     NotSentError,
     RefusedError,
     ServerError,
     UnreachableError,
+    answered,
+    may_heal,
     network_reason,
     one_line,
     printable,
+    words_of,
 )
 
 LOGIN_STATUSES = (401,)
@@ -30,14 +34,10 @@ TOKEN_EXPIRED = "token expired"  # noqa: S105 - a reason
 _SEE_LOG = "see the server log"
 _GIVE_TOKEN = "give a login token with --token or token="  # noqa: S105 - a sentence
 _RIGHT_ADDRESS = "is it the right address?"
-_RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
-"""HTTP statuses after which another try may succeed."""
 _FINAL_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
 """WebSocket close codes after which another try would fail, too (RFC 6455 section 7.4.1)."""
 _POLICY = 1008
 _UNKNOWN_CLIENT = 404
-_MAX_WORDS = 300
-"""Characters of an answer that explain a refusal."""
 _MAX_RETRY_AFTER_DIGITS = 6
 """Longer numbers are ignored: they are over eleven days."""
 
@@ -85,17 +85,20 @@ def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) 
     """
     if 300 <= status < 400 and (location := headers.get("Location")):
         # It is not followed: a user should know which server it is about. Its query may be a secret.
-        there = printable(location.partition("?")[0][:_MAX_WORDS])
+        there = printable(location.partition("?")[0][:MAX_WORDS_CHARACTERS])
         return RefusedError(url, f"redirects to {there}", "give that address", status=status)
-    words = printable(" ".join(body.split())[:_MAX_WORDS])
-    problem = f"answered {status}" + (f": {words}" if words else "")
     is_login = status in LOGIN_STATUSES
-    fix = _GIVE_TOKEN if is_login else _SEE_LOG
-    if words.endswith(fix):
+    if is_login:
+        fix = _GIVE_TOKEN
+    elif words_of(body):
+        # The server's own words say what to do, or name its log.
         fix = ""
+    else:
+        fix = _SEE_LOG if status >= 500 else _RIGHT_ADDRESS
     kind = LoginError if is_login else RefusedError
-    retryable = status in _RETRY_STATUSES
+    retryable = may_heal(status)
     later = _seconds(headers.get("Retry-After", "")) if retryable else None
+    problem = answered(status, body)
     return kind(url, problem, fix, retryable=retryable, retry_after=later, status=status)
 
 
@@ -118,7 +121,8 @@ def close_error(url: str, code: int, reason: str) -> ServerError:
     if code not in _FINAL_CLOSE_CODES:
         return ServerError(url, problem, _SEE_LOG, retryable=True)
     words = printable(" ".join(reason.split()))
-    fix = "send less" if code == _POLICY else _SEE_LOG
+    more = "" if words else _SEE_LOG
+    fix = "send less" if code == _POLICY else more
     return RefusedError(url, problem + (f": {words}" if words else ""), fix, status=code)
 
 

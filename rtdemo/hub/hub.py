@@ -34,6 +34,7 @@ from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.message import Broadcast, Message, Position
 from rtdemo.protocol.wire import WireFormat
+from rtdemo.publisher.waiting import PublishCounts
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.histogram import Histogram
 from rtdemo.timing.schedule import Schedule
@@ -304,12 +305,15 @@ class Hub:
     def _not_sent(self, connection: Connection, plugin: str, why: str) -> None:
         connection.send(plugin, f"Not sent to everyone: {why}", periodic=False)
 
-    def statistics(self, uptime: float, loop_lag: Histogram) -> Statistics:
+    def statistics(
+        self, uptime: float, loop_lag: Histogram, published_here: PublishCounts
+    ) -> Statistics:
         """Return this server's statistics: a copy, to which those of other workers can be added.
 
         Arguments:
             uptime: seconds since the server started.
             loop_lag: seconds by which the event loop was late.
+            published_here: what became of messages that code in the server has published.
         """
         connections = {name: self.count(name) for name in TRANSPORTS}
         counted = Statistics(
@@ -324,6 +328,7 @@ class Hub:
             connections=connections,
             traffic=self.traffic,
             refused=self.refused,
+            published_here=published_here,
             tick_lag=self.schedule.lag,
             loop_lag=loop_lag,
             publish=self.publish_latency,

@@ -12,6 +12,8 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 """Seconds of each unit of `rewind`."""
 REWIND = re.compile(r"([1-9][0-9]{0,5})([smh])", re.ASCII)
 """Form of `rewind`."""
+LONGEST_REWIND = "999999h"
+"""The longest time of this form. The log ends it sooner, and says so (`truncated`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +47,6 @@ def read_past(query: Mapping[str, str]) -> Past:
         return Past(latest == "1")
     found = REWIND.fullmatch(rewind)
     if found is None:
-        raise SelectionError(f"rewind: {rewind[:100]!r} is not a time such as 30s, 10m or 2h")
+        allowed = f"a whole number with s, m or h, such as 10m, and {LONGEST_REWIND} at the most"
+        raise SelectionError(f"rewind: {rewind[:100]!r} is not allowed; give {allowed}")
     return Past(latest == "1", int(found[1]) * _UNITS_S[found[2]])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from rtdemo.plugin_system.supervisor import STATES, Supervisor
 from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.publisher.waiting import PublishCounts, total
 from rtdemo.timing.histogram import Histogram
 
 
@@ -137,6 +139,7 @@ class Statistics(msgspec.Struct, kw_only=True):
         connections: open connections by transport.
         traffic: counters by transport.
         refused: requests, connections and texts that a limit refused, by the name of the limit.
+        published_here: what became of messages that code in the server gave to `rtdemo.publish`.
         tick_lag: seconds by which producers' ticks ran late.
         loop_lag: seconds by which the event loop was late.
         publish: seconds from a publication to its position.
@@ -161,6 +164,7 @@ class Statistics(msgspec.Struct, kw_only=True):
     producers: list[ProducerStatistics]
     servers: dict[str, Any]
     refused: dict[str, int] = msgspec.field(default_factory=dict)
+    published_here: PublishCounts = msgspec.field(default_factory=PublishCounts)
     workers: int = 1
 
     def past(self) -> Statistics:
@@ -175,6 +179,7 @@ class Statistics(msgspec.Struct, kw_only=True):
             timers=0,
             leading=False,
             connections=none_open,
+            published_here=replace(self.published_here, waiting=0),
             servers={},
             workers=0,
         )
@@ -188,6 +193,7 @@ class Statistics(msgspec.Struct, kw_only=True):
         for transport in TRANSPORTS:
             self.connections[transport] += other.connections[transport]
             self.traffic[transport].add(other.traffic[transport])
+        self.published_here = total((self.published_here, other.published_here))
         self.refused = dict(Counter(self.refused) + Counter(other.refused))
         self.tick_lag.add(other.tick_lag)
         self.loop_lag.add(other.loop_lag)

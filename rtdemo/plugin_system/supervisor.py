@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from rtdemo.errors import one_line
+from rtdemo.errors import ProducerError, one_line
 from rtdemo.plugin_system.isolation import FAILURES_PER_TRACEBACK, Threads, raise_if_cancelled
 from rtdemo.plugin_system.producer import MessageNumbers, Producer
 from rtdemo.protocol import values
@@ -280,8 +280,8 @@ class Supervisor:
         receiver.backoff.failed(self._time())
         self._count_round()
         if self.failures % FAILURES_PER_TRACEBACK == 1:
-            # Of a wrong content the traceback shows our code only.
-            shown = None if isinstance(error, ContentTypeError) else error
+            # Of a wrong content the traceback shows our code only; of a wrong setting, no cause.
+            shown = None if isinstance(error, ContentTypeError | ProducerError) else error
             self._log_problem("retrying after 1 to 30 s", shown)
 
     def _count_round(self) -> None:

@@ -93,6 +93,8 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> Address:
         raise AddressError(text, f"is not a valid address ({error})") from error
     if parts.scheme not in _SECURE:
         raise AddressError(text, f"has the scheme {parts.scheme!r}")
+    if port == 0:
+        raise AddressError(text, "has the port 0")
     if not host or any(character.isspace() for character in text):
         raise AddressError(text, "has no host")
     if parts.username is not None:
@@ -103,6 +105,29 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> Address:
         raise AddressError(text, f"has an invalid host name ({error})") from error
     secure = _SECURE[parts.scheme]
     return _address(parts, host, port or (443 if secure else 80), secure, headers or {})
+
+
+def parse_server(text: str) -> Address:
+    """Parse the address of an rtdemo server, for those who need its API and not a stream.
+
+    A path is that below which the server is, with or without a slash at its end.
+
+    Arguments:
+        text: as `parse` takes it, such as `localhost:3000` or `https://host/rt`.
+
+    Raises:
+        AddressError: if it is not such an address.
+    """
+    try:
+        found = parse(text)
+        if found.is_whole:
+            return found
+        url = found.streams.get("sse")
+        if url is None or urlsplit(url).query:
+            raise AddressError(text, "is the address of one stream")
+        return parse(f"{url}/")
+    except AddressError as error:
+        raise AddressError(text, error.problem, "that of an rtdemo server, http://host:port") from None
 
 
 def _address(

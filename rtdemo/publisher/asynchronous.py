@@ -27,10 +27,14 @@ class AsyncPublisher:
     Arguments:
         url: of the server; by default that in RTDEMO_URL, or http://localhost:3000.
         token: publish token of the server; by default that in RTDEMO_PUBLISH_TOKEN.
+
+    Raises:
+        AddressError: if `url`, or RTDEMO_URL, is not the address of a server.
+        PublishError: if no header can have the token.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
-        self._sender = Sender(server_address.url_of(url), server_address.token_of(token))
+        self._sender = Sender(server_address.checked_url_of(url), server_address.token_of(token))
         self._waiting: OrderedDict[asyncio.Future[str], bytes] = OrderedDict()
         self._bytes = 0
         self._room = asyncio.Semaphore(MAX_WAITING)
@@ -54,7 +58,7 @@ class AsyncPublisher:
             message: text for people; None for that of the value.
 
         Raises:
-            TypeError: if JSON cannot hold the value.
+            TypeError: if JSON cannot hold the value, or the name is no text.
             RecursionError: if it is nested too deeply, or contains itself.
             UnicodeEncodeError: if a text has a lone surrogate.
             PublishError: if the server does not take the message, or the publisher is closed before.

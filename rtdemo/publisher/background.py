@@ -27,7 +27,8 @@ class BackgroundPublisher:
         size: messages that may wait; each further one drops the oldest.
 
     Raises:
-        PublishError: if this is not the URL of a server.
+        AddressError: if this is not the address of a server.
+        PublishError: if no header can have the token.
     """
 
     def __init__(self, url: str, token: str, size: int = MAX_WAITING) -> None:

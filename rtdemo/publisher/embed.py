@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from urllib.parse import quote
 
-from rtdemo.errors import PublishError
+from rtdemo.errors import AddressError
 from rtdemo.publisher import server_address
 
 HEIGHT_PX = 320
@@ -64,13 +64,14 @@ def embed(
         window: seconds that the charts show, 10 to 3600.
 
     Raises:
-        ValueError: if `url` is not an http address, a name has a comma, or a number is out of bounds.
+        ValueError: if `url` is not the address of a server, a name has a comma, or a number is out of
+            bounds.
     """
     names = [quote(name, safe="") for name in producers]
     if any("," in name for name in producers):
         raise ValueError("producers: a name with a comma cannot be picked; give each name by itself")
     picked = f"producers={','.join(names)}&" if names else ""
-    view = f"{_server(server_address.url_of(url))}/view"
+    view = _view(url)
     seconds = _within("window", window, *WINDOW_BOUNDS_S)
     return EmbeddedView(
         f"{view}?{picked}window={seconds}&bare=1",
@@ -79,13 +80,12 @@ def embed(
     )
 
 
-def _server(url: str) -> str:
-    """Return the address of a server, to which a path can be added."""
+def _view(url: str | None) -> str:
+    """Return the address of a server's view."""
     try:
-        parts = server_address.parse(url)
-    except PublishError as error:
-        raise ValueError(f"url: {url[:200]!r} {error.problem}; {error.fix}") from None
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+        return f"{server_address.checked_url_of(url)}/view"
+    except AddressError as error:
+        raise ValueError(f"url: {error}") from None
 
 
 def _within(name: str, given: int, least: int, most: int) -> int:

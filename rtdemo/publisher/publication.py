@@ -32,7 +32,7 @@ _has_warned = Event()
 _encode = msgspec.json.Encoder().encode
 
 
-def encode(producer: str, value: object, message: str | None = None) -> tuple[bytes, int]:
+def encode(producer: object, value: object, message: str | None = None) -> tuple[bytes, int]:
     """Return the JSON of a message to publish, and how many numbers of it became null.
 
     Arguments:
@@ -41,10 +41,16 @@ def encode(producer: str, value: object, message: str | None = None) -> tuple[by
         message: text for people; None for that of the value.
 
     Raises:
+        TypeError: if the name is no text.
         ValueTypeError: if JSON cannot hold the value.
         RecursionError: if it is nested too deeply, or contains itself.
         UnicodeEncodeError: if a text has a lone surrogate.
     """
+    if not isinstance(producer, str):
+        given = type(producer).__name__
+        raise TypeError(
+            f"the producer's name comes first, a text such as 'loss', not {given}; then the value"
+        )
     text: str | msgspec.UnsetType = msgspec.UNSET if message is None else message
     if isinstance(value, str) and message is None:
         return _encode(Publication(producer, value)), 0

@@ -7,12 +7,11 @@ import logging
 import os
 import sys
 import time
-from dataclasses import astuple
 from threading import Lock
 
 from rtdemo.publisher import publication, server_address, this_process
 from rtdemo.publisher.background import BackgroundPublisher
-from rtdemo.publisher.waiting import PublishCounts
+from rtdemo.publisher.waiting import PublishCounts, total
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +32,15 @@ class Publishers:
         Arguments:
             url: of the server; None for that of the environment.
             token: publish token; None for that of the environment.
+
+        Raises:
+            AddressError: if this is not the address of a server.
+            PublishError: if no header can have the token.
         """
         server = server_address.url_of(url), server_address.token_of(token)
         found = self._by_server.get(server)
         if found is None:
+            server_address.checked_url_of(url)
             with self._lock:
                 found = self._by_server.setdefault(server, BackgroundPublisher(*server))
             _flush_at_end_of_child()
@@ -48,7 +52,7 @@ class Publishers:
         publishers = [server.flush for server in this_process.servers()]
         publishers += [publisher.flush for publisher in list(self._by_server.values())]
         counts = [flush(max(0.0, end - time.monotonic())) for flush in publishers]
-        return PublishCounts(*map(sum, zip(*map(astuple, counts), strict=True)))
+        return total(counts)
 
     def forget(self) -> None:
         """Begin anew in a child process: what waits in the parent is the parent's to send."""
@@ -81,10 +85,11 @@ def publish(
         token: publish token of the server; by default that in RTDEMO_PUBLISH_TOKEN.
 
     Raises:
-        TypeError: if JSON cannot hold the value.
+        TypeError: if JSON cannot hold the value, or the name is no text.
         RecursionError: if it is nested too deeply, or contains itself.
         UnicodeEncodeError: if a text has a lone surrogate.
-        PublishError: if `url`, or RTDEMO_URL, is not the URL of a server.
+        AddressError: if `url`, or RTDEMO_URL, is not the address of a server.
+        PublishError: if no header can have the token.
     """
     payload, nulls = publication.encode(producer, value, message)
     if url is None and this_process.put(payload, nulls):

@@ -6,18 +6,25 @@ import json
 import logging
 import math
 import ssl
-from collections.abc import Mapping, Sequence
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
-from ipaddress import ip_address
+from collections.abc import Callable, Mapping, Sequence
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+    RemoteDisconnected,
+)
 from random import Random
 from threading import Event
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 from uuid import uuid4
 
-from rtdemo.errors import PublishError, network_reason, one_line, printable
+from rtdemo.errors import PublishError, answered, may_heal, network_reason, one_line, printable
+from rtdemo.protocol import address as addresses
+from rtdemo.protocol.address import Address
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
-from rtdemo.publisher import server_address
 
 log = logging.getLogger(__name__)
 
@@ -30,45 +37,77 @@ MAX_RETRY_AFTER_S = 60.0
 MAX_ANSWER_BYTES = 64 * 1024
 """Bytes that are read of an answer; 100 positions have about 4 KiB."""
 NOT_ACCEPTED = "the message was not accepted"
+MAYBE_ACCEPTED = "the message may not have been accepted"
 _MESSAGE_STATUSES = frozenset((400, 409, 413, 422))
 """Statuses that are about the messages: no further try can succeed."""
-_MAX_PROBLEM_CHARS = 300
+_CLOSED_ERRORS = (RemoteDisconnected, BrokenPipeError, ConnectionResetError)
+"""What a request over a connection that the server has closed raises."""
 Outcome = str | PublishError
 """Position of a message, or why the server does not have it."""
 
 
 class TryAgainError(Exception):
-    """A try failed, and a later one may succeed.
+    """A try failed for a reason that is not the messages'.
 
     Attributes:
         problem: what happened, in one line.
+        heals: whether a later try may succeed without anybody changing the program's address or token.
+        may_be_accepted: whether the server may have the messages all the same.
         pause: seconds that the server asks for; 0 for none.
     """
 
-    def __init__(self, problem: str, pause: float = 0.0) -> None:
+    def __init__(self, problem: str, heals: bool, may_be_accepted: bool, pause: float = 0.0) -> None:
         super().__init__(problem)
-        self.problem, self.pause = problem, pause
+        self.problem, self.heals, self.may_be_accepted = problem, heals, may_be_accepted
+        self.pause = pause
+
+
+GivesUp = Callable[[TryAgainError, int], bool]
+"""Return whether to end the tries after an error, which was that of try number 1, 2, ..."""
+
+
+def _never(_error: TryAgainError, _tries: int) -> bool:
+    return False
 
 
 class Sender:
     """Send batches to one server, one after the other, over one connection that is kept.
 
-    A problem is logged once, and so is its end. Until then, tries are repeated with growing pauses.
+    A problem is reported once, and so is its end. Until then, tries are repeated with growing pauses.
 
     Arguments:
         url: of the server, such as `http://localhost:3000`.
         token: publish token; empty for none.
+        gives_up: when to end the tries; by default never.
+        report: takes one sentence about each problem that is new, and about its end.
+
+    Attributes:
+        url: as errors show it.
 
     Raises:
-        PublishError: if this is not the URL of a server.
+        AddressError: if this is not the address of a server.
+        PublishError: if no header can have the token.
     """
 
-    def __init__(self, url: str, token: str) -> None:
-        self.url = url
-        self._target = _Target(url)
-        self._headers = {"Content-Type": "application/json"}
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        gives_up: GivesUp = _never,
+        report: Callable[[str], object] = log.warning,
+    ) -> None:
+        address = addresses.parse_server(url)
+        self.url = address.url("")
+        self._target = _Target(address)
+        self._headers: dict[str, str | bytes] = {"Content-Type": "application/json"}
+        if not token.isprintable():
+            # Else http.client would raise an error with the token in it.
+            problem = "takes no token with a line break, or with another character that is not printable"
+            raise PublishError(self.url, problem, "give it without")
         if token:
-            self._headers["Authorization"] = f"Bearer {token}"
+            self._headers["Authorization"] = f"Bearer {token}".encode()
+        self._gives_up = gives_up
+        self._report = report
         self._problem = ""
         # Of its own: this thread must not change the random numbers of the user's program.
         self._random = Random()
@@ -89,13 +128,17 @@ class Sender:
             # Not sent: the server would refuse it.
             problem = f"takes at most {MAX_MESSAGE_BYTES} bytes, and the message has {len(batch[0])}"
             return [PublishError(self.url, problem, NOT_ACCEPTED)]
-        key, tries = uuid4().hex, 0
+        key, tries, ending = uuid4().hex, 0, NOT_ACCEPTED
         while not self._stopped.is_set():
             try:
                 positions = self._post(batch, key)
             except TryAgainError as error:
                 tries += 1
-                self._report(error.problem)
+                if error.may_be_accepted:
+                    ending = MAYBE_ACCEPTED
+                if self._gives_up(error, tries):
+                    return [PublishError(self.url, error.problem, ending)] * len(batch)
+                self._note(error.problem)
                 longest = min(FIRST_RETRY_S * 2 ** min(tries, 10), MAX_RETRY_S)
                 self._stopped.wait(max(self._random.uniform(longest / 2, longest), error.pause))
             except PublishError as error:
@@ -105,7 +148,7 @@ class Sender:
                 middle = len(batch) // 2
                 return self.send(batch[:middle]) + self.send(batch[middle:])
             else:
-                self._report("")
+                self._note("")
                 return [*positions]
         problem = self._problem or "has not answered"
         ending = "the publisher was closed; the message may not have been sent"
@@ -118,52 +161,75 @@ class Sender:
             self._connection = None
 
     def _post(self, batch: Sequence[bytes], key: str) -> list[str]:
+        """Make one try, always with the same key; return the positions of the messages.
+
+        Raises:
+            TryAgainError: a later try may succeed, or another server or token.
+            PublishError: the server refuses the messages.
+        """
         body = b"[" + b",".join(batch) + b"]"
-        headers = {**self._headers, "Idempotency-Key": key}
-        try:
-            answer = self._ask(body, headers)
-            text = answer.read(MAX_ANSWER_BYTES)
-        except (OSError, HTTPException, ValueError) as error:
-            self.close()
-            is_network = isinstance(error, OSError)
-            reason = network_reason(error) if is_network else one_line(error)
-            raise TryAgainError(f"cannot be reached: {reason}") from error
+        answer, text = self._ask(body, {**self._headers, "Idempotency-Key": key})
         if answer.will_close or not answer.isclosed():
             self.close()
         if answer.status == 200:
             return _positions(text, len(batch))
-        said = printable(text[:_MAX_PROBLEM_CHARS].decode(errors="replace").strip())
-        problem = f"answered {answer.status}: {said}"
+        problem = answered(answer.status, text.decode(errors="replace"))
         if answer.status in _MESSAGE_STATUSES:
             raise PublishError(self.url, problem, NOT_ACCEPTED)
         if location := answer.getheader("Location"):
             # It is not followed: its target would get the token.
             problem = f"redirects to {printable(location[:200])}; give the address of that server"
-        raise TryAgainError(problem, _seconds(answer.getheader("Retry-After", "")))
+        # A proxy may answer 502 or 504 after the server has the messages.
+        may_be_accepted = answer.status >= 500
+        pause = _seconds(answer.getheader("Retry-After", ""))
+        raise TryAgainError(problem, may_heal(answer.status), may_be_accepted, pause)
 
-    def _ask(self, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
-        """Return the head of the answer; over a new connection if the server has closed the old one."""
+    def _ask(self, body: bytes, headers: Mapping[str, str | bytes]) -> tuple[HTTPResponse, bytes]:
+        """Return the answer and its body; over a new connection if the server has closed the old one."""
         was_open = self._connection is not None
         try:
             return self._ask_once(body, headers)
-        except (RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-            self.close()
-            if not was_open:
+        except TryAgainError as error:
+            if not was_open or not isinstance(error.__cause__, _CLOSED_ERRORS):
                 raise
+        try:
             return self._ask_once(body, headers)
+        except TryAgainError as error:
+            # It may have been closed after it had brought the messages.
+            error.may_be_accepted = True
+            raise
 
-    def _ask_once(self, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
+    def _ask_once(self, body: bytes, headers: Mapping[str, str | bytes]) -> tuple[HTTPResponse, bytes]:
         if self._connection is None:
-            self._connection = self._target.connection()
-        self._connection.request("POST", self._target.path, body, dict(headers))
-        return self._connection.getresponse()
+            self._connection = self._open()
+        try:
+            self._connection.request("POST", self._target.path, body, dict(headers))
+            answer = self._connection.getresponse()
+            return answer, answer.read(MAX_ANSWER_BYTES)
+        except (OSError, HTTPException) as error:
+            self.close()
+            is_cut = isinstance(error, (*_CLOSED_ERRORS, IncompleteRead))
+            heals = is_cut or isinstance(error, OSError)
+            problem = "cut the connection" if is_cut else _reason(error)
+            raise TryAgainError(problem, heals, may_be_accepted=True) from error
 
-    def _report(self, problem: str) -> None:
-        """Log a problem that is new, and its end."""
+    def _open(self) -> HTTPConnection:
+        """Return a new connection, of which nothing was sent yet but to a proxy."""
+        connection = self._target.connection()
+        try:
+            connection.connect()
+        except (OSError, HTTPException) as error:
+            connection.close()
+            heals = not isinstance(error, ssl.SSLCertVerificationError)
+            raise TryAgainError(_reason(error), heals, may_be_accepted=False) from error
+        return connection
+
+    def _note(self, problem: str) -> None:
+        """Report a problem that is new, and its end."""
         if problem and problem != self._problem:
-            log.warning("%s %s; messages wait and are sent again", self.url, problem)
+            self._report(f"{self.url} {problem}; messages wait and are sent again")
         elif self._problem and not problem:
-            log.warning("%s takes messages again", self.url)
+            self._report(f"{self.url} takes messages again")
         self._problem = problem
 
 
@@ -171,54 +237,49 @@ class _Target:
     """Where to post, through the proxy of the environment, if there is one.
 
     Arguments:
-        url: of the server.
+        address: of the server.
 
     Attributes:
         path: of the request; a whole URL for a proxy that does not tunnel.
-
-    Raises:
-        PublishError: if this is not the URL of a server.
     """
 
-    def __init__(self, url: str) -> None:
-        parts = server_address.parse(url)
-        host, port = parts.hostname or "", parts.port
-        self._is_secure = parts.scheme == "https"
-        self._host, self._port = host, port
-        self.path = f"{parts.path.rstrip('/')}/api/publish"
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.path = f"{address.base_path}/api/publish"
         self._proxy = ""
-        if not _is_here(host) and not proxy_bypass(host):
-            self._proxy = getproxies().get(parts.scheme, "")
-        if self._proxy and not self._is_secure:
-            self.path = f"http://{parts.netloc}{self.path}"
+        if not address.is_loopback and not proxy_bypass(address.host):
+            self._proxy = getproxies().get("https" if address.secure else "http", "")
+        if self._proxy and not address.secure:
+            self.path = address.url("/api/publish")
 
     def connection(self) -> HTTPConnection:
-        """Return a new connection, which opens with its first request."""
+        """Return a new connection, which is not open yet."""
+        own = self._address.host, self._address.port
         to = urlsplit(self._proxy if "//" in self._proxy else f"//{self._proxy}")
-        host, port = (to.hostname or "", to.port) if self._proxy else (self._host, self._port)
-        if not self._is_secure:
+        host, port = (to.hostname or "", to.port) if self._proxy else own
+        if not self._address.secure:
             return HTTPConnection(host, port, timeout=REQUEST_TIMEOUT_S)
         context = ssl.create_default_context()
         connection = HTTPSConnection(host, port, timeout=REQUEST_TIMEOUT_S, context=context)
         if self._proxy:
-            connection.set_tunnel(self._host, self._port)
+            connection.set_tunnel(*own)
         return connection
 
 
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be reached: {network_reason(error)}"
+    return f"does not work over HTTP: {one_line(error)}"
 
 
 def _positions(text: bytes, count: int) -> list[str]:
     try:
         positions = [str(position) for position in json.loads(text)["positions"]]
     except (ValueError, LookupError, TypeError) as error:
-        raise TryAgainError("did not answer with positions; is it rtdemo?") from error
+        raise TryAgainError("did not answer with positions; is it rtdemo?", False, True) from error
     if len(positions) != count:
-        raise TryAgainError("did not answer with a position for each message; is it rtdemo?")
+        problem = "did not answer with a position for each message; is it rtdemo?"
+        raise TryAgainError(problem, heals=False, may_be_accepted=True)
     return positions
 
 

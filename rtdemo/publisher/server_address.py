@@ -1,11 +1,11 @@
-"""Which server a program publishes to: its address, its token, and the environment's names for them."""
+"""Which server a program publishes to, and with which token: arguments, environment, default."""
 
 from __future__ import annotations
 
 import os
-from urllib.parse import SplitResult, urlsplit
 
-from rtdemo.errors import PublishError
+from rtdemo.errors import AddressError
+from rtdemo.protocol import address as addresses
 
 DEFAULT_URL = "http://localhost:3000"
 URL_VARIABLE, TOKEN_VARIABLE = "RTDEMO_URL", "RTDEMO_PUBLISH_TOKEN"
@@ -16,24 +16,19 @@ def url_of(given: str | None) -> str:
     return given or os.environ.get(URL_VARIABLE) or DEFAULT_URL
 
 
-def token_of(given: str | None) -> str:
-    """Return a token, which may be empty, else that of the environment; empty for none."""
-    return os.environ.get(TOKEN_VARIABLE, "") if given is None else given
-
-
-def parse(url: str) -> SplitResult:
-    """Return the parts of a server's URL, to whose path one can be added.
+def checked_url_of(given: str | None) -> str:
+    """Return the URL of `url_of`, as errors show it; a path can be added to it.
 
     Raises:
-        PublishError: if this is not the URL of a server.
+        AddressError: if it is not the address of a server; it names the variable that has it.
     """
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        host.encode("idna")
-        is_valid = parts.scheme in ("http", "https") and host and parts.port != 0
-    except ValueError:
-        is_valid = False
-    if not is_valid or "@" in parts.netloc:
-        raise PublishError(url[:200], "is not the URL of a server", "give http://host:port")
-    return parts
+        return addresses.parse_server(url_of(given)).url("")
+    except AddressError as error:
+        error.variable = "" if given else URL_VARIABLE
+        raise
+
+
+def token_of(given: str | None) -> str:
+    """Return a token, which may be empty, else that of the environment; empty for none."""
+    return (os.environ.get(TOKEN_VARIABLE, "") if given is None else given).strip()

@@ -31,6 +31,11 @@ class RunningServer:
         self._waiting = Waiting(MAX_WAITING)
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def counts(self) -> PublishCounts:
+        """What became of the messages so far."""
+        return self._waiting.counts
+
     def put(self, message: bytes, nulls: int = 0) -> None:
         """Queue a message, as `Waiting.put` takes it; it does not wait."""
         if self._waiting.put(message, nulls) and self._publish is not None:
@@ -66,7 +71,7 @@ class RunningServer:
         """
         if not self._is_own_loop():
             self._waiting.wait_until_empty(timeout)
-        return self._waiting.counts
+        return self.counts
 
     def _is_own_loop(self) -> bool:
         try:

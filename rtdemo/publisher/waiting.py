@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from threading import Condition
 
 MAX_BATCH = 100
@@ -31,6 +32,11 @@ class PublishCounts:
     refused: int = 0
     waiting: int = 0
     nulls: int = 0
+
+
+def total(counts: Iterable[PublishCounts]) -> PublishCounts:
+    """Return the sums of several counts."""
+    return PublishCounts(*map(sum, zip(*map(astuple, counts), strict=True)))
 
 
 class Waiting:

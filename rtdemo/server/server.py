@@ -175,7 +175,7 @@ class Server:
         folder, age = None, 0.0
         if self._handover is not None:
             folder, age = Path(self._handover.folder), time.monotonic() - self._handover.since
-        started = Started(loop.time() - age)
+        started = Started(loop.time() - age, published_here=lambda: self._published_here.counts)
         self._other_workers = OtherWorkers(folder)
         heartbeats = Schedule(LoopClock(loop))
         app = create_app(

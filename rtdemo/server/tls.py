@@ -89,7 +89,7 @@ def _no_password() -> str:
 
 
 def _error(settings: Settings, name: str, allowed: str) -> SettingError:
-    return SETTINGS[name].error(getattr(settings, name), "the settings", allowed)
+    return SETTINGS[name].error(getattr(settings, name), allowed=allowed)
 
 
 @coroutine

@@ -91,12 +91,12 @@ class Setting:
         except msgspec.ValidationError as error:
             raise self.error(text, source) from error
 
-    def error(self, value: object, source: str, allowed: str | None = None) -> SettingError:
+    def error(self, value: object, source: str = "", allowed: str | None = None) -> SettingError:
         """Return the error for a bad value of this setting; the password of a URL is hidden.
 
         Arguments:
             value: the value as given.
-            source: where it came from.
+            source: where it came from; empty if that is not known any more.
             allowed: the allowed values; by default those of the setting's type.
         """
         shown = _without_password(str(value)) if self.urls is not None else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta
 
-from rtdemo.errors import DotenvError
+from rtdemo.errors import DotenvError, SettingError
 from rtdemo.settings import redis_url, trusted_proxies
 from rtdemo.settings.field import Setting, about, describe
 
@@ -333,15 +333,23 @@ def load(
     """
     file = read_dotenv(dotenv)
     values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for name, setting in SETTINGS.items():
         if (given := flags.get(name)) is not None:
-            values[name] = setting.convert(given, setting.flag)
+            source = setting.flag
         elif given := environ.get(setting.variable):
-            values[name] = setting.convert(given, "the environment")
+            source = "the environment"
         elif given := file.get(setting.variable):
-            values[name] = setting.convert(given, str(dotenv))
+            source = str(dotenv)
+        else:
+            continue
+        values[name], sources[name] = setting.convert(given, source), source
+
+    def refusal(name: str, value: object, allowed: str) -> SettingError:
+        return SETTINGS[name].error(value, sources.get(name, "its default"), allowed)
+
     settings = Settings(**values)
-    _check_combinations(settings)
+    _check_combinations(settings, refusal)
     settings = msgspec.structs.replace(settings, base_path=settings.base_path.rstrip("/"))
     if settings.production:
         return msgspec.structs.replace(settings, lab=False, reload=False)
@@ -369,88 +377,88 @@ def read_dotenv(dotenv: Path) -> dict[str, str]:
         raise DotenvError(dotenv, error) from error
 
 
+_Refusal = Callable[[str, object, str], SettingError]
+"""Returns the error for a setting's name, its value, and what is allowed."""
 MIN_SECRET_BYTES = 32
 """Shortest secret for HS256 (RFC 7518 section 3.2)."""
 
 
-def _check_combinations(settings: Settings) -> None:
-    _check_login(settings)
+def _check_combinations(settings: Settings, refusal: _Refusal) -> None:
+    _check_login(settings, refusal)
     two_sites = not settings.single_site
     if two_sites and settings.port == settings.websocket_port != 0:
         allowed = f"a port other than the web site's {settings.port}, or --single-site"
-        raise SETTINGS["websocket_port"].error(settings.websocket_port, "the settings", allowed)
+        raise refusal("websocket_port", settings.websocket_port, allowed)
     if bool(settings.tls_cert) != bool(settings.tls_key):
         missing, given = ("tls_key", "tls_cert") if settings.tls_cert else ("tls_cert", "tls_key")
         allowed = f"a file, since {SETTINGS[given].flag} is given"
-        raise SETTINGS[missing].error("", "the settings", allowed)
+        raise refusal(missing, "", allowed)
     if settings.engine != "memory":
-        _check_engine(settings.engine)
+        _check_engine(settings.engine, refusal)
     if settings.workers != 1 and settings.engine == "memory" and not settings.isolated_workers:
         allowed = "1, or --engine redis://... for a log that all workers share, or --isolated-workers"
-        raise SETTINGS["workers"].error(settings.workers, "the settings", allowed)
+        raise refusal("workers", settings.workers, allowed)
     if settings.workers != 1 and settings.engine_optional and not settings.isolated_workers:
         allowed = "0 with several workers, which would not share one log, or --isolated-workers"
-        raise SETTINGS["engine_optional"].error("1", "the settings", allowed)
-    _check_names(settings)
-    _check_base_path(settings.base_path)
-    _check_trusted_proxies(settings.trusted_proxies)
+        raise refusal("engine_optional", "1", allowed)
+    _check_names(settings, refusal)
+    _check_base_path(settings.base_path, refusal)
+    _check_trusted_proxies(settings.trusted_proxies, refusal)
     if settings.plugins_dir and not Path(settings.plugins_dir).is_dir():
-        raise SETTINGS["plugins_dir"].error(settings.plugins_dir, "the settings", "an existing folder")
+        raise refusal("plugins_dir", settings.plugins_dir, "an existing folder")
 
 
-def _check_trusted_proxies(values: tuple[str, ...]) -> None:
+def _check_trusted_proxies(values: tuple[str, ...], refusal: _Refusal) -> None:
     try:
         trusted_proxies.parse(values)
     except ValueError as error:
         allowed = f"the number of proxies, 0 to {trusted_proxies.MAX_HOPS}, or addresses like 10.0.0.0/8"
-        setting = SETTINGS["trusted_proxies"]
-        raise setting.error(",".join(values), "the settings", f"{allowed} ({error})") from error
+        raise refusal("trusted_proxies", ",".join(values), f"{allowed} ({error})") from error
 
 
-def _check_base_path(path: str) -> None:
-    setting = SETTINGS["base_path"]
+def _check_base_path(path: str, refusal: _Refusal) -> None:
     if path.strip("/") and not _BASE_PATH.fullmatch(path):
         allowed = "a path such as /rt, of letters, digits and the characters . _ ~ - /"
-        raise setting.error(path, "the settings", allowed)
+        raise refusal("base_path", path, allowed)
     if path.strip("/").partition("/")[0] in _OWN_PATHS:
         names = ", ".join(_OWN_PATHS)
         allowed = f"a path that does not begin with one of the server's own: {names}"
-        raise setting.error(path, "the settings", allowed)
+        raise refusal("base_path", path, allowed)
 
 
-def _check_names(settings: Settings) -> None:
+def _check_names(settings: Settings, refusal: _Refusal) -> None:
     """Check the names of origins and hosts."""
     for origin in settings.allow_origin:
         parts = urlsplit(origin)
         if not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
             allowed = "scheme://host or scheme://host:port, separated by commas"
-            raise SETTINGS["allow_origin"].error(origin, "the settings", allowed)
+            raise refusal("allow_origin", origin, allowed)
     for origin in settings.allow_embed:
         if not _EMBEDDER.fullmatch(origin):
             allowed = "an origin: scheme, name and port as in a page's address, http://localhost:8888"
-            raise SETTINGS["allow_embed"].error(origin, "the settings", allowed)
+            raise refusal("allow_embed", origin, allowed)
     for name in settings.allow_host:
         if _NO_HOST_NAME.search(name):
             allowed = "names without scheme and port, such as demo.example.org, separated by commas"
-            raise SETTINGS["allow_host"].error(name, "the settings", allowed)
+            raise refusal("allow_host", name, allowed)
 
 
-def _check_login(settings: Settings) -> None:
+def _check_login(settings: Settings, refusal: _Refusal) -> None:
     """Check the login settings; no error contains the secret."""
     if settings.secret and len(settings.secret.encode(errors="replace")) < MIN_SECRET_BYTES:
         allowed = f"{MIN_SECRET_BYTES} bytes or more, such as `openssl rand -hex 32` prints"
-        raise SETTINGS["secret"].error("(a shorter text)", "the settings", allowed)
+        raise refusal("secret", "(a shorter text)", allowed)
     if settings.secret and settings.jwks:
         allowed = "either a file of keys or --secret, not both"
-        raise SETTINGS["jwks"].error(settings.jwks, "the settings", allowed)
+        raise refusal("jwks", settings.jwks, allowed)
 
 
-def _check_engine(url: str) -> None:
-    setting = SETTINGS["engine"]
+def _check_engine(url: str, refusal: _Refusal) -> None:
     try:
         redis_url.check(url)
     except ValueError as error:
-        raise setting.error(url, "the settings", f"{setting.allowed} ({error})") from error
+        allowed = f"{SETTINGS['engine'].allowed} ({error})"
+        raise refusal("engine", url, allowed) from error
 
 
 def reference() -> str:

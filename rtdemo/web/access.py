@@ -12,7 +12,7 @@ from rtdemo.settings import trusted_proxies
 from rtdemo.settings.settings import Settings
 from rtdemo.web.admission import check_origin
 from rtdemo.web.app_keys import SETTINGS
-from rtdemo.web.bearer import CHALLENGE, bearer_token, has_token
+from rtdemo.web.bearer import CHALLENGE, INVALID_TOKEN, bearer_token, has_token
 from rtdemo.web.forwarding import unusual_header
 from rtdemo.web.host import host_name, is_loopback
 from rtdemo.web.http_connection import HttpConnection
@@ -74,9 +74,24 @@ def check_token(request: web.Request, kind: str, token: str) -> None:
         if not has_token(request, token):
             if hdrs.AUTHORIZATION in request.headers:
                 add_failed_token(request)
-            raise Refused(401, f"send the {kind} token as Authorization: Bearer", CHALLENGE)
+            raise _without_token(request, kind, f"send the {kind} token as Authorization: Bearer")
     elif why := not_local_because(request):
-        raise Refused(403, f"without --{kind}-token only local users may do this, but {why}")
+        fix = f"start the server with --{kind}-token, and send that token"
+        raise Refused(403, f"this is for local users, but {why}; {fix}")
+
+
+def _without_token(request: web.Request, kind: str, missing: str) -> Refused:
+    """Return the refusal of a request without the right token.
+
+    Arguments:
+        request: the request.
+        kind: which setting `--KIND-token` has the token.
+        missing: what to do if the request has no token at all.
+    """
+    if bearer_token(request) is None:
+        return Refused(401, missing, CHALLENGE)
+    wrong = f"this is not the {kind} token; send that of the server's --{kind}-token"
+    return Refused(401, wrong, INVALID_TOKEN)
 
 
 async def check_details(request: web.Request) -> None:
@@ -89,7 +104,7 @@ async def check_details(request: web.Request) -> None:
         return
     if request.app[SETTINGS].admin_token:
         ways = "send the admin token as Authorization: Bearer, or start the server with --public-stats"
-        raise Refused(401, f"this is for administrators: {ways}", CHALLENGE)
+        raise _without_token(request, "admin", f"this is for administrators: {ways}")
     ways = "start the server with --admin-token or --public-stats"
     raise Refused(403, f"this is for local users, but {not_local_because(request)}; {ways}")
 

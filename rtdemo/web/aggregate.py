@@ -62,7 +62,7 @@ def own(app: web.Application) -> Statistics:
     """Return the statistics of this process alone, after writing them to its counter file."""
     started = app[STARTED]
     uptime = asyncio.get_running_loop().time() - started.at
-    counted = app[HUB].statistics(uptime, started.loop_lag.lag)
+    counted = app[HUB].statistics(uptime, started.loop_lag.lag, started.published_here())
     app[COUNTER_FILES].write(counted)
     return counted
 

@@ -63,6 +63,7 @@ async def stats(request: web.Request) -> web.Response:
             "connections": total.connections,
             **{key: _by_transport(total, counter) for counter, key in JSON_KEYS.items()},
             "refused": total.refused,
+            "publishedHere": total.published_here,
             "log": _log(hub, total),
             "servers": _servers(hub, total),
             "tickLag": _tick_lag(total),

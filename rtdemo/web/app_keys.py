@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from rtdemo.hub.hub import Hub
+from rtdemo.publisher.waiting import PublishCounts
 from rtdemo.settings.settings import Settings
 from rtdemo.timing.loop_lag import LoopLag
 from rtdemo.timing.schedule import Schedule
@@ -33,15 +35,17 @@ class Sites:
 
 @dataclass
 class Started:
-    """Hold when the server started, and measure how late its event loop is.
+    """Hold when the server started, and measure what it does besides serving the hub.
 
     Arguments:
         at: seconds on the event loop's clock.
         loop_lag: measures the event loop since then.
+        published_here: returns what became of messages that code in the server has published.
     """
 
     at: float = 0.0
     loop_lag: LoopLag = field(default_factory=LoopLag)
+    published_here: Callable[[], PublishCounts] = PublishCounts
 
 
 HUB = web.AppKey("HUB", Hub)

@@ -8,6 +8,8 @@ from aiohttp import hdrs, web
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 """Header of an answer to a request without a token (RFC 6750 section 3)."""
+INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+"""Header of an answer to a request with a token that is not valid (RFC 6750 section 3.1)."""
 
 
 def bearer_token(request: web.BaseRequest) -> str | None:

@@ -25,7 +25,7 @@ from rtdemo.hub.hub import Hub
 from rtdemo.timing.token_bucket import TokenBuckets
 from rtdemo.web.admission import RETRY_SOON, TICKET, check_origin
 from rtdemo.web.app_keys import SETTINGS
-from rtdemo.web.bearer import CHALLENGE, bearer_token, has_token
+from rtdemo.web.bearer import CHALLENGE, INVALID_TOKEN, bearer_token, has_token
 from rtdemo.web.identity import Identity, TokenError
 from rtdemo.web.limits import add_failed_token, check_tokens
 from rtdemo.web.other_workers import is_from_other_worker
@@ -39,8 +39,6 @@ TICKETS_PER_S, TICKET_BURST = 5.0, 100.0
 """Tickets that a user gets each second in the long run, and at once; each is for one connection."""
 _USER_HEADER = "X-Rtdemo-User"
 """Header by which a worker names the user of a request that it passes on to another worker."""
-_INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-"""Challenge for a token that is not valid (RFC 6750 section 3)."""
 
 
 class Login:
@@ -102,7 +100,7 @@ class Login:
         try:
             return self._verifier.verify(token)
         except TokenError as error:
-            raise Refused(401, str(error), _INVALID) from None
+            raise Refused(401, str(error), INVALID_TOKEN) from None
 
     async def count_if_wrong(self, request: web.Request) -> None:
         """Count a request's token as wrong, unless it logs a user in.
@@ -132,7 +130,7 @@ class Login:
                 401, "the ticket is not valid, or was used; get a new one from /api/ticket", CHALLENGE
             )
         if identity.expires is not None and identity.expires <= time.time():
-            raise Refused(401, "the token has expired; get a new one", _INVALID)
+            raise Refused(401, "the token has expired; get a new one", INVALID_TOKEN)
         return identity
 
     async def issue(self, identity: Identity) -> str:

@@ -74,6 +74,7 @@ class _Collected(Collector):
         yield from self._by_transport()
         yield from self._by_producer()
         yield self._by_limit()
+        yield from self._published_here()
         yield from self._log()
         yield _gauge("workers", "Worker processes in these statistics.", total.workers)
         yield _gauge("uptime_seconds", "Seconds since the server started.", total.uptime)
@@ -110,6 +111,16 @@ class _Collected(Collector):
         for limit, count in sorted(self._total.refused.items()):
             family.add_metric([limit], count)
         return family
+
+    def _published_here(self) -> Iterable[Metric]:
+        counts = self._total.published_here
+        about = "Messages of rtdemo.publish in the server's own process, by what became of them."
+        family = CounterMetricFamily("rtdemo_published_here", about, labels=["result"])
+        for result in ("accepted", "dropped", "refused"):
+            family.add_metric([result], getattr(counts, result))
+        yield family
+        yield _gauge("published_here_waiting", "Such messages that wait for the log.", counts.waiting)
+        yield _counter("published_here_nulls", "NaNs and infinities in them, now null.", counts.nulls)
 
     def _log(self) -> Iterable[Metric]:
         engine, total = self._hub.engine, self._total

@@ -168,4 +168,4 @@ def _read_key(path: str, data: dict[str, Any]) -> Key | None:
 
 
 def _error(path: str, allowed: str) -> SettingError:
-    return SETTINGS["jwks"].error(path, "the settings", allowed)
+    return SETTINGS["jwks"].error(path, allowed=allowed)

@@ -69,7 +69,11 @@ BAD = [
     ([], {"PORT": "abc"}, 2, ["--port", "PORT", "'abc'", "whole number"]),
     (["--plugins-dir", "nowhere"], {}, 2, ["--plugins-dir", "RTDEMO_PLUGINS_DIR", "nowhere"]),
     (["serve", "nowhere.py"], {}, 2, ["nowhere.py"]),
-    (["dance"], {}, 2, ["dance"]),
+    (["dance"], {}, 2, ["there is no command 'dance'; rtdemo --help lists all"]),
+    (["servee"], {}, 2, ["there is no command 'servee'; did you mean serve?"]),
+    (["dice.py"], {}, 2, ["for a plugin file: rtdemo serve dice.py"]),
+    (["plugins", "nwe"], {}, 2, ["there is no plugin file 'nwe'; the commands are list, new, check"]),
+    (["tail", "--producer", "x"], {}, 2, ["--producer", "Did you mean", "--producers"]),
     (["--log-format"], {}, 2, ["--log-format"]),
 ]
 

@@ -83,6 +83,23 @@ async def test_producers_are_selected(server: Server, tail: Tail, transport: str
     assert json.loads((await lines(process, 1))[0])["message"] == "picked"
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [(["--rewind", "10m"], ["one", "two"]), (["--latest"], ["two"]), ([], [])],
+)
+async def test_tail_begins_with_the_past(
+    server: Server, tail: Tail, flags: list[str], expected: list[str]
+) -> None:
+    """The last minutes, or the newest message of each producer; without a flag, live messages only."""
+    for text in ("one", "two"):
+        await publish(server.web_url, text)
+    process = await tail(server.web_url, "--producers", "news", "--json", *flags)
+    await lines(process, 1)
+    await publish(server.web_url, "live")
+    got = [json.loads(line)["message"] for line in await lines(process, len(expected) + 1)]
+    assert got == [*expected, "live"]
+
+
 async def test_tail_resumes_after_a_lost_connection(server: Server, tail: Tail, transport: str) -> None:
     """Messages published meanwhile arrive once, and a line on standard error reports the reconnect."""
     process = await tail(server.web_url, "--transport", transport, "--json")
@@ -146,7 +163,10 @@ async def test_an_error_is_one_line(tail: Tail, arguments: list[str], code: int,
 
 async def test_an_address_without_a_stream_is_refused(server: Server, tail: Tail) -> None:
     """A response that is not an event stream, or a 404, ends tail with an error."""
-    for path, words in (("/static/app.js", "is not an event stream"), ("/x", "404")):
+    for path, words in (
+        ("/static/app.js", "is not an event stream"),
+        ("/x", "answered 404: there is nothing at /x; the page is at /\n"),
+    ):
         process = await tail(f"{server.web_url}{path}")
         _, err = await asyncio.wait_for(process.communicate(), 20)
         assert process.returncode == 1

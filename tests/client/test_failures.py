@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtdemo.client.failures import refusal_error
+from rtdemo.client.failures import close_error, refusal_error
 
 URL = "https://here.test/api/sse"
 HTML = "<html>\n<h1>Bad gateway</h1>"
@@ -14,14 +14,30 @@ HTML = "<html>\n<h1>Bad gateway</h1>"
     ("status", "body", "line"),
     [
         (500, "login failed; see the server log\n", "answered 500: login failed; see the server log"),
-        (403, "not you\n", "answered 403: not you; see the server log"),
+        (403, "not you\n", "answered 403: not you"),
         (401, "log in", "answered 401: log in; give a login token with --token or token="),
-        (502, HTML, "answered 502: <html> <h1>Bad gateway</h1>; see the server log"),
-        (404, "", "answered 404; see the server log"),
+        (502, HTML, "answered 502 with a web page; see the server log"),
+        (404, HTML, "answered 404 with a web page; is it the right address?"),
+        (401, HTML, "answered 401 with a web page; give a login token with --token or token="),
+        (500, "", "answered 500; see the server log"),
+        (404, "", "answered 404; is it the right address?"),
         (307, "moved", "redirects to http://there.test/live; give that address"),
     ],
 )
 def test_refusal_is_one_line_that_says_what_to_do_once(status: int, body: str, line: str) -> None:
-    """The server's own words may say it already. A redirect's query may be a secret."""
+    """The server's own words say it already; a page is not printed; a redirect's query may be secret."""
     headers = {"Location": "http://there.test/live?key=secret"} if status == 307 else {}
     assert str(refusal_error(URL, status, body, headers)) == f"{URL} {line}"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "line"),
+    [
+        (1009, "over 64 KiB", "ended the connection with code 1009: over 64 KiB"),
+        (1002, "", "ended the connection with code 1002; see the server log"),
+        (1008, "", "ended the connection with code 1008; send less"),
+    ],
+)
+def test_close_frame_with_a_reason_says_enough(code: int, reason: str, line: str) -> None:
+    """Only without one, the log has more."""
+    assert str(close_error(URL, code, reason)) == f"{URL} {line}"

@@ -57,15 +57,25 @@ def test_time_counts_from_the_first_row(recording: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (RECORDING + "soon,1,x\n", "ride.csv, line 5: no number of seconds in column 'seconds'"),
-        ("time,speed\n1,2\n", "ride.csv, line 2: no number of seconds in column 'seconds'"),
+        (RECORDING + "soon,1,x\n", "ride.csv, line 5: no number of seconds in column 'seconds'; "),
+        ("time,speed\n1,2\n", "column 'seconds'; RTDEMO_REPLAY_CSV_COLUMN is to be one of time, speed"),
+        (None, "ride.csv; RTDEMO_REPLAY_CSV_PATH names it"),
     ],
+    ids=["no number", "no column", "no file"],
 )
-async def test_row_without_a_time_is_named(
-    serve: Serve, connect: Connect, recording: Path, text: str, words: str
+async def test_recording_that_cannot_be_replayed_is_one_line(
+    serve: Serve,
+    connect: Connect,
+    recording: Path,
+    text: str | None,
+    words: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """`/api/producers` shows the file and the line; the connection stays open."""
-    recording.write_text(text)
+    """The log and `/api/producers` have the file and the column; the connection stays open."""
+    if text is None:
+        recording.unlink()
+    else:
+        recording.write_text(text)
     server = await serve("replay_csv", PATH=recording, SPEED=1e6)
     peer = await connect(server, "websocket", "producers=replay_csv")
     (supervisor,) = server.plugins.registry.find("replay_csv")
@@ -73,6 +83,8 @@ async def test_row_without_a_time_is_named(
     async with httpx.AsyncClient(base_url=server.web_url) as http:
         listed = {p["name"]: p for p in (await http.get("/api/producers")).json()}
     assert words in listed["replay_csv"]["lastError"]
+    (record,) = [one for one in caplog.records if words in one.getMessage()]
+    assert record.exc_info is None
     await peer.say("still there?")
     while (reply := await peer.receive())["producer"] != "echo":
         pass

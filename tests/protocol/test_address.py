@@ -60,6 +60,7 @@ def test_one_stream_of_any_server() -> None:
         ("ftp://h", "has the scheme 'ftp'"),
         ("http://", "has no host"),
         ("http://h:99999", "is not a valid address"),
+        ("h:0", "has the port 0"),
         ("http://u:p@h", "user name"),
         ("http://[::1", "is not a valid address"),
         ("", "has no host"),

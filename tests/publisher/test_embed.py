@@ -59,6 +59,7 @@ def test_server_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     """Below a path too; an argument has precedence."""
     monkeypatch.setenv("RTDEMO_URL", "https://demo.example/rt/")
     assert rtdemo.embed("x").url.startswith("https://demo.example/rt/view?")
+    assert rtdemo.embed("x", url="localhost:3000").url.startswith("http://localhost:3000/view?")
     assert rtdemo.embed("x", url="http://[::1]:3000").url.startswith("http://[::1]:3000/view?")
 
 
@@ -76,8 +77,8 @@ def test_hostile_names_inject_nothing() -> None:
     ("arguments", "sentence"),
     [
         *(
-            ({"url": url}, "is not the URL of a server; give http://host:port")
-            for url in ("javascript:alert(1)", "localhost:3000", "http://", "http://u:p@h", "file:///x")
+            ({"url": url}, "give that of an rtdemo server, http://host:port")
+            for url in ("javascript:alert(1)", "ws://h", "http://", "http://u:p@h", "file:///x")
         ),
         ({"height": 0}, "height: 0 is not allowed; give a number from 50 to 5000"),
         ({"window": 9}, "window: 9 is not allowed; give a number from 10 to 3600"),

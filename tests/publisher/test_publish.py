@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 
+import rtdemo
 from rtdemo.publisher.background import BackgroundPublisher
 from rtdemo.publisher.publication import encode
 from rtdemo.publisher.waiting import MAX_BATCH, PublishCounts, Waiting
@@ -105,6 +107,13 @@ def test_value_that_json_cannot_hold_is_an_error_of_the_caller() -> None:
         encode("x", object())
 
 
+@pytest.mark.parametrize("name", [1, 0.5, None, b"loss"])
+def test_name_that_is_no_text_is_an_error_of_the_caller(name: Any) -> None:
+    """Such as swapped arguments: the error says which one is the name."""
+    with pytest.raises(TypeError, match=f"text such as 'loss', not {type(name).__name__}; then"):
+        rtdemo.publish(name, "loss")
+
+
 async def test_many_threads_at_once(server: Server) -> None:
     """Nothing is lost, and the order of each thread is kept."""
     publisher = BackgroundPublisher(server.web_url, "")
@@ -173,7 +182,7 @@ async def test_wrong_token_is_said_once(start: Start, caplog: pytest.LogCaptureF
     publisher = BackgroundPublisher(server.web_url, "wrong", size=10)
     for number in range(30):
         publisher.put(*encode("x", number))
-    await eventually(lambda: "answered 401: send the publish token" in caplog.text)
+    await eventually(lambda: "answered 401: this is not the publish token" in caplog.text)
     counts = await flushed(publisher, 1.0)
     assert counts.accepted == 0
     assert counts.dropped + counts.waiting == 30
@@ -272,8 +281,6 @@ async def test_thread_of_a_plugin_publishes_in_its_own_server(
     start: Start, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without HTTP, in order; what has a reserved name is refused, logged once, and costs no other."""
-    import rtdemo
-
     server = await start()
     peer = await connect(server, "websocket")
 
@@ -286,4 +293,10 @@ async def test_thread_of_a_plugin_publishes_in_its_own_server(
         got = [await peer.receive() for _ in range(149)]
     assert [m["value"] for m in got] == [n for n in range(150) if n != 3]
     assert "'rtdemo' is the name of private messages" in caplog.text
+    counted = {"accepted": 149, "dropped": 0, "refused": 1, "waiting": 0, "nulls": 0}
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        assert (await http.get("/api/stats")).json()["publishedHere"] == counted
+        metrics = (await http.get("/metrics")).text
+    assert 'rtdemo_published_here_total{result="accepted"} 149.0' in metrics
+    assert 'rtdemo_published_here_total{result="refused"} 1.0' in metrics
     assert server.hub.traffic["websocket"].lost == 0

@@ -54,7 +54,14 @@ def test_text_is_converted_to_the_type_of_the_setting(
         ({"heartbeat": "0"}, {}, ["--heartbeat", "RTDEMO_HEARTBEAT", "1 to 600"]),
         ({"log_format": "xml"}, {}, ["--log-format", "one of text, json"]),
         ({}, {"RTDEMO_SINGLE_SITE": "maybe"}, ["RTDEMO_SINGLE_SITE", "maybe", "1 or 0"]),
-        ({"port": "4000", "websocket_port": "4000"}, {}, ["--websocket-port", "--single-site"]),
+        (
+            {"port": "4000", "websocket_port": "4000"},
+            {},
+            ["4000 from --websocket-port is", "--single-site"],
+        ),
+        ({"port": "3001"}, {}, ["--websocket-port", "3001 from its default is"]),
+        ({}, {"RTDEMO_WORKERS": "2"}, ["--workers", "2 from the environment is"]),
+        ({"allow_origin": "x"}, {}, ["'x' from --allow-origin is"]),
         (
             {"engine": "foo"},
             {},
@@ -64,7 +71,11 @@ def test_text_is_converted_to_the_type_of_the_setting(
         ({"engine": ":s3cret@h:6379"}, {}, ["'***@h:6379'"]),
         ({"engine": "redis:/h?password=s3cret"}, {}, ["'redis:/h'"]),
         ({"workers": "2", "engine": "redis://h", "engine_optional": "1"}, {}, ["--isolated-workers"]),
-        ({"base_path": "rt"}, {}, ["--base-path", "RTDEMO_BASE_PATH", "'rt'", "a path such as /rt"]),
+        (
+            {"base_path": "rt"},
+            {},
+            ["RTDEMO_BASE_PATH", "'rt' from --base-path is", "a path such as /rt"],
+        ),
         ({"base_path": "/a/../rt"}, {}, ["'/a/../rt'", "a path such as /rt"]),
         ({"base_path": "//rt"}, {}, ["a path such as /rt"]),
         ({"base_path": "/rt?x"}, {}, ["a path such as /rt"]),

@@ -10,6 +10,7 @@ import pytest
 
 from rtdemo.hub import statistics
 from rtdemo.hub.statistics import Statistics
+from rtdemo.publisher.waiting import PublishCounts
 from rtdemo.server.server import Server
 from rtdemo.timing.histogram import Histogram
 from rtdemo.web import other_workers
@@ -20,7 +21,7 @@ from rtdemo.web.other_workers import CounterFiles
 async def counted(server: Server) -> Statistics:
     """Statistics of a server that has written one message."""
     server.hub.traffic["sse"].messages = 1
-    return server.hub.statistics(5.0, Histogram())
+    return server.hub.statistics(5.0, Histogram(), PublishCounts(accepted=3, waiting=2))
 
 
 def of_worker(counted: Statistics, worker: int, **changes: Any) -> Statistics:
@@ -41,6 +42,7 @@ def test_exited_workers_are_added_up(tmp_path: Path, counted: Statistics) -> Non
     found = counter_files.read()
     assert sorted(found) == [0, 3]
     assert found[0].traffic["sse"].messages == 2
+    assert found[0].published_here == PublishCounts(accepted=6)
     assert found[0].connections == {"websocket": 0, "sse": 0}
     assert found[3].connections["sse"] == 4
 

@@ -192,6 +192,7 @@ async def test_other_times_are_refused(server: Server, query: str) -> None:
         answer = await http.get(f"/api/sse?{query}")
     assert answer.status_code == 400
     assert "is not" in answer.text or "there is no 'later'" in answer.text
+    assert ("999999h at the most" in answer.text) is query.startswith("rewind")
     assert answer.text.count("\n") == 1
 
 

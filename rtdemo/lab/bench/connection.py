@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from rtdemo.errors import printable
+from rtdemo.errors import may_heal, printable
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench.arrivals import ConnectionArrivals
 from rtdemo.lab.bench.response_head import HeadError, HeadReader, ResponseHead
@@ -30,6 +30,10 @@ _HEADERS: dict[Transport, dict[str, str]] = {
     "websocket": {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
     "sse": {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-cache"},
 }
+
+
+class RefusedStreamError(ConnectionError):
+    """Report an answer that is no stream, and that any further request would get, too."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -242,7 +246,9 @@ class Connection(asyncio.Protocol):
         if head is None:
             return b""
         if problem := _problem(self._kind, head):
-            self._end(problem)
+            status = head.status[:3]
+            heals = status.isdigit() and may_heal(int(status))
+            self._end(problem, ConnectionError if heals else RefusedStreamError)
             return b""
         if self.opened.done():  # cancelled: the head came after the time for opening
             return b""
@@ -260,12 +266,12 @@ class Connection(asyncio.Protocol):
         is_end = exc is None and self._ends_by_close
         self._end(ENDED if is_end else f"was cut ({exc})" if exc else "was closed by the server")
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str, error: type[ConnectionError] = ConnectionError) -> None:
         if self.end_reason is None:
             self.end_reason = why
             self.is_complete = why == ENDED and self.welcomed.done()
         if not self.opened.done():
-            self.opened.set_exception(ConnectionError(why))
+            self.opened.set_exception(error(why))
         self.welcomed.cancel()
         if not self.closed.done():
             self.closed.set_result(None)

@@ -6,30 +6,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import jinja2
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rtdemo.errors import printable
+from rtdemo.lab import presentation
 from rtdemo.lab.bench import charts, metrics, verdict
 from rtdemo.lab.bench.comparison import Comparison
 from rtdemo.lab.bench.metrics import METRICS, Basis
 from rtdemo.lab.bench.result import ParityState, Round, Run
 from rtdemo.lab.bench.wording import NO_FIGURE, UNKNOWN, difference_text, number, why_unknown
-from rtdemo.protocol.client import LABELS, Transport
-from rtdemo.settings.folders import bundled
+from rtdemo.protocol.client import LABELS
 from rtdemo.timing.histogram import Latencies, merged
 
-PIPE_WIDTH = 100
-"""Columns of the table if the output is not a terminal."""
 STATE_LABELS: dict[ParityState, str] = {"ok": "ok", "unknown": "unknown", "failed": "FAILED"}
-_COLOURS: dict[Transport, str] = {"websocket": "blue", "sse": "green"}
-_DUE = (
-    "This percentage of messages arrived within this time after they were due. It includes stalls of"
-    " the server."
-)
-_SENT = "The same from sentAt, when the server sent: the delay of network and client."
+_DUE = "50, 95, 99 % of messages were at most this late; stalls of the server count."
+_SENT = "The same from the time at which the server sent: network and client alone."
 _GAPS = "The time between two messages of one connection, as they arrive."
 _JITTER = (
     "Variation of transit time (RFC 3550, section 6.4.1), mean of streams; without sentAt, of gaps."
@@ -53,23 +45,16 @@ def html_page(run: Run, comparison: Comparison | None) -> bytes:
         run: with its verdicts.
         comparison: of its transports, if it has two.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(bundled("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("report.html").render(
-        run=run,
-        labels=LABELS,
-        states=STATE_LABELS,
-        accuracy=verdict.accuracy(run),
-        conditions=conditions(run),
-        plots=charts.plots(run),
-        sections=sections(run, comparison),
-    )
-    return text.encode()
+    values = {
+        "run": run,
+        "labels": LABELS,
+        "states": STATE_LABELS,
+        "accuracy": verdict.accuracy(run),
+        "conditions": conditions(run),
+        "plots": charts.plots(run),
+        "sections": sections(run, comparison),
+    }
+    return presentation.html_page("report.html", values)
 
 
 def print_report(run: Run, comparison: Comparison | None) -> None:
@@ -79,9 +64,7 @@ def print_report(run: Run, comparison: Comparison | None) -> None:
         run: with its verdicts.
         comparison: of its transports, if it has two.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH, color_system=None)
+    console = presentation.new_console()
 
     def show(text: str, style: str = "") -> None:
         # A pipe gets each sentence as one line; on a terminal no word is cut.
@@ -91,7 +74,11 @@ def print_report(run: Run, comparison: Comparison | None) -> None:
         show(one.sentence, "bold")
     for line in (conditions(run), *verdict.accuracy(run)):
         show(line)
-    console.print(_table(run, comparison))
+    shown = sections(run, comparison)
+    for section in shown:
+        if section.about:
+            show(f"{section.title}: {section.about}")
+    console.print(_table(run, shown))
     for check in run.parity:
         show(f"  {STATE_LABELS[check.state]:<8}  {check.name}: {check.words}")
     for note in run.notes:
@@ -114,15 +101,14 @@ def conditions(run: Run) -> str:
     return f"{printable(run.target)}{server}: {connections}{speed}{method}, {each}{turns}{cut}"
 
 
-def _table(run: Run, comparison: Comparison | None) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("")
+def _table(run: Run, shown: Sequence[Section]) -> Table:
+    table = presentation.new_table()
     for transport in run.transports:
-        table.add_column(LABELS[transport], justify="right", style=_COLOURS[transport])
+        table.add_column(LABELS[transport], justify="right", style=presentation.COLOURS[transport])
     table.add_column("")
     both = run.transports[::-1] if len(run.transports) > 1 else []
     table.add_column(" vs ".join(LABELS[transport] for transport in both))
-    for section in sections(run, comparison):
+    for section in shown:
         table.add_row(Text(section.title, style="bold"))
         for row in section.rows:
             reason = row.about if row.about.startswith(UNKNOWN) else ""

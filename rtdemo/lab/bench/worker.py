@@ -19,7 +19,7 @@ import msgspec
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench.analysis import analyse_window
 from rtdemo.lab.bench.arrivals import Arrivals
-from rtdemo.lab.bench.connection import Connection, Endpoint, resolve
+from rtdemo.lab.bench.connection import Connection, Endpoint, RefusedStreamError, resolve
 from rtdemo.lab.bench.opening import add_steps, describe, open_connection
 from rtdemo.lab.bench.protocol import (
     DRAIN_S,
@@ -169,14 +169,21 @@ class TimerLag:
 
 
 async def _open(endpoint: Endpoint, plan: Plan, arrivals: Arrivals) -> tuple[list[Connection], str]:
-    """Open all connections; return those that opened, and why another one did not."""
+    """Open all connections; return those that opened, and why another one did not.
+
+    If the first is refused for good, so would be the others. A server with a short listen queue lets
+    some of them wait until their time is over.
+    """
     limiter = asyncio.Semaphore(plan.at_once)
 
     async def open_one() -> Connection:
         async with limiter:
             return await open_connection(endpoint, arrivals.open())
 
-    found = await asyncio.gather(*(open_one() for _ in range(plan.connections)), return_exceptions=True)
+    found = [*await asyncio.gather(open_one(), return_exceptions=True)]
+    if not isinstance(found[0], RefusedStreamError):
+        others = (open_one() for _ in range(plan.connections - 1))
+        found += await asyncio.gather(*others, return_exceptions=True)
     problem = next((describe(error) for error in found if isinstance(error, BaseException)), "")
     return [one for one in found if isinstance(one, Connection)], problem
 

@@ -154,12 +154,13 @@ def _result(check: Check, outcome: Outcome, evidence: Evidence, is_strict: bool)
 
 
 def lines(report: Report, shows_all: bool = False) -> Iterator[Text | Table]:
-    """Yield the report for people: a table of the groups, then each fault in full.
+    """Yield the report for people: the verdict, a table of the groups, then each fault in full.
 
     Arguments:
         report: the report.
         shows_all: whether to print each check.
     """
+    yield Text(headline(report), "bold")
     yield Text(f"{printable(report.url)}: {_summary(report)}")
     yield Text()
     if shows_all:
@@ -180,6 +181,24 @@ def lines(report: Report, shows_all: bool = False) -> Iterator[Text | Table]:
     ended = "" if report.is_whole else "; interrupted"
     why = " (--all shows why)" if report.counts["notTested"] and not shows_all else ""
     yield Text(f"{counts}{why}, in {report.duration_seconds:.0f} s{ended}", "bold")
+
+
+def headline(report: Report) -> str:
+    """Return the verdict in one sentence."""
+    broken = {
+        level: sum(r.level == level and r.verdict in ("fail", "warn") for r in report.checks)
+        for level in ("MUST", "SHOULD")
+    }
+    counted = [f"{number} {level}{'s' * (number > 1)}" for level, number in broken.items() if number]
+    so_far = "" if report.is_whole else "Interrupted; so far: "
+    if counted:
+        words = " and ".join(counted)
+        kept = "" if broken["MUST"] else "Each MUST that was tested is kept, but "
+        verb = "are" if sum(broken.values()) > 1 else "is"
+        return f"{so_far}{kept}{words} {verb} not kept."
+    if report.exit_code == _EXIT_NOT_RUN:
+        return f"{so_far}Undecided: too little could be tested."
+    return f"{so_far}Each MUST and SHOULD that was tested is kept."
 
 
 def _summary(report: Report) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from rtdemo.errors import ServerError, network_reason, printable
@@ -39,6 +40,7 @@ RESTART_TRIES, RESTART_PAUSE_S = 10, 0.3
 RESUME_POLL_S = 0.2
 """Seconds between two looks whether the stream has enough events with ids."""
 Maker = Callable[[Target], Awaitable[Exchange]]
+T = TypeVar("T")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _FIXES = {
     204: "the server tells clients to stop, so there is nothing to test; use a URL that has events",
@@ -69,15 +71,15 @@ class Suite:
 
     Attributes:
         evidence: what was seen so far.
-        state: what is being done, in words.
     """
 
     target: Target
     seconds: float
     only: Sequence[Group] = ()
-    state: str = field(init=False, default="opening the stream")
     evidence: Evidence = field(init=False)
     _turns: asyncio.Semaphore = field(init=False)
+    _doing: str = field(init=False, default="opening the stream")
+    _planned: frozenset[str] = field(init=False, default=frozenset())
 
     def __post_init__(self) -> None:
         self.evidence = Evidence(self.target)
@@ -88,6 +90,14 @@ class Suite:
         """The checks of this run."""
         return [check for check in CHECKS if not self.only or check.group in self.only]
 
+    @property
+    def state(self) -> str:
+        """What is being done, and how many of the requests are."""
+        if not self._planned:
+            return self._doing
+        done = len(self._planned & self.evidence.exchanges.keys())
+        return f"{self._doing}; {done} of {len(self._planned)} requests done"
+
     async def run(self) -> None:
         """Make all requests; if this is cancelled, the evidence has what came back until then.
 
@@ -95,9 +105,10 @@ class Suite:
             NotTestableError: if there is no stream at the URL.
         """
         connection, reading = await self._open()
+        self._planned = self._all_requests()
         listening = asyncio.create_task(self._listen(connection, reading))
         try:
-            self.state = f"reading the stream for {self.seconds:g} s, and making other requests"
+            self._doing = f"reading the stream for {self.seconds:g} s, and making other requests"
             await self._make(connections.SECOND, partial(exchange, request=connections.SECOND_STREAM))
             second = self.evidence.exchanges[connections.SECOND]
             has_waited = (second.response.head_at or 0.0) > 0.8 * self.seconds
@@ -171,11 +182,21 @@ class Suite:
         }
         await self._make_one_by_one(self._needed(invalid))
 
+    def _all_requests(self) -> frozenset[str]:
+        """Return the names of the requests of this run; some may be skipped later."""
+        names = {connections.SECOND, resume.RECONNECT, *self._needed(probes.REQUESTS)}
+        names |= {*self._needed(probes.EXPERIMENTS), *self._needed(probes.INVALID)}
+        if not self.only or "resume" in self.only:
+            names.add(resume.RESUME)
+        if not self.only or "connections" in self.only:
+            names.add(connections.AFTER_LEAVING)
+        return frozenset(names)
+
     def _shortened(self, request: Request) -> Request:
         """Return a request that reads no longer than the stream is read."""
         return replace(request, body_s=min(request.body_s, self.seconds))
 
-    def _needed(self, makers: Mapping[str, Maker]) -> dict[str, Maker]:
+    def _needed(self, makers: Mapping[str, T]) -> dict[str, T]:
         """Return the requests that the checks of this run judge, and that are not skipped."""
         # Checks about all responses use those of every request; that of the preflight uses two.
         needed = {check.probe for check in self.checks} | {"origin"}
@@ -191,7 +212,7 @@ class Suite:
 
     async def _make_one_by_one(self, makers: dict[str, Maker]) -> None:
         """Make requests one by one, so that it shows which one ends the server."""
-        self.state = "sending invalid requests"
+        self._doing = "sending invalid requests"
         while makers:
             name = next(iter(makers))
             make = makers.pop(name)
@@ -203,7 +224,7 @@ class Suite:
 
     async def _load(self) -> None:
         """Open several streams, leave, and open one more."""
-        self.state = "opening several streams, and leaving them"
+        self._doing = "opening several streams, and leaving them"
         if self.evidence.unanswered:
             return
         if self.evidence.is_one_at_a_time:

@@ -107,8 +107,9 @@ async def examine(
     """
     if not cases:
         await _check_echo(url)
-    for pattern in cases or DEFAULT_CASES:
-        progress(f"cases {pattern}")
+    patterns = cases or DEFAULT_CASES
+    for number, pattern in enumerate(patterns, 1):
+        progress(f"cases {pattern}, {number} of {len(patterns)}")
         report.checks += await _run(url, pattern)
         report.count()
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import jinja2
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rtdemo.lab.bench.report import PIPE_WIDTH
+from rtdemo.lab import presentation
 from rtdemo.lab.bench.wording import NO_FIGURE
 from rtdemo.lab.storm import charts
 from rtdemo.lab.storm.findings import busiest, headline
 from rtdemo.lab.storm.result import Figures, Level, Storm
 from rtdemo.protocol.client import LABELS, Transport
-from rtdemo.settings.folders import bundled
 
 _STYLES: dict[Level, str] = {"fail": "bold red", "warn": "yellow", "note": "dim", "ok": "green"}
-_COLOURS: dict[Transport, str] = {"websocket": "blue", "sse": "green"}
 
 
 @dataclass(frozen=True)
@@ -161,9 +157,7 @@ def print_report(storm: Storm, before: Storm | None = None) -> None:
         storm: to print.
         before: an earlier storm to show beside it.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH, color_system=None)
+    console = presentation.new_console()
     console.print(Text(headline(storm)), style="bold", soft_wrap=True)
     console.print(Text(busiest(storm)), soft_wrap=True)
     if before is not None:
@@ -181,10 +175,9 @@ def print_report(storm: Storm, before: Storm | None = None) -> None:
 
 
 def _table(shown: Sequence[Column]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("")
+    table = presentation.new_table()
     for column in shown:
-        colour = _COLOURS[column.transport] if column.transport else ""
+        colour = presentation.COLOURS[column.transport] if column.transport else ""
         table.add_column(column.title, justify="right", style=colour)
     for section in sections(shown):
         table.add_row(Text(section.title, style="bold"))
@@ -200,25 +193,18 @@ def html_page(storm: Storm, before: Storm | None = None) -> bytes:
         storm: to report.
         before: an earlier storm to show beside it.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(bundled("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown = columns(storm, before)
-    text = environment.get_template("storm.html").render(
-        run=storm,
-        before=before,
-        labels=LABELS,
-        headline=headline(storm),
-        busiest=busiest(storm),
-        headline_before=f"{headline(before)} {busiest(before)}" if before is not None else "",
-        conditions=conditions(storm),
-        conditions_before=conditions(before) if before is not None else "",
-        plots=charts.plots(storm, before),
-        columns=shown,
-        sections=sections(shown),
-    )
-    return text.encode()
+    values = {
+        "run": storm,
+        "before": before,
+        "labels": LABELS,
+        "headline": headline(storm),
+        "busiest": busiest(storm),
+        "headline_before": f"{headline(before)} {busiest(before)}" if before is not None else "",
+        "conditions": conditions(storm),
+        "conditions_before": conditions(before) if before is not None else "",
+        "plots": charts.plots(storm, before),
+        "columns": shown,
+        "sections": sections(shown),
+    }
+    return presentation.html_page("storm.html", values)

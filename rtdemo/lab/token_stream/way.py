@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rtdemo.errors import may_heal
 from rtdemo.lab.token_stream.analysis import Figures, figures
 from rtdemo.lab.token_stream.client import Version
 from rtdemo.lab.token_stream.recording import Recording
 from rtdemo.lab.token_stream.request import Request
 
 Name = Literal["url", "direct"]
-FINAL_STATUSES = frozenset(range(300, 500)) - {408, 425, 429}
-"""Statuses that the same request gets each time: it is not sent again."""
 
 
 @dataclass(slots=True)
@@ -47,7 +46,7 @@ class Way:
     def is_final(self) -> bool:
         """Whether a further request would get the same refusal, or cost the same long wait."""
         return any(
-            recording.status in FINAL_STATUSES or recording.ending == "silent"
+            (recording.status >= 300 and not may_heal(recording.status)) or recording.ending == "silent"
             for recording in self.recordings
         )
 

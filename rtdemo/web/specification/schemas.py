@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from rtdemo.plugin_system.supervisor import STATES
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.protocol.message import POSITION, Message
+from rtdemo.publisher.waiting import PublishCounts
 from rtdemo.web.publication import Publication
 
 Schema = dict[str, Any]
@@ -153,6 +155,7 @@ def stats() -> Schema:
             "connections": _BY_TRANSPORT,
             **{statistics.JSON_KEYS[counter.name]: _BY_TRANSPORT for counter in counters},
             "refused": {"type": "object", "additionalProperties": COUNT},
+            "publishedHere": record({each.name: COUNT for each in fields(PublishCounts)}),
             "log": _LOG,
             "servers": _SERVERS,
             "tickLag": _TICK_LAG,

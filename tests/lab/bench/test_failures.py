@@ -133,6 +133,27 @@ async def test_a_post_that_is_refused_is_one_line(
     assert done.problems.endswith("; are the address and the body right?\n")
 
 
+@pytest.mark.parametrize(("status", "asked"), [(404, 1), (503, 5)])
+async def test_server_that_refuses_for_good_is_asked_once(
+    status: int, asked: int, tmp_path: Path
+) -> None:
+    """Another web server, with a short listen queue, would keep many connections waiting for 30 s."""
+    file = tmp_path / "body.json"
+    file.write_text("{}")
+    requests = 0
+
+    async def refuse(_request: web.Request) -> web.Response:
+        nonlocal requests
+        requests += 1
+        return web.Response(status=status, text="<html>nginx</html>", content_type="text/html")
+
+    async with http_server(refuse) as url:
+        done = await bench(f"{url}/events", "--post", file, "-n", 5)
+    assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
+    assert f"answered {status} " in done.problems
+    assert requests == asked
+
+
 @pytest.mark.parametrize("scheme", ["https", "wss"])
 async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
     """A server without TLS causes one line, with the address to use."""

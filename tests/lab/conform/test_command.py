@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -60,7 +61,8 @@ async def test_fault_is_printed_in_full_with_its_clause() -> None:
         code, out, err = await run(server.url, *SHORT, "--only", "retry", "--strict")
     assert (code, err) == (1, "")
     lines = out.splitlines()
-    assert lines[0].startswith(f"{server.url}: 200 text/event-stream, ")
+    assert lines[0] == "Each MUST that was tested is kept, but 1 SHOULD is not kept."
+    assert lines[1].startswith(f"{server.url}: 200 text/event-stream, ")
     at = lines.index("fail  retry-digits  SHOULD, WHATWG HTML 9.2.6")
     assert [line.strip().partition(" ")[0] for line in lines[at + 1 : at + 5]] == [
         *("retry", "sent:", "seen:", "fix:"),
@@ -84,6 +86,17 @@ async def test_json_has_a_code_and_a_clause_for_each_check() -> None:
     assert fault["clauseUrl"].startswith("https://nginx.org/")
     assert fault["sent"] == "GET as EventSource sends it"
     assert found["head-at-once"]["figures"]["headMs"] > 0
+
+
+async def test_progress_has_a_total() -> None:
+    """All requests are done at the end, also those of a run of some groups only."""
+    for groups in ((), ("methods", "resume")):
+        async with seeded() as server:
+            suite = Suite(Target(server.url), 1.0, groups)
+            assert suite.state == "opening the stream"
+            await suite.run()
+        done, total = map(int, re.findall(r"(\d+) of (\d+) requests done", suite.state)[0])
+        assert done == total > 3
 
 
 async def test_should_fails_only_with_strict_and_not_if_ignored() -> None:
@@ -224,6 +237,7 @@ async def test_interrupt_prints_what_was_found(number: signal.Signals) -> None:
         process.send_signal(number)
         out, err = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 130
+    assert out.decode().startswith("Interrupted; so far: ")
     assert out.decode().rstrip().endswith("; interrupted")
     assert b"Traceback" not in err
 
@@ -244,7 +258,7 @@ async def test_websocket_cases_as_a_table() -> None:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         code, out, err = await run("--websocket", url, "--case", "1.1.*", "--case", "2.1")
         assert (code, err) == (0, ""), out
-        assert out.startswith(f"{url}/: 9 cases\n")
+        assert out.startswith(f"Each MUST and SHOULD that was tested is kept.\n{url}/: 9 cases\n")
         assert "pings" in out
         code, _, err = await run(url, "--header", "X: 1")
         assert (code, "cannot send --header" in err) == (2, True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from rtdemo.lab.conform import report as reports
-from rtdemo.lab.conform.check import STREAM, Check, Evidence, Outcome
+from rtdemo.lab.conform.check import STREAM, Check, Evidence, Level, Outcome
 from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.lab.conform.exchange import Exchange, Target
 from rtdemo.lab.conform.http_response import Piece, Response
+from rtdemo.lab.conform.report import Report, Result
 
 BY_ID: dict[str, Check] = {check.id: check for check in CHECKS}
 EVENT = b"data: x\n\n"
@@ -169,10 +170,36 @@ def test_stream_without_events_is_not_tested(body: list[Piece], is_noted: bool) 
     report = reports.judge(evidence, checks, False, ())
     found = [str(line) for line in reports.lines(report)]
     assert any(line.startswith("no event arrived") for line in found) is is_noted
+    assert found[0] == (
+        "Undecided: too little could be tested."
+        if is_noted
+        else "Each MUST and SHOULD that was tested is kept."
+    )
     assert report.exit_code == (2 if is_noted else 0)
     # Who chooses no check of events needs none.
     others = [check for check in CHECKS if check.group == "caching"]
     assert reports.judge(evidence, others, False, ()).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("broken", "is_whole", "words"),
+    [
+        ([], True, "Each MUST and SHOULD that was tested is kept."),
+        (["advice"], True, "Each MUST and SHOULD that was tested is kept."),
+        (["MUST"], True, "1 MUST is not kept."),
+        (["MUST", "MUST", "SHOULD"], True, "2 MUSTs and 1 SHOULD are not kept."),
+        (["SHOULD", "SHOULD"], True, "Each MUST that was tested is kept, but 2 SHOULDs are not kept."),
+        (["MUST"], False, "Interrupted; so far: 1 MUST is not kept."),
+    ],
+)
+def test_verdict_is_one_sentence(broken: list[Level], is_whole: bool, words: str) -> None:
+    """It stands on top; advice alone is no fault."""
+    texts = dict.fromkeys(("code", "group", "clause", "clause_url", "rule", "sent", "seen", "fix"), "")
+    kept = Result(**texts, level="MUST", verdict="pass", figures={})
+    faults = [Result(**texts, level=level, verdict="warn", figures={}) for level in broken]
+    report = Report("", checks=[kept, *faults], is_whole=is_whole)
+    report.count()
+    assert reports.headline(report) == words
 
 
 def _second(head_at: float, stream_end: float) -> Outcome:

@@ -7,13 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from rtdemo.cli import storm as cli
 from rtdemo.errors import FileError
 from rtdemo.lab.bench import machine
-from rtdemo.lab.bench.report import PIPE_WIDTH
+from rtdemo.lab.presentation import PIPE_WIDTH
 from rtdemo.lab.storm import report, result
 from rtdemo.lab.storm.findings import findings, headline
 from rtdemo.lab.storm.result import Figures, Storm, StormSettings, Times
 from rtdemo.protocol.client import LABELS, Transport
+from tests.command import run_in_process
 
 TARGET = "http://127.0.0.1:3000"
 NASTY = "<script>alert(1)</script>"
@@ -57,6 +59,23 @@ def test_good_storm_in_two_sentences(capsys: pytest.CaptureFixture[str]) -> None
     assert printed.startswith("99 % of 200 clients were back 4.9 s after SIGKILL, all after 5.0 s.\n")
     assert "ok    no client lost or repeated one of 12 shared messages" in printed
     assert max(map(len, printed.splitlines())) <= PIPE_WIDTH
+
+
+def test_report_is_printed_if_the_file_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storm cannot be repeated at will: its figures must not be lost with the disk."""
+
+    def run(found: Storm, *_: object) -> None:
+        made = storm()
+        found.sides, found.total = made.sides, made.total
+        found.signal_at_seconds, found.findings = made.signal_at_seconds, made.findings
+
+    monkeypatch.setattr(cli, "_run", run)
+    done = run_in_process("storm", TARGET, "--pid", "1", "--json", "/dev/full")
+    assert (done.code, done.err) == (
+        1,
+        "rtdemo: /dev/full cannot be written: No space left on device\n",
+    )
+    assert done.out.startswith("99 % of 200 clients were back 4.9 s after SIGKILL")
 
 
 def test_two_storms_stand_beside_each_other(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,229 @@
+"""`rtdemo publish`: what it sends, what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+import sys
+from unittest import mock
+
+import pytest
+
+from rtdemo.server.server import Server
+from tests.command import Ended, run_in_process
+from tests.conftest import Connect, Start
+from tests.raw_server import raw_server
+
+NEVER = "http://127.0.0.1:9"
+"""Nothing listens on the port of the discard service."""
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make no pauses between tries."""
+    monkeypatch.setattr("rtdemo.publisher.sender.MAX_RETRY_S", 0)
+
+
+async def publish(*arguments: str, stdin: bytes = b"") -> Ended:
+    """Run the command in a thread, since the server runs in this one."""
+    with mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))):
+        return await asyncio.to_thread(run_in_process, "publish", *arguments)
+
+
+async def test_a_text_or_the_lines_of_a_pipe(server: Server, connect: Connect) -> None:
+    """The command prints each position, in order; it skips empty lines."""
+    peer = await connect(server, "websocket")
+    one = await publish("hello", "--to", server.web_url, "--producer", "news")
+    piped = await publish("-", "--to", server.web_url, stdin="uno\n\ndue ü\r\n\xff".encode("latin-1"))
+    got = [await peer.receive() for _ in range(4)]
+    assert [m["message"] for m in got] == ["hello", "uno", "due \ufffd", "\ufffd"]
+    assert [m["id"] for m in got] == (one.out + piped.out).split()
+    assert (one.code, piped.code, one.err, piped.err) == (0, 0, "", "")
+
+
+async def test_quiet_prints_nothing(server: Server, connect: Connect) -> None:
+    """A pipe that runs for days fills no terminal; problems are still reported."""
+    peer = await connect(server, "sse")
+    for flag in ("-q", "--quiet"):
+        done = await publish("-", flag, "--value", "--to", server.web_url, stdin=b"1\nrubbish\n2\n")
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+        assert [(await peer.receive())["value"] for _ in range(2)] == [1, 2]
+
+
+async def test_values(server: Server, connect: Connect) -> None:
+    """A value, or whole messages as JSON; a line that is neither is named and left out."""
+    peer = await connect(server, "sse")
+    one = await publish("0.12", "--value", "--producer", "loss", "--to", server.web_url)
+    lines = b'{"producer": "a", "value": [1]}\nrubbish\n[]\n{"message": "b", "value": null}\n'
+    piped = await publish("-", "--json", "--to", server.web_url, stdin=lines)
+    got = [await peer.receive() for _ in range(3)]
+    assert [(m["producer"], m["message"], m["value"]) for m in got] == [
+        ("loss", "0.12", 0.12),
+        ("a", "[1]", [1]),
+        ("publish", "b", None),
+    ]
+    assert (one.code, piped.code) == (0, 1)
+    assert [line.partition(" is ")[0] for line in piped.err.splitlines()] == [
+        "rtdemo: line 2",
+        "rtdemo: line 3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rubbish", "TEXT is not JSON, such as 0.12: rubbish"),
+        ("[" * 100_000, "TEXT is nested too deeply"),
+        (r'"\ud800"', "TEXT is no Unicode text"),
+        ("NaN", "TEXT has a NaN or an infinity, which JSON does not have; give null for a gap"),
+        ("[1, -Infinity]", "TEXT has a NaN or an infinity"),
+        ("1e999", "TEXT has a NaN or an infinity"),
+    ],
+)
+async def test_value_that_is_no_json_is_wrong_usage(server: Server, text: str, words: str) -> None:
+    """One line, exit code 2, and nothing is published."""
+    done = await publish("--value", "--to", server.web_url, "--", text)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert words in done.err
+    assert server.hub.engine.log.last.offset == 0
+
+
+async def test_nan_in_a_pipe_is_a_gap_that_is_reported(server: Server, connect: Connect) -> None:
+    """The other values of a message are worth having, so it is published; the exit code is 1."""
+    peer = await connect(server, "sse")
+    lines = b'1\n{"loss": NaN, "step": 2}\n3\n'
+    done = await publish("-", "--value", "--to", server.web_url, stdin=lines)
+    got = [(await peer.receive())["value"] for _ in range(3)]
+    assert got == [1, {"loss": None, "step": 2}, 3]
+    assert (done.code, len(done.out.split())) == (1, 3)
+    assert done.err == (
+        "rtdemo: line 2 has a NaN or an infinity, which JSON does not have; "
+        "it is published with null instead\n"
+    )
+
+
+async def answer_no_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with something other than HTTP."""
+    await reader.read(65536)
+    writer.write(b"SSH-2.0-other\r\n")
+
+
+async def answer_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer as another web server does for a path that it does not have."""
+    await reader.read(65536)
+    body = b"<!DOCTYPE html>\n<title>Not Found</title>"
+    writer.write(b"HTTP/1.0 404 Not Found\r\nContent-Type: text/html\r\n\r\n" + body)
+
+
+async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
+    """Exit code 1 for a refusal, or for something other than rtdemo. What is certain is said."""
+    server = await start(publish_token="s3cret")
+    url, refused = server.web_url, "; the message was not accepted\n"
+    async with raw_server(answer_no_http) as ssh, raw_server(answer_page) as page:
+        for arguments, words in (
+            (("--to", url), f"answered 401: send the publish token as Authorization: Bearer{refused}"),
+            (("--to", url, "--token", "wrong"), "answered 401: this is not the publish token; send"),
+            (("--to", f"{url}/nowhere"), "answered 404: there is nothing at /nowhere/api/publish; "),
+            (("--to", NEVER), f"{NEVER} cannot be reached: connection refused{refused}"),
+            (("--to", f"http://127.0.0.1:{page}"), f"answered 404 with a web page{refused}"),
+            (("--to", f"http://127.0.0.1:{ssh}"), "does not work over HTTP: BadStatusLine: SSH-2.0"),
+            (("--to", f"http://127.0.0.1:{ssh}"), "; the message may not have been accepted\n"),
+            (("--to", url, "--token", "s3cret\nx"), "takes no token with a line break"),
+        ):
+            done = await publish("x", *arguments)
+            assert (done.code, done.out, done.err.count("\n")) == (1, "", 1), done
+            assert words in done.err
+            assert "s3cret" not in done.err
+    assert (await publish("x", "--to", url, "--token", " s3cret\n")).code == 0
+
+
+@pytest.mark.parametrize("address", ["http://localhost:abc", "http://[::1", "http://a b", "ws://host"])
+async def test_bad_address_is_wrong_usage(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line and exit code 2; where it came from a variable, the line names that."""
+    done = await publish("x", "--to", address)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(f"rtdemo: {address!r} ")
+    monkeypatch.setenv("RTDEMO_URL", address)
+    done = await publish("x")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(f"rtdemo: RTDEMO_URL: {address!r} ")
+
+
+async def test_token_goes_to_no_other_server() -> None:
+    """A redirect is reported, not followed: its target would get the token."""
+    asked: list[bytes] = []
+    statuses = [301, 302, 303, 307, 308]
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        location = f"Location: http://localhost:{port}/elsewhere"
+        writer.write(f"HTTP/1.0 {statuses[-len(asked)]} X\r\n{location}\r\n\r\n".encode())
+
+    async with raw_server(redirect) as port:
+        for _ in statuses:
+            done = await publish("x", "--to", f"http://127.0.0.1:{port}", "--token", "s3cret")
+            assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+            assert f"redirects to http://localhost:{port}/elsewhere; give" in done.err
+            assert "the message was not accepted" in done.err
+    assert len(asked) == 5
+    assert all(head.startswith(b"POST /api/publish ") for head in asked)
+
+
+async def test_this_machine_is_reached_without_a_proxy(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy in the environment is not used, since its localhost is another machine."""
+    monkeypatch.setenv("http_proxy", NEVER)
+    monkeypatch.delenv("no_proxy", raising=False)
+    port = server.web_url.rpartition(":")[2]
+    for host in ("localhost", "127.0.0.1"):
+        done = await publish("x", "--to", f"http://{host}:{port}")
+        assert (done.code, done.err) == (0, "")
+
+
+async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
+    """A line is tried under one key until it is taken; each new problem is said; a refusal ends it."""
+    answers = iter([503, 503, 0, 502, 503, 503, 200, 200, 400])
+    asked: list[tuple[str, str]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        key, length = (re.findall(rf"{name}: (\S+)", head)[0] for name in ("key", "content-length"))
+        (message,) = json.loads(await reader.readexactly(int(length)))
+        asked.append((message["message"], key))
+        if status := next(answers):
+            body = b'{"positions": ["a-1"]}' if status == 200 else b"busy\n"
+            writer.write(f"HTTP/1.0 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    async with raw_server(answer) as port:
+        url = f"http://127.0.0.1:{port}"
+        done = await publish("-", "--to", url, stdin=b"one\ntwo\nthree\nfour\n")
+    assert (done.code, done.out.split()) == (1, ["a-1", "a-1"])
+    assert [text for text, _ in asked] == ["one"] * 7 + ["two", "three"]
+    assert len({key for _, key in asked}) == 3
+    waits = "; messages wait and are sent again"
+    assert done.err.splitlines() == [
+        f"rtdemo: {url} answered 503: busy{waits}",
+        f"rtdemo: {url} cut the connection{waits}",
+        f"rtdemo: {url} answered 502: busy{waits}",
+        f"rtdemo: {url} answered 503: busy{waits}",
+        f"rtdemo: {url} takes messages again",
+        f"rtdemo: {url} answered 400: busy; the message was not accepted",
+    ]
+
+
+async def test_message_that_an_earlier_try_may_have_brought() -> None:
+    """After a cut in the middle, and then a closed port, nobody knows; the line says so."""
+
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        listening.close()
+        writer.close()
+
+    listening = await asyncio.start_server(cut, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    done = await publish("x", "--to", f"http://127.0.0.1:{port}")
+    assert done.code == 1
+    assert done.err.endswith("connection refused; the message may not have been accepted\n")
