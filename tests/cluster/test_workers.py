@@ -295,12 +295,11 @@ async def test_workers_that_all_end_are_replaced(server: Process, http: aiohttp.
         os.kill(pid, signal.SIGTERM)
     while len(set(children(server)) - set(before)) < 2 or any(_runs(pid) for pid in before):
         await asyncio.sleep(0.02)
-    async with asyncio.timeout(10):
-        while True:
-            with suppress(aiohttp.ClientError):
-                if (await stats(server, http))["workers"] == 2:
-                    break
-            await asyncio.sleep(0.02)
+    while True:
+        with suppress(aiohttp.ClientError):
+            if (await stats(server, http))["workers"] == 2:
+                break
+        await asyncio.sleep(0.02)
 
 
 def _runs(pid: int) -> bool:
@@ -427,7 +426,7 @@ async def test_sigterm_during_the_start_stops_the_server(tmp_path: Path) -> None
     while not (tmp_path / "hangs").exists():
         await asyncio.sleep(0.02)
     server.terminate()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):  # half of the time for which the plugin hangs
         assert await server.wait() == 0
 
 

@@ -120,7 +120,7 @@ async def test_client_with_a_position_of_the_new_log_gets_no_loss_notice(
     """It connects to a server that has not seen the flush yet, and gets nothing twice."""
     one, other = pair
     await publish(one, "old")
-    await eventually(lambda: other.hub.engine.log.last.offset == 1)
+    await eventually(lambda: [server.hub.engine.log.last.offset for server in pair] == [1, 1])
     async with paused_reader(other.hub.engine), redis_server.client() as redis:
         await redis.flushall()
         await eventually(lambda: one.hub.engine.log.last.offset == 0)
