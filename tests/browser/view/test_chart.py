@@ -187,7 +187,7 @@ async def test_address(page: Page) -> None:
         return { read, href, most: m.readOptions(`?producers=${many}`).producers.length };
         """,
     )
-    none = {"producers": None, "window": 600, "columns": None, "bare": False}
+    none = {"producers": None, "window": None, "columns": None, "bare": False}
     assert found["read"] == [
         none,
         {**none, "window": 60, "columns": 2, "bare": True},
@@ -196,6 +196,38 @@ async def test_address(page: Page) -> None:
     ]
     assert found["most"] == 100
     assert found["href"] == "http://h/view?producers=a,b&x=1&window=60"
+
+
+async def test_axis_shows_the_time_that_is_pressed(open_view: OpenView, publish: Publish) -> None:
+    """Young data fills the chart only while Auto is pressed, as it is by default."""
+    await publish("loss", 3, 2.5)
+    page = await open_view()
+    chart, pressed = page.get_by_role("img"), page.locator('[data-window][aria-pressed="true"]')
+    for button, shown, query in (
+        ("Auto", "the last 1 min", ""),
+        ("10 min", "the last 10 min", "?window=600"),
+        ("1 h", "the last 1 h", "?window=3600"),
+        ("Auto", "the last 1 min", ""),
+    ):
+        if query or not page.url.endswith("/view"):
+            await page.get_by_role("button", name=button, exact=True).click()
+        await expect(pressed).to_have_text([button])
+        await expect(chart).to_have_attribute("aria-label", f"loss, {shown}")
+        assert page.url.endswith(f"/view{query}")
+
+
+@pytest.mark.empty_page
+async def test_time_that_fits_the_data(page: Page) -> None:
+    """Ten minutes at the most; a window that is chosen is shown whatever the data."""
+    found = await run(
+        page,
+        "view/axis",
+        """
+        const ages = [0, 59, 61, 200, 400, 900, NaN];
+        return [ages.map((age) => m.shownSeconds(null, age)), m.shownSeconds(3600, 5)];
+        """,
+    )
+    assert found == [[60, 60, 120, 300, 600, 600, 600], 3600]
 
 
 async def test_chart_out_of_sight_is_not_drawn(open_view: OpenView, publish: Publish) -> None:
