@@ -148,7 +148,12 @@ async def test_origin_that_is_not_allowed_is_told_what_to_do(
     sentence = (
         f"this page's origin is not allowed; start rtdemo with --allow-origin {site.origin} to allow it."
     )
-    await expect(page.locator("rtdemo-chart .problem")).to_contain_text(sentence)
+    problem = page.locator("rtdemo-chart .problem")
+    await expect(problem).to_contain_text(sentence)
+    await expect(problem.locator(".flag")).to_have_text("--allow-origin")
+    # In a narrow card it is on one line.
+    await page.locator("rtdemo-chart").evaluate("(element) => { element.style.width = '9rem'; }")
+    assert await problem.locator(".flag").evaluate("(flag) => flag.getClientRects().length") == 1
     assert sentence in (await value(page).get_attribute("title") or "")
     for part in ("CORS policy", "403", "ERR_FAILED"):
         browser_errors.remove_expected(part)

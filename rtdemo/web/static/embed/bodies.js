@@ -55,10 +55,21 @@ export function chartBody(host, data, changed) {
     write: (frame, sentence) => {
       card.write(own(frame));
       problem.hidden = sentence === "";
-      write(problem, sentence);
+      writeSentence(problem, sentence);
     },
     draw: (frame) => card.draw(own(frame)),
   };
+}
+
+/**
+ * Write a sentence. A browser would break the flag in it after its hyphens.
+ * @param {HTMLElement} element
+ * @param {string} sentence
+ */
+function writeSentence(element, sentence) {
+  if (element.textContent === sentence) return;
+  const parts = sentence.split(/(--[a-z-]+)/);
+  element.replaceChildren(...parts.map((part) => (part.startsWith("--") ? make("span", "flag", part) : part)));
 }
 
 /** @type {MakeBody} */
