@@ -177,7 +177,7 @@ async def ticket(request: web.Request) -> web.Response:
 
 
 async def identify(request: web.Request) -> Identity:
-    """Return who opens a connection: by the ticket in its query, else by its headers.
+    """Return who opens a connection or lists the producers: by the ticket in the query, else by headers.
 
     Raises:
         Refused: 401 or 503, or as a plugin decides.

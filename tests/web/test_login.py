@@ -174,8 +174,32 @@ async def test_ticket_needs_a_token_and_an_own_origin(server: Server) -> None:
     assert foreign.status_code == 403
     own = await ticket(server, Origin=server.web_url)
     assert (await ask(server, "POST", f"/api/ticket?ticket={own}")).status_code == 401
-    assert (await ask(server, "GET", f"/api/producers?ticket={own}")).status_code == 401
+    assert (await ask(server, "GET", f"/api/stats?ticket={own}")).status_code == 401
     assert (await ask(server, "GET", "/api/ticket", **bearer(token()))).status_code == 405
+
+
+async def test_ticket_reads_the_producers_of_its_user_once(start: Start, tmp_path: Path) -> None:
+    """A page that has no token shows titles and units, too. HEAD costs the page no ticket."""
+    path = tmp_path / "own.py"
+    path.write_text(FOR_ANN)
+    server = await start(files=(path,), secret=SECRET)
+    for user, titles in (("ann", ["Payroll"]), ("bob", [])):
+        url = f"/api/producers?ticket={await ticket(server, token(user))}"
+        assert (await ask(server, "HEAD", url)).status_code == 401
+        answer = await ask(server, "GET", url)
+        assert answer.status_code == 200
+        assert [each["title"] for each in answer.json() if each["name"] == "payroll"] == titles
+        assert (await ask(server, "GET", url)).status_code == 401
+        assert (await ask(server, "GET", f"/api/sse?{url.partition('?')[2]}")).status_code == 401
+
+
+FOR_ANN = """
+from rtdemo import producer
+
+@producer(every=1, shared=True, users=["ann"], title="Payroll", unit="€")
+def payroll():
+    return 3
+"""
 
 
 async def test_flood_of_tickets_is_refused(server: Server, clock: VirtualClock) -> None:
