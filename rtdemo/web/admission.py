@@ -58,7 +58,7 @@ def admit(request: web.Request, transport: Transport, user: str | None) -> Admit
     # After the login, and nothing waits from here until the connection counts.
     check_room(request)
     if hub.refusing:
-        raise Refused(503, "the server is shutting down; try again", RETRY_SOON)
+        raise shutting_down()
     if hub.is_full:
         hub.refused["descriptors"] += 1
         raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)
@@ -69,6 +69,11 @@ def admit(request: web.Request, transport: Transport, user: str | None) -> Admit
     client = Client(transport, address, user, query)
     wanted = past(request)
     return Admitted(client, selection(request, client, wanted), wanted)
+
+
+def shutting_down() -> Refused:
+    """Return the refusal of a server that stops."""
+    return Refused(503, "the server is shutting down; try again", RETRY_SOON)
 
 
 def last_event_id(request: web.Request) -> str | None:

@@ -442,6 +442,30 @@ async def test_plugin_that_hangs_admits_nobody_and_delays_nobody(
     assert not [c for c in server.hub.connections if c.client.user == "hang"]
 
 
+async def test_server_that_stops_answers_those_that_wait_for_a_plugin(
+    start: Start, tmp_path: Path
+) -> None:
+    """With 503 and Retry-After over either transport, and not by a reset."""
+    path = tmp_path / "own.py"
+    path.write_text(HANGING)
+    server = await start(files=(path,))
+    waiting = [
+        asyncio.ensure_future(ask(server, "GET", url, X_Name="hang", **headers))
+        for url, headers in (("/api/sse", {}), ("/ws", HANDSHAKE))
+    ]
+    await eventually(lambda: vars(server.plugins.plugins[-1].module)["asked"] == ["hang"] * 2)
+    await server.stop()
+    for answer in await asyncio.gather(*waiting):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        assert answer.text == "the server is shutting down; try again\n"
+
+
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 HANGING = """
 import asyncio
 from rtdemo import hookimpl
