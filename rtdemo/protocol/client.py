@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -27,12 +28,24 @@ def is_user_name(name: object) -> bool:
     )
 
 
-def new_id() -> str:
-    """Return a new client id: 128 random bits in hexadecimal.
+def new_id(worker: int | None = None) -> str:
+    """Return a new client id: 128 random bits in hexadecimal, and the worker that has the client.
 
     The id is a secret: anyone that has it can send texts for the client.
+
+    Arguments:
+        worker: process id of the worker; None for a server without other workers.
     """
-    return token_hex(16)
+    return token_hex(16) if worker is None else f"{token_hex(16)}-{worker}"
+
+
+def worker_of(client_id: str) -> int | None:
+    """Return the worker that a client id names; None for none. The id may be any text."""
+    found = _NAMES_WORKER.search(client_id)
+    return None if found is None else int(found[1])
+
+
+_NAMES_WORKER = re.compile(r"-([0-9]{1,10})\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

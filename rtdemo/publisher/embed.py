@@ -10,8 +10,6 @@ from rtdemo.publisher import server_address
 
 HEIGHT_PX = 320
 """Height of the frame: a card with its chart."""
-WINDOW_S = 600
-"""Seconds that the charts show."""
 HEIGHT_BOUNDS_PX, WINDOW_BOUNDS_S = (50, 5000), (10, 3600)
 """Least and largest values; those of the window are the view's own."""
 
@@ -50,7 +48,7 @@ class EmbeddedView:
 
 
 def embed(
-    *producers: str, url: str | None = None, height: int = HEIGHT_PX, window: int = WINDOW_S
+    *producers: str, url: str | None = None, height: int = HEIGHT_PX, window: int | None = None
 ) -> EmbeddedView:
     """Return live cards for a notebook: Jupyter and marimo display them in a frame.
 
@@ -61,7 +59,7 @@ def embed(
         producers: names, such as `loss`, in the order of their cards; none for all.
         url: of the server; by default that in RTDEMO_URL, or http://localhost:3000.
         height: of the frame, in CSS pixels.
-        window: seconds that the charts show, 10 to 3600.
+        window: seconds that the charts show, 10 to 3600; None for what fits the data, at most 600.
 
     Raises:
         ValueError: if `url` is not the address of a server, a name has a comma, or a number is out of
@@ -72,9 +70,9 @@ def embed(
         raise ValueError("producers: a name with a comma cannot be picked; give each name by itself")
     picked = f"producers={','.join(names)}&" if names else ""
     view = _view(url)
-    seconds = _within("window", window, *WINDOW_BOUNDS_S)
+    seconds = "" if window is None else f"window={_within('window', window, *WINDOW_BOUNDS_S)}&"
     return EmbeddedView(
-        f"{view}?{picked}window={seconds}&bare=1",
+        f"{view}?{picked}{seconds}bare=1",
         f"Live values: {', '.join(producers)}" if producers else "Live values",
         _within("height", height, *HEIGHT_BOUNDS_PX),
     )

@@ -126,6 +126,7 @@ class Server:
         self._loop_lag: LoopLag
         self._published_here: RunningServer
         self._other_workers: OtherWorkers
+        self._login: Login
         self._descriptors: Descriptors
         self.plugins: PluginManager
         self.hub: Hub
@@ -177,6 +178,8 @@ class Server:
             folder, age = Path(self._handover.folder), time.monotonic() - self._handover.since
         started = Started(loop.time() - age, published_here=lambda: self._published_here.counts)
         self._other_workers = OtherWorkers(folder)
+        tickets = Tickets(values_for(engine, folder))
+        self._login = Login(self.hub, verifier, tickets, self.settings.require_login)
         heartbeats = Schedule(LoopClock(loop))
         app = create_app(
             self.settings,
@@ -186,12 +189,7 @@ class Server:
             started,
             self._other_workers,
             CounterFiles(folder),
-            Login(
-                self.hub,
-                verifier,
-                Tickets(values_for(engine, folder)),
-                self.settings.require_login,
-            ),
+            self._login,
         )
         self._loop_lag = started.loop_lag
         self._runner = HttpRunner(
@@ -271,6 +269,7 @@ class Server:
             async with asyncio.timeout(None) as self._drain_timeout:
                 await self.hub.drain(seconds, DRAIN_TIMEOUT_S, refuse=not self._is_retired)
         self._drain_timeout = None
+        self._login.stop()
         await self._stop_listening()
         orphaned = self._handover is not None and self._handover.is_orphaned
         self._other_workers.close(orphaned)

@@ -12,8 +12,8 @@ from aiohttp import hdrs, web
 from rtdemo.errors import Refused
 from rtdemo.hub.past import NO_PAST, Past, read_past
 from rtdemo.hub.selection import Selection, SelectionError, read_producers, read_speed
-from rtdemo.protocol.client import Client, Transport
-from rtdemo.web.app_keys import HUB, SETTINGS, SITES
+from rtdemo.protocol.client import Client, Transport, new_id
+from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS, SITES
 from rtdemo.web.client_address import client_address
 from rtdemo.web.host import split_host
 from rtdemo.web.limits import check_room
@@ -58,17 +58,22 @@ def admit(request: web.Request, transport: Transport, user: str | None) -> Admit
     # After the login, and nothing waits from here until the connection counts.
     check_room(request)
     if hub.refusing:
-        raise Refused(503, "the server is shutting down; try again", RETRY_SOON)
+        raise shutting_down()
     if hub.is_full:
         hub.refused["descriptors"] += 1
         raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)
-    address = client_address(request)
+    address, id_ = client_address(request), new_id(request.app[OTHER_WORKERS].own_pid)
     if not request.query_string:
-        return Admitted(Client(transport, address, user, _NO_QUERY), Selection(), NO_PAST)
+        return Admitted(Client(transport, address, user, _NO_QUERY, id_), Selection(), NO_PAST)
     query = {name: value for name, value in request.query.items() if name != TICKET}
-    client = Client(transport, address, user, query)
+    client = Client(transport, address, user, query, id_)
     wanted = past(request)
     return Admitted(client, selection(request, client, wanted), wanted)
+
+
+def shutting_down() -> Refused:
+    """Return the refusal of a server that stops."""
+    return Refused(503, "the server is shutting down; try again", RETRY_SOON)
 
 
 def last_event_id(request: web.Request) -> str | None:

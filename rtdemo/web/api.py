@@ -13,10 +13,11 @@ from rtdemo.hub.statistics import JSON_KEYS, ProducerStatistics, Statistics
 from rtdemo.protocol import message
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.web.access import check_admin, check_details, may_read_details
+from rtdemo.web.admission import TICKET
 from rtdemo.web.aggregate import forget, gather
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS
 from rtdemo.web.identity import Identity
-from rtdemo.web.login import LOGIN, reader
+from rtdemo.web.login import LOGIN, identify, reader
 from rtdemo.web.other_workers import is_from_other_worker
 
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
@@ -114,15 +115,19 @@ async def producers(request: web.Request) -> web.Response:
     """Answer `GET /api/producers`: each producer, and each name that is published under.
 
     Those that are for other users are left out. The last errors may have paths and data: they are only
-    for those who may read details.
+    for those who may read details. A ticket suffices: a page that never has a token needs titles and
+    units, too.
 
     Raises:
-        Refused: 401 without a login where one is required; 429 after too many wrong tokens.
+        Refused: 401 without a login where one is required; 429 after too many wrong tokens; 503 while
+            tickets are unavailable.
     """
     hub = request.app[HUB]
-    identity = await reader(request)
+    has_ticket = TICKET in request.query
+    identity = await (identify(request) if has_ticket else reader(request))
     running = (await gather(request.app)).producers
-    if not await may_read_details(request, token_is_checked=request.app[LOGIN].is_on):
+    token_is_checked = request.app[LOGIN].is_on and not has_ticket
+    if not await may_read_details(request, token_is_checked):
         running = [msgspec.structs.replace(producer, last_error=None) for producer in running]
     names = {producer.name for producer in running}
     replying = set(hub.plugins.replying)

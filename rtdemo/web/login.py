@@ -13,6 +13,7 @@ neither.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from aiohttp import hdrs, web
 from rtdemo.errors import Refused, Unavailable
 from rtdemo.hub.hub import Hub
 from rtdemo.timing.token_bucket import TokenBuckets
-from rtdemo.web.admission import RETRY_SOON, TICKET, check_origin
+from rtdemo.web.admission import RETRY_SOON, TICKET, check_origin, shutting_down
 from rtdemo.web.app_keys import SETTINGS
 from rtdemo.web.bearer import CHALLENGE, INVALID_TOKEN, bearer_token, has_token
 from rtdemo.web.identity import Identity, TokenError
@@ -59,6 +60,8 @@ class Login:
         self._tickets = tickets
         self._is_on = required or verifier is not None
         self._issued = TokenBuckets(TICKETS_PER_S, TICKET_BURST)
+        # Of the requests that wait for a plugin.
+        self._deadlines: set[asyncio.Timeout] = set()
 
     @property
     def is_on(self) -> bool:
@@ -86,9 +89,8 @@ class Login:
             raise
 
     async def _identify(self, request: web.Request) -> Identity:
-        hooks = self._hub.plugins.hooks
-        if hooks.authenticates:
-            user = await hooks.authenticate(request)
+        if self._hub.plugins.hooks.authenticates:
+            user = await self._ask_plugins(request)
             if user is None:
                 raise Refused(401, "log in: no plugin recognises a user by this request", CHALLENGE)
             return Identity(user)
@@ -101,6 +103,27 @@ class Login:
             return self._verifier.verify(token)
         except TokenError as error:
             raise Refused(401, str(error), INVALID_TOKEN) from None
+
+    async def _ask_plugins(self, request: web.Request) -> str | None:
+        """Return the user that a plugin recognises; None if none does.
+
+        Raises:
+            Refused: 503 with Retry-After if the server stops first; or as a plugin decides.
+        """
+        try:
+            async with asyncio.timeout(None) as deadline:
+                self._deadlines.add(deadline)
+                try:
+                    return await self._hub.plugins.hooks.authenticate(request)
+                finally:
+                    self._deadlines.discard(deadline)
+        except TimeoutError:
+            raise shutting_down() from None
+
+    def stop(self) -> None:
+        """Refuse the requests that still wait for a plugin: their connections are about to be cut."""
+        for deadline in self._deadlines:
+            deadline.reschedule(0.0)
 
     async def count_if_wrong(self, request: web.Request) -> None:
         """Count a request's token as wrong, unless it logs a user in.
@@ -175,7 +198,7 @@ async def ticket(request: web.Request) -> web.Response:
 
 
 async def identify(request: web.Request) -> Identity:
-    """Return who opens a connection: by the ticket in its query, else by its headers.
+    """Return who opens a connection or lists the producers: by the ticket in the query, else by headers.
 
     Raises:
         Refused: 401 or 503, or as a plugin decides.

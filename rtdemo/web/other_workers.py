@@ -21,6 +21,7 @@ from aiohttp import web
 from rtdemo.hub import statistics
 from rtdemo.hub.statistics import Statistics
 from rtdemo.plugin_system.producer_registry import MAX_PRODUCERS
+from rtdemo.protocol.client import worker_of
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,11 @@ class OtherWorkers:
         self._sessions: dict[Path, aiohttp.ClientSession] = {}
 
     @property
+    def own_pid(self) -> int | None:
+        """Process id of this worker; None without other workers."""
+        return os.getpid() if self._folder is not None else None
+
+    @property
     def own_socket(self) -> Path | None:
         """Path of the socket on which this worker listens; None without other workers."""
         return socket_of(self._folder, os.getpid()) if self._folder is not None else None
@@ -77,46 +83,55 @@ class OtherWorkers:
         return [answer for answer in await asyncio.gather(*asked) if answer.status != 504]
 
     async def post_to_owner(
-        self, path: str, body: bytes, headers: Mapping[str, str] | None = None
+        self, client_id: str, path: str, body: bytes, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Post a request to the worker that has what it is about.
+        """Post a request to the worker that a client's id names.
 
-        Each worker is asked for it first, by GET. So a flood of requests about nothing costs little.
+        The worker is asked for the client first, by GET. So a flood of requests about nobody costs it
+        little.
 
         Arguments:
+            client_id: whose request it is, or any other text.
             path: path and query of the request.
             body: of the request.
             headers: of the request.
 
         Returns:
-            That worker's answer; else 504 if a worker did not answer in time; else 404.
+            That worker's answer; 504 if it did not answer in time; 404 without such a client.
         """
-        asked = [asyncio.ensure_future(self._look_up(worker, path)) for worker in self._others()]
-        found = Answer(404)
-        try:
-            for coming in asyncio.as_completed(asked):
-                worker, answer = await coming
-                if answer.status not in _NOT_HERE:
-                    answer = await ask(worker, "POST", path, body, RECEIVE_TIMEOUT_S, headers)
-                if answer.status not in _NOT_HERE:
-                    return answer
-                found = max(found, answer, key=lambda answer: answer.status)
-            return found
-        finally:
-            for task in asked:
-                task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
-            await self.disconnect(keep=set(self._others()))
+        answer = await self.look_up(client_id, path, RECEIVE_TIMEOUT_S)
+        owner = self._owner(client_id)
+        if owner is None or answer.status in _NOT_HERE:
+            return answer
+        return await ask(owner, "POST", path, body, RECEIVE_TIMEOUT_S, headers)
 
-    async def _look_up(self, worker: Path, path: str) -> tuple[Path, Answer]:
-        """Ask a worker whether it has what a request is about; return the worker and its answer."""
-        session = self._sessions.get(worker)
+    async def look_up(self, client_id: str, path: str, timeout_s: float = ANSWER_TIMEOUT_S) -> Answer:
+        """Send a GET request to the worker that a client's id names; 404 if it names no other worker.
+
+        Arguments:
+            client_id: which client the request is about, or any other text.
+            path: path and query of the request.
+            timeout_s: seconds to wait for the answer, and before for its turn.
+        """
+        owner = self._owner(client_id)
+        if owner is None:
+            return Answer(404)
+        session = self._sessions.get(owner)
         if session is None:
             connector = aiohttp.UnixConnector(
-                str(worker), limit=MAX_LOOKUPS, keepalive_timeout=LOOKUP_KEEPALIVE_S
+                str(owner), limit=MAX_LOOKUPS, keepalive_timeout=LOOKUP_KEEPALIVE_S
             )
-            session = self._sessions[worker] = aiohttp.ClientSession(connector=connector)
-        return worker, await _send(session, "GET", path, b"", RECEIVE_TIMEOUT_S)
+            session = self._sessions[owner] = aiohttp.ClientSession(connector=connector)
+            await self.disconnect(keep={owner, *self._others()})
+        return await _send(session, "GET", path, b"", timeout_s)
+
+    def _owner(self, client_id: str) -> Path | None:
+        """Return the socket of the other worker that a client's id names; None if there is none."""
+        worker = worker_of(client_id)
+        if worker is None or worker == self.own_pid or self._folder is None:
+            return None
+        owner = socket_of(self._folder, worker)
+        return owner if owner.exists() else None
 
     def close(self, orphaned: bool = False) -> None:
         """Remove this worker's socket.

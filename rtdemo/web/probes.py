@@ -40,11 +40,12 @@ async def show_connection(request: web.Request) -> web.Response:
     from_other_worker = is_from_other_worker(request)
     if not from_other_worker:
         check_probe(request)
-    found = request.app[HUB].find(request.query.get("client", ""))
+    client_id = request.query.get("client", "")
+    found = request.app[HUB].find(client_id)
     if found is not None and found.connection_info is not None:
         return json_response(found.connection_info())
     if not from_other_worker:
-        for answer in await request.app[OTHER_WORKERS].ask("GET", request.path_qs):
-            if answer.status == 200:
-                return web.Response(body=answer.body, content_type="application/json")
+        answer = await request.app[OTHER_WORKERS].look_up(client_id, request.path_qs)
+        if answer.status == 200:
+            return web.Response(body=answer.body, content_type="application/json")
     raise Refused(404, "client: no client with this id is connected")

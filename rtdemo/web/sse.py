@@ -299,7 +299,9 @@ async def _forward_to_other_worker(request: web.Request, user: str | None) -> we
     if other_workers.own_socket is None or is_from_other_worker(request):
         raise Refused(404, _NO_STREAM)
     text = await _body(request)
-    answer = await other_workers.post_to_owner(request.path_qs, text.encode(), user_header(user))
+    answer = await other_workers.post_to_owner(
+        request.query["client"], request.path_qs, text.encode(), user_header(user)
+    )
     retry = RETRY_SOON if answer.status in (429, 503, 504) else {}
     if answer.status == 404:
         raise Refused(404, _NO_STREAM)

@@ -1,7 +1,8 @@
 """A well-behaved client beside an attack, in a process of its own, which times its requests.
 
-Usage: python -m tests.faults.bystander PORT. It asks for /api/time on one connection until its standard
-input ends. Then it prints a line of JSON: requests, failures, and the longest time in milliseconds.
+Usage: python -m tests.faults.bystander PORT [--reconnect]. It asks for /api/time on one connection, or
+with --reconnect on a new one each time, until its standard input ends. Then it prints a line of JSON:
+requests, failures, and the longest time in milliseconds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ PAUSE_S, TIMEOUT_S = 0.005, 10.0
 ROUNDS = 5
 """Times that a delay over its bound is measured again."""
 MAX_DELAY_MS = 20.0
+RECONNECT = "--reconnect"
 
 
 @dataclass
@@ -40,11 +42,16 @@ class Delays:
 
 
 @contextlib.asynccontextmanager
-async def bystander(target: Target) -> AsyncIterator[Delays]:
-    """Run a bystander while the block runs; then fill what it saw."""
+async def bystander(target: Target, *options: str) -> AsyncIterator[Delays]:
+    """Run a bystander while the block runs; then fill what it saw.
+
+    Arguments:
+        target: the server that it asks.
+        options: of its command line.
+    """
     delays = Delays()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.faults.bystander", str(target.port)),
+        *(sys.executable, "-m", "tests.faults.bystander", str(target.port), *options),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -90,7 +97,7 @@ async def delay_added(
     return {"delay added to others": added, "worst delay of others": worst, "requests failed": failures}
 
 
-def main(port: int) -> None:
+def main(port: int, reconnects: bool) -> None:
     delays = Delays()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     sys.stdout.write("\n")
@@ -104,6 +111,7 @@ def main(port: int) -> None:
             is_answered = answer.status == 200
         except (OSError, http.client.HTTPException):
             is_answered = False
+        if reconnects or not is_answered:
             connection.close()
         delays.requests += is_answered
         delays.failures += not is_answered
@@ -112,4 +120,4 @@ def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), RECONNECT in sys.argv)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from secrets import token_hex
 
 from tests.faults.attack import Figures
+from tests.faults.bystander import RECONNECT, bystander
 from tests.faults.peers import reading, streams
 from tests.faults.target import Setup, Target
 from tests.raw_client import RawClient
@@ -28,12 +29,20 @@ async def posts_to_nobody(setup: Setup) -> Figures:
     async with setup.server(*arguments) as target:
         while target.log_text().count(STARTED) < WORKERS:
             await asyncio.sleep(0.1)
-        async with streams(target, "websocket", WORKERS) as listeners, reading(listeners) as cut:
+        async with (
+            streams(target, "websocket", WORKERS) as listeners,
+            reading(listeners) as cut,
+            bystander(target, RECONNECT) as delays,
+        ):
             end = time.monotonic() + setup.seconds(FLOOD_S)
             sent = sum(await asyncio.gather(*(_flood(target, end) for _ in range(ATTACKERS))))
             listeners_cut = len(cut)
-        killed = target.log_text().count(KILLED)
-        return {"posts": sent, "workers killed": killed, "listeners cut": listeners_cut}
+        return {
+            "posts": sent,
+            "workers killed": target.log_text().count(KILLED),
+            "listeners cut": listeners_cut,
+            "slowest new connection": delays.worst_ms / 1000,
+        }
 
 
 async def _flood(target: Target, end: float) -> int:

@@ -444,7 +444,13 @@ ATTACKS = (
         "limit",
         "posts to unknown clients of 4 workers, reset at once",
         posts.posts_to_nobody,
-        (Bound("posts", 500), none("workers killed"), none("listeners cut")),
+        (
+            Bound("posts", 500),
+            none("workers killed"),
+            none("listeners cut"),
+            # Any flood of connections delays it, also one of /healthz: the kernel queues them in order.
+            Bound("slowest new connection", unit="s"),
+        ),
     ),
     Attack(
         "bytes-on-a-stream",

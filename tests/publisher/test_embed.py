@@ -45,7 +45,7 @@ def test_frame_has_the_bare_view_of_the_producers() -> None:
 
 
 def test_without_names_it_has_all_producers() -> None:
-    assert frame(rtdemo.embed()._repr_html_())["src"] == "http://localhost:3000/view?window=600&bare=1"
+    assert frame(rtdemo.embed()._repr_html_())["src"] == "http://localhost:3000/view?bare=1"
 
 
 def test_marimo_gets_the_same_as_jupyter() -> None:

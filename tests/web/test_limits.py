@@ -260,6 +260,18 @@ async def test_guesses_of_the_admin_token_are_limited(start: Start, path: str, l
         assert (await http.get(path, headers=other)).status_code == 200
 
 
+async def test_ticket_hides_no_guess_of_the_admin_token(start: Start) -> None:
+    """A request that logs in by it counts a wrong token as any other does."""
+    server = await start(**BEHIND_PROXY, **ADMIN, secret=SECRET)
+    forwarded = {"X-Forwarded-For": STRANGER}
+    async with httpx.AsyncClient(base_url=server.web_url, headers=forwarded) as http:
+        tickets = [(await http.post("/api/ticket", headers=bearer(token()))).json() for _ in range(4)]
+        answers = [
+            await http.get("/api/producers", params=each, headers=bearer("x")) for each in tickets
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+
+
 async def test_login_token_is_no_wrong_admin_token(start: Start) -> None:
     """`rtdemo bench` and `doctor` send it with all that they ask for, and lock no address out."""
     server = await start(**BEHIND_PROXY, **ADMIN, secret=SECRET)

@@ -174,8 +174,32 @@ async def test_ticket_needs_a_token_and_an_own_origin(server: Server) -> None:
     assert foreign.status_code == 403
     own = await ticket(server, Origin=server.web_url)
     assert (await ask(server, "POST", f"/api/ticket?ticket={own}")).status_code == 401
-    assert (await ask(server, "GET", f"/api/producers?ticket={own}")).status_code == 401
+    assert (await ask(server, "GET", f"/api/stats?ticket={own}")).status_code == 401
     assert (await ask(server, "GET", "/api/ticket", **bearer(token()))).status_code == 405
+
+
+async def test_ticket_reads_the_producers_of_its_user_once(start: Start, tmp_path: Path) -> None:
+    """A page that has no token shows titles and units, too. HEAD costs the page no ticket."""
+    path = tmp_path / "own.py"
+    path.write_text(FOR_ANN)
+    server = await start(files=(path,), secret=SECRET)
+    for user, titles in (("ann", ["Payroll"]), ("bob", [])):
+        url = f"/api/producers?ticket={await ticket(server, token(user))}"
+        assert (await ask(server, "HEAD", url)).status_code == 401
+        answer = await ask(server, "GET", url)
+        assert answer.status_code == 200
+        assert [each["title"] for each in answer.json() if each["name"] == "payroll"] == titles
+        assert (await ask(server, "GET", url)).status_code == 401
+        assert (await ask(server, "GET", f"/api/sse?{url.partition('?')[2]}")).status_code == 401
+
+
+FOR_ANN = """
+from rtdemo import producer
+
+@producer(every=1, shared=True, users=["ann"], title="Payroll", unit="€")
+def payroll():
+    return 3
+"""
 
 
 async def test_flood_of_tickets_is_refused(server: Server, clock: VirtualClock) -> None:
@@ -418,6 +442,30 @@ async def test_plugin_that_hangs_admits_nobody_and_delays_nobody(
     assert not [c for c in server.hub.connections if c.client.user == "hang"]
 
 
+async def test_server_that_stops_answers_those_that_wait_for_a_plugin(
+    start: Start, tmp_path: Path
+) -> None:
+    """With 503 and Retry-After over either transport, and not by a reset."""
+    path = tmp_path / "own.py"
+    path.write_text(HANGING)
+    server = await start(files=(path,))
+    waiting = [
+        asyncio.ensure_future(ask(server, "GET", url, X_Name="hang", **headers))
+        for url, headers in (("/api/sse", {}), ("/ws", HANDSHAKE))
+    ]
+    await eventually(lambda: vars(server.plugins.plugins[-1].module)["asked"] == ["hang"] * 2)
+    await server.stop()
+    for answer in await asyncio.gather(*waiting):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        assert answer.text == "the server is shutting down; try again\n"
+
+
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 HANGING = """
 import asyncio
 from rtdemo import hookimpl

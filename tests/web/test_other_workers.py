@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import cast
@@ -11,18 +12,24 @@ import httpx
 import pytest
 from aiohttp import ClientSession, web
 
+from rtdemo.protocol.client import new_id
 from rtdemo.server import server as server_module
 from rtdemo.server.server import Server
 from rtdemo.web import other_workers
-from rtdemo.web.other_workers import MAX_LOOKUPS, Answer, OtherWorkers
+from rtdemo.web.other_workers import MAX_LOOKUPS, Answer, OtherWorkers, socket_of
 from tests.conftest import Start
 
 OtherWorker = Callable[..., Awaitable[None]]
+FIRST = 4_194_305
+"""A number that no process has."""
 
 
 @pytest.fixture
 async def other_worker(tmp_path: Path) -> AsyncIterator[OtherWorker]:
-    """Start another worker that gives one answer: `await other_worker(status, pause)`."""
+    """Start another worker that gives one answer: `await other_worker(status, pause)`.
+
+    The first one is `FIRST`, and the others follow.
+    """
     runners: list[web.AppRunner] = []
 
     async def started(status: int, pause: float = 0.0) -> None:
@@ -34,7 +41,7 @@ async def other_worker(tmp_path: Path) -> AsyncIterator[OtherWorker]:
         app.router.add_route("*", "/{path:.*}", answer)
         runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
-        await web.UnixSite(runner, tmp_path / f"worker{len(runners)}.sock").start()
+        await web.UnixSite(runner, socket_of(tmp_path, FIRST + len(runners))).start()
         runners.append(runner)
 
     yield started
@@ -45,22 +52,38 @@ async def other_worker(tmp_path: Path) -> AsyncIterator[OtherWorker]:
 async def test_answer_is_that_of_the_worker_that_has_the_stream(
     tmp_path: Path, other_worker: OtherWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are not waited for. If none has it, one that did not answer makes it a 504."""
+    """The id names it, and the others are not asked. If it does not answer, that is a 504."""
     asking = OtherWorkers(tmp_path)
-    (tmp_path / "gone.sock").touch()
-    assert await asking.post_to_owner("/x", b"hi") == Answer(404)
-    await other_worker(404)
-    assert (await asking.post_to_owner("/x", b"hi")).status == 404
-    await other_worker(202, 0.1)
-    await other_worker(404, 3600)
-    assert await asking.post_to_owner("/x", b"hi") == Answer(202, b"hi")
+    for status, pause in ((404, 0), (202, 0), (202, 3600)):
+        await other_worker(status, pause)
+    exited = FIRST + 3
+    socket_of(tmp_path, exited).touch()
+
+    async def post(worker: int) -> Answer:
+        return await asking.post_to_owner(new_id(worker), "/x", b"hi")
+
+    assert (await post(FIRST)).status == 404
+    assert await post(FIRST + 1) == Answer(202, b"hi")
+    assert await post(exited) == Answer(404)
     monkeypatch.setattr(other_workers, "RECEIVE_TIMEOUT_S", 0.05)
-    assert await asking.post_to_owner("/x", b"hi") == Answer(504)
+    assert await post(FIRST + 2) == Answer(504)
     await asking.disconnect()
 
 
+@pytest.mark.parametrize(
+    "end", ["", "x", "-", "-x", "-\uff11", "--1", "-1.sock", "-0/../x", f"-{'9' * 99}"]
+)
+async def test_id_that_names_no_worker_is_asked_for_nowhere(tmp_path: Path, end: str) -> None:
+    """So a flood of posts to nobody costs only the worker that it reaches."""
+    asking = OtherWorkers(tmp_path)
+    asking._sessions = None  # type: ignore[assignment]  # it would fail
+    assert await asking.post_to_owner(f"{new_id()}{end}", "/x", b"hi") == Answer(404)
+    assert await asking.look_up(new_id(os.getpid()), "/x") == Answer(404)
+    assert await asking.look_up(new_id(FIRST), "/x") == Answer(404)
+
+
 async def test_flood_of_posts_to_nobody_asks_another_worker_for_few_at_once(tmp_path: Path) -> None:
-    """It gets no bodies, and not a connection for each: a flood had kept workers from all other work."""
+    """If ids name it. It gets no bodies, and not a connection for each: that kept it from other work."""
     now = most = bodies = 0
     connections = set()
 
@@ -77,9 +100,10 @@ async def test_flood_of_posts_to_nobody_asks_another_worker_for_few_at_once(tmp_
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.UnixSite(runner, tmp_path / "worker.sock").start()
+    await web.UnixSite(runner, socket_of(tmp_path, FIRST)).start()
     asking = OtherWorkers(tmp_path)
-    flood = (asking.post_to_owner(f"/x?client={n}", b"x" * 20_000) for n in range(20 * MAX_LOOKUPS))
+    ids = [new_id(FIRST) for _ in range(20 * MAX_LOOKUPS)]
+    flood = (asking.post_to_owner(each, f"/x?client={each}", b"x" * 20_000) for each in ids)
     assert set(await asyncio.gather(*flood)) == {Answer(404, b"")}
     await asking.disconnect()
     await runner.cleanup()
@@ -102,8 +126,10 @@ async def test_worker_that_does_not_answer_is_not_taken_for_one_without_the_stre
     monkeypatch.setattr(other_workers, "RECEIVE_TIMEOUT_S", 0.05)
     await other_worker(404, 3600)
     async with httpx.AsyncClient(base_url=server.web_url) as http:
-        answer = await http.post("/api/messages?client=unknown", content="hi")
+        answer = await http.post(f"/api/messages?client={new_id(FIRST)}", content="hi")
+        unknown = await http.post(f"/api/messages?client={new_id()}", content="hi")
     assert (answer.status_code, answer.headers.get("Retry-After")) == (504, "2"), answer.text
+    assert unknown.status_code == 404
 
 
 async def test_worker_of_another_version_is_left_out(server: Server, other_worker: OtherWorker) -> None:

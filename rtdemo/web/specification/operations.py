@@ -14,6 +14,7 @@ from rtdemo.web.specification.parameters import (
     LAST_EVENT_ID,
     NAME,
     STREAM,
+    TICKET,
     VIEW,
     Parameter,
 )
@@ -197,7 +198,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "post",
         "/api/ticket",
         "getTicket",
-        "Get a login ticket for the URL of one stream, valid for 30 s",
+        "Get a login ticket for one URL of a stream, or of the list of producers, valid for 30 s",
         _json("the ticket", ref("Ticket")),
         (401, 403, 404, 429, 503),
         security=LOGIN,
@@ -218,7 +219,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "getProducers",
         "List the producers that the reader may receive",
         _json("the producers", _many("Producer")),
-        (401, 403, 429),
+        (401, 403, 429, 503),
+        (TICKET,),
         security=LOGIN,
     ),
     Operation(

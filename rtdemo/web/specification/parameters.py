@@ -42,6 +42,13 @@ _PRODUCERS = Parameter(
     {"type": "array", "items": TEXT, "maxItems": MAX_NAMES},
     ["message", "status"],
 )
+TICKET = Parameter(
+    "ticket",
+    "query",
+    "logs in, where that is required; it works once",
+    {"type": "string", "maxLength": MAX_TICKET_LENGTH},
+    "kXn2b3V0aGVyIHRpY2tldCE",
+)
 STREAM = (
     _PRODUCERS,
     Parameter(
@@ -73,13 +80,7 @@ STREAM = (
         {"type": "integer", "minimum": heartbeat.MIN_S, "maximum": heartbeat.MAX_S},
         2,
     ),
-    Parameter(
-        "ticket",
-        "query",
-        "logs in, where that is required; it works once",
-        {"type": "string", "maxLength": MAX_TICKET_LENGTH},
-        "kXn2b3V0aGVyIHRpY2tldCE",
-    ),
+    TICKET,
     Parameter(
         probe_streams.PARAMETER,
         "query",

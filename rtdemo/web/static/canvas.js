@@ -4,6 +4,7 @@
  * @module canvas
  */
 
+/** @typedef {{ left: number, top: number, width: number, height: number }} Plot where a chart's values are, pixels */
 /** @typedef {Record<"paper" | "ink" | "quiet" | "hairline" | "websocket" | "sse" | "waiting", string>} Palette */
 
 export class ChartCanvas {

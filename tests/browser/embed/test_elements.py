@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -148,7 +149,12 @@ async def test_origin_that_is_not_allowed_is_told_what_to_do(
     sentence = (
         f"this page's origin is not allowed; start rtdemo with --allow-origin {site.origin} to allow it."
     )
-    await expect(page.locator("rtdemo-chart .problem")).to_contain_text(sentence)
+    problem = page.locator("rtdemo-chart .problem")
+    await expect(problem).to_contain_text(sentence)
+    await expect(problem.locator(".flag")).to_have_text("--allow-origin")
+    # In a narrow card it is on one line.
+    await page.locator("rtdemo-chart").evaluate("(element) => { element.style.width = '9rem'; }")
+    assert await problem.locator(".flag").evaluate("(flag) => flag.getClientRects().length") == 1
     assert sentence in (await value(page).get_attribute("title") or "")
     for part in ("CORS policy", "403", "ERR_FAILED"):
         browser_errors.remove_expected(part)
@@ -294,6 +300,13 @@ async def test_title_of_a_producer_that_appears_later(
     browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
 
 
+async def ticket_of(server: Server) -> web.Response:
+    """Answer as a page's own server does: with a ticket of its user."""
+    async with httpx.AsyncClient(headers=bearer(token("ann"))) as http:
+        answer = await http.post(f"{server.web_url}/api/ticket")
+    return web.Response(body=answer.content, content_type="application/json")
+
+
 @pytest.mark.parametrize("attribute", ["token", "ticket-url"])
 async def test_login(
     open_host: OpenHost,
@@ -310,13 +323,7 @@ async def test_login(
     await expect(value(page)).to_have_attribute("title", re.compile("log in: send a token"))
     browser_errors.remove_expected("401")
     browser_errors.remove_expected("HTTP Authentication failed")
-
-    async def give() -> web.Response:
-        async with httpx.AsyncClient(headers=bearer(token("ann"))) as http:
-            answer = await http.post(f"{server.web_url}/api/ticket")
-        return web.Response(body=answer.content, content_type="application/json")
-
-    site.ticket = give
+    site.ticket = partial(ticket_of, server)
     given = {"token": token("ann"), "ticket-url": "/ticket"}[attribute]
     await page.evaluate(
         "([name, value]) => document.querySelector('rtdemo-value').setAttribute(name, value)",
@@ -326,6 +333,19 @@ async def test_login(
     (connection,) = server.hub.connections
     assert connection.client.user == "ann"
     assert await page.evaluate("sessionStorage.length + localStorage.length") == 0
+
+
+async def test_ticket_brings_titles_and_units(
+    open_host: OpenHost, serve: Serve, site: Site, tmp_path: Path
+) -> None:
+    """The page's own server gives one for the list of producers, too."""
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(LATER.replace("title", 'unit="°C", title'))
+    server = await serve((plugin,), secret=SECRET, allow_origin=(site.origin,))
+    site.ticket = partial(ticket_of, server)
+    page = await open_host('<rtdemo-value producer="later" ticket-url="/ticket"></rtdemo-value>', server)
+    await expect(value(page)).to_have_text("3\u00a0°C")
+    await expect(value(page)).to_have_attribute("title", "Much later")
 
 
 async def test_server_below_a_path(

@@ -90,7 +90,7 @@ async def test_choices_of_the_toolbar_are_in_the_address(open_view: OpenView, pu
         await page.set_viewport_size({"width": width, "height": 844})
         columns = await grid.evaluate("(e) => getComputedStyle(e).gridTemplateColumns")
         assert len(columns.split()) == number, width
-    await page.get_by_label("Columns").select_option("auto")
+    await page.get_by_label("Columns").select_option("Auto")
     assert page.url.endswith("/view?producers=c,a,b&window=3600")
 
 

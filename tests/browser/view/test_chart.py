@@ -187,7 +187,7 @@ async def test_address(page: Page) -> None:
         return { read, href, most: m.readOptions(`?producers=${many}`).producers.length };
         """,
     )
-    none = {"producers": None, "window": 600, "columns": None, "bare": False}
+    none = {"producers": None, "window": None, "columns": None, "bare": False}
     assert found["read"] == [
         none,
         {**none, "window": 60, "columns": 2, "bare": True},
@@ -196,6 +196,126 @@ async def test_address(page: Page) -> None:
     ]
     assert found["most"] == 100
     assert found["href"] == "http://h/view?producers=a,b&x=1&window=60"
+
+
+async def test_axis_shows_the_time_that_is_pressed(open_view: OpenView, publish: Publish) -> None:
+    """Young data fills the chart only while Auto is pressed, as it is by default."""
+    await publish("loss", 3, 2.5)
+    page = await open_view()
+    chart, pressed = page.get_by_role("img"), page.locator('[data-window][aria-pressed="true"]')
+    for button, shown, query in (
+        ("Auto", "the last 1 min", ""),
+        ("10 min", "the last 10 min", "?window=600"),
+        ("1 h", "the last 1 h", "?window=3600"),
+        ("Auto", "the last 1 min", ""),
+    ):
+        if query or not page.url.endswith("/view"):
+            await page.get_by_role("button", name=button, exact=True).click()
+        await expect(pressed).to_have_text([button])
+        await expect(chart).to_have_attribute("aria-label", f"loss, {shown}")
+        assert page.url.endswith(f"/view{query}")
+
+
+@pytest.mark.empty_page
+async def test_time_that_fits_the_data(page: Page) -> None:
+    """Ten minutes at the most; a window that is chosen is shown whatever the data."""
+    found = await run(
+        page,
+        "view/axis",
+        """
+        const ages = [0, 59, 61, 200, 400, 900, NaN];
+        return [ages.map((age) => m.shownSeconds(null, age)), m.shownSeconds(3600, 5)];
+        """,
+    )
+    assert found == [[60, 60, 120, 300, 600, 600, 600], 3600]
+
+
+@pytest.mark.empty_page
+async def test_line_does_not_cross_the_time_in_which_a_value_was_overdue(page: Page) -> None:
+    """With the period of the producer, or a learned one. Irregular values are no outage."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const breaks = (period, value, times) => {
+            const data = new m.ProducerData("x");
+            data.describe({ title: "", unit: "", low: null, high: null, period });
+            for (const sentAt of times) data.take({ message: "", value, sentAt, id: null }, 1e9);
+            const { series } = data;
+            return [...series.at.subarray(0, series.length)].filter((_, index) => series.isBreak(index));
+        };
+        const regular = [0, 1_000, 2_000, 3_000, 23_000, 24_000];
+        return {
+            declared: breaks(2, 1, [0, 2_000, 12_000]),
+            late: breaks(2, 1, [0, 2_000, 7_000]),
+            learned: breaks(null, { a: 1, b: 2 }, regular),
+            again: breaks(null, 1, [...regular, 25_000, 60_000]),
+            irregular: breaks(null, 1, [0, 9_000, 10_000, 30_000, 31_000, 50_000, 90_000]),
+            state: breaks(2, true, [0, 2_000, 12_000]),
+        };
+        """,
+    )
+    assert found == {
+        "declared": [7_000],
+        "late": [],
+        "learned": [13_000],
+        "again": [13_000, 42_500],
+        "irregular": [],
+        "state": [],
+    }
+
+
+@pytest.mark.empty_page
+async def test_gaps_are_hatched(page: Page) -> None:
+    """From the last value to the next one, and from the edge; not where they alternate with values."""
+    found = await run(
+        page,
+        "view/line_chart",
+        """
+        const { Series } = await import("/static/view/series.js");
+        const series = new Series();
+        series.addLine();
+        for (const [at, value] of [[-50, 1], [-10, NaN], [20, 1], [30, 2], [50, NaN], [80, 3]]) {
+            series.push(at, [value]);
+        }
+        for (let at = 81; at < 100; at += 1) series.push(at, [at % 2 ? NaN : 3]);
+        series.push(99.5, [NaN]);
+        const bars = [];
+        const own = {
+            rect: (...bar) => bars.push(bar),
+            measureText: () => ({ width: 92 }), getTransform: () => ({ a: 1 }),
+        };
+        const context = new Proxy(own, {
+            get: (target, name) => target[name] ?? (() => 0), set: () => true,
+        });
+        const axis = { low: 0, high: 4, ticks: [], decimals: 0 };
+        m.drawLineChart(context, 108, 124, {
+            series, axis, from: 0, to: 100, start: "", end: "", cursor: null,
+            strokes: [{ colour: "black", dash: [] }], palette: {},
+        });
+        return bars;
+        """,
+    )
+    *gaps, _lines = found
+    assert gaps == [[0, 6, 20, 100], [30, 6, 50, 100]]
+
+
+@pytest.mark.empty_page
+async def test_read_out_beside_a_gap(page: Page) -> None:
+    """The last value before it is read out, and in its middle there is none."""
+    found = await run(
+        page,
+        "view/chart",
+        """
+        const { ProducerData } = await import("/static/view/producer_data.js");
+        const data = new ProducerData("x");
+        data.describe({ title: "", unit: "", low: null, high: null, period: 1 });
+        const take = (value, sentAt) => data.take({ message: "", value, sentAt, id: null }, 1e9);
+        take(1, 1_000); take(2, 21_000); data.interrupt();
+        return [1_000, 11_000, 21_000].map((moment) => m.readoutText(data, moment).split("  ")[1]);
+        """,
+    )
+    assert found == ["1", "no value", "2"]
 
 
 async def test_chart_out_of_sight_is_not_drawn(open_view: OpenView, publish: Publish) -> None:

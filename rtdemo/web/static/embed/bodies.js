@@ -6,6 +6,7 @@
 import { make, write } from "../dom.js";
 import { NONE, clip, oneLine } from "../format.js";
 import { numberText } from "../value.js";
+import { MAX_AUTO_S } from "../view/address.js";
 import { shownSeconds } from "../view/axis.js";
 import { Card } from "../view/card.js";
 import { windowSeconds } from "./window.js";
@@ -43,21 +44,32 @@ export function chartBody(host, data, changed) {
   card.element.querySelector("header")?.after(problem);
   const element = make("div", "frame");
   element.append(card.element, readout);
-  const seconds = windowSeconds(host.getAttribute("window"));
+  const window = windowSeconds(host.getAttribute("window"));
   const own = (/** @type {Frame} */ frame) => {
     const age = data.series.length > 0 ? frame.now - data.series.at[0] : 0;
-    return { ...frame, seconds: shownSeconds(seconds, age / 1000) };
+    return { ...frame, seconds: shownSeconds(window, age / 1000) };
   };
   return {
     element,
-    seconds,
+    seconds: window ?? MAX_AUTO_S,
     write: (frame, sentence) => {
       card.write(own(frame));
       problem.hidden = sentence === "";
-      write(problem, sentence);
+      writeSentence(problem, sentence);
     },
     draw: (frame) => card.draw(own(frame)),
   };
+}
+
+/**
+ * Write a sentence. A browser would break the flag in it after its hyphens.
+ * @param {HTMLElement} element
+ * @param {string} sentence
+ */
+function writeSentence(element, sentence) {
+  if (element.textContent === sentence) return;
+  const parts = sentence.split(/(--[a-z-]+)/);
+  element.replaceChildren(...parts.map((part) => (part.startsWith("--") ? make("span", "flag", part) : part)));
 }
 
 /** @type {MakeBody} */

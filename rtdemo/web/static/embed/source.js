@@ -249,8 +249,6 @@ export class Source {
 
   /** Ask for titles and units. What fails here, the connection reports. */
   async #describe() {
-    // A ticket opens a connection only.
-    if (this.#login !== null && !this.#login.hasToken) return;
     const entries = await this.#list().catch(() => null);
     if (entries === null) return;
     this.#listed = new Set(entries.map(({ name }) => name));
@@ -261,9 +259,11 @@ export class Source {
 
   /** @returns {Promise<ProducerEntry[]>} */
   async #list() {
+    const { href } = new URL("api/producers", this.#server);
+    const address = this.#login === null || this.#login.hasToken ? href : await this.#login.admit(href);
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const request = { headers: this.#login?.headers ?? {}, cache: /** @type {const} */ ("no-store"), signal };
-    const response = await fetch(new URL("api/producers", this.#server), request);
+    const response = await fetch(address, request);
     if (!response.ok) throw new Error(`api/producers answered ${response.status}`);
     return response.json();
   }

@@ -11,6 +11,7 @@ import { spanText } from "../measure/spans.js";
 /** @typedef {import("../measure/ring.js").Ring} Ring */
 /** @typedef {import("../measure/spans.js").Span} Span */
 /** @typedef {import("../canvas.js").Palette} Palette */
+/** @typedef {import("../canvas.js").Plot} Plot */
 
 /** Bound on columns; a wider chart leaves the rest empty. */
 const MAX_COLUMNS = 4096;
@@ -129,7 +130,6 @@ export function drawStripChart(context, width, height, { spans, ...rest }) {
   drawLabels(context, plot, scene, labels);
 }
 
-/** @typedef {{ left: number, top: number, width: number, height: number }} Plot */
 /** @typedef {(value: number) => number} Place */
 
 /**

@@ -4,8 +4,8 @@
  * @module view/address
  */
 
-/** Time that the charts show if the address gives none, seconds. */
-export const DEFAULT_WINDOW_S = 600;
+/** Longest time that the charts show if the address gives none, seconds. */
+export const MAX_AUTO_S = 600;
 export const MIN_WINDOW_S = 10;
 export const MAX_WINDOW_S = 3_600;
 const MAX_COLUMNS = 12;
@@ -15,7 +15,7 @@ export const MAX_NAMES = 100;
 /**
  * @typedef {object} Options
  * @property {string[] | null} producers names, in the order of their cards, at most MAX_NAMES; null for all
- * @property {number} window seconds
+ * @property {number | null} window seconds; null for what fits the data, at most MAX_AUTO_S
  * @property {number | null} columns null for as many as fit
  * @property {boolean} bare whether only the cards are shown
  */
@@ -29,7 +29,7 @@ export function readOptions(search) {
   const given = new URLSearchParams(search);
   const names = given.get("producers")?.split(",").filter(Boolean) ?? null;
   const columns = wholeNumber(given.get("columns"), 1, MAX_COLUMNS);
-  const window = wholeNumber(given.get("window"), MIN_WINDOW_S, MAX_WINDOW_S) ?? DEFAULT_WINDOW_S;
+  const window = wholeNumber(given.get("window"), MIN_WINDOW_S, MAX_WINDOW_S);
   return { producers: names && [...new Set(names)].slice(0, MAX_NAMES), window, columns, bare: given.get("bare") === "1" };
 }
 
@@ -50,9 +50,10 @@ function wholeNumber(text, least, most) {
  */
 export function addressWith(href, { window, columns }) {
   const url = new URL(href);
-  url.searchParams.set("window", String(window));
-  if (columns === null) url.searchParams.delete("columns");
-  else url.searchParams.set("columns", String(columns));
+  for (const [name, value] of Object.entries({ window, columns })) {
+    if (value === null) url.searchParams.delete(name);
+    else url.searchParams.set(name, String(value));
+  }
   // Names are separated by commas, which need no escape in a query.
   url.search = url.search.replaceAll("%2C", ",");
   return url.href;

@@ -11,7 +11,7 @@ import { part, write } from "../dom.js";
 import { LoginForm } from "../login_form.js";
 import { ResourceTiming } from "../measure/resource_timing.js";
 import { ProducerList } from "../producers.js";
-import { readOptions } from "./address.js";
+import { MAX_AUTO_S, readOptions } from "./address.js";
 import { shownSeconds } from "./axis.js";
 import { Cards } from "./cards.js";
 import { clockText } from "./chart.js";
@@ -64,7 +64,7 @@ const live = new Live(
   () => login === null || login.problem === "",
 );
 /** Seconds of the past that were asked for. */
-let rewound = options.window;
+let rewound = options.window ?? MAX_AUTO_S;
 /** The log has nothing older, milliseconds since the epoch. */
 let keptSince = -Infinity;
 /** By the server's clock, milliseconds since the epoch. @type {number | null} */
@@ -133,8 +133,9 @@ function describe() {
 function chosen() {
   cards.arrange(options.columns);
   pausedAt = toolbar.isPaused ? (pausedAt ?? time.at(performance.now())) : null;
-  if (options.window > rewound) {
-    rewound = options.window;
+  const window = options.window ?? MAX_AUTO_S;
+  if (window > rewound) {
+    rewound = window;
     producers.forgetShared();
     live.rewind();
   }
@@ -152,7 +153,7 @@ function paintState() {
 /** Write what is not shown: older values, and more producers. */
 function paintNotes() {
   const edge = pausedAt ?? time.at(performance.now());
-  const isCut = keptSince > edge - options.window * 1000;
+  const isCut = keptSince > edge - (options.window ?? MAX_AUTO_S) * 1000;
   write(part(document, "kept"), isCut ? `Values before ${clockText(keptSince)} are no longer kept.` : "");
   const { more } = producers;
   if (more === 0) return;
@@ -168,7 +169,6 @@ function paintNotes() {
 function frameAt(at) {
   const now = time.at(at);
   const edge = pausedAt ?? now;
-  // The charts of young data are not mostly empty.
   const seconds = shownSeconds(options.window, (edge - producers.oldest(edge)) / 1000);
   return { now, edge, seconds, paused: pausedAt !== null };
 }

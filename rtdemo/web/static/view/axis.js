@@ -3,6 +3,7 @@
  * A linear scale with round ticks, and the time that the charts show. Pure.
  * @module view/axis
  */
+import { MAX_AUTO_S } from "./address.js";
 
 /** @typedef {import("./series.js").Series} Series */
 
@@ -75,14 +76,14 @@ export function extent(series, from, to) {
   return { low, high };
 }
 
-/** Lengths of the time axis while the data is shorter than the window, seconds. */
-const SPANS_S = [60, 120, 300, 600, 1200, 1800, 3600];
+/** Lengths of a time axis that fits the data, seconds. */
+const SPANS_S = [60, 120, 300];
 
 /**
- * Return the seconds that charts show: the window, or less while all data is younger.
- * @param {number} window seconds
+ * Return the seconds that charts show: the chosen window, or where none is chosen what fits the data.
+ * @param {number | null} window seconds; null for what fits
  * @param {number} age of the oldest point, seconds
  */
 export function shownSeconds(window, age) {
-  return Math.min(window, SPANS_S.find((span) => span >= age) ?? window);
+  return window ?? SPANS_S.find((span) => span >= age) ?? MAX_AUTO_S;
 }

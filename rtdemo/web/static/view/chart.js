@@ -12,7 +12,7 @@ import { drawStateChart } from "./state_chart.js";
 import { MAX_LINES } from "./producer_data.js";
 import { numberText, spanText } from "../value.js";
 
-/** @typedef {import("./line_chart.js").Plot} Plot */
+/** @typedef {import("../canvas.js").Plot} Plot */
 /** @typedef {import("./line_chart.js").Stroke} Stroke */
 /** @typedef {import("./producer_data.js").ProducerData} ProducerData */
 
@@ -260,8 +260,9 @@ function bounds(found, low, high) {
 export function readoutText({ series, keys, decimals, kind, description }, moment) {
   const after = series.since(moment);
   let index = after > 0 && (after === series.length || nearer(series.at, after, moment)) ? after - 1 : after;
-  // The last one of a moment.
-  while (index + 1 < series.length && series.at[index + 1] === series.at[index]) index += 1;
+  // The last one of a moment, but not the break after it.
+  const isSame = (/** @type {number} */ next) => series.at[next] === series.at[index] && !series.isBreak(next);
+  while (index + 1 < series.length && isSame(index + 1)) index += 1;
   if (series.length === 0) return `${clockText(moment)}  no value`;
   const texts = keys.map((key, line) => {
     const [low, high] = [series.low[line][index], series.high[line][index]];

@@ -1,30 +1,28 @@
 // @ts-check
 /**
- * Draws numbers over time: a line for each key, gaps where there is no value, and the moment of the read-out.
+ * Draws numbers over time: a line for each key, hatched gaps where there is no value, and the moment of the read-out.
  * @module view/line_chart
  */
 import { numberText } from "../value.js";
 
 /** @typedef {import("../canvas.js").Palette} Palette */
+/** @typedef {import("../canvas.js").Plot} Plot */
 /** @typedef {import("./axis.js").Axis} Axis */
 /** @typedef {import("./series.js").Series} Series */
 
 /** @typedef {{ colour: string, dash: number[] }} Stroke */
 
 /**
- * @typedef {object} Scene
- * @property {Series} series
+ * @typedef {object} Times what every chart has
  * @property {number} from milliseconds since the epoch, at the left edge
  * @property {number} to at the right edge
- * @property {Axis} axis
- * @property {Stroke[]} strokes of the lines
  * @property {string} start label of the left edge
  * @property {string} end label of the right edge
  * @property {number | null} cursor moment of the read-out; null for none
  * @property {Palette} palette
  */
 
-/** @typedef {{ left: number, top: number, width: number, height: number }} Plot */
+/** @typedef {Times & { series: Series, axis: Axis, strokes: Stroke[] }} Scene a stroke for each line */
 
 const FONT = "11px system-ui, sans-serif";
 const HEAD_PX = 6;
@@ -35,6 +33,10 @@ const DOT_PX = 2.25;
 /** Radius of the mark on the newest value. */
 const NEWEST_PX = 2.75;
 const FILL_ALPHA = 0.08;
+const HATCH_ALPHA = 0.35;
+const HATCH_PX = 7;
+/** Narrower gaps are not hatched: values and gaps that alternate would be a surface. */
+const MIN_GAP_PX = 4;
 /** A column of pixels whose values are closer than this is one point. */
 const POINT_PX = 0.5;
 
@@ -53,6 +55,7 @@ export function drawLineChart(context, width, height, scene) {
   const plot = { left: 0, top: HEAD_PX, width: Math.max(1, width - gutter), height: height - HEAD_PX - FOOT_PX };
   const y = (/** @type {number} */ value) =>
     plot.top + plot.height * (1 - (value - scene.axis.low) / (scene.axis.high - scene.axis.low));
+  drawGaps(context, plot, scene);
   drawScale(context, plot, scene, labels, y);
   drawTimes(context, plot, scene);
   context.save();
@@ -78,7 +81,7 @@ export function setFont(context) {
  * @param {CanvasRenderingContext2D} context
  * @param {number} width
  * @param {number} height
- * @param {{ start: string, end: string, from: number, to: number, cursor: number | null, palette: Palette }} scene
+ * @param {Times} scene
  * @returns {Plot}
  */
 export function drawNothing(context, width, height, scene) {
@@ -90,6 +93,57 @@ export function drawNothing(context, width, height, scene) {
   context.textAlign = "center";
   context.fillText("no values in this time", plot.width / 2, plot.top + plot.height / 2);
   return plot;
+}
+
+/**
+ * Hatch the times without a value, each until the next value. A surface would look like the area below a line.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plot} plot
+ * @param {Scene} scene
+ */
+function drawGaps(context, plot, { series, from, to, palette }) {
+  const x = (/** @type {number} */ at) => plot.left + Math.max(0, (at - from) / (to - from)) * plot.width;
+  const first = Math.max(0, series.since(from) - 1);
+  let last = series.at[first];
+  let [isGap, isAny] = [false, false];
+  context.save();
+  context.beginPath();
+  for (let index = first; index < series.length && last < to; index += 1) {
+    if (series.isBreak(index)) {
+      isGap = true;
+      continue;
+    }
+    const [left, right] = [x(last), x(Math.min(series.at[index], to))];
+    if (isGap && right - left >= MIN_GAP_PX) {
+      context.rect(left, plot.top, right - left, plot.height);
+      isAny = true;
+    }
+    last = series.at[index];
+    isGap = false;
+  }
+  if (isAny) {
+    context.clip();
+    hatch(context, plot, palette.quiet);
+  }
+  context.restore();
+}
+
+/**
+ * Draw oblique lines over the whole plot.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plot} plot
+ * @param {string} colour
+ */
+function hatch(context, { left, top, width, height }, colour) {
+  context.beginPath();
+  for (let start = left - height; start < left + width; start += HATCH_PX) {
+    context.moveTo(start, top + height);
+    context.lineTo(start + height, top);
+  }
+  context.strokeStyle = colour;
+  context.lineWidth = 1;
+  context.globalAlpha = HATCH_ALPHA;
+  context.stroke();
 }
 
 /**
@@ -114,7 +168,7 @@ function drawScale(context, plot, { axis, palette }, labels, y) {
 /**
  * @param {CanvasRenderingContext2D} context
  * @param {Plot} plot
- * @param {{ start: string, end: string, palette: Palette }} scene
+ * @param {Pick<Times, "start" | "end" | "palette">} scene
  */
 export function drawTimes(context, plot, { start, end, palette }) {
   const foot = plot.top + plot.height + 14;
@@ -220,7 +274,7 @@ function dot(x, y) {
 /**
  * @param {CanvasRenderingContext2D} context
  * @param {Plot} plot
- * @param {{ from: number, to: number, cursor: number | null, palette: Palette }} scene
+ * @param {Pick<Times, "from" | "to" | "cursor" | "palette">} scene
  */
 export function drawCursor(context, plot, { from, to, cursor, palette }) {
   if (cursor === null) return;

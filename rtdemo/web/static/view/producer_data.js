@@ -38,6 +38,8 @@ const MIN_STALE_MS = 5_000;
 const STALE_PERIODS = 3;
 /** Times between messages from which the period is learned. */
 const LEARNED = 8;
+/** Of so few, none is taken for an outage. */
+const OUTAGE_FREE = 3;
 /** A clock that is set back by more than this begins a new series. Clocks of several servers differ by less. */
 const SET_BACK_MS = 60_000;
 
@@ -110,10 +112,14 @@ export class ProducerData {
     // A time of the future would stop the chart until then.
     let at = Math.min(message.sentAt, now);
     if (this.at !== null && at < this.at - SET_BACK_MS) this.forget();
+    let wasStale = false;
     if (this.at !== null) {
       at = Math.max(at, this.at);
+      wasStale = this.isStale(at);
       this.#learn(at - this.at);
     }
+    // What follows a silence is not connected to what was before; but a state lasts until the next one.
+    if (wasStale && this.#shape !== "state") this.series.interrupt(at);
     this.at = at;
     this.value = value;
     this.text = message.message.slice(0, MAX_TEXT_CHARS);
@@ -169,8 +175,9 @@ export class ProducerData {
     const { period } = this.description;
     if (period !== null) return Math.max(MIN_STALE_MS, STALE_PERIODS * period * 1000);
     if (this.#gaps.length < 2) return null;
-    const middle = this.#gaps.toSorted((one, other) => one - other)[this.#gaps.length >> 1];
-    return Math.max(MIN_STALE_MS, STALE_PERIODS * middle);
+    // Values that come irregularly are late only by their longest pauses. One of these may be an outage.
+    const sorted = this.#gaps.toSorted((one, other) => one - other);
+    return Math.max(MIN_STALE_MS, STALE_PERIODS * sorted[sorted.length - (sorted.length > OUTAGE_FREE ? 2 : 1)]);
   }
 
   /**
@@ -178,7 +185,8 @@ export class ProducerData {
    * @param {number} now milliseconds since the epoch
    */
   isStale(now) {
-    return this.at !== null && now - this.at > (this.staleAfter ?? Infinity);
+    const age = this.at === null ? 0 : now - this.at;
+    return age > MIN_STALE_MS && age > (this.staleAfter ?? Infinity);
   }
 
   /** @param {number} gap milliseconds */

@@ -68,9 +68,22 @@ export class Series {
     this.length += 1;
   }
 
-  /** Interrupt every line: what follows is not connected to what was before. */
-  interrupt() {
-    if (this.length > 0 && !this.#isBreak(this.length - 1)) this.push(this.at[this.length - 1], []);
+  /**
+   * Interrupt every line: what follows is not connected to what was before.
+   * @param {number} [next] time of what follows, if it is known: then the break is halfway to it
+   */
+  interrupt(next) {
+    if (this.length === 0 || this.isBreak(this.length - 1)) return;
+    const last = this.at[this.length - 1];
+    this.push(next === undefined ? last : (last + next) / 2, []);
+  }
+
+  /**
+   * Return whether no line has a value at a point.
+   * @param {number} index
+   */
+  isBreak(index) {
+    return this.low.every((values) => Number.isNaN(values[index]));
   }
 
   /**
@@ -130,7 +143,7 @@ export class Series {
     let bucket = NaN;
     let wasBreak = false;
     for (let index = 0; index < this.length; index += 1) {
-      const isBreak = this.#isBreak(index);
+      const isBreak = this.isBreak(index);
       const own = this.at[index] < until ? Math.floor(this.at[index] / width) : NaN;
       if (own === bucket && isBreak === wasBreak) this.#join(kept, index);
       else this.#move((kept += 1), index);
@@ -138,11 +151,6 @@ export class Series {
       wasBreak = isBreak;
     }
     this.length = kept + 1;
-  }
-
-  /** @param {number} index */
-  #isBreak(index) {
-    return this.low.every((values) => Number.isNaN(values[index]));
   }
 
   /**

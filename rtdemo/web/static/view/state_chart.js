@@ -6,20 +6,12 @@
  */
 import { drawCursor, drawTimes, setFont } from "./line_chart.js";
 
-/** @typedef {import("../canvas.js").Palette} Palette */
-/** @typedef {import("./line_chart.js").Plot} Plot */
+/** @typedef {import("../canvas.js").Plot} Plot */
+/** @typedef {import("./line_chart.js").Times} Times */
 /** @typedef {import("./series.js").Series} Series */
 
 /**
- * @typedef {object} Scene
- * @property {Series} series 1 for true, 0 for false
- * @property {number} from milliseconds since the epoch, at the left edge
- * @property {number} to at the right edge
- * @property {number} now until when the newest state lasts
- * @property {string} start label of the left edge
- * @property {string} end label of the right edge
- * @property {number | null} cursor
- * @property {Palette} palette
+ * @typedef {Times & { series: Series, now: number }} Scene 1 for true, 0 for false; and until when the newest state lasts
  */
 
 const FOOT_PX = 18;

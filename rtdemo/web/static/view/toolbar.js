@@ -27,10 +27,10 @@ export class Toolbar {
     this.#windows = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("[data-window]")]);
     this.#columns = partOfType(root, "columns", HTMLSelectElement);
     this.#pause = part(root, "pause");
+    // Without a number it is what fits: of the time, and of the columns.
     for (const button of this.#windows) {
-      button.addEventListener("click", () => this.#choose({ window: Number(button.dataset.window) }));
+      button.addEventListener("click", () => this.#choose({ window: Number(button.dataset.window) || null }));
     }
-    // Without a number it is as many as fit.
     this.#columns.addEventListener("change", () => this.#choose({ columns: Number(this.#columns.value) || null }));
     this.#pause.addEventListener("click", () => {
       this.isPaused = !this.isPaused;
@@ -50,7 +50,7 @@ export class Toolbar {
   #paint() {
     const { window, columns } = this.#options;
     for (const button of this.#windows) {
-      button.setAttribute("aria-pressed", String(Number(button.dataset.window) === window));
+      button.setAttribute("aria-pressed", String(button.dataset.window === String(window ?? "")));
     }
     this.#columns.value = String(columns ?? "");
     this.#pause.setAttribute("aria-pressed", String(this.isPaused));
