@@ -46,7 +46,7 @@ def tail(
         transport=transport or addresses.parse(url).transports[-1],
         producers=producers,
         headers=headers,
-        with_welcome=True,
+        with_reports=True,
         report=_report,
     )
     asyncio.run(_print_messages(stream, as_json))

@@ -145,9 +145,7 @@ async def test_origin_that_is_not_allowed_is_told_what_to_do(
 ) -> None:
     """The elements load all the same, and say which setting is missing."""
     page = await open_host(BOTH, server)
-    sentence = (
-        f"this page's origin is not allowed; start rtdemo with --allow-origin {site.origin} to allow it."
-    )
+    sentence = f"This page's origin is not allowed: start rtdemo with --allow-origin {site.origin}."
     await expect(page.locator("rtdemo-chart .problem")).to_contain_text(sentence)
     assert sentence in (await value(page).get_attribute("title") or "")
     for part in ("CORS policy", "403", "ERR_FAILED"):
