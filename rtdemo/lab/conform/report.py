@@ -189,13 +189,13 @@ def headline(report: Report) -> str:
         level: sum(r.level == level and r.verdict in ("fail", "warn") for r in report.checks)
         for level in ("MUST", "SHOULD")
     }
-    counted = [f"{number} {level}{'s' * (number > 1)}" for level, number in broken.items() if number]
+    counted = [f"{number} {level}" for level, number in broken.items() if number]
     so_far = "" if report.is_whole else "Interrupted; so far: "
     if counted:
         words = " and ".join(counted)
         kept = "" if broken["MUST"] else "Each MUST that was tested is kept, but "
-        verb = "are" if sum(broken.values()) > 1 else "is"
-        return f"{so_far}{kept}{words} {verb} not kept."
+        clauses = "clauses are" if sum(broken.values()) > 1 else "clause is"
+        return f"{so_far}{kept}{words} {clauses} not kept."
     if report.exit_code == _EXIT_NOT_RUN:
         return f"{so_far}Undecided: too little could be tested."
     return f"{so_far}Each MUST and SHOULD that was tested is kept."

@@ -20,6 +20,7 @@ from tests.client.misbehaving import (
     MisbehavingServer,
     Peer,
     behaves,
+    forwards_no_upgrade,
     misbehaving,
     redirects,
 )
@@ -32,14 +33,20 @@ STEP_MS, LONG_STEP_MS = 100, 2_000
 CONNECT = """async (options) => {
     const { connect } = await import("/static/client.js");
     window.messages = [];
-    window.stream = connect({ onMessage: ({ message }) => window.messages.push(message), ...options });
+    window.states = [];
+    window.stream = connect({
+        onMessage: ({ message }) => window.messages.push(message),
+        onState: ({ state }) => window.states.push(state),
+        ...options,
+    });
 }"""
-START = """async ([url, transport, sent]) => {
+START = """async ([url, transport, sent, rewind]) => {
     const { connect } = await import("/static/client.js");
     window.seen = { messages: [], sentences: [] };
     window.stream = connect({
         url,
         transport,
+        rewind: rewind ?? undefined,
         onMessage: ({ message }) => window.seen.messages.push(message),
         onState: ({ state, sentence, welcome }) => {
             window.seen.sentences.push(`${state}: ${sentence}`);
@@ -86,7 +93,7 @@ async def page(browser: Browser, server: MisbehavingServer) -> AsyncIterator[Pag
 
 async def seen_of(page: Page, url: str, transport: str, case: Case) -> Seen:
     """Receive until all that is wanted has arrived, or an error ends the stream."""
-    await page.evaluate(START, [f"{url}/", transport, case.sent])
+    await page.evaluate(START, [f"{url}/", transport, case.sent, case.rewind])
     step = LONG_STEP_MS if case.waits else STEP_MS
     try:
         while True:
@@ -188,3 +195,160 @@ async def test_server_that_always_closes_is_asked_ever_less_often(
     assert waits[0] <= 0.5
     assert min(waits[4:6]) >= 2.5
     assert waits[6] <= 0.5
+
+
+async def test_websocket_that_does_not_open_beside_an_event_stream(
+    page: Page, server: MisbehavingServer
+) -> None:
+    """Only then a proxy is suspected: the server answers."""
+    server.begin(forwards_no_upgrade)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/", "transport": "websocket"})
+    await until(page, "window.stream.state === 'failed'")
+    sentence = "The WebSocket did not open. A proxy may not forward the upgrade."
+    assert await page.evaluate("window.stream.sentence") == sentence
+    await page.evaluate(CONNECT, {"url": f"{server.url}/"})
+    await until(page, "window.stream.state === 'open'")
+    assert await page.evaluate("window.stream.sentence") == f"Open over SSE. {sentence}"
+    await page.evaluate("window.stream.close()")
+
+
+async def test_no_websocket_is_opened_while_nothing_answers(page: Page, unused_tcp_port: int) -> None:
+    """Browsers make it wait, longer after each failure. The first one alone is to find out."""
+    await page.evaluate(
+        """async (url) => {
+            const { connect } = await import("/static/client.js");
+            const { WebSocket } = window;
+            window.opened = window.tries = 0;
+            window.WebSocket = class extends WebSocket {
+                constructor(url) {
+                    super(url);
+                    window.opened += 1;
+                }
+            };
+            const onState = ({ sentence }) => (window.tries += / in [\\d.]+ s/.test(sentence) ? 1 : 0);
+            window.stream = connect({ url, waitForServer: true, onMessage: () => undefined, onState });
+            window.restore = () => Object.assign(window, { WebSocket });
+        }""",
+        f"http://127.0.0.1:{unused_tcp_port}/",
+    )
+    await until(page, "window.tries === 3")
+    sentence = await page.evaluate("window.stream.sentence")
+    assert sentence.startswith("Nothing answers. Is the server running? Trying again in ")
+    assert await page.evaluate("window.opened") == 1
+    await page.evaluate("window.stream.close(); window.restore()")
+
+
+LOSING = """async () => {
+    const { connect } = await import("/static/client.js");
+    const { WebSocket } = window;
+    const { random } = Math;
+    Math.random = () => 1;
+    const sockets = [];
+    window.rewinds = window.opened = 0;
+    window.WebSocket = class {
+        constructor() {
+            sockets.push(this);
+            setTimeout(() => {
+                window.opened += 1;
+                this.onopen();
+            });
+        }
+        close() {}
+    };
+    const loss = { message: "", sentAt: 0, producer: "resume", id: "a1-1", lost: true };
+    window.say = (message) => sockets.at(-1).onmessage({ data: JSON.stringify(message) });
+    window.lose = () => say(loss);
+    const onRewind = () => (window.rewinds += 1);
+    window.stream = connect({ latest: true, onMessage: () => undefined, onRewind });
+    window.restore = () => {
+        Object.assign(window, { WebSocket });
+        Math.random = random;
+    };
+}"""
+
+
+async def test_losses_one_after_another(page: Page) -> None:
+    """The wait for the next past doubles, up to a minute, and is short again after a healthy one."""
+    await page.evaluate(LOSING)
+    rewinds = 0
+
+    async def waits(seconds: int) -> None:
+        """Lose messages twice; check that the past is asked for once, after so many seconds."""
+        nonlocal rewinds
+        await until(page, f"window.opened === {rewinds + 1}")
+        await page.evaluate("lose(), lose()")
+        await page.clock.run_for(seconds * 1000 - 1)
+        assert await page.evaluate("rewinds") == rewinds, seconds
+        await page.clock.run_for(1)
+        rewinds += 1
+        assert await page.evaluate("rewinds") == rewinds, seconds
+
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+        await waits(seconds)
+    await until(page, f"window.opened === {rewinds + 1}")
+    await page.evaluate("say({})")
+    await page.clock.run_for(60_001)
+    await waits(1)
+    await page.evaluate("window.stream.close(); window.restore()")
+
+
+async def connections(server: MisbehavingServer, number: int) -> list[str]:
+    """Wait for connections while the page's time stands still; return where each resumed."""
+    async with asyncio.timeout(20):
+        while len(server.after["sse"]) < number:
+            await asyncio.sleep(0.01)
+    return server.after["sse"]
+
+
+async def test_restored_page_connects_again_at_once(page: Page, server: MisbehavingServer) -> None:
+    """The browser has closed the connections of a page in its back/forward cache."""
+    server.begin(behaves)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/", "transport": "sse"})
+    await until(page, "window.messages.length === 1")
+    await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    assert await page.evaluate("window.stream.state") == "reconnecting"
+    await until(page, "window.messages.length === 2")
+    assert await connections(server, 2) == ["", "a1-1"]
+    await page.evaluate("window.stream.close()")
+
+
+@pytest.mark.parametrize(("headers", "number"), [("", 2), ("Retry-After: 5\r\n", 1)])
+async def test_network_that_is_back_is_tried_at_once(
+    page: Page, server: MisbehavingServer, headers: str, number: int
+) -> None:
+    """But not before the time that the server asks for."""
+
+    async def serve(peer: Peer) -> None:
+        if peer.number > 0:
+            await behaves(peer)
+        else:
+            await peer.refuse("503 Service Unavailable", "not now", headers)
+
+    server.begin(serve)
+    options = {"url": f"{server.url}/", "transport": "sse", "waitForServer": True}
+    await page.evaluate(CONNECT, options)
+    await until(page, "window.stream.sentence.includes('again in')")
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    assert len(await connections(server, number)) == number
+    await until(page, "window.messages.length === 1")
+    await page.evaluate("window.stream.close()")
+
+
+async def test_sleep_of_the_page_does_not_count_as_silence(
+    page: Page, server: MisbehavingServer
+) -> None:
+    """What arrived meanwhile may still wait for its event. After that, the connection is mute."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.accept(welcomes=False)
+        await peer.stay()
+
+    server.begin(serve)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/", "transport": "sse"})
+    await until(page, "window.stream.state === 'open'")
+    await page.clock.fast_forward(40_000)
+    await page.clock.run_for(1_000)
+    assert await page.evaluate("window.states") == ["open"]
+    await page.clock.run_for(4_000)
+    assert (await page.evaluate("window.states"))[1] == "reconnecting"
+    await page.evaluate("window.stream.close()")

@@ -61,7 +61,7 @@ async def test_fault_is_printed_in_full_with_its_clause() -> None:
         code, out, err = await run(server.url, *SHORT, "--only", "retry", "--strict")
     assert (code, err) == (1, "")
     lines = out.splitlines()
-    assert lines[0] == "Each MUST that was tested is kept, but 1 SHOULD is not kept."
+    assert lines[0] == "Each MUST that was tested is kept, but 1 SHOULD clause is not kept."
     assert lines[1].startswith(f"{server.url}: 200 text/event-stream, ")
     at = lines.index("fail  retry-digits  SHOULD, WHATWG HTML 9.2.6")
     assert [line.strip().partition(" ")[0] for line in lines[at + 1 : at + 5]] == [

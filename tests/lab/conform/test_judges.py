@@ -186,10 +186,14 @@ def test_stream_without_events_is_not_tested(body: list[Piece], is_noted: bool) 
     [
         ([], True, "Each MUST and SHOULD that was tested is kept."),
         (["advice"], True, "Each MUST and SHOULD that was tested is kept."),
-        (["MUST"], True, "1 MUST is not kept."),
-        (["MUST", "MUST", "SHOULD"], True, "2 MUSTs and 1 SHOULD are not kept."),
-        (["SHOULD", "SHOULD"], True, "Each MUST that was tested is kept, but 2 SHOULDs are not kept."),
-        (["MUST"], False, "Interrupted; so far: 1 MUST is not kept."),
+        (["MUST"], True, "1 MUST clause is not kept."),
+        (["MUST", "MUST", "SHOULD"], True, "2 MUST and 1 SHOULD clauses are not kept."),
+        (
+            ["SHOULD", "SHOULD"],
+            True,
+            "Each MUST that was tested is kept, but 2 SHOULD clauses are not kept.",
+        ),
+        (["MUST"], False, "Interrupted; so far: 1 MUST clause is not kept."),
     ],
 )
 def test_verdict_is_one_sentence(broken: list[Level], is_whole: bool, words: str) -> None:
