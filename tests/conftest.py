@@ -25,7 +25,7 @@ from tests.clients import CONNECT, Peer
 
 pytest_plugins = [
     *("tests.redis_server", "tests.running_alone", "tests.tls_client"),
-    *("tests.uncovered", "tests.made_once"),
+    *("tests.uncovered", "tests.made_once", "tests.quick_start"),
 ]
 # Tests time nothing; for the rest, CI's own profile stays, which draws the same examples each time.
 settings.register_profile("untimed", settings(deadline=None))
@@ -63,7 +63,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
     A selection is `-k`, `-m`, `--lf` or names of files. It takes less time than the start of more
     processes. Most tests wait for most of their time: with four processes, two cores idled for a third.
-    Each process takes 13 s of CPU time to start, under coverage.
+    Each process takes 5 s of CPU time to start.
     """
     options = config.option
     narrowed = options.keyword or options.markexpr or options.lf or options.collectonly

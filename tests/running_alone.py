@@ -27,8 +27,7 @@ IS_HELD = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark, and make or find the folder of this run."""
-    config.addinivalue_line("markers", "alone: measures real time; runs while no other test does")
+    """Make or find the folder of this run."""
     if hasattr(config, "workerinput"):
         config.stash[LOCKS] = Path(config.workerinput["locks"])
 

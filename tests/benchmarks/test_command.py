@@ -14,8 +14,6 @@ import pytest
 from benchmarks.servers import ROOT, SERVERS
 from benchmarks.workloads import WORKLOADS
 
-pytestmark = pytest.mark.no_cover
-
 SHORT = ("--rounds", "1", "--seconds", "1", "--connections", "20", "--settle", "0.1")
 AT_ONCE = ("--quiet", "0", "--again", "0")
 BOTH = ("--server", "rtdemo", "--server", "aiohttp")

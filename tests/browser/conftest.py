@@ -78,11 +78,6 @@ def steady():
 """
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark."""
-    config.addinivalue_line("markers", "empty_page: the fixture `page` is an empty document")
-
-
 class BrowserErrors(list[str]):
     """Errors that the browser reported: errors, warnings, exceptions, violations of the policy."""
 

@@ -19,7 +19,7 @@ from tests.cluster.scenarios import (
     workers,
 )
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.uncovered
 
 
 def faults(reports: Reports) -> list[tuple[str, str]]:

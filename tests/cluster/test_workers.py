@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ subprocess.run(
     close_fds=False,
 )
 """
+
+Ask = Callable[[Process, aiohttp.ClientSession], Awaitable[Any]]
 
 
 @pytest.fixture
@@ -309,32 +311,31 @@ def _runs(pid: int) -> bool:
         return False
 
 
-async def test_worker_that_hangs_delays_no_answer(server: Process, http: aiohttp.ClientSession) -> None:
+async def test_worker_that_hangs_delays_no_answer(server: Process) -> None:
     """The sum omits it."""
     frozen = children(server)[0]
     os.kill(frozen, signal.SIGSTOP)
     try:
-        answered = None
         # The first sums may be those of the last 250 ms, from before it hung.
-        while answered is None or answered["workers"] == 2:
-            # The kernel may have given this connection to the paused worker.
-            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as asking:
-                try:
-                    answered = await stats(server, asking)
-                except TimeoutError:
-                    continue
-        assert answered["workers"] == 1
+        while (found := await answer_of_one(server, stats))["workers"] == 2:
+            await asyncio.sleep(0.05)
+        assert found["workers"] == 1
     finally:
         os.kill(frozen, signal.SIGCONT)
 
 
-async def counted(server: Process) -> float:
-    """Return the number of messages in /metrics, from a worker that is not paused.
+async def answer_of_one(server: Process, ask: Ask) -> Any:
+    """Return what a worker answers that is not paused.
 
     The kernel gives each connection to any worker. Of so many, hardly all reach a paused one, which
-    would be taken for hung before a second try.
+    would be taken for hung and replaced before a second try.
     """
-    asking = [asyncio.ensure_future(_counted(server)) for _ in range(16)]
+
+    async def asked() -> Any:
+        async with aiohttp.ClientSession() as http:
+            return await ask(server, http)
+
+    asking = [asyncio.ensure_future(asked()) for _ in range(16)]
     try:
         for answered in asyncio.as_completed(asking):
             with suppress(aiohttp.ClientError):  # that worker has just been killed
@@ -346,12 +347,17 @@ async def counted(server: Process) -> float:
         await asyncio.wait(asking)
 
 
-async def _counted(server: Process) -> float:
-    async with aiohttp.ClientSession() as asking, asking.get(f"{server.url}/metrics") as answer:
-        text = await answer.text()
+async def counted(server: Process) -> float:
+    """Return the number of messages in /metrics."""
+    text = await answer_of_one(server, metrics)
     found = re.search(r'^rtdemo_messages_total{transport="sse"} (\S+)', text, re.MULTILINE)
     assert found is not None
     return float(found[1])
+
+
+async def metrics(server: Process, http: aiohttp.ClientSession) -> str:
+    async with http.get(f"{server.url}/metrics") as answer:
+        return await answer.text()
 
 
 # Alone: the parent takes a worker that is paused for 10 s for hung, and replaces it.

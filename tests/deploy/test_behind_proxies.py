@@ -12,7 +12,7 @@ from tests.cluster.proxies import IN_CI
 from tests.deploy import through_proxy
 from tests.deploy.rolling_update import RollingUpdate, roll
 
-pytestmark = [pytest.mark.alone, pytest.mark.no_cover]
+pytestmark = pytest.mark.alone
 Outcome = tuple[list[str], RollingUpdate]
 
 

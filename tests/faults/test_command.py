@@ -14,8 +14,6 @@ from tests.faults.attack import Attack, Bound, Figures, Verdict, none
 from tests.faults.table import ATTACKS
 from tests.faults.target import Setup
 
-pytestmark = pytest.mark.no_cover
-
 ROWS = [str(row) for row in range(1, 14)]
 
 

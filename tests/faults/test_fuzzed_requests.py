@@ -166,7 +166,6 @@ def is_complete(received: bytes) -> bool:
     return length.isdigit() and len(body) >= int(length)
 
 
-@pytest.mark.no_cover
 @pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 @pytest.mark.parametrize("site", ["web", "websocket"])
 async def test_1700_fuzzed_requests_give_no_5xx_and_no_traceback(

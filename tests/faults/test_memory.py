@@ -17,7 +17,7 @@ from tests.raw_client import TEXT, frame
 
 __all__ = ["serve"]
 
-pytestmark = [pytest.mark.alone, pytest.mark.no_cover]
+pytestmark = pytest.mark.alone
 
 CLIENTS = 60
 MAX_KIB_PER_CLIENT = 0.35 * 1024

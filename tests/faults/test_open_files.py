@@ -20,7 +20,7 @@ from tests.cluster.process import Process
 from tests.conftest import Connect, Start
 from tests.redis_server import free_port
 
-pytestmark = [pytest.mark.alone, pytest.mark.no_cover]
+pytestmark = pytest.mark.alone
 
 LIMIT = 256
 SERVE = """

@@ -13,8 +13,6 @@ from rtdemo.hub.control import KEY
 from tests.fuzz.fuzzed_server import FuzzedServer
 from tests.fuzz.targets import TARGETS
 
-pytestmark = pytest.mark.no_cover
-
 EXAMPLES = 200
 """Inputs drawn for each target; an input takes about 2 ms."""
 

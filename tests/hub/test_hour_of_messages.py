@@ -41,7 +41,7 @@ class Sink:
         return False
 
 
-@pytest.mark.no_cover
+@pytest.mark.uncovered
 async def test_hour_at_200_connections(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every WebSocket connection gets exactly 1,800 messages and 1,200 statuses, evenly spaced."""
     monkeypatch.chdir(tmp_path)

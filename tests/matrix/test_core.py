@@ -20,7 +20,7 @@ from tests.matrix.setup import Setup
 from tests.matrix.table import SETUPS
 from tests.system_packages import require
 
-pytestmark = [pytest.mark.alone, pytest.mark.no_cover, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
 CORE = (
     "nginx TLS buffers",
     "HAProxy TLS: right",

@@ -37,7 +37,7 @@ def test_websocket_frame_at_each_length_form(length: int) -> None:
     assert len(data) - length == (2 if length < 126 else 4 if length < 65536 else 10)
 
 
-@pytest.mark.no_cover
+@pytest.mark.uncovered
 @given(st.text())
 def test_any_text_survives_as_one_sse_event(text: str) -> None:
     """No text ends its data line early: line breaks, NUL and separators are escaped."""

@@ -10,8 +10,6 @@ import pytest
 from tests.soak.__main__ import Reading, Soak, soak
 from tests.soak.visitors import Visits
 
-pytestmark = pytest.mark.no_cover
-
 SECONDS, CONNECTIONS, RATE = 4.0, 60, 30.0
 READING = Reading(memory=50_000, descriptors=80, connections=60, tasks=3, timers=121, blocks=40_000)
 KEEPS_CLIENTS = """

@@ -330,7 +330,7 @@ async def test_no_message_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatc
             await peer.receive()
 
 
-@pytest.mark.no_cover
+@pytest.mark.uncovered
 async def test_an_hour_at_100_connections(record_property: Callable[[str, Any], None]) -> None:
     """Every message of the built-in plugins arrives over real sockets, in a few seconds."""
     async with serve(built_in=("welcome", "message", "status")) as server:

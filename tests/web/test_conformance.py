@@ -32,7 +32,7 @@ from rtdemo.server.server import Server
 from tests.conftest import Start
 from tests.raw_client import TEXT
 
-pytestmark = [pytest.mark.asyncio(loop_factories=["uvloop"]), pytest.mark.no_cover]
+pytestmark = [pytest.mark.asyncio(loop_factories=["uvloop"]), pytest.mark.uncovered]
 
 CASES = ("1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.1.1", "9.7.*", "10.*")
 DEFLATED = (

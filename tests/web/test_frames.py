@@ -17,7 +17,7 @@ MISSED_S = 5.0
 """Seconds after which a server that still has not closed fails the test."""
 
 
-@pytest.mark.no_cover
+@pytest.mark.uncovered
 @pytest.mark.asyncio(loop_factories=["uvloop"])
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=segments())

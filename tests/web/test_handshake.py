@@ -108,7 +108,7 @@ async def test_unmasked_frame_in_the_handshake_s_segment_is_1002(server: Server)
     assert server.hub.traffic["websocket"].received == 0
 
 
-@pytest.mark.no_cover
+@pytest.mark.uncovered
 @pytest.mark.parametrize("wait", LATER)
 async def test_handshake_and_frames_cut_at_each_byte(server: Server, wait: int) -> None:
     """Two segments give the same answers as one, wherever they are cut."""

@@ -18,7 +18,7 @@ from tests.conftest import Start
 from tests.raw_client import CLOSE, GOODBYE, RawClient, frame, frames, request
 from tests.tls_client import TlsClient
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.uncovered
 
 COUNT = 10_000
 """Connects and leaves."""

@@ -11,7 +11,7 @@ from tests.browser.engines.engine import Engine, text
 from tests.browser.outages import NOTHING_LOST, SIDES
 from tests.tcp_proxy import TcpProxy
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.no_cover]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 READINGS = 32
 PROBES = 100

@@ -16,7 +16,7 @@ from rtdemo.server.server import Server
 from rtdemo.settings.settings import Settings
 from tests.lab.conform.suite_run import codes, report_on
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.uncovered
 
 FOLDER = Path(__file__).parent / "servers"
 ROOT = Path(__file__).parents[3]

@@ -10,7 +10,7 @@ from tests.lab.doctor import conftest, proxies
 from tests.lab.doctor.doctor_run import Findings
 from tests.system_packages import require
 
-pytestmark = [pytest.mark.alone, pytest.mark.no_cover]
+pytestmark = pytest.mark.alone
 OK: dict[str, str] = {}
 NO_WEBSOCKET = {
     "WebSocket upgrade": "fail ws-upgrade-removed",

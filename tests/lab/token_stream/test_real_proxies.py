@@ -19,7 +19,7 @@ from tests.lab.token_stream.examination import Result, run
 from tests.lab.token_stream.matrix import is_held
 from tests.system_packages import HAPROXY, NGINX, find, require
 
-pytestmark = [pytest.mark.alone, pytest.mark.no_cover]
+pytestmark = pytest.mark.alone
 EXPECTED = {
     "nginx, gzip": {"1.1": "tokens-held-by-compression"},
     "nginx, server batches": {"1.1": "tokens-flow"},
