@@ -56,7 +56,7 @@ def tail(
         latest=latest,
         rewind=rewind,
         headers=headers,
-        with_welcome=True,
+        with_reports=True,
         report=_report,
     )
     asyncio.run(_print_messages(stream, as_json))

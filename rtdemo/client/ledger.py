@@ -1,6 +1,6 @@
 """The ledger: which messages were received, repeated, late or lost, by each producer's numbers.
 
-The page's measure/ledger.js counts in the same way.
+The page's client/ledger.js counts in the same way.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Ledger:
     """Count what arrived, and what did not.
 
     Attributes:
-        received: messages, without the welcomes.
+        received: messages that the program gets, without the welcomes.
         missing: messages that the numbers show to be missing: the server dropped them, as this client
             read too slowly, or they were lost on the way.
         repeated: messages that had arrived before.
@@ -59,9 +59,18 @@ class Ledger:
         """Begin a connection: the numbers of private producers start again at 1."""
         self._forget(is_shared=False)
 
-    def enter(self, message: Message) -> None:
-        """Count a message."""
-        if message.client is None:
+    def rewound(self) -> None:
+        """Begin the past again: what had arrived before is not repeated."""
+        self._forget(is_shared=True)
+
+    def enter(self, message: Message, is_known: bool = False) -> None:
+        """Count a message.
+
+        Arguments:
+            message: that arrived.
+            is_known: whether the program has it; then only its number counts.
+        """
+        if message.client is None and not message.lost and not is_known:
             self.received += 1
         if not message.is_readable:
             self.unreadable += 1

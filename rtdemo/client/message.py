@@ -30,7 +30,8 @@ class Message:
         sent_at: milliseconds since the Unix epoch, by the server's clock.
         seq: number of the message among those of its producer, from 1; 0 for none.
         id: position in the log, `<epoch>-<offset>`, if it is shared.
-        lost: whether messages before it are lost; only from the producer `resume`.
+        lost: whether messages before it are lost; only in `resume`, which a program gets with
+            `with_reports`.
         truncated: whether older messages of a past are no longer in the log; only in its first message.
         client: the client's id; only in the welcome.
         is_readable: whether the text is a message of rtdemo.

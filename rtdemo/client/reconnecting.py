@@ -17,6 +17,7 @@ from rtdemo.client.credentials import Credentials
 from rtdemo.client.inbox import Inbox
 from rtdemo.client.ledger import Ledger
 from rtdemo.client.message import Message, parse
+from rtdemo.client.rewinds import Rewinds
 from rtdemo.client.waits import MAX_ASKED_S, Waits, asked_s
 from rtdemo.errors import LoginError, ServerError
 from rtdemo.protocol.address import Address
@@ -37,7 +38,7 @@ class Options:
         query: of each connection: producers, and the past for a new client.
         heartbeat: parameter that asks for heartbeats; none for another server than rtdemo.
         credentials: login of each connection.
-        with_welcome: whether the program gets the welcomes too.
+        with_reports: whether the program gets the welcomes and the reports of losses too.
         waits_for_server: whether the first connection is tried as often as a later one.
         report: takes one sentence about each lost connection.
         waits: times in seconds.
@@ -49,7 +50,7 @@ class Options:
     query: Mapping[str, str | None]
     heartbeat: Mapping[str, str]
     credentials: Credentials
-    with_welcome: bool
+    with_reports: bool
     waits_for_server: bool
     report: Callable[[str], object]
     waits: Waits
@@ -89,6 +90,8 @@ class Reconnecting:
         self._time = asyncio.get_running_loop().time
         self._opened_at = 0.0
         self._options = options
+        asks_for_past = options.query.get("latest") or options.query.get("rewind")
+        self._rewinds = Rewinds(options.waits, is_wanted=asks_for_past is not None)
         self._failures = 0
         self._had_messages = False
         self._has_heartbeats = False
@@ -111,6 +114,8 @@ class Reconnecting:
     async def _run(self) -> NoReturn:
         while True:
             error = await self._connect()
+            if error is None:
+                continue
             is_final = self._is_final(error)
             if self.choice.ended(error, self._had_messages):
                 label = LABELS[self.choice.current]
@@ -142,9 +147,12 @@ class Reconnecting:
         self._options.report(f"{error.url} {error.problem}; reconnecting in {delay:.1f} s")
         await asyncio.sleep(delay)
 
-    async def _connect(self) -> ServerError:
-        """Open a connection and receive until it ends; return why."""
+    async def _connect(self) -> ServerError | None:
+        """Open a connection and receive; return why it ended, or None once a past is to be asked for."""
         self._had_messages = self._has_heartbeats = False
+        if self._rewinds.begin(self.position, self._time()):
+            self.position = ""
+            self.ledger.rewound()
         url = self._options.address.stream(self.choice.current, self._options.query)
         was_open = False
         try:
@@ -156,6 +164,7 @@ class Reconnecting:
                     await self._receive_all(connection)
                 finally:
                     self._closed(connection)
+                return None
         except failures.NETWORK_ERRORS as error:
             explain = failures.cut_error if was_open else failures.to_server_error
             return explain(url, error)
@@ -198,15 +207,19 @@ class Reconnecting:
         if connection.retry_s is not None:
             self._retry_s = min(connection.retry_s, MAX_ASKED_S)
 
-    async def _receive_all(self, connection: Connection) -> NoReturn:
-        mute_at = asyncio.get_running_loop().time() + self._options.waits.mute
-        while True:
+    async def _receive_all(self, connection: Connection) -> None:
+        """Receive until the connection ends, which raises, or until the past is to be asked for."""
+        mute_at = self._time() + self._options.waits.mute
+        while (now := self._time()) < self._rewinds.due_at:
             seconds = self._longest_silence()
-            limit = asyncio.timeout_at(mute_at) if seconds is None else asyncio.timeout(seconds)
+            silent_at = mute_at if seconds is None else now + seconds
+            ends_at = min(silent_at, self._rewinds.due_at)
             try:
-                async with limit:
+                async with asyncio.timeout(ends_at - now):
                     received = await connection.receive()
             except TimeoutError as error:
+                if ends_at < silent_at:
+                    return
                 silence = self._options.waits.mute if seconds is None else seconds
                 raise failures.silent_error(connection.url, silence) from error
             for one in received:
@@ -237,9 +250,21 @@ class Reconnecting:
         if message.is_heartbeat or message.is_position:
             self._has_heartbeats |= message.is_heartbeat
             return False
-        self.ledger.enter(message)
-        if message.client is None:
-            return True
-        self.client = message.client
-        self.ready.set()
-        return self._options.with_welcome
+        # With `latest`, a message has the position of the client: it may be older than the loss.
+        is_past = message.id is not None and message.id != self.position
+        is_known = is_past and self._rewinds.has(message.id or "")
+        self.ledger.enter(message, is_known)
+        if message.lost:
+            self._report_loss(message)
+        elif message.client is None:
+            return not is_known
+        else:
+            self.client = message.client
+            self.ready.set()
+        return self._options.with_reports
+
+    def _report_loss(self, message: Message) -> None:
+        seconds = self._rewinds.lost(message.id, self._time())
+        then = "" if seconds is None else f"; asking for the past again in {seconds:.1f} s"
+        url = self._options.address.stream(self.choice.current)
+        self._options.report(f"{url} has lost messages before this client received them{then}")

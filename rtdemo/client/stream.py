@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from types import TracebackType
 from typing import Literal
 
 import aiohttp
@@ -36,7 +35,7 @@ def connect(
     token: str | Renewable | None = None,
     ticket: Renewable | None = None,
     headers: Mapping[str, str] | None = None,
-    with_welcome: bool = False,
+    with_reports: bool = False,
     wait_for_server: bool = False,
     report: Callable[[str], object] = log.warning,
     waits: Waits = WAITS,
@@ -44,7 +43,8 @@ def connect(
     """Return a stream of a server's messages, which `async with` opens.
 
     What heals by itself raises nothing: a connection that breaks, is silent or is refused for some time
-    is opened again, after the last message.
+    is opened again, after the last message. Where the server has lost messages before they arrived, a
+    stream with `latest` or `rewind` asks for the past again, and gives the program what it has not had.
 
     Arguments:
         url: of the server, such as `http://localhost:3000`; or one WebSocket (`ws://host/path`) or one
@@ -58,9 +58,11 @@ def connect(
         token: login token; a function that returns a valid one is called for each connection.
         ticket: function that returns a new login ticket; it is called for each connection.
         headers: to send with each request to this server, and to no other.
-        with_welcome: whether to receive the welcome of each connection too.
+        with_reports: whether to receive what the server reports about the connection too: each welcome,
+            and `resume` where messages are lost.
         wait_for_server: whether to wait for a server that cannot be reached yet, instead of raising.
-        report: takes one sentence about each lost connection and each change of the transport.
+        report: takes one sentence about each lost connection, each loss of messages and each change of
+            the transport.
         waits: times in seconds.
 
     Raises:
@@ -80,7 +82,7 @@ def connect(
         query=query,
         heartbeat={"heartbeat": str(waits.heartbeat)} if address.is_whole else {},
         credentials=Credentials(token, ticket),
-        with_welcome=with_welcome,
+        with_reports=with_reports,
         waits_for_server=wait_for_server,
         report=report,
         waits=waits,
@@ -128,12 +130,7 @@ class Stream:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ ASKED_JITTER = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """Times of a client in seconds. The page's connection/backoff.js has the same back-off.
+    """Times of a client in seconds. The page's client/backoff.js has the same back-off.
 
     Arguments:
         first_retry: longest wait before the first try to reconnect; it doubles after each failure.
@@ -23,6 +23,9 @@ class Waits:
         heartbeat: silence after which the server is asked to send a heartbeat; a whole number.
         dead: silence after which a connection with heartbeats is dropped: two are missing.
         silence: silence after which any other connection is dropped. rtdemo sends something every 25 s.
+        first_rewind: longest wait before the past is asked for again after a loss; it doubles with each.
+        max_rewind: that wait doubles up to this.
+        healthy: time without a loss after which that wait is short again.
     """
 
     first_retry: float = 0.5
@@ -32,6 +35,9 @@ class Waits:
     heartbeat: int = 10
     dead: float = 25.0
     silence: float = 90.0
+    first_rewind: float = 1.0
+    max_rewind: float = 60.0
+    healthy: float = 60.0
 
     def backoff_s(self, failures: int, random: Callable[[], float]) -> float:
         """Return the wait before the next try: half of it fixed, half random.
@@ -40,12 +46,24 @@ class Waits:
             failures: consecutive ones before.
             random: returns a number from 0 to 1.
         """
-        # Above 16 doublings the wait is the longest one in any case.
-        longest = min(self.first_retry * 2.0 ** min(failures, 16), self.max_retry)
-        return longest * (0.5 + random() / 2)
+        return _doubled(self.first_retry, failures, self.max_retry) * (0.5 + random() / 2)
+
+    def rewind_s(self, losses: int, random: Callable[[], float]) -> float:
+        """Return the wait before the past is asked for again: half of it fixed, half random.
+
+        Arguments:
+            losses: consecutive ones before.
+            random: returns a number from 0 to 1.
+        """
+        return _doubled(self.first_rewind, losses, self.max_rewind) * (0.5 + random() / 2)
 
 
 WAITS = Waits()
+
+
+def _doubled(first: float, times: int, longest: float) -> float:
+    # Above 16 doublings the wait is the longest one in any case.
+    return min(first * 2.0 ** min(times, 16), longest)
 
 
 def asked_s(seconds: float, random: Callable[[], float]) -> float:

@@ -20,6 +20,14 @@ _DECLARATION = re.compile(
     r"^(?:export )?(?:async )?(?:function\*? ?|class |const |let )([\w$]+)", re.MULTILINE
 )
 """A name in the scope of a module."""
+_CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+")
+_TEXT_OR_CODE = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(`[^`]*`)|[^"'`]+""")
+"""A text in quotes; a text in backticks, in which there may be code; or the code between two texts."""
+_SPACED = re.compile(r" ?(=>|===|!==|[|&?]{2}=?|[+<>-]=|\*\*|[=,?:{}()<>*]|(?<= )[+-](?= [^+-])) ?")
+"""An operator that needs no spaces around it: `a - -b` does."""
+_CONTINUED = re.compile(r"(?<=[;{,])\n")
+"""The end of a line that the next one may join."""
+_WORD = re.compile(r"[\w$]+")
 _PRIVATE_NAME = re.compile(r"#([A-Za-z]\w*)")
 _NAME = re.compile(r"([\w$]+)(?: as ([\w$]+))?")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -58,7 +66,8 @@ def join_modules(sources: Mapping[str, str], entry: str, name: str = "") -> str:
 def join_library(sources: Mapping[str, str], entry: str) -> str:
     """Return one short module that exports what `entry` exports, for pages of others.
 
-    Comments and indentation are left out, and private names are short. All modules share one scope.
+    Comments and needless spaces are left out; private names, and those of constants, are short. All
+    modules share one scope. No regular expression may have a quote or a backtick.
 
     Arguments:
         sources: the text of each module by its path.
@@ -79,8 +88,33 @@ def join_library(sources: Mapping[str, str], entry: str) -> str:
                 raise JoinError(f"{path} imports {names.strip()!r}: import it under its own name")
         code = _short_private_names(_CAST.sub("", _EXPORT.sub("", _IMPORT.sub("", source))))
         lines += filter(None, (line.strip() for line in code.splitlines()))
-    exported = ", ".join(_EXPORT.findall(sources[entry]))
-    return "\n".join((*lines, f"export {{ {exported} }};", ""))
+    exported = _EXPORT.findall(sources[entry])
+    constants = [name for name in declared if _CONSTANT.fullmatch(name) and name not in exported]
+    names = {name: f"${_letters(number)}" for number, name in enumerate(constants)}
+    lines.append(f"export {{ {', '.join(exported)} }};\n")
+    return _shortened("\n".join(lines), names)
+
+
+def _shortened(code: str, names: Mapping[str, str]) -> str:
+    """Return code with other names, and without most spaces and ends of lines. Texts stay as they are.
+
+    Raises:
+        JoinError: a text in backticks has another one within, or a line ends with a comment.
+    """
+
+    def shorten(found: re.Match[str]) -> str:
+        if found[1]:
+            return found[1]
+        renamed = _WORD.sub(lambda word: names.get(word[0], word[0]), found[0])
+        if not found[2]:
+            if "//" in renamed:
+                raise JoinError(f"{renamed.strip()!r} has a comment: write it on a line of its own")
+            return _CONTINUED.sub("", _SPACED.sub(r"\1", renamed))
+        if found[2].count("${") > found[2].count("}"):
+            raise JoinError(f"{found[2]} has a text in backticks within: join the two by +")
+        return renamed
+
+    return _TEXT_OR_CODE.sub(shorten, code)
 
 
 def _short_private_names(code: str) -> str:

@@ -15,7 +15,7 @@ from rtdemo.web import static_files
 from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.latest_values import built_in, latest_values
 from rtdemo.web.login import LOGIN, reader
-from rtdemo.web.page import page_headers, reread_files, websocket_port
+from rtdemo.web.page import page_headers, reread_files
 from rtdemo.web.static_files import STATIC_FILES
 
 
@@ -50,7 +50,6 @@ async def view(request: web.Request) -> web.Response:
         "script": files.url(static_files.VIEW_SCRIPT),
         "style": files.url(static_files.VIEW_STYLE),
         "icon": files.url("icon.svg"),
-        "websocket_port": websocket_port(request),
         "login": request.app[LOGIN].is_on,
         "built_in": ",".join(sorted(built_in(hub))),
         "now": message.now(),

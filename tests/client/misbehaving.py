@@ -163,6 +163,7 @@ class Case:
         used: transport at the end; empty where that is not the point.
         waits: of the client, in seconds, where time has to pass.
         sent: text that the client sends after its welcome; empty for none.
+        rewind: past that the client asks for; None for none.
     """
 
     serve: Script
@@ -175,6 +176,7 @@ class Case:
     used: str = ""
     waits: Mapping[str, float] = field(default_factory=dict)
     sent: str = ""
+    rewind: str | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -307,7 +309,7 @@ async def skips(peer: Peer) -> None:
     await peer.stay()
 
 
-@case("one", "lost", "nine", ledger={"lost": 1}, after=["", "a1-1"])
+@case("one", "nine", ledger={"lost": 1}, words="lost", after=["", "a1-1"])
 async def has_lost_messages(peer: Peer) -> None:
     await peer.accept()
     if peer.number == 0:
@@ -316,6 +318,37 @@ async def has_lost_messages(peer: Peer) -> None:
         return
     await peer.say("lost", 0, producer="resume", seq=1, id="a1-8", lost=True)
     await peer.say("nine", 9)
+    await peer.stay()
+
+
+@case(
+    *("one", "nine", "seven", "eight", "ten"),
+    ledger={"lost": 1},
+    words="lost",
+    after=["", "a1-1", ""],
+    rewind="10m",
+)
+async def has_lost_messages_of_a_past(peer: Peer) -> None:
+    """The past has them, and one that the client has received since."""
+    if peer.number < 2:
+        await has_lost_messages(peer)
+        return
+    await peer.accept()
+    for number, text in enumerate(("seven", "eight", "nine", "ten"), 7):
+        await peer.say(text, number)
+    await peer.stay()
+
+
+@case("one", "nine", "other", "ten", ledger={"lost": 1}, after=["", "a1-1", ""], rewind="1s")
+async def sends_the_newest_message_of_another_producer(peer: Peer) -> None:
+    """The past begins after the last message; an older one has the position of the client."""
+    if peer.number < 2:
+        await has_lost_messages(peer)
+        return
+    await peer.accept(welcomes=False)
+    await peer.raw(peer.framed({**peer.welcome(), "id": "a1-9"}))
+    await peer.say("other", 3, producer="other", id="a1-9")
+    await peer.say("ten", 10)
     await peer.stay()
 
 

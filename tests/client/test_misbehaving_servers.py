@@ -13,7 +13,9 @@ from rtdemo.client.waits import Waits
 from tests.client.misbehaving import CASES, Case, misbehaving
 from tests.client.seen import Seen
 
-SHORT = Waits(first_retry=0.02, max_retry=0.05, attempt=5.0, mute=5.0, dead=5.0, silence=5.0)
+SHORT = Waits(
+    first_retry=0.02, max_retry=0.05, attempt=5.0, mute=5.0, dead=5.0, silence=5.0, first_rewind=0.5
+)
 KINDS: Mapping[type[Exception], str] = {
     client.NotSentError: "not sent",
     client.RefusedError: "refused",
@@ -27,7 +29,8 @@ async def seen_of(url: str, transport: str, case: Case) -> Seen:
     """Receive until all that is wanted has arrived, or an error ends the stream."""
     seen, sentences = Seen(), list[str]()
     waits = replace(SHORT, **case.waits)  # type: ignore[arg-type]  # no case changes the heartbeat
-    stream = client.connect(url, transport=transport, report=sentences.append, waits=waits)  # type: ignore[arg-type]  # from the table
+    options = {"rewind": case.rewind, "report": sentences.append, "waits": waits}
+    stream = client.connect(url, transport=transport, **options)  # type: ignore[arg-type]  # from the table
     try:
         async with stream:
             if case.sent:

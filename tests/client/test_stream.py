@@ -18,11 +18,14 @@ from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.client.misbehaving import CASES, Peer, behaves, misbehaving, news
+from tests.clients import eventually
 from tests.conftest import Start
 from tests.docs.markdown import blocks
 from tests.web.login_tokens import SECRET, bearer, token
 
-FAST = Waits(first_retry=0.02, max_retry=0.05)
+FAST = Waits(first_retry=0.02, max_retry=0.05, first_rewind=0.05)
+GONE = "ff-3"
+"""A position that is in no log."""
 
 
 def connect(url: str, transport: str = "auto", **options: object) -> Stream:
@@ -67,10 +70,40 @@ async def test_messages_have_the_fields_of_the_protocol(server: Server, transpor
     assert (stream.ledger.received, stream.transport) == (1, transport)
 
 
-async def test_welcomes_arrive_where_they_are_wanted(server: Server, transport: str) -> None:
-    """`rtdemo tail` prints them."""
-    async with connect(server.web_url, transport, with_welcome=True) as stream:
+async def test_reports_of_the_server_arrive_where_they_are_wanted(
+    server: Server, transport: str
+) -> None:
+    """`rtdemo tail` prints them: welcomes and losses."""
+    async with connect(server.web_url, transport, with_reports=True, after=GONE) as stream:
         assert (await anext(stream)).client == stream.client
+        assert (await anext(stream)).lost
+
+
+async def test_past_comes_again_after_a_loss(server: Server, transport: str) -> None:
+    """Of what the program asked for; the sentence and the ledger report the loss."""
+    await publish(server, 1, 2)
+    sentences: list[str] = []
+    options = {"producers": "news", "after": GONE, "report": sentences.append}
+    async with connect(server.web_url, transport, rewind="10m", **options) as stream:
+        assert await values(stream, 2) == [1, 2]
+        assert (stream.ledger.lost, stream.ledger.received, stream.ledger.repeated) == (1, 2, 0)
+    async with connect(server.web_url, transport, latest=True, **options) as stream:
+        assert await values(stream, 1) == [2]
+    assert len(sentences) == 2
+    assert all("asking for the past again in" in sentence for sentence in sentences)
+
+
+async def test_loss_is_only_counted_without_a_past(server: Server, transport: str) -> None:
+    """The program goes on with new messages."""
+    await publish(server, 1)
+    sentences: list[str] = []
+    options = {"producers": "news", "after": GONE, "report": sentences.append}
+    async with connect(server.web_url, transport, **options) as stream:
+        await eventually(lambda: stream.ledger.lost == 1)
+        await publish(server, 2)
+        assert await values(stream, 1) == [2]
+    (sentence,) = sentences
+    assert sentence.endswith("has lost messages before this client received them")
 
 
 async def test_a_lost_connection_resumes_without_a_gap(server: Server, transport: str) -> None:
@@ -332,7 +365,7 @@ async def test_a_server_that_always_closes_is_asked_ever_less_often(transport: s
 
     options: dict[str, object] = {
         "report": sentences.append,
-        "with_welcome": True,
+        "with_reports": True,
         "waits": Waits(first_retry=0.01, max_retry=10.0),
     }
     async with misbehaving(serve) as server, connect(server.url, transport, **options) as stream:

@@ -8,7 +8,7 @@ import pytest
 
 from rtdemo.errors import JoinError
 from rtdemo.web.joined_files import join_library, join_modules, join_stylesheets
-from rtdemo.web.static_files import CLIENT, FOLDER
+from rtdemo.web.static_files import FOLDER
 
 
 def sources(kind: str) -> dict[str, str]:
@@ -18,8 +18,6 @@ def sources(kind: str) -> dict[str, str]:
 
 ENTRIES = ("app", "view/app", "embed")
 """The files that start the two pages and the elements of other pages, without their endings."""
-OF_CLIENT = {path for path in sources(".js") if path == CLIENT or path.startswith("client/")}
-"""Modules of the client for pages of others."""
 
 
 def join(kind: str, entry: str) -> str:
@@ -44,8 +42,7 @@ def test_modules_of_the_pages_are_joined() -> None:
         assert len(order) == len(set(order))
         script = join(".js", entry)
         assert not re.search(r"^(import|export)\b", script, re.MULTILINE)
-    parts = set().union(*found.values()) | OF_CLIENT
-    assert parts == set(sources(".js")), "each module is a part of a page or of the client"
+    assert set().union(*found.values()) == set(sources(".js")), "each module is a part of a page"
 
 
 def test_stylesheets_of_the_pages_are_joined() -> None:
@@ -210,18 +207,28 @@ class Square {
 """
     given = {"entry.js": entry, "double.js": "export const double = (x) => 2 * x;\n"}
     assert join_library(given, "entry.js").splitlines() == [
-        "const double = (x) => 2 * x;",
-        "function area(x) {",
-        "return new Square((x)).area;",
+        "const double=(x)=>2*x;function area(x){return new Square((x)).area;}",
+        "class Square{#a;#b=1;constructor(side){this.#a=double(side)*this.#b;}",
         "}",
-        "class Square {",
-        "#a;",
-        "#b = 1;",
-        "constructor(side) {",
-        "this.#a = double(side) * this.#b;",
-        "}",
-        "}",
-        "export { area };",
+        "export{area};",
+    ]
+
+
+def test_library_is_short_and_its_texts_stay_as_they_are() -> None:
+    """Constants have other names, also in backticks; public names and those of properties stay."""
+    entry = """const MAX_ITEMS = 3;
+export const LIMIT = 4;
+export function text(a, b) {
+  const odd = a - -b + +a;
+  if (a !== b || MAX_ITEMS > LIMIT) return "MAX_ITEMS = 3; a, b";
+  return `${MAX_ITEMS + odd} = { a, b }` + 'a = b';
+}
+"""
+    assert join_library({"entry.js": entry}, "entry.js").splitlines() == [
+        "const $a=3;const LIMIT=4;function "
+        'text(a,b){const odd=a - -b + +a;if(a!==b||$a>LIMIT)return "MAX_ITEMS = 3; a, b";'
+        "return `${$a + odd} = { a, b }` + 'a = b';}",
+        "export{LIMIT,text};",
     ]
 
 
@@ -230,6 +237,8 @@ class Square {
     [
         ("const SIDE = 1;", "const SIDE = 2;", "both declare SIDE: rename one"),
         ("export const a = 1;", 'import { a as b } from "./double.js";', "under its own name"),
+        ("export const y = 1; // one", "", "write it on a line of its own"),
+        ("export const y = `a ${`b`}`;", "", "has a text in backticks within"),
         ('import { x } from "./entry.js";', "", "move what they share"),
     ],
 )

@@ -613,7 +613,7 @@ async def test_tail_ends_when_its_token_expires(
         transport=transport,
         producers="news",
         headers=bearer(token(seconds=60)),
-        with_welcome=True,
+        with_reports=True,
     )
     with pytest.raises(LoginError, match="give a new login token with --token"):
         async with stream:

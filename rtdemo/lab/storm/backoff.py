@@ -73,7 +73,7 @@ BACKOFFS: Mapping[str, Backoff] = {
         Backoff("chromium", 3.0, obeys_retry=True, gives_up=True),
         # Gecko's: 5 s, and never below 0.5 s.
         Backoff("firefox", 5.0, obeys_retry=True, min_s=0.5, gives_up=True),
-        # rtdemo/web/static/connection/backoff.js and ATTEMPT_TIMEOUT_MS of reconnecting.js.
+        # rtdemo/web/static/client/backoff.js and ATTEMPT_TIMEOUT_MS of reconnecting.js.
         Backoff("page", 0.5, factor=2.0, max_s=5.0, random_share=0.5, attempt_timeout_s=4.0),
         Backoff("exponential", 1.0, factor=2.0, max_s=30.0, random_share=0.5),
     )

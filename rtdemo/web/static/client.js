@@ -11,11 +11,11 @@
 import { serverAt } from "./client/address.js";
 import { TransportChoice } from "./client/choice.js";
 import { Credentials } from "./client/credentials.js";
-import { OPENERS, failure, post, refusal } from "./client/link.js";
-import { Backoff, MAX_RETRY_MS } from "./connection/backoff.js";
-import { HEARTBEAT_S, Liveness } from "./connection/liveness.js";
-import { watchPage } from "./connection/wake.js";
-import { Ledger } from "./measure/ledger.js";
+import { Ledger } from "./client/ledger.js";
+import { NOT_OPENED, OPENERS, answers, failure, post, refusal, silent } from "./client/link.js";
+import { Backoff, MAX_RETRY_MS } from "./client/backoff.js";
+import { HEARTBEAT_S, Liveness } from "./client/liveness.js";
+import { watchPage } from "./client/wake.js";
 import { isHeartbeat, parse } from "./message.js";
 
 /** @typedef {import("./client/credentials.js").Renewable} Renewable */
@@ -36,21 +36,31 @@ import { isHeartbeat, parse } from "./message.js";
  * @property {string} [rewind] begin with the past, such as "10m"
  * @property {string | null} [after] position after which to continue, such as `stream.position` of an earlier page
  * @property {string | Renewable} [token] login token; a function is called for each connection
- * @property {Renewable} [ticket] returns a new login ticket; called for each connection
+ * @property {Renewable} [ticket] returns a new login ticket; called for each connection. If it rejects, it is called again
+ *   later, unless the error has `isFinal`
  * @property {Record<string, string>} [headers] of each request; then auto is SSE, as a browser's WebSocket has none
  * @property {boolean} [waitForServer] try again also where the first connection fails, unless the server refuses it
  * @property {(message: Message, stream: Stream) => void} onMessage
  * @property {(stream: Stream) => void} [onState] called after each change of the state or its sentence
+ * @property {(stream: Stream) => void} [onRewind] called as the past is asked for again, and will follow
  */
 
 /** Time for one try to open a connection. */
 const ATTEMPT_MS = 10_000;
-/** Time for opening a connection to rtdemo and its first message, which comes at once. */
+/** Time for the first message of a connection to rtdemo, which comes at once. */
 const MUTE_MS = 30_000;
 /** Longest wait that a server may ask for. */
 const MAX_ASKED_MS = 300_000;
 /** A try that began just before an event that calls for one is as good. */
 const RECENT_MS = 1_000;
+/**
+ * Longest wait before the past is asked for again after a loss; it doubles up to a minute, as the log may be shorter than
+ * the way of its messages. Half of it is random, as all pages lose a log at the same moment.
+ */
+const FIRST_REWIND_MS = 1_000;
+const MAX_REWIND_MS = 60_000;
+/** Time without a loss after which that wait is short again. */
+const HEALTHY_MS = 60_000;
 const TICK_MS = 500;
 
 /** @type {Record<TransportName, string>} */
@@ -84,7 +94,8 @@ class Stream {
   #credentials;
   #choice;
   #backoff = new Backoff();
-  #liveness = new Liveness();
+  #rewinds = new Backoff(FIRST_REWIND_MS, MAX_REWIND_MS);
+  #liveness = new Liveness(MUTE_MS);
   #ledger = new Ledger();
   #counts = { received: 0, unreadable: 0 };
   /** @type {Connection | null} open, or being opened */
@@ -97,9 +108,15 @@ class Stream {
   #unwatch;
   /** performance.now() at which the try or connection that is under way began; -Infinity if none is. */
   #triedAt = -Infinity;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #rewinding;
+  #rewoundAt = -Infinity;
+  /** Positions after the newest loss, and before the past came again: the page has what is between. @type {(string | null)[]} */
+  #known = [];
   #isOpen = false;
   #hasOpened = false;
-  #hadMessages = false;
+  /** Whether nothing answered the last try. */
+  #isAway = false;
   /** Whether the server asked for this wait. */
   #isAsked = false;
 
@@ -109,16 +126,16 @@ class Stream {
     this.#options = options;
     this.#server = serverAt(new URL(url, document.baseURI));
     this.#credentials = new Credentials(options, this.#server.base);
+    // Only an event stream can find out why a WebSocket did not open: a browser does not report it.
     /** @type {TransportName[]} */
-    const both = headers === undefined ? ["websocket", "sse"] : ["sse"];
-    const wanted = transport === "auto" ? both : [transport];
-    const possible = wanted.filter((name) => this.#server.streams[name] !== undefined);
-    if (possible.length === 0) throw new TypeError(`${url} has no ${transport} stream`);
-    this.#choice = new TransportChoice(possible);
+    const wanted = transport === "sse" || (transport === "auto" && headers) ? ["sse"] : ["websocket", "sse"];
+    const [first, last] = wanted.filter((name) => this.#server.streams[name]);
+    if (!first || ![first, "auto"].includes(transport)) throw new TypeError(`${url} has no ${transport} stream`);
+    this.#choice = new TransportChoice(first, last);
     this.position = options.after || null;
     this.#ticks = setInterval(() => this.#tick(), TICK_MS);
     const restored = () => this.#drop("The browser had closed the connection.");
-    this.#unwatch = watchPage({ hurry: () => this.#hurry(), offline: () => {}, restored });
+    this.#unwatch = watchPage(() => this.#hurry(), restored);
     // The caller has the stream before its first event.
     this.#timer = setTimeout(() => this.#try());
   }
@@ -145,14 +162,40 @@ class Stream {
   }
 
   /**
-   * Ask for the past again, as after a loss.
+   * Receive other producers from now on, after the last message.
+   * @param {string[]} [producers] all by default
+   */
+  select(producers) {
+    this.#change({ producers });
+  }
+
+  /**
+   * Ask for the past again. After a loss this happens by itself.
    * @param {string} [rewind] another past than before
    */
   rewind(rewind = this.#options.rewind) {
-    this.#options = { ...this.#options, rewind };
+    this.#known = [];
+    this.#rewind({ rewind });
+  }
+
+  /** @param {Partial<Options>} [options] */
+  #rewind(options) {
+    clearTimeout(this.#rewinding);
+    this.#rewinding = undefined;
+    this.#rewoundAt = performance.now();
     this.position = null;
     this.#ledger.forgetShared();
-    if (this.#triedAt >= 0) void this.#try();
+    this.#call(() => this.#options.onRewind?.(this));
+    this.#change(options);
+  }
+
+  /** @param {Partial<Options>} [options] of the next connection, which replaces this one */
+  #change(options) {
+    this.#options = { ...this.#options, ...options };
+    if (this.#triedAt < 0) return;
+    this.#reset();
+    // More of them may change.
+    this.#timer = setTimeout(() => this.#try());
   }
 
   /**
@@ -178,62 +221,71 @@ class Stream {
     this.#number += 1;
     this.#connection?.close();
     this.#connection = this.welcome = null;
-    this.#isOpen = this.#hadMessages = false;
+    this.#isOpen = false;
     this.#triedAt = -Infinity;
   }
 
-  #try() {
+  async #try() {
     this.#reset();
+    const number = this.#number;
+    const isCurrent = () => number === this.#number;
     this.#triedAt = performance.now();
+    this.#liveness.opened(this.#triedAt);
     const late = failure("no stream", `No answer in ${ATTEMPT_MS / 1000} s.`);
     this.#timer = setTimeout(() => this.#ended(late), ATTEMPT_MS);
-    // Only an event stream can find out why a WebSocket did not open: a browser does not report it.
-    const canAsk = this.#options.transport === "websocket" && this.#server.streams.sse;
-    const works = () => this.#ended(failure("no stream", "The WebSocket did not open; an event stream does."));
-    const ended = (/** @type {Failure} */ why) => this.#ended(why);
-    const ask = () => this.#open("sse", works, ended);
-    return this.#open(this.transport, () => this.#opened(), (why) => (canAsk && !this.#isOpen ? ask() : ended(why)));
-  }
-
-  /**
-   * @param {TransportName} name
-   * @param {() => void} opened
-   * @param {(why: Failure) => void} ended
-   */
-  async #open(name, opened, ended) {
-    const number = (this.#number += 1);
-    const isCurrent = () => number === this.#number;
+    const { position, transport } = this;
     const { base, streams } = this.#server;
     const { producers, latest, rewind } = this.#options;
-    const query = { producers, latest: latest ? 1 : null, rewind, heartbeat: base && HEARTBEAT_S, last_event_id: this.position };
-    const url = new URL(streams[name] ?? "");
+    const query = { producers, latest: latest ? 1 : null, rewind, heartbeat: base && HEARTBEAT_S, last_event_id: position };
+    const url = new URL(streams[transport] ?? "");
     for (const [key, value] of Object.entries(query)) if (value != null) url.searchParams.set(key, `${value}`);
-    const refused = await this.#credentials.admit(url).catch((error) => failure("unreachable", `${error}`));
+    const refused = await this.#admit(url);
     if (!isCurrent()) return;
     if (refused !== null) return this.#ended(refused);
     const headers = { ...this.#credentials.headers };
     // Another origin would have to allow the header, which takes only such characters.
-    const id = this.position ?? "";
-    if (url.origin === location.origin && /^[ -~]+$/.test(id)) headers["Last-Event-ID"] = id;
+    if (position && url.origin === location.origin && /^[ -~]+$/.test(position)) headers["Last-Event-ID"] = position;
     try {
-      this.#connection = OPENERS[name](url.href, headers, {
+      this.#connection = OPENERS[transport](url.href, headers, {
         isRtdemo: base !== null,
-        opened: () => isCurrent() && opened(),
+        opened: () => isCurrent() && this.#opened(),
         received: (text, id) => isCurrent() && this.#received(text, id),
-        ended: (why) => isCurrent() && ended(why),
+        ended: (why) => isCurrent() && this.#ended(why),
       });
     } catch (error) {
       this.#ended(failure("no stream", `The browser does not open it: ${error}.`));
     }
   }
 
+  /**
+   * @param {URL} url
+   * @returns {Promise<Failure | null>} why it is not opened
+   */
+  async #admit(url) {
+    const { base } = this.#server;
+    // Browsers make a WebSocket wait, longer after each that did not open.
+    const waits = this.#isAway && base !== null && url.protocol.startsWith("ws");
+    if (waits && !(await answers(new URL("healthz", base)))) return silent();
+    return this.#credentials.admit(url).catch((error) => {
+      const { message = error, isFinal } = Object(error);
+      return failure(isFinal ? "login" : "unreachable", `The login failed: ${message}`, isFinal);
+    });
+  }
+
   #opened() {
-    const now = performance.now();
+    // It is known now that the server answers.
+    if (this.#choice.whyNotFirst === NOT_OPENED) this.#choice.whyNotFirst += " A proxy may not forward the upgrade.";
+    const isQuestion = this.#options.transport === "websocket" && this.transport === "sse";
+    if (isQuestion) return this.#ended(failure("no stream", this.reason));
     clearTimeout(this.#timer);
     this.#isOpen = this.#hasOpened = true;
-    this.#liveness.opened(now);
     this.#ledger.forgetPrivate();
-    this.#set("open", `Open over ${LABELS[this.transport]}. ${this.reason}`.trim());
+    this.#setOpen();
+  }
+
+  #setOpen() {
+    const lost = this.#ledger.reported > 0 ? "Some messages were lost." : "";
+    this.#set("open", [`Open over ${LABELS[this.transport]}.`, this.reason, lost].filter(Boolean).join(" "));
   }
 
   /**
@@ -244,20 +296,44 @@ class Stream {
     const parsed = parse(text);
     const isBeat = parsed !== null && isHeartbeat(parsed);
     this.#liveness.heard(performance.now(), isBeat);
-    this.#hadMessages = true;
     this.#choice.worked();
-    this.position = (parsed?.id ?? id ?? this.position) || null;
+    const { position } = this;
+    this.position = (parsed?.id ?? id ?? position) || null;
     // A position alone is news for this client, and not for its page.
     if (isBeat || (parsed?.producer === "rtdemo" && parsed.id !== null)) return;
     const message = { ...OTHER, message: text, ...parsed, text, isReadable: parsed !== null };
     this.#ledger.enter(message);
+    if (message.lost) return this.#lost();
     if (message.client !== null) {
       this.welcome = message;
       return this.#set(this.state, this.sentence);
     }
+    // With `latest`, a message has the position of the client: it may be older than the loss.
+    if (message.id !== position && this.#has(message.id)) return;
     this.#counts.received += 1;
     if (!message.isReadable) this.#counts.unreadable += 1;
     this.#call(() => this.#options.onMessage(message, this));
+  }
+
+  #lost() {
+    this.#known = [this.position];
+    this.#setOpen();
+    const { latest, rewind } = this.#options;
+    if (this.#rewinding !== undefined || !(latest || rewind)) return;
+    if (performance.now() - this.#rewoundAt > HEALTHY_MS) this.#rewinds.reset();
+    this.#rewinding = setTimeout(() => {
+      this.#known.push(this.position);
+      this.#rewind();
+    }, this.#rewinds.next());
+  }
+
+  /**
+   * Return whether the page has the message at a position.
+   * @param {string | null} position
+   */
+  #has(position) {
+    const [[log, offset], after, until] = [position, ...this.#known].map((each) => `${each}`.split("-"));
+    return log === after?.[0] && Number(offset) > Number(after[1]) && Number(offset) <= Number(until?.[1]);
   }
 
   /**
@@ -265,27 +341,30 @@ class Stream {
    * @param {Failure} why
    */
   #ended(why) {
+    const hadMessages = this.#liveness.hasHeard;
     // One that ends soon after its welcome is one more failure.
-    if (this.#hadMessages && performance.now() - this.#triedAt > MAX_RETRY_MS) this.#backoff.reset();
+    if (hadMessages && performance.now() - this.#triedAt > MAX_RETRY_MS) this.#backoff.reset();
     const { kind, sentence, askedMs } = why;
+    const isOnly = this.#options.transport === "websocket";
     // A refusal by a proxy that forwards only the other transport says nothing about the server.
-    const canHeal = kind === "login" ? this.#hadMessages && this.#credentials.canRenew : this.#choice.onlyOtherWorked;
+    const onlyOtherWorked = !isOnly && this.#choice.onlyOtherWorked;
+    const canHeal = kind === "login" ? hadMessages && this.#credentials.canRenew : onlyOtherWorked;
     const isFirst = !this.#hasOpened && askedMs === null && !this.#options.waitForServer;
     const isLast = !canHeal && (why.isFinal || isFirst);
-    const switches = this.#choice.ended(why, this.#hadMessages);
+    // Only of one that did not open, the reason is not known.
+    const switches = this.#choice.ended(why, hadMessages || (isOnly && kind !== "no stream"));
+    this.#isAway = kind === "unreachable";
     this.#reset();
-    if (switches) {
-      this.#set("reconnecting", `${sentence} Trying ${LABELS[this.transport]}.`);
-      return void this.#try();
-    }
-    if (isLast) {
+    if (isLast && !switches) {
       this.error = kind;
       return this.#stop("failed", sentence);
     }
-    const wait = Math.max(this.#backoff.next(), Math.min(askedMs ?? 0, MAX_ASKED_MS) * (1 + Math.random() / 2));
+    const asked = Math.min(askedMs ?? 0, MAX_ASKED_MS) * (1 + Math.random() / 2);
+    const wait = switches ? 0 : Math.max(this.#backoff.next(), asked);
+    const next = switches ? LABELS[this.transport] : `again in ${(wait / 1000).toFixed(1)} s`;
     this.#isAsked = askedMs !== null;
     this.#timer = setTimeout(() => this.#try(), wait);
-    this.#set("reconnecting", `${sentence} Trying again in ${(wait / 1000).toFixed(1)} s.`);
+    this.#set("reconnecting", `${sentence} Trying ${next}.`);
   }
 
   /** Try now instead of later: the network or the page is back. A try that began long ago may wait for the old network. */
@@ -303,9 +382,9 @@ class Stream {
 
   #tick() {
     const now = performance.now();
-    if (this.#server.base === null) return;
-    const isMute = !this.#hadMessages && now - this.#triedAt > MUTE_MS;
-    if (this.#liveness.check(now) === "dead" || isMute) this.#drop("Nothing arrives, not even a heartbeat.");
+    if (this.#server.base === null || this.#liveness.check(now) !== "dead") return;
+    const mute = `Nothing arrived over ${LABELS[this.transport]} for ${MUTE_MS / 1000} s.`;
+    this.#drop(this.#liveness.hasHeard ? "Nothing arrives, not even a heartbeat." : mute);
   }
 
   /**
@@ -314,6 +393,7 @@ class Stream {
    */
   #stop(state, sentence) {
     this.#reset();
+    clearTimeout(this.#rewinding);
     clearInterval(this.#ticks);
     this.#unwatch();
     this.#set(state, sentence);

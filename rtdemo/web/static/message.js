@@ -23,23 +23,32 @@
  * @returns {Message | null} null if it is no message
  */
 export function parse(data) {
-  const object = decode(data);
-  if (object === null) return null;
-  const { message, sentAt, producer, seq, id, lost, truncated, client } = object;
+  let object;
+  try {
+    object = JSON.parse(String(data));
+  } catch {
+    return null;
+  }
+  const { message, sentAt, producer, seq, id, lost, truncated, client } = Object(object);
   if (typeof message !== "string" || typeof sentAt !== "number") return null;
   /** @type {Message} */
   const parsed = {
     message,
     sentAt,
-    producer: typeof producer === "string" ? producer : "",
-    seq: typeof seq === "number" && Number.isSafeInteger(seq) ? seq : null,
-    id: typeof id === "string" ? id : null,
+    producer: textOf(producer) ?? "",
+    seq: Number.isSafeInteger(seq) ? seq : null,
+    id: textOf(id),
     lost: lost === true,
     truncated: truncated === true,
-    client: typeof client === "string" ? client : null,
+    client: textOf(client),
   };
   if ("value" in object) parsed.value = object.value;
   return parsed;
+}
+
+/** @param {unknown} value */
+function textOf(value) {
+  return typeof value === "string" ? value : null;
 }
 
 /** Beginning of a heartbeat's text. */
@@ -51,18 +60,4 @@ const HEARTBEAT = '{"heartbeat":';
  */
 export function isHeartbeat({ producer, message, seq }) {
   return producer === "rtdemo" && seq === null && message.startsWith(HEARTBEAT);
-}
-
-/**
- * @param {unknown} data
- * @returns {Record<string, unknown> | null}
- */
-function decode(data) {
-  if (typeof data !== "string") return null;
-  try {
-    const value = JSON.parse(data);
-    return value !== null && typeof value === "object" ? value : null;
-  } catch {
-    return null;
-  }
 }

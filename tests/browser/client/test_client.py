@@ -235,11 +235,50 @@ async def test_server_that_does_not_answer_fails_or_is_waited_for(
     await connect(page, url=url)
     assert "Nothing answers" in await state(page, "failed")
     assert await page.evaluate("window.stream.error") == "unreachable"
+    # A browser does not report why a WebSocket did not open: it is not always a proxy.
+    await connect(page, url=url, transport="websocket")
+    assert await state(page, "failed") == "Nothing answers. Is the server running?"
     await connect(page, url=url, waitForServer=True)
     assert "Trying again in" in await state(page, "reconnecting")
     await page.evaluate("window.stream.close()")
     assert await page.evaluate("window.stream.state") == "closed"
     browser_errors.clear()
+
+
+@pytest.mark.parametrize(
+    ("transport", "token"), [("websocket", None), ("sse", None), ("auto", None), ("auto", "a.b.c")]
+)
+async def test_origin_that_is_not_allowed_has_its_sentence(
+    page: Page,
+    server: Server,
+    serve: Serve,
+    browser_errors: BrowserErrors,
+    transport: str,
+    token: str | None,
+) -> None:
+    """It names the flag, with a login too. A browser reports it as if nothing answered."""
+    other = await serve(single_site=True)
+    given = {} if token is None else {"token": token}
+    await connect(page, url=f"{other.web_url}/", transport=transport, **given)
+    sentence = f"This page's origin is not allowed: start rtdemo with --allow-origin {server.web_url}."
+    assert await state(page, "failed") == sentence
+    assert await page.evaluate("window.stream.error") == "refused"
+    browser_errors.clear()
+
+
+async def test_other_producers_are_selected(page: Page, server: Server, side: str) -> None:
+    """The page continues after its last message, or asks for their past too."""
+    await publish(server, 1)
+    await connect(page, transport=side, producers=["status"], latest=True)
+    await page.wait_for_function("window.stream.welcome !== null")
+    await page.evaluate("window.stream.select(['news'])")
+    await publish(server, 2)
+    assert [one["value"] for one in await messages(page, 1)] == [2]
+    await page.evaluate("stream.select(['news', 'status']); stream.rewind('10m')")
+    assert [one["value"] for one in await messages(page, 3)] == [2, 1, 2]
+    connection = server.hub.find(await page.evaluate("window.stream.welcome.client"))
+    assert connection is not None
+    assert connection.selection.producers == frozenset(("news", "status"))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tests.client.misbehaving import (
     MisbehavingServer,
     Peer,
     behaves,
+    forwards_no_upgrade,
     misbehaving,
     redirects,
 )
@@ -34,12 +35,13 @@ CONNECT = """async (options) => {
     window.messages = [];
     window.stream = connect({ onMessage: ({ message }) => window.messages.push(message), ...options });
 }"""
-START = """async ([url, transport, sent]) => {
+START = """async ([url, transport, sent, rewind]) => {
     const { connect } = await import("/static/client.js");
     window.seen = { messages: [], sentences: [] };
     window.stream = connect({
         url,
         transport,
+        rewind: rewind ?? undefined,
         onMessage: ({ message }) => window.seen.messages.push(message),
         onState: ({ state, sentence, welcome }) => {
             window.seen.sentences.push(`${state}: ${sentence}`);
@@ -86,7 +88,7 @@ async def page(browser: Browser, server: MisbehavingServer) -> AsyncIterator[Pag
 
 async def seen_of(page: Page, url: str, transport: str, case: Case) -> Seen:
     """Receive until all that is wanted has arrived, or an error ends the stream."""
-    await page.evaluate(START, [f"{url}/", transport, case.sent])
+    await page.evaluate(START, [f"{url}/", transport, case.sent, case.rewind])
     step = LONG_STEP_MS if case.waits else STEP_MS
     try:
         while True:
@@ -188,3 +190,98 @@ async def test_server_that_always_closes_is_asked_ever_less_often(
     assert waits[0] <= 0.5
     assert min(waits[4:6]) >= 2.5
     assert waits[6] <= 0.5
+
+
+async def test_websocket_that_does_not_open_beside_an_event_stream(
+    page: Page, server: MisbehavingServer
+) -> None:
+    """Only then a proxy is suspected: the server answers."""
+    server.begin(forwards_no_upgrade)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/", "transport": "websocket"})
+    await until(page, "window.stream.state === 'failed'")
+    sentence = "The WebSocket did not open. A proxy may not forward the upgrade."
+    assert await page.evaluate("window.stream.sentence") == sentence
+    await page.evaluate(CONNECT, {"url": f"{server.url}/"})
+    await until(page, "window.stream.state === 'open'")
+    assert await page.evaluate("window.stream.sentence") == f"Open over SSE. {sentence}"
+    await page.evaluate("window.stream.close()")
+
+
+async def test_no_websocket_is_opened_while_nothing_answers(page: Page, unused_tcp_port: int) -> None:
+    """Browsers make it wait, longer after each failure. The first one alone is to find out."""
+    await page.evaluate(
+        """async (url) => {
+            const { connect } = await import("/static/client.js");
+            const { WebSocket } = window;
+            window.opened = window.tries = 0;
+            window.WebSocket = class extends WebSocket {
+                constructor(url) {
+                    super(url);
+                    window.opened += 1;
+                }
+            };
+            const onState = ({ sentence }) => (window.tries += / in [\\d.]+ s/.test(sentence) ? 1 : 0);
+            window.stream = connect({ url, waitForServer: true, onMessage: () => undefined, onState });
+            window.restore = () => Object.assign(window, { WebSocket });
+        }""",
+        f"http://127.0.0.1:{unused_tcp_port}/",
+    )
+    await until(page, "window.tries === 3")
+    sentence = await page.evaluate("window.stream.sentence")
+    assert sentence.startswith("Nothing answers. Is the server running? Trying again in ")
+    assert await page.evaluate("window.opened") == 1
+    await page.evaluate("window.stream.close(); window.restore()")
+
+
+LOSING = """async () => {
+    const { connect } = await import("/static/client.js");
+    const { WebSocket } = window;
+    const { random } = Math;
+    Math.random = () => 1;
+    const sockets = [];
+    window.rewinds = window.opened = 0;
+    window.WebSocket = class {
+        constructor() {
+            sockets.push(this);
+            setTimeout(() => {
+                window.opened += 1;
+                this.onopen();
+            });
+        }
+        close() {}
+    };
+    const loss = { message: "", sentAt: 0, producer: "resume", id: "a1-1", lost: true };
+    window.say = (message) => sockets.at(-1).onmessage({ data: JSON.stringify(message) });
+    window.lose = () => say(loss);
+    const onRewind = () => (window.rewinds += 1);
+    window.stream = connect({ latest: true, onMessage: () => undefined, onRewind });
+    window.restore = () => {
+        Object.assign(window, { WebSocket });
+        Math.random = random;
+    };
+}"""
+
+
+async def test_losses_one_after_another(page: Page) -> None:
+    """The wait for the next past doubles, up to a minute, and is short again after a healthy one."""
+    await page.evaluate(LOSING)
+    rewinds = 0
+
+    async def waits(seconds: int) -> None:
+        """Lose messages twice; check that the past is asked for once, after so many seconds."""
+        nonlocal rewinds
+        await until(page, f"window.opened === {rewinds + 1}")
+        await page.evaluate("lose(), lose()")
+        await page.clock.run_for(seconds * 1000 - 1)
+        assert await page.evaluate("rewinds") == rewinds, seconds
+        await page.clock.run_for(1)
+        rewinds += 1
+        assert await page.evaluate("rewinds") == rewinds, seconds
+
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+        await waits(seconds)
+    await until(page, f"window.opened === {rewinds + 1}")
+    await page.evaluate("say({})")
+    await page.clock.run_for(60_001)
+    await waits(1)
+    await page.evaluate("window.stream.close(); window.restore()")

@@ -175,7 +175,7 @@ async def test_disconnect_ends_it(fake: Fake) -> None:
 
 
 async def test_final_end_stays(fake: Fake) -> None:
-    lost = ["lost", "It broke.", "closed"]
+    lost = ["lost", "It broke. It stays closed until you press Connect."]
     assert await fake.do("link.ended('It broke.', true)") == ["closed", lost]
     await fake.page.clock.run_for(60_000)
     assert await fake.tries() == 1

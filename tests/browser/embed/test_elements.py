@@ -146,9 +146,7 @@ async def test_origin_that_is_not_allowed_is_told_what_to_do(
 ) -> None:
     """The elements load all the same, and say which setting is missing."""
     page = await open_host(BOTH, server)
-    sentence = (
-        f"this page's origin is not allowed; start rtdemo with --allow-origin {site.origin} to allow it."
-    )
+    sentence = f"This page's origin is not allowed: start rtdemo with --allow-origin {site.origin}."
     problem = page.locator("rtdemo-chart .problem")
     await expect(problem).to_contain_text(sentence)
     await expect(problem.locator(".flag")).to_have_text("--allow-origin")

@@ -9,7 +9,7 @@ import pytest
 
 from rtdemo.lab.storm.backoff import BACKOFFS, DEFAULTS, MAX_WAIT_S, parse
 
-PAGE = Path(__file__).parents[3] / "rtdemo/web/static/connection"
+PAGE = Path(__file__).parents[3] / "rtdemo/web/static"
 
 
 def waits(name: str, random: float = 0.0, retry_s: float | None = None) -> list[float]:
@@ -26,10 +26,12 @@ def constant(file: str, name: str) -> float:
 
 def test_page_waits_as_its_script_says() -> None:
     """The rule repeats the constants of backoff.js: half of each wait is random."""
-    first, longest = constant("backoff.js", "FIRST_RETRY_MS"), constant("backoff.js", "MAX_RETRY_MS")
+    names = ("FIRST_RETRY_MS", "MAX_RETRY_MS")
+    first, longest = (constant("client/backoff.js", name) for name in names)
     assert waits("page") == [min(first * 2**tries, longest) for tries in range(6)]
     assert waits("page", random=1.0) == [wait / 2 for wait in waits("page")]
-    assert parse("page").attempt_timeout_s == constant("reconnecting.js", "ATTEMPT_TIMEOUT_MS")
+    attempt_s = constant("connection/reconnecting.js", "ATTEMPT_TIMEOUT_MS")
+    assert parse("page").attempt_timeout_s == attempt_s
 
 
 @pytest.mark.parametrize(("name", "seconds", "least"), [("chromium", 3.0, 0.0), ("firefox", 5.0, 0.5)])

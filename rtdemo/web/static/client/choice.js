@@ -12,21 +12,25 @@ export class TransportChoice {
   current;
   #first;
   #last;
-  #whyNotFirst = "";
+  /** Why the first transport did not work the last time. */
+  whyNotFirst = "";
   /** @type {Set<TransportName>} */
   #worked = new Set();
   /** Transports that were tried since a message arrived. @type {Set<TransportName>} */
   #inVain = new Set();
 
-  /** @param {TransportName[]} transports that may be used, in order of preference: one or two */
-  constructor(transports) {
-    this.current = this.#first = transports[0] ?? "sse";
-    this.#last = transports.at(-1) ?? this.#first;
+  /**
+   * @param {TransportName} first
+   * @param {TransportName} [last] used where the first one does not work
+   */
+  constructor(first, last = first) {
+    this.current = this.#first = first;
+    this.#last = last;
   }
 
   /** Why the first transport is not used; empty if it is. */
   get reason() {
-    return this.current === this.#first ? "" : this.#whyNotFirst;
+    return this.current === this.#first ? "" : this.whyNotFirst;
   }
 
   /** Whether messages have arrived over the other transport, and none over this one. */
@@ -55,7 +59,7 @@ export class TransportChoice {
       this.current = this.#worked.has(this.#first) || !this.#worked.has(this.#last) ? this.#first : this.#last;
       return false;
     }
-    if (this.current === this.#first) this.#whyNotFirst = sentence;
+    if (this.current === this.#first) this.whyNotFirst = sentence;
     this.current = other;
     return true;
   }

@@ -3,7 +3,7 @@
  * The login of a client: a token in a header, or a ticket in the address of a connection.
  * @module client/credentials
  */
-import { post, refusal } from "./link.js";
+import { noAnswer, post, refusal } from "./link.js";
 
 /** @typedef {import("./link.js").Failure} Failure */
 /** @typedef {() => string | Promise<string>} Renewable returns a new token or ticket at each call */
@@ -11,6 +11,8 @@ import { post, refusal } from "./link.js";
 export class Credentials {
   /** Of each request. @type {Record<string, string>} */
   headers;
+  /** Whether the next connection may have another login. */
+  canRenew;
   #token;
   #ticket;
   #base;
@@ -24,14 +26,11 @@ export class Credentials {
    */
   constructor({ token, ticket, headers }, base) {
     this.headers = { ...headers };
-    this.#token = token;
+    const isRenewable = typeof token === "function";
+    this.canRenew = isRenewable || ticket !== undefined;
+    this.#token = isRenewable ? token : () => token;
     this.#ticket = ticket;
     this.#base = base;
-  }
-
-  /** Whether the next connection may have another login. */
-  get canRenew() {
-    return typeof this.#token === "function" || this.#ticket !== undefined;
   }
 
   /**
@@ -40,11 +39,13 @@ export class Credentials {
    * @returns {Promise<Failure | null>} null if it may open
    */
   async admit({ protocol, searchParams }) {
-    const token = typeof this.#token === "function" ? await this.#token() : this.#token;
+    const token = await this.#token();
     if (token) this.headers.Authorization = `Bearer ${token}`;
     if (this.#ticket !== undefined) searchParams.set("ticket", await this.#ticket());
     else if (token && this.#base !== null && protocol.startsWith("ws")) {
-      const response = await post(new URL("api/ticket", this.#base), this.headers);
+      const tickets = new URL("api/ticket", this.#base);
+      const response = await post(tickets, this.headers).catch(() => null);
+      if (response === null) return noAnswer(tickets.href);
       if (!response.ok) return refusal(response);
       searchParams.set("ticket", (await response.json()).ticket);
     }

@@ -44,7 +44,7 @@ const POST_TIMEOUT_MS = 10_000;
 const EXPIRED = "token expired";
 /** Close codes after which another try would fail too (RFC 6455, section 7.4.1). */
 const FINAL_CODES = [1002, 1003, 1007, 1008, 1009];
-const UNREACHABLE = "Nothing answers. Is the server running, and this page's origin allowed?";
+export const NOT_OPENED = "The WebSocket did not open.";
 
 /**
  * @param {ErrorKind} kind
@@ -57,12 +57,13 @@ export function failure(kind, sentence, isFinal = false, askedMs = null) {
   return { kind, sentence, askedMs, isFinal };
 }
 
+export const silent = () => failure("unreachable", "Nothing answers. Is the server running?");
 const expired = () => failure("login", "The login has expired.", true);
 
 /** @type {Opener} */
 function openWebSocket(address, _headers, link) {
   const socket = new WebSocket(address);
-  let sentence = "The WebSocket did not open. A proxy may not forward the upgrade.";
+  let sentence = NOT_OPENED;
   socket.onopen = () => {
     sentence = "";
     link.opened();
@@ -73,7 +74,7 @@ function openWebSocket(address, _headers, link) {
   socket.onclose = ({ code, reason }) => {
     if (reason === EXPIRED) return link.ended(expired());
     const isFinal = FINAL_CODES.includes(code);
-    sentence ||= `The server closed the connection with code ${code}${reason && ` (${reason})`}.`;
+    sentence ||= `The server closed the connection with code ${code}: ${reason || "no reason"}.`;
     link.ended(failure(isFinal ? "refused" : "no stream", sentence, isFinal));
   };
   return { close: () => socket.close(1000), send: (text) => socket.send(text) };
@@ -82,9 +83,8 @@ function openWebSocket(address, _headers, link) {
 /** @type {Opener} */
 function openEventStream(address, headers, link) {
   const stop = new AbortController();
-  receive(address, headers, link, stop.signal).then(link.ended, (error) => {
-    // A network error is a TypeError, and so is an answer that is not for pages of this origin.
-    link.ended(error instanceof TypeError ? failure("unreachable", UNREACHABLE) : failure("no stream", error.message));
+  receive(address, headers, link, stop.signal).then(link.ended, async (error) => {
+    link.ended(error instanceof TypeError ? await noAnswer(address) : failure("no stream", error.message));
   });
   return { close: () => stop.abort() };
 }
@@ -120,6 +120,27 @@ async function receive(address, headers, link, signal) {
     parser.feed(value);
   }
   return expired();
+}
+
+/**
+ * Return whether anything answers, also if it hides the answer from pages of this origin.
+ * @param {URL} url
+ */
+export function answers(url) {
+  const signal = AbortSignal.timeout(POST_TIMEOUT_MS);
+  return fetch(url, { method: "HEAD", mode: "no-cors", cache: "no-store", signal }).then(() => true, () => false);
+}
+
+/**
+ * Find out why there is no answer. A browser reports a network error and an answer that is not for this page alike.
+ * @param {string} address
+ * @returns {Promise<Failure>}
+ */
+export async function noAnswer(address) {
+  const { origin } = location;
+  if (new URL(address).origin === origin || !(await answers(new URL("../healthz", address)))) return silent();
+  const fix = origin === "null" ? "serve the page, as a file has none" : `start rtdemo with --allow-origin ${origin}`;
+  return failure("refused", `This page's origin is not allowed: ${fix}.`);
 }
 
 /**

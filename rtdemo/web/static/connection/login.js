@@ -23,13 +23,11 @@ export const EXPIRED_SENTENCE = "Your token has expired. Enter a new one, then p
 export class NoTicketError extends Error {
   /**
    * @param {string} sentence
-   * @param {boolean} final whether another try would fail too
-   * @param {"silent" | "ticket"} [kind] silent: nothing answers
+   * @param {boolean} isFinal whether another try would fail too
    */
-  constructor(sentence, final, kind = "ticket") {
+  constructor(sentence, isFinal) {
     super(sentence);
-    this.final = final;
-    this.kind = kind;
+    this.isFinal = isFinal;
   }
 }
 
@@ -104,31 +102,39 @@ export class Login {
   }
 
   /**
-   * Return the address of a connection with a new ticket.
-   * @param {string} address
+   * Return a new ticket.
    * @returns {Promise<string>} rejects with a NoTicketError
    */
-  async admit(address) {
+  async ticket() {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const request = { method: "POST", headers: this.headers, signal };
     const response = await fetch(this.#tickets, request).catch(() => null);
     if (response === null) {
       const sentence = `Nothing answers at ${this.#tickets.pathname}. Is the server running?`;
-      throw new NoTicketError(sentence, false, "silent");
+      throw new NoTicketError(sentence, false);
     }
     if (!response.ok) {
       await this.note(response.clone());
       const reason = clip(oneLine((await response.text()).trim()), 160);
-      const final = response.status >= 400 && response.status < 500 && response.status !== 429;
-      throw new NoTicketError(`The server gave no ticket: ${reason}`, final);
+      const isFinal = response.status >= 400 && response.status < 500 && response.status !== 429;
+      throw new NoTicketError(`The server gave no ticket: ${reason}`, isFinal);
     }
     const { ticket } = await response.json();
     if (this.problem !== "") {
       this.problem = "";
       this.#changed(true);
     }
+    return String(ticket);
+  }
+
+  /**
+   * Return the address of a connection with a new ticket.
+   * @param {string} address
+   * @returns {Promise<string>} rejects with a NoTicketError
+   */
+  async admit(address) {
     const url = new URL(address);
-    url.searchParams.set("ticket", String(ticket));
+    url.searchParams.set("ticket", await this.ticket());
     return url.href;
   }
 }

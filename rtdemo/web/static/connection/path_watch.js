@@ -4,7 +4,7 @@
  * browser's own report that it is offline.
  * @module connection/path_watch
  */
-import { Liveness } from "./liveness.js";
+import { Liveness } from "../client/liveness.js";
 import { nothingArrives, OFFLINE, RECONNECTS_SOON } from "./sentences.js";
 import { Silence } from "./silence.js";
 

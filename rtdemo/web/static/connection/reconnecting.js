@@ -7,16 +7,15 @@
  * an answer of 429 or 503, and repeats an old address.
  * @module connection/reconnecting
  */
-import { Backoff, FIRST_RETRY_MS } from "./backoff.js";
-import { HEARTBEAT_S } from "./liveness.js";
+import { Backoff, FIRST_RETRY_MS } from "../client/backoff.js";
+import { HEARTBEAT_S } from "../client/liveness.js";
+import { watchPage } from "../client/wake.js";
 import { Admission, EXPIRED_SENTENCE } from "./login.js";
-import { OFFLINE } from "./sentences.js";
-import { explainFailure, pageServer, serverAnswers } from "./transport.js";
-import { watchPage } from "./wake.js";
+import { OFFLINE, STAYS_CLOSED } from "./sentences.js";
+import { explainFailure, serverAnswers } from "./transport.js";
 
 /** @typedef {import("./login.js").Login} Login */
 /** @typedef {import("./login.js").NoTicketError} NoTicketError */
-/** @typedef {import("./transport.js").FailureKind} FailureKind */
 /** @typedef {import("./transport.js").TransportEvents} TransportEvents */
 
 /**
@@ -65,22 +64,19 @@ export class ReconnectingTransport {
   #startedAt = 0;
   #openingMs = 0;
 
-  #endWatch;
-
   /**
    * @param {() => string} address called at each try
    * @param {TransportEvents} events
    * @param {Login | null} login null where the server needs none
-   * @param {URL} server what it is asked is below this address
    */
-  constructor(address, events, login, server = pageServer()) {
+  constructor(address, events, login) {
     this.#address = address;
     this.#events = events;
     this.#login = login;
-    this.server = server;
     this.#admission = new Admission(login);
     const restored = () => this.drop("The browser had closed this page's connections while another page was shown.");
-    this.#endWatch = watchPage({ hurry: () => this.hurry(), offline: () => this.#report(), restored });
+    watchPage(() => this.hurry(), restored);
+    addEventListener("offline", () => this.#report());
   }
 
   get address() {
@@ -123,12 +119,6 @@ export class ReconnectingTransport {
   disconnect() {
     this.#end();
     this.#state = "closed";
-  }
-
-  /** Disconnect for good: nothing refers to it any more. */
-  dispose() {
-    this.disconnect();
-    this.#endWatch();
   }
 
   /**
@@ -179,7 +169,7 @@ export class ReconnectingTransport {
    * @param {number} number
    */
   async #openIfAnswered(number) {
-    const isAnswered = await serverAnswers(this.server);
+    const isAnswered = await serverAnswers();
     if (number !== this.#number) return;
     if (isAnswered) this.#admit();
     else this.#retry("The server does not answer. Is it running, and is the network up?");
@@ -218,7 +208,7 @@ export class ReconnectingTransport {
       // The page does not show the ticket, which is still valid.
       const reason = String(error).replaceAll(address, this.address);
       this.disconnect();
-      this.#events.refused(`The browser cannot open ${this.address}: ${reason}`, "blocked");
+      this.#events.refused(`The browser cannot open ${this.address}: ${reason}`);
     }
   }
 
@@ -239,12 +229,12 @@ export class ReconnectingTransport {
   #expired() {
     this.disconnect();
     this.#login?.expired();
-    this.#events.lost(EXPIRED_SENTENCE, "expired");
+    this.#events.lost(EXPIRED_SENTENCE);
   }
 
   /** @param {NoTicketError} error */
-  #notAdmitted({ message, final, kind }) {
-    if (this.#isFirst || final) this.#stop(message, kind);
+  #notAdmitted({ message, isFinal }) {
+    if (this.#isFirst || isFinal) this.#stop(message);
     else this.#retry(message);
   }
 
@@ -253,7 +243,7 @@ export class ReconnectingTransport {
    * @param {boolean} isFinal
    */
   #ended(cause, isFinal) {
-    if (isFinal) return this.#stop(cause, "closed");
+    if (isFinal) return this.#stop(`${cause} ${STAYS_CLOSED}`);
     const wasOpen = this.#state === "open";
     this.#end();
     if (!this.#isFirst) this.#retry(cause);
@@ -265,11 +255,11 @@ export class ReconnectingTransport {
    * @param {number} number
    */
   async #explain(number) {
-    const failure = await explainFailure(this.address, () => this.unexplained(), this.#login, this.server);
+    const failure = await explainFailure(this.address, () => this.unexplained(), this.#login);
     if (number !== this.#number) return;
-    const { kind, sentence, retryMs, isFinal } = failure;
+    const { sentence, retryMs, isFinal } = failure;
     if (retryMs !== null) this.#retry(sentence, retryMs, true);
-    else if (this.#isFirst || isFinal) this.#stop(sentence, kind);
+    else if (this.#isFirst || isFinal) this.#stop(sentence);
     else {
       this.#cause = sentence;
       this.#report();
@@ -304,13 +294,12 @@ export class ReconnectingTransport {
   /**
    * End for good.
    * @param {string} sentence
-   * @param {FailureKind} kind
    */
-  #stop(sentence, kind) {
+  #stop(sentence) {
     const { refused, lost } = this.#events;
     const report = this.#isFirst ? refused : lost;
     this.disconnect();
-    report(sentence, kind);
+    report(sentence);
   }
 
   /** Report what happens while it is not open. */

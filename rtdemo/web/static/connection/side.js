@@ -10,7 +10,7 @@ import { PathWatch } from "./path_watch.js";
 import { RecentMessages } from "./recent.js";
 import { isPositionUpdate, sameProducers } from "./selection.js";
 import { Sender } from "./sending.js";
-import { ARRIVES, ARRIVES_AGAIN, CUT, STAYS_CLOSED } from "./sentences.js";
+import { ARRIVES, ARRIVES_AGAIN, CUT } from "./sentences.js";
 import { faultSentence, reconnectedSentence, retrySentence } from "./sentences.js";
 import { utf8Length } from "./wire_size.js";
 
@@ -82,7 +82,7 @@ export class Side {
       message: (data, at) => this.#receive(data, at),
       reconnecting: (cause, retryAt) => this.#reconnecting(cause, retryAt),
       refused: (sentence) => this.#end("refused", sentence),
-      lost: (sentence, kind) => this.#end("lost", kind === "closed" ? `${sentence} ${STAYS_CLOSED}` : sentence),
+      lost: (sentence) => this.#end("lost", sentence),
     });
     this.sender = new Sender((text) => this.#transport.send(text, this.client), selection, changed);
     this.sentence = this.#invitation;

@@ -30,10 +30,9 @@ export class SseTransport extends ReconnectingTransport {
    * @param {ResourceTiming} timing
    * @param {Tabs} tabs
    * @param {Login | null} [login] null where the server needs none
-   * @param {URL} [server] by default that of the page
    */
-  constructor(address, events, timing, tabs, login = null, server = undefined) {
-    super(address, events, login, server);
+  constructor(address, events, timing, tabs, login = null) {
+    super(address, events, login);
     this.#timing = timing;
     this.#tabs = tabs;
   }

@@ -45,10 +45,9 @@ export class WebSocketTransport extends ReconnectingTransport {
    * @param {() => string} address called at each try
    * @param {TransportEvents} events
    * @param {Login | null} [login] null where the server needs none
-   * @param {URL} [server] by default that of the page
    */
-  constructor(address, events, login = null, server = undefined) {
-    super(address, events, login, server);
+  constructor(address, events, login = null) {
+    super(address, events, login);
   }
 
   connectHint() {
@@ -102,7 +101,7 @@ export class WebSocketTransport extends ReconnectingTransport {
   /** @override */
   async unexplained() {
     const sentence = `${this.address} did not open, but the page's server answers.`;
-    if (new URL(this.address).host === this.server.host) {
+    if (new URL(this.address).host === location.host) {
       return `${sentence} A proxy may not forward the upgrade. The server log may name a reason.`;
     }
     if (await isOnOwnOrigin()) {

@@ -7,9 +7,6 @@
  * @module embed/source
  */
 import { Login } from "../connection/login.js";
-import { SseTransport } from "../connection/sse.js";
-import { Tabs } from "../connection/tabs.js";
-import { WebSocketTransport, websocketUrl } from "../connection/websocket.js";
 import { MAX_NAMES } from "../view/address.js";
 import { Live } from "../view/live.js";
 import { Painter } from "../view/painter.js";
@@ -160,23 +157,24 @@ export class Source {
     const isLonger = this.#rewound > rewound;
     // What is known would hide what is older.
     if (isLonger) for (const data of this.#data.values()) if (data.isShared) data.forget();
-    if (isLonger || isMore) this.#live.rewind();
-    else if (this.#picked.length < before.length) this.#live.renew("Less is shown.");
+    if (isMore || this.#picked.length < before.length) this.#live.select(this.#picked);
+    if (isMore || isLonger) this.#live.rewind(this.#past);
     this.repaint();
   }
 
+  /** The past that is asked for; undefined for none. */
+  get #past() {
+    return this.#rewound > 0 ? `${this.#rewound}s` : undefined;
+  }
+
   #begin() {
-    const addressOf = (/** @type {URL} */ url) => () => this.#addressOf(url);
-    const server = new URL(this.#server);
-    const socket = addressOf(websocketUrl(server, ""));
-    const stream = addressOf(new URL("api/sse", server));
-    // No element shows what other tabs or Resource Timing would explain.
-    const tabs = new Tabs({ postMessage: () => undefined, onmessage: null });
-    const timing = { protocol: "", stream: null, line: "" };
+    const login = this.#login;
     this.#live = new Live(
       {
-        websocket: (events) => new WebSocketTransport(socket, events, this.#login, server),
-        sse: (events) => new SseTransport(stream, events, timing, tabs, this.#login, server),
+        url: this.#server,
+        producers: this.#picked,
+        rewind: this.#past,
+        ticket: login === null ? undefined : () => login.ticket(),
       },
       {
         received: (message, at) => this.#receive(message, at),
@@ -185,9 +183,9 @@ export class Source {
         rewinding: () => this.#rewind(),
         changed: () => this.#stateChanged(),
       },
-      () => this.#login === null || this.#login.problem === "",
+      () => login === null || login.problem === "",
     );
-    this.#live.start();
+    this.#live.connect();
   }
 
   #end() {
@@ -195,18 +193,6 @@ export class Source {
     clearTimeout(this.#describing);
     this.#live?.close();
     this.#ended();
-  }
-
-  /** @param {URL} url */
-  #addressOf(url) {
-    const address = new URL(url);
-    const { searchParams } = address;
-    searchParams.set("producers", this.#picked.join(","));
-    searchParams.set("latest", "1");
-    if (this.#rewound > 0) searchParams.set("rewind", `${this.#rewound}s`);
-    const position = this.#live?.position ?? null;
-    if (position !== null) searchParams.set("last_event_id", position);
-    return address.href;
   }
 
   /**

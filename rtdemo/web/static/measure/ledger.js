@@ -1,106 +1,21 @@
 // @ts-check
 /**
- * The ledger: lost, repeated and late messages, by each producer's sequence numbers.
+ * The ledger of a side: its counts can be cleared, and continue after the page was loaded again.
  * @module measure/ledger
  */
+import { Ledger as Counts } from "../client/ledger.js";
 
-/** @typedef {import("../message.js").Message} Message */
-
-/** Bound on producers that are checked; messages of further ones are counted as not checked. */
-export const MAX_PRODUCERS = 200;
-
-/** Bound on missing numbers that are remembered, newest first; older ones that arrive count as repeated. */
-const MAX_MISSING = 1_000;
-
-/** Checks each producer's numbering: a gap means missing messages, until they arrive late. */
-export class Ledger {
-  missing = 0;
-  repeated = 0;
-  late = 0;
-  /** How often the server reported lost messages. */
-  reported = 0;
-  unchecked = 0;
-  /** @type {Map<string, { seq: number, shared: boolean }>} */
-  #last = new Map();
-  /** @type {Map<string, boolean>} by producer and missing number: whether `missing` counts it */
-  #missing = new Map();
-  /** Of the log from which the last shared message was. */
-  #epoch = "";
-  /** @type {ReadonlySet<string>} names of shared producers, whose messages may have no position */
-  shared = new Set();
-
-  /** Forget the numbers of private producers, which start at 1 with every connection. */
-  forgetPrivate() {
-    for (const [producer, { shared }] of this.#last) {
-      if (!shared) this.#last.delete(producer);
-    }
-  }
-
-  /** Forget the numbers of shared producers, which advance while the page does not receive them. */
-  forgetShared() {
-    for (const [producer, { shared }] of this.#last) {
-      if (shared) this.#last.delete(producer);
-    }
-  }
-
-  /** @param {Message} message */
-  enter({ producer, seq, id, client, lost }) {
-    if (lost) {
-      this.reported += 1;
-      this.forgetShared();
-    }
-    // A new log numbers anew.
-    const epoch = id?.split("-")[0] ?? this.#epoch;
-    if (this.#epoch !== "" && epoch !== this.#epoch) this.forgetShared();
-    this.#epoch = epoch;
-    if (seq === null) return;
-    // The position in a welcome or in a report of loss is the client's, not that of a shared message.
-    const shared = (id !== null && !client && !lost) || this.shared.has(producer);
-    const last = this.#last.get(producer)?.seq ?? (shared ? seq - 1 : 0);
-    if (!this.#last.has(producer) && this.#last.size >= MAX_PRODUCERS) {
-      this.unchecked += 1;
-    } else if (seq <= last) {
-      this.#lateOrRepeated(`${producer} ${seq}`);
-    } else {
-      this.#addMissing(producer, last + 1, seq);
-      this.#last.set(producer, { seq, shared });
-    }
-  }
-
-  /**
-   * @param {string} producer
-   * @param {number} first
-   * @param {number} end one after the last missing number
-   */
-  #addMissing(producer, first, end) {
-    this.missing += end - first;
-    for (let seq = Math.max(first, end - MAX_MISSING); seq < end; seq += 1) this.#missing.set(`${producer} ${seq}`, true);
-    for (const key of this.#missing.keys()) {
-      if (this.#missing.size <= MAX_MISSING) break;
-      this.#missing.delete(key);
-    }
-  }
-
-  /** @param {string} key */
-  #lateOrRepeated(key) {
-    const counted = this.#missing.get(key);
-    this.#missing.delete(key);
-    if (counted === undefined) this.repeated += 1;
-    if (counted !== true) return;
-    this.missing -= 1;
-    this.late += 1;
-  }
-
+export class Ledger extends Counts {
   /** Everything as plain data; setting it continues an earlier ledger. */
   get state() {
     const { missing, repeated, late, reported, unchecked } = this;
-    return { counts: { missing, repeated, late, reported, unchecked }, last: [...this.#last], gaps: [...this.#missing] };
+    return { counts: { missing, repeated, late, reported, unchecked }, last: [...this.last], gaps: [...this.gaps] };
   }
 
   set state({ counts, last, gaps }) {
     Object.assign(this, counts);
-    this.#last = new Map(last);
-    this.#missing = new Map(gaps);
+    this.last = new Map(last);
+    this.gaps = new Map(gaps);
   }
 
   /** Clear the counts but keep the numbering. A late message of an older gap is then not counted. */
@@ -110,6 +25,6 @@ export class Ledger {
     this.late = 0;
     this.reported = 0;
     this.unchecked = 0;
-    for (const key of this.#missing.keys()) this.#missing.set(key, false);
+    for (const key of this.gaps.keys()) this.gaps.set(key, false);
   }
 }

@@ -4,12 +4,9 @@
  * @module view/app
  */
 import { Login } from "../connection/login.js";
-import { SseTransport } from "../connection/sse.js";
 import { Tabs, openChannel } from "../connection/tabs.js";
-import { WebSocketTransport, websocketUrl } from "../connection/websocket.js";
 import { part, write } from "../dom.js";
 import { LoginForm } from "../login_form.js";
-import { ResourceTiming } from "../measure/resource_timing.js";
 import { ProducerList } from "../producers.js";
 import { MAX_AUTO_S, readOptions } from "./address.js";
 import { shownSeconds } from "./axis.js";
@@ -40,16 +37,12 @@ const toolbar = new Toolbar(document, options, chosen);
 const login = dataset.login === "yes" ? new Login(() => sessionStorage, () => paintState()) : null;
 const loginForm = login === null ? null : new LoginForm(document, login, entered);
 const list = new ProducerList(describe, async () => null, false, login);
-const timing = new ResourceTiming(new URL("api/sse", location.href).pathname, () => undefined);
 const tabs = new Tabs(openChannel("rtdemo-streams"));
-const urls = {
-  websocket: websocketUrl(location, dataset.websocketPort ?? ""),
-  sse: new URL("api/sse", location.href),
-};
 const live = new Live(
   {
-    websocket: (events) => new WebSocketTransport(() => addressOf(urls.websocket), events, login),
-    sse: (events) => new SseTransport(() => addressOf(urls.sse), events, timing, tabs, login),
+    producers: options.producers ?? undefined,
+    rewind: `${options.window}s`,
+    ticket: login === null ? undefined : () => login.ticket(),
   },
   {
     received,
@@ -84,20 +77,8 @@ function received(message, at) {
 
 /** The reader has entered a token. */
 function entered() {
-  live.connect("websocket", "");
+  live.connect();
   void list.refresh();
-}
-
-/** @param {URL} url */
-function addressOf(url) {
-  const address = new URL(url);
-  const { searchParams } = address;
-  if (options.producers !== null) searchParams.set("producers", options.producers.join(","));
-  searchParams.set("latest", "1");
-  searchParams.set("rewind", `${rewound}s`);
-  // A connection by the other transport continues too.
-  if (live.position !== null) searchParams.set("last_event_id", live.position);
-  return address.href;
 }
 
 /** Take over the table that the server has written. */
@@ -137,14 +118,15 @@ function chosen() {
   if (window > rewound) {
     rewound = window;
     producers.forgetShared();
-    live.rewind();
+    live.rewind(`${rewound}s`);
   }
   paintNotes();
   painter.request();
 }
 
 function paintState() {
-  const { state, sentence } = live;
+  const { state, sentence, holdsStream } = live;
+  tabs.holdsStream = holdsStream;
   part(document, "status").dataset.state = state;
   write(part(document, "sentence"), sentence);
   loginForm?.paint();
@@ -181,4 +163,4 @@ setInterval(() => document.hidden || void list.refresh(), DESCRIBE_MS);
 cards.arrange(options.columns);
 takeTable();
 paintState();
-live.start();
+live.connect();

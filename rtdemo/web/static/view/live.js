@@ -1,231 +1,145 @@
 // @ts-check
 /**
- * The view's connection: by WebSocket, and by SSE where that does not open or stays mute. It connects by itself, resumes
- * after an interruption, and asks for the past again where that was lost.
+ * The connection of a page about data: a stream of the client that is opened again for as long as the page is there, also
+ * after a refusal.
  * @module view/live
  */
-import { Liveness } from "../connection/liveness.js";
-import { isHeartbeat, parse } from "../message.js";
+import { connect } from "../client.js";
 
-/** @typedef {import("../connection/transport.js").FailureKind} FailureKind */
-/** @typedef {import("../connection/transport.js").Transport} Transport */
-/** @typedef {import("../connection/transport.js").TransportEvents} TransportEvents */
 /** @typedef {import("../message.js").Message} Message */
-/** @typedef {import("../producers.js").TransportName} TransportName */
+/** @typedef {ReturnType<typeof connect>} Stream */
 
 /**
  * @typedef {object} Receiver
  * @property {(message: Message, at: number) => void} received performance.now() at which it arrived
  * @property {(sentAt: number, at: number) => void} welcomed a connection is open: the server's time, and performance.now()
- * @property {() => void} interrupted the connection broke
+ * @property {() => void} interrupted the connection broke, or picks other producers
  * @property {() => void} rewinding the past comes again
  * @property {() => void} changed the state or its sentence changed
  */
 
-/** Time for which a transport may be mute before the other one is tried. */
-export const MUTE_MS = 30_000;
-/** Wait after a refusal. */
-export const REFUSED_RETRY_MS = 5_000;
 /**
- * Longest wait before the past is asked for again; a part of it is random, as all views lose a log at the same moment. It
- * doubles with each loss: the log may be shorter than the way of its messages.
+ * @typedef {object} Wanted
+ * @property {string} [url] of the server; by default that of the page
+ * @property {string[]} [producers] names; all by default
+ * @property {string} [rewind] the past, such as "600s"
+ * @property {() => Promise<string>} [ticket] returns a new login ticket
  */
-const FIRST_REWIND_MS = 1_000;
-const MAX_REWIND_MS = 60_000;
-/** Time after a rewind without a loss, after which the wait is short again. */
-const HEALTHY_MS = 60_000;
-const TICK_MS = 500;
-const LATE_TICK_MS = 2_000;
 
-/** Failures that the other transport would share. @type {ReadonlySet<FailureKind>} */
-const OF_BOTH = new Set(["silent", "hidden", "refused", "ticket"]);
-const EXPIRED = "Your token has expired. Enter a new one.";
-const NOT_OPENED =
-  "the WebSocket did not open, but the server answers. A proxy may not forward the upgrade, or that port is closed";
+const OFFLINE = "The browser is offline.";
+/** When the next try is. A screen reader would read each wait aloud. */
+const AGAIN = / Trying .*$/;
 
-/** @type {Record<TransportName, string>} */
-const LABELS = { websocket: "WebSocket", sse: "SSE" };
+/** Wait after a refusal; a part of it is random. */
+export const REFUSED_RETRY_MS = 5_000;
 
 export class Live {
   /** @type {"connecting" | "live" | "away" | "refused"} */
   state = "connecting";
   /** What happens, and why. */
   sentence = "Connecting…";
-  /** @type {TransportName} */
-  transport = "websocket";
-  #transports;
+  #wanted;
   #receiver;
   #mayRetry;
-  #liveness = new Liveness();
-  /** After which a connection continues. @type {string | null} */
-  #position = null;
-  /** Why SSE is used; empty while WebSocket is. */
-  #why = "";
-  /** Whether messages were lost since the page was loaded. */
-  #note = "";
-  /** performance.now() since when something is waited for. */
-  #waitingSince = 0;
-  #tickedAt = 0;
+  /** @type {Stream | null} null before the first connection */
+  #stream = null;
+  /** The welcome of this connection. @type {Message | null} */
+  #welcome = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #rewinding;
-  #rewindMs = FIRST_REWIND_MS;
-  #rewoundAt = -Infinity;
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #ticking;
 
   /**
-   * @param {Record<TransportName, (events: TransportEvents) => Transport>} transports
+   * @param {Wanted} wanted
    * @param {Receiver} receiver
    * @param {() => boolean} mayRetry whether another try may succeed: not while a login token is missing
    */
-  constructor(transports, receiver, mayRetry) {
+  constructor(wanted, receiver, mayRetry) {
+    this.#wanted = wanted;
     this.#receiver = receiver;
     this.#mayRetry = mayRetry;
-    this.#transports = {
-      websocket: transports.websocket(this.#eventsOf("websocket")),
-      sse: transports.sse(this.#eventsOf("sse")),
-    };
   }
 
-  /** Position after which a connection that is opened anew continues. */
-  get position() {
-    return this.#position;
+  /** Whether an event stream is open. */
+  get holdsStream() {
+    return this.#stream?.state === "open" && this.#stream.transport === "sse";
   }
 
-  /** Connect; called once. */
-  start() {
-    this.#ticking = setInterval(() => this.#tick(), TICK_MS);
-    this.connect("websocket", "");
+  /** Connect anew, and continue after the last message. */
+  connect() {
+    const after = this.#stream?.position;
+    this.close();
+    this.state = "connecting";
+    this.#stream = connect({
+      ...this.#wanted,
+      latest: true,
+      after,
+      waitForServer: true,
+      onMessage: (message, stream) => {
+        if (this.state !== "live") this.#setLive(stream);
+        this.#receiver.received(message, performance.now());
+      },
+      onRewind: () => this.#receiver.rewinding(),
+      onState: (stream) => this.#changed(stream),
+    });
   }
 
   /** End for good: nothing is received any more, and nothing refers to it. */
   close() {
-    clearInterval(this.#ticking);
     clearTimeout(this.#retry);
-    clearTimeout(this.#rewinding);
-    for (const transport of Object.values(this.#transports)) transport.dispose();
+    this.#stream?.close();
   }
 
   /**
-   * Connect, by a transport from now on.
-   * @param {TransportName} name
-   * @param {string} why not by WebSocket
+   * Receive other producers, after the last message.
+   * @param {string[]} producers names
    */
-  connect(name, why) {
-    clearTimeout(this.#retry);
-    this.#transports[this.transport].disconnect();
-    this.transport = name;
-    this.#why = why;
-    this.#waitingSince = performance.now();
-    // A sentence that explains a failure stays until there is news.
-    if (this.state === "live") this.#set("connecting", "Connecting…");
-    this.state = "connecting";
-    this.#transports[name].position = this.#position;
-    this.#transports[name].connect();
-  }
-
-  /** Ask for the past again: more of it is to be shown. */
-  rewind() {
-    clearTimeout(this.#rewinding);
-    this.#rewinding = undefined;
-    this.#rewoundAt = performance.now();
-    this.#position = this.#transports[this.transport].position = null;
-    this.#receiver.rewinding();
-    this.renew("Loading more of the past.");
+  select(producers) {
+    this.#wanted = { ...this.#wanted, producers };
+    this.#receiver.interrupted();
+    this.#stream?.select(producers);
+    if (this.state === "refused") this.connect();
   }
 
   /**
-   * Connect anew, as the address is now, and continue after the last position.
-   * @param {string} cause
+   * Ask for the past again: more of it is to be shown.
+   * @param {string} [rewind] another past than before
    */
-  renew(cause) {
-    if (this.state === "refused") this.connect("websocket", "");
-    else this.#transports[this.transport].drop(cause);
+  rewind(rewind = this.#wanted.rewind) {
+    this.#wanted = { ...this.#wanted, rewind };
+    this.#stream?.rewind(rewind);
+    if (this.state === "refused") this.connect();
+  }
+
+  /** @param {Stream} stream */
+  #changed(stream) {
+    const { state, sentence, welcome } = stream;
+    if (welcome !== null && welcome !== this.#welcome) this.#receiver.welcomed(welcome.sentAt, performance.now());
+    this.#welcome = welcome;
+    if (state === "open" && (welcome !== null || this.state === "live")) this.#setLive(stream);
+    if (state === "reconnecting") this.#setAway("away", navigator.onLine ? sentence.replace(AGAIN, "") : OFFLINE);
+    if (state === "failed") this.#refused(sentence);
+  }
+
+  /** @param {string} sentence */
+  #refused(sentence) {
+    if (!this.#mayRetry()) return this.#setAway("refused", sentence);
+    this.#setAway("refused", `${sentence} Trying again every ${REFUSED_RETRY_MS / 1000} s.`);
+    this.#retry = setTimeout(() => this.connect(), REFUSED_RETRY_MS * (0.75 + Math.random() / 2));
+  }
+
+  /** @param {Stream} stream */
+  #setLive({ sentence, ledger }) {
+    const shown = ledger.lost > 0 ? " What the server still has is shown." : "";
+    this.#set("live", sentence.replace(/^Open/, "Live") + shown);
   }
 
   /**
-   * @param {TransportName} name
-   * @returns {TransportEvents}
+   * @param {"away" | "refused"} state
+   * @param {string} sentence
    */
-  #eventsOf(name) {
-    return {
-      opened: () => this.#liveness.opened(performance.now()),
-      message: (data, at) => this.#receive(data, at),
-      reconnecting: (cause) => this.#away(cause),
-      refused: (sentence, kind) => this.#refused(name, sentence, kind),
-      lost: (sentence, kind) => this.#refused(name, sentence, kind),
-    };
-  }
-
-  /**
-   * @param {unknown} data
-   * @param {number} at performance.now()
-   */
-  #receive(data, at) {
-    const message = parse(data);
-    if (message === null) return;
-    const isBeat = isHeartbeat(message);
-    this.#liveness.heard(at, isBeat);
-    if (this.state !== "live") this.#set("live", this.#liveSentence);
-    if (isBeat) return;
-    if (message.id !== null) this.#position = this.#transports[this.transport].position = message.id;
-    if (message.client !== null) return this.#receiver.welcomed(message.sentAt, at);
-    if (message.lost) return this.#lost();
-    this.#receiver.received(message, at);
-  }
-
-  get #liveSentence() {
-    const why = this.#why === "" ? "" : `: ${this.#why}`;
-    return [`Live over ${LABELS[this.transport]}${why}.`.replace(/\.\.$/, "."), this.#note].join(" ").trim();
-  }
-
-  #lost() {
-    this.#note = "Some messages were lost while this page was away; what the server still has is shown.";
-    this.#set("live", this.#liveSentence);
-    if (this.#rewinding !== undefined) return;
-    const isHealthy = performance.now() - this.#rewoundAt > HEALTHY_MS;
-    this.#rewindMs = isHealthy ? FIRST_REWIND_MS : Math.min(2 * this.#rewindMs, MAX_REWIND_MS);
-    this.#rewinding = setTimeout(() => this.rewind(), this.#rewindMs * (0.5 + Math.random() / 2));
-  }
-
-  /** @param {string} cause */
-  #away(cause) {
-    if (this.state === "live") {
-      this.#receiver.interrupted();
-      this.#waitingSince = performance.now();
-    }
-    this.#set("away", `Not live: ${cause} It reconnects by itself.`);
-  }
-
-  /**
-   * A transport did not open, or ended for good.
-   * @param {TransportName} name
-   * @param {string} cause
-   * @param {FailureKind} kind
-   */
-  #refused(name, cause, kind) {
-    if (kind === "expired") return this.#set("refused", EXPIRED);
+  #setAway(state, sentence) {
     if (this.state === "live") this.#receiver.interrupted();
-    if (name === "websocket" && !OF_BOTH.has(kind)) return this.connect("sse", kind === "notOpened" ? NOT_OPENED : cause);
-    if (!this.#mayRetry()) return this.#set("refused", `Not live: ${cause}`);
-    this.#set("refused", `Not live: ${cause} It tries again every ${REFUSED_RETRY_MS / 1000} s.`);
-    this.#retry = setTimeout(() => this.connect("websocket", ""), REFUSED_RETRY_MS * (0.75 + Math.random() / 2));
-  }
-
-  #tick() {
-    const now = performance.now();
-    if (this.state === "live" && this.#liveness.check(now) === "dead") {
-      this.#transports[this.transport].drop("Nothing arrives, not even a heartbeat.");
-    }
-    // The page slept, or its timers were slowed down: this proves nothing.
-    if (now - this.#tickedAt > LATE_TICK_MS) this.#waitingSince = now;
-    this.#tickedAt = now;
-    if (this.state === "live" || this.state === "refused" || now - this.#waitingSince < MUTE_MS) return;
-    const seconds = MUTE_MS / 1000;
-    if (this.transport === "sse") this.connect("websocket", "");
-    else this.connect("sse", `nothing arrived over the WebSocket for ${seconds} s`);
+    this.#set(state, `Not live: ${sentence}${state === "away" ? " It reconnects by itself." : ""}`);
   }
 
   /**

@@ -6,7 +6,7 @@
  * A path that swallows everything, such as a proxy or a server that hangs, closes nothing. Only the missing heartbeats
  * show it. The first one comes with the connection. A server that has sent none is of an older version, and its silence
  * proves nothing.
- * @module connection/liveness
+ * @module client/liveness
  */
 
 /** Silence after which the page asks the server for a heartbeat. */
@@ -38,17 +38,23 @@ export class Liveness {
   #checkedAt = 0;
   /** From when silence counts. */
   #silentSince = 0;
-  #deadAfter = FIRST_MESSAGE_MS;
+  #deadAfter;
+  #firstMs;
+
+  /** @param {number} [firstMs] longest wait for the first message */
+  constructor(firstMs = FIRST_MESSAGE_MS) {
+    this.#deadAfter = this.#firstMs = firstMs;
+  }
 
   /** Whether anything has arrived on this connection. */
   get hasHeard() {
-    return this.#deadAfter < FIRST_MESSAGE_MS;
+    return this.#deadAfter < this.#firstMs;
   }
 
   /** @param {number} now performance.now() */
   opened(now) {
     this.heardAt = this.#openedAt = this.#checkedAt = this.#silentSince = now;
-    this.#deadAfter = FIRST_MESSAGE_MS;
+    this.#deadAfter = this.#firstMs;
     this.hasHeartbeats = false;
   }
 
@@ -59,7 +65,7 @@ export class Liveness {
    */
   heard(now, isHeartbeat = false) {
     this.hasHeartbeats ||= isHeartbeat;
-    if (!this.hasHeard) this.#deadAfter = Math.min(Math.max(DEAD_MS, 2 * (now - this.#openedAt)), FIRST_MESSAGE_MS - 1);
+    if (!this.hasHeard) this.#deadAfter = Math.min(Math.max(DEAD_MS, 2 * (now - this.#openedAt)), this.#firstMs - 1);
     this.heardAt = this.#silentSince = now;
   }
 

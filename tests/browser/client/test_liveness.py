@@ -34,7 +34,7 @@ async def test_two_missed_heartbeats_are_the_end(page: Page) -> None:
         path.heard(9_100);
         return [...found, checks(9_200, 10_000), path.heardAt];
     """
-    assert await run(page, "connection/liveness", body) == [
+    assert await run(page, "client/liveness", body) == [
         [[1_000, "alive"]],
         [[3_000, "alive"], [6_000, "missed"], [8_000, "dead"]],
         [[9_200, "alive"]],
@@ -53,7 +53,7 @@ async def test_page_that_slept_gives_the_path_one_more_heartbeat(page: Page) -> 
         checks(70_000, 73_500);
         return [woke, checks(76_000, 80_000)];
     """
-    assert await run(page, "connection/liveness", body) == [
+    assert await run(page, "client/liveness", body) == [
         [[61_000, "alive"], [62_000, "missed"], [64_000, "dead"]],
         [[76_000, "alive"], [77_000, "missed"], [79_000, "dead"]],
     ]
@@ -67,7 +67,7 @@ async def test_timers_once_a_second_are_not_late(page: Page) -> None:
         path.heard(0, true);
         return [1_000, 2_000, 3_000, 4_000, 5_000].map((now) => path.check(now));
     """
-    found = await run(page, "connection/liveness", body)
+    found = await run(page, "client/liveness", body)
     assert found == ["alive", "alive", "missed", "missed", "dead"]
 
 
@@ -83,7 +83,7 @@ async def test_path_that_is_slow_from_its_start_is_not_dead(page: Page) -> None:
         path.opened(100_000);
         return [...found, checks(100_000, 161_000)];
     """
-    assert await run(page, "connection/liveness", body) == [
+    assert await run(page, "client/liveness", body) == [
         *([[0, "alive"], [3_000, "missed"]], False),
         *([[20_000, "alive"], [23_000, "missed"]], True),
         [[40_000, "alive"], [43_000, "missed"], [80_000, "dead"]],
@@ -99,7 +99,7 @@ async def test_expected_silence_does_not_count(page: Page) -> None:
         for (let now = 500; now <= 60_000; now += 500) path.excuse(now);
         return [checks(60_500, 66_000), path.heardAt];
     """
-    assert await run(page, "connection/liveness", body) == [
+    assert await run(page, "client/liveness", body) == [
         [[60_500, "alive"], [63_000, "missed"], [65_000, "dead"]],
         0,
     ]
@@ -117,7 +117,7 @@ async def test_silence_of_a_server_without_heartbeats_proves_nothing(page: Page)
         path.heard(130_000);
         return [...found, checks(130_500, 140_000), path.hasHeartbeats];
     """
-    assert await run(page, "connection/liveness", body) == [
+    assert await run(page, "client/liveness", body) == [
         *([[500, "alive"]], False),
         *([[120_500, "alive"], [123_000, "missed"], [125_000, "dead"]], True),
         *([[130_500, "alive"]], False),

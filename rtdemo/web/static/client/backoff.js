@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Waits between the tries to reconnect. Pure.
- * @module connection/backoff
+ * @module client/backoff
  */
 
 export const FIRST_RETRY_MS = 500;
@@ -12,11 +12,16 @@ export const MAX_RETRY_MS = 5_000;
 /** Exponential back-off with jitter, so that clients do not reconnect all at once. */
 export class Backoff {
   #tries = 0;
-  #random;
+  #firstMs;
+  #maxMs;
 
-  /** @param {() => number} random from 0 to 1 */
-  constructor(random = Math.random) {
-    this.#random = random;
+  /**
+   * @param {number} [firstMs] longest wait before the first try; it doubles with each
+   * @param {number} [maxMs] it doubles up to this
+   */
+  constructor(firstMs = FIRST_RETRY_MS, maxMs = MAX_RETRY_MS) {
+    this.#firstMs = firstMs;
+    this.#maxMs = maxMs;
   }
 
   /**
@@ -24,9 +29,9 @@ export class Backoff {
    * @returns {number} milliseconds
    */
   next() {
-    const most = Math.min(FIRST_RETRY_MS * 2 ** this.#tries, MAX_RETRY_MS);
+    const most = Math.min(this.#firstMs * 2 ** this.#tries, this.#maxMs);
     this.#tries += 1;
-    return most * (0.5 + this.#random() / 2);
+    return most * (0.5 + Math.random() / 2);
   }
 
   /** Start again from the shortest wait. */
