@@ -33,7 +33,12 @@ STEP_MS, LONG_STEP_MS = 100, 2_000
 CONNECT = """async (options) => {
     const { connect } = await import("/static/client.js");
     window.messages = [];
-    window.stream = connect({ onMessage: ({ message }) => window.messages.push(message), ...options });
+    window.states = [];
+    window.stream = connect({
+        onMessage: ({ message }) => window.messages.push(message),
+        onState: ({ state }) => window.states.push(state),
+        ...options,
+    });
 }"""
 START = """async ([url, transport, sent, rewind]) => {
     const { connect } = await import("/static/client.js");
@@ -285,3 +290,65 @@ async def test_losses_one_after_another(page: Page) -> None:
     await page.clock.run_for(60_001)
     await waits(1)
     await page.evaluate("window.stream.close(); window.restore()")
+
+
+async def connections(server: MisbehavingServer, number: int) -> list[str]:
+    """Wait for connections while the page's time stands still; return where each resumed."""
+    async with asyncio.timeout(20):
+        while len(server.after["sse"]) < number:
+            await asyncio.sleep(0.01)
+    return server.after["sse"]
+
+
+async def test_restored_page_connects_again_at_once(page: Page, server: MisbehavingServer) -> None:
+    """The browser has closed the connections of a page in its back/forward cache."""
+    server.begin(behaves)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/", "transport": "sse"})
+    await until(page, "window.messages.length === 1")
+    await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    assert await page.evaluate("window.stream.state") == "reconnecting"
+    await until(page, "window.messages.length === 2")
+    assert await connections(server, 2) == ["", "a1-1"]
+    await page.evaluate("window.stream.close()")
+
+
+@pytest.mark.parametrize(("headers", "number"), [("", 2), ("Retry-After: 5\r\n", 1)])
+async def test_network_that_is_back_is_tried_at_once(
+    page: Page, server: MisbehavingServer, headers: str, number: int
+) -> None:
+    """But not before the time that the server asks for."""
+
+    async def serve(peer: Peer) -> None:
+        if peer.number > 0:
+            await behaves(peer)
+        else:
+            await peer.refuse("503 Service Unavailable", "not now", headers)
+
+    server.begin(serve)
+    options = {"url": f"{server.url}/", "transport": "sse", "waitForServer": True}
+    await page.evaluate(CONNECT, options)
+    await until(page, "window.stream.sentence.includes('again in')")
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    assert len(await connections(server, number)) == number
+    await until(page, "window.messages.length === 1")
+    await page.evaluate("window.stream.close()")
+
+
+async def test_sleep_of_the_page_does_not_count_as_silence(
+    page: Page, server: MisbehavingServer
+) -> None:
+    """What arrived meanwhile may still wait for its event. After that, the connection is mute."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.accept(welcomes=False)
+        await peer.stay()
+
+    server.begin(serve)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/", "transport": "sse"})
+    await until(page, "window.stream.state === 'open'")
+    await page.clock.fast_forward(40_000)
+    await page.clock.run_for(1_000)
+    assert await page.evaluate("window.states") == ["open"]
+    await page.clock.run_for(4_000)
+    assert (await page.evaluate("window.states"))[1] == "reconnecting"
+    await page.evaluate("window.stream.close()")

@@ -1,4 +1,4 @@
-"""The page in docs/embed.md, and examples/embed.html, work as they are but for the server's address."""
+"""Pages to copy, in docs/ and examples/, work as they are but for the server's address."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from playwright.async_api import expect
 from rtdemo.server.server import Server
 from tests.browser.embed.conftest import Site, Visit
 from tests.browser.view.conftest import Publish
+from tests.clients import eventually
 from tests.docs.markdown import ROOT, blocks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -27,3 +28,16 @@ async def test_page_shows_values(
     page = await visit()
     await expect(page.locator('rtdemo-value[producer="loss"] .value')).to_have_text("0.25")
     await expect(page.locator("rtdemo-chart .number")).to_have_text("0.25")
+
+
+async def test_page_with_the_client_prints_values(
+    visit: Visit, site: Site, allowing: Server, publish: Publish
+) -> None:
+    """The script in docs/clients.md, in a page of another origin."""
+    (script,) = (block.text for block in blocks("docs/clients.md", "html"))
+    site.html = script.replace(ADDRESS, allowing.web_url)
+    page = await visit()
+    printed: list[str] = []
+    page.on("console", lambda line: printed.append(line.text))
+    await publish("loss", 0.5, server=allowing)
+    await eventually(lambda: "loss 0.5" in printed)
