@@ -21,8 +21,17 @@ _DECLARATION = re.compile(
 )
 """A name in the scope of a module."""
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+")
-_TEXT_OR_CODE = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(`[^`]*`)|[^"'`]+""")
-"""A text in quotes; a text in backticks, in which there may be code; or the code between two texts."""
+_TEXT_OR_CODE = re.compile(
+    r"""
+    ( "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*'
+    | (?:(?<=[(=,:!&|?])|(?<=[(=,:!&|?][ ]))  # what is not before a division
+      /(?: \\. | \[(?:\\.|[^]\\\n])*\] | [^/\\\n[] )+/[a-z]* )
+    | (`[^`]*`) | (//) | [^"'`/]+ | /
+    """,
+    re.VERBOSE,
+)
+"""A text in quotes or a regular expression; a text in backticks, in which there may be code; a comment's
+beginning; or the code between."""
 _SPACED = re.compile(r" ?(=>|===|!==|[|&?]{2}=?|[+<>-]=|\*\*|[=,?:{}()<>*]|(?<= )[+-](?= [^+-])) ?")
 """An operator that needs no spaces around it: `a - -b` does."""
 _CONTINUED = re.compile(r"(?<=[;{,])\n")
@@ -67,7 +76,7 @@ def join_library(sources: Mapping[str, str], entry: str) -> str:
     """Return one short module that exports what `entry` exports, for pages of others.
 
     Comments and needless spaces are left out; private names, and those of constants, are short. All
-    modules share one scope. No regular expression may have a quote or a backtick.
+    modules share one scope.
 
     Arguments:
         sources: the text of each module by its path.
@@ -98,6 +107,8 @@ def join_library(sources: Mapping[str, str], entry: str) -> str:
 def _shortened(code: str, names: Mapping[str, str]) -> str:
     """Return code with other names, and without most spaces and ends of lines. Texts stay as they are.
 
+    Where a regular expression begins is seen by the character before it: one after `return` is not seen.
+
     Raises:
         JoinError: a text in backticks has another one within, or a line ends with a comment.
     """
@@ -105,10 +116,11 @@ def _shortened(code: str, names: Mapping[str, str]) -> str:
     def shorten(found: re.Match[str]) -> str:
         if found[1]:
             return found[1]
+        if found[3]:
+            line = code[code.rfind("\n", 0, found.start()) + 1 :].partition("\n")[0]
+            raise JoinError(f"{line!r} ends with a comment: write it on a line of its own")
         renamed = _WORD.sub(lambda word: names.get(word[0], word[0]), found[0])
         if not found[2]:
-            if "//" in renamed:
-                raise JoinError(f"{renamed.strip()!r} has a comment: write it on a line of its own")
             return _CONTINUED.sub("", _SPACED.sub(r"\1", renamed))
         if found[2].count("${") > found[2].count("}"):
             raise JoinError(f"{found[2]} has a text in backticks within: join the two by +")

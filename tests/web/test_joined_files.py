@@ -223,12 +223,13 @@ export function text(a, b) {
   if (a !== b || MAX_ITEMS > LIMIT) return "MAX_ITEMS = 3; a, b";
   return `${MAX_ITEMS + odd} = { a, b }` + 'a = b';
 }
+export const words = (text) => [text.split(/ ?[/,"] ?/), 1 / 2 / 3];
 """
     assert join_library({"entry.js": entry}, "entry.js").splitlines() == [
         "const $a=3;const LIMIT=4;function "
         'text(a,b){const odd=a - -b + +a;if(a!==b||$a>LIMIT)return "MAX_ITEMS = 3; a, b";'
         "return `${$a + odd} = { a, b }` + 'a = b';}",
-        "export{LIMIT,text};",
+        'const words=(text)=>[text.split(/ ?[/,"] ?/),1 / 2 / 3];export{LIMIT,text,words};',
     ]
 
 

@@ -174,7 +174,6 @@ class Stream {
    * @param {string} [rewind] another past than before
    */
   rewind(rewind = this.#options.rewind) {
-    this.#known = [];
     this.#rewind({ rewind });
   }
 
@@ -191,6 +190,8 @@ class Stream {
 
   /** @param {Partial<Options>} [options] of the next connection, which replaces this one */
   #change(options) {
+    // Of another choice, the page does not have all that is between.
+    if (options) this.#known = [];
     this.#options = { ...this.#options, ...options };
     if (this.#triedAt < 0) return;
     this.#reset();

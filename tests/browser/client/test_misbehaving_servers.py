@@ -352,3 +352,24 @@ async def test_sleep_of_the_page_does_not_count_as_silence(
     await page.clock.run_for(4_000)
     assert (await page.evaluate("window.states"))[1] == "reconnecting"
     await page.evaluate("window.stream.close()")
+
+
+async def test_past_of_other_producers_is_complete(page: Page, server: MisbehavingServer) -> None:
+    """The page has some messages since the loss, but not those that it had not selected then."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.accept()
+        if peer.number == 0:
+            await peer.say("lost", 0, producer="resume", seq=1, id="a1-8", lost=True)
+            await peer.say("ten", 10)
+        if peer.number == 2:
+            await peer.say("nine", 9)
+        await peer.stay()
+
+    server.begin(serve)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/", "transport": "sse", "rewind": "10m"})
+    await until(page, "window.messages.length === 1")
+    await page.evaluate("window.stream.select(['news', 'other'])")
+    await until(page, "window.messages.length === 2")
+    assert await connections(server, 3) == ["", "a1-10", ""]
+    await page.evaluate("window.stream.close()")

@@ -107,7 +107,9 @@ async def test_restart_of_the_server(
     await expect(page.locator(".number")).to_have_text("1")
     port = urlsplit(old.web_url).port
     await old.stop()
-    await eventually(lambda: len(browser_errors) > 0)
+    await expect(sentence(page)).to_have_text(
+        "Not live: Nothing answers. Is the server running? It reconnects by itself."
+    )
     new = await serve(single_site=True, port=port)
     await expect(sentence(page)).to_contain_text("Some messages were lost", timeout=15_000)
     await eventually(lambda: [each.offset for each in new.hub.connections] == [0])

@@ -9,6 +9,9 @@
 /** Longest event: beyond it, the stream is broken. */
 export const MAX_EVENT_CHARACTERS = 4 * 1024 * 1024;
 
+/** A name, and its value after a colon and a space. */
+const FIELD = /^([^:]*):? ?(.*)/s;
+
 export class EventParser {
   /** Milliseconds that a client waits before it reconnects; null until the server sends them. @type {number | null} */
   retryMs = null;
@@ -40,9 +43,8 @@ export class EventParser {
   /** @param {string} line */
   #line(line) {
     if (line === "") return this.#end();
-    const colon = line.indexOf(":");
-    const name = colon < 0 ? line : line.slice(0, colon);
-    const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
+    const [, name, value] = FIELD.exec(line) ?? [];
+    if (value === undefined) return;
     if (name === "data") {
       this.#data.push(value);
       this.#size += value.length;

@@ -74,7 +74,7 @@ function openWebSocket(address, _headers, link) {
   socket.onclose = ({ code, reason }) => {
     if (reason === EXPIRED) return link.ended(expired());
     const isFinal = FINAL_CODES.includes(code);
-    sentence ||= `The server closed the connection with code ${code}: ${reason || "no reason"}.`;
+    sentence ||= `The server closed the connection with code ${code}${reason && ": "}${reason}.`;
     link.ended(failure(isFinal ? "refused" : "no stream", sentence, isFinal));
   };
   return { close: () => socket.close(1000), send: (text) => socket.send(text) };
