@@ -378,10 +378,10 @@ def may_heal(status: int) -> bool:
     """Return whether the same request may be answered otherwise later, with no change of anything.
 
     Arguments:
-        status: of an answer: an error of the server, or 408, 425 or 429 (RFC 9110 section 15.5, RFC 8470
-            section 5.2, RFC 6585 section 4).
+        status: of an answer. No server learns a method (501, RFC 9110 section 15.6.2). Below 500, only
+            408 (section 15.5.9), 425 (RFC 8470 section 5.2) and 429 (RFC 6585 section 4) pass.
     """
-    return status >= 500 or status in (408, 425, 429)
+    return (status >= 500 and status != 501) or status in (408, 425, 429)
 
 
 def words_of(body: str) -> str:

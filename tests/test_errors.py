@@ -9,7 +9,7 @@ import ssl
 import aiohttp
 import pytest
 
-from rtdemo.errors import network_reason
+from rtdemo.errors import answered, may_heal, network_reason
 from tests.raw_server import raw_server
 from tests.redis_server import free_port
 
@@ -60,3 +60,31 @@ async def test_server_without_tls_and_one_that_nobody_trusts(
                 await http.get(f"https://127.0.0.1:{port}/")
         reasons.append(network_reason(failed.value))
     assert reasons == ["wrong version number", "self-signed certificate"]
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_answer_after_which_another_try_makes_sense(status: int) -> None:
+    """The server, or its load, has to change, and nobody has to do anything."""
+    assert may_heal(status)
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 405, 501])
+def test_answer_that_stays_the_same(status: int) -> None:
+    """Such as that of another web server, which has no such page or method."""
+    assert not may_heal(status)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("the log\nis \x1b[2J away\n", "answered 503: the log is \\x1b[2J away"),
+        ("", "answered 503"),
+        (" \n", "answered 503"),
+        ("\n<!DOCTYPE html><title>x</title>", "answered 503 with a web page"),
+        ("<?xml version='1.0'?><Error/>", "answered 503 with a web page"),
+        ("x" * 5000, f"answered 503: {'x' * 300}"),
+    ],
+)
+def test_answer_in_one_line(body: str, words: str) -> None:
+    """A page says nothing in a terminal, and control characters move no cursor."""
+    assert answered(503, body) == words

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -23,10 +25,30 @@ MAX_SHOWN_CHARS = 80
 """Characters of a text that an error shows."""
 EXIT_BAD_LINES = 1
 """Exit code after lines of standard input that were left out, or have null for a number."""
+NEGATIVE_NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+"""As JSON has it (RFC 8259 section 6)."""
 NO_NUMBER = "a NaN or an infinity, which JSON does not have"
 
 
-@click.command()
+class _TakesNegativeNumbers(click.Command):
+    """A command whose argument may be a negative number, which click would take for flags."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line, with a negative number behind `--`."""
+        options = [each for each in self.params if isinstance(each, click.Option) and not each.is_flag]
+        before_values = {flag for option in options for flag in option.opts}
+        numbers = [
+            place
+            for place, (before, text) in enumerate(pairwise(["", *args]))
+            if NEGATIVE_NUMBER.fullmatch(text) and before not in before_values
+        ]
+        if numbers and "--" not in args:
+            at = numbers[0]
+            args = [*args[:at], *args[at + 1 :], "--", args[at]]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_TakesNegativeNumbers)
 @click.argument("text")
 @click.option("--to", "url", help=f"URL of the server. [{URL_VARIABLE}] Default: {DEFAULT_URL}.")
 @click.option("--producer", default="publish", show_default=True, help="Producer name of the messages.")

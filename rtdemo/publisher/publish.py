@@ -23,11 +23,12 @@ class Publishers:
     """The publishers of this process, one for each server and token."""
 
     def __init__(self) -> None:
+        self._by_arguments: dict[tuple[str | None, str | None], BackgroundPublisher] = {}
         self._by_server: dict[tuple[str, str], BackgroundPublisher] = {}
         self._lock = Lock()
 
     def get(self, url: str | None, token: str | None) -> BackgroundPublisher:
-        """Return the publisher for a server.
+        """Return the publisher for a server. What comes from the environment is read once.
 
         Arguments:
             url: of the server; None for that of the environment.
@@ -37,13 +38,18 @@ class Publishers:
             AddressError: if this is not the address of a server.
             PublishError: if no header can have the token.
         """
-        server = server_address.url_of(url), server_address.token_of(token)
-        found = self._by_server.get(server)
-        if found is None:
-            server_address.checked_url_of(url)
-            with self._lock:
-                found = self._by_server.setdefault(server, BackgroundPublisher(*server))
-            _flush_at_end_of_child()
+        # Two look-ups in the environment would take longer than all the rest of a call.
+        found = self._by_arguments.get((url, token))
+        return self._open(url, token) if found is None else found
+
+    def _open(self, url: str | None, token: str | None) -> BackgroundPublisher:
+        server = server_address.checked_url_of(url), server_address.token_of(token)
+        with self._lock:
+            found = self._by_server.get(server)
+            if found is None:
+                found = self._by_server[server] = BackgroundPublisher(*server)
+                _flush_at_end_of_child()
+            self._by_arguments[url, token] = found
         return found
 
     def flush(self, timeout: float) -> PublishCounts:
@@ -82,7 +88,8 @@ def publish(
         value: a number, bool, dict or list, or a text. A NaN or an infinity becomes null.
         message: text for people; None for that of the value.
         url: of the server; by default that in RTDEMO_URL, or http://localhost:3000.
-        token: publish token of the server; by default that in RTDEMO_PUBLISH_TOKEN.
+        token: publish token of the server; by default that in RTDEMO_PUBLISH_TOKEN. The first call reads
+            both variables.
 
     Raises:
         TypeError: if JSON cannot hold the value, or the name is no text.

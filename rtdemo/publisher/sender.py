@@ -180,9 +180,10 @@ class Sender:
             # It is not followed: its target would get the token.
             problem = f"redirects to {printable(location[:200])}; give the address of that server"
         # A proxy may answer 502 or 504 after the server has the messages.
-        may_be_accepted = answer.status >= 500
+        heals = may_heal(answer.status)
+        may_be_accepted = heals and answer.status >= 500
         pause = _seconds(answer.getheader("Retry-After", ""))
-        raise TryAgainError(problem, may_heal(answer.status), may_be_accepted, pause)
+        raise TryAgainError(problem, heals, may_be_accepted, pause)
 
     def _ask(self, body: bytes, headers: Mapping[str, str | bytes]) -> tuple[HTTPResponse, bytes]:
         """Return the answer and its body; over a new connection if the server has closed the old one."""

@@ -72,6 +72,25 @@ async def test_values(server: Server, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "producer", "value"),
+    [
+        (("--value", "-0.5"), "publish", -0.5),
+        (("--value", "-2e3", "--producer", "loss"), "loss", -2000),
+        (("--producer", "-1", "-3", "--value"), "-1", -3),
+        (("--value", "--", "-4"), "publish", -4),
+    ],
+)
+async def test_negative_number_is_no_flag(
+    server: Server, connect: Connect, arguments: tuple[str, ...], producer: str, value: float
+) -> None:
+    """Wherever it stands; after a flag that takes a value it is that value."""
+    peer = await connect(server, "sse")
+    assert (await publish("--to", server.web_url, *arguments)).code == 0
+    got = await peer.receive()
+    assert (got["producer"], got["value"]) == (producer, value)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("rubbish", "TEXT is not JSON, such as 0.12: rubbish"),

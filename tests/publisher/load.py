@@ -46,7 +46,7 @@ class Publishing:
     Attributes:
         published: calls of `publish`.
         seconds: that they took, without the flush.
-        accepted, dropped, refused, waiting: as `rtdemo.flush` counts them.
+        accepted, dropped, refused, waiting, nulls: as `rtdemo.flush` counts them.
         call_us: microseconds of a call: percentiles, and the longest. The first call after each pause of
             the loop takes longest: it waits for its memory.
         cpu: seconds of CPU time of the process, without its start.
@@ -59,6 +59,7 @@ class Publishing:
     dropped: int
     refused: int
     waiting: int
+    nulls: int
     call_us: dict[str, float]
     cpu: float
     memory_kib: int

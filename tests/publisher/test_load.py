@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.publisher.load import Arrivals, arrivals, last_id, percentiles, problems
+from rtdemo.server.server import Server
+from tests.publisher.load import Arrivals, arrivals, last_id, percentiles, problems, publish_values
 
 
 def events(*messages: tuple[int, int]) -> bytes:
@@ -62,6 +64,13 @@ def test_sums_that_do_not_agree(part: str, change: dict[str, int], words: str) -
     }
     found[part].update(change)
     assert "; ".join(problems(found)) == words
+
+
+async def test_figures_of_the_publishing_process(server: Server) -> None:
+    """The process reports each of them; a field of `PublishCounts` that is new is one, too."""
+    found = await asyncio.to_thread(publish_values, rate=1000.0, seconds=0.01, names=2)
+    assert found.published == len(server.hub.engine.log) == 10
+    assert found.call_us["p50"] > 0
 
 
 def test_percentiles_are_in_microseconds() -> None:

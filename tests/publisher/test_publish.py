@@ -19,6 +19,7 @@ from aiohttp import web
 import rtdemo
 from rtdemo.publisher.background import BackgroundPublisher
 from rtdemo.publisher.publication import encode
+from rtdemo.publisher.publish import Publishers
 from rtdemo.publisher.waiting import MAX_BATCH, PublishCounts, Waiting
 from rtdemo.server.server import Server
 from tests.clients import eventually
@@ -112,6 +113,19 @@ def test_name_that_is_no_text_is_an_error_of_the_caller(name: Any) -> None:
     """Such as swapped arguments: the error says which one is the name."""
     with pytest.raises(TypeError, match=f"text such as 'loss', not {type(name).__name__}; then"):
         rtdemo.publish(name, "loss")
+
+
+def test_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each call would look there; other ways to write the same server share its publisher."""
+    publishers = Publishers()
+    monkeypatch.setenv("RTDEMO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("RTDEMO_PUBLISH_TOKEN", "s3cret")
+    found = publishers.get(None, None)
+    assert found.url == "http://127.0.0.1:9"
+    assert publishers.get("127.0.0.1:9/", "s3cret") is found
+    assert publishers.get(None, "other") is not found
+    monkeypatch.setenv("RTDEMO_URL", "http://127.0.0.1:10")
+    assert publishers.get(None, None) is found
 
 
 async def test_many_threads_at_once(server: Server) -> None:

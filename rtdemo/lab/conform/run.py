@@ -98,6 +98,10 @@ class Suite:
         done = len(self._planned & self.evidence.exchanges.keys())
         return f"{self._doing}; {done} of {len(self._planned)} requests done"
 
+    @property
+    def _reading(self) -> str:
+        return f"reading the stream for {self.seconds:g} s"
+
     async def run(self) -> None:
         """Make all requests; if this is cancelled, the evidence has what came back until then.
 
@@ -108,7 +112,7 @@ class Suite:
         self._planned = self._all_requests()
         listening = asyncio.create_task(self._listen(connection, reading))
         try:
-            self._doing = f"reading the stream for {self.seconds:g} s, and making other requests"
+            self._doing = f"{self._reading}, and making other requests"
             await self._make(connections.SECOND, partial(exchange, request=connections.SECOND_STREAM))
             second = self.evidence.exchanges[connections.SECOND]
             has_waited = (second.response.head_at or 0.0) > 0.8 * self.seconds
@@ -181,6 +185,7 @@ class Suite:
             name: partial(exchange, request=request) for name, request in probes.INVALID.items()
         }
         await self._make_one_by_one(self._needed(invalid))
+        self._doing = self._reading
 
     def _all_requests(self) -> frozenset[str]:
         """Return the names of the requests of this run; some may be skipped later."""

@@ -97,6 +97,7 @@ async def test_progress_has_a_total() -> None:
             await suite.run()
         done, total = map(int, re.findall(r"(\d+) of (\d+) requests done", suite.state)[0])
         assert done == total > 3
+        assert suite.state.startswith("reading the stream for 1 s; ")
 
 
 async def test_should_fails_only_with_strict_and_not_if_ignored() -> None:
