@@ -150,8 +150,9 @@ async def test_origin_that_is_not_allowed_is_told_what_to_do(
     problem = page.locator("rtdemo-chart .problem")
     await expect(problem).to_contain_text(sentence)
     await expect(problem.locator(".flag")).to_have_text("--allow-origin")
-    # In a narrow card it is on one line.
+    # In a narrow card it is on one line, and the title has its own.
     await page.locator("rtdemo-chart").evaluate("(element) => { element.style.width = '9rem'; }")
+    await expect(chart(page).locator("header")).to_have_css("flex-wrap", "wrap")
     assert await problem.locator(".flag").evaluate("(flag) => flag.getClientRects().length") == 1
     assert sentence in (await value(page).get_attribute("title") or "")
     for part in ("CORS policy", "403", "ERR_FAILED"):

@@ -75,12 +75,19 @@ async def test_an_outage_is_at_the_top(
     browser_errors.remove_expected("ERR_")
 
 
+async def test_colours_are_for_sides_and_states_only(open_page: Open) -> None:
+    """A link is as black as the title, and not blue as WebSocket is."""
+    page = await open_page()
+    ink = await page.get_by_role("heading", level=1).evaluate("(e) => getComputedStyle(e).color")
+    await expect(page.get_by_role("link", name="View the values")).to_have_css("color", ink)
+
+
 async def test_figures_that_the_headline_shows_add_up(open_page: Open) -> None:
     """The difference in bytes is that of the two figures beside it, not of hidden digits."""
     page = await open_page("/?producers=message&speed=20")
     await page.get_by_role("button", name="Connect both").click()
     cells = [page.locator(f'[data-part="{name}-bytes"]') for name in ("websocket", "sse", "difference")]
-    await expect(cells[2]).to_have_text(re.compile(r"^WebSocket \d+ B less$"))
+    await expect(cells[2]).to_have_text(re.compile(r"^WebSocket \d+\xa0B less$"))
     await page.get_by_role("button", name="Disconnect both").click()
     one, other, fewer = [int(re.sub(r"\D", "", await cell.inner_text())) for cell in cells]
     assert other - one == fewer

@@ -94,6 +94,25 @@ async def test_choices_of_the_toolbar_are_in_the_address(open_view: OpenView, pu
     assert page.url.endswith("/view?producers=c,a,b&window=3600")
 
 
+async def test_title_of_a_narrow_card_has_its_whole_line(open_view: OpenView, publish: Publish) -> None:
+    """How old a value is stands below it; in a wide card, beside it."""
+    for name in ("temperature", "x"):
+        await publish(name, 1)
+    page = await open_view("?columns=2")
+    for width, is_below in ((1280, False), (390, True)):
+        await page.set_viewport_size({"width": width, "height": 844})
+        title, age = await card(page, "temperature").evaluate(
+            """(card) => {
+                const age = card.querySelector(".age");
+                age.textContent = "stale: 10 min ago";
+                const parts = [card.querySelector("h2"), age];
+                return parts.map((each) => each.getBoundingClientRect().toJSON());
+            }"""
+        )
+        assert title["height"] < 30, width
+        assert (age["top"] >= title["bottom"]) == is_below, width
+
+
 async def test_older_values_that_are_not_kept_are_said(
     open_view: OpenView, publish: Publish, serve: Serve
 ) -> None:

@@ -197,5 +197,5 @@ function difference(interval) {
 function fewerBytes([websocket, sse]) {
   // The difference of the shown figures: another one would look like an error.
   const fewer = Math.round(sse.bytes) - Math.round(websocket.bytes);
-  return fewer === 0 ? "the same" : `${fewer > 0 ? "WebSocket" : "SSE"} ${count(Math.abs(fewer))} B less`;
+  return fewer === 0 ? "the same" : `${fewer > 0 ? "WebSocket" : "SSE"} ${count(Math.abs(fewer))}\u00a0B less`;
 }

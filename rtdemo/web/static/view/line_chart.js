@@ -103,23 +103,22 @@ export function drawNothing(context, width, height, scene) {
  */
 function drawGaps(context, plot, { series, from, to, palette }) {
   const x = (/** @type {number} */ at) => plot.left + Math.max(0, (at - from) / (to - from)) * plot.width;
+  const [lows] = series.low;
   const first = Math.max(0, series.since(from) - 1);
-  let last = series.at[first];
-  let [isGap, isAny] = [false, false];
+  const end = series.since(to);
+  let isAny = false;
   context.save();
   context.beginPath();
-  for (let index = first; index < series.length && last < to; index += 1) {
-    if (series.isBreak(index)) {
-      isGap = true;
-      continue;
-    }
+  for (let index = first; index < end; index += 1) {
+    // Most points have a value of the first line.
+    if (!Number.isNaN(lows[index]) || !series.isBreak(index)) continue;
+    const last = series.at[Math.max(first, index - 1)];
+    while (index < series.length && series.isBreak(index)) index += 1;
+    if (index === series.length) break;
     const [left, right] = [x(last), x(Math.min(series.at[index], to))];
-    if (isGap && right - left >= MIN_GAP_PX) {
-      context.rect(left, plot.top, right - left, plot.height);
-      isAny = true;
-    }
-    last = series.at[index];
-    isGap = false;
+    if (right - left < MIN_GAP_PX) continue;
+    context.rect(left, plot.top, right - left, plot.height);
+    isAny = true;
   }
   if (isAny) {
     context.clip();
