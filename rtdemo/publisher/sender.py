@@ -36,6 +36,8 @@ MAX_RETRY_AFTER_S = 60.0
 """Longest pause that a server may ask for."""
 MAX_ANSWER_BYTES = 64 * 1024
 """Bytes that are read of an answer; 100 positions have about 4 KiB."""
+MAX_REPORTED = 5
+"""Problems that are reported until a try succeeds: a proxy may name a new one with each answer."""
 NOT_ACCEPTED = "the message was not accepted"
 MAYBE_ACCEPTED = "the message may not have been accepted"
 _MESSAGE_STATUSES = frozenset((400, 409, 413, 422))
@@ -109,6 +111,7 @@ class Sender:
         self._gives_up = gives_up
         self._report = report
         self._problem = ""
+        self._reported: set[str] = set()
         # Of its own: this thread must not change the random numbers of the user's program.
         self._random = Random()
         self._connection: HTTPConnection | None = None
@@ -226,12 +229,15 @@ class Sender:
         return connection
 
     def _note(self, problem: str) -> None:
-        """Report a problem that is new, and its end."""
-        if problem and problem != self._problem:
-            self._report(f"{self.url} {problem}; messages wait and are sent again")
-        elif self._problem and not problem:
-            self._report(f"{self.url} takes messages again")
+        """Report a problem that is new since the last success, and the end of all."""
         self._problem = problem
+        if not problem:
+            if self._reported:
+                self._report(f"{self.url} takes messages again")
+            self._reported.clear()
+        elif problem not in self._reported and len(self._reported) < MAX_REPORTED:
+            self._reported.add(problem)
+            self._report(f"{self.url} {problem}; messages wait and are sent again")
 
 
 class _Target:

@@ -178,6 +178,37 @@ async def test_server_that_is_away_costs_the_oldest_only(caplog: pytest.LogCaptu
     assert "takes messages again" in caplog.text
 
 
+async def test_problems_that_take_turns_are_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that fails in two ways, or in a new way each time, fills no log."""
+    monkeypatch.setattr("rtdemo.publisher.sender.MAX_RETRY_S", 0)
+    tries = 0
+
+    def answer(messages: list[Any]) -> web.Response:
+        nonlocal tries
+        tries += 1
+        if tries in (60, 63):
+            return positions(messages)
+        if tries > 60:
+            return web.Response(status=502, text="late")
+        return web.Response(status=503, text=f"{tries % 2 if tries < 20 else tries}")
+
+    async with answering(answer) as url:
+        publisher = BackgroundPublisher(url, "")
+        for _ in range(2):
+            publisher.put(*encode("x", 1))
+            await flushed(publisher)
+    said = [line.removeprefix(url).partition(";")[0] for line in lines(caplog, url)]
+    first = ["1", "0", "20", "21", "22"]
+    assert said == [
+        *(f" answered 503: {number}" for number in first),
+        " takes messages again",
+        " answered 502: late",
+        " takes messages again",
+    ]
+
+
 async def test_server_that_does_not_exist_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     """The program goes on; flush returns after its time with what waits."""
     publisher = BackgroundPublisher("http://127.0.0.1:9", "", size=10)
