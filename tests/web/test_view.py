@@ -167,6 +167,19 @@ async def test_pages_link_to_each_other(server: Server) -> None:
         assert '<a href="./">' in (await http.get("/view")).text
 
 
+async def test_pages_share_their_head_and_login(start: Start) -> None:
+    """They differ in their titles only, and both ask for a token where one is needed."""
+    server = await start(secret=SECRET)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        pages = [(await http.get(path)).text for path in ("/", "/view")]
+    for page in pages:
+        assert page.startswith('<!doctype html>\n<html lang="en" data-version=')
+        assert page.endswith("</body>\n</html>")
+        assert page.count('data-login="yes"') == page.count('<form class="login"') == 1
+    one, other = ([line for line in page.splitlines() if "<meta" in line] for page in pages)
+    assert [len(one), *one[:3]] == [4, *other[:3]]
+
+
 async def test_start_prints_the_views_address(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     """It is one of the addresses that a user needs at once."""
     server = await start()
