@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 
@@ -37,6 +38,7 @@ class DeliveryReport:
         without_loss_notice: clients that received no loss notice.
         wrong: clients with another text at a position than was published there.
         unfinished: clients that did not reach the end of the log.
+        reasons: why attempts failed, with their number.
     """
 
     clients: int = 0
@@ -49,6 +51,7 @@ class DeliveryReport:
     without_loss_notice: int = 0
     wrong: int = 0
     unfinished: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
 
 
 class Publisher:
@@ -193,6 +196,7 @@ def summarize(
         report.received += len(record.texts)
         report.connections += record.connections
         report.failed_attempts += record.failed_attempts
+        report.reasons += record.reasons
         report.duplicates += record.duplicates
         report.missing += record.missing
         report.loss_notices += record.loss_notices

@@ -6,8 +6,9 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import aiohttp
@@ -32,7 +33,7 @@ class DeliveryRecord:
         missing: positions that were skipped, and changes of epoch, without a loss notice.
         loss_notices: messages in which the server reported a loss.
         connections: connections that received their welcome.
-        failed_attempts: attempts to connect that received none.
+        reasons: why attempts to connect received none, each with their number.
     """
 
     def __init__(self) -> None:
@@ -43,7 +44,12 @@ class DeliveryRecord:
         self.missing = 0
         self.loss_notices = 0
         self.connections = 0
-        self.failed_attempts = 0
+        self.reasons: Counter[str] = Counter()
+
+    @property
+    def failed_attempts(self) -> int:
+        """Attempts to connect that received no welcome."""
+        return self.reasons.total()
 
     def add(self, message: dict[str, Any]) -> None:
         """Record a message as it was decoded from JSON."""
@@ -110,14 +116,17 @@ class RecordingClient:
         pause = FIRST_RETRY_S
         while True:
             before = self.record.connections
-            with suppress(*NETWORK_ERRORS):
+            reason = "it ended before a message"
+            try:
                 await self._connect()
+            except NETWORK_ERRORS as error:
+                reason = f"{type(error).__name__}: {getattr(error, 'status', error)}"
             self._connection = None
             self.is_connected = False
             if self.record.connections > before:
                 pause = FIRST_RETRY_S
             else:
-                self.record.failed_attempts += 1
+                self.record.reasons[reason] += 1
                 pause = min(pause * 2, MAX_RETRY_S)
             await asyncio.sleep(random.uniform(pause / 2, pause))
 

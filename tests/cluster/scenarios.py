@@ -15,7 +15,6 @@ import signal
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -247,7 +246,7 @@ async def replace_workers(server: Process, group: ClientGroup) -> None:
 
 def _print(reports: Reports) -> None:
     for transport, found in reports.items():
-        print(transport, " ".join(f"{name}={value}" for name, value in asdict(found).items()))
+        print(transport, " ".join(f"{name}={value}" for name, value in vars(found).items()))
 
 
 async def _run(options: argparse.Namespace, folder: Path) -> None:

@@ -15,9 +15,9 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.deployment import deployment
@@ -51,13 +51,20 @@ class RollingUpdate:
 
     @property
     def faults(self) -> list[str]:
-        """What must not be, such as `nginx sse: 3 missing`."""
+        """What must not be, such as `nginx sse: 3 missing`, and why attempts failed."""
         return [
-            f"{clients}: {count} {name}"
+            f"{clients}: {fault}"
             for clients, report in self.reports.items()
-            for name in FAULTS
-            if (count := getattr(report, name))
+            for fault in _faults(report)
         ]
+
+
+def _faults(report: DeliveryReport) -> Iterator[str]:
+    for name in FAULTS:
+        if count := getattr(report, name):
+            yield f"{count} {name}"
+    for reason, count in report.reasons.items():
+        yield f"{reason} ({count} times)"
 
 
 async def roll(
@@ -90,7 +97,7 @@ async def roll(
         }
         for client in (client for group in groups.values() for client in group.clients):
             # Until here so many clients connected at once that some may have waited too long.
-            client.record.failed_attempts = 0
+            client.record.reasons.clear()
         for server in parts.servers:
             await asyncio.sleep(settle_s)
             began = time.monotonic()
@@ -121,7 +128,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         done = asyncio.run(roll(Path(folder), [options.proxy], options.clients, options.drain))
     for clients, report in done.reports.items():
-        print(clients, " ".join(f"{name}={value}" for name, value in asdict(report).items()))
+        print(clients, " ".join(f"{name}={value}" for name, value in vars(report).items()))
     print("replaced after", " and ".join(f"{seconds:.1f} s" for seconds in done.replaced_s))
     print("\n".join(done.faults) or "0 lost, 0 repeated, 0 refused")
     return 1 if done.faults else 0

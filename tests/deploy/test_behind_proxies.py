@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from rtdemo.lab.doctor import events
+from tests.cluster.many_clients import DeliveryReport
 from tests.cluster.proxies import IN_CI
 from tests.deploy import through_proxy
 from tests.deploy.rolling_update import RollingUpdate, roll
@@ -43,3 +45,13 @@ def test_rolling_update_loses_repeats_and_refuses_nothing(outcome: Outcome) -> N
     assert outcome[1].faults == []
     # Each client has lost its server once, or twice.
     assert all(report.connections >= 2 * report.clients for report in outcome[1].reports.values())
+
+
+def test_fault_of_a_rolling_update_has_its_reason() -> None:
+    """A refusal by the proxy, and a client that waits too long, need different remedies."""
+    refused = DeliveryReport(failed_attempts=2, reasons=Counter({"WSServerHandshakeError: 503": 2}))
+    update = RollingUpdate({"envoy websocket": refused, "envoy sse": DeliveryReport()}, [])
+    assert update.faults == [
+        "envoy websocket: 2 failed_attempts",
+        "envoy websocket: WSServerHandshakeError: 503 (2 times)",
+    ]

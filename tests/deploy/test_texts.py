@@ -15,8 +15,8 @@ OTHER_FLAGS = {
     "--tmpfs",
     # of heroku, kubectl, systemctl and Caddy
     *("--buildpack", "--config", "--from-literal", "--now", "--replicas"),
-    # of `rtdemo publish` and tests.deploy.rolling_update
-    *("--clients", "--proxy", "--to"),
+    # of `rtdemo publish` and `make deploy`
+    *("--clients", "--only", "--to"),
 }
 
 
