@@ -12,7 +12,7 @@ from rtdemo.hub.hub import PUBLISH_TIMEOUT_S
 from rtdemo.publisher.waiting import MAX_BATCH
 from rtdemo.web import publish_lines
 from rtdemo.web.access import check_publisher
-from rtdemo.web.admission import RETRY_SOON
+from rtdemo.web.admission import RETRY_SOON, shutting_down
 from rtdemo.web.app_keys import HUB
 from rtdemo.web.limits import check_publications
 from rtdemo.web.publication import DECODE_ERRORS, FORM, Publication, draft
@@ -44,12 +44,15 @@ async def publish(request: web.Request) -> web.Response:
 
     Raises:
         Refused: 400, 401, 403, 409, 413, 422; 429 with Retry-After over the rate limit; 503 with
-            Retry-After while the engine is unavailable.
+            Retry-After while the engine is unavailable, and while the server stops and its log with it.
     """
     check_publisher(request)
     if publish_lines.is_stream(request):
         return await publish_lines.answer(request)
     hub = request.app[HUB]
+    # A log in memory ends with the server: the clients that have left would never get the message.
+    if hub.refusing and not hub.engine.may_lag:
+        raise shutting_down()
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > MAX_KEY_LENGTH or not key.isprintable():
         raise Refused(400, f"Idempotency-Key: give at most {MAX_KEY_LENGTH} printable characters")

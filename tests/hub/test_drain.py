@@ -15,6 +15,7 @@ from rtdemo.testing import VirtualClock
 from tests.clients import eventually
 from tests.conftest import Connect, Start
 from tests.raw_client import RawClient, frames, request
+from tests.redis_server import RedisServer
 
 
 async def drained(start: Start, connect: Connect, transport: str, count: int) -> Server:
@@ -89,6 +90,27 @@ async def test_draining_server_answers_503_on_new_connections(
     await peers[2].say("still there?")
     while "still there?" not in (await peers[2].receive())["message"]:
         pass
+    clock.advance(10.0)
+    await stopping
+
+
+@pytest.mark.parametrize("has_redis", [False, True])
+async def test_draining_server_takes_no_message_that_would_end_with_it(
+    start: Start, connect: Connect, clock: VirtualClock, redis_server: RedisServer, has_redis: bool
+) -> None:
+    """A log in memory ends with the server: publishers keep their messages for the next one."""
+    engine = {"engine": redis_server.url} if has_redis else {}
+    server = await start(drain_seconds=10.0, **engine)
+    for _ in range(3):
+        await connect(server, "websocket")
+    stopping = asyncio.ensure_future(server.stop())
+    await eventually(lambda: server.hub.draining)
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        answer = await http.post("/api/publish", json={"message": "late"})
+    if has_redis:
+        assert answer.status_code == 200
+    else:
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     clock.advance(10.0)
     await stopping
 
