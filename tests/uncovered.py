@@ -24,7 +24,7 @@ UNCOVERED = (
 has the mark `uncovered`."""
 PROGRAMS = (
     *("cli", "cluster/test_login_of_workers.py", "cluster/test_stopping.py", "lab/bench/test_bench.py"),
-    *("lab/conform", "lab/doctor", "lab/storm", "lab/token_stream", "server", "web/test_publish.py"),
+    *("lab/conform", "lab/doctor", "lab/storm", "lab/token_stream", "server"),
 )
 """Folders and files of tests/ whose programs run what no test runs in its own process."""
 TESTS = Path(__file__).parent
