@@ -22,7 +22,10 @@ UNCOVERED = (
 )
 """Folders and files of tests/ that run only what tests in the folder of that code cover. A single test
 has the mark `uncovered`."""
-PROGRAMS = ("cli", "cluster", "lab", "server")
+PROGRAMS = (
+    *("cli", "cluster/test_login_of_workers.py", "cluster/test_stopping.py", "lab/bench/test_bench.py"),
+    *("lab/conform", "lab/doctor", "lab/storm", "lab/token_stream", "server"),
+)
 """Folders and files of tests/ whose programs run what no test runs in its own process."""
 TESTS = Path(__file__).parent
 IN_PROGRAMS = "COVERAGE_PROCESS_CONFIG"

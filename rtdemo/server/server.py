@@ -269,7 +269,8 @@ class Server:
             async with asyncio.timeout(None) as self._drain_timeout:
                 await self.hub.drain(seconds, DRAIN_TIMEOUT_S, refuse=not self._is_retired)
         self._drain_timeout = None
-        self._login.stop()
+        if not self._is_retired:  # else nothing is refused
+            self._login.stop()
         await self._stop_listening()
         orphaned = self._handover is not None and self._handover.is_orphaned
         self._other_workers.close(orphaned)

@@ -17,6 +17,7 @@ from rtdemo.client.message import parse
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from tests.cluster.process import Process, rtdemo
+from tests.command import run_in_process
 from tests.conftest import Start
 
 Tail = Callable[..., Awaitable[asyncio.subprocess.Process]]
@@ -153,12 +154,11 @@ async def test_a_closed_pipe_ends_tail_silently(server: Server, tail: Tail) -> N
         (["ws://127.0.0.1:1", "--transport", "sse"], 2, "without sse"),
     ],
 )
-async def test_an_error_is_one_line(tail: Tail, arguments: list[str], code: int, words: str) -> None:
+def test_an_error_is_one_line(arguments: list[str], code: int, words: str) -> None:
     """An error is one line on standard error, with its exit code."""
-    process = await tail(*arguments)
-    out, err = await asyncio.wait_for(process.communicate(), 20)
-    assert (process.returncode, out, err.count(b"\n")) == (code, b"", 1)
-    assert words in err.decode()
+    done = run_in_process("tail", *arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
+    assert words in done.err
 
 
 async def test_an_address_without_a_stream_is_refused(server: Server, tail: Tail) -> None:

@@ -6,35 +6,47 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import httpx_sse
 import pytest
+import pytest_asyncio
 import websockets
 
 from tests.cluster import proxies
 from tests.cluster.process import Process, rtdemo
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def servers(tmp_path: Path) -> AsyncIterator[list[Process]]:
-    made = [rtdemo(tmp_path, name, "--without", "broadcast") for name in ("one", "two")]
-    for server in made:
+
+class Deployed(NamedTuple):
+    """Two servers behind a proxy."""
+
+    proxy: Process
+    servers: list[Process]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=proxies.IN_CI)
+async def deployed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Deployed]:
+    """Once for each proxy: the tests that kill servers are the last ones."""
+    folder = tmp_path_factory.mktemp("deployed")
+    servers = [rtdemo(folder, name, "--without", "broadcast") for name in ("one", "two")]
+    for server in servers:
         await server.start()
-    yield made
-    for server in made:
+    proxy = proxies.PROXIES[request.param](folder, [server.port for server in servers])
+    await proxy.start()
+    yield Deployed(proxy, servers)
+    await proxy.stop()
+    for server in servers:
         await server.kill()
 
 
-@pytest.fixture(params=proxies.IN_CI)
-async def proxy(
-    request: pytest.FixtureRequest, servers: list[Process], tmp_path: Path
-) -> AsyncIterator[Process]:
-    started = proxies.PROXIES[request.param](tmp_path, [server.port for server in servers])
-    await started.start()
-    yield started
-    await started.stop()
+@pytest.fixture
+def proxy(deployed: Deployed) -> Process:
+    return deployed.proxy
 
 
 async def test_messages_come_as_they_are_sent(proxy: Process) -> None:
@@ -71,14 +83,20 @@ async def test_page_is_served_through_the_proxy(proxy: Process) -> None:
     assert publish.status_code == 403
 
 
-async def test_event_stream_gets_no_status_while_all_servers_are_away(
-    proxy: Process, servers: list[Process]
-) -> None:
+async def test_clients_of_a_dead_server_reach_the_other(deployed: Deployed) -> None:
+    """After one server was killed, every new client is served."""
+    await deployed.servers[0].kill()
+    for _ in range(6):
+        async with websockets.connect(f"{deployed.proxy.url.replace('http', 'ws')}/ws") as socket:
+            assert "established" in await socket.recv()
+
+
+async def test_event_stream_gets_no_status_while_all_servers_are_away(deployed: Deployed) -> None:
     """After one, a browser's EventSource would never try again. Other requests get their 502 or 503."""
-    for server in servers:
+    for server in deployed.servers:
         await server.kill()
     # Caddy looks for a server for 10 s.
-    async with httpx.AsyncClient(base_url=proxy.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=deployed.proxy.url, timeout=30) as http:
         await asyncio.gather(is_answered_with_an_error(http), is_cut_without_an_answer(http))
 
 
@@ -94,11 +112,3 @@ async def is_cut_without_an_answer(http: httpx.AsyncClient) -> None:
             answer = await http.get("/api/sse", headers={"Accept": "text/event-stream"})
             assert answer.status_code == 503
             await asyncio.sleep(0.1)
-
-
-async def test_clients_of_a_dead_server_reach_the_other(proxy: Process, servers: list[Process]) -> None:
-    """After one server was killed, every new client is served."""
-    await servers[0].kill()
-    for _ in range(6):
-        async with websockets.connect(f"{proxy.url.replace('http', 'ws')}/ws") as socket:
-            assert "established" in await socket.recv()

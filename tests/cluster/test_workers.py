@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import aiohttp
 import httpx
 import httpx_sse
 import pytest
+import pytest_asyncio
 
 from tests.cluster.process import Process, rtdemo
 from tests.cluster.scenarios import children, stats
@@ -65,51 +66,68 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-@pytest.fixture
-async def server(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Process]:
+@asynccontextmanager
+async def two_workers(folder: Path) -> AsyncIterator[Process]:
     """Two workers, each with a log of its own."""
-    (tmp_path / "failing.py").write_text(FAILING)
-    (tmp_path / "slow.py").write_text(SLOW)
+    (folder / "failing.py").write_text(FAILING)
+    (folder / "slow.py").write_text(SLOW)
     server = rtdemo(
-        tmp_path,
+        folder,
         "server",
-        *(str(tmp_path / "failing.py"), str(tmp_path / "slow.py")),
+        *(str(folder / "failing.py"), str(folder / "slow.py")),
         *("--workers", "2", "--isolated-workers", "--drain-seconds", "1"),
     )
-    server.environ["TMPDIR"] = str(tmp_path)
+    server.environ["TMPDIR"] = str(folder)
     await server.start()
-    while (await stats(server, http))["workers"] < 2:
-        await asyncio.sleep(0.02)
+    async with aiohttp.ClientSession() as http:
+        while (await stats(server, http))["workers"] < 2:
+            await asyncio.sleep(0.02)
     yield server
     server.signal(signal.SIGCONT)
     await server.kill()
 
 
-async def test_every_worker_reports_the_sum_of_all(server: Process, http: aiohttp.ClientSession) -> None:
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Process]:
+    """A server for a test that ends or pauses workers."""
+    async with two_workers(tmp_path) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Process]:
+    """A server for all tests that leave its workers as they are."""
+    async with two_workers(tmp_path_factory.mktemp("lasting")) as server:
+        yield server
+
+
+async def test_every_worker_reports_the_sum_of_all(
+    lasting: Process, http: aiohttp.ClientSession
+) -> None:
     """Statistics count the connections of both workers, in JSON and for Prometheus."""
     async with AsyncExitStack() as stack:
         for _ in range(20):
-            await stack.enter_async_context(http.get(f"{server.url}/api/sse"))
+            await stack.enter_async_context(http.get(f"{lasting.url}/api/sse"))
         # The workers' sum may be 250 ms old.
-        while (await stats(server, http))["connections"]["sse"] == 0:
+        while (await stats(lasting, http))["connections"]["sse"] != 20:
             await asyncio.sleep(0.02)
         for _ in range(8):
             # Each on a new connection, so that both workers get requests.
             async with aiohttp.ClientSession() as asking:
-                found = await stats(server, asking)
+                found = await stats(lasting, asking)
                 assert found["connections"] == {"websocket": 0, "sse": 20}
                 assert found["servers"]["connections"] == {"websocket": 0, "sse": 20}
                 assert found["servers"]["count"] == 2
-                async with asking.get(f"{server.url}/metrics") as answer:
+                async with asking.get(f"{lasting.url}/metrics") as answer:
                     text = await answer.text()
                 assert 'rtdemo_connections{transport="sse"} 20.0' in text
                 assert "rtdemo_workers 2.0" in text
 
 
-async def test_posts_reach_the_worker_with_the_stream(server: Process) -> None:
+async def test_posts_reach_the_worker_with_the_stream(lasting: Process) -> None:
     """A text of an SSE client is answered, whichever worker its POST reaches first."""
     async with (
-        httpx.AsyncClient(base_url=server.url) as http,
+        httpx.AsyncClient(base_url=lasting.url) as http,
         httpx_sse.aconnect_sse(http, "GET", "/api/sse") as stream,
     ):
         events = stream.aiter_sse()
@@ -117,7 +135,7 @@ async def test_posts_reach_the_worker_with_the_stream(server: Process) -> None:
         sent = [f"text {number}" for number in range(8)]
         for text in sent:
             # Each on a new connection, so that both workers get requests.
-            async with httpx.AsyncClient(base_url=server.url) as posting:
+            async with httpx.AsyncClient(base_url=lasting.url) as posting:
                 answer = await posting.post(f"/api/messages?client={client}", content=text)
             assert answer.status_code == 202
         received: list[str] = []
@@ -130,36 +148,36 @@ async def test_posts_reach_the_worker_with_the_stream(server: Process) -> None:
         assert unknown.status_code == 404
 
 
-async def test_every_worker_reports_where_a_connection_is(server: Process) -> None:
+async def test_every_worker_reports_where_a_connection_is(lasting: Process) -> None:
     """The answer names the one process with the connection."""
     async with (
-        httpx.AsyncClient(base_url=server.url) as http,
+        httpx.AsyncClient(base_url=lasting.url) as http,
         httpx_sse.aconnect_sse(http, "GET", "/api/sse") as stream,
     ):
         events = stream.aiter_sse()
         client = (await anext(events)).json()["client"]
         processes = set()
         for _ in range(8):
-            async with httpx.AsyncClient(base_url=server.url) as asking:
+            async with httpx.AsyncClient(base_url=lasting.url) as asking:
                 answer = await asking.get(f"/api/probe/connection?client={client}")
                 processes.add(answer.json()["process"])
-        assert processes < set(children(server))
+        assert processes < set(children(lasting))
         (process,) = processes
         # So a POST goes to that worker, and asks no other one.
         assert client.endswith(f"-{process}")
 
 
-async def test_slow_plugin_answers_whichever_worker_a_post_reaches(server: Process) -> None:
+async def test_slow_plugin_answers_whichever_worker_a_post_reaches(lasting: Process) -> None:
     """The POST is answered after the plugin has finished, as on the worker with the stream."""
     async with (
-        httpx.AsyncClient(base_url=server.url) as http,
+        httpx.AsyncClient(base_url=lasting.url) as http,
         httpx_sse.aconnect_sse(http, "GET", "/api/sse?producers=slow") as stream,
     ):
         events = stream.aiter_sse()
         client = (await anext(events)).json()["client"]
 
         async def post() -> int:
-            async with httpx.AsyncClient(base_url=server.url, timeout=20) as posting:
+            async with httpx.AsyncClient(base_url=lasting.url, timeout=20) as posting:
                 return (await posting.post(f"/api/messages?client={client}", content="slow")).status_code
 
         assert await asyncio.gather(*(post() for _ in range(4))) == [202] * 4
@@ -171,28 +189,28 @@ async def test_slow_plugin_answers_whichever_worker_a_post_reaches(server: Proce
         assert received == ["done"] * 4
 
 
-async def test_enable_reaches_every_worker(server: Process, http: aiohttp.ClientSession) -> None:
+async def test_enable_reaches_every_worker(lasting: Process, http: aiohttp.ClientSession) -> None:
     """A request to enable a producer reaches all workers; the producer list shows their failures."""
     async with AsyncExitStack() as stack:
         for _ in range(12):
-            await stack.enter_async_context(http.get(f"{server.url}/api/sse"))
+            await stack.enter_async_context(http.get(f"{lasting.url}/api/sse"))
 
         async def failing() -> dict[str, Any]:
-            async with http.get(f"{server.url}/api/producers") as answer:
+            async with http.get(f"{lasting.url}/api/producers") as answer:
                 found = await answer.json()
             return next(entry for entry in found if entry["name"] == "failing")
 
         while (await failing())["failures"] < 2:
             await asyncio.sleep(0.02)
         assert (await failing())["lastError"] == "ValueError: no"
-        async with http.post(f"{server.url}/api/producers/failing/enable") as answer:
+        async with http.post(f"{lasting.url}/api/producers/failing/enable") as answer:
             assert answer.status == 200
 
 
 async def test_only_other_workers_may_request_statistics_of_one(
-    server: Process, http: aiohttp.ClientSession
+    lasting: Process, http: aiohttp.ClientSession
 ) -> None:
-    async with http.get(f"{server.url}/api/worker") as answer:
+    async with http.get(f"{lasting.url}/api/worker") as answer:
         assert answer.status == 404
 
 

@@ -125,6 +125,7 @@ async def test_plugin_that_comes_and_goes(
     assert served.hub.schedule.ticks == 1
 
 
+@pytest.mark.uncovered
 async def test_ten_reloads_with_500_connections_leak_nothing(
     served: Server, reloader: Reloader, clock: VirtualClock, connect: Connect, dice: Path
 ) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 import websockets
 from aiohttp import web
 
@@ -16,6 +18,13 @@ from rtdemo.lab.bench.opening import OPEN_TIMEOUT_S
 from tests.command import run_in_process
 from tests.lab.bench.bench_command import bench, finish, http_server, plugin_server, refuse_http, start
 from tests.raw_server import raw_server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The URL of one server for all tests that change nothing in it."""
+    async with plugin_server(tmp_path_factory.mktemp("server")) as url:
+        yield url
 
 
 async def test_a_server_that_sends_nothing(tmp_path: Path) -> None:
@@ -76,23 +85,21 @@ async def delivered(url: str, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_the_table_is_printed_if_the_file_cannot_be_written(tmp_path: Path) -> None:
+async def test_the_table_is_printed_if_the_file_cannot_be_written(url: str) -> None:
     """If the file cannot be written, the measured figures are still printed."""
-    async with plugin_server(tmp_path) as url:
-        done = await bench(
-            url,
-            *("-n", 1, "--seconds", 1, "--rounds", 1, "--speed", 20, "--transport", "sse"),
-            *("--json", "/dev/full"),
-        )
+    done = await bench(
+        url,
+        *("-n", 1, "--seconds", 1, "--rounds", 1, "--speed", 20, "--transport", "sse"),
+        *("--json", "/dev/full"),
+    )
     assert done.code == 2
     assert done.problems == "rtdemo: /dev/full cannot be written: No space left on device\n"
     assert "rate kept" in done.out
 
 
-async def test_an_unknown_producer_lists_those_that_exist(tmp_path: Path) -> None:
+async def test_an_unknown_producer_lists_those_that_exist(url: str) -> None:
     """The error has the name that does not exist, and those that do."""
-    async with plugin_server(tmp_path) as url:
-        done = await bench(url, "--producers", "nope", "-n", 1)
+    done = await bench(url, "--producers", "nope", "-n", 1)
     assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
     assert "has no producer 'nope'; it has " in done.problems
     assert {"broadcast", "message", "status"} <= {*done.problems.replace(",", "").split()}
@@ -155,10 +162,9 @@ async def test_server_that_refuses_for_good_is_asked_once(
 
 
 @pytest.mark.parametrize("scheme", ["https", "wss"])
-async def test_tls_that_fails_is_one_line(tmp_path: Path, scheme: str) -> None:
+async def test_tls_that_fails_is_one_line(url: str, scheme: str) -> None:
     """A server without TLS causes one line, with the address to use."""
-    async with plugin_server(tmp_path) as url:
-        done = await bench(url.replace("http", scheme), "-n", 1)
+    done = await bench(url.replace("http", scheme), "-n", 1)
     assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
     assert "fails at TLS" in done.problems
     assert "if it does not use TLS, give http://127.0.0.1:" in done.problems

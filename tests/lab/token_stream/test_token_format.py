@@ -84,6 +84,7 @@ def test_format_is_recognised(content_type: str, first: bytes, name: str) -> Non
     assert new_reader(content_type, first).name == name
 
 
+@pytest.mark.uncovered
 @given(st.binary(max_size=60) | st.recursive(st.text(), lambda x: st.lists(x)).map(json.dumps))
 def test_any_data_is_read(data: bytes | str) -> None:
     read(Event(data.encode() if isinstance(data, str) else data))
