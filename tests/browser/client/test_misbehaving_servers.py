@@ -238,6 +238,39 @@ async def test_no_websocket_is_opened_while_nothing_answers(page: Page, unused_t
     await page.evaluate("window.stream.close(); window.restore()")
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"), [("not now", ": not now."), ("Go away!", ": Go away!"), ("<html>nginx", ".")]
+)
+async def test_refusal_is_a_sentence(
+    page: Page, server: MisbehavingServer, words: str, shown: str
+) -> None:
+    """The next sentence follows it. A proxy's web page is not shown as text."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.refuse("503 Service Unavailable", words, "Retry-After: 5\r\n")
+
+    server.begin(serve)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/", "transport": "sse"})
+    await until(page, "window.stream.state === 'reconnecting'")
+    sentence = await page.evaluate("window.stream.sentence")
+    assert sentence.startswith(f"The server answered 503{shown} Trying again in ")
+    await page.evaluate("window.stream.close()")
+
+
+@pytest.mark.parametrize("transport", ["websocket", "sse"])
+async def test_proxy_of_another_origin_without_its_server(page: Page, transport: str) -> None:
+    """The browser hides what the proxy answers, as for an origin that is not allowed."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.refuse("502 Bad Gateway", "<html>nginx</html>")
+
+    async with misbehaving(serve) as proxy:
+        await page.evaluate(CONNECT, {"url": f"{proxy.url}/", "transport": transport})
+        await until(page, "window.stream.state === 'failed'")
+    assert await page.evaluate("window.stream.sentence") == "Nothing answers. Is the server running?"
+    assert await page.evaluate("window.stream.error") == "unreachable"
+
+
 LOSING = """async () => {
     const { connect } = await import("/static/client.js");
     const { WebSocket } = window;
