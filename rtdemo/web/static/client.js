@@ -166,6 +166,8 @@ class Stream {
    * @param {string[]} [producers] all by default
    */
   select(producers) {
+    // Their numbers advance while they are not selected.
+    this.#ledger.forgetShared();
     this.#change({ producers });
   }
 
@@ -318,14 +320,16 @@ class Stream {
 
   #lost() {
     this.#known = [this.position];
-    this.#setOpen();
     const { latest, rewind } = this.#options;
-    if (this.#rewinding !== undefined || !(latest || rewind)) return;
-    if (performance.now() - this.#rewoundAt > HEALTHY_MS) this.#rewinds.reset();
-    this.#rewinding = setTimeout(() => {
-      this.#known.push(this.position);
-      this.#rewind();
-    }, this.#rewinds.next());
+    if (this.#rewinding === undefined && (latest || rewind)) {
+      if (performance.now() - this.#rewoundAt > HEALTHY_MS) this.#rewinds.reset();
+      this.#rewinding = setTimeout(() => {
+        this.#known.push(this.position);
+        this.#rewind();
+      }, this.#rewinds.next());
+    }
+    // Last: the page may close it now, or ask for the past itself.
+    this.#setOpen();
   }
 
   /**

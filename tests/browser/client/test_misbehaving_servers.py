@@ -278,6 +278,7 @@ LOSING = """async () => {
     Math.random = () => 1;
     const sockets = [];
     window.rewinds = window.opened = 0;
+    window.reply = () => undefined;
     window.WebSocket = class {
         constructor() {
             sockets.push(this);
@@ -292,7 +293,8 @@ LOSING = """async () => {
     window.say = (message) => sockets.at(-1).onmessage({ data: JSON.stringify(message) });
     window.lose = () => say(loss);
     const onRewind = () => (window.rewinds += 1);
-    window.stream = connect({ latest: true, onMessage: () => undefined, onRewind });
+    const onState = () => window.reply();
+    window.stream = connect({ latest: true, onMessage: () => undefined, onRewind, onState });
     window.restore = () => {
         Object.assign(window, { WebSocket });
         Math.random = random;
@@ -322,6 +324,22 @@ async def test_losses_one_after_another(page: Page) -> None:
     await page.evaluate("say({})")
     await page.clock.run_for(60_001)
     await waits(1)
+    await page.evaluate("window.stream.close(); window.restore()")
+
+
+@pytest.mark.parametrize(
+    ("reply", "rewinds", "position"),
+    [("window.stream.close()", 0, "a1-1"), ("window.stream.rewind('1h')", 1, None)],
+)
+async def test_page_that_acts_on_a_loss(
+    page: Page, reply: str, rewinds: int, position: str | None
+) -> None:
+    """The past is asked for once, and not by a stream that the page has closed."""
+    await page.evaluate(LOSING)
+    await until(page, "window.opened === 1")
+    await page.evaluate(f"window.reply = () => {{ window.reply = () => undefined; {reply}; }}; lose()")
+    await page.clock.run_for(3_000)
+    assert await page.evaluate("[rewinds, window.stream.position]") == [rewinds, position]
     await page.evaluate("window.stream.close(); window.restore()")
 
 
