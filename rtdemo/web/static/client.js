@@ -271,7 +271,7 @@ class Stream {
     if (waits && !(await answers(new URL("healthz", base)))) return silent();
     return this.#credentials.admit(url).catch((error) => {
       const { message = error, isFinal } = Object(error);
-      return failure(isFinal ? "login" : "unreachable", `The login failed: ${message}`, isFinal);
+      return failure(isFinal ? "login" : "unreachable", `No login: ${message}`, isFinal);
     });
   }
 

@@ -257,6 +257,21 @@ async def test_refusal_is_a_sentence(
     await page.evaluate("window.stream.close()")
 
 
+async def test_login_function_that_rejects_has_its_reason(page: Page, server: MisbehavingServer) -> None:
+    """It may not have been refused: the server that gives tickets may be away."""
+    await page.evaluate(
+        """async (url) => {
+            const { connect } = await import("/static/client.js");
+            const ticket = () => Promise.reject(new Error("nothing answers at /ticket"));
+            window.stream = connect({ url, ticket, onMessage: () => undefined });
+        }""",
+        f"{server.url}/",
+    )
+    await until(page, "window.stream.state === 'failed'")
+    assert await page.evaluate("window.stream.sentence") == "No login: nothing answers at /ticket."
+    assert await page.evaluate("window.stream.error") == "unreachable"
+
+
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
 async def test_proxy_of_another_origin_without_its_server(page: Page, transport: str) -> None:
     """The browser hides what the proxy answers, as for an origin that is not allowed."""

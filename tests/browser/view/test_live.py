@@ -183,7 +183,7 @@ async def test_refusal_is_tried_again_unless_a_login_is_missing(
         await page.clock.run_for(1_000)
     assert await page.evaluate("[live.state, tries]") == ["refused", tries]
     again = " Trying again every 5 s." if tries > 1 else ""
-    sentence = f"Not live: The login failed: no such user.{again}"
+    sentence = f"Not live: No login: no such user.{again}"
     assert await page.evaluate("live.sentence") == sentence
 
 
