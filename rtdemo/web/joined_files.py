@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from string import ascii_letters
 
 from rtdemo.errors import JoinError
 
@@ -139,9 +140,9 @@ def _short_private_names(code: str) -> str:
 
 
 def _letters(number: int) -> str:
-    """Return a number in base 26: a to z, ba, bb."""
-    rest, last = divmod(number, 26)
-    return (_letters(rest) if rest else "") + chr(ord("a") + last)
+    """Return a number in base 52: a to z, A to Z, ba, bb."""
+    rest, last = divmod(number, len(ascii_letters))
+    return (_letters(rest) if rest else "") + ascii_letters[last]
 
 
 def _in_order(sources: Mapping[str, str], entry: str, name: str = "") -> dict[str, str]:

@@ -358,6 +358,29 @@ async def test_page_that_acts_on_a_loss(
     await page.evaluate("window.stream.close(); window.restore()")
 
 
+@pytest.mark.parametrize(("mute", "used"), [(1, "websocket"), (9, "sse")])
+async def test_upgrade_without_an_answer_after_one_that_had_it(
+    page: Page, server: MisbehavingServer, mute: int, used: str
+) -> None:
+    """Most often the network was away: WebSocket is kept unless the server answers another request."""
+
+    async def serve(peer: Peer) -> None:
+        if peer.transport == "websocket" and 0 < peer.number <= mute:
+            await peer.stay()
+        await peer.accept()
+        await peer.say("here", 1)
+        if peer.number == 0 and peer.transport == "websocket":
+            peer.cut()
+        await peer.stay()
+
+    server.begin(serve)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/"})
+    await until(page, "window.messages.length === 2")
+    assert await page.evaluate("window.stream.transport") == used
+    assert len(server.after["sse"]) == (used == "sse")
+    await page.evaluate("window.stream.close()")
+
+
 async def connections(server: MisbehavingServer, number: int) -> list[str]:
     """Wait for connections while the page's time stands still; return where each resumed."""
     async with asyncio.timeout(20):

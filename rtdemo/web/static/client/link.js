@@ -143,7 +143,7 @@ export async function noAnswer(address) {
   const file = new URL("../static/client.js", address);
   if (file.origin === origin || !(await answers(file, "cors"))) return silent();
   const fix = origin === "null" ? "serve the page, as a file has none" : `start rtdemo with --allow-origin ${origin}`;
-  return failure("refused", `This page's origin is not allowed: ${fix}.`);
+  return failure("refused", `This page's origin is not allowed: ${fix}`);
 }
 
 /**
