@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from string import ascii_letters
 
 from rtdemo.errors import JoinError
 
@@ -20,7 +21,8 @@ _DECLARATION = re.compile(
     r"^(?:export )?(?:async )?(?:function\*? ?|class |const |let )([\w$]+)", re.MULTILINE
 )
 """A name in the scope of a module."""
-_CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+")
+_CAPITALISED = re.compile(r"[A-Z][A-Za-z0-9_]+")
+"""A name of a constant or a class."""
 _TEXT_OR_CODE = re.compile(
     r"""
     ( "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*'
@@ -34,8 +36,8 @@ _TEXT_OR_CODE = re.compile(
 beginning; or the code between."""
 _SPACED = re.compile(r" ?(=>|===|!==|[|&?]{2}=?|[+<>-]=|\*\*|[=,?:{}()<>*]|(?<= )[+-](?= [^+-])) ?")
 """An operator that needs no spaces around it: `a - -b` does."""
-_CONTINUED = re.compile(r"(?<=[;{,])\n")
-"""The end of a line that the next one may join."""
+_CONTINUED = re.compile(r"(?<=[;{},])\n")
+"""The end of a line that the next one may join. Statements end with a semicolon or a block."""
 _WORD = re.compile(r"[\w$]+")
 _PRIVATE_NAME = re.compile(r"#([A-Za-z]\w*)")
 _NAME = re.compile(r"([\w$]+)(?: as ([\w$]+))?")
@@ -75,8 +77,8 @@ def join_modules(sources: Mapping[str, str], entry: str, name: str = "") -> str:
 def join_library(sources: Mapping[str, str], entry: str) -> str:
     """Return one short module that exports what `entry` exports, for pages of others.
 
-    Comments and needless spaces are left out; private names, and those of constants, are short. All
-    modules share one scope.
+    Comments and needless spaces are left out; private names, and those of constants and classes, are
+    short. All modules share one scope.
 
     Arguments:
         sources: the text of each module by its path.
@@ -98,8 +100,8 @@ def join_library(sources: Mapping[str, str], entry: str) -> str:
         code = _short_private_names(_CAST.sub("", _EXPORT.sub("", _IMPORT.sub("", source))))
         lines += filter(None, (line.strip() for line in code.splitlines()))
     exported = _EXPORT.findall(sources[entry])
-    constants = [name for name in declared if _CONSTANT.fullmatch(name) and name not in exported]
-    names = {name: f"${_letters(number)}" for number, name in enumerate(constants)}
+    capitalised = [name for name in declared if _CAPITALISED.fullmatch(name) and name not in exported]
+    names = {name: f"${_letters(number)}" for number, name in enumerate(capitalised)}
     lines.append(f"export {{ {', '.join(exported)} }};\n")
     return _shortened("\n".join(lines), names)
 
@@ -138,9 +140,9 @@ def _short_private_names(code: str) -> str:
 
 
 def _letters(number: int) -> str:
-    """Return a number in base 26: a to z, ba, bb."""
-    rest, last = divmod(number, 26)
-    return (_letters(rest) if rest else "") + chr(ord("a") + last)
+    """Return a number in base 52: a to z, A to Z, ba, bb."""
+    rest, last = divmod(number, len(ascii_letters))
+    return (_letters(rest) if rest else "") + ascii_letters[last]
 
 
 def _in_order(sources: Mapping[str, str], entry: str, name: str = "") -> dict[str, str]:

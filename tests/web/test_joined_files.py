@@ -186,7 +186,7 @@ def test_stylesheet_that_an_imported_one_imports_is_refused() -> None:
 
 
 def test_library_is_one_short_module() -> None:
-    """It exports what its entry does; comments and long private names are left out."""
+    """It exports what its entry does, without comments and long names of its own."""
     entry = """// @ts-check
 /** About it. */
 import { double } from "./double.js";
@@ -207,10 +207,8 @@ class Square {
 """
     given = {"entry.js": entry, "double.js": "export const double = (x) => 2 * x;\n"}
     assert join_library(given, "entry.js").splitlines() == [
-        "const double=(x)=>2*x;function area(x){return new Square((x)).area;}",
-        "class Square{#a;#b=1;constructor(side){this.#a=double(side)*this.#b;}",
-        "}",
-        "export{area};",
+        "const double=(x)=>2*x;function area(x){return new $a((x)).area;}"
+        "class $a{#a;#b=1;constructor(side){this.#a=double(side)*this.#b;}}export{area};",
     ]
 
 
@@ -228,7 +226,7 @@ export const words = (text) => [text.split(/ ?[/,"] ?/), 1 / 2 / 3];
     assert join_library({"entry.js": entry}, "entry.js").splitlines() == [
         "const $a=3;const LIMIT=4;function "
         'text(a,b){const odd=a - -b + +a;if(a!==b||$a>LIMIT)return "MAX_ITEMS = 3; a, b";'
-        "return `${$a + odd} = { a, b }` + 'a = b';}",
+        "return `${$a + odd} = { a, b }` + 'a = b';}"
         'const words=(text)=>[text.split(/ ?[/,"] ?/),1 / 2 / 3];export{LIMIT,text,words};',
     ]
 

@@ -134,7 +134,7 @@ class Stream {
     this.#choice = new TransportChoice(first, last);
     this.position = options.after || null;
     this.#ticks = setInterval(() => this.#tick(), TICK_MS);
-    const restored = () => this.#drop("The browser had closed the connection.");
+    const restored = () => this.#drop("The browser closed the connection.");
     this.#unwatch = watchPage(() => this.#hurry(), restored);
     // The caller has the stream before its first event.
     this.#timer = setTimeout(() => this.#try());
@@ -166,6 +166,8 @@ class Stream {
    * @param {string[]} [producers] all by default
    */
   select(producers) {
+    // Their numbers advance while they are not selected.
+    this.#ledger.forgetShared();
     this.#change({ producers });
   }
 
@@ -232,8 +234,7 @@ class Stream {
     const isCurrent = () => number === this.#number;
     this.#triedAt = performance.now();
     this.#liveness.opened(this.#triedAt);
-    const late = failure("no stream", `No answer in ${ATTEMPT_MS / 1000} s.`);
-    this.#timer = setTimeout(() => this.#ended(late), ATTEMPT_MS);
+    this.#timer = setTimeout(() => this.#late(), ATTEMPT_MS);
     const { position, transport } = this;
     const { base, streams } = this.#server;
     const { producers, latest, rewind } = this.#options;
@@ -254,8 +255,14 @@ class Stream {
         ended: (why) => isCurrent() && this.#ended(why),
       });
     } catch (error) {
-      this.#ended(failure("no stream", `The browser does not open it: ${error}.`));
+      this.#ended(failure("no stream", `The browser does not open it: ${error}`));
     }
+  }
+
+  #late() {
+    // Where one has opened before, the network may be away. Then the next WebSocket waits until the server answers.
+    const kind = this.#connection && (this.#isAway || !this.#hasOpened) ? "no stream" : "unreachable";
+    this.#ended(failure(kind, `No answer in ${ATTEMPT_MS / 1000} s.`));
   }
 
   /**
@@ -265,11 +272,11 @@ class Stream {
   async #admit(url) {
     const { base } = this.#server;
     // Browsers make a WebSocket wait, longer after each that did not open.
-    const waits = this.#isAway && base !== null && url.protocol.startsWith("ws");
+    const waits = this.#isAway && base !== null && this.transport === "websocket";
     if (waits && !(await answers(new URL("healthz", base)))) return silent();
     return this.#credentials.admit(url).catch((error) => {
       const { message = error, isFinal } = Object(error);
-      return failure(isFinal ? "login" : "unreachable", `The login failed: ${message}`, isFinal);
+      return failure(isFinal ? "login" : "unreachable", `No login: ${message}`, isFinal);
     });
   }
 
@@ -318,14 +325,16 @@ class Stream {
 
   #lost() {
     this.#known = [this.position];
-    this.#setOpen();
     const { latest, rewind } = this.#options;
-    if (this.#rewinding !== undefined || !(latest || rewind)) return;
-    if (performance.now() - this.#rewoundAt > HEALTHY_MS) this.#rewinds.reset();
-    this.#rewinding = setTimeout(() => {
-      this.#known.push(this.position);
-      this.#rewind();
-    }, this.#rewinds.next());
+    if (this.#rewinding === undefined && (latest || rewind)) {
+      if (performance.now() - this.#rewoundAt > HEALTHY_MS) this.#rewinds.reset();
+      this.#rewinding = setTimeout(() => {
+        this.#known.push(this.position);
+        this.#rewind();
+      }, this.#rewinds.next());
+    }
+    // Last: the page may close it now, or ask for the past itself.
+    this.#setOpen();
   }
 
   /**

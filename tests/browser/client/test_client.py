@@ -54,9 +54,9 @@ async def state(page: Page, wanted: str) -> str:
     return str(await page.evaluate("window.stream.sentence"))
 
 
-async def publish(server: Server, *values: object) -> None:
+async def publish(server: Server, *values: object, producer: str = "news") -> None:
     async with httpx.AsyncClient() as http:
-        body = [{"value": value, "producer": "news"} for value in values]
+        body = [{"value": value, "producer": producer} for value in values]
         (await http.post(f"{server.web_url}/api/publish", json=body)).raise_for_status()
 
 
@@ -279,6 +279,23 @@ async def test_other_producers_are_selected(page: Page, server: Server, side: st
     connection = server.hub.find(await page.evaluate("window.stream.welcome.client"))
     assert connection is not None
     assert connection.selection.producers == frozenset(("news", "status"))
+
+
+async def test_messages_that_are_not_selected_are_not_missing(page: Page, server: Server) -> None:
+    """The numbers of their producer go on meanwhile."""
+    await connect(page, producers=["news"], latest=True)
+    await page.wait_for_function("window.stream.welcome !== null")
+    await publish(server, 1)
+    await messages(page, 1)
+    await page.evaluate("window.stream.select(['other'])")
+    await publish(server, 2)
+    await publish(server, 1, producer="other")
+    await messages(page, 2)
+    await page.evaluate("window.stream.select(['news'])")
+    await publish(server, 3)
+    found = [(one["producer"], one["value"]) for one in await messages(page, 3)]
+    assert found == [("news", 1), ("other", 1), ("news", 3)]
+    assert await page.evaluate("window.stream.ledger.missing") == 0
 
 
 @pytest.mark.parametrize(

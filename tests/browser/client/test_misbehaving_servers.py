@@ -238,6 +238,54 @@ async def test_no_websocket_is_opened_while_nothing_answers(page: Page, unused_t
     await page.evaluate("window.stream.close(); window.restore()")
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"), [("not now", ": not now."), ("Go away!", ": Go away!"), ("<html>nginx", ".")]
+)
+async def test_refusal_is_a_sentence(
+    page: Page, server: MisbehavingServer, words: str, shown: str
+) -> None:
+    """The next sentence follows it. A proxy's web page is not shown as text."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.refuse("503 Service Unavailable", words, "Retry-After: 5\r\n")
+
+    server.begin(serve)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/", "transport": "sse"})
+    await until(page, "window.stream.state === 'reconnecting'")
+    sentence = await page.evaluate("window.stream.sentence")
+    assert sentence.startswith(f"The server answered 503{shown} Trying again in ")
+    await page.evaluate("window.stream.close()")
+
+
+async def test_login_function_that_rejects_has_its_reason(page: Page, server: MisbehavingServer) -> None:
+    """It may not have been refused: the server that gives tickets may be away."""
+    await page.evaluate(
+        """async (url) => {
+            const { connect } = await import("/static/client.js");
+            const ticket = () => Promise.reject(new Error("nothing answers at /ticket"));
+            window.stream = connect({ url, ticket, onMessage: () => undefined });
+        }""",
+        f"{server.url}/",
+    )
+    await until(page, "window.stream.state === 'failed'")
+    assert await page.evaluate("window.stream.sentence") == "No login: nothing answers at /ticket."
+    assert await page.evaluate("window.stream.error") == "unreachable"
+
+
+@pytest.mark.parametrize("transport", ["websocket", "sse"])
+async def test_proxy_of_another_origin_without_its_server(page: Page, transport: str) -> None:
+    """The browser hides what the proxy answers, as for an origin that is not allowed."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.refuse("502 Bad Gateway", "<html>nginx</html>")
+
+    async with misbehaving(serve) as proxy:
+        await page.evaluate(CONNECT, {"url": f"{proxy.url}/", "transport": transport})
+        await until(page, "window.stream.state === 'failed'")
+    assert await page.evaluate("window.stream.sentence") == "Nothing answers. Is the server running?"
+    assert await page.evaluate("window.stream.error") == "unreachable"
+
+
 LOSING = """async () => {
     const { connect } = await import("/static/client.js");
     const { WebSocket } = window;
@@ -245,6 +293,7 @@ LOSING = """async () => {
     Math.random = () => 1;
     const sockets = [];
     window.rewinds = window.opened = 0;
+    window.reply = () => undefined;
     window.WebSocket = class {
         constructor() {
             sockets.push(this);
@@ -259,7 +308,8 @@ LOSING = """async () => {
     window.say = (message) => sockets.at(-1).onmessage({ data: JSON.stringify(message) });
     window.lose = () => say(loss);
     const onRewind = () => (window.rewinds += 1);
-    window.stream = connect({ latest: true, onMessage: () => undefined, onRewind });
+    const onState = () => window.reply();
+    window.stream = connect({ latest: true, onMessage: () => undefined, onRewind, onState });
     window.restore = () => {
         Object.assign(window, { WebSocket });
         Math.random = random;
@@ -290,6 +340,45 @@ async def test_losses_one_after_another(page: Page) -> None:
     await page.clock.run_for(60_001)
     await waits(1)
     await page.evaluate("window.stream.close(); window.restore()")
+
+
+@pytest.mark.parametrize(
+    ("reply", "rewinds", "position"),
+    [("window.stream.close()", 0, "a1-1"), ("window.stream.rewind('1h')", 1, None)],
+)
+async def test_page_that_acts_on_a_loss(
+    page: Page, reply: str, rewinds: int, position: str | None
+) -> None:
+    """The past is asked for once, and not by a stream that the page has closed."""
+    await page.evaluate(LOSING)
+    await until(page, "window.opened === 1")
+    await page.evaluate(f"window.reply = () => {{ window.reply = () => undefined; {reply}; }}; lose()")
+    await page.clock.run_for(3_000)
+    assert await page.evaluate("[rewinds, window.stream.position]") == [rewinds, position]
+    await page.evaluate("window.stream.close(); window.restore()")
+
+
+@pytest.mark.parametrize(("mute", "used"), [(1, "websocket"), (9, "sse")])
+async def test_upgrade_without_an_answer_after_one_that_had_it(
+    page: Page, server: MisbehavingServer, mute: int, used: str
+) -> None:
+    """Most often the network was away: WebSocket is kept unless the server answers another request."""
+
+    async def serve(peer: Peer) -> None:
+        if peer.transport == "websocket" and 0 < peer.number <= mute:
+            await peer.stay()
+        await peer.accept()
+        await peer.say("here", 1)
+        if peer.number == 0 and peer.transport == "websocket":
+            peer.cut()
+        await peer.stay()
+
+    server.begin(serve)
+    await page.evaluate(CONNECT, {"url": f"{server.url}/"})
+    await until(page, "window.messages.length === 2")
+    assert await page.evaluate("window.stream.transport") == used
+    assert len(server.after["sse"]) == (used == "sse")
+    await page.evaluate("window.stream.close()")
 
 
 async def connections(server: MisbehavingServer, number: int) -> list[str]:

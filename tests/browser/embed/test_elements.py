@@ -334,6 +334,30 @@ async def test_login(
     assert await page.evaluate("sessionStorage.length + localStorage.length") == 0
 
 
+async def no_ticket() -> web.Response:
+    """Answer as a page's own server does to a user whose session has ended."""
+    return web.Response(status=401, text="log in at the shop")
+
+
+async def test_ticket_is_asked_for_again_after_a_refusal(
+    open_host: OpenHost, serve: Serve, publish: Publish, site: Site, browser_errors: BrowserErrors
+) -> None:
+    """The user logs in again, perhaps in another tab, and the page goes on by itself."""
+    server = await serve(secret=SECRET, allow_origin=(site.origin,))
+    await publish("loss", 1, server=server)
+    site.ticket = no_ticket
+    page = await open_host('<rtdemo-value producer="loss" ticket-url="/ticket"></rtdemo-value>', server)
+    await page.clock.install()
+    await page.reload()
+    await page.clock.run_for(2_000)
+    why = "No login: The server gave no ticket: log in at the shop. Trying again every 5 s."
+    await expect(value(page)).to_have_attribute("title", re.compile(re.escape(why)))
+    site.ticket = partial(ticket_of, server)
+    await page.clock.run_for(7_000)
+    await expect(value(page)).to_have_text("1")
+    browser_errors.remove_expected("401")
+
+
 async def test_ticket_brings_titles_and_units(
     open_host: OpenHost, serve: Serve, site: Site, tmp_path: Path
 ) -> None:

@@ -133,6 +133,28 @@ async def test_login(
     browser_errors.remove_expected("401")
 
 
+async def test_connecting_anew_is_shown(
+    open_view: OpenView, serve: Serve, browser_errors: BrowserErrors
+) -> None:
+    """As a reader does with another token. Private values are missing meanwhile: there is a gap."""
+    guarded = await serve(secret=SECRET)
+    page = await open_view(server=guarded, live=False)
+    await page.get_by_label("Token").fill(token("ann"))
+    await page.get_by_role("button", name="Log in").click()
+    await expect(sentence(page)).to_have_text("Live over WebSocket.")
+    await page.route("**/api/ticket", lambda _: None)
+    await page.evaluate(
+        """(token) => {
+        document.querySelector("[data-part=token]").value = token;
+        document.querySelector("[data-part=login]").requestSubmit();
+    }""",
+        token("bob"),
+    )
+    await expect(sentence(page)).to_have_text("Connecting…")
+    await page.unroute_all(behavior="ignoreErrors")
+    browser_errors.remove_expected("401")
+
+
 @pytest.mark.empty_page
 @pytest.mark.parametrize(("may_retry", "tries"), [("true", 3), ("false", 1)])
 async def test_refusal_is_tried_again_unless_a_login_is_missing(
@@ -161,7 +183,7 @@ async def test_refusal_is_tried_again_unless_a_login_is_missing(
         await page.clock.run_for(1_000)
     assert await page.evaluate("[live.state, tries]") == ["refused", tries]
     again = " Trying again every 5 s." if tries > 1 else ""
-    sentence = f"Not live: The login failed: no such user{again}"
+    sentence = f"Not live: No login: no such user.{again}"
     assert await page.evaluate("live.sentence") == sentence
 
 

@@ -48,13 +48,13 @@ export const NOT_OPENED = "The WebSocket did not open.";
 
 /**
  * @param {ErrorKind} kind
- * @param {string} sentence
+ * @param {string} sentence gets a full stop: another one may follow
  * @param {boolean} [isFinal]
  * @param {number | null} [askedMs]
  * @returns {Failure}
  */
 export function failure(kind, sentence, isFinal = false, askedMs = null) {
-  return { kind, sentence, askedMs, isFinal };
+  return { kind, sentence: sentence.replace(/[^.!?]$/, "$&."), askedMs, isFinal };
 }
 
 export const silent = () => failure("unreachable", "Nothing answers. Is the server running?");
@@ -74,7 +74,7 @@ function openWebSocket(address, _headers, link) {
   socket.onclose = ({ code, reason }) => {
     if (reason === EXPIRED) return link.ended(expired());
     const isFinal = FINAL_CODES.includes(code);
-    sentence ||= `The server closed the connection with code ${code}${reason && ": "}${reason}.`;
+    sentence ||= `The server closed the connection with code ${code}${reason && ": "}${reason}`;
     link.ended(failure(isFinal ? "refused" : "no stream", sentence, isFinal));
   };
   return { close: () => socket.close(1000), send: (text) => socket.send(text) };
@@ -123,12 +123,13 @@ async function receive(address, headers, link, signal) {
 }
 
 /**
- * Return whether anything answers, also if it hides the answer from pages of this origin.
+ * Return whether anything answers.
  * @param {URL} url
+ * @param {RequestMode} [mode] by default, also an answer counts that is hidden from pages of this origin
  */
-export function answers(url) {
+export function answers(url, mode = "no-cors") {
   const signal = AbortSignal.timeout(POST_TIMEOUT_MS);
-  return fetch(url, { method: "HEAD", mode: "no-cors", cache: "no-store", signal }).then(() => true, () => false);
+  return fetch(url, { method: "HEAD", mode, cache: "no-store", signal }).then(() => true, () => false);
 }
 
 /**
@@ -138,9 +139,11 @@ export function answers(url) {
  */
 export async function noAnswer(address) {
   const { origin } = location;
-  if (new URL(address).origin === origin || !(await answers(new URL("../healthz", address)))) return silent();
+  // Pages of every origin may read it from rtdemo; but not what a proxy answers in its place.
+  const file = new URL("../static/client.js", address);
+  if (file.origin === origin || !(await answers(file, "cors"))) return silent();
   const fix = origin === "null" ? "serve the page, as a file has none" : `start rtdemo with --allow-origin ${origin}`;
-  return failure("refused", `This page's origin is not allowed: ${fix}.`);
+  return failure("refused", `This page's origin is not allowed: ${fix}`);
 }
 
 /**
@@ -160,11 +163,13 @@ export function post(url, headers, body) {
  */
 export async function refusal(response) {
   const { status, headers } = response;
-  const reason = (await response.text()).trim().slice(0, MAX_REASON_CHARACTERS);
+  const text = (await response.text()).trim();
+  // A proxy sends a web page.
+  const reason = text.startsWith("<") ? "" : `: ${text.slice(0, MAX_REASON_CHARACTERS)}`;
   const canRetry = status >= 500 || status === 429 || status === 408;
   const seconds = Number(headers.get("Retry-After") ?? NaN);
   const askedMs = canRetry && seconds >= 0 ? seconds * 1000 : null;
-  const sentence = `The server answered ${status || "by a redirect"}: ${reason}`;
+  const sentence = `The server answered ${status || "by a redirect"}${reason}`;
   return failure(status === 401 ? "login" : "refused", sentence, !canRetry, askedMs);
 }
 

@@ -183,7 +183,8 @@ export class Source {
         rewinding: () => this.#rewind(),
         changed: () => this.#stateChanged(),
       },
-      () => login === null || login.problem === "",
+      // A page's own server may give tickets again, as after its user has logged in there.
+      () => login === null || !login.hasToken || login.problem === "",
     );
     this.#live.connect();
   }

@@ -26,6 +26,7 @@ import { connect } from "../client.js";
  * @property {() => Promise<string>} [ticket] returns a new login ticket
  */
 
+const CONNECTING = "Connecting…";
 const OFFLINE = "The browser is offline.";
 /** When the next try is. A screen reader would read each wait aloud. */
 const AGAIN = / Trying .*$/;
@@ -37,7 +38,7 @@ export class Live {
   /** @type {"connecting" | "live" | "away" | "refused"} */
   state = "connecting";
   /** What happens, and why. */
-  sentence = "Connecting…";
+  sentence = CONNECTING;
   #wanted;
   #receiver;
   #mayRetry;
@@ -68,6 +69,11 @@ export class Live {
   connect() {
     const after = this.#stream?.position;
     this.close();
+    if (this.state === "live") {
+      this.#receiver.interrupted();
+      this.#set("connecting", CONNECTING);
+    }
+    // A sentence that explains a failure stays until there is news.
     this.state = "connecting";
     this.#stream = connect({
       ...this.#wanted,
