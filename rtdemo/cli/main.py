@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+from pathlib import Path
 
 import click
 
@@ -44,6 +45,7 @@ def rtdemo() -> None:
 
 def main() -> None:
     """Run the command line. An error is one line on standard error, and an exit code."""
+    _open_closed_files()
     try:
         code = rtdemo(prog_name="rtdemo", standalone_mode=False)
         sys.stdout.flush()
@@ -59,6 +61,17 @@ def main() -> None:
         _exit_output_error(error)
     else:
         sys.exit(code)
+
+
+def _open_closed_files() -> None:
+    """Open standard files that a shell closed, as by `>&-`: else a socket gets their number.
+
+    Python has none of these, and libuv aborts a server that closes such a socket.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            file = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - open until the end
+            setattr(sys, name, file)
 
 
 def _exit(sentence: str, code: int) -> None:

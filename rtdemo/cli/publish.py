@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from rtdemo.errors import PublishError, printable
+from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.protocol.values import to_json
 from rtdemo.publisher import server_address
 from rtdemo.publisher.sender import Sender, TryAgainError
@@ -78,11 +79,13 @@ def publish(
         report=_report if is_pipe else _ignore,
     )
     problems: list[str] = []
-    payloads = _of_lines(producer, form, problems) if is_pipe else [_of_text(text, producer, form)]
+    lines = _of_lines(producer, form, problems)
+    messages = lines if is_pipe else [("the message", _of_text(text, producer, form))]
     with closing(sender):
-        for payload in payloads:
+        for name, payload in messages:
             (outcome,) = sender.send([payload])
             if isinstance(outcome, PublishError):
+                outcome.fix = outcome.fix.replace("the message", name)
                 raise outcome
             if not is_quiet:
                 click.echo(outcome)
@@ -122,24 +125,31 @@ def _of_text(text: str, producer: str, form: str | None) -> bytes:
     return payload
 
 
-def _of_lines(producer: str, form: str | None, problems: list[str]) -> Iterator[bytes]:
-    """Yield the JSON of each message of standard input; report and note lines that are not good."""
+def _of_lines(producer: str, form: str | None, problems: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield each line of standard input: its name, and the message as JSON.
+
+    Lines that are not good are reported, and noted in `problems`.
+    """
 
     def note(problem: str) -> None:
         problems.append(problem)
         _report(problem)
 
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper
-    lines = (line.rstrip("\r\n") for line in sys.stdin if line.strip())
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(sys.stdin, 1):
+        if not line.strip():
+            continue
         try:
-            payload, nulls = _payload(line, producer, form)
+            payload, nulls = _payload(line.rstrip("\r\n"), producer, form)
+            if len(payload) > MAX_MESSAGE_BYTES:
+                problem = f"too long: a message of {len(payload)} bytes, of at most {MAX_MESSAGE_BYTES}"
+                raise ValueError(problem)
         except ValueError as error:
             note(f"line {number} is {error}; it is left out")
             continue
         if nulls:
             note(f"line {number} has {NO_NUMBER}; it is published with null instead")
-        yield payload
+        yield f"line {number}", payload
 
 
 def _payload(text: str, producer: str, form: str | None) -> tuple[bytes, int]:

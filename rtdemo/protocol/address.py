@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -11,6 +12,8 @@ from rtdemo.errors import AddressError
 from rtdemo.protocol.client import TRANSPORTS, Transport
 
 _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
+_USER_INFO = re.compile(r"^([^/]*//)?[^/]*@")
+"""User name and password of an address, which no error shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +89,26 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> Address:
     Raises:
         AddressError: if it is not an address.
     """
+    shown = _USER_INFO.sub(r"\1...@", text)
+    if any(character.isspace() for character in text):
+        raise AddressError(shown, "contains white space")
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise AddressError(text, f"is not a valid address ({error})") from error
+        raise AddressError(shown, f"is not a valid address ({error})") from error
     if parts.scheme not in _SECURE:
-        raise AddressError(text, f"has the scheme {parts.scheme!r}")
+        raise AddressError(shown, f"has the scheme {parts.scheme!r}")
     if port == 0:
-        raise AddressError(text, "has the port 0")
-    if not host or any(character.isspace() for character in text):
-        raise AddressError(text, "has no host")
+        raise AddressError(shown, "has the port 0")
+    if not host:
+        raise AddressError(shown, "has no host")
     if parts.username is not None:
-        raise AddressError(text, "contains a user name, which rtdemo does not send")
+        raise AddressError(shown, "contains a user name, which rtdemo does not send")
     try:
         host.encode("idna")
     except UnicodeError as error:
-        raise AddressError(text, f"has an invalid host name ({error})") from error
+        raise AddressError(shown, f"has an invalid host name ({error})") from error
     secure = _SECURE[parts.scheme]
     return _address(parts, host, port or (443 if secure else 80), secure, headers or {})
 
@@ -127,7 +133,9 @@ def parse_server(text: str) -> Address:
             raise AddressError(text, "is the address of one stream")
         return parse(f"{url}/")
     except AddressError as error:
-        raise AddressError(text, error.problem, "that of an rtdemo server, http://host:port") from None
+        raise AddressError(
+            error.given, error.problem, "that of an rtdemo server, http://host:port"
+        ) from None
 
 
 def _address(

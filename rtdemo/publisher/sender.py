@@ -17,7 +17,7 @@ from http.client import (
 )
 from random import Random
 from threading import Event
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 from uuid import uuid4
 
@@ -44,6 +44,10 @@ _MESSAGE_STATUSES = frozenset((400, 409, 413, 422))
 """Statuses that are about the messages: no further try can succeed."""
 _CLOSED_ERRORS = (RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 """What a request over a connection that the server has closed raises."""
+_BAD_PROXY = "cannot be reached: the environment names a proxy whose address is not valid"
+"""The proxy is not shown: its address may have a password."""
+_PATH_CHARACTERS = "/%:@!$&'()*+,;=~"
+"""Characters of a path that are sent as they are, besides letters and digits (RFC 3986 section 3.3)."""
 Outcome = str | PublishError
 """Position of a message, or why the server does not have it."""
 
@@ -146,7 +150,8 @@ class Sender:
                 self._stopped.wait(max(self._random.uniform(longest / 2, longest), error.pause))
             except PublishError as error:
                 if len(batch) == 1:
-                    return [error]
+                    # Of an earlier try, this server may have lost the key: it was started anew.
+                    return [PublishError(self.url, error.problem, ending)]
                 # One of them is refused, and the others with it.
                 middle = len(batch) // 2
                 return self.send(batch[:middle]) + self.send(batch[middle:])
@@ -209,21 +214,30 @@ class Sender:
         try:
             self._connection.request("POST", self._target.path, body, dict(headers))
             answer = self._connection.getresponse()
-            return answer, answer.read(MAX_ANSWER_BYTES)
+            text = answer.read(MAX_ANSWER_BYTES)
+            if answer.length and len(text) < MAX_ANSWER_BYTES:
+                # http.client raises this itself only where it reads without a limit.
+                raise IncompleteRead(text, answer.length)
         except (OSError, HTTPException) as error:
             self.close()
             is_cut = isinstance(error, (*_CLOSED_ERRORS, IncompleteRead))
             heals = is_cut or isinstance(error, OSError)
             problem = "cut the connection" if is_cut else _reason(error)
             raise TryAgainError(problem, heals, may_be_accepted=True) from error
+        return answer, text
 
     def _open(self) -> HTTPConnection:
         """Return a new connection, of which nothing was sent yet but to a proxy."""
-        connection = self._target.connection()
         try:
-            connection.connect()
+            connection = self._target.connection()
+            try:
+                connection.connect()
+            except BaseException:
+                connection.close()
+                raise
+        except ValueError as error:
+            raise TryAgainError(_BAD_PROXY, heals=False, may_be_accepted=False) from error
         except (OSError, HTTPException) as error:
-            connection.close()
             heals = not isinstance(error, ssl.SSLCertVerificationError)
             raise TryAgainError(_reason(error), heals, may_be_accepted=False) from error
         return connection
@@ -252,12 +266,12 @@ class _Target:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self.path = f"{address.base_path}/api/publish"
+        self.path = quote(f"{address.base_path}/api/publish", _PATH_CHARACTERS)
         self._proxy = ""
         if not address.is_loopback and not proxy_bypass(address.host):
             self._proxy = getproxies().get("https" if address.secure else "http", "")
         if self._proxy and not address.secure:
-            self.path = address.url("/api/publish")
+            self.path = address.origin + self.path
 
     def connection(self) -> HTTPConnection:
         """Return a new connection, which is not open yet."""

@@ -18,6 +18,8 @@ from tests.raw_server import raw_server
 
 NEVER = "http://127.0.0.1:9"
 """Nothing listens on the port of the discard service."""
+BODY_END = b"]"
+"""End of a request. Where a server closes with a part unread, the kernel may reset the connection."""
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +111,17 @@ async def test_value_that_is_no_json_is_wrong_usage(server: Server, text: str, w
     assert server.hub.engine.log.last.offset == 0
 
 
+async def test_line_that_is_not_good_is_named_by_its_number(server: Server, connect: Connect) -> None:
+    """Empty lines count, as in an editor. A line that is too long costs no other one."""
+    peer = await connect(server, "websocket")
+    done = await publish("-", "-q", "--to", server.web_url, stdin=b"a\n\n" + b"x" * 70_000 + b"\nb\n")
+    assert [(await peer.receive())["message"] for _ in range(2)] == ["a", "b"]
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "rtdemo: line 3 is too long: a message of 70035 bytes, of at most 65536; it is left out\n"
+    )
+
+
 async def test_nan_in_a_pipe_is_a_gap_that_is_reported(server: Server, connect: Connect) -> None:
     """The other values of a message are worth having, so it is published; the exit code is 1."""
     peer = await connect(server, "sse")
@@ -125,13 +138,13 @@ async def test_nan_in_a_pipe_is_a_gap_that_is_reported(server: Server, connect: 
 
 async def answer_no_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer with something other than HTTP."""
-    await reader.read(65536)
+    await reader.readuntil(BODY_END)
     writer.write(b"SSH-2.0-other\r\n")
 
 
 async def answer_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer as another web server does for a path that it does not have."""
-    await reader.read(65536)
+    await reader.readuntil(BODY_END)
     body = b"<!DOCTYPE html>\n<title>Not Found</title>"
     writer.write(b"HTTP/1.0 404 Not Found\r\nContent-Type: text/html\r\n\r\n" + body)
 
@@ -145,6 +158,7 @@ async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
             (("--to", url), f"answered 401: send the publish token as Authorization: Bearer{refused}"),
             (("--to", url, "--token", "wrong"), "answered 401: this is not the publish token; send"),
             (("--to", f"{url}/nowhere"), "answered 404: there is nothing at /nowhere/api/publish; "),
+            (("--to", f"{url}/ü"), "answered 404: there is nothing at /"),
             (("--to", NEVER), f"{NEVER} cannot be reached: connection refused{refused}"),
             (("--to", f"http://127.0.0.1:{page}"), f"answered 404 with a web page{refused}"),
             (("--to", f"http://127.0.0.1:{ssh}"), "does not work over HTTP: BadStatusLine: SSH-2.0"),
@@ -156,6 +170,19 @@ async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
             assert words in done.err
             assert "s3cret" not in done.err
     assert (await publish("x", "--to", url, "--token", " s3cret\n")).code == 0
+
+
+@pytest.mark.parametrize("proxy", ["http://me:s3cret@host:99999", "//[::1", "http://a..b:3128"])
+async def test_proxy_whose_address_is_wrong(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, without the proxy: its address may have a password."""
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    done = await publish("x", "--to", "http://example.invalid")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "rtdemo: http://example.invalid cannot be reached: the environment names a proxy whose address "
+        "is not valid; the message was not accepted\n"
+    )
 
 
 @pytest.mark.parametrize("address", ["http://localhost:abc", "http://[::1", "http://a b", "ws://host"])
@@ -176,7 +203,7 @@ async def test_token_goes_to_no_other_server() -> None:
     statuses = [301, 302, 303, 307, 308]
 
     async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        asked.append(await reader.readuntil(BODY_END))
         location = f"Location: http://localhost:{port}/elsewhere"
         writer.write(f"HTTP/1.0 {statuses[-len(asked)]} X\r\n{location}\r\n\r\n".encode())
 
@@ -203,7 +230,10 @@ async def test_this_machine_is_reached_without_a_proxy(
 
 
 async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
-    """A line is tried under one key until it is taken; each new problem is said; a refusal ends it."""
+    """A line is tried under one key until it is taken; each new problem is said; a refusal ends it.
+
+    Its line is named: from there on, nothing was published.
+    """
     answers = iter([503, 503, 0, 502, 503, 503, 200, 200, 400])
     asked: list[tuple[str, str]] = []
 
@@ -218,7 +248,7 @@ async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
 
     async with raw_server(answer) as port:
         url = f"http://127.0.0.1:{port}"
-        done = await publish("-", "--to", url, stdin=b"one\ntwo\nthree\nfour\n")
+        done = await publish("-", "--to", url, stdin=b"one\ntwo\n\nthree\nfour\n")
     assert (done.code, done.out.split()) == (1, ["a-1", "a-1"])
     assert [text for text, _ in asked] == ["one"] * 7 + ["two", "three"]
     assert len({key for _, key in asked}) == 3
@@ -228,7 +258,7 @@ async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
         f"rtdemo: {url} cut the connection{waits}",
         f"rtdemo: {url} answered 502: busy{waits}",
         f"rtdemo: {url} takes messages again",
-        f"rtdemo: {url} answered 400: busy; the message was not accepted",
+        f"rtdemo: {url} answered 400: busy; line 4 was not accepted",
     ]
 
 
@@ -245,3 +275,22 @@ async def test_message_that_an_earlier_try_may_have_brought() -> None:
     done = await publish("x", "--to", f"http://127.0.0.1:{port}")
     assert done.code == 1
     assert done.err.endswith("connection refused; the message may not have been accepted\n")
+
+
+@pytest.mark.parametrize("answers", [[b"", b"400"], [b"200", b"400"], [b"503", b"401"]])
+async def test_refusal_after_a_try_that_may_have_been_accepted(answers: list[bytes]) -> None:
+    """The server may have been started anew, without the key and with other settings."""
+    coming = iter(answers)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(BODY_END)
+        if status := next(coming):
+            # Of its 20 bytes, only the answer of the last try has all.
+            body = b"busy" * 5 if status == answers[-1] else b'{"posi'
+            writer.write(b"HTTP/1.1 %s X\r\nContent-Length: 20\r\n\r\n%s" % (status, body))
+
+    async with raw_server(answer) as port:
+        done = await publish("x", "--to", f"http://127.0.0.1:{port}")
+    assert next(coming, None) is None
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert done.err.endswith("; the message may not have been accepted\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 
@@ -35,6 +36,13 @@ def test_section_of_a_folder_names_its_files(folder: str) -> None:
     assert files - described - named(folder) == set()
     known = files | {name.rpartition("/")[2] for name in described}
     assert named(folder) - known == set()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_section_of_a_folder_describes_each_file_once(folder: str) -> None:
+    """A merge may leave two descriptions."""
+    rows = Counter(re.findall(r"(?m)^\| (`[^|]+) \|", section(ARCHITECTURE, folder)))
+    assert [name for name, count in rows.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("document", [ARCHITECTURE, "CONTRIBUTING.md"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from rtdemo.errors import AddressError
@@ -64,7 +66,8 @@ def test_one_stream_of_any_server() -> None:
         ("http://u:p@h", "user name"),
         ("http://[::1", "is not a valid address"),
         ("", "has no host"),
-        ("a b", "has no host"),
+        ("a b", "contains white space"),
+        ("http://h:3000\n", "'http://h:3000\\n' contains white space"),
         ("http://a..b", "has an invalid host name"),
         (f"http://{'a' * 70}.example", "has an invalid host name"),
     ],
@@ -76,6 +79,17 @@ def test_invalid_addresses_are_refused(given: str, why: str) -> None:
     assert why in str(refused.value)
     assert "give http://host:port" in str(refused.value)
     assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize("parse", [address.parse, address.parse_server])
+@pytest.mark.parametrize(
+    "given", ["http://u:s3cret@h", "u:s3cret@h", "x://u:s3cret@h", "http://u:s3@cret@h:x"]
+)
+def test_password_is_not_shown(given: str, parse: Callable[[str], object]) -> None:
+    """The log of a program has the error, too."""
+    with pytest.raises(AddressError, match=r"\.\.\.@h") as refused:
+        parse(given)
+    assert "cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
