@@ -59,9 +59,10 @@ async def test_sse_where_the_websocket_stays_mute(open_view: OpenView) -> None:
 async def test_lost_messages_are_said_and_the_past_comes_again(
     open_view: OpenView, publish: Publish
 ) -> None:
-    """What the page had stays, and nothing is shown twice."""
+    """What the page had stays, and nothing is shown twice. After a minute the loss is no news."""
     await publish("note", "one", "two")
     page = await open_view()
+    await page.clock.install()
     sockets: list[WebSocketRoute] = []
 
     async def through(route: WebSocketRoute) -> None:
@@ -77,6 +78,8 @@ async def test_lost_messages_are_said_and_the_past_comes_again(
         await page.wait_for_timeout(20)
     await publish("note", "three")
     await expect(page.locator(".text")).to_have_text(["three", "two", "one"])
+    await page.clock.fast_forward(61_000)
+    await expect(sentence(page)).to_have_text("Live over WebSocket.")
 
 
 async def test_producer_that_does_not_exist_yet(open_view: OpenView, publish: Publish) -> None:
@@ -115,6 +118,25 @@ async def test_restart_of_the_server(
     await eventually(lambda: [each.offset for each in new.hub.connections] == [0])
     await publish("loss", 2, server=new)
     await expect(page.locator(".number")).to_have_text("2")
+    browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
+
+
+async def test_values_kept_through_a_restart_are_shown(
+    open_view: OpenView, publish: Publish, serve: Serve, browser_errors: BrowserErrors
+) -> None:
+    """A publisher sends what it kept. A live value reaches the page before the past does."""
+    old = await serve(single_site=True)
+    await publish("note", "one", "two", server=old)
+    page = await open_view(server=old)
+    await expect(page.locator(".text")).to_have_text(["two", "one"])
+    port = urlsplit(old.web_url).port
+    await old.stop()
+    await expect(sentence(page)).to_contain_text("Nothing answers")
+    new = await serve(single_site=True, port=port)
+    await publish("note", "three", "four", server=new)
+    await expect(sentence(page)).to_contain_text("Some messages were lost", timeout=15_000)
+    await publish("note", "five", server=new)
+    await expect(page.locator(".text")).to_have_text(["five", "four", "three", "two", "one"])
     browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
 
 
