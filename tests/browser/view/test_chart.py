@@ -147,7 +147,7 @@ async def test_past_that_comes_again_is_known_by_its_numbers(page: Page) -> None
 
 @pytest.mark.empty_page
 async def test_past_fills_what_is_missing_before_a_live_value(page: Page) -> None:
-    """After a restart a live value may come first. The past gets its place before it, nothing is twice."""
+    """After a restart a live value may come first. The past goes before it; nothing is twice."""
     found = await run(
         page,
         "view/producer_data",

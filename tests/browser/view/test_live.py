@@ -281,6 +281,41 @@ async def test_decimals_of_numbers_around_zero(page: Page) -> None:
 
 
 @pytest.mark.empty_page
+async def test_decimals_show_the_recent_changes(page: Page) -> None:
+    """As many as the largest change needs, at most what they have; few after a larger one."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const { changeText, jsonText, numberText } = await import("/static/value.js");
+        const texts = (...values) => {
+            const data = new m.ProducerData("x");
+            values.forEach((value, sentAt) => data.take({ message: "", value, sentAt, id: null }, 1e9));
+            const [decimals] = data.decimals;
+            const change = changeText(values.at(-1) - values[0], decimals);
+            return [numberText(values.at(-1), decimals), change];
+        };
+        return {
+            pressure: texts(1013.27, 1013.44),
+            price: texts(20145.12, 20147.5),
+            trimmed: texts(1000.5, 1000.5000001, 1001),
+            larger: texts(1013.2701, 1013.2702, 1063.2),
+            whole: texts(123456788, 123456789),
+            cells: [1013.2, 1010.0, 123456789, 0.1 + 0.2, -1.5].map(jsonText),
+        };
+        """,
+    )
+    assert found == {
+        "pressure": ["1,013.44", "+0.17"],
+        "price": ["20,147.5", "+2.4"],
+        "trimmed": ["1,001.0", "+0.5"],
+        "larger": ["1,063", "+50"],
+        "whole": ["123,456,789", "+1"],
+        "cells": ["1,013.2", "1,010", "123,456,789", "0.3", "\N{MINUS SIGN}1.5"],
+    }
+
+
+@pytest.mark.empty_page
 async def test_values_and_scales_for_readers(page: Page) -> None:
     """Kinds, digits, and round ticks without a negative zero."""
     found = await run(

@@ -3,8 +3,9 @@
  * What the view knows of one producer: its description, newest value, past values, and whether it is stale. Pure.
  * @module view/producer_data
  */
+import { Decimals } from "./decimals.js";
 import { Series } from "./series.js";
-import { decimalsOf, kindOf } from "../value.js";
+import { kindOf } from "../value.js";
 
 /** @typedef {import("../message.js").Message} Message */
 /** @typedef {import("../value.js").Kind} Kind */
@@ -37,10 +38,6 @@ export const MAX_TEXTS = 50;
 const MAX_TEXT_CHARS = 2_000;
 /** Bound on keys that are counted. */
 const MAX_COUNTED_KEYS = 1_000;
-
-/** Part of a line's size that is kept at each number, and the part of it below which a number counts as near zero. */
-const SIZE_KEPT = 0.9999;
-const SMALL_PART = 0.2;
 
 const MIN_STALE_MS = 5_000;
 const STALE_PERIODS = 3;
@@ -76,8 +73,6 @@ export class ProducerData {
   keys = [];
   /** Newest number of each line; NaN for none. @type {number[]} */
   newest = [];
-  /** Decimals with which each line is shown. They only grow, so that figures do not jump. @type {number[]} */
-  decimals = [];
   /** Number of keys that have no line. */
   moreKeys = 0;
   /** Newest first. @type {Line[]} */
@@ -86,8 +81,8 @@ export class ProducerData {
   isShared = false;
   /** What the lines are of: those of another kind are no continuation. @type {Kind | null} */
   #shape = null;
-  /** Size of each line's numbers: the largest of the last ten thousand or so. @type {number[]} */
-  #sizes = [];
+  /** Of each line. @type {Decimals[]} */
+  #decimals = [];
   /** When each line had its last number. @type {number[]} */
   #seenAt = [];
   /** @type {number[]} milliseconds between the newest messages */
@@ -104,6 +99,11 @@ export class ProducerData {
   /** @param {string} name */
   constructor(name) {
     this.name = name;
+  }
+
+  /** Decimals with which each line is shown. */
+  get decimals() {
+    return this.#decimals.map(({ wanted }) => wanted);
   }
 
   get title() {
@@ -265,9 +265,8 @@ export class ProducerData {
     this.series = new Series();
     this.keys = [];
     this.newest = [];
-    this.decimals = [];
     this.moreKeys = 0;
-    this.#sizes = [];
+    this.#decimals = [];
     this.#seenAt = [];
   }
 
@@ -289,9 +288,7 @@ export class ProducerData {
     numbers.forEach((value, line) => {
       if (Number.isNaN(value)) return;
       this.#seenAt[line] = Math.max(at, this.#seenAt[line]);
-      const size = Math.max(Math.abs(value), this.#sizes[line] * SIZE_KEPT);
-      this.#sizes[line] = size;
-      this.decimals[line] = Math.max(this.decimals[line], decimalsOf(value, size * SMALL_PART));
+      this.#decimals[line].take(value);
     });
     return numbers;
   }
@@ -311,8 +308,7 @@ export class ProducerData {
       this.series.clearLine(line);
     }
     this.keys[line] = key;
-    this.decimals[line] = 0;
-    this.#sizes[line] = 0;
+    this.#decimals[line] = new Decimals();
     this.#seenAt[line] = at;
     return true;
   }
