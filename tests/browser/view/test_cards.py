@@ -116,6 +116,28 @@ async def test_choices_of_the_toolbar_are_in_the_address(open_view: OpenView, pu
     assert page.url.endswith("/view?producers=c,a,b&window=3600")
 
 
+async def test_few_cards_fill_the_window(open_view: OpenView, publish: Publish) -> None:
+    """A low one too: one card has all of it, and two have half of its width each."""
+    await publish("a", 1)
+    page = await open_view()
+    grid = page.locator(".cards")
+    parts = """(grid) => {
+        const { width, height } = grid.getBoundingClientRect();
+        const first = grid.firstElementChild.getBoundingClientRect();
+        return [width / first.width, height / first.height];
+    }"""
+    for count, name in enumerate(("a", "b"), start=1):
+        await publish(name, 1)
+        await expect(page.locator(".card")).to_have_count(count)
+        for height in (500, 700):
+            await page.set_viewport_size({"width": 1000, "height": height})
+            columns, rows = await grid.evaluate(parts)
+            assert round(columns, 1) == pytest.approx(count, abs=0.15), height
+            assert rows == pytest.approx(1, abs=0.01), height
+            bottom = await grid.evaluate("(grid) => grid.getBoundingClientRect().bottom")
+            assert height - 40 < bottom <= height
+
+
 async def test_title_of_a_narrow_card_has_its_whole_line(open_view: OpenView, publish: Publish) -> None:
     """How old a value is stands below it; in a wide card, beside it."""
     for name in ("temperature", "x"):
