@@ -15,6 +15,8 @@ import { NONE, clip, oneLine } from "./format.js";
 const MAX_DECIMALS = 6;
 /** Digits of a number that its decimals fill up to. */
 const DIGITS = 4;
+/** Digits of a change that are shown at the least. */
+const CHANGE_DIGITS = 2;
 /** Numbers outside these bounds are written with an exponent. */
 const LARGEST = 1e12;
 const SMALLEST = 1e-5;
@@ -56,10 +58,32 @@ function isNumber(value) {
  */
 export function decimalsOf(value, least = 0) {
   const size = Math.max(Math.abs(value), least);
-  if (Number.isInteger(value) || size >= LARGEST) return 0;
   const wanted = size < SMALLEST ? MAX_DECIMALS : DIGITS - 1 - Math.floor(Math.log10(size));
-  const [, decimals = ""] = value.toFixed(Math.min(Math.max(wanted, 0), MAX_DECIMALS)).split(".");
+  return size >= LARGEST ? 0 : ownDecimals(value, wanted);
+}
+
+/**
+ * Return the decimals that a number has.
+ * @param {number} value
+ * @param {number} [most] it is rounded to these
+ */
+export function ownDecimals(value, most = MAX_DECIMALS) {
+  if (Number.isInteger(value) || Math.abs(value) >= LARGEST) return 0;
+  const [, decimals = ""] = value.toFixed(bounded(most)).split(".");
   return decimals.replace(/0+$/, "").length;
+}
+
+/**
+ * Return the decimals that a change needs to be seen.
+ * @param {number} change
+ */
+export function changeDecimals(change) {
+  return change === 0 ? 0 : bounded(CHANGE_DIGITS - 1 - Math.floor(Math.log10(Math.abs(change))));
+}
+
+/** @param {number} decimals */
+function bounded(decimals) {
+  return Math.min(Math.max(decimals, 0), MAX_DECIMALS);
 }
 
 /** @type {Map<number, Intl.NumberFormat>} */
@@ -110,7 +134,7 @@ export function spanText(seconds) {
  */
 export function jsonText(value) {
   if (typeof value === "string") return oneLine(clip(value, MAX_JSON_CHARS));
-  if (typeof value === "number") return numberText(value, decimalsOf(value));
+  if (typeof value === "number") return numberText(value, ownDecimals(value));
   if (value === null || value === undefined) return NONE;
   return oneLine(clip(JSON.stringify(value), MAX_JSON_CHARS));
 }

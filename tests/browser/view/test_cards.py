@@ -9,6 +9,7 @@ from playwright.async_api import Locator, Page, expect
 
 from rtdemo.server.server import Server
 from tests.browser.conftest import Open, Serve
+from tests.browser.modules import run
 from tests.browser.view.conftest import OpenView, Publish
 
 MINUS = "\N{MINUS SIGN}"
@@ -19,14 +20,35 @@ def card(page: Page, title: str) -> Locator:
     return page.get_by_role("article", name=title, exact=True)
 
 
-async def test_first_value_appears_live(open_view: OpenView, publish: Publish) -> None:
-    """Before it, the page shows how to publish one."""
+async def test_first_value_appears_live(open_view: OpenView, publish: Publish, server: Server) -> None:
+    """Before it, the page shows how to publish one to this server."""
     page = await open_view()
     empty = page.locator('[data-part="empty"]')
-    await expect(empty).to_contain_text('rtdemo.publish("loss", 0.12)')
+    await expect(empty).to_contain_text(f'rtdemo.publish("loss", 0.12, url="{server.web_url}")')
     await publish("loss", 0.12)
     await expect(card(page, "loss").locator(".number")).to_have_text("0.12")
     await expect(empty).to_be_hidden()
+
+
+@pytest.mark.empty_page
+async def test_program_to_copy_names_the_server(page: Page) -> None:
+    """With its base path, unless a program finds it without."""
+    found = await run(
+        page,
+        "view/address",
+        """
+        const calls = (href) => m.snippet(href).split("\\n").at(-1);
+        return ["http://localhost:3000/view", "http://127.0.0.1:3000/view?window=60", "http://localhost:4340/view",
+                "http://localhost:3000/live/view", "https://host.example/view"].map(calls);
+        """,
+    )
+    assert found == [
+        'rtdemo.publish("loss", 0.12)',
+        'rtdemo.publish("loss", 0.12)',
+        'rtdemo.publish("loss", 0.12, url="http://localhost:4340")',
+        'rtdemo.publish("loss", 0.12, url="http://localhost:3000/live")',
+        'rtdemo.publish("loss", 0.12, url="https://host.example")',
+    ]
 
 
 async def test_late_visitor_sees_the_past(open_view: OpenView, publish: Publish) -> None:
@@ -92,6 +114,28 @@ async def test_choices_of_the_toolbar_are_in_the_address(open_view: OpenView, pu
         assert len(columns.split()) == number, width
     await page.get_by_label("Columns").select_option("Auto")
     assert page.url.endswith("/view?producers=c,a,b&window=3600")
+
+
+async def test_few_cards_fill_the_window(open_view: OpenView, publish: Publish) -> None:
+    """A low one too: one card has all of it, and two have half of its width each."""
+    await publish("a", 1)
+    page = await open_view()
+    grid = page.locator(".cards")
+    parts = """(grid) => {
+        const { width, height } = grid.getBoundingClientRect();
+        const first = grid.firstElementChild.getBoundingClientRect();
+        return [width / first.width, height / first.height];
+    }"""
+    for count, name in enumerate(("a", "b"), start=1):
+        await publish(name, 1)
+        await expect(page.locator(".card")).to_have_count(count)
+        for height in (500, 700):
+            await page.set_viewport_size({"width": 1000, "height": height})
+            columns, rows = await grid.evaluate(parts)
+            assert round(columns, 1) == pytest.approx(count, abs=0.15), height
+            assert rows == pytest.approx(1, abs=0.01), height
+            bottom = await grid.evaluate("(grid) => grid.getBoundingClientRect().bottom")
+            assert height - 40 < bottom <= height
 
 
 async def test_title_of_a_narrow_card_has_its_whole_line(open_view: OpenView, publish: Publish) -> None:

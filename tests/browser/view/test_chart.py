@@ -122,7 +122,7 @@ async def test_times_of_the_future_and_clocks_set_back(page: Page) -> None:
 
 @pytest.mark.empty_page
 async def test_past_that_comes_again_is_known_by_its_numbers(page: Page) -> None:
-    """Messages may share a time, and a clock may be set back. A new log counts anew."""
+    """Messages may share a time, and a clock may be set back. A new log counts anew, after a gap."""
     found = await run(
         page,
         "view/producer_data",
@@ -130,7 +130,8 @@ async def test_past_that_comes_again_is_known_by_its_numbers(page: Page) -> None
         const data = new m.ProducerData("x");
         const take = (value, sentAt, id, seq = value) =>
             data.take({ message: "", value, sentAt, id, seq }, 1e9);
-        const seen = () => [...data.series.low[0].subarray(0, data.series.length)];
+        const orNull = (value) => (Number.isNaN(value) ? null : value);
+        const seen = () => Array.from(data.series.low[0].subarray(0, data.series.length), orNull);
         take(1, 5000, "a-1"); take(2, 5000, "a-2");
         data.expectPast();
         // The newest message of each producer comes with the position of the client as its id.
@@ -141,7 +142,61 @@ async def test_past_that_comes_again_is_known_by_its_numbers(page: Page) -> None
         return [sameTime, seen()];
         """,
     )
-    assert found == [[1, 2, 3, 4], [1, 2, 3, 4, 5]]
+    assert found == [[1, 2, 3, 4], [1, 2, 3, 4, None, 5]]
+
+
+@pytest.mark.empty_page
+async def test_past_fills_what_is_missing_before_a_live_value(page: Page) -> None:
+    """After a restart a live value may come first. The past goes before it; nothing is twice."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const data = new m.ProducerData("x");
+        const take = (value, sentAt, id, seq) =>
+            data.take({ message: `${value}`, value, sentAt, id, seq }, 1e9);
+        const seen = () => {
+            const { at, low, length } = data.series;
+            return Array.from({ length }, (_, index) => [Math.round(at[index]), low[0][index]]);
+        };
+        take(55, 1000, "a-1", 1); take(56, 1200, "a-2", 2);
+        take(60, 3000, "b-9", 4); take(61, 3200, "b-10", 5);
+        data.expectPast();
+        const filled = [[2000, 57], [3000, 58], [3000, 59]];
+        const expected = [[1000, 55], [1200, 56], ...filled, [3000, 60], [3200, 61], [3400, 62]];
+        // The clock of another server may be ahead.
+        take(57, 2000, "b-1", 1); take(58, 3000, "b-2", 2); take(59, 3100, "b-3", 3);
+        take(60, 3000, "b-9", 4); take(61, 3200, "b-10", 5);
+        data.expectPast();
+        for (const [index, value] of [57, 58, 59, 60, 61].entries()) take(value, 2000, "b-5", index + 1);
+        const newest = [data.newest, data.value, data.text, data.at];
+        take(62, 3400, "b-11", 6);
+        return { seen: seen(), expected, newest };
+        """,
+    )
+    assert found["seen"] == found["expected"]
+    assert found["newest"] == [[61], 61, "61", 3200]
+
+
+@pytest.mark.empty_page
+async def test_past_of_another_kind_and_with_more_keys(page: Page) -> None:
+    """The past of a dict may have a key that the newest value has not; a number in it has no line."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const data = new m.ProducerData("x");
+        const take = (value, sentAt, id, seq) =>
+            data.take({ message: "t", value, sentAt, id, seq }, 1e9);
+        take({ a: 1 }, 1000, "a-1", 1); take({ a: 4 }, 4000, "a-4", 4);
+        data.expectPast();
+        take({ a: 2, b: 7 }, 2000, "a-2", 2); take(3, 3000, "a-3", 3);
+        take({ a: 5 }, 5000, "a-5", 5);
+        const text = (values) => values.subarray(0, data.series.length).join();
+        return [data.kind, data.keys, ...data.series.low.map(text)];
+        """,
+    )
+    assert found == ["lines", ["a", "b"], "1,2,4,5", "NaN,7,NaN,NaN"]
 
 
 @pytest.mark.empty_page

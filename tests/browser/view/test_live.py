@@ -59,9 +59,10 @@ async def test_sse_where_the_websocket_stays_mute(open_view: OpenView) -> None:
 async def test_lost_messages_are_said_and_the_past_comes_again(
     open_view: OpenView, publish: Publish
 ) -> None:
-    """What the page had stays, and nothing is shown twice."""
+    """What the page had stays, and nothing is shown twice. After a minute the loss is no news."""
     await publish("note", "one", "two")
     page = await open_view()
+    await page.clock.install()
     sockets: list[WebSocketRoute] = []
 
     async def through(route: WebSocketRoute) -> None:
@@ -77,6 +78,8 @@ async def test_lost_messages_are_said_and_the_past_comes_again(
         await page.wait_for_timeout(20)
     await publish("note", "three")
     await expect(page.locator(".text")).to_have_text(["three", "two", "one"])
+    await page.clock.fast_forward(61_000)
+    await expect(sentence(page)).to_have_text("Live over WebSocket.")
 
 
 async def test_producer_that_does_not_exist_yet(open_view: OpenView, publish: Publish) -> None:
@@ -115,6 +118,25 @@ async def test_restart_of_the_server(
     await eventually(lambda: [each.offset for each in new.hub.connections] == [0])
     await publish("loss", 2, server=new)
     await expect(page.locator(".number")).to_have_text("2")
+    browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
+
+
+async def test_values_kept_through_a_restart_are_shown(
+    open_view: OpenView, publish: Publish, serve: Serve, browser_errors: BrowserErrors
+) -> None:
+    """A publisher sends what it kept. A live value reaches the page before the past does."""
+    old = await serve(single_site=True)
+    await publish("note", "one", "two", server=old)
+    page = await open_view(server=old)
+    await expect(page.locator(".text")).to_have_text(["two", "one"])
+    port = urlsplit(old.web_url).port
+    await old.stop()
+    await expect(sentence(page)).to_contain_text("Nothing answers")
+    new = await serve(single_site=True, port=port)
+    await publish("note", "three", "four", server=new)
+    await expect(sentence(page)).to_contain_text("Some messages were lost", timeout=15_000)
+    await publish("note", "five", server=new)
+    await expect(page.locator(".text")).to_have_text(["five", "four", "three", "two", "one"])
     browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
 
 
@@ -256,6 +278,41 @@ async def test_decimals_of_numbers_around_zero(page: Page) -> None:
         """,
     )
     assert found == [4, 4, 1, 0]
+
+
+@pytest.mark.empty_page
+async def test_decimals_show_the_recent_changes(page: Page) -> None:
+    """As many as the largest change needs, at most what they have; few after a larger one."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const { changeText, jsonText, numberText } = await import("/static/value.js");
+        const texts = (...values) => {
+            const data = new m.ProducerData("x");
+            values.forEach((value, sentAt) => data.take({ message: "", value, sentAt, id: null }, 1e9));
+            const [decimals] = data.decimals;
+            const change = changeText(values.at(-1) - values[0], decimals);
+            return [numberText(values.at(-1), decimals), change];
+        };
+        return {
+            pressure: texts(1013.27, 1013.44),
+            price: texts(20145.12, 20147.5),
+            trimmed: texts(1000.5, 1000.5000001, 1001),
+            larger: texts(1013.2701, 1013.2702, 1063.2),
+            whole: texts(123456788, 123456789),
+            cells: [1013.2, 1010.0, 123456789, 0.1 + 0.2, -1.5].map(jsonText),
+        };
+        """,
+    )
+    assert found == {
+        "pressure": ["1,013.44", "+0.17"],
+        "price": ["20,147.5", "+2.4"],
+        "trimmed": ["1,001.0", "+0.5"],
+        "larger": ["1,063", "+50"],
+        "whole": ["123,456,789", "+1"],
+        "cells": ["1,013.2", "1,010", "123,456,789", "0.3", "\N{MINUS SIGN}1.5"],
+    }
 
 
 @pytest.mark.empty_page

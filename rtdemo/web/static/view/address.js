@@ -58,3 +58,16 @@ export function addressWith(href, { window, columns }) {
   url.search = url.search.replaceAll("%2C", ",");
   return url.href;
 }
+
+/** Pages of the server to which a program publishes by default. */
+const DEFAULT_SERVERS = ["http://localhost:3000/", "http://127.0.0.1:3000/"];
+
+/**
+ * Return the lines of Python that publish a value to the server of a page.
+ * @param {string} href of the page
+ */
+export function snippet(href) {
+  const server = new URL("./", href).href;
+  const url = DEFAULT_SERVERS.includes(server) ? "" : `, url="${server.replace(/\/$/, "")}"`;
+  return `import rtdemo\n\nrtdemo.publish("loss", 0.12${url})`;
+}

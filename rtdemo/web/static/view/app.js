@@ -8,7 +8,7 @@ import { Tabs, openChannel } from "../connection/tabs.js";
 import { part, write } from "../dom.js";
 import { LoginForm } from "../login_form.js";
 import { ProducerList } from "../producers.js";
-import { MAX_AUTO_S, readOptions } from "./address.js";
+import { MAX_AUTO_S, readOptions, snippet } from "./address.js";
 import { shownSeconds } from "./axis.js";
 import { Cards } from "./cards.js";
 import { clockText } from "./chart.js";
@@ -160,6 +160,7 @@ setInterval(() => {
   painter.request();
 }, TICK_MS);
 setInterval(() => document.hidden || void list.refresh(), DESCRIBE_MS);
+write(part(document, "snippet"), snippet(location.href));
 cards.arrange(options.columns);
 takeTable();
 paintState();

@@ -111,8 +111,9 @@ class LinesBody {
     if (keys !== this.#keys) this.#renew(data.keys);
     this.#keys = keys;
     const unit = data.description.unit === "" ? "" : ` ${oneLine(clip(data.description.unit, 12))}`;
+    const { decimals } = data;
     data.newest.forEach((value, line) => {
-      const text = numberText(value, data.decimals[line]);
+      const text = numberText(value, decimals[line]);
       const shown = this.#legend.children[line]?.lastElementChild;
       if (shown) write(shown, text === NONE ? text : text + unit);
     });
@@ -225,13 +226,9 @@ function row(tag, cells, classes) {
   return make("tr", "", ...cells.map((value, column) => make(tag, classes[column] ?? "", cellText(value))));
 }
 
-/**
- * Write a whole number without groups: it may be an id.
- * @param {unknown} value undefined for none
- */
+/** @param {unknown} value undefined for none */
 function cellText(value) {
-  if (value === undefined) return "";
-  return Number.isSafeInteger(value) ? String(value) : jsonText(value);
+  return value === undefined ? "" : jsonText(value);
 }
 
 /**

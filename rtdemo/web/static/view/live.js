@@ -31,6 +31,11 @@ const OFFLINE = "The browser is offline.";
 /** When the next try is. A screen reader would read each wait aloud. */
 const AGAIN = / Trying .*$/;
 
+/** What the client says after a loss. */
+const LOST = / Some messages were lost\./;
+/** Time for which a loss is reported. */
+const LOSS_SHOWN_MS = 60_000;
+
 /** Wait after a refusal; a part of it is random. */
 export const REFUSED_RETRY_MS = 5_000;
 
@@ -48,6 +53,10 @@ export class Live {
   #welcome = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
+  /** Losses of this stream, and those that are no longer reported. */
+  #losses = { all: 0, old: 0 };
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #aging;
 
   /**
    * @param {Wanted} wanted
@@ -75,6 +84,7 @@ export class Live {
     }
     // A sentence that explains a failure stays until there is news.
     this.state = "connecting";
+    this.#losses = { all: 0, old: 0 };
     this.#stream = connect({
       ...this.#wanted,
       latest: true,
@@ -92,6 +102,7 @@ export class Live {
   /** End for good: nothing is received any more, and nothing refers to it. */
   close() {
     clearTimeout(this.#retry);
+    clearTimeout(this.#aging);
     this.#stream?.close();
   }
 
@@ -134,9 +145,19 @@ export class Live {
   }
 
   /** @param {Stream} stream */
-  #setLive({ sentence, ledger }) {
-    const shown = ledger.lost > 0 ? " What the server still has is shown." : "";
-    this.#set("live", sentence.replace(/^Open/, "Live") + shown);
+  #setLive(stream) {
+    const { lost } = stream.ledger;
+    if (lost > this.#losses.all) {
+      this.#losses.all = lost;
+      clearTimeout(this.#aging);
+      this.#aging = setTimeout(() => {
+        this.#losses.old = lost;
+        if (this.state === "live") this.#setLive(stream);
+      }, LOSS_SHOWN_MS);
+    }
+    const sentence = stream.sentence.replace(/^Open/, "Live");
+    const isRecent = lost > this.#losses.old;
+    this.#set("live", isRecent ? `${sentence} What the server still has is shown.` : sentence.replace(LOST, ""));
   }
 
   /**

@@ -3,8 +3,9 @@
  * What the view knows of one producer: its description, newest value, past values, and whether it is stale. Pure.
  * @module view/producer_data
  */
+import { Decimals } from "./decimals.js";
 import { Series } from "./series.js";
-import { decimalsOf, kindOf } from "../value.js";
+import { kindOf } from "../value.js";
 
 /** @typedef {import("../message.js").Message} Message */
 /** @typedef {import("../value.js").Kind} Kind */
@@ -21,6 +22,14 @@ import { decimalsOf, kindOf } from "../value.js";
 /** @typedef {{ at: number, text: string }} Line */
 /** @typedef {{ epoch: string, seq: number }} Place a message in its log, among those of its producer */
 
+/**
+ * @typedef {object} Gap messages of the newest log that did not arrive
+ * @property {number} after number of the last one before it; 0 for the start of the log
+ * @property {number} before number of the first one behind it
+ * @property {number} from milliseconds since the epoch
+ * @property {number} to milliseconds since the epoch
+ */
+
 /** Bound on the lines of one chart; further keys are counted. */
 export const MAX_LINES = 12;
 /** Bound on the lines of text that are kept. */
@@ -30,10 +39,6 @@ const MAX_TEXT_CHARS = 2_000;
 /** Bound on keys that are counted. */
 const MAX_COUNTED_KEYS = 1_000;
 
-/** Part of a line's size that is kept at each number, and the part of it below which a number counts as near zero. */
-const SIZE_KEPT = 0.9999;
-const SMALL_PART = 0.2;
-
 const MIN_STALE_MS = 5_000;
 const STALE_PERIODS = 3;
 /** Times between messages from which the period is learned. */
@@ -42,6 +47,10 @@ const LEARNED = 8;
 const OUTAGE_FREE = 3;
 /** A clock that is set back by more than this begins a new series. Clocks of several servers differ by less. */
 const SET_BACK_MS = 60_000;
+/** Bound on gaps that the past may fill. */
+const MAX_GAPS = 8;
+/** What fills a gap is before the end of it, milliseconds. A float has this of today's times. */
+const MOMENT_MS = 0.001;
 
 /** @type {Description} */
 const NOTHING = { title: "", unit: "", low: null, high: null, period: null };
@@ -64,8 +73,6 @@ export class ProducerData {
   keys = [];
   /** Newest number of each line; NaN for none. @type {number[]} */
   newest = [];
-  /** Decimals with which each line is shown. They only grow, so that figures do not jump. @type {number[]} */
-  decimals = [];
   /** Number of keys that have no line. */
   moreKeys = 0;
   /** Newest first. @type {Line[]} */
@@ -74,8 +81,8 @@ export class ProducerData {
   isShared = false;
   /** What the lines are of: those of another kind are no continuation. @type {Kind | null} */
   #shape = null;
-  /** Size of each line's numbers: the largest of the last ten thousand or so. @type {number[]} */
-  #sizes = [];
+  /** Of each line. @type {Decimals[]} */
+  #decimals = [];
   /** When each line had its last number. @type {number[]} */
   #seenAt = [];
   /** @type {number[]} milliseconds between the newest messages */
@@ -84,12 +91,19 @@ export class ProducerData {
   #newest = { epoch: "", seq: 0 };
   /** The message up to which all are known; asking for the past again sends them again. @type {Place | null} */
   #known = null;
+  /** What the past that comes again may fill. @type {Gap[]} */
+  #missing = [];
   /** Whether what is known is from the page itself, which the past repeats. */
   #isProvisional = false;
 
   /** @param {string} name */
   constructor(name) {
     this.name = name;
+  }
+
+  /** Decimals with which each line is shown. */
+  get decimals() {
+    return this.#decimals.map(({ wanted }) => wanted);
   }
 
   get title() {
@@ -105,10 +119,10 @@ export class ProducerData {
     if (this.#isProvisional) this.forget();
     this.#isProvisional = false;
     const { value } = message;
-    const newest = { epoch: message.id?.split("-")[0] ?? "", seq: message.seq ?? Infinity };
-    if (this.#known !== null && newest.epoch === this.#known.epoch && newest.seq <= this.#known.seq) return;
+    const place = { epoch: message.id?.split("-")[0] ?? "", seq: message.seq ?? Infinity };
+    const known = this.#known;
+    if (known !== null && place.epoch === known.epoch && place.seq <= known.seq) return this.#fill(message, place.seq);
     this.#known = null;
-    this.#newest = newest;
     // A time of the future would stop the chart until then.
     let at = Math.min(message.sentAt, now);
     if (this.at !== null && at < this.at - SET_BACK_MS) this.forget();
@@ -120,6 +134,10 @@ export class ProducerData {
     }
     // What follows a silence is not connected to what was before; but a state lasts until the next one.
     if (wasStale && this.#shape !== "state") this.series.interrupt(at);
+    // Nor is it, after a loss, unless nothing is missing.
+    if (known !== null && !follows(known, place)) this.series.interrupt(at);
+    if (message.id !== null) this.#noteGap(place, at);
+    this.#newest = place;
     this.at = at;
     this.value = value;
     this.text = message.message.slice(0, MAX_TEXT_CHARS);
@@ -127,10 +145,12 @@ export class ProducerData {
     this.version += 1;
     const kind = kindOf(value) ?? this.kind ?? "text";
     this.#become(kind);
-    if (kind === "number") this.#add(at, { "": value });
-    else if (kind === "state") this.#add(at, { "": value === null ? null : Number(value) });
-    else if (kind === "lines") this.#add(at, /** @type {Record<string, unknown>} */ (value ?? {}));
-    else if (kind === "text") this.#addText(at);
+    const numbers = numbersOf(kind, value);
+    if (numbers !== null) {
+      this.newest = this.#numbers(at, numbers);
+      this.series.push(at, this.newest);
+    }
+    if (kind === "text") this.#addText(at, this.text);
   }
 
   /**
@@ -160,6 +180,8 @@ export class ProducerData {
     this.texts = [];
     this.#gaps = [];
     this.#known = null;
+    this.#missing = [];
+    this.#newest = { epoch: "", seq: 0 };
     this.at = null;
     this.version += 1;
   }
@@ -189,6 +211,38 @@ export class ProducerData {
     return age > MIN_STALE_MS && age > (this.staleAfter ?? Infinity);
   }
 
+  /**
+   * Remember what is missing before a message.
+   * @param {Place} place
+   * @param {number} at
+   */
+  #noteGap(place, at) {
+    const isSameLog = place.epoch === this.#newest.epoch;
+    if (!isSameLog) this.#missing = [];
+    const after = isSameLog ? this.#newest.seq : 0;
+    if (place.seq <= after + 1) return;
+    this.#missing.push({ after, before: place.seq, from: this.at ?? -Infinity, to: at });
+    if (this.#missing.length > MAX_GAPS) this.#missing.shift();
+  }
+
+  /**
+   * Take a message of the past, if it is missing. The newest value stays.
+   * @param {Message} message
+   * @param {number} seq
+   */
+  #fill({ value, message, sentAt }, seq) {
+    const gap = this.#missing.find(({ after, before }) => seq > after && seq < before);
+    if (gap === undefined) return;
+    const at = Math.max(gap.from, Math.min(sentAt, gap.to - MOMENT_MS));
+    gap.after = seq;
+    gap.from = at;
+    this.version += 1;
+    const kind = kindOf(value) ?? this.#shape ?? "text";
+    const numbers = kind === this.#shape ? numbersOf(kind, value) : null;
+    if (numbers !== null) this.series.insert(at, this.#numbers(at, numbers));
+    if (kind === "text") this.#addText(at, message.slice(0, MAX_TEXT_CHARS));
+  }
+
   /** @param {number} gap milliseconds */
   #learn(gap) {
     this.#gaps.push(gap);
@@ -211,34 +265,32 @@ export class ProducerData {
     this.series = new Series();
     this.keys = [];
     this.newest = [];
-    this.decimals = [];
     this.moreKeys = 0;
-    this.#sizes = [];
+    this.#decimals = [];
     this.#seenAt = [];
   }
 
   /**
+   * Return the number of each line.
    * @param {number} at
    * @param {Record<string, unknown>} values
    */
-  #add(at, values) {
+  #numbers(at, values) {
     const given = Object.keys(values);
     let more = 0;
     for (const key of given.slice(0, MAX_COUNTED_KEYS)) if (!this.#hasLine(key, at)) more += 1;
     this.moreKeys = more + Math.max(0, given.length - MAX_COUNTED_KEYS);
-    this.newest = this.keys.map((key) => {
+    const numbers = this.keys.map((key) => {
       const value = Object.hasOwn(values, key) ? values[key] : null;
       // The server sends no infinity, but JSON can: 1e999.
       return typeof value === "number" && Number.isFinite(value) ? value : NaN;
     });
-    this.newest.forEach((value, line) => {
+    numbers.forEach((value, line) => {
       if (Number.isNaN(value)) return;
-      this.#seenAt[line] = at;
-      const size = Math.max(Math.abs(value), this.#sizes[line] * SIZE_KEPT);
-      this.#sizes[line] = size;
-      this.decimals[line] = Math.max(this.decimals[line], decimalsOf(value, size * SMALL_PART));
+      this.#seenAt[line] = Math.max(at, this.#seenAt[line]);
+      this.#decimals[line].take(value);
     });
-    this.series.push(at, this.newest);
+    return numbers;
   }
 
   /**
@@ -256,15 +308,39 @@ export class ProducerData {
       this.series.clearLine(line);
     }
     this.keys[line] = key;
-    this.decimals[line] = 0;
-    this.#sizes[line] = 0;
+    this.#decimals[line] = new Decimals();
     this.#seenAt[line] = at;
     return true;
   }
 
-  /** @param {number} at */
-  #addText(at) {
-    this.texts.unshift({ at, text: this.text });
+  /**
+   * @param {number} at
+   * @param {string} text
+   */
+  #addText(at, text) {
+    const place = this.texts.findIndex((each) => each.at <= at);
+    this.texts.splice(place < 0 ? this.texts.length : place, 0, { at, text });
     if (this.texts.length > MAX_TEXTS) this.texts.pop();
   }
+}
+
+/**
+ * Return whether a message is the next one of its producer.
+ * @param {Place} one
+ * @param {Place} next
+ */
+function follows(one, next) {
+  return one.epoch === next.epoch && next.seq === one.seq + 1;
+}
+
+/**
+ * Return the numbers of a value by the names of their lines; null for a kind without.
+ * @param {Kind} kind
+ * @param {unknown} value
+ * @returns {Record<string, unknown> | null}
+ */
+function numbersOf(kind, value) {
+  if (kind === "number") return { "": value };
+  if (kind === "state") return { "": value === null ? null : Number(value) };
+  return kind === "lines" ? /** @type {Record<string, unknown>} */ (value ?? {}) : null;
 }

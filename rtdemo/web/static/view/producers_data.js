@@ -73,11 +73,11 @@ export class ProducersData {
     for (const data of this.byName.values()) if (!data.isShared) data.interrupt();
   }
 
-  /** The past will be sent again, and what came after it may be missing. */
+  /** The past will be sent again. What is not in the log may be missing. */
   expectPast() {
     for (const data of this.byName.values()) {
-      data.interrupt();
       if (data.isShared) data.expectPast();
+      else data.interrupt();
     }
   }
 

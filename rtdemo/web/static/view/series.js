@@ -56,15 +56,22 @@ export class Series {
    * @param {ArrayLike<number>} values of the lines; NaN for none
    */
   push(at, values) {
-    if (this.length === MAX_POINTS) this.#compact();
-    if (this.length === this.at.length) this.#grow();
-    const index = this.length;
-    this.at[index] = at;
-    for (let line = 0; line < this.lines; line += 1) {
-      const value = values[line] ?? NaN;
-      this.low[line][index] = value;
-      this.high[line][index] = value;
-    }
+    this.#makeRoom();
+    this.#set(this.length, at, values);
+    this.length += 1;
+  }
+
+  /**
+   * Add a point at its place, after those of the same time. Newer points move: it is cheap only if they are few.
+   * @param {number} at milliseconds since the epoch
+   * @param {ArrayLike<number>} values of the lines; NaN for none
+   */
+  insert(at, values) {
+    this.#makeRoom();
+    let index = this.length;
+    while (index > 0 && this.at[index - 1] > at) index -= 1;
+    for (const array of [this.at, ...this.low, ...this.high]) array.copyWithin(index + 1, index, this.length);
+    this.#set(index, at, values);
     this.length += 1;
   }
 
@@ -105,6 +112,25 @@ export class Series {
   /** Remove all points. */
   clear() {
     this.length = 0;
+  }
+
+  #makeRoom() {
+    if (this.length === MAX_POINTS) this.#compact();
+    if (this.length === this.at.length) this.#grow();
+  }
+
+  /**
+   * @param {number} index
+   * @param {number} at
+   * @param {ArrayLike<number>} values
+   */
+  #set(index, at, values) {
+    this.at[index] = at;
+    for (let line = 0; line < this.lines; line += 1) {
+      const value = values[line] ?? NaN;
+      this.low[line][index] = value;
+      this.high[line][index] = value;
+    }
   }
 
   #grow() {
