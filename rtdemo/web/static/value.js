@@ -134,7 +134,8 @@ export function spanText(seconds) {
  */
 export function jsonText(value) {
   if (typeof value === "string") return oneLine(clip(value, MAX_JSON_CHARS));
-  if (typeof value === "number") return numberText(value, ownDecimals(value));
+  // Without groups: a number in a table may be a year, or an id that somebody copies.
+  if (typeof value === "number") return numberText(value, ownDecimals(value)).replaceAll(",", "");
   if (value === null || value === undefined) return NONE;
   return oneLine(clip(JSON.stringify(value), MAX_JSON_CHARS));
 }
