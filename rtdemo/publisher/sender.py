@@ -40,7 +40,7 @@ MAX_REPORTED = 5
 """Problems that are reported until a try succeeds: a proxy may name a new one with each answer."""
 NOT_ACCEPTED = "the message was not accepted"
 MAYBE_ACCEPTED = "the message may not have been accepted"
-_MESSAGE_STATUSES = frozenset((400, 409, 413, 422))
+MESSAGE_STATUSES = frozenset((400, 409, 413, 422))
 """Statuses that are about the messages: no further try can succeed."""
 _CLOSED_ERRORS = (RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 """What a request over a connection that the server has closed raises."""
@@ -151,7 +151,7 @@ class Sender:
             except PublishError as error:
                 if len(batch) == 1:
                     # Of an earlier try, this server may have lost the key: it was started anew.
-                    return [PublishError(self.url, error.problem, ending)]
+                    return [PublishError(self.url, error.problem, ending, error.status)]
                 # One of them is refused, and the others with it.
                 middle = len(batch) // 2
                 return self.send(batch[:middle]) + self.send(batch[middle:])
@@ -182,8 +182,8 @@ class Sender:
         if answer.status == 200:
             return _positions(text, len(batch))
         problem = answered(answer.status, text.decode(errors="replace"))
-        if answer.status in _MESSAGE_STATUSES:
-            raise PublishError(self.url, problem, NOT_ACCEPTED)
+        if answer.status in MESSAGE_STATUSES:
+            raise PublishError(self.url, problem, NOT_ACCEPTED, answer.status)
         if location := answer.getheader("Location"):
             # It is not followed: its target would get the token.
             problem = f"redirects to {printable(location[:200])}; give the address of that server"
