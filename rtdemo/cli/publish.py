@@ -84,6 +84,7 @@ def publish(
         server_address.token_of(token or None),
         gives_up=_is_final if is_pipe else _is_over,
         report=_report if is_pipe else _ignore,
+        unauthorized_fix=f"give it with --token or {TOKEN_VARIABLE}",
     )
     problems: list[str] = []
     lines = _of_lines(producer, form, problems)

@@ -18,6 +18,7 @@ from tests.raw_server import raw_server
 
 NEVER = "http://127.0.0.1:9"
 """Nothing listens on the port of the discard service."""
+GIVE_TOKEN = "give it with --token or RTDEMO_PUBLISH_TOKEN"
 BODY_END = b"]"
 """End of a request. Where a server closes with a part unread, the kernel may reset the connection."""
 
@@ -183,8 +184,8 @@ async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
     url, refused = server.web_url, "; the message was not accepted\n"
     async with raw_server(answer_no_http) as ssh, raw_server(answer_page) as page:
         for arguments, words in (
-            (("--to", url), f"answered 401: send the publish token as Authorization: Bearer{refused}"),
-            (("--to", url, "--token", "wrong"), "answered 401: this is not the publish token; send"),
+            (("--to", url), f"as Authorization: Bearer; {GIVE_TOKEN}{refused}"),
+            (("--to", url, "--token", "wrong"), f"--publish-token; {GIVE_TOKEN}{refused}"),
             (("--to", f"{url}/nowhere"), "answered 404: there is nothing at /nowhere/api/publish; "),
             (("--to", f"{url}/ü"), "answered 404: there is nothing at /"),
             (("--to", NEVER), f"{NEVER} cannot be reached: connection refused{refused}"),
@@ -286,7 +287,7 @@ async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
         f"rtdemo: {url} cut the connection{waits}",
         f"rtdemo: {url} answered 502: busy{waits}",
         f"rtdemo: {url} takes messages again",
-        f"rtdemo: {url} answered 401: busy; line 4 was not accepted",
+        f"rtdemo: {url} answered 401: busy; {GIVE_TOKEN}; line 4 was not accepted",
     ]
 
 
