@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -134,6 +135,11 @@ def expired_error(url: str) -> LoginError:
 def no_stream_error(url: str, content_type: str) -> NoStreamError:
     """Return an answer that is not an event stream as an error."""
     problem = f"sends {printable(content_type)}, which is not an event stream"
+    server = urlsplit(url)
+    if content_type == "text/html" and not server.path.endswith("/api/sse"):
+        # Such as that of the view, which `rtdemo serve` prints.
+        fix = f"for an rtdemo server, give {server.scheme}://{server.netloc}/"
+        return NoStreamError(url, problem, fix, retryable=True)
     return NoStreamError(url, problem, _RIGHT_ADDRESS, retryable=True)
 
 
