@@ -207,5 +207,5 @@ def _message(text: str, form: str | None) -> dict[str, Any]:
     if form == "value":
         return {"message": given} if isinstance(given, str) else {"value": given}
     if not isinstance(given, dict):
-        raise ValueError("no JSON object")  # noqa: TRY004 - it is about the text
+        raise ValueError('no JSON object, such as {"value": 0.12}')  # noqa: TRY004 - it is about the text
     return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -65,7 +66,9 @@ def to_server_error(url: str, error: Exception) -> ServerError:
     # Without a TCP connection, the other transport would not open either.
     kind = UnreachableError if isinstance(error, aiohttp.ClientConnectorError) else NoStreamError
     problem = f"cannot be reached: {network_reason(error)}"
-    return kind(url, problem, "is the server running?", retryable=True)
+    is_name_unknown = isinstance(getattr(error, "os_error", error), socket.gaierror)
+    fix = "check the host name" if is_name_unknown else "is the server running?"
+    return kind(url, problem, fix, retryable=True)
 
 
 def _handshake_error(url: str, error: aiohttp.WSServerHandshakeError) -> ServerError:

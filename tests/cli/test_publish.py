@@ -72,6 +72,7 @@ async def test_values(server: Server, connect: Connect) -> None:
         "rtdemo: line 2",
         "rtdemo: line 3",
     ]
+    assert piped.err.endswith('line 3 is no JSON object, such as {"value": 0.12}; it is left out\n')
 
 
 @pytest.mark.parametrize(

@@ -331,7 +331,7 @@ async def origin(context: Context) -> Diagnosis:
     if own.status not in PASSED or (own.status == 404 and not is_from_rtdemo(own)):
         return _explain_post(context, own, own_text)
     foreign, foreign_text = await _post(context, FOREIGN_ORIGIN)
-    seen = f"own page accepted ({own.status}), foreign page"
+    seen = "own page accepted, foreign page"
     if foreign.status == 403:
         by = "" if is_from_rtdemo(foreign) else f" by {who(context, foreign)}"
         return ok(f"{seen} refused (403){by}")
