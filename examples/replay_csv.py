@@ -41,12 +41,24 @@ def timed(path: Path, column: str) -> Generator[tuple[float, Row]]:
             yield seconds - first, {name: cell(text) for name, text in row.items() if name != column}
 
 
+def numbers(row: Row, columns: set[str]) -> Row:
+    """Return the columns that had a number so far, with None for another text; all if there are none.
+
+    One text beside the numbers would make the view's chart a table.
+    """
+    columns |= {name for name, value in row.items() if isinstance(value, float)}
+    return {
+        name: None if isinstance(value, str) else value for name, value in row.items() if name in columns
+    } or row
+
+
 @producer
 async def replay_csv() -> AsyncIterator[Row]:
     clock = asyncio.get_running_loop().time
     started = clock()
+    columns: set[str] = set()
     with closing(timed(Path(PATH.value), COLUMN.value)) as rows:
         for seconds, row in rows:
             # Each row is due relative to the start, not to the row before, so delays do not add up.
             await asyncio.sleep(max(0.0, started + seconds / SPEED.value - clock()))
-            yield row
+            yield numbers(row, columns)

@@ -127,10 +127,11 @@ class PublishError(RtdemoError):
         url: the server's URL.
         problem: what happened.
         fix: what to do.
+        status: of the HTTP answer; 0 without one.
     """
 
-    def __init__(self, url: str, problem: str, fix: str) -> None:
-        self.url, self.problem, self.fix = url, problem, fix
+    def __init__(self, url: str, problem: str, fix: str, status: int = 0) -> None:
+        self.url, self.problem, self.fix, self.status = url, problem, fix, status
 
     def __str__(self) -> str:
         return f"{self.url} {self.problem}" + (f"; {self.fix}" if self.fix else "")

@@ -13,15 +13,18 @@ from typing import Any
 import click
 import msgspec
 
+from rtdemo.engine.interface import check_name
 from rtdemo.errors import PublishError, printable
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.protocol.values import to_json
 from rtdemo.publisher import server_address
-from rtdemo.publisher.sender import Sender, TryAgainError
+from rtdemo.publisher.sender import MESSAGE_STATUSES, NOT_ACCEPTED, Sender, TryAgainError
 from rtdemo.publisher.server_address import DEFAULT_URL, TOKEN_VARIABLE, URL_VARIABLE
 
 MAX_TRIES = 5
 """Tries for a single message. A line of standard input is tried until the server accepts it."""
+NAME_TAKEN = 409
+"""Answer to the name of private messages: all lines have that of `--producer`, unless they name one."""
 MAX_SHOWN_CHARS = 80
 """Characters of a text that an error shows."""
 EXIT_BAD_LINES = 1
@@ -72,11 +75,16 @@ def publish(
     message is tried five times, a line of standard input until the server accepts it.
     """
     is_pipe = text == "-"
+    try:
+        check_name(producer)
+    except ValueError as error:
+        raise click.UsageError(f"--producer: {error}") from error
     sender = Sender(
         server_address.checked_url_of(url),
         server_address.token_of(token or None),
         gives_up=_is_final if is_pipe else _is_over,
         report=_report if is_pipe else _ignore,
+        unauthorized_fix=f"give it with --token or {TOKEN_VARIABLE}",
     )
     problems: list[str] = []
     lines = _of_lines(producer, form, problems)
@@ -84,12 +92,23 @@ def publish(
     with closing(sender):
         for name, payload in messages:
             (outcome,) = sender.send([payload])
-            if isinstance(outcome, PublishError):
+            if isinstance(outcome, str):
+                if not is_quiet:
+                    click.echo(outcome)
+            elif is_pipe and _is_of_one_line(outcome, form):
+                is_certain = outcome.fix == NOT_ACCEPTED
+                ending = "it is left out" if is_certain else "it may not have been accepted"
+                problems.append(f"{name}: {outcome.problem}; {ending}")
+                _report(problems[-1])
+            else:
                 outcome.fix = outcome.fix.replace("the message", name)
                 raise outcome
-            if not is_quiet:
-                click.echo(outcome)
     return EXIT_BAD_LINES if problems else 0
+
+
+def _is_of_one_line(error: PublishError, form: str | None) -> bool:
+    """Return whether the server may take other lines; else it refuses all of them alike."""
+    return error.status in MESSAGE_STATUSES and (error.status != NAME_TAKEN or form == "json")
 
 
 def _is_final(error: TryAgainError, _tries: int) -> bool:
@@ -188,5 +207,5 @@ def _message(text: str, form: str | None) -> dict[str, Any]:
     if form == "value":
         return {"message": given} if isinstance(given, str) else {"value": given}
     if not isinstance(given, dict):
-        raise ValueError("no JSON object")  # noqa: TRY004 - it is about the text
+        raise ValueError('no JSON object, such as {"value": 0.12}')  # noqa: TRY004 - it is about the text
     return given

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -64,7 +66,9 @@ def to_server_error(url: str, error: Exception) -> ServerError:
     # Without a TCP connection, the other transport would not open either.
     kind = UnreachableError if isinstance(error, aiohttp.ClientConnectorError) else NoStreamError
     problem = f"cannot be reached: {network_reason(error)}"
-    return kind(url, problem, "is the server running?", retryable=True)
+    is_name_unknown = isinstance(getattr(error, "os_error", error), socket.gaierror)
+    fix = "check the host name" if is_name_unknown else "is the server running?"
+    return kind(url, problem, fix, retryable=True)
 
 
 def _handshake_error(url: str, error: aiohttp.WSServerHandshakeError) -> ServerError:
@@ -134,6 +138,11 @@ def expired_error(url: str) -> LoginError:
 def no_stream_error(url: str, content_type: str) -> NoStreamError:
     """Return an answer that is not an event stream as an error."""
     problem = f"sends {printable(content_type)}, which is not an event stream"
+    server = urlsplit(url)
+    if content_type == "text/html" and not server.path.endswith("/api/sse"):
+        # Such as that of the view, which `rtdemo serve` prints.
+        fix = f"for an rtdemo server, give {server.scheme}://{server.netloc}/"
+        return NoStreamError(url, problem, fix, retryable=True)
     return NoStreamError(url, problem, _RIGHT_ADDRESS, retryable=True)
 
 

@@ -129,7 +129,15 @@ def check_draft(draft: Draft) -> None:
         UnicodeEncodeError: if its text has a lone surrogate.
     """
     values.check_size(draft.message)
-    name = draft.producer
+    check_name(draft.producer)
+
+
+def check_name(name: str) -> None:
+    """Check that messages can have this producer name.
+
+    Raises:
+        ValueError: if it is not allowed.
+    """
     if not name.strip() or not name.isprintable() or "," in name or len(name) > MAX_NAME_LENGTH:
         raise ValueError(
             f"producer name {name[:MAX_NAME_LENGTH]!r} must be printable text without a comma,"

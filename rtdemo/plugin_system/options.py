@@ -73,7 +73,8 @@ class Option(Generic[T]):
         text = environ.get(self.variable)
         if not text:
             if self.default is _UNSET:
-                raise ProducerError(f"{self.variable} is not set and has no default. {self.help}")
+                purpose = f": {self.help.rstrip('.')}" if self.help else ""
+                raise ProducerError(f"{self.variable} is not set and has no default{purpose}")
             return
         if self.type is Secret:
             self._value = cast("T", Secret(text))

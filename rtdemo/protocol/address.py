@@ -80,7 +80,7 @@ class Address:
 
 
 def parse(text: str, headers: Mapping[str, str] | None = None) -> Address:
-    """Parse an address as a user writes it; `http://` may be left out.
+    """Parse an address as a user writes it; `http://` may be left out, and `localhost` before a port.
 
     Arguments:
         text: the address.
@@ -92,6 +92,8 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> Address:
     shown = _USER_INFO.sub(r"\1...@", text)
     if any(character.isspace() for character in text):
         raise AddressError(shown, "contains white space")
+    if text.isascii() and text.isdigit():
+        text = f"localhost:{text}"
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port

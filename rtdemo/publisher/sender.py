@@ -25,6 +25,7 @@ from rtdemo.errors import PublishError, answered, may_heal, network_reason, one_
 from rtdemo.protocol import address as addresses
 from rtdemo.protocol.address import Address
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+from rtdemo.publisher.server_address import TOKEN_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ MAX_REPORTED = 5
 """Problems that are reported until a try succeeds: a proxy may name a new one with each answer."""
 NOT_ACCEPTED = "the message was not accepted"
 MAYBE_ACCEPTED = "the message may not have been accepted"
-_MESSAGE_STATUSES = frozenset((400, 409, 413, 422))
+MESSAGE_STATUSES = frozenset((400, 409, 413, 422))
 """Statuses that are about the messages: no further try can succeed."""
 _CLOSED_ERRORS = (RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 """What a request over a connection that the server has closed raises."""
@@ -84,6 +85,7 @@ class Sender:
     Arguments:
         url: of the server, such as `http://localhost:3000`.
         token: publish token; empty for none.
+        unauthorized_fix: what to do where the server wants a token, or another one.
         gives_up: when to end the tries; by default never.
         report: takes one sentence about each problem that is new, and about its end.
 
@@ -101,6 +103,7 @@ class Sender:
         token: str,
         gives_up: GivesUp = _never,
         report: Callable[[str], object] = log.warning,
+        unauthorized_fix: str = f"give it with token= or {TOKEN_VARIABLE}",
     ) -> None:
         address = addresses.parse_server(url)
         self.url = address.url("")
@@ -114,6 +117,7 @@ class Sender:
             self._headers["Authorization"] = f"Bearer {token}".encode()
         self._gives_up = gives_up
         self._report = report
+        self._unauthorized_fix = unauthorized_fix
         self._problem = ""
         self._reported: set[str] = set()
         # Of its own: this thread must not change the random numbers of the user's program.
@@ -151,7 +155,7 @@ class Sender:
             except PublishError as error:
                 if len(batch) == 1:
                     # Of an earlier try, this server may have lost the key: it was started anew.
-                    return [PublishError(self.url, error.problem, ending)]
+                    return [PublishError(self.url, error.problem, ending, error.status)]
                 # One of them is refused, and the others with it.
                 middle = len(batch) // 2
                 return self.send(batch[:middle]) + self.send(batch[middle:])
@@ -182,11 +186,13 @@ class Sender:
         if answer.status == 200:
             return _positions(text, len(batch))
         problem = answered(answer.status, text.decode(errors="replace"))
-        if answer.status in _MESSAGE_STATUSES:
-            raise PublishError(self.url, problem, NOT_ACCEPTED)
+        if answer.status in MESSAGE_STATUSES:
+            raise PublishError(self.url, problem, NOT_ACCEPTED, answer.status)
         if location := answer.getheader("Location"):
             # It is not followed: its target would get the token.
             problem = f"redirects to {printable(location[:200])}; give the address of that server"
+        elif answer.status == 401:
+            problem = f"{problem}; {self._unauthorized_fix}"
         # A proxy may answer 502 or 504 after the server has the messages.
         heals = may_heal(answer.status)
         may_be_accepted = heals and answer.status >= 500

@@ -18,6 +18,7 @@ from tests.raw_server import raw_server
 
 NEVER = "http://127.0.0.1:9"
 """Nothing listens on the port of the discard service."""
+GIVE_TOKEN = "give it with --token or RTDEMO_PUBLISH_TOKEN"
 BODY_END = b"]"
 """End of a request. Where a server closes with a part unread, the kernel may reset the connection."""
 
@@ -71,6 +72,7 @@ async def test_values(server: Server, connect: Connect) -> None:
         "rtdemo: line 2",
         "rtdemo: line 3",
     ]
+    assert piped.err.endswith('line 3 is no JSON object, such as {"value": 0.12}; it is left out\n')
 
 
 @pytest.mark.parametrize(
@@ -122,6 +124,34 @@ async def test_line_that_is_not_good_is_named_by_its_number(server: Server, conn
     )
 
 
+async def test_line_that_the_server_refuses_costs_no_other(server: Server, connect: Connect) -> None:
+    """It is named with the server's reason, as a line that is not JSON; the exit code is 1."""
+    peer = await connect(server, "sse")
+    lines = b'{"value": 1}\n{"vaule": 2}\n{"producer": "a,b", "value": 3}\n'
+    lines += b'{"producer": "message", "value": 4}\nrubbish\n{"value": 5}\n'
+    done = await publish("-", "--json", "--to", server.web_url, stdin=lines)
+    assert [(await peer.receive())["value"] for _ in range(2)] == [1, 5]
+    assert (done.code, len(done.out.split())) == (1, 2)
+    reports = done.err.splitlines()
+    words = ("answered 400: ", "answered 400: producer name", "answered 409: producer: ", "not JSON")
+    for number, (report, reason) in enumerate(zip(reports, words, strict=True), 2):
+        assert report.startswith(f"rtdemo: line {number}")
+        assert reason in report
+        assert report.endswith("; it is left out")
+    assert "unknown field `vaule`" in reports[0]
+
+
+async def test_name_that_no_line_can_have_ends_a_pipe(server: Server) -> None:
+    """A name of private messages is the server's to refuse; one with a comma is wrong usage."""
+    for name, code, words in (
+        ("message", 1, "'message' is the name of private messages; choose another; line 1 was not"),
+        ("a,b", 2, "--producer: producer name 'a,b' must be printable text without a comma"),
+    ):
+        done = await publish("-", "--producer", name, "--to", server.web_url, stdin=b"one\ntwo\n")
+        assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
+        assert words in done.err
+
+
 async def test_nan_in_a_pipe_is_a_gap_that_is_reported(server: Server, connect: Connect) -> None:
     """The other values of a message are worth having, so it is published; the exit code is 1."""
     peer = await connect(server, "sse")
@@ -155,8 +185,8 @@ async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
     url, refused = server.web_url, "; the message was not accepted\n"
     async with raw_server(answer_no_http) as ssh, raw_server(answer_page) as page:
         for arguments, words in (
-            (("--to", url), f"answered 401: send the publish token as Authorization: Bearer{refused}"),
-            (("--to", url, "--token", "wrong"), "answered 401: this is not the publish token; send"),
+            (("--to", url), f"as Authorization: Bearer; {GIVE_TOKEN}{refused}"),
+            (("--to", url, "--token", "wrong"), f"--publish-token; {GIVE_TOKEN}{refused}"),
             (("--to", f"{url}/nowhere"), "answered 404: there is nothing at /nowhere/api/publish; "),
             (("--to", f"{url}/ü"), "answered 404: there is nothing at /"),
             (("--to", NEVER), f"{NEVER} cannot be reached: connection refused{refused}"),
@@ -230,11 +260,11 @@ async def test_this_machine_is_reached_without_a_proxy(
 
 
 async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
-    """A line is tried under one key until it is taken; each new problem is said; a refusal ends it.
+    """A line is tried under one key until it is taken; each new problem is said; a wrong token ends it.
 
     Its line is named: from there on, nothing was published.
     """
-    answers = iter([503, 503, 0, 502, 503, 503, 200, 200, 400])
+    answers = iter([503, 503, 0, 502, 503, 503, 200, 200, 401])
     asked: list[tuple[str, str]] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -258,7 +288,7 @@ async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
         f"rtdemo: {url} cut the connection{waits}",
         f"rtdemo: {url} answered 502: busy{waits}",
         f"rtdemo: {url} takes messages again",
-        f"rtdemo: {url} answered 400: busy; line 4 was not accepted",
+        f"rtdemo: {url} answered 401: busy; {GIVE_TOKEN}; line 4 was not accepted",
     ]
 
 

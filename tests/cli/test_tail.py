@@ -150,6 +150,7 @@ async def test_a_closed_pipe_ends_tail_silently(server: Server, tail: Tail) -> N
     ("arguments", "code", "words"),
     [
         (["http://127.0.0.1:1"], 1, "is the server running?"),
+        (["http://nohost.invalid"], 1, "; check the host name"),
         (["ftp://x"], 2, "has the scheme 'ftp'"),
         (["ws://127.0.0.1:1", "--transport", "sse"], 2, "without sse"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtdemo.client.failures import close_error, refusal_error
+from rtdemo.client.failures import close_error, no_stream_error, refusal_error
 
 URL = "https://here.test/api/sse"
 HTML = "<html>\n<h1>Bad gateway</h1>"
@@ -41,3 +41,17 @@ def test_refusal_is_one_line_that_says_what_to_do_once(status: int, body: str, l
 def test_close_frame_with_a_reason_says_enough(code: int, reason: str, line: str) -> None:
     """Only without one, the log has more."""
     assert str(close_error(URL, code, reason)) == f"{URL} {line}"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "fix"),
+    [
+        ("/view", "text/html", "for an rtdemo server, give http://h:4300/"),
+        ("/rt/api/sse", "text/html", "is it the right address?"),
+        ("/view", "text/plain", "is it the right address?"),
+    ],
+)
+def test_page_names_the_address_to_give(path: str, kind: str, fix: str) -> None:
+    """A user gives the address of the view; that of a server was right, and something is before it."""
+    error = no_stream_error(f"http://h:4300{path}?q=1", kind)
+    assert str(error).endswith(f" sends {kind}, which is not an event stream; {fix}")

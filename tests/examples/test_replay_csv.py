@@ -27,16 +27,31 @@ def recording(tmp_path: Path) -> Path:
 async def test_each_client_gets_the_whole_recording(
     serve: Serve, connect: Connect, transport: str, recording: Path
 ) -> None:
-    """Each row is a dict by column, with numbers as such; the end of the file is no failure."""
+    """Each row is a dict of its numbers by column, which the view draws; the end is no failure."""
     server = await serve("replay_csv", PATH=recording, SPEED=1e6)
     for _ in range(2):
         peer = await connect(server, transport, "producers=replay_csv")
         rows = [(await peer.receive())["value"] for _ in range(3)]
-        assert rows[0] == {"speed": 3.5, "note": "start"}
-        assert rows[1] == {"speed": 4.25, "note": None}
-        assert rows[2] == {"speed": 0, "note": "stop"}
+        assert rows == [{"speed": 3.5}, {"speed": 4.25}, {"speed": 0}]
     (supervisor,) = server.plugins.registry.find("replay_csv")
     assert (supervisor.state, supervisor.failures) == ("running", 0)
+
+
+def test_text_in_a_column_of_numbers_is_a_gap() -> None:
+    """A column counts from its first number on; without any, the texts are sent."""
+    rows: list[replay_csv.Row] = [
+        {"a": "x", "b": None},
+        {"a": "x", "b": 1.0},
+        {"a": 2.0, "b": "n/a"},
+        {"a": None, "b": 3.0},
+    ]
+    columns: set[str] = set()
+    assert [replay_csv.numbers(row, columns) for row in rows] == [
+        {"a": "x", "b": None},
+        {"b": 1.0},
+        {"a": 2.0, "b": None},
+        {"a": None, "b": 3.0},
+    ]
 
 
 @pytest.mark.parametrize(("speed", "sent_at"), [("1", [0, 500, 3000]), ("2", [0, 250, 1500])])

@@ -24,7 +24,11 @@ def test_value_of_the_environment_and_default() -> None:
     [
         (Option(int, 3), "many", ["RTDEMO_P_X", "'many'", "int"]),
         (Option(bool, False), "maybe", ["RTDEMO_P_X", "'maybe'", "bool"]),
-        (Option(str, help="Where to ask."), None, ["RTDEMO_P_X is not set", "Where to ask."]),
+        (
+            Option(str, help="Where to ask."),
+            None,
+            ["is not set and has no default: Where to ask"],
+        ),
     ],
 )
 def test_bad_value_is_one_line(option: Option[Any], text: str | None, words: list[str]) -> None:

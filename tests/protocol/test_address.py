@@ -24,6 +24,14 @@ def test_server_has_both_transports(given: str) -> None:
     )
 
 
+def test_port_alone_is_on_this_machine() -> None:
+    """It is what a user changes most often."""
+    assert address.parse("4300") == address.parse("localhost:4300")
+    assert address.parse_server("4300").origin == "http://localhost:4300"
+    with pytest.raises(AddressError, match="is not a valid address"):
+        address.parse("70000")
+
+
 def test_secure_server() -> None:
     """An https address has wss URLs, and port 443 unless another is given."""
     found = address.parse("https://h")

@@ -232,6 +232,7 @@ async def test_wrong_token_is_said_once(start: Start, caplog: pytest.LogCaptureF
     assert counts.accepted == 0
     assert counts.dropped + counts.waiting == 30
     assert len(lines(caplog, server.web_url)) == 1
+    assert "; give it with token= or RTDEMO_PUBLISH_TOKEN; messages wait" in caplog.text
     assert "wrong" not in caplog.text
 
 

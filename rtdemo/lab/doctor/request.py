@@ -59,6 +59,8 @@ async def identify_server(context: Context) -> None:
         ) from error
     if answer.status == 400:
         await _raise_if_tls(context)
+    if not context.address.is_whole:
+        _raise_if_page(context, answer)
     _set_available(context, answer, text)
     kind = answer.media_type or "no media type"
     context.first_answer = f"{who(context, answer)} answered {answer.status} with {kind}"
@@ -124,6 +126,19 @@ async def _raise_if_unusable(context: Context, answer: Answer, text: str) -> Non
     except NotTestedError as error:
         raise CannotRunError("rate-limited", str(error)) from error
     raise CannotRunError(found.code, found.seen, found.fix)
+
+
+def _raise_if_page(context: Context, answer: Answer) -> None:
+    """Look whether the address of a stream is that of a page, such as `/view`.
+
+    Raises:
+        CannotRunError: if so; all checks of a stream would fail, the last one after the idle time.
+    """
+    if answer.status == 200 and answer.media_type == "text/html":
+        url = _first_url(context).partition("?")[0]
+        seen = f"{url} is a web page, not a stream"
+        fix = f"give the address of a stream; for an rtdemo server, give {context.address.origin}/"
+        raise CannotRunError("html-answer", seen, fix)
 
 
 async def _raise_if_tls(context: Context) -> None:
@@ -316,7 +331,7 @@ async def origin(context: Context) -> Diagnosis:
     if own.status not in PASSED or (own.status == 404 and not is_from_rtdemo(own)):
         return _explain_post(context, own, own_text)
     foreign, foreign_text = await _post(context, FOREIGN_ORIGIN)
-    seen = f"own page accepted ({own.status}), foreign page"
+    seen = "own page accepted, foreign page"
     if foreign.status == 403:
         by = "" if is_from_rtdemo(foreign) else f" by {who(context, foreign)}"
         return ok(f"{seen} refused (403){by}")

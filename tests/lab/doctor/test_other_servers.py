@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from rtdemo.server.server import Server
 from tests.lab.doctor.doctor_run import examine, findings
 
 
@@ -54,6 +55,15 @@ async def test_server_that_is_not_rtdemo() -> None:
     assert found["page"].verdict == "ok"
     # Neither transport could be checked.
     assert (report.exit_code, report.seconds < 5) == (2, True)
+
+
+async def test_page_is_no_stream(server: Server) -> None:
+    """The address of the view, which the server prints, ends the run at once with the one to give."""
+    report = await examine(f"{server.web_url}/view?a=b")
+    last = report.checks[-1]
+    assert (report.exit_code, last.check, last.code) == (2, "server", "html-answer")
+    assert last.seen == f"{server.web_url}/view is a web page, not a stream"
+    assert last.fix == f"give the address of a stream; for an rtdemo server, give {server.web_url}/"
 
 
 @pytest.mark.parametrize("kind", ["text/event-stream", "text/plain"])
