@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from ssl import SSLContext
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -25,7 +24,6 @@ from rtdemo.hub.outbox import Outbox
 from rtdemo.plugin_system.discovery import Source, discover, plugin_folders
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.publisher import this_process
-from rtdemo.publisher.server_address import DEFAULT_URL, URL_VARIABLE
 from rtdemo.publisher.this_process import RunningServer
 from rtdemo.server.descriptors import BoundedSite, Descriptors
 from rtdemo.server.open_files import limit_of_process
@@ -393,8 +391,6 @@ class Server:
         print(f"rtdemo: WebSocket       {self.websocket_url}")
         names = ", ".join(plugin.name for plugin in self.plugins.plugins)
         print(f"rtdemo: plugins         {names or 'none'}")
-        if self._sites.web != urlsplit(DEFAULT_URL).port:
-            print(f"rtdemo: publish to it   with {URL_VARIABLE}={self.web_url}")
         if line := access.start_line(self.settings):
             print(line)
         sys.stdout.flush()

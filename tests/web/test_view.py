@@ -185,16 +185,3 @@ async def test_start_prints_the_views_address(start: Start, capsys: pytest.Captu
     server = await start()
     server._print_addresses()
     assert f"rtdemo: view            {server.web_url}/view\n" in capsys.readouterr().out
-
-
-async def test_start_prints_the_variable_for_another_port(
-    start: Start, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Programs publish to port 3000 by default, where no line is needed."""
-    server = await start()
-    server._print_addresses()
-    line = f"rtdemo: publish to it   with RTDEMO_URL={server.web_url}\n"
-    assert line in capsys.readouterr().out
-    server._sites.web = 3000
-    server._print_addresses()
-    assert "RTDEMO_URL" not in capsys.readouterr().out

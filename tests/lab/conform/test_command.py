@@ -240,7 +240,7 @@ async def test_interrupt_prints_what_was_found(number: signal.Signals) -> None:
         await asyncio.sleep(0.5)  # some requests are made
         process.send_signal(number)
         out, err = await asyncio.wait_for(process.communicate(), 20)
-    assert process.returncode == 130
+    assert process.returncode == 130, (out, err)
     assert out.decode().startswith("Interrupted; so far: ")
     assert out.decode().rstrip().endswith("; interrupted")
     assert b"Traceback" not in err
