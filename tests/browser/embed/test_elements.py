@@ -308,8 +308,9 @@ async def ticket_of(server: Server) -> web.Response:
 
 @pytest.mark.parametrize("attribute", ["token", "ticket-url"])
 async def test_login(
-    open_host: OpenHost,
+    # First, so that it ends last: an element asks for a ticket again as its server ends.
     serve: Serve,
+    open_host: OpenHost,
     publish: Publish,
     site: Site,
     browser_errors: BrowserErrors,
@@ -340,7 +341,7 @@ async def no_ticket() -> web.Response:
 
 
 async def test_ticket_is_asked_for_again_after_a_refusal(
-    open_host: OpenHost, serve: Serve, publish: Publish, site: Site, browser_errors: BrowserErrors
+    serve: Serve, open_host: OpenHost, publish: Publish, site: Site, browser_errors: BrowserErrors
 ) -> None:
     """The user logs in again, perhaps in another tab, and the page goes on by itself."""
     server = await serve(secret=SECRET, allow_origin=(site.origin,))
