@@ -85,6 +85,10 @@ class Request:
         return self.is_1_0 or self.fields.get("connection", "").lower() == "close"
 
 
+DESCENDS_FROM = 1_000_000
+"""Id before the first one of the server whose ids descend."""
+
+
 class SeededServer:
     """The server. Its events are numbered from its start: all clients see the same.
 
@@ -442,6 +446,8 @@ class Answer:
     def _resume_after(self) -> int | None:
         """Return the event after which the client continues; None for the present."""
         given = self.request.fields.get("last-event-id", "")
+        if self.has("ids-descend") and given.isdigit() and len(given) < 8:
+            given = str(DESCENDS_FROM - int(given))
         is_number = given.isdigit() and len(given) < 3000 and not self.has("no-resume")
         return int(given) if is_number and int(given) <= self.server.now else None
 
@@ -463,7 +469,7 @@ def event(number: int, faults: frozenset[str]) -> bytes:
     def has(fault: str) -> bool:
         return fault in faults
 
-    identity = str(1_000_000 - number) if has("ids-descend") else str(number)
+    identity = str(DESCENDS_FROM - number) if has("ids-descend") else str(number)
     identity = str(number // 2) if has("ids-repeat") else identity
     identity = f"{number}\0" if has("id-null") else identity
     identity = f"{number} " if has("id-space") else identity
