@@ -446,6 +446,8 @@ class Answer:
     def _resume_after(self) -> int | None:
         """Return the event after which the client continues; None for the present."""
         given = self.request.fields.get("last-event-id", "")
+        if self.has("id-not-ascii") and given:
+            return self.server.now  # it knows no such id, and has no history: what was missed is lost
         if self.has("ids-descend") and given.isdigit() and len(given) < 8:
             given = str(DESCENDS_FROM - int(given))
         is_number = given.isdigit() and len(given) < 3000 and not self.has("no-resume")
