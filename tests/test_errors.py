@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from rtdemo.errors import answered, may_heal, network_reason
+from tests.free_port import free_port
 from tests.raw_server import raw_server
-from tests.redis_server import free_port
 
 
 @pytest.mark.parametrize(

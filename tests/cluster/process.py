@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.redis_server import free_port
+from tests.free_port import free_port
 
 
 class Process:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.certificate import Certificate
 from tests.cluster.process import Process
+from tests.free_port import free_port
 from tests.matrix.proxies.apache import MODULES_FOLDER
 from tests.matrix.proxies.envoy import PROXY as ENVOY
-from tests.redis_server import free_port
 from tests.system_packages import APACHE, CADDY, HAPROXY, NGINX, require
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.cluster.process import Process
-from tests.redis_server import free_port
+from tests.free_port import free_port
 
 PROGRAM = """
 import subprocess, sys

@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from tests.cluster.process import Process, rtdemo
 from tests.cluster.scenarios import children, stats
-from tests.redis_server import free_port
+from tests.free_port import free_port
 
 FAILING = """
 from rtdemo import producer

@@ -17,8 +17,8 @@ import yaml
 
 from tests.cluster.process import Process, rtdemo
 from tests.deploy.files import DASHBOARD, ROOT
+from tests.free_port import free_port
 from tests.matrix.proxies.proxy import PYPI_FOLDER
-from tests.redis_server import free_port
 from tests.system_packages import PROMETHEUS, PROMTOOL, require
 
 MONITORING = ROOT / "deploy/monitoring"

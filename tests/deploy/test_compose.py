@@ -17,7 +17,8 @@ import pytest
 from tests.cluster.process import Process
 from tests.deploy.files import ROOT, compose, image, served_variables
 from tests.deploy.rules import broken_by_compose
-from tests.redis_server import RedisServer, free_port
+from tests.free_port import free_port
+from tests.redis_server import RedisServer
 from tests.system_packages import HAPROXY, require
 
 CLUSTER = {"one", "two", "redis", "proxy"}

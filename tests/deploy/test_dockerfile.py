@@ -15,8 +15,8 @@ from deploy.run_dockerfile.dockerfile import copy_words, parse
 from tests.cluster.process import Process
 from tests.deploy.files import ROOT, dockerfile, image, served_variables, stages
 from tests.deploy.rules import broken_by_image
+from tests.free_port import free_port
 from tests.raw_server import raw_server
-from tests.redis_server import free_port
 
 
 def test_image_keeps_its_rules() -> None:

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from tests.deploy.files import ROOT, served_flags, served_variables
-from tests.redis_server import free_port
+from tests.free_port import free_port
 from tests.system_packages import SYSTEMD, require
 
 DEPLOY = ROOT / "deploy"

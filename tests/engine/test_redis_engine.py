@@ -20,8 +20,9 @@ from rtdemo.protocol.message import Message, Position
 from tests.certificate import self_signed
 from tests.clients import eventually
 from tests.engine.conftest import KEYS, Follower, Make, drafts
+from tests.free_port import free_port
 from tests.raw_server import raw_server
-from tests.redis_server import RedisServer, free_port, paused_reader, stop_task
+from tests.redis_server import RedisServer, paused_reader, stop_task
 
 
 async def published(follower: Follower, *texts: str) -> list[Position]:

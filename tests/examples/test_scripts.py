@@ -13,8 +13,8 @@ from rtdemo.server.server import Server
 from tests.clients import Fields, Peer
 from tests.conftest import Connect
 from tests.examples.conftest import EXAMPLES
+from tests.free_port import free_port
 from tests.publisher.programs import running
-from tests.redis_server import free_port
 
 
 async def message_of(peer: Peer, producer: str) -> Fields:

@@ -15,8 +15,8 @@ from tests.cluster.process import Process
 from tests.faults.attack import Figures
 from tests.faults.peers import first_bytes, status, streams
 from tests.faults.target import Setup, Target
+from tests.free_port import free_port
 from tests.lab.doctor.proxies import program
-from tests.redis_server import free_port
 from tests.system_packages import find
 
 FORWARDING = (

@@ -18,7 +18,7 @@ from rtdemo.server.server import Server
 from tests.clients import eventually
 from tests.cluster.process import Process
 from tests.conftest import Connect, Start
-from tests.redis_server import free_port
+from tests.free_port import free_port
 
 pytestmark = pytest.mark.alone
 

@@ -14,8 +14,8 @@ import pytest
 from rtdemo.server.server import Server
 from tests.cluster.process import Process
 from tests.conftest import Start
+from tests.free_port import free_port
 from tests.lab.doctor.proxies import proxy as nginx
-from tests.redis_server import free_port
 from tests.system_packages import HAPROXY, require
 
 IS_ROOT = os.geteuid() == 0

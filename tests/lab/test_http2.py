@@ -17,10 +17,10 @@ from rtdemo.lab.doctor.websocket_client import open_socket
 from rtdemo.lab.http2_exchange import Exchange, Http2Error, ResetError
 from rtdemo.protocol import address
 from tests.cluster.process import Process
+from tests.free_port import free_port
 from tests.lab.doctor.doctor_run import served
 from tests.lab.doctor.test_network import behind_tls, certify, port_of
 from tests.raw_server import raw_server
-from tests.redis_server import free_port
 from tests.system_packages import HAPROXY, require
 
 HAPROXY_CONFIGURATION = """

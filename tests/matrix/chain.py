@@ -10,12 +10,12 @@ from pathlib import Path
 
 import httpx
 
+from tests.free_port import free_port
 from tests.matrix.certificates import Authority
 from tests.matrix.line import Line
 from tests.matrix.proxies import LINE, PROXIES
 from tests.matrix.proxies.proxy import Place
 from tests.matrix.setup import Hop, Setup
-from tests.redis_server import free_port
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.free_port import free_port
 from tests.matrix import fixing, judge, truth
 from tests.matrix.backend import Backend, Heads
 from tests.matrix.certificates import Authority
@@ -21,7 +22,7 @@ from tests.matrix.chain import StartError, chain, program
 from tests.matrix.facts import Facts
 from tests.matrix.judge import Complaint
 from tests.matrix.setup import Setup
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 
 HEAD_START_S = 10.0
 """Seconds in which the facts about events are measured."""

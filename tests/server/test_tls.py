@@ -23,7 +23,7 @@ from rtdemo.server.server import Server
 from rtdemo.settings.settings import load
 from tests.certificate import Certificate, self_signed
 from tests.conftest import Start
-from tests.redis_server import free_port
+from tests.free_port import free_port
 from tests.system_packages import OPENSSL, require
 from tests.tls_client import TlsClient
 

@@ -15,7 +15,8 @@ from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.clients import eventually
 from tests.conftest import Connect, Start
-from tests.redis_server import RedisServer, free_port, paused_reader
+from tests.free_port import free_port
+from tests.redis_server import RedisServer, paused_reader
 
 OTHER = {"websocket": "sse", "sse": "websocket"}
 

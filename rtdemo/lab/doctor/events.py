@@ -182,12 +182,21 @@ def _nothing_arrived(context: Context, key: Key, recording: Recording) -> Diagno
 
 def _keep_better(context: Context, key: Key, found: Found) -> None:
     kept = context.deliveries.get(key)
-    if isinstance(kept, Delivery) and (
-        not isinstance(found, Delivery)
-        or (kept.judgement.delay <= found.judgement.delay and found.judgement.kind not in ("ok", "slow"))
+    if not isinstance(kept, Delivery) or (
+        isinstance(found, Delivery) and is_better(found.judgement, kept.judgement)
     ):
-        return
-    context.deliveries[key] = found
+        context.deliveries[key] = found
+
+
+def is_better(new: Judgement, kept: Judgement) -> bool:
+    """Return whether a further recording shows the path better than the one that is kept.
+
+    One that was cut shows only what came before the cut, so its delays are no better for being shorter.
+    """
+    is_cut, was_cut = (each.kind in ("cut", "incomplete") for each in (new, kept))
+    if is_cut != was_cut:
+        return was_cut
+    return new.kind in ("ok", "slow") or new.delay < kept.delay
 
 
 async def _without_compression(context: Context, key: Key, delivery: Delivery, silence: int) -> Delivery:

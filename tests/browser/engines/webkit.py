@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from tests.browser.engines.engine import TIMEOUT_S, Engine, descendants, folder, program
-from tests.redis_server import free_port
+from tests.free_port import free_port
 from tests.system_packages import WEBKIT, XVFB, require
 
 ZOOM = 1.5

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.cluster.process import Process
 from tests.cluster.proxies import DEPLOY
-from tests.redis_server import free_port
+from tests.free_port import free_port
 from tests.system_packages import HAPROXY, NGINX, Program, require
 
 SETUPS = Path(__file__).parent / "setups"

@@ -15,9 +15,9 @@ import pytest
 from rtdemo.lab.doctor import network
 from rtdemo.protocol import message
 from rtdemo.web import probe_usage
+from tests.free_port import free_port
 from tests.lab.doctor import proxies
 from tests.lab.doctor.doctor_run import examine, findings, served
-from tests.redis_server import free_port
 from tests.system_packages import OPENSSL, require
 
 

@@ -14,7 +14,7 @@ from rtdemo.lab.storm.backoff import DEFAULTS
 from rtdemo.lab.storm.result import Storm, StormSettings
 from rtdemo.lab.storm.run import StormRun
 from rtdemo.protocol import address as addresses
-from tests.redis_server import free_port
+from tests.free_port import free_port
 
 SETTLE_S = 0.1
 """Seconds before the signal and at the end: messages on loopback need no more."""

@@ -22,7 +22,7 @@ from rtdemo.lab.storm.result import Storm, StormSettings
 from rtdemo.lab.storm.run import StormRun
 from rtdemo.lab.storm.server_process import RunningProcess, kill_rest
 from rtdemo.protocol.address import parse
-from tests.redis_server import free_port
+from tests.free_port import free_port
 
 PORT = free_port()
 URL = f"http://127.0.0.1:{PORT}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.cluster.process import Process
-from tests.redis_server import free_port
+from tests.free_port import free_port
 from tests.system_packages import SYSTEM_FOLDERS
 
 SETUPS = Path(__file__).parent / "setups"
