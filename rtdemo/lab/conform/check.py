@@ -162,6 +162,7 @@ class Check:
         probe: name of the request that it needs.
         needs: what it needs of the long stream.
         is_about_overload: whether 429 and 503 are judged, too. To other checks they say nothing.
+        control: name of a second request, with which the judge compares the first; empty for none.
     """
 
     id: str
@@ -174,11 +175,12 @@ class Check:
     probe: str = STREAM
     needs: Needs = "nothing"
     is_about_overload: bool = False
+    control: str = ""
 
     def run(self, evidence: Evidence) -> Outcome:
         """Return whether a server keeps the rule."""
         exchange = evidence.exchanges.get(self.probe)
-        if exchange is None:
+        if exchange is None or (self.control and self.control not in evidence.exchanges):
             return untested("the run was ended before this request")
         if exchange.skipped:
             return untested(exchange.skipped)

@@ -203,8 +203,8 @@ class Suite:
 
     def _needed(self, makers: Mapping[str, T]) -> dict[str, T]:
         """Return the requests that the checks of this run judge, and that are not skipped."""
-        # Checks about all responses use those of every request; that of the preflight uses two.
-        needed = {check.probe for check in self.checks} | {"origin"}
+        # Checks about all responses use those of every request.
+        needed = {name for check in self.checks for name in (check.probe, check.control)}
         is_general = any(check.group == "response" for check in self.checks)
         return {
             name: make

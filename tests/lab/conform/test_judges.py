@@ -215,3 +215,16 @@ def _second(head_at: float, stream_end: float) -> Outcome:
         "second-stream": Exchange("GET", [second]),
     }
     return BY_ID["second-stream"].run(Evidence(Target("http://h/"), exchanges))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_run_may_end_after_any_request(check: Check) -> None:
+    """A judge that compares two requests needs both: Ctrl-C may come between them."""
+    head = [("Content-Type", "text/event-stream")]
+    body = [Piece(number / 10, b"id: %d\ndata: x\n\n" % number) for number in range(1, 5)]
+    exchanges = {
+        name: Exchange("GET", [Response(200, "1.1", head, head_at=0.1, body=body)], seconds=1.0)
+        for name in (STREAM, check.probe)
+    }
+    outcome = check.run(Evidence(Target("http://h/"), exchanges))
+    assert outcome.kind == "untested" or not check.control

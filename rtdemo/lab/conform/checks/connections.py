@@ -149,13 +149,13 @@ def _end_s(evidence: Evidence) -> float:
 
 
 def _several(evidence: Evidence) -> Outcome:
-    found = [evidence.exchanges[f"several-{number}"] for number in range(1, SEVERAL)]
+    found = [made for name, made in evidence.exchanges.items() if name.startswith("several-")]
     bad = [exchange for exchange in found if not evidence.is_like_stream(exchange)]
     limited = [exchange for exchange in bad if exchange.response.status in (429, 503)]
     if limited and len(limited) == len(bad):
         return untested(f"the server limits streams: {limited[0].outcome}")
     if bad:
-        return missed(f"{len(bad)} of {SEVERAL - 1} further streams: {bad[0].outcome}")
+        return missed(f"{len(bad)} of {len(found)} further streams: {bad[0].outcome}")
     slowest = max(exchange.response.head_at or 0 for exchange in found)
     return met(f"{SEVERAL} streams, each opened within {slowest * 1000:.0f} ms")
 
@@ -240,6 +240,7 @@ CHECKS = (
         "Read the second request from the bytes that came with the first.",
         _pipelined,
         probe=PIPELINE,
+        control=KEEP_ALIVE,
     ),
     Check(
         "stream-intact-before-request",

@@ -273,5 +273,6 @@ CHECKS = (
         " Last-Event-ID.",
         _preflight,
         probe="preflight",
+        control="origin",
     ),
 )

@@ -371,6 +371,7 @@ CHECKS = (
         "Raise the limit of the request line.",
         _long_target,
         probe="long-target",
+        control="short-query",
     ),
     Check(
         "unknown-expectation",
