@@ -193,6 +193,8 @@ class Sender:
             problem = f"redirects to {printable(location[:200])}; give the address of that server"
         elif answer.status == 401:
             problem = f"{problem}; {self._unauthorized_fix}"
+        elif answer.status == 404 and self.url.endswith(addresses.SERVER_PATHS):
+            problem = f"{problem}; {addresses.hint_at_server(self.url)}"
         # A proxy may answer 502 or 504 after the server has the messages.
         heals = may_heal(answer.status)
         may_be_accepted = heals and answer.status >= 500

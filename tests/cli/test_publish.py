@@ -189,6 +189,8 @@ async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
             (("--to", url, "--token", "wrong"), f"--publish-token; {GIVE_TOKEN}{refused}"),
             (("--to", f"{url}/nowhere"), "answered 404: there is nothing at /nowhere/api/publish; "),
             (("--to", f"{url}/ü"), "answered 404: there is nothing at /"),
+            (("--to", f"{url}/view"), f"; for an rtdemo server, give {url}/{refused}"),
+            (("--to", f"{url}/api/publish"), f"; for an rtdemo server, give {url}/{refused}"),
             (("--to", NEVER), f"{NEVER} cannot be reached: connection refused{refused}"),
             (("--to", f"http://127.0.0.1:{page}"), f"answered 404 with a web page{refused}"),
             (("--to", f"http://127.0.0.1:{ssh}"), "does not work over HTTP: BadStatusLine: SSH-2.0"),

@@ -17,7 +17,7 @@ from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench import fairness, machine
 from rtdemo.lab.bench.analysis import SENT_AT_ROUNDING_MS
-from rtdemo.lab.bench.connection import REDIRECTS
+from rtdemo.lab.bench.connection import REDIRECTS, WEB_PAGE
 from rtdemo.lab.bench.processes import Workers, own_server, start_workers
 from rtdemo.lab.bench.protocol import SETTLE_S, Ready, Window, WindowEnd, WorkerResult
 from rtdemo.lab.bench.result import Finding, Round, Run
@@ -30,7 +30,7 @@ from rtdemo.lab.bench.target import (
     fetch_server_info,
     left_out_producers,
 )
-from rtdemo.protocol.address import Address
+from rtdemo.protocol.address import Address, hint_at_server
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import Latencies
@@ -251,6 +251,9 @@ async def _wait_open(
         fix = "is the address right?" if target.body is None else "are the address and the body right?"
         if problem.startswith(REDIRECTS):
             fix = "give that address"
+        elif problem.startswith(WEB_PAGE) and target.body is None and not target.address.is_whole:
+            # Such as that of the view, which `rtdemo serve` prints.
+            fix = hint_at_server(url)
         raise ServerError(url, problem, fix)
     return ready
 

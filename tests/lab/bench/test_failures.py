@@ -105,6 +105,15 @@ async def test_an_unknown_producer_lists_those_that_exist(url: str) -> None:
     assert {"broadcast", "message", "status"} <= {*done.problems.replace(",", "").split()}
 
 
+async def test_the_address_of_a_page_is_named_with_that_of_the_server(url: str) -> None:
+    """The server prints the address of the view, which is no stream."""
+    done = await bench(f"{url}/view", "-n", 1)
+    assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
+    assert done.problems.endswith(
+        f" answered with text/html, which is not an event stream; for an rtdemo server, give {url}/\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "body", "words"),
     [
