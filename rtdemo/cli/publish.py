@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -34,11 +35,17 @@ NEGATIVE_NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 NO_NUMBER = "a NaN or an infinity, which JSON does not have"
 
 
-class _TakesNegativeNumbers(click.Command):
-    """A command whose argument may be a negative number, which click would take for flags."""
+class _TakesOneText(click.Command):
+    """A command with one argument, which may be a negative number: click would take that for flags."""
+
+    allow_extra_args = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line, with a negative number behind `--`."""
+        """Parse the command line, with a negative number behind `--`.
+
+        Raises:
+            click.UsageError: for a text without quotes, of which the shell makes several arguments.
+        """
         options = [each for each in self.params if isinstance(each, click.Option) and not each.is_flag]
         before_values = {flag for option in options for flag in option.opts}
         numbers = [
@@ -49,10 +56,14 @@ class _TakesNegativeNumbers(click.Command):
         if numbers and "--" not in args:
             at = numbers[0]
             args = [*args[:at], *args[at + 1 :], "--", args[at]]
-        return super().parse_args(ctx, args)
+        more = super().parse_args(ctx, args)
+        if more and not ctx.resilient_parsing:
+            text = shlex.quote(" ".join((ctx.params["text"], *more)))
+            raise click.UsageError(f"TEXT is one argument; put it in quotes: {_shown(text)}", ctx)
+        return more
 
 
-@click.command(cls=_TakesNegativeNumbers)
+@click.command(cls=_TakesOneText)
 @click.argument("text")
 @click.option("--to", "url", help=f"URL of the server. [{URL_VARIABLE}] Default: {DEFAULT_URL}.")
 @click.option("--producer", default="publish", show_default=True, help="Producer name of the messages.")
@@ -104,6 +115,10 @@ def publish(
                 outcome.fix = outcome.fix.replace("the message", name)
                 raise outcome
     return EXIT_BAD_LINES if problems else 0
+
+
+def _shown(text: str) -> str:
+    return printable(text[:MAX_SHOWN_CHARS])
 
 
 def _is_of_one_line(error: PublishError, form: str | None) -> bool:
@@ -203,7 +218,7 @@ def _message(text: str, form: str | None) -> dict[str, Any]:
         given = json.loads(text)
     except ValueError as error:
         example = "0.12" if form == "value" else '{"value": 0.12}'
-        raise ValueError(f"not JSON, such as {example}: {printable(text[:MAX_SHOWN_CHARS])}") from error
+        raise ValueError(f"not JSON, such as {example}: {_shown(text)}") from error
     if form == "value":
         return {"message": given} if isinstance(given, str) else {"value": given}
     if not isinstance(given, dict):

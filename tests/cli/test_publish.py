@@ -113,6 +113,25 @@ async def test_value_that_is_no_json_is_wrong_usage(server: Server, text: str, w
     assert server.hub.engine.log.last.offset == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "quoted"),
+    [
+        (("hi", "there"), "'hi there'"),
+        (("it's", "\x1b[2J"), "'it'\"'\"'s \\x1b[2J'"),
+        (("5", "-3"), "'5 -3'"),
+        (("x", "y" * 1000), f"'x {'y' * 77}"),
+    ],
+)
+async def test_text_without_quotes_is_wrong_usage(
+    server: Server, arguments: tuple[str, ...], quoted: str
+) -> None:
+    """One line with the text as it is to be given, and nothing is published."""
+    done = await publish(*arguments, "--to", server.web_url)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"rtdemo: TEXT is one argument; put it in quotes: {quoted}\n"
+    assert server.hub.engine.log.last.offset == 0
+
+
 async def test_line_that_is_not_good_is_named_by_its_number(server: Server, connect: Connect) -> None:
     """Empty lines count, as in an editor. A line that is too long costs no other one."""
     peer = await connect(server, "websocket")
