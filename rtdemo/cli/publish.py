@@ -94,7 +94,8 @@ def publish(
         server_address.checked_url_of(url),
         server_address.token_of(token or None),
         gives_up=_is_final if is_pipe else _is_over,
-        report=_report if is_pipe else _ignore,
+        report=_report,
+        report_from=1 if is_pipe else 2,
         unauthorized_fix=f"give it with --token or {TOKEN_VARIABLE}",
     )
     problems: list[str] = []
@@ -136,10 +137,6 @@ def _is_over(error: TryAgainError, tries: int) -> bool:
 
 def _report(sentence: str) -> None:
     click.echo(f"rtdemo: {sentence}", err=True)
-
-
-def _ignore(_sentence: str) -> None:
-    """Report nothing: the error after the last try has the reason."""
 
 
 def _of_text(text: str, producer: str, form: str | None) -> bytes:
