@@ -68,16 +68,22 @@ class _TakesOneText(click.Command):
 @click.option("--to", "url", help=f"URL of the server. [{URL_VARIABLE}] Default: {DEFAULT_URL}.")
 @click.option("--producer", default="publish", show_default=True, help="Producer name of the messages.")
 @click.option("--token", default="", help=f"Publish token of the server. [{TOKEN_VARIABLE}]")
-@click.option("--value", "form", flag_value="value", help="TEXT is a value as JSON, such as 0.12.")
+@click.option("--value", "is_value", is_flag=True, help="TEXT is a value as JSON, such as 0.12.")
 @click.option(
     "--json",
-    "form",
-    flag_value="json",
+    "is_json",
+    is_flag=True,
     help='TEXT is a message as JSON, such as \'{"producer": "loss", "value": 0.12}\'.',
 )
 @click.option("-q", "--quiet", "is_quiet", is_flag=True, help="Print no positions.")
 def publish(
-    text: str, url: str | None, producer: str, token: str, form: str | None, is_quiet: bool
+    text: str,
+    url: str | None,
+    producer: str,
+    token: str,
+    is_value: bool,
+    is_json: bool,
+    is_quiet: bool,
 ) -> int:
     """Publish TEXT to all connected clients. If TEXT is -, publish each line of standard input.
 
@@ -85,6 +91,9 @@ def publish(
     is sent again with the same idempotency key, so it does not arrive twice within ten minutes. A single
     message is tried five times, a line of standard input until the server accepts it.
     """
+    if is_value and is_json:
+        raise click.UsageError("give --value or --json, not both")
+    form = "value" if is_value else "json" if is_json else None
     is_pipe = text == "-"
     try:
         check_name(producer)

@@ -134,6 +134,16 @@ async def test_text_without_quotes_is_wrong_usage(
     assert server.hub.engine.log.last.offset == 0
 
 
+@pytest.mark.parametrize("text", ['{"value": 1}', "-"])
+async def test_text_has_one_form(server: Server, text: str) -> None:
+    """Two flags are wrong usage, in either order; the last one had won silently."""
+    for flags in (("--value", "--json"), ("--json", "--value")):
+        done = await publish(text, *flags, "--to", server.web_url, stdin=b"1\n")
+        assert (done.code, done.out) == (2, "")
+        assert done.err == "rtdemo: give --value or --json, not both\n"
+    assert server.hub.engine.log.last.offset == 0
+
+
 async def test_line_that_is_not_good_is_named_by_its_number(server: Server, connect: Connect) -> None:
     """Empty lines count, as in an editor. A line that is too long costs no other one."""
     peer = await connect(server, "websocket")
