@@ -12,6 +12,7 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
 from rtdemo.cli.progress import with_progress
 from rtdemo.cli.request_headers import request_headers
@@ -239,8 +240,12 @@ def _measure(run: Run, address: Address | None, body: bytes | None) -> RtdemoErr
     def words() -> str:
         return str(progress) if console.is_terminal or progress.left_s >= MIN_LEFT_S else ""
 
+    def report(sentence: str) -> None:
+        console.print(Text(f"rtdemo: {sentence}"), soft_wrap=True)
+
     try:
-        asyncio.run(with_progress(measure(run, address, progress.begin, body), words, console))
+        measuring = measure(run, address, progress.begin, body, report)
+        asyncio.run(with_progress(measuring, words, console))
     except RtdemoError as error:
         return error
     return None

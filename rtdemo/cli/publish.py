@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -34,11 +35,17 @@ NEGATIVE_NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 NO_NUMBER = "a NaN or an infinity, which JSON does not have"
 
 
-class _TakesNegativeNumbers(click.Command):
-    """A command whose argument may be a negative number, which click would take for flags."""
+class _TakesOneText(click.Command):
+    """A command with one argument, which may be a negative number: click would take that for flags."""
+
+    allow_extra_args = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line, with a negative number behind `--`."""
+        """Parse the command line, with a negative number behind `--`.
+
+        Raises:
+            click.UsageError: for a text without quotes, of which the shell makes several arguments.
+        """
         options = [each for each in self.params if isinstance(each, click.Option) and not each.is_flag]
         before_values = {flag for option in options for flag in option.opts}
         numbers = [
@@ -49,24 +56,34 @@ class _TakesNegativeNumbers(click.Command):
         if numbers and "--" not in args:
             at = numbers[0]
             args = [*args[:at], *args[at + 1 :], "--", args[at]]
-        return super().parse_args(ctx, args)
+        more = super().parse_args(ctx, args)
+        if more and not ctx.resilient_parsing:
+            text = shlex.quote(" ".join((ctx.params["text"], *more)))
+            raise click.UsageError(f"TEXT is one argument; put it in quotes: {_shown(text)}", ctx)
+        return more
 
 
-@click.command(cls=_TakesNegativeNumbers)
+@click.command(cls=_TakesOneText)
 @click.argument("text")
 @click.option("--to", "url", help=f"URL of the server. [{URL_VARIABLE}] Default: {DEFAULT_URL}.")
 @click.option("--producer", default="publish", show_default=True, help="Producer name of the messages.")
 @click.option("--token", default="", help=f"Publish token of the server. [{TOKEN_VARIABLE}]")
-@click.option("--value", "form", flag_value="value", help="TEXT is a value as JSON, such as 0.12.")
+@click.option("--value", "is_value", is_flag=True, help="TEXT is a value as JSON, such as 0.12.")
 @click.option(
     "--json",
-    "form",
-    flag_value="json",
+    "is_json",
+    is_flag=True,
     help='TEXT is a message as JSON, such as \'{"producer": "loss", "value": 0.12}\'.',
 )
 @click.option("-q", "--quiet", "is_quiet", is_flag=True, help="Print no positions.")
 def publish(
-    text: str, url: str | None, producer: str, token: str, form: str | None, is_quiet: bool
+    text: str,
+    url: str | None,
+    producer: str,
+    token: str,
+    is_value: bool,
+    is_json: bool,
+    is_quiet: bool,
 ) -> int:
     """Publish TEXT to all connected clients. If TEXT is -, publish each line of standard input.
 
@@ -74,6 +91,9 @@ def publish(
     is sent again with the same idempotency key, so it does not arrive twice within ten minutes. A single
     message is tried five times, a line of standard input until the server accepts it.
     """
+    if is_value and is_json:
+        raise click.UsageError("give --value or --json, not both")
+    form = "value" if is_value else "json" if is_json else None
     is_pipe = text == "-"
     try:
         check_name(producer)
@@ -83,7 +103,8 @@ def publish(
         server_address.checked_url_of(url),
         server_address.token_of(token or None),
         gives_up=_is_final if is_pipe else _is_over,
-        report=_report if is_pipe else _ignore,
+        report=_report,
+        report_from=1 if is_pipe else 2,
         unauthorized_fix=f"give it with --token or {TOKEN_VARIABLE}",
     )
     problems: list[str] = []
@@ -106,6 +127,10 @@ def publish(
     return EXIT_BAD_LINES if problems else 0
 
 
+def _shown(text: str) -> str:
+    return printable(text[:MAX_SHOWN_CHARS])
+
+
 def _is_of_one_line(error: PublishError, form: str | None) -> bool:
     """Return whether the server may take other lines; else it refuses all of them alike."""
     return error.status in MESSAGE_STATUSES and (error.status != NAME_TAKEN or form == "json")
@@ -121,10 +146,6 @@ def _is_over(error: TryAgainError, tries: int) -> bool:
 
 def _report(sentence: str) -> None:
     click.echo(f"rtdemo: {sentence}", err=True)
-
-
-def _ignore(_sentence: str) -> None:
-    """Report nothing: the error after the last try has the reason."""
 
 
 def _of_text(text: str, producer: str, form: str | None) -> bytes:
@@ -203,7 +224,7 @@ def _message(text: str, form: str | None) -> dict[str, Any]:
         given = json.loads(text)
     except ValueError as error:
         example = "0.12" if form == "value" else '{"value": 0.12}'
-        raise ValueError(f"not JSON, such as {example}: {printable(text[:MAX_SHOWN_CHARS])}") from error
+        raise ValueError(f"not JSON, such as {example}: {_shown(text)}") from error
     if form == "value":
         return {"message": given} if isinstance(given, str) else {"value": given}
     if not isinstance(given, dict):

@@ -13,8 +13,22 @@ from rtdemo.cli.request_headers import request_headers
 from rtdemo.client.message import Message
 from rtdemo.client.stream import Stream, connect
 from rtdemo.errors import printable
+from rtdemo.hub.past import read_past
+from rtdemo.hub.selection import SelectionError
 from rtdemo.protocol import address as addresses
 from rtdemo.protocol.client import TRANSPORTS, Transport
+
+
+def _checked_rewind(
+    _context: click.Context, _parameter: click.Parameter, given: str | None
+) -> str | None:
+    """Return the time as given; it is checked here, as each transport would be refused for itself."""
+    if given is not None:
+        try:
+            read_past({"rewind": given})
+        except SelectionError as error:
+            raise click.UsageError(f"--{error}") from error
+    return given
 
 
 @click.command()
@@ -29,6 +43,7 @@ from rtdemo.protocol.client import TRANSPORTS, Transport
 @click.option(
     "--rewind",
     metavar="TIME",
+    callback=_checked_rewind,
     help="Begin with the shared messages of this time, such as 30s, 10m or 2h, that the log still has.",
 )
 @click.option("--latest", is_flag=True, help="Begin with the newest message of each shared producer.")

@@ -24,6 +24,7 @@ from rtdemo.errors import (
     printable,
     words_of,
 )
+from rtdemo.protocol.address import hint_at_server
 
 LOGIN_STATUSES = (401,)
 """HTTP statuses of a server that needs a login."""
@@ -138,11 +139,9 @@ def expired_error(url: str) -> LoginError:
 def no_stream_error(url: str, content_type: str) -> NoStreamError:
     """Return an answer that is not an event stream as an error."""
     problem = f"sends {printable(content_type)}, which is not an event stream"
-    server = urlsplit(url)
-    if content_type == "text/html" and not server.path.endswith("/api/sse"):
+    if content_type == "text/html" and not urlsplit(url).path.endswith("/api/sse"):
         # Such as that of the view, which `rtdemo serve` prints.
-        fix = f"for an rtdemo server, give {server.scheme}://{server.netloc}/"
-        return NoStreamError(url, problem, fix, retryable=True)
+        return NoStreamError(url, problem, hint_at_server(url), retryable=True)
     return NoStreamError(url, problem, _RIGHT_ADDRESS, retryable=True)
 
 

@@ -22,9 +22,12 @@ from rtdemo.client.waits import MAX_ASKED_S, Waits, asked_s
 from rtdemo.errors import LoginError, ServerError
 from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import LABELS, Transport
+from rtdemo.protocol.message import parse_position
 
 MAX_POSITION_CHARACTERS = 1000
 """Characters of the longest position that is sent back to a server."""
+
+_HOW_TO_REWIND = "; --rewind or rewind= asks for those that the log still has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +268,17 @@ class Reconnecting:
 
     def _report_loss(self, message: Message) -> None:
         seconds = self._rewinds.lost(message.id, self._time())
-        then = "" if seconds is None else f"; asking for the past again in {seconds:.1f} s"
+        then = _HOW_TO_REWIND if _has_past(message) else ""
+        if seconds is not None:
+            then = f"; asking for the past again in {seconds:.1f} s"
         url = self._options.address.stream(self.choice.current)
         self._options.report(f"{url} has lost messages before this client received them{then}")
+
+
+def _has_past(loss: Message) -> bool:
+    """Return whether the log had messages before the position at which the client continues.
+
+    The log of a server that was just started has none, so no past would help.
+    """
+    position = parse_position(loss.id or "")
+    return position is not None and position.offset > 0

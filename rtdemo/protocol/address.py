@@ -15,6 +15,9 @@ _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 _USER_INFO = re.compile(r"^([^/]*//)?[^/]*@")
 """User name and password of an address, which no error shows."""
 
+SERVER_PATHS = ("/view", "/api/publish")
+"""Paths of a server that users give instead of its address."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -138,6 +141,18 @@ def parse_server(text: str) -> Address:
         raise AddressError(
             error.given, error.problem, "that of an rtdemo server, http://host:port"
         ) from None
+
+
+def hint_at_server(url: str) -> str:
+    """Return which address to give instead of that of a page, for the fix of an error.
+
+    Arguments:
+        url: such as `http://host/rt/view`, for which it is `http://host/rt/`. For a path that is not one
+            of a server, it is the root.
+    """
+    parts = urlsplit(url)
+    bases = (parts.path.removesuffix(path) for path in SERVER_PATHS if parts.path.endswith(path))
+    return f"for an rtdemo server, give {parts.scheme}://{parts.netloc}{next(bases, '')}/"
 
 
 def _address(

@@ -17,6 +17,7 @@ from http.client import (
 )
 from random import Random
 from threading import Event
+from time import monotonic
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 from uuid import uuid4
@@ -37,6 +38,8 @@ MAX_RETRY_AFTER_S = 60.0
 """Longest pause that a server may ask for."""
 MAX_ANSWER_BYTES = 64 * 1024
 """Bytes that are read of an answer; 100 positions have about 4 KiB."""
+MAX_SILENCE_S = 1.0
+"""Seconds of failed tries after which a problem is reported, whatever the number of the try."""
 MAX_REPORTED = 5
 """Problems that are reported until a try succeeds: a proxy may name a new one with each answer."""
 NOT_ACCEPTED = "the message was not accepted"
@@ -88,6 +91,7 @@ class Sender:
         unauthorized_fix: what to do where the server wants a token, or another one.
         gives_up: when to end the tries; by default never.
         report: takes one sentence about each problem that is new, and about its end.
+        report_from: number of the try from which a problem is reported, if the tries before are short.
 
     Attributes:
         url: as errors show it.
@@ -104,6 +108,7 @@ class Sender:
         gives_up: GivesUp = _never,
         report: Callable[[str], object] = log.warning,
         unauthorized_fix: str = f"give it with token= or {TOKEN_VARIABLE}",
+        report_from: int = 1,
     ) -> None:
         address = addresses.parse_server(url)
         self.url = address.url("")
@@ -117,6 +122,7 @@ class Sender:
             self._headers["Authorization"] = f"Bearer {token}".encode()
         self._gives_up = gives_up
         self._report = report
+        self._report_from = report_from
         self._unauthorized_fix = unauthorized_fix
         self._problem = ""
         self._reported: set[str] = set()
@@ -139,7 +145,7 @@ class Sender:
             # Not sent: the server would refuse it.
             problem = f"takes at most {MAX_MESSAGE_BYTES} bytes, and the message has {len(batch[0])}"
             return [PublishError(self.url, problem, NOT_ACCEPTED)]
-        key, tries, ending = uuid4().hex, 0, NOT_ACCEPTED
+        key, tries, ending, began = uuid4().hex, 0, NOT_ACCEPTED, monotonic()
         while not self._stopped.is_set():
             try:
                 positions = self._post(batch, key)
@@ -149,7 +155,8 @@ class Sender:
                     ending = MAYBE_ACCEPTED
                 if self._gives_up(error, tries):
                     return [PublishError(self.url, error.problem, ending)] * len(batch)
-                self._note(error.problem)
+                if tries >= self._report_from or monotonic() - began >= MAX_SILENCE_S:
+                    self._note(error.problem)
                 longest = min(FIRST_RETRY_S * 2 ** min(tries, 10), MAX_RETRY_S)
                 self._stopped.wait(max(self._random.uniform(longest / 2, longest), error.pause))
             except PublishError as error:
@@ -193,6 +200,8 @@ class Sender:
             problem = f"redirects to {printable(location[:200])}; give the address of that server"
         elif answer.status == 401:
             problem = f"{problem}; {self._unauthorized_fix}"
+        elif answer.status == 404 and self.url.endswith(addresses.SERVER_PATHS):
+            problem = f"{problem}; {addresses.hint_at_server(self.url)}"
         # A proxy may answer 502 or 504 after the server has the messages.
         heals = may_heal(answer.status)
         may_be_accepted = heals and answer.status >= 500

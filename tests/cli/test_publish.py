@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import math
 import re
 import sys
 from unittest import mock
@@ -25,8 +26,9 @@ BODY_END = b"]"
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make no pauses between tries."""
+    """Make no pauses between tries; no try is slow."""
     monkeypatch.setattr("rtdemo.publisher.sender.MAX_RETRY_S", 0)
+    monkeypatch.setattr("rtdemo.publisher.sender.MAX_SILENCE_S", math.inf)
 
 
 async def publish(*arguments: str, stdin: bytes = b"") -> Ended:
@@ -113,6 +115,35 @@ async def test_value_that_is_no_json_is_wrong_usage(server: Server, text: str, w
     assert server.hub.engine.log.last.offset == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "quoted"),
+    [
+        (("hi", "there"), "'hi there'"),
+        (("it's", "\x1b[2J"), "'it'\"'\"'s \\x1b[2J'"),
+        (("5", "-3"), "'5 -3'"),
+        (("x", "y" * 1000), f"'x {'y' * 77}"),
+    ],
+)
+async def test_text_without_quotes_is_wrong_usage(
+    server: Server, arguments: tuple[str, ...], quoted: str
+) -> None:
+    """One line with the text as it is to be given, and nothing is published."""
+    done = await publish(*arguments, "--to", server.web_url)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"rtdemo: TEXT is one argument; put it in quotes: {quoted}\n"
+    assert server.hub.engine.log.last.offset == 0
+
+
+@pytest.mark.parametrize("text", ['{"value": 1}', "-"])
+async def test_text_has_one_form(server: Server, text: str) -> None:
+    """Two flags are wrong usage, in either order; the last one had won silently."""
+    for flags in (("--value", "--json"), ("--json", "--value")):
+        done = await publish(text, *flags, "--to", server.web_url, stdin=b"1\n")
+        assert (done.code, done.out) == (2, "")
+        assert done.err == "rtdemo: give --value or --json, not both\n"
+    assert server.hub.engine.log.last.offset == 0
+
+
 async def test_line_that_is_not_good_is_named_by_its_number(server: Server, connect: Connect) -> None:
     """Empty lines count, as in an editor. A line that is too long costs no other one."""
     peer = await connect(server, "websocket")
@@ -189,7 +220,8 @@ async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
             (("--to", url, "--token", "wrong"), f"--publish-token; {GIVE_TOKEN}{refused}"),
             (("--to", f"{url}/nowhere"), "answered 404: there is nothing at /nowhere/api/publish; "),
             (("--to", f"{url}/ü"), "answered 404: there is nothing at /"),
-            (("--to", NEVER), f"{NEVER} cannot be reached: connection refused{refused}"),
+            (("--to", f"{url}/view"), f"; for an rtdemo server, give {url}/{refused}"),
+            (("--to", f"{url}/api/publish"), f"; for an rtdemo server, give {url}/{refused}"),
             (("--to", f"http://127.0.0.1:{page}"), f"answered 404 with a web page{refused}"),
             (("--to", f"http://127.0.0.1:{ssh}"), "does not work over HTTP: BadStatusLine: SSH-2.0"),
             (("--to", f"http://127.0.0.1:{ssh}"), "; the message may not have been accepted\n"),
@@ -200,6 +232,41 @@ async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
             assert words in done.err
             assert "s3cret" not in done.err
     assert (await publish("x", "--to", url, "--token", " s3cret\n")).code == 0
+
+
+async def test_server_that_cannot_be_reached_is_reported_before_the_last_try() -> None:
+    """The five tries take seconds, in which the user would wonder."""
+    done = await publish("x", "--to", NEVER)
+    assert (done.code, done.out) == (1, "")
+    reason = f"rtdemo: {NEVER} cannot be reached: connection refused"
+    assert done.err.splitlines() == [
+        f"{reason}; messages wait and are sent again",
+        f"{reason}; the message was not accepted",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failures", "longest_silence_s", "is_reported"),
+    [(1, math.inf, False), (2, math.inf, True), (1, 0, True)],
+)
+async def test_problem_that_passes_at_once_is_not_reported(
+    monkeypatch: pytest.MonkeyPatch, failures: int, longest_silence_s: float, is_reported: bool
+) -> None:
+    """From the second failed try on it is, and before where a try takes long; its end is, too."""
+    monkeypatch.setattr("rtdemo.publisher.sender.MAX_SILENCE_S", longest_silence_s)
+    coming = iter([b"503 X\r\n\r\nbusy"] * failures + [b'200 X\r\n\r\n{"positions": ["a-1"]}'])
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(BODY_END)
+        writer.write(b"HTTP/1.0 " + next(coming))
+
+    async with raw_server(answer) as port:
+        done = await publish("x", "--to", f"http://127.0.0.1:{port}")
+    lines = ["answered 503: busy; messages wait and are sent again", "takes messages again"]
+    assert (done.code, done.out) == (0, "a-1\n")
+    assert done.err.splitlines() == [
+        f"rtdemo: http://127.0.0.1:{port} {line}" for line in lines if is_reported
+    ]
 
 
 @pytest.mark.parametrize("proxy", ["http://me:s3cret@host:99999", "//[::1", "http://a..b:3128"])

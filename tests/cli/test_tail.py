@@ -153,6 +153,7 @@ async def test_a_closed_pipe_ends_tail_silently(server: Server, tail: Tail) -> N
         (["http://nohost.invalid"], 1, "; check the host name"),
         (["ftp://x"], 2, "has the scheme 'ftp'"),
         (["ws://127.0.0.1:1", "--transport", "sse"], 2, "without sse"),
+        (["--transport", "auto", "--rewind", "soon"], 2, "--rewind: 'soon' is not allowed; give a"),
     ],
 )
 def test_an_error_is_one_line(arguments: list[str], code: int, words: str) -> None:

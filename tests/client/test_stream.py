@@ -93,9 +93,16 @@ async def test_past_comes_again_after_a_loss(server: Server, transport: str) -> 
     assert all("asking for the past again in" in sentence for sentence in sentences)
 
 
-async def test_loss_is_only_counted_without_a_past(server: Server, transport: str) -> None:
-    """The program goes on with new messages."""
-    await publish(server, 1)
+@pytest.mark.parametrize(
+    ("earlier", "hint"),
+    [(0, ""), (1, "; --rewind or rewind= asks for those that the log still has")],
+)
+async def test_loss_is_only_counted_without_a_past(
+    server: Server, transport: str, earlier: int, hint: str
+) -> None:
+    """The program goes on with new messages. A past would help only where the log has one."""
+    for number in range(earlier):
+        await publish(server, number)
     sentences: list[str] = []
     options = {"producers": "news", "after": GONE, "report": sentences.append}
     async with connect(server.web_url, transport, **options) as stream:
@@ -103,7 +110,7 @@ async def test_loss_is_only_counted_without_a_past(server: Server, transport: st
         await publish(server, 2)
         assert await values(stream, 1) == [2]
     (sentence,) = sentences
-    assert sentence.endswith("has lost messages before this client received them")
+    assert sentence.endswith(f"has lost messages before this client received them{hint}")
 
 
 async def test_a_lost_connection_resumes_without_a_gap(server: Server, transport: str) -> None:

@@ -106,3 +106,17 @@ def test_password_is_not_shown(given: str, parse: Callable[[str], object]) -> No
 def test_loopback_is_this_machine(host: str, here: bool) -> None:
     """Only a loopback address certainly has this machine's clock."""
     assert address.parse(f"http://{host}:1").is_loopback is here
+
+
+@pytest.mark.parametrize(
+    ("given", "server"),
+    [
+        ("http://h:3000/view?bare=1", "http://h:3000/"),
+        ("https://h/rt/view", "https://h/rt/"),
+        ("http://h/api/publish", "http://h/"),
+        ("http://h/preview.html", "http://h/"),
+    ],
+)
+def test_hint_names_the_server_of_a_page(given: str, server: str) -> None:
+    """Also below a path, where the address is that of the view."""
+    assert address.hint_at_server(given) == f"for an rtdemo server, give {server}"

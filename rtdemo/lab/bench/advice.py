@@ -17,6 +17,8 @@ MAX_CONNECTIONS = 20_000
 """Largest number of connections that bench accepts."""
 RESERVE = 1.1
 """Factor by which to exceed what is needed, because rates vary."""
+MIN_FORECAST_S = 10
+"""A run with fewer seconds of measuring gets no forecast: its verdict comes soon."""
 _FEWEST = 0.1
 """Fewer messages count as so many."""
 _STEP_S = 5
@@ -46,6 +48,27 @@ def flags_for_messages(settings: RunSettings, messages: float, needed: int) -> s
         if seconds > settings.seconds:
             flags.append(f"--seconds {seconds:g}")
     return " ".join(flags)
+
+
+def forecast(settings: RunSettings, messages: float, most: float, needed: int) -> str:
+    """Return that a run will have too little data, with flags for enough; empty if it may have enough.
+
+    Arguments:
+        settings: of the run.
+        messages: number of the transport with fewer that is expected in all rounds.
+        most: largest number that is possible.
+        needed: number that is enough.
+    """
+    if settings.seconds * settings.rounds * len(settings.transports) < MIN_FORECAST_S:
+        return ""
+    if most < needed:
+        lack = f"about {messages:,.0f} messages; about {needed:,} are needed"
+    elif settings.rounds < MIN_ROUNDS and len(settings.transports) > 1:
+        lack = f"rounds of each: {settings.rounds}; at least {MIN_ROUNDS} are needed"
+    else:
+        return ""
+    flags = flags_for_messages(settings, messages, needed)
+    return f"this run will have too little data: {lack}: {flags}"
 
 
 def rounds_for(differences: Iterable[Difference], rounds: int) -> int | None:

@@ -25,6 +25,8 @@ MAX_REASON_LENGTH = 150
 """Characters of the response that explain an error."""
 REDIRECTS = "redirects to"
 """Beginning of a problem that another address solves."""
+WEB_PAGE = "answered with text/html"
+"""Beginning of the problem that a web page is no stream."""
 _EXPECTED_STATUS: dict[Transport, bytes] = {"websocket": b"101", "sse": b"200"}
 _HEADERS: dict[Transport, dict[str, str]] = {
     "websocket": {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},

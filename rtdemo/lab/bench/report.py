@@ -15,7 +15,14 @@ from rtdemo.lab.bench import charts, metrics, verdict
 from rtdemo.lab.bench.comparison import Comparison
 from rtdemo.lab.bench.metrics import METRICS, Basis
 from rtdemo.lab.bench.result import ParityState, Round, Run
-from rtdemo.lab.bench.wording import NO_FIGURE, UNKNOWN, difference_text, number, why_unknown
+from rtdemo.lab.bench.wording import (
+    NO_FIGURE,
+    UNKNOWN,
+    difference_text,
+    milliseconds,
+    number,
+    why_unknown,
+)
 from rtdemo.protocol.client import LABELS
 from rtdemo.timing.histogram import Latencies, merged
 
@@ -33,7 +40,7 @@ _STEP_ABOUT = {
     "tcp": "From the start until TCP is connected.",
     "tls": "From TCP until TLS is connected.",
     "answer": "From the request until the head of the response.",
-    "welcome": "From the head of the response until the first message.",
+    "welcome": "From the head of the response until the first message; none if both come at once.",
     "total": "From the start until the first message; many connections open at the same time.",
 }
 
@@ -206,7 +213,7 @@ def _durations(run: Run, basis: Basis, comparison: Comparison | None) -> tuple[R
         difference = _difference(comparison, run, name) if is_compared else ""
         rows.append(Row(f"p{percent:g}", "ms", figures, difference, about))
     known = tuple(f"{len(one):,}" if one.counts else NO_FIGURE for one in whole)
-    maximum = tuple(number(one.maximum * 1000 if one.counts else None) for one in whole)
+    maximum = tuple(milliseconds(one.maximum * 1000 if one.counts else None) for one in whole)
     return (*rows, Row("max", "ms", maximum), Row(_SAMPLES[basis], "", known))
 
 
@@ -215,7 +222,7 @@ def _percentile(found: Sequence[Latencies], name: str, samples: str) -> tuple[tu
     percent = METRICS[name].percent or 0.0
     values = [metrics.percentile(one, percent) for one in found]
     about = why_unknown(percent, samples) if None in values else ""
-    return tuple(map(number, values)), about
+    return tuple(map(milliseconds, values)), about
 
 
 def _difference(comparison: Comparison | None, run: Run, name: str) -> str:

@@ -16,8 +16,9 @@ from rtdemo.client.request_headers import middlewares
 from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench import fairness, machine
+from rtdemo.lab.bench.advice import forecast
 from rtdemo.lab.bench.analysis import SENT_AT_ROUNDING_MS
-from rtdemo.lab.bench.connection import REDIRECTS
+from rtdemo.lab.bench.connection import REDIRECTS, WEB_PAGE
 from rtdemo.lab.bench.processes import Workers, own_server, start_workers
 from rtdemo.lab.bench.protocol import SETTLE_S, Ready, Window, WindowEnd, WorkerResult
 from rtdemo.lab.bench.result import Finding, Round, Run
@@ -30,7 +31,8 @@ from rtdemo.lab.bench.target import (
     fetch_server_info,
     left_out_producers,
 )
-from rtdemo.protocol.address import Address
+from rtdemo.lab.bench.verdict import MIN_MESSAGES
+from rtdemo.protocol.address import Address, hint_at_server
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from rtdemo.timing.histogram import Latencies
@@ -50,10 +52,16 @@ MAX_CLOCK_SLEW_MS = 1.0
 """Distance that a clock under adjustment may move within a round."""
 Progress = Callable[[str, int, int], object]
 """Function that takes what is being done, the number of the round, and the number of rounds."""
+Report = Callable[[str], object]
+"""Function that takes a sentence for the user."""
 
 
 async def measure(
-    run: Run, address: Address | None, progress: Progress, body: bytes | None = None
+    run: Run,
+    address: Address | None,
+    progress: Progress,
+    body: bytes | None = None,
+    report: Report = lambda _sentence: None,
 ) -> None:
     """Measure, and add the results to a run; Ctrl-C and SIGTERM keep what was measured until then.
 
@@ -62,6 +70,7 @@ async def measure(
         address: of the server; None to start one.
         progress: called before each step.
         body: of POST requests to one stream; None for GET requests.
+        report: takes a sentence before the first round if the run will have too little data.
 
     Raises:
         ServerError: if the server cannot be reached, or sends nothing.
@@ -72,7 +81,7 @@ async def measure(
     # asyncio does the same for SIGINT. Without it our own server would keep running.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        await _measure(run, address, progress, body)
+        await _measure(run, address, progress, body, report)
     except asyncio.CancelledError:
         run.cut_short = True
         task.uncancel()
@@ -80,7 +89,9 @@ async def measure(
         fairness.add_warnings(run)
 
 
-async def _measure(run: Run, address: Address | None, progress: Progress, body: bytes | None) -> None:
+async def _measure(
+    run: Run, address: Address | None, progress: Progress, body: bytes | None, report: Report
+) -> None:
     memory: dict[Transport, float | None] = {}
     if address is None:
         for transport in run.settings.transports:
@@ -93,7 +104,7 @@ async def _measure(run: Run, address: Address | None, progress: Progress, body: 
         target = await _new_target(run, http, server, body)
         infos: dict[Transport, ConnectionInfo | None] = {}
         try:
-            await _measure_rounds(run, target, http, infos, progress)
+            await _measure_rounds(run, target, http, infos, progress, report)
         finally:
             by_transport = {name: run.of(name) for name in run.transports}
             run.parity = fairness.check_parity(target.server_info, infos, by_transport)
@@ -137,12 +148,13 @@ async def _measure_rounds(
     http: aiohttp.ClientSession,
     infos: dict[Transport, ConnectionInfo | None],
     progress: Progress,
+    report: Report,
 ) -> None:
     turns = turn_order(run.settings.transports, run.settings.rounds)
     for number, transport in enumerate(turns, 1):
         progress(LABELS[transport], number, len(turns))
 
-        on_open = partial(_record_opening, run, target, http, infos, transport)
+        on_open = partial(_record_opening, run, target, http, infos, transport, report)
         found, was_cut = await measure_round(target, transport, on_open)
         if not was_cut or found.seconds >= MIN_WINDOW_S:
             run.rounds.append(found)
@@ -177,9 +189,16 @@ async def _record_opening(
     http: aiohttp.ClientSession,
     infos: dict[Transport, ConnectionInfo | None],
     transport: Transport,
+    report: Report,
     ready: list[Ready],
 ) -> None:
     """Add a warning for failed connections; on the first round, fetch a connection's information."""
+    expected = target.expected_in_all_rounds()
+    if not run.rounds and expected is not None:
+        # Not before connections are open: an error has its line alone.
+        sentence = forecast(run.settings, *expected, MIN_MESSAGES)
+        if sentence:
+            report(sentence)
     client = next((one.client for one in ready if one.client), "")
     if transport not in infos and client:
         info = infos[transport] = await fetch_connection_info(http, target.address, client)
@@ -251,6 +270,9 @@ async def _wait_open(
         fix = "is the address right?" if target.body is None else "are the address and the body right?"
         if problem.startswith(REDIRECTS):
             fix = "give that address"
+        elif problem.startswith(WEB_PAGE) and target.body is None and not target.address.is_whole:
+            # Such as that of the view, which `rtdemo serve` prints.
+            fix = hint_at_server(url)
         raise ServerError(url, problem, fix)
     return ready
 

@@ -96,6 +96,19 @@ class Target:
         each = sum(self.settings.seconds * 1000 / period for period in periods)
         return self.settings.connections * each
 
+    def expected_in_all_rounds(self) -> tuple[float, float] | None:
+        """Return how many messages the transport with fewer has on average, and at the most.
+
+        None if the rate of a producer, or the clock, is unknown.
+        """
+        settings, chosen = self.settings, {*self.producers.split(",")}
+        listed = map(self.server_info.periods, settings.transports)
+        if self.clock is None or not all(chosen <= periods.keys() for periods in listed):
+            return None
+        expected = settings.rounds * min(map(self.expected_messages, settings.transports))
+        # A round may begin just before a message is due, and end just after one.
+        return expected, expected + settings.rounds * settings.connections * len(chosen)
+
     def unknown_producers(self) -> list[str]:
         """Return the names that --producers has and the server does not list."""
         known = {producer.name for producer in self.server_info.producers}

@@ -16,6 +16,8 @@ _WHOLE_FROM = 99.95
 """Milliseconds and percentages from here on have no decimals."""
 _LEAST = 0.0005
 """Smaller figures are shown as 0."""
+_SHORTEST_MS, _SHORTEST = 0.001, "< 0.001"
+"""Shorter durations are shown as less than this: the smallest figure with three decimals."""
 _ROUNDING = 1e-6
 """Less than this beyond a tenth does not count as the next tenth."""
 
@@ -31,6 +33,11 @@ def number(value: float | None) -> str:
     return (
         f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
     )
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a duration as text; a step that took no time, or under a microsecond, as `< 0.001`."""
+    return _SHORTEST if value is not None and value < _SHORTEST_MS else number(value)
 
 
 def rounded_down(value: float) -> str:

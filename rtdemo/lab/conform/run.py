@@ -26,6 +26,7 @@ from rtdemo.lab.conform.exchange import (
     exchange,
 )
 from rtdemo.lab.conform.http_response import Response
+from rtdemo.protocol.address import hint_at_server
 from rtdemo.protocol.event_stream import EventParser
 
 OPEN_TIMEOUT_S = 30.0
@@ -373,6 +374,9 @@ def _check_stream(url: str, made: Exchange, given: str) -> None:
         fix = "give the URL of an event stream"
         if url == f"{given}/":
             fix = f"if rtdemo is there, give the address with the slash: {printable(url[:200])}"
+        elif kind == "text/html" and not urlsplit(url).path.endswith("/api/sse"):
+            # Such as that of the view, which `rtdemo serve` prints.
+            fix = f"{fix}; {printable(hint_at_server(url))}"
         raise NotTestableError(url, f"answered {response.status} with {printable(kind)}", fix)
 
 

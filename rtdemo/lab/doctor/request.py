@@ -23,6 +23,7 @@ from rtdemo.lab.doctor.errors import (
 )
 from rtdemo.lab.doctor.exchange import EVENT_STREAM, HTTP1, HTTP2, Answer, request
 from rtdemo.lab.doctor.network import uses_tls
+from rtdemo.protocol.address import hint_at_server
 from rtdemo.settings.trusted_proxies import normal_address
 
 FOREIGN_ORIGIN = "https://foreign.example"
@@ -137,7 +138,7 @@ def _raise_if_page(context: Context, answer: Answer) -> None:
     if answer.status == 200 and answer.media_type == "text/html":
         url = _first_url(context).partition("?")[0]
         seen = f"{url} is a web page, not a stream"
-        fix = f"give the address of a stream; for an rtdemo server, give {context.address.origin}/"
+        fix = f"give the address of a stream; {hint_at_server(url)}"
         raise CannotRunError("html-answer", seen, fix)
 
 

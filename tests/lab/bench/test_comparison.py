@@ -199,6 +199,24 @@ def test_advised_flags(given: RunSettings, messages: float, flags: str) -> None:
     assert advice.flags_for_messages(given, messages, 1000) == flags
 
 
+@pytest.mark.parametrize(
+    ("given", "messages", "most", "sentence"),
+    [
+        (RunSettings(20, 5, 3), 150, 210, "about 150 messages; about 1,000 are needed: --seconds 40"),
+        (RunSettings(20, 5, 3), 950, 1010, ""),
+        (RunSettings(100, 30, 2), 3000, 3200, "rounds of each: 2; at least 3 are needed: --rounds 3"),
+        (RunSettings(100, 30, 2, transports=("sse",)), 3000, 3200, ""),
+        (RunSettings(6, 1, 3), 9, 27, ""),
+    ],
+)
+def test_forecast_of_too_little_data(
+    given: RunSettings, messages: float, most: float, sentence: str
+) -> None:
+    """Only where it is certain, with the flags that the verdict would advise; not for a few seconds."""
+    whole = sentence and f"this run will have too little data: {sentence}"
+    assert advice.forecast(given, messages, most, 1000) == whole
+
+
 def test_advised_rounds_decide() -> None:
     """The advised number of rounds is enough in a run with the same variation."""
     run = a_run({"websocket": 4.0, "sse": 4.0}, rounds=3)

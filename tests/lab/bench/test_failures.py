@@ -65,6 +65,22 @@ async def test_an_interrupt_reports_what_was_measured(tmp_path: Path, number: si
     assert one.figures.messages > 0
 
 
+async def test_too_little_data_is_said_before_the_first_window(url: str) -> None:
+    """A run of minutes would end with that answer; the flags are those that it would advise."""
+    process = await start(url, *("-n", 2, "--seconds", 60, "--transport", "sse"))
+    assert process.stderr is not None
+    line = " left"
+    async with asyncio.timeout(60):
+        while " left" in line:  # progress, which a slow machine has before
+            line = (await process.stderr.readline()).decode()
+    process.send_signal(signal.SIGINT)
+    assert (await finish(process)).code == 130
+    # "message" every 2 s, and "status" every 5 s.
+    assert line == (
+        "rtdemo: this run will have too little data: about 252 messages; about 1,000 are needed: -n 9\n"
+    )
+
+
 async def test_an_interrupt_before_the_first_window_prints_nothing(tmp_path: Path) -> None:
     """Interrupted early, bench prints nothing, and its server exits."""
     process = await start("-n", 1, "--seconds", 60)
@@ -103,6 +119,15 @@ async def test_an_unknown_producer_lists_those_that_exist(url: str) -> None:
     assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
     assert "has no producer 'nope'; it has " in done.problems
     assert {"broadcast", "message", "status"} <= {*done.problems.replace(",", "").split()}
+
+
+async def test_the_address_of_a_page_is_named_with_that_of_the_server(url: str) -> None:
+    """The server prints the address of the view, which is no stream."""
+    done = await bench(f"{url}/view", "-n", 1)
+    assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
+    assert done.problems.endswith(
+        f" answered with text/html, which is not an event stream; for an rtdemo server, give {url}/\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from rtdemo.lab.bench import metrics, report
 from rtdemo.lab.bench.report import Row
-from rtdemo.lab.bench.wording import NO_FIGURE
+from rtdemo.lab.bench.wording import NO_FIGURE, milliseconds
 from tests.lab.bench.made_runs import a_round, a_run, latencies
 
 
@@ -31,3 +31,23 @@ def test_a_percentile_takes_ten_samples_beyond_it(percent: float, enough: int) -
     row = rows("Latency from sentAt", messages=15)[f"p{percent:g}"]
     assert row.figures == ((NO_FIGURE,) if enough > 150 else row.figures)
     assert row.about == f"unknown: it needs {enough:,} messages."
+
+
+@pytest.mark.parametrize(
+    ("steps", "figure"),
+    [((0.0, 0.0), "< 0.001"), ((0.0, 0.0, 0.004), "< 0.001"), ((0.000_02, 0.000_3, 0.000_4), "0.300")],
+)
+def test_a_step_of_no_time_is_shown_as_a_bound(steps: tuple[float, ...], figure: str) -> None:
+    """The welcome comes in one segment with the head: `0 ms` would read as a fault of the table."""
+    run = a_run({"sse": 2.0})
+    run.rounds = [a_round("sse", 2.0, 1)]
+    run.rounds[0].steps = {"welcome": latencies(*steps)}
+    [found] = [one for one in report.sections(run, None) if one.title == "Connecting"]
+    assert [(row.label, row.figures, row.unit) for row in found.rows] == [
+        ("welcome, p50", (figure,), "ms")
+    ]
+
+
+def test_no_duration_is_no_bound() -> None:
+    """An unknown one has a dash; from a microsecond on it is the figure."""
+    assert [milliseconds(one) for one in (None, 0.001, 2.0)] == [NO_FIGURE, "0.001", "2.000"]

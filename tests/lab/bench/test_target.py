@@ -7,10 +7,12 @@ import socket
 
 import pytest
 
+from rtdemo.lab import server_clock
 from rtdemo.lab.bench.analysis import analyse_window
 from rtdemo.lab.bench.result import RunSettings
-from rtdemo.lab.bench.target import ServerInfo, Target
+from rtdemo.lab.bench.target import ProducerInfo, ServerInfo, Target
 from rtdemo.protocol import address
+from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from tests.lab.bench.test_arrivals import AHEAD, WINDOW, received
 
@@ -21,6 +23,32 @@ def new_target(port: int = 1) -> Target:
 
 def connection_info(process: int) -> ConnectionInfo:
     return ConnectionInfo("", process, "sse", "1.1", False, True, None, [], "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("producers", "transports", "expected"),
+    [
+        ("message", TRANSPORTS, (1200, 1260)),
+        ("message,status", ("sse",), (1680, 1800)),
+        ("message,status", TRANSPORTS, None),
+        ("message,news", TRANSPORTS, None),
+        ("", TRANSPORTS, None),
+    ],
+)
+async def test_messages_are_expected_where_every_rate_is_known(
+    producers: str, transports: tuple[Transport, ...], expected: tuple[float, float] | None
+) -> None:
+    """Of shared producers, generators, and servers that list none, the rate is unknown."""
+    listed = (
+        ProducerInfo("message", TRANSPORTS, shared=False, stream=False, period=2.0),
+        ProducerInfo("status", ("sse",), shared=False, stream=False, period=5.0),
+        ProducerInfo("news", TRANSPORTS, shared=True, stream=False, period=1.0),
+    )
+    settings = RunSettings(20, 20, 3, speed=2, transports=transports)
+    target = Target(address.parse("4300"), ServerInfo("1.0", 1, listed), settings, producers)
+    assert target.expected_in_all_rounds() is None
+    target.clock = server_clock.same_clock()
+    assert target.expected_in_all_rounds() == expected
 
 
 async def test_a_server_here_that_tells_no_time_is_assumed_to_share_the_clock() -> None:

@@ -22,6 +22,7 @@ from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.lab.conform.exchange import Target
 from rtdemo.lab.conform.report import Report
 from rtdemo.lab.conform.run import NotTestableError, Suite
+from rtdemo.server.server import Server
 from tests.command import run_in_process
 from tests.lab.conform.seeded_server import seeded
 from tests.raw_server import raw_server
@@ -184,6 +185,14 @@ async def test_what_is_no_stream_is_one_line(answer: web.Response, words: str) -
     assert raised.value.exit_code == 2
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+async def test_page_of_rtdemo_is_no_stream(server: Server) -> None:
+    """The address of the view, which the server prints, ends the run with the one to give."""
+    with pytest.raises(NotTestableError) as raised:
+        await Suite(Target(f"{server.web_url}/view"), 1.0).run()
+    fix = f"give the URL of an event stream; for an rtdemo server, give {server.web_url}/"
+    assert str(raised.value).endswith(f"/view answered 200 with text/html; {fix}")
 
 
 async def test_https_to_a_server_without_tls() -> None:
