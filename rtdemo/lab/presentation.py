@@ -36,11 +36,11 @@ def html_page(template: str, values: Mapping[str, object]) -> bytes:
     """Return an HTML page without scripts or external files, UTF-8.
 
     Arguments:
-        template: name of its template.
+        template: name of its template in `templates/reports/`.
         values: that the template uses.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(bundled("templates")),
+        loader=jinja2.FileSystemLoader(bundled("templates") / "reports"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.async_api import Page, ViewportSize
 
-AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
+AXE = Path(__file__).parents[1] / "node_modules/axe-core/axe.min.js"
 """From npm, locked with the other tools; `make test` installs it."""
 WIDE, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
 LOOKS: tuple[tuple[Any, ViewportSize], ...] = (("light", WIDE), ("dark", WIDE), ("light", PHONE))

@@ -1,4 +1,4 @@
-"""What Heroku and similar platforms read: app.json fits the settings, and the Procfile's command."""
+"""What Heroku and similar platforms read: app.json, the Procfile, the names in the root folder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from tests.deploy.files import ROOT, served_variables
 
 PLATFORM_STOP_S = 30
 """Time between SIGTERM and SIGKILL (devcenter.heroku.com/articles/dynos#shutdown)."""
+
+
+OTHER_LANGUAGES = (
+    *("Gemfile", "package.json", "deno.json", "project.clj", "pom.xml", "build.gradle", "build.sbt"),
+    *("composer.json", "index.php", "go.mod", "Cargo.toml", "mix.exs"),
+)
+"""Files by which a platform recognises a project in another language."""
 
 
 def app() -> dict[str, Any]:
@@ -31,6 +38,14 @@ def test_server_ends_before_the_platform_kills_it() -> None:
     assert int(app()["env"]["RTDEMO_DRAIN_SECONDS"]["value"]) + 5 <= PLATFORM_STOP_S
 
 
+def test_root_folder_is_that_of_a_project_in_python() -> None:
+    """Heroku and Render look for files there, and for Node's before Python's."""
+    assert (ROOT / "requirements.txt").exists()
+    assert (ROOT / ".python-version").exists()
+    assert [name for name in OTHER_LANGUAGES if (ROOT / name).exists()] == []
+    assert app()["buildpacks"] == [{"url": "heroku/python"}]
+
+
 def test_formation_is_that_of_the_procfile() -> None:
     """Each type of process has a command."""
     commands = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
@@ -38,10 +53,8 @@ def test_formation_is_that_of_the_procfile() -> None:
 
 
 def test_commands_of_the_documentation_do_what_app_json_does() -> None:
-    """`heroku create` does not read app.json, and would find package.json, and take Node."""
+    """`heroku create` does not read app.json."""
     text = (ROOT / "docs/deploy.md").read_text()
-    (buildpack,) = app()["buildpacks"]
-    assert f"$ heroku create --buildpack {buildpack['url']}\n" in text
     settings = re.findall(r"(?m)^\$ heroku config:set (\w+)=(.*)$", text)
     # The Procfile has the same number of proxies.
     assert dict(settings) == {

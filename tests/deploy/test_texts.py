@@ -14,7 +14,7 @@ OTHER_FLAGS = {
     *("--build", "--build-arg", "--cap-drop", "--profile", "--read-only", "--rm", "--security-opt"),
     "--tmpfs",
     # of heroku, kubectl, systemctl and Caddy
-    *("--buildpack", "--config", "--from-literal", "--now", "--replicas"),
+    *("--config", "--from-literal", "--now", "--replicas"),
     # of `rtdemo publish` and `make deploy`
     *("--clients", "--only", "--to"),
 }

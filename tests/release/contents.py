@@ -18,7 +18,7 @@ FOLDERS_IN_WHEEL = {
 }
 """Folders of the repository that the wheel has, and where it has them."""
 METADATA = re.compile(r"rtdemo-[^/]+\.dist-info/(METADATA|RECORD|WHEEL|[a-z_]+\.txt|licenses/LICENSE)")
-NOT_IN_SDIST = re.compile(r"\.ci/|\.github/|\.gitignore$|\.npmrc$")
+NOT_IN_SDIST = re.compile(r"\.ci/|\.github/|\.gitignore$")
 """What only a checkout needs."""
 MADE_BY_BUILD = re.compile(r"PKG-INFO$|setup\.cfg$|rtdemo\.egg-info/")
 """What setuptools adds to an sdist."""

@@ -41,7 +41,7 @@ at `/static/{CLIENT}`, and needs nothing else. The options are in rtdemo's docs/
 """
 
 
-_TSC = str(ROOT / "node_modules/typescript/bin/tsc")
+_TSC = str(ROOT / "tests/node_modules/typescript/bin/tsc")
 _BROWSER = (
     "--target",
     "ES2024",

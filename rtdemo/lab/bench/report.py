@@ -61,7 +61,7 @@ def html_page(run: Run, comparison: Comparison | None) -> bytes:
         "plots": charts.plots(run),
         "sections": sections(run, comparison),
     }
-    return presentation.html_page("report.html", values)
+    return presentation.html_page("bench.html", values)
 
 
 def print_report(run: Run, comparison: Comparison | None) -> None:

@@ -293,6 +293,7 @@ async def _shake_hands(
 
 
 def _parse_head(raw: bytes) -> Answer:
+    """Return the answer to a handshake with all its headers, as in answers from aiohttp and HTTP/2."""
     first, *lines = raw.decode(errors="replace").split("\r\n")
     words = first.split(" ", 2)
     if not words[0].startswith("HTTP/") or len(words) < 2 or not words[1].isdigit():

@@ -1,7 +1,8 @@
 """Send a request over HTTP/1.1, and parse the answer at each read (RFC 9112).
 
 It shows when bytes arrive and how the answer ends, which HTTP libraries hide. The server may be any:
-everything that is kept is bounded.
+everything that is kept is bounded. It ends at what cannot be read; `conform/http_response.py` records
+what breaks a rule, and reads on.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ async def rtdemo() -> AsyncIterator[str]:
 def servers() -> dict[str, AbstractAsyncContextManager[str]]:
     """Return the servers by their names, with versions."""
     node = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    packages = json.loads((ROOT / "package.json").read_text())["devDependencies"]
+    packages = json.loads((ROOT / "tests/package.json").read_text())["devDependencies"]
     uvicorn = f"uvicorn {version('uvicorn')}"
     return {
         f"rtdemo {version('rtdemo')}": rtdemo(),
