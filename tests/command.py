@@ -1,4 +1,7 @@
-"""Run the command `rtdemo` in the test's own process, where a start of Python would take a second."""
+"""Run the command `rtdemo`: in the test's own process, where a start of Python would take a second.
+
+Commands that get a signal, or whose descriptors matter, run as a program.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,17 @@ from unittest import mock
 import pytest
 
 from rtdemo.cli.main import main
+
+
+def program(progress_s: float = 1e6) -> tuple[str, ...]:
+    """Return the start of a command line that runs `rtdemo`.
+
+    Arguments:
+        progress_s: seconds from one line of progress to the next. By default none is due, so that what
+            a command prints does not depend on how fast the machine is.
+    """
+    code = f"from rtdemo.cli import main, progress; progress.PIPE_PERIOD_S = {progress_s}; main.main()"
+    return (sys.executable, "-c", code)
 
 
 class Ended(NamedTuple):

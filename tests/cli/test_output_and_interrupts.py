@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import program
 from tests.lab.doctor.doctor_run import served
 
 ROOT = Path(__file__).parents[2]
@@ -20,17 +21,14 @@ SIGPIPE_CODE = 128 + signal.SIGPIPE
 
 
 async def shell(line: str) -> tuple[str, str]:
-    """Run a line of bash that may call `rtdemo`; return standard output and standard error.
-
-    Lines of progress are left out, which a slow machine has.
-    """
+    """Run a line of bash that may call `rtdemo`; return standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-c", f'rtdemo() {{ "{sys.executable}" -m rtdemo "$@"; }}; {line}'),
+        *("bash", "-c", f'rtdemo() {{ {shlex.join(program())} "$@"; }}; {line}'),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
-    return out.decode(), re.sub(r"rtdemo: .*( s so far|; about .* left).*\n", "", err.decode())
+    return out.decode(), err.decode()
 
 
 @pytest.mark.parametrize("command", ["tail URL", "doctor URL --idle 1", "plugins", "bench URL"])

@@ -44,7 +44,14 @@ HANGS = """
 import pathlib, time
 
 pathlib.Path("hangs").touch()
-time.sleep(60)
+time.sleep(3600)
+"""
+PATIENT = """
+from rtdemo.cli.main import main
+from rtdemo.server import worker_process
+
+worker_process.START_TIMEOUT_S = worker_process.STOP_TIMEOUT_S = 3600.0
+main()
 """
 STARTS = """
 import subprocess
@@ -310,18 +317,25 @@ async def test_workers_exit_when_their_parent_is_killed(server: Process, tmp_pat
         await asyncio.sleep(0.02)
 
 
-async def test_workers_that_all_end_are_replaced(server: Process, http: aiohttp.ClientSession) -> None:
-    """Their folder stays while the parent runs."""
+async def test_workers_that_all_end_are_replaced(
+    server: Process, tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    """Once: their folder stays while the parent runs, so their successors reach each other."""
     before = children(server)
+    (folder,) = tmp_path.glob("rtdemo-*")
+    opened = os.open(folder, os.O_RDONLY)  # so that no other folder gets its number
     for pid in before:
         os.kill(pid, signal.SIGTERM)
-    while len(set(children(server)) - set(before)) < 2 or any(_runs(pid) for pid in before):
+    while len(successors := set(children(server)) - set(before)) < 2 or any(map(_runs, before)):
         await asyncio.sleep(0.02)
     while True:
         with suppress(aiohttp.ClientError):
             if (await stats(server, http))["workers"] == 2:
                 break
         await asyncio.sleep(0.02)
+    assert set(children(server)) == successors
+    assert os.path.samestat(os.fstat(opened), folder.stat())
+    os.close(opened)
 
 
 def _runs(pid: int) -> bool:
@@ -441,19 +455,28 @@ async def test_start_that_fails_is_reported_once(tmp_path: Path) -> None:
 
 
 async def test_sigterm_during_the_start_stops_the_server(tmp_path: Path) -> None:
-    """Even if a plugin prevents the first worker from serving."""
+    """Even if a plugin prevents the first worker from serving.
+
+    It waits for neither the plugin nor the start nor a worker that drains, each of which takes an hour
+    here: so the time limit fails no slow machine, and holds for no server that waits.
+    """
     (tmp_path / "hanging.py").write_text(HANGS)
     server = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rtdemo", "serve", "hanging.py", "--host", "127.0.0.1", "--port", "0"),
+        *(sys.executable, "-c", PATIENT, "serve", "hanging.py", "--host", "127.0.0.1", "--port", "0"),
         *("--single-site", "--workers", "2", "--isolated-workers"),
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        start_new_session=True,
     )
     while not (tmp_path / "hangs").exists():
         await asyncio.sleep(0.02)
     server.terminate()
-    async with asyncio.timeout(30):  # half of the time for which the plugin hangs
-        assert await server.wait() == 0
+    try:
+        async with asyncio.timeout(60):
+            assert await server.wait() == 0
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 async def test_several_workers_need_one_log(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from tests.faults.target import Setup, Target
 
 PAUSE_S, TIMEOUT_S = 0.005, 10.0
+RECONNECT_TIMEOUT_S = 60.0
+"""Time for an answer on a new connection: it waits behind all that the kernel has queued before."""
 ROUNDS = 5
 """Times that a delay over its bound is measured again."""
 MAX_DELAY_MS = 20.0
@@ -99,7 +101,8 @@ async def delay_added(
 
 def main(port: int, reconnects: bool) -> None:
     delays = Delays()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    timeout = RECONNECT_TIMEOUT_S if reconnects else TIMEOUT_S
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     sys.stdout.write("\n")
     sys.stdout.flush()
     while not select.select([sys.stdin], [], [], PAUSE_S)[0]:

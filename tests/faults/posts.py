@@ -29,6 +29,7 @@ async def posts_to_nobody(setup: Setup) -> Figures:
     async with setup.server(*arguments) as target:
         while target.log_text().count(STARTED) < WORKERS:
             await asyncio.sleep(0.1)
+        cpu_s = target.cpu_seconds()
         async with (
             streams(target, "websocket", WORKERS) as listeners,
             reading(listeners) as cut,
@@ -37,11 +38,15 @@ async def posts_to_nobody(setup: Setup) -> Figures:
             end = time.monotonic() + setup.seconds(FLOOD_S)
             sent = sum(await asyncio.gather(*(_flood(target, end) for _ in range(ATTACKERS))))
             listeners_cut = len(cut)
+        # The bystander's last answer comes after all that was queued before it.
+        cpu_s = target.cpu_seconds() - cpu_s
         return {
             "posts": sent,
             "workers killed": target.log_text().count(KILLED),
             "listeners cut": listeners_cut,
+            "CPU of a post": cpu_s / max(sent, 1) * 1000,
             "slowest new connection": delays.worst_ms / 1000,
+            "new connections failed": delays.failures,
         }
 
 
