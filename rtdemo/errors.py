@@ -378,6 +378,8 @@ def answered(status: int, body: str) -> str:
 def may_heal(status: int) -> bool:
     """Return whether the same request may be answered otherwise later, with no change of anything.
 
+    client.js has the same rule, and docs/protocol.md states it.
+
     Arguments:
         status: of an answer. No server learns a method (501, RFC 9110 section 15.6.2). Below 500, only
             408 (section 15.5.9), 425 (RFC 8470 section 5.2) and 429 (RFC 6585 section 4) pass.

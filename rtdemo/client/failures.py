@@ -72,6 +72,17 @@ def to_server_error(url: str, error: Exception) -> ServerError:
     return kind(url, problem, fix, retryable=True)
 
 
+def away_error(url: str, error: Exception) -> UnreachableError:
+    """Return an error of the network as one that the other transport would have too.
+
+    Arguments:
+        url: of the stream.
+        error: of aiohttp, ssl or the socket.
+    """
+    known = to_server_error(url, error)
+    return UnreachableError(url, known.problem, known.fix, retryable=known.retryable)
+
+
 def _handshake_error(url: str, error: aiohttp.WSServerHandshakeError) -> ServerError:
     if error.status == 101:
         problem = f"did not open a WebSocket: {error.message}"

@@ -98,6 +98,7 @@ class Reconnecting:
         self._failures = 0
         self._had_messages = False
         self._has_heartbeats = False
+        self._is_away = False
         self._retry_s = 0.0
 
     async def run(self) -> None:
@@ -157,8 +158,11 @@ class Reconnecting:
             self.position = ""
             self.ledger.rewound()
         url = self._options.address.stream(self.choice.current, self._options.query)
-        was_open = False
+        was_open = has_answered = False
         try:
+            if self._is_away:
+                await self._ask(url)
+                has_answered = True
             request = await self._request(url)
             async with OPENERS[self.choice.current](self._http, request) as connection:
                 was_open = True
@@ -169,10 +173,39 @@ class Reconnecting:
                     self._closed(connection)
                 return None
         except failures.NETWORK_ERRORS as error:
-            explain = failures.cut_error if was_open else failures.to_server_error
-            return explain(url, error)
+            if was_open:
+                return failures.cut_error(url, error)
+            return self._not_opened(url, error, has_answered)
         except ServerError as error:
             return error
+
+    async def _ask(self, url: str) -> None:
+        """Wait until the server answers another request. Any answer counts: a proxy may refuse it.
+
+        Raises:
+            UnreachableError: if nothing answers.
+        """
+        options = self._options
+        health = options.address.url("/healthz")
+        try:
+            async with (
+                asyncio.timeout(options.waits.attempt),
+                self._http.get(health, allow_redirects=False),
+            ):
+                self._is_away = False
+        except failures.NETWORK_ERRORS as error:
+            raise failures.away_error(url, error) from error
+
+    def _not_opened(self, url: str, error: Exception, has_answered: bool) -> ServerError:
+        """Return why a connection did not open.
+
+        Where one has opened before, a try without an answer is no reason to change the transport: the
+        network may be away. Only after the server has answered another request, it is one. client.js
+        has the same rule.
+        """
+        is_choice = len(self._options.transports) > 1 and self.opened.done()
+        self._is_away = is_choice and isinstance(error, TimeoutError) and not has_answered
+        return (failures.away_error if self._is_away else failures.to_server_error)(url, error)
 
     async def _request(self, url: str) -> Request:
         options, address = self._options, self._options.address

@@ -39,6 +39,8 @@ _SPACED = re.compile(r" ?(=>|===|!==|[|&?]{2}=?|[+<>-]=|\*\*|[=,?:{}()<>*]|(?<= 
 _CONTINUED = re.compile(r"(?<=[;{},])\n")
 """The end of a line that the next one may join. Statements end with a semicolon or a block."""
 _WORD = re.compile(r"[\w$]+")
+_NUMBER = re.compile(r"(?<![\w$])\d[\d_]+")
+"""A number such as 10_000."""
 _PRIVATE_NAME = re.compile(r"#([A-Za-z]\w*)")
 _NAME = re.compile(r"([\w$]+)(?: as ([\w$]+))?")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -110,6 +112,7 @@ def _shortened(code: str, names: Mapping[str, str]) -> str:
     """Return code with other names, and without most spaces and ends of lines. Texts stay as they are.
 
     Where a regular expression begins is seen by the character before it: one after `return` is not seen.
+    No statement may be a semicolon alone: it is left out at the end of a block.
 
     Raises:
         JoinError: a text in backticks has another one within, or a line ends with a comment.
@@ -123,7 +126,8 @@ def _shortened(code: str, names: Mapping[str, str]) -> str:
             raise JoinError(f"{line!r} ends with a comment: write it on a line of its own")
         renamed = _WORD.sub(lambda word: names.get(word[0], word[0]), found[0])
         if not found[2]:
-            return _CONTINUED.sub("", _SPACED.sub(r"\1", renamed))
+            short = _NUMBER.sub(lambda number: number[0].replace("_", ""), _SPACED.sub(r"\1", renamed))
+            return _CONTINUED.sub("", short).replace(";}", "}")
         if found[2].count("${") > found[2].count("}"):
             raise JoinError(f"{found[2]} has a text in backticks within: join the two by +")
         return renamed

@@ -228,6 +228,21 @@ async def refuses_for_a_moment(peer: Peer) -> None:
     await behaves(peer)
 
 
+@case("one", words="too early")
+async def refuses_what_is_too_early(peer: Peer) -> None:
+    """It invites another try (RFC 8470 section 5.2)."""
+    if peer.number == 0:
+        await peer.refuse("425 Too Early", "too early", "Retry-After: 0\r\n")
+        return
+    await behaves(peer)
+
+
+@case(error="refused", words="not here")
+async def implements_no_streams(peer: Peer) -> None:
+    """Another try would be in vain (RFC 9110 section 15.6.2), whatever it says."""
+    await peer.refuse("501 Not Implemented", "not here", "Retry-After: 0\r\n")
+
+
 @case("one", "two", words="reconnecting")
 async def is_away_behind_its_proxy(peer: Peer) -> None:
     if peer.number in (1, 2):

@@ -21,6 +21,7 @@ from tests.client.misbehaving import CASES, Peer, behaves, misbehaving, news
 from tests.clients import eventually
 from tests.conftest import Start
 from tests.docs.markdown import blocks
+from tests.tcp_proxy import TcpProxy
 from tests.web.login_tokens import SECRET, bearer, token
 
 FAST = Waits(first_retry=0.02, max_retry=0.05, first_rewind=0.05)
@@ -386,6 +387,76 @@ async def test_a_server_that_always_closes_is_asked_ever_less_often(transport: s
     assert [sentence.rpartition("in ")[2] for sentence in sentences][:2] == ["0.0 s", "0.0 s"]
     assert sentences[5].rpartition("in ")[2] in ("0.2 s", "0.3 s")
     assert sentences[6].rpartition("in ")[2] == "0.0 s"
+
+
+def give_each_try(stream: Stream, seconds: float) -> None:
+    """Change the time of each further try to open a connection."""
+    reader = stream._open_reader
+    reader._options = replace(reader._options, waits=replace(FAST, attempt=seconds))
+
+
+async def test_websocket_is_kept_over_an_outage_without_answers() -> None:
+    """Over SSE nothing answers either: that is no reason to use it for days."""
+    late: list[str] = []
+
+    def report(sentence: str) -> None:
+        if "does not respond" in sentence:
+            late.append(sentence.rpartition("; ")[2].split()[0])
+        # First the WebSocket had no answer, and then the question whether the server is back.
+        if len(late) == 3:
+            give_each_try(stream, 20)
+            proxy.restore()
+
+    async with misbehaving(behaves) as server, asyncio.timeout(20):
+        proxy = TcpProxy(int(server.url.rpartition(":")[2]))
+        await proxy.start()
+        try:
+            async with connect(f"http://127.0.0.1:{proxy.port}", report=report) as stream:
+                await anext(stream)
+                give_each_try(stream, 0.05)
+                proxy.swallow()
+                proxy.refuse()
+                await proxy.start()
+                await anext(stream)
+                assert (stream.transport, stream.reason) == ("websocket", "")
+        finally:
+            await proxy.close()
+    assert late == ["reconnecting"] * 3
+    assert server.after["sse"] == []
+
+
+async def test_websocket_that_gets_no_answer_beside_other_requests_is_changed() -> None:
+    """Then it is the WebSocket that something on the way swallows."""
+    sentences: list[str] = []
+    cuts = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        if peer.transport == "websocket" and peer.number > 0:
+            await peer.stay()
+        await peer.accept()
+        await peer.say(peer.transport, 1)
+        if peer.transport == "websocket":
+            await cuts.wait()
+            peer.cut()
+        await peer.stay()
+
+    def report(sentence: str) -> None:
+        sentences.append(sentence)
+        if "trying SSE" in sentence:
+            give_each_try(stream, 20)
+
+    async with (
+        misbehaving(serve) as server,
+        asyncio.timeout(20),
+        connect(server.url, report=report) as stream,
+    ):
+        assert (await anext(stream)).message == "websocket"
+        give_each_try(stream, 0.2)
+        cuts.set()
+        assert (await anext(stream)).message == "sse"
+        assert stream.reason == "the WebSocket does not respond"
+    assert "does not respond; reconnecting" in sentences[1]
+    assert "does not respond; trying SSE" in sentences[-1]
 
 
 async def test_a_text_without_an_answer_ends() -> None:

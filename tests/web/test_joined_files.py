@@ -207,14 +207,14 @@ class Square {
 """
     given = {"entry.js": entry, "double.js": "export const double = (x) => 2 * x;\n"}
     assert join_library(given, "entry.js").splitlines() == [
-        "const double=(x)=>2*x;function area(x){return new $a((x)).area;}"
-        "class $a{#a;#b=1;constructor(side){this.#a=double(side)*this.#b;}}export{area};",
+        "const double=(x)=>2*x;function area(x){return new $a((x)).area}"
+        "class $a{#a;#b=1;constructor(side){this.#a=double(side)*this.#b}}export{area};",
     ]
 
 
 def test_library_is_short_and_its_texts_stay_as_they_are() -> None:
     """Constants have other names, also in backticks; public names and those of properties stay."""
-    entry = """const MAX_ITEMS = 3;
+    entry = """const MAX_ITEMS = 3_000;
 export const LIMIT = 4;
 export function text(a, b) {
   const odd = a - -b + +a;
@@ -224,9 +224,9 @@ export function text(a, b) {
 export const words = (text) => [text.split(/ ?[/,"] ?/), 1 / 2 / 3];
 """
     assert join_library({"entry.js": entry}, "entry.js").splitlines() == [
-        "const $a=3;const LIMIT=4;function "
+        "const $a=3000;const LIMIT=4;function "
         'text(a,b){const odd=a - -b + +a;if(a!==b||$a>LIMIT)return "MAX_ITEMS = 3; a, b";'
-        "return `${$a + odd} = { a, b }` + 'a = b';}"
+        "return `${$a + odd} = { a, b }` + 'a = b'}"
         'const words=(text)=>[text.split(/ ?[/,"] ?/),1 / 2 / 3];export{LIMIT,text,words};',
     ]
 

@@ -199,6 +199,8 @@ class Stream {
     this.#reset();
     // More of them may change.
     this.#timer = setTimeout(() => this.#try());
+    // Last: the page may close it now.
+    if (this.state === "open") this.#set("connecting", "Connecting.");
   }
 
   /**

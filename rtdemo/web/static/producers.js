@@ -56,7 +56,7 @@ const POLL_INTERVAL_MS = 2_000;
 const TIMEOUT_MS = 5_000;
 
 /** Bound on producers that the page shows; /api/producers lists all. */
-export const MAX_SHOWN = 200;
+const MAX_SHOWN = 200;
 
 /**
  * Join the entries of each name into one producer.

@@ -281,6 +281,15 @@ async def test_other_producers_are_selected(page: Page, server: Server, side: st
     assert connection.selection.producers == frozenset(("news", "status"))
 
 
+async def test_state_while_a_selection_connects(page: Page, side: str) -> None:
+    """No connection is open: a text would not be sent."""
+    await connect(page, transport=side)
+    await state(page, "open")
+    found = await page.evaluate("stream.select(['news']), [stream.state, stream.sentence]")
+    assert found == ["connecting", "Connecting."]
+    await state(page, "open")
+
+
 async def test_messages_that_are_not_selected_are_not_missing(page: Page, server: Server) -> None:
     """The numbers of their producer go on meanwhile."""
     await connect(page, producers=["news"], latest=True)

@@ -342,19 +342,28 @@ async def test_losses_one_after_another(page: Page) -> None:
     await page.evaluate("window.stream.close(); window.restore()")
 
 
+CLOSE = "window.reply = () => undefined; window.stream.close()"
+
+
 @pytest.mark.parametrize(
-    ("reply", "rewinds", "position"),
-    [("window.stream.close()", 0, "a1-1"), ("window.stream.rewind('1h')", 1, None)],
+    ("reply", "rewinds", "position", "opened"),
+    [
+        (CLOSE, 0, "a1-1", 1),
+        ("window.reply = () => undefined; window.stream.rewind('1h')", 1, None, 2),
+        # The second change of the state is that the past is asked for.
+        (f"window.reply = () => {{ {CLOSE}; }}", 1, None, 1),
+    ],
 )
 async def test_page_that_acts_on_a_loss(
-    page: Page, reply: str, rewinds: int, position: str | None
+    page: Page, reply: str, rewinds: int, position: str | None, opened: int
 ) -> None:
     """The past is asked for once, and not by a stream that the page has closed."""
     await page.evaluate(LOSING)
     await until(page, "window.opened === 1")
-    await page.evaluate(f"window.reply = () => {{ window.reply = () => undefined; {reply}; }}; lose()")
+    await page.evaluate(f"window.reply = () => {{ {reply}; }}; lose()")
     await page.clock.run_for(3_000)
-    assert await page.evaluate("[rewinds, window.stream.position]") == [rewinds, position]
+    found = await page.evaluate("[rewinds, window.stream.position, window.opened]")
+    assert found == [rewinds, position, opened]
     await page.evaluate("window.stream.close(); window.restore()")
 
 

@@ -7,7 +7,7 @@
  */
 
 /** Longest event: beyond it, the stream is broken. */
-export const MAX_EVENT_CHARACTERS = 4 * 1024 * 1024;
+const MAX_EVENT_CHARACTERS = 4 * 1024 * 1024;
 
 /** A name, and its value after a colon and a space. */
 const FIELD = /^([^:]*):? ?(.*)/s;

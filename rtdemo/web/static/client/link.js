@@ -166,7 +166,8 @@ export async function refusal(response) {
   const text = (await response.text()).trim();
   // A proxy sends a web page.
   const reason = text.startsWith("<") ? "" : `: ${text.slice(0, MAX_REASON_CHARACTERS)}`;
-  const canRetry = status >= 500 || status === 429 || status === 408;
+  // As may_heal of the Python client. A 501 stays: no server learns a method.
+  const canRetry = (status >= 500 && status !== 501) || [408, 425, 429].includes(status);
   const seconds = Number(headers.get("Retry-After") ?? NaN);
   const askedMs = canRetry && seconds >= 0 ? seconds * 1000 : null;
   const sentence = `The server answered ${status || "by a redirect"}${reason}`;

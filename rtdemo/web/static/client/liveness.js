@@ -13,16 +13,16 @@
 export const HEARTBEAT_S = 2;
 
 /** Silence after which a heartbeat is missing: one, and a second for its way. */
-export const MISSED_MS = 3_000;
+const MISSED_MS = 3_000;
 
 /** Silence after which the path is dead: two heartbeats are missing. */
-export const DEAD_MS = 5_000;
+const DEAD_MS = 5_000;
 
 /**
  * Longest wait for the first message, which comes with the connection. A proxy that collects a stream's events sends it
  * late: that path is slow, and a new connection would be no faster.
  */
-export const FIRST_MESSAGE_MS = 60_000;
+const FIRST_MESSAGE_MS = 60_000;
 
 /** A check that is later than this after the one before proves nothing: the page slept, or its timers were slowed down. */
 const LATE_CHECK_MS = 2_000;

@@ -25,7 +25,7 @@ export function seeded(seed) {
 }
 
 /** Number of draws: the ends of a 95 % interval are then the eleventh value from either end. */
-export const DRAWS = 400;
+const DRAWS = 400;
 
 /** Part of the draws beyond each end of a 95 % interval. */
 const TAIL = 0.025;

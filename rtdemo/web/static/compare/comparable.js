@@ -18,7 +18,7 @@ import { sameSpeed } from "../connection/selection.js";
 export const MAX_SAMPLES = 16_384;
 
 /** Least length of a block; a block that lacks a side's message grows until both have one. */
-export const MIN_BLOCK_MS = 400;
+const MIN_BLOCK_MS = 400;
 
 /**
  * @typedef {object} Schedule

@@ -35,7 +35,7 @@ export const MIN_BLOCKS = 20;
  * Milliseconds below which neither side is named. No interval covers what stays the same during one run: one pair of
  * connections of a page differed from the next by this much.
  */
-export const MIN_DIFFERENCE_MS = 0.5;
+const MIN_DIFFERENCE_MS = 0.5;
 
 /** Milliseconds up to which a difference counts as none: no reader sees it on a page. */
 const EQUAL_MS = 1;
@@ -50,7 +50,7 @@ const P99_MESSAGES = 1_000;
 const P99_TAIL = 0;
 
 /** The sentence before both are connected. */
-export const INVITATION = "Press Compare: ten seconds show which is faster here.";
+const INVITATION = "Press Compare: ten seconds show which is faster here.";
 
 const TOO_FEW = "Too few messages for a verdict yet. Compare takes ten seconds.";
 

@@ -27,10 +27,10 @@ import { utf8Length } from "./wire_size.js";
 /** @typedef {"idle" | "connecting" | "connected" | "stalled" | "reconnecting" | "refused" | "lost" | "disconnected"} State */
 
 /** States that Disconnect ends. @type {ReadonlySet<State>} */
-export const ACTIVE_STATES = new Set(["connecting", "connected", "stalled", "reconnecting"]);
+const ACTIVE_STATES = new Set(["connecting", "connected", "stalled", "reconnecting"]);
 
 /** States in which the connection can send. @type {ReadonlySet<State>} */
-export const OPEN_STATES = new Set(["connected", "stalled"]);
+const OPEN_STATES = new Set(["connected", "stalled"]);
 
 /** A connect or reconnect that takes longer gets a hint. */
 const SLOW_CONNECT_MS = 5_000;

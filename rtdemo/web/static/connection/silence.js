@@ -9,7 +9,7 @@
 /** @typedef {import("./selection.js").Selection} Selection */
 
 /** Silence that gets a sentence. */
-export const SILENCE_MS = 10_000;
+const SILENCE_MS = 10_000;
 
 /** Periods of silence that are normal: a message may be late by half a period. */
 const LATE_PERIODS = 1.5;

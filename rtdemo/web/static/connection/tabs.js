@@ -8,7 +8,7 @@
  */
 
 /** Connections that a browser opens to one origin over HTTP/1.1. */
-export const MAX_CONNECTIONS = 6;
+const MAX_CONNECTIONS = 6;
 
 /** An answer counts for three questions, since a busy tab may miss one. */
 const ANSWER_VALID_MS = 3_000;

@@ -96,7 +96,7 @@ export function valueBody(_host, data) {
  * Write the newest value with its unit, on one line.
  * @param {ProducerData} data
  */
-export function valueText({ at, kind, value, text, newest, decimals, description }) {
+function valueText({ at, kind, value, text, newest, decimals, description }) {
   if (at === null || value === null) return NONE;
   if (kind !== "number") return oneLine(clip(text, MAX_TEXT_CHARS));
   const unit = oneLine(clip(description.unit, 40));

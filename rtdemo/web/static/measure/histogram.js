@@ -5,9 +5,9 @@
  */
 
 /** Start of the first bucket; smaller values are counted in `below`. */
-export const FIRST_EDGE_MS = 0.01;
+const FIRST_EDGE_MS = 0.01;
 /** Ratio of a bucket's end to its start. */
-export const GROWTH = 1.02;
+const GROWTH = 1.02;
 /** Number of buckets; the last starts at 13 minutes. */
 export const BUCKETS = 920;
 

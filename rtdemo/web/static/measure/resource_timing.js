@@ -21,7 +21,7 @@ import { milliseconds } from "../format.js";
  * @param {PerformanceResourceTiming} record which may be a PerformanceNavigationTiming
  * @returns {Parts | null} null if it is hidden from this page or had no answer
  */
-export function partsOf(record) {
+function partsOf(record) {
   const { domainLookupStart, domainLookupEnd, connectStart, connectEnd, secureConnectionStart } = record;
   const { requestStart, responseStart } = record;
   if (requestStart === 0 || responseStart === 0) return null;
@@ -38,7 +38,7 @@ export function partsOf(record) {
  * Write the parts as one line.
  * @param {Parts} parts
  */
-export function partsLine({ dns, tcp, tls, firstByte }) {
+function partsLine({ dns, tcp, tls, firstByte }) {
   const part = (/** @type {string} */ name, /** @type {number} */ value) => `${name} ${milliseconds(value)}`;
   return `${[part("DNS", dns), part("TCP", tcp), part("TLS", tls), part("first byte", firstByte)].join(" · ")} ms`;
 }

@@ -5,7 +5,7 @@
  */
 
 /** Samples kept: ten minutes at 200 messages a second are 120,000. */
-export const CAPACITY = 131_072;
+const CAPACITY = 131_072;
 
 /** Flags, which may combine: why a sample is left out of the figures. */
 export const HIDDEN = 1;

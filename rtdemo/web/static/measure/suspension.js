@@ -19,7 +19,7 @@
 const INTERVAL_MS = 500;
 
 /** Gap between two ticks from which the page stood still. */
-export const MIN_GAP_MS = 2_000;
+const MIN_GAP_MS = 2_000;
 
 /** Difference of the two clocks from which performance.now() stopped. Adjusting a clock causes less. */
 const MIN_STOPPED_MS = 500;

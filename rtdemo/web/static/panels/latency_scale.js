@@ -6,7 +6,7 @@
  */
 
 /** Lower end of the scale; smaller latencies are drawn there. */
-export const SCALE_MIN_MS = 0.1;
+const SCALE_MIN_MS = 0.1;
 const MIN_DECADE = -1;
 
 /** Bounds of the upper end: 100 ms and 100 s, as powers of ten. */

@@ -16,7 +16,7 @@ import { spanText } from "../measure/spans.js";
 /** Bound on columns; a wider chart leaves the rest empty. */
 const MAX_COLUMNS = 4096;
 
-export class Columns {
+class Columns {
   min = new Float32Array(MAX_COLUMNS);
   max = new Float32Array(MAX_COLUMNS);
   sum = new Float64Array(MAX_COLUMNS);

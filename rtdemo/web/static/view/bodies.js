@@ -236,7 +236,7 @@ function cellText(value) {
  * @param {unknown} value
  * @returns {{ head: string[] | null, rows: unknown[][], more: number }} more: rows that are left out
  */
-export function tableOf(value) {
+function tableOf(value) {
   if (typeof value !== "object" || value === null) return { head: null, rows: [[value]], more: 0 };
   const all = Array.isArray(value) ? value.map((each, index) => [index + 1, each]) : Object.entries(value);
   const shown = all.slice(0, MAX_ROWS);

@@ -293,6 +293,6 @@ export function clockText(at) {
 }
 
 /** @param {number} seconds */
-export function windowText(seconds) {
+function windowText(seconds) {
   return seconds % 60 === 0 || seconds > 600 ? spanText(seconds) : `${seconds} s`;
 }

@@ -37,7 +37,7 @@ const LOST = / Some messages were lost\./;
 const LOSS_SHOWN_MS = 60_000;
 
 /** Wait after a refusal; a part of it is random. */
-export const REFUSED_RETRY_MS = 5_000;
+const REFUSED_RETRY_MS = 5_000;
 
 export class Live {
   /** @type {"connecting" | "live" | "away" | "refused"} */

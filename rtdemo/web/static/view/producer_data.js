@@ -33,7 +33,7 @@ import { kindOf } from "../value.js";
 /** Bound on the lines of one chart; further keys are counted. */
 export const MAX_LINES = 12;
 /** Bound on the lines of text that are kept. */
-export const MAX_TEXTS = 50;
+const MAX_TEXTS = 50;
 /** Characters of a text that are kept. */
 const MAX_TEXT_CHARS = 2_000;
 /** Bound on keys that are counted. */

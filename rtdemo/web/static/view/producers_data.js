@@ -8,7 +8,7 @@ import { ProducerData } from "./producer_data.js";
 /** @typedef {import("../message.js").Message} Message */
 
 /** Bound on cards; further producers are counted, and can be picked in the address. */
-export const MAX_CARDS = 200;
+const MAX_CARDS = 200;
 /** Bound on names that are counted. */
 const MAX_COUNTED = 10_000;
 

@@ -11,7 +11,7 @@
 export const MAX_POINTS = 8192;
 
 /** Time that is kept, milliseconds. */
-export const KEPT_MS = 3_600_000;
+const KEPT_MS = 3_600_000;
 
 /** Newest part in which points are kept as they are for as long as possible. */
 const FINE_MS = 60_000;
