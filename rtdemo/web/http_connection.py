@@ -322,6 +322,8 @@ class HttpConnection(web.RequestHandler):
             heads = parser.heads
             if parser.body is not None and parser.body is request.content:
                 parser.is_answered, parser.is_unbounded = True, False
+                # A proxy may take the body for sent, and send another client's request: HAProxy does.
+                resp.force_close()
             elif parser.has_failed and request.content.exception() is not None:
                 is_last = True
                 resp.force_close()

@@ -355,6 +355,23 @@ async def test_junk_after_a_refused_post_is_cut_within_1_mb(
     await eventually(lambda: not connections(server))
 
 
+@pytest.mark.parametrize("path", [b"/nowhere", b"/api/publish"])
+async def test_nothing_follows_an_answer_before_the_end_of_its_body(
+    server: Server, open_client: Open, path: bytes
+) -> None:
+    """HAProxy takes such a body for sent, and the next client's request would be read as its bytes."""
+    client = await open_client()
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\n"
+    # The whole body has arrived: the connection stays.
+    await client.send(head + b"X-Forwarded-For: 1\r\nContent-Length: 2\r\n\r\n{}" + GET)
+    await client.read_until(OK)
+    assert b"Connection: close" not in client.received
+    await client.send(head + b"X-Forwarded-For: 1\r\nContent-Length: %d\r\n\r\n" % len(GET))
+    await client.read_until(b"Connection: close\r\n")
+    await client.send(GET + GET)
+    assert (await client.read_to_end()).count(OK) == 1
+
+
 async def test_broken_body_is_400_at_once(server: Server, open_client: Open) -> None:
     """A chunk without a size ends the request; nobody waits for the rest."""
     client = await open_client()
