@@ -105,7 +105,7 @@ async def test_progress_has_a_total() -> None:
 async def test_progress_is_a_line_each_period() -> None:
     """Standard error has nothing else, and standard output none of it."""
     async with seeded() as server:
-        code, out, err = await run(server.url, *SHORT, "--only", "retry", "--json", progress_s=0.1)
+        code, out, err = await run(server.url, *SHORT, "--only", "retry", "--json", progress_s=0.01)
     assert code == 0
     assert json.loads(out)["isWhole"] is True
     lines = err.splitlines()
