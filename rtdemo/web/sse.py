@@ -24,7 +24,7 @@ from rtdemo.web.heartbeat import MAX_SILENCE_S
 from rtdemo.web.limits import check_connect, check_text
 from rtdemo.web.login import authenticate, identify, user_header
 from rtdemo.web.other_workers import is_from_other_worker
-from rtdemo.web.streaming import CLOSE_TIMEOUT_S, Left, StreamProtocol
+from rtdemo.web.streaming import Left, StreamProtocol
 
 MAX_UNEXPECTED_BYTES = 4096
 """Bytes that a client may send on its event stream. Nothing should come after its request."""
@@ -149,10 +149,7 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         self.write(self._framed(last))
         if self._is_chunked:
             self.write(wire.SSE_LAST_CHUNK)
-        self.hand_over()
-        self.transport.close()
-        # A client that does not read would delay the end of the stream without bound.
-        self.abort_later(CLOSE_TIMEOUT_S)
+        self.close_after_writing()
 
     def data_received(self, data: bytes) -> None:
         """Drop what the client sends; end the stream above `MAX_UNEXPECTED_BYTES`."""

@@ -62,8 +62,8 @@ _SHORT_BYTES = 125
 """Largest payload of a short frame (RFC 6455 section 5.2)."""
 _DATA = frozenset((Opcode.TEXT, Opcode.BINARY, Opcode.CONT))
 _TEXTS = (_FIN | Opcode.TEXT, _FIN | Opcode.BINARY)
-_PING, _PONG = _FIN | Opcode.PING, _FIN | Opcode.PONG
-_SHORT_KINDS = frozenset((*_TEXTS, _PING, _PONG))
+_PING, _PONG, _CLOSE = _FIN | Opcode.PING, _FIN | Opcode.PONG, _FIN | Opcode.CLOSE
+_SHORT_KINDS = frozenset((*_TEXTS, _PING, _PONG, _CLOSE))
 _RATE_LIMIT = Reason.RATE_LIMIT
 """Looked up here: each text is compared with it, and an Enum's attributes are slow in Python 3.11."""
 
@@ -255,6 +255,9 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
                 except UnicodeDecodeError:
                     break
                 self._receive(text)
+            elif kind == _CLOSE:
+                # Nothing counts after it.
+                return end if self.answer_close(payload) else at
             else:
                 self._count_frame()
                 if kind == _PING:
