@@ -76,9 +76,9 @@ async def socket(request: web.Request) -> web.StreamResponse:
     """
     check_handshake(request)
     check_origin(request)
-    check_connect(request)
+    address = check_connect(request)
     identity = await identify(request)
-    admitted = admit(request, "websocket", identity.user)
+    admitted = admit(request, "websocket", address, identity.user)
     heartbeat_s = heartbeat.requested(request)
     agreed = compression.negotiate(request)
     transport = request.transport
