@@ -179,11 +179,13 @@ class Connection:
         Raises:
             UnicodeEncodeError: the text has a lone surrogate.
         """
-        if self._numbers is None or producer not in self._numbers:
+        source = None if self._numbers is None else self._numbers.get(producer)
+        if source is None:
             for runner in self.runners:
                 if runner.name == producer:
                     return self.send_of(runner, content, periodic)
-        return self.send_of(self._numbers_of(producer), content, periodic)
+            source = self._numbers_of(producer)
+        return self.send_of(source, content, periodic)
 
     def send_of(
         self, source: PrivateRunner | Numbers, content: str | Message, periodic: bool = True

@@ -93,8 +93,9 @@ class Limits:
         Raises:
             OverLimit: `connects_per_address`, or as from `check_room`.
         """
-        self.check_room(remote, connections)
-        if address := self.address(remote):
+        address = self.address(remote)
+        self._check_room(address, connections)
+        if address:
             self._take(self._connects, "connects_per_address", address, "connects")
 
     def check_room(self, remote: str, connections: int) -> None:
@@ -107,10 +108,12 @@ class Limits:
         Raises:
             OverLimit: `max_connections` or `max_connections_per_address`.
         """
+        self._check_room(self.address(remote), connections)
+
+    def _check_room(self, address: str, connections: int) -> None:
         most = self._settings.max_connections
         if most and connections >= most:
             raise self._over("max_connections", f"the server has {most} connections", FULL_RETRY_S)
-        address = self.address(remote)
         if not address:
             return
         most = self._settings.max_connections_per_address

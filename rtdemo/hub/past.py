@@ -44,7 +44,7 @@ def read_past(query: Mapping[str, str]) -> Past:
         raise SelectionError(f"latest: {latest[:100]!r} is not 1 or 0")
     rewind = query.get("rewind")
     if rewind is None:
-        return Past(latest == "1")
+        return Past(latest=True) if latest == "1" else NO_PAST
     found = REWIND.fullmatch(rewind)
     if found is None:
         allowed = f"a whole number with s, m or h, such as 10m, and {LONGEST_REWIND} at the most"

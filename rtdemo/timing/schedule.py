@@ -42,6 +42,9 @@ comparison.
 """
 MAX_NEIGHBOURS = 8
 """Slots with ticks nearby, above which a first tick is not moved."""
+MAX_SPREAD_TICKS = 128
+"""Ticks of a period above which a first tick is not moved, wherever they are: to find its place takes
+longer than all else that a new tick costs."""
 _COMPACT_ABOVE = 64
 """A queue removes its cancelled ticks once they are more than this, and the majority."""
 
@@ -289,7 +292,9 @@ class PeriodQueue:
         """
         tick = Tick(self, callback)
         number = math.ceil(due / self._slot_s - ROUNDING)
-        self._place(tick, self._apart(number) if may_be_early else number)
+        if may_be_early and self.queued <= MAX_SPREAD_TICKS:
+            number = self._apart(number)
+        self._place(tick, number)
         self.queued += 1
         return tick
 
@@ -386,8 +391,12 @@ class PeriodQueue:
         # Usually the slot belongs at the end. A first tick may be early. And after a stall, a tick that
         # was added during the stall may be due later than a late one.
         slots = self._slots
-        if not slots or slots[-1][0] < number:
+        last = slots[-1][0] if slots else -1
+        if last < number:
             slots.append((number, [tick]))
+            return
+        if last == number:  # as many connections open at the same time
+            slots[-1][1].append(tick)
             return
         place = bisect_left(slots, number, key=_number)
         if slots[place][0] == number:

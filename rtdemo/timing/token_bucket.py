@@ -33,7 +33,11 @@ class TokenBucket:
             now: seconds on a monotonic clock, the same for all calls.
             tokens: how many; never more than the burst.
         """
-        full_at = max(now, self._full_at) + tokens * self._token_s
+        # No max(): each text of a client takes a token, and the call costs as much as the rest.
+        full_at = self._full_at
+        if full_at < now:
+            full_at = now
+        full_at += tokens * self._token_s
         if full_at - now > self._burst_s + 1e-9:
             return False
         self._full_at = full_at

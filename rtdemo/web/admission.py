@@ -14,7 +14,6 @@ from rtdemo.hub.past import NO_PAST, Past, read_past
 from rtdemo.hub.selection import Selection, SelectionError, read_producers, read_speed
 from rtdemo.protocol.client import Client, Transport, new_id
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS, SITES
-from rtdemo.web.client_address import client_address
 from rtdemo.web.host import split_host
 from rtdemo.web.limits import check_room
 
@@ -42,12 +41,13 @@ class Admitted(NamedTuple):
     past: Past
 
 
-def admit(request: web.Request, transport: Transport, user: str | None) -> Admitted:
+def admit(request: web.Request, transport: Transport, address: str, user: str | None) -> Admitted:
     """Return the client of a request that opens a connection, and what it asked for.
 
     Arguments:
         request: opens the connection.
         transport: of the connection.
+        address: of the client, which `check_connect` has admitted.
         user: the name that the login proved; None where login is off.
 
     Raises:
@@ -55,14 +55,15 @@ def admit(request: web.Request, transport: Transport, user: str | None) -> Admit
             that is not allowed; 429 or 503 over a limit of connections.
     """
     hub = request.app[HUB]
-    # After the login, and nothing waits from here until the connection counts.
-    check_room(request)
+    if user is not None:
+        # The login may have waited, and nothing does from here until the connection counts.
+        check_room(hub, address)
     if hub.refusing:
         raise shutting_down()
     if hub.is_full:
         hub.refused["descriptors"] += 1
         raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)
-    address, id_ = client_address(request), new_id(request.app[OTHER_WORKERS].own_pid)
+    id_ = new_id(request.app[OTHER_WORKERS].own_pid)
     if not request.query_string:
         return Admitted(Client(transport, address, user, _NO_QUERY, id_), Selection(), NO_PAST)
     query = {name: value for name, value in request.query.items() if name != TICKET}

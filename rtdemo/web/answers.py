@@ -22,11 +22,20 @@ _HEADERS = {
     CONTENT_SECURITY_POLICY: "default-src 'none'; frame-ancestors 'none'",
 }
 _TLS_HEADERS = {**_HEADERS, "Strict-Transport-Security": f"max-age={HSTS_S}"}
+_LINES, _TLS_LINES = (
+    "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    for fields in (_HEADERS, _TLS_HEADERS)
+)
 
 
 def headers(request: web.BaseRequest) -> dict[str, str]:
     """Return the headers that every answer to a request has."""
     return _TLS_HEADERS if request.secure and not _is_localhost(request) else _HEADERS
+
+
+def header_lines(request: web.BaseRequest) -> str:
+    """Return the same headers as the lines of an answer's head."""
+    return _TLS_LINES if headers(request) is _TLS_HEADERS else _LINES
 
 
 def add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:

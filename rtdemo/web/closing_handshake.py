@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
+from websockets.exceptions import ProtocolError
 from websockets.frames import Close, CloseCode, Opcode
 from websockets.protocol import Protocol, Side, State
 
@@ -32,8 +33,8 @@ class ClosingHandshake(StreamProtocol):
         request, transport, client, wire_format: as `StreamProtocol` takes them.
 
     Attributes:
-        parser: of the library `websockets`, which handles all close frames and errors; None until the
-            connection needs one, as a parser takes memory.
+        parser: of the library `websockets`, which handles all errors, and the close frames that
+            `answer_close` does not; None until the connection needs one, as a parser takes memory.
     """
 
     __slots__ = ("parser",)
@@ -72,11 +73,28 @@ class ClosingHandshake(StreamProtocol):
             if data:
                 self.write(data if parser.close_rcvd is None else _echo(parser.close_rcvd))
             elif parser.close_rcvd is not None:
-                self.hand_over()
-                self.transport.close()
-                self.abort_later(CLOSE_TIMEOUT_S)
+                self.close_after_writing()
             else:
                 self._close_after_error()
+
+    def answer_close(self, payload: bytes) -> bool:
+        """Answer a client's close frame without a parser; return False if that needs one.
+
+        To make a parser takes longer than all else that a client costs as it leaves.
+
+        Arguments:
+            payload: of the frame, of an open connection without a parser.
+        """
+        try:
+            close = Close.parse(payload)
+        except (ProtocolError, UnicodeDecodeError):
+            return False
+        if self.connection.reason is not None:
+            return False
+        self.connection.mark_ended(Reason.CLIENT_LEFT)
+        self.write(_echo(close))
+        self.close_after_writing()
+        return True
 
     def _close_after_error(self) -> None:
         """Half-close, and read on for a second.

@@ -50,8 +50,12 @@ def allow_reading(request: web.Request, response: web.StreamResponse) -> None:
 
 def is_preflight(request: web.Request) -> bool:
     """Return whether a browser asks what a page may send (Fetch section 3.3.2)."""
-    asks = hdrs.ORIGIN in request.headers and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-    return request.method == hdrs.METH_OPTIONS and asks and request.path in PATHS
+    return (
+        request.method == hdrs.METH_OPTIONS
+        and hdrs.ORIGIN in request.headers
+        and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+        and request.path in PATHS
+    )
 
 
 def preflight(request: web.Request) -> web.Response:

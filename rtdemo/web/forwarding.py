@@ -6,6 +6,8 @@ proxies' headers would always be behind, since every cloud's load balancer has i
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from aiohttp import web
 
 MAX_REPORTED, MAX_NAME_LENGTH = 8, 40
@@ -44,8 +46,18 @@ _CLIENT_PREFIXES = tuple(name for name in _CLIENTS if name.endswith("-"))
 
 def forwarding_headers(request: web.BaseRequest) -> list[str]:
     """Return the names of the headers by which proxies report themselves: the first few, cut short."""
-    names = (name[:MAX_NAME_LENGTH] for name in request.headers if name.lower().startswith(_PROXIES))
-    return list(dict.fromkeys(names))[:MAX_REPORTED]
+    names = [short for name in request.headers if _reports_proxy(short := name[:MAX_NAME_LENGTH])]
+    return list(dict.fromkeys(names))[:MAX_REPORTED] if names else names
+
+
+@lru_cache(1024)
+def _reports_proxy(name: str) -> bool:
+    """Return whether proxies report themselves by a header.
+
+    Arguments:
+        name: of the header, cut short: it fits the cache, and no beginning is longer.
+    """
+    return name.lower().startswith(_PROXIES)
 
 
 def unusual_header(request: web.BaseRequest) -> str:

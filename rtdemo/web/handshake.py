@@ -16,6 +16,11 @@ from rtdemo.web.host import split_host
 
 KEY_BYTES = 16
 """Length of the key that a client sends, before Base64 (RFC 6455 section 4.1)."""
+_ACCEPTED = (
+    "HTTP/1.1 101 Switching Protocols\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+)
+"""Beginning of the answer that accepts a handshake, up to what depends on the client's key."""
 
 
 def check_handshake(request: web.Request) -> None:
@@ -60,15 +65,11 @@ def accept_handshake(request: web.Request, more: Mapping[str, str] | None = None
         request: a handshake that `check_handshake` admits.
         more: further headers, such as `Sec-WebSocket-Extensions`.
     """
-    headers = {
-        hdrs.UPGRADE: "websocket",
-        hdrs.CONNECTION: "Upgrade",
-        hdrs.SEC_WEBSOCKET_ACCEPT: accept_key(request.headers[hdrs.SEC_WEBSOCKET_KEY]),
-        **answers.headers(request),
-        **(more or {}),
-    }
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode()
+    accept = accept_key(request.headers[hdrs.SEC_WEBSOCKET_KEY])
+    lines = answers.header_lines(request)
+    if more:
+        lines += "".join(f"{name}: {value}\r\n" for name, value in more.items())
+    return f"{_ACCEPTED}{accept}\r\n{lines}\r\n".encode()
 
 
 def _is_key(key: str) -> bool:

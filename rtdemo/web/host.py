@@ -26,12 +26,16 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?
 _EVERY_INTERFACE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - only compared with
 
 
-def check_host(request: web.Request) -> None:
+def check_host(request: web.Request, local: tuple[str, int] | None) -> None:
     """Admit requests to a name of this server.
 
     Where a site is bound to loopback, these are `localhost`, the names under it, loopback addresses, the
     address that the site is bound to, and `--allow-host`. A site that is bound to another address has
     any name, until `--allow-host` is set.
+
+    Arguments:
+        request: the request.
+        local: its `local_address`.
 
     Raises:
         Refused: 400 for a Host of another form (RFC 9112 section 3.2); 421 for a foreign name (RFC 9110
@@ -39,21 +43,22 @@ def check_host(request: web.Request) -> None:
             section 3.2.2). aiohttp has refused requests of
             HTTP/1.1 that have no Host, and those that have several.
     """
-    local = local_address(request)
     if local is None:
         return  # it is from another worker, over a Unix socket
-    if not _HOST.fullmatch(request.headers.get(hdrs.HOST, "")):
+    given = request.headers.get(hdrs.HOST)
+    if not _HOST.fullmatch(given or ""):
         raise Refused(400, "the header 'Host' is no name or address; send one, such as localhost:3000")
     if not request.raw_path.startswith("/"):
         _check_target(request)
     address, port = local
-    settings, is_web = request.app[SETTINGS], port != request.app[SITES].websocket
+    app = request.app
+    settings, is_web = app[SETTINGS], port != app[SITES].websocket
     bound = settings.host if is_web else settings.websocket_host
     is_on_loopback = bound not in _EVERY_INTERFACE and is_loopback(address)
     # Browsers always send a Host, so a health check by HTTP/1.0 without one is no rebinding.
-    if hdrs.HOST not in request.headers or not (is_on_loopback or settings.allow_host):
+    if given is None or not (is_on_loopback or settings.allow_host):
         return
-    name = host_name(request)
+    name = _name(given)
     # A Host that is empty or malformed is no name, also where the site is bound to every interface.
     if name and (is_loopback(name) or name in (_plain(bound), *map(_plain, settings.allow_host))):
         return
@@ -95,7 +100,16 @@ def _split(given: str) -> SplitResult:
 
 def host_name(request: web.BaseRequest) -> str:
     """Return the host of a request without its port, in lower case; empty where it has none."""
-    return _plain(split_host(request).hostname or "")
+    return _name(request.headers.get(hdrs.HOST, ""))
+
+
+def _name(given: str) -> str:
+    return _name_of_short(given) if len(given) <= MAX_HOST_LENGTH else ""
+
+
+@lru_cache(1024)
+def _name_of_short(given: str) -> str:
+    return _plain(_split(given).hostname or "")
 
 
 @lru_cache(1024)

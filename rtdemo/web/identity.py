@@ -19,3 +19,7 @@ class Identity(NamedTuple):
 
     user: str | None = None
     expires: float | None = None
+
+
+NOBODY = Identity()
+"""The identity of each client where login is off."""

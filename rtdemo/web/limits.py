@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from rtdemo.errors import OverLimit, Refused
 from rtdemo.hub.connection import Connection
+from rtdemo.hub.hub import Hub
 from rtdemo.web.app_keys import HUB, SETTINGS
 from rtdemo.web.client_address import client_address
 
@@ -16,28 +17,37 @@ _STATUSES = {"max_connections": 503}
 """Statuses of limits that one client alone does not exceed; of all others 429 (RFC 6585 section 4)."""
 
 
-def check_connect(request: web.Request) -> None:
+def check_connect(request: web.Request) -> str:
     """Admit a request that opens a connection, within the limits of connections and connects.
+
+    Returns:
+        The address of its client.
 
     Raises:
         Refused: 429 or 503, with Retry-After. The server then closes the connection, which would
             otherwise stay open for further requests.
     """
-    _check_connections(request, request.app[HUB].limits.check_connect)
+    hub, address = request.app[HUB], client_address(request)
+    _check_connections(hub.limits.check_connect, address, len(hub))
+    return address
 
 
-def check_room(request: web.Request) -> None:
+def check_room(hub: Hub, address: str) -> None:
     """Admit a request whose login took time: others may have connected meanwhile.
+
+    Arguments:
+        hub: has the limits.
+        address: of the client.
 
     Raises:
         Refused: as by `check_connect`.
     """
-    _check_connections(request, request.app[HUB].limits.check_room)
+    _check_connections(hub.limits.check_room, address, len(hub))
 
 
-def _check_connections(request: web.Request, check: Callable[[str, int], None]) -> None:
+def _check_connections(check: Callable[[str, int], None], address: str, connections: int) -> None:
     try:
-        _check(check, client_address(request), len(request.app[HUB]))
+        _check(check, address, connections)
     except Refused as refused:
         refused.headers[hdrs.CONNECTION] = "close"
         raise

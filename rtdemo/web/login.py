@@ -27,7 +27,7 @@ from rtdemo.timing.token_bucket import TokenBuckets
 from rtdemo.web.admission import RETRY_SOON, TICKET, check_origin, shutting_down
 from rtdemo.web.app_keys import SETTINGS
 from rtdemo.web.bearer import CHALLENGE, INVALID_TOKEN, bearer_token, has_token
-from rtdemo.web.identity import Identity, TokenError
+from rtdemo.web.identity import NOBODY, Identity, TokenError
 from rtdemo.web.limits import add_failed_token, check_tokens
 from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.tickets import Tickets
@@ -205,7 +205,7 @@ async def identify(request: web.Request) -> Identity:
     """
     login = request.app[LOGIN]
     if not login.is_on:
-        return Identity()
+        return NOBODY
     # HEAD opens nothing, so it must not use up a ticket (RFC 9110 section 9.2.1); it needs a token.
     given = request.query.get(TICKET) if request.method != hdrs.METH_HEAD else None
     # First the ticket: browsers behind a proxy with a password send its Authorization with everything.
@@ -224,7 +224,7 @@ async def authenticate(request: web.Request) -> Identity:
         user = request.headers.get(_USER_HEADER)
         return Identity(None if user is None else unquote(user))
     login = request.app[LOGIN]
-    return await login.authenticate(request) if login.is_on else Identity()
+    return await login.authenticate(request) if login.is_on else NOBODY
 
 
 async def reader(request: web.Request) -> Identity | None:

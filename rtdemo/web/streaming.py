@@ -181,7 +181,22 @@ class StreamProtocol(SocketOutbox):
         A client that has half-closed may not read. Then the transport would wait for it for ever.
         """
         self.hand_over()
-        self.abort_later(CLOSE_TIMEOUT_S)
+        self.abort_if_unread()
+
+    def close_after_writing(self) -> None:
+        """Close the transport once it has sent what waits, but not without bound."""
+        self.hand_over()
+        self.transport.close()
+        self.abort_if_unread()
+
+    def abort_if_unread(self) -> None:
+        """Bound how long a closing transport waits for its client to read.
+
+        If nothing waits, a plain transport closes in the next turn of the loop and needs no timer. With
+        TLS it also waits for the client's own end.
+        """
+        if self._file < 0 or self.transport.get_write_buffer_size() > 0:
+            self.abort_later(CLOSE_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop everything that belongs to the connection; it leaves the hub by `leave`."""

@@ -62,8 +62,10 @@ _SHORT_BYTES = 125
 """Largest payload of a short frame (RFC 6455 section 5.2)."""
 _DATA = frozenset((Opcode.TEXT, Opcode.BINARY, Opcode.CONT))
 _TEXTS = (_FIN | Opcode.TEXT, _FIN | Opcode.BINARY)
-_PING, _PONG = _FIN | Opcode.PING, _FIN | Opcode.PONG
-_SHORT_KINDS = frozenset((*_TEXTS, _PING, _PONG))
+_PING, _PONG, _CLOSE = _FIN | Opcode.PING, _FIN | Opcode.PONG, _FIN | Opcode.CLOSE
+_SHORT_KINDS = frozenset((*_TEXTS, _PING, _PONG, _CLOSE))
+_RATE_LIMIT = Reason.RATE_LIMIT
+"""Looked up here: each text is compared with it, and an Enum's attributes are slow in Python 3.11."""
 
 
 async def socket(request: web.Request) -> web.StreamResponse:
@@ -74,9 +76,9 @@ async def socket(request: web.Request) -> web.StreamResponse:
     """
     check_handshake(request)
     check_origin(request)
-    check_connect(request)
+    address = check_connect(request)
     identity = await identify(request)
-    admitted = admit(request, "websocket", identity.user)
+    admitted = admit(request, "websocket", address, identity.user)
     heartbeat_s = heartbeat.requested(request)
     agreed = compression.negotiate(request)
     transport = request.transport
@@ -184,14 +186,14 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
         Arguments:
             nbytes: its size.
         """
-        self.data_received(bytes(self._buffer[:nbytes]))
+        self.data_received(self._buffer[:nbytes].tobytes())
 
     def data_received(self, data: bytes) -> None:
         """Handle what the client sends, or keep it while an earlier text waits."""
         self._is_alive = True
-        if self.connection.reason is Reason.RATE_LIMIT and not self._may_read_on(len(data)):
+        if self.connection.reason is _RATE_LIMIT and not self._may_read_on(len(data)):
             return
-        if not self._is_busy:
+        if self._texts is None or not self._is_busy:
             self._texts_in_turn = 0
             self._read(data)
             return
@@ -219,6 +221,8 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
         """Read frames until a text has to wait, or other tasks of the event loop have their turn."""
         at = self._read_short_frames(data) if self.parser is None else 0
         size = len(data)
+        if at == size:
+            return
         # Frames, not pieces: the parser takes 25 us for each, and 64 pieces may have 10,000 pings.
         frames = 0
         while at < size and frames < FRAMES_PER_TURN and not self._is_busy:
@@ -226,7 +230,7 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
             parser.receive_data(data[at : at + PARSED_BYTES])
             at = min(at + PARSED_BYTES, size)
             frames += self._handle_frames(parser)
-        is_over = self.connection.reason is Reason.RATE_LIMIT
+        is_over = self.connection.reason is _RATE_LIMIT
         if at < size and (not is_over or self._may_read_on(size - at)):
             self._keep(data[at:] + self._unread)
             self._go_on_later()
@@ -235,7 +239,9 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
         """Handle the short frames that data begins with; return where the rest for the parser begins."""
         at, end = 0, len(data)
         for _ in range(FRAMES_PER_TURN):
-            if end - at < _SHORT_HEAD_BYTES or self.parser is not None or self._is_busy:
+            if end - at < _SHORT_HEAD_BYTES or self.parser is not None:
+                break
+            if self._texts is not None and self._is_busy:
                 break
             kind, length = data[at], data[at + 1] ^ _MASKED
             payload_at = at + _SHORT_HEAD_BYTES
@@ -249,6 +255,9 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
                 except UnicodeDecodeError:
                     break
                 self._receive(text)
+            elif kind == _CLOSE:
+                # Nothing counts after it.
+                return end if self.answer_close(payload) else at
             else:
                 self._count_frame()
                 if kind == _PING:
@@ -317,7 +326,7 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
         rest = self._handle(text)
         if rest is not None:
             self._await(rest)
-        elif self._is_full:
+        elif self._is_waiting and self._is_full:
             self._wait()
         elif self._texts_in_turn >= TEXTS_PER_TURN:
             self._go_on_later()

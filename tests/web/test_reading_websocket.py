@@ -235,6 +235,20 @@ async def test_no_ping_after_the_close_frame(start: Start) -> None:
     opened.client.leave()
 
 
+@pytest.mark.parametrize(("code", "reason"), [("", b""), ("1000", b""), ("4999", "später".encode())])
+async def test_usual_close_frame_needs_no_parser(start: Start, code: str, reason: bytes) -> None:
+    """It is answered with its code, nothing behind it counts, and the client has left."""
+    opened = await Opened(start).open()
+    protocol, connection = opened.protocol, opened.connection
+    payload = int(code).to_bytes(2, "big") + reason if code else b""
+    await opened.client.send(frame(CLOSE, payload) + frame(TEXT, b"late"))
+    assert str(frames(await opened.client.read_to_end())[-1]) == f"close {code or 1000}"
+    assert protocol.parser is None
+    assert connection.reason is Reason.CLIENT_LEFT
+    assert opened.server.hub.traffic["websocket"].received == 0
+    opened.client.leave()
+
+
 async def test_no_ping_after_an_error_of_the_client(start: Start) -> None:
     """The server has half-closed: a write would raise."""
     opened = await Opened(start).open()
