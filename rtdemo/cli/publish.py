@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -58,8 +57,9 @@ class _TakesOneText(click.Command):
             args = [*args[:at], *args[at + 1 :], "--", args[at]]
         more = super().parse_args(ctx, args)
         if more and not ctx.resilient_parsing:
-            text = shlex.quote(" ".join((ctx.params["text"], *more)))
-            raise click.UsageError(f"TEXT is one argument; put it in quotes: {_shown(text)}", ctx)
+            # What the shell has taken from a text, such as quotes in JSON, cannot be shown again.
+            problem = "TEXT is one argument; put it in single quotes, and give a producer by --producer"
+            raise click.UsageError(problem, ctx)
         return more
 
 
@@ -125,10 +125,6 @@ def publish(
                 outcome.fix = outcome.fix.replace("the message", name)
                 raise outcome
     return EXIT_BAD_LINES if problems else 0
-
-
-def _shown(text: str) -> str:
-    return printable(text[:MAX_SHOWN_CHARS])
 
 
 def _is_of_one_line(error: PublishError, form: str | None) -> bool:
@@ -224,7 +220,7 @@ def _message(text: str, form: str | None) -> dict[str, Any]:
         given = json.loads(text)
     except ValueError as error:
         example = "0.12" if form == "value" else '{"value": 0.12}'
-        raise ValueError(f"not JSON, such as {example}: {_shown(text)}") from error
+        raise ValueError(f"not JSON, such as {example}: {printable(text[:MAX_SHOWN_CHARS])}") from error
     if form == "value":
         return {"message": given} if isinstance(given, str) else {"value": given}
     if not isinstance(given, dict):

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from rtdemo import __version__
 from rtdemo.errors import PluginError, RtdemoError, one_line
+from rtdemo.plugin_system import long_import
 from rtdemo.settings.folders import bundled, is_own_code
 
 ENTRY_POINT_GROUP = "rtdemo"
@@ -104,7 +105,8 @@ def load(source: Source) -> object:
         PluginError: if the import raises anything; it names the line of the plugin's code.
     """
     try:
-        return source.load()
+        with long_import.reported(source.name, source.origin):
+            return source.load()
     except (Exception, SystemExit) as error:
         raise PluginError(source.name, source.origin, _problem(error)) from error
 
