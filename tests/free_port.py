@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import socket
 import tempfile
 from pathlib import Path
 
 PORTS = range(20_000, 32_768)
 """Below the ports that the kernel gives to outgoing connections and to servers on port 0."""
-GIVEN = Path(tempfile.gettempdir()) / f"rtdemo-tests-ports-{getpass.getuser()}"
+GIVEN = Path(tempfile.gettempdir()) / f"rtdemo-tests-ports-{os.getuid()}"
 """A file with a byte for each port that was given, shared by all test processes of a user."""
 
 

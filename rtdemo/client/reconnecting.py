@@ -200,7 +200,7 @@ class Reconnecting:
         """Return why a connection did not open.
 
         Where one has opened before, a try without an answer is no reason to change the transport: the
-        network may be away. Only after the server has answered another request, it is one. client.js
+        network may be away. It is one only after the server has answered another request. client.js
         has the same rule.
         """
         is_choice = len(self._options.transports) > 1 and self.opened.done()

@@ -322,7 +322,7 @@ class HttpConnection(web.RequestHandler):
             heads = parser.heads
             if parser.body is not None and parser.body is request.content:
                 parser.is_answered, parser.is_unbounded = True, False
-                # A proxy may take the body for sent, and send another client's request: HAProxy does.
+                # HAProxy never sends the rest of the body: another client's request comes in its place.
                 resp.force_close()
             elif parser.has_failed and request.content.exception() is not None:
                 is_last = True

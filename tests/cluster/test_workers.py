@@ -457,8 +457,8 @@ async def test_start_that_fails_is_reported_once(tmp_path: Path) -> None:
 async def test_sigterm_during_the_start_stops_the_server(tmp_path: Path) -> None:
     """Even if a plugin prevents the first worker from serving.
 
-    It waits for neither the plugin nor the start nor a worker that drains, each of which takes an hour
-    here: so the time limit fails no slow machine, and holds for no server that waits.
+    The plugin, the start and a worker that drains each take an hour here. So a server that waits for one
+    of them exceeds the time limit, and a slow machine does not.
     """
     (tmp_path / "hanging.py").write_text(HANGS)
     server = await asyncio.create_subprocess_exec(

@@ -359,7 +359,7 @@ async def test_junk_after_a_refused_post_is_cut_within_1_mb(
 async def test_nothing_follows_an_answer_before_the_end_of_its_body(
     server: Server, open_client: Open, path: bytes
 ) -> None:
-    """HAProxy takes such a body for sent, and the next client's request would be read as its bytes."""
+    """HAProxy never sends the rest, and the next client's request would be read as bytes of the body."""
     client = await open_client()
     head = b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\n"
     # The whole body has arrived: the connection stays.
