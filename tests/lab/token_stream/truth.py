@@ -21,6 +21,8 @@ HELD_S = 0.012
 """Median delay of tokens from which they are held back: a proxy here needs under a millisecond."""
 FIRST_HELD_S = 0.1
 """The same for the first token."""
+TRIES = 3
+"""Streams until one has no late tokens: a machine may be busy, but a proxy holds them each time."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Truth:
 
 
 async def measure(url: str, body: bytes, http2: bool, trusted: Path | None) -> Truth:
-    """Send a body to a URL; return how late the tokens of the answer are.
+    """Send a body to a URL; return how late the tokens of the answer are at the least.
 
     Arguments:
         url: of the endpoint.
@@ -59,6 +61,15 @@ async def measure(url: str, body: bytes, http2: bool, trusted: Path | None) -> T
         trusted: certificate to trust; None without TLS.
     """
     context = ssl.create_default_context(cafile=str(trusted)) if trusted else True
+    found = await _measure_once(url, body, http2, context)
+    for _ in range(TRIES - 1):
+        if not found.is_held:
+            break
+        found = min(found, await _measure_once(url, body, http2, context), key=lambda one: one.late_s)
+    return found
+
+
+async def _measure_once(url: str, body: bytes, http2: bool, context: ssl.SSLContext | bool) -> Truth:
     headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip, deflate"}
     late, arrivals, rest = [], [], ""
     async with httpx.AsyncClient(verify=context, http1=not http2, http2=http2, timeout=60) as client:
