@@ -55,7 +55,10 @@ class _TakesOneText(click.Command):
         if numbers and "--" not in args:
             at = numbers[0]
             args = [*args[:at], *args[at + 1 :], "--", args[at]]
-        more = super().parse_args(ctx, args)
+        try:
+            more = super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            raise click.UsageError("give a TEXT, or - for each line of standard input", ctx) from error
         if more and not ctx.resilient_parsing:
             # What the shell has taken from a text, such as quotes in JSON, cannot be shown again.
             problem = "TEXT is one argument; put it in single quotes, and give a producer by --producer"

@@ -54,6 +54,7 @@ async def view(request: web.Request) -> web.Response:
         "built_in": ",".join(sorted(built_in(hub))),
         "now": message.now(),
         "bare": request.query.get("bare") == "1",
+        "picked": picked or [],
         "values": values,
         "more": more,
         "time_of": _time_of,

@@ -126,6 +126,13 @@ async def test_text_without_quotes_is_wrong_usage(server: Server, arguments: tup
     assert server.hub.engine.log.last.offset == 0
 
 
+async def test_missing_text_names_the_pipe(server: Server) -> None:
+    """`echo 3 | rtdemo publish --value` lacks it."""
+    done = await publish("--value", "--to", server.web_url)
+    wanted = "rtdemo: give a TEXT, or - for each line of standard input\n"
+    assert (done.code, done.out, done.err) == (2, "", wanted)
+
+
 @pytest.mark.parametrize("text", ['{"value": 1}', "-"])
 async def test_text_has_one_form(server: Server, text: str) -> None:
     """Two flags are wrong usage, in either order; the last one had won silently."""

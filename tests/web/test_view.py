@@ -105,6 +105,14 @@ async def test_without_values_it_shows_how_to_publish_one(start: Start) -> None:
     assert '<section class="empty" data-part="empty">' in response.text
 
 
+async def test_without_values_of_the_picked_producers_it_names_them(start: Start) -> None:
+    """Others may have values: whoever publishes one of these waits in vain."""
+    server = await start()
+    page = (await view(server, "?producers=speed,<b>"))[0].text
+    assert "<h2>No values yet of speed, &lt;b&gt;</h2>" in page
+    assert '<a href="?">Show all</a>' in page
+
+
 async def test_picked_producers_come_in_their_order(start: Start) -> None:
     """A built-in one can be picked too; an unknown one has no row yet."""
     server = await start()
