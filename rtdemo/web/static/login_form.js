@@ -31,11 +31,11 @@ export class LoginForm {
   }
 
   paint() {
-    const { hasToken, problem } = this.#login;
+    const { hasToken, problem, isAccepted, delay } = this.#login;
     this.#form.hidden = problem === "" && !hasToken;
     part(this.#form, "ask").hidden = problem === "";
     part(this.#form, "forget").hidden = !hasToken;
     const kept = "You are logged in. This tab keeps the token until you close it.";
-    write(part(this.#form, "login-state"), problem === "" ? kept : problem);
+    write(part(this.#form, "login-state"), problem || delay || (isAccepted ? kept : "Checking the token."));
   }
 }

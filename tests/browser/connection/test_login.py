@@ -81,6 +81,24 @@ async def test_wrong_token_is_refused_with_the_reason(
     browser_errors.remove_expected("401")
 
 
+async def test_token_that_is_not_checked_is_no_login(
+    open_page: Open, serve: Serve, clock: VirtualClock, browser_errors: BrowserErrors
+) -> None:
+    """After too many wrong tokens the server checks none; the form repeats its reason."""
+    server = await serve(secret=SECRET, clock=clock, failed_tokens_per_address=1, trusted_proxies="1")
+    page = await open_page(server=server)
+    await log_in(page, token(seconds=-60))
+    await expect(state(page)).to_contain_text("has expired")
+    await log_in(page, token("ann"))
+    await expect(state(page)).to_contain_text(
+        "The server has not checked the token: your address sent too many wrong tokens"
+    )
+    clock.advance(120)
+    await expect(state(page)).to_contain_text("You are logged in.")
+    browser_errors.remove_expected("401")
+    browser_errors.remove_expected("429")
+
+
 async def test_page_works_where_the_browser_forbids_storage(
     open_page: Open, guarded: Server, browser_errors: BrowserErrors
 ) -> None:
