@@ -3,8 +3,8 @@
  * The reader's login token, and the tickets that stand for it in the address of a connection.
  *
  * EventSource and WebSocket send no header, so each connection needs a ticket, which works once and for 30 s. The token
- * itself is never in an address. It is kept in sessionStorage: for this tab, until it is closed. Where the browser forbids
- * that, it is kept until the page is left.
+ * itself is never in an address. It is kept in sessionStorage, for this tab; a browser that restores the tab restores it too.
+ * Where the browser forbids that, it is kept until the page is left.
  * @module connection/login
  */
 import { clip, oneLine } from "../format.js";
@@ -34,6 +34,8 @@ export class NoTicketError extends Error {
 export class Login {
   /** Why the server asks for a token; empty while it does not. */
   problem = "";
+  /** Where the reader enters a token; empty on a page without a form. */
+  advice = "";
   /** Whether the server has accepted the token. */
   isAccepted = false;
   /** Why the server has answered without checking the token; empty if it has not. */
@@ -101,7 +103,7 @@ export class Login {
       if (!this.isAccepted || this.problem !== "") this.#set("", true);
       return;
     }
-    const reason = clip(oneLine((await response.text()).trim()), 160);
+    const reason = clip(oneLine((await response.text()).trim()), 160).replace(/[^.!?]$/, "$&.");
     if (response.status === UNAUTHORIZED) {
       this.#set(this.hasToken ? `The server refused the token: ${reason}` : "This server needs a login token.", false);
     } else if (!this.isAccepted) {
@@ -136,6 +138,9 @@ export class Login {
     }
     if (!response.ok) {
       await this.note(response.clone());
+      if (response.status === UNAUTHORIZED && this.advice !== "") {
+        throw new NoTicketError(`${this.problem} ${this.advice}`, true);
+      }
       const reason = clip(oneLine((await response.text()).trim()), 160);
       const isFinal = response.status >= 400 && response.status < 500 && response.status !== 429;
       throw new NoTicketError(`The server gave no ticket: ${reason}`, isFinal);
