@@ -70,7 +70,12 @@ class _TakesOneText(click.Command):
 @click.argument("text")
 @click.option("--to", "url", help=f"URL of the server. [{URL_VARIABLE}] Default: {DEFAULT_URL}.")
 @click.option("--producer", default="publish", show_default=True, help="Producer name of the messages.")
-@click.option("--token", default="", help=f"Publish token of the server. [{TOKEN_VARIABLE}]")
+@click.option(
+    "--token",
+    default="",
+    help=f"Publish token of the server. Other users of this machine see flags, but not variables."
+    f" [{TOKEN_VARIABLE}]",
+)
 @click.option("--value", "is_value", is_flag=True, help="TEXT is a value as JSON, such as 0.12.")
 @click.option(
     "--json",

@@ -121,14 +121,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         about(
             "Bearer token that permits administration. Without it, only local users may, and nobody "
-            "with --production or --trusted-proxies."
+            "with --production or --trusted-proxies. Other users of this machine see flags, but not "
+            "variables."
         ),
     ] = ""
     publish_token: Annotated[
         str,
         about(
             "Bearer token that permits publishing. Without it, only local users may, and nobody with "
-            "--production or --trusted-proxies."
+            "--production or --trusted-proxies. Other users of this machine see flags, but not "
+            "variables."
         ),
     ] = ""
     public_stats: Annotated[
@@ -142,7 +144,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         about(
             "Secret that signs the users' login tokens (HS256), 32 bytes or more. Clients then need a "
-            "token."
+            "token. Other users of this machine see flags, but not variables."
         ),
     ] = ""
     jwks: Annotated[

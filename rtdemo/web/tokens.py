@@ -40,7 +40,7 @@ _PROBLEMS: Sequence[tuple[type[Exception], str]] = (
     ),
     (exceptions.InvalidAudienceError, "the token is for another audience; see --audience"),
     (exceptions.InvalidSubjectError, "the token's sub is not text"),
-    (exceptions.InvalidSignatureError, "the token is signed with another key"),
+    (exceptions.InvalidSignatureError, "the token is signed with another key; get a new one"),
     (exceptions.InvalidAlgorithmError, "the token is signed by another algorithm than this server's"),
 )
 _NO_TOKEN = "the token is not a JSON Web Token that this server can read"  # noqa: S105 - a sentence

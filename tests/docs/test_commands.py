@@ -123,8 +123,11 @@ def request(arguments: list[str], url: str) -> httpx.Request:
         if argument == "-X":
             method = next(rest)
         elif argument == "-H":
-            name, _, value = next(rest).partition(": ")
-            headers[name] = value
+            given = next(rest)
+            # With @ it is the name of a file of the reader's.
+            if not given.startswith("@"):
+                name, _, value = given.partition(": ")
+                headers[name] = value
         elif argument == "-d":
             method, body = "POST", next(rest)
         elif argument == "-T":

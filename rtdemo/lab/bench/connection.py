@@ -25,6 +25,8 @@ MAX_REASON_LENGTH = 150
 """Characters of the response that explain an error."""
 REDIRECTS = "redirects to"
 """Beginning of a problem that another address solves."""
+NEEDS_LOGIN = "answered 401"
+"""Beginning of a problem that another login token solves (RFC 9110 section 15.5.2)."""
 WEB_PAGE = "answered with text/html"
 """Beginning of the problem that a web page is no stream."""
 _EXPECTED_STATUS: dict[Transport, bytes] = {"websocket": b"101", "sse": b"200"}

@@ -12,13 +12,14 @@ from functools import partial
 import aiohttp
 import msgspec
 
+from rtdemo.client.failures import login_fix
 from rtdemo.client.request_headers import middlewares
 from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
 from rtdemo.lab.bench import fairness, machine
 from rtdemo.lab.bench.advice import forecast
 from rtdemo.lab.bench.analysis import SENT_AT_ROUNDING_MS
-from rtdemo.lab.bench.connection import REDIRECTS, WEB_PAGE
+from rtdemo.lab.bench.connection import NEEDS_LOGIN, REDIRECTS, WEB_PAGE
 from rtdemo.lab.bench.processes import Workers, own_server, start_workers
 from rtdemo.lab.bench.protocol import SETTLE_S, Ready, Window, WindowEnd, WorkerResult
 from rtdemo.lab.bench.result import Finding, Round, Run
@@ -268,7 +269,9 @@ async def _wait_open(
             names = sorted({producer.name for producer in target.server_info.producers})
             raise ServerError(url, f"has no producer {unknown[0]!r}", f"it has {', '.join(names)}")
         fix = "is the address right?" if target.body is None else "are the address and the body right?"
-        if problem.startswith(REDIRECTS):
+        if problem.startswith(NEEDS_LOGIN):
+            fix = login_fix(problem)
+        elif problem.startswith(REDIRECTS):
             fix = "give that address"
         elif problem.startswith(WEB_PAGE) and target.body is None and not target.address.is_whole:
             # Such as that of the view, which `rtdemo serve` prints.

@@ -14,7 +14,7 @@ import aiohttp
 from rtdemo.client.request_headers import middlewares
 from rtdemo.lab.busy import BusyWatch
 from rtdemo.lab.doctor import fixes
-from rtdemo.lab.doctor.errors import Diagnosis, NotJudgedError, NotTestedError
+from rtdemo.lab.doctor.errors import Diagnosis, ExpiredError, NotJudgedError, NotTestedError
 from rtdemo.lab.doctor.exchange import HTTP1, HTTP2
 from rtdemo.lab.server_clock import Reading
 from rtdemo.protocol.address import Address
@@ -78,6 +78,7 @@ class Context:
         needs_client: whether a WebSocket is cut whose client sends nothing.
         silences: by transport and HTTP version, the seconds of silence after which a stream was cut.
         causes: by transport and HTTP version, the check that found why its events do not arrive.
+        token_expired: whether the login token has expired during the run.
         delivered: set once `causes` is complete.
 
     Attributes:
@@ -115,6 +116,7 @@ class Context:
     needs_client: bool = False
     silences: dict[Key, float] = field(default_factory=dict)
     causes: dict[Key, str] = field(default_factory=dict)
+    token_expired: bool = False
     delivered: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -215,6 +217,20 @@ class Context:
         """
         if cause := self.causes.get((transport, version)):
             raise NotJudgedError(cause)
+
+    def note_expiry(self) -> ExpiredError:
+        """Note that the login token has expired; return the error for what it ended."""
+        self.token_expired = True
+        return ExpiredError()
+
+    def check_token(self) -> None:
+        """Raise an error if the token has expired: more requests with it would lock this address out.
+
+        Raises:
+            ExpiredError: if so.
+        """
+        if self.token_expired:
+            raise ExpiredError
 
     def check_patience(self) -> None:
         """Raise an error if this machine is so busy that an answer that is missing proves nothing.

@@ -4,7 +4,8 @@
 * `NotTestedError`: one check cannot run; its verdict is a warning
 * `NotJudgedError`: another check has found the cause of what this one would report
 * `AnswerError`: a request was answered in another way than it should be
-* `StreamError`: a stream ended; `EndedError`: in order; `UnansweredError`: not in time
+* `StreamError`: a stream ended; `EndedError`: in order; `UnansweredError`: not in time; `ExpiredError`:
+  the login token expired
 """
 
 from __future__ import annotations
@@ -80,6 +81,13 @@ class StreamError(Exception):
 
 class UnansweredError(StreamError):
     """Report what a stream has not done in time."""
+
+
+class ExpiredError(StreamError):
+    """Report that the server has ended a stream as the login token expired."""
+
+    def __init__(self) -> None:
+        super().__init__("ended: the login token expired")
 
 
 class EndedError(StreamError):

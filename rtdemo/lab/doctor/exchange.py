@@ -127,7 +127,11 @@ async def request(
         method: of the request.
         body: of the request.
         connection: an HTTP/2 connection to use; by default a new one.
+
+    Raises:
+        ExpiredError: if the login token has expired.
     """
+    context.check_token()
     url = path if "://" in path else context.url(path)
     wanted = {"Accept": "*/*", "Accept-Encoding": "identity"} | dict(headers or {})
     if version == HTTP1:

@@ -289,6 +289,9 @@ FIXES: Mapping[str, Mapping[str, str]] = {
     "login": {
         "": "give a login token of this server: --token, or the variable RTDEMO_TOKEN",
     },
+    "expired": {
+        "": "run doctor again with a token that lasts longer: --token, or the variable RTDEMO_TOKEN",
+    },
     "forbidden": {
         "": "find the rule that refuses this path; browsers of users get the same answer",
         "nginx": "remove deny or return 403 for this path, or change allow",
@@ -309,7 +312,7 @@ OF_SERVER = frozenset(
     (
         *("certificate name", "certificate untrusted", "trust in proxies", "short heartbeat", "log"),
         *("silent drop", "no answer", "closed by the server"),
-        *("slow", "clock", "backend", "sign in", "login"),
+        *("slow", "clock", "backend", "sign in", "login", "expired"),
     )
 )
 """Symptoms whose general fix is not in the proxy's configuration."""

@@ -21,9 +21,10 @@ from rtdemo.lab.doctor.errors import (
     NotTestedError,
 )
 from rtdemo.lab.doctor.exchange import EVENT_STREAM, HTTP1, request
-from rtdemo.lab.doctor.websocket_client import RefusedError, open_socket
+from rtdemo.lab.doctor.websocket_client import ClosedError, RefusedError, open_socket
 from rtdemo.lab.server_clock import now
 from rtdemo.protocol.client import Transport
+from rtdemo.protocol.close_reasons import Reason
 from rtdemo.protocol.event_stream import EventParser
 from rtdemo.protocol.message import DECODE_ERRORS, Message, Position, parse_position
 
@@ -59,7 +60,9 @@ async def texts(
         url: of the stream; by default the address's own.
 
     Raises:
-        EndedError: when the stream ends. Others of `STREAM_ERRORS` if it does not open.
+        EndedError: when the stream ends.
+        ExpiredError: when the login token expires, which the context notes.
+        Others of `STREAM_ERRORS`: if it does not open.
     """
     if transport == "websocket":
         query = {"last_event_id": position} if position else None
@@ -71,7 +74,12 @@ async def texts(
         ):
             opening.reschedule(None)
             while True:
-                text = await socket.receive()
+                try:
+                    text = await socket.receive()
+                except ClosedError as error:
+                    if (error.code, error.reason) == Reason.TOKEN_EXPIRED.value:
+                        raise context.note_expiry() from None
+                    raise
                 yield Arrived(text.last, text.text)
     resuming = {"Last-Event-ID": position} if position else {}
     headers: Mapping[str, str] = EVENT_STREAM | {"Accept-Encoding": "gzip, deflate"} | resuming
@@ -88,6 +96,8 @@ async def texts(
             events = parser.feed(decoder.feed(chunk.data))
             yield Arrived(chunk.at, None)
             for event in events:
+                if event.type == "expired" and context.has("rtdemo"):
+                    raise context.note_expiry()
                 yield Arrived(chunk.at, event.data.decode(errors="replace"))
     raise EndedError
 

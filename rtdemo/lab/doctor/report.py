@@ -20,7 +20,10 @@ _HTTP_WIDTH = 6
 """Columns for the versions of HTTP."""
 _EXIT_FAILED, _EXIT_NOT_RUN = 1, 2
 _OF_ADDRESS = frozenset(
-    ("clock-apart", "http1-only", "idle-unknown", "not-tested", "nothing-missed", "plugin", "probes-off")
+    (
+        *("clock-apart", "http1-only", "idle-unknown", "not-tested", "nothing-missed", "plugin"),
+        *("probes-off", "token-expired"),
+    )
 )
 """Codes that are about one address, not about what is between two."""
 

@@ -29,6 +29,8 @@ from rtdemo.settings.trusted_proxies import normal_address
 FOREIGN_ORIGIN = "https://foreign.example"
 MAX_HEARTBEAT_S = 86_400.0
 """Seconds between two heartbeats that are believed: the server may be any."""
+LOGIN_REFUSALS = (401, 403, 429)
+"""Statuses of rtdemo without a valid login token, and after too many wrong ones."""
 PASSED = (200, 202, 404)
 """Statuses of a POST that has passed the rule for origins: no client has the id that it names."""
 _SIGNS = {"HAProxy": "HAProxy (by header names in lower case)"}
@@ -69,6 +71,8 @@ async def identify_server(context: Context) -> None:
     context.proxies = proxies.recognise(answer.headers, received)
     if context.address.is_whole and not context.received and not context.probes_error:
         await _raise_if_unusable(context, answer, text)
+    if context.has("rtdemo"):
+        await _raise_if_no_login(context)
 
 
 def _first_url(context: Context) -> str:
@@ -126,6 +130,22 @@ async def _raise_if_unusable(context: Context, answer: Answer, text: str) -> Non
         found = explain(context, answer, text)
     except NotTestedError as error:
         raise CannotRunError("rate-limited", str(error)) from error
+    raise CannotRunError(found.code, found.seen, found.fix)
+
+
+async def _raise_if_no_login(context: Context) -> None:
+    """Ask for the list of producers: whoever may not read it may open no stream.
+
+    Raises:
+        CannotRunError: if rtdemo refuses the login, or wants one.
+    """
+    try:
+        async with asyncio.timeout(context.patience), request(context, "/api/producers") as answer:
+            if answer.status not in LOGIN_REFUSALS or not is_from_rtdemo(answer):
+                return
+            found = explain(context, answer, await answer.text())
+    except (TimeoutError, *NETWORK_ERRORS):
+        return
     raise CannotRunError(found.code, found.seen, found.fix)
 
 

@@ -89,6 +89,8 @@ FIRST_CHECKS = (
 """Run first; if one raises CannotRunError, the run ends. TLS is last: a plain address skips it."""
 SERVER_CHECK = CheckSpec("server", _check_server)
 """Runs after FIRST_CHECKS, and finds out which of CHECKS can run."""
+LOGIN_CHECK = "login"
+"""Name of the finding that the login token has expired during the run."""
 UPGRADE_CHECK = CheckSpec("WebSocket upgrade", websocket.upgrade, "stream websocket", "websocket")
 CHECKS = (
     CheckSpec("HTTP version", request.version, phase="at the end"),
@@ -176,7 +178,8 @@ class Examination:
     async def run(self) -> None:
         """Run every check that can run; if cancelled, the report keeps the findings so far."""
         started = time.monotonic()
-        order = [spec.name for spec in (*FIRST_CHECKS, SERVER_CHECK, *self._checks)]
+        first = [spec.name for spec in (*FIRST_CHECKS, SERVER_CHECK)]
+        order = [*first, LOGIN_CHECK, *(spec.name for spec in self._checks)]
         self._context.busy = BusyWatch()
         try:
             await self._run()
@@ -202,6 +205,9 @@ class Examination:
             self._report.could_run = context.has("stream")
             async with asyncio.TaskGroup() as group:
                 await self._run_available(group)
+            if context.token_expired:
+                seen = "the login token expired during the run, so the rest could not be checked"
+                self._add(LOGIN_CHECK, {"": context.fault("token-expired", seen, "expired")})
 
     def _fix_certificate(self) -> None:
         """Add the fix for the certificate, now that the proxies are known."""
@@ -314,6 +320,14 @@ def _code(finding: Finding) -> str:
 
 
 async def _finding(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], context: Context) -> Finding:
+    """Run a check; what it found after the token expired is no fault of the path."""
+    found = await _result(spec, run, context)
+    if context.token_expired and isinstance(found, Diagnosis) and found.code != "ok":
+        return _not_judged(LOGIN_CHECK)
+    return found
+
+
+async def _result(spec: CheckSpec, run: Callable[[], Awaitable[Finding]], context: Context) -> Finding:
     """Run a check; turn any exception into a finding."""
     limit = None if spec.phase == "in background" else CHECK_TIMEOUT_S + 4 * context.patience
     try:

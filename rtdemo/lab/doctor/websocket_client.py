@@ -52,11 +52,12 @@ class ClosedError(StreamError):
 
     Attributes:
         code: the close code.
+        reason: text of the close frame; empty without one.
     """
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, reason: str = "") -> None:
         super().__init__("was cut" if code == ABNORMAL_CLOSURE else f"was closed with code {code}")
-        self.code = code
+        self.code, self.reason = code, reason
 
 
 class Text(NamedTuple):
@@ -182,7 +183,7 @@ class Socket:
         """
         while not self._texts:
             if self._has_ended:
-                raise ClosedError(self._close_code())
+                raise self._closed()
             chunk = self._rest or await self._pipe.read()
             self._rest = None
             if chunk is None:
@@ -208,9 +209,11 @@ class Socket:
             self._texts.append(Text(began, at, self._gap, self._parts.decode(errors="replace")))
             self._parts, self._began = b"", None
 
-    def _close_code(self) -> int:
+    def _closed(self) -> ClosedError:
         received = self._frames.close_rcvd
-        return received.code if received is not None else ABNORMAL_CLOSURE
+        if received is None:
+            return ClosedError(ABNORMAL_CLOSURE)
+        return ClosedError(received.code, received.reason)
 
     async def _flush(self) -> None:
         data = b"".join(self._frames.data_to_send())
@@ -236,7 +239,9 @@ async def open_socket(
     Raises:
         RefusedError: if the server answers in another way.
         OSError: if it does not answer.
+        ExpiredError: if the login token has expired.
     """
+    context.check_token()
     url = path if "://" in path else context.url(path)
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -121,10 +121,22 @@ const panels = [
   ...faultsPanels(),
   new ExportPanel(part(document, "saving"), sides, timeWindow, clock, verdict),
   new ProducersPanel(part(document, "producers"), sides, producerList, repaint),
-  ...(login === null ? [] : [new LoginForm(document, login, () => void producerList.refresh())]),
+  ...(login === null ? [] : [new LoginForm(document, login, entered, forgotten)]),
 ];
 /** @type {(string | null)[]} */
 let clients = [];
+
+/** The reader has entered a token. */
+function entered() {
+  for (const side of pair) side.dismissRefusal();
+  void producerList.refresh();
+}
+
+/** The reader has had the token forgotten. */
+function forgotten() {
+  for (const side of pair) side.disconnect();
+  void producerList.refresh();
+}
 
 /** None if the server disables fault injection. */
 function faultsPanels() {

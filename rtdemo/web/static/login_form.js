@@ -15,9 +15,11 @@ export class LoginForm {
    * @param {ParentNode} root
    * @param {Login} login
    * @param {() => void} entered called after the reader has entered a token
+   * @param {() => void} forgotten called after the reader has had it forgotten: connections that it opened should end
    */
-  constructor(root, login, entered) {
+  constructor(root, login, entered, forgotten) {
     this.#login = login;
+    login.advice = "Enter one at “Token” and press Log in.";
     this.#form = partOfType(root, "login", HTMLFormElement);
     const input = partOfType(this.#form, "token", HTMLInputElement);
     this.#form.addEventListener("submit", (event) => {
@@ -27,15 +29,18 @@ export class LoginForm {
       input.value = "";
       entered();
     });
-    part(this.#form, "forget").addEventListener("click", () => login.forget());
+    part(this.#form, "forget").addEventListener("click", () => {
+      login.forget();
+      forgotten();
+    });
   }
 
   paint() {
-    const { hasToken, problem } = this.#login;
+    const { hasToken, problem, isAccepted, delay } = this.#login;
     this.#form.hidden = problem === "" && !hasToken;
     part(this.#form, "ask").hidden = problem === "";
     part(this.#form, "forget").hidden = !hasToken;
-    const kept = "You are logged in. This tab keeps the token until you close it.";
-    write(part(this.#form, "login-state"), problem === "" ? kept : problem);
+    const kept = "You are logged in. The browser keeps the token for this tab, and may restore both later.";
+    write(part(this.#form, "login-state"), problem || delay || (isAccepted ? kept : "Checking the token."));
   }
 }

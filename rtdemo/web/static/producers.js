@@ -198,7 +198,7 @@ export class ProducerList {
       this.reloadErrors = reloads.flatMap(({ name, error }) => (error ? [reloadError(name, error)] : []));
       this.pollError = "";
     } catch {
-      const why = this.#login?.problem || (await this.#noAnswer());
+      const why = this.#login?.problem || this.#login?.delay || (await this.#noAnswer());
       this.pollError = `${why} This list may be outdated; the page retries every 2 s.`;
     } finally {
       this.#polling = false;

@@ -62,10 +62,25 @@ async def test_form_asks_for_a_token_and_the_page_connects(
     # The run goes on after a reload, with new tickets.
     await panel.becomes("connected")
     await page.get_by_role("button", name="Forget the token").click()
-    await panel.press("Disconnect")
+    for side in ("websocket", "sse"):
+        await Panel(page, side).becomes("disconnected")
+    await expect(state(page)).to_have_text("This server needs a login token.")
+    browser_errors.remove_expected("401")
+
+
+async def test_refusal_without_a_token_says_where_to_enter_one(
+    open_page: Open, guarded: Server, side: str, browser_errors: BrowserErrors
+) -> None:
+    """It is gone once a token is entered."""
+    page = await open_page(server=guarded)
+    panel = Panel(page, side)
     await panel.press("Connect")
     await panel.becomes("refused")
-    await expect(state(page)).to_have_text("This server needs a login token.")
+    asks = "This server needs a login token. Enter one at “Token” and press Log in."
+    await expect(panel.sentence).to_have_text(asks)
+    await log_in(page, token("ann"))
+    await panel.becomes("idle")
+    await expect(panel.sentence).to_contain_text("Connect opens")
     browser_errors.remove_expected("401")
 
 
@@ -75,10 +90,28 @@ async def test_wrong_token_is_refused_with_the_reason(
     """The form stays, and says why."""
     page = await open_page(server=guarded)
     await log_in(page, token(key="another secret of 32 bytes or more"))
-    await expect(state(page)).to_contain_text("signed with another key")
+    await expect(state(page)).to_contain_text("signed with another key; get a new one.")
     await log_in(page, token(seconds=-60))
     await expect(state(page)).to_contain_text("has expired")
     browser_errors.remove_expected("401")
+
+
+async def test_token_that_is_not_checked_is_no_login(
+    open_page: Open, serve: Serve, clock: VirtualClock, browser_errors: BrowserErrors
+) -> None:
+    """After too many wrong tokens the server checks none; the form repeats its reason."""
+    server = await serve(secret=SECRET, clock=clock, failed_tokens_per_address=1, trusted_proxies="1")
+    page = await open_page(server=server)
+    await log_in(page, token(seconds=-60))
+    await expect(state(page)).to_contain_text("has expired")
+    await log_in(page, token("ann"))
+    await expect(state(page)).to_contain_text(
+        "The server has not checked the token: your address sent too many wrong tokens"
+    )
+    clock.advance(120)
+    await expect(state(page)).to_contain_text("You are logged in.")
+    browser_errors.remove_expected("401")
+    browser_errors.remove_expected("429")
 
 
 async def test_page_works_where_the_browser_forbids_storage(

@@ -143,15 +143,20 @@ async def test_values_kept_through_a_restart_are_shown(
 async def test_login(
     open_view: OpenView, serve: Serve, clock: VirtualClock, browser_errors: BrowserErrors
 ) -> None:
-    """The page asks for a token, and is live with one."""
+    """The page asks for a token, is live with one, and is not once it is to be forgotten."""
     guarded = await serve(secret=SECRET)
     page = await open_view(server=guarded, live=False)
     await expect(page.locator('[data-part="login-state"]')).to_have_text(
         "This server needs a login token."
     )
     await page.get_by_label("Token").fill(token("ann"))
-    await page.get_by_role("button", name="Log in").click()
+    async with page.expect_websocket() as opened:
+        await page.get_by_role("button", name="Log in").click()
     await expect(sentence(page)).to_have_text("Live over WebSocket.")
+    async with (await opened.value).expect_event("close"):
+        await page.get_by_role("button", name="Forget the token").click()
+    await expect(sentence(page)).to_contain_text("Not live: No login:")
+    await expect(sentence(page)).to_contain_text("Enter one at “Token” and press Log in.")
     browser_errors.remove_expected("401")
 
 

@@ -121,6 +121,20 @@ async def test_an_unknown_producer_lists_those_that_exist(url: str) -> None:
     assert {"broadcast", "message", "status"} <= {*done.problems.replace(",", "").split()}
 
 
+async def test_a_token_that_is_refused_is_no_wrong_address() -> None:
+    """Such as one that expires between two rounds, after the description of the server was read."""
+
+    def refuse(socket: websockets.ServerConnection, _: websockets.Request) -> websockets.Response:
+        return socket.respond(401, "the token has expired; get a new one")
+
+    async def never(_socket: websockets.ServerConnection) -> None: ...
+
+    async with websockets.serve(never, "127.0.0.1", 0, process_request=refuse) as server:
+        done = await bench(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "-n", 1)
+    assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
+    assert "the token has expired; get a new one; give it with --token," in done.problems
+
+
 async def test_the_address_of_a_page_is_named_with_that_of_the_server(url: str) -> None:
     """The server prints the address of the view, which is no stream."""
     done = await bench(f"{url}/view", "-n", 1)

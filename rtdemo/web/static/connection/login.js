@@ -3,8 +3,8 @@
  * The reader's login token, and the tickets that stand for it in the address of a connection.
  *
  * EventSource and WebSocket send no header, so each connection needs a ticket, which works once and for 30 s. The token
- * itself is never in an address. It is kept in sessionStorage: for this tab, until it is closed. Where the browser forbids
- * that, it is kept until the page is left.
+ * itself is never in an address. It is kept in sessionStorage, for this tab; a browser that restores the tab restores it too.
+ * Where the browser forbids that, it is kept until the page is left.
  * @module connection/login
  */
 import { clip, oneLine } from "../format.js";
@@ -34,6 +34,12 @@ export class NoTicketError extends Error {
 export class Login {
   /** Why the server asks for a token; empty while it does not. */
   problem = "";
+  /** Where the reader enters a token; empty on a page without a form. */
+  advice = "";
+  /** Whether the server has accepted the token. */
+  isAccepted = false;
+  /** Why the server has answered without checking the token; empty if it has not. */
+  delay = "";
   #changed;
   #storage;
   #tickets;
@@ -65,14 +71,13 @@ export class Login {
   enter(token) {
     this.#token = token.trim();
     this.#ifAllowed(() => this.#storage().setItem(KEY, this.#token));
-    this.problem = "";
-    this.#changed(true);
+    this.#set("", false);
   }
 
   forget() {
     this.#token = "";
     this.#ifAllowed(() => this.#storage().removeItem(KEY));
-    this.#changed(true);
+    this.#set(this.problem, false);
   }
 
   /** @param {() => void} action on the storage */
@@ -86,18 +91,36 @@ export class Login {
 
   /** The server has ended a connection because its token expired. */
   expired() {
-    this.problem = EXPIRED_SENTENCE;
-    this.#changed(true);
+    this.#set(EXPIRED_SENTENCE, false);
   }
 
   /**
-   * Note an answer of the API: the server may ask for a token.
+   * Note an answer of the API: the server may accept the token, or ask for one.
    * @param {Response} response its body is read only if it refuses the request
    */
   async note(response) {
-    if (response.status !== UNAUTHORIZED) return;
-    const reason = clip(oneLine((await response.text()).trim()), 160);
-    this.problem = this.hasToken ? `The server refused the token: ${reason}` : "This server needs a login token.";
+    if (response.ok) {
+      if (!this.isAccepted || this.problem !== "") this.#set("", true);
+      return;
+    }
+    const reason = clip(oneLine((await response.text()).trim()), 160).replace(/[^.!?]$/, "$&.");
+    if (response.status === UNAUTHORIZED) {
+      this.#set(this.hasToken ? `The server refused the token: ${reason}` : "This server needs a login token.", false);
+    } else if (!this.isAccepted) {
+      // Such as 429 after too many wrong tokens: nothing is known about this one.
+      this.#set(this.problem, false, `The server has not checked the token: ${reason}`);
+    }
+  }
+
+  /**
+   * @param {string} problem
+   * @param {boolean} isAccepted
+   * @param {string} [delay]
+   */
+  #set(problem, isAccepted, delay = "") {
+    this.problem = problem;
+    this.isAccepted = isAccepted;
+    this.delay = delay;
     this.#changed(true);
   }
 
@@ -115,15 +138,15 @@ export class Login {
     }
     if (!response.ok) {
       await this.note(response.clone());
+      if (response.status === UNAUTHORIZED && this.advice !== "") {
+        throw new NoTicketError(`${this.problem} ${this.advice}`, true);
+      }
       const reason = clip(oneLine((await response.text()).trim()), 160);
       const isFinal = response.status >= 400 && response.status < 500 && response.status !== 429;
       throw new NoTicketError(`The server gave no ticket: ${reason}`, isFinal);
     }
+    await this.note(response);
     const { ticket } = await response.json();
-    if (this.problem !== "") {
-      this.problem = "";
-      this.#changed(true);
-    }
     return String(ticket);
   }
 

@@ -129,6 +129,11 @@ export class Side {
     this.#end("disconnected", "You closed it. Connect opens it again.");
   }
 
+  /** Forget why it did not connect, or closed: the reader has entered a login token. */
+  dismissRefusal() {
+    if (this.state === "refused" || this.state === "lost") this.#setState("idle", this.#invitation);
+  }
+
   /** Try now if the next try of a reconnect is later. */
   retryNow() {
     if (this.retryAt !== null) this.#transport.hurry();

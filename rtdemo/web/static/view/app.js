@@ -35,7 +35,7 @@ const announce = (/** @type {string} */ text) => write(part(document, "readout")
 const cards = new Cards(part(document, "cards"), { announce, changed: painter.request });
 const toolbar = new Toolbar(document, options, chosen);
 const login = dataset.login === "yes" ? new Login(() => sessionStorage, () => paintState()) : null;
-const loginForm = login === null ? null : new LoginForm(document, login, entered);
+const loginForm = login === null ? null : new LoginForm(document, login, connectAgain, connectAgain);
 const list = new ProducerList(describe, async () => null, false, login);
 const tabs = new Tabs(openChannel("rtdemo-streams"));
 /** Seconds of the past that were asked for. */
@@ -75,8 +75,8 @@ function received(message, at) {
   painter.request();
 }
 
-/** The reader has entered a token. */
-function entered() {
+/** The reader has entered a token, or has had it forgotten: what it opened ends, and a form asks for another. */
+function connectAgain() {
   live.connect();
   void list.refresh();
 }
