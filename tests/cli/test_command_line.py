@@ -18,6 +18,7 @@ import websockets
 
 from rtdemo import __version__
 from tests.command import run_in_process
+from tests.free_port import free_port
 
 ROOT = Path(__file__).parents[2]
 FREE = ("--host", "127.0.0.1", "--port", "0", "--websocket-host", "127.0.0.1", "--websocket-port", "0")
@@ -166,8 +167,7 @@ async def test_procfile_serves_everything_on_port(
         *("sh", "-c", f"echo {words}"), env=environ, stdout=asyncio.subprocess.PIPE
     )
     command = (await shell.communicate())[0].decode().split()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = await run(*command, PORT=str(port))
     page, url, _ = await announced(process)
     assert (page, url) == (f"http://localhost:{port}/", f"ws://localhost:{port}/ws")

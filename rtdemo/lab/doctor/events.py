@@ -11,6 +11,7 @@ from rtdemo.lab.content_coding import Decoder
 from rtdemo.lab.doctor import clock, fixes
 from rtdemo.lab.doctor.context import Context, Key, ok
 from rtdemo.lab.doctor.delivery import (
+    NO_END,
     SLOW_BYTES_PER_S,
     Judgement,
     Recording,
@@ -182,21 +183,23 @@ def _nothing_arrived(context: Context, key: Key, recording: Recording) -> Diagno
 
 def _keep_better(context: Context, key: Key, found: Found) -> None:
     kept = context.deliveries.get(key)
-    if not isinstance(kept, Delivery) or (
-        isinstance(found, Delivery) and is_better(found.judgement, kept.judgement)
-    ):
+    if not isinstance(kept, Delivery) or (isinstance(found, Delivery) and is_better(found, kept)):
         context.deliveries[key] = found
 
 
-def is_better(new: Judgement, kept: Judgement) -> bool:
+def is_better(new: Delivery, kept: Delivery) -> bool:
     """Return whether a further recording shows the path better than the one that is kept.
 
     One that was cut shows only what came before the cut, so its delays are no better for being shorter.
     """
-    is_cut, was_cut = (each.kind in ("cut", "incomplete") for each in (new, kept))
-    if is_cut != was_cut:
-        return was_cut
-    return new.kind in ("ok", "slow") or new.delay < kept.delay
+    is_whole, was_whole = (_is_whole(each.recording) for each in (new, kept))
+    if is_whole != was_whole:
+        return is_whole
+    return new.judgement.kind in ("ok", "slow") or new.judgement.delay < kept.judgement.delay
+
+
+def _is_whole(recording: Recording) -> bool:
+    return recording.is_complete or recording.error == NO_END
 
 
 async def _without_compression(context: Context, key: Key, delivery: Delivery, silence: int) -> Delivery:

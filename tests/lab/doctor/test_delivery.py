@@ -8,7 +8,7 @@ import pytest
 
 from rtdemo.lab.doctor import events
 from rtdemo.lab.doctor.context import Context
-from rtdemo.lab.doctor.delivery import Arrival, EventSplitter, Judgement, Recording, judge
+from rtdemo.lab.doctor.delivery import Arrival, EventSplitter, Judgement, Kind, Recording, judge
 from rtdemo.lab.doctor.errors import NotTestedError
 from rtdemo.protocol import address
 
@@ -163,15 +163,25 @@ async def test_delays_on_a_busy_machine_are_not_judged(lateness: float, is_busy:
 @pytest.mark.parametrize(
     ("new", "kept", "is_better"),
     [
-        (Judgement("cut", 10.0), Judgement("until size", 4000.0), False),
-        (Judgement("until size", 4000.0), Judgement("incomplete", 10.0), True),
-        (Judgement("ok", 90.0), Judgement("until next", 80.0), True),
-        (Judgement("until next", 1900.0), Judgement("until next", 2000.0), True),
-        (Judgement("cut", 20.0), Judgement("cut", 10.0), False),
+        (("cut", 10.0, False), ("until size", 4000.0, True), False),
+        (("until size", 4000.0, True), ("incomplete", 10.0, False), True),
+        (("ok", 90.0, True), ("until next", 80.0, True), True),
+        (("until next", 1900.0, True), ("until next", 2000.0, True), True),
+        (("cut", 20.0, False), ("cut", 10.0, False), False),
+        # What came before a cut may have been late, too.
+        (("clumped", 99.0, False), ("cut", 10.0, False), False),
     ],
 )
 def test_recording_that_shows_the_path_better_is_kept(
-    new: Judgement, kept: Judgement, is_better: bool
+    new: tuple[Kind, float, bool], kept: tuple[Kind, float, bool], is_better: bool
 ) -> None:
     """One that a busy machine cut must not hide that events are held back: it had no time to show it."""
-    assert events.is_better(new, kept) is is_better
+
+    def delivery(kind: Kind, delay: float, is_whole: bool) -> events.Delivery:
+        recording = recorded(at_once)
+        if not is_whole:
+            recording.error = "was cut"
+            del recording.arrivals[4:]
+        return events.Delivery(recording, Judgement(kind, delay))
+
+    assert events.is_better(delivery(*new), delivery(*kept)) is is_better
