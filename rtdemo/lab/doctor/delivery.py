@@ -268,13 +268,11 @@ def judge(recording: Recording, fastest: float, round_trip: float) -> Judgement:
     if rate := _slow_rate(arrivals, late, delays, recording.silence):
         return Judgement("slow", worst, held, rate)
     waiting = _waiting(recording, arrivals, fastest)
-    # When each message would be released by the next one, and the last one by the end of the stream.
-    last_send = arrivals[-1].sent + fastest + recording.silence
-    sends = [*(each.sent + fastest for each in arrivals[1:]), last_send]
-    if len(late) > 1 and all(arrivals[i].last > last_send - SAME_TIME_MS for i in late):
+    releases = _releases(recording, fastest)
+    if len(late) > 1 and all(arrivals[i].last > releases[-1] - SAME_TIME_MS for i in late):
         return Judgement("until end", worst, held, 0.0, waiting)
     # Late by less than half a silence: a busy machine, not a further message, released it.
-    after_next = {i: arrivals[i].last - sends[i] for i in late}
+    after_next = {i: arrivals[i].last - releases[i] for i in late}
     by_next = [i for i in late if -SAME_TIME_MS < after_next[i] < recording.silence / 2]
     if len(by_next) == len(late):
         return Judgement("until next", worst, held, 0.0, waiting)
@@ -288,6 +286,17 @@ def judge(recording: Recording, fastest: float, round_trip: float) -> Judgement:
         rate = min(arrivals[i].size / delays[i] * 1000 for i in late) if is_size else 0.0
         return Judgement("slow" if 0.0 < rate < SLOW_BYTES_PER_S else "late", worst, held, rate)
     return Judgement("until size", worst, held, 0.0, waiting)
+
+
+def _releases(recording: Recording, fastest: float) -> list[float]:
+    """Return when each message would be released by the next one, and the last one by the end.
+
+    A server sends on a grid. If it is busy and sends the last message late, the end comes less than a
+    silence after it.
+    """
+    sent = [each.sent + fastest for each in recording.arrivals]
+    end = sent[-1] + recording.silence
+    return [*sent[1:], end if recording.ended_at is None else min(end, recording.ended_at)]
 
 
 def _end(recording: Recording) -> Kind:

@@ -101,6 +101,17 @@ def test_cause_follows_from_the_times(released: Released, kind: str, held: tuple
     assert (found.kind, found.held) == (kind, held)
 
 
+@pytest.mark.parametrize(("released", "kind"), [(at_the_end, "until end"), (at_the_next, "until next")])
+def test_last_message_that_a_busy_server_sends_late(released: Released, kind: Kind) -> None:
+    """The end does not wait for it, so its silence is short."""
+    recording = recorded(released)
+    before, last = recording.arrivals[-2:]
+    recording.arrivals[-1] = last._replace(sent=last.sent + 400)
+    if kind == "until next":
+        recording.arrivals[-2] = before._replace(first=before.first + 400, last=before.last + 400)
+    assert judge(recording, OFFSET + LATENCY, round_trip=2 * LATENCY).kind == kind
+
+
 @pytest.mark.parametrize("delay", [0.0, 200.0])
 def test_long_round_trip_hides_no_delay(delay: float) -> None:
     """A delay is seen though it is under half a round trip; the round trip alone is none."""
