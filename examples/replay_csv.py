@@ -4,14 +4,17 @@ import asyncio
 import csv
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rtdemo import Option, ProducerError, producer
 
 PATH = Option(str, help="The CSV file; its first line names the columns.")
-COLUMN = Option(str, "seconds", "Column with the time of recording, in seconds.")
+COLUMN = Option(str, "seconds", "Column with the time; without it, the first column with dates.")
 SPEED = Option(float, 1.0, "Multiplies the recorded pace.")
+PAUSE = Option(float, 5.0, "Longest pause between two rows, in seconds; longer ones are cut.")
 
+Cells = dict[str, str | None]
 Row = dict[str, float | str | None]
 
 
@@ -23,22 +26,50 @@ def cell(text: str | None) -> float | str | None:
         return text or None
 
 
-def timed(path: Path, column: str) -> Generator[tuple[float, Row]]:
-    """Yield each row with the seconds since the first one."""
+def time_of(text: str | None) -> float | None:
+    """Return the seconds of a number or of a date in ISO 8601; None for another text."""
+    value = cell(text)
+    if not isinstance(value, str):
+        return value
+    try:
+        date = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
+
+
+def time_column(cells: Cells) -> str:
+    """Return the column that is set, or the first one with a date if that has no time."""
+    columns = [COLUMN.value, *(name for name, text in cells.items() if isinstance(cell(text), str))]
+    return next((name for name in columns if time_of(cells.get(name)) is not None), COLUMN.value)
+
+
+def timed(path: Path) -> Generator[tuple[float, Row]]:
+    """Yield the seconds between each row and the one before, and its cells without the time."""
     if not path.is_file():
         raise ProducerError(f"there is no file {path}; {PATH.variable} names it")
-    with path.open(newline="", encoding="utf-8") as file:
+    # Excel writes a byte order mark, which is no part of the first column's name.
+    with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
-        first = None
-        for row in rows:
-            try:
-                seconds = float(row[column])
-            except (KeyError, TypeError, ValueError):
-                problem = f"{path}, line {rows.line_num}: no number of seconds in column {column!r}"
-                fix = f"{COLUMN.variable} is to be one of {', '.join(rows.fieldnames or ())}"
-                raise ProducerError(f"{problem}; {fix}") from None
-            first = seconds if first is None else first
-            yield seconds - first, {name: cell(text) for name, text in row.items() if name != column}
+        column = ""
+        before: float | None = None
+        for cells in rows:
+            cells.pop(None, None)  # what follows the last column, such as a comma
+            column = column or time_column(cells)
+            time = time_of(cells.get(column))
+            if time is None:
+                raise ProducerError(f"{path}, line {rows.line_num}: {no_time(column, cells)}")
+            # Some files have the newest row first.
+            pause = 0.0 if before is None else abs(time - before)
+            yield pause, {name: cell(text) for name, text in cells.items() if name != column}
+            before = time
+
+
+def no_time(column: str, cells: Cells) -> str:
+    """Return what is wrong with a row, and what to do."""
+    others = [name for name, text in cells.items() if time_of(text) is not None]
+    choice = f", or set {COLUMN.variable} to one of: {', '.join(others)}" if others else ""
+    return f"no time such as 12.5 or 2026-01-01 10:00 in column {column!r}; add or correct it{choice}"
 
 
 def numbers(row: Row, columns: set[str]) -> Row:
@@ -55,10 +86,11 @@ def numbers(row: Row, columns: set[str]) -> Row:
 @producer
 async def replay_csv() -> AsyncIterator[Row]:
     clock = asyncio.get_running_loop().time
-    started = clock()
+    due = clock()
     columns: set[str] = set()
-    with closing(timed(Path(PATH.value), COLUMN.value)) as rows:
-        for seconds, row in rows:
-            # Each row is due relative to the start, not to the row before, so delays do not add up.
-            await asyncio.sleep(max(0.0, started + seconds / SPEED.value - clock()))
+    with closing(timed(Path(PATH.value))) as rows:
+        for pause, row in rows:
+            # Each row is due relative to when the one before was due, so delays do not add up.
+            due += min(PAUSE.value, pause / SPEED.value)
+            await asyncio.sleep(max(0.0, due - clock()))
             yield numbers(row, columns)

@@ -103,6 +103,10 @@ class Log:
         """
         return self._latest.values()
 
+    def latest_of(self, producer: str) -> Entry | None:
+        """Return the newest entry of a producer, even if it is already dropped, as `latest` has it."""
+        return self._latest.get(producer)
+
     def seq(self, producer: str) -> int:
         """Return the number of a producer's newest message; 0 before its first."""
         return self._numbers.get(producer, (0, 0.0))[0]

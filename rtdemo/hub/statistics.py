@@ -14,6 +14,9 @@ from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.publisher.waiting import PublishCounts, total
 from rtdemo.timing.histogram import Histogram
 
+PUBLISHED = "published"
+"""State of a name that has no producer here: programs publish under it, or plugins reply."""
+
 
 class Traffic(msgspec.Struct):
     """Count messages, bytes and drops of one transport since the start.
@@ -55,14 +58,17 @@ class ProducerStatistics(msgspec.Struct, rename="camel"):
         always: whether it is also sent to clients that did not pick it.
         stream: whether it is an async generator.
         period: seconds between two runs; None where it has no period.
-        state: one of `rtdemo.plugin_system.supervisor.STATES`.
-        runs: how often it ran; of an async generator, how many messages it yielded.
+        state: one of `rtdemo.plugin_system.supervisor.STATES`, or `PUBLISHED`.
+        runs: how often it ran; of an async generator, how many messages it yielded; of a published name,
+            how many messages it had.
         failures: runs that raised an error, returned a wrong type, or took too long.
         blocked: runs that blocked the event loop for over 100 ms.
         last_error: one line about the last failure.
         users: names of the users that receive it; None for everyone. /api/producers leaves it out.
         title, unit, low, high: how it describes itself; empty or None where it does not.
         nulls: NaNs and infinities in its values, which were sent as null.
+        sent_at: when its newest message was sent, in milliseconds since the Unix epoch; None for a
+            private producer, and where the log has no message of it.
     """
 
     name: str
@@ -83,6 +89,7 @@ class ProducerStatistics(msgspec.Struct, rename="camel"):
     low: float | None = None
     high: float | None = None
     nulls: int = 0
+    sent_at: float | None = None
 
     @property
     def key(self) -> tuple[object, ...]:

@@ -69,6 +69,6 @@ def warn_of_null(producer: object) -> None:
     if not _has_warned.is_set():
         _has_warned.set()
         log.warning(
-            "rtdemo: a NaN or an infinity under %r is sent as null; further ones are not reported",
+            "a NaN or an infinity under %r is sent as null; further ones are not reported",
             producer,
         )

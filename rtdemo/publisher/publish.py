@@ -11,6 +11,7 @@ from threading import Lock
 
 from rtdemo.publisher import publication, server_address, this_process
 from rtdemo.publisher.background import BackgroundPublisher
+from rtdemo.publisher.log_lines import PrefixHandler
 from rtdemo.publisher.waiting import PublishCounts, total
 
 log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ def _flush_at_exit() -> None:
     counts = _PUBLISHERS.flush(EXIT_TIMEOUT_S)
     if counts.waiting or counts.dropped:
         log.warning(
-            "at the end of the program: %d messages published, %d dropped, %d not sent",
+            "messages at the end of the program: %d published, %d dropped, %d not sent",
             *(counts.accepted, counts.dropped, counts.waiting),
         )
 
@@ -134,6 +135,8 @@ def _flush_at_end_of_child() -> None:
         util.Finalize(None, _flush_at_exit, exitpriority=0)
 
 
+# Of the whole package, which cannot be imported without this module.
+logging.getLogger("rtdemo").addHandler(PrefixHandler())
 atexit.register(_flush_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_PUBLISHERS.forget)

@@ -266,7 +266,7 @@ class Sender:
             self._reported.clear()
         elif problem not in self._reported and len(self._reported) < MAX_REPORTED:
             self._reported.add(problem)
-            self._report(f"{self.url} {problem}; messages wait and are sent again")
+            self._report(f"{self.url} {problem}; what is published waits and is sent again")
 
 
 class _Target:

@@ -9,7 +9,7 @@ from rtdemo import __version__
 from rtdemo.errors import Refused
 from rtdemo.hub import statistics
 from rtdemo.hub.hub import Hub
-from rtdemo.hub.statistics import JSON_KEYS, ProducerStatistics, Statistics
+from rtdemo.hub.statistics import JSON_KEYS, PUBLISHED, ProducerStatistics, Statistics
 from rtdemo.protocol import message
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.web.access import check_admin, check_details, may_read_details
@@ -137,17 +137,19 @@ async def producers(request: web.Request) -> web.Response:
     names = {producer.name for producer in running}
     replying = set(hub.plugins.replying)
     published = [_of_name(hub, name, name in replying) for name in hub.published if name not in names]
-    return json_response([_shown(each) for each in running + published if _is_for(each, identity)])
+    return json_response([_shown(hub, each) for each in running + published if _is_for(each, identity)])
 
 
 def _is_for(producer: ProducerStatistics, identity: Identity | None) -> bool:
     return producer.users is None or identity is None or identity.user in producer.users
 
 
-def _shown(producer: ProducerStatistics) -> dict[str, object]:
+def _shown(hub: Hub, producer: ProducerStatistics) -> dict[str, object]:
     """Return what is shown of a producer: not who else receives it."""
     shown: dict[str, object] = msgspec.to_builtins(producer)
     del shown["users"]
+    newest = hub.engine.log.latest_of(producer.name) if producer.shared else None
+    shown["sentAt"] = None if newest is None else newest.sent_at
     return shown
 
 
@@ -167,7 +169,7 @@ def _of_name(hub: Hub, name: str, is_plugin: bool) -> ProducerStatistics:
         always=False,
         stream=True,
         period=None,
-        state="running",
+        state=PUBLISHED,
         runs=hub.engine.log.seq(name),
         users=hub.users_of(name),
     )

@@ -69,21 +69,21 @@ def built_in(hub: Hub) -> set[str]:
 
 
 def latest_values(
-    hub: Hub, identity: Identity | None, picked: Collection[str] | None
+    hub: Hub, identity: Identity | None, picked: Collection[str] | None, hidden: Collection[str]
 ) -> tuple[list[LatestValue], int]:
     """Return the newest values, by name, or in the order in which they are picked.
 
     Arguments:
         hub: has the log.
         identity: who reads them; None for an administrator, who sees all.
-        picked: names of producers; None for all but the built-in ones.
+        picked: names of producers; None for all but the hidden ones.
+        hidden: names of producers, shown only if they are picked.
 
     Returns:
         The first `MAX_SHOWN` of them, and the number of the others.
     """
     entries = {entry.producer: entry for entry in _visible(hub.engine.log.latest, identity)}
     if picked is None:
-        hidden = built_in(hub)
         names = sorted(name for name in entries if name not in hidden)
     else:
         names = [name for name in dict.fromkeys(picked) if name in entries]

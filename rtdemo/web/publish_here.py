@@ -60,4 +60,6 @@ class PublisherHere:
     def _failed(self, _tries: int) -> None:
         if not self._is_away:
             self._is_away = True
-            log.warning("rtdemo.publish: the log is unavailable; messages wait and are sent again")
+            log.warning(
+                "rtdemo.publish: the log is unavailable; what is published waits and is sent again"
+            )

@@ -37,10 +37,10 @@ async def view(request: web.Request) -> web.Response:
     if request.app[SETTINGS].reload:
         reread_files(request)
     hub, files = request.app[HUB], request.app[STATIC_FILES]
-    given = request.query.get("producers")
-    picked = None if given is None else [name for name in given.split(",") if name][:MAX_NAMES]
+    picked = _names(request, "producers")
+    hidden = built_in(hub).union(_names(request, "without") or ())
     try:
-        values, more = latest_values(hub, await reader(request), picked)
+        values, more = latest_values(hub, await reader(request), picked, hidden)
     except Refused as refused:
         if refused.status not in (401, 403):
             raise
@@ -51,7 +51,7 @@ async def view(request: web.Request) -> web.Response:
         "style": files.url(static_files.VIEW_STYLE),
         "icon": files.url("icon.svg"),
         "login": request.app[LOGIN].is_on,
-        "built_in": ",".join(sorted(built_in(hub))),
+        "hidden": ",".join(sorted(hidden)),
         "now": message.now(),
         "bare": request.query.get("bare") == "1",
         "picked": picked or [],
@@ -62,6 +62,12 @@ async def view(request: web.Request) -> web.Response:
     headers = {**_framing(request), hdrs.CACHE_CONTROL: "no-store"}
     text = aiohttp_jinja2.render_string("view.html", request, context)
     return web.Response(text=text, content_type="text/html", headers=headers)
+
+
+def _names(request: web.Request, parameter: str) -> list[str] | None:
+    """Return the names of producers in a parameter of the address; None without it."""
+    given = request.query.get(parameter)
+    return None if given is None else [name for name in given.split(",") if name][:MAX_NAMES]
 
 
 def _framing(request: web.Request) -> dict[str, str]:

@@ -24,15 +24,26 @@ async def test_gathering_producers(page: Page) -> None:
         ];
         const text = m.periodText;
         const [one, two] = m.joinEntries(accounts);
+        const published = (sentAt) => ({ plugin: "", shared: true, state: "published", sentAt });
+        const origins = [null, Date.parse("2020-02-03T12:00Z"), Date.now()].map(
+            (sentAt) => m.joinEntries([account("sse", published(sentAt))])[0].origin,
+        );
         const { name, state, runs, failures, blocked, error } = one;
         return [
             [name, state, runs, failures, blocked, error],
             [text(one, "websocket", "3"), text(one, "sse", "3"), text(two, "sse", "3")],
             [text(two, "websocket", "3"), m.switchableNames([one, two], "websocket")],
+            [one.origin, ...origins.map((origin) => origin.replace(/\\d\\d:\\d\\d:\\d\\d$/, "TIME"))],
         ];
     """
     assert await run(page, "producers", body) == [
         ["p", "disabled", 4, 3, 2, "WebSocket: E␊1"],
         ["every 667 ms", "at connect", "every 10 ms"],
         ["SSE only", ["p"]],
+        [
+            "private, plugin q",
+            "shared, no message yet",
+            "shared, last message 2020-02-03",
+            "shared, last message TIME",
+        ],
     ]

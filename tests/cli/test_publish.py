@@ -239,7 +239,7 @@ async def test_server_that_cannot_be_reached_is_reported_before_the_last_try() -
     assert (done.code, done.out) == (1, "")
     reason = f"rtdemo: {NEVER} cannot be reached: connection refused"
     assert done.err.splitlines() == [
-        f"{reason}; messages wait and are sent again",
+        f"{reason}; what is published waits and is sent again",
         f"{reason}; the message was not accepted",
     ]
 
@@ -261,7 +261,7 @@ async def test_problem_that_passes_at_once_is_not_reported(
 
     async with raw_server(answer) as port:
         done = await publish("x", "--to", f"http://127.0.0.1:{port}")
-    lines = ["answered 503: busy; messages wait and are sent again", "takes messages again"]
+    lines = ["answered 503: busy; what is published waits and is sent again", "takes messages again"]
     assert (done.code, done.out) == (0, "a-1\n")
     assert done.err.splitlines() == [
         f"rtdemo: http://127.0.0.1:{port} {line}" for line in lines if is_reported
@@ -348,7 +348,7 @@ async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
     assert (done.code, done.out.split()) == (1, ["a-1", "a-1"])
     assert [text for text, _ in asked] == ["one"] * 7 + ["two", "three"]
     assert len({key for _, key in asked}) == 3
-    waits = "; messages wait and are sent again"
+    waits = "; what is published waits and is sent again"
     assert done.err.splitlines() == [
         f"rtdemo: {url} answered 503: busy{waits}",
         f"rtdemo: {url} cut the connection{waits}",

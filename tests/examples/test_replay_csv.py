@@ -54,29 +54,61 @@ def test_text_in_a_column_of_numbers_is_a_gap() -> None:
     ]
 
 
-@pytest.mark.parametrize(("speed", "sent_at"), [("1", [0, 500, 3000]), ("2", [0, 250, 1500])])
-def test_rows_are_sent_at_the_recorded_pace(recording: Path, speed: str, sent_at: list[float]) -> None:
-    """A gap of half a second is half a second, or a quarter at twice the speed."""
-    environ = {"RTDEMO_REPLAY_CSV_PATH": str(recording), "RTDEMO_REPLAY_CSV_SPEED": speed}
+def sent_at(path: Path, seconds: float = 60, **options: str) -> list[float]:
+    """Return when the rows of a file are sent, in milliseconds."""
     for name, option in declared(replay_csv).items():
-        option.read("replay_csv", name, environ)
-    sent = run_producer(replay_csv.replay_csv, seconds=10)
-    assert [message.sent_at for message in sent] == sent_at
+        # An option that is not set keeps the value of an earlier test.
+        text = {"PATH": str(path), **options}.get(name, str(option.default))
+        option.read("replay_csv", name, {f"RTDEMO_REPLAY_CSV_{name}": text})
+    return [message.sent_at for message in run_producer(replay_csv.replay_csv, seconds=seconds)]
 
 
-def test_time_counts_from_the_first_row(recording: Path) -> None:
-    """The first row may have any time, such as seconds since 1970."""
-    assert [seconds for seconds, _ in replay_csv.timed(recording, "seconds")] == [0.0, 0.5, 3.0]
+@pytest.mark.parametrize(("speed", "expected"), [("1", [0, 500, 3000]), ("2", [0, 250, 1500])])
+def test_rows_are_sent_at_the_recorded_pace(recording: Path, speed: str, expected: list[float]) -> None:
+    """A gap of half a second is half a second, or a quarter at twice the speed."""
+    assert sent_at(recording, SPEED=speed) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("date,v\n2026-01-01,1\n2026-01-02,2\n2026-01-04,3\n", [0, 1000, 3000]),
+        ("\ufeffdate,v\n2026-01-04 00:00,1,\n2026-01-03T00:00Z,2,\n", [0, 1000]),
+        ("name,when,v\na,2026-01-01,1\na,2026-01-01T12:00:00,2\n", [0, 500]),
+        ("seconds,date\n0,2026-01-01\n86400,2026-01-08\n", [0, 1000]),
+    ],
+    ids=["days", "newest first", "second column", "seconds beside dates"],
+)
+def test_dates_are_the_pace(tmp_path: Path, text: str, expected: list[float]) -> None:
+    """The first column of dates is the time, unless there is one of seconds."""
+    path = tmp_path / "days.csv"
+    path.write_text(text, encoding="utf-8")
+    assert sent_at(path, SPEED="86400") == expected
+
+
+def test_long_pause_is_cut(tmp_path: Path) -> None:
+    """A row of each day would take a day."""
+    path = tmp_path / "days.csv"
+    path.write_text("epoch,v\n1767225600,1\n1767312000,2\n1767312001,3\n")
+    assert sent_at(path, COLUMN="epoch") == [0, 5000, 6000]
+    assert sent_at(path, COLUMN="epoch", PAUSE="2") == [0, 2000, 3000]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (RECORDING + "soon,1,x\n", "ride.csv, line 5: no number of seconds in column 'seconds'; "),
-        ("time,speed\n1,2\n", "column 'seconds'; RTDEMO_REPLAY_CSV_COLUMN is to be one of time, speed"),
+        (
+            RECORDING + "soon,1,x\n",
+            "ride.csv, line 5: no time such as 12.5 or 2026-01-01 10:00 in column 'seconds'; ",
+        ),
+        (
+            "name,epoch,speed\na,1,2\n",
+            "; add or correct it, or set RTDEMO_REPLAY_CSV_COLUMN to one of: epoch, speed",
+        ),
+        ("day,word\n1/2/2026,x\n", "in column 'seconds'; add or correct it"),
         (None, "ride.csv; RTDEMO_REPLAY_CSV_PATH names it"),
     ],
-    ids=["no number", "no column", "no file"],
+    ids=["no time", "no column", "no number", "no file"],
 )
 async def test_recording_that_cannot_be_replayed_is_one_line(
     serve: Serve,

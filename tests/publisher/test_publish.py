@@ -232,7 +232,7 @@ async def test_wrong_token_is_said_once(start: Start, caplog: pytest.LogCaptureF
     assert counts.accepted == 0
     assert counts.dropped + counts.waiting == 30
     assert len(lines(caplog, server.web_url)) == 1
-    assert "; give it with token= or RTDEMO_PUBLISH_TOKEN; messages wait" in caplog.text
+    assert "; give it with token= or RTDEMO_PUBLISH_TOKEN; what is published waits" in caplog.text
     assert "wrong" not in caplog.text
 
 
@@ -310,7 +310,7 @@ async def test_end_of_a_program_waits_for_a_limited_time() -> None:
     script = "import rtdemo; rtdemo.publisher.publish.EXIT_TIMEOUT_S = 0.2; rtdemo.publish('x', 1)"
     code, _, errors = await run("http://127.0.0.1:9", script)
     assert code == 0
-    assert "0 messages published, 0 dropped, 1 not sent" in errors
+    assert "rtdemo: messages at the end of the program: 0 published, 0 dropped, 1 not sent" in errors
 
 
 def test_batch_fits_into_a_request() -> None:

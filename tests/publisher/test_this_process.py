@@ -50,7 +50,7 @@ async def test_redis_that_is_away_costs_nothing(
     await asyncio.to_thread(publish, "x", range(50))
     await redis_server.stop()
     await asyncio.to_thread(publish, "x", range(50, 350))
-    await eventually(lambda: "the log is unavailable; messages wait" in caplog.text)
+    await eventually(lambda: "the log is unavailable; what is published waits" in caplog.text)
     assert here.flush(0).refused == here.flush(0).dropped == 0
     await redis_server.start()
     counts = await asyncio.to_thread(here.flush, 30)

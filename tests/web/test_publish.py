@@ -118,6 +118,19 @@ async def test_names_can_be_picked_before_their_first_message(start: Start, conn
     assert "news" in refused.text
     assert "sport" in refused.text
     assert (shown["sport"]["shared"], shown["sport"]["runs"]) == (True, 1)
+    assert (shown["news"]["state"], shown["sport"]["state"]) == ("published", "published")
+    entry = server.hub.engine.log.latest_of("sport")
+    assert entry is not None
+    assert shown["sport"]["sentAt"] == entry.sent_at
+    assert (shown["message"]["state"], shown["message"]["sentAt"]) == ("running", None)
+
+
+async def test_name_that_has_no_message_yet_is_listed(start: Start) -> None:
+    """A name of --publish-names has no time before its first message."""
+    server = await start(publish_names=("news",))
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        (news,) = (p for p in (await http.get("/api/producers")).json() if p["name"] == "news")
+    assert (news["state"], news["sentAt"], news["runs"]) == ("published", None, 0)
 
 
 @pytest.mark.parametrize("path", ["/api/publish", "/api/producers/message/enable"])

@@ -120,6 +120,17 @@ async def test_picked_producers_come_in_their_order(start: Start) -> None:
     assert (await view(server, "?producers=c,nothing,a,c"))[1].names == ["c", "a"]
 
 
+async def test_producer_of_a_mistake_can_be_left_out(start: Start) -> None:
+    """Of the table and, by the page's list of hidden names, of the cards. Picking it shows it."""
+    server = await start()
+    await publish(server, *({"producer": name, "value": 1} for name in ("a", "b", "c")))
+    response, rows = await view(server, "?without=b,,<i>,message")
+    assert rows.names == ["a", "c"]
+    (hidden,) = re.findall(r'data-hidden="([^"]*)"', response.text)
+    assert {"b", "&lt;i&gt;", "message", "welcome"} <= set(hidden.split(","))
+    assert (await view(server, "?without=b&producers=b"))[1].names == ["b"]
+
+
 async def test_names_titles_units_and_values_inject_no_markup(
     start: Start, plugin: Path, clock: VirtualClock
 ) -> None:

@@ -112,7 +112,7 @@ def producer() -> Schema:
     schema = of(statistics.ProducerStatistics)
     # Who else receives it is not shown.
     del schema["properties"]["users"]
-    schema["properties"]["state"] = {"enum": list(STATES)}
+    schema["properties"]["state"] = {"enum": [*STATES, statistics.PUBLISHED]}
     schema["required"] = list(schema["properties"])
     return schema
 

@@ -4,7 +4,7 @@
  * transport; the page joins the entries of one name into one producer.
  * @module producers
  */
-import { clip, oneLine } from "./format.js";
+import { clip, oneLine, timeOfDay } from "./format.js";
 
 /** @typedef {import("./connection/login.js").Login} Login */
 /** @typedef {"websocket" | "sse"} TransportName */
@@ -12,13 +12,14 @@ import { clip, oneLine } from "./format.js";
 /**
  * @typedef {object} ProducerEntry an item of GET /api/producers
  * @property {string} name
- * @property {string} plugin
+ * @property {string} plugin empty for a name under which programs publish
  * @property {TransportName[]} transports
  * @property {boolean} shared
  * @property {boolean} always
  * @property {boolean} stream
  * @property {number | null} period seconds
  * @property {string} state
+ * @property {number | null} sentAt of its newest message, milliseconds since the epoch; null for a private producer
  * @property {number} runs
  * @property {number} failures
  * @property {number} blocked
@@ -32,7 +33,7 @@ import { clip, oneLine } from "./format.js";
 /**
  * @typedef {object} Producer
  * @property {string} name
- * @property {string} origin its plugin, and whether it is private or shared
+ * @property {string} origin whether it is private or shared, and its plugin or the time of its last message
  * @property {boolean} shared
  * @property {string} state the worst of its entries
  * @property {number} runs
@@ -49,7 +50,7 @@ export const TRANSPORTS = ["websocket", "sse"];
 export const TRANSPORT_LABELS = { websocket: "WebSocket", sse: "SSE" };
 
 /** From best to worst. */
-const STATES = ["running", "backing off", "failed", "disabled"];
+const STATES = ["published", "running", "backing off", "failed", "disabled"];
 
 const MAX_ERROR_CHARS = 1_000;
 const POLL_INTERVAL_MS = 2_000;
@@ -80,14 +81,14 @@ export function joinEntries(entries) {
  * @returns {Producer}
  */
 function join(entries) {
-  const [{ name, shared }] = entries;
+  const [{ name, shared, sentAt }] = entries;
   const sum = (/** @type {"runs" | "failures" | "blocked"} */ key) => entries.reduce((all, each) => all + each[key], 0);
   const worst = Math.max(...entries.map(({ state }) => STATES.indexOf(state)));
   const plugins = [...new Set(entries.map(({ plugin }) => plugin))].join(", ");
   return {
     name,
     shared,
-    origin: `${shared ? "shared" : "private"}, plugin ${plugins}`,
+    origin: `${shared ? "shared" : "private"}, ${plugins === "" ? lastMessageText(sentAt) : `plugin ${plugins}`}`,
     state: STATES[worst] ?? entries[0].state,
     runs: sum("runs"),
     failures: sum("failures"),
@@ -95,6 +96,14 @@ function join(entries) {
     error: joinErrors(entries),
     on: { websocket: entryFor(entries, "websocket"), sse: entryFor(entries, "sse") },
   };
+}
+
+/** @param {number | null} sentAt of a message, milliseconds since the epoch */
+function lastMessageText(sentAt) {
+  if (sentAt === null) return "no message yet";
+  const isToday = new Date(sentAt).toDateString() === new Date().toDateString();
+  // Sweden writes dates as ISO 8601 does, such as 2026-01-31.
+  return `last message ${isToday ? timeOfDay(sentAt).slice(0, 8) : new Date(sentAt).toLocaleDateString("sv")}`;
 }
 
 /**

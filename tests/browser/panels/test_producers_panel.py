@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.async_api import Page, expect
 
@@ -62,6 +63,22 @@ async def test_a_failing_producer(
     await expect(whole).to_be_hidden()
     assert await page.locator("img").count() == 0
     assert await page.evaluate("window.injected") is None
+
+
+async def test_published_name(page: Page, server: Server) -> None:
+    """Nothing runs under it: its row has the time of its last message instead."""
+    producers = ProducersSection(page)
+    await producers.shows("message", "running")
+    summary = page.locator('[data-part="producers-summary"]')
+    await expect(summary).to_have_text("3 producers, all running")
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(f"{server.web_url}/api/publish", json={"producer": "loss", "value": 1})
+        answer.raise_for_status()
+    await producers.shows("loss", "published")
+    await expect(producers.row("loss")).to_contain_text(
+        re.compile(r"shared, last message (\d\d:\d\d:\d\d|\d{4}-\d\d-\d\d)")
+    )
+    await expect(summary).to_have_text("4 producers, 3 running, 1 published")
 
 
 async def test_enable(open_page: Open, troubled: Server, clock: VirtualClock) -> None:

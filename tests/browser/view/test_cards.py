@@ -30,6 +30,16 @@ async def test_first_value_appears_live(open_view: OpenView, publish: Publish, s
     await expect(empty).to_be_hidden()
 
 
+async def test_card_of_a_mistake_is_hidden(open_view: OpenView, publish: Publish) -> None:
+    """Also for values that arrive later."""
+    await publish("typo", 1)
+    page = await open_view("?without=typo")
+    await publish("typo", 2)
+    await publish("loss", 0.12)
+    await expect(card(page, "loss")).to_be_visible()
+    await expect(page.get_by_role("article")).to_have_count(1)
+
+
 @pytest.mark.empty_page
 async def test_program_to_copy_names_the_server(page: Page) -> None:
     """With its base path, unless a program finds it without."""

@@ -77,10 +77,15 @@ export class ProducersPanel {
   /** Show beside the title what a folded section would hide. */
   #paintSummary() {
     const producers = this.#list.producers ?? [];
-    const failing = producers.filter(({ state }) => state !== "running").map(({ name }) => oneLine(clip(name, 40)));
+    const published = producers.filter(({ state }) => state === "published").length;
+    const running = producers.filter(({ state }) => state === "running").length;
+    const failing = producers
+      .filter(({ state }) => state !== "running" && state !== "published")
+      .map(({ name }) => oneLine(clip(name, 40)));
     const summary = part(this.#root, "producers-summary");
     const all = `${producers.length} producers`;
-    write(summary, failing.length === 0 ? `${all}, all running` : `${all}, not running: ${clip(failing.join(", "), 80)}`);
+    const well = published === 0 ? "all running" : `${running} running, ${published} published`;
+    write(summary, `${all}, ${failing.length === 0 ? well : `not running: ${clip(failing.join(", "), 80)}`}`);
     summary.classList.toggle("alert", failing.length > 0);
   }
 

@@ -27,7 +27,7 @@ const DESCRIBE_SOON_MS = 300;
 
 const { dataset } = document.documentElement;
 const options = readOptions(location.search);
-const producers = new ProducersData(options.producers, (dataset.builtIn ?? "").split(","));
+const producers = new ProducersData(options.producers, (dataset.hidden ?? "").split(","));
 const time = new ServerTime(Number(dataset.now), performance.now());
 /** @type {Painter} */
 const painter = new Painter(() => cards.all, frameAt);
