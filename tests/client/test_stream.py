@@ -459,6 +459,14 @@ async def test_websocket_that_gets_no_answer_beside_other_requests_is_changed() 
     assert "does not respond; trying SSE" in sentences[-1]
 
 
+async def test_handshake_that_a_page_answers() -> None:
+    """The error says in words that the address may be wrong, not what a library makes of a 200."""
+    async with misbehaving(lambda peer: peer.refuse("200 OK", "<html>hello</html>")) as server:
+        url = f"{server.url.replace('http', 'ws', 1)}/ws"
+        with pytest.raises(client.RefusedError, match=r" answered 200; is it the right address\?$"):
+            await entered(connect(url))
+
+
 async def test_a_text_without_an_answer_ends() -> None:
     """After as long as one try to connect may take."""
 
