@@ -68,8 +68,9 @@ def new_session(address: Address) -> aiohttp.ClientSession:
 async def _read_refusal(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
     """Raise the reason for which a handshake is refused. aiohttp drops it, and follows a redirect."""
     answer = await handler(request)
-    if hdrs.UPGRADE in request.headers and answer.status >= 300:
-        words = await _start_of(answer)
+    if hdrs.UPGRADE in request.headers and answer.status >= 200:
+        # With 200 the body may be an event stream, or a page: neither has a reason.
+        words = await _start_of(answer) if answer.status >= 300 else ""
         answer.close()
         raise _NoHandshakeError(answer.status, words, answer.headers)
     return answer

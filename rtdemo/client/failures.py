@@ -30,6 +30,8 @@ LOGIN_STATUSES = (401,)
 """HTTP statuses of a server that needs a login."""
 _WAYS = "--token, RTDEMO_TOKEN or token="
 """Where a command, and a program, get their login token."""
+GIVE_TOKEN = f"give the login token with {_WAYS}"
+"""What to do where a server needs a login, or another one; its own words may say why."""
 NEW_TOKEN = f"give a new login token with {_WAYS}"
 """What to do after a token has expired."""
 NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
@@ -37,8 +39,6 @@ NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 TOKEN_EXPIRED = "token expired"  # noqa: S105 - a reason
 """The server's reason when a login expires."""
 _SEE_LOG = "see the server log"
-_NAMES_TOKEN = ("send a token", "get a new one")
-"""Words of rtdemo that say already to give a login token."""
 _RIGHT_ADDRESS = "is it the right address?"
 _FINAL_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
 """WebSocket close codes after which another try would fail, too (RFC 6455 section 7.4.1)."""
@@ -108,7 +108,7 @@ def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) 
         return RefusedError(url, f"redirects to {there}", "give that address", status=status)
     is_login = status in LOGIN_STATUSES
     if is_login:
-        fix = login_fix(words_of(body))
+        fix = GIVE_TOKEN
     elif words_of(body):
         # The server's own words say what to do, or name its log.
         fix = ""
@@ -119,16 +119,6 @@ def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) 
     later = _seconds(headers.get("Retry-After", "")) if retryable else None
     problem = answered(status, body)
     return kind(url, problem, fix, retryable=retryable, retry_after=later, status=status)
-
-
-def login_fix(words: str) -> str:
-    """Return what to do where a server needs another login.
-
-    Arguments:
-        words: of the server. Where they say to give a token, the rest is how.
-    """
-    what = "it" if any(each in words for each in _NAMES_TOKEN) else "a login token"
-    return f"give {what} with {_WAYS}"
 
 
 def _seconds(text: str) -> float | None:

@@ -19,7 +19,7 @@ from rtdemo.client.ledger import Ledger
 from rtdemo.client.message import Message, parse
 from rtdemo.client.rewinds import Rewinds
 from rtdemo.client.waits import MAX_ASKED_S, Waits, asked_s
-from rtdemo.errors import LoginError, ServerError
+from rtdemo.errors import LoginError, RefusedError, ServerError
 from rtdemo.protocol.address import Address
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.message import parse_position
@@ -100,6 +100,8 @@ class Reconnecting:
         self._has_heartbeats = False
         self._is_away = False
         self._retry_s = 0.0
+        # Why the transport was changed, and the sentence about it.
+        self._unreported = ("", "")
 
     async def run(self) -> None:
         """Receive until cancelled, or until an error that no further try can mend."""
@@ -121,13 +123,29 @@ class Reconnecting:
             if error is None:
                 continue
             is_final = self._is_final(error)
+            if error.problem != self._unreported[0]:
+                self._report_change()
             if self.choice.ended(error, self._had_messages):
                 label = LABELS[self.choice.current]
-                self._options.report(f"{error.url} {error.problem}; trying {label}")
+                self._unreported = error.problem, f"{error.url} {error.problem}; trying {label}"
+                if not isinstance(error, RefusedError):
+                    self._report_change()
                 continue
             if is_final:
                 raise error
+            self._report_change()
             await self._pause(error)
+
+    def _report_change(self) -> None:
+        """Report why the other transport is tried, unless that is done.
+
+        A refusal is reported only once the other transport has opened or failed: where that is refused
+        for the same reason, such as a wrong name of a producer, the error at the end is enough.
+        """
+        _, sentence = self._unreported
+        self._unreported = ("", "")
+        if sentence:
+            self._options.report(sentence)
 
     def _is_final(self, error: ServerError) -> bool:
         """Return whether no further try is made."""
@@ -225,6 +243,7 @@ class Reconnecting:
         )
 
     def _opened(self, connection: Connection) -> None:
+        self._report_change()
         self.connection = connection
         self._opened_at = self._time()
         self.ledger.opened()

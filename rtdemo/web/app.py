@@ -18,6 +18,7 @@ from rtdemo.web import (
     api,
     base_path,
     cross_origin,
+    handshake,
     login,
     page,
     probes,
@@ -90,7 +91,7 @@ def create_app(
     app[SITES] = sites
     app[STARTED] = started
     app[COUNTER_FILES] = counter_files
-    app.router.add_get("/ws", websocket.socket, allow_head=False)
+    app.router.add_get(handshake.PATH, websocket.socket, allow_head=False)
     app.router.add_get("/api/sse", sse.stream)
     app.router.add_post("/api/messages", sse.receive)
     app.router.add_get("/api/messages", sse.has_stream, allow_head=False)
@@ -124,6 +125,8 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
         websocket_port = request.app[SITES].websocket
         if websocket_port is not None and local is not None and local[1] == websocket_port:
             handler = websocket.socket
+        else:
+            handshake.check_no_handshake(request)
         return await handler(request)
     except Refused as refused:
         return answers.error(refused.status, refused.sentence, refused.headers)

@@ -1,4 +1,4 @@
-"""Which requests are WebSocket handshakes, and the answers to all others: 400, 405 and 426."""
+"""Which requests are WebSocket handshakes, and the answers to all others: 400, 404, 405 and 426."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from rtdemo.web import answers
 from rtdemo.web.app_keys import SETTINGS, SITES
 from rtdemo.web.host import split_host
 
+PATH = "/ws"
+"""Path of the WebSocket on the web site."""
 KEY_BYTES = 16
 """Length of the key that a client sends, before Base64 (RFC 6455 section 4.1)."""
 _ACCEPTED = (
@@ -56,6 +58,20 @@ def check_handshake(request: web.Request) -> None:
         f"this address accepts only WebSocket (version 13); the page is at {_page_url(request)}",
         {hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", hdrs.SEC_WEBSOCKET_VERSION: "13"},
     )
+
+
+def check_no_handshake(request: web.Request) -> None:
+    """Refuse a WebSocket handshake at a path of the web site that has no WebSocket, such as its page.
+
+    Some proxies add `Upgrade` to every request; the key is only in a handshake.
+
+    Raises:
+        Refused: 404 with the path of the WebSocket.
+    """
+    is_handshake = hdrs.SEC_WEBSOCKET_KEY in request.headers and hdrs.UPGRADE in request.headers
+    if is_handshake and request.method == hdrs.METH_GET and request.path != PATH:
+        base_path = request.app[SETTINGS].base_path
+        raise Refused(404, f"there is no WebSocket at this path; it is at {base_path}{PATH}")
 
 
 def accept_handshake(request: web.Request, more: Mapping[str, str] | None = None) -> bytes:

@@ -77,6 +77,10 @@ async def test_producers_are_selected(server: Server, tail: Tail, transport: str
     _, err = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 1
     assert b"400" in err
+    # One cause, one line: the other transport is refused for the same reason.
+    process = await tail(server.web_url, "--transport", "auto", "--producers", "news")
+    _, err = await asyncio.wait_for(process.communicate(), 20)
+    assert (process.returncode, err.count(b"answered 400"), err.count(b"\n")) == (1, 1, 1)
     await publish(server.web_url, "now there is such a name")
     process = await tail(server.web_url, "--transport", transport, "--producers", "news", "--json")
     await lines(process, 1)
@@ -168,8 +172,10 @@ async def test_an_address_without_a_stream_is_refused(server: Server, tail: Tail
     for path, words in (
         ("/static/app.js", "is not an event stream"),
         ("/x", "answered 404: there is nothing at /x; the page is at /\n"),
+        ("/", "answered 404: there is no WebSocket at this path; it is at /ws\n"),
     ):
-        process = await tail(f"{server.web_url}{path}")
+        url = server.web_url.replace("http", "ws", 1) if path == "/" else server.web_url
+        process = await tail(f"{url}{path}")
         _, err = await asyncio.wait_for(process.communicate(), 20)
         assert process.returncode == 1
         assert words in err.decode()

@@ -15,19 +15,23 @@ HTML = "<html>\n<h1>Bad gateway</h1>"
     [
         (500, "login failed; see the server log\n", "answered 500: login failed; see the server log"),
         (403, "not you\n", "answered 403: not you"),
-        (401, "log in", "answered 401: log in; give a login token with --token, RTDEMO_TOKEN or token="),
+        (
+            401,
+            "log in",
+            "answered 401: log in; give the login token with --token, RTDEMO_TOKEN or token=",
+        ),
         (502, HTML, "answered 502 with a web page; see the server log"),
         (404, HTML, "answered 404 with a web page; is it the right address?"),
         (
             401,
             "the token has expired; get a new one\n",
-            "answered 401: the token has expired; get a new one; give it with --token, RTDEMO_TOKEN or"
-            " token=",
+            "answered 401: the token has expired; get a new one; give the login token with --token,"
+            " RTDEMO_TOKEN or token=",
         ),
         (
             401,
             HTML,
-            "answered 401 with a web page; give a login token with --token, RTDEMO_TOKEN or token=",
+            "answered 401 with a web page; give the login token with --token, RTDEMO_TOKEN or token=",
         ),
         (500, "", "answered 500; see the server log"),
         (404, "", "answered 404; is it the right address?"),

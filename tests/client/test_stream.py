@@ -459,6 +459,55 @@ async def test_websocket_that_gets_no_answer_beside_other_requests_is_changed() 
     assert "does not respond; trying SSE" in sentences[-1]
 
 
+async def test_handshake_that_a_page_answers() -> None:
+    """The error says in words that the address may be wrong, not what a library makes of a 200."""
+    async with misbehaving(lambda peer: peer.refuse("200 OK", "<html>hello</html>")) as server:
+        url = f"{server.url.replace('http', 'ws', 1)}/ws"
+        with pytest.raises(client.RefusedError, match=r" answered 200; is it the right address\?$"):
+            await entered(connect(url))
+
+
+async def test_refusal_is_reported_once_the_other_transport_is_open() -> None:
+    """Only then it is known that it was a reason against this transport alone."""
+    sentences: list[str] = []
+    before: list[str] | None = None
+
+    async def serve(peer: Peer) -> None:
+        nonlocal before
+        if peer.transport == "websocket":
+            await peer.refuse("400 Bad Request", "a handshake needs HTTP/1.1")
+            return
+        before = list(sentences)
+        await peer.accept()
+        await peer.say("sse", 1)
+        await peer.stay()
+
+    async with (
+        misbehaving(serve) as server,
+        asyncio.timeout(20),
+        connect(server.url, report=sentences.append) as stream,
+    ):
+        assert (await anext(stream)).message == "sse"
+    assert before == []
+    [sentence] = sentences
+    assert sentence.endswith("answered 400: a handshake needs HTTP/1.1; trying SSE")
+
+
+async def test_refusals_of_two_kinds_are_two_lines() -> None:
+    """Each transport has its own reason."""
+    sentences: list[str] = []
+
+    async def serve(peer: Peer) -> None:
+        line = "no upgrade" if peer.transport == "websocket" else "not on Sundays"
+        await peer.refuse("403 Forbidden", line)
+
+    async with misbehaving(serve) as server, asyncio.timeout(20):
+        with pytest.raises(client.RefusedError, match="not on Sundays"):
+            await entered(connect(server.url, report=sentences.append))
+    [sentence] = sentences
+    assert sentence.endswith("answered 403: no upgrade; trying SSE")
+
+
 async def test_a_text_without_an_answer_ends() -> None:
     """After as long as one try to connect may take."""
 

@@ -148,7 +148,7 @@ async def by_commands(site: Site) -> None:
     for transport, welcome in (("sse", "SSE"), ("websocket", "WebSocket")):
         printed = await site.rtdemo("tail", url, "--transport", transport, until=b"established")
         assert f"{welcome} connection established" in printed
-    assert "give a login token with --token" in await site.rtdemo("tail", url, "--token", "x.y.z")
+    assert "give the login token with --token" in await site.rtdemo("tail", url, "--token", "x.y.z")
     files = [site.folder / f"bench.log.{kind}" for kind in ("json", "html")]
     options = ["--json", str(files[0]), "--html", str(files[1])]
     printed = await site.rtdemo("bench", url, "-n", "2", "--seconds", "1", "--rounds", "1", *options)

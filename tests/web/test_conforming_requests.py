@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlsplit
+
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from rtdemo.server.server import Server
 from rtdemo.web.accept import accepts, content_coding
+from tests.conftest import Start
 from tests.faults.test_attacks import raw_request
 from tests.faults.test_faults import UPGRADE
 from tests.raw_client import RawClient
@@ -157,6 +161,33 @@ async def test_handshake_that_is_none_is_refused(server: Server, site: str, name
     assert int(answer.split(" ", 2)[1]) == status, answer
     assert words in answer.rpartition("\r\n")[2]
     assert len(server.hub) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "where"),
+    [
+        ({"single_site": True}, "/", "/ws"),
+        ({}, "/", "/ws"),
+        ({}, "/view", "/ws"),
+        ({}, "/chat", "/ws"),
+        ({"base_path": "/rt"}, "/rt/", "/rt/ws"),
+        ({"base_path": "/rt"}, "/rt", "/rt/ws"),
+    ],
+)
+async def test_handshake_at_a_path_of_the_web_site_names_that_of_the_websocket(
+    start: Start, settings: dict[str, Any], path: str, where: str
+) -> None:
+    """Instead of sending the page. A proxy may add `Upgrade` to a request for the page."""
+    server = await start(**settings)
+    port = urlsplit(server.web_url).port or 0
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
+    answer = await raw_request(port, f"{head}{UPGRADE}\r\n")
+    assert answer.startswith("HTTP/1.1 404 ")
+    assert answer.endswith(f"\r\n\r\nthere is no WebSocket at this path; it is at {where}\n")
+    by_proxy = await raw_request(port, f"{head}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    without = await raw_request(port, f"{head}\r\n")
+    assert by_proxy.split("\r\n")[0] == without.split("\r\n")[0]
+    assert "no WebSocket" not in by_proxy
 
 
 async def test_handshake_by_post_is_405(server: Server) -> None:

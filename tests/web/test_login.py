@@ -588,7 +588,7 @@ async def test_commands_log_in(server: Server, how: str) -> None:
         )
         _, errors = await process.communicate()
         assert b"401: log in" in errors
-        assert b"; give it with --token, RTDEMO_TOKEN or token=" in errors
+        assert b"; give the login token with --token, RTDEMO_TOKEN or token=" in errors
 
 
 async def test_token_is_sent_to_its_server_only(server: Server, start: Start) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 import aiohttp
 import msgspec
 
-from rtdemo.client.failures import login_fix
+from rtdemo.client.failures import GIVE_TOKEN
 from rtdemo.client.request_headers import middlewares
 from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
@@ -270,7 +270,7 @@ async def _wait_open(
             raise ServerError(url, f"has no producer {unknown[0]!r}", f"it has {', '.join(names)}")
         fix = "is the address right?" if target.body is None else "are the address and the body right?"
         if problem.startswith(NEEDS_LOGIN):
-            fix = login_fix(problem)
+            fix = GIVE_TOKEN
         elif problem.startswith(REDIRECTS):
             fix = "give that address"
         elif problem.startswith(WEB_PAGE) and target.body is None and not target.address.is_whole:

@@ -16,21 +16,23 @@ from rtdemo.lab.doctor.errors import (
     AnswerError,
     CannotRunError,
     Diagnosis,
-    NotTestedError,
     decode_json,
     describe,
     first_line,
 )
 from rtdemo.lab.doctor.exchange import EVENT_STREAM, HTTP1, HTTP2, Answer, request
 from rtdemo.lab.doctor.network import uses_tls
-from rtdemo.protocol.address import hint_at_server
+from rtdemo.lab.doctor.wrong_address import (
+    LOGIN_REFUSALS,
+    check_base_path,
+    check_one_stream,
+    refused_error,
+)
 from rtdemo.settings.trusted_proxies import normal_address
 
 FOREIGN_ORIGIN = "https://foreign.example"
 MAX_HEARTBEAT_S = 86_400.0
 """Seconds between two heartbeats that are believed: the server may be any."""
-LOGIN_REFUSALS = (401, 403, 429)
-"""Statuses of rtdemo without a valid login token, and after too many wrong ones."""
 PASSED = (200, 202, 404)
 """Statuses of a POST that has passed the rule for origins: no client has the id that it names."""
 _SIGNS = {"HAProxy": "HAProxy (by header names in lower case)"}
@@ -62,14 +64,14 @@ async def identify_server(context: Context) -> None:
         ) from error
     if answer.status == 400:
         await _raise_if_tls(context)
-    if not context.address.is_whole:
-        _raise_if_page(context, answer)
     _set_available(context, answer, text)
     kind = answer.media_type or "no media type"
     context.first_answer = f"{who(context, answer)} answered {answer.status} with {kind}"
     received = context.received.get("headers", {})
     context.proxies = proxies.recognise(answer.headers, received)
-    if context.address.is_whole and not context.received and not context.probes_error:
+    if not context.address.is_whole:
+        await check_one_stream(context, answer, text)
+    elif not context.received and not context.probes_error:
         await _raise_if_unusable(context, answer, text)
     if context.has("rtdemo"):
         await _raise_if_no_login(context)
@@ -115,22 +117,20 @@ async def _raise_if_unusable(context: Context, answer: Answer, text: str) -> Non
     Raises:
         CannotRunError: if they do not, and the answer shows why.
     """
-    url = context.probe("sse", "", 1)
+    url, status = context.probe("sse", "", 1), 0
     try:
         async with asyncio.timeout(context.patience), request(context, url, EVENT_STREAM) as stream:
-            if stream.status == 200 and stream.media_type == "text/event-stream":
+            status = stream.status
+            if status == 200 and stream.media_type == "text/event-stream":
                 context.available |= {"stream", "probes"}
                 return
-            context.answers_html = stream.status == 200 and stream.media_type == "text/html"
+            context.answers_html = status == 200 and stream.media_type == "text/html"
     except (TimeoutError, *NETWORK_ERRORS):
         pass
-    if answer.status in (200, 404):
-        return
-    try:
-        found = explain(context, answer, text)
-    except NotTestedError as error:
-        raise CannotRunError("rate-limited", str(error)) from error
-    raise CannotRunError(found.code, found.seen, found.fix)
+    if answer.status not in (200, 404):
+        raise refused_error(context, answer, text)
+    if answer.status == status == 404:
+        await check_base_path(context, answer)
 
 
 async def _raise_if_no_login(context: Context) -> None:
@@ -143,23 +143,10 @@ async def _raise_if_no_login(context: Context) -> None:
         async with asyncio.timeout(context.patience), request(context, "/api/producers") as answer:
             if answer.status not in LOGIN_REFUSALS or not is_from_rtdemo(answer):
                 return
-            found = explain(context, answer, await answer.text())
+            text = await answer.text()
     except (TimeoutError, *NETWORK_ERRORS):
         return
-    raise CannotRunError(found.code, found.seen, found.fix)
-
-
-def _raise_if_page(context: Context, answer: Answer) -> None:
-    """Look whether the address of a stream is that of a page, such as `/view`.
-
-    Raises:
-        CannotRunError: if so; all checks of a stream would fail, the last one after the idle time.
-    """
-    if answer.status == 200 and answer.media_type == "text/html":
-        url = _first_url(context).partition("?")[0]
-        seen = f"{url} is a web page, not a stream"
-        fix = f"give the address of a stream; {hint_at_server(url)}"
-        raise CannotRunError("html-answer", seen, fix)
+    raise refused_error(context, answer, text)
 
 
 async def _raise_if_tls(context: Context) -> None:

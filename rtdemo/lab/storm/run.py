@@ -110,7 +110,7 @@ class StormRun:
     async def _run(self) -> None:
         if isinstance(self._server, CommandProcess):
             self.state = "starting the server"
-            await self._server.start()
+            await self._server.start(self._say)
         self._storm.process = self._server.description
         self._say(
             f"{self._settings.clients:,} clients connect to {self._storm.target}, then"

@@ -7,24 +7,28 @@ stranger's process its life.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import select
 import shlex
 import signal
 import socket
 import sys
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from rtdemo.errors import RtdemoError, ServerError, printable
+from rtdemo.errors import RtdemoError, ServerError, network_reason, printable
 from rtdemo.lab.bench import machine
 from rtdemo.lab.storm.command_output import CommandOutput
 from rtdemo.protocol.address import Address
 
 START_TIMEOUT_S = 60.0
 """For a command until its port accepts connections."""
+HINT_AFTER_S = 5.0
+"""Of them, the seconds after which the user is asked about the port."""
 MAX_COMMAND_CHARACTERS = 120
 """Longest command line that is shown."""
 _POLL_S = 0.02
@@ -224,22 +228,23 @@ class CommandProcess:
         self._bounding: asyncio.Task[None] | None = None
         self.description = "command"
 
-    async def start(self) -> None:
+    async def start(self, say: Callable[[str], object]) -> None:
         """Start the server and wait until it accepts connections.
+
+        Arguments:
+            say: takes a sentence if that takes long.
 
         Raises:
             ServerError: if another server has the port, or this one does not start.
         """
-        if await self._accepts():
+        if not await self._refusal():
             problem = f"is served already: something listens on port {self._port}"
             raise ServerError(self._address.origin, problem, "stop it, or give its process with --pid")
         await self.restart()
         self._bounding = asyncio.ensure_future(self._output.bound())
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                while not await self._accepts():
-                    self.check()
-                    await asyncio.sleep(_POLL_S)
+                await self._wait_until_open(say)
         except TimeoutError as error:
             problem = f"has nothing on port {self._port} after {START_TIMEOUT_S:.0f} s"
             raise ServerError(
@@ -248,13 +253,25 @@ class CommandProcess:
         pid = self._process.pid if self._process is not None else 0
         self.description = f"process {pid} ({command_line(pid)})"
 
-    async def _accepts(self) -> bool:
+    async def _wait_until_open(self, say: Callable[[str], object]) -> None:
+        hint_at = time.monotonic() + HINT_AFTER_S
+        while refusal := await self._refusal():
+            self.check()
+            if time.monotonic() >= hint_at:
+                hint_at = math.inf
+                where = f"{self._address.host} port {self._port}"
+                question = f"is it the port of --command? {self._output.last_line()}"
+                say(f"waiting for {where}: {refusal}; {question}".rstrip())
+            await asyncio.sleep(_POLL_S)
+
+    async def _refusal(self) -> str:
+        """Return why the port accepts no connection; empty if it does."""
         try:
             _, writer = await asyncio.open_connection(self._address.host, self._port)
-        except OSError:
-            return False
+        except OSError as error:
+            return network_reason(error)
         writer.close()
-        return True
+        return ""
 
     async def restart(self) -> None:
         """Start the server again, without waiting for it.

@@ -132,7 +132,7 @@ async def test_a_token_that_is_refused_is_no_wrong_address() -> None:
     async with websockets.serve(never, "127.0.0.1", 0, process_request=refuse) as server:
         done = await bench(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "-n", 1)
     assert (done.code, done.out, done.problems.count("\n")) == (2, "", 1)
-    assert "the token has expired; get a new one; give it with --token," in done.problems
+    assert "the token has expired; get a new one; give the login token with --token," in done.problems
 
 
 async def test_the_address_of_a_page_is_named_with_that_of_the_server(url: str) -> None:

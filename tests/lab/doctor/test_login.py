@@ -41,10 +41,14 @@ async def examined(url: str, headers: dict[str, str]) -> Report:
         (bearer(token(seconds=-60)), "the token has expired"),
     ],
 )
-async def test_without_a_valid_token_nothing_is_judged(headers: dict[str, str], reason: str) -> None:
-    """One finding says why and what to do, and the exit code is 2."""
+@pytest.mark.parametrize("path", ["", "/api/sse", "/ws"])
+async def test_without_a_valid_token_nothing_is_judged(
+    headers: dict[str, str], reason: str, path: str
+) -> None:
+    """One finding says why and what to do, and the exit code is 2; also with the URL of one stream."""
     async with served(secret=SECRET) as server:
-        report = await examined(server.web_url, headers)
+        url = server.web_url.replace("http", "ws", 1) if path == "/ws" else server.web_url
+        report = await examined(f"{url}{path}", headers)
     found = findings(report)["server"]
     assert (report.exit_code, found.verdict, found.code) == (2, "fail", "sign-in")
     assert f"rtdemo answered 401: {reason}" in found.seen

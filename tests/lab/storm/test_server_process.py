@@ -1,13 +1,20 @@
-"""What storm prints of a process, and what it keeps of that process's own words."""
+"""What storm prints of a process, of its start, and what it keeps of that process's own words."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shlex
 import subprocess
 import sys
 
+import pytest
+
+from rtdemo.lab.storm import server_process
 from rtdemo.lab.storm.command_output import KEPT_BYTES, MAX_BYTES, CommandOutput
-from rtdemo.lab.storm.server_process import command_line
+from rtdemo.lab.storm.server_process import CommandProcess, command_line
+from rtdemo.protocol.address import parse
+from tests.free_port import free_port
 
 
 def test_folders_are_left_out_of_a_command_line_and_paths_of_a_url_are_not() -> None:
@@ -36,3 +43,24 @@ def test_output_of_a_command_is_bounded() -> None:
     assert output.file.seek(0, os.SEEK_END) == KEPT_BYTES + len("the end\n")
     assert output.last_line() == "its last line: the end"
     output.close()
+
+
+async def test_command_that_listens_on_another_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user reads early, and once, why storm waits; the limit stays."""
+    monkeypatch.setattr(server_process, "HINT_AFTER_S", 0.0)
+    port, said = free_port(), list[str]()
+    command = shlex.join(("sh", "-c", "echo listening on port 1; exec sleep 60"))
+    process = CommandProcess(command, parse(f"http://127.0.0.1:{port}"), port)
+    starting = asyncio.ensure_future(process.start(said.append))
+    async with asyncio.timeout(20):
+        while not said:
+            await asyncio.sleep(0.01)
+    # A second one would come with one of the next looks at the port.
+    await asyncio.sleep(0.1)
+    assert not starting.done()
+    starting.cancel()
+    await asyncio.wait({starting})
+    await process.close(0.0)
+    [sentence] = said
+    where = f"127.0.0.1 port {port}: connection refused"
+    assert sentence.startswith(f"waiting for {where}; is it the port of --command?")
