@@ -59,6 +59,29 @@ async def test_no_text_is_covered_or_cut(open_page: Open, width: int, height: in
     assert await page.evaluate(OVERLAPS) == []
 
 
+COVERED = """async () => {
+    scrollTo(0, document.body.scrollHeight);
+    await new Promise(requestAnimationFrame);
+    const at = (y) => document.elementFromPoint(innerWidth / 2, y)?.closest(".scoreboard");
+    let y = 0;
+    while (y < innerHeight && at(y)) y += 1;
+    return y / innerHeight;
+}"""
+"""The share of the window that the top part covers at the page's end."""
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(1280, 900), (1280, 600), (640, 450), (390, 700), (844, 390), (320, 640)]
+)
+async def test_answer_leaves_most_of_a_window(open_page: Open, width: int, height: int) -> None:
+    """Also with the explanations, which fill a low window."""
+    page = await open_page(viewport={"width": width, "height": height})
+    shares = [await page.evaluate(COVERED)]
+    await page.get_by_role("button", name="Explain the words").click()
+    shares.append(await page.evaluate(COVERED))
+    assert max(shares) <= 0.3
+
+
 async def test_long_name_can_be_read(open_page: Open, serve: Serve, tmp_path: Path) -> None:
     """The table of producers has all of it, on several lines; a row of a message has its start."""
     plugin = tmp_path / "long.py"
