@@ -19,7 +19,7 @@ from rtdemo.cli.request_headers import request_headers
 from rtdemo.cli.result_files import FILE, ResultFiles, result_files
 from rtdemo.errors import FileError, RtdemoError
 from rtdemo.lab.bench import machine, regression, report, run_file, verdict
-from rtdemo.lab.bench.advice import MAX_CONNECTIONS, MAX_ROUNDS
+from rtdemo.lab.bench.advice import MAX_CONNECTIONS, MAX_ROUNDS, MAX_SPEED
 from rtdemo.lab.bench.progress import Progress
 from rtdemo.lab.bench.protocol import MAX_BODY_BYTES
 from rtdemo.lab.bench.regression import RegressionLimit
@@ -87,7 +87,7 @@ class RegressionLimitType(click.ParamType[RegressionLimit]):
 )
 @click.option(
     "--speed",
-    type=click.FloatRange(0.1, 20),
+    type=click.FloatRange(0.1, MAX_SPEED),
     default=1.0,
     show_default=True,
     help="Factor for the rates of private producers.",

@@ -55,9 +55,9 @@ MAX_BROWSERS = 5
 SENTENCE = """document.querySelector('[data-part="verdict-sentence"]').textContent.trim()"""
 BLOCK_MS = 400
 """Length of the bootstrap's blocks, as on the page."""
-VERDICT = r"\d ms( faster here)?\."
+VERDICT = r"\d ms\b"
 """What every verdict has, and no sentence before it."""
-NAMED = re.compile(r"^(WebSocket|SSE) is .* ms faster here")
+NAMED = re.compile(r"^(WebSocket|SSE) is .* ms faster at")
 """A verdict that names a side."""
 
 WATCH = """

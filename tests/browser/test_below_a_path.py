@@ -27,7 +27,7 @@ REMOVED, PASSED_ON = "/removed/", "/passed/on/"
 """Where nginx has a server without the setting, and one with `--base-path`."""
 SIDES = ("websocket", "sse")
 TOKEN = "s3same"
-VERDICT = re.compile(r"^(Equally fast here|No clear difference yet|(WebSocket|SSE) is .* faster here)")
+VERDICT = re.compile(r"^(Equally fast here|Not decided|(WebSocket|SSE) is .* faster at)")
 
 
 @dataclass

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import ceil, sqrt
 
+from msgspec.structs import replace
+
 from rtdemo.lab.bench.bootstrap import small_sample_factor
 from rtdemo.lab.bench.comparison import MIN_ROUNDS, Difference
 from rtdemo.lab.bench.result import RunSettings
@@ -15,6 +17,8 @@ MAX_ADVISED_SECONDS = 60
 """Longer rounds are not advised; more connections are."""
 MAX_CONNECTIONS = 20_000
 """Largest number of connections that bench accepts."""
+MAX_SPEED: float = 20
+"""Largest speed that bench and servers accept."""
 RESERVE = 1.1
 """Factor by which to exceed what is needed, because rates vary."""
 MIN_FORECAST_S = 10
@@ -23,6 +27,9 @@ _FEWEST = 0.1
 """Fewer messages count as so many."""
 _STEP_S = 5
 """Advised seconds are multiples of this."""
+_MIN_PERIOD_MS = 10.0
+"""No producer runs more often, whatever the speed."""
+_FLAGS = {"rounds": "--rounds", "connections": "-n", "seconds": "--seconds", "speed": "--speed"}
 
 
 def flags_for_messages(settings: RunSettings, messages: float, needed: int) -> str:
@@ -33,24 +40,62 @@ def flags_for_messages(settings: RunSettings, messages: float, needed: int) -> s
         messages: number that the run had of the transport with fewer, or expected.
         needed: number that is enough.
     """
-    flags = []
-    factor = RESERVE * needed / max(messages, _FEWEST)
-    if settings.rounds < MIN_ROUNDS:
-        flags.append(f"--rounds {MIN_ROUNDS}")
-        factor *= settings.rounds / MIN_ROUNDS
-    if factor > 1:
-        seconds = _STEP_S * ceil(settings.seconds * factor / _STEP_S)
-        longest = max(MAX_ADVISED_SECONDS, ceil(settings.seconds))
-        if seconds > longest:
-            connections = ceil(settings.connections * factor * settings.seconds / longest)
-            seconds = longest
-            flags.append(f"-n {min(MAX_CONNECTIONS, connections)}")
-        if seconds > settings.seconds:
-            flags.append(f"--seconds {seconds:g}")
-    return " ".join(flags)
+    return _flags(settings, _enough(settings, messages, needed))
 
 
-def forecast(settings: RunSettings, messages: float, most: float, needed: int) -> str:
+def faster_flags(settings: RunSettings, messages: float, needed: int, periods: Iterable[float]) -> str:
+    """Return flags that give enough messages in shorter rounds, at a higher speed; empty if none do.
+
+    Arguments:
+        settings: of the run.
+        messages: number that the run had of the transport with fewer, or expected.
+        needed: number that is enough.
+        periods: milliseconds of each measured producer, in this run; empty if their rates are fixed.
+    """
+    shortest = min(periods, default=0.0)
+    fastest = min(MAX_SPEED, settings.speed * shortest / _MIN_PERIOD_MS)
+    rounds = max(1.0, MIN_ROUNDS / settings.rounds)
+    wanted = settings.speed * RESERVE * needed / (rounds * max(messages, _FEWEST))
+    speed = float(min(ceil(wanted), int(fastest)))
+    if speed <= settings.speed:
+        return ""
+    faster = replace(settings, speed=speed)
+    enough = _enough(faster, messages * speed / settings.speed, needed)
+    if enough.seconds >= _enough(settings, messages, needed).seconds:
+        return ""
+    return _flags(settings, enough)
+
+
+def _enough(settings: RunSettings, messages: float, needed: int) -> RunSettings:
+    """Return settings that give enough messages: more rounds, longer ones, and then more connections."""
+    rounds = max(settings.rounds, MIN_ROUNDS)
+    factor = RESERVE * needed / max(messages, _FEWEST) * settings.rounds / rounds
+    if factor <= 1:
+        return replace(settings, rounds=rounds)
+    seconds: float = _STEP_S * ceil(settings.seconds * factor / _STEP_S)
+    connections = settings.connections
+    longest = max(MAX_ADVISED_SECONDS, ceil(settings.seconds))
+    if seconds > longest:
+        more = ceil(connections * factor * settings.seconds / longest)
+        seconds, connections = longest, min(MAX_CONNECTIONS, more)
+    return replace(settings, rounds=rounds, seconds=seconds, connections=connections)
+
+
+def _flags(given: RunSettings, wanted: RunSettings) -> str:
+    """Return the flags of the settings that are larger than those given."""
+    values = {flag: (getattr(given, name), getattr(wanted, name)) for name, flag in _FLAGS.items()}
+    return " ".join(f"{flag} {new:g}" for flag, (old, new) in values.items() if new > old)
+
+
+def with_faster(flags: str, faster: str) -> str:
+    """Return flags as the end of a sentence, with those that give enough in shorter rounds."""
+    either = f"{flags}, or sooner with {faster}" if faster else flags
+    return f": {either}" if flags else ""
+
+
+def forecast(
+    settings: RunSettings, messages: float, most: float, needed: int, periods: Iterable[float]
+) -> str:
     """Return that a run will have too little data, with flags for enough; empty if it may have enough.
 
     Arguments:
@@ -58,6 +103,7 @@ def forecast(settings: RunSettings, messages: float, most: float, needed: int) -
         messages: number of the transport with fewer that is expected in all rounds.
         most: largest number that is possible.
         needed: number that is enough.
+        periods: milliseconds of each measured producer, in this run.
     """
     if settings.seconds * settings.rounds * len(settings.transports) < MIN_FORECAST_S:
         return ""
@@ -68,7 +114,8 @@ def forecast(settings: RunSettings, messages: float, most: float, needed: int) -
     else:
         return ""
     flags = flags_for_messages(settings, messages, needed)
-    return f"this run will have too little data: {lack}: {flags}"
+    faster = faster_flags(settings, messages, needed, periods)
+    return f"this run will have too little data: {lack}{with_faster(flags, faster)}"
 
 
 def rounds_for(differences: Iterable[Difference], rounds: int) -> int | None:

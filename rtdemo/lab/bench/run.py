@@ -197,7 +197,8 @@ async def _record_opening(
     expected = target.expected_in_all_rounds()
     if not run.rounds and expected is not None:
         # Not before connections are open: an error has its line alone.
-        sentence = forecast(run.settings, *expected, MIN_MESSAGES)
+        periods = target.plans(transport, 1)[0].periods.values()
+        sentence = forecast(run.settings, *expected, MIN_MESSAGES, periods)
         if sentence:
             report(sentence)
     client = next((one.client for one in ready if one.client), "")

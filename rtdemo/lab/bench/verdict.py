@@ -21,8 +21,9 @@ from dataclasses import dataclass
 
 from rtdemo.lab.bench import advice, metrics
 from rtdemo.lab.bench.comparison import MIN_ROUNDS, Comparison, Difference
+from rtdemo.lab.bench.fairness import NOT_RTDEMO
 from rtdemo.lab.bench.metrics import MAX_OTHER_CORES, METRICS, MIN_SAMPLES, Basis, other_cores
-from rtdemo.lab.bench.result import Round, Run, RunSettings, Verdict
+from rtdemo.lab.bench.result import Round, Run, Verdict
 from rtdemo.lab.bench.wording import faster, rounded_up, signed_span, span
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.timing.histogram import RESOLUTION, merged
@@ -106,7 +107,7 @@ def compare_transports(run: Run, comparison: Comparison) -> Verdict:
     first, second = run.transports
     codes = (f"{first}-faster", f"{second}-faster", "equal")
     words = Words(LABELS[first], LABELS[second], "", "Equally fast here", codes)
-    return _latency_unknown(run) or judge(comparison, words, run.settings)
+    return _latency_unknown(run) or judge(comparison, words, run)
 
 
 def compare_runs(old: Run, new: Run, transport: Transport) -> Verdict:
@@ -122,7 +123,7 @@ def compare_runs(old: Run, new: Run, transport: Transport) -> Verdict:
     codes = ("slower-than-before", "faster-than-before", "as-fast-as-before")
     words = Words("before", label, f" for {label}", f"{label} is as fast as before", codes)
     comparison = Comparison(first, second, is_one_run=False)
-    return _latency_unknown(new) or judge(comparison, words, new.settings)
+    return _latency_unknown(new) or judge(comparison, words, new)
 
 
 def why_not_comparable(old: Sequence[Round], new: Sequence[Round]) -> str:
@@ -136,7 +137,7 @@ def why_not_comparable(old: Sequence[Round], new: Sequence[Round]) -> str:
     return f"other processes used {before:.2f} cores before and {now:.2f} now"
 
 
-def judge(comparison: Comparison, words: Words, settings: RunSettings) -> Verdict:
+def judge(comparison: Comparison, words: Words, run: Run) -> Verdict:
     """Return whether two sides differ in latency.
 
     It compares p99 and p50. Both must be equal for the sides to be equal. A side that is faster at p99
@@ -145,9 +146,9 @@ def judge(comparison: Comparison, words: Words, settings: RunSettings) -> Verdic
     Arguments:
         comparison: of the two sides.
         words: for the sentence.
-        settings: of the run, to advise from.
+        run: to advise from.
     """
-    if too_little := _too_little(comparison, words, settings):
+    if too_little := _too_little(comparison, words, run):
         return too_little
     found = [one for name in ("p99", "p50") if (one := comparison.difference(name)) is not None]
     named = [one for one in found if one.outcome in ("more", "less")]
@@ -238,7 +239,7 @@ def _quieter(comparison: Comparison) -> str:
     return "try a quieter machine or network"
 
 
-def _too_little(comparison: Comparison, words: Words, settings: RunSettings) -> Verdict | None:
+def _too_little(comparison: Comparison, words: Words, run: Run) -> Verdict | None:
     """Return the verdict if there are too few messages or rounds; None if there are enough."""
     sides = (comparison.first, comparison.second)
     fewest = min(len(metrics.latencies(side, comparison.basis)) for side in sides)
@@ -246,12 +247,33 @@ def _too_little(comparison: Comparison, words: Words, settings: RunSettings) -> 
     if fewest >= MIN_MESSAGES and rounds >= MIN_ROUNDS:
         return None
     expected = min(_expected_messages(side, comparison.basis) for side in sides)
-    flags = advice.flags_for_messages(settings, expected, MIN_MESSAGES)
     had = _plural(fewest, "message") if fewest < MIN_MESSAGES else f"{_plural(rounds, 'round')} of each"
     needed = f"about {MIN_MESSAGES:,} are" if fewest < MIN_MESSAGES else f"at least {MIN_ROUNDS} are"
-    advised = f": {flags}" if flags else ""
-    sentence = f"Too little data{words.of}: {had}; {needed} needed{advised}."
+    return _more_data(run, expected, f"Too little data{words.of}: {had}; {needed} needed")
+
+
+def _more_data(run: Run, expected: float, sentence: str) -> Verdict:
+    """Return that a run has too little data, with flags that give enough.
+
+    Arguments:
+        run: that has too little.
+        expected: number of messages of a run like this one.
+        sentence: what it lacks.
+    """
+    flags = advice.flags_for_messages(run.settings, expected, MIN_MESSAGES)
+    faster = advice.faster_flags(run.settings, expected, MIN_MESSAGES, _variable_periods(run))
+    sentence += f"{advice.with_faster(flags, faster)}."
     return Verdict("too-little-data", sentence, flags=flags)
+
+
+def _variable_periods(run: Run) -> list[float]:
+    """Return the periods, in milliseconds, of a run whose producers all follow --speed; else none.
+
+    Of the producers that bench chooses itself, all do.
+    """
+    if run.environment.server == NOT_RTDEMO or run.settings.producers:
+        return []
+    return [ms for one in run.rounds for ms in one.figures.periods.values()]
 
 
 def _expected_messages(side: Sequence[Round], basis: Basis) -> float:
@@ -307,12 +329,9 @@ def _single(run: Run, transport: Transport) -> Verdict:
     found = metrics.latencies(rounds, metrics.basis(rounds))
     p50, p99 = (metrics.percentile(found, percent) for percent in (50.0, 99.0))
     if p50 is None or p99 is None:
-        settings = run.settings
         expected = _expected_messages(rounds, metrics.basis(rounds))
-        flags = advice.flags_for_messages(settings, expected, MIN_MESSAGES)
         had = _plural(len(found), "message")
-        sentence = f"Too little data: {had}; about {MIN_MESSAGES:,} are needed: {flags}."
-        return Verdict("too-little-data", sentence, flags=flags)
+        return _more_data(run, expected, f"Too little data: {had}; about {MIN_MESSAGES:,} are needed")
     label = LABELS[transport]
     sentence = (
         f"{label} delivers half of the messages within {rounded_up(p50)} ms, and 99 % within"

@@ -356,18 +356,17 @@ class Stream {
     const hadMessages = this.#liveness.hasHeard;
     // One that ends soon after its welcome is one more failure.
     if (hadMessages && performance.now() - this.#triedAt > MAX_RETRY_MS) this.#backoff.reset();
-    const { kind, sentence, askedMs } = why;
+    const { kind, sentence, askedMs, isFinal } = why;
     const isOnly = this.#options.transport === "websocket";
     // A refusal by a proxy that forwards only the other transport says nothing about the server.
-    const onlyOtherWorked = !isOnly && this.#choice.onlyOtherWorked;
-    const canHeal = kind === "login" ? hadMessages && this.#credentials.canRenew : onlyOtherWorked;
+    const canHeal =
+      kind === "login" ? hadMessages && this.#credentials.canRenew : !isOnly && this.#choice.onlyOtherWorked;
     const isFirst = !this.#hasOpened && askedMs === null && !this.#options.waitForServer;
-    const isLast = !canHeal && (why.isFinal || isFirst);
     // Only of one that did not open, the reason is not known.
     const switches = this.#choice.ended(why, hadMessages || (isOnly && kind !== "no stream"));
     this.#isAway = kind === "unreachable";
     this.#reset();
-    if (isLast && !switches) {
+    if (!canHeal && !switches && (isFinal || isFirst)) {
       this.error = kind;
       return this.#stop("failed", sentence);
     }

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 from playwright.async_api import Page
 
+from rtdemo.lab.bench.comparison import EQUAL_MS, MIN_DIFFERENCE_MS, Comparison, Difference
+from rtdemo.lab.bench.result import Run
+from rtdemo.lab.bench.verdict import compare_transports
 from tests.browser.modules import run
 from tests.browser.recordings import RECORDINGS
+from tests.lab.bench.made_runs import a_run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.empty_page]
 
@@ -32,7 +37,7 @@ async def test_equal_distributions_are_no_difference(page: Page) -> None:
     findings, sentence = await judged(page, "[recorded(7, 0, 2000), recorded(8, 0, 2000)]")
     assert findings["blocks"] == 500
     assert findings["p50"]["low"] <= 0 <= findings["p50"]["high"]
-    assert sentence == "Equally fast here: difference under 0.5 ms."
+    assert sentence == "Equally fast here (difference under 0.5 ms)."
 
 
 @pytest.mark.parametrize(("shift", "faster"), [(1.6, "SSE"), (-1.6, "WebSocket")])
@@ -40,14 +45,14 @@ async def test_a_shift_is_found_with_its_sign(page: Page, shift: float, faster: 
     """Who is 1.6 ms faster is named, and the truth is within the interval."""
     findings, sentence = await judged(page, f"[recorded(7, {shift}, 2000), recorded(8, 0, 2000)]")
     assert findings["p50"]["low"] < shift < findings["p50"]["high"]
-    assert re.fullmatch(rf"{faster} is 1\.\d to 1\.\d ms faster here\.", sentence)
+    assert re.fullmatch(rf"{faster} is 1\.\d to 1\.\d ms faster at p99\.", sentence)
 
 
 async def test_what_other_connections_would_refute_names_nobody(page: Page) -> None:
     """However narrow its interval, a difference under the floor may be of one pair of connections."""
     findings, sentence = await judged(page, "[recorded(7, 0.4, 2000), recorded(7, 0, 2000)]")
     assert 0.2 < findings["p50"]["low"] < 0.5
-    assert sentence.startswith("Equally fast here: difference under 0.")
+    assert sentence.startswith("Equally fast here (difference under 0.")
 
 
 async def test_summaries_are_of_what_is_compared(page: Page) -> None:
@@ -132,20 +137,61 @@ async def test_verdict_sentences(page: Page) -> None:
             return m.verdictSentence({ blocks: 30, summaries, p50, p99: null }, unlike, "");
         };
         return [
-            text(-0.3, 0.2), text(0.03, 0.61), text(1.09, 120.2), text(-2, -0.51), text(-2, -0.001),
-            text(0.4, 8.01), text(-3, 1), text(1, 3, ["a reason", "and another"]),
+            text(-0.3, 0.2), text(0.03, 0.61), text(1.09, 120.2), text(-2, -0.51), text(100.7, 120.2),
+            text(-2, -0.001), text(0.4, 8.01), text(-3, 1), text(1, 3, ["a reason", "and another"]),
         ];
     """
     assert await run(page, "compare/verdict", body) == [
-        "Equally fast here: difference under 0.5 ms.",
-        "Equally fast here: difference under 0.7 ms.",
-        "SSE is 1.0 to 121 ms faster here.",
-        "WebSocket is 0.5 to 2.0 ms faster here.",
-        "No clear difference yet: it is under 2.0 ms.",
-        "No clear difference yet: it is under 8.1 ms.",
-        "No clear difference yet: it is under 3.0 ms.",
+        "Equally fast here at p50 (difference under 0.5 ms); p99 needs more messages.",
+        "Equally fast here at p50 (difference under 0.7 ms); p99 needs more messages.",
+        "SSE is 1.0 to 121 ms faster at p50; p99 needs more messages.",
+        "WebSocket is 0.5 to 2.0 ms faster at p50; p99 needs more messages.",
+        "SSE is 100 to 121 ms faster at p50; p99 needs more messages.",
+        "Not decided: the difference at p50 is under 2.0 ms.",
+        "Not decided: the difference at p50 is under 8.1 ms.",
+        "Not decided: the difference at p50 is under 3.0 ms.",
         "Not comparable: a reason; and another.",
     ]
+
+
+INTERVALS = {
+    "equal": (-0.4, 0.6),
+    "open": (-3.05, 1.0),
+    "sse": (1.14, 2.36),
+    "websocket": (-104.6, -3.0),
+    "narrow": (0.61, 0.69),
+}
+"""Of WebSocket minus SSE, milliseconds."""
+
+
+class Given(Comparison):
+    """A comparison with these intervals, WebSocket minus SSE, by percentile."""
+
+    def __init__(self, run: Run, **intervals: tuple[float, float]) -> None:
+        super().__init__(run.of("websocket"), run.of("sse"))
+        self._given = intervals
+
+    def difference(self, name: str) -> Difference:
+        low, high = self._given[name]
+        least, equal = MIN_DIFFERENCE_MS, EQUAL_MS
+        return Difference(name, 9.0, 9.0, -high, -low, -0.1, 0.1, least, equal)
+
+
+async def test_page_and_bench_judge_in_the_same_words(page: Page) -> None:
+    """Of the same intervals; what is not decided, bench describes further."""
+    pairs = [(p99, p50) for p99 in INTERVALS.values() for p50 in INTERVALS.values()]
+    given = json.dumps(pairs)
+    body = f"""
+        const interval = ([low, high]) => ({{ low, middle: (low + high) / 2, high }});
+        return {given}.map(([p99, p50]) => m.verdictSentence(
+            {{ blocks: 30, summaries: [{{}}, {{}}], p50: interval(p50), p99: interval(p99) }}, [], ""));
+    """
+    made = a_run({"websocket": 9.0, "sse": 9.0})
+    for (p99, p50), words in zip(pairs, await run(page, "compare/verdict", body), strict=True):
+        of_bench = compare_transports(made, Given(made, p99=p99, p50=p50)).sentence
+        same = words.partition(" is under ")[0] if words.startswith("Not decided") else words[:-1]
+        assert of_bench.startswith(same)
+        assert of_bench == words or "not decided" in of_bench.lower()
 
 
 async def test_why_nothing_is_compared_yet(page: Page) -> None:

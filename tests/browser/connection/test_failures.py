@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from unittest.mock import Mock
 
 import pytest
@@ -9,9 +10,10 @@ from playwright.async_api import Page, Route, expect
 
 from rtdemo import Message, Reason
 from rtdemo.engine.interface import Draft
-from rtdemo.errors import OverLimit
+from rtdemo.errors import OverLimit, may_heal
 from rtdemo.server.server import Server
 from tests.browser.conftest import BrowserErrors, Open, Serve
+from tests.browser.modules import run
 from tests.browser.panel import Panel
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -134,6 +136,45 @@ async def test_reconnect_that_is_refused_ends_with_the_reason(
     await panel.becomes("lost")
     await expect(panel.sentence).to_have_text(f"The server refused the connection: {refuse}.")
     browser_errors.remove_expected("400")
+
+
+@pytest.mark.parametrize("status", [408, 425, 429])
+async def test_refusal_that_may_pass_is_tried_again(
+    page: Page, status: int, browser_errors: BrowserErrors
+) -> None:
+    """Without Retry-After, too."""
+    await page.route("**/api/sse*", lambda route: route.fulfill(status=status, body="not yet"))
+    await page.route("**/api/sse*", end_at_once, times=1)
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await expect(panel.sentence).to_contain_text("The server refused the connection: not yet.")
+    await panel.becomes("reconnecting")
+    await page.unroute("**/api/sse*")
+    await panel.becomes("connected")
+    browser_errors.remove_expected(str(status))
+
+
+@pytest.mark.parametrize(("status", "body"), [(403, "<html>Forbidden</html>"), (404, ""), (501, "")])
+async def test_refusal_without_words_ends_with_its_status(
+    page: Page, status: int, body: str, browser_errors: BrowserErrors
+) -> None:
+    """A proxy sends a web page, or nothing. Where a retry would be refused too, there is none."""
+    later = {"Retry-After": "1"}
+    refuse = functools.partial(Route.fulfill, status=status, body=body, headers=later)
+    await page.route("**/api/sse*", refuse)
+    await page.route("**/api/sse*", end_at_once, times=1)
+    panel = Panel(page, "sse")
+    await panel.press("Connect")
+    await panel.becomes("lost")
+    answered = f"The server refused the connection: it answered {status}."
+    await expect(panel.sentence).to_have_text(answered)
+    browser_errors.remove_expected(str(status))
+
+
+async def test_page_and_python_client_have_one_rule(page: Page) -> None:
+    """Which refusals may pass by themselves."""
+    body = "return [...Array(600).keys()].filter((status) => m.mayHeal(status));"
+    assert await run(page, "client/may_heal", body) == list(filter(may_heal, range(600)))
 
 
 async def test_blocked_websocket_port_suggests_a_single_site(

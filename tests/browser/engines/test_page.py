@@ -46,7 +46,7 @@ async def test_compare_gives_a_verdict(engine: Engine, url: str) -> None:
     await engine.open(url)
     await engine.press("compare")
     await engine.until(f"{text('compare')} === 'Compare again'")
-    verdict = r"(Equally fast here|No clear difference yet|(WebSocket|SSE) is .* faster here)"
+    verdict = r"(Equally fast here|Not decided|(WebSocket|SSE) is .* faster at)"
     assert re.match(verdict, await engine.text("verdict-sentence"))
     for side in SIDES:
         for name in ("p50", "p99"):

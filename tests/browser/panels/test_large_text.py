@@ -59,6 +59,49 @@ async def test_no_text_is_covered_or_cut(open_page: Open, width: int, height: in
     assert await page.evaluate(OVERLAPS) == []
 
 
+COVERED = """async () => {
+    scrollTo(0, document.body.scrollHeight);
+    await new Promise(requestAnimationFrame);
+    const at = (y) => document.elementFromPoint(innerWidth / 2, y)?.closest(".scoreboard");
+    let y = 0;
+    while (y < innerHeight && at(y)) y += 1;
+    return y / innerHeight;
+}"""
+"""The share of the window that the top part covers at the page's end."""
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(1280, 900), (1280, 600), (640, 450), (390, 700), (844, 390), (320, 640)]
+)
+async def test_answer_leaves_most_of_a_window(open_page: Open, width: int, height: int) -> None:
+    """Also with the explanations, which fill a low window."""
+    page = await open_page(viewport={"width": width, "height": height})
+    shares = [await page.evaluate(COVERED)]
+    await page.get_by_role("button", name="Explain the words").click()
+    shares.append(await page.evaluate(COVERED))
+    assert max(shares) <= 0.3
+
+
+WIDTHS = """[...document.querySelectorAll(".explanation")]
+    .filter((each) => each.checkVisibility())
+    .map((each) => each.getBoundingClientRect().width)"""
+"""Widths of the explanations that are shown."""
+
+
+@pytest.mark.parametrize("width", [390, 320])
+async def test_explanations_have_most_of_a_phones_width(open_page: Open, width: int) -> None:
+    """In a column of a table, they would be cut into letters."""
+    page = await open_page(viewport={"width": width, "height": 800})
+    await page.get_by_role("button", name="Explain the words").click()
+    await page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    widths = await page.evaluate(WIDTHS)
+    assert len(widths) > 20
+    assert min(widths) > 0.6 * width
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    await page.evaluate("scrollTo(0, 0)")
+    assert await page.evaluate(OVERLAPS) == []
+
+
 async def test_long_name_can_be_read(open_page: Open, serve: Serve, tmp_path: Path) -> None:
     """The table of producers has all of it, on several lines; a row of a message has its start."""
     plugin = tmp_path / "long.py"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from rtdemo.lab.bench import advice, regression, verdict
 from rtdemo.lab.bench.bootstrap import (
@@ -14,6 +15,7 @@ from rtdemo.lab.bench.bootstrap import (
     small_sample_factor,
 )
 from rtdemo.lab.bench.comparison import EQUAL_MS, MIN_DIFFERENCE_MS, Comparison, Difference
+from rtdemo.lab.bench.fairness import NOT_RTDEMO
 from rtdemo.lab.bench.result import ParityCheck, Run, RunSettings, Verdict
 from rtdemo.lab.bench.run import turn_order
 from rtdemo.lab.bench.target import split_connections
@@ -172,7 +174,21 @@ def test_too_little_data_names_the_flags_that_give_enough() -> None:
     )
     assert (found.code, found.flags) == ("too-little-data", "-n 204 --seconds 60")
     enough = a_run({"websocket": 2.0, "sse": 2.0}, messages=30)
-    assert between_transports(enough).sentence.endswith("about 1,000 are needed: --seconds 15.")
+    advised = "about 1,000 are needed: --seconds 15, or sooner with --speed 2."
+    assert between_transports(enough).sentence.endswith(advised)
+    assert between_transports(enough).flags == "--seconds 15"
+
+
+def test_faster_rate_is_advised_only_where_it_gives_more() -> None:
+    """Another server ignores --speed, and so may the producers that a user names."""
+    run = a_run({"websocket": 2.0, "sse": 2.0}, messages=30)
+    of_another = replace(run, environment=replace(run.environment, server=NOT_RTDEMO))
+    of_named = replace(run, settings=replace(run.settings, producers="ticks"))
+    for one in (of_another, of_named):
+        assert between_transports(one).sentence.endswith("about 1,000 are needed: --seconds 15.")
+    single = a_run({"sse": 2.0}, messages=30)
+    [found] = verdict.verdicts(single, None, None)
+    assert found.sentence.endswith("are needed: --seconds 15, or sooner with --speed 2.")
 
 
 def test_few_messages_do_not_show_the_rate() -> None:
@@ -200,9 +216,36 @@ def test_advised_flags(given: RunSettings, messages: float, flags: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "messages", "periods", "flags"),
+    [
+        (RunSettings(20, 5, 3), 150, [2000.0, 3000.0], "--speed 8"),
+        (RunSettings(20, 5, 3, speed=2), 150, [1000.0], "--speed 15"),
+        (RunSettings(1, 1, 1), 0.5, [2000.0], "--rounds 3 --seconds 40 --speed 20"),
+        # A producer runs every 10 ms at most.
+        (RunSettings(20, 5, 3), 150, [20.0], "--seconds 20 --speed 2"),
+        (RunSettings(20, 5, 3), 150, [10.0], ""),
+        (RunSettings(20, 5, 3, speed=20), 150, [100.0], ""),
+        (RunSettings(20, 5, 3), 150, [], ""),
+        (RunSettings(1, 600, 3), 10, [2000.0], ""),
+        (RunSettings(10, 2, 1), 5000, [2000.0], ""),
+    ],
+)
+def test_flags_that_give_enough_sooner(
+    given: RunSettings, messages: float, periods: list[float], flags: str
+) -> None:
+    """A higher speed, where rounds become shorter by it than without it."""
+    assert advice.faster_flags(given, messages, 1000, periods) == flags
+
+
+@pytest.mark.parametrize(
     ("given", "messages", "most", "sentence"),
     [
-        (RunSettings(20, 5, 3), 150, 210, "about 150 messages; about 1,000 are needed: --seconds 40"),
+        (
+            RunSettings(20, 5, 3),
+            150,
+            210,
+            "about 150 messages; about 1,000 are needed: --seconds 40, or sooner with --speed 8",
+        ),
         (RunSettings(20, 5, 3), 950, 1010, ""),
         (RunSettings(100, 30, 2), 3000, 3200, "rounds of each: 2; at least 3 are needed: --rounds 3"),
         (RunSettings(100, 30, 2, transports=("sse",)), 3000, 3200, ""),
@@ -214,7 +257,7 @@ def test_forecast_of_too_little_data(
 ) -> None:
     """Only where it is certain, with the flags that the verdict would advise; not for a few seconds."""
     whole = sentence and f"this run will have too little data: {sentence}"
-    assert advice.forecast(given, messages, most, 1000) == whole
+    assert advice.forecast(given, messages, most, 1000, [2000.0]) == whole
 
 
 def test_advised_rounds_decide() -> None:

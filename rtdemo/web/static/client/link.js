@@ -4,6 +4,7 @@
  * @module client/link
  */
 import { EventParser } from "./event_parser.js";
+import { mayHeal } from "./may_heal.js";
 
 /** @typedef {"websocket" | "sse"} TransportName */
 
@@ -166,12 +167,11 @@ export async function refusal(response) {
   const text = (await response.text()).trim();
   // A proxy sends a web page.
   const reason = text.startsWith("<") ? "" : `: ${text.slice(0, MAX_REASON_CHARACTERS)}`;
-  // As may_heal of the Python client. A 501 stays: no server learns a method.
-  const canRetry = (status >= 500 && status !== 501) || [408, 425, 429].includes(status);
+  const isFinal = !mayHeal(status);
   const seconds = Number(headers.get("Retry-After") ?? NaN);
-  const askedMs = canRetry && seconds >= 0 ? seconds * 1000 : null;
-  const sentence = `The server answered ${status || "by a redirect"}${reason}`;
-  return failure(status === 401 ? "login" : "refused", sentence, !canRetry, askedMs);
+  const askedMs = seconds >= 0 && !isFinal ? seconds * 1000 : null;
+  const kind = status === 401 ? "login" : "refused";
+  return failure(kind, `The server answered ${status || "by a redirect"}${reason}`, isFinal, askedMs);
 }
 
 /** @type {Record<TransportName, Opener>} */

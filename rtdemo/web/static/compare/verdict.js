@@ -40,13 +40,19 @@ const MIN_DIFFERENCE_MS = 0.5;
 /** Milliseconds up to which a difference counts as none: no reader sees it on a page. */
 const EQUAL_MS = 1;
 
+/** Milliseconds from which on figures have no decimals. */
+const WHOLE_FROM_MS = 99.95;
+
+/** Less than this below a tenth counts as that tenth. */
+const ROUNDING = 1e-6;
+
 /**
  * Messages of each side from which p99 is compared, ten of them beyond it, and the part of the draws beyond each end of its
  * interval: none. Slow messages are near each other, so chance decides which side has more of them. Where bursts slow down
  * 5 % of the messages, 42 of 300 comparisons of a transport with itself named a side with 100 messages and 95 % intervals;
  * 0 to 2 do with these bounds.
  */
-const P99_MESSAGES = 1_000;
+export const P99_MESSAGES = 1_000;
 const P99_TAIL = 0;
 
 /** The sentence before both are connected. */
@@ -160,26 +166,60 @@ export function outcome({ low, high }) {
   return Math.max(-low, high) <= EQUAL_MS ? "equal" : "unclear";
 }
 
+/** @typedef {{ metric: "p50" | "p99", interval: Interval, found: Outcome }} Difference */
+
 /**
- * Write the verdict. It compares only the median: of two questions at 95 % each, one would be answered wrongly by chance
- * nearly twice as often.
+ * Write the verdict, by the rule of `rtdemo bench` and in its words. Of two questions at 95 % each, one would be answered
+ * wrongly by chance nearly twice as often; but the interval of p99 is that of all draws.
  * @param {Findings} findings
  * @param {string[]} failed why the sides cannot be compared; empty if they can
  * @param {string} waiting why there is nothing to compare yet
  */
-export function verdictSentence({ summaries, p50 }, failed, waiting) {
+export function verdictSentence({ summaries, p50, p99 }, failed, waiting) {
   if (failed.length > 0) return `Not comparable: ${failed.join("; ")}.`;
   if (summaries === null) return waiting;
-  return p50 === null ? TOO_FEW : SENTENCES[outcome(p50)](p50);
+  if (p50 === null) return TOO_FEW;
+  /** @type {Difference} */
+  const median = { metric: "p50", interval: p50, found: outcome(p50) };
+  return p99 === null ? sentence([median]) : sentence([{ metric: "p99", interval: p99, found: outcome(p99) }, median]);
 }
 
-/** @type {Record<Outcome, (interval: Interval) => string>} */
-const SENTENCES = {
-  websocket: ({ low, high }) => `WebSocket is ${range(-high, -low)} ms faster here.`,
-  sse: ({ low, high }) => `SSE is ${range(low, high)} ms faster here.`,
-  equal: (interval) => `Equally fast here: difference under ${bound(interval)} ms.`,
-  unclear: (interval) => `No clear difference yet: it is under ${bound(interval)} ms.`,
-};
+/**
+ * Both percentiles must be equal for the sides to be equally fast. A side that is faster at p99 is named first.
+ * @param {Difference[]} differences p99, if there are enough messages for it, and p50
+ */
+function sentence(differences) {
+  const named = differences.filter(({ found }) => found === "websocket" || found === "sse");
+  const equal = differences.filter(({ found }) => found === "equal");
+  const open = differences.filter(({ found }) => found === "unclear").map(({ metric }) => `${metric} is not decided`);
+  if (differences.length === 1) open.push("p99 needs more messages");
+  if (named.length > 0) return namedSentence(named, equal, open);
+  if (equal.length === 0) {
+    const [{ metric, interval }] = differences;
+    return `Not decided: the difference at ${metric} is under ${margin(largest(interval))} ms.`;
+  }
+  const most = `difference under ${margin(Math.max(...equal.map(({ interval }) => largest(interval))))} ms`;
+  if (open.length === 0) return `Equally fast here (${most}).`;
+  return `Equally fast here at ${equal[0].metric} (${most}); ${open[0]}.`;
+}
+
+/**
+ * @param {Difference[]} named that name a side
+ * @param {Difference[]} equal
+ * @param {string[]} open what is not decided
+ */
+function namedSentence([one, other], equal, open) {
+  const first = `${faster(one)} at ${one.metric}`;
+  if (other !== undefined && other.found !== one.found) return `${first}, but ${faster(other)} at ${other.metric}.`;
+  if (one.metric === "p99") return `${first}.`;
+  const alike = equal.map(({ interval }) => `p99 differs by under ${margin(largest(interval))} ms`);
+  return `${[first, ...alike, ...open].join("; ")}.`;
+}
+
+/** @param {Difference} difference that names a side */
+function faster({ interval: { low, high }, found }) {
+  return found === "sse" ? `SSE is ${range(low, high)} ms faster` : `WebSocket is ${range(-high, -low)} ms faster`;
+}
 
 /**
  * Write a difference for the scoreboard.
@@ -190,8 +230,8 @@ export function differenceText(interval) {
   const found = outcome(interval);
   if (found === "websocket") return `WebSocket ${range(-high, -low)} ms faster`;
   if (found === "sse") return `SSE ${range(low, high)} ms faster`;
-  if (found === "unclear") return "no clear difference";
-  return `under ${bound(interval)} ms`;
+  if (found === "unclear") return "not decided";
+  return `under ${margin(largest(interval))} ms`;
 }
 
 /**
@@ -208,18 +248,21 @@ export function waitingSentence(recordings, open) {
 }
 
 /**
- * Write both ends, the smaller one rounded down and the larger one up: the claim is never narrower than the interval.
+ * Write both ends, the smaller one rounded down and the larger one up: the claim is never narrower than the interval. One
+ * number if both look alike.
  * @param {number} least milliseconds
  * @param {number} most milliseconds
  */
 function range(least, most) {
-  return `${milliseconds(Math.floor(least * 10) / 10)} to ${margin(most)}`;
+  const tenths = Math.floor(least * 10 + ROUNDING) / 10;
+  const [from, to] = [milliseconds(tenths < WHOLE_FROM_MS ? tenths : Math.floor(least)), margin(most)];
+  return from === to ? from : `${from} to ${to}`;
 }
 
 /**
  * Return the largest difference that the interval allows, and at least the floor.
  * @param {Interval} interval
  */
-function bound({ low, high }) {
-  return margin(Math.max(-low, high, MIN_DIFFERENCE_MS));
+function largest({ low, high }) {
+  return Math.max(-low, high, MIN_DIFFERENCE_MS);
 }

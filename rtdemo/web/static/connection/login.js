@@ -7,6 +7,7 @@
  * Where the browser forbids that, it is kept until the page is left.
  * @module connection/login
  */
+import { mayHeal } from "../client/may_heal.js";
 import { clip, oneLine } from "../format.js";
 
 const KEY = "rtdemo-token";
@@ -142,8 +143,7 @@ export class Login {
         throw new NoTicketError(`${this.problem} ${this.advice}`, true);
       }
       const reason = clip(oneLine((await response.text()).trim()), 160);
-      const isFinal = response.status >= 400 && response.status < 500 && response.status !== 429;
-      throw new NoTicketError(`The server gave no ticket: ${reason}`, isFinal);
+      throw new NoTicketError(`The server gave no ticket: ${reason}`, !mayHeal(response.status));
     }
     await this.note(response);
     const { ticket } = await response.json();

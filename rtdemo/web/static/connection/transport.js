@@ -3,6 +3,7 @@
  * The interface that both transports implement, and why a connection did not open.
  * @module connection/transport
  */
+import { mayHeal } from "../client/may_heal.js";
 import { clip, oneLine } from "../format.js";
 
 /** @typedef {import("./login.js").Login} Login */
@@ -58,8 +59,8 @@ export async function explainFailure(address, unexplained, login = null) {
   }
   const failure = await refusal(address, login).catch(() => null);
   if (failure === null) return { sentence: await unexplained(), retryMs: null, isFinal: false };
-  const reason = failure.sentence.replace(/[^.!?]$/, "$&.");
-  return { ...failure, sentence: `The server refused the connection: ${reason}` };
+  const words = failure.sentence.replace(/[^.!?]$/, "$&.");
+  return { ...failure, sentence: `The server refused the connection: ${words}` };
 }
 
 /** Return whether the page's server is alive. */
@@ -85,12 +86,24 @@ async function refusal(address, login) {
   const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
   try {
     const response = await fetch(url, { cache: "no-store", headers: login?.headers ?? {}, signal });
-    const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+    const { status } = response;
+    if (status < 400) return null;
+    const isFinal = !mayHeal(status);
+    const seconds = isFinal ? NaN : Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
     const retryMs = Number.isNaN(seconds) ? null : seconds * 1000 * (1 + Math.random() * RETRY_JITTER);
-    const isRefusal = response.status >= 400 && (response.status < 500 || retryMs !== null);
-    const sentence = isRefusal ? clip(oneLine((await response.text()).trim()), 160) : "";
-    return sentence === "" ? null : { sentence, retryMs, isFinal: retryMs === null };
+    // The words may be those of a proxy: what the transport suggests to check is of more use.
+    if (status >= 500 && !isFinal && retryMs === null) return null;
+    return { sentence: await reason(response), retryMs, isFinal };
   } finally {
     stop.abort();
   }
+}
+
+/**
+ * Return the server's own words, or its status: a proxy sends a web page, or nothing.
+ * @param {Response} response
+ */
+async function reason(response) {
+  const text = (await response.text()).trim();
+  return text === "" || text.startsWith("<") ? `it answered ${response.status}` : clip(oneLine(text), 160);
 }

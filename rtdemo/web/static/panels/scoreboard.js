@@ -3,7 +3,7 @@
  * Shows the answer: one sentence, the state of each side, and four figures with their differences.
  * @module panels/scoreboard
  */
-import { MIN_BLOCKS, differenceText, outcome } from "../compare/verdict.js";
+import { MIN_BLOCKS, P99_MESSAGES, differenceText, outcome } from "../compare/verdict.js";
 import { enable, onPress, part, partOfType, write } from "../dom.js";
 import { NONE, count, margin, milliseconds } from "../format.js";
 import { lossText } from "../measure/ledger_text.js";
@@ -91,13 +91,14 @@ export class Scoreboard {
    * @param {import("./outage.js").Outage | null} problem
    */
   #note(problem) {
-    const { summaries, p50, blocks } = this.#comparison.findings;
+    const { summaries, p50, p99, blocks } = this.#comparison.findings;
     if (summaries === null || this.#quick.running) return "";
     if (problem !== null) return p50 === null ? "" : `Before that: ${this.#verdict()}`;
     const [websocket, sse] = summaries.map((each) => count(each.count));
     if (p50 === null) return `Of ${websocket} and ${sse} messages: ${blocks} of ${MIN_BLOCKS} blocks of time.`;
     const stays = this.#quick.phase === "done" && this.#allActive ? " Both stay connected, at the earlier rate." : "";
-    return `Of ${websocket} and ${sse} messages so far.${stays}`;
+    const lack = p99 === null ? `; p99 needs ${count(P99_MESSAGES)} of each` : "";
+    return `Of ${websocket} and ${sse} messages so far${lack}.${stays}`;
   }
 
   get #allActive() {
@@ -164,9 +165,9 @@ export class Scoreboard {
       this.#announced = "";
       write(part(this.#root, "verdict-announcement"), "");
     }
-    const { p50 } = this.#comparison.findings;
+    const { p50, p99 } = this.#comparison.findings;
     const losses = TRANSPORTS.filter((name) => lossText(this.#sides[name].measurement.stats) !== count(0));
-    const key = claim === "" ? "" : `${p50 && outcome(p50)} ${losses}`;
+    const key = claim === "" ? "" : `${p50 && outcome(p50)} ${p99 && outcome(p99)} ${losses}`;
     if (key === "" || key === this.#announced) return;
     this.#announced = key;
     write(part(this.#root, "verdict-announcement"), claim);
