@@ -10,7 +10,7 @@ from pathlib import Path
 from rtdemo import Option, ProducerError, producer
 
 PATH = Option(str, help="The CSV file; its first line names the columns.")
-COLUMN = Option(str, "seconds", "Column with the time; without it, the first column with dates.")
+COLUMN = Option(str, "seconds", "Column with the time; by default also the first one with dates.")
 SPEED = Option(float, 1.0, "Multiplies the recorded pace.")
 PAUSE = Option(float, 5.0, "Longest pause between two rows, in seconds; longer ones are cut.")
 
@@ -39,9 +39,11 @@ def time_of(text: str | None) -> float | None:
 
 
 def time_column(cells: Cells) -> str:
-    """Return the column that is set, or the first one with a date if that has no time."""
-    columns = [COLUMN.value, *(name for name, text in cells.items() if isinstance(cell(text), str))]
-    return next((name for name in columns if time_of(cells.get(name)) is not None), COLUMN.value)
+    """Return the column that is set; by default `seconds`, or else the first one with a date."""
+    if COLUMN.value in cells or COLUMN.value != COLUMN.default:
+        return COLUMN.value
+    texts = (name for name, text in cells.items() if isinstance(cell(text), str))
+    return next((name for name in texts if time_of(cells[name]) is not None), COLUMN.value)
 
 
 def timed(path: Path) -> Generator[tuple[float, Row]]:
@@ -67,9 +69,11 @@ def timed(path: Path) -> Generator[tuple[float, Row]]:
 
 def no_time(column: str, cells: Cells) -> str:
     """Return what is wrong with a row, and what to do."""
-    others = [name for name, text in cells.items() if time_of(text) is not None]
-    choice = f", or set {COLUMN.variable} to one of: {', '.join(others)}" if others else ""
-    return f"no time such as 12.5 or 2026-01-01 10:00 in column {column!r}; add or correct it{choice}"
+    times = "a time such as 12.5 or 2026-01-01 10:00"
+    if column in cells:
+        return f"{cells[column]!r} in column {column!r} is not {times}; correct it"
+    names = ", ".join(cells)
+    return f"there is no column {column!r} in {names!r}; {COLUMN.variable} is to name one with {times}"
 
 
 def numbers(row: Row, columns: set[str]) -> Row:

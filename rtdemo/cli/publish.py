@@ -172,7 +172,7 @@ def _of_text(text: str, producer: str, form: str | None) -> bytes:
 def _of_lines(producer: str, form: str | None, problems: list[str]) -> Iterator[tuple[str, bytes]]:
     """Yield each line of standard input: its name, and the message as JSON.
 
-    Lines that are not good are reported, and noted in `problems`.
+    Lines that are not good are reported, and noted in `problems`. That there is none is only reported.
     """
 
     def note(problem: str) -> None:
@@ -180,6 +180,7 @@ def _of_lines(producer: str, form: str | None, problems: list[str]) -> Iterator[
         _report(problem)
 
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper
+    number = 0
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
             continue
@@ -194,6 +195,8 @@ def _of_lines(producer: str, form: str | None, problems: list[str]) -> Iterator[
         if nulls:
             note(f"line {number} has {NO_NUMBER}; it is published with null instead")
         yield f"line {number}", payload
+    if number == 0:
+        _report("standard input had no line; nothing was published")
 
 
 def _payload(text: str, producer: str, form: str | None) -> tuple[bytes, int]:

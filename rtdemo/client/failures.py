@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
@@ -104,7 +104,7 @@ def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) 
     """
     if 300 <= status < 400 and (location := headers.get("Location")):
         # It is not followed: a user should know which server it is about. Its query may be a secret.
-        there = printable(location.partition("?")[0][:MAX_WORDS_CHARACTERS])
+        there = printable(_absolute(url, location).partition("?")[0][:MAX_WORDS_CHARACTERS])
         return RefusedError(url, f"redirects to {there}", "give that address", status=status)
     is_login = status in LOGIN_STATUSES
     if is_login:
@@ -119,6 +119,14 @@ def refusal_error(url: str, status: int, body: str, headers: Mapping[str, str]) 
     later = _seconds(headers.get("Retry-After", "")) if retryable else None
     problem = answered(status, body)
     return kind(url, problem, fix, retryable=retryable, retry_after=later, status=status)
+
+
+def _absolute(url: str, location: str) -> str:
+    """Return an address to which a URL redirects; it may be relative."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
 
 
 def _seconds(text: str) -> float | None:

@@ -20,10 +20,17 @@ class PrefixHandler(logging.Handler):
         super().__init__(logging.WARNING)
         self.setFormatter(logging.Formatter(f"{PREFIX}%(message)s"))
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def handle(self, record: logging.LogRecord) -> bool:
         """Write a record, unless another handler gets it."""
-        # Asked for each record: a program may configure logging after the import.
-        if logging.lastResort is None or sys.stderr is None or self._has_other(record.name):
+        # Asked for each record: a program may configure logging after the import. Not in `emit`, which
+        # holds this handler's lock: `logging.config` waits for it while it holds the one of `getLogger`.
+        if logging.lastResort is None or self._has_other(record.name):
+            return False
+        return super().handle(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        if sys.stderr is None:
             return
         try:
             sys.stderr.write(f"{self.format(record)}\n")

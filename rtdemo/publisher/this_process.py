@@ -60,7 +60,7 @@ class RunningServer:
             await asyncio.wait({self._task})
         self._publish = None
         if dropped := self._waiting.drop():
-            log.warning("rtdemo.publish: messages not published before the end: %d", dropped)
+            log.warning("publish: messages not published before the end: %d", dropped)
         # Behind all others: the newest server that runs is the last.
         _servers[:] = [self, *(server for server in _servers if server is not self)]
 

@@ -71,7 +71,7 @@ def check_no_handshake(request: web.Request) -> None:
     is_handshake = hdrs.SEC_WEBSOCKET_KEY in request.headers and hdrs.UPGRADE in request.headers
     if is_handshake and request.method == hdrs.METH_GET and request.path != PATH:
         base_path = request.app[SETTINGS].base_path
-        raise Refused(404, f"there is no WebSocket at this path; it is at {base_path}{PATH}")
+        raise Refused(404, f"there is no WebSocket at this path; the WebSocket is at {base_path}{PATH}")
 
 
 def accept_handshake(request: web.Request, more: Mapping[str, str] | None = None) -> bytes:

@@ -41,7 +41,7 @@ class PublisherHere:
             await publish_until_taken(self._hub, drafts, self._failed)
             if self._is_away:
                 self._is_away = False
-                log.warning("rtdemo.publish: the log takes messages again")
+                log.warning("publish: the log takes messages again")
         return len(payloads) - len(drafts)
 
     def _draft(self, payload: bytes) -> Draft | None:
@@ -51,15 +51,11 @@ class PublisherHere:
         except (*DECODE_ERRORS, ValueError, Refused) as error:
             if not self._has_warned:
                 self._has_warned = True
-                log.warning(
-                    "rtdemo.publish: a message was refused: %s; further ones are only counted", error
-                )
+                log.warning("publish: a message was refused: %s; further ones are only counted", error)
             return None
         return one
 
     def _failed(self, _tries: int) -> None:
         if not self._is_away:
             self._is_away = True
-            log.warning(
-                "rtdemo.publish: the log is unavailable; what is published waits and is sent again"
-            )
+            log.warning("publish: the log is unavailable; what is published waits and is sent again")

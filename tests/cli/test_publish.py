@@ -48,6 +48,13 @@ async def test_a_text_or_the_lines_of_a_pipe(server: Server, connect: Connect) -
     assert (one.code, piped.code, one.err, piped.err) == (0, 0, "", "")
 
 
+async def test_pipe_without_a_line_is_reported(server: Server) -> None:
+    """It may be that of a program that keeps its lines back; it is no failure."""
+    done = await publish("-", "--to", server.web_url, stdin=b"")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "rtdemo: standard input had no line; nothing was published\n"
+
+
 async def test_quiet_prints_nothing(server: Server, connect: Connect) -> None:
     """A pipe that runs for days fills no terminal; problems are still reported."""
     peer = await connect(server, "sse")

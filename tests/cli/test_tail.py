@@ -172,7 +172,7 @@ async def test_an_address_without_a_stream_is_refused(server: Server, tail: Tail
     for path, words in (
         ("/static/app.js", "is not an event stream"),
         ("/x", "answered 404: there is nothing at /x; the page is at /\n"),
-        ("/", "answered 404: there is no WebSocket at this path; it is at /ws\n"),
+        ("/", "answered 404: there is no WebSocket at this path; the WebSocket is at /ws\n"),
     ):
         url = server.web_url.replace("http", "ws", 1) if path == "/" else server.web_url
         process = await tail(f"{url}{path}")

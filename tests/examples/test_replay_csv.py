@@ -9,7 +9,7 @@ import pytest
 
 from examples import replay_csv
 from rtdemo.plugin_system.options import declared
-from rtdemo.testing import run_producer
+from rtdemo.testing import ProducerFailedError, run_producer
 from tests.clients import eventually
 from tests.conftest import Connect
 from tests.examples.conftest import Serve, is_generator_running
@@ -99,16 +99,17 @@ def test_long_pause_is_cut(tmp_path: Path) -> None:
     [
         (
             RECORDING + "soon,1,x\n",
-            "ride.csv, line 5: no time such as 12.5 or 2026-01-01 10:00 in column 'seconds'; ",
+            "ride.csv, line 5: 'soon' in column 'seconds' is not a time such as 12.5 or 2026-01-01",
         ),
         (
             "name,epoch,speed\na,1,2\n",
-            "; add or correct it, or set RTDEMO_REPLAY_CSV_COLUMN to one of: epoch, speed",
+            "there is no column 'seconds' in 'name, epoch, speed'; RTDEMO_REPLAY_CSV_COLUMN is to",
         ),
-        ("day,word\n1/2/2026,x\n", "in column 'seconds'; add or correct it"),
+        ("day;word\n1/2/2026;x\n", "there is no column 'seconds' in 'day;word'; "),
+        ("seconds,date\n,2026-01-01\n", "'' in column 'seconds' is not a time"),
         (None, "ride.csv; RTDEMO_REPLAY_CSV_PATH names it"),
     ],
-    ids=["no time", "no column", "no number", "no file"],
+    ids=["no time", "no column", "other separator", "dates beside seconds", "no file"],
 )
 async def test_recording_that_cannot_be_replayed_is_one_line(
     serve: Serve,
@@ -136,6 +137,14 @@ async def test_recording_that_cannot_be_replayed_is_one_line(
     while (reply := await peer.receive())["producer"] != "echo":
         pass
     assert reply["message"] == "Echo: still there?"
+
+
+def test_column_that_is_set_and_missing_is_not_replaced(tmp_path: Path) -> None:
+    """By a column of dates: its name may be misspelt."""
+    path = tmp_path / "days.csv"
+    path.write_text("when,date,v\n1,2026-01-01,1\n")
+    with pytest.raises(ProducerFailedError, match="no column 'wehn' in 'when, date, v'"):
+        sent_at(path, COLUMN="wehn")
 
 
 async def test_empty_recording_ends_at_once(serve: Serve, connect: Connect, recording: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+
 import pytest
 
+from rtdemo.publisher.log_lines import PrefixHandler
 from tests.publisher.programs import run
 
 NEVER = "http://127.0.0.1:9"
@@ -42,3 +46,27 @@ async def test_lines_of_the_client_name_rtdemo() -> None:
     """It is another part of the package; what is no warning is not written."""
     script = "import rtdemo.client.stream as s; s.log.info('quiet'); s.log.warning('lost')"
     assert await run(NEVER, script) == (0, "", "rtdemo: lost\n")
+
+
+def test_logging_can_be_configured_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`logging.config` takes the lock of each handler while it holds the one of `getLogger`."""
+    handler, real = PrefixHandler(), logging.getLogger
+    was_free: list[bool] = []
+
+    def look() -> None:
+        assert handler.lock is not None
+        was_free.append(handler.lock.acquire(timeout=0.1))
+        if was_free[-1]:
+            handler.lock.release()
+
+    def looked_up(name: str) -> logging.Logger:
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        return real(name)
+
+    record = logging.LogRecord("rtdemo.part", logging.WARNING, "", 0, "one", None, None)
+    with monkeypatch.context() as patch:
+        patch.setattr(logging, "getLogger", looked_up)
+        handler.handle(record)
+    assert was_free == [True]

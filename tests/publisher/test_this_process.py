@@ -57,7 +57,7 @@ async def test_redis_that_is_away_costs_nothing(
     assert counts == PublishCounts(accepted=350)
     await eventually(lambda: len(server.hub.engine.log) == 350)
     assert values(server, "x") == list(range(350))
-    said = [r.getMessage() for r in caplog.records if r.getMessage().startswith("rtdemo.publish")]
+    said = [r.getMessage() for r in caplog.records if r.getMessage().startswith("publish: ")]
     assert len(said) == 2
     assert "takes messages again" in said[1]
 

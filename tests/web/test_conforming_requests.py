@@ -183,7 +183,7 @@ async def test_handshake_at_a_path_of_the_web_site_names_that_of_the_websocket(
     head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
     answer = await raw_request(port, f"{head}{UPGRADE}\r\n")
     assert answer.startswith("HTTP/1.1 404 ")
-    assert answer.endswith(f"\r\n\r\nthere is no WebSocket at this path; it is at {where}\n")
+    assert answer.endswith(f"\r\n\r\nthere is no WebSocket at this path; the WebSocket is at {where}\n")
     by_proxy = await raw_request(port, f"{head}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
     without = await raw_request(port, f"{head}\r\n")
     assert by_proxy.split("\r\n")[0] == without.split("\r\n")[0]

@@ -138,7 +138,7 @@ def _explain_redirect(context: Context, answer: Answer) -> Diagnosis:
     location = answer.header("Location")
     figures = {"status": answer.status}
     try:
-        target = urlsplit(urljoin(context.address.origin, location))
+        target = urlsplit(urljoin(_requested(context), location))
     except ValueError:
         seen = f"redirected to {location[:120]!r}, which is no address ({answer.status})"
         return Diagnosis("fail", seen, "", "redirected", figures)
@@ -149,6 +149,14 @@ def _explain_redirect(context: Context, answer: Answer) -> Diagnosis:
     seen = f"redirected to {shown} ({answer.status})"
     fix = "give the address to which it redirects"
     return Diagnosis("fail", seen, fix, "redirected", figures)
+
+
+def _requested(context: Context) -> str:
+    """Return the URL that a relative `Location` counts from: that of the server, or of one stream."""
+    address = context.address
+    if address.is_whole:
+        return context.url("/")
+    return address.origin + urlsplit(address.stream(address.transports[0])).path
 
 
 def is_sign_in(location: str) -> bool:

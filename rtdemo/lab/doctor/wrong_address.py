@@ -50,7 +50,9 @@ async def check_one_stream(context: Context, answer: Answer, text: str) -> None:
     # A server may have a page and a WebSocket at one address.
     is_socket = "websocket" in context.address.streams
     first = await _open_websocket(context) if is_socket else _Refusal(answer, text)
-    if first is not None and answer.status == 200 and answer.media_type == "text/html":
+    is_page = answer.status == 200 and answer.media_type == "text/html"
+    # Another answer to the handshake, such as 502, may be the fault of a proxy: its checks explain it.
+    if is_page and first is not None and first.answer.status in (200, _NOT_FOUND):
         raise _page_error(context)
     found = await _agreed(context, first)
     if found is None:
@@ -91,7 +93,7 @@ async def check_base_path(context: Context, answer: Answer) -> None:
         return
     start = context.fix("base path", path=base)
     fixes = [f"give {found}, where rtdemo answers"] if found else []
-    seen = f"no rtdemo server is at {context.url('/')}: {who(context, answer)} answered 404"
+    seen = f"there is no rtdemo server at {context.url('/')}: {who(context, answer)} answered 404"
     raise CannotRunError("not-found", seen, "; or ".join([*fixes, start] if is_own else fixes))
 
 
@@ -107,7 +109,7 @@ async def _agreed(context: Context, found: _Refusal | None) -> _Refusal | None:
             found = await _open_again(context)
         if found is None or not _is_final(context, found.answer):
             return None
-        if found.answer.status in LOGIN_REFUSALS:
+        if found.answer.status in LOGIN_REFUSALS and is_from_rtdemo(found.answer):
             # Another wrong token would bring this address closer to being locked out.
             break
     return found
@@ -168,7 +170,7 @@ def _other_address(context: Context) -> str:
 async def _missing_error(context: Context, found: _Refusal) -> CannotRunError:
     line = first_line(found.text) if is_from_rtdemo(found.answer) else ""
     said = f": {line}" if line else ""
-    seen = f"no stream is at {_url(context)}: {who(context, found.answer)} answered 404{said}"
+    seen = f"there is no stream at {_url(context)}: {who(context, found.answer)} answered 404{said}"
     server = await _find_server(context, urlsplit(_url(context)).path.rstrip("/"))
     fix = f"give {server}, where rtdemo answers" if server else _other_address(context)
     return CannotRunError("not-found", seen, fix)

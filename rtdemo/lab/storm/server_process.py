@@ -260,7 +260,7 @@ class CommandProcess:
             if time.monotonic() >= hint_at:
                 hint_at = math.inf
                 where = f"{self._address.host} port {self._port}"
-                question = f"is it the port of --command? {self._output.last_line()}"
+                question = f"does --command listen on another port? {self._output.last_line()}"
                 say(f"waiting for {where}: {refusal}; {question}".rstrip())
             await asyncio.sleep(_POLL_S)
 

@@ -35,7 +35,7 @@ async def test_path_that_rtdemo_does_not_have(
     fix = ended(report, "not-found")
     assert f"give {server.web_url}/, where rtdemo answers" in fix
     asked = path.partition("?")[0]
-    assert f" is at {server.web_url}{asked}: rtdemo answered 404" in report.checks[-1].seen
+    assert f" at {server.web_url}{asked}: rtdemo answered 404" in report.checks[-1].seen
     # A proxy may have kept the path on purpose.
     assert ("start rtdemo with --base-path /typo" in fix) is (path == "/typo/")
 
@@ -65,6 +65,14 @@ async def test_server_below_a_path_is_found(start: Start, path: str) -> None:
     assert f"give {url}/rt/, where rtdemo answers" in ended(report, "not-found")
 
 
+async def test_slash_that_is_missing_is_named_with_the_whole_path(start: Start) -> None:
+    """The server's redirect is relative to what was asked for."""
+    server = await start(single_site=True, base_path="/a/rt")
+    report = await examine(f"{server.web_url}/a/rt")
+    assert ended(report, "redirected")
+    assert f"redirected to {server.web_url}/a/rt/ (307)" in report.checks[-1].seen
+
+
 async def test_server_that_does_not_have_the_path_that_its_proxy_keeps(start: Start) -> None:
     """It answers nowhere else."""
     async with behind_path(await start(single_site=True)) as url:
@@ -85,18 +93,19 @@ async def test_path_that_another_server_does_not_have() -> None:
     assert ended(report, "not-found") == (
         f"give the address of a stream; for an rtdemo server, give {url}/"
     )
-    assert report.checks[-1].seen == f"no stream is at {url}/feed: Python answered 404"
+    assert report.checks[-1].seen == f"there is no stream at {url}/feed: Python answered 404"
     assert asked.count("/feed") == 3
 
 
-async def test_stream_that_one_of_two_servers_has() -> None:
+@pytest.mark.parametrize("status", [403, 404])
+async def test_stream_that_one_of_two_servers_has(status: int) -> None:
     """The run goes on, as this is what the checks are for."""
     asked: list[str] = []
 
     async def sometimes(request: web.Request) -> web.StreamResponse:
         asked.append(request.path)
         if len(asked) == 1:
-            return web.Response(status=404)
+            return web.Response(status=status)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b"data: {}\n\n")
@@ -145,7 +154,7 @@ async def test_websocket_at_a_path_without_one(start: Start) -> None:
     url = server.web_url.replace("http", "ws", 1)
     report = await examine(f"{url}/typo")
     assert f"give {server.web_url}/, where rtdemo answers" in ended(report, "not-found")
-    assert "there is no WebSocket at this path; it is at /ws" in report.checks[-1].seen
+    assert "there is no WebSocket at this path; the WebSocket is at /ws" in report.checks[-1].seen
     report = await examine(f"{url}/")
     assert f"for an rtdemo server, give {server.web_url}/" in ended(report, "html-answer")
     assert report.checks[-1].seen == f"{url}/ is a web page, not a stream"
@@ -165,6 +174,20 @@ async def test_page_and_websocket_at_one_address() -> None:
     async with other_server("/", both) as url:
         report = await examine(f"{url.replace('http', 'ws', 1)}/", idle=1)
     assert findings(report)["WebSocket upgrade"].seen == "101 Switching Protocols"
+
+
+async def test_page_at_the_address_of_a_websocket_that_is_refused() -> None:
+    """The checks of the WebSocket say why, such as that a proxy cannot reach its server."""
+
+    async def both(request: web.Request) -> web.Response:
+        if "Upgrade" in request.headers:
+            return web.Response(status=502)
+        return web.Response(text="<p>page</p>", content_type="text/html")
+
+    async with other_server("/", both) as url:
+        report = await examine(f"{url.replace('http', 'ws', 1)}/", idle=1)
+    assert report.exit_code == 1
+    assert "answered 502" in findings(report)["WebSocket upgrade"].seen
 
 
 async def test_handshake_that_may_have_lost_its_headers() -> None:

@@ -63,4 +63,4 @@ async def test_command_that_listens_on_another_port(monkeypatch: pytest.MonkeyPa
     await process.close(0.0)
     [sentence] = said
     where = f"127.0.0.1 port {port}: connection refused"
-    assert sentence.startswith(f"waiting for {where}; is it the port of --command?")
+    assert sentence.startswith(f"waiting for {where}; does --command listen on another port?")
