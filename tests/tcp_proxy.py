@@ -6,6 +6,8 @@ import asyncio
 import socket
 import struct
 
+from tests.free_port import free_port
+
 
 class TcpProxy:
     """Pass on what both sides send, until the test breaks the path.
@@ -25,7 +27,8 @@ class TcpProxy:
         self._swallows = False
         self._passes = asyncio.Event()
         self._passes.set()
-        self.port = 0
+        # No other program gets it while the proxy refuses.
+        self.port = free_port()
 
     @property
     def swallowed(self) -> int:
@@ -35,7 +38,6 @@ class TcpProxy:
     async def start(self) -> None:
         """Listen, at a later start on the same port."""
         self._listening = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
-        self.port = self._listening.sockets[0].getsockname()[1]
 
     def swallow(self) -> None:
         """Pass on nothing any more, not even the end of a connection; accept new ones."""
