@@ -139,6 +139,7 @@ async def test_autobahn_cases(start: Start, tmp_path: Path) -> None:
     assert judged.get("NON-STRICT", set()) <= NON_STRICT
 
 
+@pytest.mark.timeout(300)  # it computes all the time
 async def test_autobahn_cases_of_compression(start: Start, tmp_path: Path) -> None:
     """With `--compress` each case passes, whatever windows and takeovers the client offers."""
     plugin = tmp_path / "verbatim.py"

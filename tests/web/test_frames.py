@@ -18,6 +18,7 @@ MISSED_S = 30.0
 
 
 @pytest.mark.uncovered
+@pytest.mark.timeout(300)  # it computes all the time
 @pytest.mark.asyncio(loop_factories=["uvloop"])
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=segments())
