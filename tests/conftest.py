@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import settings
 
 from rtdemo.hub.outbox import Outbox
@@ -37,11 +38,14 @@ Connect = Callable[..., Awaitable[Peer]]
 
 
 def pytest_configure() -> None:
-    """Let programs that tests start receive SIGINT and SIGHUP.
+    """Let programs that tests start receive SIGINT and SIGHUP, and let servers take their time.
 
     A shell starts a job in the background, and nohup any job, with these signals ignored, and programs
     inherit that. The tests of interrupts send them.
     """
+    # A busy machine may not answer within the 5 s that httpx waits.
+    for kind in ("connect", "read", "write", "pool"):
+        setattr(DEFAULT_TIMEOUT_CONFIG, kind, 60.0)
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGHUP, signal.SIG_DFL),

@@ -6,6 +6,8 @@ import asyncio
 import socket
 import struct
 
+from tests.free_port import free_port
+
 
 class TcpProxy:
     """Pass on what both sides send, until the test breaks the path.
@@ -21,11 +23,13 @@ class TcpProxy:
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
         self._listening: asyncio.Server | None = None
+        self._connecting: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._lines: list[_Line] = []
-        self._swallows = False
+        self._swallows = self._refuses = False
         self._passes = asyncio.Event()
         self._passes.set()
-        self.port = 0
+        # No other program gets it while the proxy refuses.
+        self.port = free_port()
 
     @property
     def swallowed(self) -> int:
@@ -34,8 +38,8 @@ class TcpProxy:
 
     async def start(self) -> None:
         """Listen, at a later start on the same port."""
+        self._refuses = False
         self._listening = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
-        self.port = self._listening.sockets[0].getsockname()[1]
 
     def swallow(self) -> None:
         """Pass on nothing any more, not even the end of a connection; accept new ones."""
@@ -57,22 +61,34 @@ class TcpProxy:
 
     def refuse(self) -> None:
         """Reset each connection, and refuse new ones until the next start."""
+        self._refuses = True
         if self._listening is not None:
             self._listening.close()
+        for task, writer in self._connecting.items():
+            task.cancel()
+            writer.transport.abort()
         for line in self._lines:
             line.reset()
         self._lines.clear()
 
     async def close(self) -> None:
         """Close everything."""
-        lines = list(self._lines)
+        tasks = [*self._connecting, *(task for line in self._lines for task in line.tasks)]
         self.refuse()
-        await asyncio.gather(*(task for line in lines for task in line.tasks), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refuses:  # it was accepted before
+            writer.transport.abort()
+            return
+        task = asyncio.ensure_future(self._connect(reader, writer))
+        self._connecting[task] = writer
+        task.add_done_callback(self._connecting.pop)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             server = await asyncio.open_connection("127.0.0.1", self._server_port)
-        except (OSError, asyncio.CancelledError):
+        except OSError:
             writer.transport.abort()
             return
         line = _Line((reader, writer), server, self._swallows, self._passes)

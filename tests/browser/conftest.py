@@ -29,7 +29,7 @@ from tests.system_packages import CHROMIUM, require
 Serve = Callable[..., Awaitable[Server]]
 Open = Callable[..., Awaitable[Page]]
 
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 60_000
 FOREIGN_NAME = "elsewhere.test"
 """Name by which the browser reaches this machine. Unlike `localhost`, it is not trustworthy by HTTP."""
 FLAGS = (

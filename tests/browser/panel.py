@@ -7,6 +7,19 @@ from functools import partial
 
 from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
+WATCH = """(side) => {
+    const root = document.querySelector(`section.${side}`);
+    const part = (name) => document.querySelector(`[data-side="${side}"] [data-part="${name}"]`);
+    const text = (name) => part(name).textContent;
+    const shown = ((window.shown ??= {})[side] = []);
+    const look = () => shown.push([root.dataset.state, text("state"), text("sentence")]);
+    const everything = { attributes: true, characterData: true, childList: true, subtree: true };
+    new MutationObserver(look).observe(root, everything);
+}"""
+HAS_SHOWN = """([side, state, words]) => window.shown[side].some(
+    (found) => found[0] === state && found[1] === state && found[2].includes(words)
+)"""
+
 
 class Panel:
     """Name the parts of one side."""
@@ -44,6 +57,14 @@ class Panel:
         """Wait for a state, shown in the word and in the colour alike."""
         await expect(self.part("state")).to_have_text(state)
         await expect(self.root).to_have_attribute("data-state", state)
+
+    async def watch(self) -> None:
+        """Note from now on what the panel shows, for `has_shown`."""
+        await self.page.evaluate(WATCH, self.side)
+
+    async def has_shown(self, state: str, words: str = "") -> None:
+        """Wait for a state that may be over, in the word and in the colour alike, with some words."""
+        await self.page.wait_for_function(HAS_SHOWN, arg=[self.side, state, words])
 
     async def send_text(self, text: str) -> None:
         """Type a text and send it."""

@@ -75,7 +75,7 @@ async def test_page_compares_below_a_path(proxy: Process, open_page: Open) -> No
         await page.reload()
         await page.get_by_role("button", name="Compare").click()
         sentence = page.locator('[data-part="verdict-sentence"]')
-        await expect(sentence).to_have_text(VERDICT, timeout=30_000)
+        await expect(sentence).to_have_text(VERDICT)
         for side in SIDES:
             panel = Panel(page, side)
             await panel.send_text("hello")

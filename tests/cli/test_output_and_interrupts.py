@@ -27,7 +27,7 @@ async def shell(line: str) -> tuple[str, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), 100)
     return out.decode(), err.decode()
 
 
@@ -90,7 +90,7 @@ def test_an_interrupt_while_it_starts(command: str, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=100,
     )
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
 

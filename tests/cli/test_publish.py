@@ -15,6 +15,7 @@ import pytest
 from rtdemo.server.server import Server
 from tests.command import Ended, run_in_process
 from tests.conftest import Connect, Start
+from tests.free_port import free_port
 from tests.raw_server import raw_server
 
 NEVER = "http://127.0.0.1:9"
@@ -373,8 +374,9 @@ async def test_message_that_an_earlier_try_may_have_brought() -> None:
         listening.close()
         writer.close()
 
-    listening = await asyncio.start_server(cut, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
+    # Nobody else gets it between the two tries.
+    port = free_port()
+    listening = await asyncio.start_server(cut, "127.0.0.1", port)
     done = await publish("x", "--to", f"http://127.0.0.1:{port}")
     assert done.code == 1
     assert done.err.endswith("connection refused; the message may not have been accepted\n")

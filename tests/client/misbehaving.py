@@ -26,6 +26,9 @@ CLOSE, PONG = 0x8, 0xA
 AUTO = ("auto",)
 _ASKED = ("/ws", "/api/sse", "/api/messages", "/api/ticket")
 """Paths that a case serves."""
+PATIENCE_S = 1.0
+"""Time for a try and for its first message, where one waits in vain: the next try must not, on a busy
+machine either."""
 HUGE = 5 * 1024 * 1024
 """Characters of a message that is longer than a client takes."""
 
@@ -388,7 +391,7 @@ async def closes_after_each_event(peer: Peer) -> None:
     await peer.stay()
 
 
-@case("one", transports=AUTO, used="sse", words="SSE", waits={"mute": 0.2})
+@case("one", transports=AUTO, used="sse", words="SSE", waits={"mute": PATIENCE_S})
 async def is_mute_over_one_transport(peer: Peer) -> None:
     if peer.transport == "sse":
         await behaves(peer)
@@ -422,7 +425,7 @@ async def cuts_each_websocket(peer: Peer) -> None:
     peer.cut()
 
 
-@case("one", transports=AUTO, used="sse", waits={"attempt": 0.2})
+@case("one", transports=AUTO, used="sse", waits={"attempt": PATIENCE_S})
 async def never_answers_an_upgrade(peer: Peer) -> None:
     if peer.transport == "sse":
         await behaves(peer)
@@ -430,7 +433,7 @@ async def never_answers_an_upgrade(peer: Peer) -> None:
     await peer.stay()
 
 
-@case("one", "two", after=["", "a1-1"], waits={"attempt": 0.2})
+@case("one", "two", after=["", "a1-1"], waits={"attempt": PATIENCE_S})
 async def never_answers_once(peer: Peer) -> None:
     if peer.number == 1:
         await peer.stay()

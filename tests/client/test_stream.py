@@ -21,10 +21,13 @@ from tests.client.misbehaving import CASES, Peer, behaves, misbehaving, news
 from tests.clients import eventually
 from tests.conftest import Start
 from tests.docs.markdown import blocks
+from tests.free_port import free_port
 from tests.tcp_proxy import TcpProxy
 from tests.web.login_tokens import SECRET, bearer, token
 
 FAST = Waits(first_retry=0.02, max_retry=0.05, first_rewind=0.05)
+TIMEOUT_S = 60
+"""Seconds for what a busy machine may do late."""
 GONE = "ff-3"
 """A position that is in no log."""
 
@@ -50,7 +53,7 @@ def cut(server: Server, stream: Stream) -> None:
 async def values(stream: Stream, number: int) -> list[object]:
     """Return the next values that were published."""
     found: list[object] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         async for message in stream:
             if message.producer == "news":
                 found.append(message.value)
@@ -215,7 +218,7 @@ async def test_no_task_is_left(server: Server, transport: str) -> None:
 
 async def emptied(server: Server) -> bool:
     """Wait until no client is connected."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT_S):
         while list(server.hub.connections):
             await asyncio.sleep(0.01)
     return True
@@ -261,9 +264,9 @@ async def test_position_is_never_ahead_of_the_program(
         assert ((await anext(stream)).id, stream.position) == ("a1-2", "a1-2")
 
 
-async def test_a_server_that_comes_later_is_waited_for(server: Server, unused_tcp_port: int) -> None:
+async def test_a_server_that_comes_later_is_waited_for() -> None:
     """Without that wish, the first connection raises: most often the address is wrong."""
-    url = f"http://127.0.0.1:{unused_tcp_port}"
+    url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(client.UnreachableError, match="is the server running"):
         async with connect(url):
             pass
@@ -404,10 +407,10 @@ async def test_websocket_is_kept_over_an_outage_without_answers() -> None:
             late.append(sentence.rpartition("; ")[2].split()[0])
         # First the WebSocket had no answer, and then the question whether the server is back.
         if len(late) == 3:
-            give_each_try(stream, 20)
+            give_each_try(stream, TIMEOUT_S)
             proxy.restore()
 
-    async with misbehaving(behaves) as server, asyncio.timeout(20):
+    async with misbehaving(behaves) as server, asyncio.timeout(TIMEOUT_S):
         proxy = TcpProxy(int(server.url.rpartition(":")[2]))
         await proxy.start()
         try:
@@ -443,11 +446,11 @@ async def test_websocket_that_gets_no_answer_beside_other_requests_is_changed() 
     def report(sentence: str) -> None:
         sentences.append(sentence)
         if "trying SSE" in sentence:
-            give_each_try(stream, 20)
+            give_each_try(stream, TIMEOUT_S)
 
     async with (
         misbehaving(serve) as server,
-        asyncio.timeout(20),
+        asyncio.timeout(TIMEOUT_S),
         connect(server.url, report=report) as stream,
     ):
         assert (await anext(stream)).message == "websocket"
@@ -603,7 +606,7 @@ async def test_program_of_the_documentation_runs(
     found: dict[str, Callable[[], Awaitable[None]]] = {}
     exec(source, found)
     task = asyncio.ensure_future(found["main"]())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         while capsys.readouterr().out != "loss 0.5\n":
             await asyncio.sleep(0.01)
     task.cancel()

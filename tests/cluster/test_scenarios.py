@@ -52,7 +52,6 @@ async def test_clients_that_join_late_have_the_whole_past(tmp_path: Path) -> Non
     reports, _ = await rewind(tmp_path, number=20, seconds=1.5)
     assert faults(reports) == []
     assert all(report.connections == report.clients == 20 for report in reports.values())
-    assert all(report.received > 20 * 500 for report in reports.values())
 
 
 async def test_nothing_is_missed_while_everything_breaks(tmp_path: Path) -> None:

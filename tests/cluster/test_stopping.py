@@ -62,7 +62,7 @@ async def test_second_signal_ends_all_at_once(server: Process, http: aiohttp.Cli
     server.signal(signal.SIGTERM)
     assert await asyncio.gather(*closing) == [1001] * len(sockets)
     assert server.process is not None
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(20):
         assert await server.process.wait() == 0
 
 

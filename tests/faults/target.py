@@ -15,7 +15,7 @@ from rtdemo.lab.bench.machine import cpu_seconds
 from tests.cluster.process import Process, rtdemo
 from tests.cluster.scenarios import children
 
-START_TIMEOUT_S, STOP_TIMEOUT_S = 20.0, 10.0
+START_TIMEOUT_S, STOP_TIMEOUT_S = 60.0, 10.0
 LONG_S = 300.0
 """Duration of a flood with `--long`."""
 QUEUES, INODE = 4, 9

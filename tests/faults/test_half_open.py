@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,7 +16,7 @@ from rtdemo.web.sse import BEATS
 from tests.clients import eventually
 from tests.conftest import Start
 from tests.faults.test_faults import reasons
-from tests.raw_client import request
+from tests.raw_client import request, turns
 from tests.tcp_proxy import TcpProxy
 
 __all__ = ["reasons"]
@@ -43,6 +44,22 @@ async def connect_through(proxies: list[TcpProxy], server: Server, transport: st
     while b"established" not in seen:
         seen += await loop.sock_recv(sock, 4096)
     return sock
+
+
+@pytest.mark.parametrize("count", range(6))
+async def test_client_that_connects_as_its_proxy_closes_is_cut(server: Server, count: int) -> None:
+    """However far it has come; else it would stay open, and fail a later test."""
+    proxy = TcpProxy(urlsplit(server.web_url).port or 0)
+    await proxy.start()
+    loop, client = asyncio.get_running_loop(), socket.socket()
+    client.setblocking(False)
+    await loop.sock_connect(client, ("127.0.0.1", proxy.port))
+    await turns(count)
+    await proxy.close()
+    async with asyncio.timeout(30):
+        with suppress(ConnectionResetError):
+            assert await loop.sock_recv(client, 1) == b""
+    client.close()
 
 
 async def test_websocket_ends_within_two_heartbeats_of_silence(

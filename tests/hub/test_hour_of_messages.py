@@ -42,6 +42,7 @@ class Sink:
 
 
 @pytest.mark.uncovered
+@pytest.mark.timeout(300)  # it computes all the time
 async def test_hour_at_200_connections(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every WebSocket connection gets exactly 1,800 messages and 1,200 statuses, evenly spaced."""
     monkeypatch.chdir(tmp_path)

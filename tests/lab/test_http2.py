@@ -83,7 +83,8 @@ async def test_exchanges_of_one_connection(tmp_path: Path) -> None:
             async with connection.request("POST", path, body=large) as post:
                 assert (await post.head()).status == 404
             chunks = [chunk async for chunk in stream]
-        assert chunks[-1].at - chunks[0].at == pytest.approx(3000, abs=900)
+        # Not all at once at the end of three seconds: the first may be late on a busy machine.
+        assert chunks[-1].at - chunks[0].at > 1000
         assert sum(len(chunk.data) for chunk in chunks) > 65_536
         async with connection.request("GET", "/nothing") as missing:
             assert (await missing.head()).status == 404

@@ -19,10 +19,12 @@ async def test_offset_is_within_its_error(server: Server, monkeypatch: pytest.Mo
     monkeypatch.setattr("rtdemo.protocol.message.time.time_ns", lambda: real() + 3_000_000_000)
     reading = await server_clock.measure(address.parse(server.web_url))
     assert reading is not None
-    truth = real() / 1e6 + 3000 - server_clock.now()
-    # Reading the two clocks here takes time, too.
-    assert abs(reading.offset - truth) <= reading.error + 0.05
-    assert reading.error < 100
+    # A busy machine may stop this process between two readings.
+    before, server_now, after = server_clock.now(), real() / 1e6 + 3000, server_clock.now()
+    adjusted = 0.05
+    assert server_now - after - adjusted <= reading.offset + reading.error
+    assert server_now - before + adjusted >= reading.offset - reading.error
+    assert reading.error < 1500
 
 
 async def test_without_a_server_the_reading_is_kept() -> None:

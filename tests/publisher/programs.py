@@ -9,6 +9,10 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+PATIENT = "import rtdemo.publisher.publish as p; p.EXIT_TIMEOUT_S = 60.0\n"
+"""Code before a program: a busy machine may take more than two seconds for its last messages."""
+RUN_FILE = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+
 
 @asynccontextmanager
 async def running(url: str, *arguments: str, **environ: str) -> AsyncIterator[Process]:
@@ -20,8 +24,9 @@ async def running(url: str, *arguments: str, **environ: str) -> AsyncIterator[Pr
         environ: further variables.
     """
     variables = {**os.environ, "RTDEMO_URL": url, **environ}
+    code, *rest = arguments[1:] if arguments[0] == "-c" else (RUN_FILE, *arguments)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=PIPE, stderr=PIPE, env=variables
+        *(sys.executable, "-c", PATIENT + code, *rest), stdout=PIPE, stderr=PIPE, env=variables
     )
     try:
         yield process

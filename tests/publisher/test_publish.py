@@ -57,7 +57,7 @@ def lines(caplog: pytest.LogCaptureFixture, url: str) -> list[str]:
     return [line for record in caplog.records if (line := record.getMessage()).startswith(url)]
 
 
-async def flushed(publisher: BackgroundPublisher, seconds: float = 10.0) -> PublishCounts:
+async def flushed(publisher: BackgroundPublisher, seconds: float = 60.0) -> PublishCounts:
     return await asyncio.to_thread(publisher.flush, seconds)
 
 

@@ -74,6 +74,6 @@ async def test_address_without_a_scheme_publishes(server: Server) -> None:
     """From the variable, in a script and in asyncio."""
     address = server.web_url.removeprefix("http://")
     assert await run(address, "import rtdemo; rtdemo.publish('x', 1)") == (0, "", "")
-    async with rtdemo.AsyncPublisher(address) as publisher, asyncio.timeout(10):
+    async with rtdemo.AsyncPublisher(address) as publisher, asyncio.timeout(60):
         assert await publisher.publish("x", 2) == str(server.hub.engine.log.last)
     assert server.hub.engine.log.last.offset == 2

@@ -233,7 +233,7 @@ async def test_restriction_holds_on_a_server_without_the_plugin(
         await eventually(lambda: one.hub.shared.leading)
         clock.advance(1)
         await eventually(lambda: len(other.hub.engine.log) == 2)
-        await asyncio.wait_for(one.hub.publish([draft("end", "end")]), 5)
+        await asyncio.wait_for(one.hub.publish([draft("end", "end")]), 60)
         assert names(await until(bob, "end")) == {"team", "all_", "end"}
         assert names(await until(eve, "end")) == {"all_", "end"}
     late = await start(**settings)

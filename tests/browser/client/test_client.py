@@ -13,6 +13,7 @@ from playwright.async_api import Page
 from rtdemo.protocol.close_reasons import Reason
 from rtdemo.server.server import Server
 from tests.browser.conftest import BrowserErrors, Open, Serve
+from tests.free_port import free_port
 from tests.web.login_tokens import SECRET, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -228,10 +229,10 @@ async def test_error_of_the_page_ends_nothing(page: Page, browser_errors: Browse
 
 
 async def test_server_that_does_not_answer_fails_or_is_waited_for(
-    page: Page, browser_errors: BrowserErrors, unused_tcp_port: int
+    page: Page, browser_errors: BrowserErrors
 ) -> None:
     """At the first connection; most often the address is wrong."""
-    url = f"http://127.0.0.1:{unused_tcp_port}/"
+    url = f"http://127.0.0.1:{free_port()}/"
     await connect(page, url=url)
     assert "Nothing answers" in await state(page, "failed")
     assert await page.evaluate("window.stream.error") == "unreachable"

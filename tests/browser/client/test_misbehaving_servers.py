@@ -25,11 +25,16 @@ from tests.client.misbehaving import (
     redirects,
 )
 from tests.client.seen import Seen
+from tests.free_port import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STEP_MS, LONG_STEP_MS = 100, 2_000
 """Time of the page between two looks at it; the longer one where a case waits for time to pass."""
+LOOK_S, LONG_LOOK_S = 0.01, 0.1
+"""Seconds for what is on its way meanwhile, which the page must not take for silence."""
+TIMEOUT_S = 60
+"""Seconds for what a busy machine may do late."""
 CONNECT = """async (options) => {
     const { connect } = await import("/static/client.js");
     window.messages = [];
@@ -94,7 +99,7 @@ async def page(browser: Browser, server: MisbehavingServer) -> AsyncIterator[Pag
 async def seen_of(page: Page, url: str, transport: str, case: Case) -> Seen:
     """Receive until all that is wanted has arrived, or an error ends the stream."""
     await page.evaluate(START, [f"{url}/", transport, case.sent, case.rewind])
-    step = LONG_STEP_MS if case.waits else STEP_MS
+    step, pause_s = (LONG_STEP_MS, LONG_LOOK_S) if case.waits else (STEP_MS, LOOK_S)
     try:
         while True:
             found: dict[str, Any] = await page.evaluate(LOOK)
@@ -102,7 +107,7 @@ async def seen_of(page: Page, url: str, transport: str, case: Case) -> Seen:
             if is_complete or found["error"]:
                 break
             await page.clock.run_for(step)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(pause_s)
     finally:
         await page.evaluate("window.stream.close()")
     del found["state"]
@@ -119,17 +124,17 @@ async def test_outcome_is_as_wanted(
     """See the table of cases."""
     case = CASES[name]
     server.begin(case.serve)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         seen = await seen_of(page, server.url, transport, case)
     seen.check(case, server.after.get(transport, []))
 
 
 async def until(page: Page, condition: str) -> None:
     """Move the page's time until a condition holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         while not await page.evaluate(condition):
             await page.clock.run_for(STEP_MS)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(LOOK_S)
 
 
 async def test_event_stream_of_another_server_resumes(page: Page, server: MisbehavingServer) -> None:
@@ -212,7 +217,7 @@ async def test_websocket_that_does_not_open_beside_an_event_stream(
     await page.evaluate("window.stream.close()")
 
 
-async def test_no_websocket_is_opened_while_nothing_answers(page: Page, unused_tcp_port: int) -> None:
+async def test_no_websocket_is_opened_while_nothing_answers(page: Page) -> None:
     """Browsers make it wait, longer after each failure. The first one alone is to find out."""
     await page.evaluate(
         """async (url) => {
@@ -229,7 +234,7 @@ async def test_no_websocket_is_opened_while_nothing_answers(page: Page, unused_t
             window.stream = connect({ url, waitForServer: true, onMessage: () => undefined, onState });
             window.restore = () => Object.assign(window, { WebSocket });
         }""",
-        f"http://127.0.0.1:{unused_tcp_port}/",
+        f"http://127.0.0.1:{free_port()}/",
     )
     await until(page, "window.tries === 3")
     sentence = await page.evaluate("window.stream.sentence")
@@ -392,9 +397,9 @@ async def test_upgrade_without_an_answer_after_one_that_had_it(
 
 async def connections(server: MisbehavingServer, number: int) -> list[str]:
     """Wait for connections while the page's time stands still; return where each resumed."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         while len(server.after["sse"]) < number:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(LOOK_S)
     return server.after["sse"]
 
 

@@ -275,3 +275,27 @@ async def test_cleared_samples_leave_no_findings(page: Page) -> None:
     """
     )
     assert await run(page, "compare/verdict", body) == [[500, True], [0, False], [0, False]]
+
+
+async def test_verdict_that_is_asked_for_has_the_newest_samples(page: Page) -> None:
+    """A comparison that is running on a busy machine has older ones."""
+    body = (
+        RECORDINGS
+        + """
+        const queue = [];
+        globalThis.requestIdleCallback = (work) => queue.push(work);
+        let time = 0;
+        performance.now = () => (time += 1000);  // so that a slice has one step
+        const pair = [recorded(7, 0, 2000), recorded(8, 0, 2000)];
+        let changes = 0;
+        const comparison = new m.Comparison(pair, () => schedule, () => { changes += 1; });
+        comparison.update();
+        queue.shift()();
+        for (const recording of pair) recording.reset(0);
+        comparison.update();
+        comparison.update(true);
+        while (queue.length > 0) queue.shift()();
+        return [changes, comparison.findings.blocks];
+    """
+    )
+    assert await run(page, "compare/verdict", body) == [1, 0]

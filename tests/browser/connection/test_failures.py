@@ -204,10 +204,11 @@ async def test_coming_back_for_what_was_missed(open_page: Open, serve: Serve, si
     await panel.connect()
     await publish(server, "before")
     await expect(panel.texts.filter(has_text="before")).to_have_count(1)
+    await panel.watch()
     for connection in server.hub.connections:
         connection.end(Reason.GOING_AWAY)
-    await panel.becomes("reconnecting")
     await publish(server, "meanwhile")
+    await panel.has_shown("reconnecting")
     await panel.becomes("connected")
     await publish(server, "after")
     for text in ("meanwhile", "after"):

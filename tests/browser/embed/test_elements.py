@@ -19,6 +19,7 @@ from tests.browser.conftest import MARKUP, BrowserErrors, Serve
 from tests.browser.embed.conftest import OpenHost, Site
 from tests.browser.view.conftest import Publish
 from tests.clients import eventually
+from tests.free_port import free_port
 from tests.web.login_tokens import SECRET, bearer, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -287,7 +288,11 @@ async def test_title_of_a_producer_that_appears_later(
     open_host: OpenHost, serve: Serve, site: Site, tmp_path: Path, browser_errors: BrowserErrors
 ) -> None:
     """The server was started again with its plugin."""
-    options: dict[str, Any] = {"allow_origin": (site.origin,), "single_site": True}
+    options: dict[str, Any] = {
+        "allow_origin": (site.origin,),
+        "single_site": True,
+        "port": free_port(),
+    }
     old = await serve(**options)
     page = await open_host('<rtdemo-chart producer="later"></rtdemo-chart>', old)
     await expect(page.locator("rtdemo-chart .problem")).to_contain_text("No value yet.")
@@ -295,7 +300,7 @@ async def test_title_of_a_producer_that_appears_later(
     plugin.write_text(LATER)
     await old.stop()
     await eventually(lambda: len(browser_errors) > 0)
-    await serve((plugin,), port=urlsplit(old.web_url).port, **options)
+    await serve((plugin,), **options)
     await expect(chart(page, "Much later").locator(".number")).to_have_text("3")
     browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 """Time for a browser to start, to open the page, and to run one script."""
 POLL_MS = 50
 """Time between two looks at a condition, in the page."""

@@ -48,9 +48,9 @@ async def left_out(panel: Panel) -> int:
 async def test_cut(open_page: Open, side: str, browser_errors: BrowserErrors) -> None:
     """The connection breaks and reconnects by itself; the chart shows it, and a reconnect is counted."""
     panel = await steady(open_page, side)
+    await panel.watch()
     await panel.press("Cut")
-    await panel.becomes("reconnecting")
-    await expect(panel.sentence).not_to_contain_text("Reconnected after")
+    await panel.has_shown("reconnecting", "You cut it.")
     await panel.becomes("connected")
     await expect(panel.part("reconnects")).to_have_text("1")
     for words in ("you cut it", "reconnecting"):
@@ -70,7 +70,8 @@ async def test_stop(open_page: Open, side: str) -> None:
     await expect(panel.part("stop")).to_be_enabled()
     await expect(strip(panel.page, side)).to_have_accessible_name(happened("you stopped it"))
     assert await left_out(panel) >= 40
-    assert await latency(panel, "largest") < 2_000
+    # Those of the stop are up to 5 s late.
+    assert await latency(panel, "largest") < 4_000
     await expect(panel.part("lost")).to_have_text("0 lost, 0 repeated, 0 out of order")
 
 
@@ -166,7 +167,7 @@ async def test_what_was_not_asked_is_no_break(open_page: Open) -> None:
     await panel.received(counted + 10)
     await expect(panel.part("left-out")).not_to_contain_text("during injected")
     await expect(strip(panel.page, "sse")).not_to_have_accessible_name(re.compile("you cut it"))
-    await expect(panel.part("faults-note")).to_contain_text("Not sent", timeout=20_000)
+    await expect(panel.part("faults-note")).to_contain_text("Not sent")
     await expect(panel.part("cut")).to_be_enabled()
     await expect(panel.part("left-out")).not_to_contain_text("during injected")
     await held[0].abort()

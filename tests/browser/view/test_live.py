@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 import pytest
 from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
@@ -12,6 +10,7 @@ from tests.browser.conftest import BrowserErrors, Serve
 from tests.browser.modules import run, stop_clock
 from tests.browser.view.conftest import OpenView, Publish
 from tests.clients import eventually
+from tests.free_port import free_port
 from tests.web.login_tokens import SECRET, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -104,17 +103,17 @@ async def test_restart_of_the_server(
     open_view: OpenView, publish: Publish, serve: Serve, browser_errors: BrowserErrors
 ) -> None:
     """The new log has none of the picked names yet. The cards stay, and go on with the next values."""
-    old = await serve(single_site=True)
+    port = free_port()
+    old = await serve(single_site=True, port=port)
     await publish("loss", 1, server=old)
     page = await open_view("?producers=loss", server=old)
     await expect(page.locator(".number")).to_have_text("1")
-    port = urlsplit(old.web_url).port
     await old.stop()
     await expect(sentence(page)).to_have_text(
         "Not live: Nothing answers. Is the server running? It reconnects by itself."
     )
     new = await serve(single_site=True, port=port)
-    await expect(sentence(page)).to_contain_text("Some messages were lost", timeout=15_000)
+    await expect(sentence(page)).to_contain_text("Some messages were lost")
     await eventually(lambda: [each.offset for each in new.hub.connections] == [0])
     await publish("loss", 2, server=new)
     await expect(page.locator(".number")).to_have_text("2")
@@ -125,16 +124,16 @@ async def test_values_kept_through_a_restart_are_shown(
     open_view: OpenView, publish: Publish, serve: Serve, browser_errors: BrowserErrors
 ) -> None:
     """A publisher sends what it kept. A live value reaches the page before the past does."""
-    old = await serve(single_site=True)
+    port = free_port()
+    old = await serve(single_site=True, port=port)
     await publish("note", "one", "two", server=old)
     page = await open_view(server=old)
     await expect(page.locator(".text")).to_have_text(["two", "one"])
-    port = urlsplit(old.web_url).port
     await old.stop()
     await expect(sentence(page)).to_contain_text("Nothing answers")
     new = await serve(single_site=True, port=port)
     await publish("note", "three", "four", server=new)
-    await expect(sentence(page)).to_contain_text("Some messages were lost", timeout=15_000)
+    await expect(sentence(page)).to_contain_text("Some messages were lost")
     await publish("note", "five", server=new)
     await expect(page.locator(".text")).to_have_text(["five", "four", "three", "two", "one"])
     browser_errors.remove_expected("ERR_CONNECTION_REFUSED")

@@ -118,8 +118,9 @@ async def test_a_clock_that_is_3_s_ahead_is_seen_through(tmp_path: Path) -> None
         errors = [one.clock_error for one in run.rounds if one.transport == transport]
         assert errors[0] is not None
         # On loopback a message takes almost no time, and never less than 0.
-        assert 0 <= p50(run, transport) < errors[0] + 100
-        assert errors[0] < 500
+        # A busy machine takes some, but not half of what the clocks are apart.
+        assert 0 <= p50(run, transport) < errors[0] + 1500
+        assert errors[0] < 1500
 
 
 async def test_a_stall_shows_from_the_due_instant_alone(tmp_path: Path) -> None:
@@ -137,7 +138,8 @@ async def test_a_stall_shows_from_the_due_instant_alone(tmp_path: Path) -> None:
     assert from_due is not None
     assert from_sent is not None
     assert from_due >= 400
-    assert from_sent < 100
+    # A busy machine may delay messages, too, but half of them by far less than a stall.
+    assert from_sent < 250
     assert one.figures.kept < one.figures.due
 
 

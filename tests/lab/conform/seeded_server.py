@@ -94,12 +94,16 @@ class SeededServer:
 
     Arguments:
         faults: names of the seeded faults; none for a server that keeps all rules.
+
+    Attributes:
+        streams: that are open.
+        answers: that were sent, without those of streams that are open.
     """
 
     def __init__(self, *faults: str) -> None:
         self.faults = frozenset(faults)
         self.url = ""
-        self.streams = 0
+        self.streams = self.answers = 0
         self._started = 0.0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -164,6 +168,7 @@ class SeededServer:
         if "(" in request.method and self.has("bad-method-silent"):
             return False
         is_stream = await answer.send()
+        self.answers += 1
         if is_stream or request.error or request.wants_close or self.has("until-closed"):
             return False
         return not (self.has("one-request") or self.has("silent-close"))

@@ -46,7 +46,8 @@ async def test_server_that_is_not_rtdemo() -> None:
         return web.Response(text="<p>hello</p>", content_type="text/html")
 
     async with other_server("/", page) as url:
-        report = await examine(url)
+        # Nothing waits for the end of this silence: that would exceed the test's time limit.
+        report = await examine(url, idle=3600)
     found = findings(report)
     assert list(found) == ["DNS", "TCP", "server", "HTTP version", "page"]
     assert found["server"].verdict == "warn"
@@ -54,7 +55,7 @@ async def test_server_that_is_not_rtdemo() -> None:
     assert "not tested: 21 other checks" in found["server"].seen
     assert found["page"].verdict == "ok"
     # Neither transport could be checked.
-    assert (report.exit_code, report.seconds < 5) == (2, True)
+    assert report.exit_code == 2
 
 
 async def test_page_is_no_stream(server: Server) -> None:
@@ -80,6 +81,6 @@ async def test_url_of_one_stream_is_requested_itself(kind: str) -> None:
             await asyncio.sleep(0.01)
 
     async with other_server("/{path:.*}", endless) as url:
-        report = await asyncio.wait_for(examine(f"{url}/feed?a=b", idle=1), 20)
+        report = await asyncio.wait_for(examine(f"{url}/feed?a=b", idle=1), 60)
     assert set(asked) == {"/feed?a=b"}
     assert "behind nginx" in findings(report)["server"].seen

@@ -48,7 +48,7 @@ class ScriptedServer:
         script: of its answers.
 
     Attributes:
-        lingers_s: seconds for which it accepts clients after the signal, which cuts all.
+        lingers: whether it goes on accepting clients after the signal, which cuts all, until `stop`.
     """
 
     description = "a scripted server"
@@ -59,7 +59,7 @@ class ScriptedServer:
         self.requests: list[Request] = []
         self.signals: list[signal.Signals] = []
         self.is_closed = False
-        self.lingers_s = 0.0
+        self.lingers = False
         self._script = script
         self._life = 0
         self._server: asyncio.Server | None = None
@@ -88,9 +88,8 @@ class ScriptedServer:
 
     def send(self, number: signal.Signals) -> None:
         self.signals.append(number)
-        if self.lingers_s:
+        if self.lingers:
             self.cut_all()
-            asyncio.get_running_loop().call_later(self.lingers_s, self.stop)
         else:
             self.stop()
 

@@ -1,20 +1,25 @@
 // @ts-check
 /**
- * The button Compare: connects both sides, measures ten seconds at twenty times the rate, and then leaves both connected
- * at the rate that was chosen before.
+ * The button Compare: connects both sides, measures ten seconds at twenty times the rate, or twenty on a busy machine, and
+ * then leaves both connected at the rate that was chosen before.
  * @module compare/quick_comparison
  */
 
+import { MIN_BLOCKS } from "./verdict.js";
+
 /** @typedef {import("../connection/side.js").Side} Side */
 /** @typedef {import("./verdict.js").Comparison} Comparison */
+/** @typedef {import("./verdict.js").Findings} Findings */
 /** @typedef {"idle" | "connecting" | "measuring" | "judging" | "done"} Phase */
 
 /** Factor on the rate of private producers meanwhile; the largest that the server allows. */
 const SPEED = "20";
 const SECONDS = 10;
 const TICK_MS = 250;
-/** A verdict takes one or two seconds of idle time; later the last one stays. */
-const JUDGING_MS = 3_000;
+/** A verdict takes one or two seconds of idle time, on a busy machine more; later the last one stays. */
+const JUDGING_MS = 10_000;
+/** Share of the blocks of a verdict from which ten seconds more complete them: a busy machine makes fewer. */
+const NEARLY_ENOUGH = 0.5;
 
 export class QuickComparison {
   /** @type {Phase} */
@@ -25,9 +30,10 @@ export class QuickComparison {
   #changed;
   #now;
   #since = 0;
+  #prolonged = false;
   /** @type {string[]} speeds chosen before */
   #speeds = [];
-  /** @type {unknown} */
+  /** Those before the verdict. @type {Findings | null} */
   #findings = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
@@ -73,6 +79,7 @@ export class QuickComparison {
       side.choose({ ...side.selection.chosen, speed: SPEED });
       side.connect();
     }
+    this.#prolonged = false;
     this.#enter("connecting");
     this.#timer = setInterval(() => this.tick(), TICK_MS);
   }
@@ -93,9 +100,23 @@ export class QuickComparison {
     else if (this.phase === "measuring" && !open) this.#enter("connecting");
     else if (this.phase === "measuring" && waited >= SECONDS * 1000) this.#judge();
     else if (this.phase === "judging" && (this.#comparison.findings !== this.#findings || waited > JUDGING_MS)) {
-      this.#enter("done");
+      if (this.#needsMore) this.#prolong();
+      else this.#enter("done");
     }
     this.#changed();
+  }
+
+  get #needsMore() {
+    const { blocks, p50 } = this.#comparison.findings;
+    return p50 === null && blocks >= NEARLY_ENOUGH * MIN_BLOCKS && !this.#prolonged;
+  }
+
+  /** Measure ten seconds more, once. */
+  #prolong() {
+    this.#prolonged = true;
+    this.#speeds = this.#sides.map(({ selection }) => selection.chosen.speed);
+    for (const side of this.#sides) side.choose({ ...side.selection.chosen, speed: SPEED });
+    this.#enter("measuring");
   }
 
   #judge() {

@@ -92,7 +92,7 @@ export class Comparison {
 
   /**
    * Compare, unless the samples are the same or a comparison is running.
-   * @param {boolean} [again] also with samples that hardly changed
+   * @param {boolean} [again] also with samples that hardly changed, and instead of a comparison that is running
    */
   update(again = false) {
     const schedule = this.#schedule();
@@ -101,7 +101,7 @@ export class Comparison {
     const names = schedule.names.join();
     const last = this.#last;
     const same = names === last.names && samples >= last.samples && samples <= last.samples * RERUN_GROWTH;
-    if (this.#work !== null || document.hidden || (same && !again)) return;
+    if (document.hidden || ((same || this.#work !== null) && !again)) return;
     this.#last = { samples, names };
     const work = (this.#work = compare(this.#recordings, schedule));
     const slice = () => {
