@@ -26,6 +26,7 @@ from rtdemo.lab.conform.report import Report
 from rtdemo.lab.conform.run import Suite, tls_context
 from rtdemo.protocol import address as addresses
 from rtdemo.protocol.address import Address
+from rtdemo.publisher.server_address import DEFAULT_URL, URL_VARIABLE
 
 EXIT_INTERRUPTED = 130
 MAX_SECONDS = 600.0
@@ -45,7 +46,7 @@ def _known_ids(
 
 
 @click.command()
-@click.argument("url", default="http://localhost:3000")
+@click.argument("url", envvar=URL_VARIABLE, default=DEFAULT_URL)
 @click.option(
     "--seconds",
     type=click.FloatRange(1, MAX_SECONDS),
@@ -102,7 +103,7 @@ def conform(
     Each check cites its clause: WHATWG HTML section 9.2, RFC 9110, 9111 or 9112. Its level is MUST,
     SHOULD, or advice (ours). Prints a table, and each fault with what was sent, what was seen, and a
     fix. A run opens the stream about 60 times. Exit code 1 if a MUST is not kept, 2 if there is
-    nothing to test or no event came.
+    nothing to test or no event came. Without URL, RTDEMO_URL is used, or else http://localhost:3000.
     """
     logs.setup("error", "text")
     address = addresses.parse(url, headers)

@@ -20,11 +20,12 @@ from rtdemo.plugin_system.checks import Check
 from rtdemo.plugin_system.discovery import discover
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.protocol import address as addresses
+from rtdemo.publisher.server_address import DEFAULT_URL, URL_VARIABLE
 from rtdemo.settings.settings import Settings, load
 
 
 @click.command()
-@click.argument("url", default="http://localhost:3000")
+@click.argument("url", envvar=URL_VARIABLE, default=DEFAULT_URL)
 @flags_from_settings.FILES
 @click.option(
     "--idle",
@@ -61,7 +62,7 @@ def doctor(
     including those of plugins: ok, warn or fail, and what was seen. Under each fault it prints the fix
     for the detected proxy. Exit code 1 if a check fails, 2 if neither
     transport could be checked. URL may also be a single WebSocket (ws://...) or event stream
-    (http://host/path) of any server.
+    (http://host/path) of any server. Without it, RTDEMO_URL is used, or else http://localhost:3000.
     """
     settings = load(given, os.environ)
     flags_from_settings.check_files(files)

@@ -17,6 +17,7 @@ from rtdemo.hub.past import read_past
 from rtdemo.hub.selection import SelectionError
 from rtdemo.protocol import address as addresses
 from rtdemo.protocol.client import TRANSPORTS, Transport
+from rtdemo.publisher.server_address import DEFAULT_URL, URL_VARIABLE
 
 
 def _checked_rewind(
@@ -32,7 +33,7 @@ def _checked_rewind(
 
 
 @click.command()
-@click.argument("url", default="http://localhost:3000")
+@click.argument("url", envvar=URL_VARIABLE, default=DEFAULT_URL)
 @click.option(
     "--transport",
     type=click.Choice((*TRANSPORTS, "auto")),
@@ -62,7 +63,7 @@ def tail(
 
     When the connection breaks, tail reconnects, resumes after the last message, and reports this on
     standard error. URL may also be one WebSocket (ws://...) or one event stream (http://host/path)
-    of any server.
+    of any server. Without it, RTDEMO_URL is used, or else http://localhost:3000.
     """
     stream = connect(
         url,

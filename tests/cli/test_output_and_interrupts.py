@@ -53,20 +53,20 @@ async def test_closed_pipe_ends_a_command_silently(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "code"),
+    ("line", "code", "error"),
     [
-        ("publish x --to URL >&-", 0),
-        ("publish - --to URL <&-", 0),
+        ("publish x --to URL >&-", 0, ""),
+        ("publish - --to URL <&-", 0, "rtdemo: standard input had no line; nothing was published\n"),
         # Its socket would get the number of standard output, and libuv would abort as it closes it.
-        ("serve --host 127.0.0.1 --port PORT --single-site >&- 2>/dev/null", 1),
+        ("serve --host 127.0.0.1 --port PORT --single-site >&- 2>/dev/null", 1, ""),
     ],
 )
-async def test_files_that_a_shell_has_closed(line: str, code: int) -> None:
+async def test_files_that_a_shell_has_closed(line: str, code: int, error: str) -> None:
     """A command ends as with /dev/null, and its sockets get none of their numbers."""
     async with served(often=True) as server:
         url = server.web_url
         shown = line.replace("URL", url).replace("PORT", url.rpartition(":")[2])
-        assert await shell(f"rtdemo {shown}; echo $?") == (f"{code}\n", "")
+        assert await shell(f"rtdemo {shown}; echo $?") == (f"{code}\n", error)
 
 
 async def test_files_are_written_despite_a_closed_pipe(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ SHOWN = {block.name for page in ("README.md", "docs/publish.md") for block in bl
 VALUES: dict[str, list[object]] = {
     "loss.py": [1.0, 1 / 2, 1 / 3],
     "train.py": [0.12, {"temperature": 21.5, "humidity": 40}, "epoch 3 has begun"],
-    "ride.py": [{"seconds": 0, "speed": 3.5}, {"seconds": 1, "speed": 4}],
+    "ride.py": [{"speed": 3.5, "altitude": 120}, {"speed": 4}],
     "service.py": [0.12],
 }
 """By the file's name: the first values that arrive; a text has none, and stands for itself."""
@@ -31,7 +31,7 @@ def test_every_program_is_tested() -> None:
 @pytest.mark.parametrize("name", VALUES)
 async def test_program_of_the_page(name: str, folder: Path, server: Server, connect: Connect) -> None:
     """What it publishes arrives, in order."""
-    (folder / "ride.csv").write_text("seconds,speed\n0,3.5\n1,4\n")
+    (folder / "ride.csv").write_text("date,speed,altitude\n2026-01-01,3.5,120\n2026-01-02,4,\n")
     peer = await connect(server, "sse")
     async with running(server.web_url, name):
         got = [await peer.receive() for _ in VALUES[name]]

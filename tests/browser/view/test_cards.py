@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -12,6 +13,13 @@ from tests.browser.conftest import Open, Serve
 from tests.browser.modules import run
 from tests.browser.view.conftest import OpenView, Publish
 
+FAILS = """
+from rtdemo import producer
+
+@producer(every=1, shared=True)
+def readings():
+    raise RuntimeError("<b>no sensor")
+"""
 MINUS = "\N{MINUS SIGN}"
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -28,6 +36,16 @@ async def test_first_value_appears_live(open_view: OpenView, publish: Publish, s
     await publish("loss", 0.12)
     await expect(card(page, "loss").locator(".number")).to_have_text("0.12")
     await expect(empty).to_be_hidden()
+
+
+async def test_producer_that_fails_is_named(open_view: OpenView, serve: Serve, tmp_path: Path) -> None:
+    """With its last error, which this reader may see; what it publishes otherwise is shown below."""
+    plugin = tmp_path / "fails.py"
+    plugin.write_text(FAILS)
+    page = await open_view(server=await serve(files=(plugin,)))
+    failing = page.locator('[data-part="failing"]')
+    await expect(failing).to_have_text("readings fails: RuntimeError: <b>no sensor.")
+    assert await failing.locator("b").count() == 0
 
 
 async def test_card_of_a_mistake_is_hidden(open_view: OpenView, publish: Publish) -> None:

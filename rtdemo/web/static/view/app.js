@@ -6,6 +6,7 @@
 import { Login } from "../connection/login.js";
 import { Tabs, openChannel } from "../connection/tabs.js";
 import { part, write } from "../dom.js";
+import { clip, oneLine } from "../format.js";
 import { LoginForm } from "../login_form.js";
 import { ProducerList } from "../producers.js";
 import { MAX_AUTO_S, readOptions, snippet } from "./address.js";
@@ -24,10 +25,14 @@ const TICK_MS = 250;
 /** Time between two requests for titles and units; also after a new name. */
 const DESCRIBE_MS = 30_000;
 const DESCRIBE_SOON_MS = 300;
+/** The same after the page has opened, and while a producer fails. */
+const FAILING_MS = 3_000;
+const MAX_FAILING = 3;
 
 const { dataset } = document.documentElement;
 const options = readOptions(location.search);
-const producers = new ProducersData(options.producers, (dataset.hidden ?? "").split(","));
+const hidden = (dataset.hidden ?? "").split(",");
+const producers = new ProducersData(options.producers, hidden);
 const time = new ServerTime(Number(dataset.now), performance.now());
 /** @type {Painter} */
 const painter = new Painter(() => cards.all, frameAt);
@@ -95,8 +100,7 @@ function takeTable() {
 function added() {
   cards.place(producers.sorted);
   part(document, "empty").hidden = true;
-  clearTimeout(describing);
-  describing = setTimeout(() => void list.refresh(), DESCRIBE_SOON_MS);
+  describeIn(DESCRIBE_SOON_MS);
 }
 
 /** Take titles, units and periods from the server's list. */
@@ -107,7 +111,29 @@ function describe() {
     const { title, unit, low, high, period } = entry;
     producers.byName.get(name)?.describe({ title, unit, low, high, period });
   }
+  paintFailing();
   painter.request();
+}
+
+/** Name the producers that fail, which have no values or only old ones. */
+function paintFailing() {
+  const isShown = (/** @type {string} */ name) => options.producers?.includes(name) ?? !hidden.includes(name);
+  const failing = (list.producers ?? []).filter(
+    ({ name, state }) => state !== "running" && state !== "published" && isShown(name),
+  );
+  const sentences = failing
+    .slice(0, MAX_FAILING)
+    .map(({ name, error }) => `${oneLine(clip(name, 40))} fails: ${error === "" ? "see the server's log" : error}.`);
+  if (failing.length > MAX_FAILING) sentences.push(`${failing.length - MAX_FAILING} more fail.`);
+  part(document, "failing").hidden = failing.length === 0;
+  write(part(document, "failing"), sentences.join(" "));
+  if (failing.length > 0) describeIn(FAILING_MS);
+}
+
+/** @param {number} milliseconds */
+function describeIn(milliseconds) {
+  clearTimeout(describing);
+  describing = setTimeout(() => void list.refresh(), milliseconds);
 }
 
 /** The reader has chosen what to show. */
@@ -162,6 +188,7 @@ setInterval(() => {
 setInterval(() => document.hidden || void list.refresh(), DESCRIBE_MS);
 write(part(document, "snippet"), snippet(location.href));
 cards.arrange(options.columns);
+describeIn(FAILING_MS);
 takeTable();
 paintState();
 live.connect();
