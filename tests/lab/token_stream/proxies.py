@@ -68,10 +68,10 @@ class Kind:
         given = os.environ.get(f"RTDEMO_{self.program.upper()}")
         if given:
             return given
+        # Debian's first: a later Caddy does not know the directives of these configurations.
+        found = shutil.which(self.program, path=os.pathsep.join((os.defpath, *SYSTEM_FOLDERS)))
         package = VENV / "matrix" / self.pypi
-        if self.pypi and package.is_file():
-            return str(package)
-        return shutil.which(self.program, path=os.pathsep.join((os.defpath, *SYSTEM_FOLDERS)))
+        return found or (str(package) if self.pypi and package.is_file() else None)
 
 
 def _nginx(config: Path, folder: Path) -> list[str]:
