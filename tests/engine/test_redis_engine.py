@@ -171,6 +171,25 @@ async def test_servers_start_while_others_publish_into_a_full_log(join: Make) ->
     await publishing
 
 
+async def test_server_that_is_always_too_slow_delivers_what_the_log_still_has(join: Make) -> None:
+    """Each restart of its copy delivers entries, though more are trimmed between any two commands."""
+    small = LogLimits(count=5)
+    writer, reader = await join(limits=small), await join(limits=small)
+    running = True
+
+    async def publish() -> None:
+        while running:
+            await writer.publish(*map(str, range(10)))
+
+    publishing = asyncio.ensure_future(publish())
+    await eventually(lambda: reader.restarts > 3 and len(reader.entries) > 15)
+    running = False
+    await publishing
+    await eventually(lambda: reader.ids[-1:] == [str(writer.engine.log.last)])
+    offsets = [entry.position.offset for entry in reader.entries]
+    assert offsets == sorted(set(offsets))
+
+
 async def test_end_of_the_log_is_reported_periodically(join: Make) -> None:
     """A server needs it to recognise clients with a resume position beyond the end."""
     follower = await join()

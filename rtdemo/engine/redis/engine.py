@@ -263,21 +263,21 @@ class RedisEngine:
         raw = answer[0][1] if answer else []
         if not raw and end.offset > self.log.last.offset:
             return await self._restart()
-        for start in range(0, len(raw), ENTRIES_PER_TURN):
-            if not self._append(raw[start : start + ENTRIES_PER_TURN]):
-                return await self._restart()
-            await asyncio.sleep(0)
+        if not await self._append(raw):
+            return await self._restart()
         return None
 
-    def _append(self, raw: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+    async def _append(self, raw: Sequence[tuple[str, dict[str, Any]]]) -> bool:
         """Append and deliver entries of the stream; return False at one that does not follow."""
-        try:
-            for entry in map(decode_entry, raw):
-                if entry.position != _next(self.log.last):
-                    return False
-                self._delivery.append(entry)
-        finally:
-            self._delivery.deliver()
+        for start in range(0, len(raw), ENTRIES_PER_TURN):
+            try:
+                for entry in map(decode_entry, raw[start : start + ENTRIES_PER_TURN]):
+                    if entry.position != _next(self.log.last):
+                        return False
+                    self._delivery.append(entry)
+            finally:
+                self._delivery.deliver()
+            await asyncio.sleep(0)
         return True
 
     async def _has_newest_entry(self) -> bool:
@@ -292,13 +292,16 @@ class RedisEngine:
     async def _restart(self, afresh: bool = False) -> None:
         """Continue with the log that Redis has now. Entries before its start are lost to this server.
 
+        The first entries come with the start. A read of their own could find them trimmed, each time
+        anew where a short log is filled faster than this server reads.
+
         Arguments:
             afresh: begin a new log in Redis first, unless another server has done so.
         """
         await self._publisher.ensure_epoch(afresh)
         end = await self._end_of_log()
-        oldest = await self._commands.xrange(self._keys.log, count=1)
-        before_oldest = int(oldest[0][0].partition("-")[0]) - 1 if oldest else end.offset
+        raw = await self._commands.xrange(self._keys.log, count=ENTRIES_PER_READ)
+        before_oldest = int(raw[0][0].partition("-")[0]) - 1 if raw else end.offset
         if end.epoch == self.log.last.epoch and before_oldest < self.log.last.offset:
             # The log was not trimmed, so it has a gap. Begin a new log: every reader would meet the gap.
             return await self._restart(afresh=True)
@@ -308,6 +311,8 @@ class RedisEngine:
         self._in_doubt = False
         if self._subscriber is not None:
             self._subscriber.restarted()
+        # The next read finds an entry that does not follow.
+        await self._append(raw)
         return None
 
 
