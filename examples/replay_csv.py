@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rtdemo import Option, ProducerError, producer
+from rtdemo import Message, Option, ProducerError, producer
 
 PATH = Option(str, help="The CSV file; its first line names the columns.")
 COLUMN = Option(str, "seconds", "Column with the time; by default also the first one with dates.")
@@ -46,8 +46,8 @@ def time_column(cells: Cells) -> str:
     return next((name for name in texts if time_of(cells[name]) is not None), COLUMN.value)
 
 
-def timed(path: Path) -> Generator[tuple[float, Row]]:
-    """Yield the seconds between each row and the one before, and its cells without the time."""
+def timed(path: Path) -> Generator[tuple[float, str, Row]]:
+    """Yield the seconds between each row and the one before, its time, and its other cells."""
     if not path.is_file():
         raise ProducerError(f"there is no file {path}; {PATH.variable} names it")
     # Excel writes a byte order mark, which is no part of the first column's name.
@@ -63,7 +63,8 @@ def timed(path: Path) -> Generator[tuple[float, Row]]:
                 raise ProducerError(f"{path}, line {rows.line_num}: {no_time(column, cells)}")
             # Some files have the newest row first.
             pause = 0.0 if before is None else abs(time - before)
-            yield pause, {name: cell(text) for name, text in cells.items() if name != column}
+            others = {name: cell(text) for name, text in cells.items() if name != column}
+            yield pause, cells[column] or "", others
             before = time
 
 
@@ -88,13 +89,15 @@ def numbers(row: Row, columns: set[str]) -> Row:
 
 
 @producer
-async def replay_csv() -> AsyncIterator[Row]:
+async def replay_csv() -> AsyncIterator[Message]:
     clock = asyncio.get_running_loop().time
     due = clock()
     columns: set[str] = set()
     with closing(timed(Path(PATH.value))) as rows:
-        for pause, row in rows:
+        for pause, time, row in rows:
             # Each row is due relative to when the one before was due, so delays do not add up.
             due += min(PAUSE.value, pause / SPEED.value)
             await asyncio.sleep(max(0.0, due - clock()))
-            yield numbers(row, columns)
+            value = numbers(row, columns)
+            text = ", ".join(f"{name} {content}" for name, content in value.items())
+            yield Message(f"{time}: {text}", value=value)

@@ -1,4 +1,4 @@
-"""Show how far a command is: one line that changes on a terminal, else a line every few seconds."""
+"""Show how far a command is: one line that changes on a terminal, else a new line every few seconds."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ async def _show(progress: Callable[[], str], console: Console) -> None:
             while True:
                 await asyncio.sleep(TERMINAL_PERIOD_S)
                 status.update(Text(progress()))
+    shown = ""
     while True:
         await asyncio.sleep(PIPE_PERIOD_S)
-        if words := progress():
+        words = progress()
+        if words and words != shown:
+            shown = words
             console.print(Text(f"rtdemo: {words}"), soft_wrap=True)

@@ -31,8 +31,13 @@ async def test_each_client_gets_the_whole_recording(
     server = await serve("replay_csv", PATH=recording, SPEED=1e6)
     for _ in range(2):
         peer = await connect(server, transport, "producers=replay_csv")
-        rows = [(await peer.receive())["value"] for _ in range(3)]
-        assert rows == [{"speed": 3.5}, {"speed": 4.25}, {"speed": 0}]
+        rows = [await peer.receive() for _ in range(3)]
+        assert [row["value"] for row in rows] == [{"speed": 3.5}, {"speed": 4.25}, {"speed": 0}]
+        assert [row["message"] for row in rows] == [
+            "100: speed 3.5",
+            "100.5: speed 4.25",
+            "103: speed 0.0",
+        ]
     (supervisor,) = server.plugins.registry.find("replay_csv")
     assert (supervisor.state, supervisor.failures) == ("running", 0)
 

@@ -11,6 +11,7 @@ import resource
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from rtdemo.errors import LimitError
 _PROC = Path("/proc")
 _LISTENING = "0A"
 """State of a listening socket in /proc/net/tcp."""
-_UTIME, _STIME = 11, 12
+_GROUP, _UTIME, _STIME = 2, 11, 12
 """Indices in /proc/PID/stat, counted from the field after the name."""
 
 
@@ -65,11 +66,15 @@ def _cpu_seconds(pid: int) -> float:
 
 def _ticks(pid: int) -> float:
     try:
-        # The name is in parentheses, and may contain spaces and parentheses.
-        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        fields = _stat(_PROC / str(pid))
     except OSError:
         return 0.0
     return (int(fields[_UTIME]) + int(fields[_STIME])) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(process: Path) -> list[str]:
+    # The name is in parentheses, and may contain spaces and parentheses.
+    return (process / "stat").read_text().rpartition(")")[2].split()
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
@@ -100,11 +105,40 @@ def listeners(port: int, hosts: Collection[str] = ()) -> set[int]:
         port: the port.
         hosts: IP addresses; processes count that listen at one of them. Empty for all.
     """
-    wanted = {f"socket:[{inode}]" for inode in _inodes(port, hosts)}
-    return {int(link.parts[2]) for link in _descriptors() if wanted and _link_target(link) in wanted}
+    addresses = [ip_address(host.partition("%")[0]) for host in hosts]
+    wanted = {
+        target
+        for target, bound, number in _listening()
+        if number == port and (not addresses or any(_serves(bound, each) for each in addresses))
+    }
+    return {
+        int(process.name)
+        for process in _processes()
+        if wanted and not wanted.isdisjoint(_open_files(process))
+    }
 
 
-def _inodes(port: int, hosts: Collection[str]) -> Iterator[str]:
+def listening_ports(group: int) -> set[int]:
+    """Return the TCP ports at which the processes of a group listen.
+
+    Arguments:
+        group: the process group's id.
+    """
+    ports = {target: number for target, _, number in _listening()}
+    members = (process for process in _processes() if _group(process) == group)
+    targets = set(chain.from_iterable(map(_open_files, members)))
+    return {ports[target] for target in targets & ports.keys()}
+
+
+def _group(process: Path) -> int:
+    try:
+        return int(_stat(process)[_GROUP])
+    except OSError:
+        return 0
+
+
+def _listening() -> Iterator[tuple[str, IPv4Address | IPv6Address, int]]:
+    """Yield each listening socket: the target of a link to it, its address and its port."""
     for table in ("tcp", "tcp6"):
         try:
             lines = (_PROC / "net" / table).read_text().splitlines()[1:]
@@ -113,12 +147,8 @@ def _inodes(port: int, hosts: Collection[str]) -> Iterator[str]:
         for line in lines:
             fields = line.split()
             host, _, number = fields[1].partition(":")
-            if fields[3] != _LISTENING or int(number, 16) != port:
-                continue
-            if not hosts or any(
-                _serves(_bound_to(host), ip_address(each.partition("%")[0])) for each in hosts
-            ):
-                yield fields[9]
+            if fields[3] == _LISTENING:
+                yield f"socket:[{fields[9]}]", _bound_to(host), int(number, 16)
 
 
 def _bound_to(digits: str) -> IPv4Address | IPv6Address:
@@ -137,12 +167,16 @@ def _serves(bound: IPv4Address | IPv6Address, host: IPv4Address | IPv6Address) -
     return host in (bound, mapped)
 
 
-def _descriptors() -> Iterator[Path]:
-    for folder in _PROC.glob("[0-9]*/fd"):
-        try:
-            yield from folder.iterdir()
-        except OSError:
-            continue
+def _processes() -> Iterator[Path]:
+    return _PROC.glob("[0-9]*")
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    """Yield the target of each open file of a process that this user may inspect."""
+    try:
+        yield from map(_link_target, (process / "fd").iterdir())
+    except OSError:
+        return
 
 
 def _link_target(link: Path) -> str:

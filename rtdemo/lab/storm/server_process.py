@@ -7,7 +7,6 @@ stranger's process its life.
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import select
 import shlex
@@ -247,22 +246,29 @@ class CommandProcess:
                 await self._wait_until_open(say)
         except TimeoutError as error:
             problem = f"has nothing on port {self._port} after {START_TIMEOUT_S:.0f} s"
-            raise ServerError(
-                self._address.origin, problem, f"is it the port of --command? {self._output.last_line()}"
-            ) from error
+            raise ServerError(self._address.origin, problem, self._where_it_listens()) from error
         pid = self._process.pid if self._process is not None else 0
         self.description = f"process {pid} ({command_line(pid)})"
 
     async def _wait_until_open(self, say: Callable[[str], object]) -> None:
-        hint_at = time.monotonic() + HINT_AFTER_S
+        started, hinted = time.monotonic(), False
         while refusal := await self._refusal():
             self.check()
-            if time.monotonic() >= hint_at:
-                hint_at = math.inf
+            if not hinted and time.monotonic() - started >= HINT_AFTER_S:
+                hinted = True
                 where = f"{self._address.host} port {self._port}"
-                question = f"does --command listen on another port? {self._output.last_line()}"
-                say(f"waiting for {where}: {refusal}; {question}".rstrip())
+                say(f"waiting for {where}: {refusal}; {self._where_it_listens()}")
             await asyncio.sleep(_POLL_S)
+
+    def _where_it_listens(self) -> str:
+        """Return at which ports the command listens, and what to do; or what it printed last."""
+        ports = machine.listening_ports(self._process.pid) if self._process is not None else set()
+        if ports:
+            found = " and ".join(map(str, sorted(ports)))
+            fix = f"give that one in the URL, or let it listen on {self._port}"
+            return f"--command listens on port {found}; {fix}"
+        said = self._output.last_line() or "it printed nothing"
+        return f"does --command serve port {self._port}? {said}"
 
     async def _refusal(self) -> str:
         """Return why the port accepts no connection; empty if it does."""

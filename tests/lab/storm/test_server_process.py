@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from rtdemo.lab.bench import machine
 from rtdemo.lab.storm import server_process
 from rtdemo.lab.storm.command_output import KEPT_BYTES, MAX_BYTES, CommandOutput
 from rtdemo.lab.storm.server_process import CommandProcess, command_line
@@ -46,13 +50,37 @@ def test_output_of_a_command_is_bounded() -> None:
 
 
 async def test_command_that_listens_on_another_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user reads early, and once, why storm waits; the limit stays."""
-    monkeypatch.setattr(server_process, "HINT_AFTER_S", 0.0)
-    port, said = free_port(), list[str]()
-    command = shlex.join(("sh", "-c", "echo listening on port 1; exec sleep 60"))
+    """The user reads early, and once, why storm waits and which port to give; the limit stays."""
+    port, other = free_port(), free_port()
+    # The server is a child of the command, as with a script that starts it.
+    server = f"{shlex.quote(sys.executable)} -m http.server --bind 127.0.0.1 {other}; true"
+    command = shlex.join(("sh", "-c", server))
+    hint = await hint_about(command, port, lambda: bool(machine.listeners(other)), monkeypatch)
+    fix = f"give that one in the URL, or let it listen on {port}"
+    assert hint == f"--command listens on port {other}; {fix}"
+
+
+async def test_command_that_listens_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last words may say why."""
+    port, printed = free_port(), tmp_path / "printed"
+    program = f"echo no database; touch {shlex.quote(str(printed))}; exec sleep 60"
+    command = shlex.join(("sh", "-c", program))
+    hint = await hint_about(command, port, printed.exists, monkeypatch)
+    assert hint == f"does --command serve port {port}? its last line: no database"
+
+
+async def hint_about(
+    command: str, port: int, is_time: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Return what the user reads about a command that does not serve a port, when it is time."""
+    monkeypatch.setattr(server_process, "HINT_AFTER_S", math.inf)
+    said: list[str] = []
     process = CommandProcess(command, parse(f"http://127.0.0.1:{port}"), port)
     starting = asyncio.ensure_future(process.start(said.append))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
+        while not is_time():
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(server_process, "HINT_AFTER_S", 0.0)
         while not said:
             await asyncio.sleep(0.01)
     # A second one would come with one of the next looks at the port.
@@ -62,5 +90,6 @@ async def test_command_that_listens_on_another_port(monkeypatch: pytest.MonkeyPa
     await asyncio.wait({starting})
     await process.close(0.0)
     [sentence] = said
-    where = f"127.0.0.1 port {port}: connection refused"
-    assert sentence.startswith(f"waiting for {where}; does --command listen on another port?")
+    waiting, _, hint = sentence.partition("; ")
+    assert waiting == f"waiting for 127.0.0.1 port {port}: connection refused"
+    return hint
