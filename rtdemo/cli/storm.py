@@ -211,7 +211,9 @@ async def _storm(
     else:
         server = CommandProcess(command or "", address, port)
     console = Console(stderr=True, highlight=False)
-    run = StormRun(found, address, server, lambda words: console.print(Text(words), soft_wrap=True))
+    run = StormRun(
+        found, address, server, lambda words: console.print(Text(f"rtdemo: {words}"), soft_wrap=True)
+    )
     await with_progress(run.run(), lambda: run.state, console)
 
 

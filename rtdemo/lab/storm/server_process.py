@@ -264,9 +264,8 @@ class CommandProcess:
         """Return at which ports the command listens, and what to do; or what it printed last."""
         ports = machine.listening_ports(self._process.pid) if self._process is not None else set()
         if ports:
-            found = " and ".join(map(str, sorted(ports)))
-            fix = f"give that one in the URL, or let it listen on {self._port}"
-            return f"--command listens on port {found}; {fix}"
+            found = ", ".join(map(str, sorted(ports)))
+            return f"--command listens on port {found}; correct the port in the URL or in --command"
         said = self._output.last_line() or "it printed nothing"
         return f"does --command serve port {self._port}? {said}"
 

@@ -56,7 +56,7 @@ async def test_command_that_listens_on_another_port(monkeypatch: pytest.MonkeyPa
     server = f"{shlex.quote(sys.executable)} -m http.server --bind 127.0.0.1 {other}; true"
     command = shlex.join(("sh", "-c", server))
     hint = await hint_about(command, port, lambda: bool(machine.listeners(other)), monkeypatch)
-    fix = f"give that one in the URL, or let it listen on {port}"
+    fix = "correct the port in the URL or in --command"
     assert hint == f"--command listens on port {other}; {fix}"
 
 
