@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,6 +170,26 @@ async def test_servers_start_while_others_publish_into_a_full_log(join: Make) ->
         await started.engine.close()
     running = False
     await publishing
+
+
+async def test_server_starts_while_others_publish_without_a_pause(
+    join: Make, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It loads what was there at its start. With each answer there is more."""
+    writer = await join()
+    await writer.publish("first")
+    starting = RedisEngine(redis_server.url, "test")
+    commands = starting._commands
+    read = commands.xrange
+
+    async def read_after_others(*arguments: Any, **named: Any) -> Any:
+        await writer.publish("more")
+        return await read(*arguments, **named)
+
+    monkeypatch.setattr(commands, "xrange", read_after_others)
+    await starting.load()
+    assert starting.log.last.offset == 2
+    await starting.close()
 
 
 async def test_server_that_is_always_too_slow_delivers_what_the_log_still_has(join: Make) -> None:

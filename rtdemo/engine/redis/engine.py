@@ -184,11 +184,14 @@ class RedisEngine:
                 await self._publisher.ensure_epoch(afresh=True)
 
     async def _copy(self) -> None:
-        await self._restart_copy(await self._end_of_log())
+        end = await self._end_of_log()
+        await self._restart_copy(end)
         copied = 0
-        while raw := await self._commands.xrange(
-            self._keys.log, f"{copied + 1}-0", count=ENTRIES_PER_READ
-        ):
+        # The reader reads what follows: it may come faster than answers do.
+        while copied < end.offset:
+            raw = await self._commands.xrange(self._keys.log, f"{copied + 1}-0", count=ENTRIES_PER_READ)
+            if not raw:
+                break
             for entry in map(decode_entry, raw):
                 if entry.position != _next(self.log.last):
                     self.log.restart(Position(entry.position.epoch, entry.position.offset - 1))
