@@ -125,10 +125,11 @@ async def test_failure_of_a_hidden_producer_is_not_reported(
     plugin = tmp_path / "fails.py"
     plugin.write_text(FAILS)
     served = await serve(files=(plugin,))
-    await publish("readings", 1, server=served)
     page = await open_view(server=served)
     failing = page.locator('[data-part="failing"]')
     await expect(failing).to_be_visible()
+    await publish("readings", 1, server=served)
+    await expect(hide(page, "readings")).to_be_visible()
     # The next list would remove the line too.
     await page.route("**/api/producers*", lambda _: None)
     await hide(page, "readings").click()
