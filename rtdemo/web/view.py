@@ -38,7 +38,8 @@ async def view(request: web.Request) -> web.Response:
         reread_files(request)
     hub, files = request.app[HUB], request.app[STATIC_FILES]
     picked = _names(request, "producers")
-    hidden = built_in(hub).union(_names(request, "without") or ())
+    shipped = built_in(hub)
+    hidden = shipped.union(_names(request, "without") or ())
     try:
         values, more = latest_values(hub, await reader(request), picked, hidden)
     except Refused as refused:
@@ -51,7 +52,7 @@ async def view(request: web.Request) -> web.Response:
         "style": files.url(static_files.VIEW_STYLE),
         "icon": files.url("icon.svg"),
         "login": request.app[LOGIN].is_on,
-        "hidden": ",".join(sorted(hidden)),
+        "built_in": ",".join(sorted(shipped)),
         "now": message.now(),
         "bare": request.query.get("bare") == "1",
         "picked": picked or [],
@@ -67,7 +68,9 @@ async def view(request: web.Request) -> web.Response:
 def _names(request: web.Request, parameter: str) -> list[str] | None:
     """Return the names of producers in a parameter of the address; None without it."""
     given = request.query.get(parameter)
-    return None if given is None else [name for name in given.split(",") if name][:MAX_NAMES]
+    if given is None:
+        return None
+    return list(dict.fromkeys(name for name in given.split(",") if name))[:MAX_NAMES]
 
 
 def _framing(request: web.Request) -> dict[str, str]:

@@ -121,14 +121,26 @@ async def test_picked_producers_come_in_their_order(start: Start) -> None:
 
 
 async def test_producer_of_a_mistake_can_be_left_out(start: Start) -> None:
-    """Of the table and, by the page's list of hidden names, of the cards. Picking it shows it."""
+    """Of the table; the script reads the address, and gets a list of the built-in ones.
+
+    Picking shows it.
+    """
     server = await start()
     await publish(server, *({"producer": name, "value": 1} for name in ("a", "b", "c")))
     response, rows = await view(server, "?without=b,,<i>,message")
     assert rows.names == ["a", "c"]
-    (hidden,) = re.findall(r'data-hidden="([^"]*)"', response.text)
-    assert {"b", "&lt;i&gt;", "message", "welcome"} <= set(hidden.split(","))
+    (built_in,) = re.findall(r'data-built-in="([^"]*)"', response.text)
+    assert {"message", "welcome"} <= set(built_in.split(","))
+    assert not {"b", "&lt;i&gt;"} & set(built_in.split(","))
     assert (await view(server, "?without=b&producers=b"))[1].names == ["b"]
+
+
+async def test_repeated_names_of_the_address_count_once(start: Start) -> None:
+    """A hundred names are read, as the page's script does."""
+    server = await start()
+    await publish(server, *({"producer": name, "value": 1} for name in ("a", "b")))
+    assert (await view(server, f"?producers={'a,' * 100}b"))[1].names == ["a", "b"]
+    assert (await view(server, f"?without={'a,' * 100}b"))[1].names == []
 
 
 async def test_names_titles_units_and_values_inject_no_markup(

@@ -80,6 +80,8 @@ async def test_value_and_chart_share_one_connection(
     await expect(value(page)).to_have_text("1.0")
     await expect(chart(page).locator(".number")).to_have_text("1.0")
     await expect(page.locator("p").first).to_have_text("It is 1.0.")
+    # Only the full screen: its page has no button that would bring a hidden card back.
+    await expect(chart(page).locator("button")).to_have_count(1)
     assert len(allowing.hub) == 1
     assert await violations(page) == []
 

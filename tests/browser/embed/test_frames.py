@@ -25,6 +25,7 @@ async def test_allowed_origin_shows_the_live_card(
     await publish("loss", 4, server=server)
     await expect(frame.locator(".number")).to_have_text("4")
     await expect(frame.get_by_role("button", name="Pause")).not_to_be_visible()
+    await expect(frame.get_by_role("button", name="Hide")).not_to_be_visible()
 
 
 async def test_another_origin_shows_nothing(

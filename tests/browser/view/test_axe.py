@@ -1,4 +1,4 @@
-"""axe-core finds nothing on the view: without values, and with a card of each kind."""
+"""axe-core finds nothing on the view: without values, with each kind of card, and with a hidden one."""
 
 from __future__ import annotations
 
@@ -21,4 +21,7 @@ async def test_view(open_view: OpenView, publish: Publish) -> None:
     await publish("note", "first", "second")
     await publish("rows", [{"pid": 7, "name": "a"}])
     await expect(page.get_by_role("article", name="rows").locator("tr")).to_have_count(2)
+    assert await violations(page) == []
+    await page.get_by_role("button", name="Hide rows").click()
+    await expect(page.get_by_role("button", name="Show 1 hidden")).to_be_visible()
     assert await violations(page) == []

@@ -235,22 +235,57 @@ async def test_address(page: Page) -> None:
         "view/address",
         """
         const valid = ["", "?window=60&columns=2&bare=1"];
-        const given = [...valid, "?window=1e9&columns=0&bare=yes", "?producers=b,,a,b"];
+        const given = [...valid, "?window=1e9&columns=0&bare=yes", "?producers=b,,a,b",
+                       "?without=b,,a,b", "?producers=&without=a"];
         const many = Array.from({ length: 150 }, (_, index) => index);
         const read = given.map(m.readOptions);
-        const href = m.addressWith("http://h/view?producers=a,b&x=1", { ...read[0], window: 60 });
-        return { read, href, most: m.readOptions(`?producers=${many}`).producers.length };
+        const names = ["producers", "without"];
+        const most = names.map((name) => m.readOptions(`?${name}=${many}`)[name].length);
+        return { read, most };
         """,
     )
-    none = {"producers": None, "window": None, "columns": None, "bare": False}
+    none: dict[str, object] = {
+        "producers": None,
+        "without": [],
+        "window": None,
+        "columns": None,
+        "bare": False,
+    }
     assert found["read"] == [
         none,
         {**none, "window": 60, "columns": 2, "bare": True},
         none,
         {**none, "producers": ["b", "a"]},
+        {**none, "without": ["b", "a"]},
+        {**none, "producers": []},
     ]
-    assert found["most"] == 100
-    assert found["href"] == "http://h/view?producers=a,b&x=1&window=60"
+    assert found["most"] == [100, 100]
+
+
+@pytest.mark.empty_page
+async def test_choices_are_written_into_the_address(page: Page) -> None:
+    """Picked names lose those that are hidden; a list of none stays. Other parameters stay too."""
+    found = await run(
+        page,
+        "view/address",
+        """
+        const written = (query, choice) => {
+            const options = { ...m.readOptions(query), ...choice };
+            return m.addressWith(`http://h/view${query}`, options).replace("http://h/view", "");
+        };
+        return [
+            written("?producers=a,b&x=1", { window: 60 }), written("?producers=", { columns: 2 }),
+            written("?producers=a,b&without=c", { without: ["a"] }),
+            written("?x=1", { without: ["a", "b"] }),
+            written("?without=a&x=1", { without: [] }), written("", { without: ["a%2C&b=1#+ c"] }),
+        ];
+        """,
+    )
+    assert found == [
+        *("?producers=a,b&x=1&window=60", "?producers=&columns=2"),
+        *("?producers=b&without=c", "?x=1&without=a,b"),
+        *("?x=1", "?without=a%252C%26b%3D1%23%2B+c"),
+    ]
 
 
 async def test_axis_shows_the_time_that_is_pressed(open_view: OpenView, publish: Publish) -> None:

@@ -11,10 +11,13 @@ export const MAX_WINDOW_S = 3_600;
 const MAX_COLUMNS = 12;
 /** The server's bound on names that one connection picks. */
 export const MAX_NAMES = 100;
+/** From this length on, the address takes no further name: proxies refuse a line of 8 KiB, and a name may take 1,200. */
+export const MAX_ADDRESS_CHARS = 6_000;
 
 /**
  * @typedef {object} Options
  * @property {string[] | null} producers names, in the order of their cards, at most MAX_NAMES; null for all
+ * @property {string[]} without names that are hidden, at most MAX_NAMES
  * @property {number | null} window seconds; null for what fits the data, at most MAX_AUTO_S
  * @property {number | null} columns null for as many as fit
  * @property {boolean} bare whether only the cards are shown
@@ -27,10 +30,16 @@ export const MAX_NAMES = 100;
  */
 export function readOptions(search) {
   const given = new URLSearchParams(search);
-  const names = given.get("producers")?.split(",").filter(Boolean) ?? null;
+  const producers = namesIn(given.get("producers"));
+  const without = (producers === null && namesIn(given.get("without"))) || [];
   const columns = wholeNumber(given.get("columns"), 1, MAX_COLUMNS);
   const window = wholeNumber(given.get("window"), MIN_WINDOW_S, MAX_WINDOW_S);
-  return { producers: names && [...new Set(names)].slice(0, MAX_NAMES), window, columns, bare: given.get("bare") === "1" };
+  return { producers, without, window, columns, bare: given.get("bare") === "1" };
+}
+
+/** @param {string | null} text */
+function namesIn(text) {
+  return text === null ? null : [...new Set(text.split(",").filter(Boolean))].slice(0, MAX_NAMES);
 }
 
 /**
@@ -48,15 +57,31 @@ function wholeNumber(text, least, most) {
  * @param {string} href
  * @param {Options} options
  */
-export function addressWith(href, { window, columns }) {
+export function addressWith(href, { producers, without, window, columns }) {
   const url = new URL(href);
-  for (const [name, value] of Object.entries({ window, columns })) {
+  const names =
+    producers === null
+      ? { without: without.join(",") || null }
+      : { producers: producers.filter((name) => !without.includes(name)).join(",") };
+  for (const [name, value] of Object.entries({ ...names, window, columns })) {
     if (value === null) url.searchParams.delete(name);
     else url.searchParams.set(name, String(value));
   }
   // Names are separated by commas, which need no escape in a query.
   url.search = url.search.replaceAll("%2C", ",");
   return url.href;
+}
+
+/**
+ * Return whether one more card may be hidden. Where the address picks names, the last one stays: without names, it would
+ * pick all.
+ * @param {string} href
+ * @param {Options} options
+ */
+export function mayHide(href, { producers, without, bare }) {
+  if (bare) return false;
+  if (producers !== null) return producers.length - without.length > 1;
+  return without.length < MAX_NAMES && href.length < MAX_ADDRESS_CHARS;
 }
 
 /** Pages of the server to which a program publishes by default. */

@@ -9,7 +9,7 @@ import { part, write } from "../dom.js";
 import { clip, oneLine } from "../format.js";
 import { LoginForm } from "../login_form.js";
 import { ProducerList } from "../producers.js";
-import { MAX_AUTO_S, readOptions, snippet } from "./address.js";
+import { MAX_AUTO_S, mayHide, readOptions, snippet } from "./address.js";
 import { shownSeconds } from "./axis.js";
 import { Cards } from "./cards.js";
 import { clockText } from "./chart.js";
@@ -31,13 +31,13 @@ const MAX_FAILING = 3;
 
 const { dataset } = document.documentElement;
 const options = readOptions(location.search);
-const hidden = (dataset.hidden ?? "").split(",");
-const producers = new ProducersData(options.producers, hidden);
+const producers = new ProducersData(options, (dataset.builtIn ?? "").split(","));
 const time = new ServerTime(Number(dataset.now), performance.now());
 /** @type {Painter} */
 const painter = new Painter(() => cards.all, frameAt);
 const announce = (/** @type {string} */ text) => write(part(document, "readout"), text);
-const cards = new Cards(part(document, "cards"), { announce, changed: painter.request });
+const hide = (/** @type {string} */ name) => toolbar.hide(name);
+const cards = new Cards(part(document, "cards"), { announce, changed: painter.request, hide });
 const toolbar = new Toolbar(document, options, chosen);
 const login = dataset.login === "yes" ? new Login(() => sessionStorage, () => paintState()) : null;
 const loginForm = login === null ? null : new LoginForm(document, login, connectAgain, connectAgain);
@@ -117,9 +117,8 @@ function describe() {
 
 /** Name the producers that fail, which have no values or only old ones. */
 function paintFailing() {
-  const isShown = (/** @type {string} */ name) => options.producers?.includes(name) ?? !hidden.includes(name);
   const failing = (list.producers ?? []).filter(
-    ({ name, state }) => state !== "running" && state !== "published" && isShown(name),
+    ({ name, state }) => state !== "running" && state !== "published" && producers.shows(name),
   );
   const sentences = failing
     .slice(0, MAX_FAILING)
@@ -136,9 +135,13 @@ function describeIn(milliseconds) {
   describing = setTimeout(() => void list.refresh(), milliseconds);
 }
 
-/** The reader has chosen what to show. */
-function chosen() {
-  cards.arrange(options.columns);
+/**
+ * The reader has chosen what to show.
+ * @param {Partial<import("./address.js").Options>} choice
+ */
+function chosen({ without }) {
+  arrange();
+  if (without !== undefined) placeOthers(without);
   pausedAt = toolbar.isPaused ? (pausedAt ?? time.at(performance.now())) : null;
   const window = options.window ?? MAX_AUTO_S;
   if (window > rewound) {
@@ -148,6 +151,24 @@ function chosen() {
   }
   paintNotes();
   painter.request();
+}
+
+/**
+ * A card is hidden, or all are shown again.
+ * @param {string[]} without
+ */
+function placeOthers(without) {
+  const { more } = producers;
+  producers.forgetHidden();
+  cards.place(producers.sorted);
+  part(document, "more").hidden = true;
+  paintFailing();
+  // Those that return need their past, and so does one that takes a free place.
+  if (without.length === 0 || more > 0) live.rewind();
+}
+
+function arrange() {
+  cards.arrange(options.columns, mayHide(location.href, options));
 }
 
 function paintState() {
@@ -187,7 +208,7 @@ setInterval(() => {
 }, TICK_MS);
 setInterval(() => document.hidden || void list.refresh(), DESCRIBE_MS);
 write(part(document, "snippet"), snippet(location.href));
-cards.arrange(options.columns);
+arrange();
 describeIn(FAILING_MS);
 takeTable();
 paintState();

@@ -19,7 +19,12 @@ import { changeText, jsonText, numberText, spanText } from "../value.js";
  * @property {Chart} [chart] drawn after the texts of all cards: to measure a text lays out the page, once
  */
 
-/** @typedef {{ announce: (text: string) => void, changed: () => void }} Surroundings */
+/**
+ * @typedef {object} Surroundings
+ * @property {(text: string) => void} announce
+ * @property {() => void} changed
+ * @property {(name: string) => void} [hide] hides the card of a producer; by default a card has no button for it
+ */
 
 /** Bounds on a table. */
 const MAX_ROWS = 50;

@@ -3,7 +3,7 @@
  * The card of one producer: its title, whether it is fresh, and a body by the kind of its values.
  * @module view/card
  */
-import { write } from "../dom.js";
+import { make, write } from "../dom.js";
 import { clip, oneLine } from "../format.js";
 import { BODIES } from "./bodies.js";
 import { spanText } from "../value.js";
@@ -19,12 +19,17 @@ const AGE_SHOWN_MS = 10_000;
 /** Characters of a title: control characters take several. */
 const MAX_TITLE_CHARS = 120;
 
+/** Icons, 12 by 12. */
+const CORNERS = "M1 4V1h3M8 1h3v3M11 8v3H8M4 11H1V8";
+const CROSS = "M2 2l8 8M10 2l-8 8";
+
 export class Card {
   element = document.createElement("article");
   #title = document.createElement("h2");
   #age = document.createElement("span");
   #body = document.createElement("div");
-  #full = document.createElement("button");
+  #full = iconButton(CORNERS, () => void this.#toggleFullScreen());
+  #hide = iconButton(CROSS, () => this.#surroundings.hide?.(this.data.name));
   /** One of each kind that the producer has sent. @type {Map<Kind, Body>} */
   #bodies = new Map();
   /** @type {Kind | null} */
@@ -40,14 +45,10 @@ export class Card {
     this.#surroundings = surroundings;
     this.#age.className = "age";
     this.#body.className = "body";
-    this.#full.type = "button";
-    this.#full.className = "full";
-    this.#full.append(icon());
-    this.#full.addEventListener("click", () => void this.#toggleFullScreen());
-    const head = document.createElement("header");
-    head.append(this.#title, this.#age, this.#full);
+    this.#hide.classList.add("hide");
+    const icons = make("span", "icons", ...(surroundings.hide ? [this.#hide] : []), this.#full);
     this.element.className = "card";
-    this.element.append(head, this.#body);
+    this.element.append(make("header", "", this.#title, this.#age, icons), this.#body);
     this.#writeTitle();
   }
 
@@ -79,6 +80,7 @@ export class Card {
     this.#title.title = title === name ? title : `${title} (${name})`;
     this.element.setAttribute("aria-label", shown);
     this.#full.setAttribute("aria-label", `Full screen: ${shown}`);
+    this.#hide.setAttribute("aria-label", `Hide ${shown}`);
   }
 
   /** @param {Frame} frame */
@@ -109,14 +111,22 @@ export class Card {
   }
 }
 
-/** Four corners. */
-function icon() {
+/**
+ * @param {string} icon
+ * @param {() => void} pressed
+ */
+function iconButton(icon, pressed) {
   const name = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(name, "svg");
   const path = document.createElementNS(name, "path");
   svg.setAttribute("viewBox", "0 0 12 12");
   svg.setAttribute("aria-hidden", "true");
-  path.setAttribute("d", "M1 4V1h3M8 1h3v3M11 8v3H8M4 11H1V8");
+  path.setAttribute("d", icon);
   svg.append(path);
-  return svg;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "icon";
+  button.append(svg);
+  button.addEventListener("click", pressed);
+  return button;
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The grid of cards: places the card of a new producer, and has as many columns as are asked for.
+ * The grid of cards: one for each producer that is shown, and as many columns as are asked for.
  * @module view/cards
  */
 import { Card } from "./card.js";
@@ -28,10 +28,16 @@ export class Cards {
   }
 
   /**
-   * Add the cards that are missing.
-   * @param {ProducerData[]} sorted all producers, in the order of their cards
+   * Add the cards that are missing, and remove those of other producers.
+   * @param {ProducerData[]} sorted all producers that are shown, in the order of their cards
    */
   place(sorted) {
+    const shown = new Set(sorted);
+    for (const [data, { element }] of this.#byProducer) {
+      if (shown.has(data)) continue;
+      element.remove();
+      this.#byProducer.delete(data);
+    }
     sorted.forEach((data, index) => {
       if (this.#byProducer.has(data)) return;
       const card = new Card(data, this.#surroundings);
@@ -41,8 +47,12 @@ export class Cards {
     this.#grid.dataset.count = String(sorted.length);
   }
 
-  /** @param {number | null} columns null for as many as fit */
-  arrange(columns) {
+  /**
+   * @param {number | null} columns null for as many as fit
+   * @param {boolean} mayHide whether cards have a button that hides them
+   */
+  arrange(columns, mayHide) {
+    this.#grid.toggleAttribute("data-may-hide", mayHide);
     this.#grid.toggleAttribute("data-columns", columns !== null);
     this.#grid.style.setProperty("--columns", String(columns ?? ""));
   }

@@ -6,6 +6,7 @@
 import { ProducerData } from "./producer_data.js";
 
 /** @typedef {import("../message.js").Message} Message */
+/** @typedef {import("./address.js").Options} Options */
 
 /** Bound on cards; further producers are counted, and can be picked in the address. */
 const MAX_CARDS = 200;
@@ -15,18 +16,30 @@ const MAX_COUNTED = 10_000;
 export class ProducersData {
   /** @type {Map<string, ProducerData>} */
   byName = new Map();
-  #picked;
-  #hidden;
+  #options;
+  #builtIn;
   /** @type {Set<string>} */
   #more = new Set();
 
   /**
-   * @param {string[] | null} picked names; null for all but the hidden ones
-   * @param {string[]} hidden names that are shown only if they are picked
+   * @param {Options} options which may change
+   * @param {string[]} builtIn names that are shown only if they are picked
    */
-  constructor(picked, hidden) {
-    this.#picked = picked === null ? null : new Set(picked);
-    this.#hidden = new Set(hidden);
+  constructor(options, builtIn) {
+    this.#options = options;
+    this.#builtIn = builtIn;
+  }
+
+  /** @param {string} name */
+  shows(name) {
+    const { producers, without } = this.#options;
+    return !without.includes(name) && (producers?.includes(name) ?? !this.#builtIn.includes(name));
+  }
+
+  /** Forget those that are no longer shown. The others are counted anew. */
+  forgetHidden() {
+    for (const name of this.byName.keys()) if (!this.shows(name)) this.byName.delete(name);
+    this.#more.clear();
   }
 
   /** Number of producers that are not shown; a bound on names bounds it too. */
@@ -37,8 +50,8 @@ export class ProducersData {
   /** All, in the order in which they were picked, or by name. */
   get sorted() {
     const all = [...this.byName.values()];
-    if (this.#picked === null) return all.sort((one, other) => (one.name < other.name ? -1 : 1));
-    const order = [...this.#picked];
+    const order = this.#options.producers;
+    if (order === null) return all.sort((one, other) => (one.name < other.name ? -1 : 1));
     return all.sort((one, other) => order.indexOf(one.name) - order.indexOf(other.name));
   }
 
@@ -98,7 +111,7 @@ export class ProducersData {
 
   /** @param {string} name */
   #admitted(name) {
-    if (this.#picked === null ? this.#hidden.has(name) : !this.#picked.has(name)) return undefined;
+    if (!this.shows(name)) return undefined;
     if (this.byName.size >= MAX_CARDS) {
       if (this.#more.size < MAX_COUNTED) this.#more.add(name);
       return undefined;

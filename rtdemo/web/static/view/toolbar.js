@@ -1,9 +1,10 @@
 // @ts-check
 /**
- * The view's controls: the time that the charts show, their pause, and columns. The address follows each choice.
+ * The view's controls: the time that the charts show, their pause, columns, and hidden cards. The address follows
+ * each choice.
  * @module view/toolbar
  */
-import { part, partOfType } from "../dom.js";
+import { part, partOfType, write } from "../dom.js";
 import { addressWith } from "./address.js";
 
 /** @typedef {import("./address.js").Options} Options */
@@ -15,11 +16,12 @@ export class Toolbar {
   #windows;
   #columns;
   #pause;
+  #show;
 
   /**
    * @param {ParentNode} root
    * @param {Options} options which a choice changes
-   * @param {() => void} changed called after each choice
+   * @param {(choice: Partial<Options>) => void} changed called after each choice
    */
   constructor(root, options, changed) {
     this.#options = options;
@@ -36,7 +38,22 @@ export class Toolbar {
       this.isPaused = !this.isPaused;
       this.#choose({});
     });
+    this.#show = part(root, "show");
+    this.#show.addEventListener("click", () => {
+      this.#choose({ without: [] });
+      // The button is gone, and the cards are back.
+      part(root, "values").focus({ preventScroll: true });
+    });
     this.#paint();
+  }
+
+  /**
+   * Hide the card of a producer. The focus moves from its button to the one that shows it again.
+   * @param {string} name
+   */
+  hide(name) {
+    this.#choose({ without: [...this.#options.without, name] });
+    this.#show.focus({ preventScroll: true });
   }
 
   /** @param {Partial<Options>} choice */
@@ -44,15 +61,17 @@ export class Toolbar {
     Object.assign(this.#options, choice);
     history.replaceState(null, "", addressWith(location.href, this.#options));
     this.#paint();
-    this.#changed();
+    this.#changed(choice);
   }
 
   #paint() {
-    const { window, columns } = this.#options;
+    const { window, columns, without } = this.#options;
     for (const button of this.#windows) {
       button.setAttribute("aria-pressed", String(button.dataset.window === String(window ?? "")));
     }
     this.#columns.value = String(columns ?? "");
     this.#pause.setAttribute("aria-pressed", String(this.isPaused));
+    this.#show.hidden = without.length === 0;
+    write(this.#show, `Show ${without.length} hidden`);
   }
 }
