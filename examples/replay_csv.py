@@ -99,5 +99,5 @@ async def replay_csv() -> AsyncIterator[Message]:
             due += min(PAUSE.value, pause / SPEED.value)
             await asyncio.sleep(max(0.0, due - clock()))
             value = numbers(row, columns)
-            text = ", ".join(f"{name} {content}" for name, content in value.items())
+            text = ", ".join(f"{name} {each}" for name, each in value.items() if each is not None)
             yield Message(f"{time}: {text}", value=value)

@@ -39,7 +39,8 @@ async def view(request: web.Request) -> web.Response:
     hub, files = request.app[HUB], request.app[STATIC_FILES]
     picked = _names(request, "producers")
     shipped = built_in(hub)
-    hidden = shipped.union(_names(request, "without") or ())
+    without = [] if picked else _names(request, "without") or []
+    hidden = shipped.union(without)
     try:
         values, more = latest_values(hub, await reader(request), picked, hidden)
     except Refused as refused:
@@ -56,6 +57,7 @@ async def view(request: web.Request) -> web.Response:
         "now": message.now(),
         "bare": request.query.get("bare") == "1",
         "picked": picked or [],
+        "without": without,
         "values": values,
         "more": more,
         "time_of": _time_of,

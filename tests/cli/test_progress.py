@@ -12,7 +12,7 @@ from rtdemo.cli import progress
 
 
 async def test_each_progress_is_printed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log with the same line every 5 s says nothing."""
+    """A progress that has not changed is not printed again."""
     monkeypatch.setattr(progress, "PIPE_PERIOD_S", 0.001)
     states = iter(
         ("", "starting the server", "starting the server", "", "starting the server", "9 of 10")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from rtdemo.engine.redis.client import Redis
+from rtdemo.engine.redis.engine import RedisEngine
 from tests.clients import eventually
 from tests.engine.conftest import KEYS, Make
 from tests.engine.test_redis_engine import published
@@ -23,6 +26,30 @@ async def test_foreign_entry_begins_a_new_log(join: Make, redis: Redis, identifi
     assert after.epoch != before.epoch
     await eventually(lambda: first.entries[-1] == second.entries[-1] and len(first.entries) == 2)
     assert [first.engine.state, second.engine.state] == ["ready", "ready"]
+
+
+async def test_foreign_entry_while_a_new_log_begins(
+    join: Make, redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other program writes again between two commands of the restart: another new log begins."""
+    follower = await join()
+    await follower.publish("1")
+    await eventually(lambda: follower.entries)
+    assert isinstance(follower.engine, RedisEngine)
+    publisher = follower.engine._publisher
+    ensure_epoch, times = publisher.ensure_epoch, itertools.count()
+
+    async def then_write(afresh: bool = False) -> None:
+        await ensure_epoch(afresh)
+        if next(times) == 0:
+            await redis.xadd(KEYS.log, {"a": "b"}, "7-0")
+
+    monkeypatch.setattr(publisher, "ensure_epoch", then_write)
+    await redis.xadd(KEYS.log, {"a": "b"}, "5-0")
+    await eventually(lambda: follower.restarts == 2)
+    await published(follower, "2")
+    await eventually(lambda: len(follower.entries) == 2)
+    assert "reading the log failed" not in caplog.text
 
 
 async def test_start_with_a_foreign_entry_in_the_log(join: Make, redis: Redis) -> None:

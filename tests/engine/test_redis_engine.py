@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -178,18 +179,67 @@ async def test_server_starts_while_others_publish_without_a_pause(
     """It loads what was there at its start. With each answer there is more."""
     writer = await join()
     await writer.publish("first")
-    starting = RedisEngine(redis_server.url, "test")
-    commands = starting._commands
-    read = commands.xrange
+    async with starting_engine(redis_server) as starting:
 
-    async def read_after_others(*arguments: Any, **named: Any) -> Any:
-        await writer.publish("more")
+        async def publish_more(_number: int) -> None:
+            await writer.publish("more")
+
+        before_each_read(starting, publish_more, monkeypatch)
+        async with asyncio.timeout(60):
+            await starting.load()
+        assert starting.log.last.offset == 2
+
+
+async def test_server_that_starts_while_the_log_is_trimmed_has_the_newest_values(
+    join: Make, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read an older value of a producer, and the newest one has left the log meanwhile."""
+    monkeypatch.setattr("rtdemo.engine.redis.engine.ENTRIES_PER_READ", 5)
+    limits = LogLimits(count=20)
+    writer = await join(limits=limits)
+
+    async def publish(producer: str, *texts: str) -> None:
+        await writer.engine.publish(drafts(*texts, producer=producer))
+
+    await publish("a", "old")
+    await publish("b", *"1234567")
+    await publish("a", "newest")
+    await publish("b", *"89")
+    async with starting_engine(redis_server) as starting:
+
+        async def trim(number: int) -> None:
+            if number == 2:
+                await publish("b", *map(str, range(16)))
+
+        before_each_read(starting, trim, monkeypatch)
+        await starting.load()
+        assert starting.log.seq("a") == 2
+        newest = starting.log.latest_of("a")
+        assert newest is not None
+        assert b"newest" in newest.payload
+
+
+@asynccontextmanager
+async def starting_engine(redis_server: RedisServer) -> AsyncIterator[RedisEngine]:
+    """Yield an engine that has not read the log."""
+    engine = RedisEngine(redis_server.url, "test", LogLimits(count=20))
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+def before_each_read(
+    engine: RedisEngine, act: Callable[[int], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let something happen before each XRANGE of an engine; it gets the number of the read, from 1."""
+    read, numbers = engine._commands.xrange, itertools.count(1)
+
+    async def read_later(*arguments: Any, **named: Any) -> Any:
+        await act(next(numbers))
         return await read(*arguments, **named)
 
-    monkeypatch.setattr(commands, "xrange", read_after_others)
-    await starting.load()
-    assert starting.log.last.offset == 2
-    await starting.close()
+    monkeypatch.setattr(engine._commands, "xrange", read_later)
 
 
 async def test_server_that_is_always_too_slow_delivers_what_the_log_still_has(join: Make) -> None:
@@ -198,15 +248,19 @@ async def test_server_that_is_always_too_slow_delivers_what_the_log_still_has(jo
     writer, reader = await join(limits=small), await join(limits=small)
     running = True
 
-    async def publish() -> None:
-        while running:
-            await writer.publish(*map(str, range(10)))
+    async def publish() -> Position:
+        while True:
+            positions = await writer.publish(*map(str, range(10)))
+            if not running:
+                return positions[-1]
 
     publishing = asyncio.ensure_future(publish())
-    await eventually(lambda: reader.restarts > 3 and len(reader.entries) > 15)
-    running = False
-    await publishing
-    await eventually(lambda: reader.ids[-1:] == [str(writer.engine.log.last)])
+    try:
+        await eventually(lambda: reader.restarts > 3 and len(reader.entries) > 15)
+    finally:
+        running = False
+        last = str(await publishing)
+    await eventually(lambda: reader.ids[-1:] == [last])
     offsets = [entry.position.offset for entry in reader.entries]
     assert offsets == sorted(set(offsets))
 

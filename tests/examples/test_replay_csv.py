@@ -14,7 +14,7 @@ from tests.clients import eventually
 from tests.conftest import Connect
 from tests.examples.conftest import Serve, is_generator_running
 
-RECORDING = "seconds,speed,note\n100,3.5,start\n100.5,4.25,\n103,0,stop\n"
+RECORDING = "seconds,speed,rain,note\n100,3.5,1,start\n100.5,4.25,,\n103,0,2,stop\n"
 
 
 @pytest.fixture
@@ -32,11 +32,10 @@ async def test_each_client_gets_the_whole_recording(
     for _ in range(2):
         peer = await connect(server, transport, "producers=replay_csv")
         rows = [await peer.receive() for _ in range(3)]
-        assert [row["value"] for row in rows] == [{"speed": 3.5}, {"speed": 4.25}, {"speed": 0}]
-        assert [row["message"] for row in rows] == [
-            "100: speed 3.5",
-            "100.5: speed 4.25",
-            "103: speed 0.0",
+        assert [(row["message"], row["value"]) for row in rows] == [
+            ("100: speed 3.5, rain 1.0", {"speed": 3.5, "rain": 1}),
+            ("100.5: speed 4.25", {"speed": 4.25, "rain": None}),
+            ("103: speed 0.0, rain 2.0", {"speed": 0, "rain": 2}),
         ]
     (supervisor,) = server.plugins.registry.find("replay_csv")
     assert (supervisor.state, supervisor.failures) == ("running", 0)

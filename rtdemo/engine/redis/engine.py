@@ -187,14 +187,15 @@ class RedisEngine:
         end = await self._end_of_log()
         await self._restart_copy(end)
         copied = 0
-        # The reader reads what follows: it may come faster than answers do.
+        # Others may publish faster than this loop reads; the reader reads the rest.
         while copied < end.offset:
             raw = await self._commands.xrange(self._keys.log, f"{copied + 1}-0", count=ENTRIES_PER_READ)
             if not raw:
                 break
             for entry in map(decode_entry, raw):
                 if entry.position != _next(self.log.last):
-                    self.log.restart(Position(entry.position.epoch, entry.position.offset - 1))
+                    before = Position(entry.position.epoch, entry.position.offset - 1)
+                    await self._restart_copy(before)
                 self.log.append(entry)
             copied = self.log.last.offset
 
@@ -295,8 +296,8 @@ class RedisEngine:
     async def _restart(self, afresh: bool = False) -> None:
         """Continue with the log that Redis has now. Entries before its start are lost to this server.
 
-        The first entries come with the start. A read of their own could find them trimmed, each time
-        anew where a short log is filled faster than this server reads.
+        The first entries are read together with the start. If they were read later, a busy log could
+        have dropped them, at every restart.
 
         Arguments:
             afresh: begin a new log in Redis first, unless another server has done so.
@@ -314,8 +315,9 @@ class RedisEngine:
         self._in_doubt = False
         if self._subscriber is not None:
             self._subscriber.restarted()
-        # The next read finds an entry that does not follow.
-        await self._append(raw)
+        # An entry that does not follow, or is foreign, is handled by the next read.
+        with suppress(ForeignEntryError):
+            await self._append(raw)
         return None
 
 

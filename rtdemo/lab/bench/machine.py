@@ -72,9 +72,9 @@ def _ticks(pid: int) -> float:
     return (int(fields[_UTIME]) + int(fields[_STIME])) / os.sysconf("SC_CLK_TCK")
 
 
-def _stat(process: Path) -> list[str]:
-    # The name is in parentheses, and may contain spaces and parentheses.
-    return (process / "stat").read_text().rpartition(")")[2].split()
+def _stat(process: Path) -> list[bytes]:
+    # The name is in parentheses, and may contain any bytes: spaces, parentheses, half a character.
+    return (process / "stat").read_bytes().rpartition(b")")[2].split()
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
@@ -118,8 +118,8 @@ def listeners(port: int, hosts: Collection[str] = ()) -> set[int]:
     }
 
 
-def listening_ports(group: int) -> set[int]:
-    """Return the TCP ports at which the processes of a group listen.
+def listening_ports(group: int) -> list[int]:
+    """Return the TCP ports on which the processes of a group listen.
 
     Arguments:
         group: the process group's id.
@@ -127,7 +127,7 @@ def listening_ports(group: int) -> set[int]:
     ports = {target: number for target, _, number in _listening()}
     members = (process for process in _processes() if _group(process) == group)
     targets = set(chain.from_iterable(map(_open_files, members)))
-    return {ports[target] for target in targets & ports.keys()}
+    return sorted({ports[target] for target in targets & ports.keys()})
 
 
 def _group(process: Path) -> int:

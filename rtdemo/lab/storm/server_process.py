@@ -27,7 +27,7 @@ from rtdemo.protocol.address import Address
 START_TIMEOUT_S = 60.0
 """For a command until its port accepts connections."""
 HINT_AFTER_S = 5.0
-"""Of them, the seconds after which the user is asked about the port."""
+"""Of them, the seconds after which the user is told where the command listens."""
 MAX_COMMAND_CHARACTERS = 120
 """Longest command line that is shown."""
 _POLL_S = 0.02
@@ -261,11 +261,14 @@ class CommandProcess:
             await asyncio.sleep(_POLL_S)
 
     def _where_it_listens(self) -> str:
-        """Return at which ports the command listens, and what to do; or what it printed last."""
-        ports = machine.listening_ports(self._process.pid) if self._process is not None else set()
+        """Return on which ports the command listens, and what to do; or what it printed last."""
+        ports = machine.listening_ports(self._process.pid) if self._process is not None else []
+        if self._port in ports:
+            problem = f"--command listens on port {self._port}, but not at {self._address.host}"
+            return f"{problem}; correct the host in the URL or in --command"
         if ports:
-            found = ", ".join(map(str, sorted(ports)))
-            return f"--command listens on port {found}; correct the port in the URL or in --command"
+            found = f"port{'s' if ports[1:] else ''} {', '.join(map(str, ports))}"
+            return f"--command listens on {found}; correct the port in the URL or in --command"
         said = self._output.last_line() or "it printed nothing"
         return f"does --command serve port {self._port}? {said}"
 

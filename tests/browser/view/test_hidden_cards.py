@@ -48,7 +48,7 @@ async def test_hidden_and_shown_again(open_view: OpenView, publish: Publish) -> 
     assert opened == []
     await page.reload()
     await expect(titles(page)).to_have_text(["loss"])
-    await expect(show(page)).to_have_text("Show 1 hidden")
+    await expect(show(page)).to_have_text("Show hidden")
     await show(page).press("Enter")
     await expect(page.locator(".number")).to_have_text(["2", "8"])
     await expect(page.locator(".change").last).to_contain_text("+5 in")
@@ -58,7 +58,7 @@ async def test_hidden_and_shown_again(open_view: OpenView, publish: Publish) -> 
 
 
 async def test_picked_names_lose_the_hidden_one(open_view: OpenView, publish: Publish) -> None:
-    """The last one stays: no names would be all. The others return to their places until a reload."""
+    """Nothing would bring the last one back: it stays. The others return until a reload."""
     for name in ("a", "b", "c"):
         await publish(name, 1)
     page = await open_view("?producers=c,a,b&window=60")
@@ -68,7 +68,7 @@ async def test_picked_names_lose_the_hidden_one(open_view: OpenView, publish: Pu
     await expect(titles(page)).to_have_text(["b"])
     assert page.url.endswith("/view?producers=b&window=60")
     await expect(hide(page, "b")).to_have_count(0)
-    await expect(show(page)).to_have_text("Show 2 hidden")
+    await expect(show(page)).to_be_visible()
     await show(page).click()
     await expect(titles(page)).to_have_text(["c", "a", "b"])
     assert page.url.endswith("/view?producers=c,a,b&window=60")
@@ -105,7 +105,7 @@ async def test_no_button_where_only_the_cards_are_shown(open_view: OpenView, pub
 
 
 async def test_another_producer_takes_the_free_place(open_view: OpenView, publish: Publish) -> None:
-    """Of more than 200, which are counted."""
+    """At most 200 have cards. All that are hidden return, and then it has no place again."""
     for number in range(201):
         await publish(f"n{number:03}", 1)
     page = await open_view()
@@ -116,12 +116,43 @@ async def test_another_producer_takes_the_free_place(open_view: OpenView, publis
     await expect(titles(page).last).to_have_text("n200")
     await expect(titles(page)).to_have_count(200)
     await expect(more).to_be_hidden()
+    await show(page).click()
+    await expect(titles(page).first).to_have_text("n000")
+    await expect(titles(page)).to_have_count(200)
+    await expect(more).to_contain_text("1 more producer is not shown.")
+
+
+async def test_all_hidden(open_view: OpenView, publish: Publish) -> None:
+    """The page says that there are no others, also after a reload. What comes new has a card."""
+    await publish("loss", 1)
+    page = await open_view()
+    rest, empty = (page.locator(f'[data-part="{name}"]') for name in ("rest", "empty"))
+    await expect(rest).to_be_hidden()
+    await hide(page, "loss").click()
+    await expect(rest).to_have_text("There are no values but the hidden ones.")
+    await expect(rest).to_be_visible()
+    await page.reload()
+    await expect(rest).to_be_visible()
+    await expect(empty).to_be_hidden()
+    await publish("acc", 1)
+    await expect(titles(page)).to_have_text(["acc"])
+    await expect(rest).to_be_hidden()
+
+
+async def test_double_click_hides_one_card(open_view: OpenView, publish: Publish) -> None:
+    """The next card moves under the pointer."""
+    for name in ("a", "b", "c"):
+        await publish(name, 1)
+    page = await open_view()
+    await hide(page, "a").dblclick()
+    await hide(page, "c").click()
+    await expect(titles(page)).to_have_text(["b"])
 
 
 async def test_failure_of_a_hidden_producer_is_not_reported(
     open_view: OpenView, publish: Publish, serve: Serve, tmp_path: Path
 ) -> None:
-    """At once, as the page opened without it does."""
+    """The line about it goes with the card."""
     plugin = tmp_path / "fails.py"
     plugin.write_text(FAILS)
     served = await serve(files=(plugin,))

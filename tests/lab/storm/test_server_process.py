@@ -60,8 +60,36 @@ async def test_command_that_listens_on_another_port(monkeypatch: pytest.MonkeyPa
     assert hint == f"--command listens on port {other}; {fix}"
 
 
+async def test_command_that_listens_at_another_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port is right: `localhost` may be `::1` for one program and 127.0.0.1 for another."""
+    port = free_port()
+    command = f"{shlex.quote(sys.executable)} -m http.server --bind 127.0.0.2 {port}"
+    hint = await hint_about(
+        port=port,
+        command=command,
+        is_time=lambda: bool(machine.listeners(port)),
+        monkeypatch=monkeypatch,
+    )
+    where = f"--command listens on port {port}, but not at 127.0.0.1"
+    assert hint == f"{where}; correct the host in the URL or in --command"
+
+
+def test_processes_with_any_name_are_looked_at() -> None:
+    """The kernel cuts a name at 15 bytes, which may be within a character."""
+    set_name = (
+        "import ctypes; ctypes.CDLL(None).prctl(15, 'é'.encode() * 12); print(flush=True); input()"
+    )
+    command = (sys.executable, "-c", set_name)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert machine.listening_ports(process.pid) == []
+        process.communicate(b"\n")
+
+
 async def test_command_that_listens_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its last words may say why."""
+    """The hint has the last line that it printed."""
     port, printed = free_port(), tmp_path / "printed"
     program = f"echo no database; touch {shlex.quote(str(printed))}; exec sleep 60"
     command = shlex.join(("sh", "-c", program))
@@ -77,18 +105,20 @@ async def hint_about(
     said: list[str] = []
     process = CommandProcess(command, parse(f"http://127.0.0.1:{port}"), port)
     starting = asyncio.ensure_future(process.start(said.append))
-    async with asyncio.timeout(60):
-        while not is_time():
-            await asyncio.sleep(0.01)
-        monkeypatch.setattr(server_process, "HINT_AFTER_S", 0.0)
-        while not said:
-            await asyncio.sleep(0.01)
-    # A second one would come with one of the next looks at the port.
-    await asyncio.sleep(0.1)
-    assert not starting.done()
-    starting.cancel()
-    await asyncio.wait({starting})
-    await process.close(0.0)
+    try:
+        async with asyncio.timeout(60):
+            while not is_time():
+                await asyncio.sleep(0.01)
+            monkeypatch.setattr(server_process, "HINT_AFTER_S", 0.0)
+            while not said:
+                await asyncio.sleep(0.01)
+        # A second one would come with one of the next looks at the port.
+        await asyncio.sleep(0.1)
+        assert not starting.done()
+    finally:
+        starting.cancel()
+        await asyncio.wait({starting})
+        await process.close(0.0)
     [sentence] = said
     waiting, _, hint = sentence.partition("; ")
     assert waiting == f"waiting for 127.0.0.1 port {port}: connection refused"

@@ -73,8 +73,8 @@ export function addressWith(href, { producers, without, window, columns }) {
 }
 
 /**
- * Return whether one more card may be hidden. Where the address picks names, the last one stays: without names, it would
- * pick all.
+ * Return whether one more card may be hidden. Where the address picks names, the last one stays: without it, the page
+ * would be empty after a reload, with nothing that brings the cards back.
  * @param {string} href
  * @param {Options} options
  */

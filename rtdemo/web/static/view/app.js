@@ -99,7 +99,7 @@ function takeTable() {
 /** There is a new producer: place its card. */
 function added() {
   cards.place(producers.sorted);
-  part(document, "empty").hidden = true;
+  paintEmpty();
   describeIn(DESCRIBE_SOON_MS);
 }
 
@@ -159,12 +159,21 @@ function chosen({ without }) {
  */
 function placeOthers(without) {
   const { more } = producers;
-  producers.forgetHidden();
+  const someReturn = without.length === 0;
+  producers.forgetHidden(someReturn);
   cards.place(producers.sorted);
   part(document, "more").hidden = true;
+  paintEmpty();
   paintFailing();
   // Those that return need their past, and so does one that takes a free place.
-  if (without.length === 0 || more > 0) live.rewind();
+  if (someReturn || more > 0) live.rewind();
+}
+
+/** Say why there are no cards. */
+function paintEmpty() {
+  const isEmpty = producers.byName.size === 0;
+  part(document, "empty").hidden = !isEmpty || options.without.length > 0;
+  part(document, "rest").hidden = !isEmpty || options.without.length === 0;
 }
 
 function arrange() {

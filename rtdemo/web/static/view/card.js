@@ -29,7 +29,10 @@ export class Card {
   #age = document.createElement("span");
   #body = document.createElement("div");
   #full = iconButton(CORNERS, () => void this.#toggleFullScreen());
-  #hide = iconButton(CROSS, () => this.#surroundings.hide?.(this.data.name));
+  #hide = iconButton(CROSS, ({ detail }) => {
+    // The second click of a double click would hide the next card, which has taken this one's place.
+    if (detail < 2) this.#surroundings.hide?.(this.data.name);
+  });
   /** One of each kind that the producer has sent. @type {Map<Kind, Body>} */
   #bodies = new Map();
   /** @type {Kind | null} */
@@ -113,7 +116,7 @@ export class Card {
 
 /**
  * @param {string} icon
- * @param {() => void} pressed
+ * @param {(event: MouseEvent) => void} pressed
  */
 function iconButton(icon, pressed) {
   const name = "http://www.w3.org/2000/svg";

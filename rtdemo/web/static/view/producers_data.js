@@ -36,9 +36,13 @@ export class ProducersData {
     return !without.includes(name) && (producers?.includes(name) ?? !this.#builtIn.includes(name));
   }
 
-  /** Forget those that are no longer shown. The others are counted anew. */
-  forgetHidden() {
-    for (const name of this.byName.keys()) if (!this.shows(name)) this.byName.delete(name);
+  /**
+   * Forget those that are no longer shown. Those without a place are counted anew.
+   * @param {boolean} someReturn whether some are shown again; then all are forgotten if there is no place for them
+   */
+  forgetHidden(someReturn) {
+    const isFull = someReturn && this.byName.size >= MAX_CARDS;
+    for (const name of this.byName.keys()) if (isFull || !this.shows(name)) this.byName.delete(name);
     this.#more.clear();
   }
 

@@ -4,7 +4,7 @@
  * each choice.
  * @module view/toolbar
  */
-import { part, partOfType, write } from "../dom.js";
+import { part, partOfType } from "../dom.js";
 import { addressWith } from "./address.js";
 
 /** @typedef {import("./address.js").Options} Options */
@@ -72,6 +72,5 @@ export class Toolbar {
     this.#columns.value = String(columns ?? "");
     this.#pause.setAttribute("aria-pressed", String(this.isPaused));
     this.#show.hidden = without.length === 0;
-    write(this.#show, `Show ${without.length} hidden`);
   }
 }
