@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -355,39 +359,48 @@ async def test_line_does_not_cross_the_time_in_which_a_value_was_overdue(page: P
     }
 
 
+DRAWN = """
+    const { Series } = await import("/static/view/series.js");
+    const series = new Series();
+    series.addLine();
+    for (const [at, value] of POINTS) series.push(at, [value ?? NaN]);
+    const calls = [];
+    const own = {
+        CALL: (...call) => calls.push(call),
+        measureText: () => ({ width: 92 }), getTransform: () => ({ a: 1 }),
+    };
+    const get = (target, name) => target[name] ?? (() => 0);
+    const context = new Proxy(own, { get, set: () => true });
+    const axis = { low: 0, high: 4, ticks: [], decimals: 0 };
+    m.drawLineChart(context, 108, 124, {
+        series, axis, from: 0, to: 100, start: "", end: "", cursor: null,
+        strokes: [{ colour: "black", dash: [] }], palette: {},
+    });
+    return calls;
+"""
+
+
+async def drawn_calls(page: Page, call: str, points: Sequence[tuple[float, float | None]]) -> Any:
+    """Return the arguments of each call of the canvas, for a chart of values from 0 to 4, 100 by 100."""
+    body = DRAWN.replace("CALL", call).replace("POINTS", json.dumps(points))
+    return await run(page, "view/line_chart", body)
+
+
 @pytest.mark.empty_page
 async def test_gaps_are_hatched(page: Page) -> None:
     """From the last value to the next one, and from the edge; not where they alternate with values."""
-    found = await run(
-        page,
-        "view/line_chart",
-        """
-        const { Series } = await import("/static/view/series.js");
-        const series = new Series();
-        series.addLine();
-        for (const [at, value] of [[-50, 1], [-10, NaN], [20, 1], [30, 2], [50, NaN], [80, 3]]) {
-            series.push(at, [value]);
-        }
-        for (let at = 81; at < 100; at += 1) series.push(at, [at % 2 ? NaN : 3]);
-        series.push(99.5, [NaN]);
-        const bars = [];
-        const own = {
-            rect: (...bar) => bars.push(bar),
-            measureText: () => ({ width: 92 }), getTransform: () => ({ a: 1 }),
-        };
-        const context = new Proxy(own, {
-            get: (target, name) => target[name] ?? (() => 0), set: () => true,
-        });
-        const axis = { low: 0, high: 4, ticks: [], decimals: 0 };
-        m.drawLineChart(context, 108, 124, {
-            series, axis, from: 0, to: 100, start: "", end: "", cursor: null,
-            strokes: [{ colour: "black", dash: [] }], palette: {},
-        });
-        return bars;
-        """,
-    )
-    *gaps, _lines = found
+    points: list[tuple[float, float | None]]
+    points = [(-50, 1), (-10, None), (20, 1), (30, 2), (50, None), (80, 3)]
+    points += [(at, None if at % 2 else 3) for at in range(81, 100)]
+    *gaps, _lines = await drawn_calls(page, "rect", [*points, (99.5, None)])
     assert gaps == [[0, 6, 20, 100], [30, 6, 50, 100]]
+
+
+@pytest.mark.empty_page
+async def test_mark_is_on_the_newest_value(page: Page) -> None:
+    """Values that came at once share a column of pixels: the newest one is not always the largest."""
+    ((x, y, *_),) = await drawn_calls(page, "arc", [(10, 1), (50, 0), (50.1, 4), (50.2, 2)])
+    assert (x, y) == (50, 6 + 100 * (1 - 2 / 4))
 
 
 @pytest.mark.empty_page

@@ -255,7 +255,8 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
   if (!isOpen) return;
   context.fillStyle = colour;
   context.beginPath();
-  context.arc(last, y(high), NEWEST_PX, 0, 2 * Math.PI);
+  // Of the points in the last column, the newest is not always the largest.
+  context.arc(last, y(highs[stop - 1]), NEWEST_PX, 0, 2 * Math.PI);
   context.fill();
 }
 
