@@ -18,7 +18,7 @@ from rtdemo.errors import PublishError, printable
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.protocol.values import to_json
 from rtdemo.publisher import server_address
-from rtdemo.publisher.sender import MESSAGE_STATUSES, NOT_ACCEPTED, Sender, TryAgainError
+from rtdemo.publisher.sender import MESSAGE_STATUSES, NOT_ACCEPTED, SENT_AGAIN, Sender, TryAgainError
 from rtdemo.publisher.server_address import DEFAULT_URL, TOKEN_VARIABLE, URL_VARIABLE
 
 MAX_TRIES = 5
@@ -114,6 +114,7 @@ def publish(
         report=_report,
         report_from=1 if is_pipe else 2,
         unauthorized_fix=f"give it with --token or {TOKEN_VARIABLE}",
+        outlook=SENT_AGAIN if is_pipe else f"the message is tried up to {MAX_TRIES} times",
     )
     problems: list[str] = []
     lines = _of_lines(producer, form, problems)

@@ -42,6 +42,7 @@ MAX_SILENCE_S = 1.0
 """Seconds of failed tries after which a problem is reported, whatever the number of the try."""
 MAX_REPORTED = 5
 """Problems that are reported until a try succeeds: a proxy may name a new one with each answer."""
+SENT_AGAIN = "what is published waits and is sent again"
 NOT_ACCEPTED = "the message was not accepted"
 MAYBE_ACCEPTED = "the message may not have been accepted"
 MESSAGE_STATUSES = frozenset((400, 409, 413, 422))
@@ -92,6 +93,7 @@ class Sender:
         gives_up: when to end the tries; by default never.
         report: takes one sentence about each problem that is new, and about its end.
         report_from: number of the try from which a problem is reported, if the tries before are short.
+        outlook: what becomes of the messages meanwhile, as the end of a sentence.
 
     Attributes:
         url: as errors show it.
@@ -109,6 +111,7 @@ class Sender:
         report: Callable[[str], object] = log.warning,
         unauthorized_fix: str = f"give it with token= or {TOKEN_VARIABLE}",
         report_from: int = 1,
+        outlook: str = SENT_AGAIN,
     ) -> None:
         address = addresses.parse_server(url)
         self.url = address.url("")
@@ -123,6 +126,7 @@ class Sender:
         self._gives_up = gives_up
         self._report = report
         self._report_from = report_from
+        self._outlook = outlook
         self._unauthorized_fix = unauthorized_fix
         self._problem = ""
         self._reported: set[str] = set()
@@ -237,7 +241,7 @@ class Sender:
             self.close()
             is_cut = isinstance(error, (*_CLOSED_ERRORS, IncompleteRead))
             heals = is_cut or isinstance(error, OSError)
-            problem = "cut the connection" if is_cut else _reason(error)
+            problem = "cut the connection" if is_cut else self._reason(error)
             raise TryAgainError(problem, heals, may_be_accepted=True) from error
         return answer, text
 
@@ -253,9 +257,18 @@ class Sender:
         except ValueError as error:
             raise TryAgainError(_BAD_PROXY, heals=False, may_be_accepted=False) from error
         except (OSError, HTTPException) as error:
-            heals = not isinstance(error, ssl.SSLCertVerificationError)
-            raise TryAgainError(_reason(error), heals, may_be_accepted=False) from error
+            # An end within the handshake may be that of the server.
+            heals = not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError)
+            raise TryAgainError(self._reason(error), heals, may_be_accepted=False) from error
         return connection
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLCertVerificationError):
+            fix = f"if it does not use TLS, give {self.url.replace('https:', 'http:', 1)}"
+            return f"fails at TLS: {network_reason(error)}; {fix}"
+        if isinstance(error, OSError):
+            return f"cannot be reached: {network_reason(error)}"
+        return f"does not work over HTTP: {one_line(error)}"
 
     def _note(self, problem: str) -> None:
         """Report a problem that is new since the last success, and the end of all."""
@@ -266,7 +279,7 @@ class Sender:
             self._reported.clear()
         elif problem not in self._reported and len(self._reported) < MAX_REPORTED:
             self._reported.add(problem)
-            self._report(f"{self.url} {problem}; what is published waits and is sent again")
+            self._report(f"{self.url} {problem}; {self._outlook}")
 
 
 class _Target:
@@ -300,12 +313,6 @@ class _Target:
         if self._proxy:
             connection.set_tunnel(*own)
         return connection
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"cannot be reached: {network_reason(error)}"
-    return f"does not work over HTTP: {one_line(error)}"
 
 
 def _positions(text: bytes, count: int) -> list[str]:

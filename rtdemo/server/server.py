@@ -234,7 +234,7 @@ class Server:
         for error in errors:
             if self.settings.strict_plugins:
                 raise error
-            log.error("%s; it is left out", error)
+            log.error("%s; the server starts without this plugin", error)
 
     async def _open_sites(self, runner: web.AppRunner) -> None:
         opened = []

@@ -120,7 +120,9 @@ async def test_two_plugins_of_one_name_and_a_broken_one(run: Run, tmp_path: Path
     log = err.decode()
     assert process.returncode == 0
     assert re.search(r"plugin 'echo': \S+mine/echo\.py replaces \S+plugins/echo\.py", log)
-    assert re.search(r"plugin 'broken' \(\S+broken\.py\): line 1: SyntaxError.*it is left out", log)
+    assert re.search(
+        r"plugin 'broken' \(\S+broken\.py\): line 1: SyntaxError.*starts without this plugin", log
+    )
     assert "--without nix" in log
     strict = await run(*FREE, "--plugins-dir", str(folder), "--strict-plugins")
     _, err = await strict.communicate()

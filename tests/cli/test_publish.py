@@ -231,6 +231,7 @@ async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
             (("--to", f"{url}/api/publish"), f"; for an rtdemo server, give {url}/{refused}"),
             (("--to", f"http://127.0.0.1:{page}"), f"answered 404 with a web page{refused}"),
             (("--to", f"http://127.0.0.1:{ssh}"), "does not work over HTTP: BadStatusLine: SSH-2.0"),
+            (("--to", f"https{url[4:]}"), f" number; if it does not use TLS, give {url}{refused}"),
             (("--to", f"http://127.0.0.1:{ssh}"), "; the message may not have been accepted\n"),
             (("--to", url, "--token", "s3cret\nx"), "takes no token with a line break"),
         ):
@@ -247,7 +248,7 @@ async def test_server_that_cannot_be_reached_is_reported_before_the_last_try() -
     assert (done.code, done.out) == (1, "")
     reason = f"rtdemo: {NEVER} cannot be reached: connection refused"
     assert done.err.splitlines() == [
-        f"{reason}; what is published waits and is sent again",
+        f"{reason}; the message is tried up to 5 times",
         f"{reason}; the message was not accepted",
     ]
 
@@ -269,7 +270,7 @@ async def test_problem_that_passes_at_once_is_not_reported(
 
     async with raw_server(answer) as port:
         done = await publish("x", "--to", f"http://127.0.0.1:{port}")
-    lines = ["answered 503: busy; what is published waits and is sent again", "takes messages again"]
+    lines = ["answered 503: busy; the message is tried up to 5 times", "takes messages again"]
     assert (done.code, done.out) == (0, "a-1\n")
     assert done.err.splitlines() == [
         f"rtdemo: http://127.0.0.1:{port} {line}" for line in lines if is_reported

@@ -28,8 +28,8 @@ export class Card {
   #title = document.createElement("h2");
   #age = document.createElement("span");
   #body = document.createElement("div");
-  #full = iconButton(CORNERS, () => void this.#toggleFullScreen());
-  #hide = iconButton(CROSS, ({ detail }) => {
+  #full = iconButton("Full screen", CORNERS, () => void this.#toggleFullScreen());
+  #hide = iconButton("Hide this card", CROSS, ({ detail }) => {
     // The second click of a double click would hide the next card, which has taken this one's place.
     if (detail < 2) this.#surroundings.hide?.(this.data.name);
   });
@@ -115,10 +115,11 @@ export class Card {
 }
 
 /**
+ * @param {string} title
  * @param {string} icon
  * @param {(event: MouseEvent) => void} pressed
  */
-function iconButton(icon, pressed) {
+function iconButton(title, icon, pressed) {
   const name = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(name, "svg");
   const path = document.createElementNS(name, "path");
@@ -129,6 +130,7 @@ function iconButton(icon, pressed) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "icon";
+  button.title = title;
   button.append(svg);
   button.addEventListener("click", pressed);
   return button;
