@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import math
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from time import perf_counter
 from typing import Any, Protocol
@@ -28,6 +29,8 @@ FAILURES_TO_DISABLE = 20
 """Consecutive failed rounds after which a producer is disabled."""
 MAX_STEP_S = 0.1
 """Seconds for which one step of a producer may block the event loop."""
+LOG_AGAIN_S = 60.0
+"""Seconds between logged failures of a producer that works in between."""
 THREADS_PER_PRODUCER = 4
 """Largest number of runs of one producer with `thread=True` at the same time."""
 STATES = ("running", "backing off", "failed", "disabled")
@@ -93,6 +96,8 @@ class Supervisor:
         self._blocked_in_a_row = 0
         self._paused_until = 0.0
         self._is_problem_logged = False
+        self._log_again_at = 0.0
+        self._traced: tuple[type[BaseException], int] | None = None
         self._threads = Threads(THREADS_PER_PRODUCER) if producer.thread else None
 
     @property
@@ -121,6 +126,7 @@ class Supervisor:
         self._failed_rounds.generation += 1
         self._blocked_in_a_row = 0
         self._paused_until = 0.0
+        self._is_problem_logged = False
 
     def close(self) -> None:
         """Stop the threads of the producer."""
@@ -270,7 +276,7 @@ class Supervisor:
             self._count_round()
             self._paused_until = max(self._paused_until, self._failed_rounds.retry_at)
         if self.blocked % FAILURES_PER_TRACEBACK == 1:
-            self._log_problem("all other work waited; use thread=True or await", None)
+            self._log_problem(f"{self.last_error}; all other work waited; use thread=True or await")
 
     def _failed(self, error: BaseException, receiver: Receiver) -> None:
         self.failures += 1
@@ -279,10 +285,21 @@ class Supervisor:
             receiver.backoff = Backoff(self._failed_rounds.generation)
         receiver.backoff.failed(self._time())
         self._count_round()
-        if self.failures % FAILURES_PER_TRACEBACK == 1:
-            # Of a wrong content the traceback shows our code only; of a wrong setting, no cause.
-            shown = None if isinstance(error, ContentTypeError | ProducerError) else error
-            self._log_problem("retrying after 1 to 30 s", shown)
+        self._log_failure(error)
+
+    def _log_failure(self, error: BaseException) -> None:
+        """Log the first failure; then every hundredth, or one a minute if it works in between."""
+        retry = "retrying after 1 to 30 s"
+        if self._is_problem_logged or self.failures == 1:
+            if self.failures % FAILURES_PER_TRACEBACK == 1:
+                self._traced = _origin(error)
+                self._log_problem(f"{self.last_error}; {retry}", _with_traceback(error))
+        elif self._time() >= self._log_again_at:
+            shown = _with_traceback(error) if _origin(error) != self._traced else None
+            self._traced = _origin(error)
+            # An async generator counts its values as runs.
+            runs = "times" if self.producer.is_stream else f"of {self.runs} runs"
+            self._log_problem(f"failed {self.failures} {runs}, last: {self.last_error}; {retry}", shown)
 
     def _count_round(self) -> None:
         before = self._failed_rounds.consecutive_failures
@@ -290,12 +307,16 @@ class Supervisor:
         if before < self._failed_rounds.consecutive_failures == FAILURES_TO_DISABLE:
             self._paused_until = math.inf
             times = f"{FAILURES_TO_DISABLE} failures in a row"
-            self._log_problem(f"disabled after {times}, until it is enabled or reloaded", None)
+            self._log_problem(
+                f"{self.last_error}; disabled after {times}, until it is enabled or reloaded"
+            )
 
-    def _log_problem(self, consequence: str, error: BaseException | None) -> None:
+    def _log_problem(self, problem: str, error: BaseException | None = None) -> None:
         self._is_problem_logged = True
-        facts = (self.producer.name, self.plugin, self.last_error, consequence)
-        log.warning("producer %r of plugin %r: %s; %s", *facts, exc_info=error)
+        self._log_again_at = self._time() + LOG_AGAIN_S
+        log.warning(
+            "producer %r of plugin %r: %s", self.producer.name, self.plugin, problem, exc_info=error
+        )
 
     def _recovered(self) -> None:
         self._failed_rounds.reset()
@@ -304,6 +325,18 @@ class Supervisor:
         if self._is_problem_logged:
             self._is_problem_logged = False
             log.info("producer %r of plugin %r works again", self.producer.name, self.plugin)
+
+
+def _with_traceback(error: BaseException) -> BaseException | None:
+    """Return an error if its traceback helps; else None."""
+    # Of a wrong content it shows our code only; of a wrong setting, no cause.
+    return None if isinstance(error, ContentTypeError | ProducerError) else error
+
+
+def _origin(error: BaseException) -> tuple[type[BaseException], int]:
+    """Return the type of an error and the line that raised it: two with the same have one traceback."""
+    lines = [line for _, line in traceback.walk_tb(error.__traceback__)]
+    return type(error), lines[-1] if lines else 0
 
 
 def _is_cancelled() -> bool:

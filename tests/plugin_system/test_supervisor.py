@@ -151,6 +151,107 @@ def test_traceback_is_logged_once_and_recovery_too(
     assert harness.supervisor.state == "running"
 
 
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged of `p`: each line, and whether it has a traceback."""
+    return [
+        record.getMessage().removeprefix("producer 'p' of plugin 'plugin'")
+        + (" + traceback" if record.exc_info else "")
+        for record in caplog.records
+    ]
+
+
+def test_producer_that_fails_now_and_then_is_logged_once_a_minute(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After the first failure with the numbers so far, and never with the same traceback again."""
+
+    def shaky() -> str:
+        if harness.supervisor.runs % 3 == 0:
+            raise ValueError(f"no reading in run {harness.supervisor.runs}")
+        return "fine"
+
+    harness = Harness(clock, shaky)
+    harness.runner()
+    with caplog.at_level(logging.INFO):
+        clock.advance(70)
+        assert lines(caplog) == [
+            ": ValueError: no reading in run 3; retrying after 1 to 30 s + traceback",
+            " works again",
+            ": failed 21 of 63 runs, last: ValueError: no reading in run 63; retrying after 1 to 30 s",
+            " works again",
+        ]
+        clock.advance(3600)
+    assert len(caplog.records) == 2 * (1 + 3670 // 60)
+    assert sum(record.exc_info is not None for record in caplog.records) == 1
+
+
+def test_another_error_of_a_producer_that_fails_now_and_then_has_its_traceback(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also if it has the same type, but was raised by another line."""
+
+    def shaky() -> str:
+        if harness.supervisor.runs % 2:
+            return "fine"
+        if clock.now < 1090:
+            raise ValueError("one line")
+        if clock.now < 1150:
+            raise ValueError("another line")
+        raise OSError("gone")
+
+    harness = Harness(clock, shaky)
+    harness.runner()
+    clock.advance(250)
+    texts = [line.partition("last: ")[2].partition(";")[0] for line in lines(caplog)]
+    assert texts == [
+        "",
+        "ValueError: one line",
+        "ValueError: another line",
+        "OSError: gone",
+        "OSError: gone",
+    ]
+    assert [record.exc_info is not None for record in caplog.records] == [True, False, True, True, False]
+
+
+def test_failures_after_a_producer_was_enabled_are_logged_again(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log shows whether the repair helped."""
+
+    def fail() -> str:
+        raise RuntimeError("broken")
+
+    harness = Harness(clock, fail)
+    harness.runner()
+    clock.advance(3600)
+    caplog.clear()
+    harness.supervisor.enable()
+    clock.advance(1)
+    assert lines(caplog) == [
+        ": failed 21 of 21 runs, last: RuntimeError: broken; retrying after 1 to 30 s"
+    ]
+
+
+async def test_log_counts_failures_of_an_async_generator_without_its_runs(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its runs are values: it may have failed more often than it yielded."""
+
+    async def shaky() -> AsyncIterator[str]:
+        yield "fine"
+        raise OSError("gone")
+
+    harness = Harness(clock, shaky, every=None)
+    runner = harness.runner()
+    for failures in (1, 2):
+        await settle(partial(lambda n: harness.supervisor.failures == n, failures))
+        runner.stop()
+        clock.advance(61)
+        runner = harness.runner()
+    assert lines(caplog)[1:] == [": failed 2 times, last: OSError: gone; retrying after 1 to 30 s"]
+    runner.stop()
+
+
 @pytest.mark.parametrize("value", [object(), b"bytes", {b"a": 1}, Message("x", value={1})])
 def test_value_that_cannot_be_sent_is_a_failure(clock: VirtualClock, value: object) -> None:
     """A value that JSON cannot hold is a failure that names its type."""

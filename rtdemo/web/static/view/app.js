@@ -6,13 +6,13 @@
 import { Login } from "../connection/login.js";
 import { Tabs, openChannel } from "../connection/tabs.js";
 import { part, write } from "../dom.js";
-import { clip, oneLine } from "../format.js";
 import { LoginForm } from "../login_form.js";
 import { ProducerList } from "../producers.js";
 import { MAX_AUTO_S, mayHide, readOptions, snippet } from "./address.js";
 import { shownSeconds } from "./axis.js";
 import { Cards } from "./cards.js";
 import { clockText } from "./chart.js";
+import { Failing } from "./failing.js";
 import { readFirstPaint } from "./first_paint.js";
 import { Live } from "./live.js";
 import { Painter } from "./painter.js";
@@ -27,7 +27,6 @@ const DESCRIBE_MS = 30_000;
 const DESCRIBE_SOON_MS = 300;
 /** The same after the page has opened, and while a producer fails. */
 const FAILING_MS = 3_000;
-const MAX_FAILING = 3;
 
 const { dataset } = document.documentElement;
 const options = readOptions(location.search);
@@ -42,6 +41,7 @@ const toolbar = new Toolbar(document, options, chosen);
 const login = dataset.login === "yes" ? new Login(() => sessionStorage, () => paintState()) : null;
 const loginForm = login === null ? null : new LoginForm(document, login, connectAgain, connectAgain);
 const list = new ProducerList(describe, async () => null, false, login);
+const failing = new Failing();
 const tabs = new Tabs(openChannel("rtdemo-streams"));
 /** Seconds of the past that were asked for. */
 let rewound = options.window ?? MAX_AUTO_S;
@@ -111,22 +111,17 @@ function describe() {
     const { title, unit, low, high, period } = entry;
     producers.byName.get(name)?.describe({ title, unit, low, high, period });
   }
+  failing.look(list.producers ?? [], performance.now());
   paintFailing();
   painter.request();
 }
 
 /** Name the producers that fail, which have no values or only old ones. */
 function paintFailing() {
-  const failing = (list.producers ?? []).filter(
-    ({ name, state }) => state !== "running" && state !== "published" && producers.shows(name),
-  );
-  const sentences = failing
-    .slice(0, MAX_FAILING)
-    .map(({ name, error }) => `${oneLine(clip(name, 40))} fails: ${error === "" ? "see the server's log" : error}.`);
-  if (failing.length > MAX_FAILING) sentences.push(`${failing.length - MAX_FAILING} more fail.`);
-  part(document, "failing").hidden = failing.length === 0;
-  write(part(document, "failing"), sentences.join(" "));
-  if (failing.length > 0) describeIn(FAILING_MS);
+  const { text, isUrgent } = failing.report((name) => producers.shows(name));
+  part(document, "failing").hidden = text === "";
+  write(part(document, "failing"), text);
+  if (isUrgent) describeIn(FAILING_MS);
 }
 
 /** @param {number} milliseconds */
