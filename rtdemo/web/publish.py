@@ -54,8 +54,8 @@ async def publish(request: web.Request) -> web.Response:
     if hub.refusing and not hub.engine.may_lag:
         raise shutting_down()
     key = request.headers.get("Idempotency-Key", "")
-    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
-        raise Refused(400, f"Idempotency-Key: give at most {MAX_KEY_LENGTH} printable characters")
+    if len(key) > MAX_KEY_LENGTH or not (key.isascii() and key.isprintable()):
+        raise Refused(400, f"Idempotency-Key: give at most {MAX_KEY_LENGTH} printable ASCII characters")
     drafts = [draft(hub, publication) for publication in _read(await request.read())]
     check_publications(request, len(drafts))
     try:

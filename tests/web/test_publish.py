@@ -18,7 +18,7 @@ NEWS = {"message": "hello", "producer": "news"}
 async def post(server: Server, body: Any = NEWS, **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     async with httpx.AsyncClient(base_url=server.web_url) as http:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         return await http.post("/api/publish", content=content, headers=named)
 
 
@@ -99,9 +99,11 @@ async def test_idempotency_key_makes_a_retry_harmless(server: Server, connect: C
     assert (await post(server, Idempotency_Key="k")).json() == first.json()
     other = await post(server, {"message": "other"}, Idempotency_Key="k")
     assert other.status_code == 422
-    assert (await post(server, Idempotency_Key="k" * 201)).status_code == 400
+    for key in ("k" * 201, "é", "a\tb"):
+        assert (await post(server, Idempotency_Key=key)).status_code == 400
+    assert (await post(server, Idempotency_Key="of 4711 ~")).status_code == 200
     await post(server, {"message": "next"})
-    assert [(await peer.receive())["message"] for _ in range(2)] == ["hello", "next"]
+    assert [(await peer.receive())["message"] for _ in range(3)] == ["hello", "hello", "next"]
 
 
 async def test_names_can_be_picked_before_their_first_message(start: Start, connect: Connect) -> None:

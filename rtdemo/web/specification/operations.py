@@ -169,6 +169,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="checkStream",
         what="Check whether a stream would open",
         answers={200: Answer("the head of a stream")},
+        # It needs the token: a ticket would be used up.
+        parameters=tuple(each for each in _STREAM.parameters if each is not TICKET),
     ),
     Operation(
         "get",

@@ -128,7 +128,7 @@ IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
     "the same key with the same body within ten minutes publishes nothing, and returns the same answer",
-    {"type": "string", "maxLength": MAX_KEY_LENGTH, "pattern": "^[!-~]*$"},
+    {"type": "string", "maxLength": MAX_KEY_LENGTH, "pattern": "^[ -~]*$"},
     "order-4711",
 )
 NAME = Parameter("name", "path", "the producer's name", TEXT, "message", is_required=True)
