@@ -129,7 +129,7 @@ async def test_all_hidden(open_view: OpenView, publish: Publish) -> None:
     rest, empty = (page.locator(f'[data-part="{name}"]') for name in ("rest", "empty"))
     await expect(rest).to_be_hidden()
     await hide(page, "loss").click()
-    await expect(rest).to_have_text("There are no values but the hidden ones.")
+    await expect(rest).to_have_text("There are no values except the hidden ones.")
     await expect(rest).to_be_visible()
     await page.reload()
     await expect(rest).to_be_visible()
