@@ -27,7 +27,7 @@ from rtdemo.protocol.address import Address
 START_TIMEOUT_S = 60.0
 """For a command until its port accepts connections."""
 HINT_AFTER_S = 5.0
-"""Of them, the seconds after which the user is told where the command listens."""
+"""Seconds without an open port after which the user is told where the command listens."""
 MAX_COMMAND_CHARACTERS = 120
 """Longest command line that is shown."""
 _POLL_S = 0.02

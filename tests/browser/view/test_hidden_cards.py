@@ -123,7 +123,7 @@ async def test_another_producer_takes_the_free_place(open_view: OpenView, publis
 
 
 async def test_all_hidden(open_view: OpenView, publish: Publish) -> None:
-    """The page says that there are no others, also after a reload. What comes new has a card."""
+    """The page says so, also after a reload. A new producer has a card."""
     await publish("loss", 1)
     page = await open_view()
     rest, empty = (page.locator(f'[data-part="{name}"]') for name in ("rest", "empty"))
