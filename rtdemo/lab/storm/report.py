@@ -106,7 +106,6 @@ def sections(shown: Sequence[Column]) -> list[Section]:
         row("attempts", lambda one: f"{one.attempts:,}"),
         *(
             # mypy infers no type for a lambda with a default.
-            # mypy cannot infer the type of a lambda with a default, which binds this turn's reason.
             row(f"failed: {reason}", lambda one, reason=reason: f"{one.failures.get(reason, 0):,}")  # type: ignore[misc]
             for reason in _reasons(shown)
         ),
