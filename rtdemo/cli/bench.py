@@ -19,8 +19,9 @@ from rtdemo.cli.request_headers import request_headers
 from rtdemo.cli.result_files import FILE, ResultFiles, result_files
 from rtdemo.errors import FileError, RtdemoError
 from rtdemo.lab.bench import machine, regression, report, run_file, verdict
-from rtdemo.lab.bench.advice import MAX_CONNECTIONS, MAX_ROUNDS, MAX_SPEED
-from rtdemo.lab.bench.progress import Progress
+from rtdemo.lab.bench.advice import MAX_CONNECTIONS, MAX_ROUNDS, MAX_SPEED, max_rounds
+from rtdemo.lab.bench.comparison import MIN_ROUNDS
+from rtdemo.lab.bench.progress import Progress, expected_round_s
 from rtdemo.lab.bench.protocol import MAX_BODY_BYTES
 from rtdemo.lab.bench.regression import RegressionLimit
 from rtdemo.lab.bench.result import Run, RunSettings
@@ -81,9 +82,8 @@ class RegressionLimitType(click.ParamType[RegressionLimit]):
 @click.option(
     "--rounds",
     type=click.IntRange(1, MAX_ROUNDS),
-    default=3,
-    show_default=True,
-    help="Rounds of each transport; the transports take turns.",
+    help="Rounds of each transport; the transports take turns. Default: 3, and more while they would"
+    " decide which transport is faster, for about five minutes at the most.",
 )
 @click.option(
     "--speed",
@@ -216,6 +216,7 @@ def _settings(
     body: bytes | None,
     transport: Transport | None,
     processes: int | None,
+    rounds: int | None,
     **given: Any,
 ) -> RunSettings:
     available = address.transports if address is not None else TRANSPORTS
@@ -223,8 +224,12 @@ def _settings(
         # Raises if the address has no such transport.
         address.stream(transport)
     needed = min(os.cpu_count() or 1, -(-given["connections"] // CONNECTIONS_PER_PROCESS))
+    transports: tuple[Transport, ...] = (transport,) if transport else available
+    longest = max_rounds(expected_round_s(given["seconds"]), len(transports))
     return RunSettings(
-        transports=(transport,) if transport else available,
+        transports=transports,
+        rounds=rounds or MIN_ROUNDS,
+        max_rounds=rounds or longest,
         processes=processes or needed,
         body_bytes=None if body is None else len(body),
         **given,

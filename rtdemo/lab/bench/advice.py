@@ -13,6 +13,8 @@ from rtdemo.lab.bench.result import RunSettings
 
 MAX_ROUNDS = 50
 """Largest number of rounds that bench accepts."""
+MAX_UNASKED_S = 300.0
+"""About as long bench goes on by itself until a comparison is decided."""
 MAX_ADVISED_SECONDS = 60
 """Longer rounds are not advised; more connections are."""
 MAX_CONNECTIONS = 20_000
@@ -116,6 +118,16 @@ def forecast(
     flags = flags_for_messages(settings, messages, needed)
     faster = faster_flags(settings, messages, needed, periods)
     return f"this run will have too little data: {lack}{with_faster(flags, faster)}"
+
+
+def max_rounds(round_s: float, transports: int) -> int:
+    """Return up to how many rounds of each transport bench goes on by itself.
+
+    Arguments:
+        round_s: seconds that a round takes in all.
+        transports: number that are measured.
+    """
+    return max(MIN_ROUNDS, min(MAX_ROUNDS, int(MAX_UNASKED_S / (round_s * transports))))
 
 
 def rounds_for(differences: Iterable[Difference], rounds: int) -> int | None:

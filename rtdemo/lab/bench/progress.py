@@ -12,6 +12,15 @@ OPENING_S = 1.5
 """Expected for the start of the processes and for opening the connections of a round."""
 
 
+def expected_round_s(seconds: float) -> float:
+    """Return about how long a round takes in all.
+
+    Arguments:
+        seconds: of its window.
+    """
+    return OPENING_S + SETTLE_S + seconds + DRAIN_S
+
+
 class Progress:
     """The step of a run, and the time left.
 
@@ -21,7 +30,7 @@ class Progress:
     """
 
     def __init__(self, settings: RunSettings, steps: int) -> None:
-        self._expected_round_s = OPENING_S + SETTLE_S + settings.seconds + DRAIN_S
+        self._expected_round_s = expected_round_s(settings.seconds)
         self._steps_left = steps
         self._rounds = settings.rounds * len(settings.transports)
         self._number = 0

@@ -86,6 +86,8 @@ class RunSettings(msgspec.Struct, rename="camel", frozen=True):
         processes: number of workers.
         producers: names, separated by commas; empty for bench's own choice.
         body_bytes: size of the body of POST requests; None for GET requests.
+        max_rounds: number up to which bench goes on by itself while two transports are not decided; not
+            more than `rounds` if the user chose the number.
     """
 
     connections: int = 100
@@ -96,6 +98,7 @@ class RunSettings(msgspec.Struct, rename="camel", frozen=True):
     processes: int = 1
     producers: str = ""
     body_bytes: int | None = None
+    max_rounds: int = 0
 
 
 class SecondBlock(msgspec.Struct, rename="camel"):

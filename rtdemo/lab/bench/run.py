@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -32,7 +32,7 @@ from rtdemo.lab.bench.target import (
     fetch_server_info,
     left_out_producers,
 )
-from rtdemo.lab.bench.verdict import MIN_MESSAGES
+from rtdemo.lab.bench.verdict import MIN_MESSAGES, rounds_to_decide
 from rtdemo.protocol.address import Address, hint_at_server
 from rtdemo.protocol.client import LABELS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
@@ -71,7 +71,8 @@ async def measure(
         address: of the server; None to start one.
         progress: called before each step.
         body: of POST requests to one stream; None for GET requests.
-        report: takes a sentence before the first round if the run will have too little data.
+        report: takes a sentence before the first round if the run will have too little data, and each
+            time that it goes on because the comparison is not decided.
 
     Raises:
         ServerError: if the server cannot be reached, or sends nothing.
@@ -107,8 +108,6 @@ async def _measure(
         try:
             await _measure_rounds(run, target, http, infos, progress, report)
         finally:
-            by_transport = {name: run.of(name) for name in run.transports}
-            run.parity = fairness.check_parity(target.server_info, infos, by_transport)
             for one in run.rounds:
                 one.memory = memory.get(one.transport)
 
@@ -151,14 +150,15 @@ async def _measure_rounds(
     progress: Progress,
     report: Report,
 ) -> None:
-    turns = turn_order(run.settings.transports, run.settings.rounds)
-    for number, transport in enumerate(turns, 1):
-        progress(LABELS[transport], number, len(turns))
+    for number, of, transport in planned_turns(run, report):
+        progress(LABELS[transport], number, of)
 
         on_open = partial(_record_opening, run, target, http, infos, transport, report)
         found, was_cut = await measure_round(target, transport, on_open)
         if not was_cut or found.seconds >= MIN_WINDOW_S:
             run.rounds.append(found)
+            by_transport = {name: run.of(name) for name in run.transports}
+            run.parity = fairness.check_parity(target.server_info, infos, by_transport)
         if was_cut:
             run.cut_short = True
             return
@@ -169,6 +169,32 @@ async def _measure_rounds(
             problem = f"sent no message within {found.seconds:g} s"
             url = target.address.stream(transport)
             raise ServerError(url, problem, "does it send without a request? try a longer --seconds")
+
+
+def planned_turns(run: Run, report: Report) -> Iterator[tuple[int, int, Transport]]:
+    """Yield each turn of a run: its number, the number of turns in all, and its transport.
+
+    After the turns of the settings, more follow while they would probably decide the comparison. It is
+    judged only where the planned turns end: who looks after each one finds a difference by chance.
+
+    Arguments:
+        run: to which each round is added before the next turn.
+        report: takes a sentence each time that the run goes on.
+    """
+    settings = run.settings
+    done, wanted = 0, settings.rounds
+    while done < wanted:
+        turns = turn_order(settings.transports, wanted)
+        first = done * len(settings.transports)
+        for number, transport in enumerate(turns[first:], first + 1):
+            yield number, len(turns), transport
+        done = wanted
+        if done < settings.max_rounds and (needed := rounds_to_decide(run)) is not None:
+            wanted = min(needed, settings.max_rounds)
+            report(
+                f"not decided after {done} rounds of each; measuring {wanted - done} more"
+                " (Ctrl-C ends this and keeps what was measured)"
+            )
 
 
 def turn_order(transports: tuple[Transport, ...], rounds: int) -> list[Transport]:

@@ -32,6 +32,8 @@ MIN_MESSAGES = MIN_SAMPLES[99.0]
 """Messages of each side that a verdict needs: it compares p99."""
 MIN_COUNT = 100
 """Messages from which their number shows the rate; a smaller one may be chance."""
+UNDECIDED = ("undecided", "equal-at-p50", "equal-at-p99")
+"""Codes of a comparison of two transports that more data may decide."""
 _ORDER = ("slower-than-before", "faster-than-before")
 """Codes that come before the others."""
 
@@ -110,6 +112,21 @@ def compare_transports(run: Run, comparison: Comparison) -> Verdict:
     return _latency_unknown(run) or judge(comparison, words, run)
 
 
+def rounds_to_decide(run: Run) -> int | None:
+    """Return the number of rounds of each transport that would probably decide between both.
+
+    None if it is decided, if it cannot be, or if too little is known to tell.
+
+    Arguments:
+        run: as far as it is measured.
+    """
+    comparison = transport_comparison(run)
+    if comparison is None or compare_transports(run, comparison).code not in UNDECIDED:
+        return None
+    open_ones = [one for one in _differences(comparison) if one.outcome == "undecided"]
+    return advice.rounds_for(open_ones, comparison.fewest_rounds)
+
+
 def compare_runs(old: Run, new: Run, transport: Transport) -> Verdict:
     """Return the verdict on a transport in two runs."""
     label = LABELS[transport]
@@ -150,7 +167,7 @@ def judge(comparison: Comparison, words: Words, run: Run) -> Verdict:
     """
     if too_little := _too_little(comparison, words, run):
         return too_little
-    found = [one for name in ("p99", "p50") if (one := comparison.difference(name)) is not None]
+    found = _differences(comparison)
     named = [one for one in found if one.outcome in ("more", "less")]
     equal = [one for one in found if one.outcome == "equal"]
     open_ones = [one for one in found if one.outcome == "undecided"]
@@ -176,6 +193,11 @@ def judge(comparison: Comparison, words: Words, run: Run) -> Verdict:
         f" {_direction(widest, words)}; {advised}."
     )
     return _verdict("undecided", sentence, widest, flags=flags)
+
+
+def _differences(comparison: Comparison) -> list[Difference]:
+    """Return the differences that a verdict looks at, as far as they are known."""
+    return [one for name in ("p99", "p50") if (one := comparison.difference(name)) is not None]
 
 
 def _verdict(

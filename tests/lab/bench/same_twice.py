@@ -1,6 +1,6 @@
 """Measure the same thing under both names, many times: bench must call it equal, and name no winner.
 
-    python -m tests.lab.bench.same_twice --times 20 -n 100 --seconds 2 --rounds 8 --speed 20
+    python -m tests.lab.bench.same_twice --times 20 -n 100 --seconds 3 --speed 20
 
 `--of sse` connects by SSE for both names, `--of websocket` by WebSocket, and `--of swapped` exchanges
 the two: whatever differs must then follow its transport. With `--later 1`, what the second name receives
@@ -25,8 +25,11 @@ from unittest.mock import patch
 import msgspec
 
 from rtdemo.lab.bench import machine, verdict
+from rtdemo.lab.bench.advice import max_rounds
+from rtdemo.lab.bench.comparison import MIN_ROUNDS
 from rtdemo.lab.bench.metrics import other_cores
 from rtdemo.lab.bench.processes import own_server
+from rtdemo.lab.bench.progress import expected_round_s
 from rtdemo.lab.bench.protocol import Plan
 from rtdemo.lab.bench.result import Run, RunSettings
 from rtdemo.lab.bench.run import measure
@@ -84,6 +87,7 @@ def findings(run: Run) -> dict[str, object]:
             found[name] = one.outcome
             found[f"{name}Ms"] = [round(one.first, 3), round(one.second, 3)]
             found[f"{name}IntervalMs"] = [round(one.low, 3), round(one.high, 3)]
+    found["rounds"] = comparison.fewest_rounds
     found["otherCores"] = round(other_cores(run.rounds), 2)
     return found
 
@@ -116,15 +120,17 @@ def main() -> None:
     parser.add_argument("--of", choices=INSTEAD, default="sse")
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("-n", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, help="of each name; without it, as many as bench takes")
     parser.add_argument("--speed", type=float, default=20.0)
     parser.add_argument(
         "--later", type=float, default=0.0, metavar="MS", help="delay of the second name"
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write each run to a file there")
     options = parser.parse_args()
-    settings = RunSettings(options.n, options.seconds, options.rounds, options.speed)
+    most = options.rounds or max_rounds(expected_round_s(options.seconds), len(TRANSPORTS))
+    rounds = options.rounds or MIN_ROUNDS
+    settings = RunSettings(options.n, options.seconds, rounds, options.speed, max_rounds=most)
     lines = asyncio.run(repeat(options, settings))
     codes = Counter(str(line["code"]) for line in lines)
     wanted = f"{TRANSPORTS[0]}-faster" if options.later else "equal"

@@ -17,9 +17,10 @@ from rtdemo.lab.bench.bootstrap import (
 from rtdemo.lab.bench.comparison import EQUAL_MS, MIN_DIFFERENCE_MS, Comparison, Difference
 from rtdemo.lab.bench.fairness import NOT_RTDEMO
 from rtdemo.lab.bench.result import ParityCheck, Run, RunSettings, Verdict
-from rtdemo.lab.bench.run import turn_order
+from rtdemo.lab.bench.run import planned_turns, turn_order
 from rtdemo.lab.bench.target import split_connections
-from tests.lab.bench.made_runs import a_run, latencies
+from rtdemo.protocol.client import Transport
+from tests.lab.bench.made_runs import a_round, a_run, latencies
 
 
 def between_transports(run: Run) -> Verdict:
@@ -267,6 +268,61 @@ def test_advised_rounds_decide() -> None:
     assert found.flags.startswith("--rounds ")
     again = a_run({"websocket": 4.0, "sse": 4.0}, rounds=int(found.flags.split()[1]))
     assert between_transports(again).code in ("equal", "equal-at-p99", "equal-at-p50")
+
+
+def test_an_undecided_run_goes_on_until_it_is_decided() -> None:
+    """It judges where planned rounds end, says that it goes on, and keeps the turns balanced."""
+    run = a_run({"websocket": 4.0, "sse": 4.0}, rounds=0)
+    run.settings = replace(run.settings, rounds=3, max_rounds=40)
+    said: list[str] = []
+    counts = set()
+    for number, of, transport in planned_turns(run, said.append):
+        assert number == len(run.rounds) + 1
+        counts.add(of)
+        run.rounds.append(a_round(transport, 4.0, seed=999 + number))
+    assert between_transports(run).code == "equal"
+    assert [one.transport for one in run.rounds] == turn_order(("websocket", "sse"), max(counts) // 2)
+    assert 6 in counts
+    assert len(counts) == len(said) + 1 > 1
+    assert said[0].startswith("not decided after 3 rounds of each; measuring ")
+
+
+@pytest.mark.parametrize(
+    ("most", "levels"),
+    [
+        (3, {"websocket": 4.0, "sse": 4.0}),
+        (40, {"websocket": 4.0, "sse": 40.0}),
+        (40, {"sse": 4.0}),
+    ],
+    ids=["the user chose the number", "decided", "one transport"],
+)
+def test_no_run_goes_on_without_need(most: int, levels: dict[Transport, float]) -> None:
+    """A number of rounds that the user gave is kept; a decided run ends; so does a single transport."""
+    run = a_run(levels, rounds=0)
+    run.settings = replace(run.settings, rounds=3, max_rounds=most)
+    said: list[str] = []
+    for number, _, transport in planned_turns(run, said.append):
+        run.rounds.append(a_round(transport, levels[transport], seed=number))
+    assert len(run.rounds) == 3 * len(levels)
+    assert said == []
+
+
+def test_a_run_goes_on_up_to_its_largest_number_of_rounds() -> None:
+    """If that does not decide it, the verdict says how many would."""
+    run = a_run({"websocket": 4.0, "sse": 4.0}, rounds=0)
+    run.settings = replace(run.settings, rounds=3, max_rounds=4)
+    for number, _, transport in planned_turns(run, lambda _: None):
+        run.rounds.append(a_round(transport, 4.0, seed=999 + number))
+    assert len(run.rounds) == 8
+    assert between_transports(run).flags.startswith("--rounds ")
+
+
+def test_bench_goes_on_for_about_five_minutes() -> None:
+    """At the most, and with whole rounds: long ones end after three."""
+    assert advice.max_rounds(13.5, 2) == 11
+    assert advice.max_rounds(4.5, 2) == 33
+    assert advice.max_rounds(600, 2) == 3
+    assert advice.max_rounds(1, 1) == 50
 
 
 def test_opposite_differences_are_both_told() -> None:
