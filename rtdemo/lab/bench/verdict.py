@@ -34,6 +34,8 @@ MIN_COUNT = 100
 """Messages from which their number shows the rate; a smaller one may be chance."""
 UNDECIDED = ("undecided", "equal-at-p50", "equal-at-p99")
 """Codes of a comparison of two transports that more data may decide."""
+SURE_ROUNDS = 10
+"""From fewer rounds it is not certain that no number of them would decide a comparison."""
 _ORDER = ("slower-than-before", "faster-than-before")
 """Codes that come before the others."""
 
@@ -113,9 +115,9 @@ def compare_transports(run: Run, comparison: Comparison) -> Verdict:
 
 
 def rounds_to_decide(run: Run) -> int | None:
-    """Return the number of rounds of each transport that would probably decide between both.
+    """Return the number of rounds of each transport that may decide between both.
 
-    None if it is decided, if it cannot be, or if too little is known to tell.
+    None if it is decided, if more rounds would not decide it, or if there is too little data.
 
     Arguments:
         run: as far as it is measured.
@@ -124,7 +126,9 @@ def rounds_to_decide(run: Run) -> int | None:
     if comparison is None or compare_transports(run, comparison).code not in UNDECIDED:
         return None
     open_ones = [one for one in _differences(comparison) if one.outcome == "undecided"]
-    return advice.rounds_for(open_ones, comparison.fewest_rounds)
+    rounds = comparison.fewest_rounds
+    found = advice.rounds_for(open_ones, rounds)
+    return 2 * rounds if found is None and rounds < SURE_ROUNDS else found
 
 
 def compare_runs(old: Run, new: Run, transport: Transport) -> Verdict:

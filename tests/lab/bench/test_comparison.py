@@ -317,6 +317,16 @@ def test_a_run_goes_on_up_to_its_largest_number_of_rounds() -> None:
     assert between_transports(run).flags.startswith("--rounds ")
 
 
+def test_few_rounds_do_not_show_that_more_would_not_help() -> None:
+    """A run with three far apart ones goes on, and ends once ten or more tell the same."""
+    run = a_run({"websocket": 4.0, "sse": 4.0}, rounds=0)
+    run.settings = replace(run.settings, rounds=3, max_rounds=40)
+    for number, _, transport in planned_turns(run, lambda _: None):
+        run.rounds.append(a_round(transport, (4.0, 400.0)[number % 3 == 0], seed=number))
+    assert len(run.rounds) == 2 * 12
+    assert between_transports(run).flags == ""
+
+
 def test_bench_goes_on_for_about_five_minutes() -> None:
     """At the most, and with whole rounds: long ones end after three."""
     assert advice.max_rounds(13.5, 2) == 11
