@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rtdemo.client.message import Message
-from rtdemo.protocol.message import parse_position
 
 MAX_PRODUCERS = 1_000
 """Producers whose numbers are checked; messages of further ones are counted as not checked."""
@@ -86,8 +85,7 @@ class Ledger:
 
     def _check_epoch(self, position: str) -> None:
         """Forget the numbers of another log: that of a new one start anew."""
-        found = parse_position(position)
-        epoch = found.epoch if found is not None else ""
+        epoch = position.partition("-")[0]
         if self._epoch and epoch != self._epoch:
             self._forget(is_shared=True)
         self._epoch = epoch

@@ -305,9 +305,8 @@ class Reconnecting:
         if message.is_heartbeat or message.is_position:
             self._has_heartbeats |= message.is_heartbeat
             return False
-        # With `latest`, a message has the position of the client: it may be older than the loss.
-        is_past = message.id is not None and message.id != self.position
-        is_known = is_past and self._rewinds.has(message.id or "")
+        # What `latest` sends may be older than the loss. Its opening position is never known.
+        is_known = self._rewinds.has(message.id or "")
         self.ledger.enter(message, is_known)
         if message.lost:
             self._report_loss(message)

@@ -45,6 +45,8 @@ class Connection:
         audience: the connections that get the same bytes as this one.
         client: the peer.
         connection_info: as given.
+        newest_up_to: offset up to which the client has the newest message of each producer as it
+            connects; None if it awaits none of these.
         offset: offset of the newest log entry that was sent, or passed over because it was not picked.
         opened_at: seconds on the clock.
         reason: why it ended; None while it is open.
@@ -72,6 +74,7 @@ class Connection:
         "audience",
         "client",
         "connection_info",
+        "newest_up_to",
         "offset",
         "opened_at",
         "rates",
@@ -100,6 +103,7 @@ class Connection:
         self.reason: Reason | None = None
         self.sent = 0
         self.offset = self.reported_offset = 0
+        self.newest_up_to: int | None = None
         self.replaying = False
         self.rates: ConnectionRates | None = None
         self.opened_at = clock.time()
@@ -215,8 +219,18 @@ class Connection:
         message = content if isinstance(content, Message) else Message(content)
         message = message.sent(stamp, producer, seq)
         if message.client is not None and self.position is not None:
-            message = message.placed(str(self.position))
+            message = message.placed(self.place(self.newest_up_to))
         return self._wire_format(encode(message), message.id)
+
+    def place(self, newest_up_to: int | None) -> str:
+        """Return the position as the client sends it back to continue.
+
+        Arguments:
+            newest_up_to: offset up to which the client has the newest message of each producer; None
+                if it awaits none.
+        """
+        part = "" if newest_up_to is None else f".{newest_up_to}"
+        return f"{self.position}{part}"
 
     def forward(self, data: bytes, messages: int, last: int) -> None:
         """Write log entries that follow `offset`.

@@ -20,7 +20,7 @@ from rtdemo.hub.past import NO_PAST, Past
 from rtdemo.hub.restrictions import Restrictions
 from rtdemo.hub.selection import Selection
 from rtdemo.protocol.close_reasons import Reason
-from rtdemo.protocol.message import Position, parse_position
+from rtdemo.protocol.message import Position, parse_opening_position
 from rtdemo.timing.schedule import Clock
 
 CONNECTIONS_PER_TURN = 64
@@ -162,25 +162,40 @@ class Fanout:
             past: what a new client receives before live messages.
         """
         connection.replaying = True
+        self._enter_group(connection, selection)
         position: Position | None = self._log.last
         if last_event_id is not None:
-            position = parse_position(last_event_id)
+            position, connection.newest_up_to = parse_opening_position(last_event_id)
         elif past != NO_PAST:
             position = self._open(connection, past)
         if position is not None and (self._log.holds(position) or self._may_exist(position)):
             connection.position = position
-        self._enter_group(connection, selection)
 
     def _open(self, connection: Connection, past: Past) -> Position:
         """Note what a new connection gets before live messages; return where the log begins for it."""
         start, is_truncated = (
             self._log.start_of(past.seconds) if past.seconds else (self._log.last, False)
         )
-        latest = self._log.latest if past.latest else ()
         # What is in the log behind the start comes from there.
-        older = deque(entry for entry in latest if entry.position.offset <= start.offset)
+        older = self._newest(connection, 0, start.offset) if past.latest else deque()
         self._openings[connection] = Opening(older, is_truncated, past)
+        connection.newest_up_to = 0 if older else None
         return start
+
+    def _newest(self, connection: Connection, after: int, until: int) -> deque[Entry]:
+        """Return the newest entries of the producers that a client picked, the oldest first.
+
+        Arguments:
+            connection: of the client.
+            after: only entries with a larger offset.
+            until: only entries up to this offset.
+        """
+        gets, always = connection.audience.gets, self._always
+        return deque(
+            entry
+            for entry in self._log.latest
+            if after < entry.position.offset <= until and gets(entry, always(entry.producer))
+        )
 
     def _holds(self, connection: Connection) -> bool:
         """Return whether the log has what a connection gets next.
@@ -197,8 +212,8 @@ class Fanout:
         if position is None or position.epoch != last.epoch:
             return False
         oldest = last.offset - len(self._log)
-        latest = self._log.latest if opening.past.latest else ()
-        opening.truncate([each for each in latest if position.offset < each.position.offset <= oldest])
+        is_latest = opening.past.latest
+        opening.truncate(self._newest(connection, position.offset, oldest) if is_latest else ())
         connection.offset = oldest
         return True
 
@@ -209,11 +224,19 @@ class Fanout:
         that is cut before the report reconnects with its old position, and gets the report then.
         """
         if self._holds(connection):
-            self.catch_up(connection)
+            self._continue(connection)
         elif self._may_exist(connection.position):
             self._unverified[connection] = False
         else:
             self._report_loss(connection, GONE_TEXT)
+
+    def _continue(self, connection: Connection) -> None:
+        """Send what a connection misses; first the newest messages of producers that a cut left out."""
+        up_to = connection.newest_up_to
+        if up_to is not None and connection not in self._openings:
+            rest = self._newest(connection, up_to, connection.offset)
+            self._openings[connection] = Opening(rest, is_truncated=False, past=NO_PAST)
+        self.catch_up(connection)
 
     def select(self, connection: Connection, selection: Selection) -> None:
         """Change what a connection gets; an entry that is in the log already does not come twice."""
@@ -322,7 +345,7 @@ class Fanout:
         """Return what a connection gets next: bytes, their number of messages, and the last offset."""
         audience = connection.audience
         if opening is not None and opening.latest:
-            data, messages = opening.part(audience, str(connection.position), self._always)
+            data, messages = opening.part(connection, self._always)
             return data, messages, connection.offset
         batch = self._batches.after(connection.offset)
         is_truncated = opening is not None and opening.is_truncated
@@ -349,7 +372,7 @@ class Fanout:
             position = connection.position
             if self._log.holds(position):
                 del self._unverified[connection]
-                self.catch_up(connection)
+                self._continue(connection)
             elif not self._may_exist(position) or (end_was_read and not _exists(position, end)):
                 del self._unverified[connection]
                 self._report_loss(connection, GONE_TEXT)

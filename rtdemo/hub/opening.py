@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rtdemo.engine.log import Entry
-from rtdemo.hub.batch import Audience, at_position
+from rtdemo.hub.batch import at_position
+from rtdemo.hub.connection import Connection
 from rtdemo.hub.past import Past
 
 PART_BYTES = 64 * 1024
@@ -19,7 +20,8 @@ class Opening:
     """Hold what a new connection gets before the log, and how its past begins.
 
     Arguments:
-        latest: the newest entries of producers, the oldest first, that are not sent yet.
+        latest: the newest entries of producers that the client picked, the oldest first, that are not
+            sent yet.
         is_truncated: whether the log no longer has the whole past that the client asked for. The first
             message of the past says so.
         past: what the client asked for.
@@ -30,19 +32,17 @@ class Opening:
     past: Past
     _taken: int = 0
 
-    def part(
-        self, audience: Audience, position: str, always: Callable[[str], bool]
-    ) -> tuple[bytes, int]:
+    def part(self, connection: Connection, always: Callable[[str], bool]) -> tuple[bytes, int]:
         """Return the next messages as bytes, and their number; `advance` drops them once they are sent.
 
         Their `id` is the client's position: with their own, a client that reconnects would get again
-        what came after them.
+        what came after them. It also tells which of them the client has, so that it gets the others.
 
         Arguments:
-            audience: of the connection.
-            position: of the connection.
+            connection: whose opening this is.
             always: returns whether a producer's messages are also for clients that did not pick it.
         """
+        audience = connection.audience
         parts: list[bytes] = []
         size = self._taken = 0
         for entry in self.latest:
@@ -50,6 +50,9 @@ class Opening:
                 break
             self._taken += 1
             if audience.gets(entry, always(entry.producer)):
+                # With the last one it has all, also if it picks other producers when it connects again.
+                is_last = entry is self.latest[-1]
+                position = connection.place(connection.offset if is_last else entry.position.offset)
                 parts.append(audience.wire_format(at_position(entry, position), position))
                 size += len(entry.payload)
         return b"".join(parts), len(parts)

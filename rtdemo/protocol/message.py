@@ -16,6 +16,9 @@ The outbox of a connection holds only four messages of this size.
 """
 POSITION = re.compile(r"([0-9a-f]{1,32})-(0|[1-9][0-9]{0,14})", re.ASCII)
 """Form of a position: its log's epoch, and its offset."""
+OPENING_POSITION = re.compile(rf"({POSITION.pattern})\.(0|[1-9][0-9]{{0,14}})", re.ASCII)
+"""Form of a client's position while it receives the newest message of each producer: the offset up to
+which it has these follows."""
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Of decoding JSON: it has no valid form, is not UTF-8, or is nested too deeply."""
 
@@ -113,6 +116,17 @@ def parse_position(text: str) -> Position | None:
     """Return the position that a text `<epoch>-<offset>` names, or None for any other text."""
     found = POSITION.fullmatch(text)
     return Position(found[1], int(found[2])) if found else None
+
+
+def parse_opening_position(text: str) -> tuple[Position | None, int | None]:
+    """Return a client's position, and the offset up to which it has the newest message of each producer.
+
+    The position is None if the text is none. The offset is None where the client awaits no such message.
+    """
+    found = OPENING_POSITION.fullmatch(text)
+    if found is None:
+        return parse_position(text), None
+    return parse_position(found[1]), int(found[4])
 
 
 def new_epoch() -> str:

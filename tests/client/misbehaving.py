@@ -359,13 +359,13 @@ async def has_lost_messages_of_a_past(peer: Peer) -> None:
 
 @case("one", "nine", "other", "ten", ledger={"lost": 1}, after=["", "a1-1", ""], rewind="1s")
 async def sends_the_newest_message_of_another_producer(peer: Peer) -> None:
-    """The past begins after the last message; an older one has the position of the client."""
+    """The past begins after the last message; an older one has the opening position of the client."""
     if peer.number < 2:
         await has_lost_messages(peer)
         return
     await peer.accept(welcomes=False)
-    await peer.raw(peer.framed({**peer.welcome(), "id": "a1-9"}))
-    await peer.say("other", 3, producer="other", id="a1-9")
+    await peer.raw(peer.framed({**peer.welcome(), "id": "a1-9.0"}))
+    await peer.say("other", 3, producer="other", id="a1-9.3")
     await peer.say("ten", 10)
     await peer.stay()
 

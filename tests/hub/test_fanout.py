@@ -545,6 +545,50 @@ async def test_no_older_value_follows_a_reported_loss(engine: MemoryEngine, serv
     assert [got["lost"] for got in receiver.got] == [True]
 
 
+async def test_a_cut_among_the_newest_messages_leaves_none_out(
+    engine: MemoryEngine, server: Server
+) -> None:
+    """A client that has the first ones resumes: it gets the others, none twice, and what came since."""
+    for name in "abcd":
+        await engine.publish([Draft(Message(f"old {name}"), name)])
+    await engine.publish([Draft(Message("new b"), "b")])
+    receiver = Receiver(frozenset("abcd"))
+    receiver.connect(server, None, past=Past(latest=True))
+    await turns(TURNS)
+    newest = ["old a", "old c", "old d", "new b"]
+    assert [got["message"] for got in receiver.got] == newest
+    assert receiver.connection is not None
+    at_welcome = receiver.connection.place(receiver.connection.newest_up_to)
+    positions = [at_welcome, *(got["id"] for got in receiver.got)]
+    await engine.publish([Draft(Message("later c"), "c")])
+    server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1))
+    for has, position in enumerate(positions):
+        again = Receiver(frozenset("abcd"))
+        again.connect(server, position)
+        await turns(TURNS)
+        # Of a producer that has sent since, the newest message is in the log.
+        rest = [text for text in newest[has:] if text != "old c"]
+        assert [got["message"] for got in again.got] == [*rest, "later c"]
+        assert again.connection is not None
+        assert str(again.connection.position) == str(engine.log.last)
+
+
+async def test_newest_messages_wait_for_a_server_that_lags() -> None:
+    """Its copy of the log has none of them yet when the client resumes there."""
+    truth = MemoryEngine()
+    for name in "ab":
+        await truth.publish([Draft(Message(f"old {name}"), name)])
+    server = Server(Log(LIMITS, epoch=truth.log.last.epoch))
+    receiver = Receiver(None)
+    receiver.connect(server, f"{truth.log.last}.1")
+    assert (receiver.got, server.fanout.unverified) == ([], 1)
+    for entry in truth.log.after(0, 2):
+        server.delivery.append(entry)
+    server.delivery.deliver()
+    await turns(TURNS)
+    assert [got["message"] for got in receiver.got] == ["old b"]
+
+
 async def test_bytes_that_few_clients_get_are_not_cached(engine: MemoryEngine, server: Server) -> None:
     """However many clients pick names that no other client picks, the cached bytes are bounded."""
     await publish(engine, "x" * 1000)

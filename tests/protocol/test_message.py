@@ -1,4 +1,4 @@
-"""Messages: their JSON and their time stamp."""
+"""Messages: their JSON and their time stamp; positions as clients send them back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from rtdemo.protocol import message
-from rtdemo.protocol.message import Message
+from rtdemo.protocol.message import Message, Position, parse_opening_position
 
 
 def test_json_has_the_fields_in_order() -> None:
@@ -36,6 +36,25 @@ def test_now_is_milliseconds_with_microseconds() -> None:
     assert all(before - 1 <= stamp <= time.time() * 1000 + 1 for stamp in stamps)
     assert all(stamp == round(stamp, 3) for stamp in stamps)
     assert any(stamp != round(stamp) for stamp in stamps)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a1-12", (Position("a1", 12), None)),
+        ("a1-12.7", (Position("a1", 12), 7)),
+        ("a1-12.0", (Position("a1", 12), 0)),
+        *(
+            (text, (None, None))
+            for text in ("", "a1-12.", "a1-12.07", "a1-12.7.7", "a1.7", "12.7", "x-1.1")
+        ),
+    ],
+)
+def test_position_of_a_client_that_awaits_newest_messages(
+    text: str, found: tuple[Position | None, int | None]
+) -> None:
+    """It has a second part; any other text is no position."""
+    assert parse_opening_position(text) == found
 
 
 def test_lone_surrogate_cannot_be_sent() -> None:

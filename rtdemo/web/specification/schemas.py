@@ -15,7 +15,7 @@ from rtdemo.hub import statistics
 from rtdemo.plugin_system.supervisor import STATES
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.protocol.connection_info import ConnectionInfo
-from rtdemo.protocol.message import POSITION, Message
+from rtdemo.protocol.message import OPENING_POSITION, POSITION, Message
 from rtdemo.publisher.waiting import PublishCounts
 from rtdemo.web.publication import Publication
 
@@ -90,7 +90,7 @@ def message() -> Schema:
         "description": "whether the log no longer has all of the past that the client asked for;"
         " only in the first message of a past",
     }
-    schema["properties"]["id"] |= {"pattern": POSITION_TEXT["pattern"]}
+    schema["properties"]["id"] |= {"pattern": f"^({POSITION.pattern}|{OPENING_POSITION.pattern})$"}
     schema["properties"]["seq"] |= {"minimum": 1}
     schema["required"] = ["message", "sentAt", "producer"]
     return schema

@@ -307,8 +307,7 @@ class Stream {
     const isBeat = parsed !== null && isHeartbeat(parsed);
     this.#liveness.heard(performance.now(), isBeat);
     this.#choice.worked();
-    const { position } = this;
-    this.position = (parsed?.id ?? id ?? position) || null;
+    this.position = (parsed?.id ?? id ?? this.position) || null;
     // A position alone is news for this client, and not for its page.
     if (isBeat || (parsed?.producer === "rtdemo" && parsed.id !== null)) return;
     const message = { ...OTHER, message: text, ...parsed, text, isReadable: parsed !== null };
@@ -318,8 +317,7 @@ class Stream {
       this.welcome = message;
       return this.#set(this.state, this.sentence);
     }
-    // With `latest`, a message has the position of the client: it may be older than the loss.
-    if (message.id !== position && this.#has(message.id)) return;
+    if (this.#has(message.id)) return;
     this.#counts.received += 1;
     if (!message.isReadable) this.#counts.unreadable += 1;
     this.#call(() => this.#options.onMessage(message, this));
@@ -340,12 +338,13 @@ class Stream {
   }
 
   /**
-   * Return whether the page has the message at a position.
+   * Return whether the page has the message at a position. What `latest` sends may be older than a loss: its position has
+   * a second part, `7.3`, and is never known.
    * @param {string | null} position
    */
   #has(position) {
     const [[log, offset], after, until] = [position, ...this.#known].map((each) => `${each}`.split("-"));
-    return log === after?.[0] && Number(offset) > Number(after[1]) && Number(offset) <= Number(until?.[1]);
+    return log === after?.[0] && Number(offset) > Number(after[1]) && Number(offset) <= Number(until?.[1]) && !offset?.includes(".");
   }
 
   /**
