@@ -55,14 +55,17 @@ def timed(path: Path) -> Generator[tuple[float, str, Row]]:
         rows = csv.DictReader(file)
         column = ""
         before: float | None = None
+        last_step = 0.0
         for cells in rows:
             cells.pop(None, None)  # what follows the last column, such as a comma
             column = column or time_column(cells)
             time = time_of(cells.get(column))
             if time is None:
                 raise ProducerError(f"{path}, line {rows.line_num}: {no_time(column, cells)}")
-            # Some files have the newest row first.
-            pause = 0.0 if before is None else abs(time - before)
+            step = 0.0 if before is None else time - before
+            # Some files have the newest row first. In others, a clock was set back: that is no pause.
+            pause = 0.0 if step < 0 < last_step else abs(step)
+            last_step = step or last_step
             others = {name: cell(text) for name, text in cells.items() if name != column}
             yield pause, cells[column] or "", others
             before = time

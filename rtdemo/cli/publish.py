@@ -23,6 +23,10 @@ from rtdemo.publisher.server_address import DEFAULT_URL, TOKEN_VARIABLE, URL_VAR
 
 MAX_TRIES = 5
 """Tries for a single message. A line of standard input is tried until the server accepts it."""
+MAX_TRYING_S = 12.0
+"""Seconds after which no further try of a single message begins."""
+TRY_TIMEOUT_S = 5.0
+"""Seconds for one try: a user waits for the command."""
 NAME_TAKEN = 409
 """Answer to the name of private messages: all lines have that of `--producer`, unless they name one."""
 MAX_SHOWN_CHARS = 80
@@ -97,7 +101,7 @@ def publish(
 
     It prints the position of each message in the log. If the server may not have received a message, it
     is sent again with the same idempotency key, so it does not arrive twice within ten minutes. A single
-    message is tried five times, a line of standard input until the server accepts it.
+    message is tried up to five times, a line of standard input until the server accepts it.
     """
     if is_value and is_json:
         raise click.UsageError("give --value or --json, not both")
@@ -115,6 +119,7 @@ def publish(
         report_from=1 if is_pipe else 2,
         unauthorized_fix=f"give it with --token or {TOKEN_VARIABLE}",
         outlook=SENT_AGAIN if is_pipe else f"the message is tried up to {MAX_TRIES} times",
+        timeout_s=TRY_TIMEOUT_S,
     )
     problems: list[str] = []
     lines = _of_lines(producer, form, problems)
@@ -141,12 +146,12 @@ def _is_of_one_line(error: PublishError, form: str | None) -> bool:
     return error.status in MESSAGE_STATUSES and (error.status != NAME_TAKEN or form == "json")
 
 
-def _is_final(error: TryAgainError, _tries: int) -> bool:
+def _is_final(error: TryAgainError, _tries: int, _elapsed_s: float) -> bool:
     return not error.heals
 
 
-def _is_over(error: TryAgainError, tries: int) -> bool:
-    return tries >= MAX_TRIES or not error.heals
+def _is_over(error: TryAgainError, tries: int, elapsed_s: float) -> bool:
+    return tries >= MAX_TRIES or elapsed_s >= MAX_TRYING_S or not error.heals
 
 
 def _report(sentence: str) -> None:

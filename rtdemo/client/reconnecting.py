@@ -114,6 +114,7 @@ class Reconnecting:
                 self.opened.set_exception(error)
         finally:
             self.has_ended = True
+            self._unreported = ("", "")
             # Who waits to send a text waits no longer.
             self.ready.set()
 
@@ -128,7 +129,10 @@ class Reconnecting:
             if self.choice.ended(error, self._had_messages):
                 label = LABELS[self.choice.current]
                 self._unreported = error.problem, f"{error.url} {error.problem}; trying {label}"
-                if not isinstance(error, RefusedError):
+                late_s = self._options.waits.refusal if isinstance(error, RefusedError) else 0.0
+                if late_s:
+                    asyncio.get_running_loop().call_later(late_s, self._report_change)
+                else:
                     self._report_change()
                 continue
             if is_final:
@@ -139,8 +143,9 @@ class Reconnecting:
     def _report_change(self) -> None:
         """Report why the other transport is tried, unless that is done.
 
-        A refusal is reported only once the other transport has opened or failed: where that is refused
-        for the same reason, such as a wrong name of a producer, the error at the end is enough.
+        A refusal is reported only once the other transport has opened or failed, or takes long: where
+        that is refused for the same reason, such as a wrong name of a producer, the error at the end is
+        enough.
         """
         _, sentence = self._unreported
         self._unreported = ("", "")

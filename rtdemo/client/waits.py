@@ -19,6 +19,7 @@ class Waits:
         first_retry: longest wait before the first try to reconnect; it doubles after each failure.
         max_retry: the wait doubles up to this.
         attempt: time for one try to open a connection.
+        refusal: time for the other transport, before a refusal of this one is reported.
         mute: time for the first message of a connection to rtdemo, which comes at once.
         heartbeat: silence after which the server is asked to send a heartbeat; a whole number.
         dead: silence after which a connection with heartbeats is dropped: two are missing.
@@ -31,6 +32,7 @@ class Waits:
     first_retry: float = 0.5
     max_retry: float = 5.0
     attempt: float = 10.0
+    refusal: float = 1.0
     mute: float = 30.0
     heartbeat: int = 10
     dead: float = 25.0

@@ -11,7 +11,7 @@ from typing import Any
 MAX_QUEUED_JOBS = 1000
 """Functions that may wait for a thread of one `Threads`; a further one is refused."""
 FAILURES_PER_TRACEBACK = 100
-"""Of so many failures of one hook or producer, one is logged with its traceback: the first."""
+"""Of so many failures of one hook, one is logged with its traceback: the first."""
 
 Job = tuple[Callable[..., Any], tuple[Any, ...], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
 

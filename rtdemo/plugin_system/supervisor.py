@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from rtdemo.errors import ProducerError, one_line
-from rtdemo.plugin_system.isolation import FAILURES_PER_TRACEBACK, Threads, raise_if_cancelled
+from rtdemo.plugin_system.isolation import Threads, raise_if_cancelled
 from rtdemo.plugin_system.producer import MessageNumbers, Producer
 from rtdemo.protocol import values
 from rtdemo.protocol.client import Client
@@ -30,7 +30,7 @@ FAILURES_TO_DISABLE = 20
 MAX_STEP_S = 0.1
 """Seconds for which one step of a producer may block the event loop."""
 LOG_AGAIN_S = 60.0
-"""Seconds between logged failures of a producer that works in between."""
+"""Seconds between logged problems of a producer, after the first one."""
 THREADS_PER_PRODUCER = 4
 """Largest number of runs of one producer with `thread=True` at the same time."""
 STATES = ("running", "backing off", "failed", "disabled")
@@ -275,8 +275,12 @@ class Supervisor:
         if self._blocked_in_a_row > 1:
             self._count_round()
             self._paused_until = max(self._paused_until, self._failed_rounds.retry_at)
-        if self.blocked % FAILURES_PER_TRACEBACK == 1:
-            self._log_problem(f"{self.last_error}; all other work waited; use thread=True or await")
+        advice = "all other work waited; use thread=True or await"
+        if self.blocked == 1:
+            self._log_problem(f"{self.last_error}; {advice}")
+        elif self._time() >= self._log_again_at:
+            often = self._how_often(self.blocked, "in ")
+            self._log_problem(f"blocked the loop {often}, last for {seconds * 1000:.0f} ms; {advice}")
 
     def _failed(self, error: BaseException, receiver: Receiver) -> None:
         self.failures += 1
@@ -288,18 +292,22 @@ class Supervisor:
         self._log_failure(error)
 
     def _log_failure(self, error: BaseException) -> None:
-        """Log the first failure; then every hundredth, or one a minute if it works in between."""
+        """Log the first failure; then one line a minute with the numbers."""
         retry = "retrying after 1 to 30 s"
-        if self._is_problem_logged or self.failures == 1:
-            if self.failures % FAILURES_PER_TRACEBACK == 1:
-                self._traced = _origin(error)
-                self._log_problem(f"{self.last_error}; {retry}", _with_traceback(error))
+        if self.failures == 1:
+            self._traced = _origin(error)
+            self._log_problem(f"{self.last_error}; {retry}", _with_traceback(error))
         elif self._time() >= self._log_again_at:
             shown = _with_traceback(error) if _origin(error) != self._traced else None
             self._traced = _origin(error)
-            # An async generator counts its values as runs.
-            runs = "times" if self.producer.is_stream else f"of {self.runs} runs"
-            self._log_problem(f"failed {self.failures} {runs}, last: {self.last_error}; {retry}", shown)
+            often = self._how_often(self.failures)
+            self._log_problem(f"failed {often}, last: {self.last_error}; {retry}", shown)
+
+    def _how_often(self, number: int, before_runs: str = "") -> str:
+        if self.producer.is_stream:
+            # It counts its values as runs.
+            return f"{number} times"
+        return f"{before_runs}{number} of {self.runs} runs"
 
     def _count_round(self) -> None:
         before = self._failed_rounds.consecutive_failures

@@ -15,7 +15,7 @@ _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 _USER_INFO = re.compile(r"^([^/]*//)?[^/]*@")
 """User name and password of an address, which no error shows."""
 
-SERVER_PATHS = ("/view", "/api/publish")
+SERVER_PATHS = ("/view", "/ws", "/api/publish")
 """Paths of a server that users give instead of its address."""
 
 

@@ -50,6 +50,11 @@ class BackgroundPublisher:
         self._waiting.wait_until_empty(timeout)
         return self._waiting.counts
 
+    @property
+    def unanswered_s(self) -> float:
+        """Seconds for which the server has left the current request without an answer; 0 without one."""
+        return self._sender.unanswered_s
+
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:

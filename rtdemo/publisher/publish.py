@@ -12,6 +12,7 @@ from threading import Lock
 from rtdemo.publisher import publication, server_address, this_process
 from rtdemo.publisher.background import BackgroundPublisher
 from rtdemo.publisher.log_lines import PrefixHandler
+from rtdemo.publisher.sender import MAX_SILENCE_S
 from rtdemo.publisher.waiting import PublishCounts, total
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,11 @@ class Publishers:
         publishers += [publisher.flush for publisher in list(self._by_server.values())]
         counts = [flush(max(0.0, end - time.monotonic())) for flush in publishers]
         return total(counts)
+
+    def unanswered(self) -> list[str]:
+        """Return one clause for each server that has left a request without an answer for a second."""
+        waits = [(each.url, each.unanswered_s) for each in list(self._by_server.values())]
+        return [f"{url} has not answered for {s:.0f} s" for url, s in waits if s >= MAX_SILENCE_S]
 
     def forget(self) -> None:
         """Begin anew in a child process: what waits in the parent is the parent's to send."""
@@ -121,9 +127,12 @@ def flush(timeout: float = 10.0) -> PublishCounts:
 def _flush_at_exit() -> None:
     counts = _PUBLISHERS.flush(EXIT_TIMEOUT_S)
     if counts.waiting or counts.dropped:
+        # Its own time limit has not told the user yet: it is longer than this one.
+        silent = _PUBLISHERS.unanswered() if counts.waiting else []
         log.warning(
-            "messages at the end of the program: %d published, %d dropped, %d not sent",
+            "messages at the end of the program: %d published, %d dropped, %d not sent%s",
             *(counts.accepted, counts.dropped, counts.waiting),
+            "".join(f"; {clause}" for clause in silent),
         )
 
 

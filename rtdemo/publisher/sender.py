@@ -73,11 +73,11 @@ class TryAgainError(Exception):
         self.pause = pause
 
 
-GivesUp = Callable[[TryAgainError, int], bool]
-"""Return whether to end the tries after an error, which was that of try number 1, 2, ..."""
+GivesUp = Callable[[TryAgainError, int, float], bool]
+"""Return whether to end the tries, by the error, the number of tries, and seconds since the first."""
 
 
-def _never(_error: TryAgainError, _tries: int) -> bool:
+def _never(_error: TryAgainError, _tries: int, _elapsed_s: float) -> bool:
     return False
 
 
@@ -94,6 +94,7 @@ class Sender:
         report: takes one sentence about each problem that is new, and about its end.
         report_from: number of the try from which a problem is reported, if the tries before are short.
         outlook: what becomes of the messages meanwhile, as the end of a sentence.
+        timeout_s: seconds for one request.
 
     Attributes:
         url: as errors show it.
@@ -112,10 +113,13 @@ class Sender:
         unauthorized_fix: str = f"give it with token= or {TOKEN_VARIABLE}",
         report_from: int = 1,
         outlook: str = SENT_AGAIN,
+        timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> None:
         address = addresses.parse_server(url)
         self.url = address.url("")
-        self._target = _Target(address)
+        self._target = _Target(address, timeout_s)
+        self._timeout_s = timeout_s
+        self._asked_at: float | None = None
         self._headers: dict[str, str | bytes] = {"Content-Type": "application/json"}
         if not token.isprintable():
             # Else http.client would raise an error with the token in it.
@@ -155,11 +159,12 @@ class Sender:
                 positions = self._post(batch, key)
             except TryAgainError as error:
                 tries += 1
+                elapsed_s = monotonic() - began
                 if error.may_be_accepted:
                     ending = MAYBE_ACCEPTED
-                if self._gives_up(error, tries):
+                if self._gives_up(error, tries, elapsed_s):
                     return [PublishError(self.url, error.problem, ending)] * len(batch)
-                if tries >= self._report_from or monotonic() - began >= MAX_SILENCE_S:
+                if tries >= self._report_from or elapsed_s >= MAX_SILENCE_S:
                     self._note(error.problem)
                 longest = min(FIRST_RETRY_S * 2 ** min(tries, 10), MAX_RETRY_S)
                 self._stopped.wait(max(self._random.uniform(longest / 2, longest), error.pause))
@@ -176,6 +181,12 @@ class Sender:
         problem = self._problem or "has not answered"
         ending = "the publisher was closed; the message may not have been sent"
         return [PublishError(self.url, problem, ending)] * len(batch)
+
+    @property
+    def unanswered_s(self) -> float:
+        """Seconds for which the server has left the current request without an answer; 0 without one."""
+        asked_at = self._asked_at
+        return 0.0 if asked_at is None else monotonic() - asked_at
 
     def close(self) -> None:
         """Close the connection to the server."""
@@ -230,6 +241,7 @@ class Sender:
     def _ask_once(self, body: bytes, headers: Mapping[str, str | bytes]) -> tuple[HTTPResponse, bytes]:
         if self._connection is None:
             self._connection = self._open()
+        self._asked_at = monotonic()
         try:
             self._connection.request("POST", self._target.path, body, dict(headers))
             answer = self._connection.getresponse()
@@ -242,7 +254,11 @@ class Sender:
             is_cut = isinstance(error, (*_CLOSED_ERRORS, IncompleteRead))
             heals = is_cut or isinstance(error, OSError)
             problem = "cut the connection" if is_cut else self._reason(error)
+            if _is_timeout(error):
+                problem = f"does not answer within {self._timeout_s:g} s"
             raise TryAgainError(problem, heals, may_be_accepted=True) from error
+        finally:
+            self._asked_at = None
         return answer, text
 
     def _open(self) -> HTTPConnection:
@@ -266,6 +282,8 @@ class Sender:
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLCertVerificationError):
             fix = f"if it does not use TLS, give {self.url.replace('https:', 'http:', 1)}"
             return f"fails at TLS: {network_reason(error)}; {fix}"
+        if _is_timeout(error):
+            return f"cannot be reached: no answer within {self._timeout_s:g} s"
         if isinstance(error, OSError):
             return f"cannot be reached: {network_reason(error)}"
         return f"does not work over HTTP: {one_line(error)}"
@@ -287,13 +305,15 @@ class _Target:
 
     Arguments:
         address: of the server.
+        timeout_s: seconds for one request.
 
     Attributes:
         path: of the request; a whole URL for a proxy that does not tunnel.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, timeout_s: float) -> None:
         self._address = address
+        self._timeout_s = timeout_s
         self.path = quote(f"{address.base_path}/api/publish", _PATH_CHARACTERS)
         self._proxy = ""
         if not address.is_loopback and not proxy_bypass(address.host):
@@ -307,12 +327,17 @@ class _Target:
         to = urlsplit(self._proxy if "//" in self._proxy else f"//{self._proxy}")
         host, port = (to.hostname or "", to.port) if self._proxy else own
         if not self._address.secure:
-            return HTTPConnection(host, port, timeout=REQUEST_TIMEOUT_S)
+            return HTTPConnection(host, port, timeout=self._timeout_s)
         context = ssl.create_default_context()
-        connection = HTTPSConnection(host, port, timeout=REQUEST_TIMEOUT_S, context=context)
+        connection = HTTPSConnection(host, port, timeout=self._timeout_s, context=context)
         if self._proxy:
             connection.set_tunnel(*own)
         return connection
+
+
+def _is_timeout(error: Exception) -> bool:
+    """Return whether it is our own time limit, not that of the operating system."""
+    return isinstance(error, TimeoutError) and not error.errno
 
 
 def _positions(text: bytes, count: int) -> list[str]:

@@ -12,6 +12,8 @@ from unittest import mock
 
 import pytest
 
+from rtdemo.cli.publish import MAX_TRYING_S, TRY_TIMEOUT_S
+from rtdemo.publisher.sender import MAX_RETRY_S
 from rtdemo.server.server import Server
 from tests.command import Ended, run_in_process
 from tests.conftest import Connect, Start
@@ -275,6 +277,32 @@ async def test_problem_that_passes_at_once_is_not_reported(
     assert done.err.splitlines() == [
         f"rtdemo: http://127.0.0.1:{port} {line}" for line in lines if is_reported
     ]
+
+
+@pytest.mark.parametrize(("tries", "trying_s", "is_tried_again"), [(2, math.inf, True), (5, 0.0, False)])
+async def test_server_that_never_answers(
+    monkeypatch: pytest.MonkeyPatch, tries: int, trying_s: float, is_tried_again: bool
+) -> None:
+    """The first time limit is reported, and a late try is the last, whatever its number."""
+    monkeypatch.setattr("rtdemo.publisher.sender.MAX_SILENCE_S", 0)
+    monkeypatch.setattr("rtdemo.cli.publish.TRY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("rtdemo.cli.publish.MAX_TRIES", tries)
+    monkeypatch.setattr("rtdemo.cli.publish.MAX_TRYING_S", trying_s)
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with raw_server(never) as port:
+        done = await publish("x", "--to", f"http://127.0.0.1:{port}")
+    assert done.code == 1
+    problem = f"rtdemo: http://127.0.0.1:{port} does not answer within 0.2 s"
+    first = [f"{problem}; the message is tried up to {tries} times"] if is_tried_again else []
+    assert done.err.splitlines() == [*first, f"{problem}; the message may not have been accepted"]
+
+
+def test_a_single_message_takes_20_s_at_most() -> None:
+    """The last try may begin just within the limit, after the longest pause."""
+    assert MAX_TRYING_S + MAX_RETRY_S + TRY_TIMEOUT_S < 20
 
 
 @pytest.mark.parametrize("proxy", ["http://me:s3cret@host:99999", "//[::1", "http://a..b:3128"])

@@ -25,9 +25,9 @@ from tests.free_port import free_port
 from tests.tcp_proxy import TcpProxy
 from tests.web.login_tokens import SECRET, bearer, token
 
-FAST = Waits(first_retry=0.02, max_retry=0.05, first_rewind=0.05)
 TIMEOUT_S = 60
 """Seconds for what a busy machine may do late."""
+FAST = Waits(first_retry=0.02, max_retry=0.05, first_rewind=0.05, refusal=TIMEOUT_S)
 GONE = "ff-3"
 """A position that is in no log."""
 
@@ -494,6 +494,26 @@ async def test_refusal_is_reported_once_the_other_transport_is_open() -> None:
     assert before == []
     [sentence] = sentences
     assert sentence.endswith("answered 400: a handshake needs HTTP/1.1; trying SSE")
+
+
+async def test_refusal_is_reported_soon_if_the_other_transport_takes_long() -> None:
+    """Else the user would wait without a word for as long as one try may take."""
+    sentences: list[str] = []
+
+    async def serve(peer: Peer) -> None:
+        if peer.transport == "websocket":
+            await peer.refuse("403 Forbidden", "no upgrade")
+        await peer.stay()
+
+    async with misbehaving(serve) as server, asyncio.timeout(TIMEOUT_S):
+        waits = replace(FAST, refusal=0.01, attempt=2 * TIMEOUT_S)
+        opening = asyncio.create_task(entered(connect(server.url, report=sentences.append, waits=waits)))
+        await eventually(lambda: bool(sentences))
+        assert not opening.done()
+        opening.cancel()
+        await asyncio.wait({opening})
+    [sentence] = sentences
+    assert sentence.endswith("answered 403: no upgrade; trying SSE")
 
 
 async def test_refusals_of_two_kinds_are_two_lines() -> None:

@@ -124,3 +124,29 @@ def test_entry_point_in_the_documentation_is_valid() -> None:
     (block,) = blocks(TUTORIAL, "toml")
     points = tomllib.loads(block.text)["project"]["entry-points"]
     assert points == {"rtdemo": {"weather": "rtdemo_weather"}}
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/quick-start.md", TUTORIAL])
+async def test_first_producer_of_a_page_has_the_way_to_count(document: str, folder: Path) -> None:
+    """Below its function, which runs for each connection, is what lets a counter run once for all."""
+    text = (ROOT / document).read_text()
+    below = text[text.index("def dice():") :]
+    found = re.search(r"`(@producer\(.*shared=True\))`", below)
+    assert found is not None
+    lines = ("from itertools import count", "from rtdemo import producer", "numbers = count(1)")
+    code = "\n".join((*lines, found[1], "def counter():", "    return next(numbers)", ""))
+    (folder / "counter.py").write_text(code)
+    async with serve(folder / "counter.py") as live:
+        peers = [await live.connect("websocket"), await live.connect("sse")]
+        await live.advance(60)
+        texts = [await texts_of_counter(peer) for peer in peers]
+    assert texts == [["1", "2", "3"]] * 2
+
+
+async def texts_of_counter(peer: Peer) -> list[str]:
+    """Return the texts of the first three messages of the counter."""
+    texts: list[str] = []
+    while len(texts) < 3:
+        message = await peer.receive()
+        texts += [message.message] if message.producer == "counter" else []
+    return texts

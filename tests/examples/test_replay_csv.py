@@ -99,6 +99,24 @@ def test_long_pause_is_cut(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ((0, 1, 2, 0.5, 1.5), [0, 1000, 2000, 2000, 3000]),
+        ((0, 1, 1, 0.5, 0.5, 1.5), [0, 1000, 1000, 1000, 1000, 2000]),
+        ((4, 3, 1, 1, 0), [0, 1000, 3000, 3000, 4000]),
+    ],
+    ids=["set back", "set back between equal times", "newest first"],
+)
+def test_clock_that_is_set_back_makes_no_pause(
+    tmp_path: Path, times: tuple[float, ...], expected: list[float]
+) -> None:
+    """It had been as long as the step; only a file with the newest row first goes back on purpose."""
+    path = tmp_path / "back.csv"
+    path.write_text("seconds,v\n" + "".join(f"{time},1\n" for time in times))
+    assert sent_at(path) == expected
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         (

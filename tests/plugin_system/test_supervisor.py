@@ -616,6 +616,51 @@ async def test_run_that_blocks_is_logged_and_backs_off_from_the_second(
     assert "'p' of plugin 'plugin'" in caplog.text
 
 
+def test_run_that_blocks_now_and_then_is_logged_once_a_minute(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the numbers, as a failure is; it had been logged at the first and each hundredth time."""
+    stopwatch = 0.0
+    monkeypatch.setattr("rtdemo.plugin_system.supervisor.perf_counter", lambda: stopwatch)
+
+    def stutter() -> str:
+        nonlocal stopwatch
+        stopwatch += 0.25 if harness.supervisor.runs % 3 == 0 else 0.0
+        return "late"
+
+    harness = Harness(clock, stutter)
+    harness.runner()
+    with caplog.at_level(logging.INFO):
+        clock.advance(70)
+        advice = "all other work waited; use thread=True or await"
+        assert lines(caplog) == [
+            f": blocked the loop for 250 ms; {advice}",
+            " works again",
+            f": blocked the loop in 21 of 63 runs, last for 250 ms; {advice}",
+            " works again",
+        ]
+        clock.advance(3600)
+    assert len(caplog.records) == 2 * (1 + 3670 // 60)
+
+
+def test_producer_that_keeps_failing_is_logged_once_a_minute(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same rule as for one that works in between, until it is disabled."""
+
+    def fail() -> str:
+        raise RuntimeError("broken")
+
+    harness = Harness(clock, fail)
+    harness.runner()
+    clock.advance(130)
+    assert lines(caplog) == [
+        ": RuntimeError: broken; retrying after 1 to 30 s + traceback",
+        ": failed 7 of 7 runs, last: RuntimeError: broken; retrying after 1 to 30 s",
+        ": failed 9 of 9 runs, last: RuntimeError: broken; retrying after 1 to 30 s",
+    ]
+
+
 def test_twenty_failures_in_a_row_disable_it_until_enabled(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

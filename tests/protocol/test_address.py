@@ -114,6 +114,7 @@ def test_loopback_is_this_machine(host: str, here: bool) -> None:
         ("http://h:3000/view?bare=1", "http://h:3000/"),
         ("https://h/rt/view", "https://h/rt/"),
         ("http://h/api/publish", "http://h/"),
+        ("https://h/rt/ws", "https://h/rt/"),
         ("http://h/preview.html", "http://h/"),
     ],
 )

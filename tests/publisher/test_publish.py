@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import math
+import re
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,7 @@ from rtdemo.server.server import Server
 from tests.clients import eventually
 from tests.conftest import Connect, Start
 from tests.publisher.programs import run
+from tests.raw_server import raw_server
 
 Answer = Callable[[web.Request], web.Response]
 
@@ -311,6 +313,28 @@ async def test_end_of_a_program_waits_for_a_limited_time() -> None:
     code, _, errors = await run("http://127.0.0.1:9", script)
     assert code == 0
     assert "rtdemo: messages at the end of the program: 0 published, 0 dropped, 1 not sent" in errors
+
+
+async def test_end_of_a_program_names_a_server_that_does_not_answer() -> None:
+    """The time limit of the request is longer than that of the end, so nothing else says it."""
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    script = """
+import rtdemo, rtdemo.publisher.publish as p
+p.EXIT_TIMEOUT_S, p.MAX_SILENCE_S = 60.0, 0.0
+publisher = p._PUBLISHERS.get(None, None)
+publisher.flush = lambda timeout: publisher._waiting.counts
+rtdemo.publish('x', 1)
+while not publisher.unanswered_s:
+    pass
+"""
+    async with raw_server(never) as port:
+        code, _, errors = await run(f"http://127.0.0.1:{port}", script)
+    assert code == 0
+    end = re.escape(f"1 not sent; http://127.0.0.1:{port} has not answered for ")
+    assert re.search(rf"{end}\d s\n$", errors)
 
 
 def test_batch_fits_into_a_request() -> None:

@@ -16,7 +16,7 @@ from rtdemo.client.failures import GIVE_TOKEN
 from rtdemo.client.request_headers import middlewares
 from rtdemo.errors import ServerError
 from rtdemo.lab import server_clock
-from rtdemo.lab.bench import fairness, machine
+from rtdemo.lab.bench import failing, fairness, machine
 from rtdemo.lab.bench.advice import forecast
 from rtdemo.lab.bench.analysis import SENT_AT_ROUNDING_MS
 from rtdemo.lab.bench.connection import NEEDS_LOGIN, REDIRECTS, WEB_PAGE
@@ -107,6 +107,7 @@ async def _measure(
         infos: dict[Transport, ConnectionInfo | None] = {}
         try:
             await _measure_rounds(run, target, http, infos, progress, report)
+            run.warnings += await failing.warnings(http, target)
         finally:
             for one in run.rounds:
                 one.memory = memory.get(one.transport)
@@ -166,9 +167,17 @@ async def _measure_rounds(
         expected = target.expected_messages(transport)
         if not found.figures.messages and not 0 < expected < MIN_EXPECTED_MESSAGES:
             run.rounds.pop()
-            problem = f"sent no message within {found.seconds:g} s"
-            url = target.address.stream(transport)
-            raise ServerError(url, problem, "does it send without a request? try a longer --seconds")
+            raise await _no_message_error(target, http, transport, found.seconds)
+
+
+async def _no_message_error(
+    target: Target, http: aiohttp.ClientSession, transport: Transport, seconds: float
+) -> ServerError:
+    """Return the error of a round without messages, with the producers that fail as its reason."""
+    url, problem = target.address.stream(transport), f"sent no message within {seconds:g} s"
+    if why := await failing.warnings(http, target):
+        return ServerError(url, problem, "; ".join(each.text for each in why))
+    return ServerError(url, problem, "does it send without a request? try a longer --seconds")
 
 
 def planned_turns(run: Run, report: Report) -> Iterator[tuple[int, int, Transport]]:

@@ -174,7 +174,7 @@ def split_connections(connections: int, processes: int) -> list[int]:
     return [base + (number < more) for number in range(processes)]
 
 
-class ProducerInfo(msgspec.Struct, frozen=True):
+class ProducerInfo(msgspec.Struct, frozen=True, rename="camel"):
     """A producer, as `GET /api/producers` lists it.
 
     Arguments:
@@ -183,6 +183,10 @@ class ProducerInfo(msgspec.Struct, frozen=True):
         shared: whether it runs once for the deployment.
         stream: whether it is an async generator.
         period: seconds; None if it has none.
+        state: such as `running` or `disabled`.
+        runs: how often it ran; of an async generator, how many values it yielded.
+        failures: how many runs failed.
+        last_error: the last failure; None without one, or if the server does not show it.
     """
 
     name: str
@@ -190,6 +194,10 @@ class ProducerInfo(msgspec.Struct, frozen=True):
     shared: bool
     stream: bool
     period: float | None
+    state: str = "running"
+    runs: int = 0
+    failures: int = 0
+    last_error: str | None = None
 
 
 class ServerInfo(msgspec.Struct, frozen=True):

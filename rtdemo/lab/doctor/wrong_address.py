@@ -23,8 +23,8 @@ LOGIN_REFUSALS = (401, 403, 429)
 """Statuses of rtdemo without a valid login token, and after too many wrong ones."""
 TRIES = 3
 """Requests that have to be refused: a load balancer may forward each of them to another server."""
-_NOT_FOUND = 404
-_OF_HANDSHAKES = (400, _NOT_FOUND, 405, 426)
+_NOT_FOUND, _METHOD_NOT_ALLOWED, _UPGRADE_REQUIRED = 404, 405, 426
+_OF_HANDSHAKES = (400, _NOT_FOUND, _METHOD_NOT_ALLOWED, _UPGRADE_REQUIRED)
 """Statuses that may show what a proxy does to a handshake: the check of the upgrade explains them."""
 _MOST_BASES = 4
 """Paths at which rtdemo is looked for."""
@@ -74,7 +74,18 @@ def refused_error(context: Context, answer: Answer, text: str) -> CannotRunError
         found = explain(context, answer, text)
     except NotTestedError as error:
         return CannotRunError("rate-limited", str(error))
-    return CannotRunError(found.code, found.seen, found.fix)
+    return CannotRunError(found.code, found.seen, _other_way(context, answer) or found.fix)
+
+
+def _other_way(context: Context, answer: Answer) -> str:
+    """Return how to check an address that takes another kind of request; empty if it names none."""
+    if answer.status == _UPGRADE_REQUIRED and answer.header("Upgrade").lower() == "websocket":
+        url = _url(context)
+        return f"for this WebSocket, give ws{url.removeprefix('http')}; {hint_at_server(url)}"
+    methods = {each.strip().upper() for each in answer.header("Allow").split(",")}
+    if answer.status == _METHOD_NOT_ALLOWED and "POST" in methods and "GET" not in methods:
+        return "it takes no GET: for a stream that answers POST, give its body: --post body.json"
+    return ""
 
 
 async def check_base_path(context: Context, answer: Answer) -> None:

@@ -28,6 +28,10 @@ START_TIMEOUT_S = 60.0
 """For a command until its port accepts connections."""
 HINT_AFTER_S = 5.0
 """Seconds without an open port after which the user is told where the command listens."""
+ELSEWHERE_S = 5.0
+"""Seconds after that until storm gives up on a command that listens only elsewhere."""
+LOOK_AGAIN_S = 0.5
+"""Seconds between two looks at the ports of the command."""
 MAX_COMMAND_CHARACTERS = 120
 """Longest command line that is shown."""
 _POLL_S = 0.02
@@ -246,28 +250,40 @@ class CommandProcess:
                 await self._wait_until_open(say)
         except TimeoutError as error:
             problem = f"has nothing on port {self._port} after {START_TIMEOUT_S:.0f} s"
-            raise ServerError(self._address.origin, problem, self._where_it_listens()) from error
+            fix = self._where_it_listens(self._ports())
+            raise ServerError(self._address.origin, problem, fix) from error
         pid = self._process.pid if self._process is not None else 0
         self.description = f"process {pid} ({command_line(pid)})"
 
     async def _wait_until_open(self, say: Callable[[str], object]) -> None:
-        started, hinted = time.monotonic(), False
+        started, look_at = time.monotonic(), 0.0
+        elsewhere: Elsewhere | None = None
         while refusal := await self._refusal():
             self.check()
-            if not hinted and time.monotonic() - started >= HINT_AFTER_S:
-                hinted = True
-                where = f"{self._address.host} port {self._port}"
-                say(f"waiting for {where}: {refusal}; {self._where_it_listens()}")
+            now = time.monotonic()
+            if now >= max(look_at, started + HINT_AFTER_S):
+                look_at = now + LOOK_AGAIN_S
+                ports = self._ports()
+                hint = self._where_it_listens(ports)
+                if elsewhere is None:
+                    elsewhere = Elsewhere()
+                    say(f"waiting for {self._address.host} port {self._port}: {refusal}; {hint}")
+                if elsewhere.is_final(ports, now):
+                    problem = f"has nothing on port {self._port}"
+                    raise ServerError(self._address.origin, problem, hint)
             await asyncio.sleep(_POLL_S)
 
-    def _where_it_listens(self) -> str:
+    def _ports(self) -> list[int]:
+        """Return the ports on which the command listens."""
+        return machine.listening_ports(self._process.pid) if self._process is not None else []
+
+    def _where_it_listens(self, ports: Collection[int]) -> str:
         """Return on which ports the command listens, and what to do; or what it printed last."""
-        ports = machine.listening_ports(self._process.pid) if self._process is not None else []
         if self._port in ports:
             problem = f"--command listens on port {self._port}, but not at {self._address.host}"
             return f"{problem}; correct the host in the URL or in --command"
         if ports:
-            found = f"port{'s' if ports[1:] else ''} {', '.join(map(str, ports))}"
+            found = f"port{'s' if len(ports) > 1 else ''} {', '.join(map(str, ports))}"
             return f"--command listens on {found}; correct the port in the URL or in --command"
         said = self._output.last_line() or "it printed nothing"
         return f"does --command serve port {self._port}? {said}"
@@ -351,6 +367,26 @@ class CommandProcess:
         if self._bounding is not None:
             self._bounding.cancel()
         self._output.close()
+
+
+class Elsewhere:
+    """Whether a command has opened its ports, and none of them is where clients connect."""
+
+    def __init__(self) -> None:
+        self._ports: list[int] = []
+        self._since = 0.0
+
+    def is_final(self, ports: list[int], now: float) -> bool:
+        """Return whether it has listened on the same ports for `ELSEWHERE_S`.
+
+        Arguments:
+            ports: on which it listens, none of them where clients connect.
+            now: seconds on a monotonic clock.
+        """
+        if ports != self._ports:
+            # A server may open its ports one after the other.
+            self._ports, self._since = ports, now
+        return bool(ports) and now - self._since >= ELSEWHERE_S
 
 
 def kill_rest(leader: asyncio.subprocess.Process) -> None:

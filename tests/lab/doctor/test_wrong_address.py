@@ -160,6 +160,33 @@ async def test_websocket_at_a_path_without_one(start: Start) -> None:
     assert report.checks[-1].seen == f"{url}/ is a web page, not a stream"
 
 
+async def test_websocket_with_the_scheme_of_a_page(start: Start) -> None:
+    """The fix has both addresses that can be meant."""
+    server = await start(single_site=True, base_path="/rt")
+    url = server.web_url.rstrip("/")
+    report = await examine(f"{url}/ws?producers=message")
+    assert ended(report, "unexpected-status") == (
+        f"for this WebSocket, give {url.replace('http', 'ws', 1)}/ws; for an rtdemo server, give {url}/"
+    )
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/"])
+@pytest.mark.parametrize(
+    ("allow", "is_named"), [("POST", True), ("OPTIONS, post", True), ("GET, POST", False)]
+)
+async def test_address_that_takes_post_only(path: str, allow: str, is_named: bool) -> None:
+    """Such as that of an LLM: no proxy is to blame."""
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=405, headers={"Allow": allow})
+
+    async with other_server("/{path:.*}", refuse) as url:
+        report = await examine(f"{url}{path}")
+    fix = ended(report, "not-found")
+    assert ("give its body: --post body.json" in fix) is is_named
+    assert ("proxy" in fix) is not is_named
+
+
 async def test_page_and_websocket_at_one_address() -> None:
     """As development servers have them: it is the address of a WebSocket."""
 

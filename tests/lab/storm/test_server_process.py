@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from rtdemo.errors import ServerError
 from rtdemo.lab.bench import machine
 from rtdemo.lab.storm import server_process
 from rtdemo.lab.storm.command_output import KEPT_BYTES, MAX_BYTES, CommandOutput
-from rtdemo.lab.storm.server_process import CommandProcess, command_line
+from rtdemo.lab.storm.server_process import ELSEWHERE_S, CommandProcess, Elsewhere, command_line
 from rtdemo.protocol.address import parse
 from tests.free_port import free_port
 
@@ -74,6 +75,35 @@ async def test_command_that_listens_at_another_address(monkeypatch: pytest.Monke
     assert hint == f"{where}; correct the host in the URL or in --command"
 
 
+async def test_command_that_stays_on_another_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storm ends soon, with one line: what it expected, where the command listens, what to do."""
+    monkeypatch.setattr(server_process, "HINT_AFTER_S", 0.0)
+    monkeypatch.setattr(server_process, "ELSEWHERE_S", 0.0)
+    monkeypatch.setattr(server_process, "START_TIMEOUT_S", math.inf)
+    port, other = free_port(), free_port()
+    command = f"{shlex.quote(sys.executable)} -m http.server --bind 127.0.0.1 {other}"
+    process = CommandProcess(command, parse(f"http://127.0.0.1:{port}"), port)
+    try:
+        async with asyncio.timeout(60):
+            with pytest.raises(ServerError) as found:
+                await process.start(lambda _sentence: None)
+    finally:
+        await process.close(0.0)
+    fix = f"--command listens on port {other}; correct the port in the URL or in --command"
+    assert str(found.value) == f"http://127.0.0.1:{port} has nothing on port {port}; {fix}"
+
+
+def test_command_that_opens_its_ports_one_after_the_other() -> None:
+    """Each new port gives it the whole time again; one without a port is slow, not elsewhere."""
+    elsewhere, patience = Elsewhere(), ELSEWHERE_S
+    assert not elsewhere.is_final([], now=0.0)
+    assert not elsewhere.is_final([], now=10 * patience)
+    assert not elsewhere.is_final([4001], now=10 * patience)
+    assert not elsewhere.is_final([4001, 4002], now=11 * patience)
+    assert not elsewhere.is_final([4001, 4002], now=11.9 * patience)
+    assert elsewhere.is_final([4001, 4002], now=12 * patience)
+
+
 def test_processes_with_any_name_are_looked_at() -> None:
     """The kernel cuts a name at 15 bytes, which may be within a character."""
     set_name = (
@@ -102,6 +132,7 @@ async def hint_about(
 ) -> str:
     """Return what the user reads about a command that does not serve a port, when it is time."""
     monkeypatch.setattr(server_process, "HINT_AFTER_S", math.inf)
+    monkeypatch.setattr(server_process, "ELSEWHERE_S", math.inf)
     said: list[str] = []
     process = CommandProcess(command, parse(f"http://127.0.0.1:{port}"), port)
     starting = asyncio.ensure_future(process.start(said.append))

@@ -5,6 +5,7 @@
  * @module compare/verdict
  */
 import { margin, milliseconds } from "../format.js";
+import { settledCount } from "../measure/histogram.js";
 import { leftOut } from "../measure/recording.js";
 import { quantileDifference } from "./bootstrap.js";
 import { pairSamples } from "./comparable.js";
@@ -52,7 +53,7 @@ const ROUNDING = 1e-6;
  * 5 % of the messages, 42 of 300 comparisons of a transport with itself named a side with 100 messages and 95 % intervals;
  * 0 to 2 do with these bounds.
  */
-export const P99_MESSAGES = 1_000;
+export const P99_MESSAGES = settledCount(99);
 const P99_TAIL = 0;
 
 /** The sentence before both are connected. */

@@ -11,6 +11,9 @@ const GROWTH = 1.02;
 /** Number of buckets; the last starts at 13 minutes. */
 export const BUCKETS = 920;
 
+/** Values beyond a percentile from which single ones no longer decide it. bench shows none of fewer. */
+const SETTLED_BEYOND = 10;
+
 const LOG_GROWTH = Math.log(GROWTH);
 
 /**
@@ -28,6 +31,14 @@ export function bucketEdge(bucket) {
  */
 export function minimumCount(percent) {
   return percent <= 50 ? 1 : Math.ceil(100 / (100 - percent));
+}
+
+/**
+ * Return the fewest values from which a percentile above the median is settled; of fewer it is rough.
+ * @param {number} percent
+ */
+export function settledCount(percent) {
+  return SETTLED_BEYOND * minimumCount(percent);
 }
 
 export class Histogram {

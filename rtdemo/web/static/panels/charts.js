@@ -10,6 +10,7 @@ import { topDecade } from "./latency_scale.js";
 import { drawHistogramChart } from "./histogram_chart.js";
 import { part } from "../dom.js";
 import { TRANSPORT_LABELS, TRANSPORTS } from "../producers.js";
+import { settledCount } from "../measure/histogram.js";
 import { spanText } from "../measure/spans.js";
 import { ChartCanvas } from "../canvas.js";
 
@@ -153,7 +154,8 @@ function figures(histogram, error) {
   if (histogram.count === 0) return "no messages yet";
   const percentiles = [50, 99].flatMap((percent) => {
     const value = histogram.percentile(percent);
-    return value === null ? [] : [`p${percent} ${readingText(value, error)}`];
+    const isRough = percent > 50 && histogram.count < settledCount(percent);
+    return value === null || isRough ? [] : [`p${percent} ${readingText(value, error)}`];
   });
   return [`${histogram.count} messages`, ...percentiles, `largest ${readingText(histogram.max, error)}`].join(", ");
 }

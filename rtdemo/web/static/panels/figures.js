@@ -4,7 +4,7 @@
  * @module panels/figures
  */
 import { NONE, count, milliseconds, reading } from "../format.js";
-import { minimumCount } from "../measure/histogram.js";
+import { minimumCount, settledCount } from "../measure/histogram.js";
 import { sidePart, write } from "../dom.js";
 import { leftOut } from "../measure/recording.js";
 import { completeness, ledgerLine } from "../measure/ledger_text.js";
@@ -48,10 +48,13 @@ export class Figures {
 
   #distribution() {
     const { histogram, error } = this.#side.measurement.recording;
-    for (const percent of [50, 95, 99]) {
-      this.#reading(`p${percent}`, histogram.percentile(percent), error);
-      const least = minimumCount(percent);
-      if (histogram.count < least && percent > 50) this.#write(`p${percent}-note`, `needs ${least}`);
+    this.#reading("p50", histogram.percentile(50), error);
+    for (const percent of [95, 99]) {
+      const name = `p${percent}`;
+      const isRough = histogram.count < settledCount(percent);
+      this.#reading(name, histogram.percentile(percent), error, isRough ? `, rough until ${count(settledCount(percent))}` : "");
+      if (histogram.count < minimumCount(percent)) this.#write(`${name}-note`, `needs ${minimumCount(percent)}`);
+      sidePart(this.#root, this.#name, name).classList.toggle("quiet", isRough);
     }
     this.#reading("max", histogram.max, error);
   }
@@ -80,12 +83,13 @@ export class Figures {
    * @param {string} name
    * @param {number | null} value milliseconds
    * @param {number | null} error milliseconds
+   * @param {string} [more] behind the error
    */
-  #reading(name, value, error) {
+  #reading(name, value, error, more = "") {
     const { prefix, value: figure, note } = reading(value, error);
     this.#write(`${name}-prefix`, prefix);
     this.#write(name, figure);
-    this.#write(`${name}-note`, note);
+    this.#write(`${name}-note`, `${note}${more}`);
   }
 
   /**

@@ -16,7 +16,7 @@ import { outage } from "./outage.js";
 /** @typedef {import("../compare/verdict.js").Comparison} Comparison */
 /** @typedef {import("../connection/side.js").Side} Side */
 /** @typedef {import("../producers.js").TransportName} TransportName */
-/** @typedef {{ text: string, quiet?: boolean, alert?: boolean }} Cell quiet if the error is larger than the value */
+/** @typedef {{ text: string, quiet?: boolean, alert?: boolean }} Cell quiet if it is rough: of few messages, or smaller than its error */
 
 /** @type {Cell} */
 const EMPTY = { text: NONE, quiet: true };
@@ -126,7 +126,8 @@ export class Scoreboard {
       const { stats } = this.#sides[name].measurement;
       const summary = summaries?.[index] ?? null;
       this.#cell(`${name}-p50`, latency(summary?.p50 ?? null, summary));
-      this.#cell(`${name}-p99`, latency(summary?.p99 ?? null, summary));
+      const p99 = latency(summary?.p99 ?? null, summary);
+      this.#cell(`${name}-p99`, summary !== null && summary.count < P99_MESSAGES ? { ...p99, quiet: true } : p99);
       this.#cell(`${name}-bytes`, summary === null ? EMPTY : { text: `${count(summary.bytes)} B` });
       const lost = lossText(stats);
       this.#cell(`${name}-lost`, stats.received === 0 ? EMPTY : { text: lost, alert: lost !== count(0) });
