@@ -35,7 +35,10 @@ MIN_RESERVE, MAX_RESERVE = 32, 256
 LOW_LIMIT = 1024
 """A limit below this is reported at start: it is the default of most systems, and small for a server."""
 TURNS_TO_CLOSE = 16
-"""asyncio accepts at most the reserve divided by this in a turn. A close takes four turns."""
+"""At most the reserve divided by this is accepted in a turn. A close takes four turns."""
+MAX_LISTENERS = 8
+"""Handles of a listening socket in uvloop, which accepts one connection a turn on each. With one handle,
+300 clients that made turns long and 100 that connected kept a health check out for over 5 s."""
 HANDSHAKE_USUAL_S = 1.0
 """Seconds within which nearly all clients complete a TLS handshake."""
 COUNT_INTERVAL_S = 1.0
@@ -87,12 +90,22 @@ class Descriptors:
 
     @property
     def accepts_per_turn(self) -> int:
-        """Connections that asyncio's own loop may accept in a turn.
+        """Connections that may be accepted in a turn: a loop closes nothing in the same turn.
 
-        It closes nothing in the same turn, and without a free descriptor it logs a traceback for each
-        connection that waits. uvloop accepts until nothing waits, and then closes the others.
+        Without a free descriptor, asyncio's own loop logs a traceback for each connection that waits.
         """
         return self.reserve // TURNS_TO_CLOSE if self._limit else LISTEN_BACKLOG
+
+    def listeners(self, sock: socket.socket) -> list[socket.socket]:
+        """Return the sockets on which a loop accepts: in uvloop also duplicates of the given one.
+
+        Arguments:
+            sock: is bound.
+        """
+        if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+            return [sock]  # asyncio's own loop accepts several connections a turn
+        more = min(self.accepts_per_turn, MAX_LISTENERS) - 1
+        return [sock, *(sock.dup() for _ in range(more))]
 
     def start(self) -> None:
         """Count, set the hub's capacity, and report a low limit."""

@@ -244,9 +244,10 @@ class Server:
             opened.append(sockets[0].getsockname()[1])
             for sock in sockets:
                 end_unacknowledged(sock, self.settings.heartbeat)
-                site = BoundedSite(runner, sock, self._ssl_context, self._descriptors)
-                await site.start()
-                self._listening.append(site)
+                for listener in self._descriptors.listeners(sock):
+                    site = BoundedSite(runner, listener, self._ssl_context, self._descriptors)
+                    await site.start()
+                    self._listening.append(site)
         if self._other_workers.own_socket is not None:
             await web.UnixSite(runner, self._other_workers.own_socket).start()
         self._sites.web = opened[0]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Coroutine, Generator
 from pathlib import Path
 from types import coroutine
@@ -20,6 +22,8 @@ HANDSHAKE_TIMEOUT_S = 10.0
 """Seconds for a client to finish the TLS handshake, as for the head of a request; the loop has 60."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds for a client to answer the alert that closes TLS (RFC 8446 section 6.1)."""
+_ESTABLISHED = 1
+"""State of a TCP connection that neither side has closed (`TCP_ESTABLISHED` of Linux)."""
 
 
 class Certificate:
@@ -163,6 +167,10 @@ class Handshake(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         plain = self._plain = cast("asyncio.Transport", transport)
+        if _has_left(plain):
+            # A signature takes most of a millisecond, and thousands of these may wait to be accepted.
+            plain.abort()
+            return
         self._handshakes[self] = None
         self._address = self._server.by_address.add(self, plain.get_extra_info("peername"))
         if plain.is_closing():  # one too many of its address
@@ -217,3 +225,16 @@ class Handshake(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that no protocol is to follow."""
         self._is_lost = True
+
+
+def _has_left(transport: asyncio.Transport) -> bool:
+    """Return whether a client has closed or reset its connection; False where this is not known."""
+    sock = transport.get_extra_info("socket")
+    if sys.platform != "linux" or sock is None:
+        return False
+    try:
+        # The first byte of `struct tcp_info` is the state (tcp(7)).
+        state: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    except OSError:
+        return False  # no TCP socket
+    return state[0] != _ESTABLISHED

@@ -35,7 +35,8 @@ async def add_slash(request: web.Request) -> web.Response:
     The `Location` is relative (RFC 9110 section 10.2.2): a proxy may have removed a path before it.
     """
     last_part = request.app[SETTINGS].base_path.rpartition("/")[2]
-    query = f"?{request.query_string}" if request.query_string else ""
+    # As it arrived: decoded, it could have a line break, which no header may have.
+    query = f"?{request.rel_url.raw_query_string}" if request.query_string else ""
     return web.Response(status=307, headers={hdrs.LOCATION: f"{last_part}/{query}"})
 
 

@@ -36,6 +36,9 @@ rest is kept until the head is complete: parsed, it takes two to four times its 
 MAX_FRAMING_BYTES = 16 * 1024
 """Bytes of a chunked body that are not its data: sizes, extensions and trailers. Each chunk costs time,
 however short it is, and trailers are kept until the body's end."""
+MAX_SHORT_CHUNKS_BYTES = 64 * 1024
+"""More of these for short chunks, up to half of the data: a publisher sends its lines one by one, and
+many may arrive before the handler that reads them begins."""
 URI_TOO_LONG = 414
 MAX_PATH_PARTS = 100
 """Slashes in a path: aiohttp's router looks up each beginning of a path that ends at one."""
@@ -219,7 +222,7 @@ class RequestParser:
         elif self._body_bytes > MAX_BODY_BYTES:
             error = Refused(413, f"the body is over {MAX_BODY_BYTES // 1024} KiB; send less")
             self.fail_body(error, "body_size")
-        elif left is None and self._framing_bytes(stop - at) > MAX_FRAMING_BYTES:
+        elif left is None and self._is_mostly_framing(stop - at):
             most = f"{MAX_FRAMING_BYTES // 1024} KiB"
             sentence = f"the body has over {most} of chunk sizes and trailers; send larger chunks"
             self.fail_body(Refused(413, sentence), "body_size")
@@ -227,14 +230,15 @@ class RequestParser:
             self._body_left = left - (stop - at)
         return stop, data[at:stop]
 
-    def _framing_bytes(self, unparsed: int) -> int:
-        """Return how much of a chunked body was framing so far.
+    def _is_mostly_framing(self, unparsed: int) -> bool:
+        """Return whether a chunked body has too much that is not its data.
 
         Arguments:
             unparsed: bytes that are counted already, and not parsed yet.
         """
         data = self.body.total_bytes if self.body is not None else 0
-        return self._body_bytes - unparsed - data
+        framing = self._body_bytes - unparsed - data
+        return framing > MAX_FRAMING_BYTES + min(data // 2, MAX_SHORT_CHUNKS_BYTES)
 
     def _head_piece(self, data: bytes, at: int) -> tuple[int, bytes]:
         """Return where the part of a head ends that begins at a place of the data.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import ssl
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -47,6 +49,15 @@ def replaced(files: Files, folder: Path) -> bytes:
     pem = made.certificate.read_text()
     made.certificate.replace(files["tls_cert"])
     return ssl.PEM_cert_to_DER_cert(pem)
+
+
+def client_hello() -> bytes:
+    """Return the first message of a client's handshake."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
 
 
 async def presented(port: int | None, name: str | None = "localhost") -> bytes:
@@ -209,6 +220,29 @@ async def test_client_that_begins_no_handshake_is_cut(
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server.web_url))
     assert await reader.read() == b""
     writer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not report the state of TCP")
+async def test_no_handshake_with_clients_that_have_left(
+    start: Start, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would take a signature: after a flood of them, the next client waited for seconds."""
+    handshakes, present = [], tls.Certificate._present
+
+    def counted(certificate: tls.Certificate, *given: Any) -> None:
+        handshakes.append(given)
+        present(certificate, *given)
+
+    monkeypatch.setattr(tls.Certificate, "_present", counted)
+    server = await start(**files)
+    port = port_of(server.web_url)
+    for by_reset in (True, False) * 5:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            # Linger of zero seconds: close sends RST.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", by_reset, 0))
+            client.sendall(client_hello())
+    await presented(port)
+    assert len(handshakes) == 1
 
 
 async def test_old_versions_of_tls_are_refused(start: Start, files: Files) -> None:

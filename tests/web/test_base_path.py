@@ -74,9 +74,12 @@ async def test_ticket_opens_a_stream(start: Start) -> None:
             assert stream.status_code == 200
 
 
-@pytest.mark.parametrize(("query", "location"), [("", "rt/"), ("?speed=2", "rt/?speed=2")])
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [("", "rt/"), ("?speed=2", "rt/?speed=2"), ("?a=%0D%0Ab%26c", "rt/?a=%0D%0Ab%26c")],
+)
 async def test_path_without_its_slash_is_redirected(start: Start, query: str, location: str) -> None:
-    """From `/rt`, the page's relative URLs would be those of the proxy's root."""
+    """From `/rt`, the page's relative URLs would be those of the proxy's root. The query is kept."""
     server = await start(base_path="/at/rt")
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"{server.web_url}{query}")

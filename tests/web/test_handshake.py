@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import select
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -37,7 +39,7 @@ LATER = (0, 1, 2, 3, 4, 6, 9)
 async def accepted(server: Server, transport: str, count: int = 1) -> list[RawClient]:
     """Return clients that the server has accepted, and that have sent nothing."""
     clients = [await RawClient(server, transport).connect() for _ in range(count)]
-    # uvloop accepts one connection a turn.
+    # Each loop accepts several a turn.
     await turns(count + 5)
     return clients
 
@@ -57,6 +59,21 @@ async def conversation(client: RawClient, *segments: bytes, wait: int = 0) -> li
     answer = await client.read_to_end()
     client.leave()
     return list(map(str, frames(answer)))
+
+
+async def test_several_connections_are_accepted_in_a_turn(server: Server) -> None:
+    """Turns are long while many clients are served: one a turn would keep a health check out."""
+    clients = [RawClient(server, "sse") for _ in range(AT_ONCE)]
+    address = ("127.0.0.1", urlsplit(server.web_url).port)
+    for client in clients:
+        client.socket.setblocking(True)
+        client.socket.connect(address)  # the kernel accepts it meanwhile, and the server nothing
+        client.socket.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await turns(AT_ONCE // 2)
+    answered, _, _ = select.select([client.socket for client in clients], [], [], 0.0)
+    assert len(answered) == AT_ONCE
+    for client in clients:
+        client.leave()
 
 
 async def test_frame_in_the_handshake_s_segment(server: Server) -> None:

@@ -14,6 +14,7 @@ from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from rtdemo.web import publish_lines
 from tests.conftest import Connect, Start
+from tests.raw_client import RawClient
 from tests.system_packages import CURL, require
 
 TYPE = {"Content-Type": "application/x-ndjson"}
@@ -57,6 +58,20 @@ async def test_lines_are_published_before_the_body_ends(server: Server, connect:
     assert not request.done()
     pieces.put_nowait(b"")
     assert (await request).json()["published"] == 2
+
+
+async def test_thousands_of_lines_in_a_chunk_each_arrive_with_the_head(server: Server) -> None:
+    """A publisher sends each line at once, and a busy server reads them all in one go."""
+    line = b'{"value":1}\n'
+    body = (b"%x\r\n%b\r\n" % (len(line), line)) * 10_000 + b"0\r\n\r\n"
+    head = (
+        b"POST /api/publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    client = await RawClient(server, "sse").connect()
+    await client.send(head + body)
+    await client.read_until(b'{"published":10000,')
+    client.leave()
 
 
 async def test_body_may_be_long_and_slow(start: Start, clock: VirtualClock) -> None:
