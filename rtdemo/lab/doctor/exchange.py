@@ -31,8 +31,6 @@ CLOSED_CHECK_S = 0.5
 """Seconds between two checks whether the connection of a silent body is closed."""
 TEXT_TIMEOUT_S = 3.0
 """Seconds for the text of an answer that may have no end."""
-BROWSER_CODINGS = "gzip, deflate, br, zstd"
-"""What browsers send as Accept-Encoding over TLS."""
 EVENT_STREAM = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
 """Headers with which a browser asks for an event stream."""
 
