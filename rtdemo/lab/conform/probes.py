@@ -18,8 +18,6 @@ REQUESTS: Mapping[str, Request] = {
 }
 """Each is made on a connection of its own, some at the same time."""
 INVALID: Mapping[str, Request] = requests.INVALID
-CONTINUE_S = 3.0
-"""Seconds for which content is held back after Expect: 100-continue."""
 SECOND_S = 3.0
 """Seconds for the answer to the second request of a connection."""
 _HEAD = Request("", method="HEAD")
@@ -59,7 +57,7 @@ async def expect_continue(target: Target) -> Exchange:
     async def run(connection: Connection) -> None:
         whole = request.encode(target)
         connection.write(whole[: len(whole) - len(target.content)])
-        await reading.run(connection, "interim", 0, head_s=CONTINUE_S)
+        await reading.run(connection, "interim", 0, head_s=connections.CONTINUE_S)
         if reading.exchange.closed_at is None and reading.exchange.response.head_at is None:
             connection.write(target.content)
             await reading.run(connection, "head", 1.0)
