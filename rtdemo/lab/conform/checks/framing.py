@@ -137,23 +137,13 @@ def _size(evidence: Evidence) -> Outcome:
     return met(seen, **figures) if largest <= MAX_EVENT_BYTES else missed(seen, **figures)
 
 
-def _in_events(
-    predicate: Callable[[bytes], bool], what: str, is_all: bool = False
-) -> Callable[[Evidence], Outcome]:
-    """Return a judge that is content if no event's data, or not all of it, is of a kind."""
-
-    def judge(evidence: Evidence) -> Outcome:
-        data = [block.data for block in evidence.lines.events]
-        bad = [text for text in data if predicate(text)]
-        if bad and (not is_all or len(bad) == len(data)):
-            return missed(f"the data of {len(bad)} of {len(data)} events {what}, such as {show(bad[0])}")
-        return met(f"of {len(data)} events, the data of {len(bad) or 'none'} {what}")
-
-    return judge
-
-
-def _begins_with_field(text: bytes) -> bool:
-    return text.startswith((b"data:", b"event:"))
+def _framed_twice(evidence: Evidence) -> Outcome:
+    data = [block.data for block in evidence.lines.events]
+    bad = [text for text in data if text.startswith((b"data:", b"event:"))]
+    what = "begins with data: or event:"
+    if bad and len(bad) == len(data):
+        return missed(f"the data of {len(bad)} of {len(data)} events {what}, such as {show(bad[0])}")
+    return met(f"of {len(data)} events, the data of {len(bad) or 'none'} {what}")
 
 
 def _mixed_spaces(evidence: Evidence) -> Outcome:
@@ -309,7 +299,7 @@ CHECKS = (
         html("9.2.6"),
         "The data of an event is the message, and no event in itself.",
         "Give the framework the message alone: it adds data: and the blank line itself.",
-        _in_events(_begins_with_field, "begins with data: or event:", is_all=True),
+        _framed_twice,
         needs="events",
     ),
     Check(
