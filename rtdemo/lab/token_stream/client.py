@@ -69,7 +69,7 @@ class _Http1Client(asyncio.Protocol):
         headers = {**request.headers, "content-length": str(len(request.body))}
         host = request.address.origin.partition("://")[2]
         self._recording.sent_at = now()
-        self._transport.write(head_of_request("POST", request.target, host, headers) + request.body)
+        self._transport.write(head_of_request(request.target, host, headers) + request.body)
 
     def data_received(self, data: bytes) -> None:
         """Record the bytes of one read."""

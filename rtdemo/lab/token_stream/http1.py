@@ -57,9 +57,9 @@ class AnswerParser:
         if self._parse == self._parse_until_close:
             self.is_complete = True
 
-    def _line(self, end: bytes = b"\n") -> bytes | None:
+    def _line(self) -> bytes | None:
         """Return the next line without its end; None until it is complete."""
-        line, found, rest = self._rest.partition(end)
+        line, found, rest = self._rest.partition(b"\n")
         if len(line) > MAX_HEAD_BYTES:
             raise InvalidAnswerError("a line without an end")
         if not found:
@@ -150,8 +150,8 @@ class AnswerParser:
         return bool(line)
 
 
-def head_of_request(method: str, target: str, host: str, headers: dict[str, str]) -> bytes:
-    """Return the head of a request (section 3), in which a header has no line break."""
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
+def head_of_request(target: str, host: str, headers: dict[str, str]) -> bytes:
+    """Return the head of a POST request (section 3), in which a header has no line break."""
+    lines = [f"POST {target} HTTP/1.1", f"Host: {host}"]
     lines += [f"{name.title()}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode()

@@ -34,7 +34,7 @@ def test_headers_of_the_user_replace_ours() -> None:
     headers = new_request("http://h", {"ACCEPT-encoding": "br", "X-Key": "1"}, b"").headers
     assert (headers["accept-encoding"], headers["x-key"]) == ("br", "1")
     assert headers["content-type"] == "application/json"
-    assert b"\r\nX-Key: 1\r\n" in head_of_request("POST", "/", "h", dict(headers))
+    assert b"\r\nX-Key: 1\r\n" in head_of_request("/", "h", dict(headers))
 
 
 @pytest.mark.parametrize(
