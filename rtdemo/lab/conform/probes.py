@@ -24,7 +24,7 @@ _HEAD = Request("", method="HEAD")
 _HEAD_TWICE = Request("", method="HEAD", count=2)
 
 
-async def keep_alive(target: Target) -> Exchange:
+async def _keep_alive(target: Target) -> Exchange:
     """Make a second request on a connection, after the first response."""
     reading = Reading("HEAD, and HEAD again on the same connection", ["HEAD", "HEAD"])
 
@@ -38,7 +38,7 @@ async def keep_alive(target: Target) -> Exchange:
     return await _on_connection(target, reading, run)
 
 
-async def pipeline(target: Target) -> Exchange:
+async def _pipeline(target: Target) -> Exchange:
     """Send two requests in one segment."""
     reading = Reading("two HEAD requests in one segment", ["HEAD", "HEAD"])
 
@@ -49,7 +49,7 @@ async def pipeline(target: Target) -> Exchange:
     return await _on_connection(target, reading, run)
 
 
-async def expect_continue(target: Target) -> Exchange:
+async def _expect_continue(target: Target) -> Exchange:
     """Hold the content back until the server asks for it."""
     request = Request("", lines=("Expect: 100-continue",), has_content=True)
     reading = Reading("with Expect: 100-continue, and the content held back", [target.method])
@@ -80,8 +80,8 @@ async def _on_connection(
 
 
 EXPERIMENTS: Mapping[str, Callable[[Target], Awaitable[Exchange]]] = {
-    connections.KEEP_ALIVE: keep_alive,
-    connections.PIPELINE: pipeline,
-    connections.EXPECT: expect_continue,
+    connections.KEEP_ALIVE: _keep_alive,
+    connections.PIPELINE: _pipeline,
+    connections.EXPECT: _expect_continue,
 }
 """Several requests on one connection, or a request in two parts."""

@@ -35,7 +35,7 @@ def _is_misspelt(name: bytes) -> bool:
     return name not in FIELD_NAMES and name.strip().lower() in FIELD_NAMES
 
 
-def no_line(predicate: Callable[[Line], bool], what: str) -> Callable[[Evidence], Outcome]:
+def _no_line(predicate: Callable[[Line], bool], what: str) -> Callable[[Evidence], Outcome]:
     """Return a judge that is content if no field is of a kind.
 
     Arguments:
@@ -214,7 +214,7 @@ CHECKS = (
         html("9.2.6"),
         "Each line of a message begins with data: and no text of it becomes a line of its own.",
         _FIELD_FIX,
-        no_line(_is_stray, "are no field, so clients drop them"),
+        _no_line(_is_stray, "are no field, so clients drop them"),
         needs="bytes",
     ),
     Check(
@@ -224,7 +224,7 @@ CHECKS = (
         html("9.2.6"),
         "Field names are in lower case; clients compare them literally.",
         "Write data, event, id and retry in lower case.",
-        no_line(
+        _no_line(
             lambda line: _is_misspelt(line.name) and line.name == line.name.strip(),
             "have another case, so clients drop them",
         ),
@@ -237,7 +237,7 @@ CHECKS = (
         html("9.2.6"),
         "No space is before a field name, or between it and the colon.",
         "Write the field name at the start of the line, and the colon directly after it.",
-        no_line(
+        _no_line(
             lambda line: _is_misspelt(line.name) and line.name != line.name.strip(),
             "have spaces around the name, so clients drop them",
         ),
@@ -250,7 +250,7 @@ CHECKS = (
         html("9.2.6"),
         "Fields are data, event, id and retry; clients drop all others.",
         "Put other values into the data, for example as JSON.",
-        no_line(
+        _no_line(
             lambda line: (
                 line.name not in FIELD_NAMES
                 and not _is_misspelt(line.name)
