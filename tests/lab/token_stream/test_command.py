@@ -197,6 +197,17 @@ async def test_broken_server_is_a_finding(kind: str) -> None:
     assert "\x1b" not in report.json()
 
 
+@pytest.mark.parametrize("kind", ["another protocol", "TLS", "bad chunks"])
+async def test_answer_that_is_not_http_is_named(kind: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(GARBAGE[kind])
+
+    async with raw_server(answer) as port:
+        seen = await client.ask(new_request(f"http://127.0.0.1:{port}/", {}, b"{}"), "1.1")
+    assert seen.reason.startswith("the answer is not HTTP/1.1: ")
+
+
 async def ending_of(handler: Handler) -> str:
     """Return how the answer of a server ended; wait until its handler did."""
     has_ended = asyncio.Event()

@@ -17,8 +17,8 @@ from rtdemo.lab.conform.clauses import rfc
 from rtdemo.lab.conform.content import GZIP, gunzip
 from rtdemo.lab.conform.event_lines import split
 from rtdemo.lab.conform.exchange import Exchange, Request
-from rtdemo.lab.conform.http_response import Response
 from rtdemo.lab.content_coding import BROWSER_CODINGS
+from rtdemo.lab.http_response import Response
 
 GZIP_S = 4.0
 """Seconds to read the stream that may be compressed."""
