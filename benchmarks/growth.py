@@ -20,6 +20,7 @@ from benchmarks.workloads import (
 
 WIDTH, HEIGHT = 400, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 120, 44, 40
+LABEL_HEIGHT = 14.0
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 5", "12 4")
 """One for each server; the transport has the colour."""
 STYLE = """
@@ -197,12 +198,12 @@ def panel(
         yield f'<text x="{x(most) + 8:.1f}" y="{height + 4:.1f}">{name}</text>'
 
 
-def label_heights(wanted: Sequence[float], distance: float = 14.0) -> list[float]:
+def label_heights(wanted: Sequence[float]) -> list[float]:
     """Return heights near those wanted, so that labels do not overlap."""
     heights = list(wanted)
     last = None
     for index in sorted(range(len(heights)), key=heights.__getitem__, reverse=True):
         if last is not None:
-            heights[index] = min(heights[index], last - distance)
+            heights[index] = min(heights[index], last - LABEL_HEIGHT)
         last = heights[index]
     return heights

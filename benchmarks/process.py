@@ -20,11 +20,16 @@ def stat_fields(stat: str) -> list[str]:
     return stat.rpartition(")")[2].split()
 
 
-def pss_kib(smaps_rollup: str) -> int:
-    """Return the proportional set size in KiB that a /proc/PID/smaps_rollup has; 0 without one."""
-    for line in smaps_rollup.splitlines():
-        name, _, rest = line.partition(":")
-        if name == "Pss":
+def kib(listing: str, name: str) -> int:
+    """Return the KiB on the line of a name, such as `Pss:  8191 kB`; 0 without it.
+
+    Arguments:
+        listing: what a file such as /proc/meminfo has.
+        name: of the line.
+    """
+    for line in listing.splitlines():
+        given, _, rest = line.partition(":")
+        if given == name:
             return int(rest.split()[0])
     return 0
 
@@ -58,23 +63,15 @@ def group_pss_kib(group: int) -> int:
     total = 0
     for folder, _ in _members(group):
         try:
-            total += pss_kib((folder / "smaps_rollup").read_text())
+            total += kib((folder / "smaps_rollup").read_text(), "Pss")
         except OSError:  # it has ended
             continue
     return total
 
 
-def slab_kib(meminfo: str | None = None) -> int:
-    """Return the memory that the kernel keeps its own objects in, sockets and files among them, in KiB.
-
-    Arguments:
-        meminfo: what /proc/meminfo has; None reads it.
-    """
-    for line in (meminfo or (PROC / "meminfo").read_text()).splitlines():
-        name, _, rest = line.partition(":")
-        if name == "Slab":
-            return int(rest.split()[0])
-    return 0
+def slab_kib() -> int:
+    """Return the memory in KiB that the kernel keeps its own objects in, such as sockets and files."""
+    return kib((PROC / "meminfo").read_text(), "Slab")
 
 
 def wait_until_quiet(share: float, limit: float) -> None:

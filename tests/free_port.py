@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import tempfile
@@ -34,3 +35,13 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+async def is_listening(port: int) -> bool:
+    """Return whether a program accepts connections at a port of loopback."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True

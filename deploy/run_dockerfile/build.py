@@ -80,8 +80,7 @@ class Build:
         return "kept as a setting of the image"
 
     def _run_command(self, root: Root, instruction: Instruction, config: ImageConfig) -> str:
-        words = instruction.exec_form or ("/bin/sh", "-c", instruction.text)
-        done = root.run(words, config.environ, config.workdir, config.user)
+        done = root.run(instruction.command, config.environ, config.workdir, config.user)
         if done.returncode != 0:
             raise StepError(f"line {instruction.line}: exit code {done.returncode}\n{tail(done.stdout)}")
         lines = [line for line in done.stdout.splitlines() if line.strip()]

@@ -49,7 +49,7 @@ def missing() -> str | None:
         return "needs Linux, for namespaces and chroot"
     if os.geteuid() != 0:
         return "needs root, for chroot and mount; run it with sudo"
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    path = _environ()["PATH"]
     lacking = {package for name, package in PROGRAMS.items() if not shutil.which(name, path=path)}
     if lacking:
         return f"needs more programs; on Debian: apt-get install {' '.join(sorted(lacking))}"
@@ -69,8 +69,7 @@ def make_base(folder: Path) -> bool:
     shutil.rmtree(unfinished, ignore_errors=True)
     include = f"--include={','.join(PACKAGES)}"
     command = ["debootstrap", "--variant=minbase", include, SUITE, str(unfinished), MIRROR]
-    environ = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environ)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=_environ())
     shutil.rmtree(unfinished / "var/cache/apt/archives", ignore_errors=True)
     shutil.rmtree(unfinished / "var/lib/apt/lists", ignore_errors=True)
     # Debian forbids pip to change the system's Python; the base image does not have this file.
@@ -78,6 +77,11 @@ def make_base(folder: Path) -> bool:
         marker.unlink()
     unfinished.rename(folder)
     return True
+
+
+def _environ() -> dict[str, str]:
+    """Return this machine's variables, with the folders that only root has in its PATH."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
 
 
 _UNSHARE = (
@@ -142,7 +146,7 @@ class Root:
         self, words: Sequence[str], environ: Mapping[str, str], workdir: str, user: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a build step with this machine's network and certificates; return its code and output."""
-        script = [*self._mount_proc()]
+        script = [self._mount_proc()]
         for name in _BORROWED:
             target = self.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,21 +170,18 @@ class Root:
         script = [
             "ip link set lo up",
             f"mount --bind {here} {here}",
-            *self._mount_proc(),
+            self._mount_proc(),
             f"mount -t tmpfs tmpfs {here}/tmp",  # noqa: S108 - the container's own
             f"mount -o remount,bind,ro {here}",
             f"exec {self._in_root(words, environ, workdir, user, harden=True)}",
         ]
         command = [*_UNSHARE, "--net", "sh", "-ec", "\n".join(script)]
-        path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, stdout=output, stderr=output, env={**os.environ, "PATH": path}
-            )
+            process = subprocess.Popen(command, stdout=output, stderr=output, env=_environ())
         return Container(process, self.folder, environ, self.ids(user))
 
-    def _mount_proc(self) -> list[str]:
-        return [f"mount -t proc proc {shlex.quote(str(self.folder / 'proc'))}"]
+    def _mount_proc(self) -> str:
+        return f"mount -t proc proc {shlex.quote(str(self.folder / 'proc'))}"
 
     def _in_root(
         self,

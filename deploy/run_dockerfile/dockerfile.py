@@ -34,9 +34,9 @@ class Instruction:
     line: int
 
     @property
-    def exec_form(self) -> tuple[str, ...] | None:
-        """The words of a JSON array; None for the shell form."""
-        return exec_form(self.text)
+    def command(self) -> tuple[str, ...]:
+        """The words that it runs."""
+        return words_of(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class Healthcheck:
     """Hold a HEALTHCHECK: its command and its times in seconds."""
 
     command: tuple[str, ...]
-    interval_s: float = 30.0
-    timeout_s: float = 30.0
-    start_period_s: float = 0.0
-    retries: int = 3
+    interval_s: float
+    timeout_s: float
+    start_period_s: float
+    retries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,9 @@ class ImageConfig:
                 return replace(self, healthcheck=_healthcheck(text))
             case "ENTRYPOINT":
                 # ENTRYPOINT drops a CMD that was set before it.
-                return replace(self, entrypoint=command(instruction), arguments=())
+                return replace(self, entrypoint=instruction.command, arguments=())
             case "CMD":
-                return replace(self, arguments=command(instruction))
+                return replace(self, arguments=instruction.command)
         raise _unsupported(instruction)
 
     def _pairs(self, instruction: Instruction) -> dict[str, str]:
@@ -185,20 +185,15 @@ def copy_words(instruction: Instruction) -> tuple[str | None, list[str], str]:
     return stage, words[:-1], words[-1]
 
 
-def command(instruction: Instruction) -> tuple[str, ...]:
-    """Return the words that an instruction runs; the shell form runs under /bin/sh."""
-    return instruction.exec_form or ("/bin/sh", "-c", instruction.text)
-
-
-def exec_form(text: str) -> tuple[str, ...] | None:
-    """Return the words of a JSON array of strings; None where the text is not one."""
+def words_of(command: str) -> tuple[str, ...]:
+    """Return the words of a command: of a JSON array of strings; another text runs under /bin/sh."""
     try:
-        words = json.loads(text)
+        words = json.loads(command)
     except ValueError:
-        return None
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        return None
-    return tuple(words)
+        words = None
+    if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
+        return tuple(words)
+    return "/bin/sh", "-c", command
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
@@ -236,9 +231,8 @@ def _healthcheck(text: str) -> Healthcheck | None:
     if not found:
         raise DockerfileError(f"HEALTHCHECK {text}: it has no CMD")
     times = dict(word.removeprefix("--").split("=") for word in options.split())
-    check = Healthcheck(exec_form(rest) or ("/bin/sh", "-c", rest))
-    return replace(
-        check,
+    return Healthcheck(
+        words_of(rest),
         interval_s=_seconds(times.pop("interval", "30s")),
         timeout_s=_seconds(times.pop("timeout", "30s")),
         start_period_s=_seconds(times.pop("start-period", "0s")),

@@ -82,7 +82,7 @@ class LimitedHandler(logging.StreamHandler[IO[str]]):
             return
         if self._now() - self._began >= INTERVAL_S:
             self._report()
-        kind = kind_of(record)
+        kind = _kind_of(record)
         if kind not in self._counts and len(self._counts) >= MAX_KINDS:
             kind = _OTHER_KINDS
         count = self._counts.setdefault(kind, _Count(record))
@@ -132,7 +132,7 @@ class LimitedHandler(logging.StreamHandler[IO[str]]):
         return len(line.encode(errors="replace"))
 
 
-def kind_of(record: logging.LogRecord) -> Kind:
+def _kind_of(record: logging.LogRecord) -> Kind:
     """Return what records of one kind have in common."""
     template = str(record.msg)
     if not record.args:

@@ -223,7 +223,7 @@ class EventStream(Connection):
 
 
 @asynccontextmanager
-async def open_websocket(http: aiohttp.ClientSession, request: Request) -> AsyncIterator[Connection]:
+async def _open_websocket(http: aiohttp.ClientSession, request: Request) -> AsyncIterator[Connection]:
     """Open a WebSocket, and close it at the end.
 
     Raises:
@@ -249,7 +249,7 @@ async def open_websocket(http: aiohttp.ClientSession, request: Request) -> Async
 
 
 @asynccontextmanager
-async def open_event_stream(http: aiohttp.ClientSession, request: Request) -> AsyncIterator[Connection]:
+async def _open_event_stream(http: aiohttp.ClientSession, request: Request) -> AsyncIterator[Connection]:
     """Open an event stream, and close it at the end.
 
     Raises:
@@ -277,8 +277,8 @@ async def open_event_stream(http: aiohttp.ClientSession, request: Request) -> As
 
 
 OPENERS: Mapping[Transport, Callable[..., AbstractAsyncContextManager[Connection]]] = {
-    "websocket": open_websocket,
-    "sse": open_event_stream,
+    "websocket": _open_websocket,
+    "sse": _open_event_stream,
 }
 
 

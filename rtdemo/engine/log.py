@@ -62,7 +62,6 @@ class Log:
         limits: bounds of the log. Beyond any of them the oldest entries are dropped. The byte limit
             never drops the newest entry.
         now: returns the time, in milliseconds since the Unix epoch.
-        epoch: the log's name; by default a new one.
 
     Attributes:
         last: position of the newest entry; offset 0 if there was none yet.
@@ -70,14 +69,9 @@ class Log:
         bytes: sum of the entries' JSON, in bytes.
     """
 
-    def __init__(
-        self,
-        limits: LogLimits | None = None,
-        now: Callable[[], float] = messages.now,
-        epoch: str | None = None,
-    ) -> None:
+    def __init__(self, limits: LogLimits | None = None, now: Callable[[], float] = messages.now) -> None:
         self.limits = limits or LogLimits()
-        self.last = Position(epoch or new_epoch(), 0)
+        self.last = Position(new_epoch(), 0)
         self.newest: Entry | None = None
         self.bytes = 0
         self._now = now

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
+BROWSER_CODINGS = "gzip, deflate, br, zstd"
+"""What browsers send as Accept-Encoding over TLS."""
 MAX_DECODED_BYTES = 64 * 1024 * 1024
 """Bytes that are decoded of one body: a few kilobytes of gzip can have gigabytes."""
 _WINDOWS: Mapping[str, int] = {

@@ -181,9 +181,8 @@ class _Uncached(SourceFileLoader):
         raise OSError(f"no bytecode is kept for {path}")
 
 
-def _problem(error: BaseException) -> str:
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: {type(error).__name__}: {error.msg}"
+def described(error: BaseException) -> str:
+    """Return an error in one line, with its place in the plugin's code."""
     # Name the plugin's own line, not one of the decorator. A dataclass's __init__ is in "<string>".
     frames = [
         frame
@@ -191,10 +190,16 @@ def _problem(error: BaseException) -> str:
         if not frame.filename.startswith("<") and not is_own_code(frame.filename)
     ]
     where = f"line {frames[-1].lineno} of {Path(frames[-1].filename).name}: " if frames else ""
+    return where + one_line(error)
+
+
+def _problem(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {type(error).__name__}: {error.msg}"
     hint = ""
     if isinstance(error, ImportError) and error.name == "rtdemo":
         hint = f"; the plugin may need a newer rtdemo than {__version__}"
-    return where + one_line(error) + hint
+    return described(error) + hint
 
 
 def _package(folder: Path) -> Source:

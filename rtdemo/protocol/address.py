@@ -44,8 +44,8 @@ class Address:
     secure: bool
     streams: Mapping[Transport, str]
     is_whole: bool
-    base_path: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    base_path: str
+    headers: Mapping[str, str] = field(repr=False)
 
     @property
     def transports(self) -> tuple[Transport, ...]:

@@ -56,11 +56,11 @@ def encode(producer: object, value: object, message: str | None = None) -> tuple
         return _encode(Publication(producer, value)), 0
     converted, nulls = values.to_json(value)
     if nulls:
-        warn_of_null(producer)
+        _warn_of_null(producer)
     return _encode(Publication(producer, text, converted)), nulls
 
 
-def warn_of_null(producer: object) -> None:
+def _warn_of_null(producer: object) -> None:
     """Say once that a number became null.
 
     Arguments:

@@ -11,19 +11,14 @@ DEFAULT_URL = "http://localhost:3000"
 URL_VARIABLE, TOKEN_VARIABLE = "RTDEMO_URL", "RTDEMO_PUBLISH_TOKEN"
 
 
-def url_of(given: str | None) -> str:
-    """Return a URL, else that of the environment, else the default."""
-    return given or os.environ.get(URL_VARIABLE) or DEFAULT_URL
-
-
 def checked_url_of(given: str | None) -> str:
-    """Return the URL of `url_of`, as errors show it; a path can be added to it.
+    """Return a URL, else that of the environment, else the default; a path can be added to it.
 
     Raises:
         AddressError: if it is not the address of a server; it names the variable that has it.
     """
     try:
-        return addresses.parse_server(url_of(given)).url("")
+        return addresses.parse_server(given or os.environ.get(URL_VARIABLE) or DEFAULT_URL).url("")
     except AddressError as error:
         error.variable = "" if given else URL_VARIABLE
         raise

@@ -119,11 +119,11 @@ class Descriptors:
                 *(self._limit, self._hub.capacity),
             )
 
-    def accepted(self, context: SSLContext | None = None) -> asyncio.Protocol:
+    def accepted(self, context: SSLContext | None) -> asyncio.Protocol:
         """Return the protocol of a connection that was just accepted.
 
         Arguments:
-            context: for TLS.
+            context: for TLS; None without it.
         """
         self._room -= 1
         if self._room <= 0 and self._limit and not self._is_check_due:

@@ -33,7 +33,7 @@ class Setting:
         default: the value if no source gives one.
         help: one or two sentences.
         variable: the environment variable.
-        urls: the allowed URLs, if the value is a URL.
+        urls: the allowed URLs, if the value is a URL; None if it is not.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Setting:
     default: Any
     help: str
     variable: str
-    urls: str | None = None
+    urls: str | None
 
     @property
     def flag(self) -> str:

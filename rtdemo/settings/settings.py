@@ -333,7 +333,7 @@ def load(
         SettingError: for the first value that is not allowed.
         DotenvError: if the `.env` file cannot be read.
     """
-    file = read_dotenv(dotenv)
+    file = _read_dotenv(dotenv)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for name, setting in SETTINGS.items():
@@ -364,10 +364,10 @@ def environment(dotenv: Path = Path(".env")) -> dict[str, str]:
     Raises:
         DotenvError: if the file cannot be read.
     """
-    return read_dotenv(dotenv) | dict(os.environ)
+    return _read_dotenv(dotenv) | dict(os.environ)
 
 
-def read_dotenv(dotenv: Path) -> dict[str, str]:
+def _read_dotenv(dotenv: Path) -> dict[str, str]:
     """Return the variables that a `.env` file sets; an empty dict if there is no file.
 
     Raises:

@@ -10,13 +10,14 @@ from functools import wraps
 from time import perf_counter
 from typing import Any
 
+from rtdemo.plugin_system.discovery import described
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.plugin_system.producer import Producer
 from rtdemo.plugin_system.supervisor import ContentTypeError, RunTimeoutError, Supervisor
 from rtdemo.protocol.client import TRANSPORTS, Client, Transport
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
 from rtdemo.testing import virtual_time as virtual
-from rtdemo.testing.run_producer import MessageSizeError, Trial, describe
+from rtdemo.testing.run_producer import MessageSizeError, Trial
 from rtdemo.testing.virtual_time import TimeStandsStillError, VirtualTimeLoop
 from rtdemo.timing.schedule import SLOT_S
 
@@ -237,7 +238,7 @@ class _Examination:
         if supervisor.errors:
             error = supervisor.errors[0]
             fix = next((fix for kind, fix in FIXES if isinstance(error, kind)), OTHER_FIX)
-            raise _Problem(describe(error), fix)
+            raise _Problem(described(error), fix)
         if supervisor.blocked > MAX_BLOCKED_RUNS:
             raise _Problem(str(supervisor.last_error), "use thread=True, or await what it waits for")
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-import traceback
 from collections.abc import Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-from rtdemo.errors import ProducerError, one_line
+from rtdemo.errors import ProducerError
+from rtdemo.plugin_system.discovery import described
 from rtdemo.plugin_system.producer import Function, MessageNumbers, Producer
 from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.plugin_system.supervisor import ContentTypeError, Receiver, Supervisor
 from rtdemo.protocol import message as messages
 from rtdemo.protocol.client import Client, Transport
 from rtdemo.protocol.message import Message
-from rtdemo.settings.folders import is_own_code
 from rtdemo.testing import virtual_time as virtual
 from rtdemo.testing.virtual_time import VirtualTimeLoop
 from rtdemo.timing.schedule import Schedule
@@ -120,7 +118,7 @@ async def _run(producer: Producer, seconds: float, client: Client, speed: float,
         return Sent(trial)
     if supervisor.errors:
         error = supervisor.errors[0]
-        raise ProducerFailedError(f"producer {producer.name!r}: {describe(error)}") from error
+        raise ProducerFailedError(f"producer {producer.name!r}: {described(error)}") from error
     if supervisor.state != "running":
         raise ProducerFailedError(f"producer {producer.name!r}: {supervisor.last_error}")
     return Sent(trial)
@@ -267,11 +265,3 @@ class TrialSupervisor(Supervisor):
     def _failed(self, error: BaseException, receiver: Receiver) -> None:
         self.errors.append(error)
         super()._failed(error, receiver)
-
-
-def describe(error: BaseException) -> str:
-    """Return an error in one line, with its place in the plugin's code."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not is_own_code(frame.filename)]
-    place = f"line {own[-1].lineno} of {Path(own[-1].filename).name}: " if own else ""
-    return place + one_line(error)

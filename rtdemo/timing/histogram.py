@@ -6,6 +6,7 @@ fast. `Latencies` has only the buckets in use and is small in files and messages
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -104,13 +105,7 @@ class Histogram(msgspec.Struct):
         """Return the seconds that `percent` % of the durations do not exceed; None without any."""
         if not self.count:
             return None
-        wanted = max(1, round(self.count * percent / 100))
-        seen = 0
-        for index, count in enumerate(self.counts):
-            seen += count
-            if seen >= wanted:
-                return min(bucket_middle(index), self.maximum)
-        return self.maximum  # pragma: no cover - the counts add up to `count`
+        return min(_percentile(enumerate(self.counts), self.count, percent), self.maximum)
 
 
 class Latencies(msgspec.Struct):
@@ -154,9 +149,8 @@ class Latencies(msgspec.Struct):
             return None
         if percent >= 100:
             return self.maximum
-        indices = sorted(self.counts)
-        index = indices[_percentile_bucket([self.counts[i] for i in indices], percent)]
-        return min(bucket_middle(index), self.maximum)
+        total = sum(self.counts.values())
+        return min(_percentile(sorted(self.counts.items()), total, percent), self.maximum)
 
 
 def merged(parts: Iterable[Latencies]) -> Latencies:
@@ -167,13 +161,12 @@ def merged(parts: Iterable[Latencies]) -> Latencies:
     return whole
 
 
-def _percentile_bucket(counts: Iterable[int], percent: float) -> int:
-    """Return which of the counts, in ascending order of their buckets, holds a percentile."""
-    counts = list(counts)
-    wanted = max(1, round(sum(counts) * percent / 100))
+def _percentile(counts: Iterable[tuple[int, int]], total: int, percent: float) -> float:
+    """Return a percentile of pairs of a bucket, in ascending order, and its count; all are `total`."""
+    wanted = max(1, round(total * percent / 100))
     seen = 0
-    for place, count in enumerate(counts):
+    for index, count in counts:
         seen += count
         if seen >= wanted:
-            return place
-    return len(counts) - 1
+            return bucket_middle(index)
+    return math.inf  # pragma: no cover - the counts add up to `total`

@@ -61,7 +61,7 @@ def test_plot_without_a_value_above_zero() -> None:
 
 def test_labels_do_not_overlap() -> None:
     """Those that would are moved up."""
-    heights = sorted(label_heights([100, 101, 102, 40], distance=14))
+    heights = sorted(label_heights([100, 101, 102, 40]))
     assert all(lower - upper >= 14 for upper, lower in pairwise(heights))
     assert max(heights) == 102
 

@@ -10,7 +10,7 @@ from benchmarks.process import (
     UTIME,
     group_cpu_seconds,
     group_pss_kib,
-    pss_kib,
+    kib,
     slab_kib,
     stat_fields,
 )
@@ -26,18 +26,12 @@ Pss_Anon:           4000 kB
 
 def test_pss_is_the_whole_of_it() -> None:
     """`Pss_Dirty` and the like are parts."""
-    assert pss_kib(SMAPS_ROLLUP) == 8191
+    assert kib(SMAPS_ROLLUP, "Pss") == 8191
 
 
 def test_no_pss_is_zero() -> None:
     """A process without memory of its own, such as one that ends, has an empty file."""
-    assert pss_kib("") == 0
-
-
-def test_slab_is_the_whole_of_it() -> None:
-    """`SReclaimable` and `SUnreclaim` are its parts."""
-    meminfo = "KReclaimable:  300 kB\nSlab:   900 kB\nSReclaimable:  200 kB\nSUnreclaim:  700 kB\n"
-    assert slab_kib(meminfo) == 900
+    assert kib("", "Pss") == 0
 
 
 def test_kernel_of_this_machine_has_slabs() -> None:

@@ -38,7 +38,7 @@ def broken_by_image(stages: list[Stage]) -> list[str]:
     broken = [
         f"{instruction.keyword} is not in exec form"
         for instruction in last.instructions
-        if instruction.keyword in ("CMD", "ENTRYPOINT") and instruction.exec_form is None
+        if instruction.keyword in ("CMD", "ENTRYPOINT") and instruction.command[0] == "/bin/sh"
     ]
     user = config.user.partition(":")[0]
     if len(stages) < 2:

@@ -128,7 +128,9 @@ class LogMachine(RuleBasedStateMachine):
         self.seen = 0
 
     def follower(self) -> Server:
-        return Server(Log(LIMITS, lambda: self.now, self.truth.last.epoch))
+        log = Log(LIMITS, lambda: self.now)
+        log.restart(Position(self.truth.last.epoch, 0))
+        return Server(log)
 
     def teardown(self) -> None:
         if not hasattr(self, "loop"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.free_port import free_port
+from tests.free_port import free_port, is_listening
 from tests.matrix.certificates import Authority
 from tests.matrix.line import Line
 from tests.matrix.proxies import LINE, PROXIES
@@ -109,13 +109,13 @@ async def program(
         )
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
-            while not await _listens(port):
+            while not await is_listening(port):
                 if process.returncode is not None:
                     raise StartError(f"{command[0]} ended: {log.read_text(errors='replace')[-900:]}")
                 await asyncio.sleep(0.05)
         yield
     except TimeoutError:
-        if await _listens(port):
+        if await is_listening(port):
             raise
         raise StartError(f"{command[0]} does not listen: {log.read_text(errors='replace')}") from None
     finally:
@@ -128,12 +128,3 @@ async def program(
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True

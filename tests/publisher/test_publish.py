@@ -23,6 +23,7 @@ from rtdemo.publisher.publication import encode
 from rtdemo.publisher.publish import Publishers
 from rtdemo.publisher.waiting import MAX_BATCH, PublishCounts, Waiting
 from rtdemo.server.server import Server
+from tests import app_server
 from tests.clients import eventually
 from tests.conftest import Connect, Start
 from tests.publisher.programs import run
@@ -38,16 +39,8 @@ async def answering(answer: Callable[[list[Any]], web.Response]) -> AsyncIterato
     async def handle(request: web.Request) -> web.Response:
         return answer(json.loads(await request.read()))
 
-    app = web.Application()
-    app.router.add_post("/api/publish", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with app_server.answering(handle, "/api/publish", "POST") as url:
+        yield url
 
 
 def positions(messages: list[Any]) -> web.Response:
@@ -264,15 +257,10 @@ async def test_answer_that_is_lost_publishes_nothing_twice() -> None:
             request.transport.abort()
         return positions(messages)
 
-    app = web.Application()
-    app.router.add_post("/api/publish", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    publisher = BackgroundPublisher(f"http://127.0.0.1:{runner.addresses[0][1]}", "")
-    publisher.put(*encode("x", 1))
-    assert await flushed(publisher) == PublishCounts(accepted=1)
-    await runner.cleanup()
+    async with app_server.answering(handle) as url:
+        publisher = BackgroundPublisher(url, "")
+        publisher.put(*encode("x", 1))
+        assert await flushed(publisher) == PublishCounts(accepted=1)
     assert len(keys) == 2
     assert len(set(keys)) == 1
 

@@ -81,7 +81,7 @@ class Keys:
         return f"{self._base}:once:{name}"
 
 
-def redacted(url: str) -> str:
+def _redacted(url: str) -> str:
     """Return a URL without user, password and query."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
@@ -116,7 +116,7 @@ def connect(url: str, timeout: float = COMMAND_TIMEOUT_S) -> Redis:
 
 def _redacted_or_placeholder(url: str) -> str:
     try:
-        return redacted(url)
+        return _redacted(url)
     except ValueError:
         return "(malformed URL)"
 
@@ -146,24 +146,24 @@ async def check_server(redis: Redis, url: str) -> None:
     except REDIS_ERRORS as error:
         raise start_error(url, error) from error
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < MIN_VERSION:
-        raise EngineError(redacted(url), f"Redis {version} is too old", "install Redis 5.0 or later")
+        raise EngineError(_redacted(url), f"Redis {version} is too old", "install Redis 5.0 or later")
 
 
 def start_error(url: str, error: Exception) -> EngineError:
     """Return the error of a failed start as one line with its fix."""
     if isinstance(error, AuthenticationError) or "NOAUTH" in str(error):
         fix = "give the password as redis://:PASSWORD@host or redis://USER:PASSWORD@host"
-        return EngineError(redacted(url), f"rejects the credentials: {error}", fix)
+        return EngineError(_redacted(url), f"rejects the credentials: {error}", fix)
     if isinstance(error, NoPermissionError):
         fix = "the user needs streams, hashes, sorted sets, EVAL, GET, SET and INFO"
-        return EngineError(redacted(url), f"refuses permission: {one_line(error)}", fix)
+        return EngineError(_redacted(url), f"refuses permission: {one_line(error)}", fix)
     if isinstance(error, ResponseError):
-        return EngineError(redacted(url), one_line(error), _CHECK_URL)
+        return EngineError(_redacted(url), one_line(error), _CHECK_URL)
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return EngineError(
-            redacted(url), f"does not answer within {COMMAND_TIMEOUT_S:g} s", _START_REDIS
+            _redacted(url), f"does not answer within {COMMAND_TIMEOUT_S:g} s", _START_REDIS
         )
-    return EngineError(redacted(url), one_line(error), _START_REDIS)
+    return EngineError(_redacted(url), one_line(error), _START_REDIS)
 
 
 class Health:

@@ -192,7 +192,7 @@ class RedisEngine:
             raw = await self._commands.xrange(self._keys.log, f"{copied + 1}-0", count=ENTRIES_PER_READ)
             if not raw:
                 break
-            for entry in map(decode_entry, raw):
+            for entry in map(_decode_entry, raw):
                 if entry.position != _next(self.log.last):
                     before = Position(entry.position.epoch, entry.position.offset - 1)
                     await self._restart_copy(before)
@@ -218,7 +218,7 @@ class RedisEngine:
             try:
                 identifier, fields = msgspec.json.decode(text, type=tuple[str, list[str]])
                 named = dict(zip(fields[::2], fields[1::2], strict=True))
-                entries.append(decode_entry((identifier, named)))
+                entries.append(_decode_entry((identifier, named)))
             except (ValueError, msgspec.MsgspecError, ForeignEntryError) as error:
                 log.warning("a latest message in redis is not from rtdemo: %s", one_line(error))
         return entries
@@ -275,7 +275,7 @@ class RedisEngine:
         """Append and deliver entries of the stream; return False at one that does not follow."""
         for start in range(0, len(raw), ENTRIES_PER_TURN):
             try:
-                for entry in map(decode_entry, raw[start : start + ENTRIES_PER_TURN]):
+                for entry in map(_decode_entry, raw[start : start + ENTRIES_PER_TURN]):
                     if entry.position != _next(self.log.last):
                         return False
                     self._delivery.append(entry)
@@ -291,7 +291,7 @@ class RedisEngine:
             return True
         identifier = f"{newest.position.offset}-0"
         raw = await self._commands.xrange(self._keys.log, identifier, identifier)
-        return not raw or decode_entry(raw[0]) == newest
+        return not raw or _decode_entry(raw[0]) == newest
 
     async def _restart(self, afresh: bool = False) -> None:
         """Continue with the log that Redis has now. Entries before its start are lost to this server.
@@ -325,7 +325,7 @@ class ForeignEntryError(Exception):
     """An entry of the stream was not written by a server of the deployment."""
 
 
-def decode_entry(raw: tuple[str, dict[str, Any]]) -> Entry:
+def _decode_entry(raw: tuple[str, dict[str, Any]]) -> Entry:
     """Return a stream entry as an entry of the log.
 
     Arguments:

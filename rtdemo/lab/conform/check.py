@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from rtdemo.lab.conform import content
 from rtdemo.lab.conform.event_lines import EventLines, split
 from rtdemo.lab.conform.exchange import Exchange, Target
-from rtdemo.lab.conform.http_response import Response
+from rtdemo.lab.http_response import Response
 
 Level = Literal["MUST", "SHOULD", "advice"]
 Group = Literal[

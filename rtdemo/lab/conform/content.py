@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rtdemo.lab.conform.http_response import Piece, Response
 from rtdemo.lab.content_coding import Decoder
+from rtdemo.lab.http_response import Piece, Response
 
 MAX_DECODED_BYTES = 16 * 1024 * 1024
 """Bytes that are decoded of a response: a few compressed bytes may stand for very many."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 
-from rtdemo.lab.conform.http_response import Piece
+from rtdemo.lab.http_response import Piece
 
 BOM = b"\xef\xbb\xbf"
 FIELD_NAMES = (b"data", b"event", b"id", b"retry")

@@ -17,7 +17,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from rtdemo.errors import network_reason
-from rtdemo.lab.conform.http_response import Response, ResponseReader
+from rtdemo.lab.http_response import Response, ResponseReader
 from rtdemo.protocol.event_stream import EventParser
 
 CONNECT_TIMEOUT_S = 10.0

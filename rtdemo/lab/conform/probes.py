@@ -18,15 +18,13 @@ REQUESTS: Mapping[str, Request] = {
 }
 """Each is made on a connection of its own, some at the same time."""
 INVALID: Mapping[str, Request] = requests.INVALID
-CONTINUE_S = 3.0
-"""Seconds for which content is held back after Expect: 100-continue."""
 SECOND_S = 3.0
 """Seconds for the answer to the second request of a connection."""
 _HEAD = Request("", method="HEAD")
 _HEAD_TWICE = Request("", method="HEAD", count=2)
 
 
-async def keep_alive(target: Target) -> Exchange:
+async def _keep_alive(target: Target) -> Exchange:
     """Make a second request on a connection, after the first response."""
     reading = Reading("HEAD, and HEAD again on the same connection", ["HEAD", "HEAD"])
 
@@ -40,7 +38,7 @@ async def keep_alive(target: Target) -> Exchange:
     return await _on_connection(target, reading, run)
 
 
-async def pipeline(target: Target) -> Exchange:
+async def _pipeline(target: Target) -> Exchange:
     """Send two requests in one segment."""
     reading = Reading("two HEAD requests in one segment", ["HEAD", "HEAD"])
 
@@ -51,7 +49,7 @@ async def pipeline(target: Target) -> Exchange:
     return await _on_connection(target, reading, run)
 
 
-async def expect_continue(target: Target) -> Exchange:
+async def _expect_continue(target: Target) -> Exchange:
     """Hold the content back until the server asks for it."""
     request = Request("", lines=("Expect: 100-continue",), has_content=True)
     reading = Reading("with Expect: 100-continue, and the content held back", [target.method])
@@ -59,7 +57,7 @@ async def expect_continue(target: Target) -> Exchange:
     async def run(connection: Connection) -> None:
         whole = request.encode(target)
         connection.write(whole[: len(whole) - len(target.content)])
-        await reading.run(connection, "interim", 0, head_s=CONTINUE_S)
+        await reading.run(connection, "interim", 0, head_s=connections.CONTINUE_S)
         if reading.exchange.closed_at is None and reading.exchange.response.head_at is None:
             connection.write(target.content)
             await reading.run(connection, "head", 1.0)
@@ -82,8 +80,8 @@ async def _on_connection(
 
 
 EXPERIMENTS: Mapping[str, Callable[[Target], Awaitable[Exchange]]] = {
-    connections.KEEP_ALIVE: keep_alive,
-    connections.PIPELINE: pipeline,
-    connections.EXPECT: expect_continue,
+    connections.KEEP_ALIVE: _keep_alive,
+    connections.PIPELINE: _pipeline,
+    connections.EXPECT: _expect_continue,
 }
 """Several requests on one connection, or a request in two parts."""

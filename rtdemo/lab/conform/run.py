@@ -25,7 +25,7 @@ from rtdemo.lab.conform.exchange import (
     Target,
     exchange,
 )
-from rtdemo.lab.conform.http_response import Response
+from rtdemo.lab.http_response import Response
 from rtdemo.protocol.address import hint_at_server
 from rtdemo.protocol.event_stream import EventParser
 

@@ -110,13 +110,12 @@ async def examine(
     patterns = cases or DEFAULT_CASES
     for number, pattern in enumerate(patterns, 1):
         progress(f"cases {pattern}, {number} of {len(patterns)}")
-        report.checks += await _run(url, pattern)
+        report.checks += map(_result, await _reports(url, pattern))
         report.count()
 
 
 async def _check_echo(url: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        (found,) = await _reports(url, PROBE, Path(folder))
+    (found,) = await _reports(url, PROBE)
     reason = str(found.get("result", ""))
     if found.get("behavior") == "ERROR":
         raise CannotRunError(url, f"cannot be tested: {printable(reason[:200])}", "is it a WebSocket?")
@@ -128,15 +127,23 @@ async def _check_echo(url: str) -> None:
         )
 
 
-async def _run(url: str, pattern: str) -> list[Result]:
-    with tempfile.TemporaryDirectory() as folder:
-        return [_result(found) for found in await _reports(url, pattern, Path(folder))]
-
-
-async def _reports(url: str, pattern: str, folder: Path) -> list[dict[str, Any]]:
+async def _reports(url: str, pattern: str) -> list[dict[str, Any]]:
     """Run the cases of one pattern; return kosoku's report on each, in order."""
+    with tempfile.TemporaryDirectory() as folder:
+        errors = await _run(url, pattern, folder)
+        try:
+            return _read(Path(folder))
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+            raise CannotRunError(
+                f"kosoku -i {pattern}", f"failed: {printable(last[:200])}", "see `kosoku --help`"
+            ) from error
+
+
+async def _run(url: str, pattern: str, folder: str) -> bytes:
+    """Run kosoku; return what it wrote to stderr."""
     process = await asyncio.create_subprocess_exec(
-        *(program(), url, "-o", str(folder), "-p", str(AT_ONCE), "-i", pattern),
+        *(program(), url, "-o", folder, "-p", str(AT_ONCE), "-i", pattern),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -150,15 +157,13 @@ async def _reports(url: str, pattern: str, folder: Path) -> list[dict[str, Any]]
         if process.returncode is None:
             process.kill()
             await process.wait()
-    try:
-        index = json.loads((folder / "index.json").read_text())
-        by_case = {case: entry for cases in index.values() for case, entry in cases.items()}
-        return [json.loads((folder / entry["reportfile"]).read_text()) for entry in by_case.values()]
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        last = errors.decode(errors="replace").strip().rpartition("\n")[2]
-        raise CannotRunError(
-            f"kosoku -i {pattern}", f"failed: {printable(last[:200])}", "see `kosoku --help`"
-        ) from error
+    return errors
+
+
+def _read(folder: Path) -> list[dict[str, Any]]:
+    index = json.loads((folder / "index.json").read_text())
+    by_case = {case: entry for cases in index.values() for case, entry in cases.items()}
+    return [json.loads((folder / entry["reportfile"]).read_text()) for entry in by_case.values()]
 
 
 def _result(found: dict[str, Any]) -> Result:

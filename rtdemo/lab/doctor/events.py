@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 from rtdemo.lab.busy import BusyWatch
-from rtdemo.lab.content_coding import Decoder
+from rtdemo.lab.content_coding import BROWSER_CODINGS, Decoder
 from rtdemo.lab.doctor import clock, fixes
 from rtdemo.lab.doctor.context import Context, Key, ok
 from rtdemo.lab.doctor.delivery import (
@@ -29,7 +29,6 @@ from rtdemo.lab.doctor.errors import (
     StreamError,
     describe,
 )
-from rtdemo.lab.doctor.exchange import BROWSER_CODINGS
 from rtdemo.lab.doctor.monitor import StreamMonitor
 from rtdemo.lab.doctor.websocket_client import RefusedError
 

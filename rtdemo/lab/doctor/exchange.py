@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from rtdemo.lab import http2
 from rtdemo.lab.content_coding import Decoder
 from rtdemo.lab.doctor.errors import StreamError
 from rtdemo.lab.http2 import Http2Connection
-from rtdemo.lab.http2_exchange import Chunk, Exchange
+from rtdemo.lab.http2_exchange import Chunk
 from rtdemo.lab.server_clock import now
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ CLOSED_CHECK_S = 0.5
 """Seconds between two checks whether the connection of a silent body is closed."""
 TEXT_TIMEOUT_S = 3.0
 """Seconds for the text of an answer that may have no end."""
-BROWSER_CODINGS = "gzip, deflate, br, zstd"
-"""What browsers send as Accept-Encoding over TLS."""
 EVENT_STREAM = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
 """Headers with which a browser asks for an event stream."""
 
@@ -55,7 +53,7 @@ class Answer:
         version: str,
         status: int,
         headers: list[tuple[str, str]],
-        chunks: AsyncGenerator[Chunk, None],
+        chunks: AsyncIterable[Chunk],
     ) -> None:
         self.version = version
         self.status = status
@@ -182,7 +180,7 @@ async def _request_over(
         for name, value in head.headers:
             if name == "set-cookie":
                 _keep_cookie(context, value)
-        yield Answer(HTTP2, head.status, head.headers, _chunks(exchange))
+        yield Answer(HTTP2, head.status, head.headers, exchange)
 
 
 def _keep_cookie(context: Context, value: str) -> None:
@@ -211,8 +209,3 @@ async def _pieces(response: aiohttp.ClientResponse) -> AsyncGenerator[Chunk, Non
         if not data:
             return
         yield Chunk(now(), data)
-
-
-async def _chunks(exchange: Exchange) -> AsyncGenerator[Chunk, None]:
-    async for chunk in exchange:
-        yield chunk

@@ -34,7 +34,7 @@ async def sse(context: Context, version: str) -> Diagnosis:
     excess = 0.0 if is_known else _excess_over_websocket(context, version)
     if excess:
         figures["websocketMs"] = round(excess, 1)
-        seen += f"; over WebSocket one way is {max(excess, 0):.1f} ms"
+        seen += f"; over WebSocket one way is {excess:.1f} ms"
         return context.warning("latency-sse-slower", seen, "clumped", figures)
     return ok(seen, **figures)
 
@@ -62,22 +62,6 @@ async def websocket(context: Context, version: str) -> Diagnosis:
     return ok(f"{round_trip}, {seen}", roundTripMs=round(trip, 3), **figures)
 
 
-def _measure_one_way(
-    context: Context, transport: Transport, version: str
-) -> tuple[float, float, int] | None:
-    """Return the median one-way latency and its error, both in ms, and the number of messages.
-
-    None if no message arrived or the clocks could not be compared.
-    """
-    monitor = context.monitors.get((transport, version))
-    times = list(monitor.times)[-LATENCY_MESSAGES:] if monitor is not None else []
-    if not times or context.clock is None:
-        return None
-    error = context.clock.error + abs(context.clock.at - times[0][0]) * server_clock.DRIFT
-    latencies = [arrived + context.clock.offset - sent for arrived, sent in times]
-    return median(latencies), error, len(times)
-
-
 def _excess_over_websocket(context: Context, version: str) -> float:
     """Return the WebSocket's latency in ms if SSE is much slower; else 0."""
     monitors = context.monitors.get(("sse", version)), context.monitors.get(("websocket", "1.1"))
@@ -97,11 +81,11 @@ def _one_way(context: Context, transport: Transport, version: str) -> tuple[str,
     monitor = context.monitors.get((transport, version))
     if monitor is None or not monitor.times:
         raise (monitor and monitor.error) or NotTestedError("no message arrived")
-    measured = _measure_one_way(context, transport, version)
-    if measured is None:
+    if context.clock is None:
         return "one way unknown: the clocks could not be compared", {}
-    value, error, count = measured
+    times = list(monitor.times)[-LATENCY_MESSAGES:]
+    value = median(arrived + context.clock.offset - sent for arrived, sent in times)
+    error = context.clock.error + abs(context.clock.at - times[0][0]) * server_clock.DRIFT
     figures = {"oneWayMs": round(value, 1), "errorMs": round(error, 1)}
-    if value <= error:
-        return f"one way under {max(value, 0) + error:.1f} ms (median of {count})", figures
-    return f"one way {value:.1f} ± {error:.1f} ms (median of {count})", figures
+    shown = f"under {max(value, 0) + error:.1f}" if value <= error else f"{value:.1f} ± {error:.1f}"
+    return f"one way {shown} ms (median of {len(times)})", figures

@@ -141,14 +141,8 @@ async def _stream_survives(context: Context, version: str, seconds: int) -> bool
     Raises:
         CutError: if the stream ends before.
     """
-    return await _survives(context, "sse", version, seconds)
-
-
-async def _survives(context: Context, transport: Transport, version: str, seconds: int) -> bool:
-    """Return whether a message of the server arrives after a silence."""
     began = last = None
-    url = context.probe(transport, "100", seconds)
-    stream = texts(context, transport, version, url=url)
+    stream = texts(context, "sse", version, url=context.probe("sse", "100", seconds))
     messages = 0
     try:
         async with aclosing(stream), asyncio.timeout(seconds + 2 * context.patience):

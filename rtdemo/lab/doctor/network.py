@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
+from urllib.parse import SplitResult
 
 from rtdemo.errors import network_reason
 from rtdemo.lab.connect import ProxyError, connect, environment_proxy
@@ -31,7 +32,8 @@ async def dns(context: Context) -> Diagnosis:
         CannotRunError: if it has no address.
     """
     proxy = _proxy(context)
-    host, port = (proxy.hostname or "", proxy.port or 80) if proxy else _target(context)
+    address = context.address
+    host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (address.host, address.port)
     started = time.perf_counter()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -50,11 +52,7 @@ async def dns(context: Context) -> Diagnosis:
     return ok(f"{host} resolves to {shown} ({took:.1f} ms){role}", durationMs=round(took, 1))
 
 
-def _target(context: Context) -> tuple[str, int]:
-    return context.address.host, context.address.port
-
-
-def _proxy(context: Context):  # type: ignore[no-untyped-def]  # as `environment_proxy`
+def _proxy(context: Context) -> SplitResult | None:
     try:
         return environment_proxy(context.address)
     except ProxyError as error:

@@ -190,7 +190,7 @@ def server(context: Context, left_out: list[str]) -> Diagnosis:
         left_out: names of the checks that cannot run.
     """
     names = " and ".join(_SIGNS.get(name, name) for name in context.proxies)
-    behind = f" behind {names or 'a proxy that is not recognised'}" if is_proxied(context) else ""
+    behind = f" behind {names or 'a proxy that is not recognised'}" if _is_proxied(context) else ""
     names_left_out = ", ".join(left_out) if len(left_out) < 12 else f"{len(left_out)} other checks"
     untested = f"; not tested: {names_left_out}" if left_out else ""
     if not context.address.is_whole:
@@ -208,7 +208,7 @@ def server(context: Context, left_out: list[str]) -> Diagnosis:
     return ok(f"rtdemo{behind}" if behind else "rtdemo; no proxy detected")
 
 
-def is_proxied(context: Context) -> bool:
+def _is_proxied(context: Context) -> bool:
     """Return whether anything shows that a proxy is between client and server."""
     received = context.received
     if context.proxies or not received:
@@ -256,7 +256,7 @@ async def version(context: Context) -> Diagnosis:
 async def headers(context: Context) -> Diagnosis:
     """Compare the headers that the server received with those that were sent."""
     forwarding = ", ".join(map(str, context.received.get("forwarding", [])))
-    if not is_proxied(context):
+    if not _is_proxied(context):
         return ok("unchanged on arrival; no forwarding header")
     seen, needed, code = [f"forwarding: {forwarding or 'none'}"], [], ""
     if not _keeps_host(context):

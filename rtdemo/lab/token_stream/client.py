@@ -12,9 +12,9 @@ from rtdemo.errors import network_reason
 from rtdemo.lab import http2
 from rtdemo.lab.connect import connect
 from rtdemo.lab.http2 import Http2Connection
-from rtdemo.lab.http2_exchange import Http2Error
+from rtdemo.lab.http2_exchange import Head, Http2Error
+from rtdemo.lab.http_response import ResponseReader
 from rtdemo.lab.server_clock import now
-from rtdemo.lab.token_stream.http1 import AnswerParser, InvalidAnswerError, head_of_request
 from rtdemo.lab.token_stream.recording import Ending, Recording
 from rtdemo.lab.token_stream.request import Request
 from rtdemo.protocol.address import Address
@@ -59,38 +59,36 @@ class _Http1Client(asyncio.Protocol):
     def __init__(self, request: Request, recording: Recording) -> None:
         self.has_ended = asyncio.Event()
         self._request, self._recording = request, recording
-        self._parser = AnswerParser()
+        self._reader = ResponseReader(["POST"])
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the request."""
         self._transport = cast("asyncio.Transport", transport)
-        request = self._request
-        headers = {**request.headers, "content-length": str(len(request.body))}
-        host = request.address.origin.partition("://")[2]
+        request = self._request.encode()
         self._recording.sent_at = now()
-        self._transport.write(head_of_request("POST", request.target, host, headers) + request.body)
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         """Record the bytes of one read."""
         at, recording = now(), self._recording
-        try:
-            body = self._parser.feed(data)
-        except InvalidAnswerError as error:
-            self._end("cut", at, f"the answer {error}")
-            return
-        if recording.head is None and self._parser.head is not None:
-            recording.take_head(self._parser.head, at)
-        recording.take(body, len(data), at)
-        if self._parser.is_complete:
+        self._reader.feed(data, at)
+        response = self._reader.response
+        if recording.head is None and response.head_at is not None:
+            recording.take_head(Head(response.status, response.fields), at)
+        recording.take(b"".join(piece.data for piece in response.body), len(data), at)
+        response.body.clear()
+        if response.broken:
+            self._end("cut", at, f"the answer is not HTTP/1.1: {response.broken}")
+        elif response.is_complete:
             self._end("complete", at)
         elif recording.ending:
             self._end(recording.ending, at)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Record the end of the connection."""
-        self._parser.end()
-        if self._parser.is_complete and exc is None:
+        self._reader.feed_eof()
+        if self._reader.response.is_complete and exc is None:
             self._end("complete", now())
         else:
             self._end("cut", now(), "reset" if isinstance(exc, ConnectionResetError) else "closed")

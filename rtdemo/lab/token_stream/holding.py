@@ -121,8 +121,8 @@ class Hold:
     burst_bytes: float
     gap_s: float
     wait_s: float
-    buffer_bytes: int = 0
-    is_cut: bool = False
+    buffer_bytes: int
+    is_cut: bool
 
 
 def find_hold(answers: Sequence[Figures], reference: Reference | None) -> Hold | None:

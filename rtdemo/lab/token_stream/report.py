@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rtdemo import __version__
 from rtdemo.errors import printable
-from rtdemo.lab.token_stream.analysis import Figures, figures, median, percentile
+from rtdemo.lab.token_stream.analysis import figures, median, percentile
 from rtdemo.lab.token_stream.finding import Finding
 from rtdemo.lab.token_stream.recording import Recording
 from rtdemo.lab.token_stream.verdict import Conclusion
@@ -21,7 +21,6 @@ from rtdemo.plugin_system.checks import Verdict
 
 STYLES: dict[Verdict, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _EXIT_FAILED, _EXIT_NOT_RUN = 1, 2
-FIRST_OK, FIRST_REDIRECT = 200, 300
 
 
 class Answer(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -51,7 +50,7 @@ class WayReport(msgspec.Struct, rename="camel"):
     way: str
     http: str
     answers: list[Answer]
-    uncompressed: Answer | None = None
+    uncompressed: Answer | None
 
 
 class Report(msgspec.Struct, rename="camel"):
@@ -124,7 +123,7 @@ class Report(msgspec.Struct, rename="camel"):
 
 
 def _answer(recording: Recording) -> Answer:
-    shown: Figures = figures(recording)
+    shown = figures(recording)
     return Answer(
         recording.status,
         _ms(recording.head_s),
@@ -211,7 +210,7 @@ def _stream_cells(ok: Sequence[Answer]) -> Sequence[str]:
 
 def _end(answer: Answer) -> str:
     """Return how an answer ended, in a word."""
-    if answer.status and not FIRST_OK <= answer.status < FIRST_REDIRECT:
+    if answer.status and not 200 <= answer.status < 300:
         return str(answer.status)
     if answer.ending != "complete":
         return answer.ending or "-"

@@ -59,6 +59,14 @@ class Request:
             return True
         return not isinstance(body, dict) or bool(body.get("stream", "messages" not in body))
 
+    def encode(self) -> bytes:
+        """Return the request as HTTP/1.1 (RFC 9112 section 3); no header has a line break."""
+        host = self.address.origin.partition("://")[2]
+        lines = [f"POST {self.target} HTTP/1.1", f"Host: {host}"]
+        lines += [f"{name.title()}: {value}" for name, value in self.headers.items()]
+        lines += [f"Content-Length: {len(self.body)}", "", ""]
+        return "\r\n".join(lines).encode() + self.body
+
     def without_compression(self) -> Request:
         """Return the same request, which allows no compression of the answer."""
         headers = {**self.headers, "accept-encoding": "identity"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -27,8 +27,8 @@ class Conclusion:
         proxies: that were recognised, each with the header that shows it.
     """
 
-    findings: list[Finding] = field(default_factory=list)
-    proxies: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding]
+    proxies: dict[str, str]
 
     @property
     def fault(self) -> Fault:

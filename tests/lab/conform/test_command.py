@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,13 +23,13 @@ from rtdemo.lab.conform.exchange import Target
 from rtdemo.lab.conform.report import Report
 from rtdemo.lab.conform.run import NotTestableError, Suite
 from rtdemo.server.server import Server
+from tests.app_server import Handler, answering
 from tests.command import program, run_in_process
 from tests.lab.conform.seeded_server import seeded
 from tests.raw_server import raw_server
 
 SHORT = ("--seconds", "1")
 PROGRESS = re.compile(r"rtdemo: (opening|reading|sending) [\w ,;]+; \d+ s so far")
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def start(*arguments: str, **options: float) -> asyncio.subprocess.Process:
@@ -47,14 +47,9 @@ async def run(*arguments: str, **options: float) -> tuple[int | None, str, str]:
 
 @asynccontextmanager
 async def served(handler: Handler) -> AsyncIterator[str]:
-    """Serve each path by one handler; yield the server's URL."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/events"
-    await runner.cleanup()
+    """Serve each path by one handler; yield the URL of one."""
+    async with answering(handler) as url:
+        yield f"{url}/events"
 
 
 async def test_fault_is_printed_in_full_with_its_clause() -> None:

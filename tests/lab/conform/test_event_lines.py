@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtdemo.lab.conform.event_lines import split
-from rtdemo.lab.conform.http_response import Piece
+from rtdemo.lab.http_response import Piece
 from rtdemo.protocol.event_stream import EventParser
 
 STREAM = st.text(alphabet="\r\n:adtie \ufeffé", max_size=60).map(str.encode)

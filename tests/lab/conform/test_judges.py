@@ -8,8 +8,8 @@ from rtdemo.lab.conform import report as reports
 from rtdemo.lab.conform.check import STREAM, Check, Evidence, Level, Outcome
 from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.lab.conform.exchange import Exchange, Target
-from rtdemo.lab.conform.http_response import Piece, Response
 from rtdemo.lab.conform.report import Report, Result
+from rtdemo.lab.http_response import Piece, Response
 
 BY_ID: dict[str, Check] = {check.id: check for check in CHECKS}
 EVENT = b"data: x\n\n"

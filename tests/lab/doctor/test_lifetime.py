@@ -12,6 +12,7 @@ from rtdemo.lab.doctor.lifetime import life
 from rtdemo.lab.doctor.monitor import StreamMonitor
 from rtdemo.lab.doctor.websocket_client import ClosedError
 from rtdemo.protocol import address
+from tests.app_server import answering
 from tests.lab.doctor.doctor_run import examine, findings
 
 PIECE = b"data: " + b"x" * 60_000 + b"\n\n"
@@ -54,15 +55,7 @@ async def test_stream_of_any_length_is_followed() -> None:
         await asyncio.Event().wait()
         return answer
 
-    app = web.Application()
-    app.router.add_get("/events", stream)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        port = runner.addresses[0][1]
-        found = findings(await examine(f"http://127.0.0.1:{port}/events", idle=1))
-    finally:
-        await runner.cleanup()
+    async with answering(stream, "/events", "GET") as url:
+        found = findings(await examine(f"{url}/events", idle=1))
     assert sent > 4 * 1024 * 1024
     assert found["SSE age"].code == "ok"

@@ -15,7 +15,7 @@ import pytest
 from rtdemo.lab.doctor import network
 from rtdemo.protocol import message
 from rtdemo.web import probe_usage
-from tests.free_port import free_port
+from tests.free_port import free_port, is_listening
 from tests.lab.doctor import proxies
 from tests.lab.doctor.doctor_run import examine, findings, served
 from tests.system_packages import OPENSSL, require
@@ -31,7 +31,7 @@ async def behind_tls(folder: Path, port: int, days: int = 90, http2: bool = True
         config.write_text(config.read_text().replace(" ssl http2;", " ssl;"))
     program = await asyncio.create_subprocess_exec(*process.command)
     try:
-        while not await _listens(process.port):
+        while not await is_listening(process.port):
             await asyncio.sleep(0.02)
         yield f"https://127.0.0.1:{process.port}"
     finally:
@@ -66,15 +66,6 @@ async def certify(folder: Path, end: datetime) -> None:
 
 def port_of(url: str) -> int:
     return int(url.rpartition(":")[2])
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 @pytest.mark.parametrize(

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 
 from rtdemo.server.server import Server
+from tests.app_server import answering
 from tests.lab.doctor.doctor_run import examine, findings
-
-
-@asynccontextmanager
-async def other_server(
-    path: str, answer: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> AsyncIterator[str]:
-    """Serve one path; yield the server's URL."""
-    app = web.Application()
-    app.router.add_get(path, answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
 
 
 async def test_redirect_to_another_address() -> None:
@@ -33,7 +18,7 @@ async def test_redirect_to_another_address() -> None:
     async def secure(request: web.Request) -> web.Response:
         raise web.HTTPMovedPermanently(f"https://h.example{request.path}")
 
-    async with other_server("/{path:.*}", secure) as url:
+    async with answering(secure, "/{path:.*}", "GET") as url:
         report = await examine(url)
     assert report.exit_code == 2
     assert "redirected to https://h.example/api/probe/request (301)" in report.checks[-1].seen
@@ -45,7 +30,7 @@ async def test_server_that_is_not_rtdemo() -> None:
     async def page(_: web.Request) -> web.Response:
         return web.Response(text="<p>hello</p>", content_type="text/html")
 
-    async with other_server("/", page) as url:
+    async with answering(page, "/", "GET") as url:
         # Nothing waits for the end of this silence: that would exceed the test's time limit.
         report = await examine(url, idle=3600)
     found = findings(report)
@@ -80,7 +65,7 @@ async def test_url_of_one_stream_is_requested_itself(kind: str) -> None:
             await response.write(b":" + b"x" * 65_536 + b"\n\n")
             await asyncio.sleep(0.01)
 
-    async with other_server("/{path:.*}", endless) as url:
+    async with answering(endless, "/{path:.*}", "GET") as url:
         report = await asyncio.wait_for(examine(f"{url}/feed?a=b", idle=1), 60)
     assert set(asked) == {"/feed?a=b"}
     assert "behind nginx" in findings(report)["server"].seen

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from rtdemo.lab.doctor.report import Report
 from rtdemo.server.server import Server
+from tests.app_server import answering
 from tests.conftest import Start
 from tests.lab.doctor.doctor_run import examine, findings
-from tests.lab.doctor.test_other_servers import other_server
 
 
 def ended(report: Report, code: str) -> str:
@@ -52,7 +52,7 @@ async def behind_path(server: Server) -> AsyncIterator[str]:
             headers = {"Content-Security-Policy": answer.headers["Content-Security-Policy"]}
             return web.Response(status=answer.status, body=await answer.read(), headers=headers)
 
-    async with other_server("/{path:.*}", forward) as url:
+    async with answering(forward, "/{path:.*}", "GET") as url:
         yield url
 
 
@@ -88,7 +88,7 @@ async def test_path_that_another_server_does_not_have() -> None:
         asked.append(request.path)
         return web.Response(status=404)
 
-    async with other_server("/{path:.*}", nothing) as url:
+    async with answering(nothing, "/{path:.*}", "GET") as url:
         report = await examine(f"{url}/feed")
     assert ended(report, "not-found") == (
         f"give the address of a stream; for an rtdemo server, give {url}/"
@@ -111,7 +111,7 @@ async def test_stream_that_one_of_two_servers_has(status: int) -> None:
         await response.write(b"data: {}\n\n")
         return response
 
-    async with other_server("/feed", sometimes) as url:
+    async with answering(sometimes, "/feed", "GET") as url:
         report = await examine(f"{url}/feed", idle=1)
     assert findings(report)["server"].verdict == "ok"
     assert "SSE first byte" in findings(report)
@@ -134,7 +134,7 @@ async def test_stream_that_is_refused_each_time(
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=status, headers=headers)
 
-    async with other_server("/feed", refuse) as url:
+    async with answering(refuse, "/feed", "GET") as url:
         report = await examine(f"{url}/feed")
     assert ended(report, code)
     assert words in report.checks[-1].seen
@@ -180,7 +180,7 @@ async def test_address_that_takes_post_only(path: str, allow: str, is_named: boo
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=405, headers={"Allow": allow})
 
-    async with other_server("/{path:.*}", refuse) as url:
+    async with answering(refuse, "/{path:.*}", "GET") as url:
         report = await examine(f"{url}{path}")
     fix = ended(report, "not-found")
     assert ("give its body: --post body.json" in fix) is is_named
@@ -198,7 +198,7 @@ async def test_page_and_websocket_at_one_address() -> None:
         await socket.receive()
         return socket
 
-    async with other_server("/", both) as url:
+    async with answering(both, "/", "GET") as url:
         report = await examine(f"{url.replace('http', 'ws', 1)}/", idle=1)
     assert findings(report)["WebSocket upgrade"].seen == "101 Switching Protocols"
 
@@ -211,7 +211,7 @@ async def test_page_at_the_address_of_a_websocket_that_is_refused() -> None:
             return web.Response(status=502)
         return web.Response(text="<p>page</p>", content_type="text/html")
 
-    async with other_server("/", both) as url:
+    async with answering(both, "/", "GET") as url:
         report = await examine(f"{url.replace('http', 'ws', 1)}/", idle=1)
     assert report.exit_code == 1
     assert "answered 502" in findings(report)["WebSocket upgrade"].seen
@@ -223,6 +223,6 @@ async def test_handshake_that_may_have_lost_its_headers() -> None:
     async def other(_: web.Request) -> web.Response:
         return web.Response()
 
-    async with other_server("/other", other) as url:
+    async with answering(other, "/other", "GET") as url:
         report = await examine(f"{url.replace('http', 'ws', 1)}/ws", idle=1)
     assert (report.exit_code, findings(report)["WebSocket upgrade"].code) == (1, "ws-not-open")

@@ -7,8 +7,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
@@ -20,6 +19,7 @@ from rtdemo.cli.doctor import doctor
 from rtdemo.errors import AddressError
 from rtdemo.lab.token_stream import client, recording
 from rtdemo.lab.token_stream.request import new_request
+from tests.app_server import answering, app_server
 from tests.lab.token_stream.examination import body_of, examine
 from tests.raw_server import Handler, raw_server
 
@@ -48,12 +48,8 @@ async def run(*arguments: str, stdin: bytes | None = None) -> tuple[int | None, 
 @pytest.fixture
 async def stub() -> AsyncIterator[str]:
     """URL of a stub in this process."""
-    runner = web.AppRunner(new_app())
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with app_server(new_app()) as url:
+        yield url
 
 
 @pytest.fixture
@@ -140,7 +136,7 @@ async def test_interrupt_prints_what_was_found(stub: str, body: Path, number: si
         await response.write(b"data: [DONE]\n\n")
         return response
 
-    async with serving(forward) as url:
+    async with answering(forward) as url:
         process = await start(url, "--post", str(body))
         await asyncio.wait_for(asked.wait(), 60)
         process.send_signal(number)
@@ -149,22 +145,6 @@ async def test_interrupt_prints_what_was_found(stub: str, body: Path, number: si
     assert b"tokens-flow" in out
     assert b"1 answer in" in out
     assert b"Traceback" not in err
-
-
-@asynccontextmanager
-async def serving(
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-) -> AsyncIterator[str]:
-    """Serve a handler at every path."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
 
 
 GARBAGE = {
@@ -195,6 +175,17 @@ async def test_broken_server_is_a_finding(kind: str) -> None:
     assert lines[0].startswith("fail ")
     assert not any("\x1b" in line for line in lines)
     assert "\x1b" not in report.json()
+
+
+@pytest.mark.parametrize("kind", ["another protocol", "TLS", "bad chunks"])
+async def test_answer_that_is_not_http_is_named(kind: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(GARBAGE[kind])
+
+    async with raw_server(answer) as port:
+        seen = await client.ask(new_request(f"http://127.0.0.1:{port}/", {}, b"{}"), "1.1")
+    assert seen.reason.startswith("the answer is not HTTP/1.1: ")
 
 
 async def ending_of(handler: Handler) -> str:

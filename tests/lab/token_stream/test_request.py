@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from rtdemo.errors import AddressError
-from rtdemo.lab.token_stream.http1 import head_of_request
 from rtdemo.lab.token_stream.request import new_request
 
 
@@ -31,10 +30,12 @@ def test_wrong_address_is_refused(url: str) -> None:
 
 def test_headers_of_the_user_replace_ours() -> None:
     """Whatever their case."""
-    headers = new_request("http://h", {"ACCEPT-encoding": "br", "X-Key": "1"}, b"").headers
+    request = new_request("http://h:8000", {"ACCEPT-encoding": "br", "X-Key": "1"}, b"{}")
+    headers = request.headers
     assert (headers["accept-encoding"], headers["x-key"]) == ("br", "1")
     assert headers["content-type"] == "application/json"
-    assert b"\r\nX-Key: 1\r\n" in head_of_request("POST", "/", "h", dict(headers))
+    assert request.encode().startswith(b"POST / HTTP/1.1\r\nHost: h:8000\r\n")
+    assert request.encode().endswith(b"\r\nX-Key: 1\r\nContent-Length: 2\r\n\r\n{}")
 
 
 @pytest.mark.parametrize(

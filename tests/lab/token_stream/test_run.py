@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from tests.app_server import answering
 from tests.lab.token_stream.examination import examine
-from tests.lab.token_stream.test_command import serving
 
 
 async def asked(status: int) -> list[str]:
@@ -16,8 +16,8 @@ async def asked(status: int) -> list[str]:
         paths.append(request.path)
         return web.Response(status=status)
 
-    async with serving(answer) as url:
-        await examine(f"{url}url", f"{url}direct", b"{}")
+    async with answering(answer) as url:
+        await examine(f"{url}/url", f"{url}/direct", b"{}")
     return paths
 
 
@@ -44,6 +44,6 @@ async def test_compressed_answers_that_are_held_are_asked_for_without_compressio
             response.enable_compression(web.ContentCoding.gzip)
         return response
 
-    async with serving(answer) as url:
+    async with answering(answer) as url:
         await examine(url, None, b"{}")
     assert accepted == [*["gzip, deflate"] * 3, "identity"]

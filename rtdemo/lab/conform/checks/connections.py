@@ -23,6 +23,8 @@ CLOSE_S = 2.0
 """Seconds for a connection to close after its last response."""
 WAITED_S = 0.5
 """Seconds by which a second stream is later than the first, from which on it has waited."""
+CONTINUE_S = 3.0
+"""Seconds for which content is held back after Expect: 100-continue."""
 SENT_LATER_S = 0.25
 """Longest time from the first head until the second request."""
 SECOND, AFTER_LEAVING, REDIRECT = "second-stream", "after-leaving", "redirect-1"
@@ -120,9 +122,10 @@ def _continue(evidence: Evidence) -> Outcome:
     response = exchange.responses[0] if exchange.responses else None
     if response is not None and response.interim[:1] == [100]:
         return met("100 before the content")
-    if response is not None and response.head_at is not None and response.head_at < 3.0:
+    if response is not None and response.head_at is not None and response.head_at < CONTINUE_S:
         return met(f"{response.status} before the content")
-    return missed("neither 100 nor a final response in 3 s, while the content was held back")
+    seen = f"neither 100 nor a final response in {CONTINUE_S:.0f} s, while the content was held back"
+    return missed(seen)
 
 
 def _second_stream(evidence: Evidence) -> Outcome:

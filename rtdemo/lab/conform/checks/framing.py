@@ -35,7 +35,7 @@ def _is_misspelt(name: bytes) -> bool:
     return name not in FIELD_NAMES and name.strip().lower() in FIELD_NAMES
 
 
-def no_line(predicate: Callable[[Line], bool], what: str) -> Callable[[Evidence], Outcome]:
+def _no_line(predicate: Callable[[Line], bool], what: str) -> Callable[[Evidence], Outcome]:
     """Return a judge that is content if no field is of a kind.
 
     Arguments:
@@ -137,23 +137,13 @@ def _size(evidence: Evidence) -> Outcome:
     return met(seen, **figures) if largest <= MAX_EVENT_BYTES else missed(seen, **figures)
 
 
-def _in_events(
-    predicate: Callable[[bytes], bool], what: str, is_all: bool = False
-) -> Callable[[Evidence], Outcome]:
-    """Return a judge that is content if no event's data, or not all of it, is of a kind."""
-
-    def judge(evidence: Evidence) -> Outcome:
-        data = [block.data for block in evidence.lines.events]
-        bad = [text for text in data if predicate(text)]
-        if bad and (not is_all or len(bad) == len(data)):
-            return missed(f"the data of {len(bad)} of {len(data)} events {what}, such as {show(bad[0])}")
-        return met(f"of {len(data)} events, the data of {len(bad) or 'none'} {what}")
-
-    return judge
-
-
-def _begins_with_field(text: bytes) -> bool:
-    return text.startswith((b"data:", b"event:"))
+def _framed_twice(evidence: Evidence) -> Outcome:
+    data = [block.data for block in evidence.lines.events]
+    bad = [text for text in data if text.startswith((b"data:", b"event:"))]
+    what = "begins with data: or event:"
+    if bad and len(bad) == len(data):
+        return missed(f"the data of {len(bad)} of {len(data)} events {what}, such as {show(bad[0])}")
+    return met(f"of {len(data)} events, the data of {len(bad) or 'none'} {what}")
 
 
 def _mixed_spaces(evidence: Evidence) -> Outcome:
@@ -224,7 +214,7 @@ CHECKS = (
         html("9.2.6"),
         "Each line of a message begins with data: and no text of it becomes a line of its own.",
         _FIELD_FIX,
-        no_line(_is_stray, "are no field, so clients drop them"),
+        _no_line(_is_stray, "are no field, so clients drop them"),
         needs="bytes",
     ),
     Check(
@@ -234,7 +224,7 @@ CHECKS = (
         html("9.2.6"),
         "Field names are in lower case; clients compare them literally.",
         "Write data, event, id and retry in lower case.",
-        no_line(
+        _no_line(
             lambda line: _is_misspelt(line.name) and line.name == line.name.strip(),
             "have another case, so clients drop them",
         ),
@@ -247,7 +237,7 @@ CHECKS = (
         html("9.2.6"),
         "No space is before a field name, or between it and the colon.",
         "Write the field name at the start of the line, and the colon directly after it.",
-        no_line(
+        _no_line(
             lambda line: _is_misspelt(line.name) and line.name != line.name.strip(),
             "have spaces around the name, so clients drop them",
         ),
@@ -260,7 +250,7 @@ CHECKS = (
         html("9.2.6"),
         "Fields are data, event, id and retry; clients drop all others.",
         "Put other values into the data, for example as JSON.",
-        no_line(
+        _no_line(
             lambda line: (
                 line.name not in FIELD_NAMES
                 and not _is_misspelt(line.name)
@@ -309,7 +299,7 @@ CHECKS = (
         html("9.2.6"),
         "The data of an event is the message, and no event in itself.",
         "Give the framework the message alone: it adds data: and the blank line itself.",
-        _in_events(_begins_with_field, "begins with data: or event:", is_all=True),
+        _framed_twice,
         needs="events",
     ),
     Check(

@@ -15,7 +15,7 @@ from rtdemo.lab.conform.check import (
 )
 from rtdemo.lab.conform.clauses import NGINX, fetch, rfc
 from rtdemo.lab.conform.exchange import Exchange, Request
-from rtdemo.lab.conform.http_response import Response
+from rtdemo.lab.http_response import Response
 
 ORIGIN = "https://conform.invalid"
 """Origin of a foreign page (RFC 2606: .invalid is no real name)."""

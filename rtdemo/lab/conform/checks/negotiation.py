@@ -17,10 +17,9 @@ from rtdemo.lab.conform.clauses import rfc
 from rtdemo.lab.conform.content import GZIP, gunzip
 from rtdemo.lab.conform.event_lines import split
 from rtdemo.lab.conform.exchange import Exchange, Request
-from rtdemo.lab.conform.http_response import Response
+from rtdemo.lab.content_coding import BROWSER_CODINGS
+from rtdemo.lab.http_response import Response
 
-BROWSER_CODINGS = "gzip, deflate, br, zstd"
-"""What browsers send over HTTPS."""
 GZIP_S = 4.0
 """Seconds to read the stream that may be compressed."""
 HELD_BACK_S = 1.0
@@ -75,7 +74,7 @@ def _as_normal(name: str, matches_all: bool = False) -> Callable[[Evidence], Out
     return judge
 
 
-def _accept_other(exchange: Exchange) -> Outcome:
+def _not_a_server_error(exchange: Exchange) -> Outcome:
     status = exchange.response.status
     return met(exchange.outcome) if 200 <= status < 500 else missed(exchange.outcome)
 
@@ -109,11 +108,6 @@ def _offered_coding(exchange: Exchange) -> Outcome:
 
 def _only_known_coding(exchange: Exchange) -> Outcome:
     return _no_coding(exchange.response) if exchange.response.status else untested(exchange.outcome)
-
-
-def _no_identity(exchange: Exchange) -> Outcome:
-    status = exchange.response.status
-    return met(exchange.outcome) if 200 <= status < 500 else missed(exchange.outcome)
 
 
 def _is_gzip(exchange: Exchange) -> bool:
@@ -224,7 +218,7 @@ CHECKS = (
         rfc(9110, "12.5.1"),
         "An Accept without text/event-stream is ignored, or answered with 4xx such as 406.",
         "Answer 406, or send the stream.",
-        exchange_judge("accept-other", _accept_other),
+        exchange_judge("accept-other", _not_a_server_error),
         probe="accept-other",
     ),
     Check(
@@ -273,7 +267,7 @@ CHECKS = (
         rfc(9110, "12.5.3"),
         "If Accept-Encoding excludes everything, the server sends the stream all the same, or 406.",
         "Answer 406, or send the stream.",
-        exchange_judge("no-identity", _no_identity),
+        exchange_judge("no-identity", _not_a_server_error),
         probe="no-identity",
     ),
     Check(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from rtdemo.lab.conform.check import Check, Evidence, Outcome, met, missed, missed_by, untested
 from rtdemo.lab.conform.clauses import html, rfc
-from rtdemo.lab.conform.http_response import Response
+from rtdemo.lab.http_response import Response
 
 _IMF_FIXDATE = re.compile(
     r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-3][0-9]"

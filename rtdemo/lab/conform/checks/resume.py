@@ -42,7 +42,7 @@ PROBES = {
 }
 
 
-def _not_broken(name: str, accepts_refusal: bool = True) -> Callable[[Evidence], Outcome]:
+def _not_broken(name: str, accepts_refusal: bool) -> Callable[[Evidence], Outcome]:
     """Return a judge that is content unless the server fails.
 
     Arguments:

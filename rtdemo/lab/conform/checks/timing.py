@@ -15,7 +15,7 @@ MAX_SILENCE_S = 30.0
 """Longest silence in seconds. The note says "every 15 seconds or so"; common proxies cut after 60."""
 
 
-def longest_silence(evidence: Evidence) -> float:
+def _longest_silence(evidence: Evidence) -> float:
     """Return the longest time without a byte of the stream, in seconds."""
     response = evidence.response
     start = response.head_at or 0.0
@@ -44,7 +44,7 @@ def _first_byte(evidence: Evidence) -> Outcome:
 
 
 def _silence(evidence: Evidence) -> Outcome:
-    longest, listened = longest_silence(evidence), evidence.stream.seconds
+    longest, listened = _longest_silence(evidence), evidence.stream.seconds
     figures = {"longestSilenceMs": round(longest * 1000, 1)}
     seen = f"the longest silence in {listened:.0f} s was {longest:.1f} s"
     if longest > MAX_SILENCE_S:

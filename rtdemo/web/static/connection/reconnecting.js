@@ -30,7 +30,7 @@ import { explainFailure, serverAnswers } from "./transport.js";
  * A try to reconnect is dropped after this time. With the longest wait, a connection is back within 10 s of the end of an
  * outage. A path that took longer to open before gets more.
  */
-export const ATTEMPT_TIMEOUT_MS = 4_000;
+const ATTEMPT_TIMEOUT_MS = 4_000;
 const MAX_ATTEMPT_TIMEOUT_MS = 15_000;
 const OPENING_TIMES = 3;
 

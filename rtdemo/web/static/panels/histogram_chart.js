@@ -9,6 +9,7 @@ import { decades, place } from "./latency_scale.js";
 
 /** @typedef {import("../measure/histogram.js").Histogram} Histogram */
 /** @typedef {import("../canvas.js").Palette} Palette */
+/** @typedef {import("../canvas.js").Plot} Plot */
 /** @typedef {{ name: string, side: "websocket" | "sse", histogram: Histogram, error: number | null }} Curve */
 
 const FONT = "11px system-ui, sans-serif";
@@ -36,8 +37,6 @@ export function drawHistogramChart(context, width, height, { curves, top, palett
   });
   curves.forEach((curve, index) => drawMedian(context, plot, curve, index, palette, x));
 }
-
-/** @typedef {{ left: number, top: number, width: number, height: number }} Plot */
 
 /**
  * @param {Histogram} histogram

@@ -12,7 +12,7 @@ const MAX_COLUMNS = 12;
 /** The server's bound on names that one connection picks. */
 export const MAX_NAMES = 100;
 /** From this length on, the address takes no further name: proxies refuse a line of 8 KiB, and a name may take 1,200. */
-export const MAX_ADDRESS_CHARS = 6_000;
+const MAX_ADDRESS_CHARS = 6_000;
 
 /**
  * @typedef {object} Options

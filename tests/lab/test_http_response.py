@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdemo.lab.conform.http_response import MAX_HEAD_BYTES, ResponseReader
+from rtdemo.lab.http_response import MAX_HEAD_BYTES, ResponseReader
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -80,6 +80,13 @@ def test_responses_of_one_connection() -> None:
     assert reader.excess == b"X"
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_some_responses_have_no_body(status: int) -> None:
+    """Whatever their length says."""
+    (response,) = read(b"HTTP/1.1 %d X\r\nContent-Length: 5\r\n\r\n" % status).responses
+    assert (response.is_complete, response.body) == (True, [])
+
+
 def test_cut_responses_are_not_complete() -> None:
     """Only a body without any framing ends with the connection."""
     for data in (CHUNKED + b"3\r\nabc\r\n", HEAD + b"Content-Length: 9\r\n\r\nabc", HEAD):
@@ -94,6 +101,7 @@ def test_sizes_are_bounded() -> None:
     assert read(CHUNKED + b"1" * (MAX_HEAD_BYTES + 1)).responses[0].broken
     assert read(CHUNKED + b"f" * 17 + b"\r\n").responses[0].broken
     assert len(read(CHUNKED + b"1\r\na\n" * 1000).responses[0].faults) == 50
+    assert len(read(b"HTTP/1.1 103 E\r\n\r\n" * 1000 + HEAD + b"\r\n").responses[0].interim) == 50
 
 
 @given(st.lists(st.integers(0, 120), max_size=8))

@@ -1,7 +1,8 @@
 """Read HTTP/1.1 responses strictly: what breaks a rule is recorded, and reading goes on where it can.
 
-A client library repairs or hides the faults of a server. This reader reports them, with the section of
-RFC 9112 that they break in `checks/responses.py`. It does no I/O.
+A client library repairs the faults of a server, and hides when bytes arrive. The server may be any: all
+that is kept is bounded, except the body, which the caller may take away. The sections of RFC 9112 that
+faults break are in `conform/checks/responses.py`. It does no I/O.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ MAX_HEAD_BYTES = 256 * 1024
 """Longest head, in bytes; also the longest line of a chunk's size, and of a trailer."""
 MAX_FAULTS = 50
 """Faults that are kept of one response; a stream may repeat the same in each chunk."""
+MAX_INTERIM = 50
+"""Interim responses that are kept before one response."""
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9]{2} [\t\x20-\x7e\x80-\xff]*")
 _STATUS_LINE_LIKE = re.compile(rb"HTTP/(\d+(?:\.\d+)?)[ \t]+([0-9]{3})(?![0-9])[ \t]*(.*)")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
@@ -38,7 +41,7 @@ class Piece(NamedTuple):
     """Bytes of a body that arrived together.
 
     Arguments:
-        at: seconds since the request was sent.
+        at: time of arrival, as `feed` got it.
         data: the bytes, without the framing of chunks.
     """
 
@@ -67,8 +70,8 @@ class Response:
         version: such as `1.1`.
         fields: header fields in order, with their names as sent and values as ISO-8859-1.
         interim: status codes of the 1xx responses before it.
-        head_at: seconds after the request at which the head was complete; None if it never was.
-        body: what arrived of the body.
+        head_at: time at which the head was complete, as `feed` got it; None if it never was.
+        body: what arrived of the body, and was not taken away.
         framing: how its end is found.
         is_complete: whether all of it has arrived.
         faults: the rules that it breaks.
@@ -130,6 +133,7 @@ class ResponseReader:
 
     Attributes:
         responses: in order; the last one may be incomplete.
+        response: the one that is read now, or the last one.
         excess: bytes after the last response.
     """
 
@@ -141,7 +145,7 @@ class ResponseReader:
         self._state = "head"
         self._left = 0
         self._at = 0.0
-        self._response = Response()
+        self.response = Response()
         self._arrived = bytearray()
 
     @property
@@ -154,7 +158,7 @@ class ResponseReader:
 
         Arguments:
             data: the bytes.
-            at: seconds since the request was sent.
+            at: time of their arrival, such as seconds since the request was sent.
         """
         self._at = at
         self._rest += data
@@ -190,12 +194,12 @@ class ResponseReader:
         return self._state == "trailer" and self._read_trailer()
 
     def _begin(self) -> None:
-        if not self.responses or self.responses[-1] is not self._response:
-            self.responses.append(self._response)
+        if not self.responses or self.responses[-1] is not self.response:
+            self.responses.append(self.response)
 
     def _break(self, why: str) -> None:
         self._keep_body()
-        self._response.broken = why
+        self.response.broken = why
         self._state = "broken"
         self._rest.clear()
 
@@ -210,7 +214,7 @@ class ResponseReader:
         line = bytes(self._rest[:end])
         del self._rest[: end + 1]
         if not line.endswith(b"\r"):
-            self._response.fault("line-end", f"{_quote(line)} ends with LF alone")
+            self.response.fault("line-end", f"{_quote(line)} ends with LF alone")
         return line.removesuffix(b"\r")
 
     def _read_head(self) -> bool:
@@ -222,11 +226,11 @@ class ResponseReader:
                 self._break(f"a head of over {MAX_HEAD_BYTES} bytes")
             elif self._rest and not b"HTTP/".startswith(bytes(self._rest[:5])):
                 self._begin()
-                self._response.fault("status-line", _quote(bytes(self._rest)))
+                self.response.fault("status-line", _quote(bytes(self._rest)))
                 self._break("it does not begin with HTTP/")
             return False
         self._begin()
-        response = self._response
+        response = self.response
         status_line = self._line() or b""
         self._read_status_line(status_line)
         if self._state == "broken":
@@ -234,7 +238,8 @@ class ResponseReader:
         while line := self._line():
             self._read_field(line)
         if 100 <= response.status < 200 and response.status != 101:
-            response.interim.append(response.status)
+            if len(response.interim) < MAX_INTERIM:
+                response.interim.append(response.status)
             self._check_no_content(response)
             response.status, response.fields = 0, []
             return True
@@ -244,7 +249,7 @@ class ResponseReader:
         return True
 
     def _read_status_line(self, line: bytes) -> None:
-        response = self._response
+        response = self.response
         found = _STATUS_LINE_LIKE.match(line)
         if not _STATUS_LINE.fullmatch(line):
             response.fault("status-line", _quote(line))
@@ -254,7 +259,7 @@ class ResponseReader:
             response.version, response.status = found[1].decode(), int(found[2])
 
     def _read_field(self, line: bytes) -> None:
-        response = self._response
+        response = self.response
         if line[:1] in (b" ", b"\t"):
             response.fault("fold", _quote(line))
             if response.fields:
@@ -272,7 +277,7 @@ class ResponseReader:
         response.fields.append((name.strip().decode("latin-1"), content.decode("latin-1")))
 
     def _set_framing(self) -> None:
-        response = self._response
+        response = self.response
         method = self._methods[len(self.responses) - 1]
         length = response.values("Content-Length")
         codings = response.members("Transfer-Encoding")
@@ -297,7 +302,7 @@ class ResponseReader:
             response.framing = self._state = "until closed"
 
     def _begin_coded_body(self, codings: list[str]) -> None:
-        response = self._response
+        response = self.response
         if codings.count("chunked") > 1 or any(
             coding.partition(";")[0].strip()
             not in ("chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress")
@@ -338,7 +343,7 @@ class ResponseReader:
             return False
         found = _CHUNK_SIZE.fullmatch(line)
         if found is None:
-            self._response.fault("chunk", f"{_quote(line)} in the place of a chunk's size")
+            self.response.fault("chunk", f"{_quote(line)} in the place of a chunk's size")
             self._break("the body is not in valid chunks")
             return False
         self._left = int(found[1], 16)
@@ -352,10 +357,10 @@ class ResponseReader:
         if after == b"\r\n":
             del self._rest[:2]
         elif after[:1] == b"\n":
-            self._response.fault("line-end", "a chunk ends with LF alone")
+            self.response.fault("line-end", "a chunk ends with LF alone")
             del self._rest[:1]
         else:
-            self._response.fault("chunk", f"{_quote(bytes(self._rest))} in the place of a chunk's CRLF")
+            self.response.fault("chunk", f"{_quote(bytes(self._rest))} in the place of a chunk's CRLF")
             self._break("the body is not in valid chunks")
             return False
         self._state = "chunk size"
@@ -369,20 +374,20 @@ class ResponseReader:
             self._finish()
             return True
         if not _FIELD.fullmatch(line):
-            self._response.fault("field-name", f"{_quote(line)} as a trailer")
+            self.response.fault("field-name", f"{_quote(line)} as a trailer")
         return True
 
     def _keep_body(self) -> None:
         """Keep what has arrived at once as one piece, however many chunks it was."""
         if self._arrived:
-            self._response.body.append(Piece(self._at, bytes(self._arrived)))
+            self.response.body.append(Piece(self._at, bytes(self._arrived)))
             self._arrived.clear()
 
     def _finish(self) -> None:
         self._keep_body()
-        self._response.is_complete = True
+        self.response.is_complete = True
         if len(self.responses) < len(self._methods):
-            self._response, self._state = Response(), "head"
+            self.response, self._state = Response(), "head"
         else:
             self._state = "end"
 
