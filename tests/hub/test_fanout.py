@@ -580,7 +580,9 @@ async def test_newest_messages_wait_for_a_server_that_lags() -> None:
     truth = MemoryEngine()
     for name in "ab":
         await truth.publish([Draft(Message(f"old {name}"), name)])
-    server = Server(Log(LIMITS, epoch=truth.log.last.epoch))
+    copy = Log(LIMITS)
+    copy.restart(Position(truth.log.last.epoch, 0))
+    server = Server(copy)
     receiver = Receiver(None)
     receiver.connect(server, f"{truth.log.last}.1")
     assert (receiver.got, server.fanout.unverified) == ([], 1)
