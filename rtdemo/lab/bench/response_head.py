@@ -1,7 +1,7 @@
 """Read the head of a response by HTTP/1.1, wherever the network splits its bytes.
 
 It is for thousands of connections at once, so it keeps only what bench and storm use, and leaves the
-body to them. `token_stream/http1.py` follows a body, and `conform/http_response.py` records every fault.
+body to them. `lab/http_response.py` reads whole responses, and records every fault.
 """
 
 from __future__ import annotations

@@ -129,8 +129,10 @@ class Recording:
         arrival = Arrival(self._seconds(at), wire_bytes, len(data), events, texts, is_whole)
         self.arrivals.append(arrival)
         self._bytes += len(data)
-        if self._bytes > MAX_BYTES or len(self.arrivals) >= MAX_ARRIVALS:
+        if self._bytes > MAX_BYTES:
             self.end("too long", at, f"over {MAX_BYTES // 1024**2} MiB")
+        elif len(self.arrivals) >= MAX_ARRIVALS:
+            self.end("too long", at, f"over {MAX_ARRIVALS:,} parts")
 
     def end(self, ending: Ending, at: float, reason: str = "") -> None:
         """Take the end of the answer; a second end changes nothing."""
