@@ -294,7 +294,11 @@ class PeriodQueue:
         number = math.ceil(due / self._slot_s - ROUNDING)
         if may_be_early and self.queued <= MAX_SPREAD_TICKS:
             number = self._apart(number)
-        self._place(tick, number)
+        slots = self._slots
+        if slots and slots[-1][0] == number:  # as many connections open at the same time
+            slots[-1][1].append(tick)
+        else:
+            self._place(tick, number)
         self.queued += 1
         return tick
 
@@ -394,9 +398,6 @@ class PeriodQueue:
         last = slots[-1][0] if slots else -1
         if last < number:
             slots.append((number, [tick]))
-            return
-        if last == number:  # as many connections open at the same time
-            slots[-1][1].append(tick)
             return
         place = bisect_left(slots, number, key=_number)
         if slots[place][0] == number:
