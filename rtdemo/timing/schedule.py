@@ -385,8 +385,10 @@ class PeriodQueue:
             return number
 
         def room(slot: int) -> tuple[int, int]:
-            apart = [(slot - each) % period for each in near]
-            distance = min(early, *apart, *(period - each for each in apart))
+            distance = early
+            for each in near:
+                apart = (slot - each) % period
+                distance = min(distance, apart, period - apart)
             return distance, -near.get(slot % period, 0)
 
         return max(range(number, number - early - 1, -1), key=room)
