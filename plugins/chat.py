@@ -7,5 +7,5 @@ COMMAND = "/all "
 
 @hookimpl
 def receive(client: Client, text: str) -> Broadcast | None:
-    shared = text.removeprefix(COMMAND).strip()
-    return Broadcast(shared) if shared and text.startswith(COMMAND) else None
+    shared = text.removeprefix(COMMAND).strip() if text.startswith(COMMAND) else ""
+    return Broadcast(shared) if shared else None

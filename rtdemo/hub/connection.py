@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from rtdemo.hub.batch import NO_RIGHTS, Rights, audience
 from rtdemo.hub.outbox import OUTBOX_LIMIT_BYTES, OUTBOX_TIMEOUT_S, Outbox, Throttle
-from rtdemo.hub.selection import Selection
+from rtdemo.hub.selection import EVERYTHING, Selection
 from rtdemo.hub.statistics import Traffic
 from rtdemo.plugin_system.producer import Producer
 from rtdemo.plugin_system.runner import ProducerRunner
@@ -111,7 +111,7 @@ class Connection:
         self._outbox = outbox
         self._wire_format = wire_format
         self.rights: Rights = NO_RIGHTS
-        self.selection = Selection()
+        self.selection = EVERYTHING
         self._hang_up = hang_up
         self._traffic = traffic
         self._clock = clock
@@ -217,9 +217,10 @@ class Connection:
 
     def _data(self, content: str | Message, stamp: float, producer: str, seq: int) -> bytes:
         message = content if isinstance(content, Message) else Message(content)
-        message = message.sent(stamp, producer, seq)
         if message.client is not None and self.position is not None:
-            message = message.placed(self.place(self.newest_up_to))
+            message = message.logged(stamp, producer, seq, self.place(self.newest_up_to))
+        else:
+            message = message.sent(stamp, producer, seq)
         return self._wire_format(encode(message), message.id)
 
     def place(self, newest_up_to: int | None) -> str:

@@ -163,13 +163,12 @@ class Fanout:
         """
         connection.replaying = True
         self._enter_group(connection, selection)
-        position: Position | None = self._log.last
         if last_event_id is not None:
             position, connection.newest_up_to = parse_opening_position(last_event_id)
-        elif past != NO_PAST:
-            position = self._open(connection, past)
-        if position is not None and (self._log.holds(position) or self._may_exist(position)):
-            connection.position = position
+            if position is not None and (self._log.holds(position) or self._may_exist(position)):
+                connection.position = position
+        else:
+            connection.position = self._log.last if past is NO_PAST else self._open(connection, past)
 
     def _open(self, connection: Connection, past: Past) -> Position:
         """Note what a new connection gets before live messages; return where the log begins for it."""
@@ -223,7 +222,10 @@ class Fanout:
         Send the welcome before this. If messages are lost, the welcome has no position. So a client
         that is cut before the report reconnects with its old position, and gets the report then.
         """
-        if self._holds(connection):
+        is_at_end = connection.position == self._log.last and connection.newest_up_to is None
+        if is_at_end and connection not in self._openings:
+            connection.replaying = False  # nearly every new client
+        elif self._holds(connection):
             self._continue(connection)
         elif self._may_exist(connection.position):
             self._unverified[connection] = False
@@ -386,7 +388,9 @@ class Fanout:
         connection.report_loss(self._log.last, text)
 
     def _enter_group(self, connection: Connection, selection: Selection) -> None:
-        connection.rights = self.restrictions.rights(connection.client.user)
+        user = connection.client.user
+        if user is not None:
+            connection.rights = self.restrictions.rights(user)
         connection.selection = selection
         group = self._groups.get(connection.audience)
         if group is None:

@@ -93,7 +93,7 @@ class Limits:
         Raises:
             OverLimit: `connects_per_address`, or as from `check_room`.
         """
-        address = self.address(remote)
+        address = limited_address(remote, self._exempts_loopback)
         self._check_room(address, connections)
         if address:
             self._take(self._connects, "connects_per_address", address, "connects")
@@ -108,7 +108,7 @@ class Limits:
         Raises:
             OverLimit: `max_connections` or `max_connections_per_address`.
         """
-        self._check_room(self.address(remote), connections)
+        self._check_room(limited_address(remote, self._exempts_loopback), connections)
 
     def _check_room(self, address: str, connections: int) -> None:
         most = self._settings.max_connections
@@ -123,13 +123,13 @@ class Limits:
 
     def opened(self, remote: str) -> None:
         """Count a connection that is open now."""
-        address = self.address(remote)
+        address = limited_address(remote, self._exempts_loopback)
         if address:
             self._open[address] = self._open.get(address, 0) + 1
 
     def closed(self, remote: str) -> None:
         """Count a connection that was open."""
-        address = self.address(remote)
+        address = limited_address(remote, self._exempts_loopback)
         if address:
             self._open[address] -= 1
             if not self._open[address]:

@@ -81,11 +81,11 @@ class SocketOutbox(asyncio.BaseProtocol):
         """
         self.transport.set_protocol(self)
         self._is_waiting = True
-        self._enqueue(first)
+        self._queue, self._queued = [bytearray(first)], len(first)
 
     def release(self) -> None:
         """Write what was held, and hold nothing from now on."""
-        is_encrypted = self.transport.get_extra_info("sslcontext") is not None
+        is_encrypted = self._file < 0 and self.transport.get_extra_info("sslcontext") is not None
         # TLS pauses at the limit, and not above it: at 0 it would pause and resume at every other write.
         self.transport.set_write_buffer_limits(high=int(is_encrypted), low=0)
         self._is_waiting = self.transport.get_write_buffer_size() > 0

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from rtdemo.hub.selection import SelectionError
 
+PARAMETERS = frozenset(("latest", "rewind"))
+"""Parameters of a query by which a client asks for the past."""
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 """Seconds of each unit of `rewind`."""
 REWIND = re.compile(r"([1-9][0-9]{0,5})([smh])", re.ASCII)

@@ -56,9 +56,10 @@ def _start_missing(
     connection: Connection, offered: Iterable[Supervised], schedule: Schedule, at_connect: bool
 ) -> None:
     running = [runner.name for runner in connection.runners]
+    selection = connection.selection
     for producer, supervisor in offered:
-        if producer.name in running or not connection.selection.picks(producer):
+        if producer.name in running or not selection.picks(producer):
             continue
         runner = PrivateRunner(producer, supervisor, connection, schedule)
         connection.add_runner(runner)
-        runner.start(connection.selection.speed, at_connect)
+        runner.start(selection.speed, at_connect)

@@ -35,11 +35,15 @@ class Selection:
 
     def picks(self, producer: Producer) -> bool:
         """Return whether a producer runs for the client."""
-        return producer.always or self.names(producer.name)
+        return self.producers is None or producer.always or producer.name in self.producers
 
     def names(self, producer: str) -> bool:
         """Return whether a producer's name is picked."""
         return self.producers is None or producer in self.producers
+
+
+EVERYTHING = Selection()
+"""The selection of a client that asked for nothing else."""
 
 
 def read_speed(given: object) -> float:

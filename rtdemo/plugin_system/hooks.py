@@ -163,13 +163,15 @@ class Hooks:
 
     def connected(self, client: Client) -> None:
         """Call `connected` of every plugin."""
-        for _ in self._call("connected", client=client):
-            pass
+        if self.implementations("connected"):
+            for _ in self._call("connected", client=client):
+                pass
 
     def disconnected(self, client: Client, reason: Reason) -> None:
         """Call `disconnected` of every plugin."""
-        for _ in self._call("disconnected", client=client, reason=reason):
-            pass
+        if self.implementations("disconnected"):
+            for _ in self._call("disconnected", client=client, reason=reason):
+                pass
 
     def receive(
         self, client: Client, text: str, send_reply: SendReply

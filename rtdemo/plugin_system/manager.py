@@ -66,9 +66,10 @@ class PluginManager:
         self._environ = environment() if environ is None else environ
         self._plugins: dict[str, Plugin] = {}
         self._from_hooks: list[Supervised] = []
-        # Until a plugin comes or goes: the private producers that modules declare, and the users of
-        # each shared producer.
+        # Until a plugin comes or goes: the private producers that modules declare, whether any of them
+        # is for some users only, and the users of each shared producer.
         self._private: dict[Transport, list[Supervised]] = {}
+        self._has_restricted = False
         self._shared_users: dict[str, frozenset[str] | None] | None = None
         self._always: frozenset[str] | None = None
 
@@ -185,16 +186,17 @@ class PluginManager:
 
         Those that are for other users are left out.
         """
-        offered = self._offered(client)
-        if all(producer.admitted_users is None for producer, _ in offered):
-            return offered
+        declared = self._private.get(client.transport)
+        if declared is None:
+            private = [pair for pair in self._declared() if not pair[0].shared]
+            declared = self._private[client.transport] = _for_transport(private, client.transport)
+            self._has_restricted = any(p.admitted_users is not None for p, _ in private)
+        if not self._has_restricted and not self.hooks.implementations("producers"):
+            return declared
+        offered = self._with_hooks(client, declared)
         return [pair for pair in offered if pair[0].admits(client.user)]
 
-    def _offered(self, client: Client) -> Sequence[Supervised]:
-        found = self._private.get(client.transport)
-        if found is None:
-            declared = [pair for pair in self._declared() if not pair[0].shared]
-            found = self._private[client.transport] = _for_transport(declared, client.transport)
+    def _with_hooks(self, client: Client, declared: list[Supervised]) -> list[Supervised]:
         from_hooks: list[Supervised] = []
         names: set[str] = set()
         for plugin, producer in self.hooks.producers(client):
@@ -204,7 +206,7 @@ class PluginManager:
             if supervisor is not None:
                 names.add(producer.name)
                 from_hooks.append((producer, supervisor))
-        return _for_transport(found + from_hooks, client.transport) if from_hooks else found
+        return _for_transport(declared + from_hooks, client.transport) if from_hooks else declared
 
     @property
     def shared(self) -> list[Supervised]:

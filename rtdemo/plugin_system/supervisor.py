@@ -154,7 +154,7 @@ class Supervisor:
             content = receiver.producer.run(receiver.client)
             if type(content) is str:
                 receiver.emit(content)
-            elif inspect.isawaitable(content):
+            elif type(content) is not Message and inspect.isawaitable(content):
                 return self._await(content, receiver)
             else:
                 self._deliver(content, receiver)

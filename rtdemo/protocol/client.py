@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from secrets import token_hex
+from os import urandom
 from typing import Literal
 
 Transport = Literal["websocket", "sse"]
@@ -36,7 +36,8 @@ def new_id(worker: int | None = None) -> str:
     Arguments:
         worker: process id of the worker; None for a server without other workers.
     """
-    return token_hex(16) if worker is None else f"{token_hex(16)}-{worker}"
+    id_ = urandom(16).hex()
+    return id_ if worker is None else f"{id_}-{worker}"
 
 
 def worker_of(client_id: str) -> int | None:

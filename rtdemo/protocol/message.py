@@ -60,12 +60,8 @@ class Message(msgspec.Struct, omit_defaults=True, frozen=True):
         """
         return msgspec.structs.replace(self, sent_at=at, producer=producer, seq=seq)
 
-    def placed(self, position: str) -> Message:
-        """Return a copy with a position in the log, as `<epoch>-<offset>`."""
-        return msgspec.structs.replace(self, id=position)
-
     def logged(self, at: float, producer: str, seq: int, position: str) -> Message:
-        """Return a copy for the log: with its time, producer, number and position.
+        """Return a copy with its time, producer, number and position in the log.
 
         Arguments:
             at: milliseconds since the Unix epoch.

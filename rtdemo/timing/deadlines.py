@@ -20,35 +20,38 @@ class Deadlines(Generic[T]):
         clock: the time and the timer.
         seconds: from the start to the deadline.
         expired: called once for each that has not stopped by then.
+
+    Attributes:
+        running: the items whose time runs, and when each is due.
     """
 
-    __slots__ = ("_clock", "_due", "_expired", "_seconds", "_timer")
+    __slots__ = ("_clock", "_expired", "_seconds", "_timer", "running")
 
     def __init__(self, clock: Clock, seconds: float, expired: Callable[[T], object]) -> None:
         self._clock = clock
         self._seconds = seconds
         self._expired = expired
-        self._due: dict[T, float] = {}
+        self.running: dict[T, float] = {}
         self._timer: Timer | None = None
 
     def __len__(self) -> int:
-        return len(self._due)
+        return len(self.running)
 
     def start(self, item: T) -> None:
         """Start the time of an item, unless it runs already."""
-        if item in self._due:
+        if item in self.running:
             return
-        self._due[item] = due = self._clock.time() + self._seconds
+        self.running[item] = due = self._clock.time() + self._seconds
         if self._timer is None:
             self._timer = self._clock.call_at(due, self._run)
 
     def stop(self, item: T) -> None:
         """Stop the time of an item, if it runs."""
-        self._due.pop(item, None)
+        self.running.pop(item, None)
 
     def close(self) -> None:
         """Stop everything."""
-        self._due.clear()
+        self.running.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -57,13 +60,13 @@ class Deadlines(Generic[T]):
         self._timer = None
         latest = self._clock.time() + EARLY_S
         try:
-            while self._due:
-                item, due = next(iter(self._due.items()))
+            while self.running:
+                item, due = next(iter(self.running.items()))
                 if due > latest:
                     break
-                del self._due[item]
+                del self.running[item]
                 self._expired(item)
         finally:
             # The callback may have started an item, and with it a timer.
-            if self._due and self._timer is None:
-                self._timer = self._clock.call_at(next(iter(self._due.values())), self._run)
+            if self.running and self._timer is None:
+                self._timer = self._clock.call_at(next(iter(self.running.values())), self._run)

@@ -294,7 +294,11 @@ class PeriodQueue:
         number = math.ceil(due / self._slot_s - ROUNDING)
         if may_be_early and self.queued <= MAX_SPREAD_TICKS:
             number = self._apart(number)
-        self._place(tick, number)
+        slots = self._slots
+        if slots and slots[-1][0] == number:  # as many connections open at the same time
+            slots[-1][1].append(tick)
+        else:
+            self._place(tick, number)
         self.queued += 1
         return tick
 
@@ -381,8 +385,10 @@ class PeriodQueue:
             return number
 
         def room(slot: int) -> tuple[int, int]:
-            apart = [(slot - each) % period for each in near]
-            distance = min(early, *apart, *(period - each for each in apart))
+            distance = early
+            for each in near:
+                apart = (slot - each) % period
+                distance = min(distance, apart, period - apart)
             return distance, -near.get(slot % period, 0)
 
         return max(range(number, number - early - 1, -1), key=room)
@@ -394,9 +400,6 @@ class PeriodQueue:
         last = slots[-1][0] if slots else -1
         if last < number:
             slots.append((number, [tick]))
-            return
-        if last == number:  # as many connections open at the same time
-            slots[-1][1].append(tick)
             return
         place = bisect_left(slots, number, key=_number)
         if slots[place][0] == number:

@@ -21,6 +21,8 @@ def accepts(request: web.BaseRequest, media_type: str) -> bool:
         request: the request.
         media_type: such as `text/event-stream`, in lower case.
     """
+    if request.headers.getall(hdrs.ACCEPT, []) == [media_type]:
+        return True  # as every EventSource asks, and nothing to read
     given = _given(request, hdrs.ACCEPT)
     if given in (media_type, "*/*") or not given.strip(" \t,"):
         return True

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from rtdemo.errors import Refused
-from rtdemo.hub.past import NO_PAST, Past, read_past
-from rtdemo.hub.selection import Selection, SelectionError, read_producers, read_speed
+from rtdemo.hub.past import NO_PAST, PARAMETERS, Past, read_past
+from rtdemo.hub.selection import EVERYTHING, Selection, SelectionError, read_producers, read_speed
 from rtdemo.protocol.client import Client, Transport, new_id
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS, SITES
 from rtdemo.web.host import split_host
@@ -54,7 +54,8 @@ def admit(request: web.Request, transport: Transport, address: str, user: str | 
         Refused: 503 while the server drains or has no file descriptor for a stream; 400 for a query
             that is not allowed; 429 or 503 over a limit of connections.
     """
-    hub = request.app[HUB]
+    app = request.app
+    hub = app[HUB]
     if user is not None:
         # The login may have waited, and nothing does from here until the connection counts.
         check_room(hub, address)
@@ -63,12 +64,12 @@ def admit(request: web.Request, transport: Transport, address: str, user: str | 
     if hub.is_full:
         hub.refused["descriptors"] += 1
         raise Refused(503, "the server has no file descriptor for another stream; try again", RETRY_SOON)
-    id_ = new_id(request.app[OTHER_WORKERS].own_pid)
+    id_ = new_id(app[OTHER_WORKERS].own_pid)
     if not request.query_string:
-        return Admitted(Client(transport, address, user, _NO_QUERY, id_), Selection(), NO_PAST)
+        return Admitted(Client(transport, address, user, _NO_QUERY, id_), EVERYTHING, NO_PAST)
     query = {name: value for name, value in request.query.items() if name != TICKET}
     client = Client(transport, address, user, query, id_)
-    wanted = past(request)
+    wanted = past(request) if not PARAMETERS.isdisjoint(query) else NO_PAST
     return Admitted(client, selection(request, client, wanted), wanted)
 
 
@@ -97,11 +98,11 @@ def selection(request: web.Request, client: Client, wanted: Past) -> Selection:
         Refused: 400 with the names that exist, or the speeds that are allowed.
     """
     query = request.query
-    names = [name.strip() for name in query.get("producers", "").split(",") if name.strip()]
     try:
         speed = read_speed(query["speed"]) if "speed" in query else 1.0
         if "producers" not in query:
             return Selection(None, speed)
+        names = [name.strip() for name in query["producers"].split(",") if name.strip()]
         is_new = last_event_id(request) is None and wanted == NO_PAST
         known = request.app[HUB].names(client) if is_new else names
         return Selection(read_producers(names, known), speed)

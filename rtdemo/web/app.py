@@ -116,13 +116,13 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     The WebSocket site serves only WebSocket, at every path. The web site serves the routes.
     """
     try:
-        local = local_address(request)
-        check_host(request, local)
+        app, local = request.app, local_address(request)
+        check_host(request, app, local)
         if not request.path.isprintable():
             raise Refused(400, "the path has control characters, or bytes that are not UTF-8")
         if cross_origin.is_preflight(request):
             return cross_origin.preflight(request)
-        websocket_port = request.app[SITES].websocket
+        websocket_port = app[SITES].websocket
         if websocket_port is not None and local is not None and local[1] == websocket_port:
             handler = websocket.socket
         else:

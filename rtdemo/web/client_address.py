@@ -39,7 +39,9 @@ def client_address(request: web.BaseRequest) -> str:
     """
     remote = request.remote or ""
     peer = normal_address(remote) or remote
-    setting = _setting(request)
+    # A request that is answered before routing has no application.
+    app = getattr(request, "app", None)
+    setting = app[SETTINGS].trusted_proxies if app is not None else ()
     if not setting or not peer:
         return peer
     trusted = parse(setting)
@@ -47,12 +49,6 @@ def client_address(request: web.BaseRequest) -> str:
         return peer
     found = {_first_untrusted(peer, chain, trusted) for chain in _chains(request)}
     return found.pop() if len(found) == 1 else peer
-
-
-def _setting(request: web.BaseRequest) -> tuple[str, ...]:
-    # A request that is answered before routing has no application.
-    app = getattr(request, "app", None)
-    return app[SETTINGS].trusted_proxies if app is not None else ()
 
 
 def _chains(request: web.BaseRequest) -> Iterator[list[str]]:

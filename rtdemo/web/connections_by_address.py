@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol
 
 from rtdemo.hub.limits import Limits
@@ -34,6 +35,8 @@ class ConnectionsByAddress:
     def __init__(self, limits: Limits, trusted: TrustedProxies) -> None:
         self._limits = limits
         self._trusted = trusted
+        # Of a peer, for each connection: most have the same.
+        self._address_of = lru_cache(1024)(self._counted_address)
         # The oldest connection of an address is the first.
         self._open: dict[str, dict[Closable, None]] = {}
 
@@ -50,10 +53,7 @@ class ConnectionsByAddress:
         Returns:
             The address for which it counts; empty if it is exempt.
         """
-        remote = normal_address(peer[0]) if isinstance(peer, tuple) else None
-        if remote is None or (self._trusted and self._trusted.has(remote, 0)):
-            return ""
-        address = self._limits.address(remote)
+        address = self._address_of(peer[0]) if isinstance(peer, tuple) else ""
         if address:
             connections = self._open.setdefault(address, {})
             connections[connection] = None
@@ -63,6 +63,12 @@ class ConnectionsByAddress:
                 del connections[unwanted]
                 unwanted.cut()
         return address
+
+    def _counted_address(self, peer: str) -> str:
+        remote = normal_address(peer)
+        if remote is None or (self._trusted and self._trusted.has(remote, 0)):
+            return ""
+        return self._limits.address(remote)
 
     def remove(self, connection: Closable, address: str) -> None:
         """Remove a connection, unless `add` has closed it."""

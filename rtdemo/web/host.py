@@ -26,7 +26,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?
 _EVERY_INTERFACE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - only compared with
 
 
-def check_host(request: web.Request, local: tuple[str, int] | None) -> None:
+def check_host(request: web.Request, app: web.Application, local: tuple[str, int] | None) -> None:
     """Admit requests to a name of this server.
 
     Where a site is bound to loopback, these are `localhost`, the names under it, loopback addresses, the
@@ -35,6 +35,7 @@ def check_host(request: web.Request, local: tuple[str, int] | None) -> None:
 
     Arguments:
         request: the request.
+        app: its application, which takes long to look up.
         local: its `local_address`.
 
     Raises:
@@ -46,28 +47,43 @@ def check_host(request: web.Request, local: tuple[str, int] | None) -> None:
     if local is None:
         return  # it is from another worker, over a Unix socket
     given = request.headers.get(hdrs.HOST)
-    if not _HOST.fullmatch(given or ""):
+    address, port = local
+    settings, is_web = app[SETTINGS], port != app[SITES].websocket
+    bound = settings.host if is_web else settings.websocket_host
+    judge = _judge if given is None or len(given) <= MAX_HOST_LENGTH else _judge.__wrapped__
+    is_well_formed, is_own = judge(given or "", address, bound, settings.allow_host)
+    if not is_well_formed:
         raise Refused(400, "the header 'Host' is no name or address; send one, such as localhost:3000")
     if not request.raw_path.startswith("/"):
         _check_target(request)
-    address, port = local
-    app = request.app
-    settings, is_web = app[SETTINGS], port != app[SITES].websocket
-    bound = settings.host if is_web else settings.websocket_host
-    is_on_loopback = bound not in _EVERY_INTERFACE and is_loopback(address)
     # Browsers always send a Host, so a health check by HTTP/1.0 without one is no rebinding.
-    if given is None or not (is_on_loopback or settings.allow_host):
-        return
-    name = _name(given)
-    # A Host that is empty or malformed is no name, also where the site is bound to every interface.
-    if name and (is_loopback(name) or name in (_plain(bound), *map(_plain, settings.allow_host))):
-        return
-    if is_web and request.path in HEALTH:
+    if is_own or given is None or (is_web and request.path in HEALTH):
         return
     raise Refused(
         421,
-        f"host {name[:200]!r} is not a name of this server; if it should be, add it with --allow-host",
+        f"host {_name(given)[:200]!r} is not a name of this server; if it should be, "
+        "add it with --allow-host",
     )
+
+
+@lru_cache(1024)
+def _judge(given: str, address: str, bound: str, allowed: tuple[str, ...]) -> tuple[bool, bool]:
+    """Return whether a Host has the right form, and whether it is a name of a site.
+
+    Arguments:
+        given: as the client sent it.
+        address: of the site's socket.
+        bound: the setting with the site's address.
+        allowed: the setting with further names.
+    """
+    is_well_formed = _HOST.fullmatch(given) is not None
+    is_on_loopback = bound not in _EVERY_INTERFACE and is_loopback(address)
+    if not (is_on_loopback or allowed):
+        return is_well_formed, True
+    name = _name(given)
+    # A Host that is empty or malformed is no name, also where the site is bound to every interface.
+    is_own = bool(name) and (is_loopback(name) or name in (_plain(bound), *map(_plain, allowed)))
+    return is_well_formed, is_own
 
 
 def _check_target(request: web.BaseRequest) -> None:

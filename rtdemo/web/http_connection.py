@@ -46,6 +46,10 @@ LINGER_S = 1.0
 would send RST, and the client might lose the answer."""
 
 
+LEFT = web.StreamResponse()
+"""What a handler returns for a connection that has left aiohttp: nothing is to be sent."""
+
+
 class HttpRunner(web.AppRunner):
     """Serve an application on connections within the limits.
 
@@ -101,6 +105,7 @@ class HttpServer(web.Server):
         bodies: connections with a body that is not complete.
         writes: connections that do not read their answers.
         lingering: refused connections that can read their last answer.
+        deadlines: these four.
     """
 
     def __init__(
@@ -121,6 +126,7 @@ class HttpServer(web.Server):
         self.bodies = Deadlines[HttpConnection](clock, BODY_TIMEOUT_S, HttpConnection.body_is_late)
         self.writes = Deadlines[HttpConnection](clock, WRITE_CHECK_S, HttpConnection.check_writing)
         self.lingering = Deadlines[HttpConnection](clock, LINGER_S, HttpConnection.end_linger)
+        self.deadlines = (self.heads, self.bodies, self.writes, self.lingering)
 
     def __call__(self) -> HttpConnection:
         """Return the protocol of a new connection."""
@@ -133,7 +139,7 @@ class HttpServer(web.Server):
             timeout: seconds for their requests.
         """
         await super().shutdown(timeout)
-        for deadlines in (self.heads, self.bodies, self.writes, self.lingering):
+        for deadlines in self.deadlines:
             deadlines.close()
 
 
@@ -176,9 +182,11 @@ class HttpConnection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop all deadlines: the client has left, or the connection leaves aiohttp as a stream."""
         server = self._server
-        for deadlines in (server.heads, server.bodies, server.writes, server.lingering):
-            deadlines.stop(self)
-        server.by_address.remove(self, self._address)
+        for deadlines in server.deadlines:
+            if self in deadlines.running:
+                deadlines.stop(self)
+        if self._address:
+            server.by_address.remove(self, self._address)
         self.end_linger()
         self._socket = None
         super().connection_lost(exc)
@@ -237,7 +245,7 @@ class HttpConnection(web.RequestHandler):
             server.heads.stop(self)
         if parser.head_bytes:
             server.heads.start(self)
-        if parser.body is None or parser.heads != heads:
+        if self in server.bodies.running and (parser.body is None or parser.heads != heads):
             server.bodies.stop(self)
         if parser.body is not None and not parser.is_unbounded:
             server.bodies.start(self)
@@ -316,6 +324,8 @@ class HttpConnection(web.RequestHandler):
         Returns:
             The answer, and whether the client left before it was sent.
         """
+        if resp is LEFT:
+            return resp, False
         parser: RequestParser | None = self._parser
         is_last, heads = isinstance(resp, LastAnswer), 0
         if parser is not None:

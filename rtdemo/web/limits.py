@@ -28,7 +28,10 @@ def check_connect(request: web.Request) -> str:
             otherwise stay open for further requests.
     """
     hub, address = request.app[HUB], client_address(request)
-    _check_connections(hub.limits.check_connect, address, len(hub))
+    try:
+        hub.limits.check_connect(address, len(hub))
+    except OverLimit as error:
+        raise _last_answer(error) from error
     return address
 
 
@@ -42,15 +45,17 @@ def check_room(hub: Hub, address: str) -> None:
     Raises:
         Refused: as by `check_connect`.
     """
-    _check_connections(hub.limits.check_room, address, len(hub))
-
-
-def _check_connections(check: Callable[[str, int], None], address: str, connections: int) -> None:
     try:
-        _check(check, address, connections)
-    except Refused as refused:
-        refused.headers[hdrs.CONNECTION] = "close"
-        raise
+        hub.limits.check_room(address, len(hub))
+    except OverLimit as error:
+        raise _last_answer(error) from error
+
+
+def _last_answer(error: OverLimit) -> Refused:
+    """Return the HTTP answer to a connect that is over a limit; the HTTP connection ends with it."""
+    refused = refusal(error)
+    refused.headers[hdrs.CONNECTION] = "close"
+    return refused
 
 
 def check_text(request: web.Request, connection: Connection) -> None:

@@ -59,18 +59,17 @@ class OtherWorkers:
 
     Arguments:
         folder: the shared folder; None for a server without other workers.
+
+    Attributes:
+        own_pid: process id of this worker; None without other workers.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
+        self.own_pid = os.getpid() if folder is not None else None
         self._folder = folder
         # For look-ups, by the worker's socket. Their connections are used again: a new one costs more
         # than a look-up.
         self._sessions: dict[Path, aiohttp.ClientSession] = {}
-
-    @property
-    def own_pid(self) -> int | None:
-        """Process id of this worker; None without other workers."""
-        return os.getpid() if self._folder is not None else None
 
     @property
     def own_socket(self) -> Path | None:

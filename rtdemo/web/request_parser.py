@@ -290,7 +290,8 @@ class RequestParser:
             parsed.append((message, payload))
         if found:
             self._end_head()
-            self._begin_body(*found[-1])
+            if not found[-1][1].is_eof():
+                self._begin_body(*found[-1])
         if had_body:
             last = (self._last_bytes + piece[-4:])[-4:]
             self._last_bytes = last[-3:] if self.body is not None else b""
@@ -309,8 +310,6 @@ class RequestParser:
             self._kept = bytearray()
 
     def _begin_body(self, message: RawRequestMessage, payload: StreamReader) -> None:
-        if payload.is_eof():
-            return
         self.body = payload
         self.is_unbounded = False
         self.is_answered = False

@@ -21,10 +21,11 @@ from rtdemo.web.accept import accepts
 from rtdemo.web.admission import RETRY_SOON, admit, check_origin
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS, SETTINGS, STREAM_HEADS
 from rtdemo.web.heartbeat import MAX_SILENCE_S
+from rtdemo.web.http_connection import LEFT
 from rtdemo.web.limits import check_connect, check_text
 from rtdemo.web.login import authenticate, identify, user_header
 from rtdemo.web.other_workers import is_from_other_worker
-from rtdemo.web.streaming import Left, StreamProtocol
+from rtdemo.web.streaming import StreamProtocol
 
 MAX_UNEXPECTED_BYTES = 4096
 """Bytes that a client may send on its event stream. Nothing should come after its request."""
@@ -33,6 +34,7 @@ RECONNECT_MS = (1000, 5000)
 """Bounds of the random pause after which a client reconnects: not all clients at the same time."""
 BEATS = 3
 """Beats per longest silence. A comment is due once two full periods had no message."""
+_NO_HEAD = (0, b"")
 _NO_STREAM = "client: no event stream with this id is open; connect again"
 
 
@@ -46,6 +48,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """
     if not accepts(request, MEDIA_TYPE):
         raise Refused(406, f"this address sends only {MEDIA_TYPE}, and the request's Accept excludes it")
+    app = request.app
     address = check_connect(request)
     identity = await identify(request)
     admitted = admit(request, "sse", address, identity.user)
@@ -53,14 +56,14 @@ async def stream(request: web.Request) -> web.StreamResponse:
     probe = probe_streams.open_probe(request)
     if request.method == hdrs.METH_HEAD:
         # Not the response itself: aiohttp-sse refuses HEAD.
-        fields = event_stream(request.app[SETTINGS].heartbeat).headers
+        fields = event_stream(app[SETTINGS].heartbeat).headers
         response = web.StreamResponse(headers=fields)
         response.force_close()
         return response
-    head = await _head(request)
+    head = _kept_head(request, app) or await _new_head(request)
     transport = request.transport
     if transport is None or transport.is_closing():
-        return Left()
+        return LEFT
     is_chunked = request.version >= HttpVersion11
     protocol = EventStream(request, transport, admitted.client, is_chunked)
     return protocol.run(request, head, admitted, identity.expires, heartbeat_s, probe)
@@ -95,23 +98,24 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         and some report a block with nothing but `retry:` as an empty event.
         """
         held = self._queue[0] if self._queue else None
-        if isinstance(held, bytearray):
-            before = len(held)
-            self._add_retry(held)
-            self._queued += len(held) - before
+        if type(held) is bytearray:
+            self._queued += self._add_retry(held)
         super().release()
 
-    def _add_retry(self, held: bytearray) -> None:
+    def _add_retry(self, held: bytearray) -> int:
+        """Add the field, or a block of its own if no event is held; return the number of bytes."""
+        before = len(held)
         event_end = held.find(b"\n\n")  # the head of the answer has no such bytes
         if event_end < 0:
-            held += self._framed(_retry())
-            return
-        field = b"\n" + _retry()[:-2]  # without the end of its block
-        held[event_end:event_end] = field
-        if self._is_chunked:
-            begin = held.index(b"\r\n\r\n") + 4
-            size = slice(begin, held.index(b"\r\n", begin))
-            held[size] = b"%x" % (int(held[size], 16) + len(field))
+            held += self._framed(wire.sse_retry(_wait_ms()))
+        else:
+            field = b"\nretry: %d" % _wait_ms()
+            held[event_end:event_end] = field
+            if self._is_chunked:
+                begin = held.find(b"\r\n\r\n") + 4
+                end = held.find(b"\r\n", begin)
+                held[begin:end] = b"%x" % (int(held[begin:end], 16) + len(field))
+        return len(held) - before
 
     @property
     def encode_heartbeat(self) -> Callable[[bytes], bytes]:
@@ -144,8 +148,8 @@ class EventStream(StreamProtocol, asyncio.Protocol):
             self.transport.abort()
             return
         # Before this, the server would answer 503, after which an EventSource never tries again.
-        wait_ms = round(self.hub.refuses_for_s * 1000)
-        last = _retry(wait_ms) if reason is Reason.GOING_AWAY else wire.SSE_EXPIRED
+        wait_ms = round(self.hub.refuses_for_s * 1000) + _wait_ms()
+        last = wire.sse_retry(wait_ms) if reason is Reason.GOING_AWAY else wire.SSE_EXPIRED
         self.write(self._framed(last))
         if self._is_chunked:
             self.write(wire.SSE_LAST_CHUNK)
@@ -172,36 +176,38 @@ class EventStream(StreamProtocol, asyncio.Protocol):
         return wire.chunk(data) if self._is_chunked else data
 
 
-def _retry(wait_ms: int = 0) -> bytes:
-    """Return the block that sets the client's pause before it reconnects, at random.
-
-    Arguments:
-        wait_ms: shortest pause, to which the random one is added, in milliseconds.
-    """
+def _wait_ms() -> int:
+    """Return a client's pause before it reconnects, at random, in milliseconds."""
     shortest, longest = RECONNECT_MS
     # Not randint(), which takes 2 us: a twentieth of what a stream costs as it opens.
-    return wire.sse_retry(wait_ms + shortest + int(random.random() * (longest - shortest + 1)))
+    return shortest + int(random.random() * (longest - shortest + 1))
 
 
-async def _head(request: web.Request) -> bytes:
-    """Return the head of a stream's answer.
+def _kept_head(request: web.Request, app: web.Application) -> bytes:
+    """Return the head of a stream's answer; empty if it has to be made.
 
     aiohttp takes 60 us for it, a fifth of a connect. Within a second all of one kind are the same, so
-    each is made once. A head may name the request's `Origin`: then it is not kept, as there may be any
-    number of these.
+    each is made once.
     """
-    if hdrs.ORIGIN in request.headers:
-        return await _new_head(request)
-    app = request.app
     kind = (request.version, answers.header_lines(request))
-    second = int(time.time())  # the head has the date
-    kept = app[STREAM_HEADS].get(kind)
-    if kept is None or kept[0] != second:
-        kept = app[STREAM_HEADS][kind] = (second, await _new_head(request))
-    return kept[1]
+    second, head = app[STREAM_HEADS].get(kind, _NO_HEAD)
+    return head if second == int(time.time()) and hdrs.ORIGIN not in request.headers else b""
 
 
 async def _new_head(request: web.Request) -> bytes:
+    """Make the head of a stream's answer, and keep it for a second.
+
+    One that may name the request's `Origin` is not kept, as there may be any number of these.
+    """
+    second = int(time.time())  # the head has the date
+    head = await _made_head(request)
+    if hdrs.ORIGIN not in request.headers:
+        kind = (request.version, answers.header_lines(request))
+        request.app[STREAM_HEADS][kind] = (second, head)
+    return head
+
+
+async def _made_head(request: web.Request) -> bytes:
     response = event_stream(request.app[SETTINGS].heartbeat)
     http, head = request.protocol, _Head()
     transport = http.transport

@@ -26,22 +26,13 @@ from rtdemo.web import request_info
 from rtdemo.web.admission import Admitted, last_event_id
 from rtdemo.web.app_keys import HEARTBEATS, HUB, SETTINGS
 from rtdemo.web.heartbeat import Heartbeat
+from rtdemo.web.http_connection import LEFT
 from rtdemo.web.probe_streams import NOTHING, Probe
 
 log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 2.0
 """Seconds for a client to end a connection that the server ends; then it is aborted."""
-
-
-class Left(web.StreamResponse):
-    """What a handler returns to aiohttp for a connection that has left it: nothing is to be sent."""
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Send nothing."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Send nothing."""
 
 
 class StreamProtocol(SocketOutbox):
@@ -104,7 +95,8 @@ class StreamProtocol(SocketOutbox):
         self._beat = probe
         self.start(head)
         rest = _forget(request)
-        schedule = request.app[HEARTBEATS]
+        app = request.app
+        schedule = app[HEARTBEATS]
         try:
             wanted = admitted if probe is None else admitted._replace(selection=NOTHING, past=NO_PAST)
             self.hub.join(
@@ -124,12 +116,12 @@ class StreamProtocol(SocketOutbox):
         if probe is not None:
             probe.start(schedule)
         else:
-            self._beat = schedule.every(self.beat_period(request.app[SETTINGS].heartbeat), self.beat)
+            self._beat = schedule.every(self.beat_period(app[SETTINGS].heartbeat), self.beat)
         if not self.transport.is_reading():
             self.transport.resume_reading()
         if rest:
             self.data_received(rest)
-        return Left()
+        return LEFT
 
     def connection_info(self) -> ConnectionInfo:
         """Return what the connection came through."""
@@ -180,7 +172,8 @@ class StreamProtocol(SocketOutbox):
 
         A client that has half-closed may not read. Then the transport would wait for it for ever.
         """
-        self.hand_over()
+        if self._queue is not None:
+            self.hand_over()
         self.abort_if_unread()
 
     def close_after_writing(self) -> None:

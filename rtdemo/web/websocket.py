@@ -32,9 +32,9 @@ from rtdemo.web.admission import admit, check_origin
 from rtdemo.web.app_keys import READ_BUFFER
 from rtdemo.web.closing_handshake import ClosingHandshake
 from rtdemo.web.handshake import accept_handshake, check_handshake
+from rtdemo.web.http_connection import LEFT
 from rtdemo.web.limits import check_connect
 from rtdemo.web.login import identify
-from rtdemo.web.streaming import Left
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     agreed = compression.negotiate(request)
     transport = request.transport
     if transport is None or transport.is_closing():
-        return Left()
+        return LEFT
     probe = probe_streams.open_probe(request)
     more = {} if probe is None else probe_streams.accept_offers(request)
     opened: WebSocket
