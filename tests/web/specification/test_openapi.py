@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 
 from rtdemo.server.server import Server
 from rtdemo.web.specification.openapi import document
-from rtdemo.web.specification.operations import JSON, OPERATIONS, Answer, Operation
+from rtdemo.web.specification.operations import ALWAYS, JSON, OPERATIONS, Answer, Operation
 from rtdemo.web.specification.parameters import STREAM
 from tests.clients import CONNECT
 from tests.conftest import Connect, Start
+from tests.docs.markdown import section
 from tests.web.specification.document import problems
 
 NOTHING = Answer("")
@@ -51,6 +53,16 @@ def schema_of(operation: Operation, status: int) -> dict[str, Any]:
     """Return the schema of an operation's answer in JSON."""
     answer = DOCUMENT["paths"][operation.path][operation.method]["responses"][str(status)]
     return dict(answer["content"][JSON]["schema"])
+
+
+def test_statuses_of_a_posted_text_are_those_of_the_protocol() -> None:
+    """A client for SSE finds all of them in one table; those of any request may be missing there."""
+    rows = section("docs/protocol.md", "Texts from clients").splitlines()
+    firsts = [row.split("|")[1] for row in rows if re.match(r"\| \d{3}", row)]
+    shown = {int(status) for first in firsts for status in re.findall(r"\d{3}", first)}
+    (described,) = (each for each in OPERATIONS if (each.method, each.path) == ("post", "/api/messages"))
+    assert {400, 408} < shown
+    assert shown - set(ALWAYS) == {*described.answers, *described.refusals}
 
 
 async def test_every_route_is_described(start: Start) -> None:
