@@ -85,7 +85,8 @@ def read_producers(names: Sequence[object], known: Collection[str]) -> frozenset
         unknown = next(name for name in names if name not in picked)
         more = f" and {len(known) - LISTED_NAMES} more" if len(known) > LISTED_NAMES else ""
         there_are = ", ".join(islice(known, LISTED_NAMES)) + more or "none"
-        raise SelectionError(f"producers: there is no {str(unknown)[:100]!r}; there are {there_are}")
+        problem = f"producers: there is no {str(unknown)[:100]!r}; there are {there_are}"
+        raise SelectionError(f"{problem}; latest=1 also accepts a name that is published later")
     return frozenset(picked)
 
 

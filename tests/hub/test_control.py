@@ -59,6 +59,7 @@ REFUSED: list[tuple[object, str]] = [
     ({"producers": "message"}, "a list of names"),
     ({"producers": [["x"]]}, "there is no"),
     ({"producers": ["nix"]}, "there is no 'nix'"),
+    ({"producers": ["nix"]}, "; latest=1 also accepts a name that is published later"),
     ({"dance": 1}, "there is no control 'dance'"),
     ({}, "there are speed, producers, break"),
     (7, "there are speed, producers, break"),
