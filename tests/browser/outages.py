@@ -224,8 +224,8 @@ async def back(place: Place, before: Mapping[str, int]) -> dict[str, float]:
     return {side: later + answer["found"].get(side, math.inf) for side in SIDES}
 
 
-async def run(engine: Engine, name: str, seconds: float) -> bool:
-    """Run an outage, print a line, and return whether both sides were back in time with nothing lost.
+async def run(engine: Engine, name: str, seconds: float) -> tuple[str, bool]:
+    """Run an outage; return its figures, and whether both sides were back in time with nothing lost.
 
     Arguments:
         engine: shows the page.
@@ -233,7 +233,6 @@ async def run(engine: Engine, name: str, seconds: float) -> bool:
         seconds: its length.
     """
     outage = OUTAGES[name]
-    label = f"{name}, {seconds:.0f} s:"
     with tempfile.TemporaryDirectory() as folder:
         async with place(engine, Path(folder)) as found:
             try:
@@ -245,8 +244,7 @@ async def run(engine: Engine, name: str, seconds: float) -> bool:
                 await outage.end(found)
                 took = await back(found, before)
             except Unsupported as error:
-                print(f"{label}  not run: {error}", flush=True)
-                return True
+                return f"not run: {error}", True
             # What was missed comes at once; the ledger sees a gap as soon as a later one comes.
             await asyncio.sleep(2)
             ledgers = await found.figures("lost")
@@ -256,8 +254,7 @@ async def run(engine: Engine, name: str, seconds: float) -> bool:
     times = "  ".join(f"{side} {_after(took[side])}" for side in SIDES)
     losses = NOTHING_LOST if ledgers == [NOTHING_LOST] * 2 else " | ".join(ledgers)
     more = f"reconnects {' and '.join(reconnects)}  latency {' and '.join(latencies)} ms  {losses}"
-    print(f"{label}  {times}  {more}  {'ok' if holds else 'FAILED'}", flush=True)
-    return holds
+    return f"{times}  {more}", holds
 
 
 def _after(seconds: float) -> str:
@@ -275,10 +272,13 @@ async def main() -> int:
     # The browser without windows has no back/forward cache.
     engines: dict[str, Run] = {**ENGINES, "chromium": partial(chromium, is_whole=True)}
     async with engines[given.engine]() as engine:
-        results = [
-            await run(engine, name, seconds) for name in given.names for seconds in OUTAGES[name].seconds
-        ]
-    return int(not all(results))
+        survived = True
+        for name in given.names:
+            for seconds in OUTAGES[name].seconds:
+                figures, holds = await run(engine, name, seconds)
+                print(f"{name}, {seconds:.0f} s:  {figures}  {'ok' if holds else 'FAILED'}", flush=True)
+                survived = survived and holds
+    return int(not survived)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ async def test_parity_of_what_is_alike(page: Page) -> None:
     assert {line["result"] for line in found} == {"ok"}
     assert [line["words"] for line in found] == [
         "process 7, both",
-        "80.0 and 80.0 bytes of JSON a message, of the same producers",
+        "80.0 and 80.0 bytes of JSON, each producer with the same weight",
         "only message compared; excluded as different: status",
         "on, both",
         "none, both",

@@ -87,12 +87,12 @@ WORKS: dict[str, Any] = {"state": "connected", "cause": "", "since": None, "retr
 async def test_missing_heartbeats_stall_it_and_then_drop_it(fake: Fake) -> None:
     """Down is since the last sign of life, and not since it was noticed."""
     assert await fake.wait(2.5) == {**WORKS, "sentence": "Messages arrive as they are produced."}
-    silence = "Nothing has arrived for 3 s, not even a heartbeat."
+    silence = "Nothing arrives, not even a heartbeat."
     stalled = {**WORKS, "state": "stalled", "cause": silence, "since": -3}
     sentence = f"{silence} It reconnects if the next one is missing too."
     assert await fake.wait(0.5) == {**stalled, "sentence": sentence}
     found = await fake.wait(2)
-    assert found["asked"] == ["Nothing has arrived for 5 s, not even a heartbeat."]
+    assert found["asked"] == ["Nothing arrives, not even a heartbeat."]
     assert found["since"] == -5
 
 
@@ -168,6 +168,6 @@ async def test_stream_on_which_nothing_arrives_suspects_the_proxy(fake: Fake) ->
     """A new connection would be no faster."""
     await fake.do("side.disconnect(); side.connect(); events.opened()")
     found = await fake.wait(30)
-    silence = "Nothing has arrived for 30 s, not even a heartbeat."
+    silence = "Nothing arrives, not even a heartbeat."
     assert (found["state"], found["asked"]) == ("stalled", [])
     assert found["sentence"] == f"{silence} Look at the proxy."

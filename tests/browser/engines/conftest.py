@@ -10,6 +10,7 @@ import pytest_asyncio
 from tests.browser.engines.by_name import ENGINES
 from tests.browser.engines.engine import Engine
 from tests.browser.outages import TICKS
+from tests.browser.truth import NO_LIMIT
 from tests.cluster.process import Process, rtdemo
 from tests.tcp_proxy import TcpProxy
 
@@ -27,7 +28,7 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Proc
     folder = tmp_path_factory.mktemp("served")
     plugin = folder / "ticks.py"
     plugin.write_text(TICKS)
-    server = rtdemo(folder, "server", str(plugin))
+    server = rtdemo(folder, "server", *NO_LIMIT, str(plugin))
     await server.start()
     yield server
     await server.kill()

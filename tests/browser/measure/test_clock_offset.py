@@ -18,6 +18,7 @@ from tests.browser.conftest import Open
 from tests.browser.downloads import saved
 from tests.browser.modules import run
 from tests.browser.panel import Panel
+from tests.browser.truth import READINGS, SET
 from tests.cluster.process import Process, rtdemo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -42,28 +43,6 @@ class Served:
     """What a page is opened by."""
 
     web_url: str
-
-
-SET = """
-import time
-
-from rtdemo import hookimpl, producer
-
-real, shift = time.time_ns, 0
-time.time_ns = lambda: real() + shift
-
-
-@producer(every=0.1)
-def tenth():
-    return "ten a second"
-
-
-@hookimpl
-def receive(client, text):
-    global shift
-    if text.startswith("set "):
-        shift += int(text[4:]) * 1_000_000
-"""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -135,9 +114,6 @@ async def test_a_clock_that_is_set_changes_no_figure(
     await expect(panel.part("left-out")).to_have_text(re.compile(r"^\d+ while the clock was unknown$"))
     label = re.compile(r": \d+ messages, .*largest (under )?[\d.]+ ms\.")
     await expect(panel.part("strip")).to_have_accessible_name(label)
-
-
-READINGS = 32
 
 
 async def test_no_reading_is_outside_its_claim(page: Page) -> None:

@@ -126,6 +126,7 @@ async def test_a_refused_break_is_told(open_page: Open, serve: Serve, server: Se
     """A server without --lab refuses; its reason is shown, and the figures continue."""
     panel = Panel(await open_page("/?producers=message&speed=20"), side)
     await panel.connect()
+    await expect(panel.part("faults-note")).to_be_empty()
     server.hub.lab = False
     await panel.press("Cut")
     await expect(panel.part("faults-note")).to_contain_text("fault injection is off")

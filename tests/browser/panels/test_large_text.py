@@ -102,6 +102,90 @@ async def test_explanations_have_most_of_a_phones_width(open_page: Open, width: 
     assert await page.evaluate(OVERLAPS) == []
 
 
+BROKEN = """() => {
+    const found = [];
+    for (const { firstChild: text } of document.querySelectorAll("main .term, .figure-table thead th")) {
+        for (const { index, 0: word } of text.data.matchAll(/\\S+/g)) {
+            const range = document.createRange();
+            range.setStart(text, index);
+            range.setEnd(text, index + word.length);
+            if (new Set([...range.getClientRects()].map(({ top }) => top)).size > 1) found.push(word);
+        }
+    }
+    return found;
+}"""
+"""Words of the terms, and of a table's head, that are on more than one line."""
+
+
+@pytest.mark.parametrize("width", [390, 320, 300])
+async def test_no_word_of_a_table_is_broken(open_page: Open, width: int) -> None:
+    """Its columns are wide enough for their longest words, also beside a scroll bar of 20 pixels."""
+    page = await open_page(viewport={"width": width, "height": 800})
+    assert await page.evaluate(BROKEN) == []
+
+
+async def test_explanations_of_the_producers_have_several_words_a_line(open_page: Open) -> None:
+    """Those in the head are as wide as the columns, which are narrow for figures alone."""
+    page = await open_page(viewport={"width": 1280, "height": 900})
+    await page.get_by_role("button", name="Explain the words").click()
+    assert min(await page.evaluate(WIDTHS)) > 130
+
+
+async def test_sides_are_level_on_a_phone(open_page: Open) -> None:
+    """One name has two lines, the other one."""
+    page = await open_page(viewport={"width": 390, "height": 844})
+    states = page.locator(".panel .state")
+    tops = await states.evaluate_all("(all) => all.map((each) => each.getBoundingClientRect().top)")
+    assert len(tops) == 2
+    assert tops[0] == tops[1]
+
+
+ROOM = """([name, text]) => {
+    const element = document.querySelector(`.panel.websocket .log ${name}`);
+    element.textContent = text;
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    return element.clientWidth - range.getBoundingClientRect().width;
+}"""
+"""What a text leaves of the width."""
+
+
+@pytest.mark.parametrize(
+    ("width", "name", "text"),
+    [(390, ".text", "WebSocket Message 999"), (1024, ".producer", "broadcast")],
+)
+async def test_row_of_a_built_in_message_is_whole(
+    open_page: Open, width: int, name: str, text: str
+) -> None:
+    """Longer ones have their start. Letters are wider in other browsers."""
+    page = await open_page(viewport={"width": width, "height": 844})
+    assert await page.evaluate(ROOM, [name, text]) > 2
+
+
+LABELS = """async () => {
+    const cut = [];
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        const [whole, part] = [this.measureText(text).width, { left: 0, center: 0.5, right: 1 }];
+        const right = x + whole * (1 - part[this.textAlign]);
+        if (right > this.canvas.clientWidth + 1) cut.push(text);
+        fillText.call(this, text, x, y);
+    };
+    dispatchEvent(new Event("resize"));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return cut;
+}"""
+"""Labels of charts that do not fit."""
+
+
+async def test_label_of_the_clocks_error_fits_a_narrow_chart(open_page: Open) -> None:
+    """In Firefox a phone of 320 pixels has 82 of them for the plot, of which a scroll bar takes some."""
+    page = await open_page(viewport={"width": 300, "height": 800})
+    await Panel(page, "sse").connect()
+    await page.get_by_text("known to").wait_for()
+    assert await page.evaluate(LABELS) == []
+
+
 async def test_long_name_can_be_read(open_page: Open, serve: Serve, tmp_path: Path) -> None:
     """The table of producers has all of it, on several lines; a row of a message has its start."""
     plugin = tmp_path / "long.py"

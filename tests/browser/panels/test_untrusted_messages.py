@@ -72,7 +72,7 @@ async def test_64_kib_on_one_row(panel: Panel) -> None:
     tops = await panel.rows.evaluate_all("rows => rows.map(row => row.offsetTop)")
     assert [b - a for a, b in pairwise(tops)] == [28] * 9
     await panel.page.keyboard.press("Escape")
-    await expect(panel.part("held")).to_have_text("newest first")
+    await expect(panel.part("held")).to_have_text("latest arrival first")
 
 
 async def test_nonsense_is_counted(page: Page) -> None:

@@ -80,7 +80,7 @@ function payloadLine({ payload: [websocket, sse] }) {
   const name = "Same payload";
   if (websocket === null || sse === null) return { name, result: "unknown", words: "no producer's messages on both yet" };
   const [one, other] = [websocket.mean, sse.mean];
-  const words = `${one.toFixed(1)} and ${other.toFixed(1)} bytes of JSON a message, of the same producers`;
+  const words = `${one.toFixed(1)} and ${other.toFixed(1)} bytes of JSON, each producer with the same weight`;
   if (Math.abs(one - other) <= MAX_PAYLOAD_DIFFERENCE * Math.max(one, other)) return { name, result: "ok", words };
   return { name, result: Math.min(websocket.least, sse.least) < MIN_MESSAGES ? "unknown" : "failed", words };
 }

@@ -5,7 +5,7 @@
  * @module connection/path_watch
  */
 import { Liveness } from "../client/liveness.js";
-import { nothingArrives, OFFLINE, RECONNECTS_SOON } from "./sentences.js";
+import { NOTHING_ARRIVES, OFFLINE, RECONNECTS_SOON } from "./sentences.js";
 import { Silence } from "./silence.js";
 
 /** @typedef {import("../producers.js").Producer} Producer */
@@ -61,11 +61,10 @@ export class PathWatch {
    * @param {object} side
    * @param {Selection} side.selection what it receives
    * @param {number | null} side.faultEndsAt performance.now() until when an injected fault holds everything back
-   * @param {number | null} side.downSince performance.now() since when nothing has worked
    * @param {string} side.stallHint what to check if nothing has arrived since it was opened
    * @returns {Finding | null} null while all is well
    */
-  check(now, { selection, faultEndsAt, downSince, stallHint }) {
+  check(now, { selection, faultEndsAt, stallHint }) {
     if (faultEndsAt !== null && now < faultEndsAt) {
       this.#liveness.excuse(now);
       return null;
@@ -76,9 +75,8 @@ export class PathWatch {
       const sentence = this.#silence.sentence(selection, now - this.#lastMessageAt, works);
       return sentence === null ? null : { kind: "silent", cause: "", sentence };
     }
-    const cause = nothingArrives(now - (downSince ?? this.heardAt));
     const advice = this.#liveness.hasHeard ? RECONNECTS_SOON : stallHint;
-    const sentence = `${cause} ${navigator.onLine ? advice : OFFLINE}`.trim();
-    return { kind: verdict === "dead" ? "dead" : "stalled", cause, sentence };
+    const sentence = `${NOTHING_ARRIVES} ${navigator.onLine ? advice : OFFLINE}`.trim();
+    return { kind: verdict === "dead" ? "dead" : "stalled", cause: NOTHING_ARRIVES, sentence };
   }
 }

@@ -13,6 +13,8 @@ export const STAYS_CLOSED = "It stays closed until you press Connect.";
 
 export const OFFLINE = "The browser is offline.";
 export const NOT_OPENED = "It did not open again.";
+/** Without the time: the top of the page counts it. */
+export const NOTHING_ARRIVES = "Nothing arrives, not even a heartbeat.";
 export const RECONNECTS_SOON = "It reconnects if the next one is missing too.";
 
 /** The cause after a cut that the reader injected. */
@@ -45,9 +47,4 @@ export function retrySentence(isTrying) {
 /** @param {number} ms for which nothing worked */
 export function reconnectedSentence(ms) {
   return `Reconnected after ${(ms / 1000).toFixed(1)} s.`;
-}
-
-/** @param {number} ms since something arrived */
-export function nothingArrives(ms) {
-  return `Nothing has arrived for ${Math.floor(ms / 1000)} s, not even a heartbeat.`;
 }

@@ -305,7 +305,6 @@ export class Side {
     const finding = this.#path.check(now, {
       selection: this.selection.chosen,
       faultEndsAt: this.measurement.faults.endsAt,
-      downSince: this.downSince,
       stallHint: this.#transport.stallHint,
     });
     if (finding === null) return;
@@ -313,7 +312,7 @@ export class Side {
     if (kind === "silent") return this.#saySilence(sentence);
     this.downSince ??= this.#path.heardAt;
     if (kind === "dead") return this.#transport.drop(cause);
-    if (this.state === "stalled" && this.cause === cause) return;
+    if (this.state === "stalled" && this.sentence === sentence) return;
     this.cause = cause;
     this.#setState("stalled", sentence);
   }

@@ -11,8 +11,6 @@ import { enable, onPress, part, write } from "../dom.js";
 /** @type {Fault[]} */
 const FAULTS = ["cut", "stop", "delay"];
 
-const HINT = "Messages of that time are grey in the chart and in no figure.";
-
 export class FaultsPanel {
   #root;
   #side;
@@ -35,7 +33,7 @@ export class FaultsPanel {
     for (const kind of FAULTS) enable(part(this.#root, kind), open && !pending && can(kind));
     part(this.#root, "delay").setAttribute("aria-pressed", String(current === "delay"));
     const note = part(this.#root, "faults-note");
-    write(note, refusal || (open ? HINT : (note.dataset.hint ?? "")));
+    write(note, refusal || (open ? "" : (note.dataset.hint ?? "")));
     note.classList.toggle("alert", refusal !== "");
   }
 }

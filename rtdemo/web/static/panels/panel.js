@@ -48,7 +48,7 @@ export class Panel {
     this.#write("sending", sender.error || (part(this.#root, "sending").dataset.hint ?? ""));
     part(this.#root, "sending").classList.toggle("alert", sender.error !== "");
     this.#list.paint(recent.messages);
-    this.#write("held", this.#list.paused ? "paused while you read; Esc resumes" : "newest first");
+    this.#write("held", this.#list.paused ? "paused while you read; Esc resumes" : "latest arrival first");
     part(this.#root, "empty").hidden = recent.messages.length > 0;
   }
 

@@ -207,7 +207,9 @@ function drawClockError(context, plot, { error, palette }, y) {
  */
 function labelClockError(context, plot, { error, palette }) {
   if (error === null) return;
-  const text = `clock ± ${margin(error)} ms`;
+  const bound = `± ${margin(error)} ms`;
+  const whole = `clock ${bound}`;
+  const text = context.measureText(whole).width + 8 <= plot.width ? whole : bound;
   const foot = plot.top + plot.height;
   context.fillStyle = palette.paper;
   context.fillRect(plot.left, foot - 15, context.measureText(text).width + 8, 14);
