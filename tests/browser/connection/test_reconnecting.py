@@ -28,7 +28,7 @@ SENTENCES = """async () => {
     for (const producers of [null, []]) {
         sentences.push(silence.sentence({ producers, speed: "1" }, 3_600_000));
     }
-    sentences.push(`${texts.nothingArrives(100_000)} ${texts.RECONNECTS_SOON}`);
+    sentences.push(`${texts.NOTHING_ARRIVES} ${texts.RECONNECTS_SOON}`);
     for (const kind of ["stop", "delay"]) sentences.push(texts.faultSentence(kind));
     const element = document.querySelector('.websocket [data-part="sentence"]');
     const below = () => document.querySelector(".websocket .send").getBoundingClientRect().top;
