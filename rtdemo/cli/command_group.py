@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 import click
+
+_URL_OPTIONS = ("--to", "--url")
+"""Options that users expect where the URL is an argument: `rtdemo publish` has --to."""
 
 
 class ClosedPipeError(Exception):
@@ -90,6 +93,12 @@ class DefaultGroup(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise ClosedPipeError from error
+        except click.NoSuchOption as error:
+            if error.option_name in _URL_OPTIONS and _takes_url(error.ctx):
+                fix = f"give the URL without it: {error.ctx.command_path} http://localhost:3000"
+                problem = f"there is no option {error.option_name}; {fix}"
+                raise click.UsageError(problem, error.ctx) from error
+            raise
         except SystemExit as end:
             if isinstance(end.__context__, BrokenPipeError):
                 raise ClosedPipeError from end
@@ -103,3 +112,7 @@ class DefaultGroup(click.Group):
         if first not in own and (first.startswith("-") or is_word):
             args = [self._default, *args]
         return super().parse_args(ctx, args)
+
+
+def _takes_url(ctx: click.Context | None) -> TypeGuard[click.Context]:
+    return ctx is not None and any(each.name == "url" for each in ctx.command.params)

@@ -285,6 +285,8 @@ class Supervisor:
     def _failed(self, error: BaseException, receiver: Receiver) -> None:
         self.failures += 1
         self.last_error = one_line(error)
+        if isinstance(error, StopIteration):
+            self.last_error += ": an iterator has ended; a producer that ends is an async generator"
         if receiver.backoff is None:
             receiver.backoff = Backoff(self._failed_rounds.generation)
         receiver.backoff.failed(self._time())

@@ -13,10 +13,13 @@ from rtdemo.hub.selection import MAX_NAMES
 from rtdemo.protocol import message
 from rtdemo.web import static_files
 from rtdemo.web.app_keys import HUB, SETTINGS
-from rtdemo.web.latest_values import built_in, latest_values
+from rtdemo.web.latest_values import LatestValue, built_in, latest_values
 from rtdemo.web.login import LOGIN, reader
 from rtdemo.web.page import page_headers, reread_files
 from rtdemo.web.static_files import STATIC_FILES
+
+MAX_OTHERS = 10
+"""Producers with values that a page names whose own ones have none."""
 
 
 def setup(app: web.Application) -> None:
@@ -41,8 +44,12 @@ async def view(request: web.Request) -> web.Response:
     shipped = built_in(hub)
     without = [] if picked else _names(request, "without") or []
     hidden = shipped.union(without)
+    others: list[LatestValue] = []
     try:
-        values, more = latest_values(hub, await reader(request), picked, hidden)
+        identity = await reader(request)
+        values, more = latest_values(hub, identity, picked, hidden)
+        if picked and not values:
+            others = latest_values(hub, identity, None, hidden)[0][:MAX_OTHERS]
     except Refused as refused:
         if refused.status not in (401, 403):
             raise
@@ -58,6 +65,7 @@ async def view(request: web.Request) -> web.Response:
         "bare": request.query.get("bare") == "1",
         "picked": picked or [],
         "without": without,
+        "others": [each.name for each in others],
         "values": values,
         "more": more,
         "time_of": _time_of,

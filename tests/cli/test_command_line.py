@@ -97,6 +97,16 @@ def test_bad_value_is_one_line(
     assert [word for word in words if word not in done.err] == []
 
 
+@pytest.mark.parametrize("command", ["tail", "doctor", "bench", "storm", "conform"])
+def test_url_is_no_option(command: str) -> None:
+    """Who has just used `rtdemo publish --to URL` is told how; click would suggest `--token`."""
+    done = run_in_process(command, "--to", "http://localhost:7")
+    assert done.err == (
+        f"rtdemo: there is no option --to; give the URL without it: rtdemo {command} http://localhost:3000\n"
+    )
+    assert "No such option" in run_in_process("serve", "--to", "x").err
+
+
 async def test_port_in_use_is_one_line(run: Run) -> None:
     """The error names the port, the flag and the variable; the exit code is 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

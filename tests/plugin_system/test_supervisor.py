@@ -102,6 +102,18 @@ def test_speed_divides_the_period(clock: VirtualClock) -> None:
     assert len(harness.emitted) == 6
 
 
+def test_iterator_that_has_ended_is_told_how_a_producer_ends(clock: VirtualClock) -> None:
+    """As where a producer reads a file line by line."""
+    rows = iter(["only"])
+    harness = Harness(clock, lambda: next(rows), every=0.5)
+    harness.runner()
+    clock.advance(1.1)
+    assert harness.emitted == ["only"]
+    assert harness.supervisor.last_error == (
+        "StopIteration: an iterator has ended; a producer that ends is an async generator"
+    )
+
+
 def test_failure_backs_off_from_1_to_30_seconds(clock: VirtualClock) -> None:
     """While it fails, it runs again after 1, 2, 4, 8, 16, 30, 30 ... seconds."""
     times: list[float] = []

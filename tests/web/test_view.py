@@ -110,7 +110,10 @@ async def test_without_values_of_the_picked_producers_it_names_them(start: Start
     server = await start()
     page = (await view(server, "?producers=speed,<b>"))[0].text
     assert "<h2>No values yet of speed, &lt;b&gt;</h2>" in page
-    assert '<a href="?">Show all</a>' in page
+    assert "There are values" not in page
+    await publish(server, {"producer": "sped", "value": 1}, {"producer": "<i>", "value": 2})
+    page = (await view(server, "?producers=speed"))[0].text
+    assert 'There are values of &lt;i&gt;, sped. <a href="?">Show all</a>' in page
 
 
 async def test_picked_producers_come_in_their_order(start: Start) -> None:

@@ -96,7 +96,7 @@ export class Scoreboard {
     if (problem !== null) return p50 === null ? "" : `Before that: ${this.#verdict()}`;
     const [websocket, sse] = summaries.map((each) => count(each.count));
     if (p50 === null) return `Of ${websocket} and ${sse} messages: ${blocks} of ${MIN_BLOCKS} blocks of time.`;
-    const stays = this.#quick.phase === "done" && this.#allActive ? " Both stay connected, at the earlier rate." : "";
+    const stays = this.#quick.phase === "done" && this.#allActive ? " Both go on at the normal rate." : "";
     const lack = p99 === null ? `; p99 needs ${count(P99_MESSAGES)} of each` : "";
     return `Of ${websocket} and ${sse} messages so far${lack}.${stays}`;
   }
