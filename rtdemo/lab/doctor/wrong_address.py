@@ -79,11 +79,13 @@ def refused_error(context: Context, answer: Answer, text: str) -> CannotRunError
 
 def _other_way(context: Context, answer: Answer) -> str:
     """Return how to check an address that takes another kind of request; empty if it names none."""
+    url = _url(context)
     if answer.status == _UPGRADE_REQUIRED and answer.header("Upgrade").lower() == "websocket":
-        url = _url(context)
         return f"for this WebSocket, give ws{url.removeprefix('http')}; {hint_at_server(url)}"
     methods = {each.strip().upper() for each in answer.header("Allow").split(",")}
     if answer.status == _METHOD_NOT_ALLOWED and "POST" in methods and "GET" not in methods:
+        if is_from_rtdemo(answer):
+            return hint_at_server(url)  # --post would publish its body
         return "it takes no GET: for a stream that answers POST, give its body: --post body.json"
     return ""
 

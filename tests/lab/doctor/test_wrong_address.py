@@ -170,6 +170,12 @@ async def test_websocket_with_the_scheme_of_a_page(start: Start) -> None:
     )
 
 
+async def test_address_at_which_rtdemo_takes_messages(server: Server) -> None:
+    """`--post` would publish its body there."""
+    report = await examine(f"{server.web_url}/api/publish")
+    assert ended(report, "not-found") == f"for an rtdemo server, give {server.web_url}/"
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/"])
 @pytest.mark.parametrize(
     ("allow", "is_named"), [("POST", True), ("OPTIONS, post", True), ("GET, POST", False)]
