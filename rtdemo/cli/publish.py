@@ -146,12 +146,12 @@ def _is_of_one_line(error: PublishError, form: str | None) -> bool:
     return error.status in MESSAGE_STATUSES and (error.status != NAME_TAKEN or form == "json")
 
 
-def _is_final(error: TryAgainError, _tries: int, _elapsed_s: float) -> bool:
+def _is_final(error: TryAgainError, _tries: int, _next_s: float) -> bool:
     return not error.heals
 
 
-def _is_over(error: TryAgainError, tries: int, elapsed_s: float) -> bool:
-    return tries >= MAX_TRIES or elapsed_s >= MAX_TRYING_S or not error.heals
+def _is_over(error: TryAgainError, tries: int, next_s: float) -> bool:
+    return tries >= MAX_TRIES or next_s >= MAX_TRYING_S or not error.heals
 
 
 def _report(sentence: str) -> None:

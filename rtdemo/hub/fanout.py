@@ -341,6 +341,7 @@ class Fanout:
             loop.call_soon(self.catch_up, connection)
         else:
             self._openings.pop(connection, None)
+            connection.newest_up_to = None
             connection.replaying = False
 
     def _next_part(self, connection: Connection, opening: Opening | None) -> tuple[bytes, int, int]:
@@ -385,6 +386,7 @@ class Fanout:
         connection.replaying = False
         # Its values are older than the position that follows.
         self._openings.pop(connection, None)
+        connection.newest_up_to = None
         connection.report_loss(self._log.last, text)
 
     def _enter_group(self, connection: Connection, selection: Selection) -> None:

@@ -66,7 +66,7 @@ def read_speed(given: object) -> float:
     return speed
 
 
-def read_producers(names: Sequence[object], known: Collection[str]) -> frozenset[str]:
+def read_producers(names: Sequence[object], known: Collection[str], advice: str = "") -> frozenset[str]:
     """Return the names that a client picks.
 
     The work does not grow with the number of known names: 10,000 may have been published under.
@@ -74,6 +74,7 @@ def read_producers(names: Sequence[object], known: Collection[str]) -> frozenset
     Arguments:
         names: what the client gave.
         known: names that it may pick. Only `in`, `len` and the first names are used.
+        advice: end of the sentence about a name that is not known.
 
     Raises:
         SelectionError: too many names, or one that is not known; the error lists some that are.
@@ -85,8 +86,9 @@ def read_producers(names: Sequence[object], known: Collection[str]) -> frozenset
         unknown = next(name for name in names if name not in picked)
         more = f" and {len(known) - LISTED_NAMES} more" if len(known) > LISTED_NAMES else ""
         there_are = ", ".join(islice(known, LISTED_NAMES)) + more or "none"
-        problem = f"producers: there is no {str(unknown)[:100]!r}; there are {there_are}"
-        raise SelectionError(f"{problem}; latest=1 also accepts a name that is published later")
+        raise SelectionError(
+            f"producers: there is no {str(unknown)[:100]!r}; there are {there_are}{advice}"
+        )
     return frozenset(picked)
 
 

@@ -39,7 +39,8 @@ MAX_RETRY_AFTER_S = 60.0
 MAX_ANSWER_BYTES = 64 * 1024
 """Bytes that are read of an answer; 100 positions have about 4 KiB."""
 MAX_SILENCE_S = 1.0
-"""Seconds of failed tries after which a problem is reported, whatever the number of the try."""
+"""Seconds of failed tries, with the pause that the server asks for, after which a problem is reported,
+whatever the number of the try."""
 MAX_REPORTED = 5
 """Problems that are reported until a try succeeds: a proxy may name a new one with each answer."""
 SENT_AGAIN = "what is published waits and is sent again"
@@ -74,10 +75,11 @@ class TryAgainError(Exception):
 
 
 GivesUp = Callable[[TryAgainError, int, float], bool]
-"""Return whether to end the tries, by the error, the number of tries, and seconds since the first."""
+"""Return whether to end the tries, by the error, the number of tries, and the seconds from the beginning
+until the pause that the server asks for is over."""
 
 
-def _never(_error: TryAgainError, _tries: int, _elapsed_s: float) -> bool:
+def _never(_error: TryAgainError, _tries: int, _next_s: float) -> bool:
     return False
 
 
@@ -159,12 +161,12 @@ class Sender:
                 positions = self._post(batch, key)
             except TryAgainError as error:
                 tries += 1
-                elapsed_s = monotonic() - began
+                next_s = monotonic() - began + error.pause
                 if error.may_be_accepted:
                     ending = MAYBE_ACCEPTED
-                if self._gives_up(error, tries, elapsed_s):
+                if self._gives_up(error, tries, next_s):
                     return [PublishError(self.url, error.problem, ending)] * len(batch)
-                if tries >= self._report_from or elapsed_s >= MAX_SILENCE_S:
+                if tries >= self._report_from or next_s >= MAX_SILENCE_S:
                     self._note(error.problem)
                 longest = min(FIRST_RETRY_S * 2 ** min(tries, 10), MAX_RETRY_S)
                 self._stopped.wait(max(self._random.uniform(longest / 2, longest), error.pause))

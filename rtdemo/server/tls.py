@@ -22,8 +22,8 @@ HANDSHAKE_TIMEOUT_S = 10.0
 """Seconds for a client to finish the TLS handshake, as for the head of a request; the loop has 60."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds for a client to answer the alert that closes TLS (RFC 8446 section 6.1)."""
-_ESTABLISHED = 1
-"""State of a TCP connection that neither side has closed (`TCP_ESTABLISHED` of Linux)."""
+_CLOSED_STATES = (7, 8)
+"""States of a TCP connection that its client has reset or closed: `TCP_CLOSE` and `TCP_CLOSE_WAIT`."""
 
 
 class Certificate:
@@ -237,4 +237,5 @@ def _has_left(transport: asyncio.Transport) -> bool:
         state: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
     except OSError:
         return False  # no TCP socket
-    return state[0] != _ESTABLISHED
+    # With TCP Fast Open, a connection may be accepted before it is established.
+    return state[0] in _CLOSED_STATES

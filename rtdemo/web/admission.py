@@ -22,6 +22,8 @@ RETRY_SOON = {"Retry-After": "2"}
 TICKET = "ticket"
 """Parameter of the query with a login ticket. Plugins do not see it."""
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
+_IF_LATER = "; latest=1 also accepts a name that is published later"
+"""End of the refusal of a name that is not known."""
 _MAX_ORIGIN_CHARACTERS = 200
 """Characters of a refused origin that are shown."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -105,7 +107,7 @@ def selection(request: web.Request, client: Client, wanted: Past) -> Selection:
         names = [name.strip() for name in query["producers"].split(",") if name.strip()]
         is_new = last_event_id(request) is None and wanted == NO_PAST
         known = request.app[HUB].names(client) if is_new else names
-        return Selection(read_producers(names, known), speed)
+        return Selection(read_producers(names, known, _IF_LATER), speed)
     except SelectionError as error:
         raise Refused(400, str(error)) from error
 

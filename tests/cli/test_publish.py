@@ -279,6 +279,32 @@ async def test_problem_that_passes_at_once_is_not_reported(
     ]
 
 
+@pytest.mark.parametrize(("pause", "requests"), [("0.3", 2), ("60", 1)])
+async def test_pause_that_a_server_asks_for_counts_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch, pause: str, requests: int
+) -> None:
+    """It is reported at once if it is long, and one beyond the time for all tries ends them."""
+    monkeypatch.setattr("rtdemo.publisher.sender.MAX_SILENCE_S", 0.3)
+    answers = [f"429 X\r\nRetry-After: {pause}\r\n\r\nlater", '200 X\r\n\r\n{"positions": ["a-1"]}']
+    count = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        await reader.readuntil(BODY_END)
+        writer.write(f"HTTP/1.0 {answers[count]}".encode())
+        count += 1
+
+    async with raw_server(answer) as port:
+        done = await publish("x", "--to", f"http://127.0.0.1:{port}")
+    server = f"rtdemo: http://127.0.0.1:{port}"
+    lines = {
+        2: ["answered 429: later; the message is tried up to 5 times", "takes messages again"],
+        1: ["answered 429: later; the message was not accepted"],
+    }
+    assert done.err.splitlines() == [f"{server} {line}" for line in lines[requests]]
+    assert (done.code, count) == (2 - requests, requests)
+
+
 @pytest.mark.parametrize(("tries", "trying_s", "is_tried_again"), [(2, math.inf, True), (5, 0.0, False)])
 async def test_server_that_never_answers(
     monkeypatch: pytest.MonkeyPatch, tries: int, trying_s: float, is_tried_again: bool

@@ -98,6 +98,10 @@ class Receiver:
         meanwhile()
         server.fanout.begin(connection)
 
+    def welcome(self) -> None:
+        assert self.connection is not None
+        self.connection.send("welcome", Message("welcome", client="id"))
+
     def ended(self, reason: Reason) -> None:
         assert reason is Reason.TOO_SLOW
         self.cut()
@@ -555,13 +559,11 @@ async def test_a_cut_among_the_newest_messages_leaves_none_out(
         await engine.publish([Draft(Message(f"old {name}"), name)])
     await engine.publish([Draft(Message("new b"), "b")])
     receiver = Receiver(frozenset("abcd"))
-    receiver.connect(server, None, past=Past(latest=True))
+    receiver.connect(server, None, meanwhile=receiver.welcome, past=Past(latest=True))
     await turns(TURNS)
     newest = ["old a", "old c", "old d", "new b"]
-    assert [got["message"] for got in receiver.got] == newest
-    assert receiver.connection is not None
-    at_welcome = receiver.connection.place(receiver.connection.newest_up_to)
-    positions = [at_welcome, *(got["id"] for got in receiver.got)]
+    assert [got["message"] for got in receiver.got] == ["welcome", *newest]
+    positions = [got["id"] for got in receiver.got]
     await engine.publish([Draft(Message("later c"), "c")])
     server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1))
     for has, position in enumerate(positions):
@@ -573,6 +575,22 @@ async def test_a_cut_among_the_newest_messages_leaves_none_out(
         assert [got["message"] for got in again.got] == [*rest, "later c"]
         assert again.connection is not None
         assert str(again.connection.position) == str(engine.log.last)
+
+
+async def test_a_late_welcome_brings_no_newest_message_again(
+    engine: MemoryEngine, server: Server
+) -> None:
+    """A plugin may replace the welcome by an async one: its position has all that came before it."""
+    for name in "ab":
+        await engine.publish([Draft(Message(f"old {name}"), name)])
+    receiver, again = Receiver(None), Receiver(None)
+    receiver.connect(server, None, past=Past(latest=True))
+    await turns(TURNS)
+    receiver.welcome()
+    again.connect(server, receiver.got[-1]["id"])
+    await turns(TURNS)
+    assert [got["message"] for got in receiver.got] == ["old a", "old b", "welcome"]
+    assert again.got == []
 
 
 async def test_newest_messages_wait_for_a_server_that_lags() -> None:

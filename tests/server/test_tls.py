@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -243,6 +244,15 @@ async def test_no_handshake_with_clients_that_have_left(
             client.sendall(client_hello())
     await presented(port)
     assert len(handshakes) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not report the state of TCP")
+@pytest.mark.parametrize(("state", "closed"), [(0, False), (1, False), (3, False), (7, True), (8, True)])
+async def test_only_a_closed_connection_counts_as_left(state: int, closed: bool) -> None:
+    """One that is accepted with TCP Fast Open is not established yet; 0 is no state of Linux."""
+    connection = Mock()
+    connection.get_extra_info.return_value.getsockopt.return_value = bytes([state])
+    assert tls._has_left(connection) is closed
 
 
 async def test_old_versions_of_tls_are_refused(start: Start, files: Files) -> None:

@@ -196,6 +196,13 @@ async def test_other_times_are_refused(server: Server, query: str) -> None:
     assert answer.text.count("\n") == 1
 
 
+async def test_refusal_of_an_unknown_name_has_the_way_to_wait_for_it(server: Server) -> None:
+    """A page or `rtdemo tail` may be started before the program that publishes."""
+    async with httpx.AsyncClient(base_url=server.web_url) as http:
+        answer = await http.get("/api/sse?producers=later")
+    assert answer.text.endswith("; latest=1 also accepts a name that is published later\n")
+
+
 async def test_past_of_everything_is_allowed(server: Server, connect: Connect, transport: str) -> None:
     """A time longer than the log keeps is no error, also before the first message."""
     peer = await connect(server, transport, "rewind=999999h&latest=1")

@@ -79,11 +79,19 @@ def refused_error(context: Context, answer: Answer, text: str) -> CannotRunError
 
 def _other_way(context: Context, answer: Answer) -> str:
     """Return how to check an address that takes another kind of request; empty if it names none."""
+    address = context.address
+    path = f"{address.base_path}/" if address.is_whole else urlsplit(_url(context)).path
+    url = address.origin + path
     if answer.status == _UPGRADE_REQUIRED and answer.header("Upgrade").lower() == "websocket":
-        url = _url(context)
-        return f"for this WebSocket, give ws{url.removeprefix('http')}; {hint_at_server(url)}"
+        hint = hint_at_server(url)
+        if address.is_whole or (is_from_rtdemo(answer) and not path.endswith("/ws")):
+            # Such as the port that rtdemo has for WebSocket alone. Its answer names the page.
+            hint = "for an rtdemo server, give the address of its page"
+        return f"for this WebSocket, give ws{url.removeprefix('http')}; {hint}"
     methods = {each.strip().upper() for each in answer.header("Allow").split(",")}
     if answer.status == _METHOD_NOT_ALLOWED and "POST" in methods and "GET" not in methods:
+        if is_from_rtdemo(answer):
+            return hint_at_server(url)  # --post would publish its body
         return "it takes no GET: for a stream that answers POST, give its body: --post body.json"
     return ""
 

@@ -170,6 +170,23 @@ async def test_websocket_with_the_scheme_of_a_page(start: Start) -> None:
     )
 
 
+@pytest.mark.parametrize("path", ["", "/", "/x"])
+async def test_port_for_websocket_alone(server: Server, path: str) -> None:
+    """The answer of rtdemo names the page, which is at another port."""
+    url = server.websocket_url.rstrip("/")
+    report = await examine(f"http{url.removeprefix('ws')}{path}")
+    this = f"for this WebSocket, give {url}{path or '/'}"
+    page = "for an rtdemo server, give the address of its page"
+    assert ended(report, "unexpected-status") == f"{this}; {page}"
+    assert f"the page is at {server.web_url}/" in report.checks[-1].seen
+
+
+async def test_address_at_which_rtdemo_takes_messages(server: Server) -> None:
+    """`--post` would publish its body there."""
+    report = await examine(f"{server.web_url}/api/publish")
+    assert ended(report, "not-found") == f"for an rtdemo server, give {server.web_url}/"
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/"])
 @pytest.mark.parametrize(
     ("allow", "is_named"), [("POST", True), ("OPTIONS, post", True), ("GET, POST", False)]
