@@ -91,6 +91,9 @@ class Login:
     async def _identify(self, request: web.Request) -> Identity:
         if self._hub.plugins.hooks.authenticates:
             user = await self._ask_plugins(request)
+            if bearer_token(request) is not None:
+                # A plugin may wait: other wrong tokens of the address may have been counted meanwhile.
+                check_tokens(request)
             if user is None:
                 raise Refused(401, "log in: no plugin recognises a user by this request", CHALLENGE)
             return Identity(user)

@@ -307,6 +307,46 @@ def authenticate(request):
 """
 
 
+async def test_guesses_beside_each_other_are_limited(start: Start, tmp_path: Path) -> None:
+    """A plugin that waits hides no guess: the right one has the answer of those over the limit."""
+    plugin = tmp_path / "own.py"
+    plugin.write_text(WAITING_HOOK)
+    server = await start(files=(plugin,), **BEHIND_PROXY, failed_tokens_per_address=2)
+    forwarded = {"X-Forwarded-For": STRANGER}
+    async with httpx.AsyncClient(base_url=server.web_url, headers=forwarded, timeout=60) as http:
+
+        async def guess(given: str) -> int:
+            return (await http.get("/api/stats", headers=bearer(given))).status_code
+
+        async with asyncio.TaskGroup() as tasks:
+            wrong = [tasks.create_task(guess("wrong")) for _ in range(8)]
+            right = tasks.create_task(guess("right"))
+        assert right.result() == 429
+        assert sorted(task.result() for task in wrong) == [401, 401, *[429] * 6]
+
+
+# Nine requests wait for each other. The right one is answered last.
+WAITING_HOOK = """
+import asyncio
+from rtdemo import hookimpl
+
+asked = []
+all_asked = asyncio.Event()
+
+@hookimpl
+async def authenticate(request):
+    asked.append(request)
+    if len(asked) == 9:
+        all_asked.set()
+    await all_asked.wait()
+    if request.headers["Authorization"] != "Bearer right":
+        return None
+    for _ in range(100):
+        await asyncio.sleep(0)
+    return "ann"
+"""
+
+
 async def test_request_without_a_token_is_no_failed_token(start: Start) -> None:
     """A monitor that scrapes without a token locks nobody out."""
     server = await start(**BEHIND_PROXY, failed_tokens_per_address=1)
