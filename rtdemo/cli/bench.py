@@ -82,8 +82,8 @@ class RegressionLimitType(click.ParamType[RegressionLimit]):
 @click.option(
     "--rounds",
     type=click.IntRange(1, MAX_ROUNDS),
-    help="Rounds of each transport; the transports take turns. Default: 3, and more while they would"
-    " decide which transport is faster, for about five minutes at the most.",
+    help="Rounds of each transport; the transports take turns. Default: 3, and more while it is not"
+    " decided which transport is faster, for about five minutes at the most.",
 )
 @click.option(
     "--speed",

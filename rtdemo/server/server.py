@@ -331,7 +331,8 @@ class Server:
         # What is loaded now stays: a collection of garbage need not look at it each time.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(COLLECT_AFTER)
+        if 0 < gc.get_threshold()[0] < COLLECT_AFTER:
+            gc.set_threshold(COLLECT_AFTER)
         await self._stopping.wait()
         if self._is_retired:
             await self._stop_listening()
