@@ -11,6 +11,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from rtdemo.errors import OverLimit
 from rtdemo.hub.connection import Connection, ConnectionRates
 from rtdemo.hub.limited_address import limited_address
@@ -178,9 +180,10 @@ class Limits:
             UnicodeEncodeError: the text has a lone surrogate.
         """
         most = self._settings.broadcast_bytes
-        # A character has at least one byte: a long text need not be encoded.
-        if most and (len(text) > most or len(text.encode()) > most):
-            raise self._over("broadcast_bytes", f"the text is over {most} bytes", 0.0)
+        # As JSON, a control character takes six bytes of the log and of each outbox. A character has at
+        # least one byte: a long text need not be encoded.
+        if most and (len(text) > most or len(msgspec.json.encode(text)) - len('""') > most):
+            raise self._over("broadcast_bytes", f"the text is over {most} bytes as JSON", 0.0)
         rate = self._settings.broadcasts_per_connection
         if rate:
             if connection.rates is None:

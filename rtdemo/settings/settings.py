@@ -242,7 +242,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     broadcast_bytes: Annotated[
         int,
         Meta(ge=0, le=65_536),
-        about("Largest text that a client may send to everyone (/all), in bytes. 0: no limit."),
+        about("Largest text that a client may send to everyone (/all), in bytes as JSON. 0: no limit."),
     ] = 4096
     broadcasts_per_connection: Annotated[
         float,

@@ -52,7 +52,7 @@ async def test_flood_of_large_texts_to_everyone(server: Server, connect: Connect
     text = frame(TEXT, b"/all " + b"x" * 60_000)
     sending = asyncio.ensure_future(flooder.send(text * 200))
     data = await end_of_flood(flooder, sending)
-    assert data.count(b"Not sent to everyone: the text is over 4096 bytes") == 100
+    assert data.count(b"Not sent to everyone: the text is over 4096 bytes as JSON") == 100
     assert server.hub.refused == {"broadcast_bytes": 100, "texts_per_connection": 1}
     assert server.hub.engine.log.bytes == kept
     flooder.leave(by_reset=True)

@@ -107,16 +107,18 @@ async def test_frames_are_counted_anew_after_each_heartbeat(
 
 
 async def test_size_of_a_text_to_everyone(start: Start, connect: Connect, transport: str) -> None:
-    """Bytes count, not characters. The sender learns why, and stays connected."""
+    """Bytes of the log count, not characters. The sender learns why, and stays connected."""
     server = await start(broadcast_bytes=10)
     peer = await connect(server, transport, "producers=chat")
     await peer.say("/all " + "é" * 5)
     assert (await next_of(peer, "chat"))["message"] == "é" * 5
-    await peer.say("/all " + "é" * 5 + "x")
-    assert (await next_of(peer, "chat"))["message"] == (
-        "Not sent to everyone: the text is over 10 bytes (limit --broadcast-bytes); send less"
-    )
-    assert server.hub.refused == {"broadcast_bytes": 1}
+    for text in ("é" * 5 + "x", "\x01\x01"):
+        await peer.say(f"/all {text}")
+        assert (await next_of(peer, "chat"))["message"] == (
+            "Not sent to everyone: the text is over 10 bytes as JSON (limit --broadcast-bytes); "
+            "send less"
+        )
+    assert server.hub.refused == {"broadcast_bytes": 2}
     assert len(server.hub.engine.log) == 1
 
 
