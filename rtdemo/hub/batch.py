@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakValueDictionary
 
 from rtdemo.engine.log import Entry
 from rtdemo.protocol.client import Transport
@@ -19,7 +19,7 @@ NO_RIGHTS: Rights = frozenset()
 """Rights of a client that receives only what is for everyone."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Audience:
     """Describe connections that get the same bytes; made by `audience`, and compared by identity.
 
@@ -50,7 +50,12 @@ class Audience:
         )
 
 
-@lru_cache(4096)
+# Only those in use: a client may pick 100 long names, which take 140 kB, and leave.
+_audiences: WeakValueDictionary[
+    tuple[Transport, WireFormat, frozenset[str] | None, Rights], Audience
+] = WeakValueDictionary()
+
+
 def audience(
     transport: Transport,
     wire_format: WireFormat,
@@ -58,7 +63,11 @@ def audience(
     rights: Rights = NO_RIGHTS,
 ) -> Audience:
     """Return the audience of a connection: the same object for all that get the same bytes."""
-    return Audience(transport, wire_format, producers, rights)
+    key = transport, wire_format, producers, rights
+    found = _audiences.get(key)
+    if found is None:
+        found = _audiences[key] = Audience(*key)
+    return found
 
 
 class Batch:

@@ -130,7 +130,7 @@ class Connection:
         self._selection = selection
         self.audience = audience(
             self.client.transport,
-            self._wire_format,  # type: ignore[arg-type]  # a function, so hashable
+            self._wire_format,
             selection.producers,
             self.rights,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
 from collections.abc import Callable
 from functools import partial
 from random import seed
@@ -632,6 +633,15 @@ async def test_bytes_that_few_clients_get_are_not_cached(engine: MemoryEngine, s
     is_cached = [batch.part(each) is part for each, part in zip(audiences, parts, strict=True)]
     assert sum(is_cached) == CACHED_AUDIENCES
     assert len(encoded) == 1
+
+
+def test_selection_is_forgotten_with_its_last_connection() -> None:
+    """A client that connects again and again with other long names leaves nothing in memory."""
+    first = audience("sse", plain, frozenset({"x" * 300}))
+    assert audience("sse", plain, frozenset({"x" * 300})) is first
+    forgotten = weakref.ref(first)
+    del first
+    assert forgotten() is None
 
 
 async def test_client_that_picked_a_quiet_producer_gets_its_position(
