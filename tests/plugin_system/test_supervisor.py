@@ -57,6 +57,10 @@ class Harness:
         return runner
 
 
+def broken() -> str:
+    raise RuntimeError("broken")
+
+
 def test_text_messages_and_none(clock: VirtualClock) -> None:
     """Text and messages are emitted as they are, a value as one and as text, None not at all."""
     contents = iter(
@@ -229,11 +233,7 @@ def test_failures_after_a_producer_was_enabled_are_logged_again(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log shows whether the repair helped."""
-
-    def fail() -> str:
-        raise RuntimeError("broken")
-
-    harness = Harness(clock, fail)
+    harness = Harness(clock, broken)
     harness.runner()
     clock.advance(3600)
     caplog.clear()
@@ -329,11 +329,7 @@ async def test_stop_cancels_the_present_run(clock: VirtualClock) -> None:
 
 async def test_rounds_of_many_clients_count_as_one(clock: VirtualClock) -> None:
     """The failures of a thousand clients at one time are one round of the twenty that disable."""
-
-    def fail() -> str:
-        raise RuntimeError("broken")
-
-    harness = Harness(clock, fail)
+    harness = Harness(clock, broken)
     for _ in range(1000):
         harness.runner()
     clock.advance(1)
@@ -659,11 +655,7 @@ def test_producer_that_keeps_failing_is_logged_once_a_minute(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The same rule as for one that works in between, until it is disabled."""
-
-    def fail() -> str:
-        raise RuntimeError("broken")
-
-    harness = Harness(clock, fail)
+    harness = Harness(clock, broken)
     harness.runner()
     clock.advance(130)
     assert lines(caplog) == [
