@@ -30,6 +30,7 @@ class Plan(msgspec.Struct, frozen=True):
         transport: of that stream.
         connections: number that this worker opens.
         at_once: largest number of connections that it opens at the same time.
+        spread_s: seconds over which it opens them, evenly; 0 for as fast as possible.
         periods: milliseconds by producer, as the server lists them; others are estimated.
         headers: of the user, for each request.
         body: of a POST request, which each connection repeats when its response ends; None for a GET
@@ -40,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True):
     transport: Transport
     connections: int
     at_once: int
+    spread_s: float
     periods: dict[str, float]
     headers: dict[str, str] = {}
     body: bytes | None = None

@@ -24,6 +24,8 @@ from rtdemo.protocol.connection_info import ConnectionInfo
 
 MAX_OPENING = 100
 """Connections that all workers open at the same time: below 128, a common length of listen queues."""
+MAX_SPREAD_S = 2.0
+"""Longest time over which the connections open."""
 API_TIMEOUT = aiohttp.ClientTimeout(total=10)
 _NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
 _NOT_RTDEMO_ERRORS = (
@@ -123,6 +125,10 @@ class Target:
     def plans(self, transport: Transport, connections: int) -> list[Plan]:
         """Return the plan of each worker.
 
+        The connections open over one period of the producers. A private producer runs from its
+        connection's start. So messages are due all the time, as with visitors who come when they like;
+        in bursts, a single stall of the machine would hit all of them or none.
+
         Arguments:
             transport: to measure.
             connections: number of all workers together.
@@ -141,8 +147,10 @@ class Target:
         }
         processes = min(self.settings.processes, connections)
         at_once = max(1, MAX_OPENING // processes)
+        spread_s = min(MAX_SPREAD_S, max(periods.values(), default=0.0) / 1000)
+        headers = dict(self.address.headers)
         return [
-            Plan(url, transport, share, at_once, periods, dict(self.address.headers), self.body)
+            Plan(url, transport, share, at_once, spread_s, periods, headers, self.body)
             for share in split_connections(connections, processes)
         ]
 

@@ -176,13 +176,14 @@ async def _open(endpoint: Endpoint, plan: Plan, arrivals: Arrivals) -> tuple[lis
     """
     limiter = asyncio.Semaphore(plan.at_once)
 
-    async def open_one() -> Connection:
+    async def open_one(number: int) -> Connection:
+        await asyncio.sleep(plan.spread_s * number / plan.connections)
         async with limiter:
             return await open_connection(endpoint, arrivals.open())
 
-    found = [*await asyncio.gather(open_one(), return_exceptions=True)]
+    found = [*await asyncio.gather(open_one(0), return_exceptions=True)]
     if not isinstance(found[0], RefusedStreamError):
-        others = (open_one() for _ in range(plan.connections - 1))
+        others = (open_one(number) for number in range(1, plan.connections))
         found += await asyncio.gather(*others, return_exceptions=True)
     problem = next((describe(error) for error in found if isinstance(error, BaseException)), "")
     return [one for one in found if isinstance(one, Connection)], problem

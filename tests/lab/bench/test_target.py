@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+from typing import TypeVar
+from unittest.mock import AsyncMock
 
 import pytest
 
 from rtdemo.lab import server_clock
+from rtdemo.lab.bench import worker
 from rtdemo.lab.bench.analysis import analyse_window
+from rtdemo.lab.bench.protocol import Plan, Ready
 from rtdemo.lab.bench.result import RunSettings
 from rtdemo.lab.bench.target import ProducerInfo, ServerInfo, Target
 from rtdemo.protocol import address
 from rtdemo.protocol.client import TRANSPORTS, Transport
 from rtdemo.protocol.connection_info import ConnectionInfo
 from tests.lab.bench.test_arrivals import AHEAD, WINDOW, received
+
+T = TypeVar("T")
 
 
 def new_target(port: int = 1) -> Target:
@@ -49,6 +56,50 @@ async def test_messages_are_expected_where_every_rate_is_known(
     assert target.expected_in_all_rounds() is None
     target.clock = server_clock.same_clock()
     assert target.expected_in_all_rounds() == expected
+
+
+async def test_connections_open_over_one_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker opens its connections evenly over a period, so that messages are not due in bursts."""
+    listed = ProducerInfo("message", TRANSPORTS, shared=False, stream=False, period=2.0)
+    settings = RunSettings(connections=4, speed=20)
+    target = Target(address.parse("4300"), ServerInfo("1.0", 1, (listed,)), settings, "")
+    [plan] = target.plans("sse", 4)
+    assert plan.spread_s == 0.1
+    begun = asyncio.get_running_loop().time()
+    opened: list[float] = []
+
+    async def refuse(_endpoint: object, _arrivals: object) -> None:
+        opened.append(asyncio.get_running_loop().time() - begun)
+        raise OSError("closed")
+
+    monkeypatch.setattr(worker, "resolve", AsyncMock())
+    monkeypatch.setattr(worker, "open_connection", refuse)
+    lines = FakeLines(plan)
+    with pytest.raises(EOFError):
+        await worker.measure_round(lines)
+    assert lines.written == [Ready({}, 0, "closed")]
+    # A timer may be late, and is never early; uvloop rounds to milliseconds.
+    assert all(at >= 0.025 * number - 0.002 for number, at in enumerate(opened))
+
+
+class FakeLines(worker.JsonLines):
+    """The lines of a worker that reads only its plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._left: list[object] = [plan]
+        self.written: list[object] = []
+
+    async def read(self, kind: type[T]) -> T:
+        """Return the plan, and then the end."""
+        if not self._left:
+            raise EOFError
+        found = self._left.pop()
+        assert isinstance(found, kind)
+        return found
+
+    def write(self, content: object) -> None:  # type: ignore[override] # keeps what it is given
+        """Keep a line."""
+        self.written.append(content)
 
 
 async def test_a_server_here_that_tells_no_time_is_assumed_to_share_the_clock() -> None:
