@@ -33,6 +33,8 @@ LOG_AGAIN_S = 60.0
 """Seconds between logged problems of a producer, after the first one."""
 THREADS_PER_PRODUCER = 4
 """Largest number of runs of one producer with `thread=True` at the same time."""
+_NOT_AWAITABLE = frozenset({Message, dict, list, float, int, bool, type(None)})
+"""Types of most contents. To ask whether something is awaitable takes longer than to encode it."""
 STATES = ("running", "backing off", "failed", "disabled")
 """States of a producer, from best to worst."""
 
@@ -154,10 +156,10 @@ class Supervisor:
             content = receiver.producer.run(receiver.client)
             if type(content) is str:
                 receiver.emit(content)
-            elif type(content) is not Message and inspect.isawaitable(content):
-                return self._await(content, receiver)
-            else:
+            elif type(content) in _NOT_AWAITABLE or not inspect.isawaitable(content):
                 self._deliver(content, receiver)
+            else:
+                return self._await(content, receiver)
         except BaseException as error:  # SystemExit too: a plugin must not end the server
             self._failed(error, receiver)
             return None

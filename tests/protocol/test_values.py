@@ -46,6 +46,8 @@ class Array:
         (date(2026, 11, 24), "2026-11-24"),
         (datetime(2026, 11, 24, 7, tzinfo=UTC), "2026-11-24T07:00:00+00:00"),
         ({"a": (1, [2.5, None])}, {"a": [1, [2.5, None]]}),
+        ({"a": 1.5, "b": 2, "c": "x", "d": None, "e": True},) * 2,
+        ({"a": 1.5, "b": 2**70}, {"a": 1.5, "b": float(2**70)}),
         ({1: "x"}, {"1": "x"}),
         (MappingProxyType({"a": 1}), {"a": 1}),
         (Array(0.5), 0.5),
@@ -58,6 +60,14 @@ def test_value_becomes_what_json_holds(given: Any, expected: Any) -> None:
     assert (value, nulls) == (expected, 0)
     assert type(value) is type(expected)
     assert msgspec.json.decode(msgspec.json.encode(value)) == expected
+
+
+@pytest.mark.parametrize("given", [{"a": 1.5}, {"a": [1.5]}])
+def test_value_is_a_copy(given: dict[str, Any]) -> None:
+    """A plugin may change its mapping later, while the message still waits for the log."""
+    value, _ = to_json(given)
+    given["b"] = 1
+    assert value.keys() == {"a"}
 
 
 def test_nan_and_infinities_become_null_and_are_counted() -> None:
