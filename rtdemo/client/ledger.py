@@ -16,15 +16,15 @@ MAX_MISSING = 1_000
 """Missing numbers that are remembered; of more, the oldest are forgotten and stay missing."""
 
 
-class _Last(NamedTuple):
-    """The last number of a producer.
+class _Counter(NamedTuple):
+    """What counts from 1: a producer numbers its shared and its private messages apart.
 
     Arguments:
-        seq: the number.
+        producer: its name.
         is_shared: whether it counts per deployment, and not per connection.
     """
 
-    seq: int
+    producer: str
     is_shared: bool
 
 
@@ -50,8 +50,8 @@ class Ledger:
     lost: int = 0
     unreadable: int = 0
     unchecked: int = 0
-    _last: dict[str, _Last] = field(default_factory=dict, repr=False)
-    _gaps: dict[tuple[str, int], None] = field(default_factory=dict, repr=False)
+    _last: dict[_Counter, int] = field(default_factory=dict, repr=False)
+    _gaps: dict[tuple[_Counter, int], None] = field(default_factory=dict, repr=False)
     _epoch: str = field(default="", repr=False)
 
     def opened(self) -> None:
@@ -81,7 +81,7 @@ class Ledger:
         if is_shared:
             self._check_epoch(message.id or "")
         if message.seq:
-            self._check(message.producer, message.seq, is_shared)
+            self._check(_Counter(message.producer, is_shared), message.seq)
 
     def _check_epoch(self, position: str) -> None:
         """Forget the numbers of another log: that of a new one start anew."""
@@ -90,35 +90,35 @@ class Ledger:
             self._forget(is_shared=True)
         self._epoch = epoch
 
-    def _check(self, producer: str, seq: int, is_shared: bool) -> None:
-        known = self._last.get(producer)
-        if known is None and len(self._last) >= MAX_PRODUCERS:
+    def _check(self, counter: _Counter, seq: int) -> None:
+        last = self._last.get(counter)
+        if last is None and len(self._last) >= MAX_PRODUCERS:
             self.unchecked += 1
             return
-        # A shared producer may have sent before this client came.
-        last = known.seq if known is not None else seq - 1 if is_shared else 0
+        if last is None:
+            # A shared producer may have sent before this client came.
+            last = seq - 1 if counter.is_shared else 0
         if seq <= last:
-            self._late_or_repeated(producer, seq)
+            self._late_or_repeated(counter, seq)
             return
-        self._add_missing(producer, last + 1, seq)
-        self._last[producer] = _Last(seq, is_shared)
+        self._add_missing(counter, last + 1, seq)
+        self._last[counter] = seq
 
-    def _add_missing(self, producer: str, first: int, end: int) -> None:
+    def _add_missing(self, counter: _Counter, first: int, end: int) -> None:
         self.missing += end - first
         for seq in range(max(first, end - MAX_MISSING), end):
-            self._gaps[producer, seq] = None
+            self._gaps[counter, seq] = None
         while len(self._gaps) > MAX_MISSING:
             del self._gaps[next(iter(self._gaps))]
 
-    def _late_or_repeated(self, producer: str, seq: int) -> None:
-        if (producer, seq) in self._gaps:
-            del self._gaps[producer, seq]
+    def _late_or_repeated(self, counter: _Counter, seq: int) -> None:
+        if (counter, seq) in self._gaps:
+            del self._gaps[counter, seq]
             self.missing -= 1
             self.late += 1
         else:
             self.repeated += 1
 
     def _forget(self, is_shared: bool) -> None:
-        forgotten = [name for name, last in self._last.items() if last.is_shared is is_shared]
-        for name in forgotten:
-            del self._last[name]
+        for counter in [one for one in self._last if one.is_shared is is_shared]:
+            del self._last[counter]

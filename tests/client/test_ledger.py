@@ -45,6 +45,14 @@ def test_a_new_log_begins_anew() -> None:
     assert ledger.lost == 1
 
 
+def test_private_replies_count_apart_from_shared_messages() -> None:
+    """The chat plugin numbers what it sends to everyone, and what it replies to one client."""
+    ledger = entered(Ledger(), ("chat", 1, "a1-1"), ("chat", 1, None), ("chat", 2, "a1-2"))
+    assert counts(ledger) == (3, 0, 0, 0)
+    ledger.opened()
+    assert counts(entered(ledger, ("chat", 1, None), ("chat", 2, "a1-2"))) == (5, 0, 1, 0)
+
+
 def test_memory_is_bounded() -> None:
     """Beyond the bounds, messages are not checked, and gaps stay missing."""
     ledger = Ledger()

@@ -167,7 +167,7 @@ class Stream {
    */
   select(producers) {
     // Their numbers advance while they are not selected.
-    this.#ledger.forgetShared();
+    this.#ledger.forget(true);
     this.#change({ producers });
   }
 
@@ -185,7 +185,7 @@ class Stream {
     this.#rewinding = undefined;
     this.#rewoundAt = performance.now();
     this.position = null;
-    this.#ledger.forgetShared();
+    this.#ledger.forget(true);
     this.#call(() => this.#options.onRewind?.(this));
     this.#change(options);
   }
@@ -289,7 +289,7 @@ class Stream {
     if (isQuestion) return this.#ended(failure("no stream", this.reason));
     clearTimeout(this.#timer);
     this.#isOpen = this.#hasOpened = true;
-    this.#ledger.forgetPrivate();
+    this.#ledger.forget(false);
     this.#setOpen();
   }
 

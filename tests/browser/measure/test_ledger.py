@@ -51,6 +51,20 @@ async def test_the_ledger_leaves_nothing_out(page: Page) -> None:
 
 
 @pytest.mark.empty_page
+async def test_private_replies_count_apart_from_shared_messages(page: Page) -> None:
+    """The chat plugin numbers what it sends to everyone, and what it replies to one client."""
+    body = """
+        const ledger = new m.Ledger();
+        const enter = (seq, id) => ledger.enter({ producer: "chat", seq, id, client: null });
+        enter(1, "a1-1"), enter(1, null), enter(2, "a1-2");
+        ledger.forget(false);
+        enter(1, null), enter(2, "a1-2");
+        return [ledger.missing, ledger.repeated, ledger.late];
+    """
+    assert await run(page, "client/ledger", body) == [0, 1, 0]
+
+
+@pytest.mark.empty_page
 async def test_one_account_for_both_lines(page: Page) -> None:
     """Both lines have every count; the ledger has three of them even at zero."""
     body = """
@@ -108,7 +122,7 @@ async def test_a_new_connection_keeps_shared_numbers(page: Page) -> None:
         const ledger = new m.Ledger();
         ledger.enter({ producer: "own", seq: 1, id: null });
         ledger.enter({ producer: "all", seq: 7, id: "e-7" });
-        ledger.forgetPrivate();
+        ledger.forget(false);
         ledger.enter({ producer: "own", seq: 1, id: null });
         ledger.enter({ producer: "all", seq: 10, id: "e-10" });
         return [ledger.missing, ledger.repeated];
@@ -139,7 +153,7 @@ async def test_switched_off_numbers_are_no_gap(page: Page) -> None:
         ledger.shared = new Set(["all"]);
         ledger.enter({ producer: "all", seq: 40, id: null });
         ledger.enter({ producer: "own", seq: 1, id: null });
-        ledger.forgetShared();
+        ledger.forget(true);
         ledger.enter({ producer: "all", seq: 90, id: null });
         const before = ledger.missing;
         ledger.enter({ producer: "own", seq: 3, id: null });

@@ -1,6 +1,7 @@
 // @ts-check
 /**
  * The ledger: lost, repeated and late messages, by each producer's sequence numbers. Pure.
+ * A producer counts its shared and its private messages apart: these are two counters.
  * @module client/ledger
  */
 
@@ -20,61 +21,57 @@ export class Ledger {
   /** How often the server reported lost messages. */
   reported = 0;
   unchecked = 0;
-  /** The last number of each producer. @type {Map<string, { seq: number, shared: boolean }>} */
+  /** The last number of each counter. @type {Map<string, number>} */
   last = new Map();
-  /** By producer and missing number: whether `missing` counts it. @type {Map<string, boolean>} */
+  /** By counter and missing number: whether `missing` counts it. @type {Map<string, boolean>} */
   gaps = new Map();
   /** Of the log from which the last shared message was. */
   #epoch = "";
   /** @type {ReadonlySet<string>} names of shared producers, whose messages may have no position */
   shared = new Set();
 
-  /** Forget the numbers of private producers, which start at 1 with every connection. */
-  forgetPrivate() {
-    for (const [producer, { shared }] of this.last) {
-      if (!shared) this.last.delete(producer);
-    }
-  }
-
-  /** Forget the numbers of shared producers, which advance while the page does not receive them. */
-  forgetShared() {
-    for (const [producer, { shared }] of this.last) {
-      if (shared) this.last.delete(producer);
-    }
+  /**
+   * Forget numbers: of private messages, which start at 1 with every connection, or of shared ones, which advance while
+   * the page does not receive them.
+   * @param {boolean} shared
+   */
+  forget(shared) {
+    for (const counter of this.last.keys()) if (counter.startsWith(`${shared} `)) this.last.delete(counter);
   }
 
   /** @param {Message} message */
   enter({ producer, seq, id, client, lost }) {
     if (lost) {
       this.reported += 1;
-      this.forgetShared();
+      this.forget(true);
     }
     // A new log numbers anew.
     const epoch = id?.split("-")[0] ?? this.#epoch;
-    if (this.#epoch !== "" && epoch !== this.#epoch) this.forgetShared();
+    if (this.#epoch !== "" && epoch !== this.#epoch) this.forget(true);
     this.#epoch = epoch;
     if (seq === null) return;
     // The position in a welcome or in a report of loss is the client's, not that of a shared message.
     const shared = (id !== null && !client && !lost) || this.shared.has(producer);
-    const last = this.last.get(producer)?.seq ?? (shared ? seq - 1 : 0);
-    if (!this.last.has(producer) && this.last.size >= MAX_PRODUCERS) {
+    const counter = `${shared} ${producer}`;
+    const last = this.last.get(counter) ?? (shared ? seq - 1 : 0);
+    if (!this.last.has(counter) && this.last.size >= MAX_PRODUCERS) {
       this.unchecked += 1;
     } else if (seq <= last) {
-      this.#lateOrRepeated(`${producer} ${seq}`);
+      this.#lateOrRepeated(`${counter} ${seq}`);
     } else {
-      this.#addMissing(producer, last + 1, seq);
-      this.last.set(producer, { seq, shared });
+      this.#addMissing(counter, last + 1, seq);
+      this.last.set(counter, seq);
     }
   }
 
   /**
-   * @param {string} producer
+   * @param {string} counter
    * @param {number} first
    * @param {number} end one after the last missing number
    */
-  #addMissing(producer, first, end) {
+  #addMissing(counter, first, end) {
     this.missing += end - first;
-    for (let seq = Math.max(first, end - MAX_MISSING); seq < end; seq += 1) this.gaps.set(`${producer} ${seq}`, true);
+    for (let seq = Math.max(first, end - MAX_MISSING); seq < end; seq += 1) this.gaps.set(`${counter} ${seq}`, true);
     for (const key of this.gaps.keys()) {
       if (this.gaps.size <= MAX_MISSING) break;
       this.gaps.delete(key);

@@ -114,7 +114,7 @@ export class Side {
     this.sender.error = "";
     this.#transport.position = null;
     this.selection.resumeAfter = position;
-    if (position === null) this.ledger.forgetShared();
+    if (position === null) this.ledger.forget(true);
     this.selection.connecting();
     this.#since = performance.now();
     this.#hasOpened = false;
@@ -164,7 +164,7 @@ export class Side {
    * @param {Selection} selection
    */
   choose(selection) {
-    if (!sameProducers(selection, this.selection.chosen)) this.ledger.forgetShared();
+    if (!sameProducers(selection, this.selection.chosen)) this.ledger.forget(true);
     this.selection.choose(selection);
     if (this.state === "idle") this.sentence = this.#invitation;
     this.#sendSelection();

@@ -85,7 +85,7 @@ export class Measurement {
     else this.stats.connectionTime = connectionTime;
     this.spans.close("away", now);
     this.spans.close("closed", now);
-    this.stats.ledger.forgetPrivate();
+    this.stats.ledger.forget(false);
     this.recording.begin(now);
   }
 

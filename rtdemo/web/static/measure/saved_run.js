@@ -11,7 +11,7 @@ import { decodeArrays, encodeArrays } from "./typed_text.js";
 
 const KEY = "rtdemo-run";
 /** Version of the value; another one is ignored. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** Samples kept of each side: browsers store about 5 million characters, and a sample takes 30. */
 const MAX_SAMPLES = 20_000;
