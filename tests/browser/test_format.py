@@ -20,6 +20,12 @@ async def test_milliseconds(page: Page) -> None:
     assert await run(page, "format", body) == ["0.4", "0.3", "0.1", "121"]
 
 
+async def test_duration(page: Page) -> None:
+    """A short break is not `0.0 s`."""
+    body = "return [12.4, 99.4, 100, 8040].map(m.duration)"
+    assert await run(page, "format", body) == ["12 ms", "99 ms", "0.1 s", "8.0 s"]
+
+
 async def test_reading(page: Page) -> None:
     """A reading below its error is shown as a bound, an impossible one as such; none is negative."""
     cases = "[[null, null], [1.24, 0.31], [0.1, 0.3], [-0.1, 0.3], [-5, 0.3]]"

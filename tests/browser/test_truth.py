@@ -19,7 +19,7 @@ SHOWN: dict[str, Any] = {
     "difference-p99": NONE,
     "sse-p99": NONE,
     "websocket-bytes": "94 B",
-    "difference-bytes": "WebSocket 7\N{NO-BREAK SPACE}B less",
+    "difference-bytes": "WebSocket 7\N{NO-BREAK SPACE}B\N{NO-BREAK SPACE}less",
     "sse-bytes": "101 B",
     "received": [1300, 1280],
 }

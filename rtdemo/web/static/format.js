@@ -28,6 +28,14 @@ export function milliseconds(value) {
 }
 
 /**
+ * Format a length of time with its unit: whole milliseconds below 0.1 s, and tenths of a second above.
+ * @param {number} ms
+ */
+export function duration(ms) {
+  return ms < 100 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+/**
  * Format an error bound without a unit, rounded up, so that it never claims more than was measured.
  * @param {number} value milliseconds
  */

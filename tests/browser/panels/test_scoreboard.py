@@ -87,7 +87,7 @@ async def test_figures_that_the_headline_shows_add_up(open_page: Open) -> None:
     page = await open_page("/?producers=message&speed=20")
     await page.get_by_role("button", name="Connect both").click()
     cells = [page.locator(f'[data-part="{name}-bytes"]') for name in ("websocket", "sse", "difference")]
-    await expect(cells[2]).to_have_text(re.compile(r"^WebSocket \d+\xa0B less$"))
+    await expect(cells[2]).to_have_text(re.compile(r"^WebSocket \d+\xa0B\xa0less$"))
     await page.get_by_role("button", name="Disconnect both").click()
     one, other, fewer = [int(re.sub(r"\D", "", await cell.inner_text())) for cell in cells]
     assert other - one == fewer

@@ -3,6 +3,7 @@
  * Sentences about the state of a connection: what happens, and what to do.
  * @module connection/sentences
  */
+import { duration } from "../format.js";
 
 /** @typedef {import("../measure/faults.js").Fault} Fault */
 
@@ -46,5 +47,5 @@ export function retrySentence(isTrying) {
 
 /** @param {number} ms for which nothing worked */
 export function reconnectedSentence(ms) {
-  return `Reconnected after ${(ms / 1000).toFixed(1)} s.`;
+  return `Reconnected after ${duration(ms)}.`;
 }

@@ -4,6 +4,7 @@
  * charts mark them. Pure.
  * @module measure/spans
  */
+import { duration } from "../format.js";
 
 /** @typedef {"cut" | "stop" | "delay" | "away" | "closed" | "hidden" | "asleep"} Kind */
 
@@ -91,5 +92,5 @@ export class Spans {
  */
 export function spanText({ kind, from, to, lasted }, now) {
   if (kind === "closed" && to === null) return "closed";
-  return `${LABELS[kind]} ${((lasted ?? (to ?? now) - from) / 1000).toFixed(1)} s`;
+  return `${LABELS[kind]} ${duration(lasted ?? (to ?? now) - from)}`;
 }

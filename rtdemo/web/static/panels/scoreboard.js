@@ -199,5 +199,5 @@ function difference(interval) {
 function fewerBytes([websocket, sse]) {
   // The difference of the shown figures: another one would look like an error.
   const fewer = Math.round(sse.bytes) - Math.round(websocket.bytes);
-  return fewer === 0 ? "the same" : `${fewer > 0 ? "WebSocket" : "SSE"} ${count(Math.abs(fewer))}\u00a0B less`;
+  return fewer === 0 ? "the same" : `${fewer > 0 ? "WebSocket" : "SSE"} ${count(Math.abs(fewer))}\u00a0B\u00a0less`;
 }
