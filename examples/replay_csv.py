@@ -83,7 +83,7 @@ def no_time(column: str, cells: Cells) -> str:
 def numbers(row: Row, columns: set[str]) -> Row:
     """Return the columns that had a number so far, with None for another text; all if there are none.
 
-    One text beside the numbers would make the view's chart a table.
+    A text among a column's numbers is a gap in its line; other texts would only fill the chart's legend.
     """
     columns |= {name for name, value in row.items() if isinstance(value, float)}
     return {

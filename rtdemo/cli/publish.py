@@ -20,6 +20,7 @@ from rtdemo.protocol.values import to_json
 from rtdemo.publisher import server_address
 from rtdemo.publisher.sender import MESSAGE_STATUSES, NOT_ACCEPTED, SENT_AGAIN, Sender, TryAgainError
 from rtdemo.publisher.server_address import DEFAULT_URL, TOKEN_VARIABLE, URL_VARIABLE
+from rtdemo.publisher.undrawn_texts import reads_as_number
 
 MAX_TRIES = 5
 """Tries for a single message. A line of standard input is tried until the server accepts it."""
@@ -165,13 +166,15 @@ def _of_text(text: str, producer: str, form: str | None) -> bytes:
         click.UsageError: if it is not what the flags say.
     """
     try:
-        payload, nulls = _payload(
+        payload, nulls, undrawn = _payload(
             text.encode(errors="surrogateescape").decode(errors="replace"), producer, form
         )
     except ValueError as error:
         raise click.UsageError(f"TEXT is {error}") from error
     if nulls:
         raise click.UsageError(f"TEXT has {NO_NUMBER}; give null for a gap")
+    if undrawn:
+        _report(undrawn)
     return payload
 
 
@@ -187,11 +190,12 @@ def _of_lines(producer: str, form: str | None, problems: list[str]) -> Iterator[
 
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper
     number = 0
+    is_told = False
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
             continue
         try:
-            payload, nulls = _payload(line.rstrip("\r\n"), producer, form)
+            payload, nulls, undrawn = _payload(line.rstrip("\r\n"), producer, form)
             if len(payload) > MAX_MESSAGE_BYTES:
                 problem = f"too long: a message of {len(payload)} bytes, of at most {MAX_MESSAGE_BYTES}"
                 raise ValueError(problem)
@@ -200,24 +204,36 @@ def _of_lines(producer: str, form: str | None, problems: list[str]) -> Iterator[
             continue
         if nulls:
             note(f"line {number} has {NO_NUMBER}; it is published with null instead")
+        if undrawn and not is_told:
+            is_told = True
+            _report(f"line {number}: {undrawn}; further ones are not reported")
         yield f"line {number}", payload
     if number == 0:
         _report("standard input had no line; nothing was published")
 
 
-def _payload(text: str, producer: str, form: str | None) -> tuple[bytes, int]:
-    """Return a message as JSON, and how many numbers of it became null.
+def _payload(text: str, producer: str, form: str | None) -> tuple[bytes, int, str]:
+    """Return a message as JSON, how many numbers became null, and a sentence as `_undrawn` makes it.
 
     Raises:
         ValueError: if the text is not what the flags say.
     """
     try:
         message, nulls = to_json({"producer": producer, **_message(text, form)})
-        return msgspec.json.encode(message), nulls
+        return msgspec.json.encode(message), nulls, _undrawn(message, form)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except UnicodeError as error:
         raise ValueError("no Unicode text: half of a surrogate pair is missing") from error
+
+
+def _undrawn(message: dict[str, Any], form: str | None) -> str:
+    """Return a sentence about a text that reads as a number; empty for another message."""
+    value = message.get("value", message.get("message"))
+    if not isinstance(value, str) or not reads_as_number(value):
+        return ""
+    fix = "give --value to publish a number" if form is None else "publish a number, without quotes"
+    return f"{value!r} is a text, so it is not drawn; {fix}"
 
 
 def _message(text: str, form: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from rtdemo.protocol import values
+from rtdemo.publisher.undrawn_texts import UndrawnTexts
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Publication(msgspec.Struct, omit_defaults=True):
 
 _has_warned = Event()
 """Whether a warning has named a NaN or an infinity."""
+_undrawn = UndrawnTexts()
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,10 +55,14 @@ def encode(producer: object, value: object, message: str | None = None) -> tuple
         )
     text: str | msgspec.UnsetType = msgspec.UNSET if message is None else message
     if isinstance(value, str) and message is None:
+        _undrawn.look(producer, value)
         return _encode(Publication(producer, value)), 0
     converted, nulls = values.to_json(value)
     if nulls:
         _warn_of_null(producer)
+    # Of other values only the first is looked at: a call of a function costs more than all of this.
+    if producer not in _undrawn.names or isinstance(converted, str):
+        _undrawn.look(producer, converted)
     return _encode(Publication(producer, text, converted)), nulls
 
 

@@ -67,6 +67,32 @@ async def test_quiet_prints_nothing(server: Server, connect: Connect) -> None:
         assert [(await peer.receive())["value"] for _ in range(2)] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "reported"),
+    [
+        (["4"], "", "'4' is a text, so it is not drawn; give --value to publish a number"),
+        (
+            ["--value", '"50,1"'],
+            "",
+            "'50,1' is a text, so it is not drawn; publish a number, without quotes",
+        ),
+        (
+            ["-", "--json"],
+            '{"value": 4, "message": "4"}\n{"value": "4"}\n{"value": "5"}\n',
+            "line 2: '4' is a text, so it is not drawn; publish a number, without quotes;"
+            " further ones are not reported",
+        ),
+    ],
+)
+async def test_text_that_reads_as_a_number_is_named(
+    server: Server, arguments: list[str], stdin: str, reported: str
+) -> None:
+    """Once. It is published all the same, as the user may mean a text."""
+    done = await publish(*arguments, "--to", server.web_url, stdin=stdin.encode())
+    assert (done.code, done.err) == (0, f"rtdemo: {reported}\n")
+    assert len(done.out.split()) == max(1, stdin.count("\n"))
+
+
 async def test_values(server: Server, connect: Connect) -> None:
     """A value, or whole messages as JSON; a line that is neither is named and left out."""
     peer = await connect(server, "sse")

@@ -6,7 +6,7 @@
 import { NONE, clip, oneLine } from "./format.js";
 
 /**
- * How a value is shown: a number or a dict of numbers as a chart, a bool as a state with its history, a text as lines, and
+ * How a value is shown: a number or a dict with numbers as a chart, a bool as a state with its history, a text as lines, and
  * anything else as a table.
  * @typedef {"number" | "lines" | "state" | "text" | "table"} Kind
  */
@@ -33,17 +33,24 @@ export function kindOf(value) {
   if (typeof value === "number") return "number";
   if (typeof value === "boolean") return "state";
   if (typeof value === "undefined" || typeof value === "string") return "text";
-  return isLines(value) ? "lines" : "table";
+  return isDict(value) && Object.values(value).some(isNumber) ? "lines" : "table";
 }
 
 /**
- * Return whether a value is a dict of numbers, of which some may be null.
- * @param {object} value
+ * Return whether a value is a dict.
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
  */
-function isLines(value) {
-  if (Array.isArray(value)) return false;
-  const numbers = Object.values(value);
-  return numbers.some(isNumber) && numbers.every((each) => each === null || isNumber(each));
+export function isDict(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Return whether an entry of a dict is a point of its line: a number, or null for a gap.
+ * @param {unknown} value
+ */
+export function isPoint(value) {
+  return value === null || isNumber(value);
 }
 
 /** @param {unknown} value */
@@ -145,8 +152,8 @@ export function jsonText(value) {
  * @param {import("./message.js").Message} message
  */
 export function lineText({ message, value }) {
-  if (kindOf(value) !== "lines") return message;
-  return Object.entries(/** @type {object} */ (value))
+  if (!isDict(value) || kindOf(value) !== "lines" || !Object.values(value).every(isPoint)) return message;
+  return Object.entries(value)
     .map(([key, number]) => `${key} ${jsonText(number)}`)
     .join(", ");
 }

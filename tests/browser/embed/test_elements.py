@@ -87,6 +87,18 @@ async def test_value_and_chart_share_one_connection(
     assert await violations(page) == []
 
 
+async def test_text_among_numbers(open_host: OpenHost, allowing: Server, publish: Publish) -> None:
+    """A value shows it; a chart keeps its line and names it, also in a dict."""
+    await publish("loss", 3, "n/a", server=allowing)
+    await publish("air", {"temp": 20, "hum": "50,1"}, server=allowing)
+    page = await open_host(BOTH + '<rtdemo-chart producer="air"></rtdemo-chart>')
+    await expect(value(page)).to_have_text("n/a")
+    await expect(chart(page).locator(".undrawn")).to_have_text("'n/a' is a text: not drawn.")
+    await expect(chart(page).get_by_role("group", name="Chart of loss")).to_be_visible()
+    await expect(chart(page, "air").get_by_role("listitem")).to_have_text(["temp20", "hum'50,1'"])
+    assert await violations(page) == []
+
+
 async def test_styles_stay_on_their_side(
     open_host: OpenHost, allowing: Server, publish: Publish
 ) -> None:

@@ -88,6 +88,19 @@ async def test_keys_that_change_with_each_message(open_view: OpenView, publish: 
     await expect(card(page, "keys")).to_contain_text("1 more key is not shown.")
 
 
+async def test_dict_of_one_number_and_500_texts(open_view: OpenView, publish: Publish) -> None:
+    """The number has its line, twelve texts are beside it, and the rest is counted."""
+    page = await open_view()
+    wide = card(page, "wide")
+    for prefix in "ab":
+        texts = {f"{prefix}{index}": TOO_LONG[:100] for index in range(500)}
+        await publish("wide", {"same": 7} | texts)
+        await expect(wide.get_by_role("listitem")).to_have_count(13)
+        await expect(wide.get_by_role("listitem").first).to_have_text("same7")
+        await expect(wide.get_by_role("listitem").last).to_have_text(f"{prefix}11'{TOO_LONG[:40]}…'")
+        await expect(wide).to_contain_text("488 more keys are not shown.")
+
+
 async def test_times_that_no_clock_shows(open_view: OpenView) -> None:
     """A time of the future counts as now. The chart goes on, and can be read."""
     page = await open_view()
@@ -118,8 +131,11 @@ async def test_hostile_names_keys_and_values(open_view: OpenView, publish: Publi
     await publish(MARKUP, {MARKUP: 1})
     await publish("text", f"{MARKUP}\u202e")
     await publish("table", [{MARKUP: MARKUP}], [MARKUP])
+    await publish("mixed", {MARKUP: 1, "more": MARKUP}, {MARKUP: f"\u202e{MARKUP}"})
     await publish(("a name of many words " * 4).strip(), 1)
-    await expect(page.get_by_role("article")).to_have_count(4)
+    await expect(page.get_by_role("article")).to_have_count(5)
+    cut = f"'[U+202E]{MARKUP}"[:40]
+    await expect(card(page, "mixed").locator(".undrawn")).to_contain_text(cut)
     await expect(card(page, "text").locator(".text")).to_have_text([f"{MARKUP}[U+202E]"])
     await injected_nothing(page)
 

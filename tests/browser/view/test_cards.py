@@ -11,6 +11,7 @@ from playwright.async_api import Locator, Page, expect
 from rtdemo.server.server import Server
 from tests.browser.conftest import Open, Serve
 from tests.browser.modules import run
+from tests.browser.panel import NONE
 from tests.browser.view.conftest import OpenView, Publish
 
 FAILS = """
@@ -105,14 +106,40 @@ async def test_each_kind_has_its_card(open_view: OpenView, publish: Publish) -> 
 
 
 async def test_kind_changes_while_it_runs(open_view: OpenView, publish: Publish) -> None:
-    """The card follows, and a number after a text has its past again."""
+    """The card follows. A text among numbers leaves their chart, and is named there."""
     page = await open_view()
-    await publish("x", 5)
-    await expect(card(page, "x").locator(".number")).to_have_text("5")
     await publish("x", "broken")
     await expect(card(page, "x").locator(".text")).to_have_text(["broken"])
+    await publish("x", 5)
+    await expect(card(page, "x").locator(".number")).to_have_text("5")
+    await publish("x", "n/a")
+    note = card(page, "x").locator(".undrawn")
+    await expect(note).to_have_text("'n/a' is a text: not drawn.")
+    await expect(card(page, "x").locator(".number")).to_have_text(NONE)
     await publish("x", 8)
     await expect(card(page, "x").locator(".change")).to_contain_text("+3 in")
+    await expect(note).to_be_visible()
+    await publish("x", [{"pid": 7}])
+    await expect(card(page, "x").locator("tr")).to_have_text(["pid", "7"])
+
+
+async def test_texts_beside_numbers_have_no_line(open_view: OpenView, publish: Publish) -> None:
+    """The numbers of a dict are drawn, and the rest of it is shown in the legend."""
+    await publish("air", {"temp": 20, "hum": "50,1", "on": True, "at": {"x": 1}})
+    page = await open_view()
+    air = card(page, "air")
+    await expect(air.get_by_role("group", name="Chart of air")).to_be_visible()
+    shown = ["temp20", "hum'50,1'", "ontrue", 'at{"x":1}']
+    await expect(air.get_by_role("listitem")).to_have_text(shown)
+    await expect(air.locator(".swatch:visible")).to_have_count(1)
+    await expect(air.locator(".undrawn")).to_be_hidden()
+    await publish("air", {"temp": 21, "hum": 50.5})
+    await expect(air.get_by_role("listitem")).to_have_text(["temp21", "hum50.5"])
+    await publish("air", {"temp": "off", "hum": "n/a"})
+    await expect(air.get_by_role("listitem")).to_have_text(["temp'off'", "hum'n/a'"])
+    await expect(air.locator(".undrawn")).to_have_text("'n/a' under 'hum' is a text: not drawn.")
+    await publish("words", {"temp": "off"})
+    await expect(card(page, "words").locator("tr")).to_have_text(["tempoff"])
 
 
 async def test_picked_producers_and_layout_of_the_address(open_view: OpenView, publish: Publish) -> None:

@@ -90,6 +90,37 @@ async def test_numbers_of_another_kind_are_no_continuation(page: Page) -> None:
 
 
 @pytest.mark.empty_page
+async def test_texts_alone_take_the_place_of_a_chart_without_numbers(page: Page) -> None:
+    """While the chart has a number, a text or a dict of its keys leaves it; null is no text."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const data = new m.ProducerData("x");
+        const take = (value, sentAt) => data.take({ message: `${value}`, value, sentAt, id: null }, 1e9);
+        const seen = () => [data.shownAs(1_500), data.undrawn?.text, data.undrawn?.key];
+        const states = [seen()];
+        const values = [null, 5, "a", 6, "b", { t: 1, h: "c" }, { t: "d" }, { t: null }, { h: "e" }];
+        for (const [index, value] of values.entries()) {
+            take(value, 1_000 * index);
+            states.push(seen());
+        }
+        return [states, data.shownAs(9_000), data.others];
+        """,
+    )
+    assert found == [
+        [
+            *(["text", None, None], ["text", None, None]),
+            *(["number", None, None], ["text", "a", ""], ["number", "a", ""], ["number", "b", ""]),
+            *(["lines", None, None], ["lines", "d", "t"], ["lines", "d", "t"]),
+            ["table", "d", "t"],
+        ],
+        "table",
+        [["h", "e"]],
+    ]
+
+
+@pytest.mark.empty_page
 async def test_keys_that_change_do_not_fill_the_lines_for_ever(page: Page) -> None:
     """A key that is no longer sent gives its line to a new one, after a minute."""
     found = await run(

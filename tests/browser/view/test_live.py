@@ -327,7 +327,8 @@ async def test_values_and_scales_for_readers(page: Page) -> None:
         "value",
         """
         const { axis } = await import("/static/view/axis.js");
-        const values = [1, true, "a", undefined, { a: 1, b: null }, { a: "x" }, [1], {}, null];
+        const dicts = [{ a: 1, b: null }, { a: 1, b: "x" }, { a: "x" }];
+        const values = [1, true, "a", undefined, ...dicts, [1], {}, null];
         const kinds = values.map(m.kindOf);
         const text = (each) => m.numberText(each, m.decimalsOf(each));
         const texts = [0.12, 21.5, 12400, 1e15, 0.0000001, -3].map(text);
@@ -336,7 +337,7 @@ async def test_values_and_scales_for_readers(page: Page) -> None:
         """,
     )
     assert found["kinds"] == [
-        *("number", "state", "text", "text", "lines", "table", "table", "table"),
+        *("number", "state", "text", "text", "lines", "lines", "table", "table", "table"),
         None,
     ]
     assert found["texts"] == ["0.12", "21.5", "12,400", "1.000e+15", "1.000e-7", "\N{MINUS SIGN}3"]

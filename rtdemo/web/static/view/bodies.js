@@ -6,7 +6,7 @@
 import { make, write } from "../dom.js";
 import { NONE, clip, count, oneLine, visible } from "../format.js";
 import { Chart, clockText, strokeOf } from "./chart.js";
-import { changeText, jsonText, numberText, spanText } from "../value.js";
+import { changeText, isDict, isPoint, jsonText, numberText, spanText } from "../value.js";
 
 /** @typedef {import("./chart.js").Frame} Frame */
 /** @typedef {import("./producer_data.js").ProducerData} ProducerData */
@@ -31,6 +31,10 @@ const MAX_ROWS = 50;
 const MAX_COLUMNS = 8;
 /** Characters of a line of text that are shown. */
 const MAX_TEXT_CHARS = 500;
+/** Characters of a text beside numbers. */
+const MAX_QUOTED_CHARS = 40;
+/** Bound on entries of a dict that have no line. */
+const MAX_OTHERS = 12;
 
 /** @type {Record<Kind, (surroundings: Surroundings) => Body>} */
 export const BODIES = {
@@ -54,16 +58,36 @@ function scrolled(className, content) {
   return made;
 }
 
+/**
+ * Write which text is not drawn, for as long as the chart shows its time.
+ * @param {HTMLElement} element
+ * @param {ProducerData} data
+ * @param {Frame} frame
+ */
+function writeUndrawn(element, { undrawn }, { edge, seconds }) {
+  element.hidden = undrawn === null || undrawn.at < edge - seconds * 1000 || undrawn.at > edge;
+  if (undrawn === null) return;
+  const { key, text } = undrawn;
+  write(element, `${quoted(text)}${key === "" ? "" : ` under ${quoted(key)}`} is a text: not drawn.`);
+}
+
+/** @param {string} text */
+function quoted(text) {
+  return `'${oneLine(clip(text, MAX_QUOTED_CHARS))}'`;
+}
+
 class NumberBody {
   #number = make("span", "number");
   #unit = make("span", "unit");
   #change = make("p", "change note");
+  #undrawn = make("p", "undrawn note");
   #longest = 0;
 
   /** @param {Surroundings} surroundings */
   constructor({ announce, changed }) {
     this.chart = new Chart(announce, changed);
-    this.elements = [make("p", "figure", this.#number, " ", this.#unit), this.#change, this.chart.element];
+    const figure = make("p", "figure", this.#number, " ", this.#unit);
+    this.elements = [figure, this.#change, this.#undrawn, this.chart.element];
   }
 
   /**
@@ -80,6 +104,7 @@ class NumberBody {
     this.#number.dataset.size = this.#longest > 12 ? "small" : this.#longest > 8 ? "middle" : "large";
     write(this.#unit, oneLine(clip(data.description.unit, 40)));
     write(this.#change, changeSince(data, frame, value, decimals));
+    writeUndrawn(this.#undrawn, data, frame);
   }
 }
 
@@ -102,38 +127,69 @@ function changeSince({ series, at }, { now, seconds }, value, decimals) {
 class LinesBody {
   #legend = make("ul", "legend");
   #more = make("p", "note");
+  #undrawn = make("p", "undrawn note");
   #keys = "";
+  #version = -1;
 
   /** @param {Surroundings} surroundings */
   constructor({ announce, changed }) {
     this.chart = new Chart(announce, changed);
-    this.elements = [this.#legend, this.#more, this.chart.element];
+    this.elements = [this.#legend, this.#more, this.#undrawn, this.chart.element];
   }
 
-  /** @param {ProducerData} data */
-  write(data) {
-    const keys = JSON.stringify(data.keys);
-    if (keys !== this.#keys) this.#renew(data.keys);
-    this.#keys = keys;
+  /**
+   * @param {ProducerData} data
+   * @param {Frame} frame
+   */
+  write(data, frame) {
+    writeUndrawn(this.#undrawn, data, frame);
+    if (data.version === this.#version) return;
+    this.#version = data.version;
+    const { decimals, others } = data;
+    const shown = others.slice(0, MAX_OTHERS);
+    this.#nameAll(data.keys, shown);
     const unit = data.description.unit === "" ? "" : ` ${oneLine(clip(data.description.unit, 12))}`;
-    const { decimals } = data;
-    data.newest.forEach((value, line) => {
-      const text = numberText(value, decimals[line]);
-      const shown = this.#legend.children[line]?.lastElementChild;
-      if (shown) write(shown, text === NONE ? text : text + unit);
+    const newest = isDict(data.value) ? data.value : {};
+    data.keys.forEach((key, line) => {
+      const value = Object.hasOwn(newest, key) ? newest[key] : null;
+      const text = numberText(data.newest[line] ?? NaN, decimals[line]);
+      if (isPoint(value)) this.#write(line, text === NONE ? text : text + unit, "");
+      else this.#write(line, otherText(value), jsonText(value));
     });
-    const { moreKeys } = data;
-    this.#more.hidden = moreKeys === 0;
-    write(this.#more, `${count(moreKeys)} more ${moreKeys === 1 ? "key is" : "keys are"} not shown.`);
+    shown.forEach(([, value], index) => this.#write(data.keys.length + index, otherText(value), jsonText(value)));
+    const more = data.moreKeys + others.length - shown.length;
+    this.#more.hidden = more === 0;
+    write(this.#more, `${count(more)} more ${more === 1 ? "key is" : "keys are"} not shown.`);
   }
 
-  /** @param {string[]} keys */
-  #renew(keys) {
-    const items = keys.map((key, line) => {
+  /**
+   * @param {number} item
+   * @param {string} text
+   * @param {string} whole what is no number, longer; empty for a number
+   */
+  #write(item, text, whole) {
+    const shown = /** @type {HTMLElement} */ (this.#legend.children[item].lastElementChild);
+    write(shown, text);
+    shown.className = whole === "" ? "value" : "value other";
+    shown.title = whole;
+  }
+
+  /**
+   * Name the lines, and what has none.
+   * @param {string[]} keys
+   * @param {[string, unknown][]} others
+   */
+  #nameAll(keys, others) {
+    const names = [...keys, ...others.map(([key]) => key)];
+    const all = JSON.stringify([keys.length, names]);
+    if (all === this.#keys) return;
+    this.#keys = all;
+    const items = names.map((key, line) => {
       const { name, dash } = strokeOf(line);
       const swatch = make("i", "swatch");
       swatch.style.setProperty("--swatch", keys.length === 1 ? "var(--ink)" : `var(--${name})`);
       if (dash.length > 0) swatch.dataset.dashed = "yes";
+      if (line >= keys.length) swatch.dataset.none = "yes";
       const label = make("span", "key", oneLine(clip(key, 60)) || "(empty)");
       label.title = oneLine(clip(key, 300));
       return make("li", "", swatch, label, make("span", "value"));
@@ -142,15 +198,24 @@ class LinesBody {
   }
 }
 
+/**
+ * Write an entry of a dict that is no number. A text has quotes: it may look like one.
+ * @param {unknown} value
+ */
+function otherText(value) {
+  return typeof value === "string" ? quoted(value) : clip(jsonText(value), MAX_QUOTED_CHARS);
+}
+
 class StateBody {
   #state = make("span", "number");
   #since = make("p", "change note");
+  #undrawn = make("p", "undrawn note");
 
   /** @param {Surroundings} surroundings */
   constructor({ announce, changed }) {
     this.chart = new Chart(announce, changed);
     this.chart.element.classList.add("strip");
-    this.elements = [make("p", "figure", this.#state), this.#since, this.chart.element];
+    this.elements = [make("p", "figure", this.#state), this.#since, this.#undrawn, this.chart.element];
   }
 
   /**
@@ -162,6 +227,7 @@ class StateBody {
     write(this.#state, Number.isNaN(value) ? NONE : value > 0 ? "true" : "false");
     this.#state.dataset.state = value > 0 ? "true" : "false";
     write(this.#since, stateSince(data, frame.now));
+    writeUndrawn(this.#undrawn, data, frame);
   }
 }
 
@@ -246,14 +312,9 @@ function tableOf(value) {
   const all = Array.isArray(value) ? value.map((each, index) => [index + 1, each]) : Object.entries(value);
   const shown = all.slice(0, MAX_ROWS);
   const more = all.length - shown.length;
-  const isRecords = Array.isArray(value) && shown.every(([, each]) => isRecord(each));
+  const isRecords = Array.isArray(value) && shown.every(([, each]) => isDict(each));
   if (!isRecords) return { head: null, rows: shown, more };
   const keys = [...new Set(shown.flatMap(([, each]) => Object.keys(each)))].slice(0, MAX_COLUMNS);
   const rows = shown.map(([, each]) => keys.map((key) => (Object.hasOwn(each, key) ? each[key] : undefined)));
   return { head: keys, rows, more };
-}
-
-/** @param {unknown} value */
-function isRecord(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

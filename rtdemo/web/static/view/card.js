@@ -62,7 +62,7 @@ export class Card {
   write(frame) {
     this.#writeTitle();
     this.#writeAge(frame);
-    this.#bodyFor(this.data.kind ?? "text").write(this.data, frame);
+    this.#bodyFor(frame).write(this.data, frame);
   }
 
   /**
@@ -71,7 +71,7 @@ export class Card {
    * @returns {boolean} whether it was drawn
    */
   draw(frame) {
-    return this.#bodyFor(this.data.kind ?? "text").chart?.draw(this.data, frame) ?? false;
+    return this.#bodyFor(frame).chart?.draw(this.data, frame) ?? false;
   }
 
   #writeTitle() {
@@ -96,8 +96,9 @@ export class Card {
     write(this.#age, isStale ? `stale: ${text}` : age > AGE_SHOWN_MS ? text : "");
   }
 
-  /** @param {Kind} kind */
-  #bodyFor(kind) {
+  /** @param {Frame} frame */
+  #bodyFor({ edge, seconds }) {
+    const kind = this.data.shownAs(edge - seconds * 1000);
     const body = this.#bodies.get(kind) ?? BODIES[kind](this.#surroundings);
     if (kind === this.#kind) return body;
     this.#bodies.set(kind, body);

@@ -113,7 +113,7 @@ export class Chart {
     const step = span / Math.max(1, Math.round(width));
     const to = (Math.floor(frame.edge / step) + 1) * step;
     const columns = Math.floor((data.at ?? 0) / step);
-    const key = [to, columns, data.kind, data.description.low, data.description.high, this.#canvas.version];
+    const key = [to, columns, data.shape, data.description.low, data.description.high, this.#canvas.version];
     const drawn = `${key.join(" ")} ${data.series.lines} ${frame.paused} ${span} ${data.series.length === 0}`;
     const isSame = drawn === this.#drawn;
     if (isSame && (data.version === this.#dataVersion || Math.abs(frame.now - this.#drawnAt) < REDRAW_MS)) return false;
@@ -140,7 +140,7 @@ export class Chart {
     const [from, to, cursor] = [this.#from, this.#to, this.#cursor];
     const [start, end] = [`${windowText(seconds)} ago`, paused ? clockText(edge) : "now"];
     const common = { series, from, to, start: paused ? clockText(from) : start, end, cursor, palette };
-    if (data.kind === "state") {
+    if (data.shape === "state") {
       this.#plot = drawStateChart(context, width, height, { ...common, now });
       return;
     }
@@ -257,7 +257,7 @@ function bounds(found, low, high) {
  * @param {ProducerData} data
  * @param {number} moment milliseconds since the epoch
  */
-export function readoutText({ series, keys, decimals, kind, description }, moment) {
+export function readoutText({ series, keys, decimals, shape, description }, moment) {
   const after = series.since(moment);
   let index = after > 0 && (after === series.length || nearer(series.at, after, moment)) ? after - 1 : after;
   // The last one of a moment, but not the break after it.
@@ -268,7 +268,7 @@ export function readoutText({ series, keys, decimals, kind, description }, momen
     const [low, high] = [series.low[line][index], series.high[line][index]];
     const name = key === "" ? "" : `${oneLine(key)} `;
     if (Number.isNaN(low)) return `${name}no value`;
-    if (kind === "state") return low !== high ? "true and false" : low > 0 ? "true" : "false";
+    if (shape === "state") return low !== high ? "true and false" : low > 0 ? "true" : "false";
     const [least, most] = [numberText(low, decimals[line]), numberText(high, decimals[line])];
     const unit = description.unit === "" ? "" : ` ${oneLine(description.unit)}`;
     return `${name}${least === most ? least : `${least} to ${most}`}${unit}`;

@@ -5,7 +5,7 @@
  */
 import { Decimals } from "./decimals.js";
 import { Series } from "./series.js";
-import { kindOf } from "../value.js";
+import { isDict, isPoint, kindOf } from "../value.js";
 
 /** @typedef {import("../message.js").Message} Message */
 /** @typedef {import("../value.js").Kind} Kind */
@@ -20,6 +20,7 @@ import { kindOf } from "../value.js";
  */
 
 /** @typedef {{ at: number, text: string }} Line */
+/** @typedef {{ at: number, key: string, text: string }} Undrawn a text where a line has numbers; no key for a whole value */
 /** @typedef {{ epoch: string, seq: number }} Place a message in its log, among those of its producer */
 
 /**
@@ -36,6 +37,8 @@ export const MAX_LINES = 12;
 const MAX_TEXTS = 50;
 /** Characters of a text that are kept. */
 const MAX_TEXT_CHARS = 2_000;
+/** The same of a text that is not drawn. */
+const MAX_UNDRAWN_CHARS = 100;
 /** Bound on keys that are counted. */
 const MAX_COUNTED_KEYS = 1_000;
 
@@ -73,14 +76,16 @@ export class ProducerData {
   keys = [];
   /** Newest number of each line; NaN for none. @type {number[]} */
   newest = [];
-  /** Number of keys that have no line. */
+  /** Number of keys for which there is no line left. */
   moreKeys = 0;
   /** Newest first. @type {Line[]} */
   texts = [];
+  /** The newest text that no line can have. @type {Undrawn | null} */
+  undrawn = null;
   /** Whether its messages are in the log: such a connection resumes without a gap. */
   isShared = false;
   /** What the lines are of: those of another kind are no continuation. @type {Kind | null} */
-  #shape = null;
+  shape = null;
   /** Of each line. @type {Decimals[]} */
   #decimals = [];
   /** When each line had its last number. @type {number[]} */
@@ -110,6 +115,26 @@ export class ProducerData {
     return this.description.title || this.name;
   }
 
+  /** Entries of the newest dict that have no line, for they are no numbers. @type {[string, unknown][]} */
+  get others() {
+    if (!isDict(this.value)) return [];
+    const entries = Object.entries(this.value).slice(0, MAX_COUNTED_KEYS);
+    return entries.filter(([key, value]) => !isPoint(value) && !this.keys.includes(key));
+  }
+
+  /**
+   * Return how its card shows it. What comes among numbers and is none leaves their chart, while that has a number.
+   * @param {number} from start of the chart's time, milliseconds since the epoch
+   * @returns {Kind}
+   */
+  shownAs(from) {
+    const { kind, shape, value } = this;
+    const isSameDict = shape === "lines" && isDict(value) && this.keys.some((key) => Object.hasOwn(value, key));
+    const isAmong = kind === "text" || (kind === "table" && isSameDict);
+    const hasNumber = this.series.length > 0 && Math.max(...this.#seenAt) >= from;
+    return (isAmong && hasNumber ? shape : kind) ?? "text";
+  }
+
   /**
    * Take a message.
    * @param {Message} message
@@ -133,7 +158,7 @@ export class ProducerData {
       this.#learn(at - this.at);
     }
     // What follows a silence is not connected to what was before; but a state lasts until the next one.
-    if (wasStale && this.#shape !== "state") this.series.interrupt(at);
+    if (wasStale && this.shape !== "state") this.series.interrupt(at);
     // Nor is it, after a loss, unless nothing is missing.
     if (known !== null && !follows(known, place)) this.series.interrupt(at);
     if (message.id !== null) this.#noteGap(place, at);
@@ -146,11 +171,13 @@ export class ProducerData {
     const kind = kindOf(value) ?? this.kind ?? "text";
     this.#become(kind);
     const numbers = numbersOf(kind, value);
-    if (numbers !== null) {
+    if (numbers === null) this.newest.fill(NaN);
+    else {
       this.newest = this.#numbers(at, numbers);
       this.series.push(at, this.newest);
     }
     if (kind === "text") this.#addText(at, this.text);
+    this.#noteUndrawn(at, this.text, value);
   }
 
   /**
@@ -178,6 +205,7 @@ export class ProducerData {
   forget() {
     this.series.clear();
     this.texts = [];
+    this.undrawn = null;
     this.#gaps = [];
     this.#known = null;
     this.#missing = [];
@@ -237,10 +265,11 @@ export class ProducerData {
     gap.after = seq;
     gap.from = at;
     this.version += 1;
-    const kind = kindOf(value) ?? this.#shape ?? "text";
-    const numbers = kind === this.#shape ? numbersOf(kind, value) : null;
+    const kind = kindOf(value) ?? this.shape ?? "text";
+    const numbers = kind === this.shape ? numbersOf(kind, value) : null;
     if (numbers !== null) this.series.insert(at, this.#numbers(at, numbers));
     if (kind === "text") this.#addText(at, message.slice(0, MAX_TEXT_CHARS));
+    this.#noteUndrawn(at, message, value);
   }
 
   /** @param {number} gap milliseconds */
@@ -255,8 +284,8 @@ export class ProducerData {
    */
   #become(kind) {
     const hasNumbers = kind === "number" || kind === "lines" || kind === "state";
-    if (hasNumbers && this.#shape !== null && this.#shape !== kind) this.#restart();
-    if (hasNumbers) this.#shape = kind;
+    if (hasNumbers && this.shape !== null && this.shape !== kind) this.#restart();
+    if (hasNumbers) this.shape = kind;
     if (!hasNumbers) this.series.interrupt();
     this.kind = kind;
   }
@@ -266,6 +295,7 @@ export class ProducerData {
     this.keys = [];
     this.newest = [];
     this.moreKeys = 0;
+    this.undrawn = null;
     this.#decimals = [];
     this.#seenAt = [];
   }
@@ -278,7 +308,7 @@ export class ProducerData {
   #numbers(at, values) {
     const given = Object.keys(values);
     let more = 0;
-    for (const key of given.slice(0, MAX_COUNTED_KEYS)) if (!this.#hasLine(key, at)) more += 1;
+    for (const key of given.slice(0, MAX_COUNTED_KEYS)) if (isPoint(values[key]) && !this.#hasLine(key, at)) more += 1;
     this.moreKeys = more + Math.max(0, given.length - MAX_COUNTED_KEYS);
     const numbers = this.keys.map((key) => {
       const value = Object.hasOwn(values, key) ? values[key] : null;
@@ -311,6 +341,22 @@ export class ProducerData {
     this.#decimals[line] = new Decimals();
     this.#seenAt[line] = at;
     return true;
+  }
+
+  /**
+   * Remember a text where a line has numbers.
+   * @param {number} at
+   * @param {string} message
+   * @param {unknown} value
+   */
+  #noteUndrawn(at, message, value) {
+    if (this.undrawn !== null && this.undrawn.at > at) return;
+    if (kindOf(value) === "text") this.undrawn = { at, key: "", text: message.slice(0, MAX_UNDRAWN_CHARS) };
+    if (this.shape !== "lines" || !isDict(value)) return;
+    for (const key of this.keys) {
+      const text = Object.hasOwn(value, key) ? value[key] : null;
+      if (typeof text === "string") this.undrawn = { at, key, text: text.slice(0, MAX_UNDRAWN_CHARS) };
+    }
   }
 
   /**
