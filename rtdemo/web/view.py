@@ -8,7 +8,7 @@ import aiohttp_jinja2
 from aiohttp import hdrs, web
 
 from rtdemo import __version__
-from rtdemo.errors import Refused
+from rtdemo.errors import Refused, printable
 from rtdemo.hub.selection import MAX_NAMES
 from rtdemo.protocol import message
 from rtdemo.web import static_files
@@ -63,7 +63,8 @@ async def view(request: web.Request) -> web.Response:
         "built_in": ",".join(sorted(shipped)),
         "now": message.now(),
         "bare": request.query.get("bare") == "1",
-        "picked": picked or [],
+        # The address may have any characters, such as those that reverse the heading's order.
+        "picked": [printable(name) for name in picked or []],
         "without": without,
         "others": [each.name for each in others],
         "values": values,

@@ -116,6 +116,12 @@ async def test_without_values_of_the_picked_producers_it_names_them(start: Start
     assert 'There are values of &lt;i&gt;, sped. <a href="?">Show all</a>' in page
 
 
+async def test_names_in_the_address_do_not_reverse_the_heading(start: Start) -> None:
+    """Whoever gives someone a link chooses them."""
+    response, _ = await view(await start(), "?producers=%E2%80%AEdaol,%1B[2J")
+    assert "<h2>No values yet of \\u202edaol, \\x1b[2J</h2>" in response.text
+
+
 async def test_picked_producers_come_in_their_order(start: Start) -> None:
     """A built-in one can be picked too; an unknown one has no row yet."""
     server = await start()

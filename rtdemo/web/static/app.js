@@ -132,9 +132,13 @@ function entered() {
   void producerList.refresh();
 }
 
-/** The reader has had the token forgotten. */
+/** The reader has had the token forgotten. What it has shown goes with it: the next reader may be another user. */
 function forgotten() {
-  for (const side of pair) side.disconnect();
+  for (const side of pair) {
+    side.disconnect();
+    reset(side);
+  }
+  producerList.forget();
   void producerList.refresh();
 }
 

@@ -176,6 +176,8 @@ export class ProducerList {
   #hasDetails;
   #login;
   #polling = false;
+  /** How often the list was forgotten: an answer to an earlier request is dropped. */
+  #forgotten = 0;
 
   /**
    * @param {() => void} changed called after each answer or failure
@@ -194,12 +196,14 @@ export class ProducerList {
   async refresh() {
     if (this.#polling || this.#login?.problem) return;
     this.#polling = true;
+    const forgotten = this.#forgotten;
     try {
       const [entries, plugins] = await Promise.all([
         fetchList("api/producers", this.#login),
         // Without the login's token, which is none for administration: it would count as a wrong one.
         this.#hasDetails ? fetchList("api/plugins", null) : [],
       ]);
+      if (forgotten !== this.#forgotten) return;
       const producers = joinEntries(/** @type {ProducerEntry[]} */ (entries));
       this.producers = producers.slice(0, MAX_SHOWN);
       this.hidden = producers.length - this.producers.length;
@@ -213,6 +217,15 @@ export class ProducerList {
       this.#polling = false;
       this.#changed();
     }
+  }
+
+  /** Forget the list: it may name producers that are only for the user who was logged in. */
+  forget() {
+    this.#forgotten += 1;
+    this.producers = [];
+    this.reloadErrors = [];
+    this.hidden = 0;
+    this.#changed();
   }
 
   /**

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
@@ -14,6 +16,14 @@ from tests.browser.panel import Panel
 from tests.web.login_tokens import SECRET, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+RESTRICTED = """
+from rtdemo import producer
+
+@producer(every=0.2, shared=True, users=["ann"])
+def of_ann():
+    return "for ann"
+"""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -65,6 +75,25 @@ async def test_form_asks_for_a_token_and_the_page_connects(
     for side in ("websocket", "sse"):
         await Panel(page, side).becomes("disconnected")
     await expect(state(page)).to_have_text("This server needs a login token.")
+    browser_errors.remove_expected("401")
+
+
+async def test_forgotten_token_takes_with_it_what_it_has_shown(
+    open_page: Open, serve: Serve, tmp_path: Path, browser_errors: BrowserErrors
+) -> None:
+    """The next reader of the page may be another user."""
+    plugin = tmp_path / "private.py"
+    plugin.write_text(RESTRICTED)
+    page = await open_page(server=await serve(files=(plugin,), secret=SECRET))
+    await log_in(page, token("ann"))
+    await page.get_by_role("button", name="Connect both").click()
+    for side in ("websocket", "sse"):
+        await expect(Panel(page, side).texts.filter(has_text="for ann").first).to_be_attached()
+    await expect(page.locator("details.producers")).to_contain_text("of_ann")
+    await page.get_by_role("button", name="Forget the token").click()
+    await expect(state(page)).to_have_text("This server needs a login token.")
+    await expect(page.locator("body")).not_to_contain_text("of_ann")
+    assert "for ann" not in await page.content()
     browser_errors.remove_expected("401")
 
 

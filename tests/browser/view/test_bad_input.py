@@ -158,3 +158,19 @@ async def injected_nothing(page: Page) -> None:
     """Check that no markup became elements, and that nothing is wider than the page."""
     assert await page.evaluate("document.images.length + ('injected' in window ? 1 : 0)") == 0
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_combining_characters_do_not_paint_over_other_texts(
+    open_view: OpenView, publish: Publish
+) -> None:
+    """Anyone who may send texts to everyone could cross out those of others."""
+    page = await open_view()
+    await publish("note", "Z", "one", "two")
+    texts = page.locator(".text")
+    await expect(texts).to_have_text(["two", "one", "Z"])
+    before = await texts.nth(1).screenshot()
+    await page.evaluate(
+        "document.querySelector('li:last-child > .text').textContent += '\\u0301'.repeat(300)"
+    )
+    await expect(texts.last).to_have_text("Z" + 300 * "\u0301")
+    assert await texts.nth(1).screenshot() == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
@@ -14,6 +16,18 @@ from tests.free_port import free_port
 from tests.web.login_tokens import SECRET, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+RESTRICTED = """
+from rtdemo import producer
+
+@producer(every=0.2, shared=True, users=["ann"])
+def of_ann():
+    return "for ann"
+
+@producer(every=0.2, shared=True, users=["bob"])
+def of_bob():
+    return "for bob"
+"""
 
 
 def sentence(page: Page) -> Locator:
@@ -156,6 +170,25 @@ async def test_login(
         await page.get_by_role("button", name="Forget the token").click()
     await expect(sentence(page)).to_contain_text("Not live: No login:")
     await expect(sentence(page)).to_contain_text("Enter one at “Token” and press Log in.")
+    browser_errors.remove_expected("401")
+
+
+async def test_next_user_sees_nothing_of_the_last_one(
+    open_view: OpenView, serve: Serve, tmp_path: Path, browser_errors: BrowserErrors
+) -> None:
+    """A token that is forgotten takes with it what it has shown, and the next one gets its own past."""
+    plugin = tmp_path / "private.py"
+    plugin.write_text(RESTRICTED)
+    guarded = await serve(files=(plugin,), secret=SECRET)
+    page = await open_view(server=guarded, live=False)
+    for user, other in (("ann", "bob"), ("bob", "ann")):
+        await page.get_by_label("Token").fill(token(user))
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page.locator(".text").first).to_have_text(f"for {user}")
+        assert f"for {other}" not in await page.content()
+        await page.get_by_role("button", name="Forget the token").click()
+        await expect(page.locator(".card")).to_have_count(0)
+        assert f"for {user}" not in await page.content()
     browser_errors.remove_expected("401")
 
 

@@ -39,7 +39,7 @@ const hide = (/** @type {string} */ name) => toolbar.hide(name);
 const cards = new Cards(part(document, "cards"), { announce, changed: painter.request, hide });
 const toolbar = new Toolbar(document, options, chosen);
 const login = dataset.login === "yes" ? new Login(() => sessionStorage, () => paintState()) : null;
-const loginForm = login === null ? null : new LoginForm(document, login, connectAgain, connectAgain);
+const loginForm = login === null ? null : new LoginForm(document, login, connectAgain, forgotten);
 const list = new ProducerList(describe, async () => null, false, login);
 const failing = new Failing();
 const tabs = new Tabs(openChannel("rtdemo-streams"));
@@ -80,10 +80,23 @@ function received(message, at) {
   painter.request();
 }
 
-/** The reader has entered a token, or has had it forgotten: what it opened ends, and a form asks for another. */
+/** The reader has entered a token: the connection of the one before ends. */
 function connectAgain() {
   live.connect();
   void list.refresh();
+}
+
+/** The reader has had the token forgotten. What it has shown goes with it: the next reader may be another user. */
+function forgotten() {
+  producers.forgetAll();
+  cards.place(producers.sorted);
+  keptSince = -Infinity;
+  announce("");
+  part(document, "more").hidden = true;
+  paintEmpty();
+  list.forget();
+  live.forget();
+  connectAgain();
 }
 
 /** Take over the table that the server has written. */

@@ -99,6 +99,12 @@ export class Live {
     });
   }
 
+  /** End, and forget the position: the next connection gets the past again. */
+  forget() {
+    this.close();
+    this.#stream = null;
+  }
+
   /** End for good: nothing is received any more, and nothing refers to it. */
   close() {
     clearTimeout(this.#retry);

@@ -46,6 +46,12 @@ export class ProducersData {
     this.#more.clear();
   }
 
+  /** Forget all. */
+  forgetAll() {
+    this.byName.clear();
+    this.#more.clear();
+  }
+
   /** Number of producers that are not shown; a bound on names bounds it too. */
   get more() {
     return this.#more.size;
