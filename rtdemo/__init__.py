@@ -5,6 +5,16 @@ Plugins import only from this package; its modules are internal.
 
 __version__ = "0.1.0"
 
+try:
+    import msgspec as _msgspec  # noqa: F401 - for the sentence below; the imports that follow need it
+except ModuleNotFoundError as _error:
+    # In a clone, a Python without rtdemo's environment finds this folder.
+    raise ModuleNotFoundError(
+        f"rtdemo's packages are missing in this Python ({_error.name}): activate the environment "
+        "(. .venv/bin/activate), or install rtdemo (pip install FOLDER)",
+        name=_error.name,
+    ) from None
+
 from rtdemo.errors import ProducerError, Refused
 from rtdemo.plugin_system.checks import Check, Finding
 from rtdemo.plugin_system.hookspecs import hookimpl

@@ -28,6 +28,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -101,7 +102,11 @@ class ListenError(RtdemoError):
         where = f"port {self.port} on {self.host or 'every interface'}"
         why = (self.cause.strerror or str(self.cause)).lower()
         names = f"{self.flag} (environment: {self.variable})"
-        return f"cannot listen on {where}: {why}; choose another with {names}"
+        fix = f"choose another with {names}"
+        if self.cause.errno == errno.EADDRINUSE:
+            # A second server on the default ports would have the same error for the other one.
+            fix += ", or one port for both sites: --port 4000 --single-site"
+        return f"cannot listen on {where}: {why}; {fix}"
 
 
 class EngineError(RtdemoError):
@@ -359,6 +364,10 @@ def network_reason(error: BaseException) -> str:
     return one_line(error)
 
 
+NOT_RUNNING = "is the server running? `rtdemo serve` starts one, and RTDEMO_URL names another"
+"""What to do where nothing listens, in all commands."""
+_NO_PAGE_STATUSES = (404, 405, 501)
+"""rtdemo answers these with a line of text; a proxy may have a page for others, such as 502."""
 MAX_WORDS_CHARACTERS = 300
 """Of a server's answer, in an error."""
 
@@ -372,7 +381,10 @@ def answered(status: int, body: str) -> str:
     """
     if words := words_of(body):
         return f"answered {status}: {words}"
-    return f"answered {status}" + (" with a web page" if body.strip() else "")
+    if not body.strip():
+        return f"answered {status}"
+    is_other = status in _NO_PAGE_STATUSES
+    return f"answered {status} with a web page" + (": it is not an rtdemo server" if is_other else "")
 
 
 def may_heal(status: int) -> bool:

@@ -88,3 +88,10 @@ def test_answer_that_stays_the_same(status: int) -> None:
 def test_answer_in_one_line(body: str, words: str) -> None:
     """A page says nothing in a terminal, and control characters move no cursor."""
     assert answered(503, body) == words
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_page_that_rtdemo_does_not_have(status: int) -> None:
+    """Python's own web server answers a POST with 501; only a proxy has a page for 502."""
+    page = "<!DOCTYPE html><title>x</title>"
+    assert answered(status, page) == f"answered {status} with a web page: it is not an rtdemo server"

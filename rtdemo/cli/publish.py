@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import click
 import msgspec
 
+from rtdemo.cli import input_lines
+from rtdemo.cli.input_lines import BadLines
 from rtdemo.engine.interface import check_name
 from rtdemo.errors import PublishError, printable
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
@@ -20,7 +21,6 @@ from rtdemo.protocol.values import to_json
 from rtdemo.publisher import server_address
 from rtdemo.publisher.sender import MESSAGE_STATUSES, NOT_ACCEPTED, SENT_AGAIN, Sender, TryAgainError
 from rtdemo.publisher.server_address import DEFAULT_URL, TOKEN_VARIABLE, URL_VARIABLE
-from rtdemo.publisher.undrawn_texts import reads_as_number
 
 MAX_TRIES = 5
 """Tries for a single message. A line of standard input is tried until the server accepts it."""
@@ -36,6 +36,13 @@ EXIT_BAD_LINES = 1
 """Exit code after lines of standard input that were left out, or have null for a number."""
 NEGATIVE_NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 """As JSON has it (RFC 8259 section 6)."""
+NUMBER = re.compile(f"-?{NEGATIVE_NUMBER.pattern[1:]}")
+NOT_JSON = "not JSON"
+ONE_VALUE_A_LINE = (
+    "give one number or JSON a line: pick a column with awk '{ print $15; fflush() }', "
+    'or write {"a": 1, "b": 2}; without --value a line is a text'
+)
+"""What to do about a line with several columns."""
 NO_NUMBER = "a NaN or an infinity, which JSON does not have"
 
 
@@ -122,24 +129,49 @@ def publish(
         outlook=SENT_AGAIN if is_pipe else f"the message is tried up to {MAX_TRIES} times",
         timeout_s=TRY_TIMEOUT_S,
     )
-    problems: list[str] = []
-    lines = _of_lines(producer, form, problems)
-    messages = lines if is_pipe else [("the message", _of_text(text, producer, form))]
     with closing(sender):
-        for name, payload in messages:
+        if is_pipe:
+            return _publish_lines(sender, producer, form, is_quiet)
+        (outcome,) = sender.send([_of_text(text, producer, form)])
+    if isinstance(outcome, PublishError):
+        raise outcome
+    if not is_quiet:
+        click.echo(outcome)
+        _hint_at_value(text, form)
+    return 0
+
+
+def _publish_lines(sender: Sender, producer: str, form: str | None, is_quiet: bool) -> int:
+    """Publish each line of standard input; return the exit code.
+
+    Raises:
+        PublishError: if the server refuses all lines alike.
+    """
+    lines = input_lines.read(_report, is_quiet)
+    with closing(BadLines(_report)) as bad:
+        is_first = True
+        for name, payload in _of_lines(lines, producer, form, bad):
             (outcome,) = sender.send([payload])
             if isinstance(outcome, str):
                 if not is_quiet:
                     click.echo(outcome)
-            elif is_pipe and _is_of_one_line(outcome, form):
+                    if is_first:
+                        _hint_at_value(msgspec.json.decode(payload).get("message"), form)
+                is_first = False
+            elif _is_of_one_line(outcome, form):
                 is_certain = outcome.fix == NOT_ACCEPTED
                 ending = "it is left out" if is_certain else "it may not have been accepted"
-                problems.append(f"{name}: {outcome.problem}; {ending}")
-                _report(problems[-1])
+                bad.note(name, outcome.problem, f"{name}: {outcome.problem}; {ending}")
             else:
-                outcome.fix = outcome.fix.replace("the message", name)
+                outcome.fix = outcome.fix.replace("the message", name) + "; rtdemo publish ends"
                 raise outcome
-    return EXIT_BAD_LINES if problems else 0
+    return EXIT_BAD_LINES if bad.count else 0
+
+
+def _hint_at_value(text: str, form: str | None) -> None:
+    """Report a number that is published as a text: no chart shows it."""
+    if form is None and NUMBER.fullmatch(text.strip()):
+        _report("the number is sent as a text, which no chart shows; --value sends numbers")
 
 
 def _is_of_one_line(error: PublishError, form: str | None) -> bool:
@@ -166,74 +198,51 @@ def _of_text(text: str, producer: str, form: str | None) -> bytes:
         click.UsageError: if it is not what the flags say.
     """
     try:
-        payload, nulls, undrawn = _payload(
+        payload, nulls = _payload(
             text.encode(errors="surrogateescape").decode(errors="replace"), producer, form
         )
     except ValueError as error:
         raise click.UsageError(f"TEXT is {error}") from error
     if nulls:
         raise click.UsageError(f"TEXT has {NO_NUMBER}; give null for a gap")
-    if undrawn:
-        _report(undrawn)
     return payload
 
 
-def _of_lines(producer: str, form: str | None, problems: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield each line of standard input: its name, and the message as JSON.
-
-    Lines that are not good are reported, and noted in `problems`. That there is none is only reported.
-    """
-
-    def note(problem: str) -> None:
-        problems.append(problem)
-        _report(problem)
-
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper
-    number = 0
-    is_told = False
-    for number, line in enumerate(sys.stdin, 1):
-        if not line.strip():
-            continue
+def _of_lines(
+    lines: Iterable[tuple[int, str]], producer: str, form: str | None, bad: BadLines
+) -> Iterator[tuple[str, bytes]]:
+    """Yield each line that is a message: its name, and the message as JSON."""
+    for number, line in lines:
+        name = f"line {number}"
         try:
-            payload, nulls, undrawn = _payload(line.rstrip("\r\n"), producer, form)
+            payload, nulls = _payload(line, producer, form)
             if len(payload) > MAX_MESSAGE_BYTES:
                 problem = f"too long: a message of {len(payload)} bytes, of at most {MAX_MESSAGE_BYTES}"
                 raise ValueError(problem)
         except ValueError as error:
-            note(f"line {number} is {error}; it is left out")
+            # Up to the part that differs from line to line.
+            kind = str(error).partition(":")[0]
+            fix = f"; {ONE_VALUE_A_LINE}" if form == "value" and kind.startswith(NOT_JSON) else ""
+            bad.note(name, kind, f"{name} is {error}; it is left out{fix}")
             continue
         if nulls:
-            note(f"line {number} has {NO_NUMBER}; it is published with null instead")
-        if undrawn and not is_told:
-            is_told = True
-            _report(f"line {number}: {undrawn}; further ones are not reported")
-        yield f"line {number}", payload
-    if number == 0:
-        _report("standard input had no line; nothing was published")
+            bad.note(name, NO_NUMBER, f"{name} has {NO_NUMBER}; it is published with null instead")
+        yield name, payload
 
 
-def _payload(text: str, producer: str, form: str | None) -> tuple[bytes, int, str]:
-    """Return a message as JSON, how many numbers became null, and a sentence as `_undrawn` makes it.
+def _payload(text: str, producer: str, form: str | None) -> tuple[bytes, int]:
+    """Return a message as JSON, and how many numbers of it became null.
 
     Raises:
         ValueError: if the text is not what the flags say.
     """
     try:
         message, nulls = to_json({"producer": producer, **_message(text, form)})
-        return msgspec.json.encode(message), nulls, _undrawn(message, form)
+        return msgspec.json.encode(message), nulls
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except UnicodeError as error:
         raise ValueError("no Unicode text: half of a surrogate pair is missing") from error
-
-
-def _undrawn(message: dict[str, Any], form: str | None) -> str:
-    """Return a sentence about a text that reads as a number; empty for another message."""
-    value = message.get("value", message.get("message"))
-    if not isinstance(value, str) or not reads_as_number(value):
-        return ""
-    fix = "give --value to publish a number" if form is None else "publish a number, without quotes"
-    return f"{value!r} is a text, so it is not drawn; {fix}"
 
 
 def _message(text: str, form: str | None) -> dict[str, Any]:
@@ -253,7 +262,9 @@ def _message(text: str, form: str | None) -> dict[str, Any]:
         given = json.loads(text)
     except ValueError as error:
         example = "0.12" if form == "value" else '{"value": 0.12}'
-        raise ValueError(f"not JSON, such as {example}: {printable(text[:MAX_SHOWN_CHARS])}") from error
+        raise ValueError(
+            f"{NOT_JSON}, such as {example}: {printable(text[:MAX_SHOWN_CHARS])}"
+        ) from error
     if form == "value":
         return {"message": given} if isinstance(given, str) else {"value": given}
     if not isinstance(given, dict):

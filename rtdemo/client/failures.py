@@ -11,6 +11,7 @@ import aiohttp
 
 from rtdemo.errors import (
     MAX_WORDS_CHARACTERS,
+    NOT_RUNNING,
     LoginError,
     NoStreamError,
     NotSentError,
@@ -71,7 +72,7 @@ def to_server_error(url: str, error: Exception) -> ServerError:
     kind = UnreachableError if isinstance(error, aiohttp.ClientConnectorError) else NoStreamError
     problem = f"cannot be reached: {network_reason(error)}"
     is_name_unknown = isinstance(getattr(error, "os_error", error), socket.gaierror)
-    fix = "check the host name" if is_name_unknown else "is the server running?"
+    fix = "check the host name" if is_name_unknown else NOT_RUNNING
     return kind(url, problem, fix, retryable=True)
 
 

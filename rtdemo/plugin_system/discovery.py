@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -15,9 +17,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+import rtdemo
 from rtdemo import __version__
 from rtdemo.errors import PluginError, RtdemoError, one_line
 from rtdemo.plugin_system import long_import
+from rtdemo.plugin_system.producer import Traits
 from rtdemo.settings.folders import bundled, is_own_code
 
 ENTRY_POINT_GROUP = "rtdemo"
@@ -196,10 +200,21 @@ def described(error: BaseException) -> str:
 def _problem(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {type(error).__name__}: {error.msg}"
-    hint = ""
+    return described(error) + _hint(error)
+
+
+def _hint(error: BaseException) -> str:
+    """Return which name of rtdemo may be meant, or that a newer one is needed; empty if unknown."""
     if isinstance(error, ImportError) and error.name == "rtdemo":
-        hint = f"; the plugin may need a newer rtdemo than {__version__}"
-    return described(error) + hint
+        known, otherwise = rtdemo.__all__, f"; the plugin may need a newer rtdemo than {__version__}"
+    elif isinstance(error, TypeError) and str(error).startswith("Producer.__init__() "):
+        known, otherwise = [*Traits.__annotations__], ""
+    else:
+        return ""
+    # From Python 3.13 on, the text of a TypeError has a hint of its own.
+    wrong = re.search(r"(?:import name|keyword argument) '(\w+)'(?!\. Did)", str(error))
+    close = get_close_matches(wrong[1], known, 1) if wrong else []
+    return f"; did you mean {close[0]!r}?" if close else otherwise
 
 
 def _package(folder: Path) -> Source:

@@ -99,13 +99,12 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> Address:
         text = f"localhost:{text}"
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
-        host, port = parts.hostname, parts.port
+        host = parts.hostname
     except ValueError as error:
         raise AddressError(shown, f"is not a valid address ({error})") from error
     if parts.scheme not in _SECURE:
         raise AddressError(shown, f"has the scheme {parts.scheme!r}")
-    if port == 0:
-        raise AddressError(shown, "has the port 0")
+    port = _port(parts, shown)
     if not host:
         raise AddressError(shown, "has no host")
     if parts.username is not None:
@@ -116,6 +115,16 @@ def parse(text: str, headers: Mapping[str, str] | None = None) -> Address:
         raise AddressError(shown, f"has an invalid host name ({error})") from error
     secure = _SECURE[parts.scheme]
     return _address(parts, host, port or (443 if secure else 80), secure, headers or {})
+
+
+def _port(parts: SplitResult, shown: str) -> int | None:
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise AddressError(shown, "has a port that is not a number from 1 to 65535") from error
+    if port == 0:
+        raise AddressError(shown, "has the port 0")
+    return port
 
 
 def parse_server(text: str) -> Address:

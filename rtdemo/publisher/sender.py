@@ -16,13 +16,22 @@ from http.client import (
     RemoteDisconnected,
 )
 from random import Random
+from selectors import EVENT_READ, DefaultSelector
 from threading import Event
 from time import monotonic
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 from uuid import uuid4
 
-from rtdemo.errors import PublishError, answered, may_heal, network_reason, one_line, printable
+from rtdemo.errors import (
+    NOT_RUNNING,
+    PublishError,
+    answered,
+    may_heal,
+    network_reason,
+    one_line,
+    printable,
+)
 from rtdemo.protocol import address as addresses
 from rtdemo.protocol.address import Address
 from rtdemo.protocol.message import MAX_MESSAGE_BYTES
@@ -227,6 +236,9 @@ class Sender:
 
     def _ask(self, body: bytes, headers: Mapping[str, str | bytes]) -> tuple[HTTPResponse, bytes]:
         """Return the answer and its body; over a new connection if the server has closed the old one."""
+        if self._connection is not None and _has_ended(self._connection):
+            # Nothing is sent over it: what was is known not to have been accepted.
+            self.close()
         was_open = self._connection is not None
         try:
             return self._ask_once(body, headers)
@@ -286,6 +298,8 @@ class Sender:
             return f"fails at TLS: {network_reason(error)}; {fix}"
         if _is_timeout(error):
             return f"cannot be reached: no answer within {self._timeout_s:g} s"
+        if isinstance(error, ConnectionRefusedError):
+            return f"cannot be reached: {network_reason(error)}; {NOT_RUNNING}"
         if isinstance(error, OSError):
             return f"cannot be reached: {network_reason(error)}"
         return f"does not work over HTTP: {one_line(error)}"
@@ -335,6 +349,19 @@ class _Target:
         if self._proxy:
             connection.set_tunnel(*own)
         return connection
+
+
+def _has_ended(connection: HTTPConnection) -> bool:
+    """Return whether the server has closed a connection on which no answer is awaited."""
+    if connection.sock is None:
+        return False
+    try:
+        with DefaultSelector() as selector:
+            selector.register(connection.sock, EVENT_READ)
+            return bool(selector.select(0))
+    except OSError:
+        # Too many open files: the request finds out.
+        return False
 
 
 def _is_timeout(error: Exception) -> bool:

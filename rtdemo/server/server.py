@@ -24,6 +24,7 @@ from rtdemo.hub.outbox import Outbox
 from rtdemo.plugin_system.discovery import Source, discover, plugin_folders
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.publisher import this_process
+from rtdemo.publisher.server_address import DEFAULT_URL, URL_VARIABLE
 from rtdemo.publisher.this_process import RunningServer
 from rtdemo.server.descriptors import BoundedSite, Descriptors
 from rtdemo.server.open_files import limit_of_process
@@ -400,6 +401,8 @@ class Server:
         print(f"rtdemo: plugins         {names or 'none'}")
         if line := access.start_line(self.settings):
             print(line)
+        if self.web_url != DEFAULT_URL and not self.settings.production:
+            print(f"rtdemo: to publish      export {URL_VARIABLE}={self.web_url}")
         sys.stdout.flush()
 
 

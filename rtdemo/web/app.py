@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ERROR_TEXTS = {
-    404: "there is nothing at {path}; the page is at {page}",
+    404: "there is nothing at {path}; the page is at {page}, the view at {page}view",
     405: "{method} is not allowed at {path}; allowed: {allowed}",
     413: f"the body is over {MAX_MESSAGE_BYTES // 1024} KiB",
 }

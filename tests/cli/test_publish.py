@@ -6,14 +6,19 @@ import asyncio
 import io
 import json
 import math
+import os
 import re
 import sys
+from pathlib import Path
+from threading import Timer
 from unittest import mock
 
 import pytest
 
+from rtdemo.cli.input_lines import MAX_KINDS
 from rtdemo.cli.publish import MAX_TRYING_S, TRY_TIMEOUT_S
-from rtdemo.publisher.sender import MAX_RETRY_S
+from rtdemo.errors import NOT_RUNNING, PublishError
+from rtdemo.publisher.sender import MAX_RETRY_S, Sender
 from rtdemo.server.server import Server
 from tests.command import Ended, run_in_process
 from tests.conftest import Connect, Start
@@ -67,30 +72,87 @@ async def test_quiet_prints_nothing(server: Server, connect: Connect) -> None:
         assert [(await peer.receive())["value"] for _ in range(2)] == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "stdin", "reported"),
-    [
-        (["4"], "", "'4' is a text, so it is not drawn; give --value to publish a number"),
-        (
-            ["--value", '"50,1"'],
-            "",
-            "'50,1' is a text, so it is not drawn; publish a number, without quotes",
-        ),
-        (
-            ["-", "--json"],
-            '{"value": 4, "message": "4"}\n{"value": "4"}\n{"value": "5"}\n',
-            "line 2: '4' is a text, so it is not drawn; publish a number, without quotes;"
-            " further ones are not reported",
-        ),
-    ],
-)
-async def test_text_that_reads_as_a_number_is_named(
-    server: Server, arguments: list[str], stdin: str, reported: str
+async def test_columns_in_a_pipe_are_reported_once_and_then_counted(server: Server) -> None:
+    """`vmstat 1` has such a line each second: the first says what to do, and the others are a number."""
+    stdin = b"1\n" + b"19 0 0\n" * 112 + b"2\n"
+    done = await publish("-", "--value", "--to", server.web_url, stdin=stdin)
+    assert (done.code, len(done.out.split())) == (1, 2)
+    assert done.err.splitlines() == [
+        "rtdemo: line 2 is not JSON, such as 0.12: 19 0 0; it is left out; "
+        "give one number or JSON a line: pick a column with awk '{ print $15; fflush() }', "
+        'or write {"a": 1, "b": 2}; without --value a line is a text',
+        "rtdemo: 10 more such lines; the last is line 12",
+        "rtdemo: 100 more such lines; the last is line 102",
+        "rtdemo: 111 more such lines; the last is line 113",
+    ]
+
+
+async def test_kinds_of_bad_lines_that_are_reported_are_bounded(server: Server) -> None:
+    """A server may have other words for each line; from some kinds on they are counted, too."""
+    stdin = b"".join(b'{"x%d": 1}\n' % number for number in range(MAX_KINDS + 3))
+    done = await publish("-", "--json", "--to", server.web_url, stdin=stdin)
+    reports = done.err.splitlines()
+    assert (done.code, len(reports)) == (1, MAX_KINDS + 1)
+    assert reports[-1] == f"rtdemo: 3 more such lines; the last is line {MAX_KINDS + 3}"
+
+
+@pytest.mark.parametrize(("flags", "is_reported"), [((), True), (("--quiet",), False)])
+async def test_silence_of_a_pipe_is_reported_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], is_reported: bool
 ) -> None:
-    """Once. It is published all the same, as the user may mean a text."""
-    done = await publish(*arguments, "--to", server.web_url, stdin=stdin.encode())
-    assert (done.code, done.err) == (0, f"rtdemo: {reported}\n")
-    assert len(done.out.split()) == max(1, stdin.count("\n"))
+    """A program before it may keep its lines back, which looks like a server that takes none."""
+    timers: list[Timer] = []
+
+    class Now(Timer):
+        """A timer whose time is over at once."""
+
+        def start(self) -> None:
+            timers.append(self)
+            self.function(*self.args)
+
+        def cancel(self) -> None:
+            pass
+
+    monkeypatch.setattr("rtdemo.cli.input_lines.Timer", Now)
+    reading, writing = os.pipe()
+    os.write(writing, b"a\nb\n")
+    os.close(writing)
+    with os.fdopen(reading) as pipe, mock.patch.object(sys, "stdin", pipe):
+        command = ("publish", "-", "--to", server.web_url, *flags)
+        done = await asyncio.to_thread(run_in_process, *command)
+    reports = done.err.splitlines()
+    assert (done.code, len(reports), len(timers)) == (0, is_reported, is_reported)
+    assert all("no line has arrived yet; if a program in the pipe holds lines" in one for one in reports)
+    assert [timer.interval for timer in timers] == [10.0] * is_reported
+
+
+async def test_file_is_no_pipe_that_may_be_silent(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its lines are there; a terminal has a user who sees that nothing was typed."""
+    monkeypatch.setattr("rtdemo.cli.input_lines.Timer.start", pytest.fail)
+    (tmp_path / "lines").write_text("a\n", encoding="utf-8")
+    with (tmp_path / "lines").open(encoding="utf-8") as file, mock.patch.object(sys, "stdin", file):
+        done = await asyncio.to_thread(run_in_process, "publish", "-", "--to", server.web_url)
+    assert (done.code, done.err) == (0, "")
+
+
+async def test_number_that_is_sent_as_a_text_is_reported_once(server: Server, connect: Connect) -> None:
+    """No chart shows it; `--quiet` is for those who mean it."""
+    peer = await connect(server, "sse")
+    hint = "rtdemo: the number is sent as a text, which no chart shows; --value sends numbers\n"
+    for arguments, stdin, err in (
+        (("0.12",), b"", hint),
+        (("-3",), b"", hint),
+        (("-",), b"1\n2\n", hint),
+        (("-",), b"load 1\n2\n", ""),
+        (("-", "-q"), b"3\n", ""),
+        (("4", "--value"), b"", ""),
+        (("4 of 5",), b"", ""),
+    ):
+        done = await publish(*arguments, "--to", server.web_url, stdin=stdin)
+        assert (done.code, done.err) == (0, err), arguments
+    assert (await peer.receive())["message"] == "0.12"
 
 
 async def test_values(server: Server, connect: Connect) -> None:
@@ -257,7 +319,10 @@ async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
             (("--to", f"{url}/ü"), "answered 404: there is nothing at /"),
             (("--to", f"{url}/view"), f"; for an rtdemo server, give {url}/{refused}"),
             (("--to", f"{url}/api/publish"), f"; for an rtdemo server, give {url}/{refused}"),
-            (("--to", f"http://127.0.0.1:{page}"), f"answered 404 with a web page{refused}"),
+            (
+                ("--to", f"http://127.0.0.1:{page}"),
+                f"answered 404 with a web page: it is not an rtdemo server{refused}",
+            ),
             (("--to", f"http://127.0.0.1:{ssh}"), "does not work over HTTP: BadStatusLine: SSH-2.0"),
             (("--to", f"https{url[4:]}"), f" number; if it does not use TLS, give {url}{refused}"),
             (("--to", f"http://127.0.0.1:{ssh}"), "; the message may not have been accepted\n"),
@@ -274,7 +339,7 @@ async def test_server_that_cannot_be_reached_is_reported_before_the_last_try() -
     """The five tries take seconds, in which the user would wonder."""
     done = await publish("x", "--to", NEVER)
     assert (done.code, done.out) == (1, "")
-    reason = f"rtdemo: {NEVER} cannot be reached: connection refused"
+    reason = f"rtdemo: {NEVER} cannot be reached: connection refused; {NOT_RUNNING}"
     assert done.err.splitlines() == [
         f"{reason}; the message is tried up to 5 times",
         f"{reason}; the message was not accepted",
@@ -443,8 +508,32 @@ async def test_pipe_waits_for_a_server_that_is_unavailable() -> None:
         f"rtdemo: {url} cut the connection{waits}",
         f"rtdemo: {url} answered 502: busy{waits}",
         f"rtdemo: {url} takes messages again",
-        f"rtdemo: {url} answered 401: busy; {GIVE_TOKEN}; line 4 was not accepted",
+        f"rtdemo: {url} answered 401: busy; {GIVE_TOKEN}; line 4 was not accepted; rtdemo publish ends",
     ]
+
+
+async def test_connection_that_the_server_has_closed_brings_nothing() -> None:
+    """A message after the server's end was not accepted: none of it was sent over the old one."""
+    closed = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(BODY_END)
+        writer.write(b'HTTP/1.1 200 X\r\nContent-Length: 21\r\n\r\n{"positions":["a-1"]}')
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    async with raw_server(answer) as port:
+        sender = Sender(f"http://127.0.0.1:{port}", "", gives_up=lambda *_: True)
+        assert await asyncio.to_thread(sender.send, [b"[1]"]) == ["a-1"]
+        await closed.wait()
+    (refused,) = await asyncio.to_thread(sender.send, [b"[2]"])
+    assert isinstance(refused, PublishError)
+    assert (refused.problem.partition(";")[0], refused.fix) == (
+        "cannot be reached: connection refused",
+        "the message was not accepted",
+    )
 
 
 async def test_message_that_an_earlier_try_may_have_brought() -> None:
@@ -460,7 +549,9 @@ async def test_message_that_an_earlier_try_may_have_brought() -> None:
     listening = await asyncio.start_server(cut, "127.0.0.1", port)
     done = await publish("x", "--to", f"http://127.0.0.1:{port}")
     assert done.code == 1
-    assert done.err.endswith("connection refused; the message may not have been accepted\n")
+    assert done.err.endswith(
+        f"connection refused; {NOT_RUNNING}; the message may not have been accepted\n"
+    )
 
 
 @pytest.mark.parametrize("answers", [[b"", b"400"], [b"200", b"400"], [b"503", b"401"]])

@@ -176,7 +176,7 @@ async def test_an_address_without_a_stream_is_refused(server: Server, tail: Tail
     """A response that is not an event stream, or a 404, ends tail with an error."""
     for path, words in (
         ("/static/app.js", "is not an event stream"),
-        ("/x", "answered 404: there is nothing at /x; the page is at /\n"),
+        ("/x", "answered 404: there is nothing at /x; the page is at /, the view at /view\n"),
         ("/", "answered 404: there is no WebSocket at this path; the WebSocket is at /ws\n"),
     ):
         url = server.web_url.replace("http", "ws", 1) if path == "/" else server.web_url

@@ -21,7 +21,11 @@ HTML = "<html>\n<h1>Bad gateway</h1>"
             "answered 401: log in; give the login token with --token, RTDEMO_TOKEN or token=",
         ),
         (502, HTML, "answered 502 with a web page; see the server log"),
-        (404, HTML, "answered 404 with a web page; is it the right address?"),
+        (
+            404,
+            HTML,
+            "answered 404 with a web page: it is not an rtdemo server; is it the right address?",
+        ),
         (
             401,
             "the token has expired; get a new one\n",

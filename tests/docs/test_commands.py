@@ -39,8 +39,23 @@ MEASURED = [s for s in SHOWN if re.match(r"rtdemo (doctor|bench|conform|storm)\b
 """Their figures and findings depend on the machine and take minutes: only their wording is checked."""
 RUN = [sample for sample in SHOWN if sample not in MEASURED]
 OTHER_PROGRAMS = {
-    *(".", "cd", "cp", "docker", "git", "heroku", "kubectl", "node", "npm", "pip", "pytest", "python3"),
-    *("systemctl", "tail", "twine", "while", "/opt/rtdemo/bin/pip"),
+    *(
+        ".",
+        "awk",
+        "cd",
+        "cp",
+        "cut",
+        "docker",
+        "git",
+        "heroku",
+        "kubectl",
+        "node",
+        "npm",
+        "pip",
+        "pytest",
+        "python3",
+    ),
+    *("systemctl", "tail", "twine", "vmstat", "while", "/opt/rtdemo/bin/pip"),
 }
 """Programs of others and words of the shell that the pages use."""
 MORE = 10

@@ -102,6 +102,13 @@ def test_installed_distribution_is_found(elsewhere: Path, monkeypatch: pytest.Mo
         ("x = 1\nraise ValueError('no\\nway')", ["line 2 of bad.py", "ValueError: no way"]),
         ("import sys; sys.exit(3)", ["SystemExit"]),
         ("from rtdemo import producer\n@producer(every=-1)\ndef p(): ...", ["'p'", "every=-1"]),
+        ("from rtdemo import producr", ["'producr'", "; did you mean 'producer'?"]),
+        ("from rtdemo import telepathy", ["; the plugin may need a newer rtdemo than "]),
+        (
+            "from rtdemo import producer\n@producer(evry=1)\ndef p(): ...",
+            ["line 2 of bad.py", "'evry'", "id you mean 'every'?"],
+        ),
+        ("from rtdemo import Producer\nProducer('p', print, qzx=1)", ["'qzx'"]),
         (
             "from rtdemo import hookimpl\n@hookimpl\ndef recieve(client, text): ...",
             ["'recieve'", "'receive'"],

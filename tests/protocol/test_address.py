@@ -28,7 +28,7 @@ def test_port_alone_is_on_this_machine() -> None:
     """It is what a user changes most often."""
     assert address.parse("4300") == address.parse("localhost:4300")
     assert address.parse_server("4300").origin == "http://localhost:4300"
-    with pytest.raises(AddressError, match="is not a valid address"):
+    with pytest.raises(AddressError, match="has a port that is not a number from 1 to 65535"):
         address.parse("70000")
 
 
@@ -69,7 +69,8 @@ def test_one_stream_of_any_server() -> None:
     [
         ("ftp://h", "has the scheme 'ftp'"),
         ("http://", "has no host"),
-        ("http://h:99999", "is not a valid address"),
+        ("http://h:99999", "has a port that is not a number from 1 to 65535"),
+        ("h:7800x", "'h:7800x' has a port that is not a number from 1 to 65535; give "),
         ("h:0", "has the port 0"),
         ("http://u:p@h", "user name"),
         ("http://[::1", "is not a valid address"),

@@ -96,7 +96,10 @@ async def test_path_that_only_begins_alike_is_another_one(start: Start) -> None:
     async with httpx.AsyncClient(base_url=bare_url(server)) as http:
         answers = [await http.get(path) for path in ("/rtx/healthz", "/rt/rt/healthz", "/RT/healthz")]
     assert [answer.status_code for answer in answers] == [404] * 3
-    assert answers[0].text == "there is nothing at /rtx/healthz; the page is at /rt/\n"
+    assert (
+        answers[0].text
+        == "there is nothing at /rtx/healthz; the page is at /rt/, the view at /rt/view\n"
+    )
 
 
 async def test_page_names_its_files_and_its_websocket_relative_to_itself(start: Start) -> None:

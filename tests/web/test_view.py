@@ -225,3 +225,24 @@ async def test_start_prints_the_views_address(start: Start, capsys: pytest.Captu
     server = await start()
     server._print_addresses()
     assert f"rtdemo: view            {server.web_url}/view\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("is_production", "count"), [(False, 1), (True, 0)])
+async def test_start_prints_the_variable_that_publishers_need(
+    start: Start, capsys: pytest.CaptureFixture[str], is_production: bool, count: int
+) -> None:
+    """They go to port 3000 otherwise. On the server of a site, others publish."""
+    server = await start(production=is_production)
+    server._print_addresses()
+    line = f"rtdemo: to publish      export RTDEMO_URL={server.web_url}\n"
+    assert capsys.readouterr().out.count(line) == count
+
+
+async def test_start_on_the_default_port_prints_no_variable(
+    start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Publishers find that server without it."""
+    server = await start()
+    monkeypatch.setattr("rtdemo.server.server.DEFAULT_URL", server.web_url)
+    server._print_addresses()
+    assert "RTDEMO_URL" not in capsys.readouterr().out

@@ -205,24 +205,28 @@ def _durations(run: Run, basis: Basis, comparison: Comparison | None) -> tuple[R
     if not any(one.counts for one in whole):
         return ()
     prefix = "gap" if basis == "gap" else "p"
+    # Gaps are between two times of one clock.
+    error = 0.0 if basis == "gap" else max((one.clock_error or 0.0 for one in run.rounds), default=0.0)
     is_compared = basis in ("gap", metrics.basis(run.rounds))
     rows = []
     for percent in (50, 95, 99) if basis == "gap" else (50, 95, 99, 99.9):
         name = f"{prefix}{percent:g}"
-        figures, about = _percentile(whole, name, "messages")
+        figures, about = _percentile(whole, name, "messages", error)
         difference = _difference(comparison, run, name) if is_compared else ""
         rows.append(Row(f"p{percent:g}", "ms", figures, difference, about))
     known = tuple(f"{len(one):,}" if one.counts else NO_FIGURE for one in whole)
-    maximum = tuple(milliseconds(one.maximum * 1000 if one.counts else None) for one in whole)
+    maximum = tuple(milliseconds(one.maximum * 1000 if one.counts else None, error) for one in whole)
     return (*rows, Row("max", "ms", maximum), Row(_SAMPLES[basis], "", known))
 
 
-def _percentile(found: Sequence[Latencies], name: str, samples: str) -> tuple[tuple[str, ...], str]:
+def _percentile(
+    found: Sequence[Latencies], name: str, samples: str, error: float = 0.0
+) -> tuple[tuple[str, ...], str]:
     """Return a percentile of each side as text, and why one is unknown."""
     percent = METRICS[name].percent or 0.0
     values = [metrics.percentile(one, percent) for one in found]
     about = why_unknown(percent, samples) if None in values else ""
-    return tuple(map(milliseconds, values)), about
+    return tuple(milliseconds(value, error) for value in values), about
 
 
 def _difference(comparison: Comparison | None, run: Run, name: str) -> str:

@@ -35,9 +35,16 @@ def number(value: float | None) -> str:
     )
 
 
-def milliseconds(value: float | None) -> str:
-    """Return a duration as text; a step that took no time, or under a microsecond, as `< 0.001`."""
-    return _SHORTEST if value is not None and value < _SHORTEST_MS else number(value)
+def milliseconds(value: float | None, error: float = 0.0) -> str:
+    """Return a duration as text; a step that took no time, or under a microsecond, as `< 0.001`.
+
+    Arguments:
+        value: milliseconds; None if unknown.
+        error: of the clocks, in milliseconds: nothing shorter than a microsecond is known below it.
+    """
+    if value is None or value >= _SHORTEST_MS:
+        return number(value)
+    return f"< {error:.2g}" if error > _SHORTEST_MS else _SHORTEST
 
 
 def rounded_down(value: float) -> str:

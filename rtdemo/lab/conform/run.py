@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from rtdemo.errors import ServerError, network_reason, printable
+from rtdemo.errors import NOT_RUNNING, ServerError, network_reason, printable
 from rtdemo.lab.conform import probes
 from rtdemo.lab.conform.check import STREAM, Check, Evidence, Group
 from rtdemo.lab.conform.checks import CHECKS, connections, ids, resume
@@ -331,7 +331,7 @@ async def _read_head(connection: Connection, reading: Reading, target: Target) -
         await reading.run(connection, "head", 0, head_s=OPEN_TIMEOUT_S)
     except OSError as error:
         reason = network_reason(error)
-        problem, fix = f"cannot be reached: {reason}", "is the server running?"
+        problem, fix = f"cannot be reached: {reason}", NOT_RUNNING
         if isinstance(error, ssl.SSLCertVerificationError):
             problem = f"has a certificate that is not trusted: {reason}"
             fix = "name the certificate of its authority in SSL_CERT_FILE"

@@ -8,7 +8,7 @@ import ssl
 import time
 from urllib.parse import SplitResult
 
-from rtdemo.errors import network_reason
+from rtdemo.errors import NOT_RUNNING, network_reason
 from rtdemo.lab.connect import ProxyError, connect, environment_proxy
 from rtdemo.lab.doctor.context import CONNECT_TIMEOUT_S, Context, ok
 from rtdemo.lab.doctor.errors import CannotRunError, Diagnosis
@@ -79,6 +79,8 @@ async def tcp(context: Context) -> Diagnosis:
                 "not-reachable", str(error), "check HTTP_PROXY and HTTPS_PROXY"
             ) from error
         advice = f"check that the server runs and that port {address.port} is open"
+        if address.is_loopback:
+            advice = NOT_RUNNING
         seen = f"{address.origin} cannot be reached ({reason})"
         raise CannotRunError("not-reachable", seen, advice) from error
     took = (time.perf_counter() - started) * 1000

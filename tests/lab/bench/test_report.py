@@ -48,6 +48,16 @@ def test_a_step_of_no_time_is_shown_as_a_bound(steps: tuple[float, ...], figure:
     ]
 
 
+def test_latency_of_no_time_is_shown_as_the_error_of_the_clocks() -> None:
+    """The report says ± 0.05 ms: `< 0.001` would claim fifty times more."""
+    run = a_run({"sse": 2.0})
+    run.rounds = [a_round("sse", 0.0, 1)]
+    for title in ("Latency from due time", "Latency from sentAt"):
+        [found] = [one for one in report.sections(run, None) if one.title == title]
+        figures = {row.label: row.figures for row in found.rows}
+        assert (figures["p50"], figures["max"]) == (("< 0.05",), ("< 0.05",))
+
+
 def test_no_duration_is_no_bound() -> None:
     """An unknown one has a dash; from a microsecond on it is the figure."""
     assert [milliseconds(one) for one in (None, 0.001, 2.0)] == [NO_FIGURE, "0.001", "2.000"]
