@@ -250,6 +250,12 @@ class Limits:
             now = self._time()
             self._failed_tokens.of(address, now).take(now)
 
+    def remove_failed_token(self, remote: str) -> None:
+        """Take back what `add_failed_token` has counted: the token was right."""
+        address = self.address(remote)
+        if address and self._failed_tokens is not None:
+            self._failed_tokens.of(address, self._time()).put_back()
+
     def _new_rates(self, texts_per_s: float) -> ConnectionRates:
         return ConnectionRates(_bucket(texts_per_s or 1.0, TEXT_BURST_S))
 

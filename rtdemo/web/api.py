@@ -17,7 +17,7 @@ from rtdemo.web.admission import TICKET
 from rtdemo.web.aggregate import forget, gather
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS
 from rtdemo.web.identity import Identity
-from rtdemo.web.login import LOGIN, identify, reader
+from rtdemo.web.login import identify, reader
 from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.published_names import PublishedNames, shown
 
@@ -134,8 +134,7 @@ async def producers(request: web.Request) -> web.Response:
     has_ticket = TICKET in request.query
     identity = await (identify(request) if has_ticket else reader(request))
     running = (await gather(request.app)).producers
-    token_is_checked = request.app[LOGIN].is_on and not has_ticket
-    if not await may_read_details(request, token_is_checked):
+    if identity is not None and not await may_read_details(request, token_is_checked=not has_ticket):
         running = [msgspec.structs.replace(producer, last_error=None) for producer in running]
     names = {producer.name for producer in running}
     listed: list[object] = [shown(hub, each) for each in running if _is_for(each.users, identity)]
