@@ -2,17 +2,24 @@
 
 import asyncio
 import csv
+import logging
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from rtdemo import Message, Option, ProducerError, producer
 
 PATH = Option(str, help="The CSV file; its first line names the columns.")
-COLUMN = Option(str, "seconds", "Column with the time; by default also the first one with dates.")
+COLUMN = Option(
+    str, "seconds", "Column with the time; without it: time, timestamp, date, or one with dates."
+)
 SPEED = Option(float, 1.0, "Multiplies the recorded pace.")
 PAUSE = Option(float, 5.0, "Longest pause between two rows, in seconds; longer ones are cut.")
+
+NAMES = ("seconds", "time", "timestamp", "date")
+MILLISECONDS_FROM = 1e11  # as seconds, it would be the year 5138
 
 Cells = dict[str, str | None]
 Row = dict[str, float | str | None]
@@ -29,8 +36,10 @@ def cell(text: str | None) -> float | str | None:
 def time_of(text: str | None) -> float | None:
     """Return the seconds of a number or of a date in ISO 8601; None for another text."""
     value = cell(text)
-    if not isinstance(value, str):
-        return value
+    if isinstance(value, float):
+        return value / 1000 if value >= MILLISECONDS_FROM else value
+    if value is None:
+        return None
     try:
         date = datetime.fromisoformat(value)
     except ValueError:
@@ -39,11 +48,19 @@ def time_of(text: str | None) -> float | None:
 
 
 def time_column(cells: Cells) -> str:
-    """Return the column that is set; by default `seconds`, or else the first one with a date."""
+    """Return the column that is set; by default one of the usual names, or the first one with a date."""
     if COLUMN.value in cells or COLUMN.value != COLUMN.default:
         return COLUMN.value
-    texts = (name for name, text in cells.items() if isinstance(cell(text), str))
-    return next((name for name in texts if time_of(cells[name]) is not None), COLUMN.value)
+    named = [column for name in NAMES for column in cells if column.strip().lower() == name]
+    texts = [column for column, text in cells.items() if isinstance(cell(text), str)]
+    times = (column for column in named + texts if time_of(cells[column]) is not None)
+    return next(times, named[0] if named else COLUMN.value)
+
+
+@cache
+def report(path: Path, column: str) -> None:
+    """Log once from which column the time is, not for each client."""
+    logging.getLogger("replay_csv").info("%s: the time is in column %r", path, column)
 
 
 def timed(path: Path) -> Generator[tuple[float, str, Row]]:
@@ -62,6 +79,7 @@ def timed(path: Path) -> Generator[tuple[float, str, Row]]:
             time = time_of(cells.get(column))
             if time is None:
                 raise ProducerError(f"{path}, line {rows.line_num}: {no_time(column, cells)}")
+            report(path, column)
             step = 0.0 if before is None else time - before
             # Some files have the newest row first. In others, a clock was set back: that is no pause.
             pause = 0.0 if step < 0 < last_step else abs(step)

@@ -80,14 +80,31 @@ def test_rows_are_sent_at_the_recorded_pace(recording: Path, speed: str, expecte
         ("\ufeffdate,v\n2026-01-04 00:00,1,\n2026-01-03T00:00Z,2,\n", [0, 1000]),
         ("name,when,v\na,2026-01-01,1\na,2026-01-01T12:00:00,2\n", [0, 500]),
         ("seconds,date\n0,2026-01-01\n86400,2026-01-08\n", [0, 1000]),
+        ("v,Time\n1,0\n2,86400\n", [0, 1000]),
+        ("v,timestamp\n1,1767225600000\n2,1767312000000\n", [0, 1000]),
+        ("when,date\n2026-01-01,0\n2026-01-01,86400\n", [0, 1000]),
+        ("date,time,v\n2026-01-01,10:00,1\n2026-01-02,10:00,2\n", [0, 1000]),
     ],
-    ids=["days", "newest first", "second column", "seconds beside dates"],
+    ids=[
+        *("days", "newest first", "second column", "seconds beside dates"),
+        *("time as a number", "timestamp in ms", "date beside another", "no time of day"),
+    ],
 )
 def test_dates_are_the_pace(tmp_path: Path, text: str, expected: list[float]) -> None:
-    """The first column of dates is the time, unless there is one of seconds."""
+    """A column with a usual name is the time, or else the first one of dates."""
     path = tmp_path / "days.csv"
     path.write_text(text, encoding="utf-8")
     assert sent_at(path, SPEED="86400") == expected
+
+
+def test_log_names_the_column_of_the_time_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One line, however many clients there are."""
+    caplog.set_level("INFO", "replay_csv")
+    path = tmp_path / "days.csv"
+    path.write_text("v,time\n1,0\n2,1\n")
+    for _ in range(2):
+        assert sent_at(path) == [0, 1000]
+    assert caplog.messages == [f"{path}: the time is in column 'time'"]
 
 
 def test_long_pause_is_cut(tmp_path: Path) -> None:
@@ -128,10 +145,11 @@ def test_clock_that_is_set_back_makes_no_pause(
             "there is no column 'seconds' in 'name, epoch, speed'; RTDEMO_REPLAY_CSV_COLUMN is to",
         ),
         ("day;word\n1/2/2026;x\n", "there is no column 'seconds' in 'day;word'; "),
+        ("time,v\nten,1\n", "'ten' in column 'time' is not a time such as 12.5"),
         ("seconds,date\n,2026-01-01\n", "'' in column 'seconds' is not a time"),
         (None, "ride.csv; RTDEMO_REPLAY_CSV_PATH names it"),
     ],
-    ids=["no time", "no column", "other separator", "dates beside seconds", "no file"],
+    ids=["no time", "no column", "other separator", "time is a word", "dates beside seconds", "no file"],
 )
 async def test_recording_that_cannot_be_replayed_is_one_line(
     serve: Serve,
