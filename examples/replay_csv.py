@@ -2,17 +2,25 @@
 
 import asyncio
 import csv
+import logging
+import re
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from rtdemo import Message, Option, ProducerError, producer
 
 PATH = Option(str, help="The CSV file; its first line names the columns.")
-COLUMN = Option(str, "seconds", "Column with the time; by default also the first one with dates.")
+COLUMN = Option(
+    str, "seconds", "Column with the time; without it: time, timestamp, date, or one with dates."
+)
 SPEED = Option(float, 1.0, "Multiplies the recorded pace.")
 PAUSE = Option(float, 5.0, "Longest pause between two rows, in seconds; longer ones are cut.")
+
+NAMES = ("seconds", "time", "timestamp", "date")
+MILLISECONDS_FROM = 1e11  # as seconds, it would be the year 5138
 
 Cells = dict[str, str | None]
 Row = dict[str, float | str | None]
@@ -26,11 +34,18 @@ def cell(text: str | None) -> float | str | None:
         return text or None
 
 
+def with_point(text: str | None) -> str | None:
+    """Return a number with a point in the place of its decimal comma, and any other text as it is."""
+    return text.replace(",", ".") if text and re.fullmatch(r"[+-]?\d+,\d+", text) else text
+
+
 def time_of(text: str | None) -> float | None:
     """Return the seconds of a number or of a date in ISO 8601; None for another text."""
     value = cell(text)
-    if not isinstance(value, str):
-        return value
+    if isinstance(value, float):
+        return value / 1000 if value >= MILLISECONDS_FROM else value
+    if value is None:
+        return None
     try:
         date = datetime.fromisoformat(value)
     except ValueError:
@@ -39,11 +54,19 @@ def time_of(text: str | None) -> float | None:
 
 
 def time_column(cells: Cells) -> str:
-    """Return the column that is set; by default `seconds`, or else the first one with a date."""
+    """Return the column that is set; by default one of the usual names, or the first one with a date."""
     if COLUMN.value in cells or COLUMN.value != COLUMN.default:
         return COLUMN.value
-    texts = (name for name, text in cells.items() if isinstance(cell(text), str))
-    return next((name for name in texts if time_of(cells[name]) is not None), COLUMN.value)
+    named = [column for name in NAMES for column in cells if column.strip().lower() == name]
+    texts = [column for column, text in cells.items() if isinstance(cell(text), str)]
+    times = (column for column in named + texts if time_of(cells[column]) is not None)
+    return next(times, named[0] if named else COLUMN.value)
+
+
+@cache
+def report(path: Path, column: str) -> None:
+    """Log once from which column the time is, not for each client."""
+    logging.getLogger("replay_csv").info("%s: the time is in column %r", path, column)
 
 
 def timed(path: Path) -> Generator[tuple[float, str, Row]]:
@@ -52,16 +75,22 @@ def timed(path: Path) -> Generator[tuple[float, str, Row]]:
         raise ProducerError(f"there is no file {path}; {PATH.variable} names it")
     # Excel writes a byte order mark, which is no part of the first column's name.
     with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
+        # Excel separates by semicolons where the comma is the decimal sign.
+        has_semicolons = ";" in file.readline()
+        file.seek(0)
+        rows = csv.DictReader(file, delimiter=";" if has_semicolons else ",")
         column = ""
         before: float | None = None
         last_step = 0.0
         for cells in rows:
             cells.pop(None, None)  # what follows the last column, such as a comma
+            if has_semicolons:
+                cells = {name: with_point(text) for name, text in cells.items()}
             column = column or time_column(cells)
             time = time_of(cells.get(column))
             if time is None:
                 raise ProducerError(f"{path}, line {rows.line_num}: {no_time(column, cells)}")
+            report(path, column)
             step = 0.0 if before is None else time - before
             # Some files have the newest row first. In others, a clock was set back: that is no pause.
             pause = 0.0 if step < 0 < last_step else abs(step)
@@ -80,27 +109,14 @@ def no_time(column: str, cells: Cells) -> str:
     return f"there is no column {column!r} in {names!r}; {COLUMN.variable} is to name one with {times}"
 
 
-def numbers(row: Row, columns: set[str]) -> Row:
-    """Return the columns that had a number so far, with None for another text; all if there are none.
-
-    A text among a column's numbers is a gap in its line; other texts would only fill the chart's legend.
-    """
-    columns |= {name for name, value in row.items() if isinstance(value, float)}
-    return {
-        name: None if isinstance(value, str) else value for name, value in row.items() if name in columns
-    } or row
-
-
 @producer
 async def replay_csv() -> AsyncIterator[Message]:
     clock = asyncio.get_running_loop().time
     due = clock()
-    columns: set[str] = set()
     with closing(timed(Path(PATH.value))) as rows:
         for pause, time, row in rows:
             # Each row is due relative to when the one before was due, so delays do not add up.
             due += min(PAUSE.value, pause / SPEED.value)
             await asyncio.sleep(max(0.0, due - clock()))
-            value = numbers(row, columns)
-            text = ", ".join(f"{name} {each}" for name, each in value.items() if each is not None)
-            yield Message(f"{time}: {text}", value=value)
+            text = ", ".join(f"{name} {each}" for name, each in row.items() if each is not None)
+            yield Message(f"{time}: {text}", value=row)

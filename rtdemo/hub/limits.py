@@ -167,6 +167,19 @@ class Limits:
         if not rates.texts.take(now):
             raise self._over_rate("texts_per_connection", "texts", rates.texts.wait(now))
 
+    def add_texts(self, connection: Connection, texts: float) -> None:
+        """Count texts of a client that `check_text` does not see: later ones are refused for them.
+
+        Arguments:
+            connection: of the client.
+            texts: how many, also a fraction.
+        """
+        rate = self._settings.texts_per_connection
+        if rate:
+            if connection.rates is None:
+                connection.rates = self._new_rates(rate)
+            connection.rates.texts.reserve(self._time(), texts)
+
     def refuse_frames(self) -> OverLimit:
         """Return the error for a WebSocket that sends more than `frames_per_heartbeat`."""
         retry_after = self._settings.heartbeat
@@ -249,6 +262,12 @@ class Limits:
         if address and self._failed_tokens is not None:
             now = self._time()
             self._failed_tokens.of(address, now).take(now)
+
+    def remove_failed_token(self, remote: str) -> None:
+        """Take back what `add_failed_token` has counted: the token was right."""
+        address = self.address(remote)
+        if address and self._failed_tokens is not None:
+            self._failed_tokens.of(address, self._time()).put_back()
 
     def _new_rates(self, texts_per_s: float) -> ConnectionRates:
         return ConnectionRates(_bucket(texts_per_s or 1.0, TEXT_BURST_S))

@@ -43,6 +43,10 @@ class TokenBucket:
         self._full_at = full_at
         return True
 
+    def put_back(self) -> None:
+        """Put back a token that `take` has taken."""
+        self._full_at -= self._token_s
+
     def reserve(self, now: float, tokens: float = 1.0) -> float:
         """Take tokens in any case, and return the seconds after which they are there; 0 for now.
 

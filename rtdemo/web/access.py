@@ -114,7 +114,7 @@ async def may_read_details(request: web.Request, token_is_checked: bool = False)
 
     Arguments:
         request: the request.
-        token_is_checked: whether `authenticate` has counted its token, if that was wrong.
+        token_is_checked: whether `reader` has compared its token: it is not the administrators'.
 
     Raises:
         Refused: 429 with Retry-After after too many wrong tokens from the client's address.
@@ -122,12 +122,11 @@ async def may_read_details(request: web.Request, token_is_checked: bool = False)
     settings = request.app[SETTINGS]
     if settings.public_stats:
         return True
-    if settings.admin_token and bearer_token(request) is not None:
+    if settings.admin_token and bearer_token(request) is not None and not token_is_checked:
         check_tokens(request)
         if has_token(request, settings.admin_token):
             return True
-        if not token_is_checked:
-            await request.app[LOGIN].count_if_wrong(request)
+        await request.app[LOGIN].count_if_wrong(request)
     return not not_local_because(request)
 
 

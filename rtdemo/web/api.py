@@ -9,7 +9,7 @@ from rtdemo import __version__
 from rtdemo.errors import Refused
 from rtdemo.hub import statistics
 from rtdemo.hub.hub import Hub
-from rtdemo.hub.statistics import JSON_KEYS, PUBLISHED, ProducerStatistics, Statistics
+from rtdemo.hub.statistics import JSON_KEYS, Statistics
 from rtdemo.protocol import message
 from rtdemo.protocol.client import TRANSPORTS
 from rtdemo.web.access import check_admin, check_details, may_read_details
@@ -17,9 +17,11 @@ from rtdemo.web.admission import TICKET
 from rtdemo.web.aggregate import forget, gather
 from rtdemo.web.app_keys import HUB, OTHER_WORKERS
 from rtdemo.web.identity import Identity
-from rtdemo.web.login import LOGIN, identify, reader
+from rtdemo.web.login import identify, reader
 from rtdemo.web.other_workers import is_from_other_worker
+from rtdemo.web.published_names import PublishedNames, shown
 
+_PUBLISHED_NAMES = web.AppKey("_PUBLISHED_NAMES", PublishedNames)
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 _FOR_ISOLATED_PAGES = {"Cross-Origin-Resource-Policy": "cross-origin"}
 """Lets a page of another origin see that the server answers, also an isolated page (HTML section 7.1.4).
@@ -30,6 +32,7 @@ Whether it may read the answer is decided elsewhere.
 
 def setup(app: web.Application) -> None:
     """Add the routes to the application."""
+    app[_PUBLISHED_NAMES] = PublishedNames(app[HUB])
     app.router.add_get("/api/time", server_time)
     app.router.add_get("/api/stats", stats)
     app.router.add_get("/api/producers", producers)
@@ -131,48 +134,20 @@ async def producers(request: web.Request) -> web.Response:
     has_ticket = TICKET in request.query
     identity = await (identify(request) if has_ticket else reader(request))
     running = (await gather(request.app)).producers
-    token_is_checked = request.app[LOGIN].is_on and not has_ticket
-    if not await may_read_details(request, token_is_checked):
+    if identity is not None and not await may_read_details(request, token_is_checked=not has_ticket):
         running = [msgspec.structs.replace(producer, last_error=None) for producer in running]
     names = {producer.name for producer in running}
-    replying = set(hub.plugins.replying)
-    published = [_of_name(hub, name, name in replying) for name in hub.published if name not in names]
-    return json_response([_shown(hub, each) for each in running + published if _is_for(each, identity)])
-
-
-def _is_for(producer: ProducerStatistics, identity: Identity | None) -> bool:
-    return producer.users is None or identity is None or identity.user in producer.users
-
-
-def _shown(hub: Hub, producer: ProducerStatistics) -> dict[str, object]:
-    """Return what is shown of a producer: not who else receives it."""
-    shown: dict[str, object] = msgspec.to_builtins(producer)
-    del shown["users"]
-    newest = hub.engine.log.latest_of(producer.name) if producer.shared else None
-    shown["sentAt"] = None if newest is None else newest.sent_at
-    return shown
-
-
-def _of_name(hub: Hub, name: str, is_plugin: bool) -> ProducerStatistics:
-    """Return the statistics of a name under which messages are published.
-
-    Arguments:
-        hub: has the log.
-        name: the name.
-        is_plugin: whether it is that of a plugin that replies to clients.
-    """
-    return ProducerStatistics(
-        name=name,
-        plugin=name if is_plugin else "",
-        transports=TRANSPORTS,
-        shared=True,
-        always=False,
-        stream=True,
-        period=None,
-        state=PUBLISHED,
-        runs=hub.engine.log.seq(name),
-        users=hub.users_of(name),
+    listed: list[object] = [shown(hub, each) for each in running if _is_for(each.users, identity)]
+    listed.extend(
+        published.json
+        for published in request.app[_PUBLISHED_NAMES]()
+        if published.name not in names and _is_for(published.users, identity)
     )
+    return json_response(listed)
+
+
+def _is_for(users: frozenset[str] | None, identity: Identity | None) -> bool:
+    return users is None or identity is None or identity.user in users
 
 
 async def enable(request: web.Request) -> web.Response:

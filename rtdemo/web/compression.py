@@ -22,6 +22,11 @@ MAX_WINDOW_BITS = 15
 """Window for what clients send: it fits every client, and exists only while a message is read."""
 MAX_OFFER_CHARACTERS = 1000
 """Characters of a client's offers. Browsers send 45; to parse 64 KiB would take a tenth of a second."""
+FREE_BYTES = 4096
+"""Bytes of a message that count as one text, however short it was compressed."""
+FREE_RATIO = 16
+"""By what a longer message may be compressed to count as one text. Readings as JSON, 64 KiB of them, are
+9 times shorter. Without a limit, 0.8 KB asked for an echo that takes 49 KB, compressed too."""
 _FACTORY = ServerPerMessageDeflateFactory(
     server_no_context_takeover=True, client_no_context_takeover=True
 )
@@ -81,7 +86,15 @@ class Decompression(PerMessageDeflate):
             remote_max_window_bits=MAX_WINDOW_BITS,
             local_max_window_bits=MAX_WINDOW_BITS,
         )
-        self._size = 0
+        # Bytes of the current message, decompressed and as they were sent.
+        self._size = self._sent = 0
+        # Bytes for which no text was counted yet.
+        self._unpaid = 0
+
+    def take_unpaid(self) -> float:
+        """Return as how many more texts the messages since the last call count."""
+        unpaid, self._unpaid = self._unpaid, 0
+        return unpaid / FREE_BYTES
 
     def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
         """Return a frame, decompressed if it is compressed.
@@ -93,8 +106,12 @@ class Decompression(PerMessageDeflate):
         decoded = super().decode(frame, max_size=max_size)
         if frame.opcode in CTRL_OPCODES:
             return decoded
-        before = self._size if frame.opcode is Opcode.CONT else 0
-        self._size = before + len(decoded.data)
+        if frame.opcode is not Opcode.CONT:
+            self._size = self._sent = 0
+        self._size += len(decoded.data)
+        self._sent += len(frame.data)
         if self._size > MAX_MESSAGE_BYTES:
             raise PayloadTooBig(self._size, MAX_MESSAGE_BYTES)
+        if frame.fin:
+            self._unpaid += max(0, self._size - max(FREE_BYTES, FREE_RATIO * self._sent))
         return decoded

@@ -96,6 +96,11 @@ def add_failed_token(request: web.Request) -> None:
     request.app[HUB].limits.add_failed_token(client_address(request))
 
 
+def remove_failed_token(request: web.Request) -> None:
+    """Take back what `add_failed_token` has counted: the token was right."""
+    request.app[HUB].limits.remove_failed_token(client_address(request))
+
+
 def _check(check: Callable[..., None], *arguments: object) -> None:
     try:
         check(*arguments)

@@ -28,7 +28,7 @@ from rtdemo.web.admission import RETRY_SOON, TICKET, check_origin, shutting_down
 from rtdemo.web.app_keys import SETTINGS
 from rtdemo.web.bearer import CHALLENGE, INVALID_TOKEN, bearer_token, has_token
 from rtdemo.web.identity import NOBODY, Identity, TokenError
-from rtdemo.web.limits import add_failed_token, check_tokens
+from rtdemo.web.limits import add_failed_token, check_tokens, remove_failed_token
 from rtdemo.web.other_workers import is_from_other_worker
 from rtdemo.web.tickets import Tickets
 
@@ -88,10 +88,41 @@ class Login:
                 add_failed_token(request)
             raise
 
-    async def _identify(self, request: web.Request) -> Identity:
+    async def authenticate_guess(self, request: web.Request) -> Identity:
+        """Return who sends a request whose token was compared with the administrators', and is another.
+
+        The token counts as wrong until it has logged a user in: a plugin may wait, and the right one of
+        many guesses would not wait with them.
+
+        Arguments:
+            request: `check_tokens` has admitted it since the last `await`.
+
+        Raises:
+            Refused: 401 without a valid token; or as a plugin decides.
+        """
+        add_failed_token(request)
+        if not self.is_on:
+            return NOBODY
+        identity = await self._identify(request, is_counted=True)
+        if await self._is_login_token(request, identity):
+            remove_failed_token(request)
+        return identity
+
+    async def _is_login_token(self, request: web.Request, identity: Identity) -> bool:
+        """Return whether a request's token has logged its user in, not a cookie or something else."""
+        if not self._hub.plugins.hooks.authenticates:
+            return True
+        headers = request.headers.copy()
+        del headers[hdrs.AUTHORIZATION]
+        try:
+            return await self._ask_plugins(request.clone(headers=headers)) != identity.user
+        except Refused:
+            return True
+
+    async def _identify(self, request: web.Request, is_counted: bool = False) -> Identity:
         if self._hub.plugins.hooks.authenticates:
             user = await self._ask_plugins(request)
-            if bearer_token(request) is not None:
+            if not is_counted and bearer_token(request) is not None:
                 # A plugin may wait: other wrong tokens of the address may have been counted meanwhile.
                 check_tokens(request)
             if user is None:
@@ -132,13 +163,10 @@ class Login:
         """Count a request's token as wrong, unless it logs a user in.
 
         Arguments:
-            request: its token is not the administrators'.
+            request: as `authenticate_guess` takes it.
         """
-        if not self.is_on:
-            add_failed_token(request)
-            return
         with suppress(Refused):
-            await self.authenticate(request)
+            await self.authenticate_guess(request)
 
     async def take(self, ticket: str) -> Identity:
         """Return who a ticket was issued to.
@@ -240,12 +268,13 @@ async def reader(request: web.Request) -> Identity | None:
     if is_from_other_worker(request):
         return None
     admin_token = request.app[SETTINGS].admin_token
-    if admin_token and bearer_token(request) is not None:
-        # Before the comparison: else guesses would go on, since only the right one is answered by 200.
-        check_tokens(request)
-        if has_token(request, admin_token):
-            return None
-    return await authenticate(request)
+    if not admin_token or bearer_token(request) is None:
+        return await authenticate(request)
+    # Before the comparison: else guesses would go on, since only the right one is answered by 200.
+    check_tokens(request)
+    if has_token(request, admin_token):
+        return None
+    return await request.app[LOGIN].authenticate_guess(request)
 
 
 def user_header(user: str | None) -> dict[str, str]:

@@ -448,13 +448,21 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
 class CompressedWebSocket(WebSocket):
     """Protocol of an open WebSocket whose peers may compress their messages (RFC 7692)."""
 
-    __slots__ = ()
+    __slots__ = ("_decompression",)
 
     def new_parser(self) -> Protocol:
         """Return a parser that decompresses messages."""
         parser = Protocol(Side.SERVER, max_size=MAX_MESSAGE_BYTES + compression.OVERHEAD_BYTES)
-        parser.extensions.append(compression.Decompression())
+        self._decompression = compression.Decompression()
+        parser.extensions.append(self._decompression)
         return parser
+
+    def _handle_frames(self, parser: Protocol) -> int:
+        frames = super()._handle_frames(parser)
+        # A few bytes may ask for an echo of 64 KiB: then they count as several texts.
+        if texts := self._decompression.take_unpaid():
+            self.hub.limits.add_texts(self.connection, texts)
+        return frames
 
     def connection_info(self) -> ConnectionInfo:
         """Return what the connection came through."""

@@ -41,20 +41,15 @@ async def test_each_client_gets_the_whole_recording(
     assert (supervisor.state, supervisor.failures) == ("running", 0)
 
 
-def test_text_in_a_column_of_numbers_is_a_gap() -> None:
-    """A column counts from its first number on; without any, the texts are sent."""
-    rows: list[replay_csv.Row] = [
-        {"a": "x", "b": None},
-        {"a": "x", "b": 1.0},
-        {"a": 2.0, "b": "n/a"},
-        {"a": None, "b": 3.0},
-    ]
-    columns: set[str] = set()
-    assert [replay_csv.numbers(row, columns) for row in rows] == [
-        {"a": "x", "b": None},
-        {"b": 1.0},
-        {"a": 2.0, "b": None},
-        {"a": None, "b": 3.0},
+async def test_semicolons_and_decimal_commas(serve: Serve, connect: Connect, tmp_path: Path) -> None:
+    """As Excel writes them where the comma is the decimal sign. Texts stay: the view names them."""
+    path = tmp_path / "room.csv"
+    path.write_text("time;celsius;word\n0,5;20,4;a, b\n1;-3;1,2,3\n")
+    server = await serve("replay_csv", PATH=path, SPEED=1e6)
+    peer = await connect(server, "sse", "producers=replay_csv")
+    assert [(await peer.receive())["value"] for _ in range(2)] == [
+        {"celsius": 20.4, "word": "a, b"},
+        {"celsius": -3, "word": "1,2,3"},
     ]
 
 
@@ -80,14 +75,31 @@ def test_rows_are_sent_at_the_recorded_pace(recording: Path, speed: str, expecte
         ("\ufeffdate,v\n2026-01-04 00:00,1,\n2026-01-03T00:00Z,2,\n", [0, 1000]),
         ("name,when,v\na,2026-01-01,1\na,2026-01-01T12:00:00,2\n", [0, 500]),
         ("seconds,date\n0,2026-01-01\n86400,2026-01-08\n", [0, 1000]),
+        ("v,Time\n1,0\n2,86400\n", [0, 1000]),
+        ("v,timestamp\n1,1767225600000\n2,1767312000000\n", [0, 1000]),
+        ("when,date\n2026-01-01,0\n2026-01-01,86400\n", [0, 1000]),
+        ("date,time,v\n2026-01-01,10:00,1\n2026-01-02,10:00,2\n", [0, 1000]),
     ],
-    ids=["days", "newest first", "second column", "seconds beside dates"],
+    ids=[
+        *("days", "newest first", "second column", "seconds beside dates"),
+        *("time as a number", "timestamp in ms", "date beside another", "no time of day"),
+    ],
 )
 def test_dates_are_the_pace(tmp_path: Path, text: str, expected: list[float]) -> None:
-    """The first column of dates is the time, unless there is one of seconds."""
+    """A column with a usual name is the time, or else the first one of dates."""
     path = tmp_path / "days.csv"
     path.write_text(text, encoding="utf-8")
     assert sent_at(path, SPEED="86400") == expected
+
+
+def test_log_names_the_column_of_the_time_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One line, however many clients there are."""
+    caplog.set_level("INFO", "replay_csv")
+    path = tmp_path / "days.csv"
+    path.write_text("v,time\n1,0\n2,1\n")
+    for _ in range(2):
+        assert sent_at(path) == [0, 1000]
+    assert caplog.messages == [f"{path}: the time is in column 'time'"]
 
 
 def test_long_pause_is_cut(tmp_path: Path) -> None:
@@ -127,11 +139,12 @@ def test_clock_that_is_set_back_makes_no_pause(
             "name,epoch,speed\na,1,2\n",
             "there is no column 'seconds' in 'name, epoch, speed'; RTDEMO_REPLAY_CSV_COLUMN is to",
         ),
-        ("day;word\n1/2/2026;x\n", "there is no column 'seconds' in 'day;word'; "),
+        ("day;word\n1/2/2026;x\n", "there is no column 'seconds' in 'day, word'; "),
+        ("time,v\nten,1\n", "'ten' in column 'time' is not a time such as 12.5"),
         ("seconds,date\n,2026-01-01\n", "'' in column 'seconds' is not a time"),
         (None, "ride.csv; RTDEMO_REPLAY_CSV_PATH names it"),
     ],
-    ids=["no time", "no column", "other separator", "dates beside seconds", "no file"],
+    ids=["no time", "no column", "no date", "time is a word", "dates beside seconds", "no file"],
 )
 async def test_recording_that_cannot_be_replayed_is_one_line(
     serve: Serve,

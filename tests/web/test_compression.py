@@ -282,6 +282,59 @@ async def test_message_of_64_kib_is_accepted(compressing: Server, largest: bytes
     client.leave()
 
 
+def repeated(size: int, period: int) -> bytes:
+    """Return text that begins anew after a period, so that a client compresses it well."""
+    block = random.Random(1).randbytes(period).translate(ASCII)
+    return (block * (size // period + 1))[:size]
+
+
+@pytest.mark.parametrize("parts", [1, 2], ids=["whole", "in halves"])
+async def test_small_frames_ask_for_few_long_echoes(compressing: Server, parts: int) -> None:
+    """Each is 0.8 KB for an echo of 49 KB, which the server cannot compress in a window of 512 bytes.
+
+    A hundred such texts were answered at once, and 20 a second.
+    """
+    text = repeated(65_000, 520)
+    size = len(text) // parts
+    bomb = fragments(*(text[at : at + size] for at in range(0, len(text), size)))
+    assert len(bomb) < 1000
+    client = await opened(compressing, "permessage-deflate; server_max_window_bits=9")
+    for _ in range(5):
+        await client.send(bomb)
+        count = len(sent_whole(client.received))
+        while len(sent_whole(client.received)) == count:
+            await client.read_more()
+    await client.send(bomb * 50)
+    data = await client.read_to_end()
+    assert close_code(data) == 1008
+    assert len(data) < 12 * 65_000
+    assert compressing.hub.refused == {"texts_per_connection": 1}
+    client.leave()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"x" * compression.FREE_BYTES, repeated(20_000, 2_000), repeated(65_000, 6_000)],
+    ids=["short", "of 20 kB", "of 64 KiB"],
+)
+async def test_usual_compressed_texts_count_as_one_each(compressing: Server, text: bytes) -> None:
+    """As many at once as without compression."""
+    factory = ClientPerMessageDeflateFactory()
+    async with websockets.connect(
+        compressing.websocket_url, compression=None, extensions=[factory]
+    ) as socket:
+        await socket.recv()
+        for _ in range(100):
+            await socket.send(text, text=True)
+            await socket.recv()
+        assert not compressing.hub.refused
+        await socket.send("one more")
+        await socket.recv()
+        with pytest.raises(websockets.ConnectionClosedError, match="1008"):
+            await socket.recv()
+    assert compressing.hub.refused == {"texts_per_connection": 1}
+
+
 def test_parser_keeps_no_window_between_messages() -> None:
     """Each client that compresses would cost 40 KiB."""
     extension = compression.Decompression()

@@ -240,8 +240,8 @@ ADMIN = {"admin_token": "observer", "failed_tokens_per_address": 3}
 GUESSES = [
     *product(({"secret": SECRET},), ("/", "/metrics", "/api/plugins", "/api/stats", "/api/producers")),
     *product(({"require_login": True},), ("/", "/metrics", "/api/plugins", "/api/stats")),
-    # Without login, /api/stats is for everyone, and shows nothing more to an administrator.
-    *product(({},), ("/", "/metrics", "/api/plugins", "/api/producers")),
+    # Without login too: an administrator reads producers for users that nobody can log in as.
+    *product(({},), ("/", "/view", "/metrics", "/api/plugins", "/api/stats", "/api/producers")),
 ]
 
 
@@ -344,6 +344,89 @@ async def authenticate(request):
     for _ in range(100):
         await asyncio.sleep(0)
     return "ann"
+"""
+
+
+ADMIN_PATHS = ("/", "/view", "/metrics", "/api/plugins", "/api/stats", "/api/producers")
+
+
+@pytest.mark.parametrize("path", ADMIN_PATHS)
+async def test_guesses_of_the_admin_token_beside_each_other_are_limited(
+    start: Start, tmp_path: Path, path: str
+) -> None:
+    """The right one does not wait for a plugin: it is refused while as many as allowed wait for it."""
+    plugin = tmp_path / "own.py"
+    plugin.write_text(HOOK_THAT_ENDS_LATE)
+    server = await start(files=(plugin,), **BEHIND_PROXY, **ADMIN)
+    forwarded = {"X-Forwarded-For": STRANGER}
+    async with httpx.AsyncClient(base_url=server.web_url, headers=forwarded, timeout=60) as http:
+
+        async def guess(given: str) -> int:
+            return (await http.get(path, headers=bearer(given))).status_code
+
+        async with asyncio.TaskGroup() as tasks:
+            wrong = [tasks.create_task(guess(f"guess {number}")) for number in range(8)]
+            await eventually(lambda: server.hub.refused["failed_tokens_per_address"] == 5)
+            assert await guess("observer") == 429
+            # A request without a token: the plugin ends all that wait for it.
+            await http.get("/api/stats")
+        assert sorted(task.result() for task in wrong)[3:] == [429] * 5
+        assert await guess("observer") == 429
+
+
+HOOK_THAT_ENDS_LATE = """
+import asyncio
+from rtdemo import hookimpl
+
+has_ended = asyncio.Event()
+
+@hookimpl
+async def authenticate(request):
+    if "Authorization" not in request.headers:
+        has_ended.set()
+    await has_ended.wait()
+    return None
+"""
+
+
+@pytest.mark.parametrize("path", ADMIN_PATHS)
+async def test_cookie_hides_no_guess_of_the_admin_token(start: Start, tmp_path: Path, path: str) -> None:
+    """It logs the user in, whatever token is beside it."""
+    plugin = tmp_path / "own.py"
+    plugin.write_text(HOOK_FOR_COOKIES)
+    server = await start(files=(plugin,), **BEHIND_PROXY, **ADMIN)
+    headers = {"X-Forwarded-For": STRANGER, "Cookie": "user=ann"}
+    async with httpx.AsyncClient(base_url=server.web_url, headers=headers) as http:
+        for number in range(3):
+            assert (await http.get(path, headers=bearer(f"guess {number}"))).status_code != 429
+        for given in ("guess", "observer"):
+            assert (await http.get(path, headers=bearer(given))).status_code == 429
+        assert (await http.get("/api/stats")).status_code == 200
+
+
+@pytest.mark.parametrize("cookies", [{}, {"user": "guest"}])
+async def test_token_that_a_plugin_takes_is_no_wrong_admin_token(
+    start: Start, tmp_path: Path, cookies: dict[str, str]
+) -> None:
+    """Also if the client is another user, or none, without it."""
+    plugin = tmp_path / "own.py"
+    plugin.write_text(HOOK_FOR_COOKIES)
+    server = await start(files=(plugin,), **BEHIND_PROXY, **ADMIN)
+    headers = {**bearer("right"), "X-Forwarded-For": STRANGER}
+    async with httpx.AsyncClient(base_url=server.web_url, headers=headers, cookies=cookies) as http:
+        for path in ADMIN_PATHS * 3:
+            assert (await http.get(path)).status_code in (200, 401)
+    assert not server.hub.refused
+
+
+HOOK_FOR_COOKIES = """
+from rtdemo import hookimpl
+
+@hookimpl
+def authenticate(request):
+    if request.headers.get("Authorization") == "Bearer right":
+        return "bob"
+    return request.cookies.get("user")
 """
 
 
