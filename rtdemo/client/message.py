@@ -60,13 +60,7 @@ class Message:
         return self.producer == _SERVER and self.id is not None
 
 
-class _Fields(protocol.Message, frozen=True):
-    """A message's JSON; `truncated` is known to clients alone."""
-
-    truncated: bool = False
-
-
-_decode = msgspec.json.Decoder(_Fields).decode
+_decode = msgspec.json.Decoder(protocol.Message).decode
 
 
 def parse(text: str) -> Message:

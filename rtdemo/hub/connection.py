@@ -278,10 +278,18 @@ class Connection:
         self.offset = last
         if last - self.reported_offset < POSITION_UPDATE_ENTRIES or self.reason is not None:
             return
+        if self._report_position():
+            self.reported_offset = last
+
+    def report_truncated(self) -> None:
+        """Report that the log has nothing of the past that the client asked for, and once had more."""
+        self._report_position(truncated=True)
+
+    def _report_position(self, truncated: bool = False) -> bool:
         position = str(self.position)
         text = encode({"position": position}).decode()
-        if self.send("rtdemo", Message(text, id=position)):
-            self.reported_offset = last
+        message = Message(text, id=position, truncated=truncated)
+        return self.send("rtdemo", message, periodic=not truncated)
 
     def report_loss(self, last: Position, text: str) -> None:
         """Report to the client that it lost messages, and continue after another position.

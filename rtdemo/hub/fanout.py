@@ -343,6 +343,9 @@ class Fanout:
             self._openings.pop(connection, None)
             connection.newest_up_to = None
             connection.replaying = False
+            if opening is not None and opening.is_truncated:
+                # No message of the past was sent that could say so.
+                connection.report_truncated()
 
     def _next_part(self, connection: Connection, opening: Opening | None) -> tuple[bytes, int, int]:
         """Return what a connection gets next: bytes, their number of messages, and the last offset."""

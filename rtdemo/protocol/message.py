@@ -37,6 +37,8 @@ class Message(msgspec.Struct, omit_defaults=True, frozen=True):
         id: the message's position in the log, if it is shared. In the welcome and in messages of
             `resume`: the position after which the client continues.
         lost: whether the client has missed messages for good; only in messages of `resume`.
+        truncated: whether the log no longer has all of the past that the client asked for; only in the
+            first message of a past, or in a position if the log has none of it.
         value: what the message says, for programs: any JSON; left out for a text.
     """
 
@@ -47,6 +49,7 @@ class Message(msgspec.Struct, omit_defaults=True, frozen=True):
     client: str | None = None
     id: str | None = None
     lost: bool = False
+    truncated: bool = False
     # Last: whoever edits the encoded message finds the other fields before any content of a value.
     value: Any = msgspec.UNSET
 

@@ -526,7 +526,7 @@ async def test_past_that_leaves_the_log_before_it_is_sent_is_no_loss(
 
 
 async def test_past_that_expires_during_the_connect_is_no_loss() -> None:
-    """What comes then is live."""
+    """A position says that it is gone. What comes then is live."""
     now = 0.0
     engine = MemoryEngine(now=lambda: now)
     server = Server(engine.log, lags=False)
@@ -540,7 +540,9 @@ async def test_past_that_expires_during_the_connect_is_no_loss() -> None:
     receiver.connect(server, None, pass_time, Past(seconds=600.0))
     await publish(engine, "2")
     server.fanout.deliver(engine.log.after(engine.log.last.offset - 1, 1))
-    assert [got["message"] for got in receiver.got] == ["2"]
+    position, live = receiver.got
+    assert (position["producer"], position["truncated"]) == ("rtdemo", True)
+    assert (live["message"], "truncated" in live) == ("2", False)
 
 
 async def test_no_older_value_follows_a_reported_loss(engine: MemoryEngine, server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import httpx
 import msgspec
@@ -108,6 +109,36 @@ async def test_past_that_the_log_no_longer_has_is_reported(
     await publish(server, "6", producer="a")
     got = await received(peer, 3)
     assert [(m["message"], m.get("truncated")) for m in got] == [("4", True), ("5", None), ("6", None)]
+
+
+@pytest.mark.parametrize("ms", [0, 2 * HOUR_MS], ids=["by number", "by age"])
+async def test_past_of_which_the_log_has_nothing_is_reported(
+    start: Start, connect: Connect, transport: str, ms: float
+) -> None:
+    """A client that receives nothing else knows that there may have been messages."""
+    server = await start(history_count=3)
+    await publish(server, "1", producer="a")
+    (*_, last) = await publish(server, "2", "3", "4", producer="b")
+    let_time_pass(server, ms)
+    peer = await connect(server, transport, "producers=a&rewind=6h")
+    (got,) = await received(peer, 1)
+    assert (got["producer"], got["id"], got["truncated"]) == ("rtdemo", str(last), True)
+    assert json.loads(got["message"]) == {"position": str(last)}
+    await publish(server, "5", producer="a")
+    (live,) = await received(peer, 1)
+    assert (live["message"], "truncated" in live) == ("5", False)
+
+
+async def test_past_without_messages_is_not_reported_as_truncated(
+    server: Server, connect: Connect, transport: str
+) -> None:
+    """The log has dropped nothing."""
+    await publish(server, "1", producer="a")
+    await publish(server, "2", producer="b")
+    let_time_pass(server, HOUR_MS / 2)
+    peer = await connect(server, transport, "producers=a&rewind=10m")
+    await publish(server, "3", producer="a")
+    assert await texts(peer, 1) == ["3"]
 
 
 async def test_whole_past_is_not_reported_as_truncated(

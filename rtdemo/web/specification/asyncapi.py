@@ -99,7 +99,7 @@ SENT: Mapping[str, MessageKind] = {
         lost={"const": True},
     ),
     "position": _json(
-        "The client's position has moved on, although it picked none of the messages",
+        "The client's position: it picked none of the messages before it, or the log has none any more",
         has=("id",),
         lacks=("client", "lost", "value"),
         producer={"const": KEY},

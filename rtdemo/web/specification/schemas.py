@@ -85,11 +85,6 @@ def nullable(schema: Schema) -> Schema:
 def message() -> Schema:
     """Return the schema of every message to a client."""
     schema = of(Message)
-    schema["properties"]["truncated"] = {
-        "type": "boolean",
-        "description": "whether the log no longer has all of the past that the client asked for;"
-        " only in the first message of a past",
-    }
     schema["properties"]["id"] |= {"pattern": f"^({POSITION.pattern}|{OPENING_POSITION.pattern})$"}
     schema["properties"]["seq"] |= {"minimum": 1}
     schema["required"] = ["message", "sentAt", "producer"]
