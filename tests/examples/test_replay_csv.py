@@ -27,15 +27,15 @@ def recording(tmp_path: Path) -> Path:
 async def test_each_client_gets_the_whole_recording(
     serve: Serve, connect: Connect, transport: str, recording: Path
 ) -> None:
-    """Each row is a dict of its numbers by column, which the view draws; the end is no failure."""
+    """Each row is a dict by column, of which the view draws the numbers; the end is no failure."""
     server = await serve("replay_csv", PATH=recording, SPEED=1e6)
     for _ in range(2):
         peer = await connect(server, transport, "producers=replay_csv")
         rows = [await peer.receive() for _ in range(3)]
         assert [(row["message"], row["value"]) for row in rows] == [
-            ("100: speed 3.5, rain 1.0", {"speed": 3.5, "rain": 1}),
-            ("100.5: speed 4.25", {"speed": 4.25, "rain": None}),
-            ("103: speed 0.0, rain 2.0", {"speed": 0, "rain": 2}),
+            ("100: speed 3.5, rain 1.0, note start", {"speed": 3.5, "rain": 1, "note": "start"}),
+            ("100.5: speed 4.25", {"speed": 4.25, "rain": None, "note": None}),
+            ("103: speed 0.0, rain 2.0, note stop", {"speed": 0, "rain": 2, "note": "stop"}),
         ]
     (supervisor,) = server.plugins.registry.find("replay_csv")
     assert (supervisor.state, supervisor.failures) == ("running", 0)

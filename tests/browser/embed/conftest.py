@@ -81,8 +81,14 @@ async def allowing(serve: Serve, site: Site) -> Server:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visit(browser: Browser, site: Site, browser_errors: BrowserErrors) -> AsyncIterator[Visit]:
-    """Open the site's page, with what a browser context takes."""
+async def visit(
+    browser: Browser, site: Site, serve: Serve, browser_errors: BrowserErrors
+) -> AsyncIterator[Visit]:
+    """Open the site's page, with what a browser context takes.
+
+    It needs `serve` so that it is over before the servers are: the page of a server that has stopped
+    would report that.
+    """
     contexts: list[BrowserContext] = []
 
     async def visited(**options: Any) -> Page:
