@@ -36,8 +36,8 @@ import { Scoreboard } from "./panels/scoreboard.js";
 import { TimeWindow } from "./panels/time_window.js";
 
 /**
- * Least time between two paintings. One takes 5 to 15 ms without a graphics card, and delays messages meanwhile: 20 a
- * second delayed every fifth of 100 messages a second, and p95 showed only that.
+ * Least time between two paintings. One takes 5 to 15 ms in all without a graphics card, and delays messages meanwhile: 20
+ * a second delayed every fifth of 100 messages a second, and p95 showed only that.
  */
 const PAINT_INTERVAL_MS = 250;
 
@@ -109,11 +109,13 @@ const verdict = {
 };
 const figureTable = part(document, "figures");
 const scoreboard = new Scoreboard(document, sides, comparison, quick, () => verdict.sentence);
-const panels = [
-  new Charts(document, sides, timeWindow, clock, repaint),
-  new ChartControls(document, timeWindow, repaint),
+const charts = new Charts(document, sides, timeWindow, clock, repaint);
+const sidePanels = [
   new Panel(part(document, "websocket"), websocket, reset, repaint),
   new Panel(part(document, "sse"), sse, reset, repaint),
+];
+const panels = [
+  new ChartControls(document, timeWindow, repaint),
   fairness,
   scoreboard,
   new Figures(figureTable, "websocket", websocket, () => ""),
@@ -196,13 +198,23 @@ function clockSet(since) {
   repaint();
 }
 
-function paint() {
+/**
+ * Paint in parts, each in a frame of its own: together they would be a long task where the browser is slow. A side's state is
+ * last: once it is seen, so is what follows from it.
+ * @returns {Generator<undefined, void>}
+ */
+function* paint() {
   connectionInfo.websocket.follow(websocket.client);
   connectionInfo.sse.follow(sse.client);
+  yield* charts.paint();
   for (const panel of panels) panel.paint();
   refreshAfterConnect();
   const now = clock.at(performance.now());
   write(part(document, "clock"), now === null ? "not known yet" : `known to ± ${margin(now.error)} ms`);
+  for (const panel of sidePanels) {
+    yield;
+    panel.paint();
+  }
 }
 
 startExplanations(document);

@@ -91,22 +91,38 @@ const GATHER_MS = 40;
  *
  * Messages that the server sends at once over both transports arrive within a few milliseconds. Painting after the first
  * one delays the second, which counts as its latency: WebSocket looked 5 ms slower than SSE. A hidden page runs no
- * frames, so nothing is painted until the page is shown.
- * @param {() => void} paint
+ * frames, so nothing is painted until the page is shown. Each part has a frame of its own: a message waits only for one.
+ * @param {() => Iterator<undefined>} paint paints in parts
  * @param {number} interval least milliseconds between two calls
  * @returns {(soon?: boolean) => void} requests a call; soon, for a new state, skips the interval
  */
 export function paintScheduler(paint, interval) {
   let due = Infinity;
   let paintedAt = -Infinity;
+  /** The painting that is under way. @type {Iterator<undefined> | null} */
+  let parts = null;
+  let isWantedAgain = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const run = () => {
     due = Infinity;
+    isWantedAgain = parts !== null;
+    if (isWantedAgain) return;
     paintedAt = performance.now();
-    paint();
+    parts = paint();
+    next();
   };
-  return (soon = false) => {
+  const next = () => {
+    let isDone = true;
+    try {
+      isDone = parts?.next().done ?? true;
+    } finally {
+      if (isDone) parts = null;
+    }
+    if (!isDone) requestAnimationFrame(next);
+    else if (isWantedAgain) request();
+  };
+  const request = (soon = false) => {
     const now = performance.now();
     const wait = soon ? GATHER_MS : Math.min(interval, Math.max(GATHER_MS, paintedAt + interval - now));
     if (due <= now + wait) return;
@@ -114,4 +130,5 @@ export function paintScheduler(paint, interval) {
     clearTimeout(timer);
     timer = setTimeout(() => requestAnimationFrame(run), wait);
   };
+  return request;
 }

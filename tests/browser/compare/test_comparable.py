@@ -24,7 +24,7 @@ async def test_only_what_both_had_is_compared(page: Page) -> None:
         const names = ["p", "q"];
         const found = [m.commonProducers(one, other, names)];
         for (const wanted of [["p"], names, []]) found.push(m.meanPayload(one, wanted));
-        const pair = m.pairSamples(one, other, { names, others: [] });
+        const pair = finish(m.pairSamples(one, other, { names, others: [] }));
         return [...found, pair.websocket.block.length, m.commonProducers(one, one, names)];
     """
     )
@@ -36,6 +36,50 @@ async def test_only_what_both_had_is_compared(page: Page) -> None:
         2000,
         ["p", "q"],
     ]
+
+
+async def test_samples_are_selected_in_slices(page: Page) -> None:
+    """Between two slices few samples are looked at. Those that arrive meanwhile are left out."""
+    body = (
+        RECORDINGS
+        + """
+        const { Ring } = await import("/static/measure/ring.js");
+        const pairOf = (arrive) => {
+            const [one, other] = [recorded(7, 0, 20000, "p", 5), recorded(8, 0, 20000, "p", 5)];
+            for (const recording of [one, other]) {
+                // A full ring: what arrives overwrites the oldest.
+                const { ring } = recording;
+                recording.ring = new Ring(20000);
+                for (let i = 0; i < 20000; i += 1) {
+                    recording.ring.push(ring.at[i], ring.latency[i], 0.2, 90, 0, 0);
+                }
+            }
+            let looked = 0;
+            for (const { ring } of [one, other]) {
+                const { flags } = ring;
+                const count = { get: (_, slot) => { looked += 1; return flags[slot]; } };
+                ring.flags = new Proxy({}, count);
+            }
+            const slices = [];
+            for (const work = m.pairSamples(one, other, schedule); ; looked = 0) {
+                const { done, value } = work.next();
+                slices.push(looked);
+                if (done) return { value, slices };
+                arrive?.(one, other);
+            }
+        };
+        const quiet = pairOf(null);
+        const busy = pairOf((one, other) => {
+            for (const { ring } of [one, other]) ring.total += 10;
+        });
+        const sizes = ({ value }) => value.summaries.map(({ count }) => count);
+        return [Math.max(...quiet.slices), quiet.slices.length > 10, sizes(quiet), sizes(busy)];
+    """
+    )
+    most, are_many, quiet, busy = await run(page, "compare/comparable", body)
+    assert most <= 4_096
+    assert are_many
+    assert all(alone >= beside > alone - 200 for alone, beside in zip(quiet, busy, strict=True))
 
 
 async def test_only_what_runs_alike_is_compared(page: Page) -> None:

@@ -21,7 +21,8 @@ from tests.browser.charts import (
     strip,
 )
 from tests.browser.conftest import Open
-from tests.browser.panel import NONE, Panel
+from tests.browser.panel import NONE, Panel, both
+from tests.browser.same_transport import SIDES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -64,6 +65,39 @@ async def test_nothing_is_drawn_without_need(open_page: Open) -> None:
     assert await page.evaluate("window.wiped") == 0
     await page.get_by_role("button", name="10 min in the charts").click()
     await page.wait_for_function("() => window.wiped >= 2")
+
+
+COUNT_FRAMES = """() => {
+    globalThis.frames = new Map();
+    let frame = 0;
+    const wait = requestAnimationFrame;
+    globalThis.requestAnimationFrame = (callback) => wait((at) => {
+        frame += 1;
+        callback(at);
+    });
+    const note = (what) => frames.set(frame, (frames.get(frame) ?? new Set()).add(what));
+    const sideOf = (element) => element.closest("[data-side]")?.dataset.side;
+    const wipe = CanvasRenderingContext2D.prototype.clearRect;
+    CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+        note(`${this.canvas.dataset.part} of ${sideOf(this.canvas)}`);
+        wipe.apply(this, box);
+    };
+    for (const list of document.querySelectorAll("[data-part=messages]")) {
+        const name = `messages of ${sideOf(list)}`;
+        new MutationObserver(() => note(name)).observe(list, { subtree: true, childList: true });
+    }
+}"""
+
+
+async def test_a_frame_has_one_part_of_the_page(open_page: Open, flooded: Server) -> None:
+    """The messages of one side, or one chart; none is drawn in a folded section."""
+    page = await open_page(server=flooded, folded=True)
+    await page.evaluate(COUNT_FRAMES)
+    for panel in both(page):
+        await panel.press("Connect")
+    await page.wait_for_function("() => frames.size > 40")
+    frames = await page.evaluate("[...frames.values()].map((each) => [...each].join())")
+    assert set(frames) == {f"{what} of {side}" for what in ("messages", "strip") for side in SIDES}
 
 
 async def test_a_strip_is_as_sharp_as_the_screen(open_page: Open) -> None:

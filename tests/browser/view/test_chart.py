@@ -435,6 +435,25 @@ async def test_mark_is_on_the_newest_value(page: Page) -> None:
 
 
 @pytest.mark.empty_page
+@pytest.mark.parametrize(("ratio", "widths"), [(1, [1, 1, 1]), (2, [1.75])])
+async def test_strokes_are_thin_where_the_screen_is_coarse(
+    page: Page, ratio: int, widths: list[float]
+) -> None:
+    """A wide stroke of many points takes six times as long as three of one pixel."""
+    changes = {
+        "CALL: (...call) => calls.push(call)": "stroke: () => calls.push(own.lineWidth)",
+        "set: () => true": "set: Reflect.set",
+        "a: 1 ": f"a: {ratio} ",
+        "POINTS": "[[10, 1], [50, 2]]",
+    }
+    body = DRAWN
+    for before, after in changes.items():
+        assert before in body
+        body = body.replace(before, after)
+    assert await run(page, "view/line_chart", body) == widths
+
+
+@pytest.mark.empty_page
 async def test_read_out_beside_a_gap(page: Page) -> None:
     """The last value before it is read out, and in its middle there is none."""
     found = await run(

@@ -17,6 +17,9 @@ import { sameSpeed } from "../connection/selection.js";
 /** Bound on a side's samples; from more, a random choice is taken. */
 export const MAX_SAMPLES = 16_384;
 
+/** Samples that are looked at before other work may run. */
+const SAMPLES_AT_ONCE = 4_096;
+
 /** Least length of a block; a block that lacks a side's message grows until both have one. */
 const MIN_BLOCK_MS = 400;
 
@@ -107,19 +110,28 @@ export function meanPayload({ names, payload: { messages, bytes } }, wanted) {
  */
 
 /**
- * Select the samples of both sides that can be compared.
+ * Select the samples of both sides that can be compared: those that there are now. Yields wherever the work can be split.
  * @param {Recording} websocket
  * @param {Recording} sse
  * @param {Schedule} schedule
- * @returns {Pair}
+ * @returns {Generator<undefined, Pair>}
  */
-export function pairSamples(websocket, sse, { names }) {
+export function* pairSamples(websocket, sse, { names }) {
   const random = seeded(1);
   const both = new Set(commonProducers(websocket, sse, names));
-  const selected = [websocket, sse].map((recording) => select(recording, both, random));
-  const { numbers, blocks } = numberBlocks(selected[0].at, selected[1].at);
-  const [first, second] = selected.map((side, index) => keep(side, numbers[index]));
-  const [one, other] = [first, second].map(({ latency, block }) => sortSamples(latency, block));
+  const [end, otherEnd] = [websocket.ring.total, sse.ring.total];
+  const selected = yield* select(websocket, both, random, end);
+  const others = yield* select(sse, both, random, otherEnd);
+  const { numbers, blocks } = numberBlocks(selected.at, others.at);
+  yield;
+  const first = keep(selected, numbers[0]);
+  yield;
+  const second = keep(others, numbers[1]);
+  yield;
+  const one = sortSamples(first.latency, first.block);
+  yield;
+  const other = sortSamples(second.latency, second.block);
+  yield;
   const summaries = blocks === 0 ? null : /** @type {[Summary, Summary]} */ ([summary(first, one), summary(second, other)]);
   return { websocket: one, sse: other, summaries, blocks };
 }
@@ -138,15 +150,21 @@ export function pairSamples(websocket, sse, { names }) {
  * @param {Recording} recording
  * @param {Set<string>} names
  * @param {() => number} random
- * @returns {Selected}
+ * @param {number} end the number of the first sample that is too new
+ * @returns {Generator<undefined, Selected>}
  */
-function select({ ring, names: numbered }, names, random) {
+function* select({ ring, names: numbered }, names, random, end) {
   const wanted = numbered.map((name) => names.has(name));
   const share = MAX_SAMPLES / Math.max(1, ring.length);
   /** @type {Selected} */
   const selected = { at: [], latency: [], error: [], bytes: [] };
-  for (let index = 0; index < ring.length; index += 1) {
-    const slot = ring.slot(index);
+  for (let number = ring.first; number < end; number += 1) {
+    if (number % SAMPLES_AT_ONCE === 0) {
+      yield;
+      // Meanwhile new samples may have overwritten the oldest.
+      number = Math.max(number, ring.first);
+    }
+    const slot = ring.slot(number - ring.first);
     if (ring.flags[slot] !== 0 || !wanted[ring.producer[slot]] || (share < 1 && random() >= share)) continue;
     selected.at.push(ring.at[slot]);
     selected.latency.push(ring.latency[slot]);
@@ -168,7 +186,6 @@ const NO_BLOCK = -1;
  * @returns {{ numbers: [number[], number[]], blocks: number }}
  */
 export function numberBlocks(first, second) {
-  const times = [first, second];
   /** @type {[number[], number[]]} */
   const numbers = [[], []];
   /** @type {[number, number]} samples of each side in the current block */
@@ -177,7 +194,8 @@ export function numberBlocks(first, second) {
   let start = -Infinity;
   const drop = () => numbers.forEach((list, side) => list.fill(NO_BLOCK, list.length - held[side]));
   for (let left = first.length + second.length; left > 0; left -= 1) {
-    const [one, other] = times.map((list, side) => list[numbers[side].length] ?? Infinity);
+    const one = first[numbers[0].length] ?? Infinity;
+    const other = second[numbers[1].length] ?? Infinity;
     const side = one <= other ? 0 : 1;
     const at = Math.min(one, other);
     const whole = held[0] > 0 && held[1] > 0;

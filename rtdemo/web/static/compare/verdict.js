@@ -145,7 +145,7 @@ function whenIdle(work) {
  * @returns {Generator<undefined, Findings>}
  */
 export function* compare([one, other], schedule) {
-  const { websocket, sse, summaries, blocks } = pairSamples(one, other, schedule);
+  const { websocket, sse, summaries, blocks } = yield* pairSamples(one, other, schedule);
   if (blocks < MIN_BLOCKS || summaries === null) return { ...NO_FINDINGS, blocks, summaries };
   yield;
   const p50 = yield* quantileDifference(websocket, sse, blocks, 0.5);

@@ -58,12 +58,17 @@ export class Ring {
     this.length = Math.min(this.length + 1, this.#capacity);
   }
 
+  /** The oldest sample's number, of all that were ever added. */
+  get first() {
+    return this.total - this.length;
+  }
+
   /**
    * Return a sample's place in the arrays.
    * @param {number} index 0 is the oldest
    */
   slot(index) {
-    return (this.total - this.length + index) % this.#capacity;
+    return (this.first + index) % this.#capacity;
   }
 
   /**

@@ -58,8 +58,11 @@ export class Charts {
     this.#histogramChart = new ChartCanvas(part(document, "histogram"), changed);
   }
 
-  /** Draw what has changed. */
-  paint() {
+  /**
+   * Draw what has changed. Yields after each chart that was drawn, for the next frame.
+   * @returns {Generator<undefined, void>}
+   */
+  *paint() {
     const now = performance.now();
     const active = TRANSPORTS.some((name) => this.#sides[name].active);
     // The chart also shows the moment at which the connection ended.
@@ -69,8 +72,10 @@ export class Charts {
     this.#takeCurves(to);
     const rings = TRANSPORTS.map((name) => this.#sides[name].measurement.recording.ring);
     this.#top = topDecade(Math.max(...rings.map((ring) => largestLatency(ring, from, to))));
-    TRANSPORTS.forEach((name, index) => this.#paintStrip(this.#strips[index], name, from, to));
-    this.#paintHistogramChart();
+    for (const [index, name] of TRANSPORTS.entries()) {
+      if (this.#paintStrip(this.#strips[index], name, from, to)) yield;
+    }
+    if (this.#paintHistogramChart()) yield;
   }
 
   /**
@@ -93,31 +98,35 @@ export class Charts {
    * @param {TransportName} side
    * @param {number} from
    * @param {number} to
+   * @returns {boolean} whether it was drawn
    */
   #paintStrip(canvas, side, from, to) {
     const { recording, spans } = this.#sides[side].measurement;
     const { pausedAt } = this.#timeWindow;
     const total = pausedAt === null ? `${recording.ring.total} ${spans.state}` : "";
-    if (!this.#needsDrawing(canvas, `${from} ${to} ${this.#top} ${pausedAt} ${total}`)) return;
+    if (!this.#needsDrawing(canvas, `${from} ${to} ${this.#top} ${pausedAt} ${total}`)) return false;
     const context = canvas.clear();
     const end = pausedAt === null ? "now" : "paused";
     const known = spans.until(to);
     const scene = { ring: recording.ring, spans: known, from, to, top: this.#top, error: this.#error, end, side };
     drawStripChart(context, canvas.width, canvas.height, { ...scene, palette: canvas.palette });
     canvas.describe(this.#description(side, known, to));
+    return true;
   }
 
+  /** @returns {boolean} whether it was drawn */
   #paintHistogramChart() {
     const curves = this.#curves;
     const paused = this.#timeWindow.pausedAt !== null;
     const counts = paused ? "paused" : curves.map(({ histogram }) => histogram.count).join(" ");
-    if (!this.#needsDrawing(this.#histogramChart, counts)) return;
+    if (!this.#needsDrawing(this.#histogramChart, counts)) return false;
     const context = this.#histogramChart.clear();
     const { width, height, palette } = this.#histogramChart;
     const top = topDecade(Math.max(...curves.map(({ histogram }) => histogram.max ?? 0)));
     drawHistogramChart(context, width, height, { curves, top, palette });
     const descriptions = curves.map(({ name, histogram, error }) => `${name}: ${figures(histogram, error)}`);
     this.#histogramChart.describe(`Both histograms of latency. ${descriptions.join(". ")}.`);
+    return true;
   }
 
   /**
@@ -126,7 +135,8 @@ export class Charts {
    */
   #needsDrawing(canvas, shown) {
     const key = `${canvas.version} ${devicePixelRatio} ${shown}`;
-    if (this.#drawn.get(canvas) === key) return false;
+    // One in a folded section has no size, and changes its version when it gets one.
+    if (canvas.width === 0 || this.#drawn.get(canvas) === key) return false;
     this.#drawn.set(canvas, key);
     return true;
   }
