@@ -235,6 +235,9 @@ class Supervisor:
         return RunTimeoutError(f"took over {self.producer.timeout:g} s")
 
     def _deliver(self, content: object, receiver: Receiver) -> None:
+        if isinstance(content, Message):
+            # The connection and the log fill in the others: a wrong `id` would be a client's position.
+            content = Message(content.message, client=content.client, value=content.value)
         if isinstance(content, str) or (isinstance(content, Message) and content.value is msgspec.UNSET):
             receiver.emit(content)
         elif content is not None:

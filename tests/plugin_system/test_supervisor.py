@@ -80,6 +80,16 @@ def test_text_messages_and_none(clock: VirtualClock) -> None:
     assert (harness.supervisor.runs, harness.supervisor.failures) == (7, 0)
 
 
+@pytest.mark.parametrize("value", [{}, {"value": 1}])
+def test_fields_of_the_connection_are_not_a_plugins(clock: VirtualClock, value: dict[str, Any]) -> None:
+    """An `id` of its own would become the client's position, and `lost` would frighten the client."""
+    message = Message("x", 1.0, "other", 9, client="c", id="a-1", lost=True, truncated=True, **value)
+    harness = Harness(clock, lambda: message)
+    harness.runner()
+    clock.advance(1)
+    assert harness.emitted == [Message("x", client="c", **value)]
+
+
 def test_nan_is_sent_as_null_and_counted(clock: VirtualClock) -> None:
     """The run has not failed: a sensor without a reading is no error."""
     harness = Harness(clock, lambda: {"a": math.nan, "b": math.inf})
