@@ -42,6 +42,8 @@ TEXTS_PER_TURN = 16
 """Texts of one client that are handled before other tasks of the event loop run."""
 FRAMES_PER_TURN = 64
 """Frames of one client, of any kind, that are read before other tasks of the event loop run."""
+LONG_BYTES = 1024
+"""A frame counts once more for each of these that it has. One of 64 KiB may arrive compressed, in 86."""
 READ_BYTES = 64 * 1024
 """Bytes of a client that are read from its socket at once."""
 REPLIES_LIMIT_BYTES = 64 * 1024
@@ -49,6 +51,8 @@ REPLIES_LIMIT_BYTES = 64 * 1024
 so this is less than the outbox's limit."""
 PARSED_BYTES = 1024
 """Bytes that the parser gets at once: it does not stop before it has read all of them."""
+COMPRESSED_BYTES = 128
+"""The same where they may be compressed: these hold two texts of 64 KiB at the most."""
 UNREAD_BYTES = 32 * 1024
 """Bytes of a client that may wait to be parsed; above this, nothing more is read from its socket."""
 CLOSING_BYTES = 16 * 1024
@@ -124,6 +128,8 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
         "_without_text",
     )
     # fmt: on
+
+    _parsed_bytes = PARSED_BYTES
 
     def __init__(
         self,
@@ -227,8 +233,8 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
         frames = 0
         while at < size and frames < FRAMES_PER_TURN and not self._is_busy:
             parser = self.get_parser()
-            parser.receive_data(data[at : at + PARSED_BYTES])
-            at = min(at + PARSED_BYTES, size)
+            parser.receive_data(data[at : at + self._parsed_bytes])
+            at = min(at + self._parsed_bytes, size)
             frames += self._handle_frames(parser)
         is_over = self.connection.reason is _RATE_LIMIT
         if at < size and (not is_over or self._may_read_on(size - at)):
@@ -286,8 +292,9 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
         self.connection.end(Reason.RATE_LIMIT)
 
     def _handle_frames(self, parser: Protocol) -> int:
-        """Handle what the parser has read; return the number of frames, 1 or more."""
+        """Handle what the parser has read; return how many frames, 1 or more; long ones count more."""
         frames = parser.events_received()
+        count = len(frames)
         for frame in frames:
             if not isinstance(frame, Frame) or frame.opcode not in _DATA:
                 self._count_frame()
@@ -295,6 +302,7 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
                     self._pong(bytes(frame.data))
                 continue
             message: bytes | bytearray = bytes(frame.data)
+            count += len(message) // LONG_BYTES
             if self._message is not None:
                 self._message += message
                 message = self._message
@@ -313,7 +321,7 @@ class WebSocket(ClosingHandshake, asyncio.BufferedProtocol):
         # A connection that has ended handles no more texts: its client's close frame is the last.
         if self._texts is None or self.connection.reason is not None:
             self.send_close()
-        return max(1, len(frames))
+        return max(1, count)
 
     def _receive(self, text: str) -> None:
         """Handle a text now, or after those that wait."""
@@ -449,6 +457,8 @@ class CompressedWebSocket(WebSocket):
     """Protocol of an open WebSocket whose peers may compress their messages (RFC 7692)."""
 
     __slots__ = ("_decompression",)
+
+    _parsed_bytes = COMPRESSED_BYTES
 
     def new_parser(self) -> Protocol:
         """Return a parser that decompresses messages."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import zlib
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +16,15 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.frames import Frame, Opcode
 
 from rtdemo.engine.interface import Draft
+from rtdemo.hub.outbox import Outbox
 from rtdemo.protocol.deflate import MIN_BYTES, deflated_frame
 from rtdemo.protocol.message import Message
 from rtdemo.protocol.wire import websocket_frame
 from rtdemo.server.server import Server
 from rtdemo.web import compression
+from rtdemo.web.websocket import WebSocket
 from tests.clients import eventually
-from tests.conftest import Start
+from tests.conftest import UNLIMITED, Start
 from tests.raw_client import CLOSE, CONTINUATION, GOODBYE, TEXT, RawClient, frame, request
 
 HEADER = "Sec-WebSocket-Extensions"
@@ -215,6 +220,17 @@ BOMBS = {
 }
 
 
+LONG_TEXT = fragments(b"x" * 65536)
+WAITING = """
+import asyncio
+from rtdemo import hookimpl
+
+@hookimpl
+async def receive(client, text):
+    await asyncio.Event().wait()
+"""
+
+
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 async def test_bomb_is_1009(compressing: Server, bomb: bytes) -> None:
     """The limit of 64 KiB holds for what a message decompresses to; nobody else is disconnected."""
@@ -230,6 +246,44 @@ async def test_bomb_is_1009(compressing: Server, bomb: bytes) -> None:
         await other.read_more()
     assert connection.reason is None
     other.leave()
+
+
+async def test_flood_of_compressed_texts_delays_no_other_task(start: Start) -> None:
+    """After two texts of 64 KiB, which came in 86 bytes each, other tasks have their turn."""
+    server = await start(compress=True, **UNLIMITED)
+    client, traffic = await opened(server), server.hub.traffic["websocket"]
+    counts = [0]
+
+    def other_task() -> None:
+        counts.append(traffic.received)
+        if traffic.received < 48:
+            asyncio.get_running_loop().call_soon(other_task)
+
+    other_task()
+    await client.send(LONG_TEXT * 48)
+    await eventually(lambda: counts[-1] == 48)
+    assert max(after - before for before, after in pairwise(counts)) <= 2
+    client.leave()
+
+
+async def test_compressed_texts_that_wait_are_few(start: Start, tmp_path: Path) -> None:
+    """While a plugin has one, the server unpacks two more, and keeps the others as they came."""
+    (tmp_path / "waiting.py").write_text(WAITING)
+    protocols: list[Outbox] = []
+
+    def note(outbox: Outbox) -> Outbox:
+        protocols.append(outbox)
+        return outbox
+
+    files = (tmp_path / "waiting.py",)
+    server = await start(files=files, wrap_outbox=note, compress=True, **UNLIMITED)
+    client = await opened(server)
+    await client.send(LONG_TEXT * 48)
+    (protocol,) = protocols
+    assert isinstance(protocol, WebSocket)
+    await eventually(lambda: len(protocol._unread) > 30 * len(LONG_TEXT))
+    assert len(protocol._texts or ()) <= 2
+    client.leave()
 
 
 def sent_whole(data: bytes) -> list[tuple[bool, bytes]]:
