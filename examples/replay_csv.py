@@ -76,7 +76,8 @@ def timed(path: Path) -> Generator[tuple[float, str, Row]]:
     # Excel writes a byte order mark, which is no part of the first column's name.
     with path.open(newline="", encoding="utf-8-sig") as file:
         # Excel separates by semicolons where the comma is the decimal sign.
-        has_semicolons = ";" in file.readline()
+        header = file.readline()
+        has_semicolons = header.count(";") > header.count(",")
         file.seek(0)
         rows = csv.DictReader(file, delimiter=";" if has_semicolons else ",")
         column = ""

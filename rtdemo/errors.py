@@ -105,8 +105,12 @@ class ListenError(RtdemoError):
         fix = f"choose another with {names}"
         if self.cause.errno == errno.EADDRINUSE:
             # A second server on the default ports would have the same error for the other one.
-            fix += ", or one port for both sites: --port 4000 --single-site"
+            fix += f", or one port for both sites: --port {_other_port(self.port)} --single-site"
         return f"cannot listen on {where}: {why}; {fix}"
+
+
+def _other_port(port: int) -> int:
+    return 4000 if port != 4000 else 5000
 
 
 class EngineError(RtdemoError):
@@ -364,7 +368,7 @@ def network_reason(error: BaseException) -> str:
     return one_line(error)
 
 
-NOT_RUNNING = "is the server running? `rtdemo serve` starts one, and RTDEMO_URL names another"
+NOT_RUNNING = "is the server running, and is this its address? `rtdemo serve` starts one on this machine"
 """What to do where nothing listens, in all commands."""
 _NO_PAGE_STATUSES = (404, 405, 501)
 """rtdemo answers these with a line of text; a proxy may have a page for others, such as 502."""
@@ -384,7 +388,8 @@ def answered(status: int, body: str) -> str:
     if not body.strip():
         return f"answered {status}"
     is_other = status in _NO_PAGE_STATUSES
-    return f"answered {status} with a web page" + (": it is not an rtdemo server" if is_other else "")
+    hint = ": no rtdemo server answers at this path" if is_other else ""
+    return f"answered {status} with a web page{hint}"
 
 
 def may_heal(status: int) -> bool:

@@ -94,4 +94,7 @@ def test_answer_in_one_line(body: str, words: str) -> None:
 def test_page_that_rtdemo_does_not_have(status: int) -> None:
     """Python's own web server answers a POST with 501; only a proxy has a page for 502."""
     page = "<!DOCTYPE html><title>x</title>"
-    assert answered(status, page) == f"answered {status} with a web page: it is not an rtdemo server"
+    assert (
+        answered(status, page)
+        == f"answered {status} with a web page: no rtdemo server answers at this path"
+    )

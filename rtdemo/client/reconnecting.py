@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import aiohttp
@@ -307,9 +307,13 @@ class Reconnecting:
 
     def _is_for_program(self, message: Message) -> bool:
         """Note what a message says about the connection; return whether the program gets it."""
-        if message.is_heartbeat or message.is_position:
-            self._has_heartbeats |= message.is_heartbeat
+        if message.is_heartbeat:
+            self._has_heartbeats = True
             return False
+        if message.is_position:
+            # Of these only the number counts: the position is the client's.
+            self.ledger.enter(replace(message, id=None), is_known=True)
+            return self._options.with_reports and message.truncated
         # What `latest` sends may be older than the loss. Its opening position is never known.
         is_known = self._rewinds.has(message.id or "")
         self.ledger.enter(message, is_known)

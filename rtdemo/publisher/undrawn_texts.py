@@ -69,5 +69,7 @@ def reads_as_number(text: str) -> bool:
 def _fix(text: str) -> str:
     if not reads_as_number(text):
         return "publish None for a gap, or texts under another name"
-    decimal = ".replace(',', '.')" if "," in text else ""
-    return f"publish a number, float({text!r}{decimal})"
+    if "," in text:
+        # It may separate thousands: then a point in its place would make another number.
+        return "publish a number, with a point in the place of a decimal comma"
+    return f"publish a number, float({text!r})"

@@ -14,8 +14,10 @@ neither.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from contextlib import suppress
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -38,8 +40,28 @@ if TYPE_CHECKING:
 
 TICKETS_PER_S, TICKET_BURST = 5.0, 100.0
 """Tickets that a user gets each second in the long run, and at once; each is for one connection."""
+MAX_RECENT_TOKENS = 10_000
+"""Tokens that are known to be no guesses of the administrators' token any more."""
 _USER_HEADER = "X-Rtdemo-User"
 """Header by which a worker names the user of a request that it passes on to another worker."""
+
+
+class RecentTokens:
+    """Remember which tokens were compared, as digests that nobody can turn back."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._digests: dict[bytes, None] = {}
+
+    def add(self, token: str) -> bool:
+        """Remember a token; return whether it is new."""
+        digest = blake2b(token.encode(errors="surrogateescape"), digest_size=16, key=self._key).digest()
+        is_new = digest not in self._digests
+        self._digests.pop(digest, None)
+        self._digests[digest] = None
+        if len(self._digests) > MAX_RECENT_TOKENS:
+            del self._digests[next(iter(self._digests))]
+        return is_new
 
 
 class Login:
@@ -60,6 +82,7 @@ class Login:
         self._tickets = tickets
         self._is_on = required or verifier is not None
         self._issued = TokenBuckets(TICKETS_PER_S, TICKET_BURST)
+        self._guesses = RecentTokens()
         # Of the requests that wait for a plugin.
         self._deadlines: set[asyncio.Timeout] = set()
 
@@ -92,7 +115,8 @@ class Login:
         """Return who sends a request whose token was compared with the administrators', and is another.
 
         The token counts as wrong until it has logged a user in: a plugin may wait, and the right one of
-        many guesses would not wait with them.
+        many guesses would not wait with them. The same token is no second guess: a proxy that logs users
+        in may add it to each request.
 
         Arguments:
             request: `check_tokens` has admitted it since the last `await`.
@@ -100,6 +124,8 @@ class Login:
         Raises:
             Refused: 401 without a valid token; or as a plugin decides.
         """
+        if self.is_on and not self._guesses.add(bearer_token(request) or ""):
+            return await self.authenticate(request)
         add_failed_token(request)
         if not self.is_on:
             return NOBODY

@@ -26,7 +26,7 @@ async def test_long_tasks_and_frames_are_found(page: Page, monkeypatch: pytest.M
     found = MainThread()
     await record(page, found, 2.0)
     assert found.seconds == 2.0
-    assert len(found.long) >= 2
+    assert found.long
     assert all(task.wall >= 80 for task in found.long)
     assert found.cpu > sum(task.cpu for task in found.long) / 1000 > 0
     assert found.drawn > 0

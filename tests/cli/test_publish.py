@@ -102,6 +102,7 @@ async def test_silence_of_a_pipe_is_reported_once(
 ) -> None:
     """A program before it may keep its lines back, which looks like a server that takes none."""
     timers: list[Timer] = []
+    cancelled: list[Timer] = []
 
     class Now(Timer):
         """A timer whose time is over at once."""
@@ -111,7 +112,7 @@ async def test_silence_of_a_pipe_is_reported_once(
             self.function(*self.args)
 
         def cancel(self) -> None:
-            pass
+            cancelled.append(self)
 
     monkeypatch.setattr("rtdemo.cli.input_lines.Timer", Now)
     reading, writing = os.pipe()
@@ -124,6 +125,8 @@ async def test_silence_of_a_pipe_is_reported_once(
     assert (done.code, len(reports), len(timers)) == (0, is_reported, is_reported)
     assert all("no line has arrived yet; if a program in the pipe holds lines" in one for one in reports)
     assert [timer.interval for timer in timers] == [10.0] * is_reported
+    # By each line, and at the end.
+    assert len(cancelled) == 3
 
 
 async def test_file_is_no_pipe_that_may_be_silent(
@@ -321,7 +324,7 @@ async def test_failure_is_one_line_with_its_reason(start: Start) -> None:
             (("--to", f"{url}/api/publish"), f"; for an rtdemo server, give {url}/{refused}"),
             (
                 ("--to", f"http://127.0.0.1:{page}"),
-                f"answered 404 with a web page: it is not an rtdemo server{refused}",
+                f"answered 404 with a web page: no rtdemo server answers at this path{refused}",
             ),
             (("--to", f"http://127.0.0.1:{ssh}"), "does not work over HTTP: BadStatusLine: SSH-2.0"),
             (("--to", f"https{url[4:]}"), f" number; if it does not use TLS, give {url}{refused}"),

@@ -370,6 +370,16 @@ async def sends_the_newest_message_of_another_producer(peer: Peer) -> None:
     await peer.stay()
 
 
+@case("one", ledger={"missing": 1}, rewind="10m")
+async def has_nothing_left_of_a_past(peer: Peer) -> None:
+    """Its position says so, and counts among the messages of rtdemo, of which the fourth is missing."""
+    await peer.accept()
+    for number in (1, 2, 3, 5):
+        await peer.say("{}", 0, producer="rtdemo", seq=number, id="a1-8", truncated=True)
+    await peer.say("one", 9)
+    await peer.stay()
+
+
 @case("one", "new", after=["", "a1-7"])
 async def restarts_with_new_ids(peer: Peer) -> None:
     await peer.accept()

@@ -24,7 +24,8 @@ HTML = "<html>\n<h1>Bad gateway</h1>"
         (
             404,
             HTML,
-            "answered 404 with a web page: it is not an rtdemo server; is it the right address?",
+            "answered 404 with a web page: no rtdemo server answers at this path;"
+            " is it the right address?",
         ),
         (
             401,

@@ -79,10 +79,12 @@ def test_rows_are_sent_at_the_recorded_pace(recording: Path, speed: str, expecte
         ("v,timestamp\n1,1767225600000\n2,1767312000000\n", [0, 1000]),
         ("when,date\n2026-01-01,0\n2026-01-01,86400\n", [0, 1000]),
         ("date,time,v\n2026-01-01,10:00,1\n2026-01-02,10:00,2\n", [0, 1000]),
+        ('seconds,"v; w"\n0,1\n86400,2\n', [0, 1000]),
     ],
     ids=[
         *("days", "newest first", "second column", "seconds beside dates"),
         *("time as a number", "timestamp in ms", "date beside another", "no time of day"),
+        "semicolon in a name",
     ],
 )
 def test_dates_are_the_pace(tmp_path: Path, text: str, expected: list[float]) -> None:

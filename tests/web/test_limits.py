@@ -404,6 +404,19 @@ async def test_cookie_hides_no_guess_of_the_admin_token(start: Start, tmp_path: 
         assert (await http.get("/api/stats")).status_code == 200
 
 
+async def test_token_that_a_proxy_adds_locks_nobody_out(start: Start, tmp_path: Path) -> None:
+    """The plugin knows its user by something else, and the same token is no second guess."""
+    plugin = tmp_path / "own.py"
+    plugin.write_text(HOOK_FOR_COOKIES)
+    server = await start(files=(plugin,), **BEHIND_PROXY, **ADMIN)
+    headers = {**bearer("the proxy's"), "X-Forwarded-For": STRANGER, "Cookie": "user=ann"}
+    async with httpx.AsyncClient(base_url=server.web_url, headers=headers) as http:
+        for path in ADMIN_PATHS * 3:
+            assert (await http.get(path)).status_code in (200, 401)
+        assert (await http.post("/api/ticket")).status_code == 200
+    assert not server.hub.refused
+
+
 @pytest.mark.parametrize("cookies", [{}, {"user": "guest"}])
 async def test_token_that_a_plugin_takes_is_no_wrong_admin_token(
     start: Start, tmp_path: Path, cookies: dict[str, str]

@@ -30,7 +30,9 @@ class Plan(msgspec.Struct, frozen=True):
         transport: of that stream.
         connections: number that this worker opens.
         at_once: largest number of connections that it opens at the same time.
-        spread_s: seconds over which it opens them, evenly; 0 for as fast as possible.
+        spread_s: seconds over which all workers open theirs, evenly; 0 for as fast as possible.
+        place: of this worker, from 0, among the workers that take turns in opening.
+        workers: number of these.
         periods: milliseconds by producer, as the server lists them; others are estimated.
         headers: of the user, for each request.
         body: of a POST request, which each connection repeats when its response ends; None for a GET
@@ -45,6 +47,8 @@ class Plan(msgspec.Struct, frozen=True):
     periods: dict[str, float]
     headers: dict[str, str] = {}
     body: bytes | None = None
+    place: int = 0
+    workers: int = 1
 
 
 class Ready(msgspec.Struct, rename="camel"):

@@ -150,8 +150,8 @@ class Target:
         spread_s = min(MAX_SPREAD_S, max(periods.values(), default=0.0) / 1000)
         headers = dict(self.address.headers)
         return [
-            Plan(url, transport, share, at_once, spread_s, periods, headers, self.body)
-            for share in split_connections(connections, processes)
+            Plan(url, transport, share, at_once, spread_s, periods, headers, self.body, place, processes)
+            for place, share in enumerate(split_connections(connections, processes))
         ]
 
 

@@ -40,7 +40,7 @@ def milliseconds(value: float | None, error: float = 0.0) -> str:
 
     Arguments:
         value: milliseconds; None if unknown.
-        error: of the clocks, in milliseconds: nothing shorter than a microsecond is known below it.
+        error: of the clocks, in milliseconds; a latency of no time is shown as below it.
     """
     if value is None or value >= _SHORTEST_MS:
         return number(value)

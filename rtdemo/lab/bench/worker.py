@@ -177,7 +177,7 @@ async def _open(endpoint: Endpoint, plan: Plan, arrivals: Arrivals) -> tuple[lis
     limiter = asyncio.Semaphore(plan.at_once)
 
     async def open_one(number: int) -> Connection:
-        await asyncio.sleep(plan.spread_s * number / plan.connections)
+        await asyncio.sleep(plan.spread_s * (number + plan.place / plan.workers) / plan.connections)
         async with limiter:
             return await open_connection(endpoint, arrivals.open())
 

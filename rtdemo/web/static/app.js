@@ -139,6 +139,7 @@ function forgotten() {
   for (const side of pair) {
     side.disconnect();
     reset(side);
+    side.ledger.forgetAll();
   }
   producerList.forget();
   void producerList.refresh();

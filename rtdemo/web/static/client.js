@@ -309,7 +309,8 @@ class Stream {
     this.#choice.worked();
     this.position = (parsed?.id ?? id ?? this.position) || null;
     // A position alone is news for this client, and not for its page.
-    if (isBeat || (parsed?.producer === "rtdemo" && parsed.id !== null)) return;
+    if (isBeat) return;
+    if (parsed?.producer === "rtdemo" && parsed.id !== null) return this.#ledger.enter({ ...parsed, id: null });
     const message = { ...OTHER, message: text, ...parsed, text, isReadable: parsed !== null };
     this.#ledger.enter(message);
     if (message.lost) return this.#lost();

@@ -120,7 +120,7 @@ export function paintScheduler(paint, interval) {
       if (isDone) parts = null;
     }
     if (!isDone) requestAnimationFrame(next);
-    else if (isWantedAgain) request();
+    else if (isWantedAgain) request(true);
   };
   const request = (soon = false) => {
     const now = performance.now();

@@ -150,11 +150,10 @@ async def test_switched_off_numbers_are_no_gap(page: Page) -> None:
     """A shared producer's numbers go on while it is switched off; a private one's gap is a gap."""
     body = """
         const ledger = new m.Ledger();
-        ledger.shared = new Set(["all"]);
-        ledger.enter({ producer: "all", seq: 40, id: null });
+        ledger.enter({ producer: "all", seq: 40, id: "a1-40" });
         ledger.enter({ producer: "own", seq: 1, id: null });
         ledger.forget(true);
-        ledger.enter({ producer: "all", seq: 90, id: null });
+        ledger.enter({ producer: "all", seq: 90, id: "a1-90" });
         const before = ledger.missing;
         ledger.enter({ producer: "own", seq: 3, id: null });
         return [before, ledger.missing, ledger.repeated];

@@ -79,7 +79,16 @@ async def test_connections_open_over_one_period(monkeypatch: pytest.MonkeyPatch)
         await worker.measure_round(lines)
     assert lines.written == [Ready({}, 0, "closed")]
     # A timer may be late, and is never early; uvloop rounds to milliseconds.
+    assert len(opened) == 4
     assert all(at >= 0.025 * number - 0.002 for number, at in enumerate(opened))
+
+
+def test_workers_open_their_connections_in_turns() -> None:
+    """Each has a place of its own in the time between two connections of another."""
+    target = Target(address.parse("4300"), ServerInfo(), RunSettings(processes=2), "")
+    assert [(one.connections, one.place, one.workers) for one in target.plans("sse", 5)] == [
+        *((3, 0, 2), (2, 1, 2)),
+    ]
 
 
 class FakeLines(worker.JsonLines):

@@ -27,8 +27,6 @@ export class Ledger {
   gaps = new Map();
   /** Of the log from which the last shared message was. */
   #epoch = "";
-  /** @type {ReadonlySet<string>} names of shared producers, whose messages may have no position */
-  shared = new Set();
 
   /**
    * Forget numbers: of private messages, which start at 1 with every connection, or of shared ones, which advance while
@@ -51,7 +49,7 @@ export class Ledger {
     this.#epoch = epoch;
     if (seq === null) return;
     // The position in a welcome or in a report of loss is the client's, not that of a shared message.
-    const shared = (id !== null && !client && !lost) || this.shared.has(producer);
+    const shared = id !== null && !client && !lost;
     const counter = `${shared} ${producer}`;
     const last = this.last.get(counter) ?? (shared ? seq - 1 : 0);
     if (!this.last.has(counter) && this.last.size >= MAX_PRODUCERS) {

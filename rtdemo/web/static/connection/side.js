@@ -178,7 +178,6 @@ export class Side {
    */
   setProducers(producers, transport) {
     this.#path.setProducers(producers, transport);
-    this.ledger.shared = new Set(producers.filter(({ shared }) => shared).map(({ name }) => name));
   }
 
   #sendSelection() {

@@ -18,6 +18,13 @@ export class Ledger extends Counts {
     this.gaps = new Map(gaps);
   }
 
+  /** Clear the counts and the numbering, which has the names of producers. */
+  forgetAll() {
+    this.reset();
+    this.last.clear();
+    this.gaps.clear();
+  }
+
   /** Clear the counts but keep the numbering. A late message of an older gap is then not counted. */
   reset() {
     this.missing = 0;
