@@ -37,7 +37,8 @@ def kib(listing: str, name: str) -> int:
 def _members(group: int) -> Iterator[tuple[Path, list[str]]]:
     for folder in PROC.glob("[0-9]*"):
         try:
-            fields = stat_fields((folder / "stat").read_text())
+            # A name may end within a character: the kernel keeps 15 bytes of it.
+            fields = stat_fields((folder / "stat").read_text(errors="replace"))
         except OSError:  # it has ended
             continue
         if int(fields[GROUP]) == group:

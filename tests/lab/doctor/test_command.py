@@ -85,7 +85,7 @@ async def test_interrupt_prints_the_findings_so_far(number: signal.Signals) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["http://127.0.0.1:1"], "check that the server runs"),
+        (["http://127.0.0.1:1"], "is the server running"),
         (["ftp://h"], "has the scheme 'ftp'"),
     ],
 )
