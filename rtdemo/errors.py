@@ -368,7 +368,7 @@ def network_reason(error: BaseException) -> str:
     return one_line(error)
 
 
-NOT_RUNNING = "is the server running, and is this its address? `rtdemo serve` starts one on this machine"
+NOT_RUNNING = "is the server running? `rtdemo serve` starts one on this machine"
 """What to do where nothing listens, in all commands."""
 _NO_PAGE_STATUSES = (404, 405, 501)
 """rtdemo answers these with a line of text; a proxy may have a page for others, such as 502."""
