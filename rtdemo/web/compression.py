@@ -86,15 +86,15 @@ class Decompression(PerMessageDeflate):
             remote_max_window_bits=MAX_WINDOW_BITS,
             local_max_window_bits=MAX_WINDOW_BITS,
         )
-        # Bytes of the current message, decompressed and as they were sent.
-        self._size = self._sent = 0
+        # Bytes of the current message, decompressed and as they came.
+        self._size = self._compressed = 0
         # Bytes for which no text was counted yet.
-        self._unpaid = 0
+        self._uncounted = 0
 
-    def take_unpaid(self) -> float:
+    def take_uncounted(self) -> float:
         """Return as how many more texts the messages since the last call count."""
-        unpaid, self._unpaid = self._unpaid, 0
-        return unpaid / FREE_BYTES
+        uncounted, self._uncounted = self._uncounted, 0
+        return uncounted / FREE_BYTES
 
     def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
         """Return a frame, decompressed if it is compressed.
@@ -107,11 +107,11 @@ class Decompression(PerMessageDeflate):
         if frame.opcode in CTRL_OPCODES:
             return decoded
         if frame.opcode is not Opcode.CONT:
-            self._size = self._sent = 0
+            self._size = self._compressed = 0
         self._size += len(decoded.data)
-        self._sent += len(frame.data)
+        self._compressed += len(frame.data)
         if self._size > MAX_MESSAGE_BYTES:
             raise PayloadTooBig(self._size, MAX_MESSAGE_BYTES)
         if frame.fin:
-            self._unpaid += max(0, self._size - max(FREE_BYTES, FREE_RATIO * self._sent))
+            self._uncounted += max(0, self._size - max(FREE_BYTES, FREE_RATIO * self._compressed))
         return decoded

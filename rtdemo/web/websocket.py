@@ -470,7 +470,7 @@ class CompressedWebSocket(WebSocket):
     def _handle_frames(self, parser: Protocol) -> int:
         frames = super()._handle_frames(parser)
         # A few bytes may ask for an echo of 64 KiB: then they count as several texts.
-        if texts := self._decompression.take_unpaid():
+        if texts := self._decompression.take_uncounted():
             self.hub.limits.add_texts(self.connection, texts)
         return frames
 
