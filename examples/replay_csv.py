@@ -20,6 +20,7 @@ SPEED = Option(float, 1.0, "Multiplies the recorded pace.")
 PAUSE = Option(float, 5.0, "Longest pause between two rows, in seconds; longer ones are cut.")
 
 NAMES = ("seconds", "time", "timestamp", "date")
+DAY_FIRST = re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})")
 MILLISECONDS_FROM = 1e11  # as seconds, it would be the year 5138
 
 Cells = dict[str, str | None]
@@ -47,7 +48,7 @@ def time_of(text: str | None) -> float | None:
     if value is None:
         return None
     try:
-        date = datetime.fromisoformat(value)
+        date = datetime.fromisoformat(DAY_FIRST.sub(r"\3-\2-\1", value))
     except ValueError:
         return None
     return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
@@ -64,41 +65,57 @@ def time_column(cells: Cells) -> str:
 
 
 @cache
-def report(path: Path, column: str) -> None:
-    """Log once from which column the time is, not for each client."""
-    logging.getLogger("replay_csv").info("%s: the time is in column %r", path, column)
+def note(level: int, text: str) -> None:
+    """Log a text once, not for each client."""
+    logging.getLogger("replay_csv").log(level, text)
 
 
-def timed(path: Path) -> Generator[tuple[float, str, Row]]:
-    """Yield the seconds between each row and the one before, its time, and its other cells."""
+def lines(path: Path) -> Generator[tuple[int, Cells]]:
+    """Yield the number of each row's last line, and its cells."""
     if not path.is_file():
         raise ProducerError(f"there is no file {path}; {PATH.variable} names it")
     # Excel writes a byte order mark, which is no part of the first column's name.
     with path.open(newline="", encoding="utf-8-sig") as file:
         # Excel separates by semicolons where the comma is the decimal sign.
-        header = file.readline()
-        has_semicolons = header.count(";") > header.count(",")
+        separator = max(",;\t", key=file.readline().count)
         file.seek(0)
-        rows = csv.DictReader(file, delimiter=";" if has_semicolons else ",")
-        column = ""
-        before: float | None = None
-        last_step = 0.0
+        rows = csv.DictReader(file, delimiter=separator)
         for cells in rows:
             cells.pop(None, None)  # what follows the last column, such as a comma
-            if has_semicolons:
-                cells = {name: with_point(text) for name, text in cells.items()}
-            column = column or time_column(cells)
-            time = time_of(cells.get(column))
-            if time is None:
-                raise ProducerError(f"{path}, line {rows.line_num}: {no_time(column, cells)}")
-            report(path, column)
-            step = 0.0 if before is None else time - before
-            # Some files have the newest row first. In others, a clock was set back: that is no pause.
-            pause = 0.0 if step < 0 < last_step else abs(step)
-            last_step = step or last_step
-            others = {name: cell(text) for name, text in cells.items() if name != column}
-            yield pause, cells[column] or "", others
-            before = time
+            is_decimal = separator != ","
+            yield (
+                rows.line_num,
+                {name: with_point(text) if is_decimal else text for name, text in cells.items()},
+            )
+
+
+def timed(path: Path) -> Generator[tuple[float, str, Row]]:
+    """Yield the seconds between each row and the one before, its time, and its other cells."""
+    column = ""
+    before: float | None = None
+    last_step = 0.0
+    is_whole = True
+    for number, cells in lines(path):
+        column = column or time_column(cells)
+        time = time_of(cells.get(column))
+        if time is None:
+            problem = f"{path}, line {number}: {no_time(column, cells)}"
+            if before is None:
+                raise ProducerError(problem)
+            if is_whole:
+                note(logging.WARNING, f"{problem}; such rows are left out")
+            is_whole = False
+            continue
+        note(logging.INFO, f"{path}: the time is in column {column!r}")
+        step = 0.0 if before is None else time - before
+        # Some files have the newest row first. In others, a clock was set back: that is no pause.
+        pause = 0.0 if step < 0 < last_step else abs(step)
+        last_step = step or last_step
+        others = {name: cell(text) for name, text in cells.items() if name != column}
+        yield pause, cells[column] or "", others
+        before = time
+    if before is None:
+        note(logging.WARNING, f"{path} has no rows")
 
 
 def no_time(column: str, cells: Cells) -> str:
@@ -106,8 +123,11 @@ def no_time(column: str, cells: Cells) -> str:
     times = "a time such as 12.5 or 2026-01-01 10:00"
     if column in cells:
         return f"{cells[column]!r} in column {column!r} is not {times}; correct it"
-    names = ", ".join(cells)
-    return f"there is no column {column!r} in {names!r}; {COLUMN.variable} is to name one with {times}"
+    is_set = COLUMN.value != COLUMN.default
+    wanted = (
+        f"no column {column!r}" if is_set else f"none of the columns {', '.join(NAMES)}, and no date"
+    )
+    return f"there is {wanted} in {', '.join(cells)!r}; {COLUMN.variable} is to name one with {times}"
 
 
 @producer

@@ -95,7 +95,7 @@ class DefaultGroup(click.Group):
             raise ClosedPipeError from error
         except click.NoSuchOption as error:
             if error.option_name in _URL_OPTIONS and _takes_url(error.ctx):
-                fix = f"give the URL without it: {error.ctx.command_path} http://localhost:3000"
+                fix = _url_fix(error.ctx)
                 problem = f"there is no option {error.option_name}; {fix}"
                 raise click.UsageError(problem, error.ctx) from error
             raise
@@ -112,6 +112,13 @@ class DefaultGroup(click.Group):
         if first not in own and (first.startswith("-") or is_word):
             args = [self._default, *args]
         return super().parse_args(ctx, args)
+
+
+def _url_fix(ctx: click.Context) -> str:
+    (url,) = (each for each in ctx.command.params if each.name == "url")
+    if isinstance(url, click.Option):
+        return f"use {url.opts[0]} URL"
+    return f"give the URL without it: {ctx.command_path} http://localhost:3000"
 
 
 def _takes_url(ctx: click.Context | None) -> TypeGuard[click.Context]:

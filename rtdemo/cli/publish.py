@@ -39,7 +39,8 @@ NEGATIVE_NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 NUMBER = re.compile(f"-?{NEGATIVE_NUMBER.pattern[1:]}")
 NOT_JSON = "not JSON"
 ONE_VALUE_A_LINE = (
-    "give one number or JSON a line: pick a column with awk '{ print $15; fflush() }', "
+    "give one number or JSON a line: pick a column with awk 'NR > 2 { print $15; fflush() }' "
+    "(mawk: awk -W interactive), "
     'or write {"a": 1, "b": 2}; without --value a line is a text'
 )
 """What to do about a line with several columns."""
@@ -74,6 +75,8 @@ class _TakesOneText(click.Command):
         if more and not ctx.resilient_parsing:
             # What the shell has taken from a text, such as quotes in JSON, cannot be shown again.
             problem = "TEXT is one argument; put it in single quotes, and give a producer by --producer"
+            if any("://" in each for each in [ctx.params["text"], *more]):
+                problem = "TEXT is one argument; give the server's URL by --to"
             raise click.UsageError(problem, ctx)
         return more
 
@@ -151,7 +154,11 @@ def _publish_lines(sender: Sender, producer: str, form: str | None, is_quiet: bo
     with closing(BadLines(_report)) as bad:
         is_first = True
         for name, payload in _of_lines(lines, producer, form, bad):
-            (outcome,) = sender.send([payload])
+            try:
+                (outcome,) = sender.send([payload])
+            except KeyboardInterrupt:
+                _report(f"{name} may not have been accepted; no line after it was published")
+                raise
             if isinstance(outcome, str):
                 if not is_quiet:
                     click.echo(outcome)

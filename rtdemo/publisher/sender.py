@@ -299,7 +299,8 @@ class Sender:
         if _is_timeout(error):
             return f"cannot be reached: no answer within {self._timeout_s:g} s"
         if isinstance(error, ConnectionRefusedError):
-            return f"cannot be reached: {network_reason(error)}; {NOT_RUNNING}"
+            reason = network_reason(error)
+            return f"cannot be reached: {reason}; {NOT_RUNNING}, and RTDEMO_URL names another"
         if isinstance(error, OSError):
             return f"cannot be reached: {network_reason(error)}"
         return f"does not work over HTTP: {one_line(error)}"

@@ -105,6 +105,8 @@ def test_url_is_no_option(command: str) -> None:
         f"rtdemo: there is no option --to; give the URL without it: rtdemo {command} http://localhost:3000\n"
     )
     assert "No such option" in run_in_process("serve", "--to", "x").err
+    done = run_in_process("publish", "x", "--url", "http://localhost:7")
+    assert done.err == "rtdemo: there is no option --url; use --to URL\n"
 
 
 async def test_port_in_use_is_one_line(run: Run) -> None:

@@ -25,6 +25,7 @@ from tests.conftest import Connect, Start
 from tests.free_port import free_port
 from tests.raw_server import raw_server
 
+NAMED = f"{NOT_RUNNING}, and RTDEMO_URL names another"
 NEVER = "http://127.0.0.1:9"
 """Nothing listens on the port of the discard service."""
 GIVE_TOKEN = "give it with --token or RTDEMO_PUBLISH_TOKEN"
@@ -79,7 +80,8 @@ async def test_columns_in_a_pipe_are_reported_once_and_then_counted(server: Serv
     assert (done.code, len(done.out.split())) == (1, 2)
     assert done.err.splitlines() == [
         "rtdemo: line 2 is not JSON, such as 0.12: 19 0 0; it is left out; "
-        "give one number or JSON a line: pick a column with awk '{ print $15; fflush() }', "
+        "give one number or JSON a line: pick a column with awk 'NR > 2 { print $15; fflush() }' "
+        "(mawk: awk -W interactive), "
         'or write {"a": 1, "b": 2}; without --value a line is a text',
         "rtdemo: 10 more such lines; the last is line 12",
         "rtdemo: 100 more such lines; the last is line 102",
@@ -127,6 +129,20 @@ async def test_silence_of_a_pipe_is_reported_once(
     assert [timer.interval for timer in timers] == [10.0] * is_reported
     # By each line, and at the end.
     assert len(cancelled) == 3
+
+
+async def test_interrupt_names_the_first_line_that_was_not_published(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server may be away for long, while the input is over."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rtdemo.publisher.sender.Sender.send", interrupted)
+    done = await publish("-", "--to", server.web_url, stdin=b"a\nb\n")
+    line = "rtdemo: line 1 may not have been accepted; no line after it was published"
+    assert (done.code, done.out, done.err.splitlines()) == (130, "", [line, ""])
 
 
 async def test_file_is_no_pipe_that_may_be_silent(
@@ -217,12 +233,15 @@ async def test_value_that_is_no_json_is_wrong_usage(server: Server, text: str, w
 
 
 @pytest.mark.parametrize(
-    "arguments", [("hi", "there"), ("loss", "0.12"), ("5", "-3"), ("{value:", "1}")]
+    "arguments",
+    [("hi", "there"), ("loss", "0.12"), ("5", "-3"), ("{value:", "1}"), ("http://localhost:7", "5")],
 )
 async def test_text_without_quotes_is_wrong_usage(server: Server, arguments: tuple[str, ...]) -> None:
     """One line that says what to do, and nothing is published."""
     done = await publish(*arguments, "--to", server.web_url)
     fix = "put it in single quotes, and give a producer by --producer"
+    if arguments[0].startswith("http"):
+        fix = "give the server's URL by --to"
     assert (done.code, done.out, done.err) == (2, "", f"rtdemo: TEXT is one argument; {fix}\n")
     assert server.hub.engine.log.last.offset == 0
 
@@ -342,7 +361,7 @@ async def test_server_that_cannot_be_reached_is_reported_before_the_last_try() -
     """The five tries take seconds, in which the user would wonder."""
     done = await publish("x", "--to", NEVER)
     assert (done.code, done.out) == (1, "")
-    reason = f"rtdemo: {NEVER} cannot be reached: connection refused; {NOT_RUNNING}"
+    reason = f"rtdemo: {NEVER} cannot be reached: connection refused; {NAMED}"
     assert done.err.splitlines() == [
         f"{reason}; the message is tried up to 5 times",
         f"{reason}; the message was not accepted",
@@ -552,9 +571,7 @@ async def test_message_that_an_earlier_try_may_have_brought() -> None:
     listening = await asyncio.start_server(cut, "127.0.0.1", port)
     done = await publish("x", "--to", f"http://127.0.0.1:{port}")
     assert done.code == 1
-    assert done.err.endswith(
-        f"connection refused; {NOT_RUNNING}; the message may not have been accepted\n"
-    )
+    assert done.err.endswith(f"connection refused; {NAMED}; the message may not have been accepted\n")
 
 
 @pytest.mark.parametrize("answers", [[b"", b"400"], [b"200", b"400"], [b"503", b"401"]])

@@ -80,11 +80,13 @@ def test_rows_are_sent_at_the_recorded_pace(recording: Path, speed: str, expecte
         ("when,date\n2026-01-01,0\n2026-01-01,86400\n", [0, 1000]),
         ("date,time,v\n2026-01-01,10:00,1\n2026-01-02,10:00,2\n", [0, 1000]),
         ('seconds,"v; w"\n0,1\n86400,2\n', [0, 1000]),
+        ("Zeit\tv\n30.11.2026 10:00\t1\n01.12.2026 10:00\t2,5\n", [0, 1000]),
+        ("time,v\n0,1\n,2\nsoon,2\n86400,3\n", [0, 1000]),
     ],
     ids=[
         *("days", "newest first", "second column", "seconds beside dates"),
         *("time as a number", "timestamp in ms", "date beside another", "no time of day"),
-        "semicolon in a name",
+        *("semicolon in a name", "tabs and days first", "rows without a time"),
     ],
 )
 def test_dates_are_the_pace(tmp_path: Path, text: str, expected: list[float]) -> None:
@@ -102,6 +104,15 @@ def test_log_names_the_column_of_the_time_once(tmp_path: Path, caplog: pytest.Lo
     for _ in range(2):
         assert sent_at(path) == [0, 1000]
     assert caplog.messages == [f"{path}: the time is in column 'time'"]
+
+
+def test_rows_without_a_time_are_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The first of them: a file may have many."""
+    path = tmp_path / "days.csv"
+    path.write_text("time,v\n0,1\n,2\nsoon,3\n")
+    assert sent_at(path) == [0]
+    (line,) = [text for text in caplog.messages if "left out" in text]
+    assert line.startswith(f"{path}, line 3: '' in column 'time' is not a time such as 12.5")
 
 
 def test_long_pause_is_cut(tmp_path: Path) -> None:
@@ -134,14 +145,18 @@ def test_clock_that_is_set_back_makes_no_pause(
     ("text", "words"),
     [
         (
-            RECORDING + "soon,1,x\n",
-            "ride.csv, line 5: 'soon' in column 'seconds' is not a time such as 12.5 or 2026-01-01",
+            "seconds,v\nsoon,1\n",
+            "ride.csv, line 2: 'soon' in column 'seconds' is not a time such as 12.5 or 2026-01-01",
         ),
         (
             "name,epoch,speed\na,1,2\n",
-            "there is no column 'seconds' in 'name, epoch, speed'; RTDEMO_REPLAY_CSV_COLUMN is to",
+            "there is none of the columns seconds, time, timestamp, date,"
+            " and no date in 'name, epoch, speed'; ",
         ),
-        ("day;word\n1/2/2026;x\n", "there is no column 'seconds' in 'day, word'; "),
+        (
+            "day;word\n1/2/2026;x\n",
+            "and no date in 'day, word'; RTDEMO_REPLAY_CSV_COLUMN is to name one with a time",
+        ),
         ("time,v\nten,1\n", "'ten' in column 'time' is not a time such as 12.5"),
         ("seconds,date\n,2026-01-01\n", "'' in column 'seconds' is not a time"),
         (None, "ride.csv; RTDEMO_REPLAY_CSV_PATH names it"),
@@ -184,11 +199,14 @@ def test_column_that_is_set_and_missing_is_not_replaced(tmp_path: Path) -> None:
         sent_at(path, COLUMN="wehn")
 
 
-async def test_empty_recording_ends_at_once(serve: Serve, connect: Connect, recording: Path) -> None:
-    """A file without rows is no failure."""
+async def test_empty_recording_ends_at_once(
+    serve: Serve, connect: Connect, recording: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file without rows is no failure; the log names it."""
     recording.write_text("seconds\n")
     server = await serve("replay_csv", PATH=recording)
     await connect(server, "sse", "producers=replay_csv")
     (supervisor,) = server.plugins.registry.find("replay_csv")
     await eventually(lambda: not is_generator_running())
     assert (supervisor.runs, supervisor.failures) == (0, 0)
+    assert f"{recording} has no rows" in caplog.messages
