@@ -6,7 +6,7 @@
 import { NONE, clip, oneLine } from "./format.js";
 
 /**
- * How a value is shown: a number or a dict with numbers as a chart, a bool as a state with its history, a text as lines, and
+ * How a value is shown: a number or a dict of mostly numbers as a chart, a bool as a state with its history, a text as lines, and
  * anything else as a table.
  * @typedef {"number" | "lines" | "state" | "text" | "table"} Kind
  */
@@ -22,18 +22,36 @@ const LARGEST = 1e12;
 const SMALLEST = 1e-5;
 
 const MAX_JSON_CHARS = 300;
+const MAX_NUMBER_CHARS = 40;
 
 /**
  * Return how a value is shown.
  * @param {unknown} value undefined for a message that has only a text
+ * @param {Kind | null} [before] how the last value with numbers was shown: a dict continues its lines with any number
  * @returns {Kind | null} null for null, which is shown as a gap in what was there before
  */
-export function kindOf(value) {
+export function kindOf(value, before = null) {
   if (value === null) return null;
   if (typeof value === "number") return "number";
   if (typeof value === "boolean") return "state";
   if (typeof value === "undefined" || typeof value === "string") return "text";
-  return isDict(value) && Object.values(value).some(isNumber) ? "lines" : "table";
+  return isDict(value) && hasLines(Object.values(value), before === "lines") ? "lines" : "table";
+}
+
+/**
+ * Return whether entries of a dict are drawn: most of them are numbers. A text that reads as one counts: it is a mistake.
+ * @param {unknown[]} entries
+ * @param {boolean} isAnyEnough
+ */
+function hasLines(entries, isAnyEnough) {
+  const others = entries.filter((each) => !isPoint(each) && !readsAsNumber(each)).length;
+  const numbers = entries.filter((each) => each !== null).length - others;
+  return entries.some(isNumber) && (isAnyEnough || numbers > others);
+}
+
+/** @param {unknown} value */
+function readsAsNumber(value) {
+  return typeof value === "string" && value.length <= MAX_NUMBER_CHARS && /^\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)\s*$/.test(value);
 }
 
 /**

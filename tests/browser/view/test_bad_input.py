@@ -89,9 +89,10 @@ async def test_keys_that_change_with_each_message(open_view: OpenView, publish: 
 
 
 async def test_dict_of_one_number_and_500_texts(open_view: OpenView, publish: Publish) -> None:
-    """The number has its line, twelve texts are beside it, and the rest is counted."""
+    """In a chart, the number has its line, twelve texts are beside it, and the rest is counted."""
     page = await open_view()
     wide = card(page, "wide")
+    await publish("wide", {"same": 7})
     for prefix in "ab":
         texts = {f"{prefix}{index}": TOO_LONG[:100] for index in range(500)}
         await publish("wide", {"same": 7} | texts)
@@ -131,7 +132,7 @@ async def test_hostile_names_keys_and_values(open_view: OpenView, publish: Publi
     await publish(MARKUP, {MARKUP: 1})
     await publish("text", f"{MARKUP}\u202e")
     await publish("table", [{MARKUP: MARKUP}], [MARKUP])
-    await publish("mixed", {MARKUP: 1, "more": MARKUP}, {MARKUP: f"\u202e{MARKUP}"})
+    await publish("mixed", {MARKUP: 1, "two": 2, "more": MARKUP}, {MARKUP: f"\u202e{MARKUP}"})
     await publish(("a name of many words " * 4).strip(), 1)
     await expect(page.get_by_role("article")).to_have_count(5)
     cut = f"'[U+202E]{MARKUP}"[:40]

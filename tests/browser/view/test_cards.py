@@ -124,19 +124,21 @@ async def test_kind_changes_while_it_runs(open_view: OpenView, publish: Publish)
 
 
 async def test_texts_beside_numbers_have_no_line(open_view: OpenView, publish: Publish) -> None:
-    """The numbers of a dict are drawn, and the rest of it is shown in the legend."""
-    await publish("air", {"temp": 20, "hum": "50,1", "on": True, "at": {"x": 1}})
+    """If most of a dict are numbers, they are drawn, and the rest of it is shown in the legend."""
+    await publish("order", {"id": 7, "state": "new", "items": [1]})
+    await publish("air", {"temp": 20, "co2": 400, "hum": "50,1", "on": True, "at": {"x": 1}})
     page = await open_view()
     air = card(page, "air")
     await expect(air.get_by_role("group", name="Chart of air")).to_be_visible()
-    shown = ["temp20", "hum'50,1'", "ontrue", 'at{"x":1}']
+    shown = ["temp20", "co2400", "hum'50,1'", "ontrue", 'at{"x":1}']
     await expect(air.get_by_role("listitem")).to_have_text(shown)
-    await expect(air.locator(".swatch:visible")).to_have_count(1)
+    await expect(air.locator(".swatch:visible")).to_have_count(2)
+    await expect(card(page, "order").locator("tr")).to_have_text(["id7", "statenew", "items[1]"])
     await expect(air.locator(".undrawn")).to_be_hidden()
-    await publish("air", {"temp": 21, "hum": 50.5})
-    await expect(air.get_by_role("listitem")).to_have_text(["temp21", "hum50.5"])
-    await publish("air", {"temp": "off", "hum": "n/a"})
-    await expect(air.get_by_role("listitem")).to_have_text(["temp'off'", "hum'n/a'"])
+    await publish("air", {"temp": 21, "co2": 401, "hum": 50.5})
+    await expect(air.get_by_role("listitem")).to_have_text(["temp21", "co2401", "hum50.5"])
+    await publish("air", {"temp": "off", "co2": 402, "hum": "n/a"})
+    await expect(air.get_by_role("listitem")).to_have_text(["temp'off'", "co2402", "hum'n/a'"])
     await expect(air.locator(".undrawn")).to_have_text("'n/a' under 'hum' is a text: not drawn.")
     await publish("words", {"temp": "off"})
     await expect(card(page, "words").locator("tr")).to_have_text(["tempoff"])

@@ -100,7 +100,8 @@ async def test_texts_alone_take_the_place_of_a_chart_without_numbers(page: Page)
         const take = (value, sentAt) => data.take({ message: `${value}`, value, sentAt, id: null }, 1e9);
         const seen = () => [data.shownAs(1_500), data.undrawn?.text, data.undrawn?.key];
         const states = [seen()];
-        const values = [null, 5, "a", 6, "b", { t: 1, h: "c" }, { t: "d" }, { t: null }, { h: "e" }];
+        const dicts = [{ t: 1, u: 2, h: "c" }, { t: "d" }, { t: null }, { h: "e" }];
+        const values = [null, 5, "a", 6, "b", ...dicts];
         for (const [index, value] of values.entries()) {
             take(value, 1_000 * index);
             states.push(seen());

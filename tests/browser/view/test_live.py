@@ -360,19 +360,22 @@ async def test_values_and_scales_for_readers(page: Page) -> None:
         "value",
         """
         const { axis } = await import("/static/view/axis.js");
-        const dicts = [{ a: 1, b: null }, { a: 1, b: "x" }, { a: "x" }];
+        const dicts = [{ a: 1, b: null }, { a: 1, b: "50,1" }, { a: 1, b: 2, c: "x" },
+                       { a: 1, b: "x" }, { a: "1" }];
         const values = [1, true, "a", undefined, ...dicts, [1], {}, null];
-        const kinds = values.map(m.kindOf);
+        const kinds = values.map((each) => m.kindOf(each));
+        const later = dicts.map((each) => m.kindOf(each, "lines"));
         const text = (each) => m.numberText(each, m.decimalsOf(each));
         const texts = [0.12, 21.5, 12400, 1e15, 0.0000001, -3].map(text);
-        return { kinds, texts, ticks: axis(0, 100, 4).ticks, flat: axis(5, 5, 3).ticks.length > 1,
+        return { kinds, later, texts, ticks: axis(0, 100, 4).ticks, flat: axis(5, 5, 3).ticks.length > 1,
                  signs: axis(-0.001, 1, 2).ticks.map((tick) => Object.is(tick, -0)) };
         """,
     )
     assert found["kinds"] == [
-        *("number", "state", "text", "text", "lines", "lines", "table", "table", "table"),
-        None,
+        *("number", "state", "text", "text", "lines", "lines", "lines", "table", "table", "table"),
+        *("table", None),
     ]
+    assert found["later"] == ["lines", "lines", "lines", "lines", "table"]
     assert found["texts"] == ["0.12", "21.5", "12,400", "1.000e+15", "1.000e-7", "\N{MINUS SIGN}3"]
     assert found["ticks"] == [0, 25, 50, 75, 100]
     assert found["flat"]

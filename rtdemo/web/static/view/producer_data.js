@@ -168,7 +168,7 @@ export class ProducerData {
     this.text = message.message.slice(0, MAX_TEXT_CHARS);
     this.isShared = message.id !== null;
     this.version += 1;
-    const kind = kindOf(value) ?? this.kind ?? "text";
+    const kind = kindOf(value, this.shape) ?? this.kind ?? "text";
     this.#become(kind);
     const numbers = numbersOf(kind, value);
     if (numbers === null) this.newest.fill(NaN);
@@ -265,7 +265,7 @@ export class ProducerData {
     gap.after = seq;
     gap.from = at;
     this.version += 1;
-    const kind = kindOf(value) ?? this.shape ?? "text";
+    const kind = kindOf(value, this.shape) ?? this.shape ?? "text";
     const numbers = kind === this.shape ? numbersOf(kind, value) : null;
     if (numbers !== null) this.series.insert(at, this.#numbers(at, numbers));
     if (kind === "text") this.#addText(at, message.slice(0, MAX_TEXT_CHARS));
