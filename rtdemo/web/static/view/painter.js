@@ -1,8 +1,7 @@
 // @ts-check
 /**
  * Paints the cards together, some times a second: faster figures cannot be read, and each frame that changes costs as much
- * again. A painting takes several frames, each with few cards: no task is long. Within a frame texts are written first, as
- * charts measure their labels, which lays out the page.
+ * again. A painting takes several frames, so that no task is long: first the texts, which lay out the page, then the charts.
  * @module view/painter
  */
 import { paintScheduler } from "../dom.js";
@@ -18,10 +17,13 @@ import { paintScheduler } from "../dom.js";
 const INTERVAL_MS = 200;
 /** The same with reduced motion. */
 const CALM_INTERVAL_MS = 1_000;
-/** A text that changes lays out its card, which takes 0.2 ms. */
-const TEXTS_A_FRAME = 8;
-/** Without a graphics card, a browser takes 0.5 to 1 ms more for each chart at the end of the frame. */
-const CHARTS_A_FRAME = 2;
+/** Cards in a frame. Each text that changes lays out its card, which takes 0.2 ms, and 2 ms more for the page. */
+const TEXTS_A_FRAME = 4;
+/**
+ * Most frames for the texts of a painting, and for its charts: a third of a second. Up to so many charts have a frame each:
+ * without a graphics card, a browser takes 2 ms for a chart, and ten times as long at some moments of a busy machine.
+ */
+const MAX_FRAMES = 20;
 
 export class Painter {
   #cards;
@@ -48,26 +50,23 @@ export class Painter {
     this.#paintedAt = at;
     const frame = this.#frameAt(at);
     const cards = this.#cards();
-    for (let first = 0; first < cards.length; first += TEXTS_A_FRAME) {
-      if (first > 0) yield;
-      yield* paintSome(cards.slice(first, first + TEXTS_A_FRAME), frame);
+    const share = Math.ceil(cards.length / MAX_FRAMES);
+    for (const some of groups(cards, Math.max(share, TEXTS_A_FRAME))) {
+      for (const card of some) card.write(frame);
+      if (cards.length > TEXTS_A_FRAME) yield;
+    }
+    for (const some of groups(cards, share)) {
+      const drawn = some.filter((card) => card.draw(frame));
+      if (drawn.length > 0) yield;
     }
   }
 }
 
 /**
- * @param {Painted[]} cards whose texts are written in one frame
- * @param {Frame} frame
- * @returns {Generator<undefined, void>} yields after each frame
+ * @template T
+ * @param {T[]} all
+ * @param {number} size
  */
-function* paintSome(cards, frame) {
-  for (const card of cards) card.write(frame);
-  let drawn = 0;
-  for (const card of cards) {
-    if (drawn === CHARTS_A_FRAME) {
-      yield;
-      drawn = 0;
-    }
-    if (card.draw(frame)) drawn += 1;
-  }
+function groups(all, size) {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, group) => all.slice(group * size, (group + 1) * size));
 }
