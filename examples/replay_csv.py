@@ -16,11 +16,14 @@ PATH = Option(str, help="The CSV file; its first line names the columns.")
 COLUMN = Option(
     str, "seconds", "Column with the time; without it: time, timestamp, date, or one with dates."
 )
+FORMAT = Option(str, "", "Format of dates that are not in ISO 8601, such as %d/%m/%Y %H:%M.")
 SPEED = Option(float, 1.0, "Multiplies the recorded pace.")
 PAUSE = Option(float, 5.0, "Longest pause between two rows, in seconds; longer ones are cut.")
 
 NAMES = ("seconds", "time", "timestamp", "date")
 DAY_FIRST = re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})")
+TIME_OF_DAY = re.compile(r"\d\d?:\d\d\b.*")
+DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 MILLISECONDS_FROM = 1e11  # as seconds, it would be the year 5138
 
 Cells = dict[str, str | None]
@@ -37,31 +40,48 @@ def cell(text: str | None) -> float | str | None:
 
 def with_point(text: str | None) -> str | None:
     """Return a number with a point in the place of its decimal comma, and any other text as it is."""
-    return text.replace(",", ".") if text and re.fullmatch(r"[+-]?\d+,\d+", text) else text
+    if not text or not DECIMAL_COMMA.fullmatch(text):
+        return text
+    return text.replace(".", "").replace(",", ".")
 
 
 def time_of(text: str | None) -> float | None:
-    """Return the seconds of a number or of a date in ISO 8601; None for another text."""
+    """Return the seconds of a number or a date; None for another text."""
     value = cell(text)
     if isinstance(value, float):
         return value / 1000 if value >= MILLISECONDS_FROM else value
     if value is None:
         return None
     try:
-        date = datetime.fromisoformat(DAY_FIRST.sub(r"\3-\2-\1", value))
+        iso = DAY_FIRST.sub(r"\3-\2-\1", value)
+        date = datetime.strptime(value, FORMAT.value) if FORMAT.value else datetime.fromisoformat(iso)
     except ValueError:
         return None
     return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
 
 
-def time_column(cells: Cells) -> str:
-    """Return the column that is set; by default one of the usual names, or the first one with a date."""
+def time_columns(cells: Cells) -> list[str]:
+    """Return the column that is set; by default one of the usual names, or the first one with a date.
+
+    A date without a time of day has it in a second column, if there is one.
+    """
     if COLUMN.value in cells or COLUMN.value != COLUMN.default:
-        return COLUMN.value
+        return [COLUMN.value]
     named = [column for name in NAMES for column in cells if column.strip().lower() == name]
-    texts = [column for column, text in cells.items() if isinstance(cell(text), str)]
-    times = (column for column in named + texts if time_of(cells[column]) is not None)
-    return next(times, named[0] if named else COLUMN.value)
+    texts = {column: text for column, text in cells.items() if text and isinstance(cell(text), str)}
+    hours = [column for column, text in texts.items() if TIME_OF_DAY.fullmatch(text)]
+    for column in [*named, *texts]:
+        is_date = column in texts and ":" not in texts[column]
+        if is_date and hours and time_of(text_in(cells, [column, hours[0]])) is not None:
+            return [column, hours[0]]
+        if time_of(cells[column]) is not None:
+            return [column]
+    return (named or [COLUMN.value])[:1]
+
+
+def text_in(cells: Cells, columns: list[str]) -> str:
+    """Return the texts of some columns, joined."""
+    return " ".join(cells.get(column) or "" for column in columns)
 
 
 @cache
@@ -91,43 +111,54 @@ def lines(path: Path) -> Generator[tuple[int, Cells]]:
 
 def timed(path: Path) -> Generator[tuple[float, str, Row]]:
     """Yield the seconds between each row and the one before, its time, and its other cells."""
-    column = ""
+    columns: list[str] = []
     before: float | None = None
     last_step = 0.0
     is_whole = True
     for number, cells in lines(path):
-        column = column or time_column(cells)
-        time = time_of(cells.get(column))
+        columns = columns or time_columns(cells)
+        text = text_in(cells, columns)
+        time = time_of(text)
         if time is None:
-            problem = f"{path}, line {number}: {no_time(column, cells)}"
+            problem = f"{path}, line {number}: {no_time(columns, cells)}"
             if before is None:
                 raise ProducerError(problem)
             if is_whole:
                 note(logging.WARNING, f"{problem}; such rows are left out")
             is_whole = False
             continue
-        note(logging.INFO, f"{path}: the time is in column {column!r}")
+        note(logging.INFO, f"{path}: the time is in column {quoted(columns)}")
         step = 0.0 if before is None else time - before
         # Some files have the newest row first. In others, a clock was set back: that is no pause.
         pause = 0.0 if step < 0 < last_step else abs(step)
         last_step = step or last_step
-        others = {name: cell(text) for name, text in cells.items() if name != column}
-        yield pause, cells[column] or "", others
+        others = {name: cell(other) for name, other in cells.items() if name not in columns}
+        yield pause, text, others
         before = time
     if before is None:
         note(logging.WARNING, f"{path} has no rows")
 
 
-def no_time(column: str, cells: Cells) -> str:
+def quoted(columns: list[str]) -> str:
+    """Return the names of columns as text."""
+    return " and ".join(map(repr, columns))
+
+
+def no_time(columns: list[str], cells: Cells) -> str:
     """Return what is wrong with a row, and what to do."""
-    times = "a time such as 12.5 or 2026-01-01 10:00"
-    if column in cells:
-        return f"{cells[column]!r} in column {column!r} is not {times}; correct it"
+    times = f"a time such as 12.5 or {FORMAT.value or '2026-01-01 10:00'}"
+    or_set = f"or set {FORMAT.variable}, such as %d/%m/%Y %H:%M"
+    if columns[0] in cells:
+        text = text_in(cells, columns)
+        return f"{text!r} in column {quoted(columns)} is not {times}; correct it, {or_set}"
     is_set = COLUMN.value != COLUMN.default
     wanted = (
-        f"no column {column!r}" if is_set else f"none of the columns {', '.join(NAMES)}, and no date"
+        f"no column {quoted(columns)}"
+        if is_set
+        else f"none of the columns {', '.join(NAMES)}, and no date"
     )
-    return f"there is {wanted} in {', '.join(cells)!r}; {COLUMN.variable} is to name one with {times}"
+    fix = f"{COLUMN.variable} is to name one with {times}, {or_set}"
+    return f"there is {wanted} in {', '.join(cells)!r}; {fix}"
 
 
 @producer

@@ -44,12 +44,13 @@ async def test_each_client_gets_the_whole_recording(
 async def test_semicolons_and_decimal_commas(serve: Serve, connect: Connect, tmp_path: Path) -> None:
     """As Excel writes them where the comma is the decimal sign. Texts stay: the view names them."""
     path = tmp_path / "room.csv"
-    path.write_text("time;celsius;word\n0,5;20,4;a, b\n1;-3;1,2,3\n")
+    path.write_text("time;celsius;word\n0,5;20,4;a, b\n1;-3;1,2,3\n2;1.234,5;1.23,4\n")
     server = await serve("replay_csv", PATH=path, SPEED=1e6)
     peer = await connect(server, "sse", "producers=replay_csv")
-    assert [(await peer.receive())["value"] for _ in range(2)] == [
+    assert [(await peer.receive())["value"] for _ in range(3)] == [
         {"celsius": 20.4, "word": "a, b"},
         {"celsius": -3, "word": "1,2,3"},
+        {"celsius": 1234.5, "word": "1.23,4"},
     ]
 
 
@@ -78,14 +79,17 @@ def test_rows_are_sent_at_the_recorded_pace(recording: Path, speed: str, expecte
         ("v,Time\n1,0\n2,86400\n", [0, 1000]),
         ("v,timestamp\n1,1767225600000\n2,1767312000000\n", [0, 1000]),
         ("when,date\n2026-01-01,0\n2026-01-01,86400\n", [0, 1000]),
-        ("date,time,v\n2026-01-01,10:00,1\n2026-01-02,10:00,2\n", [0, 1000]),
+        ("date,time,v\n2026-01-01,10:00,1\n2026-01-02,22:00,2\n", [0, 1500]),
+        ("v;Uhrzeit;Datum\n1;10:00:00;30.11.2026\n1;10:00:00;01.12.2026\n", [0, 1000]),
+        ("seconds,at\n0,10:00\n86400,10:00\n", [0, 1000]),
         ('seconds,"v; w"\n0,1\n86400,2\n', [0, 1000]),
         ("Zeit\tv\n30.11.2026 10:00\t1\n01.12.2026 10:00\t2,5\n", [0, 1000]),
         ("time,v\n0,1\n,2\nsoon,2\n86400,3\n", [0, 1000]),
     ],
     ids=[
         *("days", "newest first", "second column", "seconds beside dates"),
-        *("time as a number", "timestamp in ms", "date beside another", "no time of day"),
+        *("time as a number", "timestamp in ms", "date beside another"),
+        *("time of day in a second column", "and before it, days first", "time of day beside seconds"),
         *("semicolon in a name", "tabs and days first", "rows without a time"),
     ],
 )
@@ -94,6 +98,21 @@ def test_dates_are_the_pace(tmp_path: Path, text: str, expected: list[float]) ->
     path = tmp_path / "days.csv"
     path.write_text(text, encoding="utf-8")
     assert sent_at(path, SPEED="86400") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("when,v\n1/2/2026 9:05 AM,1\n1/3/2026 9:05 AM,2\n", "%m/%d/%Y %I:%M %p"),
+        ("Date,Time\n31/01/2026,9:05\n01/02/2026,9:05\n", "%d/%m/%Y %H:%M"),
+    ],
+    ids=["month first", "day first, in two columns"],
+)
+def test_format_of_dates(tmp_path: Path, text: str, form: str) -> None:
+    """Of 1/2/2026 nobody knows whether the day is first."""
+    path = tmp_path / "days.csv"
+    path.write_text(text)
+    assert sent_at(path, SPEED="86400", FORMAT=form) == [0, 1000]
 
 
 def test_log_names_the_column_of_the_time_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,10 +177,24 @@ def test_clock_that_is_set_back_makes_no_pause(
             "and no date in 'day, word'; RTDEMO_REPLAY_CSV_COLUMN is to name one with a time",
         ),
         ("time,v\nten,1\n", "'ten' in column 'time' is not a time such as 12.5"),
+        (
+            "when,v\n1/2/2026,1\n",
+            "and no date in 'when, v'; RTDEMO_REPLAY_CSV_COLUMN is to name one with a time",
+        ),
+        ("date,time\n1/2/2026,10:00\n", "or set RTDEMO_REPLAY_CSV_FORMAT, such as %d/%m/%Y"),
         ("seconds,date\n,2026-01-01\n", "'' in column 'seconds' is not a time"),
         (None, "ride.csv; RTDEMO_REPLAY_CSV_PATH names it"),
     ],
-    ids=["no time", "no column", "no date", "time is a word", "dates beside seconds", "no file"],
+    ids=[
+        "no time",
+        "no column",
+        "no date",
+        "time is a word",
+        "date with slashes",
+        "in date and time",
+        "dates beside seconds",
+        "no file",
+    ],
 )
 async def test_recording_that_cannot_be_replayed_is_one_line(
     serve: Serve,
