@@ -135,13 +135,16 @@ class Stream:
 
     async def close(self) -> None:
         """Close the connection; iteration ends."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-        if self._http is not None:
-            await self._http.close()
-        if self._reader is not None:
-            self._reader.inbox.end(StopAsyncIteration())
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.wait({self._task})
+        finally:
+            # Also where this is cancelled meanwhile.
+            if self._http is not None:
+                await self._http.close()
+            if self._reader is not None:
+                self._reader.inbox.end(StopAsyncIteration())
 
     def __aiter__(self) -> Stream:
         return self

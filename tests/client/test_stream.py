@@ -224,6 +224,19 @@ async def emptied(server: Server) -> bool:
     return True
 
 
+async def test_close_that_is_cancelled_closes_all(server: Server, transport: str) -> None:
+    """As by a second Ctrl-C: the connection ends, and so does iteration."""
+    stream = await connect(server.web_url, transport).__aenter__()
+    closing = asyncio.create_task(stream.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait({closing})
+    assert closing.cancelled()
+    async with asyncio.timeout(TIMEOUT_S):
+        assert [message async for message in stream] == []
+    assert await emptied(server)
+
+
 async def test_iteration_ends_with_the_stream(server: Server) -> None:
     """Further messages do not arrive, and that is no error."""
     async with connect(server.web_url) as stream:

@@ -12,7 +12,7 @@ async def test_blocked_loop_is_busy() -> None:
     """It cannot see when bytes arrive: here it is blocked for all of the time."""
     watch = BusyWatch()
     for _ in range(3):
-        time.sleep(3 * PERIOD_S)  # noqa: ASYNC251  # blocks, as a busy machine does
+        time.sleep(3 * PERIOD_S)  # noqa: ASYNC251 - blocks, as a busy machine does
         await asyncio.sleep(0)
     watch.stop()
     assert watch.is_busy

@@ -104,11 +104,7 @@ def sections(shown: Sequence[Column]) -> list[Section]:
     load = [
         row("most connects in one second", lambda one: f"{one.peak_connects_per_second:,}"),
         row("attempts", lambda one: f"{one.attempts:,}"),
-        *(
-            # mypy infers no type for a lambda with a default.
-            row(f"failed: {reason}", lambda one, reason=reason: f"{one.failures.get(reason, 0):,}")  # type: ignore[misc]
-            for reason in _reasons(shown)
-        ),
+        *(row(f"failed: {reason}", _failures(reason)) for reason in _reasons(shown)),
         row("clients that gave up", lambda one: f"{sum(one.gave_up.values()):,}"),
     ]
     messages = [
@@ -122,6 +118,10 @@ def sections(shown: Sequence[Column]) -> list[Section]:
         Section("Load", load),
         Section("Shared messages", messages),
     ]
+
+
+def _failures(reason: str) -> Callable[[Figures], str]:
+    return lambda one: f"{one.failures.get(reason, 0):,}"
 
 
 def _reasons(shown: Sequence[Column]) -> list[str]:

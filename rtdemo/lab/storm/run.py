@@ -248,8 +248,10 @@ class StormRun:
         self._known = Messages((client.delivery for client in self._clients), self._published)
         self._finished_at = time.monotonic()
         until = self._finished_at + CATCH_UP_S
-        while any(map(self._is_behind, self._clients)) and time.monotonic() < until:  # noqa: ASYNC110
+        while any(map(self._is_behind, self._clients)):
             # Not an event: looking is cheaper than one for each message.
+            if time.monotonic() >= until:
+                break
             await asyncio.sleep(STEP_S)
 
     @property
