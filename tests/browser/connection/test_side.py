@@ -81,6 +81,8 @@ async def fake(open_page: Open) -> Fake:
     return found
 
 
+SPANS = "side.measurement.spans.list.map((e) => [e.kind, Math.round((e.to - e.from) / 1000)])"
+"""Kind and seconds of each span."""
 WORKS: dict[str, Any] = {"state": "connected", "cause": "", "since": None, "retry": None, "asked": []}
 
 
@@ -99,6 +101,24 @@ async def test_missing_heartbeats_stall_it_and_then_drop_it(fake: Fake) -> None:
 async def test_heartbeat_ends_the_stall(fake: Fake) -> None:
     assert (await fake.wait(4))["state"] == "stalled"
     assert await fake.do("beat()") == {**WORKS, "sentence": "The connection works again."}
+    assert await fake.page.evaluate(SPANS) == [["silent", 4]]
+
+
+async def test_chart_marks_the_silence_before_a_reconnect(fake: Fake) -> None:
+    """From the last sign of life: 10 ms of reconnecting explain no message that is 3 s late."""
+    await fake.wait(4)
+    await fake.do("events.reconnecting('', null)")
+    await fake.page.clock.run_for(1000)
+    await fake.do("events.opened()")
+    assert await fake.page.evaluate(SPANS) == [["silent", 4], ["away", 1]]
+
+
+async def test_stalled_connection_is_renewed_where_the_reader_asks(fake: Fake) -> None:
+    """At once, and not after the next heartbeat that is missing."""
+    assert (await fake.do("side.retryNow()"))["asked"] == []
+    await fake.wait(4)
+    assert await fake.page.evaluate("side.canRetry")
+    assert (await fake.do("side.retryNow()"))["asked"] == ["Nothing arrives, not even a heartbeat."]
 
 
 async def test_heartbeats_are_counted_nowhere(fake: Fake) -> None:

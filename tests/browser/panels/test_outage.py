@@ -59,8 +59,8 @@ async def test_an_interruption(page: Page) -> None:
         "WebSocket interrupted for 6 s, trying now; SSE works.",
         "SSE interrupted for 3 s, next try in 1 s; WebSocket works.",
         "Browser offline for 3 s, trying now.",
-        "Nothing arrives over WebSocket for 4 s: the path is being checked.",
-        "Nothing arrives for 4 s: the path is being checked.",
+        "Nothing has arrived over WebSocket for 4 s: checking the connection.",
+        "Nothing has arrived for 4 s: checking the connection.",
     ]
     assert {each["level"] for each in found} == {"waiting"}
 

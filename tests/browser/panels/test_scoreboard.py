@@ -9,6 +9,7 @@ from playwright.async_api import Page, expect
 
 from rtdemo.server.server import Server
 from tests.browser.conftest import BrowserErrors, Open, Serve
+from tests.browser.modules import run
 from tests.browser.panel import Panel
 
 INVITATION = "Press Compare: ten seconds show which is faster here."
@@ -73,6 +74,33 @@ async def test_an_outage_is_at_the_top(
     await expect(headline).to_have_text(INVITATION)
     await expect(page).to_have_title("rtdemo: WebSocket and Server-Sent Events, side by side")
     browser_errors.remove_expected("ERR_")
+
+
+SILENT = """
+    const asked = [];
+    const stats = { received: 0, ledger: { missing: 0, reported: 0 } };
+    const measurement = { stats, faults: { kind: null } };
+    const side = (state) => ({
+        ...{ state, open: true, active: true, downSince: performance.now() - 4_000, retryAt: null },
+        ...{ canRetry: state === "stalled", retryNow: () => asked.push(state), measurement },
+    });
+    const sides = { websocket: side("stalled"), sse: side("connected") };
+    const findings = { summaries: null, p50: null, p99: null };
+    const quick = { running: false, phase: "done", sentence: "", progress: 1 };
+    const board = new m.Scoreboard(document, sides, { findings }, quick, () => "");
+    board.paint();
+    const text = (name) => document.querySelector(`[data-part="${name}"]`).textContent;
+    const shown = [text("verdict-sentence"), text("compare")];
+    document.querySelector('[data-part="compare"]').click();
+    return [...shown, asked];
+"""
+
+
+async def test_main_button_renews_a_silent_connection(page: Page) -> None:
+    """To compare is no use while nothing arrives."""
+    headline, button, asked = await run(page, "panels/scoreboard", SILENT)
+    assert headline == "Nothing has arrived over WebSocket for 4 s: checking the connection."
+    assert (button, asked) == ("Try now", ["stalled", "connected"])
 
 
 async def test_colours_are_for_sides_and_states_only(open_page: Open) -> None:

@@ -10,7 +10,7 @@ import { PathWatch } from "./path_watch.js";
 import { RecentMessages } from "./recent.js";
 import { isPositionUpdate, sameProducers } from "./selection.js";
 import { Sender } from "./sending.js";
-import { ARRIVES, ARRIVES_AGAIN, CUT } from "./sentences.js";
+import { ARRIVES, ARRIVES_AGAIN, CUT, NOTHING_ARRIVES } from "./sentences.js";
 import { faultSentence, reconnectedSentence, retrySentence } from "./sentences.js";
 import { utf8Length } from "./wire_size.js";
 
@@ -134,9 +134,15 @@ export class Side {
     if (this.state === "refused" || this.state === "lost") this.#setState("idle", this.#invitation);
   }
 
-  /** Try now if the next try of a reconnect is later. */
+  /** Whether the reader can do something about a connection that does not work. */
+  get canRetry() {
+    return this.retryAt !== null || this.state === "stalled";
+  }
+
+  /** Try now: if the next try of a reconnect is later, or by a new connection if nothing arrives. */
   retryNow() {
-    if (this.retryAt !== null) this.#transport.hurry();
+    if (this.state === "stalled") this.#transport.drop(NOTHING_ARRIVES);
+    else if (this.retryAt !== null) this.#transport.hurry();
   }
 
   /** Clear figures and messages; the connection stays open. */
@@ -207,7 +213,10 @@ export class Side {
     const message = parse(data);
     const isBeat = message !== null && isHeartbeat(message);
     this.#path.heard(at, isBeat);
-    if (this.state === "stalled") this.#works(ARRIVES_AGAIN);
+    if (this.state === "stalled") {
+      this.measurement.heard(at);
+      this.#works(ARRIVES_AGAIN);
+    }
     if (isBeat) {
       // It may be the first sign that a fault has ended.
       this.measurement.faults.affects(message, at);
@@ -310,6 +319,7 @@ export class Side {
     const { kind, cause, sentence } = finding;
     if (kind === "silent") return this.#saySilence(sentence);
     this.downSince ??= this.#path.heardAt;
+    this.measurement.silent(this.downSince);
     if (kind === "dead") return this.#transport.drop(cause);
     if (this.state === "stalled" && this.sentence === sentence) return;
     this.cause = cause;

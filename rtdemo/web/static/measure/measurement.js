@@ -90,11 +90,28 @@ export class Measurement {
   }
 
   /**
+   * Record that nothing has arrived, not even what should.
+   * @param {number} since performance.now()
+   */
+  silent(since) {
+    this.spans.open("silent", since);
+  }
+
+  /**
+   * Record that something arrives again.
+   * @param {number} now performance.now()
+   */
+  heard(now) {
+    this.spans.close("silent", now);
+  }
+
+  /**
    * Record that the connection broke and reconnects.
    * @param {number} now performance.now()
    */
   interrupted(now) {
     this.faults.connectionLost(now);
+    this.spans.close("silent", now);
     this.spans.open("away", now);
     this.recording.interrupt();
   }
@@ -105,6 +122,7 @@ export class Measurement {
    */
   ended(now) {
     this.faults.end(now);
+    this.spans.close("silent", now);
     this.spans.close("away", now);
     this.spans.open("closed", now);
     this.recording.interrupt();

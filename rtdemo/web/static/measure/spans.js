@@ -1,12 +1,12 @@
 // @ts-check
 /**
- * Spans of time in which latency is not that of the transport: reconnecting, closed, hidden, asleep, injected faults. The
- * charts mark them. Pure.
+ * Spans of time in which latency is not that of the transport: silent, reconnecting, closed, hidden, asleep, injected faults.
+ * The charts mark them. Pure.
  * @module measure/spans
  */
 import { duration } from "../format.js";
 
-/** @typedef {"cut" | "stop" | "delay" | "away" | "closed" | "hidden" | "asleep"} Kind */
+/** @typedef {"cut" | "stop" | "delay" | "silent" | "away" | "closed" | "hidden" | "asleep"} Kind */
 
 /**
  * @typedef {object} Span
@@ -24,6 +24,7 @@ const LABELS = {
   cut: "you cut it:",
   stop: "you stopped it:",
   delay: "you delayed it:",
+  silent: "nothing arrived:",
   away: "reconnecting:",
   closed: "closed:",
   hidden: "tab hidden:",

@@ -108,7 +108,9 @@ export class Charts {
     const context = canvas.clear();
     const end = pausedAt === null ? "now" : "paused";
     const known = spans.until(to);
-    const scene = { ring: recording.ring, spans: known, from, to, top: this.#top, error: this.#error, end, side };
+    // That of the figures beside it. The clock's own error grows until the next reading.
+    const error = this.#curves[TRANSPORTS.indexOf(side)].error ?? this.#error;
+    const scene = { ring: recording.ring, spans: known, from, to, top: this.#top, error, end, side };
     drawStripChart(context, canvas.width, canvas.height, { ...scene, palette: canvas.palette });
     canvas.describe(this.#description(side, known, to));
     return true;

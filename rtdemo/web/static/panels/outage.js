@@ -102,8 +102,8 @@ function describeBreak(broken, sides, now) {
  * @returns {Outage}
  */
 function describeSilence(silent, now) {
-  const title = silent.length > 1 ? "Nothing arrives" : `Nothing arrives over ${silent[0].name}`;
-  return { sentence: `${title} for ${secondsDown(silent, now)} s: the path is being checked.`, title, level: "waiting" };
+  const title = silent.length > 1 ? "Nothing has arrived" : `Nothing has arrived over ${silent[0].name}`;
+  return { sentence: `${title} for ${secondsDown(silent, now)} s: checking the connection.`, title, level: "waiting" };
 }
 
 /**

@@ -71,13 +71,13 @@ export class Scoreboard {
   /** Show what the main button does now; a press does what is shown. */
   #paintAction() {
     const sides = TRANSPORTS.map((name) => this.#sides[name]);
-    const isReconnecting = sides.some(({ state }) => state === "reconnecting");
+    const isDown = sides.some(({ state }) => state === "reconnecting" || state === "stalled");
     if (this.#quick.running) this.#action = "Stop";
-    else if (isReconnecting) this.#action = "Try now";
+    else if (isDown) this.#action = "Try now";
     else this.#action = this.#quick.phase === "done" ? "Compare again" : "Compare";
     const button = part(this.#root, "compare");
     write(button, this.#action);
-    enable(button, this.#action !== "Try now" || sides.some(({ retryAt }) => retryAt !== null));
+    enable(button, this.#action !== "Try now" || sides.some(({ canRetry }) => canRetry));
   }
 
   #press() {
@@ -96,9 +96,13 @@ export class Scoreboard {
     if (problem !== null) return p50 === null ? "" : `Before that: ${this.#verdict()}`;
     const [websocket, sse] = summaries.map((each) => count(each.count));
     if (p50 === null) return `Of ${websocket} and ${sse} messages: ${blocks} of ${MIN_BLOCKS} blocks of time.`;
-    const stays = this.#quick.phase === "done" && this.#allActive ? " Both go on at the normal rate." : "";
-    const lack = p99 === null ? `; p99 needs ${count(P99_MESSAGES)} of each` : "";
-    return `Of ${websocket} and ${sse} messages so far${lack}.${stays}`;
+    const figures = `Of ${websocket} and ${sse} messages so far`;
+    const goesOn = this.#quick.phase === "done" && this.#allActive;
+    if (p99 !== null) return goesOn ? `${figures}. Both go on at the normal rate.` : `${figures}.`;
+    const enough = `${count(P99_MESSAGES)} of each`;
+    return goesOn
+      ? `${figures}. Both go on at the normal rate; p99 follows after ${enough}.`
+      : `${figures}; p99 needs ${enough}.`;
   }
 
   get #allActive() {

@@ -286,10 +286,10 @@ function drawLabels(context, plot, { palette }, labels) {
 }
 
 /**
- * A reconnecting connection has the colour of its state; other spans are grey.
+ * A connection that does not work has the colour of its state; other spans are grey.
  * @param {Span} span
  * @param {Palette} palette
  */
 function colour({ kind }, palette) {
-  return kind === "away" ? palette.waiting : palette.quiet;
+  return kind === "away" || kind === "silent" ? palette.waiting : palette.quiet;
 }

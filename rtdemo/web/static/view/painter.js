@@ -1,7 +1,8 @@
 // @ts-check
 /**
  * Paints the cards together, some times a second: faster figures cannot be read, and each frame that changes costs as much
- * again. A painting takes several frames, so that no task is long: first the texts, which lay out the page, then the charts.
+ * again. A painting takes several frames, so that no task is long: in turns the texts of some cards, which lay out the page,
+ * and then their charts, soon enough to show the same value.
  * @module view/painter
  */
 import { paintScheduler } from "../dom.js";
@@ -17,13 +18,13 @@ import { paintScheduler } from "../dom.js";
 const INTERVAL_MS = 200;
 /** The same with reduced motion. */
 const CALM_INTERVAL_MS = 1_000;
-/** Cards in a frame. Each text that changes lays out its card, which takes 0.2 ms, and 2 ms more for the page. */
+/** Cards whose texts are written in one frame. Each text that changes takes 0.2 ms, and 2 ms more for the page. */
 const TEXTS_A_FRAME = 4;
 /**
- * Most frames for the texts of a painting, and for its charts: a third of a second. Up to so many charts have a frame each:
- * without a graphics card, a browser takes 2 ms for a chart, and ten times as long at some moments of a busy machine.
+ * Most frames for the charts of a painting, a third of a second. Up to so many have a frame each: without a graphics card, a
+ * browser takes 2 ms for a chart, and ten times as long at some moments of a busy machine.
  */
-const MAX_FRAMES = 20;
+const CHART_FRAMES = 20;
 
 export class Painter {
   #cards;
@@ -50,14 +51,14 @@ export class Painter {
     this.#paintedAt = at;
     const frame = this.#frameAt(at);
     const cards = this.#cards();
-    const share = Math.ceil(cards.length / MAX_FRAMES);
+    const share = Math.ceil(cards.length / CHART_FRAMES);
     for (const some of groups(cards, Math.max(share, TEXTS_A_FRAME))) {
       for (const card of some) card.write(frame);
-      if (cards.length > TEXTS_A_FRAME) yield;
-    }
-    for (const some of groups(cards, share)) {
-      const drawn = some.filter((card) => card.draw(frame));
-      if (drawn.length > 0) yield;
+      if (cards.length > 1) yield;
+      for (const few of groups(some, share)) {
+        const drawn = few.filter((card) => card.draw(frame));
+        if (drawn.length > 0) yield;
+      }
     }
   }
 }
