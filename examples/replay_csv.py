@@ -24,6 +24,10 @@ NAMES = ("seconds", "time", "timestamp", "date")
 DAY_FIRST = re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})")
 TIME_OF_DAY = re.compile(r"\d\d?:\d\d\b.*")
 DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
+DECIMAL_COMMA_CELL = re.compile(r"(^|[;\t])[+-]?\d[\d.]*,\d+([;\t]|$)", re.MULTILINE)
+POINT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+")
+COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+HEAD_CHARACTERS = 65_536
 MILLISECONDS_FROM = 1e11  # as seconds, it would be the year 5138
 
 Cells = dict[str, str | None]
@@ -38,11 +42,13 @@ def cell(text: str | None) -> float | str | None:
         return text or None
 
 
-def with_point(text: str | None) -> str | None:
-    """Return a number with a point in the place of its decimal comma, and any other text as it is."""
-    if not text or not DECIMAL_COMMA.fullmatch(text):
-        return text
-    return text.replace(".", "").replace(",", ".")
+def plain(text: str | None, has_decimal_commas: bool) -> str | None:
+    """Return a number as Python reads it, and any other text as it is."""
+    if text and has_decimal_commas and (DECIMAL_COMMA.fullmatch(text) or POINT_GROUPS.fullmatch(text)):
+        return text.replace(".", "").replace(",", ".")
+    if text and COMMA_GROUPS.fullmatch(text) and not has_decimal_commas:
+        return text.replace(",", "")
+    return text
 
 
 def time_of(text: str | None) -> float | None:
@@ -96,17 +102,20 @@ def lines(path: Path) -> Generator[tuple[int, Cells]]:
         raise ProducerError(f"there is no file {path}; {PATH.variable} names it")
     # Excel writes a byte order mark, which is no part of the first column's name.
     with path.open(newline="", encoding="utf-8-sig") as file:
-        # Excel separates by semicolons where the comma is the decimal sign.
-        separator = max(",;\t", key=file.readline().count)
-        file.seek(0)
-        rows = csv.DictReader(file, delimiter=separator)
-        for cells in rows:
-            cells.pop(None, None)  # what follows the last column, such as a comma
-            is_decimal = separator != ","
-            yield (
-                rows.line_num,
-                {name: with_point(text) if is_decimal else text for name, text in cells.items()},
-            )
+        try:
+            head = file.read(HEAD_CHARACTERS)
+            file.seek(0)
+            separator = max(",;\t", key=head.partition("\n")[0].count)
+            has_decimal_commas = separator != "," and DECIMAL_COMMA_CELL.search(head) is not None
+            rows = csv.DictReader(file, delimiter=separator)
+            for cells in rows:
+                cells.pop(None, None)  # what follows the last column, such as a comma
+                yield (
+                    rows.line_num,
+                    {name: plain(text, has_decimal_commas) for name, text in cells.items()},
+                )
+        except UnicodeDecodeError as error:
+            raise ProducerError(f"{path} is not UTF-8; save it as CSV UTF-8") from error
 
 
 def timed(path: Path) -> Generator[tuple[float, str, Row]]:
@@ -117,6 +126,8 @@ def timed(path: Path) -> Generator[tuple[float, str, Row]]:
     is_whole = True
     for number, cells in lines(path):
         columns = columns or time_columns(cells)
+        if time_of(columns[0]) is not None:
+            raise ProducerError(f"{path}: the first line is to name the columns; it has {columns[0]!r}")
         text = text_in(cells, columns)
         time = time_of(text)
         if time is None:
@@ -136,7 +147,7 @@ def timed(path: Path) -> Generator[tuple[float, str, Row]]:
         yield pause, text, others
         before = time
     if before is None:
-        note(logging.WARNING, f"{path} has no rows")
+        raise ProducerError(f"{path} has no rows below the first line")
 
 
 def quoted(columns: list[str]) -> str:
@@ -147,7 +158,7 @@ def quoted(columns: list[str]) -> str:
 def no_time(columns: list[str], cells: Cells) -> str:
     """Return what is wrong with a row, and what to do."""
     times = f"a time such as 12.5 or {FORMAT.value or '2026-01-01 10:00'}"
-    or_set = f"or set {FORMAT.variable}, such as %d/%m/%Y %H:%M"
+    or_set = f"or set {FORMAT.variable}, such as %d/%m/%Y %H:%M or %m/%d/%Y %I:%M %p"
     if columns[0] in cells:
         text = text_in(cells, columns)
         return f"{text!r} in column {quoted(columns)} is not {times}; correct it, {or_set}"
@@ -158,7 +169,7 @@ def no_time(columns: list[str], cells: Cells) -> str:
         else f"none of the columns {', '.join(NAMES)}, and no date"
     )
     fix = f"{COLUMN.variable} is to name one with {times}, {or_set}"
-    return f"there is {wanted} in {', '.join(cells)!r}; {fix}"
+    return f"there is {wanted} in the first line, {', '.join(cells)!r}; {fix}"
 
 
 @producer

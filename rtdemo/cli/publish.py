@@ -39,8 +39,8 @@ NEGATIVE_NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 NUMBER = re.compile(f"-?{NEGATIVE_NUMBER.pattern[1:]}")
 NOT_JSON = "not JSON"
 ONE_VALUE_A_LINE = (
-    "give one number or JSON a line: pick a column with awk 'NR > 2 { print $15; fflush() }' "
-    "(mawk: awk -W interactive), "
+    "give one number or JSON a line: pick a column with awk -W interactive 'NR > 2 { print $15; "
+    "fflush() }' (another awk than mawk: without -W interactive), "
     'or write {"a": 1, "b": 2}; without --value a line is a text'
 )
 """What to do about a line with several columns."""

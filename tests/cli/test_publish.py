@@ -80,8 +80,8 @@ async def test_columns_in_a_pipe_are_reported_once_and_then_counted(server: Serv
     assert (done.code, len(done.out.split())) == (1, 2)
     assert done.err.splitlines() == [
         "rtdemo: line 2 is not JSON, such as 0.12: 19 0 0; it is left out; "
-        "give one number or JSON a line: pick a column with awk 'NR > 2 { print $15; fflush() }' "
-        "(mawk: awk -W interactive), "
+        "give one number or JSON a line: pick a column with awk -W interactive 'NR > 2 { print $15; "
+        "fflush() }' (another awk than mawk: without -W interactive), "
         'or write {"a": 1, "b": 2}; without --value a line is a text',
         "rtdemo: 10 more such lines; the last is line 12",
         "rtdemo: 100 more such lines; the last is line 102",

@@ -12,7 +12,7 @@ from rtdemo.plugin_system.options import declared
 from rtdemo.testing import ProducerFailedError, run_producer
 from tests.clients import eventually
 from tests.conftest import Connect
-from tests.examples.conftest import Serve, is_generator_running
+from tests.examples.conftest import Serve
 
 RECORDING = "seconds,speed,rain,note\n100,3.5,1,start\n100.5,4.25,,\n103,0,2,stop\n"
 
@@ -52,6 +52,36 @@ async def test_semicolons_and_decimal_commas(serve: Serve, connect: Connect, tmp
         {"celsius": -3, "word": "1,2,3"},
         {"celsius": 1234.5, "word": "1.23,4"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("seconds;v\n0;1.234\n1;0,5\n", 1234),
+        ("seconds;v\n0;1.234\n1;0.5\n", 1.234),
+        ("seconds\tv\n0\t-1,5\n", -1.5),
+        ('seconds,v\n0,"1,234.5"\n', 1234.5),
+        ('seconds,v\n0,"1,2"\n', "1,2"),
+    ],
+    ids=["points", "no decimal commas", "tabs", "commas", "no groups of three"],
+)
+async def test_groups_of_thousands(
+    serve: Serve, connect: Connect, tmp_path: Path, text: str, value: object
+) -> None:
+    """Points are such where another cell of the file has a decimal comma."""
+    path = tmp_path / "sales.csv"
+    path.write_text(text)
+    server = await serve("replay_csv", PATH=path, SPEED=1e6)
+    peer = await connect(server, "sse", "producers=replay_csv")
+    assert (await peer.receive())["value"] == {"v": value}
+
+
+def test_file_of_another_encoding_is_one_line(tmp_path: Path) -> None:
+    """Older programs on Windows write such files."""
+    path = tmp_path / "days.csv"
+    path.write_bytes("time,Gäste\n0,1\n".encode("cp1252"))
+    with pytest.raises(ProducerFailedError, match=r"days\.csv is not UTF-8; save it as CSV UTF-8"):
+        sent_at(path)
 
 
 def sent_at(path: Path, seconds: float = 60, **options: str) -> list[float]:
@@ -170,19 +200,22 @@ def test_clock_that_is_set_back_makes_no_pause(
         (
             "name,epoch,speed\na,1,2\n",
             "there is none of the columns seconds, time, timestamp, date,"
-            " and no date in 'name, epoch, speed'; ",
+            " and no date in the first line, 'name, epoch, speed'; ",
         ),
         (
             "day;word\n1/2/2026;x\n",
-            "and no date in 'day, word'; RTDEMO_REPLAY_CSV_COLUMN is to name one with a time",
+            "no date in the first line, 'day, word'; RTDEMO_REPLAY_CSV_COLUMN is to name one",
         ),
         ("time,v\nten,1\n", "'ten' in column 'time' is not a time such as 12.5"),
         (
             "when,v\n1/2/2026,1\n",
-            "and no date in 'when, v'; RTDEMO_REPLAY_CSV_COLUMN is to name one with a time",
+            "no date in the first line, 'when, v'; RTDEMO_REPLAY_CSV_COLUMN is to name one with a time",
         ),
         ("date,time\n1/2/2026,10:00\n", "or set RTDEMO_REPLAY_CSV_FORMAT, such as %d/%m/%Y"),
         ("seconds,date\n,2026-01-01\n", "'' in column 'seconds' is not a time"),
+        ("2026-01-01,1\n2026-01-02,2\n", "the first line is to name the columns; it has '2026-01-01'"),
+        ("seconds,v\n", "ride.csv has no rows below the first line"),
+        ("", "ride.csv has no rows below the first line"),
         (None, "ride.csv; RTDEMO_REPLAY_CSV_PATH names it"),
     ],
     ids=[
@@ -193,6 +226,9 @@ def test_clock_that_is_set_back_makes_no_pause(
         "date with slashes",
         "in date and time",
         "dates beside seconds",
+        "no names",
+        "no rows",
+        "nothing",
         "no file",
     ],
 )
@@ -228,18 +264,5 @@ def test_column_that_is_set_and_missing_is_not_replaced(tmp_path: Path) -> None:
     """By a column of dates: its name may be misspelt."""
     path = tmp_path / "days.csv"
     path.write_text("when,date,v\n1,2026-01-01,1\n")
-    with pytest.raises(ProducerFailedError, match="no column 'wehn' in 'when, date, v'"):
+    with pytest.raises(ProducerFailedError, match="no column 'wehn' in the first line, 'when, date, v'"):
         sent_at(path, COLUMN="wehn")
-
-
-async def test_empty_recording_ends_at_once(
-    serve: Serve, connect: Connect, recording: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A file without rows is no failure; the log names it."""
-    recording.write_text("seconds\n")
-    server = await serve("replay_csv", PATH=recording)
-    await connect(server, "sse", "producers=replay_csv")
-    (supervisor,) = server.plugins.registry.find("replay_csv")
-    await eventually(lambda: not is_generator_running())
-    assert (supervisor.runs, supervisor.failures) == (0, 0)
-    assert f"{recording} has no rows" in caplog.messages
