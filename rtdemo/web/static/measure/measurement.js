@@ -90,7 +90,7 @@ export class Measurement {
   }
 
   /**
-   * Record that nothing has arrived, not even what should.
+   * Record that nothing arrives any more, not even heartbeats.
    * @param {number} since performance.now()
    */
   silent(since) {
