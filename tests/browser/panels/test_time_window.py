@@ -15,9 +15,11 @@ from tests.browser.panel import Panel
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DRAWN = """() => new Promise((done) => {
-    setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 300);
+    let frames = 12;
+    const next = () => ((frames -= 1) > 0 ? requestAnimationFrame(next) : done());
+    setTimeout(next, 300);
 })"""
-"""The next drawing is over: its timer has run, and then its frame, which a busy machine draws late."""
+"""The next painting is over: its timer has run, and then its frames, which a busy machine draws late."""
 
 
 async def test_a_pause_holds_through_another_size(open_page: Open, flooded: Server) -> None:
