@@ -104,7 +104,7 @@ async def measured(address: Address, settings: RunSettings) -> tuple[Run, list[W
     def send_all(workers: Workers, content: object) -> None:
         if isinstance(content, Window):
             windows.append(content)
-        real(workers, content)  # type: ignore[arg-type] # as it was given
+        real(workers, content)  # type: ignore[arg-type]  # as it was given
 
     run = Run(at="", target="own server", environment=machine.environment(""), settings=settings)
     with patch.object(Workers, "send_all", send_all):

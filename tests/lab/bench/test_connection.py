@@ -38,7 +38,7 @@ async def opened(
 
     async with raw_server(respond, tls) as port:
         url = f"http{'s' if tls else ''}://localhost:{port}/stream"
-        plan = Plan(url, "sse", 1, 1, 0.0, {}, **given)  # type: ignore[arg-type] # fields of a plan
+        plan = Plan(url, "sse", 1, 1, 0.0, {}, **given)  # type: ignore[arg-type]  # fields of a plan
         found = await connect(
             await resolve(plan.url, "sse", plan.headers, body=plan.body), Arrivals().open()
         )

@@ -106,7 +106,7 @@ class FakeLines(worker.JsonLines):
         assert isinstance(found, kind)
         return found
 
-    def write(self, content: object) -> None:  # type: ignore[override] # keeps what it is given
+    def write(self, content: object) -> None:  # type: ignore[override]  # keeps what it is given
         """Keep a line."""
         self.written.append(content)
 
