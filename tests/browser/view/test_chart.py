@@ -482,3 +482,22 @@ async def test_chart_out_of_sight_is_not_drawn(open_view: OpenView, publish: Pub
     assert await charts.count() < 6
     await page.locator(".card").last.scroll_into_view_if_needed()
     await expect(page.get_by_role("group", name="Chart of p11")).to_be_visible()
+
+
+STALE = """
+    const { Series } = await import("/static/view/series.js");
+    const series = new Series();
+    series.addLine();
+    series.push(1_000, [1]);
+    series.push(3_000, [4]);
+    const body = m.BODIES.number({ announce: () => {}, changed: () => {} });
+    const known = { newest: [4], decimals: [0], description: { unit: "" }, undrawn: null };
+    const data = { series, at: 3_000, ...known };
+    body.write(data, { now: 50_000, edge: 50_000, seconds: 60, paused: false });
+    return body.elements[1].textContent;
+"""
+
+
+async def test_change_ends_with_the_newest_value(page: Page) -> None:
+    """The time since then is no part of it: the card says for how long it is stale."""
+    assert await run(page, "view/bodies", STALE) == "+3 in 2 s"

@@ -121,7 +121,7 @@ function changeSince({ series, at }, { now, seconds }, value, decimals) {
   while (first < series.length && Number.isNaN(series.low[0][first])) first += 1;
   if (first >= series.length - 1) return "\u00a0";
   const before = (series.low[0][first] + series.high[0][first]) / 2;
-  return `${changeText(value - before, decimals)} in ${spanText(Math.round((now - series.at[first]) / 1000))}`;
+  return `${changeText(value - before, decimals)} in ${spanText(Math.round((at - series.at[first]) / 1000))}`;
 }
 
 class LinesBody {
