@@ -202,13 +202,20 @@ class Running:
     group: int
 
 
-def free_ports(number: int) -> list[int]:
-    """Return so many different TCP ports that are free on loopback now."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(number)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports
+@contextlib.contextmanager
+def held_ports(number: int) -> Iterator[list[int]]:
+    """Hold so many different TCP ports of loopback for servers that are started within the block.
+
+    The kernel may give a free port to any program that asks for port 0, before the server listens. It
+    gives away no port that is bound. A server that names the port can listen on it all the same, because
+    its socket and the one here both allow that (SO_REUSEADDR, socket(7)), and nobody listens yet.
+    """
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for holding in sockets:
+            holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holding.bind((HOST, 0))
+        yield [holding.getsockname()[1] for holding in sockets]
 
 
 def build(server: Server, scratch: Path) -> None:
@@ -229,11 +236,11 @@ def running(server: Server, scratch: Path, plugins: Sequence[str] = ()) -> Itera
     Raises:
         RuntimeError: with the end of its log, if it does not come up.
     """
-    port, redis, publish_port = free_ports(3)
-    found = {"port": port, "redis": redis, "publish_port": publish_port, "scratch": scratch}
-    command = [part.format(**found) for part in server.command]
-    command += [str(ROOT / plugin) for plugin in plugins]
     with contextlib.ExitStack() as stack:
+        port, redis, publish_port = stack.enter_context(held_ports(3))
+        found = {"port": port, "redis": redis, "publish_port": publish_port, "scratch": scratch}
+        command = [part.format(**found) for part in server.command]
+        command += [str(ROOT / plugin) for plugin in plugins]
         group = 0  # of the first process itself
         if server.redis:
             store = ["redis-server", "--port", str(redis), "--bind", HOST, "--save", ""]

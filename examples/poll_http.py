@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientResponse, ClientSession
 
 from rtdemo import Option, producer
 
@@ -27,11 +27,14 @@ async def text_of(response: ClientResponse) -> str:
 @producer(shared=True)
 async def poll_http() -> AsyncIterator[str]:
     latest = etag = ""
-    async with ClientSession(timeout=ClientTimeout(total=TIMEOUT.value), raise_for_status=True) as http:
+    async with ClientSession(raise_for_status=True) as http:
         while True:
             headers = {"If-None-Match": etag} if etag else {}
             try:
-                async with http.get(URL.value, headers=headers) as response:
+                async with (
+                    asyncio.timeout(TIMEOUT.value),
+                    http.get(URL.value, headers=headers) as response,
+                ):
                     # 304 Not Modified has no body (RFC 9110, section 15.4.5).
                     text = latest if response.status == 304 else await text_of(response)
                     etag = response.headers.get("ETag", "")

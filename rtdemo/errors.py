@@ -35,6 +35,10 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+_MAX_READ = 1000
+"""Characters of a foreign error that are read."""
+_MAX_LINE = 300
+"""Characters of it in a line."""
 _ADDRESSES = "http://host:port for rtdemo, ws://... for a WebSocket, http://host/path for a stream"
 """Addresses that clients of streams take."""
 
@@ -271,7 +275,7 @@ class PluginError(RtdemoError):
         plugin: the plugin's name.
         origin: where it was found, such as a file's path.
         problem: what is wrong with it.
-        untouched: whether the plugin loaded before under this name still runs.
+        untouched: whether the plugin loaded before under this name, if any, was never stopped.
     """
 
     def __init__(self, plugin: str, origin: str, problem: str) -> None:
@@ -333,15 +337,18 @@ class KeyReused(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's type and text in one line of at most 300 characters."""
+    """Return an error's type and text in one line of at most 300 characters, `…` where it was longer."""
     # The error may come from a plugin: its text may have lone surrogates, or raise an error itself.
     try:
-        text = str(error)[:1000].encode(errors="backslashreplace").decode()
+        text = str(error)
+        is_whole = len(text) <= _MAX_READ
+        text = text[:_MAX_READ].encode(errors="backslashreplace").decode()
     except Exception as second:
-        text = f"its text cannot be read: {type(second).__name__}"
+        text, is_whole = f"its text cannot be read: {type(second).__name__}", True
     sentence = " ".join(text.split())
     name = type(error).__name__
-    return (f"{name}: {sentence}" if sentence else name)[:300]
+    whole = f"{name}: {sentence}" if sentence else name
+    return whole if is_whole and len(whole) <= _MAX_LINE else f"{whole[: _MAX_LINE - 1]}…"
 
 
 def network_reason(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import gc
 import pytest
 
 from tests.checked_loop import CheckedLoop
+from tests.garbage import collect_garbage
 
 
 async def leave_open(leaves: bool) -> None:
@@ -28,6 +29,7 @@ async def leave_open(leaves: bool) -> None:
 
 def test_loop_reports_a_connection_that_is_open() -> None:
     """It ends it as well, so that the garbage collector finds nothing to warn of."""
+    collect_garbage()
     loop = CheckedLoop()
     loop.run_until_complete(leave_open(leaves=True))
     with pytest.raises(AssertionError, match=r"left connections open:\n<_SelectorSocketTransport"):

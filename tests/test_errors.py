@@ -9,7 +9,7 @@ import ssl
 import aiohttp
 import pytest
 
-from rtdemo.errors import answered, may_heal, network_reason
+from rtdemo.errors import answered, may_heal, network_reason, one_line
 from tests.free_port import free_port
 from tests.raw_server import raw_server
 
@@ -30,6 +30,13 @@ from tests.raw_server import raw_server
 def test_reason_of_a_failed_connection(error: Exception, reason: str) -> None:
     """It has no number, no address and no name of a class where the system gives words."""
     assert network_reason(error) == reason
+
+
+def test_long_error_shows_that_it_is_cut() -> None:
+    """It could end in the middle of a name that a person copies."""
+    assert one_line(ValueError("x" * 288)) == f"ValueError: {'x' * 288}"
+    assert one_line(ValueError("x" * 289)) == f"ValueError: {'x' * 287}…"
+    assert one_line(ValueError(f"x{' ' * 2000}y")) == "ValueError: x…"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -37,9 +37,11 @@ EXIT_BAD_LINES = 1
 NEGATIVE_NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 """As JSON has it (RFC 8259 section 6)."""
 NUMBER = re.compile(f"-?{NEGATIVE_NUMBER.pattern[1:]}")
+NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII)
+"""As Python, awk and others write them; JSON has none."""
 NOT_JSON = "not JSON"
 ONE_VALUE_A_LINE = (
-    "give one number or JSON a line: pick a column with awk -W interactive 'NR > 2 { print $15; "
+    "give one number or JSON a line: pick a column with awk -W interactive 'NR > 3 { print $15; "
     "fflush() }' (another awk than mawk: without -W interactive), "
     'or write {"a": 1, "b": 2}; without --value a line is a text'
 )
@@ -63,7 +65,8 @@ class _TakesOneText(click.Command):
         numbers = [
             place
             for place, (before, text) in enumerate(pairwise(["", *args]))
-            if NEGATIVE_NUMBER.fullmatch(text) and before not in before_values
+            if (NEGATIVE_NUMBER.fullmatch(text) or NOT_FINITE.fullmatch(text))
+            and before not in before_values
         ]
         if numbers and "--" not in args:
             at = numbers[0]
@@ -265,6 +268,8 @@ def _message(text: str, form: str | None) -> dict[str, Any]:
     """
     if form is None:
         return {"message": text}
+    if form == "value" and NOT_FINITE.fullmatch(text.strip()):
+        return {"value": float(text)}
     try:
         given = json.loads(text)
     except ValueError as error:

@@ -172,7 +172,7 @@ class EventStream(Connection):
         self._answer = answer
         self._messages_url = request.messages_url
         self._is_rtdemo = request.messages_url is not None
-        self._timeout = aiohttp.ClientTimeout(total=request.seconds)
+        self._seconds = request.seconds
         self._has_expired = False
         self._parser = EventParser()
         self._parser.last_id = self._last_id = request.position
@@ -205,13 +205,15 @@ class EventStream(Connection):
         if self._messages_url is None or not client:
             raise NotSentError(self.url, "is an event stream, which takes no texts", "use a WebSocket")
         try:
-            async with self._http.post(
-                self._messages_url,
-                params={"client": client},
-                data=text.encode(),
-                allow_redirects=False,
-                timeout=self._timeout,
-            ) as answer:
+            async with (
+                asyncio.timeout(self._seconds),
+                self._http.post(
+                    self._messages_url,
+                    params={"client": client},
+                    data=text.encode(),
+                    allow_redirects=False,
+                ) as answer,
+            ):
                 if answer.status >= 300:
                     words = await _start_of(answer)
                     raise failures.not_sent_error(

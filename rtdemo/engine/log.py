@@ -85,6 +85,12 @@ class Log:
         return len(self._entries)
 
     @property
+    def oldest_at(self) -> float:
+        """When its oldest entry was sent, in ms since the Unix epoch; now if it has none."""
+        self._expire()
+        return self._entries[0].sent_at if self._entries else self._now()
+
+    @property
     def producers(self) -> KeysView[str]:
         """The names that messages were published under: a view, since there may be 10,000."""
         return self._numbers.keys()

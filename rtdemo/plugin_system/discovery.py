@@ -54,7 +54,9 @@ class Source:
 def discover(plugins_dir: str, files: Iterable[Path]) -> tuple[list[Source], list[str]]:
     """Find the plugins to load; a later one replaces an earlier one of the same name.
 
-    The order is: built-in plugins, installed distributions, the folder, the files.
+    The order is: built-in plugins, installed distributions, the folder, the files. A file of the folder
+    with the content of the one that it would replace is left out: a clone has the built-in plugins
+    beside the installed ones.
 
     Arguments:
         plugins_dir: folder of plugin files; empty for ./plugins if it exists.
@@ -63,11 +65,15 @@ def discover(plugins_dir: str, files: Iterable[Path]) -> tuple[list[Source], lis
     Returns:
         The sources in this order, and one line for the log about each replacement.
     """
+    files = list(files)
+    named = {str(path.resolve()) for path in files}
     found: dict[str, Source] = {}
     replaced = []
     for source in _sources(plugins_dir, files):
         earlier = found.get(source.name)
         if earlier is not None and earlier.origin != source.origin:
+            if source.origin not in named and _is_same_file(earlier.origin, source.origin):
+                continue
             replaced.append(f"plugin {source.name!r}: {source.origin} replaces {earlier.origin}")
         found[source.name] = source
     return list(found.values()), replaced
@@ -113,6 +119,13 @@ def load(source: Source) -> object:
             return source.load()
     except (Exception, SystemExit) as error:
         raise PluginError(source.name, source.origin, _problem(error)) from error
+
+
+def _is_same_file(origin: str, other: str) -> bool:
+    try:
+        return Path(origin).read_bytes() == Path(other).read_bytes()
+    except OSError:
+        return False  # not a file, or loading it says what is wrong
 
 
 def _sources(plugins_dir: str, files: Iterable[Path]) -> Iterator[Source]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rtdemo.errors import PluginError, ProducerError
 from rtdemo.plugin_system import options
@@ -48,6 +49,20 @@ class Plugin:
     error: str | None = None
 
 
+class NotLoaded(NamedTuple):
+    """A plugin that could not be loaded.
+
+    Arguments:
+        name: the plugin's name.
+        origin: where it was found, such as a path.
+        problem: what is wrong with it, in one line.
+    """
+
+    name: str
+    origin: str
+    problem: str
+
+
 class PluginManager:
     """Load plugins, and list their producers.
 
@@ -65,6 +80,7 @@ class PluginManager:
         self.registry = ProducerRegistry(time)
         self._environ = environment() if environ is None else environ
         self._plugins: dict[str, Plugin] = {}
+        self._not_loaded: dict[str, NotLoaded] = {}
         self._from_hooks: list[Supervised] = []
         # Until a plugin comes or goes: the private producers that modules declare, whether any of them
         # is for some users only, and the users of each shared producer.
@@ -78,6 +94,11 @@ class PluginManager:
         """The loaded plugins, in the order of loading."""
         return list(self._plugins.values())
 
+    @property
+    def not_loaded(self) -> list[NotLoaded]:
+        """The plugins of which no version is loaded, in the order of their failures."""
+        return list(self._not_loaded.values())
+
     def load(self, sources: Iterable[Source]) -> list[PluginError]:
         """Load and register plugins; return the errors of those that fail, which are skipped."""
         errors = []
@@ -85,6 +106,7 @@ class PluginManager:
             try:
                 self.register(load(source), source.name, source.origin, source.version)
             except PluginError as error:
+                self._note(error)
                 errors.append(error)
         return errors
 
@@ -125,6 +147,7 @@ class PluginManager:
 
     def unregister(self, name: str) -> Plugin | None:
         """Remove a plugin and its producers, and return it. The hub stops their running producers."""
+        self._not_loaded.pop(name, None)
         plugin = self._plugins.pop(name, None)
         self._forget_lists()
         if plugin is not None:
@@ -138,7 +161,8 @@ class PluginManager:
         """Load a plugin in place of the loaded one of its name. If that fails, the old one stays.
 
         Raises:
-            PluginError: if the new one cannot be loaded; `Plugin.error` of the old one keeps the text.
+            PluginError: if the new one cannot be loaded; `Plugin.error` of the old one keeps the text,
+                without an old one `not_loaded`.
         """
         old = self._plugins.get(source.name)
         try:
@@ -146,12 +170,18 @@ class PluginManager:
             self.unregister(source.name)
             self.register(module, source.name, source.origin, source.version)
         except PluginError as error:
-            if old is not None:
-                error.untouched = source.name in self._plugins
+            error.untouched = old is None or source.name in self._plugins
+            if old is None:
+                self._note(error)
+            else:
                 if not error.untouched:
                     self.register(old.module, old.name, old.origin, old.version)
                 self._plugins[source.name].error = error.problem
             raise
+
+    def _note(self, error: PluginError) -> None:
+        # Not the exception: its traceback keeps all that the plugin's module had made.
+        self._not_loaded[error.plugin] = NotLoaded(error.plugin, error.origin, error.problem)
 
     def names(self, client: Client) -> list[str]:
         """Return the names of the producers that a client may select."""

@@ -75,6 +75,7 @@ class Option(Generic[T]):
             if self.default is _UNSET:
                 purpose = f": {self.help.rstrip('.')}" if self.help else ""
                 raise ProducerError(f"{self.variable} is not set and has no default{purpose}")
+            self._value = self.default
             return
         if self.type is Secret:
             self._value = cast("T", Secret(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Literal, get_args
 from urllib.parse import quote
 
 from rtdemo.errors import AddressError
@@ -12,6 +13,8 @@ HEIGHT_PX = 320
 """Height of the frame: a card with its chart."""
 HEIGHT_BOUNDS_PX, WINDOW_BOUNDS_S = (50, 5000), (10, 3600)
 """Least and largest values; those of the window are the view's own."""
+Arrangement = Literal["together", "apart"]
+"""How the lines of one chart are arranged: on one scale, or each on its own."""
 
 
 class EmbeddedView:
@@ -48,7 +51,11 @@ class EmbeddedView:
 
 
 def embed(
-    *producers: str, url: str | None = None, height: int = HEIGHT_PX, window: int | None = None
+    *producers: str,
+    url: str | None = None,
+    height: int = HEIGHT_PX,
+    window: int | None = None,
+    lines: Arrangement | None = None,
 ) -> EmbeddedView:
     """Return live cards for a notebook: Jupyter and marimo display them in a frame.
 
@@ -60,10 +67,12 @@ def embed(
         url: of the server; by default that in RTDEMO_URL, or http://localhost:3000.
         height: of the frame, in CSS pixels.
         window: seconds that the charts show, 10 to 3600; None for what fits the data, at most 600.
+        lines: `together` on one scale or `apart`, each on its own, where a chart has several; None for
+            what fits the values.
 
     Raises:
-        ValueError: if `url` is not the address of a server, a name has a comma, or a number is out of
-            bounds.
+        ValueError: if `url` is not the address of a server, a name has a comma, a number is out of
+            bounds, or `lines` is another word.
     """
     names = [quote(name, safe="") for name in producers]
     if any("," in name for name in producers):
@@ -71,8 +80,11 @@ def embed(
     picked = f"producers={','.join(names)}&" if names else ""
     view = _view(url)
     seconds = "" if window is None else f"window={_within('window', window, *WINDOW_BOUNDS_S)}&"
+    if lines not in (None, *get_args(Arrangement)):
+        raise ValueError(f"lines: {lines!r} is not allowed; give 'together' or 'apart'")
+    arranged = "" if lines is None else f"lines={lines}&"
     return EmbeddedView(
-        f"{view}?{picked}{seconds}bare=1",
+        f"{view}?{picked}{seconds}{arranged}bare=1",
         f"Live values: {', '.join(producers)}" if producers else "Live values",
         _within("height", height, *HEIGHT_BOUNDS_PX),
     )

@@ -63,15 +63,17 @@ class Reloader:
         self._loaded = found
 
     def _remove(self, name: str) -> None:
-        self._hub.plugins.unregister(name)
-        self._hub.swap(name)
-        log.info("plugin %r removed", name)
+        if self._hub.plugins.unregister(name) is not None:
+            self._hub.swap(name)
+            log.info("plugin %r removed", name)
 
     def _replace(self, source: Source) -> None:
         try:
             self._hub.plugins.replace(source)
         except PluginError as error:
-            log.error("%s; its previous version keeps running", error)  # noqa: TRY400 - it is one line
+            is_loaded = any(plugin.name == source.name for plugin in self._hub.plugins.plugins)
+            outcome = "its previous version keeps running" if is_loaded else "it is not loaded"
+            log.error("%s; %s", error, outcome)  # noqa: TRY400 - it is one line
             if error.untouched:
                 return
         else:

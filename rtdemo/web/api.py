@@ -170,18 +170,22 @@ async def enable(request: web.Request) -> web.Response:
 
 
 async def plugins(request: web.Request) -> web.Response:
-    """Answer `GET /api/plugins`: each plugin with its origin, and the error of its last reload.
+    """Answer `GET /api/plugins`: each plugin with its origin, and why it was not loaded, or not again.
 
     Raises:
         Refused: 401 or 403 for those who may not read details.
     """
     await check_details(request)
-    return json_response(
-        [
-            {"name": plugin.name, "origin": plugin.origin, "error": plugin.error}
-            for plugin in request.app[HUB].plugins.plugins
-        ]
-    )
+    manager = request.app[HUB].plugins
+    loaded = [
+        {"name": each.name, "origin": each.origin, "error": each.error, "loaded": True}
+        for each in manager.plugins
+    ]
+    others = [
+        {"name": each.name, "origin": each.origin, "error": each.problem, "loaded": False}
+        for each in manager.not_loaded
+    ]
+    return json_response(loaded + others)
 
 
 async def alive(request: web.Request) -> web.Response:

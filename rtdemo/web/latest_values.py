@@ -68,6 +68,17 @@ def built_in(hub: Hub) -> set[str]:
     return names | _OF_SERVER
 
 
+def private_names(hub: Hub, identity: Identity | None) -> set[str]:
+    """Return the names of the private producers that a reader may pick, which are not in the log.
+
+    Arguments:
+        hub: has the producers.
+        identity: who reads them; None for an administrator, who sees all.
+    """
+    producers = [each.producer for each in hub.plugins.registry.supervisors if not each.producer.shared]
+    return {each.name for each in producers if identity is None or each.admits(identity.user)}
+
+
 def latest_values(
     hub: Hub, identity: Identity | None, picked: Collection[str] | None, hidden: Collection[str]
 ) -> tuple[list[LatestValue], int]:

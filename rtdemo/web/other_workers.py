@@ -189,10 +189,13 @@ async def _send(
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Send a request in a session that is connected to a worker; return its answer, as `ask` does."""
-    timeout = aiohttp.ClientTimeout(total=timeout_s)
     url = f"http://worker{path}"
     try:
-        async with http.request(method, url, data=body, headers=headers, timeout=timeout) as answer:
+        # aiohttp's own limit may lose a cancellation that comes at the same moment.
+        async with (
+            asyncio.timeout(timeout_s),
+            http.request(method, url, data=body, headers=headers) as answer,
+        ):
             return Answer(answer.status, await answer.read())
     except TimeoutError:
         return Answer(504)

@@ -12,8 +12,9 @@ from rtdemo.errors import Refused, printable
 from rtdemo.hub.selection import MAX_NAMES
 from rtdemo.protocol import message
 from rtdemo.web import static_files
+from rtdemo.web.access import may_read_details
 from rtdemo.web.app_keys import HUB, SETTINGS
-from rtdemo.web.latest_values import LatestValue, built_in, latest_values
+from rtdemo.web.latest_values import built_in, latest_values, private_names
 from rtdemo.web.login import LOGIN, reader
 from rtdemo.web.page import page_headers, reread_files
 from rtdemo.web.static_files import STATIC_FILES
@@ -40,33 +41,40 @@ async def view(request: web.Request) -> web.Response:
     if request.app[SETTINGS].reload:
         reread_files(request)
     hub, files = request.app[HUB], request.app[STATIC_FILES]
+    login = request.app[LOGIN].is_on
     picked = _names(request, "producers")
     shipped = built_in(hub)
     without = [] if picked else _names(request, "without") or []
     hidden = shipped.union(without)
-    others: list[LatestValue] = []
+    others: list[str] = []
     try:
         identity = await reader(request)
         values, more = latest_values(hub, identity, picked, hidden)
         if picked and not values:
-            others = latest_values(hub, identity, None, hidden)[0][:MAX_OTHERS]
+            shared = [each.name for each in latest_values(hub, identity, None, hidden)[0]]
+            others = sorted({*shared, *private_names(hub, identity)} - hidden)[:MAX_OTHERS]
     except Refused as refused:
         if refused.status not in (401, 403):
             raise
         values, more = [], 0
+    # A browser sends no token with a page.
+    details = await may_read_details(request, token_is_checked=True)
     context = {
         "version": __version__,
         "script": files.url(static_files.VIEW_SCRIPT),
         "style": files.url(static_files.VIEW_STYLE),
         "icon": files.url("icon.svg"),
-        "login": request.app[LOGIN].is_on,
+        "login": login,
+        "details": details,
         "built_in": ",".join(sorted(shipped)),
+        # Its time is not for those who may not read it.
+        "log_from": 0 if login else hub.engine.log.oldest_at,
         "now": message.now(),
         "bare": request.query.get("bare") == "1",
         # The address may have any characters, such as those that reverse the heading's order.
         "picked": [printable(name) for name in picked or []],
         "without": without,
-        "others": [each.name for each in others],
+        "others": others,
         "values": values,
         "more": more,
         "time_of": _time_of,

@@ -60,6 +60,14 @@ def happened(what: str) -> re.Pattern[str]:
     return re.compile(rf"Events: .*{what}")
 
 
+DRAWN = """() => new Promise((done) => {
+    let frames = 30;
+    const next = () => ((frames -= 1) > 0 ? requestAnimationFrame(next) : done());
+    setTimeout(next, 300);
+})"""
+"""Wait until the painting that is under way is over, and the next one too: for its timer, and then
+for the frames of both, which a busy machine draws late."""
+
 HIDE = """(hidden) => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));

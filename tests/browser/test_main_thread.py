@@ -26,8 +26,10 @@ async def test_long_tasks_and_frames_are_found(page: Page, monkeypatch: pytest.M
     found = MainThread()
     await record(page, found, 2.0)
     assert found.seconds == 2.0
-    assert found.long
-    assert all(task.wall >= 80 for task in found.long)
+    # Others may be long, too, where the machine pauses.
+    assert any(task.wall >= 80 for task in found.long)
+    assert all(task.wall > main_thread.LONG_MS for task in found.long)
+    assert all(task.wall >= 80 for task in found.long_by_cpu)
     assert found.cpu > sum(task.cpu for task in found.long) / 1000 > 0
     assert found.drawn > 0
     assert min(found.pieces) > 0

@@ -10,6 +10,18 @@ from tests.browser.modules import run
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.empty_page]
 
 
+async def test_plugins_that_may_not_be_read_cost_no_producer(page: Page) -> None:
+    """The server may have been started again with other rights, while the page is open."""
+    body = """
+        globalThis.fetch = async (path) => path === "api/plugins"
+            ? new Response("no", { status: 403 }) : Response.json([]);
+        const list = new m.ProducerList(() => {}, async () => null, true);
+        await list.refresh();
+        return [list.producers, list.pluginErrors, list.pollError];
+    """
+    assert await run(page, "producers", body) == [[], [], ""]
+
+
 async def test_gathering_producers(page: Page) -> None:
     """Entries of one name are one producer, with the worst state of them."""
     body = """

@@ -147,6 +147,7 @@ def test_check_prints_ok_and_fail(run: Run, tmp_path: Path) -> None:
     assert "No module named 'nix'" in broken.stdout
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["dice", "two-words"])
 def test_a_new_package_passes_its_check_and_its_test(run: Run, tmp_path: Path, name: str) -> None:
     """A new package passes `plugins check`; its tests need only pytest and pytest-asyncio."""
@@ -162,6 +163,7 @@ def test_a_new_package_passes_its_check_and_its_test(run: Run, tmp_path: Path, n
     assert "3 passed" in tested.stdout
 
 
+@pytest.mark.timeout(300)
 def test_an_installed_package_is_found_listed_and_checked(run: Run, tmp_path: Path) -> None:
     """A package that pip installed is found by its entry point, with its version."""
     run("new", "dice")

@@ -80,7 +80,7 @@ async def test_columns_in_a_pipe_are_reported_once_and_then_counted(server: Serv
     assert (done.code, len(done.out.split())) == (1, 2)
     assert done.err.splitlines() == [
         "rtdemo: line 2 is not JSON, such as 0.12: 19 0 0; it is left out; "
-        "give one number or JSON a line: pick a column with awk -W interactive 'NR > 2 { print $15; "
+        "give one number or JSON a line: pick a column with awk -W interactive 'NR > 3 { print $15; "
         "fflush() }' (another awk than mawk: without -W interactive), "
         'or write {"a": 1, "b": 2}; without --value a line is a text',
         "rtdemo: 10 more such lines; the last is line 12",
@@ -222,6 +222,9 @@ async def test_negative_number_is_no_flag(
         ("NaN", "TEXT has a NaN or an infinity, which JSON does not have; give null for a gap"),
         ("[1, -Infinity]", "TEXT has a NaN or an infinity"),
         ("1e999", "TEXT has a NaN or an infinity"),
+        ("nan", "TEXT has a NaN or an infinity"),
+        ("-Inf", "TEXT has a NaN or an infinity"),
+        ("\N{LATIN SMALL LETTER DOTLESS I}nf", "TEXT is not JSON, such as 0.12"),
     ],
 )
 async def test_value_that_is_no_json_is_wrong_usage(server: Server, text: str, words: str) -> None:
@@ -305,14 +308,15 @@ async def test_name_that_no_line_can_have_ends_a_pipe(server: Server) -> None:
 async def test_nan_in_a_pipe_is_a_gap_that_is_reported(server: Server, connect: Connect) -> None:
     """The other values of a message are worth having, so it is published; the exit code is 1."""
     peer = await connect(server, "sse")
-    lines = b'1\n{"loss": NaN, "step": 2}\n3\n'
+    lines = b'1\n{"loss": NaN, "step": 2}\nnan\n -inf\n3\n'
     done = await publish("-", "--value", "--to", server.web_url, stdin=lines)
-    got = [(await peer.receive())["value"] for _ in range(3)]
-    assert got == [1, {"loss": None, "step": 2}, 3]
-    assert (done.code, len(done.out.split())) == (1, 3)
+    got = [(await peer.receive())["value"] for _ in range(5)]
+    assert got == [1, {"loss": None, "step": 2}, None, None, 3]
+    assert (done.code, len(done.out.split())) == (1, 5)
     assert done.err == (
         "rtdemo: line 2 has a NaN or an infinity, which JSON does not have; "
         "it is published with null instead\n"
+        "rtdemo: 2 more such lines; the last is line 4\n"
     )
 
 

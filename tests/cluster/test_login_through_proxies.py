@@ -24,7 +24,7 @@ from tests.cluster.process import Process, rtdemo
 from tests.system_packages import CHROMIUM, CURL, require
 from tests.web.login_tokens import SECRET, token
 
-COMMAND_TIMEOUT_S = 40
+COMMAND_TIMEOUT_S = 90
 
 
 @dataclass
@@ -176,7 +176,8 @@ async def by_page(site: Site) -> None:
         site.outputs += [await page.content(), page.url]
         await browser.close()
     tickets = [ticket for address in site.addresses for ticket in re.findall(r"ticket=([^&]+)", address)]
-    assert len(set(tickets)) == len(tickets) == 2
+    # Or more: an attempt that takes too long is given up, and the next one has another ticket.
+    assert len(set(tickets)) == len(tickets) >= 2
     site.tickets += tickets
 
 

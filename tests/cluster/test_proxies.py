@@ -19,6 +19,9 @@ from tests.cluster.process import Process, rtdemo
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+ECHO = "producers=welcome,echo"
+"""No message comes between a text and its echo."""
+
 
 class Deployed(NamedTuple):
     """Two servers behind a proxy."""
@@ -51,13 +54,13 @@ def proxy(deployed: Deployed) -> Process:
 
 async def test_messages_come_as_they_are_sent(proxy: Process) -> None:
     """Over both transports the welcome arrives at once, and an echo follows each text."""
-    async with websockets.connect(f"{proxy.url.replace('http', 'ws')}/ws") as socket:
+    async with websockets.connect(f"{proxy.url.replace('http', 'ws')}/ws?{ECHO}") as socket:
         assert json.loads(await socket.recv())["message"] == "WebSocket connection established"
         await socket.send("hello")
         assert json.loads(await socket.recv())["message"] == "Echo: hello"
     async with (
         httpx.AsyncClient(base_url=proxy.url) as http,
-        httpx_sse.aconnect_sse(http, "GET", "/api/sse") as stream,
+        httpx_sse.aconnect_sse(http, "GET", f"/api/sse?{ECHO}") as stream,
     ):
         events = stream.aiter_sse()
         welcome = (await anext(events)).json()

@@ -96,8 +96,8 @@ async def test_signals_to_the_whole_process_group_count_once(
 
 @pytest.fixture
 async def two_workers(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Process]:
-    """Two workers that drain for a second."""
-    server = rtdemo(tmp_path, "server", "--drain-seconds", "1", *TWO_WORKERS)
+    """Two workers that drain for 4 s."""
+    server = rtdemo(tmp_path, "server", "--drain-seconds", "4", *TWO_WORKERS)
     await server.start()
     while (await stats(server, http))["workers"] < 2:
         await asyncio.sleep(0.02)

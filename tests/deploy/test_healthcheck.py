@@ -12,6 +12,7 @@ import pytest
 
 from tests.certificate import self_signed
 from tests.conftest import Start
+from tests.free_port import free_port
 
 HEALTHCHECK = Path(__file__).parents[2] / "deploy/healthcheck.py"
 
@@ -33,7 +34,8 @@ async def test_server_that_serves_is_healthy(start: Start, tmp_path: Path, tls: 
     """It speaks TLS where RTDEMO_TLS_CERT is set, as in the server's own environment."""
     made = self_signed(tmp_path)
     files = {"tls_cert": str(made.certificate), "tls_key": str(made.key)} if tls else {}
-    server = await start(**files)
+    # Nobody else gets this port once the server has stopped.
+    server = await start(port=free_port(), **files)
     environ = {"RTDEMO_TLS_CERT": files["tls_cert"]} if tls else {}
     assert await checked(server.web_url, **environ) == (0, "")
     await server.stop()

@@ -47,10 +47,11 @@ async def test_program_of_the_page(name: str, folder: Path, server: Server, conn
 
 VMSTAT = """#!/bin/sh
 printf 'procs -----------memory---------- ---swap--\\n r  b   swpd   free   buff  cache\\n'
-printf ' 1  0  0 23163 7  8  9  9  1  2  3  4  5  6 %s  0  0\\n' 87 88
+printf ' 1  0  0 23163 7  8  9  9  1  2  3  4  5  6 %s  0  0\\n' 31 87 88
 cat
 """
-"""Prints two lines of names and two of numbers, and then waits, as vmstat does for a second."""
+"""Prints two lines of names, one with the average since the machine started, and two of numbers. Then it
+waits, as vmstat does for a second."""
 
 
 def pipe_of(page: str, start: str) -> str:

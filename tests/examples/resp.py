@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.free_port import free_port
+
 Push = list[str | bytes | int]
 
 
@@ -20,7 +22,7 @@ class RespServer:
     """
 
     def __init__(self) -> None:
-        self.port = 0
+        self.port = free_port()
         self.connected = 0
         self.commands: list[list[str]] = []
         self.subscribers: dict[asyncio.StreamWriter, str] = {}

@@ -62,8 +62,28 @@ async def test_semicolons_and_decimal_commas(serve: Serve, connect: Connect, tmp
         ("seconds\tv\n0\t-1,5\n", -1.5),
         ('seconds,v\n0,"1,234.5"\n', 1234.5),
         ('seconds,v\n0,"1,2"\n', "1,2"),
+        ('seconds,v\n0,"$1,234.50"\n', 1234.5),
+        ("seconds,v\n0,45 %\n", 45),
+        ("seconds;v\n0;1.234\u00a0€\n1;-0,5 €\n", 1234),
+        ("seconds,v\n0,%\n", "%"),
+        ("seconds,v\n0,-$5\n", -5),
+        ("seconds\tv\n0\t$1,234\n", 1234),
+        ("seconds;v\n0;1.234\n1;(3,4)\n2;$1,234\n", 1.234),
+        ('"seconds";"v"\r\n"0";"1,234"\r\n"1";"20,4"\r\n', 1.234),
+        ("seconds\tv\r\n0\t1,234\r\n1\t20,4\r\n", 1.234),
+        ("seconds\tv\n0\t0,125\n1\t0,250\n", 0.125),
+        ("seconds\tv\n0\t1,125\n1\t1.234,500\n", 1.125),
+        (f"seconds\tv\n0\t1,234\n1\t{'x' * 65_509}\n2\t1,234", 1234),
+        ("seconds;v\n0; 1.234,50\n", 1234.5),
+        ("seconds;v\n0;€ 1.234,50\n", 1234.5),
+        (f"seconds,v\n0,{' ' * 5000}5\n", 5),
     ],
-    ids=["points", "no decimal commas", "tabs", "commas", "no groups of three"],
+    ids=[
+        *("points", "no decimal commas", "tabs", "commas", "no groups of three"),
+        *("dollars", "percent", "euros", "a sign alone", "minus dollars", "tab and dollars"),
+        *("no decimal comma", "quoted cells", "tabs, Windows", "no group", "too long for a group"),
+        *("cut", "space", "euro before", "padding"),
+    ],
 )
 async def test_groups_of_thousands(
     serve: Serve, connect: Connect, tmp_path: Path, text: str, value: object
@@ -87,8 +107,7 @@ def test_file_of_another_encoding_is_one_line(tmp_path: Path) -> None:
 def sent_at(path: Path, seconds: float = 60, **options: str) -> list[float]:
     """Return when the rows of a file are sent, in milliseconds."""
     for name, option in declared(replay_csv).items():
-        # An option that is not set keeps the value of an earlier test.
-        text = {"PATH": str(path), **options}.get(name, str(option.default))
+        text = {"PATH": str(path), **options}.get(name, "")
         option.read("replay_csv", name, {f"RTDEMO_REPLAY_CSV_{name}": text})
     return [message.sent_at for message in run_producer(replay_csv.replay_csv, seconds=seconds)]
 
@@ -164,6 +183,14 @@ def test_rows_without_a_time_are_named_once(tmp_path: Path, caplog: pytest.LogCa
     assert line.startswith(f"{path}, line 3: '' in column 'time' is not a time such as 12.5")
 
 
+def test_pace_is_found_below_a_row_without_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Such as one of units."""
+    path = tmp_path / "lab.csv"
+    path.write_text("seconds,v\ns,mV\n0,1\n3,2\n")
+    assert sent_at(path) == [0, 3000]
+    assert [text for text in caplog.messages if text.startswith(f"{path}, line 2: 's' in column")]
+
+
 def test_long_pause_is_cut(tmp_path: Path) -> None:
     """A row of each day would take a day."""
     path = tmp_path / "days.csv"
@@ -195,42 +222,63 @@ def test_clock_that_is_set_back_makes_no_pause(
     [
         (
             "seconds,v\nsoon,1\n",
-            "ride.csv, line 2: 'soon' in column 'seconds' is not a time such as 12.5 or 2026-01-01",
-        ),
-        (
-            "name,epoch,speed\na,1,2\n",
-            "there is none of the columns seconds, time, timestamp, date,"
-            " and no date in the first line, 'name, epoch, speed'; ",
-        ),
-        (
-            "day;word\n1/2/2026;x\n",
-            "no date in the first line, 'day, word'; RTDEMO_REPLAY_CSV_COLUMN is to name one",
+            "'soon' in column 'seconds' is not a time such as 12.5 or 2026-01-01 10:00; correct it",
         ),
         ("time,v\nten,1\n", "'ten' in column 'time' is not a time such as 12.5"),
-        (
-            "when,v\n1/2/2026,1\n",
-            "no date in the first line, 'when, v'; RTDEMO_REPLAY_CSV_COLUMN is to name one with a time",
-        ),
-        ("date,time\n1/2/2026,10:00\n", "or set RTDEMO_REPLAY_CSV_FORMAT, such as %d/%m/%Y"),
         ("seconds,date\n,2026-01-01\n", "'' in column 'seconds' is not a time"),
+        ("name,epoch\na,1\n", "no time among the columns; let RTDEMO_REPLAY_CSV_COLUMN name one"),
+        (
+            "Note,Order Date,v\nof 3/4,1/5/2026 9:00 AM,1\n",
+            "ride.csv, line 2: '1/5/2026 9:00 AM' in column 'Order Date' is not a time such as 12.5 or"
+            " 2026-01-01 10:00; correct it, or set RTDEMO_REPLAY_CSV_FORMAT to %m/%d/%Y %I:%M %p or"
+            " %d/%m/%Y %I:%M %p.",
+        ),
+        (
+            "Date,Time\n03/14/2026,11:40:00 AM\n",
+            "'03/14/2026 11:40:00 AM' in column 'Date' and 'Time' is not a time such as 12.5 or"
+            " 2026-01-01 10:00; correct it, or set RTDEMO_REPLAY_CSV_FORMAT to %m/%d/%Y %I:%M:%S %p.",
+        ),
+        ("Date,Shipped\n1/15/2026,\n1/16/2026,2026-01-07\n", "'1/15/2026' in column 'Date' is"),
+        ("ip,when\n1.2.3.4,Mar 5\n", "set RTDEMO_REPLAY_CSV_FORMAT to its format, such as %m/%d/%Y"),
+    ],
+    ids=[
+        *("no time", "time is a word", "empty", "no date", "date with slashes", "date and time"),
+        *("other date below", "other"),
+    ],
+)
+def test_rows_without_a_pace_are_sent_one_a_second(
+    tmp_path: Path, text: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At any speed. The log says once what to set."""
+    path = tmp_path / "ride.csv"
+    path.write_text("\n".join([*text.splitlines()[:2], text.splitlines()[-1]]))
+    for _ in range(2):
+        assert sent_at(path, SPEED="60") == [0, 1000]
+    (record,) = [one for one in caplog.records if words in one.getMessage()]
+    assert record.getMessage().endswith("Until then, its rows are sent one a second")
+
+
+def test_cells_of_rows_without_a_pace(tmp_path: Path) -> None:
+    """All are sent, and the text has the number of the row."""
+    path = tmp_path / "ride.csv"
+    path.write_text("when,v\n1/5/2026,3\n")
+    sent_at(path)
+    (message,) = run_producer(replay_csv.replay_csv, seconds=5)
+    assert message.message == "row 1: when 1/5/2026, v 3.0"
+    assert message.value == {"when": "1/5/2026", "v": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1.5,2\n1.6,3\n", "the first line is to name the columns; it has '1.5'"),
+        ("2026-01-01,ok,1\n2026-01-02,ok,2\n", "the first line is to name the columns; it has '2026"),
         ("2026-01-01,1\n2026-01-02,2\n", "the first line is to name the columns; it has '2026-01-01'"),
         ("seconds,v\n", "ride.csv has no rows below the first line"),
         ("", "ride.csv has no rows below the first line"),
         (None, "ride.csv; RTDEMO_REPLAY_CSV_PATH names it"),
     ],
-    ids=[
-        "no time",
-        "no column",
-        "no date",
-        "time is a word",
-        "date with slashes",
-        "in date and time",
-        "dates beside seconds",
-        "no names",
-        "no rows",
-        "nothing",
-        "no file",
-    ],
+    ids=["numbers for names", "a text among them", "no names", "no rows", "nothing", "no file"],
 )
 async def test_recording_that_cannot_be_replayed_is_one_line(
     serve: Serve,
@@ -260,9 +308,19 @@ async def test_recording_that_cannot_be_replayed_is_one_line(
     assert reply["message"] == "Echo: still there?"
 
 
-def test_column_that_is_set_and_missing_is_not_replaced(tmp_path: Path) -> None:
-    """By a column of dates: its name may be misspelt."""
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("COLUMN", "wehn", "no column 'wehn' among the columns; .* They are when, date, v"),
+        ("FORMAT", "%d/%m/%Y", "'2026-01-01' in column 'date' does not have the format %d/%m/%Y; cor"),
+    ],
+    ids=["column", "format"],
+)
+def test_setting_that_does_not_fit_is_not_replaced(
+    tmp_path: Path, option: str, value: str, words: str
+) -> None:
+    """By what seems to be right: it may be misspelt."""
     path = tmp_path / "days.csv"
     path.write_text("when,date,v\n1,2026-01-01,1\n")
-    with pytest.raises(ProducerFailedError, match="no column 'wehn' in the first line, 'when, date, v'"):
-        sent_at(path, COLUMN="wehn")
+    with pytest.raises(ProducerFailedError, match=words):
+        sent_at(path, 60, **{option: value})

@@ -7,9 +7,18 @@ import random
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from tests.faults.attack import Figures
-from tests.faults.peers import connected, first_bytes, repeat, rest, status, try_to_send
+from tests.faults.peers import (
+    ANSWER_TIMEOUT_S,
+    connected,
+    first_bytes,
+    repeat,
+    rest,
+    status,
+    try_to_send,
+)
 from tests.faults.target import Setup, Target
 
 REQUESTS = 1700
@@ -136,6 +145,9 @@ async def answers(setup: Setup) -> Figures:
         for request in FLOODS.values():
             async with connected(target, 1) as (peer,):
                 await try_to_send(peer, request)
+                with suppress(OSError, TimeoutError, AssertionError):
+                    async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                        await peer.read_until(b"\r\n\r\n")
                 sizes.append(len(await rest(peer, 0.5)))
         return {"largest answer": max(sizes), "without an answer": sizes.count(0)}
 

@@ -10,6 +10,7 @@ import pytest
 import websockets
 
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.server import server as server_module
 from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.clients import eventually
@@ -185,9 +186,10 @@ async def authenticate(request):
 
 
 async def test_connection_whose_login_takes_longer_than_the_drain_is_ended(
-    start: Start, tmp_path: Path
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that is replaced does not refuse it, and must not cut it either."""
+    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT_S", 60.0)
     asked, answered, plugin = tmp_path / "asked", tmp_path / "answered", tmp_path / "slow.py"
     plugin.write_text(SLOW_LOGIN.format(asked=str(asked), answered=str(answered)))
     server = await start(files=(plugin,))

@@ -65,7 +65,9 @@ async def test_doctor_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv("no_proxy", "")
         found = findings(await examine(server.web_url, idle=1))
     assert "through the proxy 127.0.0.1" in found["TCP"].seen
-    assert {result.verdict for result in found.values() if "idle" not in result.check} == {"ok"}, found
+    verdicts = {result.verdict for result in found.values() if "idle" not in result.check}
+    is_busy = any("this machine is too busy" in result.seen for result in found.values())
+    assert verdicts == {"ok"} or (is_busy and verdicts == {"ok", "skip"}), found
     authority = server.web_url.removeprefix("http://")
     assert f"CONNECT {authority}" in asked
     assert f"GET http://{authority}/api/probe/request" in asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from rtdemo.plugin_system.discovery import Source, discover
 from rtdemo.plugin_system.manager import PluginManager
 from rtdemo.plugin_system.producer_registry import MAX_PRODUCERS
 from rtdemo.protocol.close_reasons import Reason
+from rtdemo.settings.folders import bundled
 from rtdemo.testing import VirtualClock
 
 BUILT_IN = {"broadcast", "chat", "echo", "message", "status", "welcome"}
@@ -73,6 +75,19 @@ def test_later_replaces_earlier_by_name(elsewhere: Path) -> None:
 def test_checkout_finds_its_own_plugins_once() -> None:
     """In the checkout, ./plugins is the built-in folder, and no replacement is reported."""
     assert discover("", [])[1] == []
+
+
+def test_copy_of_a_built_in_plugin_replaces_nothing(elsewhere: Path) -> None:
+    """A clone has the built-in plugins beside the installed ones; once one is changed, it replaces."""
+    shutil.copytree(bundled("plugins"), elsewhere / "plugins")
+    sources, replaced = discover("", [])
+    assert {Path(source.origin).parent for source in sources} == {bundled("plugins")}
+    assert replaced == []
+    changed = elsewhere / "plugins" / "echo.py"
+    changed.write_text(changed.read_text() + "\n")
+    sources, replaced = discover("", [])
+    assert {source.name: source.origin for source in sources}["echo"] == str(changed)
+    assert len(replaced) == 1
 
 
 def test_installed_distribution_is_found(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,8 @@ def test_value_of_the_environment_and_default() -> None:
     count.read("my-weather", "COUNT", {"RTDEMO_MY_WEATHER_COUNT": "7"})
     assert (city.value, city.variable, city.shown) == ("Berlin", "RTDEMO_WEATHER_CITY", "Berlin")
     assert count.value == 7
+    count.read("my-weather", "COUNT", {})
+    assert count.value == 3
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from rtdemo.plugin_system.runner import ProducerRunner
 from rtdemo.plugin_system.supervisor import THREADS_PER_PRODUCER, Supervisor
 from rtdemo.testing import VirtualClock
 from rtdemo.timing.schedule import Schedule
+from tests.garbage import collect_garbage
 
 CLIENT = Client("sse")
 Emit = Callable[[str | Message], object]
@@ -55,6 +56,12 @@ class Harness:
         runner = Runner(self, emit or self.emitted.append)
         runner.start(1.0)
         return runner
+
+
+@pytest.fixture
+def unpaused(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure runs by the virtual clock: a pause of the machine within one would block the loop."""
+    monkeypatch.setattr("rtdemo.plugin_system.supervisor.perf_counter", clock.time)
 
 
 def broken() -> str:
@@ -154,6 +161,7 @@ def test_wrong_content_is_logged_in_one_line(
     assert "returned a value of type bytes; use numbers, bools, texts, None, dicts and " in caplog.text
 
 
+@pytest.mark.usefixtures("unpaused")
 def test_traceback_is_logged_once_and_recovery_too(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -186,6 +194,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
+@pytest.mark.usefixtures("unpaused")
 def test_producer_that_fails_now_and_then_is_logged_once_a_minute(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -211,6 +220,7 @@ def test_producer_that_fails_now_and_then_is_logged_once_a_minute(
     assert sum(record.exc_info is not None for record in caplog.records) == 1
 
 
+@pytest.mark.usefixtures("unpaused")
 def test_another_error_of_a_producer_that_fails_now_and_then_has_its_traceback(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -437,6 +447,8 @@ async def test_thread_that_fails_after_its_client_has_left(
     clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its error is not logged as one that was never retrieved."""
+    collect_garbage()
+    caplog.clear()
     entered, leave = threading.Event(), threading.Event()
     of_other_tests = set(threading.enumerate())
 

@@ -39,8 +39,9 @@ def _no_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_frame_has_the_bare_view_of_the_producers() -> None:
     """In their order; its title is for screen readers."""
-    found = frame(rtdemo.embed("loss", "a b", height=200, window=60)._repr_html_())
-    assert found["src"] == "http://localhost:3000/view?producers=loss,a%20b&window=60&bare=1"
+    found = frame(rtdemo.embed("loss", "a b", height=200, window=60, lines="apart")._repr_html_())
+    chosen = "producers=loss,a%20b&window=60&lines=apart"
+    assert found["src"] == f"http://localhost:3000/view?{chosen}&bare=1"
     assert (found["height"], found["title"]) == ("200", "Live values: loss, a b")
 
 
@@ -82,6 +83,7 @@ def test_hostile_names_inject_nothing() -> None:
         ),
         ({"height": 0}, "height: 0 is not allowed; give a number from 50 to 5000"),
         ({"window": 9}, "window: 9 is not allowed; give a number from 10 to 3600"),
+        ({"lines": "own"}, "lines: 'own' is not allowed; give 'together' or 'apart'"),
         ({"height": '1" onload="alert(1)'}, "invalid literal"),
     ],
 )

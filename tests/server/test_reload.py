@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -37,10 +38,18 @@ def reloader(served: Server) -> Reloader:
     return Reloader(served.hub, served.discover)
 
 
-async def plugin_error(server: Server) -> str | None:
+async def plugin(server: Server, name: str) -> dict[str, Any] | None:
+    """Return what the API tells of a plugin; None if it is not listed."""
     async with httpx.AsyncClient(base_url=server.web_url) as http:
-        plugins = {p["name"]: p["error"] for p in (await http.get("/api/plugins")).json()}
-    error: str | None = plugins["dice"]
+        plugins: list[dict[str, Any]] = (await http.get("/api/plugins")).json()
+    return next((each for each in plugins if each["name"] == name), None)
+
+
+async def plugin_error(server: Server) -> str | None:
+    dice = await plugin(server, "dice")
+    assert dice is not None
+    assert dice["loaded"] is True
+    error: str | None = dice["error"]
     return error
 
 
@@ -102,6 +111,31 @@ async def test_error_keeps_the_old_one_running_and_is_shown(
     assert await plugin_error(served) is None
     clock.advance(1)
     assert (await peer.receive())["message"] == "repaired"
+
+
+async def test_plugin_that_was_never_loaded_is_shown(
+    start: Start, dice: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the start, and after a reload, until it is mended or gone. There is no earlier version."""
+    dice.write_text("def broken(:\n")
+    served = await start(files=(dice,))
+    reloader = Reloader(served.hub, served.discover)
+    for name, file in (("dice", dice), ("late", tmp_path / "late.py")):
+        if name == "late":
+            file.write_text("1 / 0\n")
+            served.files.append(file)
+            reloader.apply([file])
+            assert "ZeroDivisionError: division by zero; it is not loaded" in caplog.text
+        listed = await plugin(served, name)
+        assert listed is not None
+        assert (listed["loaded"], listed["origin"]) == (False, str(file))
+        assert listed["error"].startswith("line 1")
+    dice.write_text(CODE.format(traits="", text="mended"))
+    reloader.apply([dice])
+    assert await plugin_error(served) is None
+    served.files.remove(tmp_path / "late.py")
+    reloader.apply([tmp_path / "late.py"])
+    assert await plugin(served, "late") is None
 
 
 async def test_plugin_that_comes_and_goes(

@@ -18,12 +18,17 @@ from unittest.mock import Mock
 import httpx
 import pytest
 import websockets
+from aiohttp import web
 
 from rtdemo.errors import SettingError
+from rtdemo.hub.hub import Hub
 from rtdemo.server import open_files, tls
 from rtdemo.server import server as server_module
+from rtdemo.server.descriptors import Descriptors
 from rtdemo.server.server import Server
 from rtdemo.settings.settings import load
+from rtdemo.testing import VirtualClock
+from rtdemo.timing.schedule import Clock
 from tests.certificate import Certificate, self_signed
 from tests.conftest import Start
 from tests.free_port import free_port
@@ -314,11 +319,17 @@ def children(server: Any) -> list[str]:
 
 
 async def test_silent_clients_in_the_handshake_are_closed_where_descriptors_are_short(
-    start: Start, files: Files, monkeypatch: pytest.MonkeyPatch
+    start: Start, files: Files, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They could take all of them for ten seconds, again and again: no health check was answered."""
     used = open_files.count_open()
     assert used is not None
+
+    def limited(runner: web.BaseRunner, hub: Hub, _clock: Clock, limit: int) -> Descriptors:
+        # It counts once: later, the other ends of the connections, which this process has, would count.
+        return Descriptors(runner, hub, clock, limit)
+
+    monkeypatch.setattr(server_module, "Descriptors", limited)
     monkeypatch.setattr(server_module, "limit_of_process", lambda: used + 60)
     server = await start(**files)
     port = port_of(server.web_url)

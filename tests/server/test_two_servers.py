@@ -52,12 +52,11 @@ async def test_clients_of_both_servers_get_the_same(
     """Every client gets each message once, and a client that changes servers resumes."""
     one, other = pair
     peers = [await connect(one, transport), await connect(other, transport)]
-    await publish(one, "1")
-    await publish(other, "2")
+    assert [(await publish(*each)).status_code for each in ((one, "1"), (other, "2"))] == [200, 200]
     assert [await shared(peer, 2) for peer in peers] == [["1", "2"]] * 2
     last = one.hub.engine.log.last
     await peers[0].leave()
-    await publish(one, "3")
+    await publish_with_retry(one, "3")
     moved = await connect(other, OTHER[transport], f"last_event_id={last}")
     assert await shared(moved, 1) == ["3"]
 
@@ -84,11 +83,11 @@ async def test_position_ahead_of_a_server_s_copy_resumes_later(
     """A client that comes from a faster server gets no loss notice and nothing twice."""
     one, other = pair
     async with paused_reader(other.hub.engine):
-        await publish(one, "1")
+        await publish_with_retry(one, "1")
         await eventually(lambda: one.hub.engine.log.last.offset == 1)
         assert other.hub.engine.log.last.offset == 0
         peer = await connect(other, transport, f"last_event_id={one.hub.engine.log.last}")
-    await publish(one, "2")
+    await publish_with_retry(one, "2")
     assert await shared(peer, 1) == ["2"]
 
 
@@ -97,7 +96,7 @@ async def test_position_that_exists_nowhere_gets_a_loss_notice(
 ) -> None:
     """A position of the future or of another log, also if it is claimed while Redis is unavailable."""
     one, _ = pair
-    await publish(one, "1")
+    await publish_with_retry(one, "1")
     epoch = one.hub.engine.log.last.epoch
     claims = [f"{epoch}-9999", "ff-3"]
     peers = [await connect(one, transport, f"last_event_id={claim}") for claim in claims]
@@ -120,7 +119,7 @@ async def test_client_with_a_position_of_the_new_log_gets_no_loss_notice(
 ) -> None:
     """It connects to a server that has not seen the flush yet, and gets nothing twice."""
     one, other = pair
-    await publish(one, "old")
+    await publish_with_retry(one, "old")
     await eventually(lambda: [server.hub.engine.log.last.offset for server in pair] == [1, 1])
     async with paused_reader(other.hub.engine), redis_server.client() as redis:
         await redis.flushall()
@@ -128,7 +127,7 @@ async def test_client_with_a_position_of_the_new_log_gets_no_loss_notice(
         await publish_with_retry(one, "1")
         await eventually(lambda: one.hub.engine.log.last.offset == 1)
         peer = await connect(other, transport, f"last_event_id={one.hub.engine.log.last}")
-    await publish(one, "2")
+    await publish_with_retry(one, "2")
     assert await shared(peer, 1) == ["2"]
 
 
@@ -138,7 +137,7 @@ async def test_private_messages_continue_while_redis_is_unavailable(
     """Publishing is refused with Retry-After; once Redis is back, clients have missed nothing."""
     one, _ = pair
     peer = await connect(one, transport)
-    await publish(one, "1")
+    await publish_with_retry(one, "1")
     assert await shared(peer, 1) == ["1"]
     await redis_server.stop()
     refused = await publish(one, "2")
@@ -188,7 +187,7 @@ async def test_every_client_gets_a_loss_notice_when_redis_was_flushed(
 ) -> None:
     """One message with lost; then the client gets what follows."""
     peers = [await connect(server, transport) for server in pair]
-    await publish(pair[0], "1")
+    await publish_with_retry(pair[0], "1")
     assert [await shared(peer, 1) for peer in peers] == [["1"]] * 2
     await redis_server.stop()
     redis_server.forget()

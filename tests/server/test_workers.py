@@ -43,13 +43,17 @@ for _ in range(1000):
 """
 
 
+FAILED_CHECKS = 20
+"""Health checks without an answer, in all 2 s, after which a worker that hangs is killed."""
+
+
 @pytest.fixture
 async def slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WorkerSlot]:
     """A supervised slot; its workers serve as soon as there is no file `hold`."""
     monkeypatch.setattr(workers_module, "STEADY_S", 0.0)
     monkeypatch.setattr(worker_process, "HEALTH_CHECK_INTERVAL_S", 0.1)
-    # In all 2 s: on a busy machine a healthy worker may not run for half a second.
-    monkeypatch.setattr(worker_process, "MAX_FAILED_HEALTH_CHECKS", 20)
+    # On a busy machine a healthy worker may not run for seconds.
+    monkeypatch.setattr(worker_process, "MAX_FAILED_HEALTH_CHECKS", 1_000_000)
     parent_pipe = sockets.pipe()
     command = [sys.executable, "-c", WORKER]
     addresses = {"": ("127.0.0.1", 0)}
@@ -154,14 +158,15 @@ async def test_successor_that_is_killed_while_it_starts_is_logged(
 
 
 async def test_worker_that_hangs_is_replaced(
-    slot: WorkerSlot, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    slot: WorkerSlot, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that answers keeps running; for one that hangs, the log has one line."""
     (first,) = children()
     asked = tmp_path / "workers/asked"
-    await eventually(
-        lambda: asked.exists() and asked.stat().st_size > worker_process.MAX_FAILED_HEALTH_CHECKS + 1
-    )
+    await eventually(lambda: asked.exists() and asked.stat().st_size > FAILED_CHECKS + 1)
+    monkeypatch.setattr(worker_process, "MAX_FAILED_HEALTH_CHECKS", FAILED_CHECKS)
+    answered = asked.stat().st_size
+    await eventually(lambda: asked.stat().st_size > answered + 1)
     assert children() == {first}
     os.kill(first, signal.SIGSTOP)
     await eventually(lambda: len(children()) == 1 and first not in children())

@@ -34,6 +34,7 @@ from rtdemo.web.request_parser import MAX_BODY_BYTES, MAX_HEAD_BYTES
 from tests.clients import eventually
 from tests.conftest import Start
 from tests.faults.test_faults import small_send_buffer
+from tests.garbage import collect_garbage
 from tests.raw_client import RawClient, request, turns
 
 __all__ = ["small_send_buffer"]
@@ -496,6 +497,7 @@ async def test_client_that_never_reads_a_file_is_cut(start: Start, clock: Virtua
 
 async def test_stream_keeps_nothing_of_its_head(server: Server) -> None:
     """The head is freed once the connection has left aiohttp."""
+    collect_garbage()
     client = await RawClient(server, "sse").connect()
     await client.send(
         b"GET /api/sse HTTP/1.1\r\nHost: localhost\r\nX-Mark: " + b"m" * 20_000 + b"\r\n\r\n"

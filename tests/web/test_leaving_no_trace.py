@@ -118,6 +118,7 @@ async def test_10_000_clients_come_and_go(start: Start, caplog: pytest.LogCaptur
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 async def test_1_000_clients_come_and_go_over_tls(
     start: Start,

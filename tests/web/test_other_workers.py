@@ -82,8 +82,11 @@ async def test_id_that_names_no_worker_is_asked_for_nowhere(tmp_path: Path, end:
     assert await asking.look_up(new_id(FIRST), "/x") == Answer(404)
 
 
-async def test_flood_of_posts_to_nobody_asks_another_worker_for_few_at_once(tmp_path: Path) -> None:
+async def test_flood_of_posts_to_nobody_asks_another_worker_for_few_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If ids name it. It gets no bodies, and not a connection for each: that kept it from other work."""
+    monkeypatch.setattr(other_workers, "LOOKUP_KEEPALIVE_S", 60.0)
     now = most = bodies = 0
     connections = set()
 
@@ -161,3 +164,29 @@ async def test_workers_that_have_gone_may_be_noticed_twice_at_once() -> None:
     asking._sessions = {Path(name): cast("ClientSession", Session()) for name in ("one", "two")}
     await asyncio.gather(asking.disconnect(), asking.disconnect())
     assert len(closed) == len(set(closed)) == 2
+
+
+async def test_cancellation_that_comes_with_the_timeout_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A health check that went on after it kept its slot from starting another worker."""
+    asked = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    path = tmp_path / "1.sock"
+    loop = asyncio.get_running_loop()
+    async with await asyncio.start_unix_server(accept, path):
+        asking = asyncio.ensure_future(other_workers.ask(path, "GET", "/", b"", 60))
+        await asked.wait()
+        later = loop.time() + 62
+        monkeypatch.setattr(loop, "time", lambda: later)
+        # The first turn calls what is due, the second is before the task notices.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking

@@ -105,6 +105,22 @@ async def test_without_values_it_shows_how_to_publish_one(start: Start) -> None:
     assert '<section class="empty" data-part="empty">' in response.text
 
 
+async def test_private_producers_are_named_to_those_who_may_pick_them(
+    start: Start, tmp_path: Path
+) -> None:
+    """Their values come with a connection only."""
+    path = tmp_path / "room.py"
+    path.write_text(
+        "from rtdemo import producer\n@producer(every=1)\ndef room(): return 1\n"
+        "@producer(every=1, users=['ann'])\ndef safe(): return 2\n"
+    )
+    server = await start(files=(path,), secret=SECRET)
+    for user, names in (("ann", "room, safe"), ("bob", "room")):
+        page = (await view(server, "?producers=rom", **bearer(token(user))))[0].text
+        assert f"There are values of {names}." in page
+    assert "There are values" not in (await view(server, "?producers=rom"))[0].text
+
+
 async def test_without_values_of_the_picked_producers_it_names_them(start: Start) -> None:
     """Others may have values: whoever publishes one of these waits in vain."""
     server = await start()
@@ -120,6 +136,12 @@ async def test_names_in_the_address_do_not_reverse_the_heading(start: Start) -> 
     """Whoever gives someone a link chooses them."""
     response, _ = await view(await start(), "?producers=%E2%80%AEdaol,%1B[2J")
     assert "<h2>No values yet of \\u202edaol, \\x1b[2J</h2>" in response.text
+
+
+def times_of(answer: tuple[httpx.Response, Rows]) -> tuple[float, float]:
+    """Return when the log's oldest message was sent, and the page."""
+    (facts,) = re.findall(r'data-now="([\d.]+)" data-log-from="([\d.]+)"', answer[0].text)
+    return float(facts[1]), float(facts[0])
 
 
 async def test_picked_producers_come_in_their_order(start: Start) -> None:
@@ -142,6 +164,17 @@ async def test_producer_of_a_mistake_can_be_left_out(start: Start) -> None:
     assert {"message", "welcome"} <= set(built_in.split(","))
     assert not {"b", "&lt;i&gt;"} & set(built_in.split(","))
     assert (await view(server, "?without=b&producers=b"))[1].names == ["b"]
+
+
+async def test_page_has_the_start_of_the_log(start: Start) -> None:
+    """Without a message it is the time of the page. Those without a login do not learn it."""
+    server = await start()
+    first, now = times_of(await view(server))
+    assert 0 < first <= now
+    await publish(server, {"producer": "a", "value": 1}, {"producer": "b", "value": 2})
+    assert times_of(await view(server))[0] == next(iter(server.hub.engine.log.latest)).sent_at
+    closed = await start(secret=SECRET)
+    assert times_of(await view(closed))[0] == 0
 
 
 async def test_repeated_names_of_the_address_count_once(start: Start) -> None:

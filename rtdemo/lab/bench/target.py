@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +27,7 @@ MAX_OPENING = 100
 """Connections that all workers open at the same time: below 128, a common length of listen queues."""
 MAX_SPREAD_S = 2.0
 """Longest time over which the connections open."""
-API_TIMEOUT = aiohttp.ClientTimeout(total=10)
+API_TIMEOUT_S = 10.0
 _NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
 _NOT_RTDEMO_ERRORS = (
     *(aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError),
@@ -280,7 +281,7 @@ async def fetch_connection_info(
 
 async def _fetch_json(http: aiohttp.ClientSession, url: str) -> Any:
     """Return the JSON at a URL; None if there is none."""
-    async with http.get(url, timeout=API_TIMEOUT) as answer:
+    async with asyncio.timeout(API_TIMEOUT_S), http.get(url) as answer:
         if answer.status in LOGIN_STATUSES:
             raise refusal_error(url, answer.status, await answer.text(), answer.headers)
         if answer.status != 200 or "json" not in answer.content_type:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -226,7 +227,8 @@ class Judgement(NamedTuple):
 
     Arguments:
         kind: of the fault.
-        delay: the largest delay beyond that of the fastest message, in ms.
+        delay: the largest delay beyond that of the fastest message, in ms; if the kind is "clumped", the
+            median delay of the late small messages.
         held: sizes of the messages that were held back.
         rate: bytes a second of a line that is slow; 0 if unknown.
         waiting: most bytes that waited at the end of a silence.
@@ -254,11 +256,7 @@ def judge(recording: Recording, fastest: float, round_trip: float) -> Judgement:
     late = [i for i, delay in enumerate(delays) if delay > allowed[i]]
     worst = max(delays)
     if not late:
-        small = [d for each, d in zip(arrivals, delays, strict=True) if each.size < SMALL_BYTES]
-        # The first message comes with the head of the answer, so others decide.
-        if len(small) > 2 and min(small[1:]) > CLUMP_MS + round_trip / 8:
-            return Judgement("clumped", max(small[1:]), tuple(a.size for a in arrivals[1:]))
-        return Judgement("ok" if recording.is_complete else _end(recording), worst)
+        return _checked(Judgement("ok", worst), recording, delays, round_trip)
     if worst > recording.silence / 2:
         # Beside a message that waits for seconds, one that is a little late is noise.
         late = [i for i in late if delays[i] > recording.silence / 4]
@@ -277,15 +275,46 @@ def judge(recording: Recording, fastest: float, round_trip: float) -> Judgement:
     if len(by_next) == len(late):
         return Judgement("until next", worst, held, 0.0, waiting)
     if worst < recording.silence * 0.9 or not by_next:
-        small = [i for i, each in enumerate(arrivals) if each.size < SMALL_BYTES and i > 0]
-        is_constant = 2 * sum(i in late for i in small) > len(small)
-        if is_constant:
-            return Judgement("clumped", worst, held)
-        # Only large ones, which take their time: the line is slow, or was busy with another message.
-        is_size = all(arrivals[i].size >= SMALL_BYTES for i in late)
-        rate = min(arrivals[i].size / delays[i] * 1000 for i in late) if is_size else 0.0
-        return Judgement("slow" if 0.0 < rate < SLOW_BYTES_PER_S else "late", worst, held, rate)
+        own = _judge_own_delays(arrivals, {i: delays[i] for i in late})
+        return _checked(own, recording, delays, round_trip)
     return Judgement("until size", worst, held, 0.0, waiting)
+
+
+def _judge_own_delays(arrivals: Sequence[Arrival], late: Mapping[int, float]) -> Judgement:
+    """Return what held the late messages back, if neither a later message nor the end released them.
+
+    Arguments:
+        arrivals: of all messages.
+        late: delays of those that were late, in ms, by their numbers.
+    """
+    worst, held = max(late.values()), tuple(arrivals[i].size for i in late)
+    small = [i for i, each in enumerate(arrivals) if each.size < SMALL_BYTES and i > 0]
+    if 2 * sum(i in late for i in small) > len(small):
+        return Judgement("clumped", statistics.median(late[i] for i in small if i in late), held)
+    # Only large ones, which take their time: the line is slow, or was busy with another message.
+    is_size = all(arrivals[i].size >= SMALL_BYTES for i in late)
+    rate = min(arrivals[i].size / late[i] * 1000 for i in late) if is_size else 0.0
+    return Judgement("slow" if 0.0 < rate < SLOW_BYTES_PER_S else "late", worst, held, rate)
+
+
+def _checked(
+    judgement: Judgement, recording: Recording, delays: Sequence[float], round_trip: float
+) -> Judgement:
+    """Return a judgement, or what it leaves out: messages that are missing, or a delay that all have.
+
+    If even the least delay of the small messages is too long, each is late. Their median is the delay: a
+    machine that pauses makes one of them later still.
+    """
+    if judgement.kind not in ("ok", "late", "clumped"):
+        return judgement
+    if not recording.is_complete:
+        return judgement._replace(kind=_end(recording))
+    small = [d for each, d in zip(recording.arrivals, delays, strict=True) if each.size < SMALL_BYTES]
+    # The first message comes with the head of the answer, so others decide.
+    if judgement.kind == "clumped" or len(small) < 3 or min(small[1:]) <= CLUMP_MS + round_trip / 8:
+        return judgement
+    held = tuple(each.size for each in recording.arrivals[1:])
+    return Judgement("clumped", statistics.median(small[1:]), held)
 
 
 def _releases(recording: Recording, fastest: float) -> list[float]:

@@ -16,7 +16,7 @@ from rtdemo.protocol.message import DECODE_ERRORS, Position, parse_position
 PRODUCER = "storm"
 """Producer of the messages."""
 _RETRY_S = 0.2
-_TIMEOUT = aiohttp.ClientTimeout(total=5)
+_TIMEOUT_S = 5.0
 _NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -73,9 +73,10 @@ class Publisher:
         body = {"message": text, "producer": PRODUCER}
         headers = {"Idempotency-Key": text}
         try:
-            async with self._http.post(
-                self._url, json=body, headers=headers, timeout=_TIMEOUT
-            ) as answer:
+            async with (
+                asyncio.timeout(_TIMEOUT_S),
+                self._http.post(self._url, json=body, headers=headers) as answer,
+            ):
                 content = await answer.read()
                 if answer.status != 200:
                     return refusal_error(

@@ -171,7 +171,9 @@ def all_schemas() -> Mapping[str, Schema]:
         "Time": record({"now": {**NUMBER, "description": "milliseconds since the Unix epoch"}}),
         "Stats": stats(),
         "Producer": producer(),
-        "Plugin": record({"name": TEXT, "origin": TEXT, "error": nullable(TEXT)}),
+        "Plugin": record(
+            {"name": TEXT, "origin": TEXT, "error": nullable(TEXT), "loaded": {"type": "boolean"}}
+        ),
         "ConnectionInfo": of(ConnectionInfo),
         "RequestInfo": record(
             {

@@ -30,6 +30,8 @@ import { clip, oneLine, timeOfDay } from "./format.js";
  * @property {number | null} high
  */
 
+/** @typedef {{ name: string, error: string | null, loaded: boolean }} Plugin an item of GET /api/plugins */
+
 /**
  * @typedef {object} Producer
  * @property {string} name
@@ -161,12 +163,12 @@ export function switchableNames(producers, transport) {
   return producers.filter((producer) => switchable(producer, transport)).map(({ name }) => name);
 }
 
-/** Polls the list of producers, and the errors of plugin reloads. */
+/** Polls the list of producers, and the errors of plugins. */
 export class ProducerList {
   /** @type {Producer[] | null} null before the first answer */
   producers = null;
-  /** @type {string[]} a sentence for each plugin that failed to reload */
-  reloadErrors = [];
+  /** @type {string[]} a sentence for each plugin that was not loaded, or not again */
+  pluginErrors = [];
   /** Why the list may be outdated; empty if it is not. */
   pollError = "";
   /** Number of producers that are not shown. */
@@ -200,15 +202,15 @@ export class ProducerList {
     try {
       const [entries, plugins] = await Promise.all([
         fetchList("api/producers", this.#login),
-        // Without the login's token, which is none for administration: it would count as a wrong one.
-        this.#hasDetails ? fetchList("api/plugins", null) : [],
+        // Without the login's token, which is none for administration: it would count as a wrong one. A server that was
+        // started again may refuse it.
+        this.#hasDetails ? fetchList("api/plugins", null).catch(() => []) : [],
       ]);
       if (forgotten !== this.#forgotten) return;
       const producers = joinEntries(/** @type {ProducerEntry[]} */ (entries));
       this.producers = producers.slice(0, MAX_SHOWN);
       this.hidden = producers.length - this.producers.length;
-      const reloads = /** @type {{ name: string, error: string | null }[]} */ (plugins);
-      this.reloadErrors = reloads.flatMap(({ name, error }) => (error ? [reloadError(name, error)] : []));
+      this.pluginErrors = /** @type {Plugin[]} */ (plugins).filter(({ error }) => error).map(pluginError);
       this.pollError = "";
     } catch {
       const why = this.#login?.problem || this.#login?.delay || (await this.#noAnswer());
@@ -223,7 +225,7 @@ export class ProducerList {
   forget() {
     this.#forgotten += 1;
     this.producers = [];
-    this.reloadErrors = [];
+    this.pluginErrors = [];
     this.hidden = 0;
     this.#changed();
   }
@@ -276,10 +278,8 @@ async function fetchList(path, login) {
   return list;
 }
 
-/**
- * @param {string} name of the plugin
- * @param {string} error
- */
-function reloadError(name, error) {
-  return `Plugin ${oneLine(clip(name, 40))}: ${oneLine(clip(error, 300))}; the previous version keeps running.`;
+/** @param {Plugin} plugin with an error */
+function pluginError({ name, error, loaded }) {
+  const why = oneLine(clip(error ?? "", 300)).replace(/\.$/, "");
+  return `Plugin ${oneLine(clip(name, 40))}: ${why}; ${loaded ? "the previous version keeps running" : "it is not loaded"}.`;
 }

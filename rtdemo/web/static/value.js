@@ -128,7 +128,8 @@ export function numberText(value, decimals) {
     format = new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
     formats.set(decimals, format);
   }
-  return format.format(value).replace(/^-/, "\u2212");
+  // What is rounded to zero has no sign.
+  return format.format(value).replace(/^-(?=[0.]*$)/, "").replace(/^-/, "\u2212");
 }
 
 /**

@@ -96,7 +96,7 @@ async def test_try_without_an_answer_is_dropped(fake: Fake) -> None:
     assert await fake.do("") == ["closed", ["reconnecting", "No answer in 4 s.", True]]
     await fake.page.clock.run_for(1_000)
     assert (await fake.do(""))[-1] == ["reconnecting", "No answer in 4 s.", None]
-    await fake.page.wait_for_function("opened.length === 3")
+    await fake.page.wait_for_function("() => opened.length === 3")
 
 
 async def test_slow_path_gets_more_time(fake: Fake) -> None:

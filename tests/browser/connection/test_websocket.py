@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page
 
 from tests.browser.modules import run
 from tests.browser.panel import Panel, answer_websockets
@@ -77,7 +77,6 @@ async def test_close_codes(page: Page, code: int, reason: str, sentence: str) ->
     panel = Panel(page, "websocket")
     await panel.press("Connect")
     await panel.becomes("connected")
-    await page.clock.install()
+    await panel.watch()
     await sockets[0].close(code=code, reason=reason)
-    await panel.becomes("lost" if "stays" in sentence else "reconnecting")
-    await expect(panel.sentence).to_contain_text(sentence)
+    await panel.has_shown("lost" if "stays" in sentence else "reconnecting", sentence)

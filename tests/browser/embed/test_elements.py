@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ IS_DRAWN = """(scheme) => {
 }"""
 HOSTILE_STYLE = (
     "html { font-size: 40px } * { color: red; letter-spacing: 9px } h2, canvas { display: none }"
-    " .card, .frame { background: lime }"
+    " .card, .frame { background: lime } :root { --bands: 40; --mark: 9px }"
 )
 
 
@@ -99,6 +100,16 @@ async def test_text_among_numbers(open_host: OpenHost, allowing: Server, publish
     assert await violations(page) == []
 
 
+async def test_lines_apart(open_host: OpenHost, allowing: Server, publish: Publish) -> None:
+    """By their sizes, or by the attribute."""
+    await publish("air", {"co2": 400, "temp": 20}, server=allowing)
+    element = '<rtdemo-chart producer="air"'
+    page = await open_host(f'{element}></rtdemo-chart>{element} lines="together"></rtdemo-chart>')
+    drawn = page.get_by_role("group", name="Chart of air")
+    await expect(drawn.first).to_have_css("--bands", "2")
+    await expect(drawn.last).to_have_css("--bands", "1")
+
+
 async def test_styles_stay_on_their_side(
     open_host: OpenHost, allowing: Server, publish: Publish
 ) -> None:
@@ -111,9 +122,37 @@ async def test_styles_stay_on_their_side(
     await expect(number).to_have_css("letter-spacing", "-2px")
     await expect(title).to_have_css("font-size", "15px")
     await expect(title).to_be_visible()
+    drawn = page.get_by_role("group", name="Chart of loss")
+    await expect(drawn).to_have_css("min-height", "104px")
     await expect(page.locator("main > .number")).to_have_css("letter-spacing", "9px")
     # A value is a part of its sentence.
     await expect(value(page)).to_have_css("color", "rgb(255, 0, 0)")
+
+
+SIGNS = """(selector) => {
+    const found = document.querySelector(selector).shadowRoot;
+    const shown = found.querySelector(".number, .value");
+    const text = document.createTreeWalker(shown, NodeFilter.SHOW_TEXT).nextNode();
+    const left = (index) => {
+        const range = new Range();
+        range.setStart(text, index);
+        range.setEnd(text, index + 1);
+        return range.getBoundingClientRect().left;
+    };
+    return left(0) < left(1);
+}"""
+
+
+async def test_page_from_right_to_left(open_host: OpenHost, allowing: Server, publish: Publish) -> None:
+    """Its titles may begin at the right. Signs are on the left, and time runs to the right."""
+    await publish("loss", -3, server=allowing)
+    page = await open_host(f'<div dir="rtl">{BOTH}</div>')
+    await expect(chart(page).locator("h2")).to_have_css("direction", "rtl")
+    await expect(chart(page).locator(".number")).to_have_text("\N{MINUS SIGN}3")
+    await expect(value(page)).to_have_text("\N{MINUS SIGN}3")
+    for element in ("rtdemo-chart", "rtdemo-value"):
+        assert await page.evaluate(SIGNS, element)
+    await expect(page.get_by_role("group", name="Chart of loss")).to_have_css("direction", "ltr")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -221,13 +260,16 @@ async def test_removed_elements_leave_nothing(
         }"""
     )
     await eventually(lambda: len(allowing.hub) == 0)
-    left = -1, -1
-    for _ in range(10):
-        await devtools.send("HeapProfiler.collectGarbage")
-        elements = await page.evaluate("kept.filter((each) => each.deref() !== undefined).length")
-        left = elements, await listeners(devtools) - before
-        if left == (0, 0):
-            break
+    # The browser closes the WebSocket, which has listeners, after the server.
+    left = (-1, -1)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(60):
+            while left != (0, 0):
+                await devtools.send("HeapProfiler.collectGarbage")
+                elements = await page.evaluate(
+                    "kept.filter((each) => each.deref() !== undefined).length"
+                )
+                left = (elements, await listeners(devtools) - before)
     assert left == (0, 0), "elements, and listeners of events"
 
 

@@ -90,11 +90,14 @@ async def test_latency_is_true_though_the_clocks_are_apart(
     run = json.loads(await saved(page, "JSON", tmp_path))
     error = run["clockError"]
     rows = run[side]["samples"]["rows"]
-    measured = median(row[1] for row in rows if row[4] == "tenth" and row[1] is not None)
-    naive = median(await page.evaluate("window.naive"))
-    assert naive < -2900
+    naive = await page.evaluate("window.naive")
+    pairs = zip((row[1] for row in rows if row[4] == "tenth"), naive, strict=True)
+    known = [(one, other) for one, other in pairs if one is not None]
+    assert len(known) > len(naive) / 2
+    measured = median(one for one, _ in known)
+    assert all(other < one - 2900 for one, other in known)
     # Both share one true clock here, so the truth is the naive reading plus the shift, to a millisecond.
-    assert abs(measured - (naive + 3000)) <= error + 1
+    assert median(abs(one - (other + 3000)) for one, other in known) <= error + 1
     assert 0 < error < 100
     assert float(await panel.part("p50").inner_text()) <= max(measured * 1.02, 0) + 2 * error
 
@@ -112,7 +115,7 @@ async def test_a_clock_that_is_set_changes_no_figure(
     counted = int((await panel.part("received").inner_text()).replace(",", ""))
     await panel.received(counted + 30)
     await expect(panel.part("left-out")).to_have_text(re.compile(r"^\d+ while the clock was unknown$"))
-    label = re.compile(r": \d+ messages, .*largest (under )?[\d.]+ ms\.")
+    label = re.compile(r": \d+ messages, .*largest (under )?[\d,.]+ ms\.")
     await expect(panel.part("strip")).to_have_accessible_name(label)
 
 

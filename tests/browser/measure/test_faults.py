@@ -58,18 +58,21 @@ async def test_cut(open_page: Open, side: str, browser_errors: BrowserErrors) ->
     await expect(panel.part("left-out")).to_contain_text("during injected faults")
     await expect(panel.part("lost")).to_have_text("0 lost, 0 repeated, 0 out of order")
     await expect(panel.part("cut")).to_be_enabled()
-    browser_errors[:] = [error for error in browser_errors if "ERR_" not in error]
+    browser_errors.remove_possible("ERR_")
 
 
-async def test_stop(open_page: Open, side: str) -> None:
+async def test_stop(open_page: Open, server: Server, side: str) -> None:
     """For five seconds nothing arrives, then all of it; none of it is in a figure."""
     panel = await steady(open_page, side)
+    skipped = server.hub.schedule.skipped
     await panel.press("Stop")
     for name in ("cut", "stop", "delay"):
         await expect(panel.part(name)).to_be_disabled()
     await expect(panel.part("stop")).to_be_enabled()
     await expect(strip(panel.page, side)).to_have_accessible_name(happened("you stopped it"))
-    assert await left_out(panel) >= 40
+    # A busy server skips messages that are late by whole periods.
+    assert await left_out(panel) > 0
+    assert await left_out(panel) + server.hub.schedule.skipped - skipped >= 40
     # Those of the stop are up to 5 s late.
     assert await latency(panel, "largest") < 4_000
     await expect(panel.part("lost")).to_have_text("0 lost, 0 repeated, 0 out of order")

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from rtdemo.server.server import Server
-from tests.browser.charts import happened, strip
+from tests.browser.charts import DRAWN, happened, strip
 from tests.browser.conftest import Open
 from tests.browser.modules import run
 from tests.browser.panel import Panel
@@ -23,6 +23,8 @@ async def test_figures_survive_a_reload(open_page: Open, side: str) -> None:
     await panel.received(21)
     await panel.press("Disconnect")
     await panel.becomes("disconnected")
+    # A state may be seen with the figures of a moment before.
+    await panel.page.evaluate(DRAWN)
     before = {name: await panel.part(name).text_content() or "" for name in FIGURES}
     await panel.page.reload()
     for name, text in before.items():

@@ -11,6 +11,7 @@ from rtdemo.server.server import Server
 from tests.browser.charts import (
     BLUE,
     DARK_GREEN,
+    DRAWN,
     GREEN,
     GREY,
     HIDE,
@@ -150,6 +151,8 @@ async def test_hidden_samples_are_left_out(open_page: Open, flooded: Server, sid
     await expect(strip(page, side)).to_have_accessible_name(happened("tab hidden: "))
     await panel.press("Disconnect")
     await panel.becomes("disconnected")
+    # A state may be seen with the figures and charts of a moment before.
+    await page.evaluate(DRAWN)
     left = await panel.part("left-out").inner_text()
     assert re.fullmatch(r"\d+ while the tab was hidden", left)
     label = await strip(page, side).get_attribute("aria-label") or ""

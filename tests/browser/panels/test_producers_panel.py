@@ -132,19 +132,33 @@ async def test_reload(open_page: Open, troubled: Server, plugin: Path) -> None:
     await expect(producers.lines).to_contain_text("What each connection receives")
 
 
+async def test_plugin_that_was_not_loaded(open_page: Open, serve: Serve, tmp_path: Path) -> None:
+    """It has no producers: it is named above the list."""
+    broken = tmp_path / "broken.py"
+    broken.write_text("1 / 0\n")
+    producers = ProducersSection(await open_page(server=await serve(files=(broken,))))
+    error = "line 1 of broken.py: ZeroDivisionError: division by zero"
+    sentence = f"Plugin broken: {error}; it is not loaded."
+    await expect(producers.lines).to_have_text(sentence)
+
+
 async def test_nobody_looks(page: Page) -> None:
     """A hidden page does not ask; shown again, it asks at once, and then every two seconds."""
     await expect(ProducersSection(page).rows).to_have_count(3)
-    asked: list[str] = []
     await page.clock.install()
-    page.on("request", lambda request: asked.append(request.url))
     hide = """(hidden) => {
         Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        const { fetch } = window;
+        window.asked = [];
+        window.fetch = (address, ...rest) => {
+            window.asked.push(String(address));
+            return fetch(address, ...rest);
+        };
         document.dispatchEvent(new Event("visibilitychange"));
     }"""
     await page.evaluate(hide, True)
     await page.clock.run_for(20_000)
-    assert not [url for url in asked if "/api/producers" in url]
+    assert not [url for url in await page.evaluate("window.asked") if "api/producers" in url]
     async with page.expect_request("**/api/producers"):
         await page.evaluate(hide, False)
 

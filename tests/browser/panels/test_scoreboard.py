@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from rtdemo.server.server import Server
-from tests.browser.conftest import BrowserErrors, Open, Serve
+from tests.browser.conftest import GIVEN_UP, BrowserErrors, Open, Serve
 from tests.browser.modules import run
 from tests.browser.panel import Panel
 
@@ -74,6 +74,8 @@ async def test_an_outage_is_at_the_top(
     await expect(headline).to_have_text(INVITATION)
     await expect(page).to_have_title("rtdemo: WebSocket and Server-Sent Events, side by side")
     browser_errors.remove_expected("ERR_")
+    for possible in GIVEN_UP:
+        browser_errors.remove_possible(possible)
 
 
 SILENT = """

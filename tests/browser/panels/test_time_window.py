@@ -14,12 +14,15 @@ from tests.browser.panel import Panel
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-DRAWN = """() => new Promise((done) => {
-    let frames = 12;
-    const next = () => ((frames -= 1) > 0 ? requestAnimationFrame(next) : done());
-    setTimeout(next, 300);
-})"""
-"""The next painting is over: its timer has run, and then its frames, which a busy machine draws late."""
+
+async def pause_charts(panel: Panel) -> None:
+    """Pause the charts, and wait until they show it: the numbers of messages are painted after them."""
+    pause = panel.page.get_by_role("button", name="Pause the charts")
+    await pause.click()
+    await expect(pause).to_have_attribute("aria-pressed", "true")
+    for _ in range(2):
+        counted = int((await panel.part("received").inner_text()).replace(",", ""))
+        await panel.received(counted + 1)
 
 
 async def test_a_pause_holds_through_another_size(open_page: Open, flooded: Server) -> None:
@@ -27,11 +30,10 @@ async def test_a_pause_holds_through_another_size(open_page: Open, flooded: Serv
     page = await open_page(server=flooded)
     panel = Panel(page, "sse")
     await panel.connect_and_flood(100)
-    await page.get_by_role("button", name="Pause the charts").click()
+    await pause_charts(panel)
     canvases = [strip(page, "sse"), page.locator('[data-part="histogram"]')]
     for canvas in canvases:
         await expect(canvas).not_to_have_accessible_name(re.compile("no messages yet.*no messages yet"))
-    await page.evaluate(DRAWN)
     held = [await canvas.get_attribute("aria-label") for canvas in canvases]
     before = await page.locator('[data-part="histogram"]').evaluate("(canvas) => canvas.width")
     await panel.received(400)
@@ -57,9 +59,8 @@ async def test_pause_holds_the_pictures(open_page: Open, flooded: Server) -> Non
     page = await open_page(server=flooded)
     panel = Panel(page, "sse")
     await panel.connect_and_flood(100)
+    await pause_charts(panel)
     pause = page.get_by_role("button", name="Pause the charts")
-    await pause.click()
-    await expect(pause).to_have_attribute("aria-pressed", "true")
     await page.wait_for_function(
         "() => !document.querySelector('.sse canvas').getAttribute('aria-label').includes(': no')"
     )

@@ -56,9 +56,11 @@ async def test_what_hides_is_shown(page: Page) -> None:
     await expect(panel.rows.first.locator(".producer")).to_have_text("<b>[U+202E]")
 
 
-async def test_64_kib_on_one_row(panel: Panel) -> None:
+async def test_64_kib_on_one_row(open_page: Open, side: str) -> None:
     """A message of 64 KiB takes one row's height; the focus shows all of it and moves no other."""
     text = "long " * 13_000
+    # No other message moves it to the next row.
+    panel = Panel(await open_page("/?producers=welcome"), side)
     await panel.connect()
     await panel.send_text(text.strip())
     row = panel.rows.filter(has_text="Echo: long").first
@@ -104,9 +106,11 @@ async def test_nonsense_on_the_stream(page: Page) -> None:
     """An unreadable event is counted and reported."""
 
     async def answer(route: Route) -> None:
-        await route.fulfill(content_type="text/event-stream", body="data: {nope\n\nretry: 60000\n\n")
+        await route.fulfill(content_type="text/event-stream", body="data: {nope\n\n")
 
-    await page.route("**/api/sse*", answer)
+    # The page comes back, and gets no further answer.
+    await page.route("**/api/sse*", lambda _: None)
+    await page.route("**/api/sse*", answer, times=1)
     panel = Panel(page, "sse")
     await panel.press("Connect")
     await expect(panel.part("received-note")).to_have_text("1 unreadable")

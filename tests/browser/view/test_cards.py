@@ -138,8 +138,14 @@ async def test_texts_beside_numbers_have_no_line(open_view: OpenView, publish: P
     await publish("air", {"temp": 21, "co2": 401, "hum": 50.5})
     await expect(air.get_by_role("listitem")).to_have_text(["temp21", "co2401", "hum50.5"])
     await publish("air", {"temp": "off", "co2": 402, "hum": "n/a"})
-    await expect(air.get_by_role("listitem")).to_have_text(["temp'off'", "co2402", "hum'n/a'"])
+    await expect(air.get_by_role("listitem")).to_have_text(["tempoff", "co2402", "humn/a"])
     await expect(air.locator(".undrawn")).to_have_text("'n/a' under 'hum' is a text: not drawn.")
+    texts = ["7", " ", "", "1e5", "1,234,567", "\N{MINUS SIGN}3", "\N{EN DASH}", "true", "2 h", "e5"]
+    await publish("air", {"co2": 403} | {f"k{index}": text for index, text in enumerate(texts)})
+    shown = [f"'{text}'" for text in texts[:8]] + texts[8:]
+    items = ["temp\N{EN DASH}", "co2403", "hum\N{EN DASH}"]
+    items += [f"k{index}{text}" for index, text in enumerate(shown)]
+    await expect(air.get_by_role("listitem")).to_have_text(items)
     await publish("words", {"temp": "off"})
     await expect(card(page, "words").locator("tr")).to_have_text(["tempoff"])
 
@@ -195,6 +201,35 @@ async def test_few_cards_fill_the_window(open_view: OpenView, publish: Publish) 
             assert height - 40 < bottom <= height
 
 
+async def test_rows_have_equally_many_cards(open_view: OpenView, publish: Publish) -> None:
+    """As far as that goes, and no more than there is room for."""
+    for name in "abcdefg":
+        await publish(name, 1)
+    page = await open_view("?producers=a,b,c,d")
+    grid = page.locator(".cards")
+
+    async def expect_columns(number: int) -> None:
+        widths = re.compile(rf"^\S+( \S+){{{number - 1}}}$")
+        await expect(grid).to_have_css("grid-template-columns", widths)
+
+    for names, width, expected in (
+        ("a,b,c,d", 1280, 2),
+        ("a,b,c,d", 1900, 4),
+        ("a,b,c,d,e", 1280, 3),
+        ("a,b,c,d,e,f,g", 1900, 4),
+        ("a,b,c", 700, 1),
+    ):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await page.goto(f"{page.url.partition('?')[0]}?producers={names}")
+        await expect(page.locator(".card")).to_have_count(len(names.split(",")))
+        await expect_columns(expected)
+    await page.set_viewport_size({"width": 1900, "height": 800})
+    await expect_columns(3)
+    await publish("c", 2)
+    await page.get_by_role("button", name="Hide c").click()
+    await expect_columns(2)
+
+
 async def test_title_of_a_narrow_card_has_its_whole_line(open_view: OpenView, publish: Publish) -> None:
     """How old a value is stands below it; in a wide card, beside it."""
     for name in ("temperature", "x"):
@@ -248,9 +283,13 @@ async def test_pause_and_full_screen(open_view: OpenView, publish: Publish) -> N
     page = await open_view()
     await page.get_by_role("button", name="Full screen: loss").click()
     await expect(page.locator(".card:fullscreen")).to_have_count(1)
+    await expect(page.locator(".card:fullscreen").get_by_role("button")).to_have_accessible_name(
+        "Exit full screen: loss"
+    )
     await page.evaluate("document.exitFullscreen()")
+    await expect(page.get_by_role("button", name="Full screen: loss", exact=True)).to_be_visible()
     pause = page.get_by_role("button", name="Pause")
     await pause.click()
-    await expect(pause).to_have_attribute("aria-pressed", "true")
+    await expect(page.get_by_role("button", name="Resume")).to_be_visible()
     await publish("loss", 0.5)
     await expect(card(page, "loss").locator(".number")).to_have_text("0.50")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
 
+from rtdemo.engine.log import Log
 from tests.browser.modules import run
 from tests.browser.view.conftest import OpenView, Publish
 
@@ -53,7 +55,7 @@ async def test_read_out_of_gaps_units_and_merged_points(page: Page) -> None:
         data.describe({ title: "", unit: "°C", low: null, high: null, period: null });
         const take = (value, sentAt) => data.take({ message: "", value, sentAt, id: null }, 1e9);
         take(20.5, 1000); take(null, 2000); take(21, 3000);
-        const at = (moment) => m.readoutText(data, moment).split("  ")[1];
+        const at = (moment) => m.readValues(data, moment).texts.join();
         const texts = [0, 1400, 1900, 2600, 9000].map(at);
         data.series.high[0][0] = 22;
         return [...texts, at(0)];
@@ -119,6 +121,50 @@ async def test_texts_alone_take_the_place_of_a_chart_without_numbers(page: Page)
         "table",
         [["h", "e"]],
     ]
+
+
+@pytest.mark.empty_page
+async def test_null_alone_is_no_line(page: Page) -> None:
+    """As an empty cell of a column of texts. A line has its gap, and begins with its first number."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const data = new m.ProducerData("x");
+        const states = [];
+        for (const [at, note, late] of [[1, "a", null], [2, null, 5], [3, "b", null]]) {
+            data.take({ message: "", value: { n: at, m: at, note, late }, sentAt: at, id: null }, 1e9);
+            states.push([data.keys.join(), data.others, data.undrawn]);
+        }
+        return states;
+        """,
+    )
+    assert found == [
+        ["n,m", [["note", "a"], ["late", None]], None],
+        ["n,m,late", [["note", None]], None],
+        ["n,m,late", [["note", "b"]], None],
+    ]
+
+
+@pytest.mark.empty_page
+async def test_null_takes_no_line_of_another_key(page: Page) -> None:
+    """It is counted where all lines are taken, also by the message that takes the last one."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const data = new m.ProducerData("x");
+        const seen = [];
+        for (const at of [1, 70, 140]) {
+            const value = { none: null };
+            for (let key = 0; key < 12; key += 1) value[`k${key}`] = key === 5 && at > 1 ? null : at;
+            data.take({ message: "", value, sentAt: at * 1000, id: null }, 1e9);
+            seen.push([data.keys.includes("k5"), data.keys.length, data.moreKeys, data.others]);
+        }
+        return seen;
+        """,
+    )
+    assert found == [[True, 12, 1, []]] * 3
 
 
 @pytest.mark.empty_page
@@ -242,7 +288,7 @@ async def test_states_within_one_point(page: Page) -> None:
         page,
         "view/state_chart",
         """
-        const { readoutText } = await import("/static/view/chart.js");
+        const { readValues } = await import("/static/view/chart.js");
         const { ProducerData } = await import("/static/view/producer_data.js");
         const data = new ProducerData("x");
         const take = (value, sentAt) => data.take({ message: "", value, sentAt, id: null }, 1e9);
@@ -253,10 +299,10 @@ async def test_states_within_one_point(page: Page) -> None:
         const context = new Proxy(own, {
             get: (target, name) => target[name] ?? (() => 0), set: () => true,
         });
-        const scene = { series: data.series, from: 0, to: 4000, now: 4000, start: "", end: "",
+        const scene = { series: data.series, count: 4, from: 0, to: 4000, now: 4000, start: "", end: "",
                         cursor: null, palette: {} };
         m.drawStateChart(context, 400, 54, scene);
-        return [bars.slice(0, 4), readoutText(data, 1000).split("  ")[1]];
+        return [bars.slice(0, 4), readValues(data, 1000).texts[0]];
         """,
     )
     bars = [[0, 0, 100, 36], [100, 18, 100, 18], [200, 0, 100, 36], [300, 34, 100, 2]]
@@ -270,8 +316,8 @@ async def test_address(page: Page) -> None:
         page,
         "view/address",
         """
-        const valid = ["", "?window=60&columns=2&bare=1"];
-        const given = [...valid, "?window=1e9&columns=0&bare=yes", "?producers=b,,a,b",
+        const valid = ["", "?window=60&columns=2&lines=apart&bare=1", "?lines=together"];
+        const given = [...valid, "?window=1e9&columns=0&lines=own&bare=yes", "?producers=b,,a,b",
                        "?without=b,,a,b", "?producers=&without=a"];
         const many = Array.from({ length: 150 }, (_, index) => index);
         const read = given.map(m.readOptions);
@@ -285,11 +331,13 @@ async def test_address(page: Page) -> None:
         "without": [],
         "window": None,
         "columns": None,
+        "lines": None,
         "bare": False,
     }
     assert found["read"] == [
         none,
-        {**none, "window": 60, "columns": 2, "bare": True},
+        {**none, "window": 60, "columns": 2, "lines": "apart", "bare": True},
+        {**none, "lines": "together"},
         none,
         {**none, "producers": ["b", "a"]},
         {**none, "without": ["b", "a"]},
@@ -310,7 +358,8 @@ async def test_choices_are_written_into_the_address(page: Page) -> None:
             return m.addressWith(`http://h/view${query}`, options).replace("http://h/view", "");
         };
         return [
-            written("?producers=a,b&x=1", { window: 60 }), written("?producers=", { columns: 2 }),
+            written("?producers=a,b&x=1", { window: 60 }),
+            written("?producers=", { columns: 2, lines: "apart" }),
             written("?producers=a,b&without=c", { without: ["a"] }),
             written("?x=1", { without: ["a", "b"] }),
             written("?without=a&x=1", { without: [] }), written("", { without: ["a%2C&b=1#+ c"] }),
@@ -318,10 +367,81 @@ async def test_choices_are_written_into_the_address(page: Page) -> None:
         """,
     )
     assert found == [
-        *("?producers=a,b&x=1&window=60", "?producers=&columns=2"),
+        *("?producers=a,b&x=1&window=60", "?producers=&columns=2&lines=apart"),
         *("?producers=b&without=c", "?x=1&without=a,b"),
         *("?x=1", "?without=a%252C%26b%3D1%23%2B+c"),
     ]
+
+
+@pytest.mark.empty_page
+async def test_misspelt_option_is_named(page: Page) -> None:
+    """Not one of another program, such as those that follow a link."""
+    queries = ["?producers=a&window=60", "?producer=a", "?bare=1&Column=2", "?utm_source=x", "?bar=1"]
+    found = await run(page, "view/address", f"return {json.dumps(queries)}.map(m.misspelt);")
+    assert found == [
+        *("", "The address has producer=, which is ignored: write producers=."),
+        *("The address has Column=, which is ignored: write columns=.", ""),
+        "",
+    ]
+
+
+async def test_pause_is_said(open_view: OpenView, publish: Publish) -> None:
+    """The numbers go on, so the page may look as before."""
+    await publish("loss", 3)
+    page = await open_view()
+    place = await page.get_by_label("Columns").bounding_box()
+    assert place is not None
+    await page.get_by_role("button", name="Pause").click()
+    status = page.get_by_role("status").first
+    paused = re.compile(r"Live over WebSocket. Charts paused at \d\d:\d\d:\d\d.")
+    await expect(status).to_have_text(paused)
+    # Only the width of the button's word could move it.
+    assert await page.get_by_label("Columns").bounding_box() == place
+    await page.get_by_role("button", name="Resume").click()
+    await expect(status).to_have_text("Live over WebSocket.")
+
+
+async def test_mistake_in_the_address_is_shown(open_view: OpenView) -> None:
+    """Above the cards; without one there is no line."""
+    line = (await open_view("?producer=loss")).locator('[data-part="misspelt"]')
+    await expect(line).to_have_text("The address has producer=, which is ignored: write producers=.")
+    await line.page.goto(line.page.url.replace("producer=", "producers="))
+    await expect(line).to_be_hidden()
+
+
+async def test_more_time_connects_again_only_for_older_values(
+    open_view: OpenView, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts private producers anew, so it must be worth it."""
+    await publish("loss", 3)
+    page = await open_view()
+    opened: list[str] = []
+    page.on("websocket", lambda socket: opened.append(socket.url))
+    hour = page.get_by_role("button", name="1 h", exact=True)
+    await hour.click()
+    await publish("loss", 2.5)
+    await expect(page.locator(".number")).to_have_text("2.5")
+    assert opened == []
+
+    monkeypatch.setattr(Log, "oldest_at", 1.0)
+    await page.goto(page.url.partition("?")[0])
+    await expect(page.locator(".number")).to_have_text("2.5")
+    async with page.expect_websocket(lambda socket: "rewind=3600s" in socket.url):
+        await hour.click()
+
+
+async def test_time_of_the_address_has_a_button(open_view: OpenView) -> None:
+    """Pressed at first, it brings the time back later. It is at its place."""
+    page = await open_view("?window=90")
+    pressed = page.locator('[data-window][aria-pressed="true"]')
+    await expect(pressed).to_have_text(["90 s"])
+    buttons = ["Auto", "1 min", "90 s", "10 min", "1 h"]
+    await expect(page.locator("[data-window]")).to_have_text(buttons)
+    await page.get_by_role("button", name="Auto", exact=True).first.click()
+    await expect(pressed).to_have_text(["Auto"])
+    await page.get_by_role("button", name="90 s").click()
+    await expect(pressed).to_have_text(["90 s"])
+    assert page.url.endswith("/view?window=90")
 
 
 async def test_axis_shows_the_time_that_is_pressed(open_view: OpenView, publish: Publish) -> None:
@@ -343,6 +463,40 @@ async def test_axis_shows_the_time_that_is_pressed(open_view: OpenView, publish:
 
 
 @pytest.mark.empty_page
+async def test_whole_steps_have_no_decimals(page: Page) -> None:
+    """Counts are whole; a step between them needs a decimal."""
+    found = await run(
+        page,
+        "view/axis",
+        """
+        const ranges = [[2, 6, 5], [0, 10, 5], [0, 1, 5], [300, 302, 4], [0, 0.05, 5], [0, 12, 5]];
+        return ranges.map(([low, high, wanted]) => {
+            const { ticks, decimals } = m.axis(low, high, wanted);
+            return ticks.slice(0, 2).map((tick) => tick.toFixed(decimals)).join();
+        });
+        """,
+    )
+    assert found == ["2,3", "0,2", "0.0,0.2", "300.0,300.5", "0.00,0.01", "0.0,2.5"]
+
+
+@pytest.mark.empty_page
+async def test_ticks_of_whole_numbers_are_whole(page: Page) -> None:
+    """Unless that left fewer than two."""
+    found = await run(
+        page,
+        "view/axis",
+        """
+        const ranges = [[0, 12, 5], [0, 1, 5], [300, 302, 4], [2.1, 2.9, 3], [0, 100, 4], [7, 7, 3]];
+        return ranges.map(([low, high, wanted]) => {
+            const { ticks, decimals } = m.axis(low, high, wanted, true);
+            return ticks.map((tick) => tick.toFixed(decimals)).join();
+        });
+        """,
+    )
+    assert found == ["0,5,10", "0,1", "300,301,302", "2.25,2.50,2.75", "0,25,50,75,100", "6,7,8"]
+
+
+@pytest.mark.empty_page
 async def test_time_that_fits_the_data(page: Page) -> None:
     """Ten minutes at the most; a window that is chosen is shown whatever the data."""
     found = await run(
@@ -354,6 +508,108 @@ async def test_time_that_fits_the_data(page: Page) -> None:
         """,
     )
     assert found == [[60, 60, 120, 300, 600, 600, 600], 3600]
+
+
+CARD = """
+    const { ProducerData } = await import("/static/view/producer_data.js");
+    const data = new ProducerData("x");
+    data.describe({ title: "", unit: "", low: 0, high: 10, period: 30 });
+    const now = 1_000_000;
+    const take = (age, value) => {
+        data.take({ message: "", value, sentAt: now - age * 1000, id: null }, now);
+    };
+    const card = new m.Card(data, { announce: () => {}, changed: () => {} });
+    const frame = { now, edge: now, window: null, paused: false };
+"""
+TIMES = """
+    take(500, 1); take(300, 3); take(90, 6);
+    return [null, 60].map((window) => {
+        card.write({ ...frame, window });
+        return card.element.querySelector(".change").textContent;
+    });
+"""
+DRAW = """
+    const calls = [];
+    const { prototype } = CanvasRenderingContext2D;
+    const { arc, fillRect } = prototype;
+    Object.assign(prototype, {
+        arc(x, y, ...rest) { calls.push(Math.round(y)); arc.call(this, x, y, ...rest); },
+        fillRect(...bar) { if (bar[3] === 36) calls.push("true"); fillRect.call(this, ...bar); },
+    });
+    card.element.style = "width: 400px; height: 300px";
+    document.body.append(card.element);
+    take(20, FIRST);
+    card.write(frame);
+    const chart = card.element.querySelector(".chart");
+    chart.style = "width: 400px; height: 124px";
+    // The chart draws once it is on the screen and has a size.
+    while (!card.draw()) await new Promise(requestAnimationFrame), card.write(frame);
+    const drawn = () => [...new Set(calls.splice(0))];
+    const first = drawn();
+    card.write({ ...frame, edge: now + 5_000 });
+    take(10, NEXT);
+    card.draw();
+    const ahead = drawn();
+    card.write(frame);
+    card.draw();
+    return [first, ahead, drawn()];
+"""
+
+
+@pytest.mark.empty_page
+async def test_time_of_a_card_fits_its_own_data(page: Page) -> None:
+    """An old card beside new ones shows what it has, unless a time is chosen."""
+    assert await run(page, "view/card", CARD + TIMES) == ["+5 in 6 min 50 s", "\u00a0"]
+
+
+@pytest.mark.empty_page
+async def test_paused_chart_stays_as_it_is(page: Page) -> None:
+    """The mark is on the last value before the pause, whatever follows."""
+    changes = {
+        "take(20, FIRST);": "take(0, 0);",
+        "{ ...frame, edge: now + 5_000 }": "{ ...frame, paused: true }",
+        "take(10, NEXT)": "data.take({ message: '', value: 10, sentAt: now + 9e3 }, now + 9e3)",
+        "card.write(frame);\n    card.draw();": (
+            "card.write({ ...frame, now: now + 1e4, paused: true }); card.draw();"
+        ),
+    }
+    paused = DRAW
+    for before, after in changes.items():
+        assert before in paused
+        paused = paused.replace(before, after)
+    assert await run(page, "view/card", CARD + paused) == [[132], [132], [132]]
+
+
+@pytest.mark.empty_page
+async def test_body_of_another_kind_waits_for_its_texts(page: Page) -> None:
+    """It would be empty until the next painting."""
+    changed = """
+    take(20, 7);
+    card.write(frame);
+    take(10, [1, 2]);
+    const drawn = card.draw();
+    const before = card.element.dataset.kind;
+    card.write(frame);
+    return [drawn, before, card.element.dataset.kind];
+    """
+    assert await run(page, "view/card", CARD + changed) == [False, "number", "table"]
+
+
+@pytest.mark.empty_page
+@pytest.mark.parametrize(
+    ("first", "following", "expected"),
+    [
+        ("0", "10", [[132], [132], [6]]),
+        ("false", "true", [[], [], ["true"]]),
+    ],
+    ids=["number", "state"],
+)
+async def test_chart_shows_what_the_figure_shows(
+    page: Page, first: str, following: str, expected: list[list[int | str]]
+) -> None:
+    """What arrives between the two waits for the next painting."""
+    drawing = DRAW.replace("FIRST", first).replace("NEXT", following)
+    assert await run(page, "view/card", CARD + drawing) == expected
 
 
 @pytest.mark.empty_page
@@ -404,18 +660,21 @@ DRAWN = """
     const get = (target, name) => target[name] ?? (() => 0);
     const context = new Proxy(own, { get, set: () => true });
     const axis = { low: 0, high: 4, ticks: [], decimals: 0 };
+    const bands = [{ lines: [0], axis, name: "", value: "" }];
     m.drawLineChart(context, 108, 124, {
-        series, axis, from: 0, to: 100, start: "", end: "", cursor: null,
+        series, bands, count: series.until(NEWEST), from: 0, to: 100, start: "", end: "", cursor: null,
         strokes: [{ colour: "black", dash: [] }], palette: {},
     });
     return calls;
 """
 
 
-async def drawn_calls(page: Page, call: str, points: Sequence[tuple[float, float | None]]) -> Any:
+async def drawn_calls(
+    page: Page, call: str, points: Sequence[tuple[float, float | None]], newest: float = 1e9
+) -> Any:
     """Return the arguments of each call of the canvas, for a chart of values from 0 to 4, 100 by 100."""
     body = DRAWN.replace("CALL", call).replace("POINTS", json.dumps(points))
-    return await run(page, "view/line_chart", body)
+    return await run(page, "view/line_chart", body.replace("NEWEST", str(newest)))
 
 
 @pytest.mark.empty_page
@@ -436,6 +695,98 @@ async def test_mark_is_on_the_newest_value(page: Page) -> None:
 
 
 @pytest.mark.empty_page
+async def test_merged_points_are_drawn_as_the_line_goes(page: Page) -> None:
+    """The mark is at its end. Where it falls, each was drawn from its least to its largest value."""
+    points = [(10, 4), (40, 3), (70, 2), (90, 1)]
+    body = DRAWN.replace(
+        "const calls = [];", "series.high[0].set([4, 3.5, 2.5, 1.5]); const calls = [];"
+    )
+    paths = """
+    window.Path2D = class {
+        constructor() { calls.push(this.ends = []); }
+        lineTo(x, y) { this.ends.push([Math.round(x), 4 - (y - 6) / 25]); }
+        moveTo() {}
+    };
+    const get = """
+    body = body.replace("const get = ", paths, 1).replace("CALL", "arc").replace("NEWEST", "1e9")
+    line, _area, mark = await run(page, "view/line_chart", body.replace("POINTS", json.dumps(points)))
+    assert line == [[10, 4], [40, 3.5], [40, 3], [70, 2.5], [70, 2], [90, 1.5], [90, 1]]
+    assert mark[:2] == [90, 6 + 100 * (1 - 1 / 4)]
+
+
+@pytest.mark.empty_page
+async def test_scale_has_a_value_that_came_during_the_painting(page: Page) -> None:
+    """The line went to it, out of the scale."""
+    labels = await run(
+        page,
+        "view/card",
+        """
+        const { ProducerData } = await import("/static/view/producer_data.js");
+        const labels = [];
+        CanvasRenderingContext2D.prototype.fillText = (text) => labels.push(text);
+        const data = new ProducerData("x");
+        for (const [at, value] of [[1_000, 400], [2_000, 402], [3_000, 410]]) {
+            data.take({ message: "", value, sentAt: at, id: null }, at);
+        }
+        const card = new m.Card(data, { announce: () => {}, changed: () => {} });
+        document.body.append(card.element);
+        const frame = { now: 2_100, edge: 2_100, window: 60, paused: false, lines: null };
+        card.write(frame);
+        card.element.querySelector(".chart").style = "width: 400px; height: 124px";
+        while (!card.draw()) await new Promise(requestAnimationFrame);
+        return labels;
+        """,
+    )
+    assert labels == ["400", "405", "410", "1 min ago", "now"]
+
+
+@pytest.mark.empty_page
+@pytest.mark.parametrize(
+    ("together", "way"),
+    [
+        ([3], [3]),
+        ([4, 3, 0], [4, 0]),
+        ([0, 3, 4], [0, 4]),
+        ([2, 4, 0, 3], [2, 0, 4, 3]),
+        ([3, 4, 0, 2], [3, 4, 0, 2]),
+        ([1, 4, 1], [1, 4, 1]),
+    ],
+)
+async def test_line_goes_on_from_the_last_of_the_values_that_came_at_once(
+    page: Page, together: list[float], way: list[float]
+) -> None:
+    """A line that falls had a tooth where a program had sent what waited."""
+    points = [(10, 1), *((50 + number / 100, value) for number, value in enumerate(together)), (90, 2)]
+    paths = """
+    window.Path2D = class {
+        points = [];
+        constructor() { if (calls.length < 2) calls.push(this.points); }
+        lineTo(x, y) { this.points.push([Math.round(x), 4 - (Math.round(y) - 6) / 25]); }
+        moveTo() {}
+        addPath() {}
+        arc() {}
+    };
+    const get = """
+    body = DRAWN.replace("    const get = ", paths, 1)
+    assert body != DRAWN
+    body = body.replace("CALL", "unused").replace("POINTS", json.dumps(points)).replace("NEWEST", "1e9")
+    line, area = await run(page, "view/line_chart", body)
+    assert line == [[10, 1], *([50, value] for value in way), [90, 2]]
+    ends = [[50, together[0]], [50, together[-1]]] if len(way) > 1 else [[50, together[0]]]
+    # Down to zero at both ends.
+    assert area == [[10, 1], *ends, [90, 2], [90, 0], [10, 0]]
+
+
+@pytest.mark.empty_page
+async def test_what_is_newer_than_the_figure_is_not_drawn(page: Page) -> None:
+    """The mark is on the value of the card's figure, or is left out with it."""
+    points = [(10, 1), (20, 3), (20, 2), (30, 4)]
+    ((x, y, *_),) = await drawn_calls(page, "arc", points, 20)
+    assert (x, y) == (20, 6 + 100 * (1 - 2 / 4))
+    assert await drawn_calls(page, "arc", points, 9) == []
+
+
+@pytest.mark.empty_page
 @pytest.mark.parametrize(("ratio", "widths"), [(1, [1, 1, 1]), (2, [1.75])])
 async def test_strokes_are_thin_where_the_screen_is_coarse(
     page: Page, ratio: int, widths: list[float]
@@ -446,12 +797,60 @@ async def test_strokes_are_thin_where_the_screen_is_coarse(
         "set: () => true": "set: Reflect.set",
         "a: 1 ": f"a: {ratio} ",
         "POINTS": "[[10, 1], [50, 2]]",
+        "NEWEST": "50",
     }
     body = DRAWN
     for before, after in changes.items():
         assert before in body
         body = body.replace(before, after)
     assert await run(page, "view/line_chart", body) == widths
+
+
+@pytest.mark.empty_page
+async def test_values_of_a_connection_that_was_given_up_are_dropped(page: Page) -> None:
+    """After a loss, the next one starts private producers once more. Shared ones have a log."""
+    found = await run(
+        page,
+        "view/producers_data",
+        """
+        const options = { producers: null, without: [] };
+        const found = [];
+        for (const since of [3_000, Infinity]) {
+            const all = new m.ProducersData(options, []);
+            const take = (producer, value, sentAt, id) => {
+                all.take({ producer, message: "", value, sentAt, id, seq: value }, 1e9);
+            };
+            take("csv", 7, 1_000, null); take("loss", 1, 1_000, "a-1");
+            take("csv", 1, 3_000, null); take("loss", 2, 3_000, "a-2");
+            all.expectPast(since);
+            take("csv", 1, 4_000, null);
+            for (const { series } of all.sorted) found.push([...series.low[0].slice(0, series.length)]);
+        }
+        return found;
+        """,
+    )
+    gap = pytest.approx(float("nan"), nan_ok=True)
+    assert found == [[7, gap, 1], [1, 2], [7, 1, gap, 1], [1, 2]]
+
+
+@pytest.mark.empty_page
+async def test_read_out_of_a_state(page: Page) -> None:
+    """It lasts until the next one, whichever is nearer; before the first one there is none."""
+    found = await run(
+        page,
+        "view/chart",
+        """
+        const { ProducerData } = await import("/static/view/producer_data.js");
+        const data = new ProducerData("x");
+        const take = (value, sentAt) => data.take({ message: "", value, sentAt, id: null }, 1e9);
+        take(true, 10_000); take(false, 20_000);
+        return [9_000, 10_000, 19_000, 20_000].map((moment) => {
+            const { at, texts } = m.readValues(data, moment);
+            return [at, ...texts];
+        });
+        """,
+    )
+    assert found == [[9_000, "no value"], [10_000, "true"], [19_000, "true"], [20_000, "false"]]
 
 
 @pytest.mark.empty_page
@@ -466,10 +865,120 @@ async def test_read_out_beside_a_gap(page: Page) -> None:
         data.describe({ title: "", unit: "", low: null, high: null, period: 1 });
         const take = (value, sentAt) => data.take({ message: "", value, sentAt, id: null }, 1e9);
         take(1, 1_000); take(2, 21_000); data.interrupt();
-        return [1_000, 11_000, 21_000].map((moment) => m.readoutText(data, moment).split("  ")[1]);
+        return [1_000, 11_000, 21_000].map((moment) => m.readValues(data, moment).texts[0]);
         """,
     )
     assert found == ["1", "no value", "2"]
+
+
+READ = """
+    const { ProducerData } = await import("/static/view/producer_data.js");
+    const data = new ProducerData("x");
+    data.describe({ title: "", unit: "", low: 0, high: 10, period: 2 });
+    const now = 60_000;
+    for (const [at, value] of VALUES) data.take({ message: "", value, sentAt: at, id: null }, now);
+    const chart = new m.Chart(() => {}, () => {});
+    Object.assign(chart.element.style, { position: "relative", width: "600px", height: "124px" });
+    chart.element.querySelector("canvas").style = "width: 600px; height: 124px";
+    document.body.style = "margin: 0";
+    document.body.append(chart.element);
+    const frame = { now, edge: now, window: 60, seconds: 60, paused: false, newest: now, version: 1 };
+    while (!chart.draw(data, frame)) await new Promise(requestAnimationFrame);
+    const marks = [];
+    const { fillRect } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillRect = function (...bar) {
+        if (bar[2] === 1) marks.push(bar[0]);
+        fillRect.call(this, ...bar);
+    };
+    const found = [];
+    for (const second of [5, 32, 48]) {
+        chart.element.dispatchEvent(new PointerEvent("pointermove", { clientX: 10 * second }));
+        await new Promise(requestAnimationFrame);
+        await new Promise(requestAnimationFrame);
+        const readout = chart.element.querySelector(".readout");
+        const mark = parseFloat(readout.style.getPropertyValue("--mark"));
+        found.push([readout.textContent.slice(6), mark, marks.at(-1) - Math.round(mark)]);
+    }
+    const seconds = (mark) => Math.round((50 * mark) / found.at(-1)[1]);
+    return found.map(([text, mark, off]) => [text, seconds(mark), off]);
+"""
+
+
+@pytest.mark.empty_page
+async def test_mark_is_on_the_value_that_is_read_out(page: Page) -> None:
+    """Also from where the chart has none: the nearest one, or the gap between two."""
+    values = [[20_000, 1], [21_000, 2], [41_000, 3], [50_000, 4]]
+    found = await run(page, "view/chart", READ.replace("VALUES", json.dumps(values)))
+    assert found == [["20  1", 20, 0], ["33  no value", 33, 0], ["50  4", 50, 0]]
+
+
+KEYS = (
+    READ.split("    const marks")[0]
+    + """
+    const found = [];
+    for (const key of KEYS) {
+        chart.element.dispatchEvent(new KeyboardEvent("keydown", { key }));
+        await new Promise(requestAnimationFrame);
+        found.push(chart.element.querySelector(".readout").textContent.slice(6));
+    }
+    return found;
+"""
+)
+
+
+@pytest.mark.empty_page
+@pytest.mark.parametrize(
+    ("values", "keys", "expected"),
+    [
+        (
+            "[[20_000, 1], [45_000, 2]]",
+            "Left Left Right Home End",
+            "45  2, 32  no value, 45  2, 20  1, 45  2",
+        ),
+        ("[[20_000, 1], [59_500, 2]]", "Right PageUp Up", "59  2, 39  no value, 39  no value"),
+        ("[...Array(100).keys()].map((at) => [at - 900_000, at])", "End Home Left", "no, no, no"),
+        ("[[1_000, 1], [2_000, 2], [2_000, 3], [3_000, 4]]", "End Left Left", "03  4, 02  3, 01  1"),
+        ("[[-9_000, true], [45_000, false]]", "Home Right End", "00  true, 00  true, 45  false"),
+    ],
+    ids=["sparse", "long step", "none in the window", "at once", "state from before"],
+)
+async def test_key_moves_at_least_to_the_next_value(
+    page: Page, values: str, keys: str, expected: str
+) -> None:
+    """Those of one moment are one. What the chart does not show is not read out."""
+    names = [f"Arrow{key}" if key in ("Left", "Right", "Up") else key for key in keys.split()]
+    body = KEYS.replace("VALUES", values).replace("KEYS", json.dumps(names))
+    found = await run(page, "view/chart", body)
+    if expected == "no, no, no":
+        assert [text.split("  ")[1] for text in found] == ["no value"] * 3
+    else:
+        assert found == expected.split(", ")
+
+
+@pytest.mark.empty_page
+async def test_touch_reads_out_until_elsewhere(page: Page) -> None:
+    """A finger leaves the chart when it is lifted; a mouse when it moves on."""
+    touched = (
+        KEYS.split("    const found")[0]
+        + """
+        const found = [];
+        const send = (type, pointerType, x) => {
+            chart.element.dispatchEvent(new PointerEvent(type, { pointerType, clientX: x }));
+            const { hidden, textContent } = chart.element.querySelector(".readout");
+            found.push(hidden ? "" : textContent.slice(6));
+        };
+        send("pointerdown", "touch", 200); send("pointerup", "touch", 200);
+        send("pointerleave", "touch", 200);
+        const later = { ...frame, now: now + 10_000, edge: now + 10_000, version: 2 };
+        chart.draw(data, later); send("later", "", 0); chart.draw(data, { ...frame, version: 3 });
+        document.activeElement.blur(); send("blurred", "", 0);
+        send("pointerdown", "touch", 200); send("pointercancel", "touch", 200);
+        send("pointermove", "mouse", 500); send("pointerleave", "mouse", 700);
+        return [found];
+    """
+    )
+    found = await run(page, "view/chart", touched.replace("VALUES", "[[20_000, 1], [45_000, 2]]"))
+    assert found[0] == ["20  1"] * 4 + ["", "20  1", "", "45  2", ""]
 
 
 async def test_chart_out_of_sight_is_not_drawn(open_view: OpenView, publish: Publish) -> None:

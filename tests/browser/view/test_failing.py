@@ -57,9 +57,35 @@ def entry(at: float, runs: int, failures: int, state: str = UP, **rest: Any) -> 
 
 
 async def look(page: Page) -> None:
-    """Let three seconds of the page's time pass, in which it reads the list once more."""
-    async with page.expect_response("**/api/producers"):
-        await page.clock.run_for(3_000)
+    """Let the page's time pass until it reads the list again: three seconds after the last answer."""
+    async with page.expect_response("**/api/producers") as response:
+        while not response.is_done():
+            await page.clock.run_for(3_000)
+
+
+async def test_plugin_that_was_not_loaded_is_named(
+    open_view: OpenView, serve: Serve, tmp_path: Path
+) -> None:
+    """Only to those who may read details."""
+    plugin = tmp_path / "broken.py"
+    plugin.write_text("1 / 0\n")
+    page = await open_view(server=await serve(files=(plugin,)))
+    error = "line 1 of broken.py: ZeroDivisionError: division by zero"
+    sentence = f"Plugin broken: {error}; it is not loaded."
+    await expect(page.locator('[data-part="failing"]')).to_have_text(sentence)
+    address = page.url
+    # The page asks again and again: it ends before the requests of the next one are counted.
+    await page.goto("about:blank")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await stop_clock(page)
+    await page.route_web_socket("**/*", lambda _: None)
+    hidden = {"X-Forwarded-For": "192.0.2.1"}
+    await page.set_extra_http_headers(hidden)
+    await page.goto(address)
+    await look(page)
+    await expect(page.locator('[data-part="failing"]')).to_be_hidden()
+    assert not [url for url in asked if url.endswith("/api/plugins")]
 
 
 async def test_producer_that_fails_now_and_then_is_named(

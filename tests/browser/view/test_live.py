@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
+from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.browser.conftest import BrowserErrors, Serve
 from tests.browser.modules import run, stop_clock
@@ -17,6 +19,12 @@ from tests.web.login_tokens import SECRET, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+LOSS = "Live over WebSocket. Some messages were lost. What the server still has is shown."
+NEW_LOG = (
+    "Live over WebSocket. The server has forgotten its values, as after a restart."
+    " Some messages may be lost."
+)
+LOST = {"message": "lost", "sentAt": 0, "producer": "resume", "seq": 1, "id": "ff-3", "lost": True}
 RESTRICTED = """
 from rtdemo import producer
 
@@ -69,10 +77,12 @@ async def test_sse_where_the_websocket_stays_mute(open_view: OpenView) -> None:
     await expect(sentence(page)).to_have_text("Live over SSE. Nothing arrived over WebSocket for 30 s.")
 
 
+@pytest.mark.parametrize(("is_new", "said"), [(False, LOSS), (True, NEW_LOG)])
 async def test_lost_messages_are_said_and_the_past_comes_again(
-    open_view: OpenView, publish: Publish
+    open_view: OpenView, publish: Publish, server: Server, is_new: bool, said: str
 ) -> None:
     """What the page had stays, and nothing is shown twice. After a minute the loss is no news."""
+    lost = LOST | {"id": "ff-3" if is_new else str(server.hub.engine.log.last._replace(offset=3))}
     await publish("note", "one", "two")
     page = await open_view()
     await page.clock.install()
@@ -85,14 +95,40 @@ async def test_lost_messages_are_said_and_the_past_comes_again(
     await page.route_web_socket("**/*", through)
     await page.reload()
     await expect(page.locator(".text")).to_have_text(["two", "one"])
-    sockets[0].send('{"message":"lost","sentAt":0,"producer":"resume","seq":1,"id":"ff-3","lost":true}')
-    await expect(sentence(page)).to_contain_text("Some messages were lost")
+    sockets[0].send(json.dumps(lost))
+    await expect(sentence(page)).to_have_text(said)
     while len(sockets) < 2:
         await page.wait_for_timeout(20)
     await publish("note", "three")
     await expect(page.locator(".text")).to_have_text(["three", "two", "one"])
     await page.clock.fast_forward(61_000)
     await expect(sentence(page)).to_have_text("Live over WebSocket.")
+
+
+async def test_longer_past_that_was_chosen_comes_after_a_loss(
+    open_view: OpenView, publish: Publish
+) -> None:
+    """Where the choice itself needed no new connection."""
+    await publish("loss", 1)
+    page = await open_view()
+    sockets: list[WebSocketRoute] = []
+
+    async def through(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+        sockets.append(route)
+
+    await page.route_web_socket("**/*", through)
+    await page.goto(f"{page.url}?window=60")
+    await expect(page.locator(".number")).to_have_text("1")
+    await page.get_by_role("button", name="1 h", exact=True).click()
+    assert ["rewind=60s" in socket.url for socket in sockets] == [True]
+    sockets[0].send(json.dumps(LOST))
+    while len(sockets) < 2:
+        await page.wait_for_timeout(20)
+    assert "rewind=3600s" in sockets[1].url
+    await publish("loss", 2)
+    await expect(page.locator(".number")).to_have_text("2")
+    assert len(sockets) == 2
 
 
 async def test_producer_that_does_not_exist_yet(open_view: OpenView, publish: Publish) -> None:
@@ -127,10 +163,24 @@ async def test_restart_of_the_server(
         "Not live: Nothing answers. Is the server running? It reconnects by itself."
     )
     new = await serve(single_site=True, port=port)
-    await expect(sentence(page)).to_contain_text("Some messages were lost")
+    await expect(sentence(page)).to_have_text(NEW_LOG)
     await eventually(lambda: [each.offset for each in new.hub.connections] == [0])
     await publish("loss", 2, server=new)
     await expect(page.locator(".number")).to_have_text("2")
+    browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
+
+
+async def test_restart_before_the_first_value(
+    open_view: OpenView, serve: Serve, browser_errors: BrowserErrors
+) -> None:
+    """The page has no message, and knows the log by its welcome."""
+    port = free_port()
+    old = await serve(single_site=True, port=port)
+    page = await open_view("?producers=never", server=old)
+    await old.stop()
+    await expect(sentence(page)).to_contain_text("Nothing answers")
+    await serve(single_site=True, port=port)
+    await expect(sentence(page)).to_have_text(NEW_LOG)
     browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
 
 
@@ -147,7 +197,7 @@ async def test_values_kept_through_a_restart_are_shown(
     await expect(sentence(page)).to_contain_text("Nothing answers")
     new = await serve(single_site=True, port=port)
     await publish("note", "three", "four", server=new)
-    await expect(sentence(page)).to_contain_text("Some messages were lost")
+    await expect(sentence(page)).to_have_text(NEW_LOG)
     await publish("note", "five", server=new)
     await expect(page.locator(".text")).to_have_text(["five", "four", "three", "two", "one"])
     browser_errors.remove_expected("ERR_CONNECTION_REFUSED")
@@ -366,8 +416,9 @@ async def test_values_and_scales_for_readers(page: Page) -> None:
         const kinds = values.map((each) => m.kindOf(each));
         const later = dicts.map((each) => m.kindOf(each, "lines"));
         const text = (each) => m.numberText(each, m.decimalsOf(each));
-        const texts = [0.12, 21.5, 12400, 1e15, 0.0000001, -3].map(text);
-        return { kinds, later, texts, ticks: axis(0, 100, 4).ticks, flat: axis(5, 5, 3).ticks.length > 1,
+        const texts = [0.12, 21.5, 12400, 1e15, 0.0000001, -3, -0].map(text);
+        return { kinds, later, texts, rounded: m.numberText(-0.04, 1),
+                 ticks: axis(0, 100, 4).ticks, flat: axis(5, 5, 3).ticks.length > 1,
                  signs: axis(-0.001, 1, 2).ticks.map((tick) => Object.is(tick, -0)) };
         """,
     )
@@ -376,7 +427,9 @@ async def test_values_and_scales_for_readers(page: Page) -> None:
         *("table", None),
     ]
     assert found["later"] == ["lines", "lines", "lines", "lines", "table"]
-    assert found["texts"] == ["0.12", "21.5", "12,400", "1.000e+15", "1.000e-7", "\N{MINUS SIGN}3"]
+    texts = ["0.12", "21.5", "12,400", "1.000e+15", "1.000e-7", "\N{MINUS SIGN}3", "0"]
+    assert found["texts"] == texts
+    assert found["rounded"] == "0.0"
     assert found["ticks"] == [0, 25, 50, 75, 100]
     assert found["flat"]
     assert True not in found["signs"]

@@ -516,7 +516,7 @@ def _data(number: int, faults: frozenset[str]) -> list[str]:
         return [f"data:{text}"]
     if "wrapped" in faults:
         return [f"data: data: {text}"]
-    if "large" in faults and number % 40 == 20:
+    if "large" in faults and number % 20 == 10:
         return [f"data: {'x' * 1_100_000}"]
     return [f"data: {text}"]
 

@@ -76,6 +76,26 @@ def slowly(number: int, sent: float) -> tuple[float, float, float]:
     return sent + min(took, 20), sent + took, min(took, 40)
 
 
+def after_a_delay_and_a_stop(milliseconds: float) -> Released:
+    """The machine stops while the second small message is under way."""
+    return lambda number, sent: after(1400 if number == 2 else milliseconds)(number, sent)
+
+
+def after_a_delay_and_the_next(number: int, sent: float) -> tuple[float, float, float]:
+    """One message is held until the next one, beside a delay that all have."""
+    return after(SILENCE if number == 2 else 800)(number, sent)
+
+
+def after_a_delay_and_two_stops(number: int, sent: float) -> tuple[float, float, float]:
+    """Two messages are late by more than a silence, which nothing releases."""
+    return after(3500 if number in (2, 4) else 45)(number, sent)
+
+
+def after_a_delay_and_slowly(number: int, sent: float) -> tuple[float, float, float]:
+    """The large message comes in one piece, after the time that a slow line takes for it."""
+    return after(1400 if number == 4 else 41)(number, sent)
+
+
 def by_a_busy_machine(number: int, sent: float) -> tuple[float, float, float]:
     return after(180 if number == 2 else 3)(number, sent)
 
@@ -91,6 +111,11 @@ def by_a_busy_machine(number: int, sent: float) -> tuple[float, float, float]:
         (at_8_kib, "until size", (600, *SIZES)),
         (after(200), "clumped", (600, 100, 100, 6144, 100)),
         (after(41), "clumped", SIZES),
+        (after_a_delay_and_a_stop(41), "clumped", SIZES),
+        (after_a_delay_and_a_stop(200), "clumped", SIZES),
+        (after_a_delay_and_the_next, "until size", (600, *SIZES)),
+        (after_a_delay_and_slowly, "slow", (65_536,)),
+        (after_a_delay_and_two_stops, "clumped", SIZES),
         (slowly, "slow", (65_536,)),
         (by_a_busy_machine, "late", (100,)),
     ],
@@ -136,12 +161,16 @@ def test_rate_of_a_slow_line() -> None:
 
 def test_stream_that_is_cut() -> None:
     """What has arrived does not make it whole."""
-    recording = recorded(at_once)
+    for released in (at_once, by_a_busy_machine, after(200)):
+        recording = recorded(released)
+        del recording.arrivals[4:]
+        recording.error = "was cut"
+        assert judge(recording, OFFSET + LATENCY, 1.0).kind == "cut"
+        recording.error = ""
+        assert judge(recording, OFFSET + LATENCY, 1.0).kind == "incomplete"
+    recording = recorded(at_the_next)
     del recording.arrivals[4:]
-    recording.error = "was cut"
-    assert judge(recording, OFFSET + LATENCY, 1.0).kind == "cut"
-    recording.error = ""
-    assert judge(recording, OFFSET + LATENCY, 1.0).kind == "incomplete"
+    assert judge(recording, OFFSET + LATENCY, 1.0).kind == "until next"
 
 
 def test_events_are_split_with_the_times_of_their_bytes() -> None:

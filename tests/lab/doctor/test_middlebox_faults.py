@@ -12,6 +12,9 @@ from rtdemo.protocol import address
 from tests.lab.doctor.doctor_run import Findings, examine, findings, served
 from tests.lab.doctor.middlebox import middlebox
 
+# The first test runs all examinations, and doctor records again on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture
 def found(middlebox_findings: dict[str, Findings]) -> dict[str, Findings]:

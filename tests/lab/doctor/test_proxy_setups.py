@@ -10,7 +10,8 @@ from tests.lab.doctor import conftest, proxies
 from tests.lab.doctor.doctor_run import Findings
 from tests.system_packages import require
 
-pytestmark = pytest.mark.alone
+# The first test runs all examinations, and doctor records again on a busy machine.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 OK: dict[str, str] = {}
 NO_WEBSOCKET = {
     "WebSocket upgrade": "fail ws-upgrade-removed",

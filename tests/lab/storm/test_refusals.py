@@ -162,7 +162,10 @@ async def test_rest_of_a_command_that_has_ended() -> None:
     )
     assert left.stdout is not None
     assert await left.stdout.readline() == b"started\n"
-    assert await left.wait() == 0
+    # `wait` may wait for the end of the output, too.
+    while left.returncode is None:
+        await asyncio.sleep(0.01)
+    assert left.returncode == 0
     kill_rest(left)
     assert await asyncio.wait_for(left.stdout.read(), 60) == b""
     kill_rest(left)

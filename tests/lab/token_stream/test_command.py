@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from rtdemo.errors import AddressError
 from rtdemo.lab.token_stream import client, recording
 from rtdemo.lab.token_stream.request import new_request
 from tests.app_server import answering, app_server
+from tests.command import program
 from tests.lab.token_stream.examination import body_of, examine
 from tests.raw_server import Handler, raw_server
 
@@ -29,7 +29,7 @@ SHORT = {"tokens": 40, "every_ms": 10, "first_ms": 20}
 
 async def start(*arguments: str, stdin: bytes | None = None) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
-    command = (sys.executable, "-m", "rtdemo", "doctor", *arguments)
+    command = (*program(), "doctor", *arguments)
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
     assert process.stdin is not None
     process.stdin.write(stdin or b"")
@@ -59,6 +59,7 @@ def body(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.alone
 async def test_json_has_numbers_and_codes(stub: str, body: Path) -> None:
     code, out, err = await run(stub + PATH, "--post", str(body), "--direct", stub + PATH, "--json")
     report = json.loads(out)
@@ -116,6 +117,7 @@ def test_server_that_cannot_be_reached(
     assert capsys.readouterr().out.startswith(line)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_interrupt_prints_what_was_found(stub: str, body: Path, number: signal.Signals) -> None:
     """After the first answer, while the second goes on."""

@@ -6,8 +6,7 @@
 import { make, write } from "../dom.js";
 import { NONE, clip, oneLine } from "../format.js";
 import { numberText } from "../value.js";
-import { MAX_AUTO_S } from "../view/address.js";
-import { shownSeconds } from "../view/axis.js";
+import { MAX_AUTO_S, arrangement } from "../view/address.js";
 import { Card } from "../view/card.js";
 import { windowSeconds } from "./window.js";
 
@@ -21,7 +20,7 @@ import { windowSeconds } from "./window.js";
  * @property {number} seconds of the past that it shows
  * @property {(frame: Frame, problem: string) => void} write writes its texts; problem: why nothing new is shown; empty if
  *   all is well
- * @property {(frame: Frame) => boolean} draw as a card's
+ * @property {() => boolean} draw as a card's
  */
 
 /**
@@ -45,19 +44,16 @@ export function chartBody(host, data, changed) {
   const element = make("div", "frame");
   element.append(card.element, readout);
   const window = windowSeconds(host.getAttribute("window"));
-  const own = (/** @type {Frame} */ frame) => {
-    const age = data.series.length > 0 ? frame.now - data.series.at[0] : 0;
-    return { ...frame, seconds: shownSeconds(window, age / 1000) };
-  };
+  const lines = arrangement(host.getAttribute("lines"));
   return {
     element,
     seconds: window ?? MAX_AUTO_S,
     write: (frame, sentence) => {
-      card.write(own(frame));
+      card.write({ ...frame, window, lines });
       problem.hidden = sentence === "";
       writeSentence(problem, sentence);
     },
-    draw: (frame) => card.draw(own(frame)),
+    draw: () => card.draw(),
   };
 }
 

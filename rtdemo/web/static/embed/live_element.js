@@ -23,7 +23,7 @@ const UNSTYLED = ".visually-hidden { display: none; }";
  */
 export function liveElement(makeBody, server) {
   return class extends HTMLElement {
-    static observedAttributes = ["producer", "window", "server", "token", "ticket-url"];
+    static observedAttributes = ["producer", "window", "lines", "server", "token", "ticket-url"];
     #root = this.attachShadow({ mode: "open" });
     /** Stops showing; null while the element is in no page. @type {(() => void) | null} */
     #stop = null;

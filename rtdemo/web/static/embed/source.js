@@ -237,7 +237,11 @@ export class Source {
   /** Ask for titles and units. What fails here, the connection reports. */
   async #describe() {
     const entries = await this.#list().catch(() => null);
-    if (entries === null) return;
+    if (entries === null) {
+      // Nothing will be known.
+      for (const data of this.#data.values()) data.describe({ ...data.description });
+      return;
+    }
     this.#listed = new Set(entries.map(({ name }) => name));
     for (const { name, title, unit, low, high, period } of entries) {
       this.#data.get(name)?.describe({ title, unit, low, high, period });
@@ -261,7 +265,7 @@ export class Source {
    */
   #frameAt(at) {
     const now = this.#time.at(at);
-    return { now, edge: now, seconds: this.#rewound, paused: false };
+    return { now, edge: now, window: null, paused: false, lines: null };
   }
 
   /**

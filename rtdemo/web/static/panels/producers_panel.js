@@ -146,12 +146,12 @@ export class ProducersPanel {
 
   /** Show errors in the place of the hint, so that the first line moves nothing. */
   #paintLines() {
-    const { reloadErrors, pollError, hidden } = this.#list;
+    const { pluginErrors, pollError, hidden } = this.#list;
     const refusals = TRANSPORTS.filter((name) => this.#sides[name].selection.refusal !== "").map(
       (name) => `${TRANSPORT_LABELS[name]}: ${this.#sides[name].selection.refusal}`,
     );
     const more = hidden > 0 ? [`${hidden} more producers are not shown; /api/producers lists all.`] : [];
-    const lines = [this.#enableError, ...refusals, pollError, ...reloadErrors, ...more].filter(Boolean).slice(0, MAX_LINES);
+    const lines = [this.#enableError, ...refusals, pollError, ...pluginErrors, ...more].filter(Boolean).slice(0, MAX_LINES);
     const holder = part(this.#root, "lines");
     const shown = lines.length > 0 ? lines : [holder.dataset.hint ?? ""];
     while (holder.children.length > shown.length) holder.lastElementChild?.remove();

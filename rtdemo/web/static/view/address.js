@@ -4,6 +4,8 @@
  * @module view/address
  */
 
+/** @typedef {import("./bands.js").Arrangement} Arrangement */
+
 /** Longest time that the charts show if the address gives none, seconds. */
 export const MAX_AUTO_S = 600;
 export const MIN_WINDOW_S = 10;
@@ -14,12 +16,18 @@ export const MAX_NAMES = 100;
 /** From this length on, the address takes no further name: proxies refuse a line of 8 KiB, and a name may take 1,200. */
 const MAX_ADDRESS_CHARS = 6_000;
 
+/** Parameters of the address. */
+const OPTIONS = ["producers", "without", "window", "columns", "lines", "bare"];
+/** Letters by which one is recognised. */
+const MIN_START = 4;
+
 /**
  * @typedef {object} Options
  * @property {string[] | null} producers names, in the order of their cards, at most MAX_NAMES; null for all
  * @property {string[]} without names that are hidden, at most MAX_NAMES
  * @property {number | null} window seconds; null for what fits the data, at most MAX_AUTO_S
  * @property {number | null} columns null for as many as fit
+ * @property {Arrangement | null} lines of charts that have several; null for what fits the values of each
  * @property {boolean} bare whether only the cards are shown
  */
 
@@ -34,7 +42,30 @@ export function readOptions(search) {
   const without = (producers === null && namesIn(given.get("without"))) || [];
   const columns = wholeNumber(given.get("columns"), 1, MAX_COLUMNS);
   const window = wholeNumber(given.get("window"), MIN_WINDOW_S, MAX_WINDOW_S);
-  return { producers, without, window, columns, bare: given.get("bare") === "1" };
+  return { producers, without, window, columns, lines: arrangement(given.get("lines")), bare: given.get("bare") === "1" };
+}
+
+/**
+ * Read how the lines of a chart are arranged.
+ * @param {string | null} text
+ * @returns {Arrangement | null} null for what fits the values
+ */
+export function arrangement(text) {
+  return text === "together" || text === "apart" ? text : null;
+}
+
+/**
+ * Name a parameter of the address that is meant to be one of the options; any other is no concern of this page.
+ * @param {string} search location.search
+ * @returns {string} a sentence; empty if all is well
+ */
+export function misspelt(search) {
+  for (const name of new URLSearchParams(search).keys()) {
+    const start = name.toLowerCase().replace(/s$/, "");
+    const meant = OPTIONS.find((option) => start.length >= MIN_START && option.startsWith(start));
+    if (meant !== undefined && meant !== name) return `The address has ${name}=, which is ignored: write ${meant}=.`;
+  }
+  return "";
 }
 
 /** @param {string | null} text */
@@ -57,13 +88,13 @@ function wholeNumber(text, least, most) {
  * @param {string} href
  * @param {Options} options
  */
-export function addressWith(href, { producers, without, window, columns }) {
+export function addressWith(href, { producers, without, window, columns, lines }) {
   const url = new URL(href);
   const names =
     producers === null
       ? { without: without.join(",") || null }
       : { producers: producers.filter((name) => !without.includes(name)).join(",") };
-  for (const [name, value] of Object.entries({ ...names, window, columns })) {
+  for (const [name, value] of Object.entries({ ...names, window, columns, lines })) {
     if (value === null) url.searchParams.delete(name);
     else url.searchParams.set(name, String(value));
   }

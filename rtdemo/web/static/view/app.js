@@ -8,8 +8,7 @@ import { Tabs, openChannel } from "../connection/tabs.js";
 import { part, write } from "../dom.js";
 import { LoginForm } from "../login_form.js";
 import { ProducerList } from "../producers.js";
-import { MAX_AUTO_S, mayHide, readOptions, snippet } from "./address.js";
-import { shownSeconds } from "./axis.js";
+import { MAX_AUTO_S, mayHide, misspelt, readOptions, snippet } from "./address.js";
 import { Cards } from "./cards.js";
 import { clockText } from "./chart.js";
 import { Failing } from "./failing.js";
@@ -27,6 +26,10 @@ const DESCRIBE_MS = 30_000;
 const DESCRIBE_SOON_MS = 300;
 /** The same after the page has opened, and while a producer fails. */
 const FAILING_MS = 3_000;
+/** A connection that is younger when the past is asked for again has had little. */
+const GIVEN_UP_MS = 5_000;
+/** Plugins that are named with their errors. */
+const MAX_PLUGINS = 3;
 
 const { dataset } = document.documentElement;
 const options = readOptions(location.search);
@@ -40,7 +43,7 @@ const cards = new Cards(part(document, "cards"), { announce, changed: painter.re
 const toolbar = new Toolbar(document, options, chosen);
 const login = dataset.login === "yes" ? new Login(() => sessionStorage, () => paintState()) : null;
 const loginForm = login === null ? null : new LoginForm(document, login, connectAgain, forgotten);
-const list = new ProducerList(describe, async () => null, false, login);
+const list = new ProducerList(describe, async () => null, dataset.details === "yes", login);
 const failing = new Failing();
 const tabs = new Tabs(openChannel("rtdemo-streams"));
 /** Seconds of the past that were asked for. */
@@ -53,11 +56,16 @@ const live = new Live(
   },
   {
     received,
-    welcomed: (sentAt, at) => time.set(sentAt, at),
+    welcomed: (sentAt, at) => {
+      time.set(sentAt, at);
+      connectedAt = sentAt;
+    },
     interrupted: () => producers.interrupt(),
     rewinding: () => {
       keptSince = -Infinity;
-      producers.expectPast();
+      // After a loss this connection is given up at once, and the next one starts private producers once more.
+      const isNew = time.at(performance.now()) - connectedAt < GIVEN_UP_MS;
+      producers.expectPast(isNew ? connectedAt : Infinity);
     },
     changed: paintState,
   },
@@ -65,6 +73,10 @@ const live = new Live(
 );
 /** The log has nothing older, milliseconds since the epoch. */
 let keptSince = -Infinity;
+/** Whether the page has had all values of its producers that the log has. */
+let hasWholePast = Number(dataset.logFrom) > Number(dataset.now) - rewound * 1000;
+/** By the server's clock, milliseconds since the epoch. */
+let connectedAt = -Infinity;
 /** By the server's clock, milliseconds since the epoch. @type {number | null} */
 let pausedAt = null;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -105,7 +117,7 @@ function takeTable() {
   for (const { message, description } of readFirstPaint(table)) {
     producers.takeProvisional(message, description, time.at(performance.now()));
   }
-  if (producers.byName.size > 0) added();
+  if (producers.shown.length > 0) added();
   table?.remove();
 }
 
@@ -129,12 +141,15 @@ function describe() {
   painter.request();
 }
 
-/** Name the producers that fail, which have no values or only old ones. */
+/** Name the plugins with errors, and the producers that fail: these have no values or only old ones. */
 function paintFailing() {
   const { text, isUrgent } = failing.report((name) => producers.shows(name));
-  part(document, "failing").hidden = text === "";
-  write(part(document, "failing"), text);
-  if (isUrgent) describeIn(FAILING_MS);
+  const errors = list.pluginErrors;
+  const more = errors.length > MAX_PLUGINS ? [`Errors of plugins that are not shown: ${errors.length - MAX_PLUGINS}.`] : [];
+  const all = [...errors.slice(0, MAX_PLUGINS), ...more, text].filter(Boolean).join(" ");
+  part(document, "failing").hidden = all === "";
+  write(part(document, "failing"), all);
+  if (isUrgent || (errors.length > 0 && !document.hidden)) describeIn(FAILING_MS);
 }
 
 /** @param {number} milliseconds */
@@ -149,37 +164,39 @@ function describeIn(milliseconds) {
  */
 function chosen({ without }) {
   arrange();
-  if (without !== undefined) placeOthers(without);
+  if (without !== undefined) placeOthers();
   pausedAt = toolbar.isPaused ? (pausedAt ?? time.at(performance.now())) : null;
   const window = options.window ?? MAX_AUTO_S;
   if (window > rewound) {
     rewound = window;
-    producers.forgetShared();
-    live.rewind(`${rewound}s`);
+    live.want(`${rewound}s`);
+    // To connect again starts private producers anew.
+    if (!hasWholePast && keptSince === -Infinity) {
+      producers.forgetShared();
+      live.rewind();
+    }
   }
   paintNotes();
   painter.request();
 }
 
-/**
- * A card is hidden, or all are shown again.
- * @param {string[]} without
- */
-function placeOthers(without) {
-  const { more } = producers;
-  const someReturn = without.length === 0;
-  producers.forgetHidden(someReturn);
+/** A card is hidden, or all are shown again. */
+function placeOthers() {
+  const isPastNeeded = producers.rearrange();
   cards.place(producers.sorted);
-  part(document, "more").hidden = true;
+  part(document, "more").hidden = producers.more === 0;
   paintEmpty();
   paintFailing();
-  // Those that return need their past, and so does one that takes a free place.
-  if (someReturn || more > 0) live.rewind();
+  // One that came while it was hidden has no title yet.
+  describeIn(DESCRIBE_SOON_MS);
+  if (!isPastNeeded) return;
+  live.rewind();
+  hasWholePast = Number(dataset.logFrom) > time.at(performance.now()) - rewound * 1000;
 }
 
 /** Say why there are no cards. */
 function paintEmpty() {
-  const isEmpty = producers.byName.size === 0;
+  const isEmpty = producers.shown.length === 0;
   part(document, "empty").hidden = !isEmpty || options.without.length > 0;
   part(document, "rest").hidden = !isEmpty || options.without.length === 0;
 }
@@ -196,11 +213,15 @@ function paintState() {
   loginForm?.paint();
 }
 
-/** Write what is not shown: older values, and more producers. */
+/** Write that the charts are paused, and what is not shown: older values, and more producers. */
 function paintNotes() {
   const edge = pausedAt ?? time.at(performance.now());
   const isCut = keptSince > edge - (options.window ?? MAX_AUTO_S) * 1000;
-  write(part(document, "kept"), isCut ? `Values before ${clockText(keptSince)} are no longer kept.` : "");
+  const notes = [
+    pausedAt === null ? "" : `Charts paused at ${clockText(pausedAt)}.`,
+    isCut ? `Values before ${clockText(keptSince)} are no longer kept.` : "",
+  ];
+  write(part(document, "kept"), notes.filter(Boolean).join(" "));
   const { more } = producers;
   if (more === 0) return;
   part(document, "more").hidden = false;
@@ -214,17 +235,20 @@ function paintNotes() {
  */
 function frameAt(at) {
   const now = time.at(at);
-  const edge = pausedAt ?? now;
-  const seconds = shownSeconds(options.window, (edge - producers.oldest(edge)) / 1000);
-  return { now, edge, seconds, paused: pausedAt !== null };
+  const { window, lines } = options;
+  return { now, edge: pausedAt ?? now, window, paused: pausedAt !== null, lines };
 }
 
 setInterval(() => {
   paintNotes();
+  toolbar.offerLines(producers.shown.some(({ series }) => series.lines > 1));
   painter.request();
 }, TICK_MS);
 setInterval(() => document.hidden || void list.refresh(), DESCRIBE_MS);
 write(part(document, "snippet"), snippet(location.href));
+const mistake = misspelt(location.search);
+write(part(document, "misspelt"), mistake);
+part(document, "misspelt").hidden = mistake === "";
 arrange();
 describeIn(FAILING_MS);
 takeTable();

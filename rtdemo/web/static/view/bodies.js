@@ -5,17 +5,17 @@
  */
 import { make, write } from "../dom.js";
 import { NONE, clip, count, oneLine, visible } from "../format.js";
-import { Chart, clockText, strokeOf } from "./chart.js";
+import { Chart, clockText, keyName, strokeOf } from "./chart.js";
 import { changeText, isDict, isPoint, jsonText, numberText, spanText } from "../value.js";
 
-/** @typedef {import("./chart.js").Frame} Frame */
+/** @typedef {import("./chart.js").CardFrame} CardFrame */
 /** @typedef {import("./producer_data.js").ProducerData} ProducerData */
 /** @typedef {import("../value.js").Kind} Kind */
 
 /**
  * @typedef {object} Body
  * @property {HTMLElement[]} elements
- * @property {(data: ProducerData, frame: Frame) => void} write called when the data or the time may have changed
+ * @property {(data: ProducerData, frame: CardFrame) => void} write called when the data or the time may have changed
  * @property {Chart} [chart] drawn after the texts of all cards: to measure a text lays out the page, once
  */
 
@@ -33,6 +33,8 @@ const MAX_COLUMNS = 8;
 const MAX_TEXT_CHARS = 500;
 /** Characters of a text beside numbers. */
 const MAX_QUOTED_CHARS = 40;
+/** Numbers, other values, dashes and nothing, as texts: a reader may take them for what they are not. */
+const LIKE_A_VALUE = /^([-+\u2212]?[\d.,][\d.,\s]*(e[-+]?\d+)?|[-+\u2212]?(nan|inf(inity)?)|true|false|null|none|[-\u2013\u2014])?$/i;
 /** Bound on entries of a dict that have no line. */
 const MAX_OTHERS = 12;
 
@@ -62,7 +64,7 @@ function scrolled(className, content) {
  * Write which text is not drawn, for as long as the chart shows its time.
  * @param {HTMLElement} element
  * @param {ProducerData} data
- * @param {Frame} frame
+ * @param {CardFrame} frame
  */
 function writeUndrawn(element, { undrawn }, { edge, seconds }) {
   element.hidden = undrawn === null || undrawn.at < edge - seconds * 1000 || undrawn.at > edge;
@@ -92,7 +94,7 @@ class NumberBody {
 
   /**
    * @param {ProducerData} data
-   * @param {Frame} frame
+   * @param {CardFrame} frame
    */
   write(data, frame) {
     const [value = NaN] = data.newest;
@@ -111,7 +113,7 @@ class NumberBody {
 /**
  * Write the change since the start of the window, or since the first value if that is later.
  * @param {ProducerData} data
- * @param {Frame} frame
+ * @param {CardFrame} frame
  * @param {number} value
  * @param {number} decimals
  */
@@ -121,7 +123,16 @@ function changeSince({ series, at }, { now, seconds }, value, decimals) {
   while (first < series.length && Number.isNaN(series.low[0][first])) first += 1;
   if (first >= series.length - 1) return "\u00a0";
   const before = (series.low[0][first] + series.high[0][first]) / 2;
-  return `${changeText(value - before, decimals)} in ${spanText(Math.round((at - series.at[first]) / 1000))}`;
+  return `${changeText(value - before, decimals)} in ${exactSpan(Math.round((at - series.at[first]) / 1000))}`;
+}
+
+/**
+ * Write a span for which a rate may be computed.
+ * @param {number} seconds
+ */
+function exactSpan(seconds) {
+  const rest = seconds % 60;
+  return seconds < 60 || rest === 0 ? spanText(seconds) : `${Math.floor(seconds / 60)} min ${rest} s`;
 }
 
 class LinesBody {
@@ -139,7 +150,7 @@ class LinesBody {
 
   /**
    * @param {ProducerData} data
-   * @param {Frame} frame
+   * @param {CardFrame} frame
    */
   write(data, frame) {
     writeUndrawn(this.#undrawn, data, frame);
@@ -190,7 +201,7 @@ class LinesBody {
       swatch.style.setProperty("--swatch", keys.length === 1 ? "var(--ink)" : `var(--${name})`);
       if (dash.length > 0) swatch.dataset.dashed = "yes";
       if (line >= keys.length) swatch.dataset.none = "yes";
-      const label = make("span", "key", oneLine(clip(key, 60)) || "(empty)");
+      const label = make("span", "key", keyName(key));
       label.title = oneLine(clip(key, 300));
       return make("li", "", swatch, label, make("span", "value"));
     });
@@ -199,11 +210,12 @@ class LinesBody {
 }
 
 /**
- * Write an entry of a dict that is no number. A text has quotes: it may look like one.
+ * Write an entry of a dict that is no number. A text has quotes where it looks like another value.
  * @param {unknown} value
  */
 function otherText(value) {
-  return typeof value === "string" ? quoted(value) : clip(jsonText(value), MAX_QUOTED_CHARS);
+  if (typeof value === "string" && LIKE_A_VALUE.test(value.trim())) return quoted(value);
+  return clip(jsonText(value), MAX_QUOTED_CHARS);
 }
 
 class StateBody {
@@ -220,7 +232,7 @@ class StateBody {
 
   /**
    * @param {ProducerData} data
-   * @param {Frame} frame
+   * @param {CardFrame} frame
    */
   write(data, frame) {
     const [value = NaN] = data.newest;

@@ -5,12 +5,14 @@
  */
 import { make, write } from "../dom.js";
 import { clip, oneLine } from "../format.js";
+import { shownSeconds } from "./axis.js";
 import { BODIES } from "./bodies.js";
 import { spanText } from "../value.js";
 
 /** @typedef {import("./bodies.js").Body} Body */
 /** @typedef {import("./bodies.js").Surroundings} Surroundings */
 /** @typedef {import("./chart.js").Frame} Frame */
+/** @typedef {import("./chart.js").CardFrame} CardFrame */
 /** @typedef {import("./producer_data.js").ProducerData} ProducerData */
 /** @typedef {import("../value.js").Kind} Kind */
 
@@ -21,6 +23,7 @@ const MAX_TITLE_CHARS = 120;
 
 /** Icons, 12 by 12. */
 const CORNERS = "M1 4V1h3M8 1h3v3M11 8v3H8M4 11H1V8";
+const CORNERS_INWARD = "M4 1v3H1M8 1v3h3M11 8H8v3M1 8h3v3";
 const CROSS = "M2 2l8 8M10 2l-8 8";
 
 export class Card {
@@ -37,6 +40,8 @@ export class Card {
   #bodies = new Map();
   /** @type {Kind | null} */
   #kind = null;
+  /** What the texts show: the chart follows in a later frame. @type {CardFrame | null} */
+  #written = null;
   #surroundings;
 
   /**
@@ -49,6 +54,7 @@ export class Card {
     this.#age.className = "age";
     this.#body.className = "body";
     this.#hide.classList.add("hide");
+    this.element.addEventListener("fullscreenchange", () => this.#writeFullScreen());
     const icons = make("span", "icons", ...(surroundings.hide ? [this.#hide] : []), this.#full);
     this.element.className = "card";
     this.element.append(make("header", "", this.#title, this.#age, icons), this.#body);
@@ -60,18 +66,26 @@ export class Card {
    * @param {Frame} frame
    */
   write(frame) {
+    const { series, at, version } = this.data;
+    const age = series.length > 0 ? frame.edge - series.at[0] : 0;
+    // The numbers go on during a pause; the chart does not.
+    const newest = frame.paused ? frame.edge : (at ?? Infinity);
+    const own = { ...frame, seconds: shownSeconds(frame.window, age / 1000), newest, version };
     this.#writeTitle();
-    this.#writeAge(frame);
-    this.#bodyFor(frame).write(this.data, frame);
+    this.#writeAge(own);
+    this.#bodyFor(own).write(this.data, own);
+    this.#written = own;
   }
 
   /**
-   * Draw the chart, if it has changed.
-   * @param {Frame} frame
+   * Draw the chart as of the texts, if it has changed.
    * @returns {boolean} whether it was drawn
    */
-  draw(frame) {
-    return this.#bodyFor(frame).chart?.draw(this.data, frame) ?? false;
+  draw() {
+    const written = this.#written;
+    // What is of another kind has no texts yet.
+    if (written === null || this.#kind === null || this.#kindIn(written) !== this.#kind) return false;
+    return this.#bodies.get(this.#kind)?.chart?.draw(this.data, written) ?? false;
   }
 
   #writeTitle() {
@@ -82,8 +96,16 @@ export class Card {
     this.#title.textContent = shown;
     this.#title.title = title === name ? title : `${title} (${name})`;
     this.element.setAttribute("aria-label", shown);
-    this.#full.setAttribute("aria-label", `Full screen: ${shown}`);
+    this.#writeFullScreen();
     this.#hide.setAttribute("aria-label", `Hide ${shown}`);
+  }
+
+  /** Name what the button does now. */
+  #writeFullScreen() {
+    const isFull = this.element.matches(":fullscreen");
+    this.#full.title = isFull ? "Exit full screen" : "Full screen";
+    this.#full.setAttribute("aria-label", `${this.#full.title}: ${this.#title.textContent}`);
+    this.#full.querySelector("path")?.setAttribute("d", isFull ? CORNERS_INWARD : CORNERS);
   }
 
   /** @param {Frame} frame */
@@ -96,9 +118,14 @@ export class Card {
     write(this.#age, isStale ? `stale: ${text}` : age > AGE_SHOWN_MS ? text : "");
   }
 
-  /** @param {Frame} frame */
-  #bodyFor({ edge, seconds }) {
-    const kind = this.data.shownAs(edge - seconds * 1000);
+  /** @param {CardFrame} frame */
+  #kindIn({ edge, seconds }) {
+    return this.data.shownAs(edge - seconds * 1000);
+  }
+
+  /** @param {CardFrame} frame */
+  #bodyFor(frame) {
+    const kind = this.#kindIn(frame);
     const body = this.#bodies.get(kind) ?? BODIES[kind](this.#surroundings);
     if (kind === this.#kind) return body;
     this.#bodies.set(kind, body);

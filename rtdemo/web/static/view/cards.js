@@ -8,11 +8,18 @@ import { Card } from "./card.js";
 /** @typedef {import("./bodies.js").Surroundings} Surroundings */
 /** @typedef {import("./producer_data.js").ProducerData} ProducerData */
 
+/** Least width of a column, rem. */
+const COLUMN_REM = 21;
+
 export class Cards {
   #grid;
   #surroundings;
   /** @type {Map<ProducerData, Card>} */
   #byProducer = new Map();
+  /** Of the grid; 0 while it is not known. */
+  #width = 0;
+  /** Number of columns for which there is room. */
+  #most = 1;
 
   /**
    * @param {HTMLElement} grid
@@ -21,6 +28,10 @@ export class Cards {
   constructor(grid, surroundings) {
     this.#grid = grid;
     this.#surroundings = surroundings;
+    new ResizeObserver(([{ contentRect }]) => {
+      // In the next frame: the height of the grid follows.
+      if (contentRect.width !== this.#width) requestAnimationFrame(() => this.#balance(contentRect.width));
+    }).observe(grid);
   }
 
   get all() {
@@ -45,6 +56,23 @@ export class Cards {
       this.#grid.insertBefore(card.element, this.#grid.children[index] ?? null);
     });
     this.#grid.dataset.count = String(sorted.length);
+    this.#balance(this.#width || this.#grid.clientWidth);
+  }
+
+  /**
+   * Let rows be as even as possible: four cards are two rows of two, not of three and one.
+   * @param {number} width of the grid
+   */
+  #balance(width) {
+    if (width !== this.#width) {
+      const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+      const gap = parseFloat(getComputedStyle(this.#grid).columnGap);
+      this.#most = Math.max(1, Math.floor((width + gap) / (COLUMN_REM * rem + gap)));
+      this.#width = width;
+    }
+    const count = Math.max(1, this.#byProducer.size);
+    const rows = Math.ceil(count / this.#most);
+    this.#grid.style.setProperty("--fitting", String(Math.ceil(count / rows)));
   }
 
   /**

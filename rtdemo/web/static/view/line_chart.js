@@ -1,8 +1,10 @@
 // @ts-check
 /**
- * Draws numbers over time: a line for each key, hatched gaps where there is no value, and the moment of the read-out.
+ * Draws numbers over time: a line for each key, on one scale or in bands below each other; hatched gaps where there is no
+ * value; and the moment of the read-out.
  * @module view/line_chart
  */
+import { clip } from "../format.js";
 import { numberText } from "../value.js";
 
 /** @typedef {import("../canvas.js").Palette} Palette */
@@ -22,12 +24,25 @@ import { numberText } from "../value.js";
  * @property {Palette} palette
  */
 
-/** @typedef {Times & { series: Series, axis: Axis, strokes: Stroke[] }} Scene a stroke for each line */
+/** @typedef {Times & { series: Series, count: number }} Points of the series so many are drawn; the others are newer */
+
+/**
+ * @typedef {object} ScaledBand
+ * @property {number[]} lines that share a scale
+ * @property {Axis} axis
+ * @property {string} name of a line that is alone; empty for none
+ * @property {string} value that is read out of it; empty for none
+ */
+
+/** @typedef {Points & { bands: ScaledBand[], strokes: Stroke[] }} Scene the bands from the top, and a stroke for each line */
+/** @typedef {(value: number) => number} Place of a value, pixels from the top */
 
 const FONT = "11px system-ui, sans-serif";
 const HEAD_PX = 6;
 const FOOT_PX = 18;
 const LABEL_GAP_PX = 8;
+/** Height of a label. Closer ones are left out: they would be on each other. */
+const LABEL_PX = 12;
 const LINE_PX = 1.75;
 const DOT_PX = 2.25;
 /**
@@ -46,6 +61,9 @@ const HATCH_ALPHA = 0.35;
 const HATCH_PX = 7;
 /** Narrower gaps are not hatched: values and gaps that alternate would be a surface. */
 const MIN_GAP_PX = 4;
+/** Height of the name above a band, and the length of the stroke beside it. */
+const NAME_PX = 16;
+const SWATCH_PX = 12;
 /** A column of pixels whose values are closer than this is one point. */
 const POINT_PX = 0.5;
 
@@ -59,22 +77,45 @@ const POINT_PX = 0.5;
  */
 export function drawLineChart(context, width, height, scene) {
   setFont(context);
-  const labels = scene.axis.ticks.map((tick) => numberText(tick, scene.axis.decimals));
-  const gutter = Math.ceil(Math.max(0, ...labels.map((text) => context.measureText(text).width))) + LABEL_GAP_PX;
+  const labels = scene.bands.map(({ axis }) => axis.ticks.map((tick) => numberText(tick, axis.decimals)));
+  const gutter = Math.ceil(Math.max(0, ...labels.flat().map((text) => context.measureText(text).width))) + LABEL_GAP_PX;
   const plot = { left: 0, top: HEAD_PX, width: Math.max(1, width - gutter), height: height - HEAD_PX - FOOT_PX };
-  const y = (/** @type {number} */ value) =>
-    plot.top + plot.height * (1 - (value - scene.axis.low) / (scene.axis.high - scene.axis.low));
+  const places = placed(plot, scene.bands);
   drawGaps(context, plot, scene);
-  drawScale(context, plot, scene, labels, y);
+  scene.bands.forEach((band, index) => {
+    drawScale(context, plot, scene, band.axis, labels[index], places[index].y);
+    if (band.name !== "") drawName(context, plot, scene, band, places[index].top);
+  });
   drawTimes(context, plot, scene);
-  context.save();
-  context.beginPath();
-  context.rect(plot.left, 0, plot.width + NEWEST_PX, height - FOOT_PX + 1);
-  context.clip();
-  for (let line = 0; line < scene.series.lines; line += 1) drawLine(context, plot, scene, line, y);
-  context.restore();
+  scene.bands.forEach((band, index) => {
+    const { top, bottom, y } = places[index];
+    context.save();
+    context.beginPath();
+    // A line comes from a value before the chart, which may be anywhere.
+    context.rect(plot.left, index === 0 ? 0 : top, plot.width + NEWEST_PX, bottom - (index === 0 ? 0 : top) + 1);
+    context.clip();
+    for (const line of band.lines) drawLine(context, plot, scene, band.axis, line, y);
+    context.restore();
+  });
   drawCursor(context, plot, scene);
   return plot;
+}
+
+/**
+ * Share the height of a plot among its bands.
+ * @param {Plot} plot
+ * @param {ScaledBand[]} bands
+ * @returns {{ top: number, bottom: number, y: Place }[]} the ends of each, with its name, and the place of its values
+ */
+function placed(plot, bands) {
+  const share = plot.height / bands.length;
+  return bands.map(({ axis: { low, high }, name }, index) => {
+    const top = plot.top + index * share;
+    // Without room for both, the name is among the values.
+    const head = name === "" || share < 2 * NAME_PX ? 0 : NAME_PX;
+    const y = (/** @type {number} */ value) => top + head + (share - head) * (1 - (value - low) / (high - low));
+    return { top, bottom: top + share, y };
+  });
 }
 
 /**
@@ -110,11 +151,11 @@ export function drawNothing(context, width, height, scene) {
  * @param {Plot} plot
  * @param {Scene} scene
  */
-function drawGaps(context, plot, { series, from, to, palette }) {
+function drawGaps(context, plot, { series, count, from, to, palette }) {
   const x = (/** @type {number} */ at) => plot.left + Math.max(0, (at - from) / (to - from)) * plot.width;
   const [lows] = series.low;
   const first = Math.max(0, series.since(from) - 1);
-  const end = series.since(to);
+  const end = Math.min(series.since(to), count);
   let isAny = false;
   context.save();
   context.beginPath();
@@ -122,8 +163,8 @@ function drawGaps(context, plot, { series, from, to, palette }) {
     // Most points have a value of the first line.
     if (!Number.isNaN(lows[index]) || !series.isBreak(index)) continue;
     const last = series.at[Math.max(first, index - 1)];
-    while (index < series.length && series.isBreak(index)) index += 1;
-    if (index === series.length) break;
+    while (index < count && series.isBreak(index)) index += 1;
+    if (index === count) break;
     const [left, right] = [x(last), x(Math.min(series.at[index], to))];
     if (right - left < MIN_GAP_PX) continue;
     context.rect(left, plot.top, right - left, plot.height);
@@ -159,18 +200,63 @@ function hatch(context, { left, top, width, height }, colour) {
  * @param {CanvasRenderingContext2D} context
  * @param {Plot} plot
  * @param {Scene} scene
+ * @param {Axis} axis
  * @param {string[]} labels
- * @param {(value: number) => number} y
+ * @param {Place} y
  */
-function drawScale(context, plot, { axis, palette }, labels, y) {
+function drawScale(context, plot, { palette }, axis, labels, y) {
   context.textAlign = "left";
+  let labelled = Infinity;
   axis.ticks.forEach((tick, index) => {
     const line = Math.round(y(tick));
     context.fillStyle = palette.hairline;
     context.fillRect(plot.left, line, plot.width, 1);
+    if (labelled - line < LABEL_PX) return;
+    labelled = line;
     context.fillStyle = palette.quiet;
     context.fillText(labels[index], plot.left + plot.width + LABEL_GAP_PX, Math.max(line + 4, 10));
   });
+}
+
+/**
+ * Name a band, with the stroke of its line, and the value that is read out of it.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plot} plot
+ * @param {Scene} scene
+ * @param {ScaledBand} band
+ * @param {number} top
+ */
+function drawName(context, plot, { palette, strokes }, { lines, name, value }, top) {
+  const { colour, dash } = strokes[lines[0]];
+  const middle = top + NAME_PX / 2;
+  context.strokeStyle = colour;
+  context.lineWidth = LINE_PX;
+  context.setLineDash(dash);
+  context.beginPath();
+  context.moveTo(plot.left, middle);
+  context.lineTo(plot.left + SWATCH_PX, middle);
+  context.stroke();
+  context.setLineDash([]);
+  context.textAlign = "left";
+  const left = SWATCH_PX + LABEL_GAP_PX;
+  const room = plot.width - left - (value === "" ? 0 : context.measureText(value).width + LABEL_GAP_PX);
+  const shown = fitting(context, name, room);
+  context.fillStyle = palette.quiet;
+  context.fillText(shown, plot.left + left, middle + 4);
+  if (value === "") return;
+  context.fillStyle = palette.ink;
+  context.fillText(value, plot.left + left + context.measureText(shown).width + LABEL_GAP_PX, middle + 4);
+}
+
+/**
+ * Cut a text to a width.
+ * @param {CanvasRenderingContext2D} context
+ * @param {string} text
+ * @param {number} width
+ */
+function fitting(context, text, width) {
+  const whole = context.measureText(text).width;
+  return whole <= width ? text : clip(text, Math.max(1, Math.floor((text.length * width) / whole) - 1));
 }
 
 /**
@@ -188,14 +274,16 @@ export function drawTimes(context, plot, { start, end, palette }) {
 }
 
 /**
- * Draw one line. Points that share a column of pixels are one stroke from the least to the largest value.
+ * Draw one line. Points that share a column of pixels are one stroke from the least to the largest value. The line enters at
+ * the first value and leaves from the last.
  * @param {CanvasRenderingContext2D} context
  * @param {Plot} plot
  * @param {Scene} scene
+ * @param {Axis} axis
  * @param {number} line
- * @param {(value: number) => number} y
+ * @param {Place} y
  */
-function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
+function drawLine(context, plot, { series, count, from, to, strokes }, axis, line, y) {
   const { colour, dash } = strokes[line];
   const [lows, highs] = [series.low[line], series.high[line]];
   const scale = plot.width / (to - from);
@@ -207,24 +295,31 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
   /** Where the part since the last gap began; null in a gap. @type {number | null} */
   let begin = null;
   let [column, low, high, last] = [-1, 0, 0, 0];
+  /** First and last value of the column. */
+  let [entry, exit] = [0, 0];
   const flush = () => {
     if (begin === null) return;
     const x = plot.left + column;
-    const [above, below] = [y(high), y(low)];
-    path.lineTo(x, below);
-    if (below - above > POINT_PX) path.lineTo(x, above);
-    fill?.lineTo(x, above);
     last = x;
+    if (y(low) - y(high) > POINT_PX) {
+      const [near, far] = entry <= exit ? [low, high] : [high, low];
+      path.lineTo(x, y(entry));
+      if (near !== entry) path.lineTo(x, y(near));
+      if (far !== exit) path.lineTo(x, y(far));
+      fill?.lineTo(x, y(entry));
+    }
+    path.lineTo(x, y(exit));
+    fill?.lineTo(x, y(exit));
   };
   const end = () => {
     flush();
     if (begin === null) return;
-    if (last === begin) path.addPath(dot(begin, y(high)));
+    if (last === begin) path.addPath(dot(begin, y(exit)));
     fill?.lineTo(last, base);
     fill?.lineTo(begin, base);
     begin = null;
   };
-  const stop = Math.min(series.length, series.since(to) + 1);
+  const stop = Math.min(count, series.since(to) + 1);
   for (let index = Math.max(0, series.since(from) - 1); index < stop; index += 1) {
     const value = lows[index];
     if (Number.isNaN(value)) {
@@ -235,17 +330,19 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
     if (begin !== null && own === column) {
       low = Math.min(low, value);
       high = Math.max(high, highs[index]);
+      exit = after(exit, value, highs[index])[1];
       continue;
     }
     flush();
     [column, low, high] = [own, value, highs[index]];
+    [entry, exit] = after(begin === null ? low : exit, low, high);
     if (begin !== null) continue;
     begin = plot.left + own;
     path.moveTo(begin, y(low));
     fill?.moveTo(begin, base);
   }
   // The newest value has a mark, unless a gap or the edge of the chart follows it.
-  const isOpen = begin !== null && stop === series.length;
+  const isOpen = begin !== null && stop === count;
   end();
   if (fill !== null) {
     context.globalAlpha = FILL_ALPHA;
@@ -260,9 +357,20 @@ function drawLine(context, plot, { series, from, to, strokes, axis }, line, y) {
   if (!isOpen) return;
   context.fillStyle = colour;
   context.beginPath();
-  // Of the points in the last column, the newest is not always the largest.
-  context.arc(last, y(highs[stop - 1]), NEWEST_PX, 0, 2 * Math.PI);
+  context.arc(last, y(exit), NEWEST_PX, 0, 2 * Math.PI);
   context.fill();
+}
+
+/**
+ * Return the order of the ends of a point. Merged values have lost it: the end that is nearer to the value before is taken for
+ * the first.
+ * @param {number} before the value before it
+ * @param {number} low
+ * @param {number} high
+ * @returns {[number, number]} its first and its last value
+ */
+function after(before, low, high) {
+  return high - before < before - low ? [high, low] : [low, high];
 }
 
 /**

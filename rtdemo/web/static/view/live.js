@@ -31,8 +31,10 @@ const OFFLINE = "The browser is offline.";
 /** When the next try is. A screen reader would read each wait aloud. */
 const AGAIN = / Trying .*$/;
 
-/** What the client says after a loss. */
+/** The sentence of the client after a loss, and those of the page in its place. */
 const LOST = / Some messages were lost\./;
+const LOSS = "Some messages were lost. What the server still has is shown.";
+const NEW_LOG = "The server has forgotten its values, as after a restart. Some messages may be lost.";
 /** Time for which a loss is reported. */
 const LOSS_SHOWN_MS = 60_000;
 
@@ -45,6 +47,8 @@ export class Live {
   /** What happens, and why. */
   sentence = CONNECTING;
   #wanted;
+  /** The past that the stream asks for, which may be less than is wanted. @type {string | undefined} */
+  #asked;
   #receiver;
   #mayRetry;
   /** @type {Stream | null} null before the first connection */
@@ -53,8 +57,10 @@ export class Live {
   #welcome = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
-  /** Losses of this stream, and those that are no longer reported. */
-  #losses = { all: 0, old: 0 };
+  /** Losses of this stream, and those that are no longer reported; the sentence about the newest. */
+  #losses = { all: 0, old: 0, sentence: "" };
+  /** Position of the newest message, or of the first welcome. @type {string | null} */
+  #newest = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #aging;
 
@@ -84,7 +90,8 @@ export class Live {
     }
     // A sentence that explains a failure stays until there is news.
     this.state = "connecting";
-    this.#losses = { all: 0, old: 0 };
+    this.#losses = { all: 0, old: 0, sentence: "" };
+    this.#asked = this.#wanted.rewind;
     this.#stream = connect({
       ...this.#wanted,
       latest: true,
@@ -92,9 +99,10 @@ export class Live {
       waitForServer: true,
       onMessage: (message, stream) => {
         if (this.state !== "live") this.#setLive(stream);
+        this.#newest = message.id ?? this.#newest;
         this.#receiver.received(message, performance.now());
       },
-      onRewind: () => this.#receiver.rewinding(),
+      onRewind: () => this.#rewinding(),
       onState: (stream) => this.#changed(stream),
     });
   }
@@ -103,6 +111,7 @@ export class Live {
   forget() {
     this.close();
     this.#stream = null;
+    this.#newest = null;
   }
 
   /** End for good: nothing is received any more, and nothing refers to it. */
@@ -124,13 +133,29 @@ export class Live {
   }
 
   /**
+   * Ask for another past from the next connection on.
+   * @param {string | undefined} rewind
+   */
+  want(rewind) {
+    this.#wanted = { ...this.#wanted, rewind };
+  }
+
+  /**
    * Ask for the past again: more of it is to be shown.
    * @param {string} [rewind] another past than before
    */
   rewind(rewind = this.#wanted.rewind) {
-    this.#wanted = { ...this.#wanted, rewind };
+    this.want(rewind);
+    this.#asked = rewind;
     this.#stream?.rewind(rewind);
     if (this.state === "refused") this.connect();
+  }
+
+  /** The past comes again, also after a loss: then the stream asks for what it was opened with. */
+  #rewinding() {
+    const { rewind } = this.#wanted;
+    if (rewind !== this.#asked) this.rewind(rewind);
+    else this.#receiver.rewinding();
   }
 
   /** @param {Stream} stream */
@@ -138,6 +163,8 @@ export class Live {
     const { state, sentence, welcome } = stream;
     if (welcome !== null && welcome !== this.#welcome) this.#receiver.welcomed(welcome.sentAt, performance.now());
     this.#welcome = welcome;
+    // A page that has no value yet knows the log all the same.
+    this.#newest ??= stream.position;
     if (state === "open" && (welcome !== null || this.state === "live")) this.#setLive(stream);
     if (state === "reconnecting") this.#setAway("away", navigator.onLine ? sentence.replace(AGAIN, "") : OFFLINE);
     if (state === "failed") this.#refused(sentence);
@@ -155,15 +182,17 @@ export class Live {
     const { lost } = stream.ledger;
     if (lost > this.#losses.all) {
       this.#losses.all = lost;
+      const [before, now] = [this.#newest, stream.position].map((position) => position?.split("-")[0]);
+      this.#losses.sentence = before && now && before !== now ? NEW_LOG : LOSS;
       clearTimeout(this.#aging);
       this.#aging = setTimeout(() => {
         this.#losses.old = lost;
         if (this.state === "live") this.#setLive(stream);
       }, LOSS_SHOWN_MS);
     }
-    const sentence = stream.sentence.replace(/^Open/, "Live");
+    const sentence = stream.sentence.replace(/^Open/, "Live").replace(LOST, "");
     const isRecent = lost > this.#losses.old;
-    this.#set("live", isRecent ? `${sentence} What the server still has is shown.` : sentence.replace(LOST, ""));
+    this.#set("live", isRecent ? `${sentence} ${this.#losses.sentence}` : sentence);
   }
 
   /**

@@ -2,7 +2,7 @@
 /**
  * Paints the cards together, some times a second: faster figures cannot be read, and each frame that changes costs as much
  * again. A painting takes several frames, so that no task is long: in turns the texts of some cards, which lay out the page,
- * and then their charts, soon enough to show the same value.
+ * and then their charts.
  * @module view/painter
  */
 import { paintScheduler } from "../dom.js";
@@ -12,7 +12,7 @@ import { paintScheduler } from "../dom.js";
 /**
  * @typedef {object} Painted a card, or an element of another page
  * @property {(frame: Frame) => void} write writes its texts
- * @property {(frame: Frame) => boolean} draw draws its chart if it has changed, and returns whether it did
+ * @property {() => boolean} draw draws its chart as of the texts, if it has changed, and returns whether it did
  */
 
 const INTERVAL_MS = 200;
@@ -56,7 +56,7 @@ export class Painter {
       for (const card of some) card.write(frame);
       if (cards.length > 1) yield;
       for (const few of groups(some, share)) {
-        const drawn = few.filter((card) => card.draw(frame));
+        const drawn = few.filter((card) => card.draw());
         if (drawn.length > 0) yield;
       }
     }

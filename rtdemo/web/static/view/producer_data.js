@@ -5,7 +5,7 @@
  */
 import { Decimals } from "./decimals.js";
 import { Series } from "./series.js";
-import { isDict, isPoint, kindOf } from "../value.js";
+import { isDict, kindOf } from "../value.js";
 
 /** @typedef {import("../message.js").Message} Message */
 /** @typedef {import("../value.js").Kind} Kind */
@@ -111,15 +111,22 @@ export class ProducerData {
     return this.#decimals.map(({ wanted }) => wanted);
   }
 
+  /** Whether its description has come, which may be empty. */
+  get isDescribed() {
+    return this.description !== NOTHING;
+  }
+
   get title() {
     return this.description.title || this.name;
   }
 
-  /** Entries of the newest dict that have no line, for they are no numbers. @type {[string, unknown][]} */
+  /** Entries of the newest dict that have no line, for they have been no numbers. @type {[string, unknown][]} */
   get others() {
     if (!isDict(this.value)) return [];
     const entries = Object.entries(this.value).slice(0, MAX_COUNTED_KEYS);
-    return entries.filter(([key, value]) => !isPoint(value) && !this.keys.includes(key));
+    const isPlaceLeft = this.keys.length < MAX_LINES;
+    const isOther = (/** @type {unknown} */ value) => (value === null ? isPlaceLeft : typeof value !== "number");
+    return entries.filter(([key, value]) => isOther(value) && !this.keys.includes(key));
   }
 
   /**
@@ -185,8 +192,8 @@ export class ProducerData {
    * @param {Description} description
    */
   describe(description) {
-    const same = Object.entries(description).every(([key, value]) => Reflect.get(this.description, key) === value);
-    if (same) return;
+    const isSame = Object.entries(description).every(([key, value]) => Reflect.get(this.description, key) === value);
+    if (isSame && this.isDescribed) return;
     this.description = description;
     this.version += 1;
   }
@@ -212,6 +219,15 @@ export class ProducerData {
     this.#newest = { epoch: "", seq: 0 };
     this.at = null;
     this.version += 1;
+  }
+
+  /**
+   * Remove the numbers of a connection that was given up.
+   * @param {number} since milliseconds since the epoch
+   */
+  dropSince(since) {
+    this.series.length = this.series.since(since);
+    this.interrupt();
   }
 
   /** The connection was interrupted, and messages may be missing. */
@@ -308,7 +324,12 @@ export class ProducerData {
   #numbers(at, values) {
     const given = Object.keys(values);
     let more = 0;
-    for (const key of given.slice(0, MAX_COUNTED_KEYS)) if (isPoint(values[key]) && !this.#hasLine(key, at)) more += 1;
+    for (const key of given.slice(0, MAX_COUNTED_KEYS)) {
+      if (typeof values[key] === "number" && !this.#hasLine(key, at)) more += 1;
+    }
+    // Null alone is no line: texts may follow it, as in an empty cell of a table. It is counted where no line is left.
+    const isFull = this.keys.length === MAX_LINES;
+    if (isFull) more += given.filter((key) => values[key] === null && !this.keys.includes(key)).length;
     this.moreKeys = more + Math.max(0, given.length - MAX_COUNTED_KEYS);
     const numbers = this.keys.map((key) => {
       const value = Object.hasOwn(values, key) ? values[key] : null;

@@ -14,7 +14,7 @@ const MAX_CARDS = 200;
 const MAX_COUNTED = 10_000;
 
 export class ProducersData {
-  /** @type {Map<string, ProducerData>} */
+  /** Also those that are hidden: they may return. @type {Map<string, ProducerData>} */
   byName = new Map();
   #options;
   #builtIn;
@@ -32,18 +32,24 @@ export class ProducersData {
 
   /** @param {string} name */
   shows(name) {
-    const { producers, without } = this.#options;
-    return !without.includes(name) && (producers?.includes(name) ?? !this.#builtIn.includes(name));
+    return this.#isPicked(name) && !this.#options.without.includes(name);
+  }
+
+  /** @param {string} name */
+  #isPicked(name) {
+    return this.#options.producers?.includes(name) ?? !this.#builtIn.includes(name);
   }
 
   /**
-   * Forget those that are no longer shown. Those without a place are counted anew.
-   * @param {boolean} someReturn whether some are shown again; then all are forgotten if there is no place for them
+   * Some are hidden, or shown again. Where there is no place for all, they are counted anew.
+   * @returns {boolean} whether their past is needed: of one that takes a free place, or of all
    */
-  forgetHidden(someReturn) {
-    const isFull = someReturn && this.byName.size >= MAX_CARDS;
-    for (const name of this.byName.keys()) if (isFull || !this.shows(name)) this.byName.delete(name);
-    this.#more.clear();
+  rearrange() {
+    const count = this.shown.length;
+    if (count > MAX_CARDS) this.byName.clear();
+    const isPastNeeded = count > MAX_CARDS || (count < MAX_CARDS && this.more > 0);
+    if (isPastNeeded) this.#more.clear();
+    return isPastNeeded;
   }
 
   /** Forget all. */
@@ -57,25 +63,29 @@ export class ProducersData {
     return this.#more.size;
   }
 
-  /** All, in the order in which they were picked, or by name. */
+  /** Those that have cards. */
+  get shown() {
+    return [...this.byName.values()].filter(({ name }) => this.shows(name));
+  }
+
+  /** The same, in the order in which they were picked, or by name. */
   get sorted() {
-    const all = [...this.byName.values()];
     const order = this.#options.producers;
-    if (order === null) return all.sort((one, other) => (one.name < other.name ? -1 : 1));
-    return all.sort((one, other) => order.indexOf(one.name) - order.indexOf(other.name));
+    if (order === null) return this.shown.sort((one, other) => (one.name < other.name ? -1 : 1));
+    return this.shown.sort((one, other) => order.indexOf(one.name) - order.indexOf(other.name));
   }
 
   /**
    * Take a message.
    * @param {Message} message
    * @param {number} now milliseconds since the epoch, by the server's clock
-   * @returns {boolean} whether it is of a producer that is new here
+   * @returns {boolean} whether it is of a producer that needs a new card
    */
   take(message, now) {
     const known = this.byName.get(message.producer);
     const data = known ?? this.#admitted(message.producer);
     data?.take(message, now);
-    return data !== known;
+    return data !== known && this.shows(message.producer);
   }
 
   /**
@@ -96,11 +106,14 @@ export class ProducersData {
     for (const data of this.byName.values()) if (!data.isShared) data.interrupt();
   }
 
-  /** The past will be sent again. What is not in the log may be missing. */
-  expectPast() {
+  /**
+   * The past will be sent again. What is not in the log may be missing, or begins again.
+   * @param {number} since what private producers have sent since then is dropped, milliseconds since the epoch
+   */
+  expectPast(since) {
     for (const data of this.byName.values()) {
       if (data.isShared) data.expectPast();
-      else data.interrupt();
+      else data.dropSince(since);
     }
   }
 
@@ -109,20 +122,12 @@ export class ProducersData {
     for (const data of this.byName.values()) if (data.isShared) data.forget();
   }
 
-  /**
-   * Return the time of the oldest point of all.
-   * @param {number} now returned if there is none, milliseconds since the epoch
-   */
-  oldest(now) {
-    let oldest = now;
-    for (const { series } of this.byName.values()) if (series.length > 0) oldest = Math.min(oldest, series.at[0]);
-    return oldest;
-  }
-
   /** @param {string} name */
   #admitted(name) {
-    if (!this.shows(name)) return undefined;
-    if (this.byName.size >= MAX_CARDS) {
+    // Each message of one that has no place comes here.
+    if (this.#more.has(name) || !this.#isPicked(name)) return undefined;
+    // The address bounds the number of hidden ones.
+    if (this.shows(name) && this.shown.length >= MAX_CARDS) {
       if (this.#more.size < MAX_COUNTED) this.#more.add(name);
       return undefined;
     }

@@ -109,6 +109,17 @@ export class Series {
     return low;
   }
 
+  /**
+   * Find the first point that is newer than a moment.
+   * @param {number} at milliseconds since the epoch
+   * @returns {number} its index; the length if there is none
+   */
+  until(at) {
+    let index = this.since(at);
+    while (index < this.length && this.at[index] === at) index += 1;
+    return index;
+  }
+
   /** Remove all points. */
   clear() {
     this.length = 0;
