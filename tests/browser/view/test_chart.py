@@ -688,6 +688,15 @@ async def test_gaps_are_hatched(page: Page) -> None:
 
 
 @pytest.mark.empty_page
+async def test_gap_with_room_has_a_text(page: Page) -> None:
+    """A stranger asked what the hatching means. The text is between the last value and the next one."""
+    points = [(-50, 1), (-10, None), (20, 1), (30, 2), (50, None), (80, 3)]
+    body = DRAWN.replace("width: 92", "width: 30").replace("CALL", "fillText").replace("NEWEST", "1e9")
+    texts = await run(page, "view/line_chart", body.replace("POINTS", json.dumps(points)))
+    assert [call for call in texts if call[0] == "no values"] == [["no values", 55, 100]]
+
+
+@pytest.mark.empty_page
 async def test_mark_is_on_the_newest_value(page: Page) -> None:
     """Values that came at once share a column of pixels: the newest one is not always the largest."""
     ((x, y, *_),) = await drawn_calls(page, "arc", [(10, 1), (50, 0), (50.1, 4), (50.2, 2)])

@@ -61,6 +61,9 @@ const HATCH_ALPHA = 0.35;
 const HATCH_PX = 7;
 /** Narrower gaps are not hatched: values and gaps that alternate would be a surface. */
 const MIN_GAP_PX = 4;
+/** Shown in gaps that have room for it, and the least distance from their ends and from the bottom. */
+const GAP_TEXT = "no values";
+const GAP_MARGIN_PX = 6;
 /** Height of the name above a band, and the length of the stroke beside it. */
 const NAME_PX = 16;
 const SWATCH_PX = 12;
@@ -81,11 +84,12 @@ export function drawLineChart(context, width, height, scene) {
   const gutter = Math.ceil(Math.max(0, ...labels.flat().map((text) => context.measureText(text).width))) + LABEL_GAP_PX;
   const plot = { left: 0, top: HEAD_PX, width: Math.max(1, width - gutter), height: height - HEAD_PX - FOOT_PX };
   const places = placed(plot, scene.bands);
-  drawGaps(context, plot, scene);
+  const gaps = drawGaps(context, plot, scene);
   scene.bands.forEach((band, index) => {
     drawScale(context, plot, scene, band.axis, labels[index], places[index].y);
     if (band.name !== "") drawName(context, plot, scene, band, places[index].top);
   });
+  nameGaps(context, plot, scene, gaps);
   drawTimes(context, plot, scene);
   scene.bands.forEach((band, index) => {
     const { top, bottom, y } = places[index];
@@ -150,13 +154,15 @@ export function drawNothing(context, width, height, scene) {
  * @param {CanvasRenderingContext2D} context
  * @param {Plot} plot
  * @param {Scene} scene
+ * @returns {[left: number, right: number][]} the hatched gaps
  */
 function drawGaps(context, plot, { series, count, from, to, palette }) {
   const x = (/** @type {number} */ at) => plot.left + Math.max(0, (at - from) / (to - from)) * plot.width;
   const [lows] = series.low;
   const first = Math.max(0, series.since(from) - 1);
   const end = Math.min(series.since(to), count);
-  let isAny = false;
+  /** @type {[left: number, right: number][]} */
+  const gaps = [];
   context.save();
   context.beginPath();
   for (let index = first; index < end; index += 1) {
@@ -168,13 +174,34 @@ function drawGaps(context, plot, { series, count, from, to, palette }) {
     const [left, right] = [x(last), x(Math.min(series.at[index], to))];
     if (right - left < MIN_GAP_PX) continue;
     context.rect(left, plot.top, right - left, plot.height);
-    isAny = true;
+    gaps.push([left, right]);
   }
-  if (isAny) {
+  if (gaps.length > 0) {
     context.clip();
     hatch(context, plot, palette.quiet);
   }
   context.restore();
+  return gaps;
+}
+
+/**
+ * Write what hatching means into the gaps that have room for it.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plot} plot
+ * @param {Scene} scene
+ * @param {[left: number, right: number][]} gaps
+ */
+function nameGaps(context, plot, { palette }, gaps) {
+  const room = context.measureText(GAP_TEXT).width + 2 * GAP_MARGIN_PX;
+  const bottom = plot.top + plot.height - GAP_MARGIN_PX;
+  context.textAlign = "center";
+  context.fillStyle = palette.quiet;
+  for (const [left, right] of gaps) {
+    if (right - left < room) continue;
+    const middle = (left + right) / 2;
+    context.clearRect(middle - room / 2, bottom - LABEL_PX, room, LABEL_PX + GAP_MARGIN_PX / 2);
+    context.fillText(GAP_TEXT, middle, bottom);
+  }
 }
 
 /**
