@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from aiohttp import ClientError, ClientResponse, ClientSession
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from rtdemo import Option, producer
 
@@ -27,7 +27,8 @@ async def text_of(response: ClientResponse) -> str:
 @producer(shared=True)
 async def poll_http() -> AsyncIterator[str]:
     latest = etag = ""
-    async with ClientSession(raise_for_status=True) as http:
+    # aiohttp would end a request after 5 minutes, whatever the setting.
+    async with ClientSession(raise_for_status=True, timeout=ClientTimeout(total=None)) as http:
         while True:
             headers = {"If-None-Match": etag} if etag else {}
             try:

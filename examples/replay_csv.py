@@ -165,7 +165,8 @@ def timed(path: Path) -> Generator[tuple[float, str, Row]]:
         names = list(head[0][1])
         columns = columns_of(head)
         if time_of(columns[0]) is not None or all(time_of(name) is not None for name in names):
-            raise ProducerError(f"{path}: the first line is to name the columns; it has {names[0]!r}")
+            first = next(iter(names), "")
+            raise ProducerError(f"{path}: the first line is to name the columns; it has {first!r}")
         if any(time_of(text_in(cells, columns)) is not None for _, cells in head):
             note(logging.INFO, f"{path}: the time is in column {quoted(columns)}")
             yield from paced(path, columns, chain(head, rows))

@@ -15,8 +15,8 @@ MAX_KINDS = 20
 FIRST_COUNT = 10
 """Further bad lines after which their number is reported, and again after ten times as many."""
 _SILENCE = (
-    "no line has arrived yet; if a program in the pipe holds lines back, use "
-    "fflush() in awk (in mawk also -W interactive), grep --line-buffered, sed -u or python -u"
+    "no line has arrived yet; if a program in the pipe holds lines back, use fflush() in awk (in mawk "
+    "also -W interactive), grep --line-buffered, sed -u, python -u, or stdbuf -oL before others like cut"
 )
 _NOTHING = "standard input had no line; nothing was published"
 

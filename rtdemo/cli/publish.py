@@ -16,7 +16,7 @@ from rtdemo.cli import input_lines
 from rtdemo.cli.input_lines import BadLines
 from rtdemo.engine.interface import check_name
 from rtdemo.errors import PublishError, printable
-from rtdemo.protocol.message import MAX_MESSAGE_BYTES
+from rtdemo.protocol.message import DECODE_ERRORS, MAX_MESSAGE_BYTES
 from rtdemo.protocol.values import to_json
 from rtdemo.publisher import server_address
 from rtdemo.publisher.sender import MESSAGE_STATUSES, NOT_ACCEPTED, SENT_AGAIN, Sender, TryAgainError
@@ -179,9 +179,24 @@ def _publish_lines(sender: Sender, producer: str, form: str | None, is_quiet: bo
 
 
 def _hint_at_value(text: str, form: str | None) -> None:
-    """Report a number that is published as a text: no chart shows it."""
-    if form is None and NUMBER.fullmatch(text.strip()):
+    """Report a number, a dict or a list that is published as a text: no chart shows it."""
+    if form is not None:
+        return
+    if NUMBER.fullmatch(text.strip()):
         _report("the number is sent as a text, which no chart shows; --value sends numbers")
+    elif _is_structure(text):
+        _report("the JSON is sent as a text, which no chart shows; --value sends values")
+
+
+def _is_structure(text: str) -> bool:
+    """Return whether a text is a JSON object or array."""
+    if not text.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        msgspec.json.decode(text)
+    except DECODE_ERRORS:
+        return False
+    return True
 
 
 def _is_of_one_line(error: PublishError, form: str | None) -> bool:
@@ -275,7 +290,7 @@ def _message(text: str, form: str | None) -> dict[str, Any]:
     except ValueError as error:
         example = "0.12" if form == "value" else '{"value": 0.12}'
         raise ValueError(
-            f"{NOT_JSON}, such as {example}: {printable(text[:MAX_SHOWN_CHARS])}"
+            f"{NOT_JSON} (such as {example}): {printable(text[:MAX_SHOWN_CHARS])}"
         ) from error
     if form == "value":
         return {"message": given} if isinstance(given, str) else {"value": given}

@@ -52,7 +52,7 @@ async def view(request: web.Request) -> web.Response:
         values, more = latest_values(hub, identity, picked, hidden)
         if picked and not values:
             shared = [each.name for each in latest_values(hub, identity, None, hidden)[0]]
-            others = sorted({*shared, *private_names(hub, identity)} - hidden)[:MAX_OTHERS]
+            others = sorted({*shared, *private_names(hub, identity)} - hidden - set(picked))[:MAX_OTHERS]
     except Refused as refused:
         if refused.status not in (401, 403):
             raise

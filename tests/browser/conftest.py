@@ -104,6 +104,12 @@ class BrowserErrors(list[str]):
         self[:] = [error for error in self if part not in error]
         self._removed.append(part)
 
+    def remove_outage(self) -> None:
+        """Remove what a server that stops provokes: an error at least, of a kind that depends on the moment."""
+        assert len(self) > 0, "the server stopped, and the browser reported nothing"
+        for part in ("ERR_CONNECTION_", "ERR_EMPTY_RESPONSE", *GIVEN_UP):
+            self.remove_possible(part)
+
     def note(self, message: ConsoleMessage) -> None:
         """Keep errors and warnings, but for removed ones and questions that came too late.
 

@@ -82,6 +82,32 @@ class Panel:
         )
 
 
+HANG = """() => {
+    window.made = 0;
+    for (const name of ["WebSocket", "EventSource"]) {
+        const Real = window[name];
+        window[name] = class extends EventTarget {
+            constructor() { super(); window.made += 1; }
+            close() {}
+        };
+        Object.assign(window[name], { Real, OPEN: Real.OPEN });
+    }
+}"""
+WORK = """() => {
+    for (const name of ["WebSocket", "EventSource"]) window[name] = window[name].Real;
+}"""
+
+
+async def hang(page: Page) -> None:
+    """Let further connections hang, so that what the page shows of it stays for four seconds."""
+    await page.evaluate(HANG)
+
+
+async def work(page: Page) -> None:
+    """Let further connections work again."""
+    await page.evaluate(WORK)
+
+
 def both(page: Page) -> tuple[Panel, Panel]:
     """Return the panels of WebSocket and SSE."""
     return Panel(page, "websocket"), Panel(page, "sse")

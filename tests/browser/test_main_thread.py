@@ -10,8 +10,8 @@ from tests.browser.main_thread import MainThread, Task, record
 from tests.browser.page_load import Load
 
 SPIN = """() => {
-    const spin = () => { for (const end = performance.now() + 80; performance.now() < end;); };
-    setInterval(spin, 200);
+    const spin = () => { for (const end = performance.now() + 300; performance.now() < end;); };
+    setInterval(spin, 500);
     // A frame is drawn for each change.
     setInterval(() => { document.title = String(document.body.append(".")); }, 50);
 }"""
@@ -26,10 +26,9 @@ async def test_long_tasks_and_frames_are_found(page: Page, monkeypatch: pytest.M
     found = MainThread()
     await record(page, found, 2.0)
     assert found.seconds == 2.0
-    # Others may be long, too, where the machine pauses.
-    assert any(task.wall >= 80 for task in found.long)
+    # Others may be long, too, where the machine pauses. With a fifth of a core, these are long by CPU time.
+    assert any(task.wall >= 300 for task in found.long_by_cpu)
     assert all(task.wall > main_thread.LONG_MS for task in found.long)
-    assert all(task.wall >= 80 for task in found.long_by_cpu)
     assert found.cpu > sum(task.cpu for task in found.long) / 1000 > 0
     assert found.drawn > 0
     assert min(found.pieces) > 0

@@ -79,7 +79,7 @@ async def test_columns_in_a_pipe_are_reported_once_and_then_counted(server: Serv
     done = await publish("-", "--value", "--to", server.web_url, stdin=stdin)
     assert (done.code, len(done.out.split())) == (1, 2)
     assert done.err.splitlines() == [
-        "rtdemo: line 2 is not JSON, such as 0.12: 19 0 0; it is left out; "
+        "rtdemo: line 2 is not JSON (such as 0.12): 19 0 0; it is left out; "
         "give one number or JSON a line: pick a column with awk -W interactive 'NR > 3 { print $15; "
         "fflush() }' (another awk than mawk: without -W interactive), "
         'or write {"a": 1, "b": 2}; without --value a line is a text',
@@ -156,16 +156,20 @@ async def test_file_is_no_pipe_that_may_be_silent(
     assert (done.code, done.err) == (0, "")
 
 
-async def test_number_that_is_sent_as_a_text_is_reported_once(server: Server, connect: Connect) -> None:
+async def test_value_that_is_sent_as_a_text_is_reported_once(server: Server, connect: Connect) -> None:
     """No chart shows it; `--quiet` is for those who mean it."""
     peer = await connect(server, "sse")
     hint = "rtdemo: the number is sent as a text, which no chart shows; --value sends numbers\n"
+    json_hint = "rtdemo: the JSON is sent as a text, which no chart shows; --value sends values\n"
     for arguments, stdin, err in (
         (("0.12",), b"", hint),
         (("-3",), b"", hint),
         (("-",), b"1\n2\n", hint),
         (("-",), b"load 1\n2\n", ""),
         (("-", "-q"), b"3\n", ""),
+        (("-",), b'{"used": 3}\n{"used": 4}\n', json_hint),
+        (("[1, 2]",), b"", json_hint),
+        (("[info] 1",), b"", ""),
         (("4", "--value"), b"", ""),
         (("4 of 5",), b"", ""),
     ):
@@ -216,7 +220,7 @@ async def test_negative_number_is_no_flag(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("rubbish", "TEXT is not JSON, such as 0.12: rubbish"),
+        ("rubbish", "TEXT is not JSON (such as 0.12): rubbish"),
         ("[" * 100_000, "TEXT is nested too deeply"),
         (r'"\ud800"', "TEXT is no Unicode text"),
         ("NaN", "TEXT has a NaN or an infinity, which JSON does not have; give null for a gap"),
@@ -224,7 +228,7 @@ async def test_negative_number_is_no_flag(
         ("1e999", "TEXT has a NaN or an infinity"),
         ("nan", "TEXT has a NaN or an infinity"),
         ("-Inf", "TEXT has a NaN or an infinity"),
-        ("\N{LATIN SMALL LETTER DOTLESS I}nf", "TEXT is not JSON, such as 0.12"),
+        ("\N{LATIN SMALL LETTER DOTLESS I}nf", "TEXT is not JSON (such as 0.12)"),
     ],
 )
 async def test_value_that_is_no_json_is_wrong_usage(server: Server, text: str, words: str) -> None:

@@ -276,9 +276,13 @@ def test_cells_of_rows_without_a_pace(tmp_path: Path) -> None:
         ("2026-01-01,1\n2026-01-02,2\n", "the first line is to name the columns; it has '2026-01-01'"),
         ("seconds,v\n", "ride.csv has no rows below the first line"),
         ("", "ride.csv has no rows below the first line"),
+        ("\nseconds,v\n0,1\n", "the first line is to name the columns; it has ''"),
         (None, "ride.csv; RTDEMO_REPLAY_CSV_PATH names it"),
     ],
-    ids=["numbers for names", "a text among them", "no names", "no rows", "nothing", "no file"],
+    ids=[
+        *("numbers for names", "a text among them", "no names"),
+        *("no rows", "nothing", "an empty line", "no file"),
+    ],
 )
 async def test_recording_that_cannot_be_replayed_is_one_line(
     serve: Serve,

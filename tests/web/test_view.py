@@ -119,6 +119,8 @@ async def test_private_producers_are_named_to_those_who_may_pick_them(
         page = (await view(server, "?producers=rom", **bearer(token(user))))[0].text
         assert f"There are values of {names}." in page
     assert "There are values" not in (await view(server, "?producers=rom"))[0].text
+    page = (await view(server, "?producers=room", **bearer(token("ann"))))[0].text
+    assert "There are values of safe." in page
 
 
 async def test_without_values_of_the_picked_producers_it_names_them(start: Start) -> None:

@@ -6,7 +6,7 @@
 import { NONE, clip, oneLine } from "./format.js";
 
 /**
- * How a value is shown: a number or a dict of mostly numbers as a chart, a bool as a state with its history, a text as lines, and
+ * How a value is shown: a number, or a dict of which half are numbers, as a chart, a bool as a state with its history, a text as lines, and
  * anything else as a table.
  * @typedef {"number" | "lines" | "state" | "text" | "table"} Kind
  */
@@ -39,14 +39,14 @@ export function kindOf(value, before = null) {
 }
 
 /**
- * Return whether entries of a dict are drawn: most of them are numbers. A text that reads as one counts: it is a mistake.
+ * Return whether entries of a dict are drawn: at least half are numbers. A text that reads as one counts: it is a mistake.
  * @param {unknown[]} entries
  * @param {boolean} isAnyEnough
  */
 function hasLines(entries, isAnyEnough) {
   const others = entries.filter((each) => !isPoint(each) && !readsAsNumber(each)).length;
   const numbers = entries.filter((each) => each !== null).length - others;
-  return entries.some(isNumber) && (isAnyEnough || numbers > others);
+  return entries.some(isNumber) && (isAnyEnough || numbers >= others);
 }
 
 /** @param {unknown} value */

@@ -13,7 +13,7 @@ from rtdemo.server.server import Server
 from tests.browser.charts import happened, strip
 from tests.browser.conftest import BrowserErrors, Open, Serve
 from tests.browser.modules import run
-from tests.browser.panel import Panel
+from tests.browser.panel import Panel, hang, work
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -49,8 +49,10 @@ async def test_cut(open_page: Open, side: str, browser_errors: BrowserErrors) ->
     """The connection breaks and reconnects by itself; the chart shows it, and a reconnect is counted."""
     panel = await steady(open_page, side)
     await panel.watch()
+    await hang(panel.page)
     await panel.press("Cut")
     await panel.has_shown("reconnecting", "You cut it.")
+    await work(panel.page)
     await panel.becomes("connected")
     await expect(panel.part("reconnects")).to_have_text("1")
     for words in ("you cut it", "reconnecting"):

@@ -29,6 +29,11 @@ def publish(server: Server) -> Publish:
     return published
 
 
+async def is_live(page: Page) -> None:
+    """Wait until the view is connected."""
+    await expect(page.locator('[data-part="status"]')).to_have_attribute("data-state", "live")
+
+
 @pytest.fixture
 def open_view(open_page: Open) -> OpenView:
     """Open the view, and wait until it is live."""
@@ -38,7 +43,7 @@ def open_view(open_page: Open) -> OpenView:
             f"/view{query}", sentence='[data-part="sentence"]', folded=True, **options
         )
         if live:
-            await expect(page.locator('[data-part="status"]')).to_have_attribute("data-state", "live")
+            await is_live(page)
         return page
 
     return opened

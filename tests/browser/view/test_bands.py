@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser.conftest import BrowserErrors
 from tests.browser.modules import run
 from tests.browser.view.conftest import OpenView, Publish
 
@@ -189,6 +190,18 @@ async def test_reader_arranges_the_lines(open_view: OpenView, publish: Publish) 
     await expect(office).to_have_css("min-height", f"{6 * 52}px")
     await choice.select_option("together")
     await expect(office).to_have_css("min-height", "104px")
+
+
+async def test_without_a_list_of_producers_lines_get_bands(
+    open_view: OpenView, publish: Publish, browser_errors: BrowserErrors
+) -> None:
+    """While the list is awaited, a declared unit may keep the lines together."""
+    page = await open_view()
+    await page.route("**/api/producers", lambda route: route.abort())
+    await publish("office", OFFICE)
+    chart = page.get_by_role("group", name="Chart of office")
+    await expect(chart).to_have_css("--bands", "2")
+    browser_errors.remove_expected("ERR_FAILED")
 
 
 async def test_read_out_of_bands_hides_none(open_view: OpenView, publish: Publish) -> None:

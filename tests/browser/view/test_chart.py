@@ -11,8 +11,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from rtdemo.engine.log import Log
+from rtdemo.protocol.message import now
 from tests.browser.modules import run
-from tests.browser.view.conftest import OpenView, Publish
+from tests.browser.view.conftest import OpenView, Publish, is_live
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -165,6 +166,24 @@ async def test_null_takes_no_line_of_another_key(page: Page) -> None:
         """,
     )
     assert found == [[True, 12, 1, []]] * 3
+
+
+@pytest.mark.empty_page
+async def test_keys_beyond_all_bounds_are_counted_once(page: Page) -> None:
+    """Of a dict with more keys than are looked at."""
+    found = await run(
+        page,
+        "view/producer_data",
+        """
+        const data = new m.ProducerData("x");
+        const value = {};
+        for (let key = 0; key < 12; key += 1) value[`n${key}`] = key;
+        for (let key = 0; key < 1500; key += 1) value[`none${key}`] = null;
+        data.take({ message: "", value, sentAt: 1000, id: null }, 1e9);
+        return data.moreKeys;
+        """,
+    )
+    assert found == 1500
 
 
 @pytest.mark.empty_page
@@ -425,9 +444,26 @@ async def test_more_time_connects_again_only_for_older_values(
 
     monkeypatch.setattr(Log, "oldest_at", 1.0)
     await page.goto(page.url.partition("?")[0])
-    await expect(page.locator(".number")).to_have_text("2.5")
+    await is_live(page)
     async with page.expect_websocket(lambda socket: "rewind=3600s" in socket.url):
         await hour.click()
+
+
+async def test_longer_times_connect_once_for_all_that_the_server_has(
+    open_view: OpenView, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the page has the whole log, an even longer time needs no connection."""
+    await publish("loss", 3)
+    monkeypatch.setattr(Log, "oldest_at", now() - 120_000)
+    page = await open_view("?window=60")
+    opened: list[str] = []
+    page.on("websocket", lambda socket: opened.append(socket.url))
+    for name in ("10 min", "1 h"):
+        await page.get_by_role("button", name=name, exact=True).click()
+        await is_live(page)
+    await publish("loss", 2.5)
+    await expect(page.locator(".number")).to_have_text("2.5")
+    assert ["rewind=600s" in url for url in opened] == [True]
 
 
 async def test_time_of_the_address_has_a_button(open_view: OpenView) -> None:

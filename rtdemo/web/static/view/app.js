@@ -74,7 +74,7 @@ const live = new Live(
 /** The log has nothing older, milliseconds since the epoch. */
 let keptSince = -Infinity;
 /** Whether the page has had all values of its producers that the log has. */
-let hasWholePast = Number(dataset.logFrom) > Number(dataset.now) - rewound * 1000;
+let hasWholePast = isAllSince(Number(dataset.now) - rewound * 1000);
 /** By the server's clock, milliseconds since the epoch. */
 let connectedAt = -Infinity;
 /** By the server's clock, milliseconds since the epoch. @type {number | null} */
@@ -136,6 +136,7 @@ function describe() {
     const { title, unit, low, high, period } = entry;
     producers.byName.get(name)?.describe({ title, unit, low, high, period });
   }
+  if (list.pollError !== "") producers.describeNothing();
   failing.look(list.producers ?? [], performance.now());
   paintFailing();
   painter.request();
@@ -173,7 +174,7 @@ function chosen({ without }) {
     // To connect again starts private producers anew.
     if (!hasWholePast && keptSince === -Infinity) {
       producers.forgetShared();
-      live.rewind();
+      rewind();
     }
   }
   paintNotes();
@@ -189,9 +190,21 @@ function placeOthers() {
   paintFailing();
   // One that came while it was hidden has no title yet.
   describeIn(DESCRIBE_SOON_MS);
-  if (!isPastNeeded) return;
+  if (isPastNeeded) rewind();
+}
+
+/** Connect again, for the past of all producers that are shown. */
+function rewind() {
   live.rewind();
-  hasWholePast = Number(dataset.logFrom) > time.at(performance.now()) - rewound * 1000;
+  hasWholePast = isAllSince(time.at(performance.now()) - rewound * 1000);
+}
+
+/**
+ * Return whether the log has nothing from before a time. Where a login is needed, that is not known.
+ * @param {number} moment milliseconds since the epoch
+ */
+function isAllSince(moment) {
+  return Number(dataset.logFrom) > moment;
 }
 
 /** Say why there are no cards. */

@@ -323,13 +323,14 @@ export class ProducerData {
    */
   #numbers(at, values) {
     const given = Object.keys(values);
+    const looked = given.slice(0, MAX_COUNTED_KEYS);
     let more = 0;
-    for (const key of given.slice(0, MAX_COUNTED_KEYS)) {
+    for (const key of looked) {
       if (typeof values[key] === "number" && !this.#hasLine(key, at)) more += 1;
     }
     // Null alone is no line: texts may follow it, as in an empty cell of a table. It is counted where no line is left.
     const isFull = this.keys.length === MAX_LINES;
-    if (isFull) more += given.filter((key) => values[key] === null && !this.keys.includes(key)).length;
+    if (isFull) more += looked.filter((key) => values[key] === null && !this.keys.includes(key)).length;
     this.moreKeys = more + Math.max(0, given.length - MAX_COUNTED_KEYS);
     const numbers = this.keys.map((key) => {
       const value = Object.hasOwn(values, key) ? values[key] : null;

@@ -101,6 +101,11 @@ export class ProducersData {
     data?.expectAll();
   }
 
+  /** There is no list of producers: what is not described yet has no title, unit or scale of its own. */
+  describeNothing() {
+    for (const data of this.byName.values()) data.describe({ ...data.description });
+  }
+
   /** The connection was interrupted. Shared messages will follow without a gap. */
   interrupt() {
     for (const data of this.byName.values()) if (!data.isShared) data.interrupt();
