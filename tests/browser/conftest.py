@@ -105,7 +105,7 @@ class BrowserErrors(list[str]):
         self._removed.append(part)
 
     def remove_outage(self) -> None:
-        """Remove what a server that stops provokes: an error at least, of a kind that depends on the moment."""
+        """Remove what a server that stops provokes: at least one error, of some kind."""
         assert len(self) > 0, "the server stopped, and the browser reported nothing"
         for part in ("ERR_CONNECTION_", "ERR_EMPTY_RESPONSE", *GIVEN_UP):
             self.remove_possible(part)

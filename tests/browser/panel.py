@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import partial
 
@@ -82,6 +83,11 @@ class Panel:
         )
 
 
+async def clock_is_known(page: Page) -> None:
+    """Wait until the page knows the server's clock. What comes before has no latency, for good."""
+    await expect(page.locator('[data-part="clock"]')).to_contain_text("known to")
+
+
 HANG = """() => {
     window.made = 0;
     for (const name of ["WebSocket", "EventSource"]) {
@@ -127,4 +133,7 @@ async def answer_websockets(page: Page) -> list[WebSocketRoute]:
 
 
 def _accept(sockets: list[WebSocketRoute], socket: WebSocketRoute) -> None:
+    # A position, which the page neither counts nor shows. After three seconds without a message it would
+    # take the connection for stalled.
+    socket.send(json.dumps({"message": "", "sentAt": 0, "producer": "rtdemo", "id": ""}))
     sockets.append(socket)

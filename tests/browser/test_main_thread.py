@@ -26,7 +26,7 @@ async def test_long_tasks_and_frames_are_found(page: Page, monkeypatch: pytest.M
     found = MainThread()
     await record(page, found, 2.0)
     assert found.seconds == 2.0
-    # Others may be long, too, where the machine pauses. With a fifth of a core, these are long by CPU time.
+    # Others may be long, too, where the machine pauses. These are, with a fifth of a core.
     assert any(task.wall >= 300 for task in found.long_by_cpu)
     assert all(task.wall > main_thread.LONG_MS for task in found.long)
     assert found.cpu > sum(task.cpu for task in found.long) / 1000 > 0

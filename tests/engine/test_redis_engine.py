@@ -14,6 +14,7 @@ import pytest
 
 from rtdemo.engine.interface import Draft
 from rtdemo.engine.log import LogLimits
+from rtdemo.engine.redis import client
 from rtdemo.engine.redis.client import COMMAND_TIMEOUT_S, Keys, Redis
 from rtdemo.engine.redis.engine import RedisEngine
 from rtdemo.engine.redis.lease import PRESENCE_S
@@ -25,7 +26,7 @@ from tests.clients import eventually
 from tests.engine.conftest import KEYS, Follower, Make, drafts
 from tests.free_port import free_port
 from tests.raw_server import raw_server
-from tests.redis_server import RedisServer, paused_reader, stop_task
+from tests.redis_server import RedisServer, connect, paused_reader, stop_task
 
 
 async def published(follower: Follower, *texts: str) -> list[Position]:
@@ -417,6 +418,7 @@ async def test_publishing_reports_a_frozen_redis_after_one_try(
     join: Make, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frozen Redis keeps its connections and answers nothing. Then the log goes on."""
+    monkeypatch.setattr(client, "connect", connect)
     follower = await join()
     await follower.publish("1")
     tries: list[int] = []

@@ -176,9 +176,10 @@ def received_texts(server: Server) -> list[str]:
 
 
 async def test_client_that_leaves_during_a_slow_plugin_loses_no_text(
-    slow: Server, reasons: list[Reason | None]
+    slow: Server, reasons: list[Reason | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The present text and those after it are handled, and the close frame is read."""
+    monkeypatch.setattr("rtdemo.web.websocket.FINISH_TIMEOUT_S", 60.0)
     peer = await RawPeer(slow, "websocket").connect()
     peer.socket.send(b"".join(frame(1, str(n).encode()) for n in range(5)) + frame(8, b"\x03\xe8"))
     peer.leave(by_reset=False)
@@ -244,8 +245,11 @@ async def test_replies_without_end_end_the_connection(
 
 
 @pytest.mark.usefixtures("small_send_buffer")
-async def test_stream_with_waiting_messages_is_sent_completely_at_shutdown(start: Start) -> None:
+async def test_stream_with_waiting_messages_is_sent_completely_at_shutdown(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The waiting messages, the `retry:` field and the end of the body are still sent."""
+    monkeypatch.setattr("rtdemo.web.streaming.CLOSE_TIMEOUT_S", 60.0)
     server = await start()
     peer = await RawPeer(server, "sse", receive_buffer=4096).connect()
     (connection,) = server.hub.connections

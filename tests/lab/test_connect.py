@@ -56,6 +56,8 @@ async def forward_proxy(asked: list[str], status: str = "200 OK") -> AsyncIterat
         yield f"http://127.0.0.1:{port}"
 
 
+# Alone: on a busy machine events seem to come in clumps, and then doctor judges no latency.
+@pytest.mark.alone
 async def test_doctor_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it, and the finding about TCP reports the proxy."""
     asked: list[str] = []

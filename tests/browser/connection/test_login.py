@@ -70,7 +70,8 @@ async def test_form_asks_for_a_token_and_the_page_connects(
     await page.reload()
     await expect(state(page)).to_contain_text("You are logged in.")
     # The run goes on after a reload, with new tickets.
-    await panel.becomes("connected")
+    for side in ("websocket", "sse"):
+        await Panel(page, side).becomes("connected")
     await page.get_by_role("button", name="Forget the token").click()
     for side in ("websocket", "sse"):
         await Panel(page, side).becomes("disconnected")

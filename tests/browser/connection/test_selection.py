@@ -123,6 +123,7 @@ async def test_a_refused_choice(page: Page) -> None:
 
     def refuse(socket: WebSocketRoute) -> None:
         answer = {"message": json.dumps({"error": "not <b>now</b>"}), "sentAt": 0, "producer": "rtdemo"}
+        socket.send(json.dumps({"message": "", "sentAt": 0, "producer": "rtdemo", "id": ""}))
         socket.on_message(lambda _: socket.send(json.dumps(answer)))
 
     await page.route_web_socket(re.compile("^ws://"), refuse)

@@ -9,6 +9,7 @@ import rtdemo
 from tests.browser.conftest import BrowserErrors, Serve
 from tests.browser.embed.conftest import OpenHost, Site
 from tests.browser.view.conftest import Publish
+from tests.clients import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,4 +39,5 @@ async def test_another_origin_shows_nothing(
     await page.wait_for_load_state("load")
     (frame,) = page.main_frame.child_frames
     assert frame.url.startswith("chrome-error:")
+    await eventually(lambda: any("frame-ancestors" in error for error in browser_errors))
     browser_errors.remove_expected("frame-ancestors")

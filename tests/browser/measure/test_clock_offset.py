@@ -119,6 +119,7 @@ async def test_a_clock_that_is_set_changes_no_figure(
     await expect(panel.part("strip")).to_have_accessible_name(label)
 
 
+@pytest.mark.empty_page
 async def test_no_reading_is_outside_its_claim(page: Page) -> None:
     """Page and server share a machine here, and Chromium reports its time origin to the microsecond."""
     session = await page.context.new_cdp_session(page)

@@ -22,7 +22,7 @@ from tests.browser.charts import (
     strip,
 )
 from tests.browser.conftest import Open
-from tests.browser.panel import NONE, Panel, both
+from tests.browser.panel import NONE, Panel, both, clock_is_known
 from tests.browser.same_transport import SIDES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -93,9 +93,11 @@ COUNT_FRAMES = """() => {
 async def test_a_frame_has_one_part_of_the_page(open_page: Open, flooded: Server) -> None:
     """The messages of one side, or one chart; none is drawn in a folded section."""
     page = await open_page(server=flooded, folded=True)
-    await page.evaluate(COUNT_FRAMES)
     for panel in both(page):
         await panel.press("Connect")
+    for panel in both(page):
+        await panel.becomes("connected")
+    await page.evaluate(COUNT_FRAMES)
     await page.wait_for_function("() => frames.size > 40")
     frames = await page.evaluate("[...frames.values()].map((each) => [...each].join())")
     assert set(frames) == {f"{what} of {side}" for what in ("messages", "strip") for side in SIDES}
@@ -138,7 +140,7 @@ async def test_hidden_samples_are_left_out(open_page: Open, flooded: Server, sid
     """What arrives in a hidden tab is drawn in grey, counted aside, and in no figure."""
     page = await open_page(server=flooded)
     panel, colour = Panel(page, side), {"websocket": BLUE, "sse": GREEN}[side]
-    await expect(page.locator('[data-part="clock"]')).to_contain_text("known to")
+    await clock_is_known(page)
     grey = (await looked(strip(page, side)))["count"][GREY]
     await page.evaluate(HIDE, True)
     await panel.connect_and_flood(60)

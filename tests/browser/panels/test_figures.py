@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from rtdemo.server.server import Server
 from tests.browser.conftest import Open
-from tests.browser.panel import FIGURE, NONE, Panel
+from tests.browser.panel import FIGURE, NONE, Panel, clock_is_known
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -23,6 +23,7 @@ async def test_every_figure_has_a_value_and_a_meaning(panel: Panel) -> None:
     """Percentiles, jitter, rate, bytes and reconnects come within seconds and explain themselves."""
     for name in TAKEN:
         await expect(panel.part(name)).to_have_text(NONE)
+    await clock_is_known(panel.page)
     await panel.connect()
     await panel.received(4)
     for name in TAKEN:

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from rtdemo.server.server import Server
 from tests.browser.charts import BLUE, drawn, looked, strip
 from tests.browser.conftest import Open
-from tests.browser.panel import Panel
+from tests.browser.panel import Panel, clock_is_known
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -29,6 +29,7 @@ async def test_a_pause_holds_through_another_size(open_page: Open, flooded: Serv
     """What is drawn again while paused is what was there at the Pause."""
     page = await open_page(server=flooded)
     panel = Panel(page, "sse")
+    await clock_is_known(page)
     await panel.connect_and_flood(100)
     await pause_charts(panel)
     canvases = [strip(page, "sse"), page.locator('[data-part="histogram"]')]
@@ -58,6 +59,7 @@ async def test_pause_holds_the_pictures(open_page: Open, flooded: Server) -> Non
     """While paused no pixel changes and counting goes on; going on shows what came meanwhile."""
     page = await open_page(server=flooded)
     panel = Panel(page, "sse")
+    await clock_is_known(page)
     await panel.connect_and_flood(100)
     await pause_charts(panel)
     pause = page.get_by_role("button", name="Pause the charts")

@@ -22,6 +22,8 @@ async def test_keyboard_reads_the_values(open_view: OpenView, publish: Publish) 
     """The newest first; Home is the start of what is shown, and Escape removes the mark."""
     await publish("loss", 3, 2.5)
     page = await open_view()
+    # It has both values.
+    await expect(page.locator(".change")).to_contain_text("0.5 in")
     chart = page.get_by_role("group", name="Chart of loss")
     await chart.focus()
     await page.keyboard.press("ArrowLeft")

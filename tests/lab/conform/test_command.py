@@ -25,6 +25,7 @@ from rtdemo.lab.conform.run import NotTestableError, Suite
 from rtdemo.server.server import Server
 from tests.app_server import Handler, answering
 from tests.command import program, run_in_process
+from tests.free_port import free_port
 from tests.lab.conform.seeded_server import seeded
 from tests.raw_server import raw_server
 
@@ -238,7 +239,7 @@ async def test_server_that_is_no_http_or_not_there() -> None:
     assert err.count("\n") == 1
     assert "not HTTP/1.1" in err
     assert "\x1b" not in err
-    code, _, err = await run(f"http://127.0.0.1:{port}/events", *SHORT)
+    code, _, err = await run(f"http://127.0.0.1:{free_port()}/events", *SHORT)
     assert code == 2
     assert "cannot be reached: connection refused; is the server running?" in err
 

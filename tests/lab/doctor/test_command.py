@@ -41,6 +41,8 @@ async def run(*arguments: str) -> tuple[int | None, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
+# Alone: on a busy machine events seem to come in clumps.
+@pytest.mark.alone
 async def test_plugins_add_checks_and_programs_read_json(tmp_path: Path) -> None:
     """A failed check sets the exit code to 1; a plugin that cannot be loaded is reported and skipped."""
     (tmp_path / "mine.py").write_text(PLUGIN)

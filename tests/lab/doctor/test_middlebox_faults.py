@@ -132,6 +132,7 @@ async def test_events_that_are_all_delayed_alike() -> None:
     assert found["SSE events"].figures["delayMs"] >= 400
 
 
+@pytest.mark.alone
 async def test_inner_address_shows_where_a_fault_begins() -> None:
     """Both are examined at the same time."""
     async with served(often=True) as server, middlebox(server.web_url, holds="next") as url:

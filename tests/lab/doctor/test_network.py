@@ -91,6 +91,8 @@ async def test_where_nothing_can_be_examined(url: str, check: str, words: str) -
     assert words in last.seen
 
 
+# Alone: on a busy machine events seem to come in clumps, and then doctor judges no latency.
+@pytest.mark.alone
 async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An untrusted certificate fails, but all other checks run; SSL_CERT_FILE makes it trusted."""
     async with served(often=True) as server, behind_tls(tmp_path, port_of(server.web_url)) as url:

@@ -158,7 +158,7 @@ async def test_client_that_is_cut_again_is_not_back() -> None:
         return FIRST.replace(b"OK", b"Fine") if request.number <= CLIENTS else b""
 
     async with scripted_server(script) as server:
-        storm = await run_storm(server, rule="fixed:0.1", seconds=3.0)
+        storm = await run_storm(server, rule="fixed:0.1", seconds=10.0)
     assert (storm.total.back, codes(storm)["clients-not-back"]) == (0, "fail")
     assert set(storm.total.failures) == {"cut before an answer"}
 
