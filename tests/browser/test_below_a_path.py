@@ -127,6 +127,8 @@ async def publish_and_tail(url: str) -> None:
             await tail.communicate()
 
 
+# Alone: on a busy machine events seem to come in clumps, and doctor's resume may miss its message.
+@pytest.mark.alone
 async def test_commands_below_a_path(proxy: Process, tmp_path: Path) -> None:
     """publish, tail, bench and doctor take the address with the path."""
     files = {path: tmp_path / f"{number}.json" for number, path in enumerate((REMOVED, PASSED_ON))}

@@ -272,16 +272,16 @@ async def test_origin_that_is_not_allowed_has_its_sentence(
 async def test_other_producers_are_selected(page: Page, server: Server, side: str) -> None:
     """The page continues after its last message, or asks for their past too."""
     await publish(server, 1)
-    await connect(page, transport=side, producers=["status"], latest=True)
+    await connect(page, transport=side, producers=["echo"], latest=True)
     await page.wait_for_function("() => window.stream.welcome !== null")
     await page.evaluate("window.stream.select(['news'])")
     await publish(server, 2)
     assert [one["value"] for one in await messages(page, 1)] == [2]
-    await page.evaluate("stream.select(['news', 'status']); stream.rewind('10m')")
+    await page.evaluate("stream.select(['news', 'echo']); stream.rewind('10m')")
     assert [one["value"] for one in await messages(page, 3)] == [2, 1, 2]
     connection = server.hub.find(await page.evaluate("window.stream.welcome.client"))
     assert connection is not None
-    assert connection.selection.producers == frozenset(("news", "status"))
+    assert connection.selection.producers == frozenset(("news", "echo"))
 
 
 async def test_state_while_a_selection_connects(page: Page, side: str) -> None:

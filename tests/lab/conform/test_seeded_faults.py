@@ -9,6 +9,7 @@ import pytest
 
 from rtdemo.lab.conform.checks import CHECKS
 from rtdemo.lab.conform.exchange import Target
+from rtdemo.lab.conform.report import Report
 from tests.lab.conform.seeded_server import seeded
 from tests.lab.conform.suite_run import codes, report_on
 from tests.pauseless_loop import PauselessLoop
@@ -190,10 +191,15 @@ def test_each_seeded_fault_is_found_and_nothing_else(part: int) -> None:
     assert {case: seen - (TIMING - expected[case]) for case, seen in results.items()} == expected
 
 
-async def test_stream_over_tls(server_context: SSLContext, client_context: SSLContext) -> None:
+def test_stream_over_tls(server_context: SSLContext, client_context: SSLContext) -> None:
     """Nothing differs."""
-    async with seeded(tls=server_context) as server:
-        report = await report_on(Target(server.url, tls=client_context))
+
+    async def reported() -> Report:
+        async with seeded(tls=server_context) as server:
+            return await report_on(Target(server.url, tls=client_context))
+
+    with asyncio.Runner(loop_factory=PauselessLoop) as runner:
+        report = runner.run(reported())
     assert codes(report, "fail", "warn") - TIMING == set()
     assert report.counts["pass"] >= MOST_CHECKS
 
