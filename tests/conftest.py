@@ -28,7 +28,7 @@ pytest_plugins = [
     *("tests.redis_server", "tests.running_alone", "tests.tls_client"),
     *("tests.uncovered", "tests.made_once", "tests.quick_start"),
 ]
-# No limits of time, and the same examples in each run: a change does not fail by an older fault.
+# The same examples in each run: a change fails by its own faults. The profile `default` draws others.
 settings.load_profile("ci")
 Start = Callable[..., Awaitable[Server]]
 UNLIMITED = {"texts_per_connection": 0.0, "control_frames_per_connection": 0.0}

@@ -117,6 +117,7 @@ connect = client.connect
 @pytest.fixture
 async def redis_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RedisServer]:
     """Redis without data; it dies with the test. Engines wait long for its answers: tests may pause."""
+    monkeypatch.setattr(client, "COMMAND_TIMEOUT_S", PATIENCE_S)
     monkeypatch.setattr(client, "connect", lambda url, _timeout=0.0: connect(url, PATIENCE_S))
     folder = tmp_path / "redis"
     folder.mkdir()

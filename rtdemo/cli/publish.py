@@ -138,12 +138,13 @@ def publish(
     with closing(sender):
         if is_pipe:
             return _publish_lines(sender, producer, form, is_quiet)
-        (outcome,) = sender.send([_of_text(text, producer, form)])
+        payload = _of_text(text, producer, form)
+        (outcome,) = sender.send([payload])
     if isinstance(outcome, PublishError):
         raise outcome
     if not is_quiet:
         click.echo(outcome)
-        _hint_at_value(text, form)
+        _hint_at_value(payload, form)
     return 0
 
 
@@ -166,7 +167,7 @@ def _publish_lines(sender: Sender, producer: str, form: str | None, is_quiet: bo
                 if not is_quiet:
                     click.echo(outcome)
                     if is_first:
-                        _hint_at_value(msgspec.json.decode(payload).get("message"), form)
+                        _hint_at_value(payload, form)
                 is_first = False
             elif _is_of_one_line(outcome, form):
                 is_certain = outcome.fix == NOT_ACCEPTED
@@ -178,25 +179,23 @@ def _publish_lines(sender: Sender, producer: str, form: str | None, is_quiet: bo
     return EXIT_BAD_LINES if bad.count else 0
 
 
-def _hint_at_value(text: str, form: str | None) -> None:
-    """Report a number, a dict or a list that is published as a text: no chart shows it."""
+def _hint_at_value(payload: bytes, form: str | None) -> None:
+    """Report a number or other JSON that is published as a text: no chart shows it."""
     if form is not None:
         return
+    text = msgspec.json.decode(payload)["message"]
     if NUMBER.fullmatch(text.strip()):
         _report("the number is sent as a text, which no chart shows; --value sends numbers")
-    elif _is_structure(text):
+    elif _is_value(text):
         _report("the JSON is sent as a text, which no chart shows; --value sends values")
 
 
-def _is_structure(text: str) -> bool:
-    """Return whether a text is a JSON object or array."""
-    if not text.lstrip().startswith(("{", "[")):
-        return False
+def _is_value(text: str) -> bool:
+    """Return whether a text is JSON of another value than a text."""
     try:
-        msgspec.json.decode(text)
+        return not isinstance(msgspec.json.decode(text), str)
     except DECODE_ERRORS:
         return False
-    return True
 
 
 def _is_of_one_line(error: PublishError, form: str | None) -> bool:

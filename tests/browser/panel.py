@@ -105,7 +105,7 @@ WORK = """() => {
 
 
 async def hang(page: Page) -> None:
-    """Let further connections hang, so that what the page shows of it stays for four seconds."""
+    """Let further connections hang: the page gives up a try to reconnect after four seconds."""
     await page.evaluate(HANG)
 
 

@@ -20,7 +20,7 @@ SPIN = """() => {
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.empty_page
 async def test_long_tasks_and_frames_are_found(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In every part of the time; the CPU time of a task that only computes is about all of it."""
+    """In every part of the time, each with the CPU time that it got."""
     monkeypatch.setattr(main_thread, "PART_S", 1.0)
     await page.evaluate(SPIN)
     found = MainThread()

@@ -420,7 +420,7 @@ async def test_publishing_reports_a_frozen_redis_after_one_try(
     """A frozen Redis keeps its connections and answers nothing. Then the log goes on."""
     monkeypatch.setattr(client, "connect", connect)
     follower = await join()
-    await follower.publish("1")
+    await published(follower, "1")
     tries: list[int] = []
     send = Publisher._send
 

@@ -163,7 +163,8 @@ async def test_worker_that_hangs_is_replaced(
     """A worker that answers keeps running; for one that hangs, the log has one line."""
     (first,) = children()
     asked = tmp_path / "workers/asked"
-    await eventually(lambda: asked.exists() and asked.stat().st_size > FAILED_CHECKS + 1)
+    monkeypatch.setattr(worker_process, "MAX_FAILED_HEALTH_CHECKS", 2 * FAILED_CHECKS)
+    await eventually(lambda: asked.exists() and asked.stat().st_size > 2 * FAILED_CHECKS + 1)
     assert children() == {first}
     monkeypatch.setattr(worker_process, "MAX_FAILED_HEALTH_CHECKS", FAILED_CHECKS)
     os.kill(first, signal.SIGSTOP)

@@ -6,8 +6,8 @@
 import { NONE, clip, oneLine } from "./format.js";
 
 /**
- * How a value is shown: a number, or a dict of which half are numbers, as a chart, a bool as a state with its history, a text as lines, and
- * anything else as a table.
+ * How a value is shown: a number, or a dict of which at least half are numbers, as a chart, a bool as a state with its history,
+ * a text as lines, and anything else as a table.
  * @typedef {"number" | "lines" | "state" | "text" | "table"} Kind
  */
 

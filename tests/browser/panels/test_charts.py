@@ -76,7 +76,8 @@ COUNT_FRAMES = """() => {
         frame += 1;
         callback(at);
     });
-    const note = (what) => frames.set(frame, (frames.get(frame) ?? new Set()).add(what));
+    // Before the first frame that is counted, several may have begun.
+    const note = (what) => frame > 0 && frames.set(frame, (frames.get(frame) ?? new Set()).add(what));
     const sideOf = (element) => element.closest("[data-side]")?.dataset.side;
     const wipe = CanvasRenderingContext2D.prototype.clearRect;
     CanvasRenderingContext2D.prototype.clearRect = function (...box) {
