@@ -129,7 +129,9 @@ clean:
 .venv/run.stamp: requirements.txt pyproject.toml setup.cfg .venv/python.stamp
 	@echo "Setting up .venv ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# By the path: otherwise the clone, a folder `rtdemo`, hides the package from a program beside it.
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
+	  --config-settings editable_mode=compat -e .
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.txt .venv/run.stamp

@@ -102,6 +102,15 @@ def test_locks_hold_hashes_and_no_address() -> None:
     assert (ROOT / ".python-version").read_text().strip() == "3.11"
 
 
+def test_folder_beside_a_program_does_not_hide_the_package(tmp_path: Path) -> None:
+    """The clone has the package's name, and a program may be beside it."""
+    (tmp_path / "rtdemo").mkdir()
+    (tmp_path / "mine.py").write_text("import rtdemo\nprint(rtdemo.publish.__module__)\n")
+    command = [sys.executable, str(tmp_path / "mine.py")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("rtdemo.publisher.publish\n", "")
+
+
 def test_setup_cfg_lists_every_package() -> None:
     """A folder that is missing there would be missing from the wheel.
 
