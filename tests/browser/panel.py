@@ -124,6 +124,13 @@ NONE = "\N{EN DASH}"
 FIGURE = re.compile(r"^\d[\d,]*(\.\d)?$")
 
 
+UNCOUNTED = json.dumps({"message": "", "sentAt": 0, "producer": "rtdemo", "id": ""})
+"""A position, which the page neither counts nor shows.
+
+After three seconds without any message it takes a connection for stalled.
+"""
+
+
 async def answer_websockets(page: Page) -> list[WebSocketRoute]:
     """Answer the page's WebSockets from the test; each one that it opens joins the list."""
     sockets: list[WebSocketRoute] = []
@@ -133,7 +140,5 @@ async def answer_websockets(page: Page) -> list[WebSocketRoute]:
 
 
 def _accept(sockets: list[WebSocketRoute], socket: WebSocketRoute) -> None:
-    # A position, which the page neither counts nor shows. After three seconds without a message it would
-    # take the connection for stalled.
-    socket.send(json.dumps({"message": "", "sentAt": 0, "producer": "rtdemo", "id": ""}))
+    socket.send(UNCOUNTED)
     sockets.append(socket)

@@ -14,7 +14,7 @@ from rtdemo.server.server import Server
 from rtdemo.testing import VirtualClock
 from tests.browser.conftest import BrowserErrors, Open, Serve
 from tests.browser.modules import run
-from tests.browser.panel import Panel
+from tests.browser.panel import UNCOUNTED, Panel
 from tests.browser.producers_section import ProducersSection, connect_both, connections, settles
 from tests.clients import eventually
 
@@ -123,7 +123,7 @@ async def test_a_refused_choice(page: Page) -> None:
 
     def refuse(socket: WebSocketRoute) -> None:
         answer = {"message": json.dumps({"error": "not <b>now</b>"}), "sentAt": 0, "producer": "rtdemo"}
-        socket.send(json.dumps({"message": "", "sentAt": 0, "producer": "rtdemo", "id": ""}))
+        socket.send(UNCOUNTED)
         socket.on_message(lambda _: socket.send(json.dumps(answer)))
 
     await page.route_web_socket(re.compile("^ws://"), refuse)

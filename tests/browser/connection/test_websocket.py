@@ -66,9 +66,9 @@ async def test_websocket_address(page: Page) -> None:
     ("code", "reason", "sentence"),
     [
         (1008, "too many messages", "Reason: “too many messages”. Code 1008. It stays closed"),
-        (1011, "", "see the server log. Code 1011."),
+        (1011, "", "see the server log. Code 1011. Opening it again."),
         (1013, "", "read too slowly"),
-        (4000, "<b>why</b>", "Reason: “<b>why</b>”. Code 4000."),
+        (4000, "<b>why</b>", "Reason: “<b>why</b>”. Code 4000. Opening it again."),
     ],
 )
 async def test_close_codes(page: Page, code: int, reason: str, sentence: str) -> None:
