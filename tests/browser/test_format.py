@@ -16,6 +16,7 @@ async def test_milliseconds(page: Page) -> None:
     assert await run(
         page, "format", "return [null, 0, 1.24, 9.96, 99.94, 99.96, 1234.5].map(m.milliseconds)"
     ) == [NONE, "0.0", "1.2", "10.0", "99.9", "100", "1,235"]
+    assert await run(page, "format", "return [-0.04, -0.06].map(m.milliseconds)") == ["0.0", "-0.1"]
     body = "return [0.31, 0.3, 0.01, 120.2].map(m.margin)"
     assert await run(page, "format", body) == ["0.4", "0.3", "0.1", "121"]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.figures import is_latency
 from tests.browser.panel import NONE
 from tests.browser.truth import FLAGS, STEP_MS, contradictions, counted, means, outside, within
 
@@ -91,3 +92,20 @@ def test_latencies_are_compared_with_the_truth_of_the_same_messages() -> None:
     page, truth = means(rows, heard, step=200.0)
     assert page == 4.0
     assert truth == pytest.approx((3.0 + 58.0 - 2.0 + STEP_MS) / 2)
+
+
+@pytest.mark.parametrize(
+    ("shown", "can_be"),
+    [
+        ("1.8 ± 0.6 ms", True),
+        ("1,234 ± 0.6 ms", True),
+        ("-0.3 ± 3.4 ms", True),
+        ("-3.5 ± 3.4 ms", False),
+        ("1.8 ± 0.0 ms", False),
+        ("1.8 ms", False),
+        (NONE, False),
+    ],
+)
+def test_a_latency_is_negative_by_its_error_at_most(shown: str, can_be: bool) -> None:
+    """The clock of a busy machine is known less well than a message is fast."""
+    assert is_latency(shown) is can_be

@@ -33,6 +33,7 @@ import aiohttp
 from tests.browser import outages
 from tests.browser.engines.by_name import ENGINES
 from tests.browser.engines.engine import Engine, text
+from tests.browser.figures import NUMBER, number
 from tests.browser.outages import OUTAGES, SIDES
 from tests.cluster.process import rtdemo
 
@@ -169,7 +170,6 @@ SHOWN = """
         received: received.map(({ textContent }) => Number(textContent.replaceAll(",", ""))),
     };
 """
-NUMBER = r"(-?[\d,]+(?:\.\d+)?)"
 PERCENTILES = ("p50", "p99")
 FASTER = {"WebSocket": -1, "SSE": 1}
 """The sign of the difference, WebSocket minus SSE, if this side is faster."""
@@ -367,15 +367,15 @@ def contradictions(shown: Mapping[str, Any]) -> list[str]:
     found = [*_of_messages(shown), *_of_the_sentence(shown)]
     for percentile in PERCENTILES:
         found += _of_values(shown, percentile)
-    one, other = (_number(shown[f"{side}-bytes"]) for side in SIDES)
-    if abs(one - other) != _number(shown["difference-bytes"].replace("the same", "0")):
+    one, other = (number(shown[f"{side}-bytes"]) for side in SIDES)
+    if abs(one - other) != number(shown["difference-bytes"].replace("the same", "0")):
         found.append(f"bytes: {one:g} and {other:g} beside {shown['difference-bytes']!r}")
     return found
 
 
 def _of_messages(shown: Mapping[str, Any]) -> list[str]:
     counts = [
-        _number(each) for each in re.findall(r"[\d,]+(?= and)|(?<=and )[\d,]+", shown["verdict-note"])
+        number(each) for each in re.findall(r"[\d,]+(?= and)|(?<=and )[\d,]+", shown["verdict-note"])
     ]
     if len(counts) != len(SIDES):
         return [f"no numbers of messages: {shown['verdict-note']!r}"]
@@ -398,18 +398,18 @@ def _of_the_sentence(shown: Mapping[str, Any]) -> list[str]:
     is_same = said.items() <= named.items() and bool(said) == bool(named)
     bound = re.search(rf"\(difference under {NUMBER} ms\)", sentence)
     if bound is not None:
-        bounds = [_number(cell) for cell in cells.values() if cell.startswith("under")]
-        is_same = is_same and bounds != [] and _number(bound[1]) == max(bounds)
+        bounds = [number(cell) for cell in cells.values() if cell.startswith("under")]
+        is_same = is_same and bounds != [] and number(bound[1]) == max(bounds)
     return [] if is_same else [f"{cells} beside {sentence!r}"]
 
 
 def _of_values(shown: Mapping[str, Any], percentile: str) -> list[str]:
     """Return whether the difference of the two values is the one that is shown."""
     cell = shown[f"difference-{percentile}"]
-    bounds = [_number(each) for each in re.findall(NUMBER, cell)]
+    bounds = [number(each) for each in re.findall(NUMBER, cell)]
     if not bounds:
         return []
-    one, other = (_number(shown[f"{side}-{percentile}"]) for side in SIDES)
+    one, other = (number(shown[f"{side}-{percentile}"]) for side in SIDES)
     name = _named(cell)
     difference = abs(one - other) if name is None else (one - other) * FASTER[name]
     low = 0.0 if name is None else bounds[0]
@@ -421,12 +421,6 @@ def _of_values(shown: Mapping[str, Any], percentile: str) -> list[str]:
 def _named(cell: str) -> str | None:
     """Return the side that a difference names."""
     return next((name for name in FASTER if cell.startswith(name)), None)
-
-
-def _number(shown: str) -> float:
-    match = re.search(NUMBER, shown)
-    assert match is not None, f"no number in {shown!r}"
-    return float(match[1].replace(",", ""))
 
 
 async def no_contradictions(engine: Engine) -> AsyncIterator[Finding]:

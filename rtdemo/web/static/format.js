@@ -24,6 +24,7 @@ export function count(value) {
  */
 export function milliseconds(value) {
   if (value === null) return NONE;
+  if (Math.abs(value) < 0.05) return tenths.format(0); // and not -0.0
   return (Math.abs(value) < 99.95 ? tenths : whole).format(value);
 }
 
