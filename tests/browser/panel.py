@@ -88,6 +88,19 @@ async def clock_is_known(page: Page) -> None:
     await expect(page.locator('[data-part="clock"]')).to_contain_text("known to")
 
 
+async def stay_awake(page: Page) -> None:
+    """Let the page not notice that it stood still, for two seconds or more, as on a busy machine.
+
+    It would rightly leave out what was sent meanwhile, and name that in figures and charts.
+    """
+    await page.evaluate(
+        """async () => {
+            const { SuspensionDetector } = await import("/static/measure/suspension.js");
+            SuspensionDetector.prototype.check = () => {};
+        }"""
+    )
+
+
 HANG = """() => {
     window.made = 0;
     for (const name of ["WebSocket", "EventSource"]) {

@@ -17,7 +17,7 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import Open
 from tests.browser.downloads import saved
 from tests.browser.modules import run
-from tests.browser.panel import Panel
+from tests.browser.panel import Panel, clock_is_known, stay_awake
 from tests.browser.truth import READINGS, SET
 from tests.cluster.process import Process, rtdemo
 
@@ -84,6 +84,8 @@ async def test_latency_is_true_though_the_clocks_are_apart(
         }"""
     )
     panel = Panel(page, side)
+    await stay_awake(page)
+    await clock_is_known(page)
     await panel.connect()
     await panel.received(30)
     await panel.press("Disconnect")
@@ -108,6 +110,7 @@ async def test_a_clock_that_is_set_changes_no_figure(
 ) -> None:
     """Messages since the last reading have no latency; none counts as hidden or caught up."""
     panel = Panel(await open_page("/?producers=tenth", server=Served(settable.url)), side)
+    await stay_awake(panel.page)
     await panel.connect()
     await panel.received(20)
     await panel.send_text(f"set {by}")

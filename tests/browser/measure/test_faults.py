@@ -13,7 +13,7 @@ from rtdemo.server.server import Server
 from tests.browser.charts import happened, strip
 from tests.browser.conftest import BrowserErrors, Open, Serve
 from tests.browser.modules import run
-from tests.browser.panel import Panel, hang, work
+from tests.browser.panel import Panel, clock_is_known, hang, stay_awake, work
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,6 +27,8 @@ async def server(serve: Serve) -> Server:
 async def steady(open_page: Open, side: str) -> Panel:
     """Open the page at ten messages a second and connect one side."""
     panel = Panel(await open_page("/?producers=message&speed=20"), side)
+    await stay_awake(panel.page)
+    await clock_is_known(panel.page)
     await panel.connect()
     await panel.received(8)
     return panel

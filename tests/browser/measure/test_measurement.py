@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.modules import run
-from tests.browser.panel import Panel, answer_websockets, clock_is_known
+from tests.browser.panel import Panel, answer_websockets, clock_is_known, stay_awake
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -35,6 +35,7 @@ async def test_counts_and_reset(page: Page) -> None:
 
 async def test_a_replay_after_a_reconnect_is_no_latency(page: Page) -> None:
     """What the outage kept back is counted and listed, and the largest latency stays what it was."""
+    await stay_awake(page)
     await clock_is_known(page)
     sockets = await answer_websockets(page)
     panel = Panel(page, "websocket")

@@ -22,7 +22,7 @@ from tests.browser.charts import (
     strip,
 )
 from tests.browser.conftest import Open
-from tests.browser.panel import NONE, Panel, both, clock_is_known
+from tests.browser.panel import NONE, Panel, both, clock_is_known, stay_awake
 from tests.browser.same_transport import SIDES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -141,6 +141,7 @@ async def test_hidden_samples_are_left_out(open_page: Open, flooded: Server, sid
     """What arrives in a hidden tab is drawn in grey, counted aside, and in no figure."""
     page = await open_page(server=flooded)
     panel, colour = Panel(page, side), {"websocket": BLUE, "sse": GREEN}[side]
+    await stay_awake(page)
     await clock_is_known(page)
     grey = (await looked(strip(page, side)))["count"][GREY]
     await page.evaluate(HIDE, True)

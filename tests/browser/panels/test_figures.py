@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from rtdemo.server.server import Server
 from tests.browser.conftest import Open
-from tests.browser.panel import FIGURE, NONE, Panel, clock_is_known
+from tests.browser.panel import FIGURE, NONE, Panel, clock_is_known, stay_awake
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -23,6 +23,7 @@ async def test_every_figure_has_a_value_and_a_meaning(panel: Panel) -> None:
     """Percentiles, jitter, rate, bytes and reconnects come within seconds and explain themselves."""
     for name in TAKEN:
         await expect(panel.part(name)).to_have_text(NONE)
+    await stay_awake(panel.page)
     await clock_is_known(panel.page)
     await panel.connect()
     await panel.received(4)
@@ -49,13 +50,14 @@ async def test_a_percentile_of_few_messages_is_marked_as_rough(open_page: Open, 
     charts = page.locator('canvas[aria-label^="WebSocket latency"]')
     for side in sides:
         await side.connect_and_flood(150)
+        await side.press("Disconnect")
     await expect(p99).to_have_text(FIGURE)
     await expect(p99).to_have_class(re.compile("quiet"))
     await expect(note).to_have_text(re.compile("rough until 1,000$"))
     await expect(above).to_have_class(re.compile("quiet"))
     await expect(charts).not_to_have_attribute("aria-label", re.compile("p99"))
     for side in sides:
-        await side.received(1_050)
+        await side.connect_and_flood(1_050)
     await expect(p99).not_to_have_class(re.compile("quiet"))
     await expect(note).not_to_have_text(re.compile("rough"))
     await expect(above).to_have_text(re.compile("ms$"))

@@ -123,6 +123,7 @@ def test_one_cause_is_one_line(found: dict[str, Findings], box: str, faults: set
     assert not any(result.fix for result in others.values())
 
 
+@pytest.mark.alone
 async def test_events_that_are_all_delayed_alike() -> None:
     """Other paths reveal a delay that all events share, however long the round trip is."""
     async with served(often=True) as server, middlebox(server.web_url, delay=0.4) as url:

@@ -67,10 +67,16 @@ def body_of(stub_parameters: object, prompt_bytes: int = 0) -> bytes:
 
 
 async def examine(url: str, direct: str | None, body: bytes) -> Report:
-    """Run doctor on a token stream; return its report."""
-    report = Report(url, direct or "", len(body))
-    other = new_request(direct, {}, body) if direct else None
-    await Examination(new_request(url, {}, body), other, report).run()
+    """Run doctor on a token stream; return its report.
+
+    Run it again, as it says itself, where this machine was too busy for a verdict; twice at most.
+    """
+    for _ in range(3):
+        report = Report(url, direct or "", len(body))
+        other = new_request(direct, {}, body) if direct else None
+        await Examination(new_request(url, {}, body), other, report).run()
+        if all(finding.code != "machine-busy" for finding in report.findings):
+            break
     return report
 
 
