@@ -241,8 +241,13 @@ async def replay_csv() -> AsyncIterator[Message]:
     due = clock()
     with closing(timed(Path(PATH.value))) as rows:
         for pause, time, row in rows:
+            pause /= SPEED.value
+            if pause > PAUSE.value:
+                limit = f"rows come {PAUSE.value:g} s apart at most"
+                fix = f"{SPEED.variable} sets the speed, {PAUSE.variable} the longest pause"
+                note(logging.INFO, f"{PATH.value}: {limit}; {fix}")
             # Each row is due relative to when the one before was due, so delays do not add up.
-            due += min(PAUSE.value, pause / SPEED.value)
+            due += min(PAUSE.value, pause)
             await asyncio.sleep(max(0.0, due - clock()))
             text = ", ".join(f"{name} {each}" for name, each in row.items() if each is not None)
             yield Message(f"{time}: {text}", value=row)

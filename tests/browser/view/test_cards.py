@@ -212,22 +212,43 @@ async def test_rows_have_equally_many_cards(open_view: OpenView, publish: Publis
         widths = re.compile(rf"^\S+( \S+){{{number - 1}}}$")
         await expect(grid).to_have_css("grid-template-columns", widths)
 
-    for names, width, expected in (
-        ("a,b,c,d", 1280, 2),
-        ("a,b,c,d", 1900, 4),
-        ("a,b,c,d,e", 1280, 3),
-        ("a,b,c,d,e,f,g", 1900, 4),
-        ("a,b,c", 700, 1),
+    for names, width, height, expected in (
+        ("a,b,c,d", 1280, 800, 2),
+        ("a,b,c,d", 1900, 500, 4),
+        ("a,b,c,d,e", 1280, 800, 3),
+        ("a,b,c,d,e,f,g", 1900, 800, 4),
+        ("a,b,c", 700, 800, 1),
+        ("a,b,c,d,e,f", 2560, 1440, 3),
     ):
-        await page.set_viewport_size({"width": width, "height": 800})
+        await page.set_viewport_size({"width": width, "height": height})
         await page.goto(f"{page.url.partition('?')[0]}?producers={names}")
         await expect(page.locator(".card")).to_have_count(len(names.split(",")))
         await expect_columns(expected)
+    await page.set_viewport_size({"width": 2560, "height": 600})
+    await expect_columns(6)
+    await page.goto(f"{page.url.partition('?')[0]}?producers=a,b,c")
     await page.set_viewport_size({"width": 1900, "height": 800})
     await expect_columns(3)
     await publish("c", 2)
     await page.get_by_role("button", name="Hide c").click()
     await expect_columns(2)
+
+
+@pytest.mark.empty_page
+async def test_columns_are_those_of_the_best_shape(page: Page) -> None:
+    """As few rows as there can be, except where all cards are seen without scrolling."""
+    body = """
+        const room = { width: 2500, height: 1300, most: 6, row: 248 };
+        const phone = { width: 358, height: 700, most: 1, row: 248 };
+        const low = { ...room, height: 400 };
+        const counts = [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 40];
+        return [room, phone, low].map((each) => counts.map((count) => m.fittingColumns(count, each)));
+    """
+    assert await run(page, "view/cards", body) == [
+        [1, 1, 2, 3, 2, 3, 3, 4, 4, 4, 5, 6],
+        [1] * 12,
+        [1, 1, 2, 3, 4, 5, 6, 4, 4, 6, 5, 6],
+    ]
 
 
 async def test_title_of_a_narrow_card_has_its_whole_line(open_view: OpenView, publish: Publish) -> None:

@@ -398,11 +398,30 @@ async def test_choices_are_written_into_the_address(page: Page) -> None:
 async def test_misspelt_option_is_named(page: Page) -> None:
     """Not one of another program, such as those that follow a link."""
     queries = ["?producers=a&window=60", "?producer=a", "?bare=1&Column=2", "?utm_source=x", "?bar=1"]
-    found = await run(page, "view/address", f"return {json.dumps(queries)}.map(m.misspelt);")
+    found = await run(page, "view/address", f"return {json.dumps(queries)}.map(m.mistakeIn);")
     assert found == [
         *("", "The address has producer=, which is ignored: write producers=."),
         *("The address has Column=, which is ignored: write columns=.", ""),
         "",
+    ]
+
+
+@pytest.mark.empty_page
+async def test_value_that_an_option_cannot_have_is_named(page: Page) -> None:
+    """An empty one counts as not given, and a page that is not bare may say so."""
+    long = "9" * 1000
+    queries = [
+        *("?window=5m", "?window=9", f"?columns={long}", "?lines=foo&window=60", "?bare=yes"),
+        *("?window=&bare=0&columns=&lines=", "?producers=&without=", "?x=5m"),
+    ]
+    found = await run(page, "view/address", f"return {json.dumps(queries)}.map(m.mistakeIn);")
+    assert found == [
+        "The address has window=5m, which is ignored: write whole seconds from 10 to 3600.",
+        "The address has window=9, which is ignored: write whole seconds from 10 to 3600.",
+        f"The address has columns={long[:40]}…, which is ignored: write a whole number from 1 to 12.",
+        "The address has lines=foo, which is ignored: write together or apart.",
+        "The address has bare=yes, which is ignored: write 1.",
+        *("", "", ""),
     ]
 
 
@@ -424,7 +443,7 @@ async def test_pause_is_said(open_view: OpenView, publish: Publish) -> None:
 
 async def test_mistake_in_the_address_is_shown(open_view: OpenView) -> None:
     """Above the cards; without one there is no line."""
-    line = (await open_view("?producer=loss")).locator('[data-part="misspelt"]')
+    line = (await open_view("?producer=loss")).locator('[data-part="mistake"]')
     await expect(line).to_have_text("The address has producer=, which is ignored: write producers=.")
     await line.page.goto(line.page.url.replace("producer=", "producers="))
     await expect(line).to_be_hidden()

@@ -3,6 +3,7 @@
  * The view's address, which says all that it shows: ?producers=loss,acc&window=600&columns=2&bare=1. Pure.
  * @module view/address
  */
+import { clip } from "../format.js";
 
 /** @typedef {import("./bands.js").Arrangement} Arrangement */
 
@@ -11,6 +12,13 @@ export const MAX_AUTO_S = 600;
 export const MIN_WINDOW_S = 10;
 export const MAX_WINDOW_S = 3_600;
 const MAX_COLUMNS = 12;
+/** What the options may be that take no names, in words. */
+const ALLOWED = {
+  window: `whole seconds from ${MIN_WINDOW_S} to ${MAX_WINDOW_S}`,
+  columns: `a whole number from 1 to ${MAX_COLUMNS}`,
+  lines: "together or apart",
+  bare: "1",
+};
 /** The server's bound on names that one connection picks. */
 export const MAX_NAMES = 100;
 /** From this length on, the address takes no further name: proxies refuse a line of 8 KiB, and a name may take 1,200. */
@@ -20,6 +28,8 @@ const MAX_ADDRESS_CHARS = 6_000;
 const OPTIONS = ["producers", "without", "window", "columns", "lines", "bare"];
 /** Letters by which one is recognised. */
 const MIN_START = 4;
+/** Characters of a value that an error shows. */
+const MAX_SHOWN = 40;
 
 /**
  * @typedef {object} Options
@@ -55,17 +65,30 @@ export function arrangement(text) {
 }
 
 /**
- * Name a parameter of the address that is meant to be one of the options; any other is no concern of this page.
+ * Name a parameter of the address that is meant to be one of the options, or an option with a value that it cannot have. Any
+ * other parameter is no concern of this page.
  * @param {string} search location.search
  * @returns {string} a sentence; empty if all is well
  */
-export function misspelt(search) {
-  for (const name of new URLSearchParams(search).keys()) {
+export function mistakeIn(search) {
+  const options = readOptions(search);
+  for (const [name, text] of new URLSearchParams(search)) {
     const start = name.toLowerCase().replace(/s$/, "");
     const meant = OPTIONS.find((option) => start.length >= MIN_START && option.startsWith(start));
     if (meant !== undefined && meant !== name) return `The address has ${name}=, which is ignored: write ${meant}=.`;
+    const isOff = text === "" || (name === "bare" && text === "0");
+    if (isOff || !isLimited(name) || options[name]) continue;
+    return `The address has ${name}=${clip(text, MAX_SHOWN)}, which is ignored: write ${ALLOWED[name]}.`;
   }
   return "";
+}
+
+/**
+ * @param {string} name
+ * @returns {name is keyof typeof ALLOWED}
+ */
+function isLimited(name) {
+  return Object.hasOwn(ALLOWED, name);
 }
 
 /** @param {string | null} text */

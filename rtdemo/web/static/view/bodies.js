@@ -196,13 +196,14 @@ class LinesBody {
     if (all === this.#keys) return;
     this.#keys = all;
     const items = names.map((key, line) => {
+      const label = make("span", "key", keyName(key));
+      label.title = oneLine(clip(key, 300));
+      // A text is not drawn: it has no stroke.
+      if (line >= keys.length) return make("li", "", label, make("span", "value"));
       const { name, dash } = strokeOf(line);
       const swatch = make("i", "swatch");
       swatch.style.setProperty("--swatch", keys.length === 1 ? "var(--ink)" : `var(--${name})`);
       if (dash.length > 0) swatch.dataset.dashed = "yes";
-      if (line >= keys.length) swatch.dataset.none = "yes";
-      const label = make("span", "key", keyName(key));
-      label.title = oneLine(clip(key, 300));
       return make("li", "", swatch, label, make("span", "value"));
     });
     this.#legend.replaceChildren(...items);

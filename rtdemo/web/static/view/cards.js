@@ -10,6 +10,12 @@ import { Card } from "./card.js";
 
 /** Least width of a column, rem. */
 const COLUMN_REM = 21;
+/** Least height of a row, rem: that of the style sheet, cards.css. */
+const ROW_REM = 15.5;
+/** Width of a card, of its height, that suits a line over time. */
+const SHAPE = 1.4;
+/** What empty places are worth: a quarter of all of them as much as a card that is twice as wide as it should be. */
+const EMPTY = 3;
 
 export class Cards {
   #grid;
@@ -20,6 +26,8 @@ export class Cards {
   #width = 0;
   /** Number of columns for which there is room. */
   #most = 1;
+  /** The size of letters, pixels. */
+  #rem = 16;
 
   /**
    * @param {HTMLElement} grid
@@ -32,6 +40,7 @@ export class Cards {
       // In the next frame: the height of the grid follows.
       if (contentRect.width !== this.#width) requestAnimationFrame(() => this.#balance(contentRect.width));
     }).observe(grid);
+    window.addEventListener("resize", () => requestAnimationFrame(() => this.#balance(this.#width)));
   }
 
   get all() {
@@ -60,19 +69,19 @@ export class Cards {
   }
 
   /**
-   * Let rows be as even as possible: four cards are two rows of two, not of three and one.
+   * Let the cards fill the window, and rows be as even as possible.
    * @param {number} width of the grid
    */
   #balance(width) {
     if (width !== this.#width) {
-      const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+      this.#rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
       const gap = parseFloat(getComputedStyle(this.#grid).columnGap);
-      this.#most = Math.max(1, Math.floor((width + gap) / (COLUMN_REM * rem + gap)));
+      this.#most = Math.max(1, Math.floor((width + gap) / (COLUMN_REM * this.#rem + gap)));
       this.#width = width;
     }
-    const count = Math.max(1, this.#byProducer.size);
-    const rows = Math.ceil(count / this.#most);
-    this.#grid.style.setProperty("--fitting", String(Math.ceil(count / rows)));
+    const height = window.innerHeight - (this.#grid.getBoundingClientRect().top + window.scrollY);
+    const room = { width, height, most: this.#most, row: ROW_REM * this.#rem };
+    this.#grid.style.setProperty("--fitting", String(fittingColumns(this.#byProducer.size, room)));
   }
 
   /**
@@ -84,4 +93,25 @@ export class Cards {
     this.#grid.toggleAttribute("data-columns", columns !== null);
     this.#grid.style.setProperty("--columns", String(columns ?? ""));
   }
+}
+
+/**
+ * Return the number of columns for some cards: of as few rows as there can be, or of more where all are seen without scrolling,
+ * few places stay empty, and the cards have a better shape. So six cards on a wall are two rows of three, not six columns.
+ * @param {number} count
+ * @param {{ width: number, height: number, most: number, row: number }} room of the grid as far as the window shows it, pixels;
+ *   the most columns that it is wide enough for; the least height of a row
+ */
+export function fittingColumns(count, { width, height, most, row }) {
+  const columnsOf = (/** @type {number} */ rows) => Math.max(1, Math.ceil(count / rows));
+  const misfit = (/** @type {number} */ rows) => {
+    const columns = columnsOf(rows);
+    return Math.abs(Math.log((width * rows) / (height * columns * SHAPE))) + EMPTY * (1 - count / (rows * columns));
+  };
+  const fewest = Math.max(1, Math.ceil(count / most));
+  let best = fewest;
+  for (let rows = fewest + 1; rows <= count && rows * row <= height; rows += 1) {
+    if (misfit(rows) < misfit(best)) best = rows;
+  }
+  return columnsOf(best);
 }
