@@ -23,6 +23,7 @@ from rtdemo.settings.settings import Settings
 from rtdemo.testing import VirtualClock
 from tests.checked_loop import CheckedLoop
 from tests.clients import CONNECT, Peer
+from tests.pauseless_loop import PauselessLoop
 
 pytest_plugins = [
     *("tests.redis_server", "tests.running_alone", "tests.tls_client"),
@@ -54,10 +55,13 @@ def pytest_configure() -> None:
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], AbstractEventLoop]]:
-    """Run tests on asyncio's loop; those with `mark.asyncio(loop_factories=...)` on the server's too."""
+    """Run tests on asyncio's loop, or on those that `mark.asyncio(loop_factories=...)` names.
+
+    These are the server's, and one whose clock stops while the machine stands still.
+    """
     loops: dict[str, Callable[[], AbstractEventLoop]] = {"asyncio": CheckedLoop}
     if any("loop_factories" in mark.kwargs for mark in item.iter_markers("asyncio")):
-        loops["uvloop"] = uvloop.new_event_loop
+        loops |= {"uvloop": uvloop.new_event_loop, "pauseless": PauselessLoop}
     return loops
 
 

@@ -115,10 +115,15 @@ connect = client.connect
 
 
 @pytest.fixture
-async def redis_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RedisServer]:
-    """Redis without data; it dies with the test. Engines wait long for its answers: tests may pause."""
+def patient_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let engines wait long for Redis: a test may pause."""
     monkeypatch.setattr(client, "COMMAND_TIMEOUT_S", PATIENCE_S)
     monkeypatch.setattr(client, "connect", lambda url, _timeout=0.0: connect(url, PATIENCE_S))
+
+
+@pytest.fixture
+async def redis_server(tmp_path: Path, patient_engines: None) -> AsyncIterator[RedisServer]:
+    """Redis without data; it dies with the test."""
     folder = tmp_path / "redis"
     folder.mkdir()
     server = RedisServer(folder)

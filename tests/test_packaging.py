@@ -23,6 +23,7 @@ from tests.release.contents import (
     wheel_problems,
 )
 
+pytestmark = pytest.mark.timeout(300)  # the first test waits for the builds
 ROOT = Path(__file__).parent.parent
 FREE = ("--host", "127.0.0.1", "--port", "0", "--websocket-host", "127.0.0.1", "--websocket-port", "0")
 

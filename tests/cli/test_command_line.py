@@ -17,6 +17,7 @@ import pytest
 import websockets
 
 from rtdemo import __version__
+from rtdemo.server.server import EXIT_TIMEOUT_S
 from rtdemo.settings.settings import Settings
 from tests.command import run_in_process
 from tests.free_port import free_port
@@ -145,11 +146,8 @@ async def test_two_plugins_of_one_name_and_a_broken_one(run: Run, tmp_path: Path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_ends_it_with_0(run: Run, number: signal.Signals) -> None:
-    """Clients of both transports get the reason, and the process exits within 10 s.
-
-    By default it drains for half of that: this test leaves the rest to a busy machine.
-    """
-    assert Settings().drain_seconds <= 5
+    """Clients of both transports get the reason, and the process exits, by default within 10 s."""
+    assert Settings().drain_seconds + EXIT_TIMEOUT_S <= 10
     process = await run(*FREE, "--drain-seconds", "1")
     page, url, plugins = await announced(process)
     assert plugins == "broadcast, chat, echo, message, status, welcome"
@@ -158,7 +156,7 @@ async def test_signal_ends_it_with_0(run: Run, number: signal.Signals) -> None:
         async with http.stream("GET", "/api/sse") as stream:
             lines = stream.aiter_lines()
             assert "established" in await anext(lines)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 process.send_signal(number)
                 with pytest.raises(websockets.ConnectionClosedOK) as closed:
                     while True:

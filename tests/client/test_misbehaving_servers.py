@@ -47,6 +47,7 @@ async def seen_of(url: str, transport: str, case: Case) -> Seen:
     return seen
 
 
+@pytest.mark.asyncio(loop_factories=["pauseless"])
 @pytest.mark.parametrize(
     ("name", "transport"),
     [(name, transport) for name, case in CASES.items() for transport in case.transports],

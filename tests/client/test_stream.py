@@ -346,6 +346,7 @@ async def test_a_ticket_opens_each_connection(start: Start, transport: str) -> N
         assert await values(stream, 1) == [2]
 
 
+@pytest.mark.asyncio(loop_factories=["pauseless"])
 @pytest.mark.parametrize("kind", ["token", "ticket"])
 async def test_a_login_function_that_fails_is_called_again(transport: str, kind: str) -> None:
     """What it asks may be away for a moment: it raises, or returns nothing."""
@@ -544,6 +545,7 @@ async def test_refusals_of_two_kinds_are_two_lines() -> None:
     assert sentence.endswith("answered 403: no upgrade; trying SSE")
 
 
+@pytest.mark.asyncio(loop_factories=["pauseless"])
 async def test_a_text_without_an_answer_ends() -> None:
     """After as long as one try to connect may take."""
 

@@ -108,6 +108,7 @@ async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     await server.kill()
 
 
+@pytest.mark.timeout(300)  # it starts eight programs
 async def test_log_in_by_every_way_and_leave_no_trace(site: Site) -> None:
     """Tickets that no connection has used are in no log either: they are still valid."""
     await by_curl(site)

@@ -169,10 +169,13 @@ async def test_every_worker_reports_where_a_connection_is(lasting: Process) -> N
     ):
         events = stream.aiter_sse()
         client = (await anext(events)).json()["client"]
+        address = f"/api/probe/connection?client={client}"
         processes = set()
         for _ in range(8):
             async with httpx.AsyncClient(base_url=lasting.url) as asking:
-                answer = await asking.get(f"/api/probe/connection?client={client}")
+                # One asks the other, which may answer late.
+                while (answer := await asking.get(address)).status_code != 200:
+                    await asyncio.sleep(0.02)
                 processes.add(answer.json()["process"])
         assert processes < set(children(lasting))
         (process,) = processes

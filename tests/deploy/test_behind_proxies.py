@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from rtdemo.lab.doctor import events
 from tests.cluster.many_clients import DeliveryReport
 from tests.cluster.proxies import IN_CI
 from tests.deploy import through_proxy
@@ -30,9 +29,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
             roll(folder / "roll", IN_CI, clients=20, drain_s=1.0, settle_s=2.5),
         )
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(events, "SILENCE_S", 1)
-        return asyncio.run(both(tmp_path_factory.mktemp("proxies")))
+    return asyncio.run(both(tmp_path_factory.mktemp("proxies")))
 
 
 def test_everything_works_through_each_proxy(outcome: Outcome) -> None:

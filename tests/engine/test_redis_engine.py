@@ -543,6 +543,7 @@ async def test_start_error_if_the_port_is_of_another_program() -> None:
         assert "does not answer" in await start_error(f"redis://127.0.0.1:{port}/0")
 
 
+@pytest.mark.usefixtures("patient_engines")
 async def test_start_error_without_the_password(tmp_path: Path) -> None:
     """It explains how to give the password, if it is missing or wrong."""
     server = RedisServer(tmp_path, "--requirepass", "right")
@@ -555,6 +556,7 @@ async def test_start_error_without_the_password(tmp_path: Path) -> None:
         await server.stop()
 
 
+@pytest.mark.usefixtures("patient_engines")
 async def test_start_error_with_an_old_redis() -> None:
     """Streams need Redis 5.0. A version with letters is accepted."""
     for version, words in (("4.0.9", "Redis 4.0.9 is too old"), ("7.2-rc1", "")):
@@ -584,6 +586,7 @@ async def resp(info: str) -> AsyncIterator[int]:
         yield port
 
 
+@pytest.mark.usefixtures("patient_engines")
 async def test_redis_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """rediss:// works with a trusted certificate; with another one the start error is one line."""
     made = self_signed(tmp_path)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import aiohttp
 
 from tests.faults.attack import Figures
-from tests.faults.peers import connected, first_bytes, rest, status, streams
+from tests.faults.peers import END_TIMEOUT_S, connected, first_bytes, rest, status, streams
 from tests.faults.target import MIB, Setup, Target
 from tests.raw_client import CLOSE, PING, TEXT, Frame, frame, frames
 
@@ -98,7 +98,7 @@ async def texts(setup: Setup) -> Figures:
     """Send 200 texts at once over a WebSocket."""
     async with setup.server() as target, streams(target, "websocket", 2) as (peer, other):
         await peer.send(frame(TEXT, b"x") * TEXTS)
-        await rest(peer, 3)
+        await rest(peer, END_TIMEOUT_S)
         received = frames(peer.received, is_all=False)
         await other.send(frame(TEXT, b"still there?"))
         await other.read_until(b"Echo: still there?")
@@ -136,7 +136,10 @@ async def broadcasts(setup: Setup) -> Figures:
     async with setup.server() as target, streams(target, "websocket", 2) as (peer, listener):
         await peer.send(frame(TEXT, b"/all short") * BROADCASTS)
         await peer.send(frame(TEXT, b"/all " + b"long" * 15_000))
-        await rest(listener, 2)
+        # The echo of each comes after all that was sent to everyone.
+        for one in (peer, listener):
+            await one.send(frame(TEXT, b"the end"))
+            await one.read_until(b"Echo: the end")
         heard = frames(listener.received, is_all=False)
         return {
             "short ones heard": sum(b'"short"' in one.payload for one in heard),
@@ -205,7 +208,7 @@ async def control_frames(setup: Setup) -> Figures:
     """Send 5,000 pings over a WebSocket, and read the pongs."""
     async with setup.server() as target, streams(target, "websocket", 1) as (peer,):
         await peer.send(frame(PING, b"") * 5000)
-        await rest(peer, 3)
+        await rest(peer, END_TIMEOUT_S)
         received = frames(peer.received, is_all=False)
         return {
             "close code": _code(received),

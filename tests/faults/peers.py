@@ -12,6 +12,8 @@ from tests.faults.target import Target
 from tests.raw_client import RawClient, request
 
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 5.0
+END_TIMEOUT_S = 60.0
+"""Time for the rest of a connection that the server has to close."""
 SEND_BUFFER_BYTES = 16 * 1024
 UNREAD_BYTES = 256 * 1024
 """Bytes with the server's kernel at which an attacker waits."""

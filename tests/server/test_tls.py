@@ -298,6 +298,7 @@ async def logged(process: Any, part: str) -> None:
         assert line, f"it ended before it logged {part!r}"
 
 
+@pytest.mark.timeout(300)  # workers start anew
 @pytest.mark.asyncio(loop_factories=["asyncio"])
 async def test_sighup_reloads(process: tuple[int, Any], files: Files, tmp_path: Path) -> None:
     """Several workers are replaced for it, one by one; with a bad file the old ones keep running."""

@@ -29,6 +29,8 @@ HEARTBEAT_S = 3
 """Seconds between pings. A visitor's next one stays in the schedule until it would be due."""
 WARM_UP_SHARE, MIN_WARM_UP_S = 0.2, HEARTBEAT_S + 1.0
 """Part of the seconds for which visitors come before the first reading, and the least."""
+BURST_S, BURST_RATE = 0.01, 20_000
+"""Before them, visitors at once, as come after a pause of this machine: some freed memory stays."""
 CACHED_URLS = 128
 """Newest URLs that yarl keeps, each with its parsed query."""
 PUBLISH_PAUSE_S = 1.0
@@ -126,6 +128,7 @@ async def soak(
         async with aiohttp.ClientSession(server.url) as http:
             await _fill(http)
             loads = [await _stay(server.port, framing, connections // 2) for framing in PATHS]
+            await visit_for(BURST_S, server.port, BURST_RATE)
             await _load(http, server.port, max(MIN_WARM_UP_S, seconds * WARM_UP_SHARE), rate)
             before = await _read(http, server)
             visits = await _load(http, server.port, seconds, rate)

@@ -62,6 +62,8 @@ class Patient:
         return getattr(self.protocol, name)
     def __setattr__(self, name, value):
         setattr(self.protocol, name, value)
+    def closeAfter(self, seconds):
+        self.protocol.closeAfter(max(seconds, 5))
     def killAfter(self, seconds):
         self.protocol.killAfter(8)
 

@@ -547,6 +547,7 @@ async def test_no_output_has_a_token_or_a_ticket(tmp_path: Path) -> None:
         assert secret.rpartition(".")[2] not in whole
 
 
+@pytest.mark.timeout(300)  # it starts four programs, one of them with workers
 @pytest.mark.parametrize("how", ["flag", "variable"])
 async def test_commands_log_in(server: Server, how: str) -> None:
     """`rtdemo tail` and `bench` send the token; without one they say how to give it."""
