@@ -155,6 +155,15 @@ export function spanText(seconds) {
 }
 
 /**
+ * Write a span to the second.
+ * @param {number} seconds a whole number
+ */
+export function exactSpan(seconds) {
+  const rest = seconds % 60;
+  return seconds < 60 || rest === 0 ? spanText(seconds) : `${Math.floor(seconds / 60)} min ${rest} s`;
+}
+
+/**
  * Write any JSON on one line.
  * @param {unknown} value
  */

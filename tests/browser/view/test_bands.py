@@ -116,7 +116,7 @@ DRAWN = """
     const stroke = { colour: "black", dash: [] };
     m.drawLineChart(context, 108, HEIGHT, {
         series, bands: [band(0, "one", 4), band(1, "a long other", 400)], count: 2, from: 0, to: 100,
-        start: "", end: "", cursor: null, strokes: [stroke, stroke], palette: {},
+        times: ["", "", ""], cursor: null, strokes: [stroke, stroke], palette: {},
     });
     return calls;
 """

@@ -320,7 +320,7 @@ async def test_states_within_one_point(page: Page) -> None:
         const context = new Proxy(own, {
             get: (target, name) => target[name] ?? (() => 0), set: () => true,
         });
-        const scene = { series: data.series, count: 4, from: 0, to: 4000, now: 4000, start: "", end: "",
+        const scene = { series: data.series, count: 4, from: 0, to: 4000, now: 4000, times: ["", "", ""],
                         cursor: null, palette: {} };
         m.drawStateChart(context, 400, 54, scene);
         return [bars.slice(0, 4), readValues(data, 1000).texts[0]];
@@ -719,7 +719,7 @@ DRAWN = """
     const axis = { low: 0, high: 4, ticks: [], decimals: 0 };
     const bands = [{ lines: [0], axis, name: "", value: "" }];
     m.drawLineChart(context, 108, 124, {
-        series, bands, count: series.until(NEWEST), from: 0, to: 100, start: "", end: "", cursor: null,
+        series, bands, count: series.until(NEWEST), from: 0, to: 100, times: ["", "", ""], cursor: null,
         strokes: [{ colour: "black", dash: [] }], palette: {},
     });
     return calls;
@@ -781,6 +781,25 @@ async def test_merged_points_are_drawn_as_the_line_goes(page: Page) -> None:
 
 
 @pytest.mark.empty_page
+async def test_middle_of_the_times_has_a_label_where_there_is_room(page: Page) -> None:
+    """In a narrow chart the labels would run together."""
+    body = """
+        const labels = [];
+        const fillText = (text, x) => labels.push([text, x]);
+        const context = { measureText: () => ({ width: 60 }), fillText };
+        const times = ["5 min ago", "2 min 30 s ago", "now"];
+        for (const width of [300, 299]) {
+            m.drawTimes(context, { left: 0, top: 0, width, height: 9 }, { times, palette: {} });
+        }
+        return labels;
+    """
+    assert await run(page, "view/line_chart", body) == [
+        *(["5 min ago", 0], ["now", 300], ["2 min 30 s ago", 150]),
+        *(["5 min ago", 0], ["now", 299]),
+    ]
+
+
+@pytest.mark.empty_page
 async def test_scale_has_a_value_that_came_during_the_painting(page: Page) -> None:
     """The line went to it, out of the scale."""
     labels = await run(
@@ -803,7 +822,7 @@ async def test_scale_has_a_value_that_came_during_the_painting(page: Page) -> No
         return labels;
         """,
     )
-    assert labels == ["400", "405", "410", "1 min ago", "now"]
+    assert labels == ["400", "405", "410", "1 min ago", "now", "30 s ago"]
 
 
 @pytest.mark.empty_page
@@ -963,7 +982,8 @@ READ = """
         await new Promise(requestAnimationFrame);
         const readout = chart.element.querySelector(".readout");
         const mark = parseFloat(readout.style.getPropertyValue("--mark"));
-        found.push([readout.textContent.slice(6), mark, marks.at(-1) - Math.round(mark)]);
+        const text = readout.textContent.slice(6).replace("\u2003", "  ");
+        found.push([text, mark, marks.at(-1) - Math.round(mark)]);
     }
     const seconds = (mark) => Math.round((50 * mark) / found.at(-1)[1]);
     return found.map(([text, mark, off]) => [text, seconds(mark), off]);
@@ -985,7 +1005,7 @@ KEYS = (
     for (const key of KEYS) {
         chart.element.dispatchEvent(new KeyboardEvent("keydown", { key }));
         await new Promise(requestAnimationFrame);
-        found.push(chart.element.querySelector(".readout").textContent.slice(6));
+        found.push(chart.element.querySelector(".readout").textContent.slice(6).replace("\u2003", "  "));
     }
     return found;
 """
@@ -1031,7 +1051,7 @@ async def test_touch_reads_out_until_elsewhere(page: Page) -> None:
         const send = (type, pointerType, x) => {
             chart.element.dispatchEvent(new PointerEvent(type, { pointerType, clientX: x }));
             const { hidden, textContent } = chart.element.querySelector(".readout");
-            found.push(hidden ? "" : textContent.slice(6));
+            found.push(hidden ? "" : textContent.slice(6).replace("\u2003", "  "));
         };
         send("pointerdown", "touch", 200); send("pointerup", "touch", 200);
         send("pointerleave", "touch", 200);

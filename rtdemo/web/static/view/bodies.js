@@ -6,7 +6,7 @@
 import { make, write } from "../dom.js";
 import { NONE, clip, count, oneLine, visible } from "../format.js";
 import { Chart, clockText, keyName, strokeOf } from "./chart.js";
-import { changeText, isDict, isPoint, jsonText, numberText, spanText } from "../value.js";
+import { changeText, exactSpan, isDict, isPoint, jsonText, numberText, spanText } from "../value.js";
 
 /** @typedef {import("./chart.js").CardFrame} CardFrame */
 /** @typedef {import("./producer_data.js").ProducerData} ProducerData */
@@ -124,15 +124,6 @@ function changeSince({ series, at }, { now, seconds }, value, decimals) {
   if (first >= series.length - 1) return "\u00a0";
   const before = (series.low[0][first] + series.high[0][first]) / 2;
   return `${changeText(value - before, decimals)} in ${exactSpan(Math.round((at - series.at[first]) / 1000))}`;
-}
-
-/**
- * Write a span for which a rate may be computed.
- * @param {number} seconds
- */
-function exactSpan(seconds) {
-  const rest = seconds % 60;
-  return seconds < 60 || rest === 0 ? spanText(seconds) : `${Math.floor(seconds / 60)} min ${rest} s`;
 }
 
 class LinesBody {

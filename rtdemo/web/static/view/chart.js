@@ -11,7 +11,7 @@ import { bandsOf, declaresScale, isAnyFlat, rangesOf } from "./bands.js";
 import { drawLineChart, drawNothing } from "./line_chart.js";
 import { drawStateChart } from "./state_chart.js";
 import { MAX_LINES } from "./producer_data.js";
-import { numberText, spanText } from "../value.js";
+import { exactSpan, numberText, spanText } from "../value.js";
 
 /** @typedef {import("../canvas.js").Plot} Plot */
 /** @typedef {import("./bands.js").Arrangement} Arrangement */
@@ -182,15 +182,16 @@ export class Chart {
     const { series } = data;
     const [from, to] = [this.#from, this.#to];
     const cursor = this.#cursor === null ? null : readPoint(data, this.#cursor, this.#span(data)).at;
-    const [start, end] = [`${windowText(seconds)} ago`, paused ? clockText(edge) : "now"];
-    const count = series.until(newest);
-    const common = { series, count, from, to, start: paused ? clockText(from) : start, end, cursor, palette };
+    const times = paused
+      ? [from, (from + to) / 2, edge].map(clockText)
+      : [`${windowText(seconds)} ago`, `${exactSpan(Math.round(seconds / 2))} ago`, "now"];
+    const common = { series, count: series.until(newest), from, to, times, cursor, palette };
     if (data.shape === "state") {
       this.#plot = drawStateChart(context, width, height, { ...common, now });
       return;
     }
     // Values that came during the painting are after the edge. The line is drawn to the first of them.
-    const ranges = rangesOf(series, series.since(from), Math.min(series.since(to) + 1, count));
+    const ranges = rangesOf(series, series.since(from), Math.min(series.since(to) + 1, common.count));
     this.#isAnyFlat = isAnyFlat(ranges, this.#isAnyFlat);
     // A unit that is not known yet would bring the lines together again.
     const isOneScale = !data.isDescribed || declaresScale(data.description);
@@ -336,7 +337,7 @@ export class Chart {
     const named = (/** @type {string} */ text, /** @type {number} */ line) =>
       // A name stays with its value.
       keys[line] === "" ? text : `${keyName(keys[line])} ${text}`.replaceAll(" ", "\u00a0");
-    this.#spoken = `${clockText(at)}  ${texts.map(named).join(", ") || "no value"}`;
+    this.#spoken = `${clockText(at)}\u2003${texts.map(named).join(", ") || "no value"}`;
     // Bands have their values beside their names: the time is left, which is beside the others of the chart.
     write(this.#readout, this.#areNamed ? clockText(at) : this.#spoken);
     this.#readout.dataset.at = this.#areNamed ? "foot" : "head";

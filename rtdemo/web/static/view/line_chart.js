@@ -18,8 +18,7 @@ import { numberText } from "../value.js";
  * @typedef {object} Times what every chart has
  * @property {number} from milliseconds since the epoch, at the left edge
  * @property {number} to at the right edge
- * @property {string} start label of the left edge
- * @property {string} end label of the right edge
+ * @property {string[]} times labels of the left edge, the middle and the right edge
  * @property {number | null} cursor moment of the read-out; null for none
  * @property {Palette} palette
  */
@@ -41,6 +40,8 @@ const FONT = "11px system-ui, sans-serif";
 const HEAD_PX = 6;
 const FOOT_PX = 18;
 const LABEL_GAP_PX = 8;
+/** Least width of a chart with a label in the middle of its times, of the width of that label. */
+const MIN_TIMES = 5;
 /** Height of a label. Closer ones are left out: they would be on each other. */
 const LABEL_PX = 12;
 const LINE_PX = 1.75;
@@ -287,17 +288,21 @@ function fitting(context, text, width) {
 }
 
 /**
+ * Label the times; the one in the middle only where it is clearly apart from the others.
  * @param {CanvasRenderingContext2D} context
  * @param {Plot} plot
- * @param {Pick<Times, "start" | "end" | "palette">} scene
+ * @param {Pick<Times, "times" | "palette">} scene
  */
-export function drawTimes(context, plot, { start, end, palette }) {
+export function drawTimes(context, plot, { times: [start, middle, end], palette }) {
   const foot = plot.top + plot.height + 14;
   context.fillStyle = palette.quiet;
   context.textAlign = "left";
   context.fillText(start, plot.left, foot);
   context.textAlign = "right";
   context.fillText(end, plot.left + plot.width, foot);
+  if (plot.width < MIN_TIMES * context.measureText(middle).width) return;
+  context.textAlign = "center";
+  context.fillText(middle, plot.left + plot.width / 2, foot);
 }
 
 /**
