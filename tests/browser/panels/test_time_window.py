@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 from rtdemo.server.server import Server
 from tests.browser.charts import BLUE, drawn, looked, strip
 from tests.browser.conftest import Open
+from tests.browser.modules import run
 from tests.browser.panel import Panel, clock_is_known
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -43,6 +44,47 @@ async def test_a_pause_holds_through_another_size(open_page: Open, flooded: Serv
         """(before) => document.querySelector('[data-part="histogram"]').width !== before""", arg=before
     )
     assert [await canvas.get_attribute("aria-label") for canvas in canvases] == held
+
+
+async def test_pause_within_a_painting(page: Page) -> None:
+    """A painting takes several frames. The next one shows the Pause in all charts."""
+    body = """
+        const { Recording } = await import("/static/measure/recording.js");
+        const { Spans } = await import("/static/measure/spans.js");
+        const { TimeWindow } = await import("/static/panels/time_window.js");
+        const measurement = () => ({ recording: new Recording(), spans: new Spans() });
+        const side = () => ({ active: true, measurement: measurement() });
+        const sides = { websocket: side(), sse: side() };
+        const latency = { value: 1, error: 0.2 };
+        const one = { latency, payload: 80, bytes: 90, producer: "p", flags: 0 };
+        const receive = () => Object.values(sides).forEach(({ measurement: { recording } }) => {
+            recording.record({ ...one, at: performance.now() });
+        });
+        const window = new TimeWindow("");
+        const charts = new m.Charts(document, sides, window, { at: () => null }, () => {});
+        const canvases = [...document.querySelectorAll("canvas[data-part]")];
+        const labels = () => canvases.map((canvas) => canvas.getAttribute("aria-label"));
+        const counts = () => labels().map((label) => label.match(/\\d+ messages/g)?.join());
+        const frame = () => new Promise(requestAnimationFrame);
+        const found = [];
+        receive();
+        // Their sizes are known after a frame.
+        for (let i = 0; i < 10; i += 1) for (const _ of [frame(), ...charts.paint()]) await frame();
+        receive();
+        const painting = charts.paint();
+        painting.next();
+        window.togglePause(performance.now());
+        for (const _ of painting) await frame();
+        receive();
+        for (const _ of charts.paint()) await frame();
+        found.push(counts());
+        receive();
+        for (const _ of charts.paint()) await frame();
+        found.push(counts());
+        return found;
+    """
+    found = await run(page, "panels/charts", body)
+    assert found == [["3 messages", "3 messages", "3 messages,3 messages"]] * 2
 
 
 @pytest.mark.parametrize("button", ["Reset SSE", "Reset WebSocket"])

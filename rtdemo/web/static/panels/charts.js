@@ -36,7 +36,8 @@ export class Charts {
   /** performance.now() when a connection was last active; without one the charts stop. */
   #activeAt = 0;
   #wasActive = false;
-  #frozen = false;
+  /** @type {number | null} performance.now() at the Pause whose figures are drawn; null while they are the current ones */
+  #pausedAt = null;
   /** @type {Curve[]} */
   #curves = [];
   /** @type {number | null} error of the server clock, milliseconds */
@@ -83,13 +84,13 @@ export class Charts {
    * @param {number} to
    */
   #takeCurves(to) {
-    const paused = this.#timeWindow.pausedAt !== null;
-    if (paused && this.#frozen) return;
-    this.#frozen = paused;
+    const { pausedAt } = this.#timeWindow;
+    if (pausedAt !== null && pausedAt === this.#pausedAt) return;
+    this.#pausedAt = pausedAt;
     this.#error = this.#clock.at(to)?.error ?? null;
     this.#curves = TRANSPORTS.map((side) => {
       const { histogram, error } = this.#sides[side].measurement.recording;
-      return { side, name: TRANSPORT_LABELS[side], histogram: paused ? histogram.copy() : histogram, error };
+      return { side, name: TRANSPORT_LABELS[side], histogram: pausedAt === null ? histogram : histogram.copy(), error };
     });
   }
 
@@ -102,7 +103,8 @@ export class Charts {
    */
   #paintStrip(canvas, side, from, to) {
     const { recording, spans } = this.#sides[side].measurement;
-    const { pausedAt } = this.#timeWindow;
+    // That of this painting: a Pause between two of its frames is drawn by the next one.
+    const pausedAt = this.#pausedAt;
     const total = pausedAt === null ? `${recording.ring.total} ${spans.state}` : "";
     if (!this.#needsDrawing(canvas, `${from} ${to} ${this.#top} ${pausedAt} ${total}`)) return false;
     const context = canvas.clear();
@@ -119,8 +121,8 @@ export class Charts {
   /** @returns {boolean} whether it was drawn */
   #paintHistogramChart() {
     const curves = this.#curves;
-    const paused = this.#timeWindow.pausedAt !== null;
-    const counts = paused ? "paused" : curves.map(({ histogram }) => histogram.count).join(" ");
+    const pausedAt = this.#pausedAt;
+    const counts = pausedAt === null ? curves.map(({ histogram }) => histogram.count).join(" ") : `paused ${pausedAt}`;
     if (!this.#needsDrawing(this.#histogramChart, counts)) return false;
     const context = this.#histogramChart.clear();
     const { width, height, palette } = this.#histogramChart;
