@@ -22,7 +22,7 @@ export class Cards {
   #surroundings;
   /** @type {Map<ProducerData, Card>} */
   #byProducer = new Map();
-  /** Of the grid; 0 while it is not known. */
+  /** Of the grid, without a scrollbar of the page; 0 while it is not known. */
   #width = 0;
   /** Number of columns for which there is room. */
   #most = 1;
@@ -36,11 +36,10 @@ export class Cards {
   constructor(grid, surroundings) {
     this.#grid = grid;
     this.#surroundings = surroundings;
-    new ResizeObserver(([{ contentRect }]) => {
-      // In the next frame: the height of the grid follows.
-      if (contentRect.width !== this.#width) requestAnimationFrame(() => this.#balance(contentRect.width));
-    }).observe(grid);
-    window.addEventListener("resize", () => requestAnimationFrame(() => this.#balance(this.#width)));
+    const balance = () => this.#balance();
+    // In the next frame: the height of the grid follows.
+    new ResizeObserver(() => requestAnimationFrame(balance)).observe(grid);
+    window.addEventListener("resize", () => requestAnimationFrame(balance));
   }
 
   get all() {
@@ -65,14 +64,13 @@ export class Cards {
       this.#grid.insertBefore(card.element, this.#grid.children[index] ?? null);
     });
     this.#grid.dataset.count = String(sorted.length);
-    this.#balance(this.#width || this.#grid.clientWidth);
+    this.#balance();
   }
 
-  /**
-   * Let the cards fill the window, and rows be as even as possible.
-   * @param {number} width of the grid
-   */
-  #balance(width) {
+  /** Let the cards fill the window, and rows be as even as possible. */
+  #balance() {
+    // Columns that depended on the scrollbar, which depends on them, would change for ever.
+    const width = this.#grid.clientWidth + window.innerWidth - document.documentElement.clientWidth;
     if (width !== this.#width) {
       this.#rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
       const gap = parseFloat(getComputedStyle(this.#grid).columnGap);
