@@ -138,7 +138,7 @@ async def test_commands_below_a_path(proxy: Process, tmp_path: Path) -> None:
 
 async def use_commands(url: str, file: Path) -> None:
     """Run each command on a server; bench writes a file."""
-    short = ("-n", "2", "--seconds", "1", "--rounds", "1", "--speed", "20", "--json", str(file))
+    short = ("-n", "2", "--seconds", "3", "--rounds", "1", "--speed", "20", "--json", str(file))
     found = await examine(url, idle=1)
     await asyncio.gather(publish_and_tail(url), run("bench", url, *short))
     rounds = json.loads(file.read_text())["rounds"]

@@ -152,7 +152,7 @@ async def by_commands(site: Site) -> None:
     assert "give the login token with --token" in await site.rtdemo("tail", url, "--token", "x.y.z")
     files = [site.folder / f"bench.log.{kind}" for kind in ("json", "html")]
     options = ["--json", str(files[0]), "--html", str(files[1])]
-    printed = await site.rtdemo("bench", url, "-n", "2", "--seconds", "1", "--rounds", "1", *options)
+    printed = await site.rtdemo("bench", url, "-n", "2", "--seconds", "3", "--rounds", "1", *options)
     assert "p99" in printed
     assert all(file.stat().st_size > 1000 for file in files)
     printed = await site.rtdemo("doctor", url, "--idle", "1")

@@ -91,7 +91,7 @@ async def test_a_stream_by_post_is_measured_again_and_again(tmp_path: Path) -> N
     async with http_server(complete) as url:
         done = await bench(
             *(f"{url}/v1/complete", "--post", body, "--header", "X-Key: k"),
-            *("-n", 2, "--seconds", 1, "--rounds", 1, "--json", file),
+            *("-n", 2, "--seconds", 3, "--rounds", 1, "--json", file),
         )
     assert (done.code, done.problems) == (0, "")
     assert set(received) == {('{"stream": true}', "application/json", "k")}
@@ -111,7 +111,7 @@ async def test_a_clock_that_is_3_s_ahead_is_seen_through(tmp_path: Path) -> None
     """Latency is correct within its error, where `Date.now() - sentAt` would be wrong by 3 s."""
     file = tmp_path / "run.json"
     async with plugin_server(tmp_path, SKEW) as url:
-        done = await bench(url, *("-n", 4, "--seconds", 1, "--rounds", 1, "--speed", 20, "--json", file))
+        done = await bench(url, *("-n", 4, "--seconds", 3, "--rounds", 1, "--speed", 20, "--json", file))
     assert done.code == 0
     run = run_file.read(file)
     for transport in ("websocket", "sse"):
@@ -161,13 +161,13 @@ async def test_any_server_with_sent_at(tmp_path: Path, period: float) -> None:
     async with websockets.serve(send_messages, "127.0.0.1", 0, process_request=refuse_http) as server:
         port = server.sockets[0].getsockname()[1]
         done = await bench(
-            f"ws://127.0.0.1:{port}/any", *("-n", 3, "--seconds", 1, "--rounds", 1), *("--json", file)
+            f"ws://127.0.0.1:{port}/any", *("-n", 3, "--seconds", 3, "--rounds", 1), *("--json", file)
         )
     assert (done.code, done.problems) == (0, "")
     [one] = run_file.read(file).rounds
     assert list(one.figures.periods) == ["Reading"]
     assert one.figures.periods["Reading"] == pytest.approx(20, rel=0.1)
-    assert one.figures.due == pytest.approx(150, abs=20)
+    assert one.figures.due == pytest.approx(450, abs=20)
     assert "not an rtdemo server" in done.out
 
 

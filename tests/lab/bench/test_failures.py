@@ -105,7 +105,7 @@ async def test_the_table_is_printed_if_the_file_cannot_be_written(url: str) -> N
     """If the file cannot be written, the measured figures are still printed."""
     done = await bench(
         url,
-        *("-n", 1, "--seconds", 1, "--rounds", 1, "--speed", 20, "--transport", "sse"),
+        *("-n", 1, "--seconds", 3, "--rounds", 1, "--speed", 20, "--transport", "sse"),
         *("--json", "/dev/full"),
     )
     assert done.code == 2
