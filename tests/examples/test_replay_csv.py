@@ -195,9 +195,9 @@ def test_long_pause_is_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     """A row of each day would take a day. The log says it once, and what to set."""
     caplog.set_level("INFO", "replay_csv")
     path = tmp_path / "days.csv"
-    path.write_text("epoch,v\n1767225600,1\n1767312000,2\n1767312001,3\n")
-    assert sent_at(path, COLUMN="epoch") == [0, 5000, 6000]
-    assert sent_at(path, COLUMN="epoch", PAUSE="2") == [0, 2000, 3000]
+    path.write_text("epoch,v\n1767225600,1\n1767312000,2\n1767312001,3\n1767398401,4\n")
+    assert sent_at(path, COLUMN="epoch") == [0, 5000, 6000, 11_000]
+    assert sent_at(path, COLUMN="epoch", PAUSE="2") == [0, 2000, 3000, 5000]
     assert [text for text in caplog.messages if "apart" in text] == [
         f"{path}: rows come {pause} s apart at most; RTDEMO_REPLAY_CSV_SPEED sets the speed,"
         " RTDEMO_REPLAY_CSV_PAUSE the longest pause"

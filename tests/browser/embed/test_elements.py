@@ -78,6 +78,8 @@ async def test_value_and_chart_share_one_connection(
     await expect(value(page)).to_have_text("2.5")
     await expect(chart(page).locator(".number")).to_have_text("2.5")
     await expect(chart(page).locator(".change")).to_contain_text("in")
+    # A negative length of the view's style sheet.
+    await expect(chart(page).locator(".icons")).to_have_css("margin-right", "-6px")
     await publish("loss", 1, server=allowing)
     await expect(value(page)).to_have_text("1.0")
     await expect(chart(page).locator(".number")).to_have_text("1.0")

@@ -201,19 +201,24 @@ async def test_few_cards_fill_the_window(open_view: OpenView, publish: Publish) 
             assert height - 40 < bottom <= height
 
 
+def columns_css(number: int) -> re.Pattern[str]:
+    """Return what `grid-template-columns` is for some columns: their widths."""
+    return re.compile(rf"^\S+( \S+){{{number - 1}}}$")
+
+
 async def test_rows_have_equally_many_cards(open_view: OpenView, publish: Publish) -> None:
-    """As far as that goes, and no more than there is room for."""
+    """As far as that goes, and in the best shape that fits the window."""
     for name in "abcdefg":
         await publish(name, 1)
     page = await open_view("?producers=a,b,c,d")
     grid = page.locator(".cards")
 
     async def expect_columns(number: int) -> None:
-        widths = re.compile(rf"^\S+( \S+){{{number - 1}}}$")
-        await expect(grid).to_have_css("grid-template-columns", widths)
+        await expect(grid).to_have_css("grid-template-columns", columns_css(number))
 
     for names, width, height, expected in (
         ("a,b,c,d", 1280, 800, 2),
+        ("a,b,c,d", 1900, 800, 2),
         ("a,b,c,d", 1900, 500, 4),
         ("a,b,c,d,e", 1280, 800, 3),
         ("a,b,c,d,e,f,g", 1900, 800, 4),
@@ -232,6 +237,17 @@ async def test_rows_have_equally_many_cards(open_view: OpenView, publish: Publis
     await publish("c", 2)
     await page.get_by_role("button", name="Hide c").click()
     await expect_columns(2)
+
+
+async def test_high_cards_get_no_further_row(open_view: OpenView, publish: Publish) -> None:
+    """With eight bands each, a second row would not fit into the window."""
+    for name in "abcdef":
+        await publish(name, {f"key{number}": 10**number for number in range(8)})
+    page = await open_view("?lines=apart", viewport={"width": 2560, "height": 870})
+    await expect(page.locator(".card canvas")).to_have_count(6)
+    await expect(page.locator(".cards")).to_have_css("grid-template-columns", columns_css(6))
+    await page.set_viewport_size({"width": 2560, "height": 1440})
+    await expect(page.locator(".cards")).to_have_css("grid-template-columns", columns_css(3))
 
 
 @pytest.mark.empty_page

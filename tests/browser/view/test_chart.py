@@ -447,6 +447,10 @@ async def test_mistake_in_the_address_is_shown(open_view: OpenView) -> None:
     await expect(line).to_have_text("The address has producer=, which is ignored: write producers=.")
     await line.page.goto(line.page.url.replace("producer=", "producers="))
     await expect(line).to_be_hidden()
+    await line.page.goto(f"{line.page.url}&window=5m")
+    await expect(line).to_contain_text("The address has window=5m, which is ignored")
+    await line.page.get_by_role("button", name="1 min").click()
+    await expect(line).to_be_hidden()
 
 
 async def test_more_time_connects_again_only_for_older_values(
@@ -982,7 +986,7 @@ READ = """
         await new Promise(requestAnimationFrame);
         const readout = chart.element.querySelector(".readout");
         const mark = parseFloat(readout.style.getPropertyValue("--mark"));
-        const text = readout.textContent.slice(6).replace("\u2003", "  ");
+        const text = readout.textContent.slice(6).replace("\u2003", " = ");
         found.push([text, mark, marks.at(-1) - Math.round(mark)]);
     }
     const seconds = (mark) => Math.round((50 * mark) / found.at(-1)[1]);
@@ -995,7 +999,7 @@ async def test_mark_is_on_the_value_that_is_read_out(page: Page) -> None:
     """Also from where the chart has none: the nearest one, or the gap between two."""
     values = [[20_000, 1], [21_000, 2], [41_000, 3], [50_000, 4]]
     found = await run(page, "view/chart", READ.replace("VALUES", json.dumps(values)))
-    assert found == [["20  1", 20, 0], ["33  no value", 33, 0], ["50  4", 50, 0]]
+    assert found == [["20 = 1", 20, 0], ["33 = no value", 33, 0], ["50 = 4", 50, 0]]
 
 
 KEYS = (
@@ -1005,7 +1009,8 @@ KEYS = (
     for (const key of KEYS) {
         chart.element.dispatchEvent(new KeyboardEvent("keydown", { key }));
         await new Promise(requestAnimationFrame);
-        found.push(chart.element.querySelector(".readout").textContent.slice(6).replace("\u2003", "  "));
+        const { textContent } = chart.element.querySelector(".readout");
+        found.push(textContent.slice(6).replace("\u2003", " = "));
     }
     return found;
 """
@@ -1019,12 +1024,12 @@ KEYS = (
         (
             "[[20_000, 1], [45_000, 2]]",
             "Left Left Right Home End",
-            "45  2, 32  no value, 45  2, 20  1, 45  2",
+            "45 = 2, 32 = no value, 45 = 2, 20 = 1, 45 = 2",
         ),
-        ("[[20_000, 1], [59_500, 2]]", "Right PageUp Up", "59  2, 39  no value, 39  no value"),
+        ("[[20_000, 1], [59_500, 2]]", "Right PageUp Up", "59 = 2, 39 = no value, 39 = no value"),
         ("[...Array(100).keys()].map((at) => [at - 900_000, at])", "End Home Left", "no, no, no"),
-        ("[[1_000, 1], [2_000, 2], [2_000, 3], [3_000, 4]]", "End Left Left", "03  4, 02  3, 01  1"),
-        ("[[-9_000, true], [45_000, false]]", "Home Right End", "00  true, 00  true, 45  false"),
+        ("[[1_000, 1], [2_000, 2], [2_000, 3], [3_000, 4]]", "End Left Left", "03 = 4, 02 = 3, 01 = 1"),
+        ("[[-9_000, true], [45_000, false]]", "Home Right End", "00 = true, 00 = true, 45 = false"),
     ],
     ids=["sparse", "long step", "none in the window", "at once", "state from before"],
 )
@@ -1036,7 +1041,7 @@ async def test_key_moves_at_least_to_the_next_value(
     body = KEYS.replace("VALUES", values).replace("KEYS", json.dumps(names))
     found = await run(page, "view/chart", body)
     if expected == "no, no, no":
-        assert [text.split("  ")[1] for text in found] == ["no value"] * 3
+        assert [text.split(" = ")[1] for text in found] == ["no value"] * 3
     else:
         assert found == expected.split(", ")
 
@@ -1051,7 +1056,7 @@ async def test_touch_reads_out_until_elsewhere(page: Page) -> None:
         const send = (type, pointerType, x) => {
             chart.element.dispatchEvent(new PointerEvent(type, { pointerType, clientX: x }));
             const { hidden, textContent } = chart.element.querySelector(".readout");
-            found.push(hidden ? "" : textContent.slice(6).replace("\u2003", "  "));
+            found.push(hidden ? "" : textContent.slice(6).replace("\u2003", " = "));
         };
         send("pointerdown", "touch", 200); send("pointerup", "touch", 200);
         send("pointerleave", "touch", 200);
@@ -1064,7 +1069,7 @@ async def test_touch_reads_out_until_elsewhere(page: Page) -> None:
     """
     )
     found = await run(page, "view/chart", touched.replace("VALUES", "[[20_000, 1], [45_000, 2]]"))
-    assert found[0] == ["20  1"] * 4 + ["", "20  1", "", "45  2", ""]
+    assert found[0] == ["20 = 1"] * 4 + ["", "20 = 1", "", "45 = 2", ""]
 
 
 async def test_chart_out_of_sight_is_not_drawn(open_view: OpenView, publish: Publish) -> None:

@@ -84,7 +84,7 @@ function styles(server) {
   CSS.registerProperty({ name: REM, syntax: "<length>", inherits: true, initialValue: "16px" });
   fetch(new URL("static/embed.css", server))
     .then((response) => response.text())
-    .then((text) => made.replaceSync(text.replace(/([\d.]+)rem\b/g, `calc($1 * var(${REM}))`)))
+    .then((text) => made.replaceSync(text.replace(/(-?[\d.]+)rem\b/g, `calc($1 * var(${REM}))`)))
     .catch(() => made.replaceSync(UNSTYLED));
   sheet = made;
   return made;

@@ -3,7 +3,7 @@
  * The view's address, which says all that it shows: ?producers=loss,acc&window=600&columns=2&bare=1. Pure.
  * @module view/address
  */
-import { clip } from "../format.js";
+import { clip, oneLine } from "../format.js";
 
 /** @typedef {import("./bands.js").Arrangement} Arrangement */
 
@@ -36,7 +36,7 @@ const MAX_SHOWN = 40;
  * @property {string[] | null} producers names, in the order of their cards, at most MAX_NAMES; null for all
  * @property {string[]} without names that are hidden, at most MAX_NAMES
  * @property {number | null} window seconds; null for what fits the data, at most MAX_AUTO_S
- * @property {number | null} columns null for as many as fit
+ * @property {number | null} columns null for those that fit the cards
  * @property {Arrangement | null} lines of charts that have several; null for what fits the values of each
  * @property {boolean} bare whether only the cards are shown
  */
@@ -78,7 +78,7 @@ export function mistakeIn(search) {
     if (meant !== undefined && meant !== name) return `The address has ${name}=, which is ignored: write ${meant}=.`;
     const isOff = text === "" || (name === "bare" && text === "0");
     if (isOff || !isLimited(name) || options[name]) continue;
-    return `The address has ${name}=${clip(text, MAX_SHOWN)}, which is ignored: write ${ALLOWED[name]}.`;
+    return `The address has ${name}=${clip(oneLine(text), MAX_SHOWN)}, which is ignored: write ${ALLOWED[name]}.`;
   }
   return "";
 }

@@ -117,8 +117,9 @@ function takeTable() {
   for (const { message, description } of readFirstPaint(table)) {
     producers.takeProvisional(message, description, time.at(performance.now()));
   }
-  if (producers.shown.length > 0) added();
+  // Before the cards are placed: they fit the room that is left.
   table?.remove();
+  if (producers.shown.length > 0) added();
 }
 
 /** There is a new producer: place its card. */
@@ -178,6 +179,7 @@ function chosen({ without }) {
     }
   }
   paintNotes();
+  paintMistake();
   painter.request();
 }
 
@@ -226,6 +228,13 @@ function paintState() {
   loginForm?.paint();
 }
 
+/** Name what is wrong in the address. A choice puts it right. */
+function paintMistake() {
+  const mistake = mistakeIn(location.search);
+  write(part(document, "mistake"), mistake);
+  part(document, "mistake").hidden = mistake === "";
+}
+
 /** Write that the charts are paused, and what is not shown: older values, and more producers. */
 function paintNotes() {
   const edge = pausedAt ?? time.at(performance.now());
@@ -259,9 +268,7 @@ setInterval(() => {
 }, TICK_MS);
 setInterval(() => document.hidden || void list.refresh(), DESCRIBE_MS);
 write(part(document, "snippet"), snippet(location.href));
-const mistake = mistakeIn(location.search);
-write(part(document, "mistake"), mistake);
-part(document, "mistake").hidden = mistake === "";
+paintMistake();
 arrange();
 describeIn(FAILING_MS);
 takeTable();

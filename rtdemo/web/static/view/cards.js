@@ -10,11 +10,12 @@ import { Card } from "./card.js";
 
 /** Least width of a column, rem. */
 const COLUMN_REM = 21;
-/** Least height of a row, rem: that of the style sheet, cards.css. */
+/** Least height of a row, and most of all rows with one or two cards, rem: as in page.css. */
 const ROW_REM = 15.5;
+const MOST_REM = 60;
 /** Width of a card, of its height, that suits a line over time. */
 const SHAPE = 1.4;
-/** What empty places are worth: a quarter of all of them as much as a card that is twice as wide as it should be. */
+/** Weight of the share of empty places: a quarter of all counts as much as cards that are twice as wide as by SHAPE. */
 const EMPTY = 3;
 
 export class Cards {
@@ -22,12 +23,7 @@ export class Cards {
   #surroundings;
   /** @type {Map<ProducerData, Card>} */
   #byProducer = new Map();
-  /** Of the grid, without a scrollbar of the page; 0 while it is not known. */
-  #width = 0;
-  /** Number of columns for which there is room. */
-  #most = 1;
-  /** The size of letters, pixels. */
-  #rem = 16;
+  #isDue = false;
 
   /**
    * @param {HTMLElement} grid
@@ -36,10 +32,10 @@ export class Cards {
   constructor(grid, surroundings) {
     this.#grid = grid;
     this.#surroundings = surroundings;
-    const balance = () => this.#balance();
-    // In the next frame: the height of the grid follows.
-    new ResizeObserver(() => requestAnimationFrame(balance)).observe(grid);
-    window.addEventListener("resize", () => requestAnimationFrame(balance));
+    // The page changes its size with what is above the grid.
+    const observer = new ResizeObserver(() => this.#balanceSoon());
+    for (const element of [grid, document.body]) observer.observe(element);
+    window.addEventListener("resize", () => this.#balanceSoon());
   }
 
   get all() {
@@ -64,26 +60,39 @@ export class Cards {
       this.#grid.insertBefore(card.element, this.#grid.children[index] ?? null);
     });
     this.#grid.dataset.count = String(sorted.length);
-    this.#balance();
+    this.#balanceSoon();
+  }
+
+  /** Choose the columns before the next frame, once for all that has changed. */
+  #balanceSoon() {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    requestAnimationFrame(() => {
+      this.#isDue = false;
+      this.#balance();
+    });
   }
 
   /** Let the cards fill the window, and rows be as even as possible. */
   #balance() {
-    // Columns that depended on the scrollbar, which depends on them, would change for ever.
-    const width = this.#grid.clientWidth + window.innerWidth - document.documentElement.clientWidth;
-    if (width !== this.#width) {
-      this.#rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-      const gap = parseFloat(getComputedStyle(this.#grid).columnGap);
-      this.#most = Math.max(1, Math.floor((width + gap) / (COLUMN_REM * this.#rem + gap)));
-      this.#width = width;
-    }
-    const height = window.innerHeight - (this.#grid.getBoundingClientRect().top + window.scrollY);
-    const room = { width, height, most: this.#most, row: ROW_REM * this.#rem };
-    this.#grid.style.setProperty("--fitting", String(fittingColumns(this.#byProducer.size, room)));
+    const count = this.#byProducer.size;
+    if (count === 0) return;
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const gap = parseFloat(getComputedStyle(this.#grid).columnGap);
+    const width = this.#grid.clientWidth;
+    const most = Math.max(1, Math.floor((width + gap) / (COLUMN_REM * rem + gap)));
+    const seen = window.innerHeight - (this.#grid.getBoundingClientRect().top + window.scrollY);
+    const height = count > 2 ? seen : Math.min(seen, MOST_REM * rem);
+    const show = (/** @type {number} */ columns) => this.#grid.style.setProperty("--fitting", String(columns));
+    const [best, widest] = [height, 0].map((room) => fittingColumns(count, { width, height: room, most, row: ROW_REM * rem }));
+    show(best);
+    // Rows may be higher than the least. With more of them, the page would scroll.
+    const isCut = best !== widest && this.#grid.getBoundingClientRect().bottom > window.innerHeight - window.scrollY;
+    if (isCut) show(widest);
   }
 
   /**
-   * @param {number | null} columns null for as many as fit
+   * @param {number | null} columns null for those that fit the cards
    * @param {boolean} mayHide whether cards have a button that hides them
    */
   arrange(columns, mayHide) {
