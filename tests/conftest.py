@@ -57,7 +57,7 @@ def pytest_configure() -> None:
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], AbstractEventLoop]]:
     """Run tests on asyncio's loop, or on those that `mark.asyncio(loop_factories=...)` names.
 
-    These are the server's, and one whose clock stops while the machine stands still.
+    These are that of the server, and one whose clock stops while the machine does.
     """
     loops: dict[str, Callable[[], AbstractEventLoop]] = {"asyncio": CheckedLoop}
     if any("loop_factories" in mark.kwargs for mark in item.iter_markers("asyncio")):

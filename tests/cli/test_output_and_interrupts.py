@@ -32,7 +32,7 @@ async def shell(line: str) -> tuple[str, str]:
 
 
 QUICK = "-n 1 --seconds 4 --rounds 1 --speed 20 --transport sse"
-"""As short as `bench` may be on a machine that stands still for seconds."""
+"""A short run of `bench`, which has messages though the machine stands still for some seconds."""
 
 
 @pytest.mark.parametrize("command", ["tail URL", "doctor URL --idle 1", "plugins", "bench URL"])

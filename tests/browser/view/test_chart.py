@@ -408,7 +408,7 @@ async def test_misspelt_option_is_named(page: Page) -> None:
 
 @pytest.mark.empty_page
 async def test_value_that_an_option_cannot_have_is_named(page: Page) -> None:
-    """An empty one counts as not given, and a page that is not bare may say so."""
+    """An empty value counts as not given; `bare=0` is allowed."""
     long = "9" * 1000
     queries = [
         *("?window=5m", "?window=9", f"?columns={long}", "?lines=foo&window=60", "?bare=yes"),

@@ -69,7 +69,7 @@ def body_of(stub_parameters: object, prompt_bytes: int = 0) -> bytes:
 async def examine(url: str, direct: str | None, body: bytes) -> Report:
     """Run doctor on a token stream; return its report.
 
-    Run it again, as it says itself, where this machine was too busy for a verdict; twice at most.
+    Where doctor finds this machine too busy for a verdict, it advises another run: make up to two.
     """
     for _ in range(3):
         report = Report(url, direct or "", len(body))
